@@ -1,0 +1,2 @@
+/** The process that moves the packets. */
+export {}

@@ -1,0 +1,2 @@
+/** The command that the user starts. */
+export {}

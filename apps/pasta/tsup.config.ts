@@ -1,0 +1,3 @@
+import { application } from "../../tsup.base.ts"
+
+export default application({ entry: ["src/main.ts", "src/data-path.ts"] })

@@ -1,0 +1,2 @@
+/** ARP answers for the guest: a protocol plugin of demiflow. */
+export {}

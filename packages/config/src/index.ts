@@ -1,0 +1,2 @@
+/** Options, port specifications, and what is learnt from the host. */
+export {}

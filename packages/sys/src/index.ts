@@ -1,0 +1,2 @@
+/** Linux for demiflow: system calls, event loop, host sockets, namespaces and rtnetlink. */
+export {}

@@ -1,0 +1,2 @@
+/** TUN and TAP devices for Node.js on Linux, with offloads and batches. */
+export {}

@@ -1,0 +1,36 @@
+import { defineConfig, type Options } from "tsup"
+
+type Config = ReturnType<typeof defineConfig>
+
+/** A package that is published as a library: one entry, declarations, everything it depends on left outside. */
+export function library(options: Options = {}): Config {
+  return defineConfig({
+    entry: ["src/index.ts"],
+    format: ["esm"],
+    target: "node20",
+    platform: "neutral",
+    // Other workspace packages are seen as they are published, not through their sources.
+    dts: { compilerOptions: { customConditions: [] } },
+    sourcemap: false,
+    clean: true,
+    splitting: false,
+    ...options,
+  })
+}
+
+/** A command: the workspace packages are bundled, so that it starts from as few files as possible. */
+export function application(options: Options): Config {
+  return defineConfig({
+    format: ["esm"],
+    target: "node20",
+    platform: "node",
+    noExternal: [/^@demiflow\//],
+    // The native addon is a binary: it is loaded from its package when the command runs.
+    external: [/\.node$/],
+    dts: false,
+    sourcemap: false,
+    clean: true,
+    splitting: true,
+    ...options,
+  })
+}

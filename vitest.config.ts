@@ -1,0 +1,24 @@
+import { existsSync, readdirSync } from "node:fs"
+import { defaultServerConditions } from "vite"
+import { defineConfig } from "vitest/config"
+
+// One project for each workspace, so that `vitest run --project tcp` runs the tests of one of them.
+// The tests against real kernels have their own configuration, e2e/vitest.config.ts.
+const workspaces = ["packages", "apps", "examples"].flatMap((folder) =>
+  existsSync(new URL(folder, import.meta.url))
+    ? readdirSync(new URL(folder, import.meta.url)).map((name) => ({ name, root: `${folder}/${name}` }))
+    : [],
+)
+
+export default defineConfig({
+  // Sources, not what was built from them: tests need no build.
+  ssr: { resolve: { conditions: ["@demiflow/source", ...defaultServerConditions] } },
+  test: {
+    projects: [...workspaces, { name: "scripts", root: "scripts" }].map(({ name, root }) => ({
+      extends: true as const,
+      root,
+      test: { name, include: ["**/*.test.ts"], exclude: ["**/node_modules/**", "**/dist/**"] },
+    })),
+    passWithNoTests: true,
+  },
+})
