@@ -1,0 +1,97 @@
+/* The arena: the one piece of memory that TypeScript and the kernel share. */
+#include "native.h"
+
+#include <time.h>
+
+/*
+ * attach(arrayBuffer): makes it the arena of this environment and keeps it alive. The buffer must not be transferred
+ * to another thread afterwards: that would take its memory away from under the addon.
+ */
+static napi_value attach(napi_env env, napi_callback_info info)
+{
+	struct native_state *state = state_of(env);
+	napi_value buffer;
+	size_t given = 1, length = 0;
+	void *memory = NULL;
+	bool is_buffer = false;
+	napi_ref reference;
+
+	if (napi_get_cb_info(env, info, &given, &buffer, NULL, NULL) != napi_ok || given < 1 ||
+	    napi_is_arraybuffer(env, buffer, &is_buffer) != napi_ok || !is_buffer)
+		return integer_result(env, -EINVAL);
+	if (napi_get_arraybuffer_info(env, buffer, &memory, &length) != napi_ok || !memory)
+		return integer_result(env, -EINVAL);
+	/* Offsets are int32. */
+	if (length > INT32_MAX)
+		return integer_result(env, -E2BIG);
+	if (napi_create_reference(env, buffer, 1, &reference) != napi_ok)
+		return integer_result(env, -ENOMEM);
+	if (state->arena_reference)
+		napi_delete_reference(env, state->arena_reference);
+	state->arena_reference = reference;
+	state->arena = memory;
+	state->arena_length = length;
+	return integer_result(env, 0);
+}
+
+/* copy(fromOffset, toOffset, length): the ranges may overlap. */
+static napi_value copy(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[3];
+	struct native_state *state = read_arguments(env, info, 3, arguments);
+	void *from, *to;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	from = memory_at(state, arguments[0], arguments[2]);
+	to = memory_at(state, arguments[1], arguments[2]);
+	if (!from || !to)
+		return integer_result(env, -EFAULT);
+	memmove(to, from, (size_t)arguments[2]);
+	return integer_result(env, 0);
+}
+
+/* monotonicMicroseconds(): CLOCK_MONOTONIC as a double, the one call that returns no int32. */
+static napi_value monotonic_microseconds(napi_env env, napi_callback_info info)
+{
+	struct timespec now;
+	napi_value value = NULL;
+
+	(void)info;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	napi_create_double(env, (double)now.tv_sec * 1e6 + (double)(now.tv_nsec / 1000), &value);
+	return value;
+}
+
+int32_t translate_vectors(struct native_state *state, int32_t offset, int32_t count)
+{
+	const uint8_t *table;
+
+	if (count < 0 || count > MAXIMUM_VECTORS)
+		return -EINVAL;
+	table = memory_at(state, offset, (int64_t)count * 8);
+	if (!table)
+		return -EFAULT;
+	for (int32_t i = 0; i < count; i++, table += 8) {
+		int32_t length = load_int32(table + 4);
+		void *memory = memory_at(state, load_int32(table), length);
+
+		if (!memory)
+			return -EFAULT;
+		state->vectors[i].iov_base = memory;
+		state->vectors[i].iov_len = (size_t)length;
+	}
+	return 0;
+}
+
+napi_value register_arena(napi_env env, napi_value exports)
+{
+	static const struct native_function functions[] = {
+		{ "attach", attach },
+		{ "copy", copy },
+		{ "monotonicMicroseconds", monotonic_microseconds },
+	};
+
+	ADD_FUNCTIONS(env, exports, functions);
+	return exports;
+}

@@ -1,0 +1,347 @@
+/* Descriptors and processes: what is common to all descriptors, and the few calls that start from none. */
+#include "native.h"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+/* open(path, flags, mode): O_CLOEXEC is always set. The path is a string of at most 4,095 bytes. */
+static napi_value open_path(napi_env env, napi_callback_info info)
+{
+	char path[4096];
+	napi_value values[3];
+	size_t given = 3, length;
+	int32_t flags, mode;
+	int descriptor;
+
+	if (napi_get_cb_info(env, info, &given, values, NULL, NULL) != napi_ok || given < 3 ||
+	    napi_get_value_string_utf8(env, values[0], NULL, 0, &length) != napi_ok ||
+	    napi_get_value_int32(env, values[1], &flags) != napi_ok ||
+	    napi_get_value_int32(env, values[2], &mode) != napi_ok)
+		return integer_result(env, -EINVAL);
+	if (length >= sizeof(path))
+		return integer_result(env, -ENAMETOOLONG);
+	if (napi_get_value_string_utf8(env, values[0], path, sizeof(path), &length) != napi_ok ||
+	    strlen(path) != length)
+		return integer_result(env, -EINVAL);
+	do {
+		descriptor = open(path, flags | O_CLOEXEC, (mode_t)mode);
+	} while (descriptor < 0 && errno == EINTR);
+	return integer_result(env, result_of(descriptor));
+}
+
+/* close(fd): Linux has released the descriptor even when it says EINTR, so that is success. */
+static napi_value close_descriptor(napi_env env, napi_callback_info info)
+{
+	int32_t descriptor, result;
+
+	if (!read_arguments(env, info, 1, &descriptor))
+		return integer_result(env, -EINVAL);
+	result = result_of(close(descriptor));
+	return integer_result(env, result == -EINTR ? 0 : result);
+}
+
+/* read(fd, offset, length) */
+static napi_value read_bytes(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[3];
+	struct native_state *state = read_arguments(env, info, 3, arguments);
+	void *memory;
+	ssize_t length;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	memory = memory_at(state, arguments[1], arguments[2]);
+	if (!memory)
+		return integer_result(env, -EFAULT);
+	do {
+		length = read(arguments[0], memory, (size_t)arguments[2]);
+	} while (length < 0 && errno == EINTR);
+	return integer_result(env, result_of(length));
+}
+
+/* write(fd, offset, length) */
+static napi_value write_bytes(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[3];
+	struct native_state *state = read_arguments(env, info, 3, arguments);
+	const void *memory;
+	ssize_t length;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	memory = memory_at(state, arguments[1], arguments[2]);
+	if (!memory)
+		return integer_result(env, -EFAULT);
+	do {
+		length = write(arguments[0], memory, (size_t)arguments[2]);
+	} while (length < 0 && errno == EINTR);
+	return integer_result(env, result_of(length));
+}
+
+/* readVectors(fd, vectorOffset, count): readv() into (offset, length) pairs. */
+static napi_value read_vectors(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[3], error;
+	struct native_state *state = read_arguments(env, info, 3, arguments);
+	ssize_t length;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	error = translate_vectors(state, arguments[1], arguments[2]);
+	if (error)
+		return integer_result(env, error);
+	do {
+		length = readv(arguments[0], state->vectors, arguments[2]);
+	} while (length < 0 && errno == EINTR);
+	return integer_result(env, result_of(length));
+}
+
+/* writeVectors(fd, vectorOffset, count): writev() from (offset, length) pairs. */
+static napi_value write_vectors(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[3], error;
+	struct native_state *state = read_arguments(env, info, 3, arguments);
+	ssize_t length;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	error = translate_vectors(state, arguments[1], arguments[2]);
+	if (error)
+		return integer_result(env, error);
+	do {
+		length = writev(arguments[0], state->vectors, arguments[2]);
+	} while (length < 0 && errno == EINTR);
+	return integer_result(env, result_of(length));
+}
+
+/*
+ * ioctl(fd, request, offset): the request's structure lies at `offset`. Its size is what the request number says, and
+ * at least that of a struct ifreq: the older network requests and TUNSETIFF take one without saying so.
+ */
+static napi_value ioctl_structure(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[3];
+	struct native_state *state = read_arguments(env, info, 3, arguments);
+	uint32_t request;
+	size_t length;
+	void *memory;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	request = (uint32_t)arguments[1];
+	length = _IOC_SIZE(request);
+	if (length < sizeof(struct ifreq))
+		length = sizeof(struct ifreq);
+	memory = memory_at(state, arguments[2], (int64_t)length);
+	if (!memory)
+		return integer_result(env, -EFAULT);
+	return integer_result(env, result_of(ioctl(arguments[0], (unsigned long)request, memory)));
+}
+
+/* ioctlGetInteger(fd, request): for requests that fill in one int (SIOCOUTQ, SIOCOUTQNSD, FIONREAD …). */
+static napi_value ioctl_get_integer(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[2];
+	/* Room for a whole structure: a wrong request must not reach beyond it. */
+	union {
+		int32_t integer;
+		uint8_t structure[1 << _IOC_SIZEBITS];
+	} value;
+
+	if (!read_arguments(env, info, 2, arguments))
+		return integer_result(env, -EINVAL);
+	memset(&value, 0, sizeof(struct ifreq));
+	if (ioctl(arguments[0], (unsigned long)(uint32_t)arguments[1], &value) < 0)
+		return integer_result(env, -errno);
+	return integer_result(env, value.integer);
+}
+
+/*
+ * ioctlValue(fd, request, value): for requests whose argument is a number itself. For any other request the number
+ * would be taken as an address, so only those known to take a number pass.
+ */
+static napi_value ioctl_value(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[3];
+
+	if (!read_arguments(env, info, 3, arguments))
+		return integer_result(env, -EINVAL);
+	switch ((uint32_t)arguments[1]) {
+	case TUNSETPERSIST:
+	case TUNSETOWNER:
+	case TUNSETGROUP:
+	case TUNSETLINK:
+	case TUNSETOFFLOAD:
+	case TIOCSCTTY:
+	case TIOCNOTTY:
+		break;
+	default:
+		return integer_result(env, -EINVAL);
+	}
+	return integer_result(env, result_of(ioctl(arguments[0], (unsigned long)(uint32_t)arguments[1],
+						   (unsigned long)(uint32_t)arguments[2])));
+}
+
+/*
+ * fileControl(fd, command, value): fcntl() for the commands whose argument is a number: F_DUPFD_CLOEXEC, and flags and
+ * pipe sizes, read and set.
+ */
+static napi_value file_control(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[3];
+
+	if (!read_arguments(env, info, 3, arguments))
+		return integer_result(env, -EINVAL);
+	switch (arguments[1]) {
+	case F_DUPFD_CLOEXEC:
+	case F_GETFD:
+	case F_SETFD:
+	case F_GETFL:
+	case F_SETFL:
+	case F_GETPIPE_SZ:
+	case F_SETPIPE_SZ:
+		return integer_result(env, result_of(fcntl(arguments[0], arguments[1], arguments[2])));
+	default:
+		return integer_result(env, -EINVAL);
+	}
+}
+
+/* createPipe(offset): non-blocking and closed on exec; the reading and the writing descriptor as int32 at `offset`. */
+static napi_value create_pipe(napi_env env, napi_callback_info info)
+{
+	int32_t offset;
+	struct native_state *state = read_arguments(env, info, 1, &offset);
+	uint8_t *memory;
+	int pair[2];
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	memory = memory_at(state, offset, 8);
+	if (!memory)
+		return integer_result(env, -EFAULT);
+	if (pipe2(pair, O_NONBLOCK | O_CLOEXEC) < 0)
+		return integer_result(env, -errno);
+	store_int32(memory, pair[0]);
+	store_int32(memory + 4, pair[1]);
+	return integer_result(env, 0);
+}
+
+/* createEvent(initial): an eventfd, non-blocking and closed on exec; read and written as 8 bytes. */
+static napi_value create_event(napi_env env, napi_callback_info info)
+{
+	int32_t initial;
+
+	if (!read_arguments(env, info, 1, &initial) || initial < 0)
+		return integer_result(env, -EINVAL);
+	return integer_result(env, result_of(eventfd((unsigned int)initial, EFD_NONBLOCK | EFD_CLOEXEC)));
+}
+
+/* getRandom(offset, length): fills the range with bytes from the kernel's generator. */
+static napi_value get_random(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[2];
+	struct native_state *state = read_arguments(env, info, 2, arguments);
+	size_t done = 0, length;
+	uint8_t *memory;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	memory = memory_at(state, arguments[0], arguments[1]);
+	if (!memory)
+		return integer_result(env, -EFAULT);
+	length = (size_t)arguments[1];
+	while (done < length) {
+		ssize_t got = getrandom(memory + done, length - done, 0);
+
+		if (got < 0) {
+			if (errno == EINTR)
+				continue;
+			return integer_result(env, -errno);
+		}
+		done += (size_t)got;
+	}
+	return integer_result(env, 0);
+}
+
+/* pidfdOpen(pid): a descriptor that is readable when the process has ended. */
+static napi_value pidfd_open_process(napi_env env, napi_callback_info info)
+{
+	int32_t process;
+
+	if (!read_arguments(env, info, 1, &process))
+		return integer_result(env, -EINVAL);
+	return integer_result(env, result_of(syscall(SYS_pidfd_open, process, 0)));
+}
+
+/*
+ * waitPid(pid, options, statusOffset): waitpid() for one child; its wait status as int32 at `statusOffset`. Not for
+ * "any child": the runtime waits for its own.
+ */
+static napi_value wait_process(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[3];
+	struct native_state *state = read_arguments(env, info, 3, arguments);
+	uint8_t *memory;
+	pid_t ended;
+	int status = 0;
+
+	if (!state || arguments[0] <= 0)
+		return integer_result(env, -EINVAL);
+	memory = memory_at(state, arguments[2], 4);
+	if (!memory)
+		return integer_result(env, -EFAULT);
+	do {
+		ended = waitpid(arguments[0], &status, arguments[1]);
+	} while (ended < 0 && errno == EINTR);
+	if (ended > 0)
+		store_int32(memory, status);
+	return integer_result(env, result_of(ended));
+}
+
+/* kill(pid, signal): one process, or with a negative pid (not -1) its group. */
+static napi_value kill_process(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[2];
+
+	if (!read_arguments(env, info, 2, arguments) || arguments[0] == 0 || arguments[0] == -1)
+		return integer_result(env, -EINVAL);
+	return integer_result(env, result_of(kill(arguments[0], arguments[1])));
+}
+
+napi_value register_file(napi_env env, napi_value exports)
+{
+	static const struct native_function functions[] = {
+		{ "open", open_path },
+		{ "close", close_descriptor },
+		{ "read", read_bytes },
+		{ "write", write_bytes },
+		{ "readVectors", read_vectors },
+		{ "writeVectors", write_vectors },
+		{ "ioctl", ioctl_structure },
+		{ "ioctlGetInteger", ioctl_get_integer },
+		{ "ioctlValue", ioctl_value },
+		{ "fileControl", file_control },
+		{ "createPipe", create_pipe },
+		{ "createEvent", create_event },
+		{ "getRandom", get_random },
+		{ "pidfdOpen", pidfd_open_process },
+		{ "waitPid", wait_process },
+		{ "kill", kill_process },
+	};
+
+	ADD_FUNCTIONS(env, exports, functions);
+	return exports;
+}

@@ -1,0 +1,120 @@
+/*
+ * Shared declarations of the addon.
+ *
+ * The addon is a thin layer over Linux system calls. It knows no protocol and takes no decision; TypeScript does
+ * both. Three conventions hold in every file:
+ *
+ *  - Arguments are 32-bit integers, and so are results: zero or more on success, a negative errno otherwise. Nothing
+ *    on the data path throws.
+ *  - All memory is one arena, an ArrayBuffer handed over once by attach(). Calls name memory by offset and length,
+ *    and memory_at() is the only way from there to a pointer: what lies outside the arena is -EFAULT.
+ *  - Integers in the arena are in host byte order unless the kernel's own structure says otherwise, and need no
+ *    alignment.
+ */
+#ifndef DEMIFLOW_NATIVE_H
+#define DEMIFLOW_NATIVE_H
+
+/* Must come before any system header, so every file includes this header first. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#ifndef NAPI_VERSION
+#define NAPI_VERSION 9
+#endif
+
+#include <errno.h>
+#include <node_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* The kernel's own limit for one readv(), writev(), sendmsg(), recvmmsg() … (UIO_MAXIOV). */
+#define MAXIMUM_VECTORS 1024
+
+/* One per environment: a worker thread that loads the addon has its own arena. */
+struct native_state {
+	uint8_t *arena;
+	size_t arena_length;
+	napi_ref arena_reference;
+	/* Scratch for translating vectors and message tables; too large for comfort on the stack. */
+	struct iovec vectors[MAXIMUM_VECTORS];
+	struct mmsghdr messages[MAXIMUM_VECTORS];
+};
+
+struct native_function {
+	const char *name;
+	napi_callback call;
+};
+
+/* Adds a table of functions to `exports`; each is created with the native_state as its data. */
+void add_functions(napi_env env, napi_value exports, const struct native_function *functions, size_t count);
+
+#define ADD_FUNCTIONS(env, exports, table) add_functions(env, exports, table, sizeof(table) / sizeof((table)[0]))
+
+/*
+ * Reads exactly `count` (at most 8) integer arguments. Returns NULL when one is missing or not a number; the caller
+ * then answers -EINVAL. Numbers beyond 32 bits wrap, so that ioctl requests over 2^31 arrive intact.
+ */
+struct native_state *read_arguments(napi_env env, napi_callback_info info, size_t count, int32_t *arguments);
+
+/* The state behind a callback whose arguments are not all integers. */
+struct native_state *state_of(napi_env env);
+
+napi_value integer_result(napi_env env, int32_t result);
+
+/* A system call's return value as a result: the value itself, or the negative errno. */
+static inline int32_t result_of(ssize_t value)
+{
+	if (value < 0)
+		return -errno;
+	/* Longer transfers than this do not occur: every length that goes in is an int32. */
+	return value > INT32_MAX ? INT32_MAX : (int32_t)value;
+}
+
+/* True when [offset, offset + length) lies in the arena. */
+static inline bool in_arena(const struct native_state *state, int64_t offset, int64_t length)
+{
+	return state->arena && offset >= 0 && length >= 0 && offset <= (int64_t)state->arena_length &&
+	       length <= (int64_t)state->arena_length - offset;
+}
+
+/* The address of [offset, offset + length), or NULL when it is not wholly inside the arena. */
+static inline void *memory_at(const struct native_state *state, int64_t offset, int64_t length)
+{
+	return in_arena(state, offset, length) ? state->arena + offset : NULL;
+}
+
+/* Tables in the arena may lie at any offset: memcpy() compiles to plain loads and stores, and stays defined. */
+static inline int32_t load_int32(const uint8_t *at)
+{
+	int32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static inline void store_int32(uint8_t *at, int32_t value)
+{
+	memcpy(at, &value, sizeof(value));
+}
+
+/*
+ * Translates `count` pairs of int32 (offset, length) at `offset` into state->vectors. Returns 0, -EINVAL for a count
+ * that is not between 0 and MAXIMUM_VECTORS, or -EFAULT.
+ */
+int32_t translate_vectors(struct native_state *state, int32_t offset, int32_t count);
+
+napi_value register_arena(napi_env env, napi_value exports);
+napi_value register_checksum(napi_env env, napi_value exports);
+napi_value register_epoll(napi_env env, napi_value exports);
+napi_value register_file(napi_env env, napi_value exports);
+napi_value register_frames(napi_env env, napi_value exports);
+napi_value register_message(napi_env env, napi_value exports);
+napi_value register_namespace(napi_env env, napi_value exports);
+napi_value register_socket(napi_env env, napi_value exports);
+napi_value register_spawn(napi_env env, napi_value exports);
+
+#endif
