@@ -1,0 +1,68 @@
+/**
+ * The Internet checksum (RFC 1071) and the pseudo-headers of IPv4 (RFC 9293, section 3.1) and IPv6 (RFC 8200,
+ * section 8.1).
+ *
+ * Partial sums are 16-bit, folded and not complemented, in the value that reading the bytes in network order gives. No
+ * destination address is part of any precomputed sum: addresses are folded in for each packet.
+ */
+import type { Demiflow } from "./demiflow.ts"
+
+/** Folds a sum of up to 32 bits to 16 bits. */
+export function foldSum(sum: number): number {
+  const once = (sum & 0xffff) + (sum >>> 16)
+  return (once & 0xffff) + (once >>> 16)
+}
+
+/** Adds two folded sums. */
+export function addSums(first: number, second: number): number {
+  const sum = first + second
+  return (sum & 0xffff) + (sum >>> 16)
+}
+
+/** Turns a folded sum into what stands in a header's checksum field. */
+export function finishChecksum(sum: number): number {
+  return ~sum & 0xffff
+}
+
+/**
+ * The UDP form of {@link finishChecksum}: 0 means "none" there, so that a sum of 0 is sent as 0xffff (RFC 768).
+ */
+export function finishUdpChecksum(sum: number): number {
+  return ~sum & 0xffff || 0xffff
+}
+
+/** Adds `length` bytes at `offset` to a folded sum; an odd last byte counts as the high half of a word. */
+export function sumBytes(view: DataView, offset: number, length: number, initial: number): number {
+  let sum = initial
+  let position = offset
+  // 65,536 words of 16 bits can't exceed 2^32: one fold per block keeps the sum an exact integer.
+  let remaining = length
+  while (remaining >= 2) {
+    const end = position + Math.min(remaining & ~1, 65_536)
+    remaining -= end - position
+    for (; position < end; position += 2) sum += view.getUint16(position)
+    sum = foldSum(sum)
+  }
+  if (remaining === 1) sum = foldSum(sum + (view.getUint8(position) << 8))
+  return sum
+}
+
+/**
+ * The folded sum of the pseudo-header of a packet to the correspondent: forwarding address as source, correspondent
+ * address as destination.
+ *
+ * @param length of the transport header and its payload, bytes
+ */
+export function sumPseudoHeader(demiflow: Demiflow, protocol: number, length: number): number {
+  const from = demiflow.forwardingAddress
+  const to = demiflow.correspondentAddress
+  let sum = protocol + (length >>> 16) + (length & 0xffff)
+  sum += (from.word3 >>> 16) + (from.word3 & 0xffff) + (to.word3 >>> 16) + (to.word3 & 0xffff)
+  if (!to.isV4) {
+    sum += (from.word0 >>> 16) + (from.word0 & 0xffff) + (from.word1 >>> 16) + (from.word1 & 0xffff)
+    sum += (from.word2 >>> 16) + (from.word2 & 0xffff)
+    sum += (to.word0 >>> 16) + (to.word0 & 0xffff) + (to.word1 >>> 16) + (to.word1 & 0xffff)
+    sum += (to.word2 >>> 16) + (to.word2 & 0xffff)
+  }
+  return foldSum(sum)
+}

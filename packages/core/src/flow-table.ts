@@ -1,0 +1,99 @@
+/**
+ * Flows and their two sides, as every protocol sees them. The implementation is in `@demiflow/flow`.
+ *
+ * A flow is built in stages, and each stage is a type of its own, so that a half-built flow can be neither looked up
+ * nor handed to the host: allocated (`NewFlow`) → initiating side known (`InitiatedFlow`) → target side known
+ * (`TargetedFlow`) → active (`FlowIndex`). At any stage before the last it can be cancelled.
+ */
+import type { Demiflow, InterfaceId } from "./demiflow.ts"
+
+declare const stage: unique symbol
+
+/** An active flow: 0 to capacity - 1. */
+export type FlowIndex = number & { readonly [stage]: "active" }
+/** A flow that has a place and nothing else. Negative: the table is full. */
+export type NewFlow = number & { readonly [stage]: "new" }
+/** A flow whose initiating side is known. */
+export type InitiatedFlow = number & { readonly [stage]: "initiated" }
+/** A flow whose two sides are known, and that is not yet found by them. */
+export type TargetedFlow = number & { readonly [stage]: "targeted" }
+
+declare const sideBrand: unique symbol
+
+/** One side of a flow: twice the flow's index, plus 1 for the target side. Negative: none. */
+export type SideRef = number & { readonly [sideBrand]: true }
+
+/** The answer "no such side". */
+export const NO_SIDE: SideRef = -1 as SideRef
+
+/** The initiating side of a flow. */
+export function initiatingSide(flow: FlowIndex | InitiatedFlow | TargetedFlow): SideRef {
+  return (flow << 1) as SideRef
+}
+
+/** The target side of a flow. */
+export function targetSide(flow: FlowIndex | InitiatedFlow | TargetedFlow): SideRef {
+  return ((flow << 1) | 1) as SideRef
+}
+
+/** The flow that a side belongs to. */
+export function flowOf(side: SideRef): FlowIndex {
+  return (side >> 1) as FlowIndex
+}
+
+/** Crosses over to the other side of the same flow. */
+export function oppositeSide(side: SideRef): SideRef {
+  return (side ^ 1) as SideRef
+}
+
+/** The flows of a stack, of all protocols. */
+export interface FlowTable {
+  readonly capacity: number
+  /** Flows at any stage. */
+  readonly size: number
+
+  /**
+   * Takes a place for a flow of the protocol with this handler number. The answer is negative if the table is full,
+   * which is counted as a drop.
+   *
+   * @param handler the number that {@link HandlerNumber} the stack gave the protocol's handler
+   * @param protocol the IP protocol number, part of the key
+   */
+  allocate(handler: number, protocol: number): NewFlow
+  /** Records the initiating side. */
+  initiate(flow: NewFlow, demiflow: Demiflow): InitiatedFlow
+  /** Records the target side. */
+  target(flow: InitiatedFlow, demiflow: Demiflow): TargetedFlow
+  /** From here on the flow is found by its initiating side. */
+  activate(flow: TargetedFlow): FlowIndex
+  /** Makes the flow found by its target side as well, whose demiflow must be complete by now. */
+  makeTargetFindable(flow: FlowIndex): void
+  /** Gives up a flow that was not activated. */
+  cancel(flow: NewFlow | InitiatedFlow | TargetedFlow): void
+  /** Ends an active flow. Its index is not used again before {@link FlowTable.endTurn}. */
+  release(flow: FlowIndex): void
+
+  /** The side with this demiflow, or {@link NO_SIDE}. Does not allocate. */
+  lookup(protocol: number, demiflow: Demiflow): SideRef
+  /** Fills `into` with a side's demiflow. */
+  readSide(side: SideRef, into: Demiflow): void
+  /** Corrects the forwarding end of a side that isn't findable yet, once the kernel has chosen it. */
+  setForwardingEnd(side: SideRef, demiflow: Demiflow): void
+  /** The interface of a side. */
+  interfaceOf(side: SideRef): InterfaceId
+  /** The handler number given to `allocate`; -1 if the flow is not active. */
+  handlerOf(flow: FlowIndex): number
+
+  /** Asks for the handler's `expire` once `deadline` (clock milliseconds) is reached; replaces an earlier request. */
+  schedule(flow: FlowIndex, deadline: number): void
+  /** Takes the request back. */
+  unschedule(flow: FlowIndex): void
+  /** Earliest time at which something may be due, in clock milliseconds; Infinity if nothing is scheduled. */
+  nextDeadline(): number
+  /** Calls `visit` for each flow that is due, after taking its request back. */
+  expire(now: number, visit: (flow: FlowIndex) => void): void
+  /** Lets the places of released flows be used again: events gathered before the release can't reach a new flow. */
+  endTurn(): void
+  /** Calls `visit` for each active flow. Costs a pass over the table: for shutdown and reports. */
+  forEach(visit: (flow: FlowIndex) => void): void
+}

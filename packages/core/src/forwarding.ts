@@ -1,0 +1,24 @@
+import type { Demiflow } from "./demiflow.ts"
+import type { DropReason } from "./drops.ts"
+
+/** The answer of {@link Forwarding.target}: the flow may go ahead. */
+export const FORWARD = -1
+
+/**
+ * From where to where: the pure policy that derives the target side of a flow from the initiating side. The
+ * implementation is in `@demiflow/flow`.
+ */
+export interface Forwarding {
+  /**
+   * Fills `target` with the side on which a flow leaves that began on `initiating`. Answers {@link FORWARD}, or the
+   * reason for which there is no such side.
+   *
+   * @param protocol IP protocol number
+   */
+  target(protocol: number, initiating: Demiflow, target: Demiflow): DropReason | typeof FORWARD
+  /**
+   * Fills `address` with the address under which the guest knows a third party that the host knows as `address`: for
+   * errors that a router on the way reports.
+   */
+  translateToGuest(address: Demiflow["forwardingAddress"]): void
+}

@@ -1,0 +1,77 @@
+/**
+ * What protocols send to the guest through: packets are built in place, in the arena, and queued for the link. The
+ * implementation is in `@demiflow/tap`.
+ *
+ * Use: {@link Guest.begin} reserves room and writes the Ethernet and IP headers; the handler writes the transport
+ * header at the offset it got, payload behind it; {@link Guest.end} fills lengths and checksum, cuts the packet
+ * into fragments where it exceeds the MTU, and queues it. Several packets may be begun before the first is ended;
+ * one that isn't ended is simply never sent, after {@link Guest.abandon}. The source and destination of every packet
+ * are filled in from the demiflow that is handed over with it.
+ */
+import type { Address } from "./address.ts"
+import type { Demiflow } from "./demiflow.ts"
+import type { LinkCapabilities } from "./link.ts"
+import type { MacAddress } from "./mac-address.ts"
+
+/** Checksum kinds for {@link Guest.end}, besides the offset of a checksum field. */
+export const CHECKSUM_DONE = -1
+
+/** The guest, as protocols see it. */
+export interface Guest {
+  readonly capabilities: LinkCapabilities
+  /** Largest IP packet that the guest takes, bytes; what the guest was told. */
+  readonly mtu: number
+  /** Our own Ethernet address. */
+  readonly ourMac: MacAddress
+  /** The guest's Ethernet address: the last one seen, broadcast before that. */
+  readonly guestMac: MacAddress
+  /** Our own link-local address, from which we speak as the guest's router. */
+  readonly ourLinkLocal: Address
+  /**
+   * The addresses that the guest was last seen to use: consulted only to start something towards the guest. The one
+   * assigned stands there until the guest was seen.
+   */
+  readonly lastSeenV4: Address
+  readonly lastSeenV6: Address
+  readonly lastSeenLinkLocal: Address
+
+  /**
+   * Starts an IP packet from the demiflow's forwarding address to its correspondent address.
+   *
+   * @param protocol IP protocol number
+   * @param room bytes for transport header and payload at most, to 65,515
+   * @param hopLimit of the packet, 1–255
+   * @returns arena offset for the transport header, or -1 if there is no room before the next {@link Guest.flush}
+   */
+  begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number): number
+  /**
+   * Finishes the packet and queues it.
+   *
+   * @param transportOffset what `begin` answered
+   * @param length bytes of transport header and payload
+   * @param checksumOffset of the checksum field in the transport header, to have the checksum over pseudo-header and
+   *   packet put there; {@link CHECKSUM_DONE} if there is nothing to do
+   * @param segmentSize payload bytes of each segment where TCP or UDP payload is left together for the link to cut
+   *   (only as its capabilities say), else 0
+   * @param headerLength bytes of the transport header, needed with a segment size
+   */
+  end(
+    transportOffset: number,
+    length: number,
+    checksumOffset: number,
+    segmentSize?: number,
+    headerLength?: number,
+  ): void
+  /** Takes back packets that were begun and not ended, from this one on. */
+  abandon(transportOffset: number): void
+  /**
+   * Starts a frame that isn't IP, to the Ethernet address given.
+   *
+   * @returns arena offset behind the Ethernet header, or -1
+   */
+  beginFrame(target: MacAddress, etherType: number, room: number): number
+  /** Queues such a frame with `length` bytes behind the Ethernet header. */
+  endFrame(offset: number, length: number): void
+  /** Hands what is queued to the link. The stack calls it at the end of each turn. */
+  flush(): void
+}

@@ -1,0 +1,74 @@
+/**
+ * What is learnt of a network: interfaces, their addresses and routes. Plain values, filled by `@demiflow/sys` from
+ * rtnetlink, consumed by `@demiflow/config` to decide what the guest gets, and used the other way round to set
+ * up the guest's namespace.
+ */
+import type { Address } from "./address.ts"
+import type { MacAddress } from "./mac-address.ts"
+
+/** A network interface. */
+export interface NetworkInterface {
+  /** Kernel's interface index, from 1. */
+  readonly index: number
+  readonly name: string
+  /** Absent where the interface has none, as a TUN device. */
+  readonly macAddress: MacAddress | undefined
+  /** Bytes of payload in a frame. */
+  readonly mtu: number
+  readonly isUp: boolean
+  readonly isLoopback: boolean
+}
+
+/** An address configured on an interface. */
+export interface InterfaceAddress {
+  readonly interfaceIndex: number
+  readonly address: Address
+  /** 0–32 for IPv4, 0–128 for IPv6. */
+  readonly prefixLength: number
+  /** rtnetlink scope: 0 global, 253 link, 254 host. */
+  readonly scope: number
+  /** rtnetlink IFA_F_* bits. */
+  readonly flags: number
+  /** Other end of a point-to-point link, when there is one. */
+  readonly pointToPoint?: Address
+}
+
+/** One way to leave: an interface and, unless on link, a gateway. */
+export interface NextHop {
+  readonly interfaceIndex: number
+  readonly gateway: Address | undefined
+  /** Relative weight in a multipath route, 1–256. */
+  readonly weight: number
+  /** rtnetlink RTNH_F_* bits (4 is on-link). */
+  readonly flags: number
+}
+
+/** A route of a table. */
+export interface Route {
+  /** True for IPv4. */
+  readonly isV4: boolean
+  /** Absent for the default route. */
+  readonly prefix: Address | undefined
+  /** 0 for the default route. */
+  readonly prefixLength: number
+  /** rtnetlink table, 254 is main. */
+  readonly table: number
+  /** rtnetlink route type: 1 unicast, 2 local, 3 broadcast, … */
+  readonly type: number
+  /** rtnetlink scope. */
+  readonly scope: number
+  /** rtnetlink protocol: who installed it. */
+  readonly protocol: number
+  /** Smaller wins; undefined where the kernel told none. */
+  readonly metric: number | undefined
+  readonly preferredSource: Address | undefined
+  /** One entry, several for a multipath route, none for unreachable and the like. */
+  readonly nextHops: readonly NextHop[]
+}
+
+/** Everything learnt, at one moment. Routes in the order in which the kernel listed them. */
+export interface HostNetwork {
+  readonly interfaces: readonly NetworkInterface[]
+  readonly addresses: readonly InterfaceAddress[]
+  readonly routes: readonly Route[]
+}

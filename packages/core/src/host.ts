@@ -1,0 +1,171 @@
+/**
+ * The host side: ordinary sockets, behind an interface.
+ *
+ * `@demiflow/sys` implements it with the Linux kernel, `@demiflow/testkit` in memory. Nothing here throws: a call answers
+ * a number, and a negative one is a negated error number ({@link Errno}). Payload is named by arena vectors. A socket
+ * belongs to a side of a flow; what happens on it is told to the flow's handler as {@link HostEvent} bits, edge
+ * triggered: once when something changes, so that a handler carries on until it is told "would block". An event may
+ * be spurious: what counts is what the next call says.
+ */
+import type { Address } from "./address.ts"
+import type { Arena, Vectors } from "./arena.ts"
+import type { Demiflow } from "./demiflow.ts"
+import type { SideRef } from "./flow-table.ts"
+
+declare const brand: unique symbol
+
+/** An open socket, 0 or above; a negative value is a negated error number. */
+export type Socket = number & { readonly [brand]: true }
+
+/** No socket. */
+export const NO_SOCKET: Socket = -1 as Socket
+
+/** Linux error numbers that protocols tell apart. */
+export const Errno = {
+  EPERM: 1,
+  EINTR: 4,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  EPIPE: 32,
+  EMSGSIZE: 90,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENETDOWN: 100,
+  ENETUNREACH: 101,
+  ECONNABORTED: 103,
+  ECONNRESET: 104,
+  ENOBUFS: 105,
+  ENOTCONN: 107,
+  ETIMEDOUT: 110,
+  ECONNREFUSED: 111,
+  EHOSTDOWN: 112,
+  EHOSTUNREACH: 113,
+  EINPROGRESS: 115,
+} as const
+
+/** What happened on a socket, in the values of Linux' epoll. */
+export const HostEvent = {
+  readable: 0x001,
+  writable: 0x004,
+  error: 0x008,
+  /** Both directions have ended. */
+  hangUp: 0x010,
+  /** The correspondent will send nothing more. */
+  readEnd: 0x2000,
+} as const
+
+/** What the kernel knows of a TCP connection. */
+export interface TcpInformation {
+  /** Smallest round-trip time seen, microseconds. */
+  minimumRtt: number
+  /** Smoothed round-trip time, microseconds. */
+  rtt: number
+  /** Bytes that the correspondent has acknowledged since the connection began; modulo 2^53. */
+  bytesAcknowledged: number
+  /** Window that the correspondent advertises, bytes; -1 where the kernel doesn't tell. */
+  sendWindow: number
+  /** Bytes that the correspondent's segments carry at most. */
+  sendMss: number
+  /** Bytes handed to the kernel that it has not sent yet; -1 where the kernel doesn't tell. */
+  notSentBytes: number
+}
+
+/** Where an error on a socket comes from. */
+export const ErrorOrigin = { host: 1, icmp: 2, icmpv6: 3 } as const
+
+/** One entry of a socket's error queue. */
+export interface SocketError {
+  /** A positive error number. */
+  errno: number
+  /** One of {@link ErrorOrigin}. */
+  origin: number
+  /** ICMP type and code, where the origin is one of the ICMPs. */
+  icmpType: number
+  icmpCode: number
+  /** MTU to use, for "too big". */
+  information: number
+  /** Who reported it; unspecified if the host itself did. */
+  readonly reporter: Address
+  /** Destination of the packet that caused it. */
+  readonly destination: Address
+  destinationPort: number
+  /** Where the start of the payload that caused it was put, as an arena offset, and how many bytes of it. */
+  payloadOffset: number
+  payloadLength: number
+}
+
+/**
+ * Datagrams in the arena, to be sent or as received. Received ones are placed by the host into space of its own, valid
+ * until the next call that receives.
+ */
+export class DatagramBatch {
+  readonly capacity: number
+  count = 0
+  readonly offset: Int32Array
+  readonly length: Int32Array
+  /** Payload bytes of each datagram where several were left together, else 0. */
+  readonly segmentSize: Int32Array
+
+  constructor(capacity: number) {
+    this.capacity = capacity
+    this.offset = new Int32Array(capacity)
+    this.length = new Int32Array(capacity)
+    this.segmentSize = new Int32Array(capacity)
+  }
+}
+
+/** Sockets of the host. */
+export interface Host {
+  readonly arena: Arena
+
+  /**
+   * Begins to connect, without blocking, to the demiflow's correspondent end, from its forwarding end as far as that is
+   * given. The outcome is told by an event on the side: writable, then {@link Host.socketError}.
+   */
+  tcpConnect(side: SideRef, demiflow: Demiflow): Socket
+  /** Hands over payload; answers the bytes taken. */
+  send(socket: Socket, vectors: Vectors, first: number, count: number): number
+  /**
+   * Copies payload that has arrived, beginning `skip` bytes after the first that was not discarded, and leaves it where
+   * it is. Answers the bytes copied; 0 at the end of what the correspondent sends; `-EAGAIN` if there is none yet.
+   */
+  peek(socket: Socket, vectors: Vectors, first: number, count: number, skip: number): number
+  /** Drops the first `length` bytes of what has arrived. */
+  discard(socket: Socket, length: number): number
+  /** Bytes sent that the correspondent has not acknowledged, those not yet transmitted included. */
+  unacknowledged(socket: Socket): number
+  /** Bytes that have arrived and were not discarded. */
+  unread(socket: Socket): number
+  /** Size of the send buffer as the kernel accounts for it (bytes, overhead included). */
+  sendBufferSize(socket: Socket): number
+  /** Fills `into`; 0, or a negated error number. */
+  tcpInformation(socket: Socket, into: TcpInformation): number
+  /** Says that we send nothing more; what was handed over is still delivered. */
+  shutdownWrite(socket: Socket): number
+  /** Closes a TCP socket by a reset instead of an orderly end. */
+  reset(socket: Socket): void
+
+  /** A UDP socket connected to the demiflow's correspondent end: only that end is heard. */
+  udpOpen(side: SideRef, demiflow: Demiflow): Socket
+  /** A ping socket for echo requests to the correspondent, with the forwarding port as identifier if possible. */
+  pingOpen(side: SideRef, demiflow: Demiflow): Socket
+  /** Sends datagrams `first` to `first + count - 1`; answers how many were taken. */
+  sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number
+  /** Fills the batch from index 0; answers the count, or `-EAGAIN`. */
+  receiveDatagrams(socket: Socket, batch: DatagramBatch): number
+  /** Takes the oldest entry of the error queue; 1, or 0 if there is none. */
+  receiveError(socket: Socket, into: SocketError): number
+  /** IPv4 time to live or IPv6 hop limit of what is sent from now on; 0 restores the host's default. */
+  setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number
+
+  /** Takes the pending error of a socket: 0 or a negated error number. */
+  socketError(socket: Socket): number
+  /** Fills the forwarding end of `demiflow` with the address and port that the socket is bound to. */
+  boundEnd(socket: Socket, demiflow: Demiflow): number
+  /** Closes a socket. No event for it is told afterwards. */
+  close(socket: Socket): void
+}

@@ -1,0 +1,114 @@
+/**
+ * ICMP errors towards the guest, for any protocol: what happened to a packet that the guest sent, told as a router or
+ * host on the way would tell it (RFC 792; RFC 4443, section 2.4).
+ *
+ * The original packet is quoted from its IP header on: as much of it as fits in 576 bytes for IPv4 (RFC 1812,
+ * section 4.3.2.3) and 1,280 for IPv6 (RFC 4443, section 2.4 (c)).
+ */
+import type { Address } from "./address.ts"
+import type { Arena } from "./arena.ts"
+import { finishChecksum } from "./checksum.ts"
+import { Demiflow, Interface } from "./demiflow.ts"
+import { CHECKSUM_DONE, type Guest } from "./guest.ts"
+import { ICMP_CHECKSUM, ICMP_CODE, ICMP_HEADER_LENGTH, ICMP_MTU, ICMP_TYPE } from "./wire/icmp.ts"
+import {
+  IPV4_CHECKSUM,
+  IPV4_HEADER_LENGTH,
+  IPV4_PROTOCOL,
+  IPV4_SOURCE,
+  IPV4_TARGET,
+  IPV4_TIME_TO_LIVE,
+  IPV4_TOTAL_LENGTH,
+  IPV6_HEADER_LENGTH,
+  IPV6_HOP_LIMIT,
+  IPV6_NEXT_HEADER,
+  IPV6_PAYLOAD_LENGTH,
+  IPV6_SOURCE,
+  IPV6_TARGET,
+  IpProtocol,
+} from "./wire/ip.ts"
+
+const IPV4_PACKET_LIMIT = 576
+const IPV6_PACKET_LIMIT = 1280
+
+/** Sends ICMP and ICMPv6 errors that quote a packet of the guest. Holds scratch space; make one per handler. */
+export class IcmpErrors {
+  readonly #arena: Arena
+  readonly #guest: Guest
+  readonly #demiflow = new Demiflow(Interface.tap)
+
+  constructor(arena: Arena, guest: Guest) {
+    this.#arena = arena
+    this.#guest = guest
+  }
+
+  /**
+   * Sends an error about a packet that the guest sent on the tap side `demiflow`. Does nothing for a packet to a
+   * multicast address or when there is no room (an error may always be lost).
+   *
+   * @param type ICMP type, or ICMPv6 type, as the demiflow's family is
+   * @param information the four bytes behind the checksum, such as the MTU of "too big"
+   * @param reporter who reports it, as the guest knows it; the forwarding address itself reports for itself
+   * @param protocol IP protocol of the guest's packet
+   * @param quoteOffset arena offset of the guest's transport header and payload, as far as they are known
+   * @param quoteLength bytes known
+   * @param originalLength bytes of transport header and payload that the packet had
+   */
+  send(
+    demiflow: Demiflow,
+    type: number,
+    code: number,
+    information: number,
+    reporter: Readonly<Address>,
+    protocol: number,
+    quoteOffset: number,
+    quoteLength: number,
+    originalLength: number,
+  ): void {
+    if (demiflow.forwardingAddress.isMulticast || !demiflow.correspondentAddress.isUnicast) return
+    const isV4 = demiflow.isV4
+    const ipLength = isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH
+    const limit = (isV4 ? IPV4_PACKET_LIMIT : IPV6_PACKET_LIMIT) - 2 * ipLength - ICMP_HEADER_LENGTH
+    const quoted = Math.min(quoteLength, limit)
+    const length = ICMP_HEADER_LENGTH + ipLength + quoted
+    this.#demiflow.forwardingAddress.copyFrom(reporter)
+    this.#demiflow.correspondentAddress.copyFrom(demiflow.correspondentAddress)
+    const offset = this.#guest.begin(this.#demiflow, isV4 ? IpProtocol.icmp : IpProtocol.icmpv6, length, 64)
+    if (offset < 0) return
+    const view = this.#arena.view
+    view.setUint8(offset + ICMP_TYPE, type)
+    view.setUint8(offset + ICMP_CODE, code)
+    view.setUint16(offset + ICMP_CHECKSUM, 0)
+    view.setUint32(offset + ICMP_MTU, information)
+    const inner = offset + ICMP_HEADER_LENGTH
+    if (isV4) this.#quoteV4(inner, demiflow, protocol, originalLength)
+    else this.#quoteV6(inner, demiflow, protocol, originalLength)
+    this.#arena.copy(quoteOffset, inner + ipLength, quoted)
+    if (isV4) {
+      view.setUint16(offset + ICMP_CHECKSUM, finishChecksum(this.#arena.sum(offset, length, 0)))
+      this.#guest.end(offset, length, CHECKSUM_DONE)
+    } else this.#guest.end(offset, length, ICMP_CHECKSUM)
+  }
+
+  #quoteV4(offset: number, demiflow: Demiflow, protocol: number, originalLength: number): void {
+    const view = this.#arena.view
+    this.#arena.bytes.fill(0, offset, offset + IPV4_HEADER_LENGTH)
+    view.setUint8(offset, 0x45)
+    view.setUint16(offset + IPV4_TOTAL_LENGTH, IPV4_HEADER_LENGTH + originalLength)
+    view.setUint8(offset + IPV4_TIME_TO_LIVE, 1)
+    view.setUint8(offset + IPV4_PROTOCOL, protocol)
+    demiflow.correspondentAddress.writeV4(view, offset + IPV4_SOURCE)
+    demiflow.forwardingAddress.writeV4(view, offset + IPV4_TARGET)
+    view.setUint16(offset + IPV4_CHECKSUM, finishChecksum(this.#arena.sum(offset, IPV4_HEADER_LENGTH, 0)))
+  }
+
+  #quoteV6(offset: number, demiflow: Demiflow, protocol: number, originalLength: number): void {
+    const view = this.#arena.view
+    view.setUint32(offset, 0x60000000)
+    view.setUint16(offset + IPV6_PAYLOAD_LENGTH, originalLength)
+    view.setUint8(offset + IPV6_NEXT_HEADER, protocol)
+    view.setUint8(offset + IPV6_HOP_LIMIT, 1)
+    demiflow.correspondentAddress.writeV6(view, offset + IPV6_SOURCE)
+    demiflow.forwardingAddress.writeV6(view, offset + IPV6_TARGET)
+  }
+}

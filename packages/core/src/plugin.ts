@@ -1,0 +1,71 @@
+/**
+ * How a protocol plugs in.
+ *
+ * A package exports a factory that takes its own options and answers a {@link ProtocolPlugin}: a function that takes what
+ * it needs of a stack's {@link Components} and answers the {@link ProtocolHandler} that the stack calls from then on.
+ */
+import type { Arena } from "./arena.ts"
+import type { Clock, Log, Random } from "./clock.ts"
+import type { Disposition } from "./disposition.ts"
+import type { Drops } from "./drops.ts"
+import type { FlowIndex, FlowTable, SideRef } from "./flow-table.ts"
+import type { Forwarding } from "./forwarding.ts"
+import type { Guest } from "./guest.ts"
+import type { Host } from "./host.ts"
+import type { Sequence } from "./sequence.ts"
+
+/** What a handler asks to see. Handlers with a claim on the same packets are asked in the order of registration. */
+export type Claim =
+  | {
+      /** Frames of this EtherType that aren't IP. */
+      readonly etherType: number
+    }
+  | {
+      /** Packets of this IP protocol, over both versions of IP. */
+      readonly ipProtocol: number
+      /** True if the first four bytes of its header are source and destination port, as in TCP, UDP, SCTP. */
+      readonly hasPorts?: boolean
+      /** Only packets to this port. Such a claim goes before claims to the whole protocol. */
+      readonly forwardingPort?: number
+    }
+
+/** What a stack offers to the protocols registered with it. */
+export interface Components {
+  readonly arena: Arena
+  readonly guest: Guest
+  readonly host: Host
+  readonly flows: FlowTable
+  readonly forwarding: Forwarding
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly drops: Drops
+  /** The number under which this handler's flows are kept: what `flows.allocate` wants. */
+  readonly handlerNumber: number
+  /** Asks for {@link ProtocolHandler.tick} at the time, in clock milliseconds; replaces an earlier request. */
+  wakeAt(deadline: number): void
+}
+
+/** A protocol, set up on a stack. */
+export interface ProtocolHandler {
+  /** For logs and counters, such as `tcp`. */
+  readonly name: string
+  readonly claims: readonly Claim[]
+  /** Packets from the guest. Valid during the call. Never throws, whatever they contain. */
+  fromTap(sequence: Sequence): Disposition
+  /** Something happened on the socket of a side of an active flow of this handler; bits of `HostEvent`. */
+  fromHost?(side: SideRef, events: number): void
+  /** What was asked for with `flows.schedule` is due. */
+  expire?(flow: FlowIndex, now: number): void
+  /** What was asked for with `wakeAt` is due. */
+  tick?(now: number): void
+  /** Once a turn, after all packets and events, before output is handed to the link. */
+  endTurn?(): void
+  /** Called once when the stack starts, when packets may be sent. */
+  start?(): void
+  /** Ends a flow at once: the stack is going down, or the guest is gone. */
+  abort?(flow: FlowIndex): void
+}
+
+/** Sets a protocol up on a stack. */
+export type ProtocolPlugin = (components: Components) => ProtocolHandler

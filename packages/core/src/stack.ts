@@ -1,0 +1,155 @@
+/**
+ * The stack: where protocols register, and what hands packets, events and time to them.
+ *
+ * One turn is: packets from the guest ({@link Stack.fromTap}, called by the tap layer), events of sockets
+ * ({@link Stack.fromHost}), timers ({@link Stack.expire}), then {@link Stack.endTurn}, which lets handlers finish what
+ * they gathered and flushes to the link. Whoever owns the loop calls these; the stack has no thread, no timer and no
+ * descriptor of its own.
+ */
+import { type Disposition, HANDLED, NOT_MINE } from "./disposition.ts"
+import type { DropReason } from "./drops.ts"
+import { type FlowIndex, flowOf, type SideRef } from "./flow-table.ts"
+import type { Claim, Components, ProtocolHandler, ProtocolPlugin } from "./plugin.ts"
+import type { Sequence } from "./sequence.ts"
+
+/** What a stack is made of: everything that its protocols are offered but what concerns a single one. */
+export type StackParts = Omit<Components, "handlerNumber" | "wakeAt">
+
+/** A set of protocols over one guest and one host. */
+export class Stack {
+  readonly parts: StackParts
+  readonly #handlers: ProtocolHandler[] = []
+  /** Claims to one port, by protocol · 65,536 + port. */
+  readonly #byPort = new Map<number, ProtocolHandler[]>()
+  readonly #byProtocol: ProtocolHandler[][] = []
+  readonly #byEtherType = new Map<number, ProtocolHandler[]>()
+  readonly #portProtocols = new Uint8Array(256)
+  readonly #wakeAt: number[] = []
+  readonly #unclaimed: DropReason
+  readonly #expireFlow: (flow: FlowIndex) => void
+  #now = 0
+
+  /** @param plugins in the order in which they are asked */
+  constructor(parts: StackParts, plugins: readonly ProtocolPlugin[] = []) {
+    this.parts = parts
+    this.#unclaimed = parts.drops.reason("stack: no handler")
+    this.#expireFlow = (flow) => {
+      this.#handlers[this.parts.flows.handlerOf(flow)]?.expire?.(flow, this.#now)
+    }
+    for (const plugin of plugins) this.register(plugin)
+  }
+
+  /** Handlers in the order of registration; the index is the handler number. */
+  get handlers(): readonly ProtocolHandler[] {
+    return this.#handlers
+  }
+
+  /** Sets a protocol up on this stack. */
+  register(plugin: ProtocolPlugin): ProtocolHandler {
+    const handlerNumber = this.#handlers.length
+    this.#wakeAt.push(Number.POSITIVE_INFINITY)
+    const wakeAt = (deadline: number) => {
+      this.#wakeAt[handlerNumber] = deadline
+    }
+    const handler = plugin({ ...this.parts, handlerNumber, wakeAt })
+    this.#handlers.push(handler)
+    for (const claim of handler.claims) this.#addClaim(claim, handler)
+    return handler
+  }
+
+  /** True if the first four bytes of this IP protocol's header are ports, as one of its handlers says. */
+  hasPorts(protocol: number): boolean {
+    return this.#portProtocols[protocol] === 1
+  }
+
+  /** Lets handlers send what they send unasked. Call it once, when the link takes frames. */
+  start(): void {
+    for (const handler of this.#handlers) handler.start?.()
+  }
+
+  /** Hands packets from the guest to the handlers with a claim on them. */
+  fromTap(sequence: Sequence): void {
+    const disposition = this.#dispatch(sequence)
+    if (disposition === HANDLED) return
+    const reason = disposition === NOT_MINE ? this.#unclaimed : (disposition as DropReason)
+    this.parts.drops.count(reason, sequence.count)
+  }
+
+  /** Hands an event of a socket to the handler of its flow. Events for ended flows are ignored. */
+  fromHost(side: SideRef, events: number): void {
+    const handler = this.parts.flows.handlerOf(flowOf(side))
+    if (handler >= 0) this.#handlers[handler].fromHost?.(side, events)
+  }
+
+  /** Runs what is due. */
+  expire(now: number): void {
+    this.#now = now
+    this.parts.flows.expire(now, this.#expireFlow)
+    for (let number = 0; number < this.#wakeAt.length; number++) {
+      if (this.#wakeAt[number] > now) continue
+      this.#wakeAt[number] = Number.POSITIVE_INFINITY
+      this.#handlers[number].tick?.(now)
+    }
+  }
+
+  /** When {@link Stack.expire} has something to do next, in clock milliseconds; Infinity if never. */
+  nextDeadline(): number {
+    let deadline = this.parts.flows.nextDeadline()
+    for (const wake of this.#wakeAt) if (wake < deadline) deadline = wake
+    return deadline
+  }
+
+  /** Finishes a turn: output goes to the link, places of ended flows become free. */
+  endTurn(): void {
+    for (const handler of this.#handlers) handler.endTurn?.()
+    this.parts.guest.flush()
+    this.parts.flows.endTurn()
+  }
+
+  /** Ends all flows at once. */
+  abortFlows(): void {
+    this.parts.flows.forEach((flow) => {
+      this.#handlers[this.parts.flows.handlerOf(flow)]?.abort?.(flow)
+    })
+    this.endTurn()
+  }
+
+  #dispatch(sequence: Sequence): Disposition {
+    if (sequence.protocol < 0) return offer(this.#byEtherType.get(sequence.etherType), sequence)
+    if (this.#byPort.size > 0 && this.#portProtocols[sequence.protocol] === 1) {
+      const key = (sequence.protocol << 16) | sequence.demiflow.forwardingPort
+      const claimants = this.#byPort.get(key)
+      if (claimants !== undefined) {
+        const disposition = offer(claimants, sequence)
+        if (disposition !== NOT_MINE) return disposition
+      }
+    }
+    return offer(this.#byProtocol[sequence.protocol], sequence)
+  }
+
+  #addClaim(claim: Claim, handler: ProtocolHandler): void {
+    if ("etherType" in claim) {
+      append(this.#byEtherType, claim.etherType, handler)
+      return
+    }
+    const { ipProtocol, forwardingPort } = claim
+    if (claim.hasPorts || forwardingPort !== undefined) this.#portProtocols[ipProtocol] = 1
+    if (forwardingPort !== undefined) append(this.#byPort, (ipProtocol << 16) | forwardingPort, handler)
+    else this.#byProtocol[ipProtocol] = [...(this.#byProtocol[ipProtocol] ?? []), handler]
+  }
+}
+
+function offer(handlers: readonly ProtocolHandler[] | undefined, sequence: Sequence): Disposition {
+  if (handlers === undefined) return NOT_MINE
+  for (let index = 0; index < handlers.length; index++) {
+    const disposition = handlers[index].fromTap(sequence)
+    if (disposition !== NOT_MINE) return disposition
+  }
+  return NOT_MINE
+}
+
+function append(map: Map<number, ProtocolHandler[]>, key: number, handler: ProtocolHandler): void {
+  const handlers = map.get(key)
+  if (handlers === undefined) map.set(key, [handler])
+  else handlers.push(handler)
+}

@@ -1,0 +1,43 @@
+/** ICMP (RFC 792) and ICMPv6 (RFC 4443): offsets in bytes from the start of the message, types and codes. */
+export const ICMP_HEADER_LENGTH = 8
+export const ICMP_TYPE = 0
+export const ICMP_CODE = 1
+export const ICMP_CHECKSUM = 2
+/** Echo: identifier and sequence number. */
+export const ICMP_IDENTIFIER = 4
+export const ICMP_SEQUENCE = 6
+/** Errors: where the next hop's MTU stands (RFC 1191, section 4: the last two bytes; RFC 4443, 3.2: all four). */
+export const ICMP_MTU = 4
+
+export const IcmpType = {
+  echoReply: 0,
+  destinationUnreachable: 3,
+  echoRequest: 8,
+  timeExceeded: 11,
+  parameterProblem: 12,
+} as const
+export const IcmpUnreachable = {
+  net: 0,
+  host: 1,
+  protocol: 2,
+  port: 3,
+  fragmentationNeeded: 4,
+  netProhibited: 9,
+  hostProhibited: 10,
+  administrativelyProhibited: 13,
+} as const
+
+export const Icmpv6Type = {
+  destinationUnreachable: 1,
+  packetTooBig: 2,
+  timeExceeded: 3,
+  parameterProblem: 4,
+  echoRequest: 128,
+  echoReply: 129,
+  routerSolicitation: 133,
+  routerAdvertisement: 134,
+  neighbourSolicitation: 135,
+  neighbourAdvertisement: 136,
+  redirect: 137,
+} as const
+export const Icmpv6Unreachable = { noRoute: 0, prohibited: 1, address: 3, port: 4 } as const
