@@ -1,2 +1,10 @@
-/** The flow table of demiflow, and the policy and rules that decide where a flow goes. */
-export {}
+/**
+ * The flow table that all protocols share, and the policy that decides where a flow goes. No I/O.
+ *
+ * @packageDocumentation
+ */
+export * from "./deadlines.ts"
+export * from "./hash.ts"
+export * from "./policy.ts"
+export * from "./rules.ts"
+export * from "./table.ts"

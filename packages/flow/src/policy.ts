@@ -1,0 +1,97 @@
+/**
+ * The forwarding policy: from where a flow comes, where it goes.
+ *
+ * A pure function of the rules and the initiating side. For a flow that the guest begins, the address that the guest
+ * wrote is its own, or one of the few that stand for something on the host: the resolver, the host's loopback, the
+ * host's global address. Nothing else is ever translated.
+ */
+import {
+  type Address,
+  type Demiflow,
+  type DropReason,
+  type Drops,
+  FORWARD,
+  type Forwarding,
+  Interface,
+  IpProtocol,
+  LOOPBACK_V4,
+  LOOPBACK_V6,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
+} from "@demiflow/core"
+import type { FamilyRules, ForwardingRules } from "./rules.ts"
+
+const DNS_PORT = 53
+const DNS_OVER_TLS_PORT = 853
+
+/** {@link Forwarding} by fixed rules. */
+export class ForwardingPolicy implements Forwarding {
+  readonly rules: ForwardingRules
+  readonly #disabled: DropReason
+  readonly #notUnicast: DropReason
+  readonly #loopback: DropReason
+  readonly #noRule: DropReason
+
+  constructor(rules: ForwardingRules, drops: Drops) {
+    this.rules = rules
+    this.#disabled = drops.reason("forward: IP version disabled")
+    this.#notUnicast = drops.reason("forward: not a unicast address")
+    this.#loopback = drops.reason("forward: loopback address from the guest")
+    this.#noRule = drops.reason("forward: no rule")
+  }
+
+  target(protocol: number, initiating: Demiflow, target: Demiflow): DropReason | typeof FORWARD {
+    const isV4 = initiating.isV4
+    const rules = isV4 ? this.rules.v4 : this.rules.v6
+    if (rules === undefined) return this.#disabled
+    if (initiating.interface !== Interface.tap) return this.#noRule
+    const asked = initiating.forwardingAddress
+    if (!asked.isUnicast || !initiating.correspondentAddress.isUnicast) return this.#notUnicast
+    if (asked.isLoopback || initiating.correspondentAddress.isLoopback) return this.#loopback
+
+    target.interface = Interface.host
+    const correspondent = translateFromGuest(rules, protocol, asked, initiating.forwardingPort, isV4)
+    target.correspondentAddress.copyFrom(correspondent)
+    target.correspondentPort = initiating.forwardingPort
+    target.forwardingAddress.copyFrom(sourceTowards(rules, correspondent, isV4))
+    // A UDP correspondent may expect a well-known source port, and an echo identifier should stay what it was; for TCP
+    // the kernel chooses, so that no connection fails because its port is taken on the host.
+    target.forwardingPort = protocol === IpProtocol.tcp ? 0 : initiating.correspondentPort
+    return FORWARD
+  }
+
+  translateToGuest(address: Address): void {
+    const rules = address.isV4 ? this.rules.v4 : this.rules.v6
+    if (rules === undefined) return
+    if (address.isLoopback) {
+      if (rules.hostLoopback !== undefined) address.copyFrom(rules.hostLoopback)
+    } else if (rules.guestAlias !== undefined && rules.guestAddress?.equals(address)) {
+      address.copyFrom(rules.guestAlias)
+    }
+  }
+}
+
+function translateFromGuest(
+  rules: FamilyRules,
+  protocol: number,
+  asked: Address,
+  port: number,
+  isV4: boolean,
+): Readonly<Address> {
+  if (rules.dnsHost !== undefined && rules.dnsForward?.equals(asked) && isDns(protocol, port)) {
+    return rules.dnsHost
+  }
+  if (rules.hostLoopback?.equals(asked)) return isV4 ? LOOPBACK_V4 : LOOPBACK_V6
+  if (rules.guestAddress !== undefined && rules.guestAlias?.equals(asked)) return rules.guestAddress
+  return asked
+}
+
+function isDns(protocol: number, port: number): boolean {
+  if (port !== DNS_PORT && port !== DNS_OVER_TLS_PORT) return false
+  return protocol === IpProtocol.udp || protocol === IpProtocol.tcp
+}
+
+function sourceTowards(rules: FamilyRules, correspondent: Readonly<Address>, isV4: boolean): Readonly<Address> {
+  if (correspondent.isLoopback) return isV4 ? LOOPBACK_V4 : LOOPBACK_V6
+  return rules.outboundAddress ?? (isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
+}

@@ -1,0 +1,23 @@
+import type { Address } from "@demiflow/core"
+
+/** What the forwarding policy knows of one IP version. Addresses "of the guest" are as the guest writes them. */
+export interface FamilyRules {
+  /** Where the guest finds the host's loopback address (`--map-host-loopback`, by default its gateway). */
+  readonly hostLoopback?: Address
+  /** Where the guest finds the host's own global address, which its own shadows (`--map-guest-addr`). */
+  readonly guestAlias?: Address
+  /** The address assigned to the guest: what `guestAlias` stands for on the host. */
+  readonly guestAddress?: Address
+  /** Where the guest finds a resolver (`--dns-forward`), with … */
+  readonly dnsForward?: Address
+  /** … what it stands for on the host (`--dns-host`). */
+  readonly dnsHost?: Address
+  /** Source of what leaves on the host (`--outbound`); by default the routing table's choice. */
+  readonly outboundAddress?: Address
+}
+
+/** The rules for both IP versions; one that is absent is not forwarded. */
+export interface ForwardingRules {
+  readonly v4?: FamilyRules
+  readonly v6?: FamilyRules
+}

@@ -1,0 +1,316 @@
+/**
+ * The flow table: one for all protocols, of fixed capacity.
+ *
+ * Everything is in flat arrays. A side's demiflow is ten words: interface and protocol, forwarding address, correspondent
+ * address, both ports. Sides are found by open addressing with linear probing in a table at least twice as large as the
+ * number of sides; removal moves later entries back, so that there are no tombstones and look-ups stay short. Released
+ * places are handed out again only after the turn: an event that was gathered before the release can't reach a new flow.
+ */
+import type {
+  Demiflow,
+  DropReason,
+  Drops,
+  FlowIndex,
+  FlowTable,
+  InitiatedFlow,
+  InterfaceId,
+  NewFlow,
+  Random,
+  SideRef,
+  TargetedFlow,
+} from "@demiflow/core"
+import { initiatingSide, NO_SIDE, targetSide } from "@demiflow/core"
+import { Deadlines } from "./deadlines.ts"
+import { KeyedHash } from "./hash.ts"
+
+/** Flows of a table unless told otherwise. */
+export const DEFAULT_FLOW_CAPACITY = 131_072
+
+const KEY_WORDS = 10
+const NO_FLOW = -1 as NewFlow
+
+const Stage = { free: 0, allocated: 1, initiated: 2, targeted: 3, active: 4 } as const
+
+/** What a table is made with. */
+export interface FlowTableOptions {
+  /** Flows at most, 1 to 2^22. */
+  readonly capacity?: number
+  /** Source of the hash key. */
+  readonly random: Random
+  readonly drops: Drops
+}
+
+/** The implementation of core's {@link FlowTable}. Calls at the wrong stage throw `FlowStageError`. */
+export class FixedFlowTable implements FlowTable {
+  readonly capacity: number
+  #size = 0
+  readonly #hash: KeyedHash
+  readonly #full: DropReason
+  readonly #drops: Drops
+  readonly #stage: Uint8Array
+  readonly #handler: Uint8Array
+  readonly #keys: Int32Array
+  /** Hash of a side that can be found. */
+  readonly #hashes: Int32Array
+  /** 1 for a side that can be found. */
+  readonly #findable: Uint8Array
+  /** Side plus one; 0 is empty. */
+  readonly #buckets: Int32Array
+  readonly #mask: number
+  readonly #free: Int32Array
+  #freeCount = 0
+  /** Released in this turn: kept above the free ones in the same array. */
+  #releasedCount = 0
+  #neverUsed = 0
+  readonly #deadlines: Deadlines
+  readonly #probe = new Int32Array(KEY_WORDS)
+
+  constructor(options: FlowTableOptions) {
+    const capacity = options.capacity ?? DEFAULT_FLOW_CAPACITY
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > 1 << 22) {
+      throw new RangeError(`A flow table holds 1 to ${1 << 22} flows, not ${capacity}`)
+    }
+    this.capacity = capacity
+    this.#drops = options.drops
+    this.#full = options.drops.reason("flow: table full")
+    this.#hash = new KeyedHash(options.random.int32(), options.random.int32())
+    this.#stage = new Uint8Array(capacity)
+    this.#handler = new Uint8Array(capacity)
+    this.#keys = new Int32Array(capacity * 2 * KEY_WORDS)
+    this.#hashes = new Int32Array(capacity * 2)
+    this.#findable = new Uint8Array(capacity * 2)
+    const buckets = 2 ** Math.ceil(Math.log2(capacity * 4))
+    this.#buckets = new Int32Array(buckets)
+    this.#mask = buckets - 1
+    this.#free = new Int32Array(capacity)
+    this.#deadlines = new Deadlines(capacity)
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  allocate(handler: number, protocol: number): NewFlow {
+    let flow: number
+    if (this.#freeCount > 0) flow = this.#takeFree()
+    else if (this.#neverUsed < this.capacity) flow = this.#neverUsed++
+    else {
+      this.#drops.count(this.#full)
+      return NO_FLOW
+    }
+    this.#size++
+    this.#stage[flow] = Stage.allocated
+    this.#handler[flow] = handler
+    const key = flow * 2 * KEY_WORDS
+    this.#keys[key] = protocol
+    this.#keys[key + KEY_WORDS] = protocol
+    return flow as NewFlow
+  }
+
+  initiate(flow: NewFlow, demiflow: Demiflow): InitiatedFlow {
+    this.#advance(flow, Stage.allocated, Stage.initiated)
+    const initiated = flow as number as InitiatedFlow
+    this.#writeSide(initiatingSide(initiated), demiflow)
+    return initiated
+  }
+
+  target(flow: InitiatedFlow, demiflow: Demiflow): TargetedFlow {
+    this.#advance(flow, Stage.initiated, Stage.targeted)
+    const targeted = flow as number as TargetedFlow
+    this.#writeSide(targetSide(targeted), demiflow)
+    return targeted
+  }
+
+  activate(flow: TargetedFlow): FlowIndex {
+    this.#advance(flow, Stage.targeted, Stage.active)
+    const active = flow as number as FlowIndex
+    this.#insert(initiatingSide(active))
+    return active
+  }
+
+  makeTargetFindable(flow: FlowIndex): void {
+    this.#expect(flow, Stage.active)
+    const side = targetSide(flow)
+    if (this.#findable[side] === 0) this.#insert(side)
+  }
+
+  cancel(flow: NewFlow | InitiatedFlow | TargetedFlow): void {
+    const stage = this.#stage[flow]
+    if (stage === Stage.free || stage === Stage.active) throw new FlowStageError(flow, stage)
+    // Nobody can hold a reference to it yet: its place may be used again at once.
+    this.#stage[flow] = Stage.free
+    this.#size--
+    this.#pushFree(flow)
+  }
+
+  release(flow: FlowIndex): void {
+    this.#expect(flow, Stage.active)
+    const initiating = initiatingSide(flow)
+    const target = targetSide(flow)
+    if (this.#findable[initiating] === 1) this.#remove(initiating)
+    if (this.#findable[target] === 1) this.#remove(target)
+    this.#deadlines.clear(flow)
+    this.#stage[flow] = Stage.free
+    this.#size--
+    this.#free[this.#freeCount + this.#releasedCount++] = flow
+  }
+
+  endTurn(): void {
+    this.#freeCount += this.#releasedCount
+    this.#releasedCount = 0
+  }
+
+  lookup(protocol: number, demiflow: Demiflow): SideRef {
+    const probe = this.#probe
+    probe[0] = protocol
+    writeKey(probe, 0, demiflow)
+    const hash = this.#hash.hash(probe, 0, KEY_WORDS)
+    for (let bucket = hash & this.#mask; ; bucket = (bucket + 1) & this.#mask) {
+      const side = this.#buckets[bucket] - 1
+      if (side < 0) return NO_SIDE
+      if (this.#hashes[side] === hash && this.#matches(side, probe)) return side as SideRef
+    }
+  }
+
+  readSide(side: SideRef, into: Demiflow): void {
+    const keys = this.#keys
+    const key = side * KEY_WORDS
+    into.interface = (keys[key] >>> 8) as InterfaceId
+    const forwarding = into.forwardingAddress
+    forwarding.word0 = keys[key + 1]
+    forwarding.word1 = keys[key + 2]
+    forwarding.word2 = keys[key + 3]
+    forwarding.word3 = keys[key + 4]
+    const correspondent = into.correspondentAddress
+    correspondent.word0 = keys[key + 5]
+    correspondent.word1 = keys[key + 6]
+    correspondent.word2 = keys[key + 7]
+    correspondent.word3 = keys[key + 8]
+    into.forwardingPort = keys[key + 9] >>> 16
+    into.correspondentPort = keys[key + 9] & 0xffff
+  }
+
+  setForwardingEnd(side: SideRef, demiflow: Demiflow): void {
+    if (this.#findable[side] === 1) throw new FlowStageError(side >> 1, Stage.active)
+    const key = side * KEY_WORDS
+    const forwarding = demiflow.forwardingAddress
+    this.#keys[key + 1] = forwarding.word0
+    this.#keys[key + 2] = forwarding.word1
+    this.#keys[key + 3] = forwarding.word2
+    this.#keys[key + 4] = forwarding.word3
+    this.#keys[key + 9] = (demiflow.forwardingPort << 16) | (this.#keys[key + 9] & 0xffff)
+  }
+
+  interfaceOf(side: SideRef): InterfaceId {
+    return (this.#keys[side * KEY_WORDS] >>> 8) as InterfaceId
+  }
+
+  handlerOf(flow: FlowIndex): number {
+    return this.#stage[flow] === Stage.active ? this.#handler[flow] : -1
+  }
+
+  schedule(flow: FlowIndex, deadline: number): void {
+    if (this.#stage[flow] === Stage.active) this.#deadlines.set(flow, deadline)
+  }
+
+  unschedule(flow: FlowIndex): void {
+    this.#deadlines.clear(flow)
+  }
+
+  nextDeadline(): number {
+    return this.#deadlines.earliest()
+  }
+
+  expire(now: number, visit: (flow: FlowIndex) => void): void {
+    for (let flow = this.#deadlines.takeDue(now); flow >= 0; flow = this.#deadlines.takeDue(now)) {
+      visit(flow as FlowIndex)
+    }
+  }
+
+  forEach(visit: (flow: FlowIndex) => void): void {
+    for (let flow = 0; flow < this.#neverUsed; flow++) {
+      if (this.#stage[flow] === Stage.active) visit(flow as FlowIndex)
+    }
+  }
+
+  #expect(flow: number, stage: number): void {
+    if (this.#stage[flow] !== stage) throw new FlowStageError(flow, this.#stage[flow])
+  }
+
+  #advance(flow: number, from: number, to: number): void {
+    this.#expect(flow, from)
+    this.#stage[flow] = to
+  }
+
+  #takeFree(): number {
+    const flow = this.#free[--this.#freeCount]
+    // The gap is filled with one that was released in this turn, so that these stay above the free ones.
+    if (this.#releasedCount > 0) this.#free[this.#freeCount] = this.#free[this.#freeCount + this.#releasedCount]
+    return flow
+  }
+
+  #pushFree(flow: number): void {
+    if (this.#releasedCount > 0) this.#free[this.#freeCount + this.#releasedCount] = this.#free[this.#freeCount]
+    this.#free[this.#freeCount++] = flow
+  }
+
+  #writeSide(side: SideRef, demiflow: Demiflow): void {
+    writeKey(this.#keys, side * KEY_WORDS, demiflow)
+  }
+
+  #matches(side: number, probe: Int32Array): boolean {
+    const key = side * KEY_WORDS
+    for (let word = KEY_WORDS - 1; word >= 0; word--) if (this.#keys[key + word] !== probe[word]) return false
+    return true
+  }
+
+  #insert(side: SideRef): void {
+    const hash = this.#hash.hash(this.#keys, side * KEY_WORDS, KEY_WORDS)
+    this.#hashes[side] = hash
+    this.#findable[side] = 1
+    let bucket = hash & this.#mask
+    while (this.#buckets[bucket] !== 0) bucket = (bucket + 1) & this.#mask
+    this.#buckets[bucket] = side + 1
+  }
+
+  #remove(side: SideRef): void {
+    let hole = this.#hashes[side] & this.#mask
+    while (this.#buckets[hole] !== side + 1) hole = (hole + 1) & this.#mask
+    this.#findable[side] = 0
+    for (let bucket = (hole + 1) & this.#mask; ; bucket = (bucket + 1) & this.#mask) {
+      const other = this.#buckets[bucket]
+      if (other === 0) break
+      // An entry may move back to the hole unless its own bucket lies behind the hole.
+      const home = this.#hashes[other - 1] & this.#mask
+      if (((bucket - home) & this.#mask) < ((bucket - hole) & this.#mask)) continue
+      this.#buckets[hole] = other
+      hole = bucket
+    }
+    this.#buckets[hole] = 0
+  }
+}
+
+function writeKey(words: Int32Array, start: number, demiflow: Demiflow): void {
+  words[start] = (words[start] & 0xff) | (demiflow.interface << 8)
+  const forwarding = demiflow.forwardingAddress
+  words[start + 1] = forwarding.word0
+  words[start + 2] = forwarding.word1
+  words[start + 3] = forwarding.word2
+  words[start + 4] = forwarding.word3
+  const correspondent = demiflow.correspondentAddress
+  words[start + 5] = correspondent.word0
+  words[start + 6] = correspondent.word1
+  words[start + 7] = correspondent.word2
+  words[start + 8] = correspondent.word3
+  words[start + 9] = (demiflow.forwardingPort << 16) | demiflow.correspondentPort
+}
+
+/** A flow was used at a stage that doesn't allow it: a mistake of the caller. */
+export class FlowStageError extends Error {
+  readonly code = "ERR_FLOW_STAGE"
+
+  constructor(flow: number, stage: number) {
+    super(`Flow ${flow} is at stage ${stage}, which doesn't allow that`)
+    this.name = "FlowStageError"
+  }
+}
