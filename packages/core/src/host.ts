@@ -88,7 +88,7 @@ export interface SocketError {
   icmpCode: number
   /** MTU to use, for "too big". */
   information: number
-  /** Who reported it; unspecified if the host itself did. */
+  /** Who reported it, as the host knows it; unspecified if the host itself did. */
   readonly reporter: Address
   /** Destination of the packet that caused it. */
   readonly destination: Address
@@ -99,15 +99,18 @@ export interface SocketError {
 }
 
 /**
- * Datagrams in the arena, to be sent or as received. Received ones are placed by the host into space of its own, valid
- * until the next call that receives.
+ * Datagrams in the arena, to be sent or to be received into. Where they lie is the caller's choice in both directions:
+ * what is received goes straight behind room for the headers that it will be passed on with.
  */
 export class DatagramBatch {
   readonly capacity: number
+  /** How many entries the owner has filled; for the owner's use, the host neither reads nor sets it. */
   count = 0
+  /** Arena offset of the payload. Set by the caller. */
   readonly offset: Int32Array
+  /** Payload bytes. Before receiving: room for them. */
   readonly length: Int32Array
-  /** Payload bytes of each datagram where several were left together, else 0. */
+  /** Payload bytes of each datagram where several of one size (the last may be shorter) were left together, else 0. */
   readonly segmentSize: Int32Array
 
   constructor(capacity: number) {
@@ -149,15 +152,38 @@ export interface Host {
   /** Closes a TCP socket by a reset instead of an orderly end. */
   reset(socket: Socket): void
 
-  /** A UDP socket connected to the demiflow's correspondent end: only that end is heard. */
+  /**
+   * A UDP socket connected to the demiflow's correspondent end: only that end is heard. Errors that routers or the
+   * correspondent report are queued for {@link Host.receiveError}. Datagrams received may come several together.
+   */
   udpOpen(side: SideRef, demiflow: Demiflow): Socket
-  /** A ping socket for echo requests to the correspondent, with the forwarding port as identifier if possible. */
+  /**
+   * A ping socket (icmp(7), `IPPROTO_ICMP` datagrams) for echo requests to the correspondent, with the forwarding port as
+   * identifier if possible, or else one of the host's choice. What is sent and received are whole ICMP or ICMPv6
+   * messages, from the type on; the host puts identifier and checksum into those that it sends. Only echo replies with
+   * that identifier and from the correspondent are received. `-EACCES` or `-EPERM` where the host forbids ping
+   * sockets. For a socket that is opened only to find that out, `side` is `NO_SIDE`: no events are told.
+   */
   pingOpen(side: SideRef, demiflow: Demiflow): Socket
-  /** Sends datagrams `first` to `first + count - 1`; answers how many were taken. */
+  /**
+   * Sends datagrams `first` to `first + count - 1`, those with a segment size as several datagrams. Answers how many
+   * entries were taken, or, if the first was not, its negated error number: call again from the first that wasn't taken
+   * to learn why. An error that is pending on the socket is told in this way as well, and cleared: the datagram was not
+   * sent then, but may be when offered again.
+   */
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number
-  /** Fills the batch from index 0; answers the count, or `-EAGAIN`. */
-  receiveDatagrams(socket: Socket, batch: DatagramBatch): number
-  /** Takes the oldest entry of the error queue; 1, or 0 if there is none. */
+  /**
+   * Receives up to `count` datagrams into entries from index 0. The caller has set `offset` and, in `length`, the room
+   * there; the host replaces `length` by the datagram's own length and sets `segmentSize`. A length above the room means
+   * that the datagram's end was cut off and is lost. Answers how many were received: fewer than `count` mean that there
+   * were no more; `-EAGAIN` if there were none; another error is one pending on the socket, now cleared.
+   */
+  receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number
+  /**
+   * Takes the oldest entry of the error queue; 1, or 0 if there is none. The payload is what ICMP quoted of the packet
+   * that the socket sent, behind its UDP header or, for a ping socket, from its ICMP header on. It is in space of the
+   * host's own, valid until the next call.
+   */
   receiveError(socket: Socket, into: SocketError): number
   /** IPv4 time to live or IPv6 hop limit of what is sent from now on; 0 restores the host's default. */
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number
