@@ -29,7 +29,10 @@ const output = resolve(options.output)
 const files = readdirSync(folder).map((name) => join(folder, name))
 const sources = files.filter((file) => file.endsWith(".c")).sort()
 
-/** When a file was last changed, in milliseconds since the epoch, or -1 if there is none. */
+/**
+ * When a file was last changed, in milliseconds since the epoch, or -1 if there is none.
+ * @param {string} file
+ */
 function changedAt(file) {
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? -1
 }
@@ -40,6 +43,10 @@ function isUpToDate() {
   return options["if-missing"] || files.every((file) => changedAt(file) <= builtAt)
 }
 
+/**
+ * @param {string} message
+ * @returns {never}
+ */
 function fail(message) {
   process.stderr.write(`@demiflow/sys: ${message}\n`)
   process.exit(1)
@@ -64,7 +71,7 @@ function compile() {
     return
   }
   rmSync(unfinished, { force: true })
-  if (error?.code === "ENOENT") {
+  if (error !== undefined && "code" in error && error.code === "ENOENT") {
     fail(`no C compiler: \`${compiler}\` was not found; install one (on Debian: apt-get install gcc libc6-dev)`)
   }
   fail(
@@ -72,4 +79,4 @@ function compile() {
   )
 }
 
-if (sources.length > 0 && !isUpToDate()) compile()
+if (!isUpToDate()) compile()
