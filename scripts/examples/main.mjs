@@ -1,0 +1,23 @@
+// npm run examples: runs every program in examples/, each through the `start` script of its package.json.
+// They end by themselves, and fail with a status other than 0. Build first.
+import { spawnSync } from "node:child_process"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { workspaces } from "../structure/packages.mjs"
+
+const timeLimit = 60_000
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const examples = workspaces(root).filter(({ folder }) => folder.startsWith("examples/"))
+
+const failed = examples.filter(({ folder }) => {
+  console.log(`\n== ${folder}`)
+  const { status, error } = spawnSync("npm", ["run", "--silent", "start"], {
+    cwd: join(root, folder),
+    stdio: ["ignore", "inherit", "inherit"],
+    timeout: timeLimit,
+  })
+  if (status !== 0) console.log(`== ${folder} failed: ${error?.message ?? `status ${status}`}`)
+  return status !== 0
+})
+console.log(`\n${examples.length - failed.length} examples passed, ${failed.length} failed`)
+process.exitCode = failed.length === 0 ? 0 : 1
