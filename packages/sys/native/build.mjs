@@ -26,7 +26,9 @@ const { values: options } = parseArgs({
 })
 
 const output = resolve(options.output)
-const files = readdirSync(folder).map((name) => join(folder, name))
+const files = readdirSync(folder)
+  .filter((name) => /\.(?:c|h|mjs)$/.test(name))
+  .map((name) => join(folder, name))
 const sources = files.filter((file) => file.endsWith(".c")).sort()
 
 /**
