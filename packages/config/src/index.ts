@@ -1,2 +1,20 @@
-/** Options, port specifications, and what is learnt from the host. */
-export {}
+/**
+ * From a command line to a decided configuration.
+ *
+ * {@link parseCommandLine} takes the arguments apart, with the grammar and the meaning that users of `pasta` and `passt`
+ * know. {@link resolveConfiguration} joins the options with what the host has (interfaces, addresses, routes, the text
+ * of its `resolv.conf`) to one value in which nothing is left to be decided. Both are pure functions: no file is read,
+ * nothing is printed. {@link summary} says what was decided, {@link encodeConfiguration} carries it to another process,
+ * {@link forwardingRules} is its part for `@demiflow/flow`.
+ *
+ * @packageDocumentation
+ */
+export * from "./command-line.ts"
+export * from "./configuration.ts"
+export * from "./encode.ts"
+export * from "./forwarding-rules.ts"
+export * from "./help.ts"
+export { defaultOptions, type Options, type Program, type Verbosity } from "./options.ts"
+export * from "./resolv-conf.ts"
+export * from "./resolve.ts"
+export * from "./summary.ts"

@@ -1,0 +1,107 @@
+import type { Address, InterfaceAddress, MacAddress, Route } from "@demiflow/core"
+import type { Program, Verbosity } from "./options.ts"
+
+/** What both IP versions have. Everything decided: nothing here has to be looked up again. */
+export interface FamilyConfiguration {
+  /** Host interface from which addresses and routes were taken; undefined in local mode. */
+  readonly template: string | undefined
+  /** Where the guest sends what isn't on its link; undefined if the host's route names no gateway. */
+  readonly gateway: Address | undefined
+  /** Source of what leaves on the host; undefined: the host's routing decides. */
+  readonly outboundAddress: Address | undefined
+  /** Host interface that sockets are bound to; undefined: none. */
+  readonly outboundInterface: string | undefined
+  /** Name servers as the guest has to address them. */
+  readonly nameServers: readonly Address[]
+  /** Address by which the guest reaches the host's loopback. */
+  readonly mapHostLoopback: Address | undefined
+  /** Address by which the guest reaches what the host has on the guest's own address. */
+  readonly mapGuestAddress: Address | undefined
+  /** Address by which the guest reaches the name server `dnsHost`; both are defined or neither is. */
+  readonly dnsForward: Address | undefined
+  /** The host's name server. */
+  readonly dnsHost: Address | undefined
+}
+
+export interface Ipv4Configuration extends FamilyConfiguration {
+  readonly guestAddress: Address
+  /** 0–32. */
+  readonly prefixLength: number
+}
+
+export interface Ipv6Configuration extends FamilyConfiguration {
+  /** Undefined in local mode: the guest then has only the link-local address that it chooses. */
+  readonly guestAddress: Address | undefined
+  /** Always 64, as stateless address configuration wants it. */
+  readonly prefixLength: number
+  /** The link-local address from which we speak as the guest's router. */
+  readonly ourLinkLocal: Address
+}
+
+/** What is done in the namespace. */
+export interface NamespaceConfiguration {
+  /** Name of the tap interface. */
+  readonly interfaceName: string
+  /** Of the tap interface; undefined: the kernel makes one up. */
+  readonly macAddress: MacAddress | undefined
+  /** What to set up on it; undefined without `--config-net`. */
+  readonly network: NamespaceNetwork | undefined
+}
+
+/**
+ * Addresses and routes to set up, in this order. Interface indexes are {@link TAP_INTERFACE_INDEX}, to be replaced by the
+ * index that the tap interface gets.
+ */
+export interface NamespaceNetwork {
+  readonly addresses: readonly InterfaceAddress[]
+  readonly routes: readonly Route[]
+}
+
+/** Stands for the tap interface in a {@link NamespaceNetwork}: no interface has index 0. */
+export const TAP_INTERFACE_INDEX = 0
+
+/** Something to tell the user at start. */
+export interface Notice {
+  readonly level: "warning" | "info"
+  readonly text: string
+}
+
+/** Everything that a program needs to know to start. */
+export interface Configuration {
+  readonly program: Program
+  readonly verbosity: Verbosity
+  readonly foreground: boolean
+  readonly pcapPath: string | undefined
+  readonly pidPath: string | undefined
+  /** Undefined: IPv4 is ignored. */
+  readonly v4: Ipv4Configuration | undefined
+  /** Undefined: IPv6 is ignored. */
+  readonly v6: Ipv6Configuration | undefined
+  /** MTU to assign to the guest, bytes; undefined: none is assigned. */
+  readonly mtu: number | undefined
+  /** Our Ethernet address. */
+  readonly macAddress: MacAddress
+  readonly protocols: ProtocolSwitches
+  /** True if DHCP, DHCPv6 and NDP tell the guest its name servers. */
+  readonly advertiseNameServers: boolean
+  /** True if they tell the guest its search domains. */
+  readonly advertiseSearchDomains: boolean
+  readonly searchDomains: readonly string[]
+  readonly hostname: string | undefined
+  readonly fqdn: string | undefined
+  /** Only for pasta. */
+  readonly namespace: NamespaceConfiguration | undefined
+  /** In the order in which they were found. */
+  readonly notices: readonly Notice[]
+}
+
+/** Which protocols are on. */
+export interface ProtocolSwitches {
+  readonly tcp: boolean
+  readonly udp: boolean
+  readonly icmp: boolean
+  readonly dhcp: boolean
+  readonly dhcpv6: boolean
+  readonly ndp: boolean
+  readonly routerAdvertisements: boolean
+}

@@ -1,0 +1,84 @@
+/** Arguments of options, read from text. Each function answers undefined for what the option can't take. */
+import { Address, MacAddress } from "@demiflow/core"
+import type { AssignedAddress } from "./options.ts"
+
+/** Smallest MTU that IPv4 works with (RFC 791, section 3.2), bytes. */
+export const MINIMUM_MTU = 68
+/** The largest 802.3 frame without its header, rounded down to 32 bits: largest MTU and default, bytes. */
+export const MAXIMUM_MTU = 65_520
+/** The kernel's IFNAMSIZ without the terminating zero. */
+const INTERFACE_NAME_LENGTH = 15
+/** RFC 1035, section 3.1: 255 bytes with length bytes, hence 253 characters of text. */
+const DOMAIN_LENGTH = 253
+const LABEL_LENGTH = 63
+
+/** A decimal number from `minimum` to `maximum`. */
+export function parseNumber(text: string, minimum: number, maximum: number): number | undefined {
+  if (!/^\d{1,10}$/.test(text)) return undefined
+  const value = Number(text)
+  return value >= minimum && value <= maximum ? value : undefined
+}
+
+/** An MTU, or 0. */
+export function parseMtu(text: string): number | undefined {
+  return parseNumber(text, 0, 0) ?? parseNumber(text, MINIMUM_MTU, MAXIMUM_MTU)
+}
+
+/** An address that a host can have outside of itself: unicast, not loopback, not an IPv4 address written as IPv6. */
+export function parseHostAddress(text: string): Address | undefined {
+  const address = parseUnicast(text)
+  return address === undefined || address.isLoopback ? undefined : address
+}
+
+/** A unicast address, loopback included. */
+export function parseUnicast(text: string): Address | undefined {
+  const address = Address.tryParse(text)
+  if (address === undefined || !address.isUnicast) return undefined
+  return address.isV4 && text.includes(":") ? undefined : address
+}
+
+/** An address with or without `/prefix length`. */
+export function parseAssignedAddress(text: string): AssignedAddress | undefined {
+  const slash = text.indexOf("/")
+  const address = parseHostAddress(slash < 0 ? text : text.slice(0, slash))
+  if (address === undefined) return undefined
+  if (slash < 0) return { address, prefixLength: undefined }
+  const prefixLength = parseNumber(text.slice(slash + 1), 0, address.isV4 ? 32 : 128)
+  return prefixLength === undefined ? undefined : { address, prefixLength }
+}
+
+/** An IPv4 netmask as a number of bits or in dotted form: the prefix length. */
+export function parseNetmask(text: string): number | undefined {
+  if (!text.includes(".")) return parseNumber(text, 0, 32)
+  const mask = Address.tryParse(text)
+  if (mask === undefined) return undefined
+  const prefixLength = Math.clz32(~mask.word3)
+  return (prefixLength === 0 ? 0 : -1 << (32 - prefixLength)) === mask.word3 ? prefixLength : undefined
+}
+
+/** An Ethernet address that one station can have: neither a group address nor zero. */
+export function parseStationMac(text: string): MacAddress | undefined {
+  const address = MacAddress.tryParse(text)
+  return address === undefined || address.isMulticast || address.isZero ? undefined : address
+}
+
+/** The name of a network interface, as the kernel's `dev_valid_name` has it. */
+export function parseInterfaceName(text: string): string | undefined {
+  if (text === "" || text === "." || text === "..") return undefined
+  if (new TextEncoder().encode(text).length > INTERFACE_NAME_LENGTH || /[\s/:]/.test(text)) return undefined
+  return text
+}
+
+/** A domain name that fits DNS: labels of 1 to 63 bytes, 253 in all, a dot at the end allowed. */
+export function parseDomainName(text: string): string | undefined {
+  const name = text.endsWith(".") ? text.slice(0, -1) : text
+  if (name.length > DOMAIN_LENGTH || !/^[\x21-\x7e]+$/.test(name)) return undefined
+  return name.split(".").every((label) => label.length >= 1 && label.length <= LABEL_LENGTH) ? text : undefined
+}
+
+/** Domain names separated by white space: one at least. */
+export function parseDomainList(text: string): readonly string[] | undefined {
+  const words = text.split(/\s+/).filter((word) => word !== "")
+  const names = words.flatMap((word) => parseDomainName(word) ?? [])
+  return names.length === words.length && names.length > 0 ? names : undefined
+}

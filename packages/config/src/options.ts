@@ -1,0 +1,129 @@
+import type { Address, MacAddress } from "@demiflow/core"
+
+/** The program whose command line is parsed. They share most options. */
+export type Program = "pasta" | "passt"
+
+/** How much is said: `quiet` leaves out informational messages, `trace` shows single packets. */
+export type Verbosity = "quiet" | "normal" | "debug" | "trace"
+
+/** An address with the prefix length that came with it in CIDR notation, if one did. */
+export interface AssignedAddress {
+  readonly address: Address
+  readonly prefixLength: number | undefined
+}
+
+/** One value for IPv4 and one for IPv6, each undefined where the option wasn't given for that version. */
+export interface PerFamily<Value> {
+  v4: Value | undefined
+  v6: Value | undefined
+}
+
+/**
+ * What the user asked for, one field for each option. Nothing is decided here: undefined means that the option wasn't
+ * given, and `resolveConfiguration` chooses.
+ */
+export interface Options {
+  verbosity: Verbosity
+  /** `-f`: stay in the foreground. */
+  foreground: boolean
+  /** `-p`: where to write a capture. */
+  pcapPath: string | undefined
+  /** `-P`: where to write the process number. */
+  pidPath: string | undefined
+  /** `-4` */
+  ipv4Only: boolean
+  /** `-6` */
+  ipv6Only: boolean
+  /** `-m`, bytes; 0 disables the assignment. */
+  mtu: number | undefined
+  /** `-a` */
+  address: PerFamily<AssignedAddress>
+  /** `-n`, as a prefix length: 0–32. */
+  netmask: number | undefined
+  /** `-M` */
+  macAddress: MacAddress | undefined
+  /** `-g` */
+  gateway: PerFamily<Address>
+  /** `-i` */
+  interface: string | undefined
+  /** `-o` */
+  outboundAddress: PerFamily<Address>
+  /** `--outbound-if4`, `--outbound-if6` */
+  outboundInterface: PerFamily<string>
+  /** `-D`: empty after `-D none`. */
+  nameServers: readonly Address[] | undefined
+  /** `-S`: empty after `-S none`. */
+  searchDomains: readonly string[] | undefined
+  dnsForward: PerFamily<Address>
+  dnsHost: PerFamily<Address>
+  /** `--map-host-loopback` with an address. */
+  mapHostLoopback: PerFamily<Address>
+  /** `--no-map-gw` and `--map-host-loopback none`: the gateway is no default for the mapping. */
+  noMapGateway: boolean
+  mapGuestAddress: PerFamily<Address>
+  noTcp: boolean
+  noUdp: boolean
+  noIcmp: boolean
+  noDhcp: boolean
+  noNdp: boolean
+  noDhcpv6: boolean
+  noRouterAdvertisements: boolean
+  /** `--dhcp-dns`, `--no-dhcp-dns` */
+  advertiseNameServers: boolean | undefined
+  /** `--dhcp-search`, `--no-dhcp-search` */
+  advertiseSearchDomains: boolean | undefined
+  /** `-H` */
+  hostname: string | undefined
+  fqdn: string | undefined
+  /** `-I` */
+  namespaceInterface: string | undefined
+  namespaceMacAddress: MacAddress | undefined
+  /** `--config-net` */
+  configureNamespace: boolean
+  copyRoutes: boolean
+  copyAddresses: boolean
+}
+
+/** Options as they stand before the first argument. */
+export function defaultOptions(): Options {
+  const nothing = () => ({ v4: undefined, v6: undefined })
+  return {
+    verbosity: "normal",
+    foreground: false,
+    pcapPath: undefined,
+    pidPath: undefined,
+    ipv4Only: false,
+    ipv6Only: false,
+    mtu: undefined,
+    address: nothing(),
+    netmask: undefined,
+    macAddress: undefined,
+    gateway: nothing(),
+    interface: undefined,
+    outboundAddress: nothing(),
+    outboundInterface: nothing(),
+    nameServers: undefined,
+    searchDomains: undefined,
+    dnsForward: nothing(),
+    dnsHost: nothing(),
+    mapHostLoopback: nothing(),
+    noMapGateway: false,
+    mapGuestAddress: nothing(),
+    noTcp: false,
+    noUdp: false,
+    noIcmp: false,
+    noDhcp: false,
+    noNdp: false,
+    noDhcpv6: false,
+    noRouterAdvertisements: false,
+    advertiseNameServers: undefined,
+    advertiseSearchDomains: undefined,
+    hostname: undefined,
+    fqdn: undefined,
+    namespaceInterface: undefined,
+    namespaceMacAddress: undefined,
+    configureNamespace: false,
+    copyRoutes: true,
+    copyAddresses: true,
+  }
+}

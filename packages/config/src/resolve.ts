@@ -1,0 +1,256 @@
+/**
+ * From what the user asked for and what the host has, to what the guest gets. Pure: everything known of the host is in
+ * {@link HostFacts}.
+ */
+import { Address, type HostNetwork, MacAddress } from "@demiflow/core"
+import type {
+  Configuration,
+  FamilyConfiguration,
+  Ipv4Configuration,
+  Ipv6Configuration,
+  NamespaceConfiguration,
+  NamespaceNetwork,
+  Notice,
+} from "./configuration.ts"
+import { decideNameServers } from "./name-servers.ts"
+import { dropForeignSources, type NamespacePlan, planAddresses, planRoutes } from "./namespace-network.ts"
+import { MAXIMUM_MTU } from "./option-values.ts"
+import type { Options, Program } from "./options.ts"
+import { parseResolvConf, type ResolverFile } from "./resolv-conf.ts"
+import { findInterface, findTemplate, type Template } from "./template.ts"
+
+/** What is learnt from the host. */
+export interface HostFacts {
+  readonly network: HostNetwork
+  /** Text of `/etc/resolv.conf`; empty if there is none. */
+  readonly resolvConf: string
+}
+
+/** A configuration, or one sentence on why there can't be one. */
+export type Resolution =
+  | { readonly kind: "configuration"; readonly configuration: Configuration }
+  | { readonly kind: "error"; readonly message: string }
+
+const OUR_MAC = MacAddress.parse("9a:55:9a:55:9a:55")
+const LOCAL_V4_GUEST = Address.parse("169.254.2.1")
+const LOCAL_V4_GATEWAY = Address.parse("169.254.2.2")
+const LOCAL_V4_PREFIX_LENGTH = 16
+const LOCAL_V6_GATEWAY = Address.parse("fe80::1")
+const V6_PREFIX_LENGTH = 64
+/** RFC 8200, section 5, bytes. */
+const V6_MINIMUM_MTU = 1280
+const DEFAULT_TAP_NAME = "tap0"
+
+/** What the functions below share. */
+interface Context {
+  readonly options: Options
+  readonly host: HostNetwork
+  readonly resolver: ResolverFile
+  readonly templateV4: Template | undefined
+  readonly templateV6: Template | undefined
+  readonly notices: Notice[]
+}
+
+/** Decides everything. */
+export function resolveConfiguration(options: Options, facts: HostFacts, program: Program): Resolution {
+  const host = facts.network
+  const problem = findInterfaceProblem(options, host)
+  if (problem !== undefined) return { kind: "error", message: problem }
+  const context: Context = {
+    options,
+    host,
+    resolver: parseResolvConf(facts.resolvConf),
+    templateV4: findTemplate(host, true, options.interface ?? options.outboundInterface.v4),
+    templateV6: findTemplate(host, false, options.interface ?? options.outboundInterface.v6),
+    notices: [],
+  }
+  const mtu = options.mtu === 0 ? undefined : (options.mtu ?? MAXIMUM_MTU)
+  const v4 = options.ipv6Only ? undefined : resolveV4(context)
+  const v6 = options.ipv4Only || tooSmallForV6(mtu, context) ? undefined : resolveV6(context)
+  if (v4 === undefined && v6 === undefined) {
+    return { kind: "error", message: `Invalid MTU: ${mtu} (IPv6 needs ${V6_MINIMUM_MTU} at least)` }
+  }
+  const dhcp = !options.noDhcp && v4?.gateway !== undefined
+  const ndp = !options.noNdp && !options.noIcmp && v6 !== undefined
+  const configuration: Configuration = {
+    program,
+    verbosity: options.verbosity,
+    foreground: options.foreground,
+    pcapPath: options.pcapPath,
+    pidPath: options.pidPath,
+    v4,
+    v6,
+    mtu,
+    macAddress: options.macAddress ?? OUR_MAC,
+    protocols: {
+      tcp: !options.noTcp,
+      udp: !options.noUdp,
+      icmp: !options.noIcmp,
+      dhcp,
+      dhcpv6: !options.noDhcpv6 && v6 !== undefined,
+      ndp,
+      routerAdvertisements: ndp && !options.noRouterAdvertisements,
+    },
+    advertiseNameServers: options.advertiseNameServers ?? program === "passt",
+    advertiseSearchDomains: options.advertiseSearchDomains ?? program === "passt",
+    searchDomains: options.searchDomains ?? context.resolver.searchDomains,
+    hostname: options.hostname,
+    fqdn: options.fqdn,
+    namespace: program === "pasta" ? resolveNamespace(context, v4, v6) : undefined,
+    notices: context.notices,
+  }
+  return { kind: "configuration", configuration }
+}
+
+/** Interfaces that the user names have to be there, and those to be bound to have to be of use. */
+function findInterfaceProblem(options: Options, host: HostNetwork): string | undefined {
+  const { v4, v6 } = options.outboundInterface
+  for (const name of [options.interface, v4, v6]) {
+    if (name !== undefined && findInterface(host, name) === undefined) {
+      return `Invalid interface name ${name}: there is no such interface on the host`
+    }
+  }
+  if (v4 !== undefined && !options.ipv6Only && findTemplate(host, true, v4) === undefined) {
+    return `Outbound interface ${v4} has no IPv4 address`
+  }
+  if (v6 !== undefined && !options.ipv4Only && findTemplate(host, false, v6) === undefined) {
+    return `Outbound interface ${v6} has no IPv6 address`
+  }
+  return undefined
+}
+
+function tooSmallForV6(mtu: number | undefined, context: Context): boolean {
+  if (mtu === undefined || mtu >= V6_MINIMUM_MTU) return false
+  warn(context, `MTU ${mtu} is too small for IPv6, which needs ${V6_MINIMUM_MTU}: IPv6 is off`)
+  return true
+}
+
+function resolveV4(context: Context): Ipv4Configuration {
+  const { options, templateV4: template } = context
+  if (template === undefined) inform(context, "IPv4: no host interface to take as template, using local mode")
+  const guestAddress = options.address.v4?.address ?? template?.address.address ?? LOCAL_V4_GUEST
+  const gateway = options.gateway.v4 ?? (template === undefined ? LOCAL_V4_GATEWAY : template.gateway)
+  return {
+    ...resolveFamily(context, true, guestAddress, gateway),
+    guestAddress,
+    prefixLength: options.netmask ?? options.address.v4?.prefixLength ?? defaultPrefixLength(context),
+  }
+}
+
+function defaultPrefixLength({ options, templateV4 }: Context): number {
+  if (options.address.v4 !== undefined) return classPrefixLength(options.address.v4.address)
+  return templateV4?.address.prefixLength ?? LOCAL_V4_PREFIX_LENGTH
+}
+
+/** The prefix length that an address had in the times of network classes (RFC 791, section 3.2). */
+function classPrefixLength(address: Address): number {
+  const first = address.word3 >>> 24
+  return first < 128 ? 8 : first < 192 ? 16 : first < 224 ? 24 : 32
+}
+
+function resolveV6(context: Context): Ipv6Configuration {
+  const { options, templateV6: template } = context
+  if (template === undefined) inform(context, "IPv6: no host interface to take as template, using local mode")
+  const guestAddress = options.address.v6?.address ?? template?.address.address
+  const gateway = options.gateway.v6 ?? (template === undefined ? LOCAL_V6_GATEWAY : template.gateway)
+  // Router advertisements must come from a link-local address (RFC 4861, section 6.1.2), so a global gateway can't be
+  // the one that sends them.
+  const ourLinkLocal = gateway?.isLinkLocal ? gateway : (template?.linkLocal ?? LOCAL_V6_GATEWAY)
+  return {
+    ...resolveFamily(context, false, guestAddress, gateway),
+    guestAddress,
+    prefixLength: V6_PREFIX_LENGTH,
+    ourLinkLocal,
+  }
+}
+
+function resolveFamily(
+  context: Context,
+  isV4: boolean,
+  guestAddress: Address | undefined,
+  gateway: Address | undefined,
+): FamilyConfiguration {
+  const { options } = context
+  const family = isV4 ? "v4" : "v6"
+  const template = isV4 ? context.templateV4 : context.templateV6
+  const mapHostLoopback = options.mapHostLoopback[family] ?? (options.noMapGateway ? undefined : gateway)
+  const mapGuestAddress = options.mapGuestAddress[family]
+  const { nameServers, dnsForward, dnsHost, unreachable } = decideNameServers({
+    chosen: options.nameServers?.filter((server) => server.isV4 === isV4),
+    ofHost: context.resolver.nameServers.filter((server) => server.isV4 === isV4),
+    dnsForward: options.dnsForward[family],
+    dnsHost: options.dnsHost[family],
+    mapHostLoopback,
+    mapGuestAddress,
+    guestAddress,
+  })
+  for (const server of unreachable) {
+    inform(context, `The guest can't reach the host's name server ${server}: see --dns-forward`)
+  }
+  const asked = options.dnsForward[family]
+  if (asked !== undefined && dnsForward === undefined) {
+    warn(context, `No name server to forward queries for ${asked} to: see --dns-host`)
+  }
+  return {
+    template: template?.interface.name,
+    gateway,
+    outboundAddress: options.outboundAddress[family],
+    outboundInterface: options.outboundInterface[family],
+    nameServers,
+    mapHostLoopback,
+    mapGuestAddress,
+    dnsForward,
+    dnsHost,
+  }
+}
+
+function resolveNamespace(
+  context: Context,
+  v4: Ipv4Configuration | undefined,
+  v6: Ipv6Configuration | undefined,
+): NamespaceConfiguration {
+  const { options } = context
+  return {
+    interfaceName: options.namespaceInterface ?? v4?.template ?? v6?.template ?? DEFAULT_TAP_NAME,
+    macAddress: options.namespaceMacAddress,
+    network: options.configureNamespace ? resolveNetwork(context, v4, v6) : undefined,
+  }
+}
+
+function resolveNetwork(
+  { options, host, templateV4, templateV6 }: Context,
+  v4: Ipv4Configuration | undefined,
+  v6: Ipv6Configuration | undefined,
+): NamespaceNetwork {
+  const plans: NamespacePlan[] = []
+  for (const [family, configured] of Object.entries({ v4, v6 })) {
+    if (configured === undefined) continue
+    const isV4 = family === "v4"
+    plans.push({
+      isV4,
+      template: isV4 ? templateV4 : templateV6,
+      guestAddress: configured.guestAddress,
+      prefixLength: configured.prefixLength,
+      gateway: configured.gateway,
+      copyAddresses: options.copyAddresses && options.address[isV4 ? "v4" : "v6"] === undefined,
+      copyRoutes: options.copyRoutes && options.gateway[isV4 ? "v4" : "v6"] === undefined,
+    })
+  }
+  const networks = plans.map((plan) => {
+    const routes = planRoutes(plan, host)
+    const addresses = planAddresses(plan, host, routes)
+    return { addresses, routes: dropForeignSources(routes, addresses) }
+  })
+  return {
+    addresses: networks.flatMap((network) => network.addresses),
+    routes: networks.flatMap((network) => network.routes),
+  }
+}
+
+function inform(context: Context, text: string): void {
+  context.notices.push({ level: "info", text })
+}
+
+function warn(context: Context, text: string): void {
+  context.notices.push({ level: "warning", text })
+}
