@@ -1,0 +1,241 @@
+import { describe, expect, test } from "vitest"
+import { Arena } from "./arena.ts"
+import { silentLog } from "./clock.ts"
+import { type Disposition, HANDLED, NOT_MINE } from "./disposition.ts"
+import { Drops } from "./drops.ts"
+import type { FlowIndex, FlowTable } from "./flow-table.ts"
+import { initiatingSide, targetSide } from "./flow-table.ts"
+import type { Claim, Components, ProtocolHandler } from "./plugin.ts"
+import { Sequence } from "./sequence.ts"
+import { Stack, type StackParts } from "./stack.ts"
+
+const flow = (index: number) => index as FlowIndex
+
+/** A stack whose flows 0 and 1 belong to handlers 0 and 1, and what happens to it. */
+function setUp() {
+  const events: string[] = []
+  const drops = new Drops()
+  let due: FlowIndex[] = []
+  let deadline = Number.POSITIVE_INFINITY
+  const flows = {
+    handlerOf: (index: number) => (index === 0 || index === 1 ? index : -1),
+    nextDeadline: () => deadline,
+    expire: (_now: number, visit: (index: FlowIndex) => void) => due.splice(0).forEach(visit),
+    forEach: (visit: (index: FlowIndex) => void) => [flow(0), flow(1)].forEach(visit),
+    endTurn: () => events.push("flows end turn"),
+  } as unknown as FlowTable
+  const parts = {
+    arena: new Arena(64),
+    drops,
+    flows,
+    guest: { flush: () => events.push("flush") },
+    clock: { now: 0 },
+    log: silentLog,
+  } as unknown as StackParts
+  return {
+    stack: new Stack(parts),
+    parts,
+    drops,
+    events,
+    makeDue: (...indices: number[]) => {
+      due = indices.map(flow)
+    },
+    setDeadline: (value: number) => {
+      deadline = value
+    },
+  }
+}
+
+/** A handler that notes what it is told. */
+function recorder(
+  events: string[],
+  name: string,
+  claims: Claim[],
+  answer: Disposition = HANDLED,
+): (components: Components) => ProtocolHandler {
+  return () => ({
+    name,
+    claims,
+    fromTap: (sequence) => {
+      events.push(`${name} got ${sequence.count}`)
+      return answer
+    },
+    fromHost: (side, bits) => events.push(`${name} side ${side} event ${bits}`),
+    expire: (index, now) => events.push(`${name} flow ${index} due at ${now}`),
+    tick: (now) => events.push(`${name} tick at ${now}`),
+    endTurn: () => events.push(`${name} end turn`),
+    start: () => events.push(`${name} start`),
+    abort: (index) => events.push(`${name} abort ${index}`),
+  })
+}
+
+function packets(protocol: number, forwardingPort = 0, count = 1): Sequence {
+  const sequence = new Sequence(4)
+  sequence.protocol = protocol
+  sequence.etherType = 0x0800
+  sequence.demiflow.forwardingPort = forwardingPort
+  sequence.count = count
+  return sequence
+}
+
+describe("packets from the guest", () => {
+  test("go to the handler of their IP protocol", () => {
+    const { stack, events } = setUp()
+    stack.register(recorder(events, "six", [{ ipProtocol: 6 }]))
+    stack.register(recorder(events, "one", [{ ipProtocol: 1 }, { ipProtocol: 58 }]))
+    stack.fromTap(packets(58, 0, 3))
+    stack.fromTap(packets(6))
+    expect(events).toEqual(["one got 3", "six got 1"])
+  })
+
+  test("that aren't IP go by their EtherType", () => {
+    const { stack, events } = setUp()
+    stack.register(recorder(events, "arp", [{ etherType: 0x0806 }]))
+    const sequence = packets(-1)
+    sequence.etherType = 0x0806
+    stack.fromTap(sequence)
+    expect(events).toEqual(["arp got 1"])
+  })
+
+  test("go to the claimant of their port before the one of the whole protocol, in whatever order they register", () => {
+    const { stack, events } = setUp()
+    stack.register(recorder(events, "udp", [{ ipProtocol: 17, hasPorts: true }]))
+    stack.register(recorder(events, "dhcp", [{ ipProtocol: 17, forwardingPort: 67 }]))
+    stack.fromTap(packets(17, 67))
+    stack.fromTap(packets(17, 68))
+    expect(events).toEqual(["dhcp got 1", "udp got 1"])
+  })
+
+  test("a claim to a port of one protocol is none to that port of another", () => {
+    const { stack, events } = setUp()
+    stack.register(recorder(events, "dns", [{ ipProtocol: 17, forwardingPort: 53 }]))
+    stack.register(recorder(events, "tcp", [{ ipProtocol: 6, hasPorts: true }]))
+    stack.fromTap(packets(6, 53))
+    expect(events).toEqual(["tcp got 1"])
+  })
+
+  test("that a handler doesn't want are offered to the next", () => {
+    const { stack, events, drops } = setUp()
+    stack.register(recorder(events, "port", [{ ipProtocol: 17, forwardingPort: 53 }], NOT_MINE))
+    stack.register(recorder(events, "first", [{ ipProtocol: 17 }], NOT_MINE))
+    stack.register(recorder(events, "second", [{ ipProtocol: 17 }]))
+    stack.register(recorder(events, "third", [{ ipProtocol: 17 }]))
+    stack.fromTap(packets(17, 53))
+    expect(events).toEqual(["port got 1", "first got 1", "second got 1"])
+    expect(drops.total).toBe(0)
+  })
+
+  test("that nobody wants are counted, all of them", () => {
+    const { stack, drops } = setUp()
+    stack.fromTap(packets(132, 0, 3))
+    const sequence = packets(-1, 0, 2)
+    sequence.etherType = 0x88cc
+    stack.fromTap(sequence)
+    expect(drops.get("stack: no handler")).toBe(5)
+  })
+
+  test("that a handler drops are counted under its reason", () => {
+    const { stack, drops, events } = setUp()
+    stack.register(recorder(events, "tcp", [{ ipProtocol: 6 }], drops.reason("tcp: malformed")))
+    stack.fromTap(packets(6, 0, 4))
+    expect(drops.entries()).toEqual([["tcp: malformed", 4]])
+  })
+
+  test("ports are known of protocols for which a handler says so", () => {
+    const { stack, events } = setUp()
+    expect(stack.hasPorts(6)).toBe(false)
+    stack.register(recorder(events, "a", [{ ipProtocol: 6, hasPorts: true }, { ipProtocol: 1 }]))
+    stack.register(recorder(events, "b", [{ ipProtocol: 17, forwardingPort: 67 }]))
+    expect([6, 17, 1, 132, -1, 256].map((protocol) => stack.hasPorts(protocol))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ])
+  })
+})
+
+describe("events and time", () => {
+  test("reach the handler of the flow, and nobody for an ended flow", () => {
+    const { stack, events } = setUp()
+    stack.register(recorder(events, "a", []))
+    stack.register(recorder(events, "b", []))
+    stack.fromHost(targetSide(flow(1)), 5)
+    stack.fromHost(initiatingSide(flow(0)), 1)
+    stack.fromHost(initiatingSide(flow(2)), 1)
+    expect(events).toEqual(["b side 3 event 5", "a side 0 event 1"])
+  })
+
+  test("flows that are due are told to their handlers, with the time", () => {
+    const { stack, events, makeDue } = setUp()
+    stack.register(recorder(events, "a", []))
+    stack.register(recorder(events, "b", []))
+    makeDue(1, 0)
+    stack.expire(1234)
+    expect(events).toEqual(["b flow 1 due at 1234", "a flow 0 due at 1234"])
+  })
+
+  test("a handler is woken once, when it asked to be", () => {
+    const { stack, events, setDeadline } = setUp()
+    let wakeAt: (deadline: number) => void = () => {}
+    stack.register((components) => {
+      wakeAt = components.wakeAt
+      return recorder(events, "a", [])(components)
+    })
+    expect(stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+    wakeAt(100)
+    wakeAt(50)
+    setDeadline(70)
+    expect(stack.nextDeadline()).toBe(50)
+    stack.expire(49)
+    expect(events).toEqual([])
+    stack.expire(50)
+    stack.expire(1000)
+    expect(events).toEqual(["a tick at 50"])
+    expect(stack.nextDeadline()).toBe(70)
+  })
+
+  test("a handler may ask to be woken again while it is", () => {
+    const { stack } = setUp()
+    let ticks = 0
+    stack.register(({ wakeAt }) => {
+      wakeAt(10)
+      return { name: "a", claims: [], fromTap: () => HANDLED, tick: (now) => wakeAt(now + 10 + ticks++) }
+    })
+    stack.expire(10)
+    expect([ticks, stack.nextDeadline()]).toEqual([1, 20])
+  })
+})
+
+test("each handler has a number of its own, its place in the list", () => {
+  const { stack, parts } = setUp()
+  const numbers: number[] = []
+  const plugin = (components: Components): ProtocolHandler => {
+    numbers.push(components.handlerNumber)
+    expect(components.drops).toBe(parts.drops)
+    return { name: `handler ${components.handlerNumber}`, claims: [], fromTap: () => HANDLED }
+  }
+  stack.register(plugin)
+  stack.register(plugin)
+  expect(numbers).toEqual([0, 1])
+  expect(stack.handlers.map((handler) => handler.name)).toEqual(["handler 0", "handler 1"])
+})
+
+test("a turn ends with the handlers, then the link, then the flows", () => {
+  const { stack, events } = setUp()
+  stack.register(recorder(events, "a", []))
+  stack.start()
+  stack.endTurn()
+  expect(events).toEqual(["a start", "a end turn", "flush", "flows end turn"])
+})
+
+test("all flows are ended through their handlers", () => {
+  const { stack, events } = setUp()
+  stack.register(recorder(events, "a", []))
+  stack.register(recorder(events, "b", []))
+  stack.abortFlows()
+  expect(events.slice(0, 2)).toEqual(["a abort 0", "b abort 1"])
+  expect(events.slice(-2)).toEqual(["flush", "flows end turn"])
+})
