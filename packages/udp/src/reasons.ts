@@ -1,0 +1,52 @@
+import type { DropReason, Drops } from "@demiflow/core"
+
+/** The reasons for which this package drops datagrams. */
+export interface UdpReasons {
+  /** The IP payload is shorter than a UDP header. */
+  readonly truncated: DropReason
+  /** The length field is below 8 or above what the IP packet holds. */
+  readonly length: DropReason
+  readonly checksum: DropReason
+  /** No checksum over IPv6 (RFC 8200, section 8.1). */
+  readonly noChecksum: DropReason
+  /** To port 0 (reserved: RFC 6335, section 6). */
+  readonly portZero: DropReason
+  /** With a time to live or hop limit of 0, which nobody may send (RFC 1122, section 3.2.1.7). */
+  readonly hopLimit: DropReason
+  /** The flow table has counted the first packet of a sequence itself; the others are counted here. */
+  readonly tableFull: DropReason
+  /** The process or the machine has no socket left. */
+  readonly noSocket: DropReason
+  /** The host has no route, or does not allow this. */
+  readonly openFailed: DropReason
+  /** The host's send buffer or device queue is full. */
+  readonly sendQueueFull: DropReason
+  /** The host's kernel refused the datagram. */
+  readonly sendFailed: DropReason
+  /** A datagram from the host is larger than one packet to the guest. */
+  readonly oversized: DropReason
+  /** The link had no room for a datagram. */
+  readonly noRoom: DropReason
+  /** Something about a flow's packets was reported that has no form as ICMP error. */
+  readonly unknownError: DropReason
+}
+
+/** Registers them. */
+export function udpReasons(drops: Drops): UdpReasons {
+  return {
+    truncated: drops.reason("udp: truncated header"),
+    length: drops.reason("udp: bad length"),
+    checksum: drops.reason("udp: bad checksum"),
+    noChecksum: drops.reason("udp: no checksum over IPv6"),
+    portZero: drops.reason("udp: port 0"),
+    hopLimit: drops.reason("udp: hop limit 0"),
+    tableFull: drops.reason("flow: table full"),
+    noSocket: drops.reason("udp: no socket left"),
+    openFailed: drops.reason("udp: host has no way there"),
+    sendQueueFull: drops.reason("udp: host's queue full"),
+    sendFailed: drops.reason("udp: refused by the host"),
+    oversized: drops.reason("udp: too large for the guest"),
+    noRoom: drops.reason("udp: no room towards the guest"),
+    unknownError: drops.reason("udp: error without ICMP form"),
+  }
+}

@@ -1,0 +1,77 @@
+import { type FlowIndex, flowOf, NO_SOCKET, oppositeSide, type SideRef, type Socket } from "@demiflow/core"
+
+/** Above any datagram's size. */
+const UNLIMITED = 0x10000
+
+/** What UDP keeps of a flow, besides its two sides in the flow table. */
+export class UdpFlow {
+  /** The side towards the guest. */
+  tapSide: SideRef
+  /** Connected to the correspondent of the host side; {@link NO_SOCKET} once the flow has ended. */
+  socket: Socket = NO_SOCKET
+  /** IP version on the host side. */
+  isHostV4 = true
+  /** Clock milliseconds of the last datagram in either direction. */
+  lastActivity = 0
+  /** Whether anything has come back. */
+  hasReply = false
+  /** Hop limit that the socket sends with; 0 if it was never set. */
+  hopLimit = 0
+  /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
+  lastLength = 0
+  /** Datagrams of this size and above can't be left together for the host to cut. */
+  uncuttableSize: number = UNLIMITED
+  /** Entries that the next receiving call asks for. */
+  burst = 0
+  /** Whether it waits in the receiver's list for its next turn. */
+  isWaiting = false
+
+  constructor(tapSide: SideRef) {
+    this.tapSide = tapSide
+  }
+
+  get flow(): FlowIndex {
+    return flowOf(this.tapSide)
+  }
+
+  get hostSide(): SideRef {
+    return oppositeSide(this.tapSide)
+  }
+}
+
+/** The UDP flows by index, and objects of ended ones for the next to come: no flow allocates in the long run. */
+export class UdpFlows {
+  /** Dense: grown one by one, so that it never becomes a dictionary. */
+  readonly #byFlow: (UdpFlow | undefined)[] = []
+  readonly #pool: UdpFlow[] = []
+
+  /** The state of an active flow of this protocol. */
+  get(flow: FlowIndex): UdpFlow | undefined {
+    return flow < this.#byFlow.length ? this.#byFlow[flow] : undefined
+  }
+
+  /** Starts the state of a flow. */
+  add(tapSide: SideRef, socket: Socket, isHostV4: boolean, now: number): UdpFlow {
+    const state = this.#pool.pop() ?? new UdpFlow(tapSide)
+    state.tapSide = tapSide
+    state.socket = socket
+    state.isHostV4 = isHostV4
+    state.lastActivity = now
+    state.hasReply = false
+    state.hopLimit = 0
+    state.lastLength = 0
+    state.uncuttableSize = UNLIMITED
+    state.burst = 0
+    const flow = state.flow
+    while (this.#byFlow.length <= flow) this.#byFlow.push(undefined)
+    this.#byFlow[flow] = state
+    return state
+  }
+
+  /** Ends it. The object may still stand in a list of waiting ones: it has no socket then. */
+  remove(state: UdpFlow): void {
+    state.socket = NO_SOCKET
+    this.#byFlow[state.flow] = undefined
+    this.#pool.push(state)
+  }
+}
