@@ -1,2 +1,18 @@
-/** Linux for demiflow: system calls, event loop, host sockets, namespaces and rtnetlink. */
-export {}
+/**
+ * Linux for demiflow: system calls over one arena, the event loop of the data path, host sockets, namespaces and
+ * rtnetlink.
+ *
+ * @packageDocumentation
+ */
+export * from "./attach.ts"
+export * from "./clock.ts"
+export * from "./constants.ts"
+export * from "./control-message.ts"
+export * from "./errno.ts"
+export * from "./event-loop.ts"
+export type { OutboundOptions } from "./host-sockets.ts"
+export * from "./linux-host.ts"
+export * from "./message-table.ts"
+export * from "./native.ts"
+export * from "./random.ts"
+export * from "./socket-address.ts"

@@ -1,0 +1,18 @@
+// Calls every function of the addon that works on memory, with good and with hostile arguments. Run by run.mjs under a
+// sanitizer, which judges the memory; what is asserted here is that each call answers as it should.
+//
+//   node exercise.mjs ADDON SEED
+import { attachToHostileThings, callWithNonsense, useClosedDescriptors, useMemoryOutside } from "./hostile.mjs"
+import { connect, moveFrames, openFiles, sendDatagrams, sumAndCopy, wait } from "./working.mjs"
+
+attachToHostileThings()
+useMemoryOutside()
+useClosedDescriptors()
+sumAndCopy()
+moveFrames()
+connect()
+sendDatagrams()
+wait()
+openFiles()
+callWithNonsense(Number(process.argv[3] ?? 1))
+process.stdout.write("exercised\n")

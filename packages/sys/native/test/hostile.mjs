@@ -1,0 +1,202 @@
+// Arguments that no caller should pass.
+import assert from "node:assert/strict"
+import { constants } from "node:os"
+import { arena, bytes, native, put, size } from "./arena.mjs"
+
+const { EBADF, EFAULT, EINVAL } = constants.errno
+const closed = 1_000_000
+const largest = 2147483647
+const smallest = -2147483648
+
+/** Functions that take a range of memory, with all else that they need to get as far as looking at it. */
+const ranges = {
+  copyFrom: (offset, length) => native.copy(offset, 0, length),
+  copyTo: (offset, length) => native.copy(0, offset, length),
+  checksum: (offset, length) => native.checksum(offset, length, 0),
+  checksumPortable: (offset, length) => native.checksumPortable(offset, length, 0),
+  getRandom: (offset, length) => native.getRandom(offset, length),
+  read: (offset, length) => native.read(closed, offset, length),
+  write: (offset, length) => native.write(closed, offset, length),
+  bind: (offset, length) => native.bind(closed, offset, length),
+  connect: (offset, length) => native.connect(closed, offset, length),
+  accept: (offset, length) => native.accept(closed, offset, length),
+  getSocketName: (offset, length) => native.getSocketName(closed, offset, length),
+  getPeerName: (offset, length) => native.getPeerName(closed, offset, length),
+  setOption: (offset, length) => native.setOption(closed, 1, 2, offset, length),
+  getOption: (offset, length) => native.getOption(closed, 1, 2, offset, length),
+  readFrames: (offset, length) => native.readFrames(closed, offset, length, 1, 0),
+  readFramesLengths: (offset, length) => native.readFrames(closed, 0, 1, Math.ceil(length / 4), offset),
+}
+
+/** Offset and length, none of them inside the arena. */
+const outside = [
+  [-1, 16],
+  [smallest, 16],
+  [size - 15, 16],
+  [size, 1],
+  [0, size + 1],
+  [largest, largest],
+  [largest, 1],
+  [16, largest],
+  [16, -1],
+  [16, smallest],
+]
+
+/** Functions that take a table of so many entries. */
+const tables = {
+  readVectors: (offset, count) => native.readVectors(closed, offset, count),
+  writeVectors: (offset, count) => native.writeVectors(closed, offset, count),
+  sendVectors: (offset, count) => native.sendVectors(closed, offset, count, 0),
+  receiveVectors: (offset, count) => native.receiveVectors(closed, offset, count, 0),
+  sendMessages: (offset, count) => native.sendMessages(closed, offset, count, 0),
+  receiveMessages: (offset, count) => native.receiveMessages(closed, offset, count, 0),
+  writeFrames: (offset, count) => native.writeFrames(closed, offset, count),
+  epollWait: (offset, count) => native.epollWait(closed, offset, count, 0),
+  epollWaitMicroseconds: (offset, count) => native.epollWaitMicroseconds(closed, offset, count, 1),
+}
+
+/** Functions of ours without integers to check: no arguments, or a string. What launches processes has its own tests. */
+const unchecked = new Set([
+  "attach",
+  "monotonicMicroseconds",
+  "epollCreate",
+  "loopDescriptor",
+  "loopTimeout",
+  "loopEvents",
+])
+const checked = [
+  ...[
+    "accept",
+    "bind",
+    "checksum",
+    "checksumPortable",
+    "close",
+    "connect",
+    "copy",
+    "createEvent",
+    "createPipe",
+    "discard",
+  ],
+  ...["epollControl", "epollWait", "epollWaitMicroseconds", "fileControl", "getOption", "getOptionInteger"],
+  ...["getPeerName", "getRandom", "getSocketName", "ioctl", "ioctlGetInteger", "ioctlValue", "kill", "listen", "open"],
+  ...[
+    "pidfdOpen",
+    "read",
+    "readFrames",
+    "readVectors",
+    "receiveMessages",
+    "receiveVectors",
+    "sendMessages",
+    "sendVectors",
+  ],
+  ...[
+    "setOption",
+    "setOptionInteger",
+    "shutdown",
+    "socket",
+    "socketPair",
+    "waitPid",
+    "write",
+    "writeFrames",
+    "writeVectors",
+  ],
+]
+
+export function attachToHostileThings() {
+  assert.equal(native.copy(0, 0, 0), -EFAULT)
+  assert.equal(native.checksum(0, 1, 0), -EFAULT)
+  for (const thing of [undefined, null, 7, bytes, new ArrayBuffer(0)]) assert.equal(native.attach(thing), -EINVAL)
+  assert.equal(native.attach(), -EINVAL)
+  assert.equal(native.attach(new ArrayBuffer(64)), 0)
+  assert.equal(native.attach(arena), 0)
+  for (const name of unchecked) assert.equal(typeof native[name], "function", name)
+  for (const name of checked) {
+    assert.equal(native[name](), -EINVAL, name)
+    assert.equal(native[name]("1", {}, null, undefined, Symbol("s"), 1n, []), -EINVAL, name)
+  }
+}
+
+export function useMemoryOutside() {
+  const refused = (result) => result === -EFAULT || result === -EINVAL
+  for (const [name, call] of Object.entries(ranges)) {
+    for (const [offset, length] of outside) {
+      assert.ok(refused(call(offset, length)), `${name}(${offset}, ${length})`)
+    }
+    assert.notEqual(call(size - 64, 64), -EFAULT, `${name}: the last bytes are inside`)
+  }
+  for (const [name, call] of Object.entries(tables)) {
+    for (const offset of [-1, smallest, size, size - 7, largest]) assert.equal(call(offset, 1), -EFAULT, name)
+    for (const count of [-1, smallest]) assert.equal(call(0, count), -EINVAL, name)
+    // writeFrames has no limit but the arena, epoll takes fewer than it is asked for.
+    for (const count of [1025, largest]) assert.ok(refused(call(0, count)) || call(0, count) === -EBADF, name)
+    if (name.startsWith("epoll")) continue
+    for (const [offset, length] of outside) {
+      put(0, offset, length, offset, length, offset, length, 0, 0)
+      assert.equal(call(0, 1), -EFAULT, `${name} with (${offset}, ${length}) in its table`)
+    }
+  }
+  for (const word of [0, 2, 4]) {
+    for (const [offset, length] of outside) {
+      put(0, 0, 1, 0, 1, 0, 1, 0, 0)
+      put(word * 4, offset, length)
+      assert.equal(native.sendMessages(closed, 0, 1, 0), -EFAULT)
+      assert.equal(native.receiveMessages(closed, 0, 1, 0), -EFAULT)
+    }
+  }
+  assert.equal(native.readFrames(closed, 0, 0, 1, 0), -EINVAL)
+  assert.equal(native.readFrames(closed, 0, 1, 0, 0), -EINVAL)
+  assert.equal(native.readFrames(closed, 0, largest, largest, 0), -EFAULT)
+  for (const offset of [-1, size - 7, size, largest]) {
+    assert.equal(native.socketPair(1, 1, 0, offset), -EFAULT)
+    assert.equal(native.createPipe(offset), -EFAULT)
+  }
+  for (const offset of [-1, size - 3]) assert.equal(native.waitPid(process.pid, 1, offset), -EFAULT)
+  for (const offset of [-1, size - 39, largest]) assert.equal(native.ioctl(closed, 0x8913, offset), -EFAULT)
+  // A request that says itself that its structure is 4,096 bytes long.
+  assert.equal(native.ioctl(closed, 0x90005401, size - 4095), -EFAULT)
+}
+
+export function useClosedDescriptors() {
+  for (const descriptor of [closed, -1, largest]) {
+    assert.equal(native.close(descriptor), -EBADF)
+    assert.equal(native.listen(descriptor, 1), -EBADF)
+    assert.equal(native.shutdown(descriptor, 2), -EBADF)
+    assert.equal(native.discard(descriptor, 1), -EBADF)
+    assert.equal(native.read(descriptor, 0, 1), -EBADF)
+    assert.equal(native.write(descriptor, 0, 1), -EBADF)
+    assert.equal(native.accept(descriptor, 0, 28), -EBADF)
+    assert.equal(native.readFrames(descriptor, 0, 64, 4, 1000), -EBADF)
+    assert.equal(native.setOptionInteger(descriptor, 1, 2, 1), -EBADF)
+    assert.equal(native.getOptionInteger(descriptor, 1, 2), -EBADF)
+    assert.equal(native.ioctl(descriptor, 0x8913, 0), -EBADF)
+    assert.equal(native.ioctlGetInteger(descriptor, 0x541b), -EBADF)
+    assert.equal(native.ioctlValue(descriptor, 0x400454d0, 1), -EBADF)
+    assert.equal(native.fileControl(descriptor, 3, 0), -EBADF)
+    assert.equal(native.epollControl(descriptor, 1, 0, 1, 1), -EBADF)
+  }
+  assert.equal(native.discard(closed, -1), -EINVAL)
+  // An fcntl() command and an ioctl() request that would take their number for an address.
+  assert.equal(native.fileControl(0, 5, 4096), -EINVAL)
+  assert.equal(native.ioctlValue(0, 0x8913, 4096), -EINVAL)
+}
+
+/** As much of it as there is time for; xorshift, so that a seed brings it back. */
+export function callWithNonsense(seed) {
+  let state = seed | 1
+  const next = () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state
+  }
+  const pool = [0, 1, -1, 2, 16, 64, size - 1, size, size - 16, largest, smallest, closed]
+  const argument = () => ((next() & 3) > 0 ? pool[(next() >>> 1) % pool.length] : next())
+  const onMemory = ["copy", "checksum", "checksumPortable", "getRandom"]
+  const onDescriptors = [...Object.keys(tables), "readFrames", "setOption", "getOption", "bind", "connect", "ioctl"]
+  const names = [...onMemory, ...onDescriptors]
+  for (let round = 0; round < 20_000; round++) {
+    const name = names[(next() >>> 1) % names.length]
+    const first = onMemory.includes(name) ? argument() : closed
+    native[name](first, argument(), argument(), argument(), argument())
+  }
+}

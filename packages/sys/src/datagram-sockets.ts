@@ -1,0 +1,195 @@
+/**
+ * UDP and ping sockets of the host, connected to one correspondent each.
+ *
+ * Datagrams move in batches (`recvmmsg`, `sendmmsg`). Where the kernel left several of one size together (UDP_GRO) or is
+ * to cut them (UDP_SEGMENT), one message carries up to 64 KiB; see udp(7).
+ */
+import { type Arena, type DatagramBatch, type Demiflow, Errno, type Socket } from "@demiflow/core"
+import {
+  IpOption,
+  Ipv6Option,
+  MessageFlag,
+  SocketLevel,
+  SocketOption,
+  SocketProtocol,
+  SocketType,
+  UdpOption,
+} from "./constants.ts"
+import { CONTROL_HEADER_BYTES, findControlMessage, writeControlHeader } from "./control-message.ts"
+import type { HostSockets } from "./host-sockets.ts"
+import { MessageTable } from "./message-table.ts"
+import type { Native } from "./native.ts"
+
+/** Messages in one system call. */
+const MESSAGES = 64
+/** The largest datagram and then some, so that the next one begins on a page of its own. */
+const SLOT_BYTES = 65_536
+const CONTROL_BYTES = 64
+/** Asked for; the kernel gives what `net.core.rmem_max` and `wmem_max` allow. */
+const BUFFER_BYTES = 4 << 20
+
+/** Arena bytes that datagram sockets take. */
+export const DATAGRAM_ARENA_BYTES: number = MESSAGES * (SLOT_BYTES + 2 * CONTROL_BYTES + 2 * 32) + 4096
+
+/** The calls of core's `Host` that are UDP's and echo's. */
+export class DatagramSockets {
+  readonly #sockets: HostSockets
+  readonly #native: Native
+  readonly #arena: Arena
+  readonly #incoming: MessageTable
+  readonly #outgoing: MessageTable
+  readonly #incomingControl: number
+  readonly #outgoingControl: number
+  readonly #slots: number
+  /** Entries of the incoming table whose lengths the kernel has changed. */
+  #used = 0
+
+  constructor(sockets: HostSockets) {
+    const { native, arena } = sockets
+    this.#sockets = sockets
+    this.#native = native
+    this.#arena = arena
+    this.#incoming = new MessageTable(arena, MESSAGES)
+    this.#outgoing = new MessageTable(arena, MESSAGES)
+    this.#incomingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
+    this.#outgoingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
+    this.#slots = arena.reserve(MESSAGES * SLOT_BYTES, 4096)
+    for (let index = 0; index < MESSAGES; index++) {
+      this.#incoming.setData(index, this.#slots + index * SLOT_BYTES, SLOT_BYTES)
+      this.#incoming.setControl(index, this.#incomingControl + index * CONTROL_BYTES, CONTROL_BYTES)
+      const control = this.#outgoingControl + index * CONTROL_BYTES
+      writeControlHeader(arena.view, control, SocketLevel.udp, UdpOption.segment, 2)
+    }
+  }
+
+  /** A connected UDP socket with its error queue on, or a negated errno. Not watched yet. */
+  openUdp(demiflow: Demiflow): number {
+    const descriptor = this.#sockets.open(demiflow, SocketType.datagram, SocketProtocol.udp)
+    if (descriptor < 0) return descriptor
+    const { forwardingAddress, forwardingPort } = demiflow
+    const error = this.#sockets.bind(descriptor, forwardingAddress, forwardingPort, SocketProtocol.udp)
+    if (error < 0) return this.#sockets.abandon(descriptor, error)
+    this.#native.setOptionInteger(descriptor, SocketLevel.udp, UdpOption.receiveOffload, 1)
+    this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.receiveBuffer, BUFFER_BYTES)
+    this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.sendBuffer, BUFFER_BYTES)
+    return this.#connect(descriptor, demiflow)
+  }
+
+  /** A connected ping socket with its error queue on, or a negated errno. Not watched yet. */
+  openPing(demiflow: Demiflow): number {
+    const protocol = demiflow.isV4 ? SocketProtocol.icmp : SocketProtocol.icmpv6
+    const descriptor = this.#sockets.open(demiflow, SocketType.datagram, protocol)
+    if (descriptor < 0) return descriptor
+    const { forwardingAddress, forwardingPort } = demiflow
+    let error = this.#sockets.bind(descriptor, forwardingAddress, forwardingPort, protocol)
+    // Somebody else on this host has the identifier: any other will do.
+    if (error === -Errno.EADDRINUSE) error = this.#sockets.bind(descriptor, forwardingAddress, 0, protocol)
+    if (error < 0) return this.#sockets.abandon(descriptor, error)
+    return this.#connect(descriptor, demiflow)
+  }
+
+  setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
+    const value = hopLimit === 0 ? -1 : hopLimit
+    return isV4
+      ? this.#native.setOptionInteger(socket, SocketLevel.ip, IpOption.timeToLive, value)
+      : this.#native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.unicastHops, value)
+  }
+
+  /**
+   * Sends datagrams; answers how many were taken, or the negated errno that the first of them met. A short count tells
+   * that the next one was refused: offering it again tells why.
+   */
+  send(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
+    let taken = 0
+    while (taken < count) {
+      const sent = this.#sendSome(socket, batch, first + taken, Math.min(count - taken, MESSAGES))
+      if (sent < 0) return taken > 0 ? taken : sent
+      taken += sent
+    }
+    return taken
+  }
+
+  receive(socket: Socket, batch: DatagramBatch): number {
+    const table = this.#incoming
+    for (let index = 0; index < this.#used; index++) table.setControlLength(index, CONTROL_BYTES)
+    const wanted = Math.min(batch.capacity, MESSAGES)
+    let count = this.#native.receiveMessages(socket, table.offset, wanted, MessageFlag.doNotWait)
+    // An error of an earlier datagram is told once here; it waits in the error queue with all its circumstances.
+    if (count < 0 && count !== -Errno.EAGAIN) {
+      count = this.#native.receiveMessages(socket, table.offset, wanted, MessageFlag.doNotWait)
+    }
+    this.#used = Math.max(count, 0)
+    batch.count = this.#used
+    for (let index = 0; index < count; index++) {
+      const length = table.resultLength(index)
+      batch.offset[index] = this.#slots + index * SLOT_BYTES
+      batch.length[index] = length
+      batch.segmentSize[index] = this.#segmentSize(index, length)
+    }
+    return count
+  }
+
+  #connect(descriptor: number, demiflow: Demiflow): number {
+    if (demiflow.isV4) this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
+    else this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
+    let result = this.#sockets.connect(descriptor, demiflow)
+    if (result === -Errno.EACCES) {
+      // A broadcast address, probably: ip(7) wants to be asked twice.
+      this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.broadcast, 1)
+      result = this.#sockets.connect(descriptor, demiflow)
+    }
+    return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
+  }
+
+  #sendSome(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
+    const table = this.#outgoing
+    for (let index = 0; index < count; index++) {
+      const segmentSize = batch.segmentSize[first + index]
+      table.setData(index, batch.offset[first + index], batch.length[first + index])
+      const control = this.#outgoingControl + index * CONTROL_BYTES
+      if (segmentSize > 0) this.#arena.view.setUint16(control + CONTROL_HEADER_BYTES, segmentSize, true)
+      table.setControl(index, control, segmentSize > 0 ? CONTROL_HEADER_BYTES + 8 : 0)
+    }
+    let sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
+    // An error of an earlier datagram is told once here; it waits in the error queue with all its circumstances.
+    if (sent < 0 && sent !== -Errno.EAGAIN) {
+      sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
+    }
+    if (sent < 0 && sent !== -Errno.EAGAIN && batch.segmentSize[first] > 0) {
+      return this.#sendApart(socket, batch.offset[first], batch.length[first], batch.segmentSize[first])
+    }
+    return sent
+  }
+
+  /**
+   * Sends what was left together as datagrams of their own: more segments than the kernel cuts (64, 128 since Linux 6.10),
+   * or longer than the path's MTU.
+   */
+  #sendApart(socket: Socket, offset: number, length: number, segmentSize: number): number {
+    const table = this.#outgoing
+    let done = 0
+    while (done < length) {
+      let index = 0
+      for (let at = done; at < length && index < MESSAGES; at += segmentSize, index++) {
+        table.setData(index, offset + at, Math.min(segmentSize, length - at))
+        table.setControl(index, this.#outgoingControl, 0)
+      }
+      const sent = this.#native.sendMessages(socket, table.offset, index, MessageFlag.doNotWait)
+      // What the socket has no room for is lost, as datagrams are.
+      if (sent < 0) return done > 0 ? 1 : sent
+      done += sent * segmentSize
+    }
+    return 1
+  }
+
+  #segmentSize(index: number, length: number): number {
+    const controlLength = this.#incoming.controlLength(index)
+    if (controlLength === 0) return 0
+    const { view } = this.#arena
+    const control = this.#incomingControl + index * CONTROL_BYTES
+    const at = findControlMessage(view, control, controlLength, SocketLevel.udp, UdpOption.receiveOffload)
+    if (at < 0) return 0
+    const segmentSize = view.getInt32(at, true)
+    return segmentSize < length ? segmentSize : 0
+  }
+}

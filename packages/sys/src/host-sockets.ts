@@ -1,0 +1,136 @@
+/** What TCP, UDP and ping sockets of the host have in common: how they come into being, their names, their end. */
+import { type Address, type Arena, type Demiflow, Errno, type SideRef, type Socket } from "@demiflow/core"
+import {
+  AddressFamily,
+  EpollEvent,
+  IpOption,
+  SocketLevel,
+  SocketOption,
+  SocketProtocol,
+  type SocketType,
+} from "./constants.ts"
+import type { EventLoop } from "./event-loop.ts"
+import type { Native } from "./native.ts"
+import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
+
+/** Which way sockets leave the host. */
+export interface OutboundOptions {
+  /** Interface that IPv4 sockets are bound to (SO_BINDTODEVICE); any if absent. */
+  readonly interfaceV4?: string
+  /** Interface that IPv6 sockets are bound to; any if absent. */
+  readonly interfaceV6?: string
+  /** Index of the interface on which link-local IPv6 addresses are, the kernel's choice if absent. */
+  readonly linkLocalScope?: number
+}
+
+const EVENTS = EpollEvent.readable | EpollEvent.writable | EpollEvent.readEnd | EpollEvent.edgeTriggered
+/** Longest interface name, with its end. */
+const DEVICE_NAME_BYTES = 16
+
+/** Opens, binds, connects, watches and closes. */
+export class HostSockets {
+  readonly native: Native
+  readonly arena: Arena
+  readonly #loop: EventLoop
+  readonly #addressOffset: number
+  readonly #deviceV4: number
+  readonly #deviceV6: number
+  readonly #deviceLengthV4: number
+  readonly #deviceLengthV6: number
+  readonly #linkLocalScope: number
+
+  constructor(native: Native, arena: Arena, loop: EventLoop, outbound: OutboundOptions) {
+    this.native = native
+    this.arena = arena
+    this.#loop = loop
+    this.#addressOffset = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
+    this.#deviceV4 = arena.reserve(DEVICE_NAME_BYTES, 8)
+    this.#deviceV6 = arena.reserve(DEVICE_NAME_BYTES, 8)
+    this.#deviceLengthV4 = this.#writeDevice(this.#deviceV4, outbound.interfaceV4)
+    this.#deviceLengthV6 = this.#writeDevice(this.#deviceV6, outbound.interfaceV6)
+    this.#linkLocalScope = outbound.linkLocalScope ?? 0
+  }
+
+  /** An unbound socket for the demiflow's family, or a negated errno. */
+  open(demiflow: Demiflow, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
+    const isV4 = demiflow.isV4
+    const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
+    const descriptor = this.native.socket(family, type, protocol)
+    if (descriptor < 0) return descriptor
+    const deviceLength = isV4 ? this.#deviceLengthV4 : this.#deviceLengthV6
+    if (deviceLength === 0) return descriptor
+    const device = isV4 ? this.#deviceV4 : this.#deviceV6
+    const result = this.native.setOption(
+      descriptor,
+      SocketLevel.socket,
+      SocketOption.bindToDevice,
+      device,
+      deviceLength,
+    )
+    if (result === 0) return descriptor
+    this.native.close(descriptor)
+    return result
+  }
+
+  /** Binds to the address and port as far as they are given: nothing to do for neither. */
+  bind(descriptor: number, address: Address, port: number, protocol: number): number {
+    if (port === 0) {
+      if (address.isUnspecified) return 0
+      // The kernel then chooses the port at connect(), when it knows the other end: the same port serves many.
+      if (protocol === SocketProtocol.tcp || protocol === SocketProtocol.udp) {
+        this.native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.bindAddressNoPort, 1)
+      }
+    }
+    return this.native.bind(descriptor, this.#addressOffset, this.#write(address, port))
+  }
+
+  /** Connects to the demiflow's correspondent end. */
+  connect(descriptor: number, demiflow: Demiflow): number {
+    const length = this.#write(demiflow.correspondentAddress, demiflow.correspondentPort)
+    return this.native.connect(descriptor, this.#addressOffset, length)
+  }
+
+  /** Has the side told of events. Closes the socket when that fails. */
+  watch(descriptor: number, side: SideRef): Socket {
+    const result = this.#loop.watchFlow(descriptor, EVENTS, side)
+    return result < 0 ? this.abandon(descriptor, result) : (descriptor as Socket)
+  }
+
+  /** Closes a socket that never got to anybody, and passes the error on. */
+  abandon(descriptor: number, error: number): Socket {
+    this.native.close(descriptor)
+    return error as Socket
+  }
+
+  socketError(socket: Socket): number {
+    const error = this.native.getOptionInteger(socket, SocketLevel.socket, SocketOption.error)
+    return error > 0 ? -error : error
+  }
+
+  boundEnd(socket: Socket, demiflow: Demiflow): number {
+    const length = this.native.getSocketName(socket, this.#addressOffset, SOCKET_ADDRESS_BYTES)
+    if (length < 0) return length
+    const port = readSocketAddress(this.arena.view, this.#addressOffset, demiflow.forwardingAddress)
+    if (port < 0) return -Errno.EINVAL
+    demiflow.forwardingPort = port
+    return 0
+  }
+
+  close(socket: Socket): void {
+    this.#loop.forget(socket)
+    this.native.close(socket)
+  }
+
+  #write(address: Address, port: number): number {
+    const scope = address.isLinkLocal ? this.#linkLocalScope : 0
+    return writeSocketAddress(this.arena.view, this.#addressOffset, address, port, scope)
+  }
+
+  #writeDevice(offset: number, name: string | undefined): number {
+    if (name === undefined) return 0
+    const bytes = new TextEncoder().encode(name)
+    if (bytes.length >= DEVICE_NAME_BYTES) throw new RangeError(`"${name}" is too long for an interface name`)
+    this.arena.bytes.set(bytes, offset)
+    return bytes.length
+  }
+}

@@ -1,0 +1,133 @@
+import type {
+  Arena,
+  DatagramBatch,
+  Demiflow,
+  Host,
+  SideRef,
+  Socket,
+  SocketError,
+  TcpInformation,
+  Vectors,
+} from "@demiflow/core"
+import { Errno } from "@demiflow/core"
+import { SocketProtocol, SocketType } from "./constants.ts"
+import { DATAGRAM_ARENA_BYTES, DatagramSockets } from "./datagram-sockets.ts"
+import { ErrorQueue } from "./error-queue.ts"
+import type { EventLoop } from "./event-loop.ts"
+import { HostSockets, type OutboundOptions } from "./host-sockets.ts"
+import type { Native } from "./native.ts"
+import { TcpSockets } from "./tcp-sockets.ts"
+
+/** Arena bytes that a {@link LinuxHost} and an event loop take at most. */
+export const LINUX_HOST_ARENA_BYTES: number = DATAGRAM_ARENA_BYTES + 256 * 1024
+
+/** Which way sockets leave the host, and what to do without. */
+export interface LinuxHostOptions extends OutboundOptions {
+  /** False to do without SO_PEEK_OFF even where the kernel has it. */
+  readonly usePeekOffset?: boolean
+}
+
+/** Sockets of the host by the Linux kernel. Its events arrive at the loop's `onSide` hook. */
+export class LinuxHost implements Host {
+  readonly arena: Arena
+  readonly #sockets: HostSockets
+  readonly #tcp: TcpSockets
+  readonly #datagrams: DatagramSockets
+  readonly #errors: ErrorQueue
+
+  constructor(native: Native, arena: Arena, loop: EventLoop, options: LinuxHostOptions = {}) {
+    this.arena = arena
+    this.#sockets = new HostSockets(native, arena, loop, options)
+    this.#tcp = new TcpSockets(native, arena, options.usePeekOffset ?? true)
+    this.#datagrams = new DatagramSockets(this.#sockets)
+    this.#errors = new ErrorQueue(native, arena)
+  }
+
+  tcpConnect(side: SideRef, demiflow: Demiflow): Socket {
+    const sockets = this.#sockets
+    const descriptor = sockets.open(demiflow, SocketType.stream, SocketProtocol.tcp)
+    if (descriptor < 0) return descriptor as Socket
+    this.#tcp.adopt(descriptor, demiflow.isV4)
+    const { forwardingAddress, forwardingPort } = demiflow
+    let result = sockets.bind(descriptor, forwardingAddress, forwardingPort, SocketProtocol.tcp)
+    if (result === 0) result = sockets.connect(descriptor, demiflow)
+    if (result < 0 && result !== -Errno.EINPROGRESS) return sockets.abandon(descriptor, result)
+    // Watched only now: a socket that has not begun to connect counts as hung up.
+    return sockets.watch(descriptor, side)
+  }
+
+  send(socket: Socket, vectors: Vectors, first: number, count: number): number {
+    return this.#tcp.send(socket, vectors, first, count)
+  }
+
+  peek(socket: Socket, vectors: Vectors, first: number, count: number, skip: number): number {
+    return this.#tcp.peek(socket, vectors, first, count, skip)
+  }
+
+  discard(socket: Socket, length: number): number {
+    return this.#tcp.discard(socket, length)
+  }
+
+  unacknowledged(socket: Socket): number {
+    return this.#tcp.unacknowledged(socket)
+  }
+
+  unread(socket: Socket): number {
+    return this.#tcp.unread(socket)
+  }
+
+  sendBufferSize(socket: Socket): number {
+    return this.#tcp.sendBufferSize(socket)
+  }
+
+  tcpInformation(socket: Socket, into: TcpInformation): number {
+    return this.#tcp.tcpInformation(socket, into)
+  }
+
+  shutdownWrite(socket: Socket): number {
+    return this.#tcp.shutdownWrite(socket)
+  }
+
+  reset(socket: Socket): void {
+    this.#tcp.resetOnClose(socket)
+    this.#sockets.close(socket)
+  }
+
+  udpOpen(side: SideRef, demiflow: Demiflow): Socket {
+    const descriptor = this.#datagrams.openUdp(demiflow)
+    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watch(descriptor, side)
+  }
+
+  pingOpen(side: SideRef, demiflow: Demiflow): Socket {
+    const descriptor = this.#datagrams.openPing(demiflow)
+    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watch(descriptor, side)
+  }
+
+  sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
+    return this.#datagrams.send(socket, batch, first, count)
+  }
+
+  receiveDatagrams(socket: Socket, batch: DatagramBatch): number {
+    return this.#datagrams.receive(socket, batch)
+  }
+
+  receiveError(socket: Socket, into: SocketError): number {
+    return this.#errors.receive(socket, into)
+  }
+
+  setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
+    return this.#datagrams.setHopLimit(socket, isV4, hopLimit)
+  }
+
+  socketError(socket: Socket): number {
+    return this.#sockets.socketError(socket)
+  }
+
+  boundEnd(socket: Socket, demiflow: Demiflow): number {
+    return this.#sockets.boundEnd(socket, demiflow)
+  }
+
+  close(socket: Socket): void {
+    this.#sockets.close(socket)
+  }
+}

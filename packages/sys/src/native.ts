@@ -1,0 +1,176 @@
+/**
+ * The native addon: what it offers, and where it is found.
+ *
+ * Unless said otherwise every function takes 32-bit integers and answers zero or more on success, a negated errno
+ * otherwise: `-EFAULT` for a range outside the arena, `-EINVAL` for a missing or non-numeric argument. None throws.
+ * Offsets and lengths are bytes in the arena; tables in the arena are 32-bit integers in machine byte order, without
+ * alignment. Descriptors that a call makes are non-blocking where that applies and always closed on exec.
+ */
+import { existsSync } from "node:fs"
+import { createRequire } from "node:module"
+import { fileURLToPath } from "node:url"
+
+/** System calls over one arena, one set for each thread. */
+export interface Native {
+  /**
+   * Makes the buffer (at most 2 GiB) this thread's arena and keeps it alive. It must not be transferred to another
+   * thread afterwards. Use `attachArena`, which keeps track.
+   */
+  attach(buffer: ArrayBuffer): number
+  /** Moves bytes inside the arena; the ranges may overlap. */
+  copy(fromOffset: number, toOffset: number, length: number): number
+  /** CLOCK_MONOTONIC in microseconds, a double: the one result that isn't an integer of 32 bits. */
+  monotonicMicroseconds(): number
+
+  /**
+   * Folded, not complemented RFC 1071 sum of a range's 16-bit words in network order, 0 to 65,535, `initial` (a partial
+   * sum of up to 32 bits, unsigned) added. Every range but the last of a chain must have an even length.
+   */
+  checksum(offset: number, length: number, initial: number): number
+  /** The same without vector instructions. */
+  checksumPortable(offset: number, length: number, initial: number): number
+
+  /** A new epoll instance. */
+  epollCreate(): number
+  /** `token` comes back with each event; see `EpollOperation` and `EpollEvent`. */
+  epollControl(epoll: number, operation: number, descriptor: number, events: number, token: number): number
+  /** Stores pairs (events, token), at most 256, and answers their number; timeout -1 waits for ever. */
+  epollWait(epoll: number, offset: number, maximum: number, timeoutMilliseconds: number): number
+  /** The same with a timeout in microseconds, rounded up to milliseconds where the kernel (before 5.11) lacks it. */
+  epollWaitMicroseconds(epoll: number, offset: number, maximum: number, timeoutMicroseconds: number): number
+  /** libuv's epoll descriptor of this thread. */
+  loopDescriptor(): number
+  /** Milliseconds until libuv wants a turn; 0 at once, -1 never. Not an errno. */
+  loopTimeout(): number
+  /** How many events libuv has taken from its descriptor, modulo 2^31. */
+  loopEvents(): number
+
+  /**
+   * Reads whole frames into slots of `stride` bytes until none waits or `maximum` are read; lengths go to
+   * `lengthsOffset`. Answers the count, 0 if none waited. A frame of length 0 is the end of a stream.
+   */
+  readFrames(descriptor: number, offset: number, stride: number, maximum: number, lengthsOffset: number): number
+  /**
+   * Writes one frame per (offset, length) pair. Answers how many were taken before the first refusal; the negated errno
+   * if that was the first frame.
+   */
+  writeFrames(descriptor: number, vectorOffset: number, count: number): number
+
+  socket(domain: number, type: number, protocol: number): number
+  /** Two descriptors as 32-bit integers at `offset`. */
+  socketPair(domain: number, type: number, protocol: number, offset: number): number
+  bind(descriptor: number, addressOffset: number, length: number): number
+  /** `-EINPROGRESS` for a connection on its way. */
+  connect(descriptor: number, addressOffset: number, length: number): number
+  listen(descriptor: number, backlog: number): number
+  /** Answers the new descriptor; the correspondent's address is stored, the rest of the range zeroed. */
+  accept(descriptor: number, addressOffset: number, maximumLength: number): number
+  /** Answers the length of the address. */
+  getSocketName(descriptor: number, addressOffset: number, maximumLength: number): number
+  /** Answers the length of the address. */
+  getPeerName(descriptor: number, addressOffset: number, maximumLength: number): number
+  shutdown(descriptor: number, how: number): number
+  setOption(descriptor: number, level: number, name: number, offset: number, length: number): number
+  /** Answers the length of the value. */
+  getOption(descriptor: number, level: number, name: number, offset: number, length: number): number
+  setOptionInteger(descriptor: number, level: number, name: number, value: number): number
+  /** Answers the value. */
+  getOptionInteger(descriptor: number, level: number, name: number): number
+
+  /** One message from (offset, length) pairs; never raises SIGPIPE. Answers the bytes taken. */
+  sendVectors(descriptor: number, vectorOffset: number, count: number, flags: number): number
+  /** One message into (offset, length) pairs. Answers the bytes. */
+  receiveVectors(descriptor: number, vectorOffset: number, count: number, flags: number): number
+  /** Drops bytes from a TCP socket's receive queue; answers how many, or `-EAGAIN` if there are none. */
+  discard(descriptor: number, length: number): number
+  /**
+   * Receives up to `count` messages, at most 1,024. The table has eight integers an entry: data offset and length, name
+   * offset and length, control offset and length, flags, result length. Name length, control length, flags and result
+   * length are written back.
+   */
+  receiveMessages(descriptor: number, tableOffset: number, count: number, flags: number): number
+  /** Sends the messages of such a table until one fails; result lengths are written back. */
+  sendMessages(descriptor: number, tableOffset: number, count: number, flags: number): number
+
+  open(path: string, flags: number, mode: number): number
+  close(descriptor: number): number
+  read(descriptor: number, offset: number, length: number): number
+  write(descriptor: number, offset: number, length: number): number
+  readVectors(descriptor: number, vectorOffset: number, count: number): number
+  writeVectors(descriptor: number, vectorOffset: number, count: number): number
+  /** A request whose structure lies at `offset`, at least 40 bytes from the arena's end. */
+  ioctl(descriptor: number, request: number, offset: number): number
+  /** A request that fills in one integer; answers it. */
+  ioctlGetInteger(descriptor: number, request: number): number
+  /** A request whose argument is a number itself; only known ones pass, others are `-EINVAL`. */
+  ioctlValue(descriptor: number, request: number, value: number): number
+  /** fcntl() for duplicating, flags and pipe sizes; other commands are `-EINVAL`. */
+  fileControl(descriptor: number, command: number, value: number): number
+  /** The reading and the writing descriptor as 32-bit integers at `offset`. */
+  createPipe(offset: number): number
+  /** An eventfd. */
+  createEvent(initial: number): number
+  /** Fills the range with unpredictable bytes. */
+  getRandom(offset: number, length: number): number
+  /** A descriptor that is readable once the process has ended. */
+  pidfdOpen(process: number): number
+  /** Waits for one child; answers its process id, or 0 with WNOHANG. The wait status goes to `statusOffset`. */
+  waitPid(process: number, options: number, statusOffset: number): number
+  kill(process: number, signal: number): number
+
+  /** Opens a path inside a network namespace; throws `TypeError` for arguments of another type. */
+  openInNamespace(namespaceDescriptor: number, path: string, flags: number): number
+  /** Makes a socket inside a network namespace; throws `TypeError` for arguments of another type. */
+  socketInNamespace(namespaceDescriptor: number, domain: number, type: number, protocol: number): number
+}
+
+/** The addon can't be used. The message says what to do. */
+export class NativeUnavailableError extends Error {
+  readonly code = "ERR_NATIVE_UNAVAILABLE"
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = "NativeUnavailableError"
+  }
+}
+
+let loaded: Native | undefined
+
+/**
+ * The addon, loaded on first use. Throws {@link NativeUnavailableError} when it isn't built or doesn't fit this
+ * machine.
+ */
+export function loadNative(): Native {
+  loaded ??= load(createRequire(import.meta.url))
+  return loaded
+}
+
+function load(require: NodeJS.Require): Native {
+  const path = locate(require)
+  if (path === undefined) {
+    throw new NativeUnavailableError(
+      "The native part of @demiflow/sys isn't built: run `npm rebuild @demiflow/sys` (it needs a C compiler)",
+    )
+  }
+  try {
+    return require(path) as Native
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause)
+    throw new NativeUnavailableError(
+      `The native part of @demiflow/sys can't be loaded (${reason}): run \`npm rebuild @demiflow/sys\` on this machine`,
+      { cause },
+    )
+  }
+}
+
+/** Beside this package's `src` or `dist`; or, from inside a bundle, wherever the package is installed. */
+function locate(require: NodeJS.Require): string | undefined {
+  const beside = fileURLToPath(new URL("../build/demiflow.node", import.meta.url))
+  if (existsSync(beside)) return beside
+  try {
+    const installed = require.resolve("@demiflow/sys/demiflow.node")
+    return existsSync(installed) ? installed : undefined
+  } catch {
+    return undefined
+  }
+}
