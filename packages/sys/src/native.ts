@@ -118,10 +118,26 @@ export interface Native {
   waitPid(process: number, options: number, statusOffset: number): number
   kill(process: number, signal: number): number
 
-  /** Opens a path inside a network namespace; throws `TypeError` for arguments of another type. */
+  /** Opens a path as if inside a network namespace (-1: the present one), which takes a thread for the moment. */
   openInNamespace(namespaceDescriptor: number, path: string, flags: number): number
-  /** Makes a socket inside a network namespace; throws `TypeError` for arguments of another type. */
+  /** Makes a blocking socket inside a network namespace (-1: the present one), which it stays in. */
   socketInNamespace(namespaceDescriptor: number, domain: number, type: number, protocol: number): number
+
+  /**
+   * Forks a child that carries out a list of steps, as `process/steps.ts` writes them. Answers its process id. A step that
+   * fails writes a line to the report descriptor.
+   */
+  runSteps(
+    wordsOffset: number,
+    wordCount: number,
+    stringsOffset: number,
+    stringBytes: number,
+    reportDescriptor: number,
+  ): number
+  /** 1 if this process' group is the terminal's foreground group, else 0. */
+  isForeground(terminal: number): number
+  /** Makes this process' group the foreground group if the present one is gone. Answers 1 if so, else 0. */
+  reclaimForeground(terminal: number): number
 }
 
 /** The addon can't be used. The message says what to do. */
