@@ -1,4 +1,4 @@
-import { defineConfig } from "vitest/config"
+import { defineConfig, type ViteUserConfig } from "vitest/config"
 
 // Network namespaces, mounts and raw sockets: without root there is nothing to run.
 const isRoot = process.getuid?.() === 0
@@ -8,7 +8,7 @@ if (!isRoot) {
   console.warn(`${message}. Skipped.`)
 }
 
-export default defineConfig({
+const configuration: ViteUserConfig = defineConfig({
   root: import.meta.dirname,
   test: {
     name: "e2e",
@@ -22,3 +22,5 @@ export default defineConfig({
     teardownTimeout: 20_000,
   },
 })
+
+export default configuration

@@ -1,0 +1,144 @@
+/** What the tests need from the machine, and what they do when it is not there. */
+import { execFileSync } from "node:child_process"
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { delimiter, dirname, join, resolve } from "node:path"
+import { type TestContext, type TestOptions, test } from "vitest"
+
+/** Where the repository is. */
+export const repository: string = resolve(import.meta.dirname, "../..")
+
+/** The program under test. DEMIFLOW_PASTA names another one, to check the tests themselves. */
+export const pastaExecutable: string = process.env.DEMIFLOW_PASTA ?? join(repository, "apps/pasta/bin/pasta")
+
+/** In continuous integration a missing tool is a failure, elsewhere a test that is skipped. */
+export const inContinuousIntegration: boolean = process.env.CI === "true"
+
+/** Whether an executable of this name is in PATH, or in the folders of administration tools. */
+export function isInstalled(tool: string): boolean {
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"]
+  return folders.some((folder) => existsSync(join(folder, tool)))
+}
+
+type Body = (context: TestContext) => void | Promise<void>
+type Register = (name: string, body: Body, options?: number | TestOptions) => void
+
+/** `test` for a case that uses these programs: says which one is missing. */
+export function testWith(...tools: readonly string[]): Register {
+  const missing = tools.filter((tool) => !isInstalled(tool))
+  return (name, body, options) => {
+    const settings = typeof options === "number" ? { timeout: options } : { ...options }
+    test(name, settings, async (context) => {
+      if (missing.length === 0) return body(context)
+      const message = `not installed: ${missing.join(", ")}`
+      if (inContinuousIntegration) throw new Error(message)
+      context.skip(message)
+    })
+  }
+}
+
+/** A folder that any user may enter and write to; removed by `removeSharedFolder`. */
+export function sharedFolder(): string {
+  const folder = process.env.DEMIFLOW_E2E_FOLDER
+  if (folder === undefined) throw new Error("the end-to-end tests run through e2e/vitest.config.ts")
+  return folder
+}
+
+/** A new folder inside the shared one, which any user may write to. */
+export function temporaryFolder(name: string): string {
+  const folder = mkdtempSync(join(sharedFolder(), `${name}-`))
+  chmodSync(folder, 0o777)
+  return folder
+}
+
+/** The identity that programs take to run without privileges. */
+export const ordinaryUser: { readonly uid: number; readonly prefix: readonly string[] } = {
+  uid: 65534,
+  prefix: ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--"],
+}
+
+function anybodyMayEnter(path: string): boolean {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    if ((statSync(folder).mode & constants.S_IXOTH) === 0) return false
+    if (folder === dirname(folder)) return true
+  }
+}
+
+/**
+ * The same file under a path that an ordinary user can reach. A clone in a private folder (a home
+ * directory, say) is seen through the bind mount that `prepareMachine` made.
+ */
+export function reachable(path: string): string {
+  if (anybodyMayEnter(path)) return path
+  if (path.startsWith(`${repository}/`)) return join(sharedFolder(), "repository", path.slice(repository.length))
+  if (path === process.execPath) return join(sharedFolder(), "node", "bin/node")
+  return path
+}
+
+function bind(source: string, target: string): void {
+  mkdirSync(target, { recursive: true })
+  execFileSync("mount", ["--bind", source, target])
+}
+
+/** Removes the namespaces of test processes that were killed before they could do it themselves. */
+function sweep(): void {
+  if (!existsSync("/run/netns")) return
+  for (const name of readdirSync("/run/netns")) {
+    const [, owner] = /^df-(\d+)-\d+-/.exec(name) ?? []
+    if (owner === undefined || existsSync(`/proc/${owner}`)) continue
+    for (const pid of execFileSync("ip", ["netns", "pids", name], { encoding: "utf8" }).split(/\s+/)) {
+      if (pid !== "") process.kill(Number(pid), "SIGKILL")
+    }
+    execFileSync("ip", ["netns", "delete", name])
+  }
+}
+
+/** Once per run of the tests, as root. Gives what undoes it. */
+export function prepareMachine(): () => void {
+  sweep()
+  const folder = mkdtempSync(join(tmpdir(), "df-e2e-"))
+  chmodSync(folder, 0o777)
+  process.env.DEMIFLOW_E2E_FOLDER = folder
+  const mounts: string[] = []
+  if (!anybodyMayEnter(repository)) {
+    bind(repository, join(folder, "repository"))
+    mounts.push(join(folder, "repository"))
+  }
+  if (!anybodyMayEnter(process.execPath)) {
+    bind(resolve(dirname(process.execPath), ".."), join(folder, "node"))
+    mounts.push(join(folder, "node"))
+  }
+  // udev gives everybody the clone device on an ordinary machine; a bare container leaves it to root.
+  try {
+    accessSync("/dev/net/tun", constants.F_OK)
+    chmodSync("/dev/net/tun", 0o666)
+  } catch {
+    // The tests that need it say so.
+  }
+  allowCubic()
+  return () => {
+    for (const mount of mounts) execFileSync("umount", [mount])
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Namespaces may only choose among the congestion controls that the machine allows everybody. */
+function allowCubic(): void {
+  const name = "net.ipv4.tcp_allowed_congestion_control"
+  try {
+    const allowed = execFileSync("sysctl", ["-n", name], { encoding: "utf8" }).trim().split(/\s+/)
+    if (!allowed.includes("cubic")) execFileSync("sysctl", ["-q", "-w", `${name}=${[...allowed, "cubic"].join(" ")}`])
+  } catch {
+    // The kernel has no cubic: the tests run with what there is.
+  }
+}

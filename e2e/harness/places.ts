@@ -1,0 +1,111 @@
+/** Where a program runs: a named network namespace, or the namespace that pasta has connected. */
+import { join } from "node:path"
+import { ordinaryUser, reachable } from "./machine.ts"
+import { mustRun, type ProcessOptions, Program, type Result, run } from "./processes.ts"
+
+const programs = join(import.meta.dirname, "../programs")
+
+export interface PlaceOptions extends ProcessOptions {
+  /** Runs as a user without privileges. */
+  readonly ordinary?: boolean
+}
+
+/** Somewhere that programs run: what differs is what stands before their command line. */
+export abstract class Place {
+  abstract prefix(): readonly string[]
+
+  start(argv: readonly string[], options: PlaceOptions = {}): Program {
+    const user = options.ordinary === true ? ordinaryUser.prefix : []
+    return new Program([...this.prefix(), ...user, ...argv], options)
+  }
+
+  async run(argv: readonly string[], options: PlaceOptions = {}): Promise<Result> {
+    return this.start(argv, options).result
+  }
+
+  /** Rejects unless the exit status is zero; gives standard output. */
+  async must(argv: readonly string[], options: PlaceOptions = {}): Promise<string> {
+    const user = options.ordinary === true ? ordinaryUser.prefix : []
+    return mustRun([...this.prefix(), ...user, ...argv], options)
+  }
+
+  /** A shell script, for a few lines that belong together. */
+  async shell(script: string, options: PlaceOptions = {}): Promise<string> {
+    return this.must(["sh", "-euc", script], options)
+  }
+
+  async json<T>(argv: readonly string[]): Promise<T> {
+    const text = await this.must(argv)
+    return JSON.parse(text.trim() === "" ? "[]" : text) as T
+  }
+
+  /** Starts one of `programs/` with its request as JSON. */
+  startNode(program: string, request: object, options: PlaceOptions = {}): Program {
+    const argv = [reachable(process.execPath), reachable(join(programs, program)), JSON.stringify(request)]
+    return this.start(argv, options)
+  }
+
+  /** Runs one of `programs/` and gives the JSON of the last line that it prints. */
+  async node<T>(program: string, request: object, options: PlaceOptions = {}): Promise<T> {
+    const { status, signal, stdout, stderr } = await this.startNode(program, request, options).result
+    const last = stdout.trim().split("\n").at(-1) ?? ""
+    if (status !== 0 || last === "") {
+      throw new Error(`${program} ${JSON.stringify(request)}: ended with ${status ?? signal}\n${stdout}${stderr}`)
+    }
+    return JSON.parse(last) as T
+  }
+}
+
+/** A named network namespace, as `ip netns` makes it. */
+export class Namespace extends Place {
+  readonly name: string
+
+  constructor(name: string) {
+    super()
+    this.name = name
+  }
+
+  get path(): string {
+    return `/run/netns/${this.name}`
+  }
+
+  prefix(): readonly string[] {
+    return ["nsenter", `--net=${this.path}`]
+  }
+
+  async create(): Promise<void> {
+    await mustRun(["ip", "netns", "add", this.name])
+  }
+
+  /** A line per `ip` command, without the word `ip`. */
+  async configure(lines: readonly string[]): Promise<void> {
+    await mustRun(["ip", "-n", this.name, "-batch", "-"], { input: `${lines.join("\n")}\n` })
+  }
+
+  async set(variables: Readonly<Record<string, string | number>>): Promise<void> {
+    const argv = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
+    await this.must(["sysctl", "-q", "-w", ...argv])
+  }
+
+  async remove(): Promise<void> {
+    await run(["ip", "netns", "delete", this.name])
+  }
+}
+
+/** The user, network, mount and PID namespaces of a process that runs inside pasta. */
+export class Guest extends Place {
+  readonly pid: number
+
+  constructor(pid: number) {
+    super()
+    this.pid = pid
+  }
+
+  get path(): string {
+    return `/proc/${this.pid}/ns/net`
+  }
+
+  prefix(): readonly string[] {
+    return ["nsenter", "--target", String(this.pid), "--user", "--net", "--mount", "--pid", "--"]
+  }
+}

@@ -1,0 +1,67 @@
+/** What a router or the far host says about a datagram reaches the guest as ICMP, with the datagram quoted. */
+import { join } from "node:path"
+import { beforeAll, expect } from "vitest"
+import { reachable, testWith } from "./harness/machine.ts"
+import { usePasta } from "./harness/pasta.ts"
+import { CLOSED_PORT } from "./harness/servers.ts"
+import { type Family, overBoth, useTopology } from "./harness/topology.ts"
+
+interface DatagramError {
+  readonly error: string
+  readonly type?: number
+  readonly code?: number
+  readonly mtu?: number
+  readonly from?: string
+  readonly quoted?: number
+}
+
+const topology = useTopology({ router: true })
+const running = usePasta(topology)
+
+// The way from the router on is narrower than the one up to it.
+beforeAll(async () => {
+  await topology.router?.configure(["link set eth1 mtu 1400"])
+  await topology.world.configure(["link set eth0 mtu 1400"])
+})
+
+const send = (_family: Family, address: string, bytes = 100, ...how: string[]): Promise<DatagramError> =>
+  running.guest.json([
+    "/usr/bin/python3",
+    reachable(join(import.meta.dirname, "programs/datagram-error.py")),
+    address,
+    String(CLOSED_PORT),
+    String(bytes),
+    ...how,
+  ])
+
+overBoth((family) => {
+  const four = family.version === 4
+
+  testWith("python3")("port unreachable", async () => {
+    const result = await send(family, family.server)
+    expect(result).toMatchObject({ error: "ECONNREFUSED", type: four ? 3 : 1, code: four ? 3 : 4, from: family.server })
+    expect(result.quoted).toBeGreaterThanOrEqual(100)
+  })
+
+  testWith("python3")("host unreachable", async () => {
+    const result = await send(family, family.unreachable)
+    expect(result).toMatchObject(four ? { error: "EHOSTUNREACH", type: 3, code: 1 } : { type: 1 })
+    expect(["EHOSTUNREACH", "ENETUNREACH"]).toContain(result.error)
+    expect(result.quoted).toBeGreaterThanOrEqual(100)
+  })
+
+  testWith("python3")("administratively prohibited", async () => {
+    const result = await send(family, family.prohibited)
+    expect(result).toMatchObject(four ? { type: 3, code: 13 } : { error: "EACCES", type: 1, code: 1 })
+  })
+
+  testWith("python3")("what the host itself can't route is unreachable", async () => {
+    const result = await send(family, family.unroutable)
+    expect(["EHOSTUNREACH", "ENETUNREACH", "EACCES"]).toContain(result.error)
+  })
+
+  testWith("python3")("packet too big, with the narrowest MTU", async () => {
+    const result = await send(family, family.server, 1440, "nofragment")
+    expect(result).toMatchObject({ error: "EMSGSIZE", type: four ? 3 : 2, code: four ? 4 : 0, mtu: 1400 })
+  })
+})

@@ -1,0 +1,42 @@
+"""Sends one datagram from a connected UDP socket and says which error came back for it.
+
+Arguments: address, port, bytes, and "nofragment" to forbid fragments. Prints JSON: the error's name,
+and from the kernel's error queue the ICMP type and code, the reported MTU, who sent it, and how much of
+the datagram the ICMP message quoted.
+"""
+
+import errno
+import json
+import select
+import socket
+import struct
+import sys
+
+IP_MTU_DISCOVER, IP_RECVERR, IPV6_MTU_DISCOVER, IPV6_RECVERR, DO = 10, 11, 23, 25, 2
+
+address, port, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+six = ":" in address
+s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
+s.setsockopt(level, IPV6_RECVERR if six else IP_RECVERR, 1)
+if sys.argv[4:] == ["nofragment"]:
+    s.setsockopt(level, IPV6_MTU_DISCOVER if six else IP_MTU_DISCOVER, DO)
+s.connect((address, port))
+payload = bytes(i % 251 for i in range(size))
+try:
+    s.send(payload)
+except OSError as error:
+    print(json.dumps({"error": "local " + errno.errorcode[error.errno]}))
+    sys.exit(0)
+poll = select.poll()
+poll.register(s, select.POLLERR)
+if not poll.poll(10000):
+    print(json.dumps({"error": "none"}))
+    sys.exit(0)
+quoted, control, _, _ = s.recvmsg(65536, 1024, socket.MSG_ERRQUEUE)
+for _, _, data in control:
+    number, origin, kind, code, _, info, _ = struct.unpack("=IBBBBII", data[:16])
+    offender = data[16:]
+    source = socket.inet_ntop(socket.AF_INET6, offender[8:24]) if six else socket.inet_ntop(socket.AF_INET, offender[4:8])
+    result = {"error": errno.errorcode[number], "type": kind, "code": code, "mtu": info, "from": source}
+    print(json.dumps({**result, "quoted": payload.startswith(quoted) and len(quoted)}))
