@@ -1,9 +1,8 @@
 import {
   type Arena,
   type DropReason,
-  IpProtocol,
   type Sequence,
-  sumPseudoHeader,
+  transportChecksumIsRight,
   UDP_CHECKSUM,
   UDP_HEADER_LENGTH,
   UDP_LENGTH,
@@ -34,8 +33,7 @@ export function checkDatagram(
   if (view.getUint16(offset + UDP_CHECKSUM) === 0) return sequence.demiflow.isV4 ? SOUND : reasons.noChecksum
   // A link that leaves datagrams together has no complete checksum to verify: it vouches for them.
   if (sequence.checksumTrusted[index] === 1 || isCut) return SOUND
-  const sum = arena.sum(offset, length, sumPseudoHeader(sequence.demiflow, IpProtocol.udp, length))
-  return sum === 0xffff ? SOUND : reasons.checksum
+  return transportChecksumIsRight(arena, sequence, index) ? SOUND : reasons.checksum
 }
 
 /** Payload bytes of a packet that {@link checkDatagram} found sound. What lies behind them isn't the datagram's. */

@@ -1,0 +1,250 @@
+/**
+ * ICMP echo between the guest and the host: theory of operation.
+ *
+ * A flow is what one address of the guest's sends under one identifier to one address beyond us. There are no ports: the
+ * identifier stands for both ports of the tap side. Each flow has a ping socket on the host (Linux: icmp(7)), the one way
+ * to send echo requests without privileges. The host's kernel owns the identifiers on the wire: it uses the guest's
+ * where it is free, and another one otherwise, so that two guest addresses may use the same. Replies get the guest's
+ * identifier back. Sequence numbers and payload pass as they are, in both directions.
+ *
+ * Requests are sent from where they arrived; the host fills in identifier and checksum. Replies are received straight
+ * behind room for the IP header (`to-guest.ts`). The hop limit of each request is that of the packet which leaves the
+ * host, and what routers report comes from the socket's error queue and goes to the guest as the same error, quoting
+ * its own request (`error-relay.ts`): so `traceroute -I` and `ping -t` work through us. A flow ends 60 s after its last
+ * message.
+ *
+ * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
+ * are counted as dropped.
+ *
+ * Neighbour and listener discovery are ICMPv6 as well, but speak of the link: they are left to other handlers. Errors
+ * from the guest about what it was sent are counted and go no further, as ordinary sockets can't tell them to a
+ * correspondent. So is every other message: timestamps, redirects, node information.
+ *
+ * RFC 792; RFC 4443, section 4; RFC 5508 for the treatment of flows.
+ */
+import {
+  type Claim,
+  type Components,
+  DatagramBatch,
+  Demiflow,
+  type Disposition,
+  type DropReason,
+  Errno,
+  type FlowIndex,
+  FORWARD,
+  flowOf,
+  HANDLED,
+  HostEvent,
+  ICMP_IDENTIFIER,
+  ICMP_SEQUENCE,
+  type InitiatedFlow,
+  Interface,
+  IpProtocol,
+  initiatingSide,
+  LOOPBACK_V4,
+  LOOPBACK_V6,
+  NO_SIDE,
+  NOT_MINE,
+  type ProtocolHandler,
+  type Sequence,
+  type SideRef,
+  targetSide,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
+} from "@demiflow/core"
+import { checkEchoRequest, isAboutTheLink, SOUND } from "./check.ts"
+import { ErrorRelay } from "./error-relay.ts"
+import { DEFAULT_TIMEOUT, type IcmpOptions } from "./options.ts"
+import { type IcmpReasons, icmpReasons } from "./reasons.ts"
+import { type EchoFlow, EchoFlows } from "./state.ts"
+import { ToGuest } from "./to-guest.ts"
+
+/** Milliseconds between two warnings that there are no more sockets. */
+const WARNING_INTERVAL = 60_000
+
+/** ICMP and ICMPv6 echo, set up on a stack. */
+export class IcmpHandler implements ProtocolHandler {
+  readonly name = "icmp"
+  readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.icmp }, { ipProtocol: IpProtocol.icmpv6 }]
+  readonly #components: Components
+  readonly #timeout: number
+  readonly #reasons: IcmpReasons
+  readonly #states = new EchoFlows()
+  readonly #errors: ErrorRelay
+  readonly #toGuest: ToGuest
+  readonly #batch = new DatagramBatch(1)
+  readonly #tap = new Demiflow(Interface.tap)
+  readonly #target = new Demiflow()
+  #isForbiddenV4 = false
+  #isForbiddenV6 = false
+  #nextWarning = 0
+
+  constructor(components: Components, options: IcmpOptions = {}) {
+    this.#components = components
+    this.#timeout = options.timeout ?? DEFAULT_TIMEOUT
+    this.#reasons = icmpReasons(components.drops)
+    this.#errors = new ErrorRelay(components, this.#reasons)
+    this.#toGuest = new ToGuest(components, this.#reasons, this.#errors)
+  }
+
+  start(): void {
+    this.#isForbiddenV4 = this.#isForbidden(Demiflow.of(Interface.host, UNSPECIFIED_V4, 0, LOOPBACK_V4, 0))
+    this.#isForbiddenV6 = this.#isForbidden(Demiflow.of(Interface.host, UNSPECIFIED_V6, 0, LOOPBACK_V6, 0))
+    if (!this.#isForbiddenV4 && !this.#isForbiddenV6) return
+    this.#components.log.warning(
+      "icmp: this host forbids ping sockets, so that pings won't be answered: allow them with " +
+        "sysctl net.ipv4.ping_group_range",
+    )
+  }
+
+  fromTap(sequence: Sequence): Disposition {
+    const { arena, drops } = this.#components
+    if (sequence.count > 0 && isAboutTheLink(arena, sequence, 0)) return NOT_MINE
+    this.#tap.copyFrom(sequence.demiflow)
+    for (let index = 0; index < sequence.count; index++) {
+      const verdict = checkEchoRequest(arena, sequence, index, this.#reasons)
+      if (verdict !== SOUND) drops.count(verdict)
+      else this.#forward(sequence, index)
+    }
+    return HANDLED
+  }
+
+  fromHost(side: SideRef, events: number): void {
+    const flow = this.#states.get(flowOf(side))
+    if (flow === undefined) return
+    if ((events & HostEvent.error) !== 0) this.#errors.drain(flow)
+    this.#toGuest.drain(flow)
+  }
+
+  tick(): void {
+    this.#toGuest.resume()
+  }
+
+  expire(index: FlowIndex, now: number): void {
+    const flow = this.#states.get(index)
+    if (flow === undefined) return
+    const deadline = flow.lastActivity + this.#timeout
+    if (deadline > now) this.#components.flows.schedule(index, deadline)
+    else this.abort(index)
+  }
+
+  abort(index: FlowIndex): void {
+    const flow = this.#states.get(index)
+    if (flow === undefined) return
+    const { flows, host, log } = this.#components
+    if (log.isDebug) log.debug(`flow ${index} (icmp) ended`)
+    host.close(flow.socket)
+    this.#states.remove(flow)
+    flows.release(index)
+  }
+
+  #isForbidden(demiflow: Demiflow): boolean {
+    const { host } = this.#components
+    const socket = host.pingOpen(NO_SIDE, demiflow)
+    if (socket >= 0) host.close(socket)
+    return socket === -Errno.EACCES || socket === -Errno.EPERM
+  }
+
+  /** Sends an echo request on its way. */
+  #forward(sequence: Sequence, index: number): void {
+    const { arena, clock, drops, flows, host } = this.#components
+    const tap = this.#tap
+    const offset = sequence.transportOffset[index]
+    const length = sequence.endOffset[index] - offset
+    tap.forwardingPort = tap.correspondentPort = arena.view.getUint16(offset + ICMP_IDENTIFIER)
+    const side = flows.lookup(sequence.protocol, tap)
+    const flow = side < 0 ? this.#open(sequence.protocol, offset, length) : this.#states.get(flowOf(side))
+    if (flow === undefined) {
+      // A flow of this key that another protocol began.
+      if (side >= 0) drops.count(this.#reasons.unsupported)
+      return
+    }
+    flow.lastActivity = clock.now
+    flow.lastLength = length
+    flow.lastSequence = arena.view.getUint16(offset + ICMP_SEQUENCE)
+    if (sequence.hopLimit[index] !== flow.hopLimit) {
+      flow.hopLimit = sequence.hopLimit[index]
+      host.setHopLimit(flow.socket, flow.isHostV4, flow.hopLimit)
+    }
+    this.#batch.offset[0] = offset
+    this.#batch.length[0] = length
+    this.#batch.segmentSize[0] = 0
+    this.#send(flow)
+  }
+
+  #send(flow: EchoFlow): void {
+    const { drops, host } = this.#components
+    const batch = this.#batch
+    let sent = host.sendDatagrams(flow.socket, batch, 0, 1)
+    if (sent < 0 && !isQueueFull(-sent)) {
+      // An error that an earlier request met is told here too, and only once: so the request gets a second chance.
+      this.#errors.drain(flow)
+      sent = host.sendDatagrams(flow.socket, batch, 0, 1)
+    }
+    if (sent > 0) return
+    if (isQueueFull(-sent)) {
+      drops.count(this.#reasons.sendQueueFull)
+      return
+    }
+    drops.count(this.#reasons.sendFailed)
+    this.#errors.refuse(this.#tap, -sent, batch.offset[0], batch.length[0])
+  }
+
+  /** Starts a flow for the request at `offset`. If there can be none, it is counted, and the guest told if possible. */
+  #open(protocol: number, offset: number, length: number): EchoFlow | undefined {
+    const { clock, drops, flows, forwarding, handlerNumber, host } = this.#components
+    const tap = this.#tap
+    const verdict = forwarding.target(protocol, tap, this.#target)
+    if (verdict !== FORWARD) {
+      drops.count(verdict)
+      return undefined
+    }
+    const isV4 = this.#target.isV4
+    if (isV4 ? this.#isForbiddenV4 : this.#isForbiddenV6) {
+      drops.count(this.#reasons.forbidden)
+      return undefined
+    }
+    const place = flows.allocate(handlerNumber, protocol)
+    // A full table counts that itself.
+    if (place < 0) return undefined
+    const initiated = flows.initiate(place, tap)
+    const socket = host.pingOpen(targetSide(initiated), this.#target)
+    if (socket < 0) {
+      if (isShortage(-socket)) {
+        this.#warnOfShortage()
+        return this.#giveUp(initiated, this.#reasons.noSocket)
+      }
+      this.#errors.refuse(tap, -socket, offset, length)
+      return this.#giveUp(initiated, this.#reasons.openFailed)
+    }
+    const flow = flows.activate(flows.target(initiated, this.#target))
+    flows.schedule(flow, clock.now + this.#timeout)
+    this.#logStart(flow)
+    return this.#states.add(initiatingSide(flow), socket, isV4)
+  }
+
+  #giveUp(flow: InitiatedFlow, reason: DropReason): undefined {
+    this.#components.flows.cancel(flow)
+    this.#components.drops.count(reason)
+  }
+
+  #warnOfShortage(): void {
+    const { clock, log } = this.#components
+    if (clock.now < this.#nextWarning) return
+    this.#nextWarning = clock.now + WARNING_INTERVAL
+    log.warning("icmp: no sockets left for new flows: raise the limit of open files (ulimit -n)")
+  }
+
+  #logStart(flow: FlowIndex): void {
+    const { log } = this.#components
+    if (log.isDebug) log.debug(`flow ${flow} (icmp) ${this.#tap} ⇄ ${this.#target}`)
+  }
+}
+
+function isQueueFull(errno: number): boolean {
+  return errno === 0 || errno === Errno.EAGAIN || errno === Errno.ENOBUFS
+}
+
+function isShortage(errno: number): boolean {
+  return errno === Errno.EMFILE || errno === Errno.ENFILE || errno === Errno.ENOMEM || errno === Errno.ENOBUFS
+}

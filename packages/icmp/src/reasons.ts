@@ -1,0 +1,49 @@
+import type { DropReason, Drops } from "@demiflow/core"
+
+/** The reasons for which this package drops packets. */
+export interface IcmpReasons {
+  /** Shorter than an ICMP header. */
+  readonly truncated: DropReason
+  readonly checksum: DropReason
+  /** ICMP over IPv6 or ICMPv6 over IPv4. */
+  readonly wrongVersion: DropReason
+  /** With a time to live or hop limit of 0, which nobody may send (RFC 1122, section 3.2.1.7). */
+  readonly hopLimit: DropReason
+  /** An error from the guest about something that it received: there is no way to tell the correspondent. */
+  readonly errorFromGuest: DropReason
+  /** Any other message that isn't an echo request. */
+  readonly unsupported: DropReason
+  /** The host forbids ping sockets. */
+  readonly forbidden: DropReason
+  /** The process or the machine has no socket left. */
+  readonly noSocket: DropReason
+  /** The host has no route, or does not allow this. */
+  readonly openFailed: DropReason
+  /** The host's send buffer or device queue is full. */
+  readonly sendQueueFull: DropReason
+  /** The host's kernel refused the request. */
+  readonly sendFailed: DropReason
+  /** What came from the host isn't a reply that fits a packet to the guest. */
+  readonly badReply: DropReason
+  /** Something was reported about a flow's packets that has no form as ICMP error. */
+  readonly unknownError: DropReason
+}
+
+/** Registers them. */
+export function icmpReasons(drops: Drops): IcmpReasons {
+  return {
+    truncated: drops.reason("icmp: truncated header"),
+    checksum: drops.reason("icmp: bad checksum"),
+    wrongVersion: drops.reason("icmp: wrong version of IP"),
+    hopLimit: drops.reason("icmp: hop limit 0"),
+    errorFromGuest: drops.reason("icmp: error from the guest"),
+    unsupported: drops.reason("icmp: not an echo request"),
+    forbidden: drops.reason("icmp: ping sockets forbidden"),
+    noSocket: drops.reason("icmp: no socket left"),
+    openFailed: drops.reason("icmp: host has no way there"),
+    sendQueueFull: drops.reason("icmp: host's queue full"),
+    sendFailed: drops.reason("icmp: refused by the host"),
+    badReply: drops.reason("icmp: bad reply"),
+    unknownError: drops.reason("icmp: error without ICMP form"),
+  }
+}
