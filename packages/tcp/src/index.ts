@@ -1,2 +1,35 @@
-/** TCP between a guest's frames and host sockets: a protocol plugin of demiflow. */
-export {}
+/**
+ * TCP between the guest and the host's sockets.
+ *
+ * # Theory of operation
+ *
+ * A connection that the guest begins is ended here, and carried on by one socket of the host. There is no TCP stack and
+ * no buffer in between: each end's acknowledgements and windows are made from what the other end does.
+ *
+ * - **Connecting** (connecting.ts). The guest's SYN opens a flow and starts the host's connect. Only its success brings a
+ *   SYN with acknowledgement; a refusal is passed on as a reset, an unreachable correspondent as an ICMP error.
+ * - **Guest to host** (from-tap.ts, to-host.ts). Payload in order goes to the socket; what that doesn't take is held
+ *   (hold-pool.ts), for it was inside the window. Acknowledged is what the socket took, if the correspondent is near, or what
+ *   the correspondent itself acknowledged; the window is the socket's room.
+ * - **Host to guest** (to-tap.ts). Payload stays in the socket's receive buffer until the guest has acknowledged it; it is
+ *   read in place behind the headers it is sent with, and read again to be sent again. Retransmission by RFC 6298, 5681,
+ *   6582 (round-trip.ts).
+ * - **The end** (state.ts). Each direction ends by itself: a FIN of the guest becomes a shutdown of the socket once all before
+ *   it is handed over, the end of what the socket gives becomes a FIN. A reset, or a time limit, ends both.
+ *
+ * The state machine is in state.ts, as a table. Segments are checked by RFC 9293 and RFC 5961; initial sequence numbers are
+ * RFC 6528's (initial-sequence.ts). Deliberately not done: selective acknowledgements, time stamps (RFC 7323), ECN,
+ * urgent data (passed on as ordinary data).
+ *
+ * @packageDocumentation
+ */
+import type { ProtocolPlugin } from "@demiflow/core"
+import { TcpHandler } from "./handler.ts"
+import { defaultTcpOptions, type TcpOptions } from "./options.ts"
+
+export type { TcpOptions } from "./options.ts"
+
+/** TCP, to be registered with a stack. */
+export function tcp(options: TcpOptions = {}): ProtocolPlugin {
+  return (components) => new TcpHandler(components, { ...defaultTcpOptions, ...options })
+}

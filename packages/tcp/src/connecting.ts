@@ -1,0 +1,194 @@
+/**
+ * From the guest's SYN to a connection: a flow, a socket, and what the guest is told when the host's connect fails.
+ *
+ * The guest's SYN is answered only once the host is connected, so that a guest sees a refusal as a refusal: a reset. A
+ * correspondent that can't be reached is reported as a router would (ICMP); a guest that has been waiting longer than
+ * the host's patience learns the same.
+ */
+
+import type { DropReason } from "@demiflow/core"
+import {
+  Demiflow,
+  Errno,
+  FORWARD,
+  IcmpErrors,
+  IcmpType,
+  IcmpUnreachable,
+  Icmpv6Type,
+  Icmpv6Unreachable,
+  Interface,
+  IpProtocol,
+  initiatingSide,
+  type Sequence,
+  type Socket,
+  targetSide,
+} from "@demiflow/core"
+import type { TcpConnection } from "./connection.ts"
+import type { TcpContext } from "./context.ts"
+import type { InitialSequence } from "./initial-sequence.ts"
+import type { Segment } from "./segment.ts"
+import { Event, State } from "./state.ts"
+import {
+  DEFAULT_MSS_V4,
+  DEFAULT_MSS_V6,
+  readSynOptions,
+  type SynOptions,
+  TCP_HEADER_LENGTH,
+  TCP_SEQUENCE,
+  TCP_SOURCE_PORT,
+  TCP_TARGET_PORT,
+} from "./wire.ts"
+
+/** Window of our SYN: the largest that can't be scaled. */
+const INITIAL_WINDOW = 0xffff
+/** Shift of the windows we advertise: up to 16 MiB, in steps of 256 bytes. */
+const OWN_WINDOW_SCALE = 8
+/** Smallest segment that we cut to, whatever a guest asks for (as Linux' TCP_MIN_SND_MSS). */
+const MINIMUM_MSS = 48
+
+export class Connecting {
+  readonly #context: TcpContext
+  readonly #initialSequence: InitialSequence
+  readonly #errors: IcmpErrors
+  readonly #target = new Demiflow(Interface.host)
+  readonly #options: SynOptions = { maximumSegmentSize: 0, windowScale: -1 }
+  /** Where a header is put together for an ICMP error to quote: ports and sequence number are what counts. */
+  readonly #quote: number
+  readonly #noSocket: DropReason
+
+  constructor(context: TcpContext, initialSequence: InitialSequence) {
+    const { arena, guest, drops } = context.components
+    this.#context = context
+    this.#initialSequence = initialSequence
+    this.#errors = new IcmpErrors(arena, guest)
+    this.#quote = arena.reserve(TCP_HEADER_LENGTH)
+    this.#noSocket = drops.reason("tcp: no socket")
+  }
+
+  /** The guest asks for a new connection. */
+  open(sequence: Sequence, segment: Segment): void {
+    const { flows, forwarding, host, drops, handlerNumber } = this.#context.components
+    const tapSide = sequence.demiflow
+    const verdict = forwarding.target(IpProtocol.tcp, tapSide, this.#target)
+    if (verdict !== FORWARD) {
+      drops.count(verdict as DropReason)
+      return
+    }
+    const created = flows.allocate(handlerNumber, IpProtocol.tcp)
+    if (created < 0) return
+    const initiated = flows.initiate(created, tapSide)
+    const targeted = flows.target(initiated, this.#target)
+    const socket = host.tcpConnect(targetSide(targeted), this.#target)
+    if (socket < 0) {
+      flows.cancel(targeted)
+      this.#refuse(sequence, segment, socket)
+      return
+    }
+    const connection = this.#context.open(flows.activate(targeted))
+    this.#fill(connection, segment, socket)
+    this.#context.arm(connection)
+  }
+
+  /** The host's connect has ended, well or not. */
+  concluded(connection: TcpConnection): void {
+    const { host, flows } = this.#context.components
+    const error = host.socketError(connection.socket)
+    if (error < 0) {
+      this.failed(connection, -error)
+      return
+    }
+    const side = targetSide(connection.flow)
+    flows.readSide(side, this.#target)
+    if (host.boundEnd(connection.socket, this.#target) >= 0) flows.setForwardingEnd(side, this.#target)
+    this.#chooseAcknowledgement(connection)
+    this.#context.apply(connection, Event.hostConnected)
+  }
+
+  /** The host's connect failed with this (positive) error number. */
+  failed(connection: TcpConnection, errno: number): void {
+    const { tapSide } = connection
+    if (!this.#report(tapSide, errno, connection.initialFromTap)) {
+      connection.seqToTap = 0
+      this.#context.output.sendReset(connection)
+    }
+    this.#context.abort(connection, false)
+  }
+
+  #fill(connection: TcpConnection, segment: Segment, socket: Socket): void {
+    const { arena, flows, clock } = this.#context.components
+    const { tapSide } = connection
+    flows.readSide(initiatingSide(connection.flow), tapSide)
+    connection.socket = socket
+    connection.state = State.connecting
+    connection.initialFromTap = segment.sequence
+    connection.seqFromTap = (segment.sequence + 1) | 0
+    connection.ackToTap = connection.seqFromTap
+    connection.windowToTap = INITIAL_WINDOW
+    connection.windowEdgeToTap = (connection.seqFromTap + INITIAL_WINDOW) | 0
+    connection.initialToTap = this.#initialSequence.next(tapSide)
+    connection.seqToTap = connection.initialToTap
+    connection.seqToTapHighest = connection.initialToTap
+    connection.ackFromTap = connection.initialToTap
+    connection.windowFromTap = segment.window
+    connection.windowSeqFromTap = segment.sequence
+    connection.windowAckFromTap = connection.initialToTap
+    connection.lastFromTap = clock.now
+
+    const options = this.#options
+    readSynOptions(arena.view, segment.headerOffset + TCP_HEADER_LENGTH, segment.payloadOffset, options)
+    if (options.windowScale >= 0) {
+      connection.windowScaleFromTap = options.windowScale
+      connection.windowScaleToTap = OWN_WINDOW_SCALE
+    }
+    const asked = options.maximumSegmentSize || (tapSide.isV4 ? DEFAULT_MSS_V4 : DEFAULT_MSS_V6)
+    const most = this.#context.output.ownMss(tapSide.isV4)
+    connection.mssToTap = Math.max(Math.min(asked, most), MINIMUM_MSS)
+  }
+
+  #chooseAcknowledgement(connection: TcpConnection): void {
+    const { components, information, options } = this.#context
+    if (components.host.tcpInformation(connection.socket, information) < 0) return
+    connection.acknowledgesOnAccept = information.minimumRtt <= options.acknowledgeOnAcceptRtt
+    connection.pollInterval = Math.round(information.minimumRtt / 4000)
+  }
+
+  #refuse(sequence: Sequence, segment: Segment, errno: number): void {
+    const { drops } = this.#context.components
+    if (this.#report(sequence.demiflow, -errno, segment.sequence)) return
+    if (errno === -Errno.ECONNREFUSED) this.#context.output.refuse(sequence.demiflow, segment)
+    else drops.count(this.#noSocket)
+  }
+
+  /** Tells the guest that its correspondent can't be reached; false if the error is of another kind. */
+  #report(tapSide: Demiflow, errno: number, initialFromTap: number): boolean {
+    const isV4 = tapSide.isV4
+    const code = isV4 ? unreachableV4(errno) : unreachableV6(errno)
+    if (code < 0) return false
+    const { view } = this.#context.components.arena
+    this.#context.components.arena.bytes.fill(0, this.#quote, this.#quote + TCP_HEADER_LENGTH)
+    view.setUint16(this.#quote + TCP_SOURCE_PORT, tapSide.correspondentPort)
+    view.setUint16(this.#quote + TCP_TARGET_PORT, tapSide.forwardingPort)
+    view.setInt32(this.#quote + TCP_SEQUENCE, initialFromTap)
+    const type = isV4 ? IcmpType.destinationUnreachable : Icmpv6Type.destinationUnreachable
+    const length = TCP_HEADER_LENGTH
+    this.#errors.send(tapSide, type, code, 0, tapSide.forwardingAddress, IpProtocol.tcp, this.#quote, length, length)
+    return true
+  }
+}
+
+function unreachableV4(errno: number): number {
+  if (errno === Errno.ENETUNREACH || errno === Errno.ENETDOWN) return IcmpUnreachable.net
+  if (errno === Errno.EHOSTUNREACH || errno === Errno.EHOSTDOWN || errno === Errno.ETIMEDOUT)
+    return IcmpUnreachable.host
+  if (errno === Errno.EACCES || errno === Errno.EPERM) return IcmpUnreachable.administrativelyProhibited
+  return -1
+}
+
+function unreachableV6(errno: number): number {
+  if (errno === Errno.ENETUNREACH || errno === Errno.ENETDOWN) return Icmpv6Unreachable.noRoute
+  if (errno === Errno.EHOSTUNREACH || errno === Errno.EHOSTDOWN || errno === Errno.ETIMEDOUT) {
+    return Icmpv6Unreachable.address
+  }
+  if (errno === Errno.EACCES || errno === Errno.EPERM) return Icmpv6Unreachable.prohibited
+  return -1
+}

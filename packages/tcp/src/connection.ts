@@ -1,0 +1,158 @@
+import { Demiflow, type FlowIndex, Interface, NO_SOCKET, type Socket } from "@demiflow/core"
+import type { Held } from "./hold-pool.ts"
+import { State, type StateId } from "./state.ts"
+
+/** Everything that is known of one connection. Objects are pooled and keep one shape. */
+export class TcpConnection implements Held {
+  flow: FlowIndex = -1 as FlowIndex
+  socket: Socket = NO_SOCKET
+  state: StateId = State.closed
+  /** The tap side: what segments to the guest are addressed by. */
+  readonly tapSide: Demiflow = new Demiflow(Interface.tap)
+
+  // From the guest. Sequence numbers are signed 32-bit integers.
+  /** The guest's initial sequence number. */
+  initialFromTap = 0
+  /** Next sequence number expected from the guest; everything before was accepted. */
+  seqFromTap = 0
+  /** What we acknowledged last. */
+  ackToTap = 0
+  /** First sequence number beyond every window that we advertised. It never goes back. */
+  windowEdgeToTap = 0
+  /** Window that our next segment advertises, bytes. */
+  windowToTap = 0
+  /** Shift of the windows we advertise; 0 if the guest doesn't scale. */
+  windowScaleToTap = 0
+  /** Payload bytes accepted since the host's buffers were last asked about. */
+  bytesSinceWindowUpdate = 0
+
+  // To the guest.
+  initialToTap = 0
+  /** Next sequence number to be sent. Goes back when everything is sent again after a time-out. */
+  seqToTap = 0
+  /** First sequence number never sent yet. */
+  seqToTapHighest = 0
+  /** First sequence number that the guest has not acknowledged. */
+  ackFromTap = 0
+  /** Window that the guest advertises, bytes. */
+  windowFromTap = 0
+  windowScaleFromTap = 0
+  /** Sequence and acknowledgement number of the segment that the window came from (RFC 9293, section 3.10.7.4). */
+  windowSeqFromTap = 0
+  windowAckFromTap = 0
+  /** Payload bytes of a segment to the guest at most. */
+  mssToTap = 0
+  /** Acknowledged payload that the host was not told to discard yet. */
+  undiscardedBytes = 0
+  /** Acknowledgements that `undiscardedBytes` came in. */
+  undiscardedCount = 0
+  /** Frames that the next peek is given room for. */
+  peekFrames = 1
+
+  // Loss and congestion on the way to the guest (RFC 5681, 6298, 6582).
+  duplicateAcks = 0
+  /** In fast recovery, the sequence number that ends it. */
+  recoverSeq = 0
+  isRecovering = false
+  /** Bytes that may be in flight; no limit before the first loss. */
+  congestionWindow = 0
+  slowStartThreshold = 0
+  smoothedRtt = -1
+  rttVariation = 0
+  /** Retransmission time-out, milliseconds. */
+  rto = 0
+  /** Sequence number whose acknowledgement is timed, and since when; -1 if none is. */
+  timedSeq = 0
+  timedSince = -1
+  /** Time-outs in a row. */
+  retries = 0
+
+  // Times in clock milliseconds; -1 is none.
+  retransmitAt = -1
+  /** When the last segment of the guest arrived. */
+  lastFromTap = 0
+  lingerUntil = -1
+  keepAliveProbes = 0
+  /** When a challenge acknowledgement was sent last. */
+  challengedAt = -1
+  /** Deadline that is in the flow table. */
+  scheduledAt = -1
+
+  /** Round-trip time to the correspondent is so short that what the host took counts as acknowledged. */
+  acknowledgesOnAccept = true
+  /** Milliseconds between questions for the correspondent's acknowledgements. */
+  pollInterval = 1
+  isHostWriteShut = false
+  /** A FIN of the guest is accepted, and the host is told once all before it is handed over. */
+  isHostShutPending = false
+  /** The host has more, as far as we know. */
+  isHostReadable = false
+  isHostEnded = false
+  /** The correspondent has ended, and there may be payload before that end. */
+  isHostEnding = false
+
+  // Membership in the handler's lists of this turn.
+  isAckPending = false
+  isAckUrgent = false
+  isPumpPending = false
+  /** In the list of connections whose acknowledgements wait for the correspondent's. */
+  isPolled = false
+
+  // What the host didn't take: see hold-pool.ts.
+  heldBytes = 0
+  heldFirst = -1
+  heldLast = -1
+  heldStart = 0
+
+  /** Bytes sent to the guest and not acknowledged. */
+  get inFlight(): number {
+    return (this.seqToTap - this.ackFromTap) | 0
+  }
+
+  /** Makes a pooled object new again. Numbers that {@link TcpConnection} gets with the SYN are set by the caller. */
+  reset(): void {
+    this.flow = -1 as FlowIndex
+    this.socket = NO_SOCKET
+    this.state = State.closed
+    this.windowEdgeToTap = 0
+    this.windowToTap = 0
+    this.windowScaleToTap = 0
+    this.bytesSinceWindowUpdate = 0
+    this.windowFromTap = 0
+    this.windowScaleFromTap = 0
+    this.undiscardedBytes = 0
+    this.undiscardedCount = 0
+    this.peekFrames = 1
+    this.duplicateAcks = 0
+    this.isRecovering = false
+    this.congestionWindow = UNLIMITED
+    this.slowStartThreshold = UNLIMITED
+    this.smoothedRtt = -1
+    this.rttVariation = 0
+    this.rto = INITIAL_RTO
+    this.timedSince = -1
+    this.retries = 0
+    this.retransmitAt = -1
+    this.lingerUntil = -1
+    this.keepAliveProbes = 0
+    this.challengedAt = -1
+    this.scheduledAt = -1
+    this.acknowledgesOnAccept = true
+    this.pollInterval = 1
+    this.isHostWriteShut = false
+    this.isHostShutPending = false
+    this.isHostReadable = false
+    this.isHostEnded = false
+    this.isHostEnding = false
+    this.isAckPending = false
+    this.isAckUrgent = false
+    this.isPumpPending = false
+    this.isPolled = false
+  }
+}
+
+/** A window that limits nothing. */
+export const UNLIMITED = 0x3fffffff
+
+/** RFC 6298, section 2 (2.1), milliseconds. */
+export const INITIAL_RTO = 1000

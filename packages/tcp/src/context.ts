@@ -1,0 +1,221 @@
+import type { Components, FlowIndex, TcpInformation } from "@demiflow/core"
+import { Vectors } from "@demiflow/core"
+import { type TcpConnection, UNLIMITED } from "./connection.ts"
+import { HoldPool } from "./hold-pool.ts"
+import type { TcpOptions } from "./options.ts"
+import { SegmentWriter } from "./output.ts"
+import {
+  awaitsFinAcknowledgement,
+  Effect,
+  Event,
+  type EventId,
+  effectsOf,
+  ILLEGAL,
+  nextState,
+  State,
+  stateName,
+  transition,
+} from "./state.ts"
+
+/** Segments of one `sendmsg` or `recvmsg` at most. */
+export const MAXIMUM_VECTORS = 512
+
+/** Frames of one peek at most, and the bytes of one turn of one connection that follow from it. */
+export const MAXIMUM_PEEK_FRAMES = 16
+
+/** How long we stay to acknowledge a FIN that comes again, milliseconds: the link to the guest loses little. */
+const LINGER = 1000
+/** RFC 9293, section 3.8.4: the default may not be less than two hours. */
+const KEEP_ALIVE_IDLE = 7_200_000
+const KEEP_ALIVE_INTERVAL = 75_000
+
+/** What the parts of the protocol share: the stack's components, the pool, and what becomes of a connection. */
+export class TcpContext {
+  readonly components: Components
+  readonly options: Required<TcpOptions>
+  readonly output: SegmentWriter
+  readonly pool: HoldPool
+  /** Payload of one sequence from the guest, as it is gathered. */
+  readonly gathered: Vectors
+  /** Scratch for any other system call. */
+  readonly vectors: Vectors
+  readonly information: TcpInformation = {
+    minimumRtt: 0,
+    rtt: 0,
+    bytesAcknowledged: 0,
+    sendWindow: 0,
+    sendMss: 0,
+    notSentBytes: 0,
+  }
+  /** Connections by flow. */
+  readonly #connections: (TcpConnection | undefined)[] = []
+  readonly #spare: TcpConnection[] = []
+  readonly #create: () => TcpConnection
+  #wakeAt = Number.POSITIVE_INFINITY
+
+  constructor(components: Components, options: Required<TcpOptions>, create: () => TcpConnection) {
+    this.components = components
+    this.options = options
+    this.output = new SegmentWriter(components.arena, components.guest)
+    this.pool = new HoldPool(components.arena, options.holdPoolSize)
+    this.gathered = new Vectors(components.arena, MAXIMUM_VECTORS)
+    this.vectors = new Vectors(components.arena, MAXIMUM_VECTORS)
+    this.#create = create
+  }
+
+  get now(): number {
+    return this.components.clock.now
+  }
+
+  /** The connection of an active flow. */
+  connectionOf(flow: FlowIndex): TcpConnection | undefined {
+    return this.#connections[flow]
+  }
+
+  /** A connection for the flow, from the pool. */
+  open(flow: FlowIndex): TcpConnection {
+    const connection = this.#spare.pop() ?? this.#create()
+    connection.reset()
+    connection.flow = flow
+    connection.congestionWindow = UNLIMITED
+    this.#connections[flow] = connection
+    return connection
+  }
+
+  /** Applies an event to a connection's state and does what follows from it. */
+  apply(connection: TcpConnection, event: EventId): void {
+    const result = transition(connection.state, event)
+    if (result === ILLEGAL) throw new IllegalTransitionError(stateName(connection.state), event)
+    const before = connection.state
+    connection.state = nextState(result)
+    if (this.components.log.isDebug) this.#logTransition(connection, stateName(before))
+    const effects = effectsOf(result)
+    if (effects & Effect.sendSynAck) this.sendSynAck(connection)
+    if (effects & Effect.shutdownHost) {
+      connection.isHostShutPending = true
+      this.settleHost(connection)
+    }
+    if (effects & Effect.linger) {
+      connection.retransmitAt = -1
+      connection.lingerUntil = this.now + LINGER
+      this.settleHost(connection)
+      this.arm(connection)
+    }
+    if (effects & Effect.release) {
+      if (event !== Event.abort && connection.heldBytes > 0) {
+        // What the guest sent is acknowledged and must still be delivered: stay until it is.
+        connection.state = State.timeWait
+        connection.retransmitAt = -1
+      } else this.#release(connection)
+    }
+  }
+
+  /** Passes on to the host's socket what had to wait until all payload was handed over: shutdown, then close. */
+  settleHost(connection: TcpConnection): void {
+    if (connection.heldBytes > 0 || connection.socket < 0) return
+    const { host } = this.components
+    if (connection.isHostShutPending && !connection.isHostWriteShut) {
+      connection.isHostWriteShut = true
+      host.shutdownWrite(connection.socket)
+    }
+    if (connection.state !== State.timeWait) return
+    this.#closeSocket(connection)
+    if (connection.lingerUntil < 0) this.apply(connection, Event.lingered)
+  }
+
+  /** Ends a connection at once: the guest is told, and so is the host's correspondent. */
+  abort(connection: TcpConnection, tellGuest: boolean): void {
+    const { host } = this.components
+    if (tellGuest && connection.state > State.connecting && connection.state !== State.timeWait) {
+      this.output.sendReset(connection)
+    }
+    if (connection.socket >= 0) host.reset(connection.socket)
+    connection.socket = -1 as typeof connection.socket
+    this.pool.clear(connection)
+    this.apply(connection, Event.abort)
+  }
+
+  sendSynAck(connection: TcpConnection): void {
+    const scale = connection.windowScaleToTap > 0 ? connection.windowScaleToTap : -1
+    this.output.sendSynAck(connection, scale)
+    connection.seqToTap = (connection.initialToTap + 1) | 0
+    connection.seqToTapHighest = connection.seqToTap
+    this.startRetransmitTimer(connection)
+  }
+
+  startRetransmitTimer(connection: TcpConnection): void {
+    connection.retransmitAt = this.now + connection.rto
+    this.arm(connection)
+  }
+
+  /**
+   * Makes sure that the flow table wakes us in time. A deadline that moved further away is left where it is: waking once
+   * too early costs less than moving it with each segment.
+   */
+  arm(connection: TcpConnection): void {
+    let deadline = this.keepAliveAt(connection)
+    if (connection.retransmitAt >= 0 && connection.retransmitAt < deadline) deadline = connection.retransmitAt
+    if (connection.lingerUntil >= 0 && connection.lingerUntil < deadline) deadline = connection.lingerUntil
+    // Never at this very moment: what is due now is being worked on.
+    if (deadline <= this.now) deadline = this.now + 1
+    if (connection.scheduledAt >= 0 && connection.scheduledAt <= deadline) return
+    connection.scheduledAt = deadline
+    this.components.flows.schedule(connection.flow, deadline)
+  }
+
+  /** Asks for a tick at the time, or before. */
+  wake(at: number): void {
+    if (at >= this.#wakeAt) return
+    this.#wakeAt = at
+    this.components.wakeAt(at)
+  }
+
+  /** The tick has come. */
+  woken(): void {
+    this.#wakeAt = Number.POSITIVE_INFINITY
+  }
+
+  /** When the guest is to be asked whether it is still there. */
+  keepAliveAt(connection: TcpConnection): number {
+    return connection.lastFromTap + KEEP_ALIVE_IDLE + connection.keepAliveProbes * KEEP_ALIVE_INTERVAL
+  }
+
+  /** True if something that we sent, or have to send, is waiting for the guest. */
+  isOutstanding(connection: TcpConnection): boolean {
+    return connection.ackFromTap !== connection.seqToTapHighest || awaitsFinAcknowledgement(connection.state)
+  }
+
+  #closeSocket(connection: TcpConnection): void {
+    const { host } = this.components
+    // Unread payload at close would make the kernel send a reset.
+    if (connection.undiscardedBytes > 0) host.discard(connection.socket, connection.undiscardedBytes)
+    connection.undiscardedBytes = 0
+    host.close(connection.socket)
+    connection.socket = -1 as typeof connection.socket
+  }
+
+  #release(connection: TcpConnection): void {
+    if (connection.socket >= 0) this.#closeSocket(connection)
+    this.pool.clear(connection)
+    this.components.flows.release(connection.flow)
+    this.#connections[connection.flow] = undefined
+    connection.flow = -1 as FlowIndex
+    connection.state = State.closed
+    this.#spare.push(connection)
+  }
+
+  #logTransition(connection: TcpConnection, before: string): void {
+    const { flow, tapSide, state } = connection
+    this.components.log.debug(`flow ${flow} (tcp) ${tapSide}: ${before} → ${stateName(state)}`)
+  }
+}
+
+/** Our own code asked for a transition that the state machine doesn't have. */
+export class IllegalTransitionError extends Error {
+  readonly code = "ERR_TCP_ILLEGAL_TRANSITION"
+
+  constructor(state: string, event: number) {
+    super(`TCP event ${event} is not possible in state ${state}`)
+    this.name = "IllegalTransitionError"
+  }
+}

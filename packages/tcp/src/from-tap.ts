@@ -1,0 +1,235 @@
+/**
+ * Segments from the guest, for a connection that there is (RFC 9293, section 3.10.7; RFC 5961).
+ *
+ * Payload in order is gathered over a whole sequence and handed to the host in one call. Payload ahead of what is
+ * expected is dropped, and asked for by a duplicate acknowledgement; what was accepted before is cut away.
+ */
+import type { DropReason } from "@demiflow/core"
+import type { TcpConnection } from "./connection.ts"
+import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
+import type { Segment } from "./segment.ts"
+import { distance } from "./sequence-number.ts"
+import { acceptsFromTap, Event, State } from "./state.ts"
+import type { ToHost } from "./to-host.ts"
+import type { ToTap } from "./to-tap.ts"
+import { TcpFlag } from "./wire.ts"
+
+/** Milliseconds between two challenge acknowledgements of a connection (RFC 5961, section 7; Linux has 500 as well). */
+const CHALLENGE_INTERVAL = 500
+
+/** What {@link FromTap.segment} wants done with a segment. */
+export const SegmentVerdict = { done: 0, refuse: 1, reopen: 2 } as const
+export type SegmentVerdictId = (typeof SegmentVerdict)[keyof typeof SegmentVerdict]
+
+export class FromTap {
+  readonly #context: TcpContext
+  readonly #toHost: ToHost
+  readonly #toTap: ToTap
+  readonly #outOfWindow: DropReason
+  readonly #outOfOrder: DropReason
+  #gatheredCount = 0
+  #gatheredBytes = 0
+
+  constructor(context: TcpContext, toHost: ToHost, toTap: ToTap) {
+    const { drops } = context.components
+    this.#context = context
+    this.#toHost = toHost
+    this.#toTap = toTap
+    this.#outOfWindow = drops.reason("tcp: outside the window")
+    this.#outOfOrder = drops.reason("tcp: out of order")
+  }
+
+  /** One segment. Call {@link FromTap.finish} after the last one of a sequence. */
+  segment(connection: TcpConnection, segment: Segment): SegmentVerdictId {
+    const flags = segment.flags
+    connection.lastFromTap = this.#context.now
+    connection.keepAliveProbes = 0
+    const expected = (connection.seqFromTap + this.#gatheredBytes) | 0
+    const { length } = segment
+    if (
+      (flags & ~TcpFlag.push) === TcpFlag.acknowledgement &&
+      segment.sequence === expected &&
+      acceptsFromTap(connection.state) &&
+      distance((expected + length) | 0, connection.windowEdgeToTap) >= 0
+    ) {
+      if (!this.#acknowledgement(connection, segment)) return SegmentVerdict.done
+      if (length > 0) this.#gather(connection, segment.payloadOffset, length)
+      return SegmentVerdict.done
+    }
+    this.#handOver(connection)
+    if (connection.flow < 0) return SegmentVerdict.done
+    return this.#uncommon(connection, segment)
+  }
+
+  /** The sequence is over. */
+  finish(connection: TcpConnection): void {
+    this.#handOver(connection)
+    if (connection.flow >= 0 && connection.isHostReadable) this.#toTap.pump(connection)
+  }
+
+  #uncommon(connection: TcpConnection, segment: Segment): SegmentVerdictId {
+    const { flags } = segment
+    if (connection.state === State.connecting) return this.#whileConnecting(connection, segment)
+    if (flags & TcpFlag.syn && flags & TcpFlag.acknowledgement) {
+      this.#challenge(connection)
+      return SegmentVerdict.done
+    }
+    if (flags & TcpFlag.syn) return this.#again(connection, segment)
+    if (flags & TcpFlag.reset) {
+      this.#resetFromTap(connection, segment)
+      return SegmentVerdict.done
+    }
+    if (!this.#isInWindow(connection, segment)) {
+      this.#context.components.drops.count(this.#outOfWindow)
+      this.#toHost.acknowledge(connection, true)
+      return SegmentVerdict.done
+    }
+    if (!(flags & TcpFlag.acknowledgement)) return SegmentVerdict.done
+    if (connection.state === State.synReceived) {
+      if (segment.acknowledgement !== connection.seqToTap) return SegmentVerdict.refuse
+      this.#established(connection, segment)
+    } else if (!this.#acknowledgement(connection, segment)) return SegmentVerdict.done
+    if (connection.flow >= 0) this.#payloadAndFin(connection, segment)
+    return SegmentVerdict.done
+  }
+
+  #whileConnecting(connection: TcpConnection, segment: Segment): SegmentVerdictId {
+    const { flags } = segment
+    if (flags & TcpFlag.reset) {
+      if (segment.sequence === connection.seqFromTap) this.#context.abort(connection, false)
+      return SegmentVerdict.done
+    }
+    if (flags & TcpFlag.acknowledgement) return SegmentVerdict.refuse
+    if (!(flags & TcpFlag.syn) || segment.sequence === connection.initialFromTap) return SegmentVerdict.done
+    // The guest gave the first attempt up and begins another one between the same ends.
+    this.#context.abort(connection, false)
+    return SegmentVerdict.reopen
+  }
+
+  /** A SYN on a connection that there is. */
+  #again(connection: TcpConnection, segment: Segment): SegmentVerdictId {
+    if (connection.state === State.synReceived && segment.sequence === connection.initialFromTap) {
+      this.#context.sendSynAck(connection)
+      return SegmentVerdict.done
+    }
+    // RFC 9293, section 3.6.1: a later sequence number may begin a new connection out of TIME-WAIT.
+    if (connection.state === State.timeWait && connection.socket < 0) {
+      if (distance(connection.seqFromTap, segment.sequence) > 0) {
+        this.#context.apply(connection, Event.lingered)
+        return SegmentVerdict.reopen
+      }
+    }
+    this.#challenge(connection)
+    return SegmentVerdict.done
+  }
+
+  /** RFC 5961, section 3.2: only the very next sequence number resets, others in the window are challenged. */
+  #resetFromTap(connection: TcpConnection, segment: Segment): void {
+    if (segment.sequence === connection.seqFromTap) this.#context.abort(connection, false)
+    else if (this.#isInWindow(connection, segment)) this.#challenge(connection)
+    else this.#context.components.drops.count(this.#outOfWindow)
+  }
+
+  #challenge(connection: TcpConnection): void {
+    const { now } = this.#context
+    if (connection.challengedAt >= 0 && now - connection.challengedAt < CHALLENGE_INTERVAL) return
+    connection.challengedAt = now
+    this.#toHost.acknowledge(connection, true)
+  }
+
+  /** RFC 9293, section 3.10.7.4, the first check. */
+  #isInWindow(connection: TcpConnection, segment: Segment): boolean {
+    const start = distance(connection.seqFromTap, segment.sequence)
+    const window = distance(connection.seqFromTap, connection.windowEdgeToTap)
+    const { sequenceLength } = segment
+    if (sequenceLength === 0) return start === 0 || (start > 0 && start < window)
+    if (start >= 0) return start < window
+    return start + sequenceLength > 0
+  }
+
+  #established(connection: TcpConnection, segment: Segment): void {
+    connection.ackFromTap = segment.acknowledgement
+    connection.retransmitAt = -1
+    connection.retries = 0
+    connection.windowFromTap = segment.window << connection.windowScaleFromTap
+    connection.windowSeqFromTap = segment.sequence
+    connection.windowAckFromTap = segment.acknowledgement
+    this.#context.apply(connection, Event.synAcknowledged)
+    this.#toTap.pump(connection)
+  }
+
+  /** The acknowledgement and window of a segment in the window; false if the segment is not to be looked at further. */
+  #acknowledgement(connection: TcpConnection, segment: Segment): boolean {
+    const { acknowledgement } = segment
+    const ahead = distance(connection.seqToTapHighest, acknowledgement)
+    if (ahead > 0) {
+      this.#challenge(connection)
+      return false
+    }
+    const isOld = distance(connection.ackFromTap, acknowledgement) < 0
+    // RFC 5961, section 5.2: no acknowledgement can be older than the largest window.
+    if (isOld && distance(acknowledgement, connection.ackFromTap) > 0x40000000) {
+      this.#challenge(connection)
+      return false
+    }
+    const window = segment.window << connection.windowScaleFromTap
+    const isSame = window === connection.windowFromTap
+    if (!isOld) this.#window(connection, segment, window)
+    if (connection.state === State.timeWait) return true
+    if (!isOld) this.#toTap.acknowledged(connection, acknowledgement, isSame && segment.sequenceLength === 0)
+    return connection.flow >= 0
+  }
+
+  /** RFC 9293, section 3.10.7.4: a window is taken from the latest segment only. */
+  #window(connection: TcpConnection, segment: Segment, window: number): void {
+    const newer = distance(connection.windowSeqFromTap, segment.sequence)
+    if (newer < 0 || (newer === 0 && distance(connection.windowAckFromTap, segment.acknowledgement) < 0)) return
+    connection.windowFromTap = window
+    connection.windowSeqFromTap = segment.sequence
+    connection.windowAckFromTap = segment.acknowledgement
+  }
+
+  #payloadAndFin(connection: TcpConnection, segment: Segment): void {
+    const hasFin = (segment.flags & TcpFlag.fin) !== 0
+    const early = distance(connection.seqFromTap, segment.sequence)
+    if (early > 0) {
+      this.#context.components.drops.count(this.#outOfOrder)
+      this.#toHost.acknowledge(connection, true)
+      return
+    }
+    if (segment.sequenceLength === 0) return
+    if (!acceptsFromTap(connection.state)) {
+      // Payload or a FIN that comes again after the guest's FIN was accepted.
+      this.#toHost.acknowledge(connection, true)
+      return
+    }
+    const start = segment.payloadOffset - early
+    const room = distance(connection.seqFromTap, connection.windowEdgeToTap)
+    const length = Math.min(segment.endOffset - start, room)
+    const isCut = length < segment.endOffset - start
+    if (length > 0) this.#gather(connection, start, length)
+    const expected = (connection.seqFromTap + this.#gatheredBytes) | 0
+    this.#handOver(connection)
+    if (early < 0 || isCut) this.#toHost.acknowledge(connection, true)
+    // After a FIN was accepted nothing follows; if not all before it could be, it has to come again.
+    if (!hasFin || isCut || connection.flow < 0 || connection.seqFromTap !== expected) return
+    connection.seqFromTap = (connection.seqFromTap + 1) | 0
+    this.#toHost.acknowledge(connection, true)
+    this.#context.apply(connection, Event.finFromTap)
+  }
+
+  #gather(connection: TcpConnection, offset: number, length: number): void {
+    if (this.#gatheredCount === MAXIMUM_VECTORS) this.#handOver(connection)
+    this.#context.gathered.set(this.#gatheredCount++, offset, length)
+    this.#gatheredBytes += length
+  }
+
+  #handOver(connection: TcpConnection): void {
+    const count = this.#gatheredCount
+    const bytes = this.#gatheredBytes
+    if (count === 0) return
+    this.#gatheredCount = 0
+    this.#gatheredBytes = 0
+    if (connection.flow >= 0) this.#toHost.accept(connection, count, bytes)
+  }
+}

@@ -1,0 +1,164 @@
+/** The TCP handler: finds the connection of what arrives and hands it to the part that deals with it. */
+import {
+  type Claim,
+  type Components,
+  type Disposition,
+  type DropReason,
+  type FlowIndex,
+  flowOf,
+  HANDLED,
+  HostEvent,
+  IpProtocol,
+  type ProtocolHandler,
+  type Sequence,
+  type SideRef,
+  transportChecksumIsRight,
+} from "@demiflow/core"
+import { Connecting } from "./connecting.ts"
+import { TcpConnection } from "./connection.ts"
+import { TcpContext } from "./context.ts"
+import { FromTap, SegmentVerdict } from "./from-tap.ts"
+import { InitialSequence } from "./initial-sequence.ts"
+import type { TcpOptions } from "./options.ts"
+import { Segment } from "./segment.ts"
+import { Event, State } from "./state.ts"
+import { ToHost } from "./to-host.ts"
+import { ToTap } from "./to-tap.ts"
+import { TcpFlag } from "./wire.ts"
+
+/** Probes that a silent guest is sent before its connection is given up (Linux: tcp_keepalive_probes). */
+const KEEP_ALIVE_PROBES = 9
+
+export class TcpHandler implements ProtocolHandler {
+  readonly name = "tcp"
+  readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.tcp, hasPorts: true }]
+  readonly #context: TcpContext
+  readonly #connecting: Connecting
+  readonly #toHost: ToHost
+  readonly #toTap: ToTap
+  readonly #fromTap: FromTap
+  readonly #segment = new Segment()
+  readonly #malformed: DropReason
+  readonly #badChecksum: DropReason
+  readonly #noConnection: DropReason
+
+  constructor(components: Components, options: Required<TcpOptions>) {
+    const { drops } = components
+    this.#context = new TcpContext(components, options, () => new TcpConnection())
+    this.#connecting = new Connecting(this.#context, new InitialSequence(components.random, components.clock))
+    this.#toHost = new ToHost(this.#context)
+    this.#toTap = new ToTap(this.#context, this.#toHost)
+    this.#fromTap = new FromTap(this.#context, this.#toHost, this.#toTap)
+    this.#malformed = drops.reason("tcp: malformed header")
+    this.#badChecksum = drops.reason("tcp: checksum")
+    this.#noConnection = drops.reason("tcp: no connection")
+  }
+
+  fromTap(sequence: Sequence): Disposition {
+    const { flows } = this.#context.components
+    const side = flows.lookup(IpProtocol.tcp, sequence.demiflow)
+    let connection = side < 0 ? undefined : this.#context.connectionOf(flowOf(side))
+    for (let index = 0; index < sequence.count; index++) {
+      if (!this.#read(sequence, index)) continue
+      if (connection !== undefined) {
+        const verdict = this.#fromTap.segment(connection, this.#segment)
+        if (connection.flow < 0) connection = undefined
+        if (verdict === SegmentVerdict.done) continue
+        if (verdict === SegmentVerdict.refuse) {
+          this.#context.output.refuse(sequence.demiflow, this.#segment)
+          continue
+        }
+      }
+      connection = this.#withoutConnection(sequence)
+    }
+    if (connection !== undefined) this.#fromTap.finish(connection)
+    return HANDLED
+  }
+
+  fromHost(side: SideRef, events: number): void {
+    const connection = this.#context.connectionOf(flowOf(side))
+    if (connection === undefined || connection.socket < 0) return
+    if (connection.state === State.connecting) {
+      if (events & (HostEvent.writable | HostEvent.error | HostEvent.hangUp)) this.#connecting.concluded(connection)
+      if (connection.flow < 0 || connection.state === State.connecting) return
+    } else if (events & HostEvent.error) {
+      if (this.#context.components.host.socketError(connection.socket) < 0) {
+        this.#context.abort(connection, true)
+        return
+      }
+    }
+    if (events & (HostEvent.readEnd | HostEvent.hangUp)) connection.isHostEnding = true
+    if (events & HostEvent.writable) this.#toHost.flush(connection)
+    if (connection.flow < 0) return
+    if (events & (HostEvent.readable | HostEvent.readEnd | HostEvent.hangUp)) {
+      connection.isHostReadable = true
+      this.#toTap.pump(connection)
+    }
+  }
+
+  expire(flow: FlowIndex, now: number): void {
+    const connection = this.#context.connectionOf(flow)
+    if (connection === undefined) return
+    connection.scheduledAt = -1
+    if (connection.lingerUntil >= 0 && connection.lingerUntil <= now && connection.heldBytes === 0) {
+      this.#context.apply(connection, Event.lingered)
+      return
+    }
+    if (connection.lingerUntil >= 0 && connection.lingerUntil <= now) connection.lingerUntil = -1
+    if (connection.retransmitAt >= 0 && connection.retransmitAt <= now) this.#toTap.timedOut(connection)
+    if (connection.flow >= 0 && this.#context.keepAliveAt(connection) <= now) this.#keepAlive(connection)
+    if (connection.flow >= 0) this.#context.arm(connection)
+  }
+
+  tick(): void {
+    this.#context.woken()
+    this.#toTap.resume()
+    this.#toHost.tick()
+  }
+
+  endTurn(): void {
+    this.#toHost.endTurn()
+  }
+
+  abort(flow: FlowIndex): void {
+    const connection = this.#context.connectionOf(flow)
+    if (connection !== undefined) this.#context.abort(connection, true)
+  }
+
+  /** Reads and checks packet `index`; false if it was dropped. */
+  #read(sequence: Sequence, index: number): boolean {
+    const { arena, drops } = this.#context.components
+    if (!this.#segment.read(arena, sequence, index)) {
+      drops.count(this.#malformed)
+      return false
+    }
+    if (sequence.checksumTrusted[index] === 0 && !transportChecksumIsRight(arena, sequence, index)) {
+      drops.count(this.#badChecksum)
+      return false
+    }
+    return true
+  }
+
+  /** A segment that belongs to no connection: the beginning of one, or refused. */
+  #withoutConnection(sequence: Sequence): TcpConnection | undefined {
+    const { flows, drops } = this.#context.components
+    const segment = this.#segment
+    const kind = segment.flags & (TcpFlag.syn | TcpFlag.acknowledgement | TcpFlag.reset | TcpFlag.fin)
+    if (kind !== TcpFlag.syn) {
+      drops.count(this.#noConnection)
+      this.#context.output.refuse(sequence.demiflow, segment)
+      return undefined
+    }
+    this.#connecting.open(sequence, segment)
+    const side = flows.lookup(IpProtocol.tcp, sequence.demiflow)
+    return side < 0 ? undefined : this.#context.connectionOf(flowOf(side))
+  }
+
+  #keepAlive(connection: TcpConnection): void {
+    if (connection.keepAliveProbes++ >= KEEP_ALIVE_PROBES || connection.state <= State.synReceived) {
+      this.#context.abort(connection, true)
+      return
+    }
+    this.#toTap.sendProbe(connection)
+  }
+}

@@ -1,0 +1,34 @@
+import type { Clock, Demiflow, Random } from "@demiflow/core"
+import { KeyedHash } from "@demiflow/flow"
+
+/**
+ * Initial sequence numbers by RFC 6528: a clock that counts every 4 µs, plus a keyed hash of the connection's ends. A
+ * guest that knows one connection's number learns nothing of another's, and the numbers of one pair of ends go up.
+ */
+export class InitialSequence {
+  readonly #hash: KeyedHash
+  readonly #clock: Clock
+  readonly #words = new Int32Array(9)
+
+  constructor(random: Random, clock: Clock) {
+    this.#hash = new KeyedHash(random.int32(), random.int32())
+    this.#clock = clock
+  }
+
+  /** The number for a connection with this tap side, a signed 32-bit integer. */
+  next(tapSide: Demiflow): number {
+    const words = this.#words
+    const forwarding = tapSide.forwardingAddress
+    const correspondent = tapSide.correspondentAddress
+    words[0] = forwarding.word0
+    words[1] = forwarding.word1
+    words[2] = forwarding.word2
+    words[3] = forwarding.word3
+    words[4] = correspondent.word0
+    words[5] = correspondent.word1
+    words[6] = correspondent.word2
+    words[7] = correspondent.word3
+    words[8] = (tapSide.forwardingPort << 16) | tapSide.correspondentPort
+    return (this.#hash.hash(words, 0, words.length) + this.#clock.now * 250) | 0
+  }
+}

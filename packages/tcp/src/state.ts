@@ -1,0 +1,119 @@
+/**
+ * The state machine: (state, event) → (state, effects), in this one place.
+ *
+ * States are those of RFC 9293, section 3.3.2, of our own end of the connection with the guest; `connecting` comes
+ * before them: the guest's SYN is here, and the host's connect is under way. The answer to an event that a state does not
+ * allow is {@link ILLEGAL}: a mistake in our own code, never something that a packet can cause.
+ */
+export const State = {
+  closed: 0,
+  connecting: 1,
+  synReceived: 2,
+  established: 3,
+  /** The guest has sent its FIN. */
+  closeWait: 4,
+  /** We have sent our FIN. */
+  finWait1: 5,
+  /** Our FIN is acknowledged. */
+  finWait2: 6,
+  /** Both have sent a FIN, ours is not acknowledged yet. */
+  closing: 7,
+  /** As `closing`, the guest having been first. */
+  lastAck: 8,
+  /** Both directions are done; we stay to acknowledge a FIN that comes again. */
+  timeWait: 9,
+} as const
+export type StateId = (typeof State)[keyof typeof State]
+
+export const Event = {
+  /** The host's connection is there. */
+  hostConnected: 0,
+  /** The guest acknowledged our SYN. */
+  synAcknowledged: 1,
+  /** The guest's FIN arrived, in order. */
+  finFromTap: 2,
+  /** The host's correspondent has ended, all its data was sent to the guest, and so was our FIN. */
+  finToTap: 3,
+  /** The guest acknowledged our FIN. */
+  finAcknowledged: 4,
+  /** A reset either way, or a time limit. */
+  abort: 5,
+  /** The stay in `timeWait` is over. */
+  lingered: 6,
+} as const
+export type EventId = (typeof Event)[keyof typeof Event]
+
+/** What is to be done on a transition. */
+export const Effect = {
+  sendSynAck: 1,
+  /** Tell the host's correspondent that the guest sends nothing more, once all before it is handed over. */
+  shutdownHost: 2,
+  /** Close the host's socket, once all is handed over, and stay for a while. */
+  linger: 4,
+  /** Forget the flow, once all is handed over. */
+  release: 8,
+} as const
+
+/** Answer to an event that the state does not allow. */
+export const ILLEGAL = -1
+
+const STATES = 10
+const EVENTS = 7
+
+const transitions = new Int16Array(STATES * EVENTS).fill(ILLEGAL)
+
+function allow(state: StateId, event: EventId, next: StateId, effects = 0): void {
+  transitions[state * EVENTS + event] = next | (effects << 8)
+}
+
+allow(State.connecting, Event.hostConnected, State.synReceived, Effect.sendSynAck)
+allow(State.synReceived, Event.synAcknowledged, State.established)
+allow(State.established, Event.finFromTap, State.closeWait, Effect.shutdownHost)
+allow(State.established, Event.finToTap, State.finWait1)
+allow(State.closeWait, Event.finToTap, State.lastAck)
+allow(State.finWait1, Event.finAcknowledged, State.finWait2)
+allow(State.finWait1, Event.finFromTap, State.closing, Effect.shutdownHost)
+allow(State.finWait2, Event.finFromTap, State.timeWait, Effect.shutdownHost | Effect.linger)
+allow(State.closing, Event.finAcknowledged, State.timeWait, Effect.linger)
+allow(State.lastAck, Event.finAcknowledged, State.closed, Effect.release)
+allow(State.timeWait, Event.lingered, State.closed, Effect.release)
+for (let state = State.connecting as number; state < STATES; state++) {
+  allow(state as StateId, Event.abort, State.closed, Effect.release)
+}
+
+/** The transition: next state in the low byte, {@link Effect} bits above it; or {@link ILLEGAL}. */
+export function transition(state: StateId, event: EventId): number {
+  return transitions[state * EVENTS + event]
+}
+
+/** Takes the state out of a transition. */
+export function nextState(result: number): StateId {
+  return (result & 0xff) as StateId
+}
+
+/** Takes the effects out of a transition. */
+export function effectsOf(result: number): number {
+  return result >> 8
+}
+
+/** True where the guest may still send payload that we accept. */
+export function acceptsFromTap(state: StateId): boolean {
+  return state === State.established || state === State.finWait1 || state === State.finWait2
+}
+
+/** True where payload from the host may be sent to the guest. */
+export function sendsToTap(state: StateId): boolean {
+  return state === State.established || state === State.closeWait
+}
+
+/** True where our FIN was sent and is not acknowledged. */
+export function awaitsFinAcknowledgement(state: StateId): boolean {
+  return state === State.finWait1 || state === State.closing || state === State.lastAck
+}
+
+const STATE_NAMES = Object.keys(State)
+
+/** For logs. */
+export function stateName(state: StateId): string {
+  return STATE_NAMES[state]
+}

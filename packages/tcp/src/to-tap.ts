@@ -1,0 +1,348 @@
+/**
+ * From the host to the guest: payload that has arrived is sent as far as the guest's window reaches, and stays in the
+ * kernel's buffer until the guest has acknowledged it.
+ *
+ * Payload is read, without taking it away (`peek`), to right behind the headers it will be sent with, many segments in one
+ * call; what the guest acknowledges is discarded. To send something again, it is simply read again. Nothing is kept here.
+ *
+ * Loss. Three duplicate acknowledgements bring the missing segment again, and partial acknowledgements the next one
+ * (RFC 5681, section 3.2; RFC 6582); a time-out goes back to the first unacknowledged byte (RFC 6298). The link to
+ * the guest usually loses nothing, so there is no congestion window until the first loss; from then on it is Reno's,
+ * until it has grown beyond any window again.
+ *
+ * When the guest's window is shut and there is more, a segment with an old sequence number asks for it at the interval of
+ * the time-out (RFC 9293, section 3.8.6.1).
+ *
+ * Deliberately not done: selective acknowledgements, time stamps, delaying of short segments (the sender behind the host's
+ * socket has decided that already).
+ */
+import { Errno } from "@demiflow/core"
+import { type TcpConnection, UNLIMITED } from "./connection.ts"
+import { MAXIMUM_PEEK_FRAMES, type TcpContext } from "./context.ts"
+import { backOff, measured } from "./round-trip.ts"
+import { distance, later } from "./sequence-number.ts"
+import { awaitsFinAcknowledgement, Event, State, sendsToTap } from "./state.ts"
+import type { ToHost } from "./to-host.ts"
+import { TCP_HEADER_LENGTH, TcpFlag } from "./wire.ts"
+
+/** Payload of one frame at most, where the link cuts it: 64 KiB less headers with room for options. */
+const LARGE_FRAME_PAYLOAD = 65_535 - 40 - 60
+/** Bytes of one connection in one turn, so that no flow starves the others. */
+const TURN_BUDGET = 2 << 20
+/** Duplicate acknowledgements that mean loss (RFC 5681, section 3.2). */
+const DUPLICATE_THRESHOLD = 3
+/** Discard what was acknowledged after so many bytes or acknowledgements: a system call for each would cost more. */
+const DISCARD_BYTES = 32 << 10
+const DISCARD_COUNT = 8
+/** A connection whose guest leaves so many time-outs in a row unanswered is over (Linux: tcp_retries2). */
+const RETRY_LIMIT = 12
+/** The same for our SYN (Linux: tcp_synack_retries). */
+const SYN_RETRY_LIMIT = 5
+/** A guest that answers no window probe for so long is gone, milliseconds. */
+const PROBE_PATIENCE = 300_000
+
+export class ToTap {
+  readonly #context: TcpContext
+  readonly #toHost: ToHost
+  readonly #offsets = new Int32Array(MAXIMUM_PEEK_FRAMES)
+  #waiting: TcpConnection[] = []
+  #working: TcpConnection[] = []
+
+  constructor(context: TcpContext, toHost: ToHost) {
+    this.#context = context
+    this.#toHost = toHost
+  }
+
+  /** Sends what has arrived, as far as window and budget allow. */
+  pump(connection: TcpConnection): void {
+    if (!this.#maySend(connection)) return
+    let budget = TURN_BUDGET
+    while (budget > 0) {
+      const room = this.#room(connection)
+      if (room <= 0) {
+        this.#waitForWindow(connection)
+        return
+      }
+      const sent = this.#sendOnce(connection, room)
+      if (sent <= 0) return
+      budget -= sent
+    }
+    this.#pumpLater(connection)
+  }
+
+  /** Carries on with connections that had more to send than one turn allows. */
+  resume(): void {
+    if (this.#waiting.length === 0) return
+    const working = this.#waiting
+    this.#waiting = this.#working
+    this.#working = working
+    for (let index = 0; index < working.length; index++) {
+      const connection = working[index]
+      if (!connection.isPumpPending) continue
+      connection.isPumpPending = false
+      if (connection.flow >= 0) this.pump(connection)
+    }
+    working.length = 0
+  }
+
+  /**
+   * The guest acknowledged everything before `acknowledgement`, which the caller has checked to be no later than what was
+   * sent. `isPure` says that the segment had no payload and left the window as it was.
+   */
+  acknowledged(connection: TcpConnection, acknowledgement: number, isPure: boolean): void {
+    const bytes = distance(connection.ackFromTap, acknowledgement)
+    if (bytes <= 0) {
+      if (bytes === 0 && isPure && connection.seqToTapHighest !== acknowledgement) this.#duplicate(connection)
+      return
+    }
+    const endsFin = awaitsFinAcknowledgement(connection.state) && acknowledgement === connection.seqToTapHighest
+    connection.ackFromTap = acknowledgement
+    if (distance(connection.seqToTap, acknowledgement) > 0) connection.seqToTap = acknowledgement
+    connection.undiscardedBytes += endsFin ? bytes - 1 : bytes
+    connection.undiscardedCount++
+    if (connection.undiscardedBytes >= DISCARD_BYTES || connection.undiscardedCount >= DISCARD_COUNT) {
+      this.#discard(connection)
+    }
+    this.#measure(connection)
+    this.#openCongestionWindow(connection, bytes)
+    connection.duplicateAcks = 0
+    connection.retries = 0
+    if (acknowledgement === connection.seqToTapHighest) connection.retransmitAt = -1
+    else this.#context.startRetransmitTimer(connection)
+    if (connection.isRecovering) {
+      if (distance(connection.recoverSeq, acknowledgement) >= 0) connection.isRecovering = false
+      else this.#retransmitOne(connection)
+    }
+    if (endsFin) this.#context.apply(connection, Event.finAcknowledged)
+    else if (connection.seqToTap !== connection.seqToTapHighest) this.pump(connection)
+  }
+
+  /** The retransmission time-out has passed. */
+  timedOut(connection: TcpConnection): void {
+    const limit = connection.state === State.synReceived ? SYN_RETRY_LIMIT : RETRY_LIMIT
+    if (!this.#context.isOutstanding(connection)) {
+      this.#probe(connection)
+      return
+    }
+    if (++connection.retries > limit) {
+      this.#context.abort(connection, true)
+      return
+    }
+    backOff(connection)
+    if (connection.state === State.synReceived) {
+      this.#context.sendSynAck(connection)
+      return
+    }
+    const flight = distance(connection.ackFromTap, connection.seqToTapHighest)
+    connection.slowStartThreshold = Math.max(flight >> 1, 2 * connection.mssToTap)
+    connection.congestionWindow = connection.mssToTap
+    connection.seqToTap = connection.ackFromTap
+    connection.isRecovering = false
+    connection.duplicateAcks = 0
+    connection.timedSince = -1
+    this.pump(connection)
+    if (connection.flow >= 0 && connection.retransmitAt <= this.#context.now) {
+      this.#context.startRetransmitTimer(connection)
+    }
+  }
+
+  /** Asks the guest to answer, with a sequence number that it has acknowledged already. */
+  sendProbe(connection: TcpConnection): void {
+    this.#toHost.prepareSegment(connection)
+    this.#context.output.sendEmpty(connection, (connection.ackFromTap - 1) | 0, 0)
+  }
+
+  #maySend(connection: TcpConnection): boolean {
+    if (connection.socket < 0) return false
+    const isAgain = connection.seqToTap !== connection.seqToTapHighest
+    if (sendsToTap(connection.state)) return isAgain || !connection.isHostEnded
+    return isAgain && awaitsFinAcknowledgement(connection.state)
+  }
+
+  /** Bytes that may be sent now. */
+  #room(connection: TcpConnection): number {
+    const { windowFromTap, congestionWindow, inFlight, mssToTap } = connection
+    const room = Math.min(windowFromTap, congestionWindow) - inFlight
+    // Silly window avoidance (RFC 9293, section 3.8.6.2.1): what is in flight will bring a better window.
+    return room < mssToTap && inFlight > 0 ? 0 : room
+  }
+
+  /** One peek and the frames for what it brought; the bytes sent, 0 or less if there is nothing to go on with. */
+  #sendOnce(connection: TcpConnection, room: number): number {
+    const { components, output, vectors } = this.#context
+    const { mssToTap } = connection
+    const isCut = components.guest.capabilities.tcpSegmentation
+    const frameSize =
+      isCut && mssToTap * 2 <= LARGE_FRAME_PAYLOAD ? LARGE_FRAME_PAYLOAD - (LARGE_FRAME_PAYLOAD % mssToTap) : mssToTap
+    const offsets = this.#offsets
+    let frames = 0
+    let asked = 0
+    while (frames < connection.peekFrames && asked < room) {
+      const size = Math.min(frameSize, room - asked)
+      const offset = output.begin(connection, size)
+      if (offset < 0) break
+      offsets[frames] = offset
+      vectors.set(frames++, offset + TCP_HEADER_LENGTH, size)
+      asked += size
+    }
+    if (frames === 0) {
+      this.#pumpLater(connection)
+      return 0
+    }
+    const skip = connection.undiscardedBytes + connection.inFlight
+    const got = components.host.peek(connection.socket, vectors, 0, frames, skip)
+    const used = got > 0 ? this.#sendFrames(connection, frames, got) : 0
+    if (used < frames) output.abandon(offsets[used])
+    if (got > 0) {
+      connection.isHostReadable = true
+      if (got === asked) connection.peekFrames = Math.min(connection.peekFrames * 2, MAXIMUM_PEEK_FRAMES)
+      else {
+        connection.peekFrames = used
+        if (!connection.isHostEnding) return 0
+      }
+      return got
+    }
+    if (got === 0) this.#sendFin(connection)
+    else if (got === -Errno.EAGAIN) connection.isHostReadable = false
+    else this.#context.abort(connection, true)
+    return 0
+  }
+
+  /** Ends the frames that hold `bytes` of payload; answers how many these were. */
+  #sendFrames(connection: TcpConnection, frames: number, bytes: number): number {
+    const { output, vectors } = this.#context
+    this.#toHost.prepareSegment(connection)
+    let left = bytes
+    let used = 0
+    while (used < frames && left > 0) {
+      const length = Math.min(left, vectors.lengthAt(used))
+      left -= length
+      const flags = left === 0 ? TcpFlag.push : 0
+      output.end(connection, this.#offsets[used++], connection.seqToTap, flags, length)
+      connection.seqToTap = (connection.seqToTap + length) | 0
+    }
+    this.#sent(connection)
+    return used
+  }
+
+  #sendFin(connection: TcpConnection): void {
+    connection.isHostEnded = true
+    connection.isHostReadable = false
+    this.#toHost.prepareSegment(connection)
+    if (!this.#context.output.sendEmpty(connection, connection.seqToTap, TcpFlag.fin)) {
+      this.#pumpLater(connection)
+      connection.isHostEnded = false
+      return
+    }
+    const isFirst = sendsToTap(connection.state)
+    connection.seqToTap = (connection.seqToTap + 1) | 0
+    this.#sent(connection)
+    if (isFirst) this.#context.apply(connection, Event.finToTap)
+  }
+
+  /** Bookkeeping after something was sent up to `seqToTap`. */
+  #sent(connection: TcpConnection): void {
+    const isNew = distance(connection.seqToTapHighest, connection.seqToTap) > 0
+    connection.seqToTapHighest = later(connection.seqToTapHighest, connection.seqToTap)
+    if (isNew && connection.timedSince < 0) {
+      connection.timedSeq = connection.seqToTap
+      connection.timedSince = this.#context.now
+    }
+    if (connection.retransmitAt < 0) this.#context.startRetransmitTimer(connection)
+  }
+
+  /** Only what was sent once is timed (RFC 6298, section 3: Karn's algorithm). */
+  #measure(connection: TcpConnection): void {
+    if (connection.timedSince < 0 || distance(connection.timedSeq, connection.ackFromTap) < 0) return
+    measured(connection, this.#context.now - connection.timedSince)
+    connection.timedSince = -1
+  }
+
+  #openCongestionWindow(connection: TcpConnection, bytes: number): void {
+    if (connection.congestionWindow >= UNLIMITED) return
+    const { congestionWindow, slowStartThreshold, mssToTap } = connection
+    const step =
+      congestionWindow < slowStartThreshold
+        ? bytes
+        : Math.ceil((mssToTap * Math.min(bytes, congestionWindow)) / congestionWindow)
+    connection.congestionWindow = congestionWindow + step
+    if (
+      connection.congestionWindow > connection.windowFromTap * 2 &&
+      connection.congestionWindow > LARGE_FRAME_PAYLOAD * 64
+    ) {
+      connection.congestionWindow = UNLIMITED
+    }
+  }
+
+  #duplicate(connection: TcpConnection): void {
+    if (++connection.duplicateAcks !== DUPLICATE_THRESHOLD || connection.isRecovering) return
+    const flight = distance(connection.ackFromTap, connection.seqToTapHighest)
+    connection.slowStartThreshold = Math.max(flight >> 1, 2 * connection.mssToTap)
+    connection.congestionWindow = connection.slowStartThreshold
+    connection.isRecovering = true
+    connection.recoverSeq = connection.seqToTapHighest
+    connection.timedSince = -1
+    this.#retransmitOne(connection)
+  }
+
+  /** Sends the first unacknowledged segment again. */
+  #retransmitOne(connection: TcpConnection): void {
+    if (connection.socket < 0) return
+    const { components, output, vectors } = this.#context
+    const hasFin = awaitsFinAcknowledgement(connection.state)
+    const payload = distance(connection.ackFromTap, connection.seqToTapHighest) - (hasFin ? 1 : 0)
+    if (payload <= 0) {
+      this.#toHost.prepareSegment(connection)
+      if (hasFin) output.sendEmpty(connection, connection.ackFromTap, TcpFlag.fin)
+      return
+    }
+    const size = Math.min(payload, connection.mssToTap)
+    const offset = output.begin(connection, size)
+    if (offset < 0) return
+    vectors.set(0, offset + TCP_HEADER_LENGTH, size)
+    const got = components.host.peek(connection.socket, vectors, 0, 1, connection.undiscardedBytes)
+    if (got <= 0) {
+      output.abandon(offset)
+      return
+    }
+    this.#toHost.prepareSegment(connection)
+    output.end(connection, offset, connection.ackFromTap, TcpFlag.push, got)
+  }
+
+  #probe(connection: TcpConnection): void {
+    if (!connection.isHostReadable || this.#room(connection) > 0) {
+      connection.retransmitAt = -1
+      if (connection.isHostReadable) this.pump(connection)
+      return
+    }
+    if (this.#context.now - connection.lastFromTap > PROBE_PATIENCE) {
+      this.#context.abort(connection, true)
+      return
+    }
+    backOff(connection)
+    this.sendProbe(connection)
+    this.#context.startRetransmitTimer(connection)
+  }
+
+  /** The window is full, or shut. With nothing in flight only a probe can tell that it opens again. */
+  #waitForWindow(connection: TcpConnection): void {
+    connection.isHostReadable = true
+    if (connection.inFlight === 0 && connection.retransmitAt < 0) this.#context.startRetransmitTimer(connection)
+  }
+
+  #pumpLater(connection: TcpConnection): void {
+    connection.isHostReadable = true
+    if (connection.isPumpPending) return
+    connection.isPumpPending = true
+    this.#waiting.push(connection)
+    this.#context.wake(this.#context.now)
+  }
+
+  #discard(connection: TcpConnection): void {
+    if (connection.undiscardedBytes > 0 && connection.socket >= 0) {
+      this.#context.components.host.discard(connection.socket, connection.undiscardedBytes)
+    }
+    connection.undiscardedBytes = 0
+    connection.undiscardedCount = 0
+  }
+}
