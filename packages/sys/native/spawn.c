@@ -20,6 +20,7 @@
 #include "native.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -276,12 +277,16 @@ static int die_with_parent(const struct program *program, int signal)
 
 static int wait_byte(int descriptor)
 {
+	struct pollfd arrival = { .fd = descriptor, .events = POLLIN };
 	ssize_t count;
 	char byte;
 
-	do
+	/* The descriptor may be a non-blocking one. */
+	do {
+		if (poll(&arrival, 1, -1) < 0 && errno != EINTR)
+			return errno;
 		count = read(descriptor, &byte, 1);
-	while (count < 0 && errno == EINTR);
+	} while (count < 0 && (errno == EINTR || errno == EAGAIN));
 	if (count == 0)
 		_exit(STATUS_FAILED);
 	return count < 0 ? errno : 0;

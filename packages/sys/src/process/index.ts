@@ -1,0 +1,5 @@
+export * from "./report.ts"
+export * from "./run-steps.ts"
+export * from "./search-path.ts"
+export * from "./steps.ts"
+export * from "./wait-status.ts"

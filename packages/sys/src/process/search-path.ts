@@ -1,0 +1,31 @@
+import type { Text } from "./steps.ts"
+
+/** Where execvp(3) searches when PATH isn't set. */
+const DEFAULT_PATH = "/bin:/usr/bin"
+
+/**
+ * The paths to try for a command, in the manner of execvp(3): the command itself if there is a slash in it, else one for
+ * each entry of PATH, an empty entry being the working directory.
+ */
+export function executablePaths(command: string, path: string | undefined): string[] {
+  if (command === "") return []
+  if (command.includes("/")) return [command]
+  return (path ?? DEFAULT_PATH).split(":").map((folder) => (folder === "" ? command : `${folder}/${command}`))
+}
+
+/**
+ * The last `count` arguments with which this process was started, as they are: the runtime decodes arguments as UTF-8,
+ * which loses those that are not.
+ *
+ * @param commandLine contents of `/proc/self/cmdline`
+ */
+export function lastArguments(commandLine: Uint8Array, count: number): Text[] {
+  const found: Uint8Array[] = []
+  let end = commandLine.length
+  while (found.length < count && end > 0) {
+    const start = commandLine.lastIndexOf(0, end - 2) + 1
+    found.unshift(commandLine.subarray(start, end - 1))
+    end = start
+  }
+  return found
+}

@@ -1,0 +1,260 @@
+/**
+ * What a process does before a runtime exists in it: system calls as a list, carried out by a forked child.
+ *
+ * See `native/spawn.c` for why, and for what a child may do. Numbers of opcodes and operands are the same as there.
+ */
+
+/** Text for the kernel; bytes where it may be no valid UTF-8. Neither may contain a zero byte. */
+export type Text = string | Uint8Array
+
+/** One step. Constants are those of Linux: {@link NamespaceFlag}, {@link MountFlag}, {@link ProcessControl}. */
+export type Step =
+  /** Opens an existing file and writes everything at once. */
+  | { readonly kind: "writeFile"; readonly path: Text; readonly contents: Text; readonly mayFail?: boolean }
+  /** The same for a file below `/proc/CHILD/` of the child started last. */
+  | { readonly kind: "writeChildFile"; readonly file: Text; readonly contents: Text; readonly mayFail?: boolean }
+  /** Changes the real, effective and saved user. */
+  | { readonly kind: "setUser"; readonly user: number; readonly mayFail?: boolean }
+  /** Changes the real, effective and saved group. */
+  | { readonly kind: "setGroup"; readonly group: number; readonly mayFail?: boolean }
+  /** Drops the supplementary groups. */
+  | { readonly kind: "clearGroups"; readonly mayFail?: boolean }
+  /** setns(2) */
+  | { readonly kind: "enterNamespace"; readonly descriptor: number; readonly type: number; readonly mayFail?: boolean }
+  /** unshare(2) */
+  | { readonly kind: "unshare"; readonly flags: number; readonly mayFail?: boolean }
+  /** mount(2), without options of the file system's own. */
+  | {
+      readonly kind: "mount"
+      readonly source: Text
+      readonly target: Text
+      readonly type: Text
+      readonly flags: number
+      readonly mayFail?: boolean
+    }
+  /** prctl(2) with one value. */
+  | { readonly kind: "control"; readonly option: number; readonly value: number; readonly mayFail?: boolean }
+  /** Sets the soft limit of a resource, see setrlimit(2). */
+  | { readonly kind: "setLimit"; readonly resource: number; readonly soft: number; readonly mayFail?: boolean }
+  /** setsid(2) */
+  | { readonly kind: "newSession"; readonly mayFail?: boolean }
+  /** Has the kernel send a signal once the process that started this one ends; ends this one if it has ended already. */
+  | { readonly kind: "dieWithParent"; readonly signal: number; readonly mayFail?: boolean }
+  /** Gives a copy of the descriptor that number, and keeps it open on exec. */
+  | { readonly kind: "duplicate"; readonly descriptor: number; readonly number: number; readonly mayFail?: boolean }
+  /** Opens a file as that descriptor, and keeps it open on exec. */
+  | {
+      readonly kind: "open"
+      readonly path: Text
+      readonly flags: number
+      readonly number: number
+      readonly mayFail?: boolean
+    }
+  /** Opens a file below `/proc/CHILD/` of the child started last as that descriptor. */
+  | {
+      readonly kind: "openChildFile"
+      readonly file: Text
+      readonly flags: number
+      readonly number: number
+      readonly mayFail?: boolean
+    }
+  /** Opens the child started last as that descriptor, a pidfd. */
+  | { readonly kind: "openChild"; readonly number: number; readonly mayFail?: boolean }
+  /** Has all descriptors from that one on closed on exec. */
+  | { readonly kind: "closeOnExecFrom"; readonly first: number; readonly mayFail?: boolean }
+  /** Waits for a byte; the process ends silently if the other end is closed instead. */
+  | { readonly kind: "waitByte"; readonly descriptor: number; readonly mayFail?: boolean }
+  | { readonly kind: "putByte"; readonly descriptor: number; readonly mayFail?: boolean }
+  /** Starts a child, in new namespaces if flags are given, that carries out its own steps. */
+  | {
+      readonly kind: "spawn"
+      readonly flags: number
+      readonly steps: readonly Step[]
+      readonly mayFail?: boolean
+    }
+  /**
+   * Starts a child that carries out the steps of a command, and becomes its init: closes all descriptors, reaps orphans,
+   * passes signals on (but not those of the terminal, which has sent them to the command already), and ends when the
+   * command ends, with its status, 128 + n after signal n. No step behind it is carried out.
+   */
+  | { readonly kind: "init"; readonly steps: readonly Step[]; readonly mayFail?: boolean }
+  /**
+   * Executes the first of the paths that can be. Signals are unblocked and have their default actions. The variables
+   * are those of the forking process if none are given. Status 127 if nothing is found, 126 if it can't be executed.
+   */
+  | {
+      readonly kind: "execute"
+      readonly paths: readonly Text[]
+      readonly arguments: readonly Text[]
+      readonly variables?: readonly Text[]
+      readonly mayFail?: boolean
+    }
+
+/** CLONE_NEW… of clone(2), unshare(2) and setns(2). */
+export const NamespaceFlag = {
+  mount: 0x00020000,
+  cgroup: 0x02000000,
+  uts: 0x04000000,
+  ipc: 0x08000000,
+  user: 0x10000000,
+  pid: 0x20000000,
+  network: 0x40000000,
+} as const
+
+/** MS_… of mount(2). */
+export const MountFlag = { noSetUser: 2, noDevices: 4, noExecute: 8, recursive: 0x4000, private: 0x40000 } as const
+
+/** PR_… of prctl(2). */
+export const ProcessControl = { setDumpable: 4 } as const
+
+/** RLIMIT_… of setrlimit(2). */
+export const ResourceLimit = { openFiles: 7 } as const
+
+const OPCODES = {
+  writeFile: 1,
+  writeChildFile: 2,
+  setUser: 3,
+  setGroup: 4,
+  clearGroups: 5,
+  enterNamespace: 6,
+  unshare: 7,
+  mount: 8,
+  control: 9,
+  setLimit: 10,
+  newSession: 11,
+  dieWithParent: 12,
+  duplicate: 13,
+  open: 14,
+  openChildFile: 15,
+  openChild: 16,
+  closeOnExecFrom: 17,
+  waitByte: 18,
+  putByte: 19,
+  spawn: 20,
+  init: 21,
+  execute: 22,
+} as const satisfies Record<Step["kind"], number>
+
+const MAY_FAIL = 0x100
+
+/** A list of steps as the native side reads it. */
+export interface EncodedSteps {
+  readonly words: Int32Array
+  readonly strings: Uint8Array
+  /** The step that begins at a word, as a report of its failure names it. */
+  stepAt(word: number): Step | undefined
+}
+
+/** Writes the steps down. Throws `TypeError` for a text with a zero byte in it. */
+export function encodeSteps(steps: readonly Step[]): EncodedSteps {
+  const encoder = new Encoder()
+  encoder.addAll(steps)
+  return encoder.finish()
+}
+
+class Encoder {
+  readonly #words: number[] = []
+  readonly #strings: Uint8Array[] = []
+  readonly #steps = new Map<number, Step>()
+  #stringBytes = 0
+
+  addAll(steps: readonly Step[]): void {
+    for (const step of steps) this.#add(step)
+  }
+
+  finish(): EncodedSteps {
+    this.#text("")
+    const strings = new Uint8Array(this.#stringBytes)
+    let offset = 0
+    for (const bytes of this.#strings) {
+      strings.set(bytes, offset)
+      offset += bytes.length + 1
+    }
+    return { words: Int32Array.from(this.#words), strings, stepAt: (word) => this.#steps.get(word) }
+  }
+
+  #add(step: Step): void {
+    this.#steps.set(this.#words.length, step)
+    this.#words.push(OPCODES[step.kind] | (step.mayFail ? MAY_FAIL : 0))
+    switch (step.kind) {
+      case "spawn":
+        this.#words.push(step.flags)
+        this.#addNested(step.steps)
+        break
+      case "init":
+        this.#addNested(step.steps)
+        break
+      case "execute":
+        this.#addExecute(step.paths, step.arguments, step.variables)
+        break
+      default:
+        this.#words.push(...this.#operands(step))
+    }
+  }
+
+  #addNested(steps: readonly Step[]): void {
+    const lengthAt = this.#words.push(0) - 1
+    this.addAll(steps)
+    this.#words[lengthAt] = this.#words.length - lengthAt - 1
+  }
+
+  #addExecute(paths: readonly Text[], args: readonly Text[], variables: readonly Text[] | undefined): void {
+    this.#words.push(paths.length, args.length, variables?.length ?? -1)
+    for (const text of [...paths, ...args, ...(variables ?? [])]) this.#words.push(this.#text(text))
+  }
+
+  #operands(step: Exclude<Step, { kind: "spawn" | "init" | "execute" }>): number[] {
+    switch (step.kind) {
+      case "writeFile":
+        return [this.#text(step.path), ...this.#contents(step.contents)]
+      case "writeChildFile":
+        return [this.#text(step.file), ...this.#contents(step.contents)]
+      case "setUser":
+        return [step.user]
+      case "setGroup":
+        return [step.group]
+      case "clearGroups":
+      case "newSession":
+        return []
+      case "enterNamespace":
+        return [step.descriptor, step.type]
+      case "unshare":
+        return [step.flags]
+      case "mount":
+        return [this.#text(step.source), this.#text(step.target), this.#text(step.type), step.flags]
+      case "control":
+        return [step.option, step.value]
+      case "setLimit":
+        return [step.resource, step.soft]
+      case "dieWithParent":
+        return [step.signal]
+      case "duplicate":
+        return [step.descriptor, step.number]
+      case "open":
+        return [this.#text(step.path), step.flags, step.number]
+      case "openChildFile":
+        return [this.#text(step.file), step.flags, step.number]
+      case "openChild":
+        return [step.number]
+      case "closeOnExecFrom":
+        return [step.first]
+      case "waitByte":
+      case "putByte":
+        return [step.descriptor]
+    }
+  }
+
+  #contents(contents: Text): [offset: number, length: number] {
+    const offset = this.#text(contents)
+    return [offset, this.#stringBytes - offset - 1]
+  }
+
+  #text(text: Text): number {
+    const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text
+    if (bytes.includes(0)) throw new TypeError("A text for the kernel can't contain a zero byte")
+    const offset = this.#stringBytes
+    this.#strings.push(bytes)
+    this.#stringBytes += bytes.length + 1
+    return offset
+  }
+}
