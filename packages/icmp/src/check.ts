@@ -20,16 +20,20 @@ const MULTICAST_LISTENER_QUERY = 130
 const MULTICAST_LISTENER_REPORT_V2 = 143
 
 /**
- * True for a message of neighbour discovery (RFC 4861) or multicast listener discovery (RFC 2710, RFC 3810): it speaks of
- * the link between the guest and us, and is for other handlers.
+ * True for messages of neighbour discovery (RFC 4861) or multicast listener discovery (RFC 2710, RFC 3810): they speak of
+ * the link between the guest and us, and are for other handlers. One among others decides for all of them: an echo
+ * request is missed less.
  */
-export function isAboutTheLink(arena: Arena, sequence: Sequence, index: number): boolean {
-  if (sequence.protocol !== IpProtocol.icmpv6 || sequence.transportOffset[index] >= sequence.endOffset[index]) {
-    return false
+export function isAboutTheLink(arena: Arena, sequence: Sequence): boolean {
+  if (sequence.protocol !== IpProtocol.icmpv6) return false
+  for (let index = 0; index < sequence.count; index++) {
+    const offset = sequence.transportOffset[index]
+    if (offset >= sequence.endOffset[index]) continue
+    const type = arena.view.getUint8(offset + ICMP_TYPE)
+    if (type >= MULTICAST_LISTENER_QUERY && type <= Icmpv6Type.redirect) return true
+    if (type === MULTICAST_LISTENER_REPORT_V2) return true
   }
-  const type = arena.view.getUint8(sequence.transportOffset[index] + ICMP_TYPE)
-  if (type >= MULTICAST_LISTENER_QUERY && type <= Icmpv6Type.redirect) return true
-  return type === MULTICAST_LISTENER_REPORT_V2
+  return false
 }
 
 /** Checks that a packet of a sequence is an echo request that can go on (RFC 792; RFC 4443, section 4.1). */

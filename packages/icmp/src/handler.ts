@@ -99,7 +99,7 @@ export class IcmpHandler implements ProtocolHandler {
 
   fromTap(sequence: Sequence): Disposition {
     const { arena, drops } = this.#components
-    if (sequence.count > 0 && isAboutTheLink(arena, sequence, 0)) return NOT_MINE
+    if (isAboutTheLink(arena, sequence)) return NOT_MINE
     this.#tap.copyFrom(sequence.demiflow)
     for (let index = 0; index < sequence.count; index++) {
       const verdict = checkEchoRequest(arena, sequence, index, this.#reasons)

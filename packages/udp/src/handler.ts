@@ -12,10 +12,9 @@
  * well-known source port. Otherwise the kernel chooses one.
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them,
- * from where they lie. What the guest's offload left together stays together; if the host can't cut it (a path MTU below
- * the pieces' size, say), the pieces are sent one by one. The hop limit of each packet is that of the datagram which leaves
- * the host, so that tracing a route through us works. A full send queue loses datagrams, as any network does, and counts
- * them.
+ * from where they lie. What the guest's offload left together stays together, for the host to cut. The hop limit of each
+ * packet is that of the datagram which leaves the host, so that tracing a route through us works. A full send queue loses
+ * datagrams, as any network does, and counts them.
  *
  * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get, left together where
  * the host has them so and the link can cut them. Each flow has a budget for each turn.

@@ -1,8 +1,5 @@
 import { type FlowIndex, flowOf, NO_SOCKET, oppositeSide, type SideRef, type Socket } from "@demiflow/core"
 
-/** Above any datagram's size. */
-const UNLIMITED = 0x10000
-
 /** What UDP keeps of a flow, besides its two sides in the flow table. */
 export class UdpFlow {
   /** The side towards the guest. */
@@ -19,8 +16,6 @@ export class UdpFlow {
   hopLimit = 0
   /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
   lastLength = 0
-  /** Datagrams of this size and above can't be left together for the host to cut. */
-  uncuttableSize: number = UNLIMITED
   /** Entries that the next receiving call asks for. */
   burst = 0
   /** Whether it waits in the receiver's list for its next turn. */
@@ -60,7 +55,6 @@ export class UdpFlows {
     state.hasReply = false
     state.hopLimit = 0
     state.lastLength = 0
-    state.uncuttableSize = UNLIMITED
     state.burst = 0
     const flow = state.flow
     while (this.#byFlow.length <= flow) this.#byFlow.push(undefined)
