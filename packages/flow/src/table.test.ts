@@ -1,0 +1,233 @@
+import {
+  Address,
+  Demiflow,
+  Drops,
+  type FlowIndex,
+  Interface,
+  initiatingSide,
+  NO_SIDE,
+  oppositeSide,
+  type SideRef,
+  targetSide,
+} from "@demiflow/core"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { KeyedHash } from "./hash.ts"
+import { FixedFlowTable, FlowStageError } from "./table.ts"
+
+const TCP = 6
+const UDP = 17
+let seed = 1
+const random = { int32: () => (seed = (Math.imul(seed, 1103515245) + 12345) | 0) }
+
+function tapSide(correspondentPort: number, forwarding = "198.51.100.7", correspondent = "192.0.2.2"): Demiflow {
+  return Demiflow.of(Interface.tap, Address.parse(forwarding), 80, Address.parse(correspondent), correspondentPort)
+}
+
+function hostSide(correspondentPort: number): Demiflow {
+  return Demiflow.of(
+    Interface.host,
+    Address.parse("192.0.2.2"),
+    51111,
+    Address.parse("198.51.100.7"),
+    correspondentPort,
+  )
+}
+
+function table(capacity: number, drops = new Drops()): FixedFlowTable {
+  return new FixedFlowTable({ capacity, random, drops })
+}
+
+function add(flows: FixedFlowTable, initiating: Demiflow, protocol = TCP, target = hostSide(80)): FlowIndex {
+  const created = flows.allocate(0, protocol)
+  return flows.activate(flows.target(flows.initiate(created, initiating), target))
+}
+
+describe("FixedFlowTable", () => {
+  it("finds an active flow by its initiating side, and crosses over to the other", () => {
+    const flows = table(8)
+    const flow = add(flows, tapSide(40000))
+    const side = flows.lookup(TCP, tapSide(40000))
+    expect(side).toBe(initiatingSide(flow))
+    const read = new Demiflow()
+    flows.readSide(oppositeSide(side), read)
+    expect(read.equals(hostSide(80))).toBe(true)
+    flows.readSide(side, read)
+    expect(read.equals(tapSide(40000))).toBe(true)
+  })
+
+  it("finds a flow at no stage before the last", () => {
+    const flows = table(8)
+    const created = flows.allocate(3, TCP)
+    expect(flows.lookup(TCP, tapSide(1))).toBe(NO_SIDE)
+    const initiated = flows.initiate(created, tapSide(1))
+    expect(flows.lookup(TCP, tapSide(1))).toBe(NO_SIDE)
+    const targeted = flows.target(initiated, hostSide(80))
+    expect(flows.lookup(TCP, tapSide(1))).toBe(NO_SIDE)
+    expect(flows.handlerOf(0 as FlowIndex)).toBe(-1)
+    expect(flows.handlerOf(flows.activate(targeted))).toBe(3)
+  })
+
+  it("refuses calls at the wrong stage", () => {
+    const flows = table(8)
+    const created = flows.allocate(0, TCP)
+    const initiated = flows.initiate(created, tapSide(1))
+    expect(() => flows.initiate(created, tapSide(1))).toThrow(FlowStageError)
+    const flow = flows.activate(flows.target(initiated, hostSide(80)))
+    expect(() => flows.cancel(initiated)).toThrow(FlowStageError)
+    flows.release(flow)
+    expect(() => flows.release(flow)).toThrow(FlowStageError)
+  })
+
+  it("tells protocols, interfaces and every word of an address apart", () => {
+    const flows = table(64)
+    const flow = add(flows, tapSide(1))
+    expect(flows.lookup(UDP, tapSide(1))).toBe(NO_SIDE)
+    const elsewhere = tapSide(1)
+    elsewhere.interface = Interface.splice
+    expect(flows.lookup(TCP, elsewhere)).toBe(NO_SIDE)
+    for (const word of ["word0", "word1", "word2", "word3"] as const) {
+      const other = tapSide(1)
+      other.correspondentAddress[word] ^= 1
+      expect(flows.lookup(TCP, other)).toBe(NO_SIDE)
+    }
+    expect(flows.lookup(TCP, tapSide(1))).toBe(initiatingSide(flow))
+  })
+
+  it("finds the target side once that was asked for", () => {
+    const flows = table(8)
+    const flow = add(flows, tapSide(1))
+    expect(flows.lookup(TCP, hostSide(80))).toBe(NO_SIDE)
+    const chosen = hostSide(80)
+    chosen.forwardingPort = 40404
+    flows.setForwardingEnd(targetSide(flow), chosen)
+    flows.makeTargetFindable(flow)
+    expect(flows.lookup(TCP, chosen)).toBe(targetSide(flow))
+    expect(() => flows.setForwardingEnd(targetSide(flow), chosen)).toThrow(FlowStageError)
+    flows.release(flow)
+    expect(flows.lookup(TCP, chosen)).toBe(NO_SIDE)
+  })
+
+  it("refuses exactly beyond its capacity and counts that", () => {
+    const drops = new Drops()
+    const flows = table(3, drops)
+    const all = [1, 2, 3].map((port) => add(flows, tapSide(port)))
+    expect(flows.allocate(0, TCP)).toBeLessThan(0)
+    expect(drops.get("flow: table full")).toBe(1)
+    expect(flows.size).toBe(3)
+    flows.release(all[1])
+    expect(flows.allocate(0, TCP), "not again in the same turn").toBeLessThan(0)
+    flows.endTurn()
+    expect(flows.allocate(0, TCP)).toBe(all[1])
+    expect(flows.size).toBe(3)
+  })
+
+  it("gives a cancelled place out again at once, but never one released in this turn", () => {
+    const flows = table(2)
+    const released = add(flows, tapSide(1))
+    const cancelled = flows.allocate(0, TCP)
+    flows.release(released)
+    flows.cancel(cancelled)
+    expect(flows.allocate(0, TCP)).toBe(cancelled)
+    expect(flows.allocate(0, TCP)).toBeLessThan(0)
+    flows.endTurn()
+    expect(flows.allocate(0, TCP)).toBe(released)
+  })
+
+  it("expires what is due, earliest first, once", () => {
+    const flows = table(8)
+    const [a, b, c] = [1, 2, 3].map((port) => add(flows, tapSide(port)))
+    flows.schedule(a, 30)
+    flows.schedule(b, 10)
+    flows.schedule(c, 20)
+    flows.schedule(c, 40)
+    flows.unschedule(a)
+    expect(flows.nextDeadline()).toBe(10)
+    const seen: FlowIndex[] = []
+    flows.expire(39, (flow) => seen.push(flow))
+    expect(seen).toEqual([b])
+    flows.release(c)
+    expect(flows.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it("agrees with a map, whatever is added and removed (property)", () => {
+    const step = fc.record({ port: fc.integer({ min: 0, max: 40 }), add: fc.boolean(), endTurn: fc.boolean() })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const flows = table(32)
+        const model = new Map<number, FlowIndex>()
+        for (const { port, add: isAdd, endTurn } of steps) {
+          const known = model.get(port)
+          if (isAdd && known === undefined && flows.size < flows.capacity) {
+            const created = flows.allocate(0, TCP)
+            if (created >= 0) {
+              model.set(port, flows.activate(flows.target(flows.initiate(created, tapSide(port)), hostSide(port))))
+            }
+          } else if (!isAdd && known !== undefined) {
+            flows.release(known)
+            model.delete(port)
+          }
+          if (endTurn) flows.endTurn()
+          for (let check = 0; check <= 40; check++) {
+            const flow = model.get(check)
+            const side: SideRef = flow === undefined ? NO_SIDE : initiatingSide(flow)
+            if (flows.lookup(TCP, tapSide(check)) !== side) return false
+          }
+          if (flows.size !== model.size) return false
+        }
+        return true
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it("holds 131,072 flows", () => {
+    const flows = new FixedFlowTable({ random, drops: new Drops() })
+    const side = tapSide(0)
+    const target = hostSide(80)
+    for (let flow = 0; flow < flows.capacity; flow++) {
+      side.correspondentAddress.word0 = flow
+      add(flows, side, TCP, target)
+    }
+    expect(flows.size).toBe(131_072)
+    side.correspondentAddress.word0 = 77_777
+    expect(flows.lookup(TCP, side)).toBe(initiatingSide(77_777 as FlowIndex))
+    expect(flows.allocate(0, TCP)).toBeLessThan(0)
+  })
+})
+
+describe("DESIGN section 3", () => {
+  it("7. `Demiflow` is one type for all protocols, with helpers to make one.", () => {
+    const flows = table(8)
+    const echo = Demiflow.of(Interface.tap, Address.parse("2001:db8::1"), 77, Address.parse("2001:db8::2"), 77)
+    const flow = [TCP, UDP, 58].map((protocol) => add(flows, echo, protocol))
+    expect([TCP, UDP, 58].map((protocol) => flows.lookup(protocol, echo) >> 1)).toEqual(flow)
+  })
+
+  it("8. The hash of a flow is the keyed hash of its demiflow (plus protocol and interface), in one place, shared by every protocol.", () => {
+    const words = Int32Array.from({ length: 10 }, (_, index) => index * 77)
+    const one = new KeyedHash(1, 2)
+    const other = new KeyedHash(1, 3)
+    expect(one.hash(words, 0, 10)).toBe(new KeyedHash(1, 2).hash(words, 0, 10))
+    expect(one.hash(words, 0, 10)).not.toBe(other.hash(words, 0, 10))
+    for (let word = 0; word < 10; word++) {
+      const changed = words.slice()
+      changed[word] ^= 1
+      expect(one.hash(changed, 0, 10), `word ${word}`).not.toBe(one.hash(words, 0, 10))
+    }
+  })
+
+  it("9. one flow table for TCP, spliced TCP, UDP and ICMP echo", () => {
+    const flows = table(8)
+    const spliced = tapSide(5)
+    spliced.interface = Interface.splice
+    const all = [
+      add(flows, tapSide(5), TCP),
+      add(flows, spliced, TCP),
+      add(flows, tapSide(5), UDP),
+      add(flows, tapSide(5), 1),
+    ]
+    expect(new Set(all).size).toBe(4)
+    expect(flows.size).toBe(4)
+  })
+})
