@@ -8,20 +8,13 @@
 
 /*
  * From <uv.h>, which the Node-API headers do not ship. These symbols are part of libuv's stable interface and exported
- * by every node executable; uv_metrics_info() since libuv 1.45 (Node 20).
+ * by every node executable.
  */
 struct uv_loop_s;
-struct uv_metrics {
-	uint64_t loop_count;
-	uint64_t events;
-	uint64_t events_waiting;
-	uint64_t *reserved[13];
-};
 extern int uv_backend_fd(const struct uv_loop_s *loop);
 extern int uv_backend_timeout(const struct uv_loop_s *loop);
 extern int uv_loop_alive(const struct uv_loop_s *loop);
 extern void uv_update_time(struct uv_loop_s *loop);
-extern int uv_metrics_info(struct uv_loop_s *loop, struct uv_metrics *metrics);
 
 /* More than this in one batch has no benefit: the loop comes back for the rest. */
 #define MAXIMUM_EVENTS 256
@@ -137,7 +130,8 @@ static napi_value loop_descriptor(napi_env env, napi_callback_info info)
 
 /*
  * loopTimeout(): milliseconds until libuv wants a turn by itself, 0 for at once (pending immediates, closing handles,
- * due timers), -1 for never. libuv counts from the time it last looked at the clock, so it is made to look first.
+ * due timers, descriptors that it has not told the kernel yet), -1 for never. libuv counts from the time it last looked
+ * at the clock, so it is made to look first.
  */
 static napi_value loop_timeout(napi_env env, napi_callback_info info)
 {
@@ -155,22 +149,6 @@ static napi_value loop_timeout(napi_env env, napi_callback_info info)
 	return value;
 }
 
-/*
- * loopEvents(): how many events libuv has taken from its descriptor so far, modulo 2^31. libuv hands new descriptors
- * to the kernel only when it next polls: a callback that ran in the poll phase may have left some behind, and this
- * counter tells whether any ran.
- */
-static napi_value loop_events(napi_env env, napi_callback_info info)
-{
-	struct uv_loop_s *loop = loop_of(env);
-	struct uv_metrics metrics = { 0 };
-
-	(void)info;
-	if (!loop || uv_metrics_info(loop, &metrics) != 0)
-		return integer_result(env, -ENOTSUP);
-	return integer_result(env, (int32_t)(metrics.events & INT32_MAX));
-}
-
 napi_value register_epoll(napi_env env, napi_value exports)
 {
 	static const struct native_function functions[] = {
@@ -180,7 +158,6 @@ napi_value register_epoll(napi_env env, napi_value exports)
 		{ "epollWaitMicroseconds", wait_microseconds },
 		{ "loopDescriptor", loop_descriptor },
 		{ "loopTimeout", loop_timeout },
-		{ "loopEvents", loop_events },
 	};
 
 	ADD_FUNCTIONS(env, exports, functions);

@@ -7,14 +7,11 @@
  * only when it is readable, when libuv's next timer is due, or on {@link EventLoop.requestTurn}, does this loop return to
  * the runtime, by way of `setImmediate`. An idle loop does not wake up at all.
  *
- * What follows for code that runs inside a callback of this loop:
- *  - `setTimeout` and `setImmediate` work as usual: the loop asks libuv for its next deadline before it blocks;
- *  - promises, `process.nextTick`, and sockets, files or processes newly opened through Node get going with the next
- *    turn of libuv, so that whoever starts one from a callback of this loop calls {@link EventLoop.requestTurn}.
- *
- * libuv tells the kernel of new descriptors only when it polls. What a callback of libuv opens would thus go unnoticed,
- * if this loop blocked right after that callback; hence turns come in pairs, and go on for as long as libuv finds
- * events.
+ * What follows for code that runs inside a callback of this loop: timers, immediates, and whatever is opened through Node
+ * (sockets, files, processes) work as usual, because before it blocks this loop asks libuv when it wants a turn, and libuv
+ * says "now" when there is anything that it has not told the kernel yet. Only promises and `process.nextTick`, of which
+ * libuv knows nothing, wait for the next turn: whoever settles one in a callback of this loop calls
+ * {@link EventLoop.requestTurn}.
  */
 import { type Arena, Errno, NO_SIDE, type SideRef } from "@demiflow/core"
 import { MonotonicClock } from "./clock.ts"
@@ -31,8 +28,6 @@ const GENERATION_MASK = 0xfff
 /** Longest time that is waited for at once: what fits in 32 bits as microseconds. */
 const LONGEST_WAIT_MICROSECONDS = 2_000_000_000
 const LONGEST_TIMER_MILLISECONDS = 0x7fffffff
-/** Turns of libuv from the moment that it has something to do: one to do it, one to poll for what came of it. */
-const TURNS = 2
 
 const LIBUV = -2 as SideRef
 
@@ -65,8 +60,7 @@ export class EventLoop {
   #sides = new Int32Array(1024).fill(NO_SIDE)
   #generations = new Uint16Array(1024)
   readonly #callbacks: (DescriptorCallback | undefined)[] = []
-  #turnsWanted = 0
-  #libuvEvents = 0
+  #turnWanted = false
   #stopping = false
   #running = false
   #keepAlive: NodeJS.Timeout | undefined
@@ -123,7 +117,7 @@ export class EventLoop {
 
   /** Gives libuv a turn after the present round. */
   requestTurn(): void {
-    this.#turnsWanted = TURNS
+    this.#turnWanted = true
   }
 
   /** Runs until {@link EventLoop.stop}. What a callback or hook throws rejects the promise and ends the loop. */
@@ -131,8 +125,7 @@ export class EventLoop {
     if (this.#running) throw new Error("The event loop runs already")
     this.#running = true
     this.#stopping = false
-    this.#turnsWanted = TURNS
-    this.#libuvEvents = this.#native.loopEvents()
+    this.#turnWanted = true
     // While this loop runs, libuv's has something to live for.
     this.#keepAlive = setInterval(() => {}, LONGEST_TIMER_MILLISECONDS)
     return new Promise((resolve, reject) => {
@@ -180,9 +173,7 @@ export class EventLoop {
     // The immediate that brought us here still counts with libuv, which would want a turn at once. The runtime looks at
     // the number of immediates again whenever one is added or taken away: then only others count.
     clearImmediate(setImmediate(() => {}))
-    const libuvEvents = this.#native.loopEvents()
-    if (libuvEvents !== this.#libuvEvents && this.#turnsWanted < 1) this.#turnsWanted = 1
-    this.#libuvEvents = libuvEvents
+    this.#turnWanted = false
     try {
       this.#runUntilTurn()
     } catch (error) {
@@ -195,17 +186,10 @@ export class EventLoop {
 
   #runUntilTurn(): void {
     while (!this.#stopping) {
-      if (this.#turnsWanted > 0) {
-        this.round(0)
-        this.#turnsWanted -= 1
-        return
-      }
       const libuvTimeout = this.#native.loopTimeout()
-      if (libuvTimeout === 0) {
-        this.#turnsWanted = TURNS
-        continue
-      }
-      this.round(this.#waitMicroseconds(libuvTimeout))
+      if (libuvTimeout === 0) this.#turnWanted = true
+      this.round(this.#turnWanted ? 0 : this.#waitMicroseconds(libuvTimeout))
+      if (this.#turnWanted) return
     }
   }
 

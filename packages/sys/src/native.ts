@@ -42,8 +42,6 @@ export interface Native {
   loopDescriptor(): number
   /** Milliseconds until libuv wants a turn; 0 at once, -1 never. Not an errno. */
   loopTimeout(): number
-  /** How many events libuv has taken from its descriptor, modulo 2^31. */
-  loopEvents(): number
 
   /**
    * Reads whole frames into slots of `stride` bytes until none waits or `maximum` are read; lengths go to

@@ -1,0 +1,277 @@
+import { once } from "node:events"
+import { readFile } from "node:fs/promises"
+import { connect, createServer } from "node:net"
+import { MessageChannel } from "node:worker_threads"
+import type { SideRef } from "@demiflow/core"
+import { afterEach, describe, expect, it } from "vitest"
+import { EpollEvent } from "./constants.ts"
+import { SystemError } from "./errno.ts"
+import { EventLoop } from "./event-loop.ts"
+import { arena, native } from "./test-support.ts"
+
+const scratch = arena.reserve(64)
+const open: number[] = []
+
+function eventDescriptor(initial: number): number {
+  const descriptor = native.createEvent(initial)
+  open.push(descriptor)
+  return descriptor
+}
+
+function signal(descriptor: number): void {
+  arena.words[scratch >> 2] = 1
+  arena.words[(scratch >> 2) + 1] = 0
+  native.write(descriptor, scratch, 8)
+}
+
+function clear(descriptor: number): void {
+  native.read(descriptor, scratch + 8, 8)
+}
+
+afterEach(() => {
+  for (const descriptor of open.splice(0)) native.close(descriptor)
+})
+
+describe("event loop: descriptors", () => {
+  it("tells sides and callbacks of their events", () => {
+    const sides: number[] = []
+    const loop = new EventLoop(native, arena, { onSide: (side, events) => sides.push(side, events) })
+    const [flow, other] = [eventDescriptor(1), eventDescriptor(1)]
+    const told: number[] = []
+    expect(loop.watchFlow(flow, EpollEvent.readable, 12 as SideRef)).toBe(0)
+    loop.watchDescriptor(other, EpollEvent.readable, (events) => told.push(events))
+    loop.round(0)
+    expect(sides).toEqual([12, EpollEvent.readable])
+    expect(told).toEqual([EpollEvent.readable])
+    loop.close()
+  })
+
+  it("tells edge-triggered watchers once, others as long as it lasts", () => {
+    const sides: number[] = []
+    const loop = new EventLoop(native, arena, { onSide: (side) => sides.push(side) })
+    loop.watchFlow(eventDescriptor(1), EpollEvent.readable | EpollEvent.edgeTriggered, 1 as SideRef)
+    loop.watchFlow(eventDescriptor(1), EpollEvent.readable, 2 as SideRef)
+    loop.round(0)
+    loop.round(0)
+    expect(sides.sort()).toEqual([1, 2, 2])
+    loop.close()
+  })
+
+  it("does not deliver an event that was gathered before its descriptor was unwatched or closed", () => {
+    const loop = new EventLoop(native, arena)
+    const [first, second] = [eventDescriptor(1), eventDescriptor(1)]
+    const told: string[] = []
+    const watch = (descriptor: number, name: string, other: number) => {
+      loop.watchDescriptor(descriptor, EpollEvent.readable, () => {
+        told.push(name)
+        loop.unwatch(other)
+      })
+    }
+    watch(first, "first", second)
+    watch(second, "second", first)
+    loop.round(0)
+    expect(told).toHaveLength(1)
+    loop.close()
+  })
+
+  it("does not deliver it to the next one with the same number either", () => {
+    const loop = new EventLoop(native, arena)
+    const descriptors = [eventDescriptor(1), eventDescriptor(1)]
+    const told: string[] = []
+    for (const descriptor of descriptors) {
+      loop.watchDescriptor(descriptor, EpollEvent.readable, () => {
+        told.push("old")
+        const other = descriptors.find((each) => each !== descriptor) as number
+        loop.forget(other)
+        native.close(other)
+        const next = native.createEvent(0)
+        expect(next).toBe(other)
+        loop.watchDescriptor(next, EpollEvent.readable, () => told.push("new"))
+      })
+    }
+    loop.round(0)
+    expect(told).toEqual(["old"])
+    loop.close()
+  })
+
+  it("takes descriptors beyond its first tables, and refuses what is none", () => {
+    const loop = new EventLoop(native, arena)
+    const high = native.fileControl(eventDescriptor(1), 1030, 3000)
+    open.push(high)
+    let told = 0
+    loop.watchDescriptor(high, EpollEvent.readable, () => {
+      told += 1
+    })
+    loop.round(0)
+    expect(told).toBe(1)
+    expect(() => loop.watchDescriptor(900_000, EpollEvent.readable, () => {})).toThrow(SystemError)
+    expect(loop.watchFlow(1 << 20, EpollEvent.readable, 1 as SideRef)).toBeLessThan(0)
+    loop.close()
+  })
+
+  it("changes what is told", () => {
+    const sides: number[] = []
+    const loop = new EventLoop(native, arena, { onSide: (_side, events) => sides.push(events) })
+    const descriptor = eventDescriptor(1)
+    loop.watchFlow(descriptor, EpollEvent.readable, 1 as SideRef)
+    expect(loop.modify(descriptor, EpollEvent.writable)).toBe(0)
+    loop.round(0)
+    expect(sides).toEqual([EpollEvent.writable])
+    loop.close()
+  })
+
+  it("calls its hooks in order, once a round", () => {
+    const calls: string[] = []
+    const loop: EventLoop = new EventLoop(native, arena, {
+      onSide: () => calls.push("event"),
+      nextDeadline: () => 0,
+      onTimer: (now) => calls.push(now === loop.clock.now ? "timer" : "wrong time"),
+      endTurn: () => calls.push("end"),
+    })
+    loop.watchFlow(eventDescriptor(1), EpollEvent.readable, 1 as SideRef)
+    loop.watchFlow(eventDescriptor(1), EpollEvent.readable, 2 as SideRef)
+    loop.round(0)
+    expect(calls).toEqual(["event", "event", "timer", "end"])
+    loop.close()
+  })
+})
+
+/** Runs a loop until `body` has ended; answers how many rounds that took. */
+async function whileRunning(body: (loop: EventLoop) => Promise<void>): Promise<number> {
+  let rounds = 0
+  const loop = new EventLoop(native, arena, {
+    endTurn: () => {
+      rounds += 1
+    },
+  })
+  const ended = loop.run()
+  try {
+    await body(loop)
+  } finally {
+    loop.stop()
+    await ended
+    loop.close()
+  }
+  return rounds
+}
+
+const delay = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
+
+describe("event loop: libuv as a guest", () => {
+  it("runs timers of the runtime, and does not turn idly meanwhile", async () => {
+    const rounds = await whileRunning(() => delay(200))
+    // About ten, and what the test runner exchanges with its workers. A loop that doesn't block makes many thousands.
+    expect(rounds).toBeLessThan(500)
+  })
+
+  it("runs immediates, promises and ticks that follow each other", async () => {
+    await whileRunning(async () => {
+      for (let index = 0; index < 20; index++) {
+        await new Promise((resolve) => setImmediate(resolve))
+        await new Promise<void>((resolve) => process.nextTick(resolve))
+      }
+    })
+  })
+
+  it("runs the thread pool and message ports", async () => {
+    await whileRunning(async () => {
+      expect((await readFile("/proc/self/stat", "utf8")).length).toBeGreaterThan(0)
+      const { port1, port2 } = new MessageChannel()
+      const message = once(port2, "message")
+      port1.postMessage("hello")
+      expect((await message)[0]).toBe("hello")
+      port1.close()
+    })
+  })
+
+  it("notices sockets that were opened in callbacks of every phase of libuv", async () => {
+    const roundTrip = async () => {
+      const server = createServer((socket) => socket.end("hello")).listen(0, "127.0.0.1")
+      await once(server, "listening")
+      const client = connect((server.address() as { port: number }).port, "127.0.0.1")
+      const [chunk] = await once(client, "data")
+      expect(String(chunk)).toBe("hello")
+      client.destroy()
+      server.close()
+      await once(server, "close")
+    }
+    await whileRunning(async () => {
+      await roundTrip()
+      await delay(1)
+      await roundTrip()
+      await new Promise((resolve) => setImmediate(resolve))
+      await roundTrip()
+      await readFile("/proc/self/stat")
+      await roundTrip()
+    })
+  })
+
+  it("runs what a callback of its own started, after a request for a turn", async () => {
+    const descriptor = eventDescriptor(0)
+    await whileRunning(async (loop) => {
+      const content = new Promise<string>((resolve, reject) => {
+        loop.watchDescriptor(descriptor, EpollEvent.readable, () => {
+          clear(descriptor)
+          readFile("/proc/self/stat", "utf8").then(resolve, reject)
+          loop.requestTurn()
+        })
+      })
+      signal(descriptor)
+      expect((await content).length).toBeGreaterThan(0)
+    })
+  })
+
+  it("runs timers and immediates started in a callback of its own without being asked", async () => {
+    const descriptor = eventDescriptor(0)
+    await whileRunning(async (loop) => {
+      const done = new Promise<void>((resolve) => {
+        loop.watchDescriptor(descriptor, EpollEvent.readable, () => {
+          clear(descriptor)
+          setTimeout(() => setImmediate(resolve), 5)
+        })
+      })
+      signal(descriptor)
+      await done
+    })
+  })
+
+  it("keeps giving libuv turns while its own events never end", async () => {
+    const descriptor = eventDescriptor(1)
+    await whileRunning(async (loop) => {
+      loop.watchDescriptor(descriptor, EpollEvent.readable, () => {})
+      await delay(5)
+      expect((await readFile("/proc/self/stat", "utf8")).length).toBeGreaterThan(0)
+    })
+  })
+
+  it("wakes up for its own deadline", async () => {
+    let deadline = Number.POSITIVE_INFINITY
+    const loop: EventLoop = new EventLoop(native, arena, {
+      nextDeadline: () => deadline,
+      onTimer: (now) => {
+        expect(now).toBeGreaterThanOrEqual(deadline)
+        deadline = Number.POSITIVE_INFINITY
+        loop.stop()
+      },
+    })
+    deadline = loop.clock.advance() + 20
+    await loop.run()
+    expect(deadline).toBe(Number.POSITIVE_INFINITY)
+    loop.close()
+  })
+
+  it("ends with the error that a callback throws, and can run again", async () => {
+    const loop = new EventLoop(native, arena)
+    const descriptor = eventDescriptor(1)
+    loop.watchDescriptor(descriptor, EpollEvent.readable, () => {
+      throw new Error("from a callback")
+    })
+    await expect(loop.run()).rejects.toThrow("from a callback")
+    loop.unwatch(descriptor)
+    const again = loop.run()
+    expect(() => loop.run()).toThrow("runs already")
+    setTimeout(() => loop.stop(), 1)
+    await again
+    loop.close()
+  })
+})

@@ -1,0 +1,69 @@
+/** What the tests of this package share: one arena for the file, an event loop, and ends of connections. */
+import { type Address, Arena, Demiflow, Interface, LOOPBACK_V4, LOOPBACK_V6, type SideRef } from "@demiflow/core"
+import { attachArena } from "./attach.ts"
+import { AddressFamily, SocketType } from "./constants.ts"
+import { checkResult } from "./errno.ts"
+import { EventLoop } from "./event-loop.ts"
+import type { Native } from "./native.ts"
+import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
+
+/** The arena of this test file: one thread has one. */
+export const arena: Arena = new Arena(32 << 20)
+export const native: Native = attachArena(arena)
+
+const addressOffset = arena.reserve(SOCKET_ADDRESS_BYTES)
+
+/** Loopback of the family. */
+export function loopback(isV4: boolean): Address {
+  return (isV4 ? LOOPBACK_V4 : LOOPBACK_V6) as Address
+}
+
+/** A host side towards a port on loopback. */
+export function towards(isV4: boolean, port: number): Demiflow {
+  const demiflow = new Demiflow(Interface.host)
+  demiflow.correspondentAddress.copyFrom(loopback(isV4))
+  demiflow.forwardingAddress.copyFrom(loopback(isV4))
+  demiflow.correspondentPort = port
+  return demiflow
+}
+
+/** A bound socket on loopback and its port; listening, if it is a stream. */
+export function bound(isV4: boolean, type: 1 | 2): { descriptor: number; port: number } {
+  const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
+  const descriptor = checkResult(native.socket(family, type, 0), "make a socket")
+  const length = writeSocketAddress(arena.view, addressOffset, loopback(isV4), 0)
+  checkResult(native.bind(descriptor, addressOffset, length), "bind it")
+  if (type === SocketType.stream) checkResult(native.listen(descriptor, 16), "listen")
+  checkResult(native.getSocketName(descriptor, addressOffset, SOCKET_ADDRESS_BYTES), "get its name")
+  return { descriptor, port: readSocketAddress(arena.view, addressOffset, loopback(isV4).clone()) }
+}
+
+/** A port on which nobody listens. */
+export function unusedPort(isV4: boolean, type: 1 | 2): number {
+  const { descriptor, port } = bound(isV4, type)
+  native.close(descriptor)
+  return port
+}
+
+/** An event loop that keeps which bits were told of each side. */
+export class Events {
+  readonly loop: EventLoop
+  readonly seen: Map<SideRef, number> = new Map()
+
+  constructor() {
+    this.loop = new EventLoop(native, arena, {
+      onSide: (side, events) => this.seen.set(side, (this.seen.get(side) ?? 0) | events),
+    })
+  }
+
+  /** Waits until all of `bits` were told of the side since the last call. Gives up after two seconds. */
+  until(side: SideRef, bits: number): void {
+    const deadline = native.monotonicMicroseconds() + 2_000_000
+    while (((this.seen.get(side) ?? 0) & bits) !== bits) {
+      const left = deadline - native.monotonicMicroseconds()
+      if (left <= 0) throw new Error(`No event ${bits} on side ${side}, only ${this.seen.get(side)}`)
+      this.loop.round(Math.ceil(left))
+    }
+    this.seen.delete(side)
+  }
+}
