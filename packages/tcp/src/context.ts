@@ -78,6 +78,8 @@ export class TcpContext {
     connection.reset()
     connection.flow = flow
     connection.congestionWindow = UNLIMITED
+    // Grown one by one, so that it never becomes a dictionary.
+    while (this.#connections.length <= flow) this.#connections.push(undefined)
     this.#connections[flow] = connection
     return connection
   }
