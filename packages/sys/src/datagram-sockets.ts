@@ -80,6 +80,9 @@ export class DatagramSockets {
     const protocol = demiflow.isV4 ? SocketProtocol.icmp : SocketProtocol.icmpv6
     const descriptor = this.#sockets.open(demiflow, SocketType.datagram, protocol)
     if (descriptor < 0) return descriptor
+    // Ping sockets are made with SO_REUSEADDR. Two of them could then have one identifier, and the kernel, which goes by
+    // the identifier only, would give one the replies of the other.
+    this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 0)
     const { forwardingAddress, forwardingPort } = demiflow
     let error = this.#sockets.bind(descriptor, forwardingAddress, forwardingPort, protocol)
     // Somebody else on this host has the identifier: any other will do.

@@ -4,6 +4,7 @@ import {
   AddressFamily,
   EpollEvent,
   IpOption,
+  SocketFlag,
   SocketLevel,
   SocketOption,
   SocketProtocol,
@@ -15,6 +16,11 @@ import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./s
 
 /** Which way sockets leave the host. */
 export interface OutboundOptions {
+  /**
+   * Network namespace in which sockets are opened, this thread's own if absent. Each then costs a thread of its own for a
+   * moment.
+   */
+  readonly namespaceDescriptor?: number
   /** Interface that IPv4 sockets are bound to (SO_BINDTODEVICE); any if absent. */
   readonly interfaceV4?: string
   /** Interface that IPv6 sockets are bound to; any if absent. */
@@ -38,6 +44,7 @@ export class HostSockets {
   readonly #deviceLengthV4: number
   readonly #deviceLengthV6: number
   readonly #linkLocalScope: number
+  readonly #namespaceDescriptor: number | undefined
 
   constructor(native: Native, arena: Arena, loop: EventLoop, outbound: OutboundOptions) {
     this.native = native
@@ -49,13 +56,14 @@ export class HostSockets {
     this.#deviceLengthV4 = this.#writeDevice(this.#deviceV4, outbound.interfaceV4)
     this.#deviceLengthV6 = this.#writeDevice(this.#deviceV6, outbound.interfaceV6)
     this.#linkLocalScope = outbound.linkLocalScope ?? 0
+    this.#namespaceDescriptor = outbound.namespaceDescriptor
   }
 
   /** An unbound socket for the demiflow's family, or a negated errno. */
   open(demiflow: Demiflow, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
     const isV4 = demiflow.isV4
     const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
-    const descriptor = this.native.socket(family, type, protocol)
+    const descriptor = this.#socket(family, type, protocol)
     if (descriptor < 0) return descriptor
     const deviceLength = isV4 ? this.#deviceLengthV4 : this.#deviceLengthV6
     if (deviceLength === 0) return descriptor
@@ -119,6 +127,12 @@ export class HostSockets {
   close(socket: Socket): void {
     this.#loop.forget(socket)
     this.native.close(socket)
+  }
+
+  #socket(family: number, type: number, protocol: number): number {
+    const namespace = this.#namespaceDescriptor
+    if (namespace === undefined) return this.native.socket(family, type, protocol)
+    return this.native.socketInNamespace(namespace, family, type | SocketFlag.nonBlocking, protocol)
   }
 
   #write(address: Address, port: number): number {

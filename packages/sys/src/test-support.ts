@@ -1,7 +1,11 @@
-/** What the tests of this package share: one arena for the file, an event loop, and ends of connections. */
+/**
+ * What the tests of this package share: one arena for the file, an event loop, and ends of connections.
+ */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { type Address, Arena, Demiflow, Interface, LOOPBACK_V4, LOOPBACK_V6, type SideRef } from "@demiflow/core"
 import { attachArena } from "./attach.ts"
-import { AddressFamily, SocketType } from "./constants.ts"
+import { AddressFamily, OpenFlag, SocketType } from "./constants.ts"
 import { checkResult } from "./errno.ts"
 import { EventLoop } from "./event-loop.ts"
 import type { Native } from "./native.ts"
@@ -66,4 +70,41 @@ export class Events {
     }
     this.seen.delete(side)
   }
+}
+
+/** A network namespace with loopback up in which everybody may ping. */
+export interface PingNamespace {
+  readonly descriptor: number
+  close(): void
+}
+
+/**
+ * Makes one, which needs root (and `unshare` of util-linux): the host's own namespace usually forbids ping sockets to
+ * everybody, and isn't the tests' to change.
+ */
+export async function openPingNamespace(): Promise<PingNamespace> {
+  const script = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range && echo ready && exec cat"
+  const child = spawn("unshare", ["--net", "sh", "-c", script], { stdio: ["pipe", "pipe", "inherit"] })
+  await once(child.stdout, "data")
+  const path = `/proc/${child.pid}/ns/net`
+  const descriptor = checkResult(native.open(path, OpenFlag.readOnly, 0), `open ${path}`)
+  bringLoopbackUp(descriptor)
+  return {
+    descriptor,
+    close() {
+      native.close(descriptor)
+      child.stdin.end()
+    },
+  }
+}
+
+/** SIOCGIFFLAGS and SIOCSIFFLAGS of netdevice(7), with IFF_UP. */
+function bringLoopbackUp(namespaceDescriptor: number): void {
+  const socket = checkResult(native.socketInNamespace(namespaceDescriptor, AddressFamily.ipv4, 2, 0), "make a socket")
+  const request = arena.reserve(40)
+  arena.bytes.set([0x6c, 0x6f], request)
+  checkResult(native.ioctl(socket, 0x8913, request), "read the flags of lo")
+  arena.view.setInt16(request + 16, arena.view.getInt16(request + 16, true) | 1, true)
+  checkResult(native.ioctl(socket, 0x8914, request), "set the flags of lo")
+  native.close(socket)
 }

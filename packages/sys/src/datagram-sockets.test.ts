@@ -1,0 +1,211 @@
+import {
+  Address,
+  DatagramBatch,
+  Demiflow,
+  Errno,
+  ErrorOrigin,
+  HostEvent,
+  type SideRef,
+  type Socket,
+} from "@demiflow/core"
+import { describe, expect, it } from "vitest"
+import { SocketLevel, SocketType, UdpOption } from "./constants.ts"
+import { LinuxHost } from "./linux-host.ts"
+import { arena, bound, Events, loopback, native, towards, unusedPort } from "./test-support.ts"
+
+const events = new Events()
+const host = new LinuxHost(native, arena, events.loop)
+const side = 9 as SideRef
+const region = arena.reserve(1 << 20, 4096)
+const batch = new DatagramBatch(256)
+
+const error = {
+  errno: 0,
+  origin: 0,
+  icmpType: 0,
+  icmpCode: 0,
+  information: 0,
+  reporter: new Address(),
+  destination: new Address(),
+  destinationPort: 0,
+  payloadOffset: 0,
+  payloadLength: 0,
+}
+
+/** Two sockets of the host that are connected to each other. */
+function pair(isV4: boolean): [Socket, Socket] {
+  const port = unusedPort(isV4, SocketType.datagram)
+  const first = host.udpOpen(1 as SideRef, towards(isV4, port))
+  const end = new Demiflow()
+  host.boundEnd(first, end)
+  const back = towards(isV4, end.forwardingPort)
+  back.forwardingPort = port
+  const second = host.udpOpen(side, back)
+  expect(Math.min(first, second)).toBeGreaterThanOrEqual(0)
+  return [first, second]
+}
+
+function put(index: number, length: number, segmentSize = 0): void {
+  const offset = region + index * 70_000
+  arena.bytes.fill(index + 1, offset, offset + length)
+  batch.offset[index] = offset
+  batch.length[index] = length
+  batch.segmentSize[index] = segmentSize
+}
+
+function closeAll(...sockets: Socket[]): void {
+  for (const socket of sockets) host.close(socket)
+}
+
+for (const isV4 of [true, false]) {
+  describe(`UDP over ${isV4 ? "IPv4" : "IPv6"}`, () => {
+    it("carries batches of datagrams from empty to the largest", () => {
+      const [from, to] = pair(isV4)
+      const largest = isV4 ? 65_507 : 65_487
+      for (const [index, length] of [0, 1, 1400, largest].entries()) put(index, length)
+      expect(host.sendDatagrams(from, batch, 0, 4)).toBe(4)
+      events.until(side, HostEvent.readable)
+      expect(host.receiveDatagrams(to, batch)).toBe(4)
+      expect(batch.count).toBe(4)
+      expect([...batch.length.subarray(0, 4)]).toEqual([0, 1, 1400, largest])
+      expect([...batch.segmentSize.subarray(0, 4)]).toEqual([0, 0, 0, 0])
+      expect(arena.bytes[batch.offset[2] + 1399]).toBe(3)
+      expect(host.receiveDatagrams(to, batch)).toBe(-Errno.EAGAIN)
+      expect(batch.count).toBe(0)
+      closeAll(from, to)
+    })
+
+    it("carries more of them than one system call does", () => {
+      const [from, to] = pair(isV4)
+      for (let index = 0; index < 150; index++) {
+        batch.offset[index] = region
+        batch.length[index] = index
+        batch.segmentSize[index] = 0
+      }
+      expect(host.sendDatagrams(from, batch, 10, 140)).toBe(140)
+      const lengths: number[] = []
+      while (host.receiveDatagrams(to, batch) > 0) lengths.push(...batch.length.subarray(0, batch.count))
+      expect(lengths).toEqual(Array.from({ length: 140 }, (_, index) => index + 10))
+      closeAll(from, to)
+    })
+
+    it("has the kernel cut what is left together, and receives what the kernel left together", () => {
+      const [from, to] = pair(isV4)
+      put(0, 5000, 1200)
+      put(1, 100)
+      expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+      const received: number[] = []
+      while (host.receiveDatagrams(to, batch) > 0) {
+        for (let index = 0; index < batch.count; index++) {
+          let left = batch.length[index]
+          const segmentSize = batch.segmentSize[index] || left
+          for (; left > 0; left -= segmentSize) received.push(Math.min(left, segmentSize))
+        }
+      }
+      expect(received).toEqual([1200, 1200, 1200, 1200, 200, 100])
+      closeAll(from, to)
+    })
+
+    it("tells the segment size of what the kernel left together", () => {
+      const [from, to] = pair(isV4)
+      // Loopback passes on uncut what its receiver takes uncut.
+      put(0, 3000, 1000)
+      expect(host.sendDatagrams(from, batch, 0, 1)).toBe(1)
+      expect(host.receiveDatagrams(to, batch)).toBe(1)
+      expect([batch.length[0], batch.segmentSize[0]]).toEqual([3000, 1000])
+      put(0, 3000)
+      expect(host.sendDatagrams(from, batch, 0, 1)).toBe(1)
+      expect(host.receiveDatagrams(to, batch)).toBe(1)
+      expect([batch.length[0], batch.segmentSize[0]]).toEqual([3000, 0])
+      closeAll(from, to)
+    })
+
+    it("sends apart what the kernel refuses to cut", () => {
+      const [from, to] = pair(isV4)
+      native.setOptionInteger(to, SocketLevel.udp, UdpOption.receiveOffload, 0)
+      put(0, 605, 3)
+      put(1, 7)
+      expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+      const lengths: number[] = []
+      while (host.receiveDatagrams(to, batch) > 0) lengths.push(...batch.length.subarray(0, batch.count))
+      expect(lengths).toEqual([...new Array(201).fill(3), 2, 7])
+      closeAll(from, to)
+    })
+
+    it("hears only the correspondent", () => {
+      const [from, to] = pair(isV4)
+      const end = new Demiflow()
+      host.boundEnd(to, end)
+      const stranger = host.udpOpen(3 as SideRef, towards(isV4, end.forwardingPort))
+      put(0, 10)
+      host.sendDatagrams(stranger, batch, 0, 1)
+      expect(host.receiveDatagrams(to, batch)).toBe(-Errno.EAGAIN)
+      closeAll(from, to, stranger)
+    })
+
+    it("tells a closed port with what it was about, and goes on", () => {
+      const port = unusedPort(isV4, SocketType.datagram)
+      const socket = host.udpOpen(side, towards(isV4, port))
+      put(0, 33)
+      expect(host.sendDatagrams(socket, batch, 0, 1)).toBe(1)
+      events.until(side, HostEvent.error)
+      // The error that is pending does not cost the next datagram.
+      put(1, 44)
+      expect(host.sendDatagrams(socket, batch, 1, 1)).toBe(1)
+      expect(host.receiveError(socket, error)).toBe(1)
+      expect(error).toMatchObject({
+        errno: Errno.ECONNREFUSED,
+        origin: isV4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6,
+        icmpType: isV4 ? 3 : 1,
+        icmpCode: isV4 ? 3 : 4,
+        destinationPort: port,
+        payloadLength: 33,
+      })
+      expect(error.destination.equals(loopback(isV4))).toBe(true)
+      expect(error.reporter.equals(loopback(isV4))).toBe(true)
+      expect(arena.bytes[error.payloadOffset + 32]).toBe(1)
+      expect(host.receiveError(socket, error)).toBe(1)
+      expect(error.payloadLength).toBe(44)
+      expect(host.receiveError(socket, error)).toBe(0)
+      expect(host.receiveDatagrams(socket, batch)).toBe(-Errno.EAGAIN)
+      closeAll(socket)
+    })
+
+    it("refuses a datagram that is too long, and takes those before it", () => {
+      const [from, to] = pair(isV4)
+      put(0, 10)
+      put(1, 65_530)
+      put(2, 20)
+      expect(host.sendDatagrams(from, batch, 0, 3)).toBe(1)
+      expect(host.sendDatagrams(from, batch, 1, 2)).toBe(-Errno.EMSGSIZE)
+      expect(host.sendDatagrams(from, batch, 2, 1)).toBe(1)
+      closeAll(from, to)
+    })
+  })
+}
+
+describe("datagram sockets", () => {
+  it("answers what the host says at once", () => {
+    const demiflow = towards(true, 53)
+    demiflow.forwardingAddress.word3 = 0xcb00_7107 | 0
+    expect(host.udpOpen(side, demiflow)).toBe(-Errno.EADDRNOTAVAIL)
+  })
+
+  it("connects to broadcast addresses", () => {
+    const demiflow = new Demiflow()
+    demiflow.correspondentAddress.copyFrom(Address.parse("127.255.255.255"))
+    demiflow.correspondentPort = 9
+    const socket = host.udpOpen(side, demiflow)
+    expect(socket).toBeGreaterThanOrEqual(0)
+    closeAll(socket)
+  })
+
+  it("leaves no error of one socket to another", () => {
+    const { descriptor, port } = bound(true, SocketType.datagram)
+    const socket = host.udpOpen(side, towards(true, port))
+    expect(host.receiveError(socket, error)).toBe(0)
+    expect(host.socketError(socket)).toBe(0)
+    closeAll(socket)
+    native.close(descriptor)
+  })
+})

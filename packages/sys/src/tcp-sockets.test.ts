@@ -1,0 +1,277 @@
+import { Demiflow, Errno, HostEvent, NO_SOCKET, type SideRef, type Socket, Vectors } from "@demiflow/core"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { AddressFamily, SocketType } from "./constants.ts"
+import { LinuxHost } from "./linux-host.ts"
+import { probePeekOffset } from "./tcp-sockets.ts"
+import { arena, bound, Events, loopback, native, towards, unusedPort } from "./test-support.ts"
+
+const { readable, writable, readEnd, hangUp } = HostEvent
+const REGION = 1 << 20
+const region = arena.reserve(REGION, 4096)
+const vectors = new Vectors(arena, 16)
+const events = new Events()
+const side = 5 as SideRef
+
+const hosts = [
+  { name: "with the kernel's peek offset", host: new LinuxHost(native, arena, events.loop) },
+  { name: "without it", host: new LinuxHost(native, arena, events.loop, { usePeekOffset: false }) },
+]
+
+const information = {
+  minimumRtt: -9,
+  rtt: -9,
+  bytesAcknowledged: -9,
+  sendWindow: -9,
+  sendMss: -9,
+  notSentBytes: -9,
+}
+
+it("this kernel has a peek offset for TCP, so that both ways are tested", () => {
+  expect([probePeekOffset(native, AddressFamily.ipv4), probePeekOffset(native, AddressFamily.ipv6)]).toEqual([
+    true,
+    true,
+  ])
+})
+
+for (const { name, host } of hosts) {
+  for (const isV4 of [true, false]) {
+    describe(`TCP over ${isV4 ? "IPv4" : "IPv6"} ${name}`, () => {
+      let listener: number
+      let port: number
+      let socket: Socket
+      /** The correspondent's end, a plain descriptor. */
+      let remote: number
+
+      beforeEach(() => {
+        ;({ descriptor: listener, port } = bound(isV4, SocketType.stream))
+        socket = host.tcpConnect(side, towards(isV4, port))
+        expect(socket).toBeGreaterThanOrEqual(0)
+        events.until(side, writable)
+        expect(host.socketError(socket)).toBe(0)
+        remote = native.accept(listener, 0, 0)
+        expect(remote).toBeGreaterThanOrEqual(0)
+      })
+
+      afterEach(() => {
+        host.close(socket)
+        native.close(remote)
+        native.close(listener)
+      })
+
+      /** The correspondent sends bytes that tell where they are in the stream. */
+      function remoteSends(from: number, to: number): void {
+        for (let at = from; at < to; at++) arena.bytes[region + at - from] = at * 7 + (at >> 8)
+        expect(native.write(remote, region, to - from)).toBe(to - from)
+        events.until(side, readable)
+      }
+
+      function peekTwoParts(first: number, second: number, skip: number): number {
+        arena.bytes.fill(0, region, region + first + second + 10)
+        vectors.set(3, region, first)
+        vectors.set(4, region + first + 10, second)
+        return host.peek(socket, vectors, 3, 2, skip)
+      }
+
+      function expectStream(from: number, offset: number, length: number): void {
+        for (let index = 0; index < length; index++) {
+          const at = from + index
+          expect(arena.bytes[offset + index]).toBe((at * 7 + (at >> 8)) & 255)
+        }
+      }
+
+      it("peeks behind what was peeked before, again, further on and after discarding", () => {
+        expect(peekTwoParts(10, 10, 0)).toBe(-Errno.EAGAIN)
+        remoteSends(0, 1000)
+        expect(peekTwoParts(100, 200, 0)).toBe(300)
+        expectStream(0, region, 100)
+        expectStream(100, region + 110, 200)
+        expect(peekTwoParts(100, 200, 300)).toBe(300)
+        expectStream(300, region, 100)
+        expect(peekTwoParts(100, 200, 300)).toBe(300)
+        expectStream(300, region, 100)
+        expect(host.discard(socket, 250)).toBe(250)
+        expect(host.unread(socket)).toBe(750)
+        expect(peekTwoParts(300, 300, 350)).toBe(400)
+        expectStream(600, region, 300)
+        expectStream(900, region + 310, 100)
+        expect(peekTwoParts(300, 300, 750)).toBe(-Errno.EAGAIN)
+        expect(peekTwoParts(300, 300, 0)).toBe(600)
+        expectStream(250, region, 300)
+        expect(host.discard(socket, 5000)).toBe(750)
+        expect(host.unread(socket)).toBe(0)
+        expect(peekTwoParts(10, 10, 0)).toBe(-Errno.EAGAIN)
+        remoteSends(1000, 1020)
+        expect(peekTwoParts(10, 10, 0)).toBe(20)
+        expectStream(1000, region, 10)
+        remoteSends(1020, 1040)
+        expect(peekTwoParts(10, 10, 20)).toBe(20)
+        expectStream(1020, region, 10)
+      })
+
+      it("follows what was peeked and discarded without being told each time", () => {
+        remoteSends(0, 5000)
+        let sent = 0
+        let acknowledged = 0
+        while (sent < 5000) {
+          const peeked = peekTwoParts(137, 100, sent - acknowledged)
+          expect(peeked).toBe(Math.min(237, 5000 - sent))
+          expectStream(sent, region, Math.min(137, peeked))
+          sent += peeked
+          acknowledged += host.discard(socket, Math.min(180, sent - acknowledged))
+        }
+        expect(host.unread(socket)).toBe(5000 - acknowledged)
+      })
+
+      it("tells the end of the stream only behind all of it", () => {
+        remoteSends(0, 100)
+        native.shutdown(remote, 1)
+        events.until(side, readEnd)
+        expect(peekTwoParts(60, 60, 0)).toBe(100)
+        expect(peekTwoParts(60, 60, 40)).toBe(60)
+        expect(peekTwoParts(60, 60, 100)).toBe(0)
+        expect(host.discard(socket, 100)).toBe(100)
+        expect(peekTwoParts(60, 60, 0)).toBe(0)
+      })
+
+      it("sends from several places and tells what is unacknowledged", () => {
+        arena.bytes.fill(1, region, region + 100)
+        arena.bytes.fill(2, region + 500, region + 600)
+        vectors.set(0, region, 100)
+        vectors.set(1, region + 500, 100)
+        expect(host.send(socket, vectors, 0, 2)).toBe(200)
+        expect(native.read(remote, region + 1000, 1000)).toBe(200)
+        expect([...arena.bytes.subarray(region + 1099, region + 1101)]).toEqual([1, 2])
+        expect(host.unacknowledged(socket)).toBe(0)
+      })
+
+      it("takes no more than the buffers hold, tells when there is room again, and accounts for all", () => {
+        vectors.set(0, region, REGION)
+        let sent = 0
+        for (let taken = 0; taken >= 0; sent += Math.max(taken, 0)) taken = host.send(socket, vectors, 0, 1)
+        expect(host.send(socket, vectors, 0, 1)).toBe(-Errno.EAGAIN)
+        expect(host.unacknowledged(socket)).toBeGreaterThan(0)
+        expect(host.sendBufferSize(socket)).toBeGreaterThan(0)
+        expect(host.tcpInformation(socket, information)).toBe(0)
+        expect(information.notSentBytes).toBeGreaterThan(0)
+        expect(information.bytesAcknowledged + host.unacknowledged(socket)).toBe(sent)
+        events.seen.clear()
+        const read = (): number => {
+          let total = 0
+          for (let length = 1; length > 0; total += Math.max(length, 0)) length = native.discard(remote, REGION)
+          return total
+        }
+        let received = 0
+        while (received < sent) {
+          received += read()
+          events.loop.round(1000)
+        }
+        expect(events.seen.get(side) ?? 0).toBe(writable)
+        expect(received).toBe(sent)
+      })
+
+      it("tells what the kernel knows of the connection", () => {
+        expect(host.tcpInformation(socket, information)).toBe(0)
+        expect(information.bytesAcknowledged).toBe(0)
+        expect(information.notSentBytes).toBe(0)
+        expect(information.sendMss).toBeGreaterThan(500)
+        expect(information.sendWindow).toBeGreaterThan(1000)
+        expect(information.rtt).toBeGreaterThan(0)
+        expect(information.minimumRtt).toBeLessThan(1_000_000)
+        vectors.set(0, region, 1234)
+        host.send(socket, vectors, 0, 1)
+        expect(host.tcpInformation(socket, information)).toBe(0)
+        expect(information.bytesAcknowledged).toBe(1234)
+      })
+
+      it("says that it sends nothing more, and goes on receiving", () => {
+        expect(host.shutdownWrite(socket)).toBe(0)
+        expect(native.read(remote, region, 10)).toBe(0)
+        remoteSends(0, 30)
+        expect(peekTwoParts(20, 20, 0)).toBe(30)
+      })
+
+      it("resets, and is told of a reset", () => {
+        host.reset(socket)
+        expect(native.read(remote, region, 10)).toBe(-Errno.ECONNRESET)
+        socket = host.tcpConnect(side, towards(isV4, port))
+        events.until(side, writable)
+        const other = native.accept(listener, 0, 0)
+        arena.words.set([1, 0], region >> 2)
+        native.setOption(other, 1, 13, region, 8)
+        native.close(other)
+        events.until(side, hangUp | readable)
+        expect(host.socketError(socket)).toBe(-Errno.ECONNRESET)
+        expect(host.socketError(socket)).toBe(0)
+      })
+
+      it("tells the end that it is bound to", () => {
+        const demiflow = new Demiflow()
+        expect(host.boundEnd(socket, demiflow)).toBe(0)
+        expect(demiflow.forwardingAddress.equals(loopback(isV4))).toBe(true)
+        expect(demiflow.forwardingPort).toBeGreaterThan(0)
+        expect(host.boundEnd(NO_SOCKET, demiflow)).toBeLessThan(0)
+      })
+    })
+  }
+}
+
+describe("connecting", () => {
+  const { host } = hosts[0]
+
+  it("tells a refusal by an event", () => {
+    const socket = host.tcpConnect(side, towards(true, unusedPort(true, SocketType.stream)))
+    if (socket >= 0) {
+      events.until(side, HostEvent.error)
+      expect(host.socketError(socket)).toBe(-Errno.ECONNREFUSED)
+      host.close(socket)
+    } else expect(socket).toBe(-Errno.ECONNREFUSED)
+  })
+
+  it("comes from the forwarding end that is given", () => {
+    const { descriptor, port } = bound(true, SocketType.stream)
+    const demiflow = towards(true, port)
+    demiflow.forwardingAddress.word3 = 0x7f00_0142
+    demiflow.forwardingPort = unusedPort(true, SocketType.stream)
+    const socket = host.tcpConnect(side, demiflow)
+    expect(socket).toBeGreaterThanOrEqual(0)
+    const end = new Demiflow()
+    host.boundEnd(socket, end)
+    expect(end.forwardingAddress.toString()).toBe("127.0.1.66")
+    expect(end.forwardingPort).toBe(demiflow.forwardingPort)
+    host.close(socket)
+    native.close(descriptor)
+  })
+
+  it("answers what the host says at once, and leaves no descriptor behind", () => {
+    const demiflow = towards(true, 1)
+    demiflow.forwardingAddress.word3 = 0xcb00_7107 | 0
+    const before = native.createEvent(0)
+    expect(host.tcpConnect(side, demiflow)).toBe(-Errno.EADDRNOTAVAIL)
+    const after = native.createEvent(0)
+    expect(after).toBe(before + 1)
+    native.close(before)
+    native.close(after)
+  })
+
+  it("does not tell of a socket that was closed", () => {
+    const { descriptor, port } = bound(true, SocketType.stream)
+    events.seen.clear()
+    const socket = host.tcpConnect(side, towards(true, port))
+    host.close(socket)
+    events.loop.round(0)
+    expect(events.seen.size).toBe(0)
+    native.close(descriptor)
+  })
+
+  it("goes out by the interface that is given, or not at all", () => {
+    const { descriptor, port } = bound(true, SocketType.stream)
+    const bySide = (interfaceV4: string) =>
+      new LinuxHost(native, arena, events.loop, { interfaceV4 }).tcpConnect(side, towards(true, port))
+    const socket = bySide("lo")
+    expect(socket).toBeGreaterThanOrEqual(0)
+    host.close(socket)
+    expect(bySide("none such")).toBeLessThan(0)
+    expect(() => bySide("much-too-long-a-name")).toThrow(RangeError)
+    native.close(descriptor)
+  })
+})
