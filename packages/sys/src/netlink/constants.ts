@@ -1,0 +1,74 @@
+/** Numbers of rtnetlink(7): <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>. */
+
+/** Message types. */
+export const MessageType = {
+  noOperation: 1,
+  error: 2,
+  done: 3,
+  newLink: 16,
+  getLink: 18,
+  newAddress: 20,
+  getAddress: 22,
+  newRoute: 24,
+  getRoute: 26,
+} as const
+
+/** NLM_F_…: flags of a message. */
+export const NetlinkFlag = {
+  request: 0x1,
+  acknowledge: 0x4,
+  /** Answers: what was listed changed meanwhile. */
+  interrupted: 0x10,
+  dump: 0x300,
+  /** Answers with an error: attributes follow. */
+  attributesFollow: 0x200,
+  /** Answers with an error: only the header of the request is repeated. */
+  capped: 0x100,
+  replace: 0x100,
+  exclusive: 0x200,
+  create: 0x400,
+  append: 0x800,
+} as const
+
+/** NETLINK_…: protocol, level and options of sockets. */
+export const NetlinkSocketOption = {
+  routeProtocol: 0,
+  level: 270,
+  capAcknowledgements: 10,
+  extendedAcknowledgements: 11,
+  strictChecking: 12,
+} as const
+
+/** NLMSGERR_ATTR_… */
+export const ErrorAttribute = { message: 1 } as const
+
+/** IFLA_… */
+export const LinkAttribute = { address: 1, name: 3, mtu: 4, extendedMask: 29 } as const
+/** RTEXT_FILTER_SKIP_STATS */
+export const SKIP_STATISTICS = 8
+
+/** IFF_… */
+export const LinkFlag = { up: 0x1, loopback: 0x8, pointToPoint: 0x10 } as const
+
+/** IFA_… */
+export const AddressAttribute = { address: 1, local: 2, broadcast: 4, flags: 8 } as const
+
+/** RTA_… */
+export const RouteAttribute = {
+  destination: 1,
+  outputInterface: 4,
+  gateway: 5,
+  metric: 6,
+  preferredSource: 7,
+  multipath: 9,
+  table: 15,
+  via: 18,
+} as const
+
+/** RT_TABLE_… */
+export const RouteTable = { default: 253, main: 254, local: 255 } as const
+/** RTM_F_CLONED: learnt for one destination, as from a redirect or "too big". */
+export const ROUTE_CLONED = 0x200
+
+/** Address families, as in the first byte of most messages. */
+export const Family = { unspecified: 0, ipv4: 2, ipv6: 10 } as const

@@ -1,0 +1,160 @@
+import type { Arena } from "@demiflow/core"
+import { AddressFamily, MessageFlag, SocketLevel, SocketType } from "../constants.ts"
+import { checkResult, SystemError } from "../errno.ts"
+import type { Native } from "../native.ts"
+import { ErrorAttribute, MessageType, NetlinkFlag, NetlinkSocketOption } from "./constants.ts"
+import { attributes, HEADER_BYTES, MACHINE_ORDER, type Message, MessageWriter, messages, textOf } from "./message.ts"
+
+/** Larger than any message of a dump: the kernel fills 32 KiB at most. */
+const BUFFER_BYTES = 64 * 1024
+/** socket(7) */
+const RECEIVE_TIMEOUT = 20
+/** Answers come within microseconds; this is only so as not to hang should the kernel break the rules. */
+const TIMEOUT_SECONDS = 5
+/** How often a list is asked for again that changed while it was told. */
+const ATTEMPTS = 10
+
+/** Arena bytes that a {@link NetlinkSocket} sets aside. */
+export const NETLINK_ARENA_BYTES: number = BUFFER_BYTES + 256
+
+/**
+ * A conversation with the kernel about the network of one namespace. Each request blocks until it is answered, which is
+ * at once.
+ */
+export class NetlinkSocket {
+  readonly #native: Native
+  readonly #view: DataView
+  readonly #descriptor: number
+  readonly #buffer: number
+  readonly #vectors: number
+  readonly #words: Int32Array
+  readonly #writer: MessageWriter
+  #sequenceNumber = 0
+
+  /**
+   * @param namespaceDescriptor an open network namespace; -1 for the one that this process is in
+   */
+  constructor(native: Native, arena: Arena, namespaceDescriptor = -1) {
+    this.#native = native
+    this.#view = arena.view
+    this.#words = arena.words
+    this.#buffer = arena.reserve(BUFFER_BYTES, 16)
+    this.#vectors = arena.reserve(16, 8)
+    this.#writer = new MessageWriter(this.#view, this.#buffer, BUFFER_BYTES)
+    this.#descriptor = checkResult(
+      native.socketInNamespace(
+        namespaceDescriptor,
+        AddressFamily.netlink,
+        SocketType.raw,
+        NetlinkSocketOption.routeProtocol,
+      ),
+      "open a netlink socket",
+    )
+    this.#setOptions()
+  }
+
+  /**
+   * Sends a request and waits until it is carried out. Throws {@link SystemError}, with the kernel's explanation if it
+   * gives one.
+   *
+   * @param action what is attempted, as in "Could not …"
+   * @param flags {@link NetlinkFlag} bits beyond those that every request has
+   * @param write adds what comes after the header
+   */
+  request(action: string, type: number, flags: number, write: (writer: MessageWriter) => void): void {
+    this.#send(action, type, flags | NetlinkFlag.acknowledge, write)
+    this.#receive(action, () => {})
+  }
+
+  /**
+   * Sends a request for a list and answers what `parse` makes of each message; undefined is left out. Throws
+   * {@link SystemError}.
+   *
+   * @param action what is attempted, as in "Could not …"
+   */
+  list<Item>(
+    action: string,
+    type: number,
+    write: (writer: MessageWriter) => void,
+    parse: (view: DataView, message: Message) => Item | undefined,
+  ): Item[] {
+    for (let attempt = 1; ; attempt++) {
+      const items: Item[] = []
+      this.#send(action, type, NetlinkFlag.dump, write)
+      const isWhole = this.#receive(action, (message) => {
+        const item = parse(this.#view, message)
+        if (item !== undefined) items.push(item)
+      })
+      if (isWhole || attempt === ATTEMPTS) return items
+    }
+  }
+
+  close(): void {
+    this.#native.close(this.#descriptor)
+  }
+
+  #setOptions(): void {
+    const { level, capAcknowledgements, extendedAcknowledgements, strictChecking } = NetlinkSocketOption
+    // Better messages, shorter lists: what an old kernel lacks of it, we do without.
+    for (const option of [capAcknowledgements, extendedAcknowledgements, strictChecking]) {
+      this.#native.setOptionInteger(this.#descriptor, level, option, 1)
+    }
+    // A struct timeval: seconds and microseconds, 64 bits each.
+    this.#view.setBigInt64(this.#buffer, BigInt(TIMEOUT_SECONDS), MACHINE_ORDER)
+    this.#view.setBigInt64(this.#buffer + 8, 0n, MACHINE_ORDER)
+    this.#native.setOption(this.#descriptor, SocketLevel.socket, RECEIVE_TIMEOUT, this.#buffer, 16)
+  }
+
+  #send(action: string, type: number, flags: number, write: (writer: MessageWriter) => void): void {
+    this.#sequenceNumber++
+    this.#writer.begin(type, flags | NetlinkFlag.request)
+    write(this.#writer)
+    const length = this.#writer.finish(this.#sequenceNumber)
+    this.#setVector(length)
+    checkResult(this.#native.sendVectors(this.#descriptor, this.#vectors, 1, 0), action)
+  }
+
+  /** Hands messages over until the last one; false if the kernel says that they don't belong together. */
+  #receive(action: string, take: (message: Message) => void): boolean {
+    let isWhole = true
+    for (;;) {
+      this.#setVector(BUFFER_BYTES)
+      // With this flag the result is the message's full length, also if it did not fit.
+      const length = this.#native.receiveVectors(this.#descriptor, this.#vectors, 1, MessageFlag.truncate)
+      checkResult(length, action)
+      if (length > BUFFER_BYTES) throw new SystemError(action, 90, "the kernel's answer is too long")
+      for (const message of messages(this.#view, this.#buffer, length)) {
+        if (message.sequenceNumber !== this.#sequenceNumber) continue
+        if (message.flags & NetlinkFlag.interrupted) isWhole = false
+        if (message.type === MessageType.error || message.type === MessageType.done) {
+          this.#checkEnd(action, message)
+          return isWhole
+        }
+        take(message)
+      }
+    }
+  }
+
+  /** The last message begins with a result, zero or a negated error number. */
+  #checkEnd(action: string, message: Message): void {
+    if (message.end - message.offset < 4) return
+    const result = this.#view.getInt32(message.offset, MACHINE_ORDER)
+    if (result < 0) throw new SystemError(action, result, this.#explanation(message))
+  }
+
+  #explanation(message: Message): string | undefined {
+    if (!(message.flags & NetlinkFlag.attributesFollow)) return undefined
+    let offset = message.offset + 4
+    if (message.type === MessageType.error) {
+      const requestLength = this.#view.getUint32(offset, MACHINE_ORDER)
+      offset += message.flags & NetlinkFlag.capped ? HEADER_BYTES : requestLength
+    }
+    const text = textOf(this.#view, attributes(this.#view, offset, message.end).get(ErrorAttribute.message))
+    return text === undefined ? undefined : `the kernel says: ${text}`
+  }
+
+  #setVector(length: number): void {
+    this.#words[this.#vectors >> 2] = this.#buffer
+    this.#words[(this.#vectors >> 2) + 1] = length
+  }
+}
