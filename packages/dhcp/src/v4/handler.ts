@@ -1,0 +1,90 @@
+/**
+ * DHCPv4 for the guest: theory of operation.
+ *
+ * There is one client and one address, the one configured, so the server keeps no state: what it answers follows from the
+ * request and the lease alone. A message is read (`packet.ts`), answered by a pure function (`server.ts`), and written
+ * straight into the arena. The lease never ends. A client that asks for another address is refused, and starts over; one
+ * that chose another server is left alone.
+ *
+ * We see what the guest sends to port 67, to everybody or to our own address. Messages to any other address are those for
+ * a server beyond us: they are not ours and pass as ordinary UDP does.
+ *
+ * A reply goes where RFC 2131, section 4.1 says: to the relay agent, to the address that the client has, else to the
+ * one that it is given (its Ethernet address is known from its request), or to everybody if the client says that it
+ * can't receive anything else yet.
+ *
+ * Not done: BOOTP without DHCP, several addresses, DNS updates (clients that ask for them are told so), authentication
+ * (RFC 3118), and vendor options.
+ *
+ * RFC 2131, 2132; 2563 (a client gets an address here and shouldn't choose one), 3396 (long options), 3397 (search
+ * domains), 3442 (a gateway outside of the subnet), 4039 (rapid commit), 4702 (names), 6842 (client identifiers).
+ */
+import {
+  type Claim,
+  type Components,
+  type Disposition,
+  type DropReason,
+  HANDLED,
+  IpProtocol,
+  NOT_MINE,
+  type ProtocolHandler,
+  type Sequence,
+} from "@demiflow/core"
+import { DropReasons } from "../drop-reasons.ts"
+import { ReplySender, udpPayload } from "../reply.ts"
+import { emitDhcpv4, parseDhcpv4 } from "./packet.ts"
+import { answerDhcpv4, type Dhcpv4Lease } from "./server.ts"
+import { SERVER_PORT } from "./wire.ts"
+
+/** DHCPv4, set up on a stack. */
+export class Dhcpv4Handler implements ProtocolHandler {
+  readonly name = "dhcp"
+  readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.udp, hasPorts: true, forwardingPort: SERVER_PORT }]
+  readonly #components: Components
+  readonly #lease: Dhcpv4Lease
+  readonly #reasons: DropReasons
+  readonly #sender: ReplySender
+
+  constructor(components: Components, lease: Dhcpv4Lease) {
+    this.#components = components
+    this.#lease = lease
+    this.#reasons = new DropReasons(components.drops, "dhcp")
+    this.#sender = new ReplySender(components)
+  }
+
+  fromTap(sequence: Sequence): Disposition {
+    const asked = sequence.demiflow.forwardingAddress
+    if (!asked.isLimitedBroadcast && !asked.equals(this.#lease.serverAddress)) return NOT_MINE
+    for (let index = 0; index < sequence.count; index++) {
+      const reason = this.#answer(sequence, index)
+      if (reason !== undefined) this.#components.drops.count(reason)
+    }
+    return HANDLED
+  }
+
+  /** Answers one message; the reason if it is dropped instead. */
+  #answer(sequence: Sequence, index: number): DropReason | undefined {
+    const { guest, log } = this.#components
+    const payload = udpPayload(this.#components, sequence, index)
+    if (typeof payload === "string") return this.#reasons.get(payload)
+    const parsed = parseDhcpv4(payload)
+    if (parsed.kind === "malformed") return this.#reasons.get(parsed.reason)
+    const answer = answerDhcpv4(parsed.message, this.#lease)
+    if (answer.kind === "refused") return this.#reasons.get(answer.reason)
+    const line = `DHCP: ${answer.description} from ${sequence.sourceMac}`
+    if (answer.kind === "silent") {
+      if (answer.isWarning) log.warning(line)
+      else log.info(line)
+      return undefined
+    }
+    const from = { address: this.#lease.serverAddress, port: SERVER_PORT }
+    // A client may take messages that the link can't carry in one piece; it would have to put fragments together.
+    const limit = Math.min(answer.limit, Math.max(guest.mtu, 576) - 28)
+    const wasSent = this.#sender.send(from, answer.destination, limit, (target) =>
+      emitDhcpv4(answer.header, answer.options, limit, target),
+    )
+    if (!wasSent) return this.#reasons.get("no room")
+    log.info(line)
+    return undefined
+  }
+}

@@ -1,0 +1,241 @@
+import { Address } from "@demiflow/core"
+import {
+  BOOT_FILE,
+  BOOT_FILE_SIZE,
+  CLIENT_ADDRESS,
+  Dhcpv4Option,
+  FLAGS,
+  HARDWARE_ADDRESS,
+  HARDWARE_ADDRESS_SIZE,
+  HARDWARE_LENGTH,
+  HARDWARE_TYPE,
+  HOPS,
+  MAGIC,
+  MAGIC_COOKIE,
+  MINIMUM_LENGTH,
+  NEXT_SERVER,
+  OPERATION,
+  OPTIONS,
+  Overload,
+  RELAY_ADDRESS,
+  SECONDS,
+  SERVER_NAME,
+  SERVER_NAME_SIZE,
+  TRANSACTION_ID,
+  YOUR_ADDRESS,
+} from "./wire.ts"
+
+/** The fields of a DHCPv4 message. */
+export interface Dhcpv4Header {
+  /** 1 from a client, 2 from a server. */
+  readonly operation: number
+  readonly hardwareType: number
+  /** Bytes of the hardware address that count, 0–16. */
+  readonly hardwareLength: number
+  readonly hops: number
+  /** Chosen by the client, unsigned. */
+  readonly transactionId: number
+  readonly seconds: number
+  readonly flags: number
+  /** The client's address, if it has one and can answer for it (`ciaddr`). */
+  readonly clientAddress: Address
+  /** The address that the client is given (`yiaddr`). */
+  readonly yourAddress: Address
+  readonly nextServer: Address
+  /** Of the relay agent on the way, if there is one (`giaddr`). */
+  readonly relayAddress: Address
+  /** All 16 bytes of the field (`chaddr`). */
+  readonly hardwareAddress: Uint8Array
+}
+
+/** A DHCPv4 message. */
+export interface Dhcpv4Message extends Dhcpv4Header {
+  /** By code. What a message says in several options of one code is put together (RFC 3396, section 7). */
+  readonly options: ReadonlyMap<number, Uint8Array>
+}
+
+/** What can be wrong with the form of a message. */
+export type Dhcpv4Malformation =
+  | "truncated"
+  | "no magic cookie"
+  | "hardware address length"
+  | "option length"
+  | "overload"
+
+/** A message, or what is wrong with it. */
+export type ParsedDhcpv4 =
+  | { readonly kind: "message"; readonly message: Dhcpv4Message }
+  | { readonly kind: "malformed"; readonly reason: Dhcpv4Malformation }
+
+/** Reads a UDP payload. Never throws. */
+export function parseDhcpv4(bytes: Uint8Array): ParsedDhcpv4 {
+  if (bytes.length < OPTIONS) return { kind: "malformed", reason: "truncated" }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (view.getUint32(MAGIC_COOKIE) !== MAGIC) return { kind: "malformed", reason: "no magic cookie" }
+  const hardwareLength = bytes[HARDWARE_LENGTH]
+  if (hardwareLength > HARDWARE_ADDRESS_SIZE) return { kind: "malformed", reason: "hardware address length" }
+  const options = new Map<number, Uint8Array>()
+  const reason = readAllOptions(bytes, options)
+  if (reason !== undefined) return { kind: "malformed", reason }
+  const address = (offset: number) => new Address().readV4(view, offset)
+  const message: Dhcpv4Message = {
+    operation: bytes[OPERATION],
+    hardwareType: bytes[HARDWARE_TYPE],
+    hardwareLength,
+    hops: bytes[HOPS],
+    transactionId: view.getUint32(TRANSACTION_ID),
+    seconds: view.getUint16(SECONDS),
+    flags: view.getUint16(FLAGS),
+    clientAddress: address(CLIENT_ADDRESS),
+    yourAddress: address(YOUR_ADDRESS),
+    nextServer: address(NEXT_SERVER),
+    relayAddress: address(RELAY_ADDRESS),
+    hardwareAddress: bytes.slice(HARDWARE_ADDRESS, HARDWARE_ADDRESS + HARDWARE_ADDRESS_SIZE),
+    options,
+  }
+  return { kind: "message", message }
+}
+
+/** The options field, then the boot file and server name fields if these are said to hold options (RFC 3396, 5). */
+function readAllOptions(bytes: Uint8Array, options: Map<number, Uint8Array>): Dhcpv4Malformation | undefined {
+  if (!readOptions(bytes.subarray(OPTIONS), options)) return "option length"
+  const overload = options.get(Dhcpv4Option.overload)
+  if (overload === undefined) return undefined
+  if (overload.length !== 1 || overload[0] < 1 || overload[0] > 3) return "overload"
+  const more = new Map<number, Uint8Array>()
+  const fields = [
+    { bit: Overload.bootFile, field: bytes.subarray(BOOT_FILE, BOOT_FILE + BOOT_FILE_SIZE) },
+    { bit: Overload.serverName, field: bytes.subarray(SERVER_NAME, SERVER_NAME + SERVER_NAME_SIZE) },
+  ]
+  for (const { bit, field } of fields) {
+    if ((overload[0] & bit) !== 0 && !readOptions(field, more)) return "option length"
+  }
+  // An overload option inside of an overloaded field means nothing.
+  more.delete(Dhcpv4Option.overload)
+  for (const [code, value] of more) append(options, code, value)
+  return undefined
+}
+
+/** Adds the options of one field; false if one reaches beyond it. A missing end option is no mistake. */
+function readOptions(field: Uint8Array, options: Map<number, Uint8Array>): boolean {
+  let position = 0
+  while (position < field.length) {
+    const code = field[position++]
+    if (code === Dhcpv4Option.pad) continue
+    if (code === Dhcpv4Option.end) return true
+    if (position >= field.length) return false
+    const end = position + 1 + field[position]
+    if (end > field.length) return false
+    append(options, code, field.slice(position + 1, end))
+    position = end
+  }
+  return true
+}
+
+function append(options: Map<number, Uint8Array>, code: number, value: Uint8Array): void {
+  const before = options.get(code)
+  options.set(code, before === undefined ? value : Uint8Array.of(...before, ...value))
+}
+
+/** An option to be sent. */
+export interface Dhcpv4OptionValue {
+  readonly code: number
+  readonly value: Uint8Array
+}
+
+/**
+ * Writes a message to the start of `target`, and answers its length: at least 300 bytes, at most `limit`.
+ *
+ * Options that the options field has no room for go to the boot file and server name fields (RFC 2131, section 4.1);
+ * those that fit nowhere are left out, so the ones that matter most come first.
+ *
+ * @param limit bytes that the client takes, 300 to the length of `target`
+ */
+export function emitDhcpv4(
+  header: Dhcpv4Header,
+  options: readonly Dhcpv4OptionValue[],
+  limit: number,
+  target: Uint8Array,
+): number {
+  target.fill(0, 0, limit)
+  const view = new DataView(target.buffer, target.byteOffset, target.byteLength)
+  target[OPERATION] = header.operation
+  target[HARDWARE_TYPE] = header.hardwareType
+  target[HARDWARE_LENGTH] = header.hardwareLength
+  target[HOPS] = header.hops
+  view.setUint32(TRANSACTION_ID, header.transactionId)
+  view.setUint16(SECONDS, header.seconds)
+  view.setUint16(FLAGS, header.flags)
+  header.clientAddress.writeV4(view, CLIENT_ADDRESS)
+  header.yourAddress.writeV4(view, YOUR_ADDRESS)
+  header.nextServer.writeV4(view, NEXT_SERVER)
+  header.relayAddress.writeV4(view, RELAY_ADDRESS)
+  target.set(header.hardwareAddress.subarray(0, HARDWARE_ADDRESS_SIZE), HARDWARE_ADDRESS)
+  view.setUint32(MAGIC_COOKIE, MAGIC)
+  return Math.max(MINIMUM_LENGTH, emitOptions(options.map(encodeOption), limit, target))
+}
+
+/** Answers where the options field ends. */
+function emitOptions(encoded: readonly Uint8Array[], limit: number, target: Uint8Array): number {
+  const main = new OptionField(target, OPTIONS, limit)
+  if (encoded.reduce((sum, option) => sum + option.length, 0) <= main.room) {
+    for (const option of encoded) main.add(option)
+    return main.finish()
+  }
+  const bootFile = new OptionField(target, BOOT_FILE, BOOT_FILE + BOOT_FILE_SIZE)
+  const serverName = new OptionField(target, SERVER_NAME, SERVER_NAME + SERVER_NAME_SIZE)
+  const overload = Uint8Array.of(Dhcpv4Option.overload, 1, 0)
+  main.add(overload)
+  const overloadAt = main.position - 1
+  for (const option of encoded) {
+    const field = [main, bootFile, serverName].find((candidate) => option.length <= candidate.room)
+    field?.add(option)
+  }
+  if (bootFile.finish() > BOOT_FILE + 1) target[overloadAt] |= Overload.bootFile
+  if (serverName.finish() > SERVER_NAME + 1) target[overloadAt] |= Overload.serverName
+  // With the other two fields unused there is nothing to announce: pad where the option stood.
+  if (target[overloadAt] === 0) {
+    target.fill(0, overloadAt - 2, overloadAt + 1)
+    target[BOOT_FILE] = 0
+    target[SERVER_NAME] = 0
+  }
+  return main.finish()
+}
+
+/** A field that options are written to, one byte kept for the end option. */
+class OptionField {
+  position: number
+  readonly #target: Uint8Array
+  readonly #end: number
+
+  constructor(target: Uint8Array, start: number, end: number) {
+    this.#target = target
+    this.position = start
+    this.#end = end
+  }
+
+  get room(): number {
+    return this.#end - 1 - this.position
+  }
+
+  add(option: Uint8Array): void {
+    this.#target.set(option, this.position)
+    this.position += option.length
+  }
+
+  /** Writes the end option and answers the position behind it. May be repeated. */
+  finish(): number {
+    this.#target[this.position] = Dhcpv4Option.end
+    return this.position + 1
+  }
+}
+
+/** Code, length, value; several of one code if the value is longer than 255 bytes (RFC 3396, section 4). */
+function encodeOption({ code, value }: Dhcpv4OptionValue): Uint8Array {
+  const bytes: number[] = []
+  for (let start = 0; start === 0 || start < value.length; start += 255) {
+    const piece = value.subarray(start, start + 255)
+    bytes.push(code, piece.length, ...piece)
+  }
+  return Uint8Array.from(bytes)
+}

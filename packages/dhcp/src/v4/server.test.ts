@@ -1,0 +1,237 @@
+import { Address } from "@demiflow/core"
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+import { DHCPV4_CAPTURES } from "./captures.fixture.ts"
+import { type Dhcpv4Message, parseDhcpv4 } from "./packet.ts"
+import { answerDhcpv4, type Dhcpv4Answer, type Dhcpv4Lease } from "./server.ts"
+import { Dhcpv4Option as Option, Dhcpv4MessageType as Type } from "./wire.ts"
+
+const lease: Dhcpv4Lease = {
+  guestAddress: Address.parse("192.0.2.2"),
+  prefixLength: 24,
+  serverAddress: Address.parse("192.0.2.1"),
+  gateway: Address.parse("192.0.2.1"),
+  mtu: 65520,
+  nameServers: [Address.parse("192.0.2.53"), Address.parse("192.0.2.54")],
+  searchDomains: ["eng.apple.com", "marketing.apple.com"],
+}
+
+function capture(name: keyof typeof DHCPV4_CAPTURES): Dhcpv4Message {
+  const result = parseDhcpv4(Buffer.from(DHCPV4_CAPTURES[name], "hex"))
+  if (result.kind !== "message") throw new Error(result.reason)
+  return result.message
+}
+
+/** A message of dhclient's with other options: `undefined` takes one away. */
+function request(options: Record<number, number[] | undefined>, fields: Partial<Dhcpv4Message> = {}): Dhcpv4Message {
+  const base = capture("dhclientDiscover")
+  const changed = new Map(base.options)
+  for (const [code, value] of Object.entries(options)) {
+    if (value === undefined) changed.delete(Number(code))
+    else changed.set(Number(code), Uint8Array.from(value))
+  }
+  return { ...base, ...fields, options: changed }
+}
+
+function reply(message: Dhcpv4Message, changes: Partial<Dhcpv4Lease> = {}) {
+  const answer = answerDhcpv4(message, { ...lease, ...changes })
+  if (answer.kind !== "reply") throw new Error(JSON.stringify(answer))
+  const options = new Map(answer.options.map(({ code, value }) => [code, [...value]]))
+  return { ...answer, options, type: options.get(Option.messageType)?.[0] }
+}
+
+const refusal = (answer: Dhcpv4Answer) => (answer.kind === "refused" ? answer.reason : answer.kind)
+const at = (address: string, port = 68) => ({ address: Address.parse(address), port })
+
+describe("real clients", () => {
+  test.each(["udhcpcDiscover", "udhcpcDiscoverWithNames", "dhclientDiscover"] as const)(
+    "%s is offered the address",
+    (name) => {
+      const { header, type, options, destination, description } = reply(capture(name))
+      expect([type, String(header.yourAddress), description]).toEqual([Type.offer, "192.0.2.2", "offer to discover"])
+      expect(destination).toEqual(at("192.0.2.2"))
+      expect(options.get(Option.subnetMask)).toEqual([255, 255, 255, 0])
+      expect(options.get(Option.router)).toEqual([192, 0, 2, 1])
+      expect(options.get(Option.nameServers)).toEqual([192, 0, 2, 53, 192, 0, 2, 54])
+      expect(options.get(Option.interfaceMtu)).toEqual([0xff, 0xf0])
+      expect(options.get(Option.leaseTime)).toEqual([255, 255, 255, 255])
+      expect(options.get(Option.serverIdentifier)).toEqual([192, 0, 2, 1])
+      expect(options.has(Option.classlessStaticRoutes)).toBe(false)
+    },
+  )
+
+  test.each(["udhcpcRequest", "udhcpcRequestWithNames", "dhclientRequest", "dhclientReboot"] as const)(
+    "%s is acknowledged",
+    (name) => {
+      const { header, type } = reply(capture(name))
+      expect([type, String(header.yourAddress)]).toEqual([Type.acknowledge, "192.0.2.2"])
+    },
+  )
+
+  test("the reply repeats what identifies the exchange, and nothing else", () => {
+    const message = request(
+      { [Option.clientIdentifier]: [1, 2, 3] },
+      { seconds: 9, hops: 2, clientAddress: Address.parse("192.0.2.9"), nextServer: Address.parse("192.0.2.8") },
+    )
+    const { header, options } = reply(message)
+    expect(header).toMatchObject({ operation: 2, transactionId: message.transactionId, hops: 0, seconds: 0 })
+    expect(header.hardwareAddress).toEqual(message.hardwareAddress)
+    expect([header.clientAddress, header.nextServer].map(String)).toEqual(["0.0.0.0", "0.0.0.0"])
+    expect(options.get(Option.clientIdentifier)).toEqual([1, 2, 3])
+  })
+})
+
+describe("requests, by the state of the client (RFC 2131, section 4.3.2)", () => {
+  const kind = [Type.request]
+
+  test("selecting another server: silence", () => {
+    const message = request({ 53: kind, 54: [192, 0, 2, 99], 50: [192, 0, 2, 2] })
+    expect(answerDhcpv4(message, lease).kind).toBe("silent")
+  })
+
+  test("selecting us, with another address: refused, to everybody", () => {
+    const { type, header, options, destination } = reply(request({ 53: kind, 54: [192, 0, 2, 1], 50: [192, 0, 2, 3] }))
+    expect([type, String(header.yourAddress)]).toEqual([Type.refuse, "0.0.0.0"])
+    expect(destination).toEqual(at("255.255.255.255"))
+    expect([...options.keys()].sort()).toEqual([53, 54, 56])
+  })
+
+  test("rebooting with an address of another network: refused", () => {
+    expect(reply(request({ 53: kind, 50: [10, 0, 0, 7] })).type).toBe(Type.refuse)
+  })
+
+  test("renewing: acknowledged at the address that it has", () => {
+    const clientAddress = Address.parse("192.0.2.2")
+    const { type, header, destination } = reply(request({ 53: kind }, { clientAddress }))
+    expect([type, String(header.clientAddress), String(header.yourAddress)]).toEqual([5, "192.0.2.2", "192.0.2.2"])
+    expect(destination).toEqual(at("192.0.2.2"))
+  })
+
+  test("renewing another address: refused", () => {
+    const { type, destination } = reply(request({ 53: kind }, { clientAddress: Address.parse("192.0.2.7") }))
+    expect(type).toBe(Type.refuse)
+    expect(destination).toEqual(at("255.255.255.255"))
+  })
+
+  test("for no address at all: malformed", () => {
+    expect(refusal(answerDhcpv4(request({ 53: kind }), lease))).toBe("no address")
+  })
+})
+
+describe("where replies go (RFC 2131, section 4.1)", () => {
+  test("to everybody, if the client says that it must be so", () => {
+    expect(reply(request({}, { flags: 0x8000 })).destination).toEqual(at("255.255.255.255"))
+  })
+
+  test("to a relay agent, with the broadcast flag on a refusal", () => {
+    const relayAddress = Address.parse("192.0.2.100")
+    const offer = reply(request({}, { relayAddress }))
+    expect([offer.destination, offer.header.relayAddress]).toEqual([at("192.0.2.100", 67), relayAddress])
+    const refused = reply(request({ 53: [Type.request], 50: [10, 0, 0, 7] }, { relayAddress }))
+    expect([refused.destination, refused.header.flags]).toEqual([at("192.0.2.100", 67), 0x8000])
+  })
+})
+
+describe("other messages", () => {
+  test("inform: parameters without address and lease (RFC 2131, section 4.3.5)", () => {
+    const clientAddress = Address.parse("10.9.9.9")
+    const { type, header, options, destination } = reply(request({ 53: [Type.inform] }, { clientAddress }))
+    expect([type, String(header.yourAddress), String(header.clientAddress)]).toEqual([5, "0.0.0.0", "10.9.9.9"])
+    expect(options.has(Option.leaseTime)).toBe(false)
+    expect(options.has(Option.nameServers)).toBe(true)
+    expect(destination).toEqual(at("10.9.9.9"))
+    expect(refusal(answerDhcpv4(request({ 53: [Type.inform] }), lease))).toBe("no address")
+  })
+
+  test("release and decline: no answer", () => {
+    expect(answerDhcpv4(request({ 53: [Type.release] }), lease)).toEqual({ kind: "silent", description: "release" })
+    expect(answerDhcpv4(request({ 53: [Type.decline] }), lease)).toMatchObject({ kind: "silent", isWarning: true })
+  })
+
+  test.each([Type.offer, Type.acknowledge, Type.refuse, 0, 9, 255])("type %i is none of a client's", (type) => {
+    expect(refusal(answerDhcpv4(request({ 53: [type] }), lease))).toBe("message type")
+  })
+
+  test("a reply, a message without type, options of the wrong length", () => {
+    expect(refusal(answerDhcpv4(request({}, { operation: 2 }), lease))).toBe("not a request")
+    expect(refusal(answerDhcpv4(request({ 53: undefined }), lease))).toBe("no message type")
+    for (const options of [
+      { 53: [1, 1] },
+      { 53: [] },
+      { 50: [1, 2, 3] },
+      { 54: [] },
+      { 57: [1] },
+      { 81: [1, 2] },
+      { 116: [] },
+    ]) {
+      expect(refusal(answerDhcpv4(request(options), lease))).toBe("option value")
+    }
+  })
+})
+
+describe("options", () => {
+  test("rapid commit: acknowledged at once (RFC 4039)", () => {
+    const { type, options } = reply(request({ [Option.rapidCommit]: [] }))
+    expect([type, options.get(Option.rapidCommit)]).toEqual([Type.acknowledge, []])
+    expect(reply(request({})).options.has(Option.rapidCommit)).toBe(false)
+  })
+
+  test("auto-configuration: not with an address to give (RFC 2563)", () => {
+    expect(reply(request({ [Option.autoConfigure]: [1] })).options.get(Option.autoConfigure)).toEqual([0])
+    expect(reply(request({})).options.has(Option.autoConfigure)).toBe(false)
+  })
+
+  test("search domains are compressed (RFC 3397)", () => {
+    const bytes = Buffer.from(reply(request({})).options.get(Option.domainSearch)!)
+    expect(bytes.toString("latin1")).toBe("\x03eng\x05apple\x03com\0\x09marketing\xc0\x04")
+  })
+
+  test("a gateway outside of the subnet comes with a route to it (RFC 3442)", () => {
+    const { options } = reply(request({}), { gateway: Address.parse("10.0.0.1"), prefixLength: 32 })
+    expect(options.get(Option.classlessStaticRoutes)).toEqual([32, 10, 0, 0, 1, 0, 0, 0, 0, 0, 10, 0, 0, 1])
+    expect(options.get(Option.router)).toEqual([10, 0, 0, 1])
+    expect(options.get(Option.subnetMask)).toEqual([255, 255, 255, 255])
+  })
+
+  test("what isn't configured isn't sent", () => {
+    const bare = { guestAddress: lease.guestAddress, prefixLength: 0, serverAddress: lease.serverAddress }
+    const answer = answerDhcpv4(request({}), bare)
+    const codes = answer.kind === "reply" ? answer.options.map(({ code }) => code) : []
+    expect(codes).toEqual([53, 54, 51, 1])
+  })
+
+  test("what the client asks for comes first, in its order (RFC 2132, section 9.8)", () => {
+    const message = request({ [Option.parameterRequestList]: [119, 6, 1] })
+    expect([...reply(message).options.keys()]).toEqual([53, 54, 51, 119, 6, 1, 3, 26])
+  })
+
+  test("the client's limit for messages counts, unless it is below what all take", () => {
+    expect(reply(request({})).limit).toBe(576 - 28)
+    expect(reply(request({ 57: [0x05, 0xdc] })).limit).toBe(1500 - 28)
+    expect(reply(request({ 57: [0, 10] })).limit).toBe(576 - 28)
+  })
+
+  test("names", () => {
+    const named = { hostname: "guest", fqdn: "guest.example" }
+    const { options } = reply(request({}), named)
+    expect(Buffer.from(options.get(Option.hostName)!).toString()).toBe("guest")
+    const fqdn = (asked: number[] | undefined) =>
+      Buffer.from(reply(request({ 81: asked }), named).options.get(Option.clientFqdn)!).toString("latin1")
+    const wire = "\x05guest\x07example\0"
+    // Not asked: wire form, no update. Asked for an update by us: overridden. Asked in text: answered in text.
+    expect(fqdn(undefined)).toBe(`\x0c\xff\xff${wire}`)
+    expect(fqdn([0x05, 0, 0])).toBe(`\x0e\xff\xff${wire}`)
+    expect(fqdn([0x00, 0, 0])).toBe("\x08\xff\xffguest.example")
+  })
+})
+
+test("no options of a request make it throw", () => {
+  const options = fc.dictionary(fc.nat(255).map(String), fc.array(fc.nat(255), { maxLength: 20 }))
+  const address = fc.integer().map((value) => Address.fromV4(value))
+  fc.assert(
+    fc.property(options, fc.nat(10), address, address, (changes, type, clientAddress, relayAddress) => {
+      const message = request({ 53: [type], ...changes }, { clientAddress, relayAddress })
+      expect(["reply", "silent", "refused"]).toContain(answerDhcpv4(message, lease).kind)
+    }),
+  )
+})

@@ -1,0 +1,101 @@
+/**
+ * DHCPv6 for the guest: theory of operation.
+ *
+ * As for DHCPv4, there is one client and one address, and no state: a message is read (`packet.ts`), answered by a pure
+ * function (`server.ts`), and written straight into the arena. The address lasts forever. Our identifier is made of our
+ * Ethernet address, so that it is the same the next time. A client need not wait for better offers: ours has the
+ * highest preference.
+ *
+ * Clients speak to port 547 of a group of servers and agents, from their link-local address, and are answered there, from
+ * ours. Messages to an address of our own are told to use the group (section 18.4); those to any other address are for
+ * a server beyond us and pass as ordinary UDP does.
+ *
+ * In local mode there is no address to give, but name servers and search domains there may be.
+ *
+ * Not done: temporary addresses and prefixes (clients that ask are told that there are none), relay agents (there is only
+ * one link), reconfiguration, authentication, DNS updates (clients that ask for them are told so).
+ *
+ * RFC 8415; 3646 (name servers and search domains), 4704 (names).
+ */
+import {
+  Address,
+  type Claim,
+  type Components,
+  type Disposition,
+  type DropReason,
+  HANDLED,
+  IpProtocol,
+  NOT_MINE,
+  type ProtocolHandler,
+  type Sequence,
+} from "@demiflow/core"
+import { DropReasons } from "../drop-reasons.ts"
+import { ReplySender, udpPayload } from "../reply.ts"
+import { emitDhcpv6, parseDhcpv6 } from "./packet.ts"
+import { answerDhcpv6, type Dhcpv6Lease, serverIdentifier } from "./server.ts"
+import { SERVER_PORT } from "./wire.ts"
+
+/** RFC 8415, section 7.1. */
+const ALL_AGENTS_AND_SERVERS = Address.parse("ff02::1:2")
+const ALL_SERVERS = Address.parse("ff05::1:3")
+/** What every IPv6 link carries without fragments (RFC 8200, section 5), less the IPv6 and UDP headers. */
+const PAYLOAD_LIMIT = 1280 - 48
+
+/** DHCPv6, set up on a stack. */
+export class Dhcpv6Handler implements ProtocolHandler {
+  readonly name = "dhcpv6"
+  readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.udp, hasPorts: true, forwardingPort: SERVER_PORT }]
+  readonly #components: Components
+  readonly #lease: Dhcpv6Lease
+  readonly #identifier: Uint8Array
+  readonly #reasons: DropReasons
+  readonly #sender: ReplySender
+
+  constructor(components: Components, lease: Dhcpv6Lease) {
+    this.#components = components
+    this.#lease = lease
+    this.#identifier = serverIdentifier(components.guest.ourMac)
+    this.#reasons = new DropReasons(components.drops, "dhcpv6")
+    this.#sender = new ReplySender(components)
+  }
+
+  fromTap(sequence: Sequence): Disposition {
+    const { guest, drops } = this.#components
+    const { forwardingAddress: asked, correspondentAddress: client } = sequence.demiflow
+    const isMulticast = asked.equals(ALL_AGENTS_AND_SERVERS) || asked.equals(ALL_SERVERS)
+    if (!isMulticast && !asked.equals(guest.ourLinkLocal)) return NOT_MINE
+    // Section 14.1: clients speak from an address of theirs on the link.
+    if (!client.isUnicast || client.isV4) return this.#reasons.get("source address")
+    for (let index = 0; index < sequence.count; index++) {
+      const reason = this.#answer(sequence, index, isMulticast)
+      if (reason !== undefined) drops.count(reason)
+    }
+    return HANDLED
+  }
+
+  /** Answers one message; the reason if it is dropped instead. */
+  #answer(sequence: Sequence, index: number, wasMulticast: boolean): DropReason | undefined {
+    const { guest, log } = this.#components
+    const payload = udpPayload(this.#components, sequence, index)
+    if (typeof payload === "string") return this.#reasons.get(payload)
+    const parsed = parseDhcpv6(payload)
+    if (parsed.kind === "malformed") return this.#reasons.get(parsed.reason)
+    const answer = answerDhcpv6(parsed.message, this.#lease, this.#identifier, wasMulticast)
+    if (answer.kind === "refused") return this.#reasons.get(answer.reason)
+    const line = `DHCPv6: ${answer.description} from ${sequence.sourceMac}`
+    if (answer.kind === "silent") {
+      log.info(line)
+      return undefined
+    }
+    const { demiflow } = sequence
+    const from = { address: guest.ourLinkLocal, port: SERVER_PORT }
+    const to = { address: demiflow.correspondentAddress, port: demiflow.correspondentPort }
+    const wasSent = this.#sender.send(from, to, PAYLOAD_LIMIT, (target) =>
+      emitDhcpv6(answer.type, answer.transactionId, answer.options, target),
+    )
+    if (!wasSent) return this.#reasons.get("no room")
+    if (answer.isWarning) log.warning(line)
+    else log.info(line)
+    return undefined
+  }
+}

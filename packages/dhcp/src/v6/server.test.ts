@@ -1,0 +1,239 @@
+import { Address, MacAddress } from "@demiflow/core"
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+import { DHCPV6_CAPTURES } from "./captures.fixture.ts"
+import { type Association, type Dhcpv6Message, emitDhcpv6, parseDhcpv6 } from "./packet.ts"
+import { answerDhcpv6, type Dhcpv6Answer, type Dhcpv6Lease, type Dhcpv6Reply, serverIdentifier } from "./server.ts"
+import { Dhcpv6Option as Option, Dhcpv6MessageType as Type } from "./wire.ts"
+
+const server = serverIdentifier(MacAddress.parse("9a:55:9a:55:9a:55"))
+const ours = Address.parse("2001:db8::2")
+const lease: Dhcpv6Lease = {
+  guestAddress: ours,
+  nameServers: [Address.parse("2001:db8::53"), Address.parse("2001:db8::54")],
+  searchDomains: ["example.com"],
+}
+
+function capture(name: keyof typeof DHCPV6_CAPTURES): Dhcpv6Message {
+  const result = parseDhcpv6(Buffer.from(DHCPV6_CAPTURES[name], "hex"))
+  if (result.kind !== "message") throw new Error(result.reason)
+  return result.message
+}
+
+function message(type: number, fields: Partial<Dhcpv6Message> = {}): Dhcpv6Message {
+  return { ...capture("dhclientSolicit"), type, ...fields }
+}
+
+const association = (...addresses: string[]): Association => ({
+  kind: "addresses",
+  identity: 7,
+  addresses: addresses.map((text) => Address.parse(text)),
+})
+
+function replyOf(answer: Dhcpv6Answer): Dhcpv6Reply & { find(code: number): string | undefined } {
+  if (answer.kind !== "reply") throw new Error(JSON.stringify(answer))
+  const find = (code: number) => {
+    const option = answer.options.find((candidate) => candidate.code === code)
+    return option && Buffer.from(option.value).toString("hex")
+  }
+  return { ...answer, find }
+}
+
+const reply = (request: Dhcpv6Message, changes: Partial<Dhcpv6Lease> = {}, wasMulticast = true) =>
+  replyOf(answerDhcpv6(request, { ...lease, ...changes }, server, wasMulticast))
+
+const refusal = (answer: Dhcpv6Answer) => (answer.kind === "refused" ? answer.reason : answer.kind)
+
+const FOREVER = "ffffffff"
+const ourAddress = `00050018${"20010db8000000000000000000000002"}${FOREVER}${FOREVER}`
+const ourAssociation = (identity: string) => `${identity}${FOREVER}${FOREVER}${ourAddress}`
+const SUCCESS = "0000"
+
+test("our identifier is made of our Ethernet address", () => {
+  expect(Buffer.from(server).toString("hex")).toBe("000300019a559a559a55")
+})
+
+describe("dhclient", () => {
+  test("solicit: advertised, at the highest preference", () => {
+    const solicit = capture("dhclientSolicit")
+    const { type, transactionId, description, find } = reply(solicit)
+    expect([type, transactionId, description]).toEqual([Type.advertise, 0xec3941, "advertise to solicit"])
+    expect(find(Option.serverIdentifier)).toBe(Buffer.from(server).toString("hex"))
+    expect(find(Option.clientIdentifier)).toBe(Buffer.from(solicit.clientIdentifier!).toString("hex"))
+    expect(find(Option.identityAssociation)).toBe(ourAssociation("28230048"))
+    expect(find(Option.preference)).toBe("ff")
+    expect(find(Option.nameServers)).toBe("20010db800000000000000000000005320010db8000000000000000000000054")
+    expect(find(Option.domainList)).toBe(Buffer.from("\x07example\x03com\0").toString("hex"))
+  })
+
+  test("request: given", () => {
+    const request = { ...capture("dhclientRequest"), serverIdentifier: server }
+    const { type, find } = reply(request)
+    expect([type, find(Option.identityAssociation)]).toEqual([Type.reply, ourAssociation("28230048")])
+    expect(find(Option.preference)).toBeUndefined()
+  })
+
+  test("request to the server of the capture, which isn't us: silence", () => {
+    expect(answerDhcpv6(capture("dhclientRequest"), lease, server).kind).toBe("silent")
+  })
+
+  test("confirm: on link", () => {
+    expect(reply(capture("dhclientConfirm")).find(Option.statusCode)).toBe(SUCCESS)
+  })
+
+  test("release: done", () => {
+    const { find } = reply({ ...capture("dhclientRelease"), serverIdentifier: server })
+    expect([find(Option.statusCode), find(Option.identityAssociation)]).toEqual([SUCCESS, undefined])
+  })
+
+  test("information-request: parameters without an address", () => {
+    const { type, find } = reply(capture("dhclientInformationRequest"))
+    expect([type, find(Option.identityAssociation)]).toEqual([Type.reply, undefined])
+    expect(find(Option.nameServers)).toBeDefined()
+  })
+})
+
+describe("what a message must have and must not have (RFC 8415, section 16)", () => {
+  test.each([
+    [Type.solicit, { clientIdentifier: undefined }, "no client identifier"],
+    [Type.solicit, { serverIdentifier: server }, "unexpected server identifier"],
+    [Type.confirm, { serverIdentifier: server }, "unexpected server identifier"],
+    [Type.rebind, { serverIdentifier: server }, "unexpected server identifier"],
+    [Type.request, {}, "no server identifier"],
+    [Type.renew, {}, "no server identifier"],
+    [Type.release, {}, "no server identifier"],
+    [Type.decline, {}, "no server identifier"],
+    [Type.informationRequest, {}, "address in an information request"],
+    [Type.advertise, {}, "message type"],
+    [Type.reply, {}, "message type"],
+    [Type.reconfigure, {}, "message type"],
+    [Type.relayForward, {}, "message type"],
+    [0, {}, "message type"],
+  ] as [number, Partial<Dhcpv6Message>, string][])("type %i with %j: %s", (type, fields, reason) => {
+    expect(refusal(answerDhcpv6(message(type, fields), lease, server))).toBe(reason)
+  })
+
+  test.each([Type.request, Type.renew, Type.release, Type.decline, Type.informationRequest])(
+    "type %i for another server: silence",
+    (type) => {
+      const other = message(type, { serverIdentifier: Uint8Array.of(0, 3, 0, 1, 9), associations: [] })
+      expect(answerDhcpv6(other, lease, server).kind).toBe("silent")
+    },
+  )
+})
+
+describe("addresses", () => {
+  const identified = { serverIdentifier: server }
+  const ended = (tail: string) => `0005001820010db8${"0".repeat(20)}${tail}${"0".repeat(16)}`
+
+  test("rapid commit: given at once", () => {
+    const { type, find } = reply(message(Type.solicit, { rapidCommit: true }))
+    expect([type, find(Option.rapidCommit)]).toEqual([Type.reply, ""])
+    expect(reply(message(Type.solicit, { rapidCommit: true }), { guestAddress: undefined }).type).toBe(Type.advertise)
+  })
+
+  test("a hint at another address is passed over", () => {
+    const { find } = reply(message(Type.solicit, { associations: [association("2001:db8::99")] }))
+    expect(find(Option.identityAssociation)).toBe(ourAssociation("00000007"))
+  })
+
+  test.each([Type.renew, Type.rebind])("renewed, and ended if it isn't the one (type %i)", (type) => {
+    const fields = type === Type.renew ? identified : {}
+    const renewed = reply(message(type, { ...fields, associations: [association("2001:db8::2", "2001:db8::99")] }))
+    expect(renewed.find(Option.identityAssociation)).toBe(`${ourAssociation("00000007")}${ended("0099")}`)
+  })
+
+  test("there is one: a second association gets none", () => {
+    const associations = [association(), { ...association(), identity: 8 }]
+    const { options } = reply(message(Type.request, { ...identified, associations }))
+    const values = options.filter(({ code }) => code === Option.identityAssociation).map(({ value }) => value)
+    expect(values.map((value) => Buffer.from(value).toString("hex"))).toEqual([
+      ourAssociation("00000007"),
+      `00000008${FOREVER}${FOREVER}000d00020002`,
+    ])
+  })
+
+  test("there is none in local mode", () => {
+    const { type, find } = reply(message(Type.solicit, { associations: [association()] }), { guestAddress: undefined })
+    expect([type, find(Option.identityAssociation)]).toEqual([
+      Type.advertise,
+      `00000007${FOREVER}${FOREVER}000d00020002`,
+    ])
+    expect(find(Option.nameServers)).toBeDefined()
+  })
+
+  test("no temporary addresses, no prefixes", () => {
+    const associations: Association[] = [
+      { kind: "temporary addresses", identity: 1, addresses: [] },
+      { kind: "prefixes", identity: 2, addresses: [] },
+    ]
+    const { find } = reply(message(Type.solicit, { associations }))
+    expect(find(Option.temporaryAssociation)).toBe("00000001000d00020002")
+    expect(find(Option.prefixDelegation)).toBe("000000020000000000000000000d00020006")
+  })
+
+  test("confirmed by prefix (section 18.3.3)", () => {
+    const confirm = (...addresses: string[]) =>
+      answerDhcpv6(message(Type.confirm, { associations: [association(...addresses)] }), lease, server)
+    expect(replyOf(confirm("2001:db8::99")).find(Option.statusCode)).toBe(SUCCESS)
+    expect(replyOf(confirm("2001:db8::2", "2001:db8:1::2")).find(Option.statusCode)).toBe("0004")
+    expect(confirm().kind).toBe("silent")
+  })
+
+  test("released and declined, as far as they were given", () => {
+    const associations = [association("2001:db8::2"), { ...association("2001:db8::3"), identity: 8 }]
+    const released = reply(message(Type.release, { ...identified, associations }))
+    expect([released.find(Option.statusCode), released.find(Option.identityAssociation)]).toEqual([
+      SUCCESS,
+      `00000008${FOREVER}${FOREVER}000d00020003`,
+    ])
+    expect(reply(message(Type.decline, { ...identified, associations }))).toMatchObject({ isWarning: true })
+  })
+})
+
+test("a client that speaks to us alone is told to use the group, unless it asks for parameters only (section 18.4)", () => {
+  const fields = { serverIdentifier: server }
+  expect(reply(message(Type.renew, fields), {}, false).find(Option.statusCode)).toBe("0005")
+  expect(reply(message(Type.solicit), {}, false).find(Option.statusCode)).toBe("0005")
+  const information = message(Type.informationRequest, { ...fields, associations: [] })
+  expect(reply(information, {}, false).find(Option.nameServers)).toBeDefined()
+})
+
+test("only what is asked for is sent; everything if nothing is said", () => {
+  const asked = (requestedOptions: number[] | undefined) => {
+    const { find } = reply(message(Type.solicit, { requestedOptions }))
+    return [find(Option.nameServers) !== undefined, find(Option.domainList) !== undefined]
+  }
+  expect([asked([24]), asked([]), asked(undefined)]).toEqual([
+    [false, true],
+    [false, false],
+    [true, true],
+  ])
+})
+
+test("names (RFC 4704): no updates, and a client that asks for some is overridden", () => {
+  const name = Buffer.from("\x05guest\x07example\0").toString("hex")
+  const fqdn = (fields: Partial<Dhcpv6Message>) =>
+    reply(message(Type.solicit, fields), { fqdn: "guest.example" }).find(Option.clientFqdn)
+  expect(fqdn({})).toBe(`04${name}`)
+  expect(fqdn({ requestedOptions: [] })).toBeUndefined()
+  expect(fqdn({ requestedOptions: [], fqdn: Uint8Array.of(1) })).toBe(`06${name}`)
+})
+
+test("whatever can be read is answered or refused, and what is answered can be written", () => {
+  const captures = Object.values(DHCPV6_CAPTURES).map((hex) => new Uint8Array(Buffer.from(hex, "hex")))
+  const changes = fc.array(fc.tuple(fc.nat(110), fc.nat(255)), { maxLength: 3 })
+  fc.assert(
+    fc.property(fc.constantFrom(...captures), changes, (original, mutations) => {
+      const bytes = original.slice()
+      for (const [position, value] of mutations) if (position < bytes.length) bytes[position] = value
+      const result = parseDhcpv6(bytes)
+      if (result.kind !== "message") return
+      const answer = answerDhcpv6(result.message, lease, server)
+      if (answer.kind !== "reply") return
+      const target = new Uint8Array(1232)
+      const length = emitDhcpv6(answer.type, answer.transactionId, answer.options, target)
+      expect(parseDhcpv6(target.subarray(0, length)).kind).toBe("message")
+    }),
+  )
+})

@@ -1,0 +1,269 @@
+/**
+ * What a server with a single address to give answers a client (RFC 8415, sections 16 and 18.3). Pure: a message and what
+ * there is to give in, an answer out.
+ */
+import type { Address, MacAddress } from "@demiflow/core"
+import { encodeDomainNames } from "../domain-name.ts"
+import { type Association, type Dhcpv6Message, type Dhcpv6OptionValue, nestOptions } from "./packet.ts"
+import {
+  DUID_LINK_LAYER,
+  HARDWARE_ETHERNET,
+  Dhcpv6Option as Option,
+  Dhcpv6Status as Status,
+  Dhcpv6MessageType as Type,
+} from "./wire.ts"
+
+/** What there is to give. */
+export interface Dhcpv6Lease {
+  /** Undefined: there are parameters to give, but no address. */
+  readonly guestAddress?: Address | undefined
+  readonly nameServers?: readonly Address[]
+  readonly searchDomains?: readonly string[]
+  /** Fully qualified name of the guest. */
+  readonly fqdn?: string | undefined
+}
+
+/** A message to the client. */
+export interface Dhcpv6Reply {
+  readonly kind: "reply"
+  readonly type: number
+  readonly transactionId: number
+  /** Those that matter most first. */
+  readonly options: readonly Dhcpv6OptionValue[]
+  /** For the log: `advertise to solicit`. */
+  readonly description: string
+  readonly isWarning?: boolean
+}
+
+export type Dhcpv6Answer =
+  | Dhcpv6Reply
+  /** Nothing to answer, and nothing wrong. */
+  | { readonly kind: "silent"; readonly description: string }
+  /** A message that no client should send, or not like this. */
+  | { readonly kind: "refused"; readonly reason: Dhcpv6Refusal }
+
+export type Dhcpv6Refusal =
+  | "message type"
+  | "no client identifier"
+  | "no server identifier"
+  | "unexpected server identifier"
+  | "address in an information request"
+
+/** We have one guest, and it may keep its address for good. */
+const INFINITE = 0xffffffff
+/** The client need not wait for other servers (RFC 8415, section 18.2.9). */
+const HIGHEST_PREFERENCE = 255
+/** How much of an address tells the link. */
+const PREFIX_LENGTH = 64
+/** RFC 4704, section 4.1. */
+const FqdnFlag = { server: 0x01, overridden: 0x02, noUpdate: 0x04 } as const
+
+const MESSAGE_NAMES: ReadonlyMap<number, string> = new Map([
+  [Type.solicit, "solicit"],
+  [Type.request, "request"],
+  [Type.confirm, "confirm"],
+  [Type.renew, "renew"],
+  [Type.rebind, "rebind"],
+  [Type.release, "release"],
+  [Type.decline, "decline"],
+  [Type.informationRequest, "information-request"],
+])
+
+/** Whether a message must name the server it is for (RFC 8415, section 16). */
+const NAMES_SERVER: ReadonlyMap<number, boolean> = new Map([
+  [Type.solicit, false],
+  [Type.request, true],
+  [Type.confirm, false],
+  [Type.renew, true],
+  [Type.rebind, false],
+  [Type.release, true],
+  [Type.decline, true],
+])
+
+/** The server's identifier, from our Ethernet address (section 11.4). */
+export function serverIdentifier(ourMac: MacAddress): Uint8Array {
+  const bytes = new Uint8Array(10)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, DUID_LINK_LAYER)
+  view.setUint16(2, HARDWARE_ETHERNET)
+  ourMac.write(view, 4)
+  return bytes
+}
+
+/**
+ * Answers a message from a client.
+ *
+ * @param server our identifier
+ * @param wasMulticast false if the message came to an address of ours, which only some may
+ */
+export function answerDhcpv6(
+  message: Dhcpv6Message,
+  lease: Dhcpv6Lease,
+  server: Uint8Array,
+  wasMulticast = true,
+): Dhcpv6Answer {
+  const name = MESSAGE_NAMES.get(message.type)
+  if (name === undefined) return { kind: "refused", reason: "message type" }
+  const refusal = findRefusal(message)
+  if (refusal !== undefined) return { kind: "refused", reason: refusal }
+  if (message.serverIdentifier !== undefined && !sameBytes(message.serverIdentifier, server)) {
+    return { kind: "silent", description: `the guest's ${name} is for another server` }
+  }
+  const reply = (options: readonly Dhcpv6OptionValue[], type: number = Type.reply): Dhcpv6Reply => ({
+    kind: "reply",
+    type,
+    transactionId: message.transactionId,
+    options: [...identification(message, server), ...options],
+    description: `${type === Type.advertise ? "advertise" : "reply"} to ${name}`,
+  })
+  // Section 18.4: we never say that clients may use our own address.
+  if (!wasMulticast && NAMES_SERVER.get(message.type) !== undefined) return reply([status(Status.useMulticast)])
+
+  switch (message.type) {
+    case Type.solicit: {
+      const given = [...associationsFor(message, lease), ...parameters(message, lease)]
+      if (message.rapidCommit && lease.guestAddress !== undefined) {
+        return reply([{ code: Option.rapidCommit, value: new Uint8Array() }, ...given])
+      }
+      return reply([{ code: Option.preference, value: Uint8Array.of(HIGHEST_PREFERENCE) }, ...given], Type.advertise)
+    }
+    case Type.request:
+    case Type.renew:
+    case Type.rebind:
+      return reply([...associationsFor(message, lease), ...parameters(message, lease)])
+    case Type.confirm:
+      return answerConfirm(message, lease, reply)
+    case Type.release:
+      return reply([status(Status.success), ...unknownBindings(message, lease)])
+    case Type.decline: {
+      const answer = reply([status(Status.success), ...unknownBindings(message, lease)])
+      return { ...answer, description: `the guest declines ${lease.guestAddress}: it is in use`, isWarning: true }
+    }
+    default:
+      return reply(parameters(message, lease))
+  }
+}
+
+/** Section 16: what a message must have and must not have. */
+function findRefusal(message: Dhcpv6Message): Dhcpv6Refusal | undefined {
+  if (message.type === Type.informationRequest) {
+    return message.associations.length > 0 ? "address in an information request" : undefined
+  }
+  if (message.clientIdentifier === undefined) return "no client identifier"
+  const namesServer = NAMES_SERVER.get(message.type)
+  if (namesServer === true && message.serverIdentifier === undefined) return "no server identifier"
+  if (namesServer === false && message.serverIdentifier !== undefined) return "unexpected server identifier"
+  return undefined
+}
+
+/** Section 18.3.3: whether the client's addresses belong on this link. */
+function answerConfirm(
+  { associations }: Dhcpv6Message,
+  { guestAddress }: Dhcpv6Lease,
+  reply: (options: readonly Dhcpv6OptionValue[]) => Dhcpv6Answer,
+): Dhcpv6Answer {
+  const addresses = associations.flatMap((association) => association.addresses)
+  if (addresses.length === 0 || guestAddress === undefined) {
+    return { kind: "silent", description: "nothing to say to a confirm" }
+  }
+  const areOnLink = addresses.every((address) => address.sharesPrefix(guestAddress, PREFIX_LENGTH))
+  return reply([status(areOnLink ? Status.success : Status.notOnLink)])
+}
+
+/**
+ * Sections 18.3.2 to 18.3.5: the address to the first association that asks for one, and what a client has that isn't that
+ * address is ended by lifetimes of zero.
+ */
+function associationsFor(message: Dhcpv6Message, { guestAddress }: Dhcpv6Lease): Dhcpv6OptionValue[] {
+  let remaining = guestAddress
+  return message.associations.map((association) => {
+    if (association.kind !== "addresses") return emptyAssociation(association)
+    const given = remaining
+    remaining = undefined
+    const outdated = association.addresses.filter((address) => !given?.equals(address))
+    const options = [
+      ...(given === undefined ? [status(Status.noAddressesAvailable)] : [addressOption(given, INFINITE)]),
+      // A client that asks for the first time only hints at addresses; one that has them must be told.
+      ...(hasBinding(message.type) ? outdated.map((address) => addressOption(address, 0)) : []),
+    ]
+    return associationOption(association, options)
+  })
+}
+
+function hasBinding(type: number): boolean {
+  return type === Type.renew || type === Type.rebind
+}
+
+/** Temporary addresses and prefixes are not given. */
+function emptyAssociation(association: Association): Dhcpv6OptionValue {
+  const isPrefix = association.kind === "prefixes"
+  return associationOption(association, [status(isPrefix ? Status.noPrefixAvailable : Status.noAddressesAvailable)])
+}
+
+/** Sections 18.3.7 and 18.3.8: associations of a release or decline that we know nothing of. */
+function unknownBindings(message: Dhcpv6Message, { guestAddress }: Dhcpv6Lease): Dhcpv6OptionValue[] {
+  const unknown = message.associations.filter(
+    (association) => !association.addresses.some((address) => guestAddress?.equals(address)),
+  )
+  return unknown.map((association) => associationOption(association, [status(Status.noBinding)]))
+}
+
+function associationOption(association: Association, options: readonly Dhcpv6OptionValue[]): Dhcpv6OptionValue {
+  if (association.kind === "temporary addresses") {
+    return { code: Option.temporaryAssociation, value: nestOptions(words(association.identity), options) }
+  }
+  const code = association.kind === "prefixes" ? Option.prefixDelegation : Option.identityAssociation
+  // With an address that lasts forever, there is no time to renew it (section 14.2).
+  const renewal = association.kind === "prefixes" ? 0 : INFINITE
+  return { code, value: nestOptions(words(association.identity, renewal, renewal), options) }
+}
+
+/** @param lifetime preferred and valid, seconds */
+function addressOption(address: Address, lifetime: number): Dhcpv6OptionValue {
+  return { code: Option.address, value: Uint8Array.of(...address.toBytes(), ...words(lifetime, lifetime)) }
+}
+
+function status(code: number): Dhcpv6OptionValue {
+  return { code: Option.statusCode, value: Uint8Array.of(code >>> 8, code & 0xff) }
+}
+
+function identification(message: Dhcpv6Message, server: Uint8Array): Dhcpv6OptionValue[] {
+  const client = message.clientIdentifier
+  return [
+    { code: Option.serverIdentifier, value: server },
+    ...(client === undefined ? [] : [{ code: Option.clientIdentifier, value: client }]),
+  ]
+}
+
+/** What is configured, and the client asked for. */
+function parameters(message: Dhcpv6Message, lease: Dhcpv6Lease): Dhcpv6OptionValue[] {
+  const { nameServers = [], searchDomains = [], fqdn } = lease
+  const { requestedOptions } = message
+  const options: Dhcpv6OptionValue[] = []
+  const add = (code: number, value: Uint8Array) => {
+    const isAsked = requestedOptions?.includes(code) ?? true
+    if (isAsked && value.length > 0) options.push({ code, value })
+  }
+  add(Option.nameServers, Uint8Array.from(nameServers.flatMap((server) => [...server.toBytes()])))
+  add(Option.domainList, encodeDomainNames(searchDomains))
+  // RFC 4704, section 6: nobody updates the DNS, and a client that wants us to is told so.
+  if (fqdn !== undefined) {
+    const overridden = message.fqdn !== undefined && (message.fqdn[0] & FqdnFlag.server) !== 0
+    const flags = FqdnFlag.noUpdate | (overridden ? FqdnFlag.overridden : 0)
+    const value = Uint8Array.of(flags, ...encodeDomainNames([fqdn]))
+    if (message.fqdn !== undefined) options.push({ code: Option.clientFqdn, value })
+    else add(Option.clientFqdn, value)
+  }
+  return options
+}
+
+function words(...values: number[]): Uint8Array {
+  const bytes = new Uint8Array(values.length * 4)
+  const view = new DataView(bytes.buffer)
+  for (const [index, value] of values.entries()) view.setUint32(index * 4, value)
+  return bytes
+}
+
+function sameBytes(first: Uint8Array, second: Uint8Array): boolean {
+  return first.length === second.length && first.every((byte, index) => byte === second[index])
+}
