@@ -76,6 +76,7 @@ enum opcode {
 	STEP_SPAWN,
 	STEP_INIT,
 	STEP_EXECUTE,
+	STEP_CLOSE,
 	STEP_COUNT
 };
 
@@ -106,6 +107,7 @@ static const uint8_t operands[STEP_COUNT] = {
 	[STEP_SPAWN] = 2,              /* CLONE_NEW…, words of the child's steps, which follow */
 	[STEP_INIT] = 1,               /* words of the command's steps, which follow */
 	[STEP_EXECUTE] = 3,            /* paths to try, arguments, variables (-1: inherit); their strings follow */
+	[STEP_CLOSE] = 1,              /* descriptor */
 };
 
 /* Exit statuses of a process that could not do its steps; the last two are what shells answer. */
@@ -472,6 +474,9 @@ static int run_step(struct program *program, enum opcode opcode, int32_t index)
 		return place_descriptor((int)syscall(SYS_pidfd_open, program->child, 0), first);
 	case STEP_CLOSE_ON_EXEC_FROM:
 		return close_on_exec_from(first);
+	case STEP_CLOSE:
+		result = close(first);
+		break;
 	case STEP_WAIT_BYTE:
 		return wait_byte(first);
 	case STEP_PUT_BYTE:

@@ -60,6 +60,7 @@ export type Step =
     }
   /** Opens the child started last as that descriptor, a pidfd. */
   | { readonly kind: "openChild"; readonly number: number; readonly mayFail?: boolean }
+  | { readonly kind: "close"; readonly descriptor: number; readonly mayFail?: boolean }
   /** Has all descriptors from that one on closed on exec. */
   | { readonly kind: "closeOnExecFrom"; readonly first: number; readonly mayFail?: boolean }
   /** Waits for a byte; the process ends silently if the other end is closed instead. */
@@ -133,6 +134,7 @@ const OPCODES = {
   spawn: 20,
   init: 21,
   execute: 22,
+  close: 23,
 } as const satisfies Record<Step["kind"], number>
 
 const MAY_FAIL = 0x100
@@ -238,6 +240,7 @@ class Encoder {
         return [step.number]
       case "closeOnExecFrom":
         return [step.first]
+      case "close":
       case "waitByte":
       case "putByte":
         return [step.descriptor]
