@@ -227,6 +227,7 @@ test("a turn ends with the handlers, then the link, then the flows", () => {
   const { stack, events } = setUp()
   stack.register(recorder(events, "a", []))
   stack.start()
+  stack.start()
   stack.endTurn()
   expect(events).toEqual(["a start", "a end turn", "flush", "flows end turn"])
 })

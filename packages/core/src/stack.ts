@@ -28,6 +28,7 @@ export class Stack {
   readonly #unclaimed: DropReason
   readonly #expireFlow: (flow: FlowIndex) => void
   #now = 0
+  #isStarted = false
 
   /** @param plugins in the order in which they are asked */
   constructor(parts: StackParts, plugins: readonly ProtocolPlugin[] = []) {
@@ -62,8 +63,10 @@ export class Stack {
     return this.#portProtocols[protocol] === 1
   }
 
-  /** Lets handlers send what they send unasked. Call it once, when the link takes frames. */
+  /** Lets handlers send what they send unasked. Call it when the link takes frames; only the first call counts. */
   start(): void {
+    if (this.#isStarted) return
+    this.#isStarted = true
     for (const handler of this.#handlers) handler.start?.()
   }
 

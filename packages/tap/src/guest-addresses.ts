@@ -1,0 +1,28 @@
+import { type Address, MacAddress } from "@demiflow/core"
+
+/**
+ * What the guest was last seen to use. Consulted only to start something towards the guest: what answers a packet of
+ * the guest goes to that packet's source.
+ */
+export class GuestAddresses {
+  /** Broadcast until a frame was seen. */
+  readonly mac: MacAddress = new MacAddress(0xffff, -1)
+  readonly v4: Address
+  readonly v6: Address
+  readonly linkLocal: Address
+
+  /** @param v4 @param v6 @param linkLocal what stands there until the guest is seen; copied */
+  constructor(v4: Readonly<Address>, v6: Readonly<Address>, linkLocal: Readonly<Address>) {
+    this.v4 = v4.clone()
+    this.v6 = v6.clone()
+    this.linkLocal = linkLocal.clone()
+  }
+
+  /** Notes the source of a packet, unless it is the unspecified address. Copies it, and changes nothing else. */
+  notice(source: Address): void {
+    if (source.isV4) {
+      if (source.word3 !== 0) this.v4.word3 = source.word3
+    } else if (source.isLinkLocal) this.linkLocal.copyFrom(source)
+    else if (!source.isUnspecified) this.v6.copyFrom(source)
+  }
+}

@@ -1,0 +1,111 @@
+/** Ethernet and IP headers of what we send. Nothing in them is kept from one packet to the next. */
+import {
+  type Address,
+  addSums,
+  type Demiflow,
+  ETHERNET_SOURCE,
+  ETHERNET_TARGET,
+  ETHERNET_TYPE,
+  EtherType,
+  finishChecksum,
+  foldSum,
+  IPV4_CHECKSUM,
+  IPV4_FLAGS_AND_OFFSET,
+  IPV4_IDENTIFICATION,
+  IPV4_SOURCE,
+  IPV4_TARGET,
+  IPV4_TIME_TO_LIVE,
+  IPV4_TOTAL_LENGTH,
+  IPV6_NEXT_HEADER,
+  IPV6_SOURCE,
+  IPV6_TARGET,
+  type MacAddress,
+} from "@demiflow/core"
+
+/** Version 4, header of five words, type of service 0; and version 6, traffic class and flow label 0. */
+const V4_START = 0x4500
+const V6_START = 0x60000000
+
+/** The Ethernet header of a packet to `target`: groups have addresses of their own (RFC 1112, 6.4; RFC 2464, 7). */
+export function writeEthernet(
+  view: DataView,
+  frame: number,
+  ourMac: MacAddress,
+  guestMac: MacAddress,
+  target: Address,
+  isV4: boolean,
+): void {
+  view.setUint16(frame + ETHERNET_TYPE, isV4 ? EtherType.ipv4 : EtherType.ipv6)
+  view.setUint16(frame + ETHERNET_SOURCE, ourMac.high)
+  view.setInt32(frame + ETHERNET_SOURCE + 2, ourMac.low)
+  if (!target.isMulticast && !target.isLimitedBroadcast) {
+    view.setUint16(frame + ETHERNET_TARGET, guestMac.high)
+    view.setInt32(frame + ETHERNET_TARGET + 2, guestMac.low)
+  } else if (!isV4) {
+    view.setUint16(frame + ETHERNET_TARGET, 0x3333)
+    view.setInt32(frame + ETHERNET_TARGET + 2, target.word3)
+  } else if (target.isLimitedBroadcast) {
+    view.setUint16(frame + ETHERNET_TARGET, 0xffff)
+    view.setInt32(frame + ETHERNET_TARGET + 2, -1)
+  } else {
+    view.setUint16(frame + ETHERNET_TARGET, 0x0100)
+    view.setInt32(frame + ETHERNET_TARGET + 2, 0x5e000000 | (target.word3 & 0x7fffff))
+  }
+}
+
+/** The header of a frame that isn't IP. */
+export function writePlainEthernet(
+  view: DataView,
+  frame: number,
+  ourMac: MacAddress,
+  target: MacAddress,
+  etherType: number,
+): void {
+  target.write(view, frame + ETHERNET_TARGET)
+  ourMac.write(view, frame + ETHERNET_SOURCE)
+  view.setUint16(frame + ETHERNET_TYPE, etherType)
+}
+
+/** What is known of an IPv4 header at once: the rest is {@link completeV4}'s. */
+export function beginV4(view: DataView, network: number, demiflow: Demiflow, lifeAndProtocol: number): void {
+  view.setUint16(network, V4_START)
+  view.setUint16(network + IPV4_TIME_TO_LIVE, lifeAndProtocol)
+  view.setInt32(network + IPV4_SOURCE, demiflow.forwardingAddress.word3)
+  view.setInt32(network + IPV4_TARGET, demiflow.correspondentAddress.word3)
+}
+
+/**
+ * Fills in the rest of an IPv4 header, checksum included.
+ *
+ * @param totalLength of the packet, bytes
+ * @param flagsAndOffset as in the header
+ * @param addressSum the folded sum of both addresses
+ */
+export function completeV4(
+  view: DataView,
+  network: number,
+  totalLength: number,
+  identification: number,
+  flagsAndOffset: number,
+  lifeAndProtocol: number,
+  addressSum: number,
+): void {
+  view.setUint16(network + IPV4_TOTAL_LENGTH, totalLength)
+  view.setUint16(network + IPV4_IDENTIFICATION, identification)
+  view.setUint16(network + IPV4_FLAGS_AND_OFFSET, flagsAndOffset)
+  const sum = V4_START + totalLength + identification + flagsAndOffset + lifeAndProtocol + addressSum
+  view.setUint16(network + IPV4_CHECKSUM, finishChecksum(foldSum(sum)))
+}
+
+/** All of an IPv6 header but the payload length. */
+export function beginV6(view: DataView, network: number, demiflow: Demiflow, nextHeader: number, life: number): void {
+  view.setInt32(network, V6_START)
+  view.setUint16(network + IPV6_NEXT_HEADER, (nextHeader << 8) | life)
+  demiflow.forwardingAddress.writeV6(view, network + IPV6_SOURCE)
+  demiflow.correspondentAddress.writeV6(view, network + IPV6_TARGET)
+}
+
+/** The folded sum of a pseudo-header of whose addresses the sum is known. */
+export function pseudoHeaderSum(addressSum: number, protocol: number, length: number): number {
+  return addSums(addressSum, foldSum(protocol + length))
+}

@@ -1,0 +1,336 @@
+/**
+ * Frames from the guest: checked once, at layer 2 and 3, and grouped into sequences for the stack.
+ *
+ * Neighbouring packets with the same source and destination (Ethernet source included), protocol and ports become one
+ * {@link Sequence}; there is one instance, filled again and again. Whatever a frame contains, the outcome is a call of
+ * a handler or a counted drop. Nothing here allocates or copies, except that fragments are put together in the slots
+ * of {@link Reassembly}.
+ *
+ * Checked are: the Ethernet header; for IPv4 (RFC 791; RFC 1122, section 3.2.1) version, header and total length,
+ * checksum and the sanity of the addresses, options being skipped; for IPv6 (RFC 8200) version, payload length,
+ * addresses, and the extension headers, see {@link ExtensionHeaders}. Not checked: the Ethernet destination (a frame
+ * for somebody else reaches us only when a bridge floods it, and the guest may know us by an older address), the
+ * time to live, and everything from the transport header on.
+ */
+import {
+  type Arena,
+  type Clock,
+  type Drops,
+  ETHERNET_HEADER_LENGTH,
+  ETHERNET_SOURCE,
+  ETHERNET_TARGET,
+  ETHERNET_TYPE,
+  EtherType,
+  FrameBatch,
+  foldSum,
+  IPV4_CHECKSUM,
+  IPV4_FLAGS_AND_OFFSET,
+  IPV4_FRAGMENT_OFFSET_MASK,
+  IPV4_HEADER_LENGTH,
+  IPV4_IDENTIFICATION,
+  IPV4_MORE_FRAGMENTS,
+  IPV4_SOURCE,
+  IPV4_TARGET,
+  IPV4_TIME_TO_LIVE,
+  IPV4_TOTAL_LENGTH,
+  IPV6_HEADER_LENGTH,
+  IPV6_HOP_LIMIT,
+  IPV6_NEXT_HEADER,
+  IPV6_PAYLOAD_LENGTH,
+  IPV6_SOURCE,
+  IPV6_TARGET,
+  type Link,
+  Segmentation,
+  Sequence,
+  type Stack,
+} from "@demiflow/core"
+import { ExtensionHeaders } from "./extension-headers.ts"
+import type { GuestAddresses } from "./guest-addresses.ts"
+import { InboundReasons, PASSED, type Verdict } from "./inbound-reasons.ts"
+import { Reassembly } from "./reassembly.ts"
+
+/** An EtherType field below this is the length of an IEEE 802.3 frame. */
+const SMALLEST_ETHERTYPE = 0x0600
+/** What a right header adds up to. */
+const ALL_ONES = 0xffff
+const MAPPED_PREFIX = 0x0000ffff
+
+/** The way from the link to the stack. */
+export class Inbound {
+  readonly #link: Link
+  readonly #arena: Arena
+  readonly #view: DataView
+  readonly #drops: Drops
+  readonly #guest: GuestAddresses
+  readonly #batch: FrameBatch
+  readonly #sequence: Sequence
+  readonly #reasons: InboundReasons
+  readonly #headers: ExtensionHeaders
+  readonly #reassembly: Reassembly
+  #stack: Stack | undefined
+  /** The first four bytes of the transport header, where they are ports: part of what a sequence has in common. */
+  #ports = 0
+  /** Of the frame in hand. */
+  #frame = 0
+  #macHigh = 0
+  #macLow = 0
+
+  constructor(link: Link, clock: Clock, drops: Drops, guest: GuestAddresses, batchSize: number, slots: number) {
+    this.#link = link
+    this.#arena = link.arena
+    this.#view = link.arena.view
+    this.#drops = drops
+    this.#guest = guest
+    this.#batch = new FrameBatch(batchSize)
+    this.#sequence = new Sequence(batchSize)
+    this.#reasons = new InboundReasons(drops)
+    this.#headers = new ExtensionHeaders(this.#view, this.#reasons)
+    this.#reassembly = new Reassembly(link.arena, clock, drops, slots)
+  }
+
+  attach(stack: Stack): void {
+    this.#stack = stack
+  }
+
+  /** See `TapSide.receive`. */
+  receive(budget: number): number {
+    const batch = this.#batch
+    this.#reassembly.expire()
+    let handled = 0
+    while (handled < budget) {
+      const count = this.#link.receive(batch)
+      if (count < 0) return handled > 0 ? handled : count
+      for (let index = 0; index < count; index++) {
+        const verdict = this.#ethernet(batch, index)
+        if (verdict !== PASSED) this.#drops.count(verdict)
+      }
+      this.#deliver()
+      handled += count
+      if (count < batch.capacity) break
+    }
+    return handled
+  }
+
+  #ethernet(batch: FrameBatch, index: number): Verdict {
+    const view = this.#view
+    const frame = batch.offset[index]
+    const length = batch.length[index]
+    if (length < ETHERNET_HEADER_LENGTH) return this.#reasons.ethernetShort
+    const high = view.getUint16(frame + ETHERNET_SOURCE)
+    const low = view.getInt32(frame + ETHERNET_SOURCE + 2)
+    if ((high & 0x0100) !== 0 || (high | low) === 0) return this.#reasons.ethernetSource
+    this.#frame = frame
+    this.#macHigh = high
+    this.#macLow = low
+    const type = view.getUint16(frame + ETHERNET_TYPE)
+    const network = frame + ETHERNET_HEADER_LENGTH
+    const segmentSize = batch.segmentation[index] === Segmentation.none ? 0 : batch.segmentSize[index]
+    // A checksum that is still to be completed never left the guest's machine: nothing could have damaged it.
+    const trusted = batch.checksumTrusted[index] | (batch.checksumStart[index] > 0 ? 1 : 0)
+    if (type === EtherType.ipv4) return this.#v4(network, frame + length, segmentSize, trusted, true)
+    if (type === EtherType.ipv6) return this.#v6(network, frame + length, segmentSize, trusted, true)
+    return this.#other(type, network, frame + length)
+  }
+
+  /** @param limit arena offset behind the frame, which may be padded */
+  #v4(network: number, limit: number, segmentSize: number, trusted: number, mayBeFragment: boolean): Verdict {
+    const view = this.#view
+    const reasons = this.#reasons
+    if (limit - network < IPV4_HEADER_LENGTH) return reasons.v4Short
+    const start = view.getUint16(network)
+    if (start >>> 12 !== 4) return reasons.v4Version
+    const headerLength = (start >>> 6) & 0x3c
+    if (headerLength < IPV4_HEADER_LENGTH) return reasons.v4HeaderLength
+    const totalLength = view.getUint16(network + IPV4_TOTAL_LENGTH)
+    const end = network + totalLength
+    if (totalLength < headerLength || end > limit) return reasons.v4TotalLength
+    const flags = view.getUint16(network + IPV4_FLAGS_AND_OFFSET)
+    const lifeAndProtocol = view.getUint16(network + IPV4_TIME_TO_LIVE)
+    const source = view.getInt32(network + IPV4_SOURCE)
+    const target = view.getInt32(network + IPV4_TARGET)
+    let sum: number
+    if (headerLength === IPV4_HEADER_LENGTH) {
+      sum = start + totalLength + view.getUint16(network + IPV4_IDENTIFICATION) + flags + lifeAndProtocol
+      sum += view.getUint16(network + IPV4_CHECKSUM) + (source >>> 16) + (source & 0xffff)
+      sum = foldSum(sum + (target >>> 16) + (target & 0xffff))
+    } else sum = this.#arena.sum(network, headerLength, 0)
+    if (sum !== ALL_ONES) return reasons.v4Checksum
+
+    const transport = network + headerLength
+    if (mayBeFragment && (flags & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET_MASK)) !== 0) {
+      return this.#fragment(EtherType.ipv4, this.#reassembly.addV4(network, transport, end))
+    }
+    const protocol = lifeAndProtocol & 0xff
+    const ports = this.#portsAt(protocol, transport, end)
+    const sequence = this.#sequence
+    const { forwardingAddress, correspondentAddress } = sequence.demiflow
+    if (
+      sequence.count === 0 ||
+      correspondentAddress.word3 !== source ||
+      forwardingAddress.word3 !== target ||
+      ports !== this.#ports ||
+      protocol !== sequence.protocol ||
+      sequence.etherType !== EtherType.ipv4 ||
+      this.#isFromOtherMac(sequence)
+    ) {
+      // RFC 1122, section 3.2.1.3: groups and everybody are no sources, loopback stays inside its host.
+      if (source >>> 28 === 0xe || source === -1) return reasons.v4Source
+      if (source >>> 24 === 127 || target >>> 24 === 127) return reasons.v4Loopback
+      this.#deliver()
+      this.#begin(sequence, EtherType.ipv4, protocol, ports)
+      correspondentAddress.readV4(view, network + IPV4_SOURCE)
+      forwardingAddress.readV4(view, network + IPV4_TARGET)
+    }
+    this.#append(network, transport, end, segmentSize, lifeAndProtocol >>> 8, trusted)
+    return PASSED
+  }
+
+  #v6(network: number, limit: number, segmentSize: number, trusted: number, mayBeFragment: boolean): Verdict {
+    const view = this.#view
+    const reasons = this.#reasons
+    if (limit - network < IPV6_HEADER_LENGTH) return reasons.v6Short
+    if (view.getUint8(network) >>> 4 !== 6) return reasons.v6Version
+    const payload = network + IPV6_HEADER_LENGTH
+    const end = payload + view.getUint16(network + IPV6_PAYLOAD_LENGTH)
+    if (end > limit) return reasons.v6PayloadLength
+    const headers = this.#headers
+    const verdict = headers.walk(view.getUint8(network + IPV6_NEXT_HEADER), payload, end)
+    if (verdict !== PASSED) return verdict
+    if (headers.fragmentOffset >= 0) {
+      if (!mayBeFragment) return reasons.v6HeaderOrder
+      return this.#fragment(EtherType.ipv6, this.#reassembly.addV6(network, headers.fragmentOffset, end))
+    }
+    const protocol = headers.protocol
+    const transport = headers.transportOffset
+    const ports = this.#portsAt(protocol, transport, end)
+    const sequence = this.#sequence
+    if (
+      sequence.count === 0 ||
+      ports !== this.#ports ||
+      protocol !== sequence.protocol ||
+      sequence.etherType !== EtherType.ipv6 ||
+      !this.#hasV6Addresses(sequence, network) ||
+      this.#isFromOtherMac(sequence)
+    ) {
+      const verdict = this.#checkV6Addresses(network)
+      if (verdict !== PASSED) return verdict
+      this.#deliver()
+      this.#begin(sequence, EtherType.ipv6, protocol, ports)
+      sequence.demiflow.correspondentAddress.readV6(view, network + IPV6_SOURCE)
+      sequence.demiflow.forwardingAddress.readV6(view, network + IPV6_TARGET)
+    }
+    this.#append(network, transport, end, segmentSize, view.getUint8(network + IPV6_HOP_LIMIT), trusted)
+    return PASSED
+  }
+
+  /** A frame that isn't IP is a sequence of its own. */
+  #other(type: number, network: number, end: number): Verdict {
+    if (type === EtherType.vlan) return this.#reasons.ethernetVlan
+    if (type < SMALLEST_ETHERTYPE) return this.#reasons.ethernetLength
+    this.#deliver()
+    const sequence = this.#sequence
+    this.#begin(sequence, type, -1, 0)
+    const { forwardingAddress, correspondentAddress } = sequence.demiflow
+    correspondentAddress.word0 =
+      correspondentAddress.word1 =
+      correspondentAddress.word2 =
+      correspondentAddress.word3 =
+        0
+    forwardingAddress.copyFrom(correspondentAddress)
+    this.#append(network, network, end, 0, 0, 0)
+    this.#deliver()
+    return PASSED
+  }
+
+  /** @param whole arena offset of the packet that a fragment completed, or -1 */
+  #fragment(type: number, whole: number): Verdict {
+    if (whole < 0) return PASSED
+    // The memory is free for other fragments afterwards, so what is in it is delivered now, behind what came before.
+    const limit = whole + IPV6_HEADER_LENGTH + 65_536
+    const isV4 = type === EtherType.ipv4
+    const verdict = isV4 ? this.#v4(whole, limit, 0, 0, false) : this.#v6(whole, limit, 0, 0, false)
+    this.#deliver()
+    this.#reassembly.release()
+    return verdict
+  }
+
+  #portsAt(protocol: number, transport: number, end: number): number {
+    const stack = this.#stack
+    if (stack === undefined || !stack.hasPorts(protocol) || end - transport < 4) return 0
+    return this.#view.getInt32(transport)
+  }
+
+  #isFromOtherMac(sequence: Sequence): boolean {
+    return sequence.sourceMac.low !== this.#macLow || sequence.sourceMac.high !== this.#macHigh
+  }
+
+  #hasV6Addresses(sequence: Sequence, network: number): boolean {
+    const view = this.#view
+    const source = sequence.demiflow.correspondentAddress
+    const target = sequence.demiflow.forwardingAddress
+    return (
+      source.word3 === view.getInt32(network + IPV6_SOURCE + 12) &&
+      source.word2 === view.getInt32(network + IPV6_SOURCE + 8) &&
+      source.word1 === view.getInt32(network + IPV6_SOURCE + 4) &&
+      source.word0 === view.getInt32(network + IPV6_SOURCE) &&
+      target.word3 === view.getInt32(network + IPV6_TARGET + 12) &&
+      target.word2 === view.getInt32(network + IPV6_TARGET + 8) &&
+      target.word1 === view.getInt32(network + IPV6_TARGET + 4) &&
+      target.word0 === view.getInt32(network + IPV6_TARGET)
+    )
+  }
+
+  #checkV6Addresses(network: number): Verdict {
+    if (this.#view.getUint8(network + IPV6_SOURCE) === 0xff) return this.#reasons.v6Source
+    const verdict = this.#checkV6Address(network + IPV6_SOURCE)
+    return verdict === PASSED ? this.#checkV6Address(network + IPV6_TARGET) : verdict
+  }
+
+  /** Addresses that never travel on a link: RFC 4291, section 2.5.3, and IPv4-mapped ones, that would pass for IPv4. */
+  #checkV6Address(offset: number): Verdict {
+    const view = this.#view
+    if (view.getInt32(offset) !== 0 || view.getInt32(offset + 4) !== 0) return PASSED
+    const word2 = view.getInt32(offset + 8)
+    if (word2 === MAPPED_PREFIX) return this.#reasons.v6Mapped
+    return word2 === 0 && view.getInt32(offset + 12) === 1 ? this.#reasons.v6Loopback : PASSED
+  }
+
+  #begin(sequence: Sequence, etherType: number, protocol: number, ports: number): void {
+    sequence.etherType = etherType
+    sequence.protocol = protocol
+    sequence.sourceMac.high = this.#macHigh
+    sequence.sourceMac.low = this.#macLow
+    sequence.targetMac.read(this.#view, this.#frame + ETHERNET_TARGET)
+    sequence.demiflow.correspondentPort = ports >>> 16
+    sequence.demiflow.forwardingPort = ports & 0xffff
+    this.#ports = ports
+  }
+
+  #append(
+    network: number,
+    transport: number,
+    end: number,
+    segmentSize: number,
+    hopLimit: number,
+    trusted: number,
+  ): void {
+    const sequence = this.#sequence
+    const index = sequence.count
+    sequence.networkOffset[index] = network
+    sequence.transportOffset[index] = transport
+    sequence.endOffset[index] = end
+    sequence.segmentSize[index] = segmentSize
+    sequence.hopLimit[index] = hopLimit
+    sequence.checksumTrusted[index] = trusted
+    sequence.count = index + 1
+  }
+
+  #deliver(): void {
+    const sequence = this.#sequence
+    if (sequence.count === 0) return
+    this.#guest.mac.copyFrom(sequence.sourceMac)
+    if (sequence.protocol >= 0) this.#guest.notice(sequence.demiflow.correspondentAddress)
+    this.#stack?.fromTap(sequence)
+    sequence.count = 0
+  }
+}

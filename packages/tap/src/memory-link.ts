@@ -1,0 +1,185 @@
+import { type Arena, Errno, type FrameBatch, type Link, type LinkCapabilities } from "@demiflow/core"
+
+const DEFAULT_QUEUE_BYTES = 2 << 20
+const DEFAULT_QUEUE_FRAMES = 1024
+const ALIGNMENT = 64
+
+const PLAIN: LinkCapabilities = {
+  mtu: 1500,
+  headroom: 0,
+  checksumOffload: false,
+  tcpSegmentation: false,
+  udpSegmentation: false,
+}
+
+/** What a pair of memory links is like. */
+export interface MemoryLinkOptions {
+  /** What both ends can do; MTU 1500 and no offloads if not given. */
+  readonly capabilities?: Partial<LinkCapabilities>
+  /** Bytes of frames that wait at each end at most, reserved of its arena; 2 MiB if not given. */
+  readonly queueBytes?: number
+  /** Frames that wait at each end at most; 1,024 if not given. */
+  readonly queueFrames?: number
+}
+
+/**
+ * Two links, each the other's guest: what one sends, the other receives. For tests, examples, and guests that live in
+ * the same program, such as an emulator in a browser. Frames are copied once.
+ *
+ * @param first @param second arenas of the ends, which may be the same one
+ */
+export function memoryLinkPair(first: Arena, second: Arena, options: MemoryLinkOptions = {}): [MemoryLink, MemoryLink] {
+  const a = new MemoryLink(first, options)
+  const b = new MemoryLink(second, options)
+  a.connect(b)
+  b.connect(a)
+  return [a, b]
+}
+
+/** One end of a {@link memoryLinkPair}. */
+export class MemoryLink implements Link {
+  readonly arena: Arena
+  readonly capabilities: LinkCapabilities
+  /** Called when a frame arrives where none was waiting: what a readable descriptor is to other links. */
+  onReadable: (() => void) | undefined = undefined
+  /** Frames that arrived and wait. A ring. */
+  readonly #frames: FrameRing
+  #other: MemoryLink | undefined
+  #isClosed = false
+
+  constructor(arena: Arena, options: MemoryLinkOptions = {}) {
+    this.arena = arena
+    this.capabilities = { ...PLAIN, ...options.capabilities }
+    const { queueBytes = DEFAULT_QUEUE_BYTES, queueFrames = DEFAULT_QUEUE_FRAMES } = options
+    this.#frames = new FrameRing(arena, queueBytes, queueFrames)
+  }
+
+  /** Makes `other` the end that gets what this one sends. */
+  connect(other: MemoryLink): void {
+    this.#other = other
+  }
+
+  /** Frames that wait. */
+  get waiting(): number {
+    return this.#frames.waiting
+  }
+
+  receive(batch: FrameBatch): number {
+    const count = this.#frames.take(batch)
+    if (count === 0 && (this.#isClosed || this.#other === undefined)) return -Errno.EPIPE
+    return count
+  }
+
+  send(batch: FrameBatch, first: number, count: number): number {
+    const other = this.#other
+    if (this.#isClosed || other === undefined) return count
+    const wasEmpty = other.#frames.waiting === 0
+    let taken = 0
+    while (taken < count && other.#frames.put(this.arena, batch, first + taken)) taken++
+    if (wasEmpty && taken > 0) other.onReadable?.()
+    return taken
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    const other = this.#other
+    this.#other = undefined
+    if (other === undefined) return
+    other.#other = undefined
+    other.onReadable?.()
+  }
+}
+
+/** Frames in the order in which they came, their bytes in a circle of arena memory. */
+class FrameRing {
+  readonly #arena: Arena
+  readonly #start: number
+  readonly #end: number
+  readonly #capacity: number
+  readonly #offset: Int32Array
+  readonly #length: Int32Array
+  readonly #segmentation: Uint8Array
+  readonly #segmentSize: Int32Array
+  readonly #headerLength: Int32Array
+  readonly #checksumStart: Int32Array
+  readonly #checksumOffset: Int32Array
+  #first = 0
+  #count = 0
+  /** Of these, the frames that the receiver looks at until it comes again. */
+  #shown = 0
+  #next: number
+
+  constructor(arena: Arena, bytes: number, frames: number) {
+    this.#arena = arena
+    this.#start = arena.reserve(bytes, ALIGNMENT)
+    this.#end = this.#start + bytes
+    this.#next = this.#start
+    this.#capacity = frames
+    this.#offset = new Int32Array(frames)
+    this.#length = new Int32Array(frames)
+    this.#segmentation = new Uint8Array(frames)
+    this.#segmentSize = new Int32Array(frames)
+    this.#headerLength = new Int32Array(frames)
+    this.#checksumStart = new Int32Array(frames)
+    this.#checksumOffset = new Int32Array(frames)
+  }
+
+  get waiting(): number {
+    return this.#count - this.#shown
+  }
+
+  put(from: Arena, batch: FrameBatch, index: number): boolean {
+    const length = batch.length[index]
+    const offset = this.#count < this.#capacity ? this.#place(length) : -1
+    if (offset < 0) return false
+    if (from === this.#arena) from.copy(batch.offset[index], offset, length)
+    else {
+      const source = batch.offset[index]
+      this.#arena.bytes.set(from.bytes.subarray(source, source + length), offset)
+    }
+    const slot = (this.#first + this.#count) % this.#capacity
+    this.#offset[slot] = offset
+    this.#length[slot] = length
+    this.#segmentation[slot] = batch.segmentation[index]
+    this.#segmentSize[slot] = batch.segmentSize[index]
+    this.#headerLength[slot] = batch.headerLength[index]
+    this.#checksumStart[slot] = batch.checksumStart[index]
+    this.#checksumOffset[slot] = batch.checksumOffset[index]
+    this.#count++
+    return true
+  }
+
+  take(batch: FrameBatch): number {
+    this.#first = (this.#first + this.#shown) % this.#capacity
+    this.#count -= this.#shown
+    const count = Math.min(this.#count, batch.capacity)
+    for (let index = 0; index < count; index++) {
+      const slot = (this.#first + index) % this.#capacity
+      batch.setPlain(index, this.#offset[slot], this.#length[slot])
+      batch.segmentation[index] = this.#segmentation[slot]
+      batch.segmentSize[index] = this.#segmentSize[slot]
+      batch.headerLength[index] = this.#headerLength[slot]
+      batch.checksumStart[index] = this.#checksumStart[slot]
+      batch.checksumOffset[index] = this.#checksumOffset[slot]
+      batch.checksumTrusted[index] = this.#checksumStart[slot] > 0 ? 1 : 0
+    }
+    batch.count = count
+    this.#shown = count
+    return count
+  }
+
+  /** Room for a frame behind the newest one, or at the start if the oldest one leaves it; -1 if there is none. */
+  #place(length: number): number {
+    const size = Math.max(ALIGNMENT, (length + ALIGNMENT - 1) & -ALIGNMENT)
+    if (this.#count === 0) this.#next = this.#start
+    const oldest = this.#count === 0 ? this.#end : this.#offset[this.#first]
+    let offset = this.#next
+    if (offset >= oldest && offset + size > this.#end) offset = this.#start
+    // A frame may not end where the oldest begins: the ring would look empty behind it.
+    if (offset < oldest && offset + size >= oldest && this.#count > 0) return -1
+    if (offset + size > this.#end) return -1
+    this.#next = offset + size
+    return offset
+  }
+}

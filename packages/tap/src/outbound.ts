@@ -1,0 +1,277 @@
+/**
+ * Packets to the guest, built in place.
+ *
+ * The transmit region is used from its start on, packet by packet, and from its start again once everything went to
+ * the link: with light traffic the same cache lines serve all packets. Each packet has a slot there:
+ *
+ *     slot                      lead          transportOffset = slot + lead
+ *     | notes (16 bytes) | headroom | Ethernet | IP | transport header, payload …
+ *
+ * The transport header is at the same distance from the slot for both versions of IP and for frames that aren't IP, so
+ * that the slot, with the notes that `begin` leaves for `end`, is found from the offset that the handler holds. No
+ * list of open packets is kept, any number of them may be open, and they may be ended in any order.
+ *
+ * What does not leave as one frame (segments that the link can't cut, packets over the MTU) is copied in pieces to
+ * memory of its own; see {@link Cutter}.
+ */
+import {
+  type Arena,
+  CHECKSUM_DONE,
+  type Demiflow,
+  type DropReason,
+  type Drops,
+  ETHERNET_HEADER_LENGTH,
+  IPV4_DONT_FRAGMENT,
+  IPV4_HEADER_LENGTH,
+  IPV6_HEADER_LENGTH,
+  IPV6_PAYLOAD_LENGTH,
+  IpProtocol,
+  type Link,
+  type MacAddress,
+  type Random,
+  Segmentation,
+  type SegmentationId,
+  sumPseudoHeader,
+} from "@demiflow/core"
+import { Cutter, completeChecksum } from "./cutter.ts"
+import { FRAME_ALIGNMENT, FrameQueue } from "./frame-queue.ts"
+import type { GuestAddresses } from "./guest-addresses.ts"
+import { beginV4, beginV6, completeV4, pseudoHeaderSum, writeEthernet, writePlainEthernet } from "./headers.ts"
+
+const LARGEST_PACKET = 65_535
+/** RFC 4861 wants 255 of what it defines, and we are one hop away from the guest. */
+const DEFAULT_HOP_LIMIT = 255
+
+/** Notes at the start of a slot, as indices of 32-bit words. */
+const NOTE_SLOT_END = 0
+const NOTE_STATE = 1
+const NOTE_ADDRESS_SUM = 2
+const NOTE_LIFE_AND_PROTOCOL = 3
+const NOTES_BYTES = 16
+
+const SlotState = { taken: 0, openV4: 1, openV6: 2, openFrame: 3, queued: 4 } as const
+
+/** Sizes of what the outbound half reserves, bytes. */
+export interface OutboundSizes {
+  /** Packets that are being built or wait for the link. */
+  readonly transmitBytes: number
+  /** Pieces of packets that were cut. */
+  readonly spareBytes: number
+}
+
+/** The way from the handlers to the link. */
+export class Outbound {
+  readonly #arena: Arena
+  readonly #view: DataView
+  readonly #words: Int32Array
+  readonly #drops: Drops
+  readonly #guest: GuestAddresses
+  readonly #ourMac: MacAddress
+  readonly #mtu: number
+  readonly #queue: FrameQueue
+  readonly #cutter: Cutter
+  readonly #checksumOffload: boolean
+  readonly #cutsTcp: boolean
+  readonly #cutsUdp: boolean
+  readonly #lead: number
+  readonly #start: number
+  readonly #end: number
+  readonly #tooLong: DropReason
+  #next: number
+  #open = 0
+
+  constructor(
+    link: Link,
+    drops: Drops,
+    random: Random,
+    guest: GuestAddresses,
+    ourMac: MacAddress,
+    mtu: number,
+    batchSize: number,
+    sizes: OutboundSizes,
+  ) {
+    const { arena, capabilities } = link
+    this.#arena = arena
+    this.#view = arena.view
+    this.#words = arena.words
+    this.#drops = drops
+    this.#guest = guest
+    this.#ourMac = ourMac
+    this.#mtu = mtu
+    this.#queue = new FrameQueue(link, drops, batchSize, sizes.spareBytes)
+    this.#cutter = new Cutter(link, random, this.#queue, mtu)
+    this.#checksumOffload = capabilities.checksumOffload
+    // Where the link cuts, it computes the checksums of the pieces.
+    this.#cutsTcp = capabilities.tcpSegmentation && capabilities.checksumOffload
+    this.#cutsUdp = capabilities.udpSegmentation && capabilities.checksumOffload
+    this.#lead = (NOTES_BYTES + capabilities.headroom + ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH + 15) & -16
+    this.#start = arena.reserve(sizes.transmitBytes, FRAME_ALIGNMENT)
+    this.#end = this.#start + sizes.transmitBytes
+    this.#next = this.#start
+    this.#tooLong = drops.reason("tap: longer than an IP packet or its room")
+  }
+
+  /** See `Guest.begin`. */
+  begin(demiflow: Demiflow, protocol: number, room: number, hopLimit: number = DEFAULT_HOP_LIMIT): number {
+    const slot = this.#take(room)
+    if (slot < 0) return -1
+    const transport = slot + this.#lead
+    const isV4 = demiflow.correspondentAddress.isV4
+    const network = transport - (isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH)
+    const view = this.#view
+    const { mac } = this.#guest
+    writeEthernet(view, network - ETHERNET_HEADER_LENGTH, this.#ourMac, mac, demiflow.correspondentAddress, isV4)
+    if (isV4) beginV4(view, network, demiflow, (hopLimit << 8) | protocol)
+    else beginV6(view, network, demiflow, protocol, hopLimit)
+    const notes = slot >> 2
+    this.#words[notes + NOTE_STATE] = isV4 ? SlotState.openV4 : SlotState.openV6
+    this.#words[notes + NOTE_ADDRESS_SUM] = sumPseudoHeader(demiflow, 0, 0)
+    this.#words[notes + NOTE_LIFE_AND_PROTOCOL] = (hopLimit << 8) | protocol
+    return transport
+  }
+
+  /** See `Guest.end`. */
+  end(transport: number, length: number, checksumOffset: number, segmentSize: number, headerLength: number): void {
+    const slot = transport - this.#lead
+    const notes = slot >> 2
+    const state = this.#words[notes + NOTE_STATE]
+    if (state !== SlotState.openV4 && state !== SlotState.openV6) return
+    this.#open--
+    const isV4 = state === SlotState.openV4
+    const ipLength = isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH
+    const total = ipLength + length
+    if (transport + length > this.#words[notes + NOTE_SLOT_END] || (isV4 ? total : length) > LARGEST_PACKET) {
+      this.#drops.count(this.#tooLong)
+      this.#giveBack(slot)
+      return
+    }
+    const addressSum = this.#words[notes + NOTE_ADDRESS_SUM]
+    const lifeAndProtocol = this.#words[notes + NOTE_LIFE_AND_PROTOCOL]
+    const protocol = lifeAndProtocol & 0xff
+    const isCut = segmentSize > 0 && length - headerLength > segmentSize
+    const linkCuts =
+      isCut &&
+      ipLength + headerLength + segmentSize <= this.#mtu &&
+      (protocol === IpProtocol.tcp ? this.#cutsTcp : protocol === IpProtocol.udp && this.#cutsUdp)
+    if (!linkCuts && (isCut || total > this.#mtu)) {
+      const cutter = this.#cutter
+      cutter.take(transport, length, isV4, lifeAndProtocol, addressSum)
+      const room = this.#mtu - ipLength - headerLength
+      if (isCut && protocol === IpProtocol.tcp && room > 0) cutter.cutTcp(Math.min(segmentSize, room), headerLength)
+      else if (isCut && protocol === IpProtocol.udp) cutter.cutUdp(segmentSize)
+      else cutter.cutNothing(checksumOffset)
+      this.#giveBack(slot)
+      return
+    }
+
+    const view = this.#view
+    const network = transport - ipLength
+    if (!isV4) view.setUint16(network + IPV6_PAYLOAD_LENGTH, length)
+    else if (protocol === IpProtocol.tcp) {
+      completeV4(view, network, total, 0, IPV4_DONT_FRAGMENT, lifeAndProtocol, addressSum)
+    } else completeV4(view, network, total, this.#cutter.identify(), 0, lifeAndProtocol, addressSum)
+
+    const frame = network - ETHERNET_HEADER_LENGTH
+    const queue = this.#queue
+    const index = queue.next()
+    const { batch } = queue
+    batch.setPlain(index, frame, ETHERNET_HEADER_LENGTH + total)
+    if (linkCuts) {
+      batch.segmentation[index] = segmentationOf(protocol, isV4)
+      batch.segmentSize[index] = segmentSize
+      batch.headerLength[index] = ETHERNET_HEADER_LENGTH + ipLength + headerLength
+    }
+    if (checksumOffset !== CHECKSUM_DONE) {
+      const pseudo = pseudoHeaderSum(addressSum, protocol, length)
+      if (this.#checksumOffload) {
+        view.setUint16(transport + checksumOffset, pseudo)
+        batch.checksumStart[index] = ETHERNET_HEADER_LENGTH + ipLength
+        batch.checksumOffset[index] = checksumOffset
+      } else completeChecksum(this.#arena, transport, length, checksumOffset, protocol, pseudo)
+    }
+    this.#keep(slot, transport + length)
+  }
+
+  /** See `Guest.abandon`. */
+  abandon(transport: number): void {
+    const words = this.#words
+    const slot = transport - this.#lead
+    let isFree = true
+    for (let next = slot; next < this.#next; next = words[(next >> 2) + NOTE_SLOT_END]) {
+      const state = words[(next >> 2) + NOTE_STATE]
+      if (state === SlotState.queued) isFree = false
+      else if (state !== SlotState.taken) {
+        words[(next >> 2) + NOTE_STATE] = SlotState.taken
+        this.#open--
+      }
+    }
+    if (isFree && slot < this.#next) this.#next = slot
+  }
+
+  /** See `Guest.beginFrame`. */
+  beginFrame(target: MacAddress, etherType: number, room: number): number {
+    const slot = this.#take(room)
+    if (slot < 0) return -1
+    const offset = slot + this.#lead
+    writePlainEthernet(this.#view, offset - ETHERNET_HEADER_LENGTH, this.#ourMac, target, etherType)
+    this.#words[(slot >> 2) + NOTE_STATE] = SlotState.openFrame
+    return offset
+  }
+
+  /** See `Guest.endFrame`. */
+  endFrame(offset: number, length: number): void {
+    const slot = offset - this.#lead
+    const notes = slot >> 2
+    if (this.#words[notes + NOTE_STATE] !== SlotState.openFrame) return
+    this.#open--
+    if (offset + length > this.#words[notes + NOTE_SLOT_END] || length > this.#mtu) {
+      this.#drops.count(this.#tooLong)
+      this.#giveBack(slot)
+      return
+    }
+    const index = this.#queue.next()
+    this.#queue.batch.setPlain(index, offset - ETHERNET_HEADER_LENGTH, ETHERNET_HEADER_LENGTH + length)
+    this.#keep(slot, offset + length)
+  }
+
+  /** See `Guest.flush`. */
+  flush(): void {
+    this.#queue.send()
+    if (this.#open === 0) this.#next = this.#start
+  }
+
+  #take(room: number): number {
+    const size = this.#lead + room
+    if (this.#next + size > this.#end) {
+      if (this.#open > 0) return -1
+      this.flush()
+      if (this.#start + size > this.#end) return -1
+    }
+    const slot = this.#next
+    this.#next = slot + ((size + FRAME_ALIGNMENT - 1) & -FRAME_ALIGNMENT)
+    this.#words[(slot >> 2) + NOTE_SLOT_END] = this.#next
+    this.#open++
+    return slot
+  }
+
+  /** Keeps a slot until the next flush; what it has too much is given back if it is the last one. */
+  #keep(slot: number, end: number): void {
+    const notes = slot >> 2
+    this.#words[notes + NOTE_STATE] = SlotState.queued
+    if (this.#words[notes + NOTE_SLOT_END] !== this.#next) return
+    this.#next = (end + FRAME_ALIGNMENT - 1) & -FRAME_ALIGNMENT
+    this.#words[notes + NOTE_SLOT_END] = this.#next
+  }
+
+  /** Gives a slot back of which nothing is needed. */
+  #giveBack(slot: number): void {
+    const notes = slot >> 2
+    this.#words[notes + NOTE_STATE] = SlotState.taken
+    if (this.#words[notes + NOTE_SLOT_END] === this.#next) this.#next = slot
+  }
+}
+
+function segmentationOf(protocol: number, isV4: boolean): SegmentationId {
+  if (protocol === IpProtocol.udp) return Segmentation.udp
+  return isV4 ? Segmentation.tcp4 : Segmentation.tcp6
+}

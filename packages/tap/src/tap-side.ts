@@ -1,0 +1,181 @@
+/**
+ * The tap side of a stack: what comes from the guest's link as frames goes to the stack as sequences, and what
+ * protocols build leaves as frames.
+ */
+import {
+  type Address,
+  type Arena,
+  type Clock,
+  type Demiflow,
+  type Drops,
+  type Guest,
+  type Link,
+  type LinkCapabilities,
+  type MacAddress,
+  type Random,
+  type Stack,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
+} from "@demiflow/core"
+import { GuestAddresses } from "./guest-addresses.ts"
+import { Inbound } from "./inbound.ts"
+import { Outbound } from "./outbound.ts"
+import { reassemblyBytes } from "./reassembly.ts"
+
+const DEFAULT_BATCH_SIZE = 64
+const DEFAULT_TRANSMIT_BYTES = 8 << 20
+const DEFAULT_REASSEMBLY_SLOTS = 32
+const SPARE_BYTES = 512 << 10
+const OUTBOUND_BATCH_SIZE = 256
+/** RFC 791, section 3.1: every link carries packets of 68 bytes whole. */
+const SMALLEST_MTU = 68
+const LARGEST_MTU = 65_535
+/** What rounding up may cost, generously. */
+const ALIGNMENT_BYTES = 1024
+
+/** How much of the arena the tap side takes, and how much it does at a time. */
+export interface TapSizes {
+  /** Frames taken from the link at a time, 1 or more; 64 if not given. */
+  readonly batchSize?: number
+  /** Frames handled in one {@link TapSide.receive}; four batches if not given. */
+  readonly budget?: number
+  /** Bytes for packets being built or waiting for the end of the turn; 8 MiB if not given. */
+  readonly transmitBytes?: number
+  /** Datagrams of which fragments may be waiting, 64 KiB each; 32 if not given. */
+  readonly reassemblySlots?: number
+}
+
+/** What a tap side is made of. */
+export interface TapOptions extends TapSizes {
+  readonly link: Link
+  readonly clock: Clock
+  readonly random: Random
+  readonly drops: Drops
+  /** Largest IP packet that the guest takes, 68–65,535 bytes; the link's if not given or if that is smaller. */
+  readonly mtu?: number
+  /** Our own Ethernet address. */
+  readonly ourMac: MacAddress
+  /** The address from which we speak as the guest's router. */
+  readonly ourLinkLocal: Address
+  /** The addresses the guest is given, which stand in for those it uses until it was seen. */
+  readonly guestV4?: Readonly<Address>
+  readonly guestV6?: Readonly<Address>
+  readonly guestLinkLocal?: Readonly<Address>
+}
+
+/** Bytes of arena that a tap side with these sizes reserves at most. */
+export function tapArenaBytes(sizes: TapSizes = {}): number {
+  const { transmitBytes = DEFAULT_TRANSMIT_BYTES, reassemblySlots = DEFAULT_REASSEMBLY_SLOTS } = sizes
+  return transmitBytes + reassemblyBytes(reassemblySlots) + SPARE_BYTES + ALIGNMENT_BYTES
+}
+
+/** The guest, as a stack sees it. */
+export class TapSide implements Guest {
+  readonly arena: Arena
+  readonly capabilities: LinkCapabilities
+  readonly mtu: number
+  readonly ourMac: MacAddress
+  readonly ourLinkLocal: Address
+  readonly #guest: GuestAddresses
+  readonly #inbound: Inbound
+  readonly #outbound: Outbound
+  readonly #budget: number
+  #isAttached = false
+
+  /**
+   * Reserves {@link tapArenaBytes} of the link's arena. Throws `ArenaExhaustedError`, and `RangeError` for an MTU out of
+   * range.
+   */
+  constructor(options: TapOptions) {
+    const { link, clock, random, drops, batchSize = DEFAULT_BATCH_SIZE } = options
+    const mtu = Math.min(options.mtu ?? LARGEST_MTU, link.capabilities.mtu)
+    if (!(mtu >= SMALLEST_MTU && mtu <= LARGEST_MTU)) {
+      throw new RangeError(`The MTU is ${mtu}: it must be from ${SMALLEST_MTU} to ${LARGEST_MTU}`)
+    }
+    this.arena = link.arena
+    this.capabilities = link.capabilities
+    this.mtu = mtu
+    this.ourMac = options.ourMac.clone()
+    this.ourLinkLocal = options.ourLinkLocal.clone()
+    this.#guest = new GuestAddresses(
+      options.guestV4 ?? UNSPECIFIED_V4,
+      options.guestV6 ?? UNSPECIFIED_V6,
+      options.guestLinkLocal ?? UNSPECIFIED_V6,
+    )
+    this.#budget = options.budget ?? batchSize * 4
+    const slots = options.reassemblySlots ?? DEFAULT_REASSEMBLY_SLOTS
+    this.#inbound = new Inbound(link, clock, drops, this.#guest, batchSize, slots)
+    this.#outbound = new Outbound(link, drops, random, this.#guest, this.ourMac, mtu, OUTBOUND_BATCH_SIZE, {
+      transmitBytes: options.transmitBytes ?? DEFAULT_TRANSMIT_BYTES,
+      spareBytes: SPARE_BYTES,
+    })
+  }
+
+  get guestMac(): MacAddress {
+    return this.#guest.mac
+  }
+
+  get lastSeenV4(): Address {
+    return this.#guest.v4
+  }
+
+  get lastSeenV6(): Address {
+    return this.#guest.v6
+  }
+
+  get lastSeenLinkLocal(): Address {
+    return this.#guest.linkLocal
+  }
+
+  /** Names the stack that packets go to: once, before the first {@link TapSide.receive}. */
+  attach(stack: Stack): void {
+    this.#inbound.attach(stack)
+    this.#isAttached = true
+  }
+
+  /**
+   * Hands what waits on the link to the stack, until a batch isn't full or the budget is used up: call it whenever
+   * the link is readable, and again as long as it is. Answers the number of frames, or the link's negative error number
+   * if it is gone for good. Throws {@link NotAttachedError}.
+   *
+   * @param budget frames after which to stop, so that other work gets its turn; a batch once begun is finished
+   */
+  receive(budget: number = this.#budget): number {
+    if (!this.#isAttached) throw new NotAttachedError()
+    return this.#inbound.receive(budget)
+  }
+
+  begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number): number {
+    return this.#outbound.begin(demiflow, protocol, room, hopLimit)
+  }
+
+  end(transportOffset: number, length: number, checksumOffset: number, segmentSize = 0, headerLength = 0): void {
+    this.#outbound.end(transportOffset, length, checksumOffset, segmentSize, headerLength)
+  }
+
+  abandon(transportOffset: number): void {
+    this.#outbound.abandon(transportOffset)
+  }
+
+  beginFrame(target: MacAddress, etherType: number, room: number): number {
+    return this.#outbound.beginFrame(target, etherType, room)
+  }
+
+  endFrame(offset: number, length: number): void {
+    this.#outbound.endFrame(offset, length)
+  }
+
+  flush(): void {
+    this.#outbound.flush()
+  }
+}
+
+/** The tap side was asked for packets before it knew whom to give them. */
+export class NotAttachedError extends Error {
+  readonly code = "ERR_TAP_NOT_ATTACHED"
+
+  constructor() {
+    super("No stack is attached to the tap side: call attach(stack) before receive()")
+    this.name = "NotAttachedError"
+  }
+}
