@@ -77,7 +77,11 @@ export class ToGuest {
       }
       if (received < asked) guest.abandon(batch.offset[received])
       flow.lastActivity = clock.now
-      for (let index = 0; index < received; index++) this.#pass(batch.offset[index], batch.length[index])
+      let unfit = -1
+      for (let index = 0; index < received; index++) {
+        if (!this.#pass(batch.offset[index], batch.length[index]) && unfit < 0) unfit = batch.offset[index]
+      }
+      if (unfit >= 0) guest.abandon(unfit)
       if (received < asked) return
     }
     this.#wait(flow, clock.now)
@@ -126,13 +130,14 @@ export class ToGuest {
     return BURST
   }
 
-  #pass(offset: number, length: number): void {
+  /** Finishes a reply in its packet. False if it is none, or too large. */
+  #pass(offset: number, length: number): boolean {
     const { drops, guest } = this.#components
     const view = this.#arena.view
     const isV4 = this.#tap.isV4
     if (!this.#isReply(offset, length, isV4)) {
       drops.count(this.#reasons.badReply)
-      return
+      return false
     }
     view.setUint16(offset + ICMP_IDENTIFIER, this.#tap.correspondentPort)
     view.setUint16(offset + ICMP_CHECKSUM, 0)
@@ -141,6 +146,7 @@ export class ToGuest {
       view.setUint16(offset + ICMP_CHECKSUM, finishChecksum(this.#arena.sum(offset, length, 0)))
       guest.end(offset, length, CHECKSUM_DONE)
     } else guest.end(offset, length, ICMP_CHECKSUM)
+    return true
   }
 
   #isReply(offset: number, length: number, isV4: boolean): boolean {

@@ -17,7 +17,7 @@
  * datagrams, as any network does, and counts them.
  *
  * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get, left together where
- * the host has them so and the link can cut them. Each flow has a budget for each turn.
+ * the host has them so: the guest's side cuts them, or has its link do it. Each flow has a budget for each turn.
  *
  * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
  * error queue and goes to the guest as the same ICMP error, quoting the guest's datagram with the guest's addresses. What

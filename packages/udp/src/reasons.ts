@@ -25,8 +25,6 @@ export interface UdpReasons {
   readonly sendFailed: DropReason
   /** A datagram from the host is larger than one packet to the guest. */
   readonly oversized: DropReason
-  /** The link had no room for a datagram. */
-  readonly noRoom: DropReason
   /** Something about a flow's packets was reported that has no form as ICMP error. */
   readonly unknownError: DropReason
 }
@@ -46,7 +44,6 @@ export function udpReasons(drops: Drops): UdpReasons {
     sendQueueFull: drops.reason("udp: host's queue full"),
     sendFailed: drops.reason("udp: refused by the host"),
     oversized: drops.reason("udp: too large for the guest"),
-    noRoom: drops.reason("udp: no room towards the guest"),
     unknownError: drops.reason("udp: error without ICMP form"),
   }
 }

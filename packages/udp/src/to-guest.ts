@@ -4,8 +4,6 @@ import {
   DatagramBatch,
   Demiflow,
   Errno,
-  IPV4_HEADER_LENGTH,
-  IPV6_HEADER_LENGTH,
   IpProtocol,
   UDP_CHECKSUM,
   UDP_HEADER_LENGTH,
@@ -22,8 +20,6 @@ const LARGEST_PAYLOAD = 65_507
 /** Entries of a receiving call: the first asks for one more than the single answer that most are, later ones for … */
 const SMALLEST_BURST = 2
 const LARGEST_BURST = 32
-/** Pieces of one entry that are told apart at most; Linux leaves 64 datagrams together. */
-const LARGEST_COUNT = 1024
 /** What one flow may pass on before others have their turn. */
 const BUDGET_DATAGRAMS = 128
 const BUDGET_BYTES = 512 * 1024
@@ -45,8 +41,6 @@ export class ToGuest {
   readonly #errors: ErrorRelay
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(LARGEST_BURST)
-  /** Where the UDP headers of the pieces of one entry stand. */
-  readonly #pieces = new Int32Array(LARGEST_COUNT)
   #wakeAt = Number.POSITIVE_INFINITY
   #waiting: UdpFlow[] = []
   #resumed: UdpFlow[] = []
@@ -89,10 +83,13 @@ export class ToGuest {
       if (received < asked) guest.abandon(batch.offset[received] - UDP_HEADER_LENGTH)
       flow.lastActivity = clock.now
       flow.hasReply = true
+      let unfit = -1
       for (let index = 0; index < received; index++) {
+        const offset = batch.offset[index] - UDP_HEADER_LENGTH
         bytes += batch.length[index]
-        this.#pass(batch.offset[index] - UDP_HEADER_LENGTH, batch.length[index], batch.segmentSize[index])
+        if (!this.#pass(offset, batch.length[index], batch.segmentSize[index]) && unfit < 0) unfit = offset
       }
+      if (unfit >= 0) guest.abandon(unfit)
       if (received < asked) {
         flow.burst = 0
         return
@@ -149,62 +146,25 @@ export class ToGuest {
     return wanted
   }
 
-  /** Finishes an entry in its packet: one datagram, or several of `segmentSize` bytes left together. */
-  #pass(offset: number, length: number, segmentSize: number): void {
+  /**
+   * Finishes an entry in its packet: one datagram, or several of `segmentSize` bytes left together, for the guest's side to
+   * cut. False if it can't be passed on.
+   */
+  #pass(offset: number, length: number, segmentSize: number): boolean {
     const { drops, guest } = this.#components
     let whole = length
     if (length > LARGEST_PAYLOAD) {
       // Its end was cut off. Of several left together, those that are complete are good.
       drops.count(this.#reasons.oversized)
       whole = segmentSize > 0 ? LARGEST_PAYLOAD - (LARGEST_PAYLOAD % segmentSize) : 0
-      if (whole === 0) return
+      if (whole === 0) return false
     }
-    if (segmentSize === 0 || segmentSize >= whole) this.#end(offset, whole)
-    else if (this.#canLeaveTogether(segmentSize)) {
-      this.#writeHeader(offset, whole)
-      guest.end(offset, UDP_HEADER_LENGTH + whole, UDP_CHECKSUM, segmentSize, UDP_HEADER_LENGTH)
-    } else this.#split(offset, whole, segmentSize)
-  }
-
-  /** Whether the link cuts for us, and the pieces need no fragmentation. */
-  #canLeaveTogether(segmentSize: number): boolean {
-    const { capabilities, mtu } = this.#components.guest
-    const ipLength = this.#tap.isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH
-    return capabilities.udpSegmentation && ipLength + UDP_HEADER_LENGTH + segmentSize <= mtu
-  }
-
-  /**
-   * Makes packets of their own of datagrams that were left together, which takes a copy of all but the first. All are
-   * begun before the first is ended: until then, what is behind it is safe.
-   */
-  #split(offset: number, length: number, segmentSize: number): void {
-    const { drops, guest } = this.#components
-    const count = Math.ceil(length / segmentSize)
-    let begun = 1
-    for (; begun < count && begun < LARGEST_COUNT; begun++) {
-      const done = begun * segmentSize
-      const size = Math.min(segmentSize, length - done)
-      const piece = guest.begin(this.#tap, IpProtocol.udp, UDP_HEADER_LENGTH + size)
-      if (piece < 0) break
-      this.#arena.copy(offset + UDP_HEADER_LENGTH + done, piece + UDP_HEADER_LENGTH, size)
-      this.#pieces[begun] = piece
-    }
-    this.#end(offset, segmentSize)
-    for (let index = 1; index < begun; index++) {
-      this.#end(this.#pieces[index], Math.min(segmentSize, length - index * segmentSize))
-    }
-    if (begun < count) drops.count(this.#reasons.noRoom, count - begun)
-  }
-
-  #end(offset: number, payloadLength: number): void {
-    this.#writeHeader(offset, payloadLength)
-    this.#components.guest.end(offset, UDP_HEADER_LENGTH + payloadLength, UDP_CHECKSUM)
-  }
-
-  #writeHeader(offset: number, payloadLength: number): void {
     const view = this.#arena.view
     view.setUint16(offset + UDP_SOURCE_PORT, this.#tap.forwardingPort)
     view.setUint16(offset + UDP_TARGET_PORT, this.#tap.correspondentPort)
-    view.setUint16(offset + UDP_LENGTH, UDP_HEADER_LENGTH + payloadLength)
+    view.setUint16(offset + UDP_LENGTH, UDP_HEADER_LENGTH + whole)
+    const size = segmentSize < whole ? segmentSize : 0
+    guest.end(offset, UDP_HEADER_LENGTH + whole, UDP_CHECKSUM, size, UDP_HEADER_LENGTH)
+    return true
   }
 }

@@ -1,0 +1,148 @@
+import { Address, Errno } from "@demiflow/core"
+import { describe, expect, test } from "vitest"
+import { Bench, families, icmpErrors, pattern } from "./test-support/bench.ts"
+
+const payload = pattern(12)
+
+describe.each(Object.entries(families))("flows over %s", (name, { guest, server }) => {
+  const isV4 = name === "IPv4"
+  const begin = (bench: Bench, port = 40_000) => bench.fromGuest(guest, port, server, 53, { payload })
+
+  test("end 30 s after the last datagram while nothing has come back", () => {
+    const bench = new Bench()
+    begin(bench)
+    bench.advance(20_000)
+    begin(bench)
+    bench.advance(29_999)
+    expect(bench.host.openSockets).toBe(1)
+    bench.advance(1)
+    expect(bench.host.openSockets).toBe(0)
+    expect(bench.flows.size).toBe(0)
+  })
+
+  test("end 180 s after the last datagram in either direction once something has come back", () => {
+    const bench = new Bench()
+    begin(bench)
+    bench.fromHost(bench.socket, payload)
+    bench.advance(179_000)
+    begin(bench)
+    bench.advance(179_000)
+    bench.fromHost(bench.socket, payload)
+    bench.advance(179_999)
+    expect(bench.host.openSockets).toBe(1)
+    bench.advance(1)
+    expect(bench.host.openSockets).toBe(0)
+    expect(bench.flows.size).toBe(0)
+  })
+
+  test("take other times if told so", () => {
+    const bench = new Bench({ timeoutBeforeReply: 10, timeoutAfterReply: 20 })
+    begin(bench)
+    bench.advance(10)
+    expect(bench.flows.size).toBe(0)
+    begin(bench)
+    bench.fromHost(bench.socket, payload)
+    bench.advance(19)
+    expect(bench.flows.size).toBe(1)
+    bench.advance(1)
+    expect(bench.flows.size).toBe(0)
+  })
+
+  test("start anew after their end", () => {
+    const bench = new Bench()
+    begin(bench)
+    bench.advance(30_000)
+    begin(bench)
+    bench.fromHost(bench.socket, payload)
+    expect(bench.host.sockets).toHaveLength(2)
+    expect(bench.guest.datagrams).toHaveLength(1)
+    expect(bench.socket.hopLimitCalls).toBe(1)
+  })
+
+  test("leave nothing behind when all are ended at once", () => {
+    const bench = new Bench()
+    for (let port = 1000; port < 1064; port++) begin(bench, port)
+    expect(bench.host.openSockets).toBe(64)
+    bench.stack.abortFlows()
+    expect(bench.host.openSockets).toBe(0)
+    expect(bench.flows.size).toBe(0)
+    expect(bench.stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  test("are refused while the table is full, each packet counted once, and begin again when there is a place", () => {
+    const bench = new Bench({ capacity: 2 })
+    begin(bench, 1)
+    begin(bench, 2)
+    bench.fromGuest(guest, 3, server, 53, { payload }, { payload }, { payload })
+    expect(bench.host.opened).toHaveLength(2)
+    expect(bench.drops.entries()).toEqual([["flow: table full", 3]])
+    bench.advance(30_000)
+    begin(bench, 3)
+    expect(bench.flows.size).toBe(1)
+    expect(bench.drops.total).toBe(3)
+  })
+
+  test("take any port where the guest's isn't free", () => {
+    for (const errno of [Errno.EADDRINUSE, Errno.EACCES]) {
+      const bench = new Bench()
+      bench.host.openingAnswers.push(-errno)
+      begin(bench, 500)
+      expect(bench.host.opened.map(({ forwardingPort }) => forwardingPort)).toEqual([500, 0])
+      expect(bench.socket.sent).toHaveLength(1)
+    }
+  })
+
+  test("are refused without sockets, with one warning a minute", () => {
+    const bench = new Bench()
+    const shortages = [Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM]
+    for (const errno of shortages) {
+      bench.host.openingAnswers.push(-errno)
+      bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload })
+    }
+    expect(bench.drops.entries()).toEqual([["udp: no socket left", 6]])
+    expect(bench.warnings).toHaveLength(1)
+    expect(bench.flows.size).toBe(0)
+    bench.advance(60_000)
+    bench.host.openingAnswers.push(-Errno.EMFILE)
+    begin(bench)
+    expect(bench.warnings).toHaveLength(2)
+    expect(bench.guest.sent).toEqual([])
+  })
+
+  test("are refused without a route, which the guest is told", () => {
+    const bench = new Bench()
+    bench.host.openingAnswers.push(-Errno.ENETUNREACH)
+    bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload })
+    expect(bench.flows.size).toBe(0)
+    expect(bench.drops.entries()).toEqual([["udp: host has no way there", 2]])
+    const [error, ...others] = icmpErrors(bench.guest)
+    expect(others).toEqual([])
+    expect(error).toMatchObject({
+      type: isV4 ? 3 : 1,
+      code: 0,
+      reporter: server,
+      target: guest,
+      quotedSource: guest,
+      quotedTarget: server,
+      quotedProtocol: 17,
+    })
+    expect([...error.quoted.subarray(0, 6)]).toEqual([40_000 >> 8, 40_000 & 255, 0, 53, 0, 20])
+    expect(error.quoted.subarray(8)).toEqual(payload)
+  })
+
+  test("go where the policy says", () => {
+    const gateway = Address.parse(isV4 ? "192.0.2.1" : "fe80::1")
+    const bench = new Bench({ rules: { v4: { hostLoopback: gateway }, v6: { hostLoopback: gateway } } })
+    bench.fromGuest(guest, 40_000, `${gateway}`, 53, { payload })
+    bench.fromHost(bench.socket, payload)
+    expect(`${bench.socket.demiflow.correspondentAddress}`).toBe(isV4 ? "127.0.0.1" : "::1")
+    expect(`${bench.guest.datagrams[0].tap.forwardingAddress}`).toBe(`${gateway}`)
+  })
+
+  test("of a version that is off are counted by the policy", () => {
+    const bench = new Bench({ rules: {} })
+    bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload })
+    expect(bench.drops.entries()).toEqual([["forward: IP version disabled", 2]])
+    expect(bench.flows.size).toBe(0)
+  })
+})

@@ -1,0 +1,201 @@
+import {
+  Address,
+  Arena,
+  Drops,
+  finishUdpChecksum,
+  IpProtocol,
+  type Log,
+  Sequence,
+  Stack,
+  sumPseudoHeader,
+  UDP_CHECKSUM,
+  UDP_HEADER_LENGTH,
+} from "@demiflow/core"
+import { FixedFlowTable, ForwardingPolicy, type ForwardingRules } from "@demiflow/flow"
+import { type UdpOptions, udp } from "../index.ts"
+import { ScriptedHost, type ScriptedSocket } from "./scripted-host.ts"
+import { StrictGuest } from "./strict-guest.ts"
+
+/** Addresses of one version of IP: two of the guest's, one beyond. */
+export interface Family {
+  readonly guest: string
+  readonly other: string
+  readonly server: string
+  readonly router: string
+}
+
+export const families: Readonly<Record<"IPv4" | "IPv6", Family>> = {
+  IPv4: { guest: "192.0.2.2", other: "192.0.2.77", server: "198.51.100.7", router: "203.0.113.1" },
+  IPv6: { guest: "2001:db8::2", other: "2001:db8::77", server: "2001:db8:1::7", router: "2001:db8:f::1" },
+}
+
+/** How a bench is set up. */
+export interface BenchOptions extends UdpOptions {
+  readonly capacity?: number
+  readonly rules?: ForwardingRules
+  readonly room?: number
+}
+
+/** What a datagram from the guest is made of. */
+export interface GuestDatagram {
+  readonly payload: Uint8Array
+  readonly hopLimit?: number
+  readonly segmentSize?: number
+  /** Changes the packet before it is handed over: header and payload. */
+  readonly spoil?: (packet: Uint8Array) => void
+  /** Bytes of the packet that are there. */
+  readonly available?: number
+}
+
+/** UDP on a stack between a strict guest and a scripted host. */
+export class Bench {
+  readonly arena: Arena = new Arena(10 << 20)
+  readonly drops: Drops = new Drops()
+  readonly warnings: string[] = []
+  readonly clock: { now: number } = { now: 1_000_000 }
+  readonly guest: StrictGuest
+  readonly host: ScriptedHost
+  readonly flows: FixedFlowTable
+  readonly stack: Stack
+  readonly #frames: number
+
+  constructor(options: BenchOptions = {}) {
+    const { arena, clock, drops } = this
+    let random = 1
+    const log: Log = {
+      isDebug: true,
+      isTrace: false,
+      error() {},
+      warning: (message) => this.warnings.push(message),
+      info() {},
+      debug() {},
+      trace() {},
+    }
+    this.guest = new StrictGuest(arena, options.room ?? 3 << 20)
+    this.host = new ScriptedHost(arena)
+    this.flows = new FixedFlowTable({ capacity: options.capacity ?? 64, random: { int32: () => random++ }, drops })
+    this.stack = new Stack(
+      {
+        arena,
+        guest: this.guest,
+        host: this.host.asHost,
+        flows: this.flows,
+        forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, drops),
+        clock,
+        random: { int32: () => random++ },
+        log,
+        drops,
+      },
+      [udp(options)],
+    )
+    this.#frames = arena.reserve(2 << 20)
+  }
+
+  /** Hands a sequence of datagrams from the guest to the stack, and ends the turn. Answers their payloads' offsets. */
+  fromGuest(from: string, fromPort: number, to: string, port: number, ...datagrams: GuestDatagram[]): number[] {
+    const sequence = new Sequence(Math.max(1, datagrams.length))
+    const { demiflow } = sequence
+    sequence.protocol = IpProtocol.udp
+    demiflow.correspondentAddress.copyFrom(Address.parse(from))
+    demiflow.correspondentPort = fromPort
+    demiflow.forwardingAddress.copyFrom(Address.parse(to))
+    demiflow.forwardingPort = port
+    let offset = this.#frames
+    for (const datagram of datagrams) offset = this.#append(sequence, datagram, offset)
+    this.stack.fromTap(sequence)
+    this.stack.endTurn()
+    return datagrams.map((_, index) => sequence.transportOffset[index] + UDP_HEADER_LENGTH)
+  }
+
+  /** The socket opened last. */
+  get socket(): ScriptedSocket {
+    const socket = this.host.sockets.at(-1)
+    if (socket === undefined) throw new Error("no socket was opened")
+    return socket
+  }
+
+  /** Lets datagrams arrive at a socket and tells the stack. */
+  fromHost(socket: ScriptedSocket, ...payloads: Uint8Array[]): void {
+    socket.incoming.push(...payloads.map((bytes) => ({ bytes, segmentSize: 0 })))
+    this.event(socket, 1)
+  }
+
+  event(socket: ScriptedSocket, events: number): void {
+    this.stack.fromHost(socket.side, events)
+    this.stack.endTurn()
+  }
+
+  /** Moves time on, running what is due on the way. */
+  advance(milliseconds: number): void {
+    const end = this.clock.now + milliseconds
+    for (let next = this.stack.nextDeadline(); next <= end; next = this.stack.nextDeadline()) {
+      this.clock.now = Math.max(this.clock.now, next)
+      this.stack.expire(this.clock.now)
+      this.stack.endTurn()
+    }
+    this.clock.now = end
+  }
+
+  #append(sequence: Sequence, datagram: GuestDatagram, offset: number): number {
+    const { payload, hopLimit = 64, segmentSize = 0, spoil } = datagram
+    const { view, bytes } = this.arena
+    const length = UDP_HEADER_LENGTH + payload.length
+    view.setUint16(offset, sequence.demiflow.correspondentPort)
+    view.setUint16(offset + 2, sequence.demiflow.forwardingPort)
+    view.setUint16(offset + 4, length)
+    view.setUint16(offset + 6, 0)
+    bytes.set(payload, offset + UDP_HEADER_LENGTH)
+    const sum = this.arena.sum(offset, length, sumPseudoHeader(sequence.demiflow, IpProtocol.udp, length))
+    view.setUint16(offset + UDP_CHECKSUM, finishUdpChecksum(sum))
+    spoil?.(bytes.subarray(offset, offset + length))
+    const index = sequence.count++
+    sequence.transportOffset[index] = offset
+    sequence.endOffset[index] = offset + (datagram.available ?? length)
+    sequence.segmentSize[index] = segmentSize
+    sequence.hopLimit[index] = hopLimit
+    return offset + length
+  }
+}
+
+/** Payload that shows a byte in the wrong place. */
+export function pattern(length: number, seed = 0): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => (index * 31 + (index >> 8) + seed) & 0xff)
+}
+
+/** An ICMP error, taken apart. */
+export interface IcmpError {
+  readonly reporter: string
+  readonly target: string
+  readonly type: number
+  readonly code: number
+  readonly information: number
+  /** Of the quoted packet. */
+  readonly quotedSource: string
+  readonly quotedTarget: string
+  readonly quotedProtocol: number
+  /** From its transport header on. */
+  readonly quoted: Uint8Array
+}
+
+/** The ICMP errors that the guest was sent. */
+export function icmpErrors(guest: StrictGuest): IcmpError[] {
+  return guest.sent
+    .filter(({ protocol }) => protocol !== IpProtocol.udp)
+    .map(({ tap, bytes }) => {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      const isV4 = (bytes[8] ?? 0) >>> 4 === 4
+      const source = isV4 ? bytes.slice(20, 24) : bytes.slice(16, 32)
+      const target = isV4 ? bytes.slice(24, 28) : bytes.slice(32, 48)
+      return {
+        reporter: `${tap.forwardingAddress}`,
+        target: `${tap.correspondentAddress}`,
+        type: bytes[0],
+        code: bytes[1],
+        information: view.getUint32(4),
+        quotedSource: `${Address.fromBytes(source)}`,
+        quotedTarget: `${Address.fromBytes(target)}`,
+        quotedProtocol: isV4 ? bytes[17] : bytes[14],
+        quoted: bytes.slice(isV4 ? 28 : 48),
+      }
+    })
+}

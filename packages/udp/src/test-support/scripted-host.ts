@@ -1,0 +1,146 @@
+import {
+  Address,
+  type Arena,
+  type DatagramBatch,
+  type Demiflow,
+  Errno,
+  type Host,
+  type SideRef,
+  type Socket,
+  type SocketError,
+} from "@demiflow/core"
+
+/** A datagram, or several of `segmentSize` bytes left together. */
+export interface HostDatagram {
+  readonly bytes: Uint8Array
+  readonly segmentSize: number
+}
+
+/** An entry of an error queue, as a test scripts it. */
+export interface ScriptedError {
+  readonly errno: number
+  readonly origin: number
+  readonly icmpType?: number
+  readonly icmpCode?: number
+  readonly information?: number
+  readonly reporter?: string
+  readonly payload?: Uint8Array
+}
+
+/** One socket, with everything that happened to it. */
+export class ScriptedSocket {
+  readonly side: SideRef
+  readonly demiflow: Demiflow
+  /** What was sent, with the arena offset that it was sent from, and how many entries each call had. */
+  readonly sent: (HostDatagram & { readonly offset: number; readonly hopLimit: number })[] = []
+  readonly sendingCalls: number[] = []
+  /** Answers of the next sending calls: a negative error number refuses the first entry; Infinity takes them all. */
+  readonly sendingAnswers: number[] = []
+  /** What waits to be received, and the answers of calls before that. */
+  readonly incoming: HostDatagram[] = []
+  readonly receivingAnswers: number[] = []
+  readonly receivingCalls: number[] = []
+  readonly errors: ScriptedError[] = []
+  hopLimit = 0
+  hopLimitCalls = 0
+  isOpen = true
+
+  constructor(side: SideRef, demiflow: Demiflow) {
+    this.side = side
+    this.demiflow = demiflow
+  }
+}
+
+/** A host whose sockets do what a test says. Any use of a closed socket throws. */
+export class ScriptedHost implements Pick<Host, "udpOpen" | "sendDatagrams" | "receiveDatagrams"> {
+  readonly arena: Arena
+  readonly sockets: ScriptedSocket[] = []
+  /** Answers of the next opening calls; 0 opens. */
+  readonly openingAnswers: number[] = []
+  /** What openings were asked for, successful or not. */
+  readonly opened: Demiflow[] = []
+  readonly #errorSpace: number
+
+  constructor(arena: Arena) {
+    this.arena = arena
+    this.#errorSpace = arena.reserve(2048)
+  }
+
+  get openSockets(): number {
+    return this.sockets.filter(({ isOpen }) => isOpen).length
+  }
+
+  /** As the whole interface: the calls of TCP are not there, and fail a test that reaches them. */
+  get asHost(): Host {
+    return this as unknown as Host
+  }
+
+  udpOpen(side: SideRef, demiflow: Demiflow): Socket {
+    this.opened.push(demiflow.clone())
+    const answer = this.openingAnswers.shift() ?? 0
+    if (answer < 0) return answer as Socket
+    return (this.sockets.push(new ScriptedSocket(side, demiflow.clone())) - 1) as Socket
+  }
+
+  sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
+    const state = this.#find(socket)
+    state.sendingCalls.push(count)
+    const answer = state.sendingAnswers.shift() ?? Number.POSITIVE_INFINITY
+    if (answer < 0) return answer
+    const taken = Math.min(answer, count)
+    for (let index = first; index < first + taken; index++) {
+      const offset = batch.offset[index]
+      const bytes = this.arena.bytes.slice(offset, offset + batch.length[index])
+      state.sent.push({ bytes, segmentSize: batch.segmentSize[index], offset, hopLimit: state.hopLimit })
+    }
+    return taken
+  }
+
+  receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number {
+    const state = this.#find(socket)
+    state.receivingCalls.push(count)
+    const answer = state.receivingAnswers.shift()
+    if (answer !== undefined) return answer
+    const received = Math.min(count, state.incoming.length)
+    if (received === 0) return -Errno.EAGAIN
+    for (const [index, { bytes, segmentSize }] of state.incoming.splice(0, received).entries()) {
+      this.arena.bytes.set(bytes.subarray(0, batch.length[index]), batch.offset[index])
+      batch.length[index] = bytes.length
+      batch.segmentSize[index] = segmentSize
+    }
+    return received
+  }
+
+  receiveError(socket: Socket, into: SocketError): number {
+    const entry = this.#find(socket).errors.shift()
+    if (entry === undefined) return 0
+    const payload = entry.payload ?? new Uint8Array()
+    this.arena.bytes.set(payload, this.#errorSpace)
+    into.errno = entry.errno
+    into.origin = entry.origin
+    into.icmpType = entry.icmpType ?? 0
+    into.icmpCode = entry.icmpCode ?? 0
+    into.information = entry.information ?? 0
+    into.reporter.copyFrom(entry.reporter === undefined ? new Address() : Address.parse(entry.reporter))
+    into.payloadOffset = this.#errorSpace
+    into.payloadLength = payload.length
+    return 1
+  }
+
+  setHopLimit(socket: Socket, _isV4: boolean, hopLimit: number): number {
+    const state = this.#find(socket)
+    state.hopLimit = hopLimit
+    state.hopLimitCalls++
+    return 0
+  }
+
+  close(socket: Socket): void {
+    this.#find(socket).isOpen = false
+  }
+
+  #find(socket: Socket): ScriptedSocket {
+    const state = this.sockets[socket]
+    if (state?.isOpen !== true) throw new Error(`socket ${socket} is not open`)
+    return state
+  }
+}

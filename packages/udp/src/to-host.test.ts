@@ -1,0 +1,142 @@
+import { Errno } from "@demiflow/core"
+import { describe, expect, test } from "vitest"
+import { Bench, families, pattern } from "./test-support/bench.ts"
+
+describe.each(Object.entries(families))("from the guest over %s", (name, { guest, other, server }) => {
+  const isV4 = name === "IPv4"
+
+  test("the first datagram opens a socket to where it goes, with the guest's port, and is sent from where it lies", () => {
+    const bench = new Bench()
+    const [offset] = bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(33) })
+    expect(bench.host.opened.map(String)).toEqual([
+      isV4 ? "host 0.0.0.0:40000 → 198.51.100.7:53" : "host [::]:40000 → [2001:db8:1::7]:53",
+    ])
+    expect(bench.socket.sent).toEqual([{ bytes: pattern(33), segmentSize: 0, offset, hopLimit: 64 }])
+    expect(bench.flows.size).toBe(1)
+    expect(bench.drops.total).toBe(0)
+  })
+
+  test("later datagrams of the flow take the same socket, a whole sequence in one call", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
+    const payloads = [0, 1, 1472, 65_507].map((length) => pattern(length, 3))
+    bench.fromGuest(guest, 40_000, server, 53, ...payloads.map((payload) => ({ payload })))
+    expect(bench.host.sockets).toHaveLength(1)
+    expect(bench.socket.sendingCalls).toEqual([1, 4])
+    expect(bench.socket.sent.slice(1).map(({ bytes }) => bytes)).toEqual(payloads)
+  })
+
+  test("a sequence longer than a batch is sent whole and in order", () => {
+    const bench = new Bench()
+    const datagrams = Array.from({ length: 150 }, (_, index) => ({ payload: pattern(8, index) }))
+    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
+    expect(bench.socket.sendingCalls).toEqual([64, 64, 22])
+    expect(bench.socket.sent.map(({ bytes }) => bytes[0])).toEqual(datagrams.map(({ payload }) => payload[0]))
+  })
+
+  test("DESIGN 3.1: two guest addresses with the same port are two flows", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1, 1) })
+    bench.fromGuest(other, 40_000, server, 53, { payload: pattern(1, 2) })
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1, 3) })
+    expect(bench.host.sockets.map(({ sent }) => sent.map(({ bytes }) => bytes[0]))).toEqual([[1, 3], [2]])
+  })
+
+  test("datagrams that the guest's offload left together go on as one entry", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(2500), segmentSize: 1000 })
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1000), segmentSize: 1000 })
+    expect(bench.socket.sent).toMatchObject([
+      { bytes: pattern(2500), segmentSize: 1000 },
+      { bytes: pattern(1000), segmentSize: 0 },
+    ])
+  })
+
+  test("each datagram leaves with the hop limit that it came with, which is set only when it changes", () => {
+    const bench = new Bench()
+    const payload = pattern(4)
+    bench.fromGuest(guest, 40_000, server, 53, { payload, hopLimit: 64 }, { payload, hopLimit: 64 })
+    bench.fromGuest(guest, 40_000, server, 53, ...[64, 1, 1, 2, 255].map((hopLimit) => ({ payload, hopLimit })))
+    expect(bench.socket.sent.map(({ hopLimit }) => hopLimit)).toEqual([64, 64, 64, 1, 1, 2, 255])
+    expect(bench.socket.hopLimitCalls).toBe(4)
+    expect(bench.socket.sendingCalls).toEqual([2, 1, 2, 1, 1])
+  })
+
+  test("a bad datagram among good ones is the only one dropped", () => {
+    const bench = new Bench()
+    const payload = pattern(20)
+    const spoil = (packet: Uint8Array) => {
+      packet[12] ^= 1
+    }
+    bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload, spoil }, { payload, available: 5 }, { payload })
+    expect(bench.socket.sent).toHaveLength(2)
+    expect(bench.drops.entries()).toEqual([
+      ["udp: truncated header", 1],
+      ["udp: bad checksum", 1],
+    ])
+  })
+
+  test("bad datagrams alone open no flow", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(20), hopLimit: 0 })
+    expect(bench.flows.size).toBe(0)
+    expect(bench.host.opened).toEqual([])
+    expect(bench.drops.entries()).toEqual([["udp: hop limit 0", 1]])
+  })
+
+  test("nothing goes to port 0", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 0, { payload: pattern(1) }, { payload: pattern(1) })
+    expect(bench.host.opened).toEqual([])
+    expect(bench.drops.entries()).toEqual([["udp: port 0", 2]])
+  })
+
+  test("nothing goes to groups", () => {
+    const bench = new Bench()
+    for (const group of isV4 ? ["224.0.0.251", "255.255.255.255"] : ["ff02::fb"]) {
+      bench.fromGuest(guest, 5353, group, 5353, { payload: pattern(1) }, { payload: pattern(1) })
+    }
+    expect(bench.host.opened).toEqual([])
+    expect(bench.drops.entries()).toEqual([["forward: not a unicast address", isV4 ? 4 : 2]])
+    expect(bench.guest.sent).toEqual([])
+  })
+
+  test("what the send buffer has no room for is dropped and counted", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
+    bench.socket.sendingAnswers.push(2, -Errno.EAGAIN)
+    bench.fromGuest(guest, 40_000, server, 53, ...Array.from({ length: 5 }, () => ({ payload: pattern(1) })))
+    expect(bench.socket.sent).toHaveLength(3)
+    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 3]])
+  })
+
+  test("a full device queue costs one datagram", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
+    bench.socket.sendingAnswers.push(1, -Errno.ENOBUFS)
+    const datagrams = [1, 2, 3, 4].map((seed) => ({ payload: pattern(1, seed) }))
+    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
+    expect(bench.socket.sent.map(({ bytes }) => bytes[0])).toEqual([0, 1, 3, 4])
+    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 1]])
+  })
+
+  test("a pending error of an earlier datagram costs this one nothing", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
+    bench.socket.sendingAnswers.push(-Errno.ECONNREFUSED)
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(2) }, { payload: pattern(3) })
+    expect(bench.socket.sent.map(({ bytes }) => bytes.length)).toEqual([1, 2, 3])
+    expect(bench.drops.total).toBe(0)
+    expect(bench.guest.sent).toEqual([])
+  })
+
+  test("a datagram that the host refuses is counted, and the others are sent", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
+    bench.socket.sendingAnswers.push(1, -Errno.EINVAL, -Errno.EINVAL)
+    const datagrams = [1, 2, 3].map((seed) => ({ payload: pattern(1, seed) }))
+    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
+    expect(bench.socket.sent.map(({ bytes }) => bytes[0])).toEqual([0, 1, 3])
+    expect(bench.drops.entries()).toEqual([["udp: refused by the host", 1]])
+  })
+})
