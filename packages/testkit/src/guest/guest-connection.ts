@@ -1,0 +1,482 @@
+/**
+ * One TCP connection of the guest: RFC 9293's state machine around a {@link SendQueue} and a {@link ReceiveQueue}.
+ *
+ * It is made to go with a stack under test, so it looks closely at what it gets: segments beyond its window, content
+ * that changes when it is sent again, acknowledgements of what was never sent are recorded as violations.
+ */
+import { type Address, formatEndpoint } from "@demiflow/core"
+import { type BytesLike, toBytes, toText } from "../bytes.ts"
+import type { ParsedTcp } from "../packets/parse.ts"
+import type { TcpOptions } from "../packets/tcp-options.ts"
+import type { SeededRandom } from "../seeded-random.ts"
+import type { VirtualClock, VirtualTimer } from "../virtual-clock.ts"
+import { ReceiveQueue } from "./receive-queue.ts"
+import { RetransmissionTimer } from "./retransmission-timer.ts"
+import type { ReceivedFrame } from "./scripted-guest.ts"
+import { SendQueue, type SendQueueOwner } from "./send-queue.ts"
+import { advance, distance } from "./sequence-numbers.ts"
+
+/** States of RFC 9293, section 3.3.2, as far as a connection that exists can be in them. */
+export type GuestConnectionState =
+  | "synSent"
+  | "synReceived"
+  | "established"
+  | "finWait1"
+  | "finWait2"
+  | "closeWait"
+  | "closing"
+  | "lastAck"
+  | "timeWait"
+  | "closed"
+
+/** Why a connection ended without both ends having ended it in order. */
+export type GuestConnectionFailure = "refused" | "reset" | "resetByUs" | "unreachable" | "timedOut"
+
+/** How a connection behaves. */
+export interface GuestConnectionOptions {
+  /** Bytes of the receive buffer: the largest window. 65,535 by default. */
+  readonly receiveBuffer?: number
+  /** Shift count for the window, 0–14, or "none" to go without the option. */
+  readonly windowScale?: number | "none"
+  /** Largest segment that it takes, bytes; the MTU less the headers by default. */
+  readonly mss?: number
+  /** Milliseconds that an acknowledgement may wait for company; 0 to acknowledge each segment at once. */
+  readonly acknowledgementDelay?: number
+  /** True if segments are cut at places chosen by chance. */
+  readonly cutsAtRandom?: boolean
+  /** True if the link is left to cut segments, where it can. */
+  readonly usesSegmentationOffload?: boolean
+  /** True if each read is told at once, however small the window grows by it. */
+  readonly tellsEveryWindow?: boolean
+  /** Milliseconds in timeWait. */
+  readonly timeWait?: number
+}
+
+/** The four numbers that name a connection. */
+export interface ConnectionEnds {
+  readonly address: Address
+  readonly port: number
+  /** The other end: what the guest takes for it. */
+  readonly otherAddress: Address
+  readonly otherPort: number
+}
+
+/** A segment to be sent. */
+export interface OutgoingSegment {
+  readonly flags: string
+  readonly sequence: number
+  readonly acknowledgement: number
+  readonly window: number
+  readonly options?: TcpOptions
+  readonly bytes?: Uint8Array
+}
+
+/** What a connection needs around it. */
+export interface ConnectionSurroundings {
+  readonly clock: VirtualClock
+  readonly random: SeededRandom
+  /** Bytes of the link's largest IP packet. */
+  readonly mtu: number
+  /** True if the link cuts segments. */
+  readonly cutsSegments: boolean
+  send(connection: GuestConnection, segment: OutgoingSegment): void
+  /** The connection is gone. */
+  forget(connection: GuestConnection): void
+  violation(what: string): void
+}
+
+const EMPTY = new Uint8Array(0)
+const LARGEST_PIECE = 65_000
+const SYN_RETRIES = 8
+
+export class GuestConnection implements SendQueueOwner {
+  readonly ends: ConnectionEnds
+  /** Called when the handshake is done. */
+  onConnected: (() => void) | undefined
+  /** Called with what is read, when it is. */
+  onData: ((bytes: Uint8Array) => void) | undefined
+  /** Called once the other end has ended and all of it was read. */
+  onEnd: (() => void) | undefined
+  /** Called when the connection ends out of order. */
+  onFailure: ((failure: GuestConnectionFailure) => void) | undefined
+  readonly #options: GuestConnectionOptions
+  readonly #surroundings: ConnectionSurroundings
+  readonly #sender: SendQueue
+  readonly #receiver: ReceiveQueue
+  readonly #synTimer: RetransmissionTimer
+  readonly #initial: number
+  readonly #mss: number
+  #state: GuestConnectionState
+  #failure: GuestConnectionFailure | undefined
+  /** Written before the handshake was done. */
+  #early: Uint8Array[] = []
+  #isEnding = false
+  #sendScale = 0
+  #receiveScale = 0
+  #isPaused = false
+  #isEndRead = false
+  #acknowledgementTimer: VirtualTimer | undefined
+  #unanswered = 0
+  #timeWaitTimer: VirtualTimer | undefined
+
+  constructor(ends: ConnectionEnds, options: GuestConnectionOptions, surroundings: ConnectionSurroundings) {
+    const { clock, random, mtu } = surroundings
+    this.ends = ends
+    this.#options = options
+    this.#surroundings = surroundings
+    this.#mss = options.mss ?? mtu - (ends.address.isV4 ? 40 : 60)
+    this.#initial = random.int32() >>> 0
+    this.#sender = new SendQueue(clock, random.fork(), this, this.#initial)
+    this.#sender.isCutAtRandom = options.cutsAtRandom ?? false
+    this.#receiver = new ReceiveQueue(options.receiveBuffer ?? 65_535, (what) => this.#violation(what))
+    this.#synTimer = new RetransmissionTimer(clock, () => this.#repeatSyn())
+    this.#state = "synSent"
+  }
+
+  get state(): GuestConnectionState {
+    return this.#state
+  }
+
+  /** Why it ended out of order, if it did. */
+  get failure(): GuestConnectionFailure | undefined {
+    return this.#failure
+  }
+
+  /** Everything read so far. */
+  get received(): Uint8Array {
+    return this.#receiver.read
+  }
+
+  get receivedLength(): number {
+    return this.#receiver.readLength
+  }
+
+  /** Everything read so far, a character for each byte. */
+  get receivedText(): string {
+    return toText(this.received)
+  }
+
+  /** Bytes in order that wait to be read, since reading is paused. */
+  get unread(): number {
+    return this.#receiver.unread
+  }
+
+  /** Bytes written that are not acknowledged. */
+  get unacknowledged(): number {
+    return this.#sender.pending + this.#early.reduce((sum, { length }) => sum + length, 0)
+  }
+
+  /** True once the other end has ended and all of it was read. */
+  get isEnded(): boolean {
+    return this.#isEndRead
+  }
+
+  /** True once nothing more will happen on it, except for segments that arrive late. */
+  get isFinished(): boolean {
+    return this.#state === "closed" || this.#state === "timeWait"
+  }
+
+  /** Segments that it sent again. */
+  get retransmissions(): number {
+    return this.#sender.retransmissions
+  }
+
+  /** Sends bytes, or text of one-byte characters. What can't be sent yet waits. */
+  write(content: BytesLike): void {
+    const bytes = toBytes(content).slice()
+    if (this.#state === "synSent" || this.#state === "synReceived") this.#early.push(bytes)
+    else if (this.#state === "established" || this.#state === "closeWait") this.#sender.write(bytes)
+  }
+
+  /** Sends nothing more; what was written is still delivered. */
+  end(): void {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    if (this.#state !== "synSent" && this.#state !== "synReceived") this.#endNow()
+  }
+
+  /** Resets the connection. */
+  reset(): void {
+    if (this.#state === "closed") return
+    if (this.#state !== "synSent") this.#send("RA", this.#sender.next)
+    this.#finish("resetByUs")
+  }
+
+  /** Stops reading: the window closes as the buffer fills. */
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  /** Reads what waits, and goes on reading what comes. */
+  resume(): void {
+    this.#isPaused = false
+    this.take(Number.POSITIVE_INFINITY)
+  }
+
+  /** While paused, reads up to `length` bytes of what waits. Answers how many. */
+  take(length: number): number {
+    const bytes = this.#receiver.take(length)
+    if (bytes.length > 0) {
+      this.onData?.(bytes)
+      this.#tellWindow()
+    }
+    if (this.#receiver.isEnded && this.#receiver.unread === 0 && !this.#isEndRead) {
+      this.#isEndRead = true
+      this.onEnd?.()
+    }
+    return bytes.length
+  }
+
+  /** Begins the handshake. */
+  open(): void {
+    this.#sendSyn()
+    this.#synTimer.start()
+  }
+
+  /** Answers a SYN that a listener got. */
+  accept(syn: ParsedTcp): void {
+    this.#state = "synReceived"
+    this.#noteSyn(syn)
+    this.#sendSyn()
+    this.#synTimer.start()
+  }
+
+  /** An ICMP error says that the other end can't be reached (RFC 5927, section 4: only believed before the handshake). */
+  unreachable(): void {
+    if (this.#state === "synSent") this.#finish("unreachable")
+  }
+
+  /** A segment of this connection (RFC 9293, section 3.10.7). */
+  arrive(frame: ReceivedFrame): void {
+    const segment = frame.tcp
+    if (segment === undefined || this.#state === "closed") return
+    this.#checkSize(frame)
+    if (this.#state === "synSent") this.#arriveInSynSent(segment)
+    else this.#arriveInOrder(segment, frame.payload)
+  }
+
+  emit(sequence: number, bytes: Uint8Array, isLast: boolean): void {
+    this.#send(isLast ? "FA" : bytes.length > 0 ? "PA" : "A", sequence, bytes)
+  }
+
+  giveUp(): void {
+    this.#send("RA", this.#sender.next)
+    this.#finish("timedOut")
+  }
+
+  /** For messages: both ends and the state. */
+  toString(): string {
+    const { address, port, otherAddress, otherPort } = this.ends
+    return `${formatEndpoint(address, port)} → ${formatEndpoint(otherAddress, otherPort)} (${this.#state})`
+  }
+
+  #arriveInSynSent(segment: ParsedTcp): void {
+    const isAnswer = segment.flags.includes("A")
+    if (isAnswer && segment.acknowledgement !== advance(this.#initial, 1)) {
+      if (!segment.flags.includes("R")) this.#send("R", segment.acknowledgement)
+      return
+    }
+    if (segment.flags.includes("R")) {
+      if (isAnswer) this.#finish("refused")
+      return
+    }
+    if (!segment.flags.includes("S") || !isAnswer) return
+    this.#noteSyn(segment)
+    this.#establish(segment)
+    this.#acknowledge()
+  }
+
+  #arriveInOrder(segment: ParsedTcp, payload: Uint8Array): void {
+    const { flags } = segment
+    if (!this.#isAcceptable(segment, payload.length)) {
+      if (!flags.includes("R")) this.#acknowledge()
+      // A retransmitted end means that our last acknowledgement was lost.
+      if (this.#state === "timeWait") this.#startTimeWait()
+      return
+    }
+    if (flags.includes("R")) {
+      // RFC 5961, section 3.2: only an exact match resets, others are challenged.
+      if (segment.sequence === this.#receiver.next) this.#finish("reset")
+      else this.#acknowledge()
+      return
+    }
+    if (flags.includes("S")) {
+      if (this.#state === "synReceived") this.#sendSyn()
+      else this.#acknowledge()
+      return
+    }
+    if (!flags.includes("A")) return
+    if (this.#state === "synReceived") {
+      if (segment.acknowledgement !== advance(this.#initial, 1)) {
+        this.#send("R", segment.acknowledgement)
+        return
+      }
+      this.#establish(segment)
+    }
+    const isLast = flags.includes("F")
+    this.#takeAcknowledgement(segment, payload.length === 0 && !isLast)
+    if (payload.length > 0 || isLast) this.#takeData(segment, payload, isLast)
+  }
+
+  #takeAcknowledgement(segment: ParsedTcp, isBare: boolean): void {
+    if (!this.#sender.isPlausible(segment.acknowledgement)) {
+      this.#violation(`${segment.acknowledgement} is acknowledged and was never sent`)
+      this.#acknowledge()
+      return
+    }
+    this.#sender.acknowledge(segment, segment.window << this.#sendScale, isBare)
+    if (!this.#sender.isEndAcknowledged) return
+    if (this.#state === "finWait1") this.#setState("finWait2")
+    else if (this.#state === "closing") this.#startTimeWait()
+    else if (this.#state === "lastAck") this.#finish(undefined)
+  }
+
+  #takeData(segment: ParsedTcp, payload: Uint8Array, isLast: boolean): void {
+    const wasEnded = this.#receiver.isEnded
+    const { fresh, isIrregular } = this.#receiver.arrive(segment.sequence, payload, isLast)
+    if (this.#receiver.isEnded && !wasEnded) {
+      if (this.#state === "established") this.#setState("closeWait")
+      else if (this.#state === "finWait1") this.#setState("closing")
+      else if (this.#state === "finWait2") this.#startTimeWait()
+    }
+    this.#unanswered += fresh > 0 ? 1 : 0
+    const delay = this.#options.acknowledgementDelay ?? 40
+    if (isIrregular || this.#unanswered >= 2 || delay === 0) this.#acknowledge()
+    else this.#acknowledgementTimer ??= this.#surroundings.clock.schedule(delay, () => this.#acknowledge())
+    if (!this.#isPaused) this.take(Number.POSITIVE_INFINITY)
+  }
+
+  /** RFC 9293, table 6. */
+  #isAcceptable(segment: ParsedTcp, payloadLength: number): boolean {
+    const length = payloadLength + (segment.flags.includes("F") ? 1 : 0) + (segment.flags.includes("S") ? 1 : 0)
+    const window = Math.max(this.#receiver.room, distance(this.#receiver.edge, this.#receiver.next))
+    const start = distance(segment.sequence, this.#receiver.next)
+    if (length === 0) return window === 0 ? start === 0 : start >= 0 && start < window
+    return window > 0 && start < window && start + length > 0
+  }
+
+  #checkSize(frame: ReceivedFrame): void {
+    if (frame.problems.length > 0) this.#violation(frame.problems.join("; "))
+    const size = frame.segmentSize > 0 ? frame.segmentSize : frame.payload.length
+    if (size > this.#mss) this.#violation(`a segment of ${size} bytes is larger than the MSS, ${this.#mss}`)
+  }
+
+  #noteSyn(syn: ParsedTcp): void {
+    this.#receiver.start(syn.sequence)
+    const { mss = 536, windowScale } = syn.options
+    this.#sender.mss = Math.min(mss, this.#surroundings.mtu - (this.ends.address.isV4 ? 40 : 60))
+    const isLarge = this.#options.usesSegmentationOffload && this.#surroundings.cutsSegments
+    this.#sender.largest = isLarge ? LARGEST_PIECE : this.#sender.mss
+    const ownScale = this.#ownScale
+    if (windowScale === undefined || ownScale === undefined) return
+    this.#sendScale = Math.min(14, windowScale)
+    this.#receiveScale = ownScale
+  }
+
+  #establish(segment: ParsedTcp): void {
+    this.#synTimer.stop()
+    // A window in a SYN is never scaled (RFC 7323, section 2.2).
+    const scale = segment.flags.includes("S") ? 0 : this.#sendScale
+    this.#sender.establish(segment, segment.window << scale)
+    this.#setState("established")
+    this.onConnected?.()
+    for (const bytes of this.#early.splice(0)) this.#sender.write(bytes)
+    if (this.#isEnding) this.#endNow()
+  }
+
+  #endNow(): void {
+    if (this.#state === "established") this.#setState("finWait1")
+    else if (this.#state === "closeWait") this.#setState("lastAck")
+    else return
+    this.#sender.end()
+  }
+
+  get #ownScale(): number | undefined {
+    const { windowScale, receiveBuffer = 65_535 } = this.#options
+    if (windowScale === "none") return undefined
+    return windowScale ?? Math.max(0, Math.ceil(Math.log2((receiveBuffer + 1) / 65_536)))
+  }
+
+  #sendSyn(): void {
+    const isAnswer = this.#state === "synReceived"
+    const options = { mss: this.#mss, windowScale: this.#ownScale }
+    const window = Math.min(65_535, this.#receiver.room)
+    const acknowledgement = isAnswer ? this.#receiver.next : 0
+    const flags = isAnswer ? "SA" : "S"
+    if (isAnswer) this.#receiver.edge = advance(this.#receiver.next, window)
+    this.#surroundings.send(this, { flags, sequence: this.#initial, acknowledgement, window, options })
+  }
+
+  #repeatSyn(): void {
+    if (this.#synTimer.expirations > SYN_RETRIES) {
+      this.#finish("timedOut")
+      return
+    }
+    this.#sendSyn()
+    this.#synTimer.start()
+  }
+
+  #acknowledge(): void {
+    this.#send("A", this.#sender.next)
+  }
+
+  #send(flags: string, sequence: number, bytes: Uint8Array = EMPTY): void {
+    const acknowledgement = flags.includes("A") ? this.#receiver.next : 0
+    this.#surroundings.send(this, { flags, sequence, acknowledgement, window: this.#windowToTell(), bytes })
+    this.#acknowledgementTimer?.cancel()
+    this.#acknowledgementTimer = undefined
+    this.#unanswered = 0
+  }
+
+  /** The window field; notes what it allows. The edge never moves back (RFC 9293, section 3.8.6). */
+  #windowToTell(): number {
+    const least = Math.max(0, distance(this.#receiver.edge, this.#receiver.next))
+    const room = Math.max(least, this.#receiver.room)
+    // Rounding up keeps a promise that does not fit the scale; the receive queue takes what was promised.
+    const field = Math.min(65_535, room === least ? ceilShift(room, this.#receiveScale) : room >> this.#receiveScale)
+    const edge = advance(this.#receiver.next, field << this.#receiveScale)
+    if (distance(edge, this.#receiver.edge) > 0) this.#receiver.edge = edge
+    return field
+  }
+
+  /** Tells of room that reading made, if it is worth a segment (RFC 9293, section 3.8.6.2.2). */
+  #tellWindow(): void {
+    if (this.#state === "closed" || this.#receiver.isEnded) return
+    const growth = this.#receiver.room - Math.max(0, distance(this.#receiver.edge, this.#receiver.next))
+    const worthwhile = this.#options.tellsEveryWindow
+      ? 1 << this.#receiveScale
+      : Math.min(2 * this.#mss, this.#receiver.capacity / 2)
+    if (growth >= worthwhile) this.#acknowledge()
+  }
+
+  #startTimeWait(): void {
+    this.#setState("timeWait")
+    this.#sender.stop()
+    this.#timeWaitTimer?.cancel()
+    const wait = this.#options.timeWait ?? 60_000
+    this.#timeWaitTimer = this.#surroundings.clock.schedule(wait, () => this.#finish(undefined))
+  }
+
+  #finish(failure: GuestConnectionFailure | undefined): void {
+    this.#sender.stop()
+    this.#synTimer.stop()
+    this.#acknowledgementTimer?.cancel()
+    this.#timeWaitTimer?.cancel()
+    if (failure !== undefined && this.#state !== "timeWait") this.#failure = failure
+    this.#setState("closed")
+    this.#surroundings.forget(this)
+    if (this.#failure !== undefined) this.onFailure?.(this.#failure)
+  }
+
+  #setState(state: GuestConnectionState): void {
+    this.#state = state
+  }
+
+  #violation(what: string): void {
+    this.#surroundings.violation(`${this}: ${what}`)
+  }
+}
+
+function ceilShift(value: number, shift: number): number {
+  return (value + (1 << shift) - 1) >> shift
+}

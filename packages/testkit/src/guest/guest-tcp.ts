@@ -1,0 +1,195 @@
+/**
+ * A real TCP for the guest, small but whole: handshake, retransmission, windows down to zero, scaling, delayed
+ * acknowledgements, half-close, data out of order. With it, whole transfers run through a stack in virtual time.
+ */
+import { IpProtocol, Segmentation } from "@demiflow/core"
+import { type AddressLike, toAddress } from "../host/world.ts"
+import { ethernet, ip } from "../packets/build-network.ts"
+import { tcp } from "../packets/build-transport.ts"
+import { buildPacket, join, payload, sumOfPseudoHeader, viewOf } from "../packets/layer.ts"
+import { SeededRandom } from "../seeded-random.ts"
+import {
+  type ConnectionEnds,
+  GuestConnection,
+  type GuestConnectionOptions,
+  type OutgoingSegment,
+} from "./guest-connection.ts"
+import type { ReceivedFrame, ScriptedGuest } from "./scripted-guest.ts"
+import { advance } from "./sequence-numbers.ts"
+
+/** Whom to connect to, from where, and how the connection behaves. */
+export interface GuestConnectOptions extends GuestConnectionOptions {
+  readonly address: AddressLike
+  readonly port: number
+  /** One of the guest's addresses, or any other; the first of the family by default. */
+  readonly fromAddress?: AddressLike
+  /** An unused one by default. */
+  readonly fromPort?: number
+}
+
+const FIRST_PORT = 40_000
+const ETHERNET = 14
+
+/** The TCP of a {@link ScriptedGuest}: takes the guest's TCP segments from when it is made. */
+export class GuestTcp {
+  /** What the stack did that no correct TCP does. Empty if all is well. */
+  readonly violations: string[] = []
+  readonly #guest: ScriptedGuest
+  readonly #random: SeededRandom
+  readonly #defaults: GuestConnectionOptions
+  readonly #connections = new Map<string, GuestConnection>()
+  readonly #listeners = new Map<number, (connection: GuestConnection) => void>()
+  #nextPort = FIRST_PORT
+
+  /** @param defaults for every connection */
+  constructor(guest: ScriptedGuest, defaults: GuestConnectionOptions & { readonly random?: SeededRandom } = {}) {
+    this.#guest = guest
+    this.#random = defaults.random ?? new SeededRandom(2)
+    this.#defaults = defaults
+    guest.onFrame((frame) => this.#arrive(frame))
+  }
+
+  /** Connections that are not gone, those in timeWait included. */
+  get connections(): readonly GuestConnection[] {
+    return [...this.#connections.values()]
+  }
+
+  /** Begins a connection. */
+  connect(options: GuestConnectOptions): GuestConnection {
+    const otherAddress = toAddress(options.address)
+    const ends: ConnectionEnds = {
+      address: toAddress(options.fromAddress ?? this.#guest.addressFor(otherAddress)),
+      port: options.fromPort ?? this.#nextPort++,
+      otherAddress,
+      otherPort: options.port,
+    }
+    if (this.#nextPort > 0xffff) this.#nextPort = FIRST_PORT
+    const connection = this.#make(ends, options)
+    connection.open()
+    return connection
+  }
+
+  /** Accepts connections to a port. Answers a function that ends that. */
+  listen(port: number, onConnection: (connection: GuestConnection) => void): () => void {
+    this.#listeners.set(port, onConnection)
+    return () => this.#listeners.delete(port)
+  }
+
+  #make(ends: ConnectionEnds, options: GuestConnectionOptions): GuestConnection {
+    const { capabilities } = this.#guest.link
+    const connection = new GuestConnection(
+      ends,
+      { ...this.#defaults, ...options },
+      {
+        clock: this.#guest.clock,
+        random: this.#random.fork(),
+        mtu: capabilities.mtu,
+        cutsSegments: capabilities.tcpSegmentation && capabilities.checksumOffload,
+        send: (sender, segment) => this.#send(sender.ends, segment),
+        forget: (gone) => this.#forget(gone),
+        violation: (what) => this.violations.push(what),
+      },
+    )
+    this.#connections.set(keyOf(ends), connection)
+    return connection
+  }
+
+  #forget(connection: GuestConnection): void {
+    const key = keyOf(connection.ends)
+    if (this.#connections.get(key) === connection) this.#connections.delete(key)
+  }
+
+  #arrive(frame: ReceivedFrame): boolean {
+    const { ip: network, tcp: segment, icmp } = frame
+    if (icmp?.quote !== undefined) return this.#arriveError(frame)
+    if (network === undefined || segment === undefined) return false
+    const ends: ConnectionEnds = {
+      address: network.target,
+      port: segment.targetPort,
+      otherAddress: network.source,
+      otherPort: segment.sourcePort,
+    }
+    const connection = this.#connections.get(keyOf(ends))
+    if (connection !== undefined) {
+      connection.arrive(frame)
+      return true
+    }
+    const onConnection = this.#listeners.get(segment.targetPort)
+    if (onConnection !== undefined && segment.flags === "S") {
+      const accepted = this.#make(ends, {})
+      onConnection(accepted)
+      accepted.accept(segment)
+    } else if (!segment.flags.includes("R")) this.#refuse(ends, frame)
+    return true
+  }
+
+  /** An ICMP error about a TCP segment of ours; others are left to the inbox. */
+  #arriveError(frame: ReceivedFrame): boolean {
+    const quote = frame.icmp?.quote
+    if (quote?.ip?.protocol !== IpProtocol.tcp || quote.payload.length + (quote.tcp?.headerLength ?? 0) < 8)
+      return false
+    const ports = quote.tcp ?? portsOf(quote.payload)
+    const connection = this.#connections.get(
+      keyOf({
+        address: quote.ip.source,
+        port: ports.sourcePort,
+        otherAddress: quote.ip.target,
+        otherPort: ports.targetPort,
+      }),
+    )
+    connection?.unreachable()
+    return connection !== undefined
+  }
+
+  /** RFC 9293, section 3.10.7.1: a segment for no connection is answered with a reset. */
+  #refuse(ends: ConnectionEnds, frame: ReceivedFrame): void {
+    const segment = frame.tcp
+    if (segment === undefined) return
+    const { flags, sequence, acknowledgement } = segment
+    if (flags.includes("A")) {
+      this.#send(ends, { flags: "R", sequence: acknowledgement, acknowledgement: 0, window: 0 })
+      return
+    }
+    const length = frame.payload.length + (flags.includes("S") ? 1 : 0) + (flags.includes("F") ? 1 : 0)
+    const end = advance(sequence, length)
+    this.#send(ends, { flags: "RA", sequence: 0, acknowledgement: end, window: 0 })
+  }
+
+  #send(ends: ConnectionEnds, segment: OutgoingSegment): void {
+    const { bytes = new Uint8Array(0), ...fields } = segment
+    const { mtu } = this.#guest.link.capabilities
+    const frame = buildPacket(
+      ethernet({ source: this.#guest.mac, target: this.#guest.gatewayMac }),
+      ip(ends.address, ends.otherAddress),
+      tcp({ sourcePort: ends.port, targetPort: ends.otherPort, ...fields }),
+      payload(bytes),
+    )
+    if (frame.length - ETHERNET <= mtu) this.#guest.sendFrame(frame)
+    else this.#sendLarge(frame, ends, bytes.length)
+  }
+
+  /** Leaves the segment for the link to cut: the checksum field holds the pseudo-header's sum alone. */
+  #sendLarge(frame: Uint8Array, ends: ConnectionEnds, payloadLength: number): void {
+    const headerLength = frame.length - payloadLength
+    const isV4 = ends.address.isV4
+    const checksumStart = ETHERNET + (isV4 ? 20 : 40)
+    const sum = sumOfPseudoHeader(ends.address, ends.otherAddress, IpProtocol.tcp, frame.length - checksumStart)
+    viewOf(frame).setUint16(checksumStart + 16, sum)
+    this.#guest.sendFrame(frame, {
+      segmentation: isV4 ? Segmentation.tcp4 : Segmentation.tcp6,
+      segmentSize: this.#guest.link.capabilities.mtu - (headerLength - ETHERNET),
+      headerLength,
+      checksumStart,
+      checksumOffset: 16,
+    })
+  }
+}
+
+function keyOf({ address, port, otherAddress, otherPort }: ConnectionEnds): string {
+  return `${address} ${port} ${otherAddress} ${otherPort}`
+}
+
+function portsOf(header: Uint8Array): { sourcePort: number; targetPort: number } {
+  const view = viewOf(join(header.subarray(0, 4), new Uint8Array(4)))
+  return { sourcePort: view.getUint16(0), targetPort: view.getUint16(2) }
+}

@@ -1,0 +1,219 @@
+/**
+ * A guest at the other end of a link, with its frames built and read by hand.
+ *
+ * What it sends is put together from layers; what it receives waits in an inbox, taken apart. It has no protocol of its
+ * own: it answers nothing by itself.
+ */
+import {
+  type Address,
+  type Arena,
+  FrameBatch,
+  type Link,
+  type MacAddress,
+  Segmentation,
+  type SegmentationId,
+} from "@demiflow/core"
+import { type AddressLike, toAddress } from "../host/world.ts"
+import { ethernet, type MacLike, toMac } from "../packets/build-network.ts"
+import { type Check, expectFrame, mismatches, PacketMismatchError } from "../packets/check.ts"
+import { describePacket } from "../packets/describe.ts"
+import { buildPacket, type Layer } from "../packets/layer.ts"
+import { type ParsedFrame, parseFrame } from "../packets/parse.ts"
+import type { Participant, VirtualClock } from "../virtual-clock.ts"
+
+/** How a guest is made. */
+export interface ScriptedGuestOptions {
+  readonly clock: VirtualClock
+  readonly mac?: MacLike
+  /** Where the guest sends frames to: the stack's address, broadcast by default. */
+  readonly gatewayMac?: MacLike
+  /** Its addresses; the first of each family is {@link ScriptedGuest.addressV4} and so on. */
+  readonly addresses?: readonly AddressLike[]
+}
+
+/** A frame as a link moves it: with what is left to the link. */
+export interface LinkFrame {
+  readonly bytes: Uint8Array
+  readonly segmentation: SegmentationId
+  readonly segmentSize: number
+  readonly headerLength: number
+  readonly checksumStart: number
+  readonly checksumOffset: number
+}
+
+/** A frame that the guest received. */
+export type ReceivedFrame = ParsedFrame & LinkFrame
+
+const SPACE = 131_072
+const BATCH = 64
+
+/** A guest that a test moves. */
+export class ScriptedGuest implements Participant {
+  readonly link: Link
+  readonly clock: VirtualClock
+  readonly mac: MacAddress
+  readonly gatewayMac: MacAddress
+  readonly addresses: readonly Address[]
+  /** Frames that have arrived and were not taken. */
+  readonly inbox: ReceivedFrame[] = []
+  /** Frames that the link did not take: it was full. */
+  refused = 0
+  /** Everything received, counted. */
+  received = 0
+  readonly #arena: Arena
+  readonly #batch = new FrameBatch(BATCH)
+  readonly #space: number
+  readonly #takers: ((frame: ReceivedFrame) => boolean)[] = []
+
+  /** @param link the guest's own end */
+  constructor(link: Link, options: ScriptedGuestOptions) {
+    this.link = link
+    this.clock = options.clock
+    this.mac = toMac(options.mac ?? "02:00:00:00:00:02")
+    this.gatewayMac = toMac(options.gatewayMac ?? "ff:ff:ff:ff:ff:ff")
+    this.addresses = (options.addresses ?? ["192.0.2.2", "2001:db8::2", "fe80::2"]).map(toAddress)
+    this.#arena = link.arena
+    this.#space = link.arena.reserve(SPACE)
+    this.clock.attach(this)
+  }
+
+  /** Its first IPv4 address. Throws if it has none. */
+  get addressV4(): Address {
+    return this.#address((address) => address.isV4)
+  }
+
+  /** Its first IPv6 address. Throws if it has none. */
+  get addressV6(): Address {
+    return this.#address((address) => !address.isV4)
+  }
+
+  /** Its first address of the family of another one. */
+  addressFor(other: AddressLike): Address {
+    return toAddress(other).isV4 ? this.addressV4 : this.addressV6
+  }
+
+  /** Sends a packet. An Ethernet header is put around it, unless the first layer is one. */
+  send(...layers: readonly Layer[]): void {
+    const isPacket = layers[0]?.etherType !== undefined
+    const header = ethernet({ source: this.mac, target: this.gatewayMac })
+    this.sendFrame(buildPacket(...(isPacket ? [header, ...layers] : layers)))
+  }
+
+  /** Sends a frame as it is, with what is left to the link. */
+  sendFrame(bytes: Uint8Array, left: Partial<Omit<LinkFrame, "bytes">> = {}): void {
+    this.#put({
+      bytes,
+      segmentation: left.segmentation ?? Segmentation.none,
+      segmentSize: left.segmentSize ?? 0,
+      headerLength: left.headerLength ?? 0,
+      checksumStart: left.checksumStart ?? 0,
+      checksumOffset: left.checksumOffset ?? 0,
+    })
+  }
+
+  /**
+   * Hands each frame that arrives to the function, before the inbox: true means that it is taken. The one added last
+   * goes first. Answers a function that ends it.
+   */
+  onFrame(taker: (frame: ReceivedFrame) => boolean): () => void {
+    this.#takers.unshift(taker)
+    return () => {
+      this.#takers.splice(this.#takers.indexOf(taker), 1)
+    }
+  }
+
+  /** The oldest frame of the inbox, once all is quiet; undefined if there is none. */
+  take(): ReceivedFrame | undefined {
+    this.clock.settle()
+    return this.inbox.shift()
+  }
+
+  /** The oldest frame of the inbox, which must pass the checks. */
+  expect(...checks: readonly Check[]): ReceivedFrame {
+    const frame = this.take()
+    expectFrame(frame, ...checks)
+    return frame as ReceivedFrame
+  }
+
+  /** The oldest frame of the inbox that passes the checks; older ones that don't stay where they are. */
+  expectSome(...checks: readonly Check[]): ReceivedFrame {
+    this.clock.settle()
+    const index = this.inbox.findIndex((frame) => mismatches(frame, checks).length === 0)
+    if (index >= 0) return this.inbox.splice(index, 1)[0]
+    const others = this.inbox.map((frame) => `\n  ${describePacket(frame)}: ${mismatches(frame, checks).join("; ")}`)
+    throw new PacketMismatchError(
+      [`none of ${this.inbox.length} frames passes the checks${others.join("")}`],
+      undefined,
+    )
+  }
+
+  /** The inbox must be empty, once all is quiet. */
+  expectNothing(): void {
+    this.clock.settle()
+    if (this.inbox.length > 0) throw new PacketMismatchError(["a frame that nobody asked for"], this.inbox[0])
+  }
+
+  /** Takes all frames of the inbox. */
+  takeAll(): ReceivedFrame[] {
+    this.clock.settle()
+    return this.inbox.splice(0)
+  }
+
+  turn(): boolean {
+    let worked = false
+    for (;;) {
+      const count = this.link.receive(this.#batch)
+      if (count <= 0) return worked
+      worked = true
+      for (let index = 0; index < count; index++) this.#arrive(this.#read(index))
+    }
+  }
+
+  nextDeadline(): number {
+    // A link that delays frames, such as a fault injector, says when the next one is due.
+    const { nextDeadline } = this.link as { nextDeadline?: () => number }
+    return nextDeadline?.call(this.link) ?? Number.POSITIVE_INFINITY
+  }
+
+  #read(index: number): ReceivedFrame {
+    const batch = this.#batch
+    const offset = batch.offset[index]
+    const bytes = this.#arena.bytes.slice(offset, offset + batch.length[index])
+    const checksumStart = batch.checksumStart[index]
+    const checksumOffset = batch.checksumOffset[index]
+    const hint = checksumStart > 0 ? { start: checksumStart, offset: checksumOffset } : undefined
+    return {
+      ...parseFrame(bytes, hint),
+      segmentation: batch.segmentation[index] as SegmentationId,
+      segmentSize: batch.segmentSize[index],
+      headerLength: batch.headerLength[index],
+      checksumStart,
+      checksumOffset,
+    }
+  }
+
+  #arrive(frame: ReceivedFrame): void {
+    this.received++
+    if (!this.#takers.some((taker) => taker(frame))) this.inbox.push(frame)
+  }
+
+  #put(frame: LinkFrame): void {
+    const batch = this.#batch
+    const offset = this.#space + this.link.capabilities.headroom
+    this.#arena.bytes.set(frame.bytes, offset)
+    batch.setPlain(0, offset, frame.bytes.length)
+    batch.segmentation[0] = frame.segmentation
+    batch.segmentSize[0] = frame.segmentSize
+    batch.headerLength[0] = frame.headerLength
+    batch.checksumStart[0] = frame.checksumStart
+    batch.checksumOffset[0] = frame.checksumOffset
+    batch.count = 1
+    if (this.link.send(batch, 0, 1) < 1) this.refused++
+  }
+
+  #address(isWanted: (address: Address) => boolean): Address {
+    const found = this.addresses.find(isWanted)
+    if (found === undefined) throw new Error("The guest has no address of this family: give it one in `addresses`")
+    return found
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * Sockets of the simulated host that carry datagrams, UDP and ping: a queue of what has arrived, and the error queue
+ * with what routers and correspondents report (as with IP_RECVERR: ip(7)).
+ */
+import {
+  type Address,
+  type DatagramBatch,
+  type Demiflow,
+  Errno,
+  ErrorOrigin,
+  HostEvent,
+  IcmpType,
+  IcmpUnreachable,
+  Icmpv6Type,
+  Icmpv6Unreachable,
+  type SideRef,
+  type Socket,
+} from "@demiflow/core"
+import type { SimulatedKernel } from "./simulated-kernel.ts"
+import { SimulatedSocket } from "./simulated-socket.ts"
+import { toAddress, type World } from "./world.ts"
+
+/** One entry of an error queue, before it is copied out. */
+export interface QueuedError {
+  readonly errno: number
+  readonly origin: number
+  readonly icmpType: number
+  readonly icmpCode: number
+  readonly information: number
+  readonly reporter: Address
+  readonly destination: Address
+  readonly destinationPort: number
+  readonly payload: Uint8Array
+}
+
+/** What a packet met on its way, for the two versions of ICMP. */
+const reports = {
+  portUnreachable: {
+    errno: Errno.ECONNREFUSED,
+    v4: [IcmpType.destinationUnreachable, IcmpUnreachable.port],
+    v6: [Icmpv6Type.destinationUnreachable, Icmpv6Unreachable.port],
+  },
+  hostUnreachable: {
+    errno: Errno.EHOSTUNREACH,
+    v4: [IcmpType.destinationUnreachable, IcmpUnreachable.host],
+    v6: [Icmpv6Type.destinationUnreachable, Icmpv6Unreachable.address],
+  },
+  tooBig: {
+    errno: Errno.EMSGSIZE,
+    v4: [IcmpType.destinationUnreachable, IcmpUnreachable.fragmentationNeeded],
+    v6: [Icmpv6Type.packetTooBig, 0],
+  },
+  timeExceeded: {
+    errno: Errno.EHOSTUNREACH,
+    v4: [IcmpType.timeExceeded, 0],
+    v6: [Icmpv6Type.timeExceeded, 0],
+  },
+} as const
+
+/** Bytes of the original that a report quotes at most. */
+const QUOTE_LIMIT = 512
+/** Bytes that the kernel leaves together at most. */
+const GATHERED_LIMIT = 65_507
+const DEFAULT_HOP_LIMIT = 64
+
+export abstract class DatagramSocket extends SimulatedSocket {
+  protected readonly world: World
+  readonly #delay: () => number
+  readonly #receiveBuffer: number
+  readonly #arrived: Uint8Array[] = []
+  #arrivedBytes = 0
+  readonly #errors: QueuedError[] = []
+  #isBlocked = false
+  hopLimit = 0
+  /** Datagrams that had no room when they arrived. */
+  overflowed = 0
+
+  constructor(
+    kernel: SimulatedKernel,
+    descriptor: Socket,
+    side: SideRef,
+    demiflow: Demiflow,
+    world: World,
+    delay: () => number,
+    receiveBuffer: number,
+  ) {
+    super(kernel, descriptor, side, demiflow)
+    this.world = world
+    this.#delay = delay
+    this.#receiveBuffer = receiveBuffer
+  }
+
+  /** Bytes of headers that a datagram has on the wire, beyond what passes the socket. */
+  protected abstract readonly overhead: number
+  /** Bytes that the socket passes at most. */
+  protected abstract readonly maximum: number
+  /** Prepares a datagram for the wire, or answers a negated error number. */
+  protected abstract prepare(bytes: Uint8Array): Uint8Array | number
+  /** Hands a datagram to its destination; false if its port is not in use. */
+  protected abstract deliver(bytes: Uint8Array, hopLimit: number): boolean
+
+  override readiness(): number {
+    let events = this.#isBlocked ? 0 : HostEvent.writable
+    if (this.#arrived.length > 0) events |= HostEvent.readable
+    if (this.pendingError !== 0 || this.#errors.length > 0) events |= HostEvent.error
+    return events
+  }
+
+  override closed(): void {}
+
+  /** Sends one datagram; 1 if it was taken, else a negated error number. */
+  sendOne(bytes: Uint8Array): number {
+    if (this.pendingError !== 0) return this.takeError()
+    if (bytes.length > this.maximum) return -Errno.EMSGSIZE
+    if (this.kernel.random.chance(this.kernel.faults.partialSend)) {
+      this.#isBlocked = true
+      this.kernel.clock.schedule(this.kernel.random.between(1, 5), () => {
+        this.#isBlocked = false
+        this.kernel.list(this)
+      })
+      return -Errno.EAGAIN
+    }
+    if (this.#isBlocked) return -Errno.EAGAIN
+    if (this.world.routeTo(this.demiflow.correspondentAddress).hasNoRoute) return -Errno.ENETUNREACH
+    const prepared = this.prepare(bytes)
+    if (typeof prepared === "number") return prepared
+    const hopLimit = this.hopLimit || DEFAULT_HOP_LIMIT
+    this.kernel.clock.schedule(this.#delay(), () => this.#travel(prepared, hopLimit))
+    return 1
+  }
+
+  /** Fills up to `count` entries of the batch; answers how many, or a negated error number. */
+  receive(batch: DatagramBatch, count: number, memory: Uint8Array, isCoalescing: boolean): number {
+    if (this.pendingError !== 0) return this.takeError()
+    let filled = 0
+    while (filled < count && this.#arrived.length > 0) {
+      const offset = batch.offset[filled]
+      const room = batch.length[filled]
+      const datagram = this.#takeArrived()
+      memory.set(datagram.subarray(0, room), offset)
+      const length = isCoalescing ? this.#gather(datagram.length, memory, offset, room) : datagram.length
+      batch.length[filled] = length
+      batch.segmentSize[filled] = length > datagram.length ? datagram.length : 0
+      filled++
+    }
+    return filled > 0 ? filled : -Errno.EAGAIN
+  }
+
+  /** Takes the oldest entry of the error queue. The pending error follows the queue: ip(7). */
+  takeQueuedError(): QueuedError | undefined {
+    const entry = this.#errors.shift()
+    if (entry !== undefined) this.pendingError = this.#errors[0]?.errno ?? 0
+    return entry
+  }
+
+  /** A datagram arrives from the correspondent. */
+  arrive(bytes: Uint8Array): void {
+    this.kernel.clock.schedule(this.#delay(), () => {
+      if (!this.isOpen) return
+      if (this.#arrivedBytes + bytes.length > this.#receiveBuffer) {
+        this.overflowed++
+        return
+      }
+      this.#arrived.push(bytes)
+      this.#arrivedBytes += bytes.length
+      this.kernel.list(this)
+    })
+  }
+
+  #takeArrived(): Uint8Array {
+    const datagram = this.#arrived.shift() ?? new Uint8Array(0)
+    this.#arrivedBytes -= datagram.length
+    return datagram
+  }
+
+  /** As UDP_GRO: datagrams of the size of the first behind it, a shorter one ends it. Answers the bytes of all. */
+  #gather(size: number, memory: Uint8Array, offset: number, room: number): number {
+    let length = size
+    for (let last = size; last === size && size > 0; ) {
+      const next = this.#arrived[0]
+      if (next === undefined || next.length === 0 || next.length > size) break
+      if (length + next.length > Math.min(room, GATHERED_LIMIT)) break
+      memory.set(this.#takeArrived(), offset + length)
+      length += next.length
+      last = next.length
+    }
+    return length
+  }
+
+  #travel(bytes: Uint8Array, hopLimit: number): void {
+    const route = this.world.routeTo(this.demiflow.correspondentAddress)
+    const hops = route.hops ?? []
+    if (route.isSilent) return
+    const lastHop = toAddress(hops.at(-1) ?? this.demiflow.correspondentAddress)
+    if (hopLimit <= hops.length) this.#report("timeExceeded", toAddress(hops[hopLimit - 1]), 0, bytes)
+    else if (route.isUnreachable) this.#report("hostUnreachable", lastHop, 0, bytes)
+    else if (route.mtu !== undefined && bytes.length + this.overhead > route.mtu) {
+      this.#report("tooBig", lastHop, route.mtu, bytes)
+    } else if (!this.deliver(bytes, hopLimit - hops.length)) {
+      this.#report("portUnreachable", this.demiflow.correspondentAddress, 0, bytes)
+    }
+  }
+
+  #report(what: keyof typeof reports, reporter: Address, information: number, bytes: Uint8Array): void {
+    const isV4 = this.demiflow.isV4
+    const { errno, v4, v6 } = reports[what]
+    const [icmpType, icmpCode] = isV4 ? v4 : v6
+    this.kernel.clock.schedule(this.#delay(), () => {
+      if (!this.isOpen) return
+      this.#errors.push({
+        errno,
+        origin: isV4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6,
+        icmpType,
+        icmpCode,
+        information,
+        reporter: reporter.clone(),
+        destination: this.demiflow.correspondentAddress.clone(),
+        destinationPort: this.demiflow.correspondentPort,
+        payload: bytes.subarray(0, QUOTE_LIMIT),
+      })
+      this.pendingError = errno
+      this.kernel.list(this)
+    })
+  }
+}
+
+/** A connected UDP socket. */
+export class UdpSocket extends DatagramSocket {
+  protected override get overhead(): number {
+    return this.demiflow.isV4 ? 28 : 48
+  }
+
+  protected override get maximum(): number {
+    return this.demiflow.isV4 ? 65_507 : 65_527
+  }
+
+  protected override prepare(bytes: Uint8Array): Uint8Array {
+    return bytes
+  }
+
+  protected override deliver(bytes: Uint8Array, hopLimit: number): boolean {
+    return this.world.arrive(this.demiflow, bytes, hopLimit)
+  }
+}
+
+/**
+ * A ping socket: passes ICMP echo messages, header included. The kernel puts its own identifier, the forwarding port,
+ * into requests, and hands over replies with that identifier.
+ */
+export class PingSocket extends DatagramSocket {
+  protected override get overhead(): number {
+    return this.demiflow.isV4 ? 20 : 40
+  }
+
+  protected override get maximum(): number {
+    return this.demiflow.isV4 ? 65_515 : 65_535
+  }
+
+  protected override prepare(bytes: Uint8Array): Uint8Array | number {
+    const request = this.demiflow.isV4 ? IcmpType.echoRequest : Icmpv6Type.echoRequest
+    if (bytes.length < 8 || bytes[0] !== request || bytes[1] !== 0) return -Errno.EINVAL
+    const identifier = this.demiflow.forwardingPort
+    bytes[4] = identifier >> 8
+    bytes[5] = identifier & 0xff
+    return bytes
+  }
+
+  protected override deliver(bytes: Uint8Array): boolean {
+    if (!this.demiflow.correspondentAddress.isUnicast) return true
+    const reply = bytes.slice()
+    reply[0] = this.demiflow.isV4 ? IcmpType.echoReply : Icmpv6Type.echoReply
+    this.arrive(reply)
+    return true
+  }
+}

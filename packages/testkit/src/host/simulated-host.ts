@@ -1,0 +1,399 @@
+/**
+ * A host in memory: sockets that behave as Linux' do, and a scripted world behind them.
+ *
+ * Time is virtual; what happens by chance is drawn from a seed. A use of a socket after it was closed, which on a real
+ * host would hit whoever got the descriptor next, is recorded in {@link SimulatedHost.violations}.
+ */
+import {
+  type Address,
+  type Arena,
+  type DatagramBatch,
+  type Demiflow,
+  Errno,
+  type Host,
+  HostEvent,
+  type SideRef,
+  type Socket,
+  type SocketError,
+  type TcpInformation,
+  type Vectors,
+} from "@demiflow/core"
+import { SeededRandom } from "../seeded-random.ts"
+import type { VirtualClock } from "../virtual-clock.ts"
+import { DatagramSocket, PingSocket, UdpSocket } from "./datagram-socket.ts"
+import { type HostFaults, NO_HOST_FAULTS, SimulatedKernel } from "./simulated-kernel.ts"
+import type { SimulatedSocket } from "./simulated-socket.ts"
+import { TcpSocket } from "./tcp-socket.ts"
+import { toAddress, World } from "./world.ts"
+import { outcomeErrors, WorldConnection, WorldEnd } from "./world-connection.ts"
+
+/** How a simulated host is made. */
+export interface SimulatedHostOptions {
+  readonly clock: VirtualClock
+  readonly arena: Arena
+  /** Where chance comes from; only faults and jitter draw from it. */
+  readonly random?: SeededRandom
+  /** Round trip to everybody in the world, milliseconds. 0 by default: everything happens at once, in order. */
+  readonly rtt?: number
+  /** Milliseconds that each packet may take longer, by chance. */
+  readonly jitter?: number
+  /** Payload bytes that a TCP send buffer takes. */
+  readonly sendBuffer?: number
+  /** What is told as a send buffer's size, which on Linux counts overhead as well: more than fits by default. */
+  readonly sendBufferSize?: number
+  /** Payload bytes that a TCP receive buffer takes. */
+  readonly receiveBuffer?: number
+  /** Payload bytes that a datagram socket's receive buffer takes. */
+  readonly datagramBuffer?: number
+  /** Sockets that may be open at once; one more is refused with EMFILE. */
+  readonly descriptors?: number
+  /** Milliseconds after which a connection that nobody answers fails. Linux' default by default. */
+  readonly connectTimeout?: number
+  /** The host's own addresses; the first of each family is where it connects from. */
+  readonly addresses?: readonly (Address | string)[]
+  /** True if ping sockets are refused (as by `net.ipv4.ping_group_range`). */
+  readonly forbidsPing?: boolean
+  /** True if equal datagrams that wait are handed over together (as with UDP_GRO). */
+  readonly coalescesDatagrams?: boolean
+  readonly faults?: Partial<HostFaults>
+}
+
+const EBADF = 9
+const FIRST_EPHEMERAL_PORT = 32_768
+const ERROR_SPACE = 1_024
+
+/** A host without a kernel. */
+export class SimulatedHost implements Host {
+  readonly arena: Arena
+  readonly world: World
+  /** What was done wrong with sockets: uses after close. Empty if all is well. */
+  readonly violations: string[] = []
+  /** Sockets opened so far. */
+  opened = 0
+  readonly #kernel: SimulatedKernel
+  readonly #options: SimulatedHostOptions
+  readonly #sockets = new Map<number, SimulatedSocket>()
+  readonly #addresses: readonly Address[]
+  readonly #errorOffset: number
+  /** Descriptors are never used twice, so that a use after close is found. */
+  #nextDescriptor = 3
+  #nextPort = FIRST_EPHEMERAL_PORT
+
+  constructor(options: SimulatedHostOptions) {
+    const random = options.random ?? new SeededRandom(1)
+    this.#options = options
+    this.arena = options.arena
+    this.#kernel = new SimulatedKernel(options.clock, random, { ...NO_HOST_FAULTS, ...options.faults })
+    this.#addresses = (options.addresses ?? ["192.0.2.1", "2001:db8::1"]).map(toAddress)
+    this.#errorOffset = options.arena.reserve(ERROR_SPACE)
+    this.world = new World((from, fromPort, to, toPort, bytes) => {
+      for (const socket of this.#sockets.values()) {
+        if (socket instanceof UdpSocket && isBetween(socket.demiflow, from, fromPort, to, toPort)) {
+          socket.arrive(bytes)
+          return
+        }
+      }
+    })
+  }
+
+  /** Number of sockets that are open. */
+  get openSockets(): number {
+    return this.#sockets.size
+  }
+
+  /** True if events wait to be told. */
+  get hasEvents(): boolean {
+    return this.#kernel.hasListed
+  }
+
+  /** Tells the events that have happened since the last call, each socket's together. Answers how many were told. */
+  poll(deliver: (side: SideRef, events: number) => void): number {
+    const { random, faults } = this.#kernel
+    let told = 0
+    for (const socket of this.#kernel.takeListed()) {
+      // May have been closed while an earlier event was handled: nothing is told of it then.
+      const events = socket.isOpen ? socket.readiness() : 0
+      if (events === 0) continue
+      deliver(socket.side, events)
+      told++
+    }
+    if (told > 0 && random.chance(faults.spuriousEvent)) {
+      const socket = random.pick([...this.#sockets.values()])
+      if (socket !== undefined && socket.side >= 0) deliver(socket.side, HostEvent.readable | HostEvent.writable)
+    }
+    return told
+  }
+
+  tcpConnect(side: SideRef, demiflow: Demiflow): Socket {
+    const bound = this.#bind(demiflow, TcpSocket)
+    if (typeof bound === "number") return bound
+    const outcome = this.world.outcome(bound)
+    if (outcome === "noRoute") return -outcomeErrors.noRoute as Socket
+    const { clock } = this.#options
+    const sizes = {
+      sendBuffer: this.#options.sendBuffer ?? 131_072,
+      receiveBuffer: this.#options.receiveBuffer ?? 131_072,
+      rtt: this.#options.rtt ?? 0,
+    }
+    const socket = new TcpSocket(this.#kernel, this.#descriptor(), side, bound, sizes)
+    if (outcome === "accept") this.#connect(socket)
+    else {
+      const delay = outcome === "silent" ? (this.#options.connectTimeout ?? 127_000) : sizes.rtt
+      clock.schedule(delay, () => socket.fail(outcomeErrors[outcome]))
+    }
+    return this.#open(socket)
+  }
+
+  send(socket: Socket, vectors: Vectors, first: number, count: number): number {
+    const tcp = this.#find(socket, TcpSocket, "send")
+    if (tcp === undefined) return -EBADF
+    let length = 0
+    for (let index = first; index < first + count; index++) length += vectors.lengthAt(index)
+    const bytes = new Uint8Array(length)
+    let position = 0
+    for (let index = first; index < first + count; index++) {
+      const offset = vectors.offsetAt(index)
+      bytes.set(this.arena.bytes.subarray(offset, offset + vectors.lengthAt(index)), position)
+      position += vectors.lengthAt(index)
+    }
+    return tcp.send(bytes)
+  }
+
+  peek(socket: Socket, vectors: Vectors, first: number, count: number, skip: number): number {
+    const tcp = this.#find(socket, TcpSocket, "peek")
+    if (tcp === undefined) return -EBADF
+    let copied = 0
+    for (let index = first; index < first + count; index++) {
+      const length = vectors.lengthAt(index)
+      if (length === 0) continue
+      const offset = vectors.offsetAt(index)
+      if (copied > 0 && tcp.unread <= skip + copied) break
+      const part = tcp.peek(this.arena.bytes.subarray(offset, offset + length), skip + copied)
+      if (part < 0) return copied > 0 ? copied : part
+      copied += part
+      if (part < length) break
+    }
+    return copied
+  }
+
+  discard(socket: Socket, length: number): number {
+    return this.#find(socket, TcpSocket, "discard")?.discard(length) ?? -EBADF
+  }
+
+  unacknowledged(socket: Socket): number {
+    return this.#find(socket, TcpSocket, "unacknowledged")?.unacknowledged ?? -EBADF
+  }
+
+  unread(socket: Socket): number {
+    return this.#find(socket, TcpSocket, "unread")?.unread ?? -EBADF
+  }
+
+  sendBufferSize(socket: Socket): number {
+    if (this.#find(socket, TcpSocket, "sendBufferSize") === undefined) return -EBADF
+    return this.#options.sendBufferSize ?? Math.ceil((this.#options.sendBuffer ?? 131_072) * 1.25)
+  }
+
+  tcpInformation(socket: Socket, into: TcpInformation): number {
+    return this.#find(socket, TcpSocket, "tcpInformation")?.information(into) ?? -EBADF
+  }
+
+  shutdownWrite(socket: Socket): number {
+    return this.#find(socket, TcpSocket, "shutdownWrite")?.shutdownWrite() ?? -EBADF
+  }
+
+  reset(socket: Socket): void {
+    const tcp = this.#find(socket, TcpSocket, "reset")
+    if (tcp === undefined) return
+    tcp.reset()
+    this.close(socket)
+  }
+
+  udpOpen(side: SideRef, demiflow: Demiflow): Socket {
+    const bound = this.#bind(demiflow, UdpSocket)
+    return typeof bound === "number" ? bound : this.#openDatagram(UdpSocket, side, bound)
+  }
+
+  pingOpen(side: SideRef, demiflow: Demiflow): Socket {
+    if (this.#options.forbidsPing) return -Errno.EACCES as Socket
+    const bound = this.#bind(demiflow, PingSocket)
+    return typeof bound === "number" ? bound : this.#openDatagram(PingSocket, side, bound)
+  }
+
+  sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
+    const datagrams = this.#findDatagram(socket, "sendDatagrams")
+    if (datagrams === undefined) return -EBADF
+    for (let index = first; index < first + count; index++) {
+      const end = batch.offset[index] + batch.length[index]
+      const size = batch.segmentSize[index] || Math.max(1, batch.length[index])
+      let start = batch.offset[index]
+      do {
+        const answer = datagrams.sendOne(this.arena.bytes.slice(start, Math.min(end, start + size)))
+        // A batch that was left together is taken or refused as a whole.
+        if (answer < 0 && start === batch.offset[index]) return index > first ? index - first : answer
+        start += size
+      } while (start < end)
+    }
+    return count
+  }
+
+  receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number {
+    const isCoalescing = this.#options.coalescesDatagrams ?? false
+    return (
+      this.#findDatagram(socket, "receiveDatagrams")?.receive(batch, count, this.arena.bytes, isCoalescing) ?? -EBADF
+    )
+  }
+
+  receiveError(socket: Socket, into: SocketError): number {
+    const entry = this.#findDatagram(socket, "receiveError")?.takeQueuedError()
+    if (entry === undefined) return 0
+    into.errno = entry.errno
+    into.origin = entry.origin
+    into.icmpType = entry.icmpType
+    into.icmpCode = entry.icmpCode
+    into.information = entry.information
+    into.reporter.copyFrom(entry.reporter)
+    into.destination.copyFrom(entry.destination)
+    into.destinationPort = entry.destinationPort
+    into.payloadOffset = this.#errorOffset
+    into.payloadLength = entry.payload.length
+    this.arena.bytes.set(entry.payload, this.#errorOffset)
+    return 1
+  }
+
+  setHopLimit(socket: Socket, _isV4: boolean, hopLimit: number): number {
+    const datagrams = this.#findDatagram(socket, "setHopLimit")
+    if (datagrams === undefined) return -EBADF
+    if (hopLimit < 0 || hopLimit > 255) return -Errno.EINVAL
+    datagrams.hopLimit = hopLimit
+    return 0
+  }
+
+  socketError(socket: Socket): number {
+    return this.#find(socket, undefined, "socketError")?.takeError() ?? -EBADF
+  }
+
+  boundEnd(socket: Socket, demiflow: Demiflow): number {
+    const found = this.#find(socket, undefined, "boundEnd")
+    if (found === undefined) return -EBADF
+    demiflow.forwardingAddress.copyFrom(found.demiflow.forwardingAddress)
+    demiflow.forwardingPort = found.demiflow.forwardingPort
+    return 0
+  }
+
+  close(socket: Socket): void {
+    const found = this.#find(socket, undefined, "close")
+    if (found === undefined) return
+    found.isOpen = false
+    this.#sockets.delete(socket)
+    found.closed()
+  }
+
+  /** Tells an event of an open socket for which there is no reason, as a kernel may. */
+  injectEvent(socket: Socket, events: number, deliver: (side: SideRef, events: number) => void): void {
+    const found = this.#find(socket, undefined, "injectEvent")
+    if (found !== undefined) deliver(found.side, events)
+  }
+
+  #connect(socket: TcpSocket): void {
+    const { clock } = this.#options
+    const { correspondentAddress, correspondentPort } = socket.demiflow
+    const listener = this.world.listenerAt(correspondentAddress, correspondentPort)
+    const receiveBuffer = listener?.options.receiveBuffer ?? 131_072
+    const end = new WorldEnd(clock, () => this.#delay(), socket, receiveBuffer)
+    const rtt = this.#options.rtt ?? 0
+    clock.schedule(rtt + (listener?.options.acceptDelay ?? 0), () => {
+      // The kernel answers for a listener; that it was closed meanwhile is told by a reset.
+      socket.establish(end.incoming, end.outgoing, () => end.room)
+      if (!socket.isOpen) return
+      const connection = new WorldConnection(end, socket)
+      listener?.connections.push(connection)
+      listener?.options.onConnection?.(connection)
+    })
+  }
+
+  /** Half a round trip, and what chance adds. */
+  #delay(): number {
+    return (this.#options.rtt ?? 0) / 2 + this.#kernel.random.below((this.#options.jitter ?? 0) + 1)
+  }
+
+  #openDatagram(kind: typeof UdpSocket | typeof PingSocket, side: SideRef, bound: Demiflow): Socket {
+    const buffer = this.#options.datagramBuffer ?? 212_992
+    const delay = () => this.#delay()
+    return this.#open(new kind(this.#kernel, this.#descriptor(), side, bound, this.world, delay, buffer))
+  }
+
+  #open(socket: SimulatedSocket): Socket {
+    this.opened++
+    this.#sockets.set(socket.descriptor, socket)
+    this.#kernel.list(socket)
+    return socket.descriptor
+  }
+
+  #descriptor(): Socket {
+    return this.#nextDescriptor++ as Socket
+  }
+
+  /** The demiflow with its forwarding end filled in, or a negated error number. */
+  #bind(demiflow: Demiflow, kind: new (...parameters: never[]) => SimulatedSocket): Demiflow | Socket {
+    if (this.#sockets.size >= (this.#options.descriptors ?? Number.POSITIVE_INFINITY)) return -Errno.EMFILE as Socket
+    const bound = demiflow.clone()
+    if (bound.forwardingAddress.isUnspecified) {
+      const own = bound.correspondentAddress.isLoopback
+        ? bound.correspondentAddress
+        : this.#addresses.find((address) => address.isV4 === bound.isV4)
+      if (own === undefined) return -Errno.ENETUNREACH as Socket
+      bound.forwardingAddress.copyFrom(own)
+    } else if (!this.#isOwn(bound.forwardingAddress)) return -Errno.EADDRNOTAVAIL as Socket
+    const isTaken = () => {
+      for (const socket of this.#sockets.values()) {
+        if (!(socket instanceof kind) || socket.demiflow.forwardingPort !== bound.forwardingPort) continue
+        if (socket.demiflow.forwardingAddress.equals(bound.forwardingAddress)) return true
+      }
+      return false
+    }
+    if (bound.forwardingPort !== 0) {
+      if (!isTaken()) return bound
+      // A ping socket's identifier is a wish, another socket's port an order.
+      if ((kind as unknown) !== PingSocket) return -Errno.EADDRINUSE as Socket
+    }
+    do {
+      bound.forwardingPort = this.#nextPort++
+      if (this.#nextPort > 0xffff) this.#nextPort = FIRST_EPHEMERAL_PORT
+    } while (isTaken())
+    return bound
+  }
+
+  #isOwn(address: Address): boolean {
+    return address.isLoopback || this.#addresses.some((own) => own.equals(address))
+  }
+
+  #findDatagram(socket: Socket, call: string): DatagramSocket | undefined {
+    return this.#find<DatagramSocket>(socket, DatagramSocket, call)
+  }
+
+  #find<Kind extends SimulatedSocket>(
+    socket: Socket,
+    kind: (abstract new (...parameters: never[]) => Kind) | undefined,
+    call: string,
+  ): Kind | undefined {
+    const found = this.#sockets.get(socket)
+    if (found === undefined) {
+      this.violations.push(`${call}(${socket}): the socket is not open`)
+      return undefined
+    }
+    if (kind !== undefined && !(found instanceof kind)) {
+      this.violations.push(`${call}(${socket}): the socket is of another kind`)
+      return undefined
+    }
+    return found as Kind
+  }
+}
+
+function isBetween(demiflow: Demiflow, from: Address, fromPort: number, to: Address, toPort: number): boolean {
+  return (
+    demiflow.correspondentPort === fromPort &&
+    demiflow.forwardingPort === toPort &&
+    demiflow.correspondentAddress.equals(from) &&
+    demiflow.forwardingAddress.equals(to)
+  )
+}

@@ -1,0 +1,73 @@
+import type { SeededRandom } from "../seeded-random.ts"
+import type { VirtualClock } from "../virtual-clock.ts"
+import type { SimulatedSocket } from "./simulated-socket.ts"
+
+/** What goes wrong, or comes late, by chance. All of it is what a kernel may do. */
+export interface HostFaults {
+  /** Probability that `send` takes less than there is room for, or nothing. */
+  readonly partialSend: number
+  /** Probability that `peek` copies less than there is. */
+  readonly partialPeek: number
+  /** Probability that an event is told late. */
+  readonly lateEvent: number
+  /** How late at most, milliseconds. */
+  readonly lateness: number
+  /** Probability, each time events are told, that one is told for which there is no reason. */
+  readonly spuriousEvent: number
+}
+
+/** A host on which nothing happens by chance. */
+export const NO_HOST_FAULTS: HostFaults = {
+  partialSend: 0,
+  partialPeek: 0,
+  lateEvent: 0,
+  lateness: 0,
+  spuriousEvent: 0,
+}
+
+/** What the simulated sockets share: time, chance, and the list of sockets that have something to tell. */
+export class SimulatedKernel {
+  readonly clock: VirtualClock
+  readonly random: SeededRandom
+  readonly faults: HostFaults
+  #listed: SimulatedSocket[] = []
+
+  constructor(clock: VirtualClock, random: SeededRandom, faults: HostFaults) {
+    this.clock = clock
+    this.random = random
+    this.faults = faults
+  }
+
+  /** True if sockets wait to be reported. */
+  get hasListed(): boolean {
+    return this.#listed.length > 0
+  }
+
+  /** Something changed on the socket: it is reported the next time events are asked for, if it is ready then. */
+  list(socket: SimulatedSocket): void {
+    // A socket of no side is a probe: nobody is told of it.
+    if (socket.isListed || !socket.isOpen || socket.side < 0) return
+    if (this.random.chance(this.faults.lateEvent)) {
+      this.clock.schedule(this.random.between(1, this.faults.lateness), () => this.#listNow(socket))
+    } else this.#listNow(socket)
+  }
+
+  /** As {@link SimulatedKernel.list}, after a while. */
+  listLater(socket: SimulatedSocket, delay: number): void {
+    if (socket.side >= 0) this.clock.schedule(delay, () => this.#listNow(socket))
+  }
+
+  /** Takes the list. */
+  takeListed(): readonly SimulatedSocket[] {
+    const listed = this.#listed
+    this.#listed = []
+    for (const socket of listed) socket.isListed = false
+    return listed
+  }
+
+  #listNow(socket: SimulatedSocket): void {
+    if (socket.isListed || !socket.isOpen) return
+    socket.isListed = true
+    this.#listed.push(socket)
+  }
+}

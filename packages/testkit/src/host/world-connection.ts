@@ -1,0 +1,194 @@
+/**
+ * The other end of a TCP connection of the simulated host: what a server somewhere in the world does with it.
+ */
+import { type Address, Errno } from "@demiflow/core"
+import { type BytesLike, concatenate, toBytes, toText } from "../bytes.ts"
+import type { VirtualClock } from "../virtual-clock.ts"
+import { ByteQueue } from "./byte-queue.ts"
+import { Pipe, type PipeReceiver, type PipeSender } from "./pipe.ts"
+import type { TcpSocket } from "./tcp-socket.ts"
+
+/** A connection, as the server has it. All calls take effect at the host after the network's delay. */
+export class WorldConnection {
+  /** Address and port that the host connected to. */
+  readonly address: Address
+  readonly port: number
+  /** Address and port that the host connected from. */
+  readonly hostAddress: Address
+  readonly hostPort: number
+  /** Called with what is read, when it is. */
+  onData: ((bytes: Uint8Array) => void) | undefined
+  /** Called once the host has ended its direction and all of it was read. */
+  onEnd: (() => void) | undefined
+  /** Called when the host resets the connection. */
+  onReset: (() => void) | undefined
+  readonly #end: WorldEnd
+
+  constructor(end: WorldEnd, socket: TcpSocket) {
+    this.#end = end
+    this.address = socket.demiflow.correspondentAddress.clone()
+    this.port = socket.demiflow.correspondentPort
+    this.hostAddress = socket.demiflow.forwardingAddress.clone()
+    this.hostPort = socket.demiflow.forwardingPort
+    end.connection = this
+  }
+
+  /** Everything read so far. */
+  get received(): Uint8Array {
+    return this.#end.read
+  }
+
+  /** Number of bytes read so far. */
+  get receivedLength(): number {
+    return this.#end.readLength
+  }
+
+  /** Everything read so far, a character for each byte. */
+  get receivedText(): string {
+    return toText(this.received)
+  }
+
+  /** Bytes that have arrived and were not read, since reading is paused. */
+  get unread(): number {
+    return this.#end.waiting.length
+  }
+
+  /** Bytes written that the host has not acknowledged. */
+  get unacknowledged(): number {
+    return this.#end.outgoing.unacknowledged
+  }
+
+  /** True once the host has ended its direction and all of it was read. */
+  get isEnded(): boolean {
+    return this.#end.isEndRead
+  }
+
+  /** True once either end has reset the connection. */
+  get isReset(): boolean {
+    return this.#end.isReset
+  }
+
+  /** Sends bytes, or text of one-byte characters. What the host has no room for waits here. */
+  write(content: BytesLike): void {
+    if (!this.#end.isReset) this.#end.outgoing.write(toBytes(content).slice())
+  }
+
+  /** Sends nothing more; what was written is still delivered. */
+  end(): void {
+    this.#end.outgoing.end()
+  }
+
+  /** Resets the connection. */
+  reset(): void {
+    this.#end.reset()
+  }
+
+  /** Stops reading: the window that the host sees closes once `receiveBuffer` bytes wait. */
+  pause(): void {
+    this.#end.isPaused = true
+  }
+
+  /** Reads what waits, and goes on reading what comes. */
+  resume(): void {
+    this.#end.isPaused = false
+    this.take(Number.POSITIVE_INFINITY)
+  }
+
+  /** While paused, reads up to `length` bytes of what waits. Answers how many. */
+  take(length: number): number {
+    return this.#end.take(length)
+  }
+}
+
+/** What is behind a {@link WorldConnection}. */
+export class WorldEnd implements PipeReceiver, PipeSender {
+  connection: WorldConnection | undefined
+  readonly outgoing: Pipe
+  readonly incoming: Pipe
+  readonly waiting: ByteQueue = new ByteQueue()
+  isPaused = false
+  isReset = false
+  isEndRead = false
+  readLength = 0
+  #isEndArrived = false
+  #pieces: Uint8Array[] = []
+  readonly #receiveBuffer: number
+
+  constructor(clock: VirtualClock, delay: () => number, socket: TcpSocket, receiveBuffer: number) {
+    this.#receiveBuffer = receiveBuffer
+    this.outgoing = new Pipe(clock, delay, this, socket)
+    this.incoming = new Pipe(clock, delay, socket, this)
+  }
+
+  get room(): number {
+    return Math.max(0, this.#receiveBuffer - this.waiting.length)
+  }
+
+  get read(): Uint8Array {
+    if (this.#pieces.length > 1) this.#pieces = [concatenate(this.#pieces)]
+    return this.#pieces[0] ?? new Uint8Array(0)
+  }
+
+  take(length: number): number {
+    const bytes = this.waiting.slice(0, length)
+    this.waiting.drop(bytes.length)
+    if (bytes.length > 0) {
+      this.#pieces.push(bytes)
+      this.readLength += bytes.length
+      this.connection?.onData?.(bytes)
+      this.incoming.transmit()
+    }
+    if (this.waiting.length === 0 && this.#isEndArrived && !this.isEndRead) {
+      this.isEndRead = true
+      this.connection?.onEnd?.()
+    }
+    return bytes.length
+  }
+
+  reset(): void {
+    if (this.isReset) return
+    this.isReset = true
+    this.outgoing.resetBySender()
+    this.incoming.cut()
+  }
+
+  arrive(bytes: Uint8Array): void {
+    if (this.isReset) return
+    this.waiting.push(bytes)
+    if (!this.isPaused) this.take(Number.POSITIVE_INFINITY)
+  }
+
+  arriveEnd(): void {
+    this.#isEndArrived = true
+    if (!this.isPaused) this.take(Number.POSITIVE_INFINITY)
+  }
+
+  arriveReset(): void {
+    if (this.isReset) return
+    this.isReset = true
+    this.outgoing.cut()
+    this.connection?.onReset?.()
+  }
+
+  acknowledged(): void {}
+}
+
+/** How a connection attempt ends. */
+export type ConnectOutcome =
+  | "accept"
+  /** A reset answers: ECONNREFUSED. */
+  | "refuse"
+  /** A router answers that the host can't be reached: EHOSTUNREACH. */
+  | "unreachable"
+  /** Nobody answers: ETIMEDOUT in the end. */
+  | "silent"
+  /** The host itself has no route: the call fails at once with ENETUNREACH. */
+  | "noRoute"
+
+/** The error numbers of the outcomes. */
+export const outcomeErrors: Readonly<Record<Exclude<ConnectOutcome, "accept">, number>> = {
+  refuse: Errno.ECONNREFUSED,
+  unreachable: Errno.EHOSTUNREACH,
+  silent: Errno.ETIMEDOUT,
+  noRoute: Errno.ENETUNREACH,
+}

@@ -1,0 +1,203 @@
+/**
+ * What lies behind the simulated host: servers, correspondents, routers and silence, as a test scripts them.
+ *
+ * Unless told otherwise, every unicast address exists: it refuses TCP connections, answers datagrams with "port
+ * unreachable" and answers echo requests.
+ */
+import { Address, type Demiflow } from "@demiflow/core"
+import { type BytesLike, toBytes, toText } from "../bytes.ts"
+import type { ConnectOutcome, WorldConnection } from "./world-connection.ts"
+
+/** An address in its class, as text, or any. */
+export type AddressLike = Address | string
+
+/** An address as its class. */
+export function toAddress(address: AddressLike): Address {
+  return typeof address === "string" ? Address.parse(address) : address
+}
+
+/** A place to reach: a port at one address, or at every address. */
+export interface WorldEndpoint {
+  readonly address?: AddressLike
+  readonly port: number
+}
+
+/** How things are on the way to an address, and there. */
+export interface WorldRoute {
+  /** What becomes of TCP connections; `accept` needs a listener as well. */
+  readonly tcp?: ConnectOutcome
+  /** Nothing answers, nothing is reported. */
+  readonly isSilent?: boolean
+  /** A router reports that the address can't be reached. */
+  readonly isUnreachable?: boolean
+  /** The host has no route: calls fail at once. */
+  readonly hasNoRoute?: boolean
+  /** The routers on the way, nearest first: each takes one from the hop limit. */
+  readonly hops?: readonly AddressLike[]
+  /** The smallest MTU on the way, bytes. */
+  readonly mtu?: number
+}
+
+/** What a test may say about a listener. */
+export interface ListenOptions {
+  /** Called for each connection that is accepted. */
+  readonly onConnection?: (connection: WorldConnection) => void
+  /** Payload bytes that each connection's receive buffer takes: the window that the host sees. */
+  readonly receiveBuffer?: number
+  /** Milliseconds that a connection waits for its acceptance, beyond the round trip. */
+  readonly acceptDelay?: number
+}
+
+/** A listening server. */
+export class WorldListener {
+  readonly options: ListenOptions
+  /** Every connection accepted so far. */
+  readonly connections: WorldConnection[] = []
+  readonly #close: () => void
+
+  constructor(options: ListenOptions, close: () => void) {
+    this.options = options
+    this.#close = close
+  }
+
+  /** The connection accepted last. Throws if there is none. */
+  get connection(): WorldConnection {
+    const connection = this.connections.at(-1)
+    if (connection === undefined) throw new Error("Nobody has connected to this listener yet")
+    return connection
+  }
+
+  /** Refuses connections from now on. */
+  close(): void {
+    this.#close()
+  }
+}
+
+/** A datagram as its receiver in the world has it. */
+export interface WorldDatagram {
+  readonly bytes: Uint8Array
+  /** The bytes, a character for each. */
+  readonly text: string
+  /** Where it was sent to. */
+  readonly address: Address
+  readonly port: number
+  /** Where it came from. */
+  readonly hostAddress: Address
+  readonly hostPort: number
+  /** Hop limit that it was sent with. */
+  readonly hopLimit: number
+  /** Sends bytes back. */
+  reply(content: BytesLike): void
+}
+
+interface Entry<Value> {
+  readonly address: Address | undefined
+  readonly port: number
+  readonly value: Value
+}
+
+interface RouteEntry {
+  readonly address: Address
+  readonly prefixLength: number
+  readonly route: WorldRoute
+}
+
+/** Delivers a datagram from the world to whichever socket of the host takes it. */
+export type DatagramDelivery = (from: Address, fromPort: number, to: Address, toPort: number, bytes: Uint8Array) => void
+
+/** The world. Reached as `host.world`. */
+export class World {
+  #listeners: Entry<WorldListener>[] = []
+  #correspondents: Entry<(datagram: WorldDatagram) => void>[] = []
+  readonly #routes: RouteEntry[] = []
+  readonly #deliver: DatagramDelivery
+
+  constructor(deliver: DatagramDelivery) {
+    this.#deliver = deliver
+  }
+
+  /** Accepts TCP connections to a port (of one address, or of all). The second argument may be `onConnection` alone. */
+  listen(
+    where: number | WorldEndpoint,
+    options: ListenOptions | ((connection: WorldConnection) => void) = {},
+  ): WorldListener {
+    const listener = new WorldListener(typeof options === "function" ? { onConnection: options } : options, () => {
+      this.#listeners = this.#listeners.filter(({ value }) => value !== listener)
+    })
+    this.#listeners.unshift({ ...endpointOf(where), value: listener })
+    return listener
+  }
+
+  /** Hands datagrams to a UDP port (of one address, or of all) over. Answers a function that closes the port. */
+  receive(where: number | WorldEndpoint, onDatagram: (datagram: WorldDatagram) => void): () => void {
+    const entry = { ...endpointOf(where), value: onDatagram }
+    this.#correspondents.unshift(entry)
+    return () => {
+      this.#correspondents = this.#correspondents.filter((other) => other !== entry)
+    }
+  }
+
+  /** Answers datagrams to a UDP port with what they carry. */
+  echo(where: number | WorldEndpoint): () => void {
+    return this.receive(where, (datagram) => datagram.reply(datagram.bytes))
+  }
+
+  /** Sends a datagram to the host, unasked. */
+  send(from: WorldEndpoint & { readonly address: AddressLike }, to: typeof from, content: BytesLike): void {
+    this.#deliver(toAddress(from.address), from.port, toAddress(to.address), to.port, toBytes(content).slice())
+  }
+
+  /**
+   * Says how it is on the way to an address, or to all addresses that share a prefix (`2001:db8::/32`). What was said
+   * last goes first.
+   */
+  route(where: AddressLike, route: WorldRoute): void {
+    const [text, length] = typeof where === "string" ? where.split("/") : [where]
+    const address = toAddress(text)
+    const prefixLength = length === undefined ? (address.isV4 ? 32 : 128) : Number(length)
+    this.#routes.unshift({ address, prefixLength, route })
+  }
+
+  /** What was said about the way to an address. */
+  routeTo(address: Address): WorldRoute {
+    return this.#routes.find((entry) => entry.address.sharesPrefix(address, entry.prefixLength))?.route ?? {}
+  }
+
+  /** Who accepts connections there, if anyone. */
+  listenerAt(address: Address, port: number): WorldListener | undefined {
+    return find(this.#listeners, address, port)
+  }
+
+  /** What becomes of a connection to the demiflow's correspondent end. */
+  outcome(demiflow: Demiflow): ConnectOutcome {
+    const { correspondentAddress, correspondentPort } = demiflow
+    const route = this.routeTo(correspondentAddress)
+    if (route.hasNoRoute) return "noRoute"
+    if (route.isUnreachable) return "unreachable"
+    if (route.isSilent) return "silent"
+    if (route.tcp !== undefined && route.tcp !== "accept") return route.tcp
+    return this.listenerAt(correspondentAddress, correspondentPort) === undefined ? "refuse" : "accept"
+  }
+
+  /** Hands a datagram to whoever receives there; false if nobody does. */
+  arrive(demiflow: Demiflow, bytes: Uint8Array, hopLimit: number): boolean {
+    const address = demiflow.correspondentAddress.clone()
+    const port = demiflow.correspondentPort
+    const onDatagram = find(this.#correspondents, address, port)
+    if (onDatagram === undefined) return false
+    const hostAddress = demiflow.forwardingAddress.clone()
+    const hostPort = demiflow.forwardingPort
+    const reply = (content: BytesLike) => this.#deliver(address, port, hostAddress, hostPort, toBytes(content).slice())
+    onDatagram({ bytes, text: toText(bytes), address, port, hostAddress, hostPort, hopLimit, reply })
+    return true
+  }
+}
+
+function endpointOf(where: number | WorldEndpoint): { address: Address | undefined; port: number } {
+  if (typeof where === "number") return { address: undefined, port: where }
+  return { address: where.address === undefined ? undefined : toAddress(where.address), port: where.port }
+}
+
+function find<Value>(entries: readonly Entry<Value>[], address: Address, port: number): Value | undefined {
+  return entries.find((entry) => entry.port === port && (entry.address?.equals(address) ?? true))?.value
+}

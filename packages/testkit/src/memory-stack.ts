@@ -1,0 +1,163 @@
+/**
+ * A whole stack in memory: a guest at one end, a host at the other, nothing of the machine it runs on.
+ */
+import {
+  Arena,
+  Drops,
+  type LinkCapabilities,
+  type Log,
+  type ProtocolPlugin,
+  type Random,
+  type Stack,
+  silentLog,
+} from "@demiflow/core"
+import { FixedFlowTable, ForwardingPolicy, type ForwardingRules } from "@demiflow/flow"
+import {
+  createStack,
+  FaultInjector,
+  type Faults,
+  memoryLinkPair,
+  type RunningStack,
+  type TapSide,
+  type TapSizes,
+  tapArenaBytes,
+} from "@demiflow/tap"
+import { ScriptedGuest, type ScriptedGuestOptions } from "./guest/scripted-guest.ts"
+import { SimulatedHost, type SimulatedHostOptions } from "./host/simulated-host.ts"
+import { SeededRandom } from "./seeded-random.ts"
+import { type Participant, VirtualClock } from "./virtual-clock.ts"
+
+/** How a stack in memory is set up. Everything has a default. */
+export interface MemoryStackOptions {
+  /** Where all chance comes from. */
+  readonly seed?: number
+  /** What the link can do: MTU 1500 and no offloads by default. */
+  readonly link?: Partial<LinkCapabilities>
+  /** What happens to frames on the link. Both may be changed while it runs. */
+  readonly fromGuest?: Faults
+  readonly toGuest?: Faults
+  /** Forwarding rules; both IP versions are forwarded, nothing is translated, by default. */
+  readonly rules?: ForwardingRules
+  /** Flows at most; 1,024 by default. */
+  readonly capacity?: number
+  readonly guest?: Omit<ScriptedGuestOptions, "clock">
+  readonly host?: Omit<SimulatedHostOptions, "clock" | "arena">
+  readonly log?: Log
+  /** Sizes of the tap side; smaller than a real one's by default. */
+  readonly tap?: TapSizes
+  /** Bytes that plugins reserve of the arena at most; 64 MiB by default, which cost nothing until they are used. */
+  readonly pluginBytes?: number
+}
+
+const LINK_BYTES = 1 << 20
+const FAULT_BYTES = 2 << 20
+const GUEST_BYTES = 256 << 10
+const SMALL_TAP: TapSizes = { transmitBytes: 2 << 20, reassemblySlots: 8 }
+
+/** The stack with everything around it. Made by {@link memoryStack}. */
+export class MemoryStack implements Participant {
+  readonly arena: Arena
+  readonly clock: VirtualClock
+  readonly random: SeededRandom
+  readonly guest: ScriptedGuest
+  readonly host: SimulatedHost
+  readonly flows: FixedFlowTable
+  readonly drops: Drops
+  readonly stack: Stack
+  readonly tap: TapSide
+  readonly #running: RunningStack
+
+  constructor(plugins: readonly ProtocolPlugin[], options: MemoryStackOptions = {}) {
+    const sizes = options.tap ?? SMALL_TAP
+    const bytes = tapArenaBytes(sizes) + 2 * LINK_BYTES + FAULT_BYTES + GUEST_BYTES + (options.pluginBytes ?? 64 << 20)
+    this.arena = new Arena(Math.ceil(bytes / 64) * 64)
+    this.clock = new VirtualClock()
+    this.random = new SeededRandom(options.seed ?? 1)
+    this.drops = new Drops()
+    const [stackEnd, guestEnd] = memoryLinkPair(this.arena, this.arena, {
+      capabilities: options.link,
+      queueBytes: LINK_BYTES,
+    })
+    this.host = new SimulatedHost({
+      random: this.random.fork(),
+      ...options.host,
+      clock: this.clock,
+      arena: this.arena,
+    })
+    const random: Random = this.random.fork()
+    this.flows = new FixedFlowTable({ capacity: options.capacity ?? 1_024, random, drops: this.drops })
+    // The stack's turn comes before the guest's: what it still had to send is then seen at once.
+    this.clock.attach(this)
+    this.guest = new ScriptedGuest(guestEnd, { ...options.guest, clock: this.clock })
+    const { fromGuest, toGuest } = options
+    const isFaulty = fromGuest !== undefined || toGuest !== undefined
+    this.#running = createStack({
+      ...sizes,
+      link: isFaulty
+        ? new FaultInjector(stackEnd, { clock: this.clock, seed: this.random.int32(), fromGuest, toGuest })
+        : stackEnd,
+      host: this.host,
+      flows: this.flows,
+      forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops),
+      clock: this.clock,
+      random,
+      plugins,
+      log: options.log ?? silentLog,
+      drops: this.drops,
+      guestV4: this.guest.addresses.find((address) => address.isV4),
+      guestV6: this.guest.addresses.find((address) => !address.isV4 && !address.isLinkLocal),
+      guestLinkLocal: this.guest.addresses.find((address) => address.isLinkLocal),
+    })
+    this.stack = this.#running.stack
+    this.tap = this.#running.tap
+  }
+
+  /** Lets `milliseconds` of virtual time pass, with everything that is due in them. 0: all that is due now. */
+  run(milliseconds = 0): void {
+    this.clock.advance(milliseconds)
+  }
+
+  /** Lets time pass until the condition holds, at most `limit` milliseconds. Answers whether it holds. */
+  runUntil(condition: () => boolean, limit?: number): boolean {
+    return this.clock.runUntil(condition, limit)
+  }
+
+  /** What is left behind: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over. */
+  leftovers(): string[] {
+    const found = [...this.host.violations]
+    if (this.flows.size > 0) found.push(`${this.flows.size} flows are left`)
+    if (this.host.openSockets > 0) found.push(`${this.host.openSockets} sockets are open`)
+    const deadline = this.stack.nextDeadline()
+    if (deadline < Number.POSITIVE_INFINITY) found.push(`something is due in ${deadline - this.clock.now} ms`)
+    return found
+  }
+
+  turn(): boolean {
+    const { stack, tap, clock, host } = this
+    const received = tap.receive()
+    const told = host.poll((side, events) => stack.fromHost(side, events))
+    const deadline = stack.nextDeadline()
+    if (received <= 0 && told === 0 && deadline > clock.now) {
+      tap.flush()
+      return false
+    }
+    stack.expire(clock.now)
+    stack.endTurn()
+    return received > 0 || told > 0 || stack.nextDeadline() !== deadline
+  }
+
+  nextDeadline(): number {
+    return this.stack.nextDeadline()
+  }
+}
+
+/**
+ * Sets a stack up in memory, with a {@link ScriptedGuest} and a {@link SimulatedHost}, under a {@link VirtualClock}:
+ *
+ *     const { guest, host, clock } = memoryStack([udp()])
+ *
+ * @param plugins the protocols, in the order in which they are asked
+ */
+export function memoryStack(plugins: readonly ProtocolPlugin[], options: MemoryStackOptions = {}): MemoryStack {
+  return new MemoryStack(plugins, options)
+}

@@ -1,0 +1,92 @@
+/**
+ * Packets built by hand, layer by layer: `buildFrame(ethernet(), ipv4({ … }), tcp({ … }), payload("GET /"))`.
+ *
+ * Every field that follows from the rest (lengths, checksums, the next protocol) is filled in, and every field can be
+ * given instead: a wrong length, a wrong checksum, an option that nobody knows.
+ */
+import { type Address, foldSum, IpProtocol, sumBytes } from "@demiflow/core"
+import { type BytesLike, toBytes } from "../bytes.ts"
+
+/** One layer of a packet. A third party's protocol is a layer as well: it needs `build` only. */
+export interface Layer {
+  /** What stands for this layer in the Ethernet header. */
+  readonly etherType?: number
+  /** What stands for this layer in the IP header before it. */
+  readonly ipProtocol?: number
+  /** The addresses that the pseudo-header of what is inside takes. */
+  readonly pseudoHeader?: { readonly source: Address; readonly target: Address }
+  /**
+   * The layer's bytes, with those of the layers inside.
+   *
+   * @param inner the bytes of the layers inside
+   * @param outer the layers around, outermost first
+   * @param next the layer right inside, if any
+   */
+  build(inner: Uint8Array, outer: readonly Layer[], next: Layer | undefined): Uint8Array
+}
+
+/** The bytes of a packet: the outermost layer first. */
+export function buildPacket(...layers: readonly Layer[]): Uint8Array {
+  let bytes: Uint8Array = new Uint8Array(0)
+  for (let index = layers.length - 1; index >= 0; index--) {
+    bytes = layers[index].build(bytes, layers.slice(0, index), layers[index + 1])
+  }
+  return bytes
+}
+
+/** Bytes as they are: what applications say, or anything else. */
+export function payload(content: BytesLike): Layer {
+  const bytes = toBytes(content)
+  return { build: (inner) => join(bytes, inner) }
+}
+
+/** `length` bytes of payload in a pattern that shows a byte in the wrong place. */
+export function patternPayload(length: number, start = 0): Layer {
+  return payload(patternBytes(length, start))
+}
+
+/** Bytes of a stream whose byte at each position is known, from position `start` on. */
+export function patternBytes(length: number, start = 0): Uint8Array {
+  // 251 is prime: no power of two in a size or an offset hides in the pattern. The square tells the periods apart.
+  return Uint8Array.from({ length }, (_, index) => {
+    const position = start + index
+    return (position % 251) ^ (Math.floor(position / 251) & 0xff)
+  })
+}
+
+/** Header, then what is inside. */
+export function join(header: Uint8Array, inner: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(header.length + inner.length)
+  bytes.set(header)
+  bytes.set(inner, header.length)
+  return bytes
+}
+
+/** The folded sum of the pseudo-header that the innermost network layer gives; 0 without one. */
+export function pseudoHeaderSum(outer: readonly Layer[], protocol: number, length: number): number {
+  const addresses = [...outer].reverse().find((layer) => layer.pseudoHeader !== undefined)?.pseudoHeader
+  return addresses === undefined ? 0 : sumOfPseudoHeader(addresses.source, addresses.target, protocol, length)
+}
+
+/** The folded sum of a pseudo-header (RFC 9293, section 3.1; RFC 8200, section 8.1). */
+export function sumOfPseudoHeader(source: Address, target: Address, protocol: number, length: number): number {
+  const bytes = join(source.toBytes(), target.toBytes())
+  return foldSum(sumBytes(viewOf(bytes), 0, bytes.length, 0) + protocol + (length >>> 16) + (length & 0xffff))
+}
+
+/** The folded sum of bytes. */
+export function sumOf(bytes: Uint8Array, initial = 0): number {
+  return sumBytes(viewOf(bytes), 0, bytes.length, initial)
+}
+
+/** A view of exactly these bytes. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** IP protocol numbers of IPv6 extension headers that have the usual form. */
+export const EXTENSION_HEADERS: readonly number[] = [
+  IpProtocol.hopByHop,
+  IpProtocol.routing,
+  IpProtocol.destinationOptions,
+]

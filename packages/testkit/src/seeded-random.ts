@@ -1,0 +1,103 @@
+/**
+ * Chance that can be repeated.
+ *
+ * A test that draws its schedule from a seed says the seed when it fails; with the seed in the environment variable
+ * `DEMIFLOW_SEED` the same run comes again.
+ */
+import type { Random } from "@demiflow/core"
+
+/** Uniform pseudo-random numbers from a 32-bit seed (sfc32 by Chris Doty-Humphrey). Not for secrets. */
+export class SeededRandom implements Random {
+  readonly seed: number
+  #a: number
+  #b: number
+  #c: number
+  #counter = 1
+
+  /** @param seed any integer; its lower 32 bits count */
+  constructor(seed: number) {
+    this.seed = seed >>> 0
+    this.#a = 0
+    this.#b = seed | 0
+    this.#c = 0x9e3779b9 | 0
+    for (let round = 0; round < 12; round++) this.int32()
+  }
+
+  int32(): number {
+    const result = (((this.#a + this.#b) | 0) + this.#counter) | 0
+    this.#counter = (this.#counter + 1) | 0
+    this.#a = this.#b ^ (this.#b >>> 9)
+    this.#b = (this.#c + (this.#c << 3)) | 0
+    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + result) | 0
+    return result
+  }
+
+  /** An integer from 0 to `bound - 1`; 0 if there is none. */
+  below(bound: number): number {
+    return Math.floor((((this.int32() >>> 0) + 0.5) / 0x1_0000_0000) * Math.max(0, bound))
+  }
+
+  /** An integer from `first` to `last`, both included. */
+  between(first: number, last: number): number {
+    return first + this.below(last - first + 1)
+  }
+
+  /** True with this probability, 0 to 1. Draws nothing for 0. */
+  chance(probability: number): boolean {
+    return probability > 0 && (this.int32() >>> 0) / 0x1_0000_0000 < probability
+  }
+
+  /** One of the values, which must not be none. */
+  pick<Value>(values: readonly Value[]): Value {
+    return values[this.below(values.length)]
+  }
+
+  /** `length` bytes. */
+  bytes(length: number): Uint8Array {
+    return Uint8Array.from({ length }, () => this.int32() & 0xff)
+  }
+
+  /** A generator of its own, so that what one party draws does not shift what another does. */
+  fork(): SeededRandom {
+    return new SeededRandom(this.int32())
+  }
+}
+
+/**
+ * The seeds to run: `count` of them from `first` on; those listed in the environment variable `DEMIFLOW_SEED` (comma
+ * separated) instead, if it is set.
+ */
+export function seeds(count: number, first = 1): number[] {
+  const wanted = environmentVariable("DEMIFLOW_SEED")
+  if (wanted) return wanted.split(",").map((seed) => Number(seed) >>> 0)
+  return Array.from({ length: count }, (_, index) => first + index)
+}
+
+/** Runs with a generator from the seed. What it throws is thrown on with a sentence that says how to have it again. */
+export function withSeed<Result>(seed: number, run: (random: SeededRandom) => Result): Result {
+  try {
+    return run(new SeededRandom(seed))
+  } catch (error) {
+    throw new SeededFailure(seed, error)
+  }
+}
+
+/** A run under a seed failed; `cause` says how. */
+export class SeededFailure extends Error {
+  readonly code = "ERR_SEEDED_FAILURE"
+  readonly seed: number
+
+  constructor(seed: number, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    super(`${reason}\nRun it again with DEMIFLOW_SEED=${seed >>> 0}`, { cause })
+    this.name = "SeededFailure"
+    this.seed = seed >>> 0
+    if (cause instanceof Error && cause.stack !== undefined) this.stack = `${this.message}\n${cause.stack}`
+  }
+}
+
+/** An environment variable, where there is an environment. */
+export function environmentVariable(name: string): string | undefined {
+  const host = globalThis as { process?: { env?: Record<string, string | undefined> } }
+  return host.process?.env?.[name]
+}
