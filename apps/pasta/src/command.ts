@@ -1,0 +1,30 @@
+import { executablePaths, type Text } from "@demiflow/sys"
+
+/** A program to run in the namespace. */
+export interface Command {
+  /** What the user called it, for messages. */
+  readonly name: string
+  /** Paths to try in turn. */
+  readonly paths: readonly Text[]
+  /** The first is its own name. */
+  readonly arguments: readonly Text[]
+}
+
+const FALLBACK_SHELL = "/bin/sh"
+
+/**
+ * What to run: the operands, or the user's shell. The shell is told that it is a login shell by a dash before its name.
+ *
+ * @param operands command and arguments, or nothing
+ * @param bytes the operands as they were given, where they are no valid UTF-8
+ */
+export function chooseCommand(
+  operands: readonly string[],
+  variables: Readonly<Record<string, string | undefined>>,
+  bytes: readonly Text[] = operands,
+): Command {
+  const [name] = operands
+  if (name !== undefined) return { name, paths: executablePaths(name, variables.PATH), arguments: bytes }
+  const shell = variables.SHELL || FALLBACK_SHELL
+  return { name: shell, paths: executablePaths(shell, variables.PATH), arguments: [`-${shell}`] }
+}
