@@ -13,6 +13,8 @@ export interface PastaOptions {
   readonly as?: "ordinary" | "root"
   /** Added to the environment. */
   readonly environment?: Readonly<Record<string, string>>
+  /** Replaces PATH. */
+  readonly path?: string
   /** Sets the congestion control of the guest like that of the topology. */
   readonly cubic?: boolean
 }
@@ -23,9 +25,16 @@ export function environmentOf(as: "ordinary" | "root"): NodeJS.ProcessEnv {
   return { PATH, LANG, TERM: "xterm", SHELL: "/bin/sh", HOME: as === "root" ? "/root" : "/tmp", NO_COLOR: "1" }
 }
 
+export interface PastaProcessOptions extends ProcessOptions {
+  /** Words before the command line, run as root in the host's network namespace: a wrapper. */
+  readonly before?: readonly string[]
+  /** Replaces PATH for pasta and its command. */
+  readonly path?: string
+}
+
 /** The words before a command that runs it in a namespace as root or as an ordinary user. */
-export function identity(place: Place, as: "ordinary" | "root"): readonly string[] {
-  return [...place.prefix(), ...(as === "ordinary" ? ordinaryUser.prefix : [])]
+function identity(place: Place, as: "ordinary" | "root", before: readonly string[] = []): readonly string[] {
+  return [...place.prefix(), ...before, ...(as === "ordinary" ? ordinaryUser.prefix : [])]
 }
 
 /** Starts pasta with these arguments, whatever they are; ends with it or when the test ends. */
@@ -33,10 +42,14 @@ export function startPastaProcess(
   host: Namespace,
   argv: readonly string[],
   as: "ordinary" | "root" = "ordinary",
-  options: ProcessOptions = {},
+  options: PastaProcessOptions = {},
 ): Program {
   const environment = { ...environmentOf(as), ...options.environment }
-  return new Program([...identity(host, as), reachable(pastaExecutable), ...argv], { ...options, environment })
+  const path = options.path === undefined ? [] : ["env", `PATH=${options.path}`]
+  return new Program([...identity(host, as, options.before), ...path, reachable(pastaExecutable), ...argv], {
+    ...options,
+    environment,
+  })
 }
 
 /** Runs pasta with these arguments to its end. */
@@ -44,7 +57,7 @@ export function runPasta(
   host: Namespace,
   argv: readonly string[],
   as: "ordinary" | "root" = "ordinary",
-  options: ProcessOptions = {},
+  options: PastaProcessOptions = {},
 ): Promise<Result> {
   return startPastaProcess(host, argv, as, options).result
 }
@@ -65,6 +78,7 @@ export class Pasta {
     // The command says which network namespace it is in, and stays until its input ends.
     const argv = [...(options.options ?? ["--config-net"]), "--", "sh", "-c", "readlink /proc/self/ns/net; exec cat"]
     const program = startPastaProcess(topology.host, argv, options.as, {
+      ...(options.path === undefined ? {} : { path: options.path }),
       environment: { ...options.environment, DEMIFLOW_E2E_MARK: mark },
       keepInputOpen: true,
       timeout: 500_000,

@@ -114,9 +114,9 @@ export class Topology {
         "net.ipv6.conf.default.accept_dad": 0,
         "net.ipv4.conf.all.forwarding": 1,
         "net.ipv6.conf.all.forwarding": 1,
-        // Rate limits on ICMP errors would make tests wait for each other.
-        "net.ipv4.icmp_ratelimit": 0,
-        "net.ipv4.icmp_msgs_per_sec": 100000,
+        // Rate limits on ICMP errors would make tests wait for each other. (A limit of zero would also
+        // take the tokens that errors about routes are paid with; hence no type is limited, instead.)
+        "net.ipv4.icmp_ratemask": 0,
         "net.ipv6.icmp.ratelimit": 0,
         // Loss must not be remembered from one connection to the next.
         "net.ipv4.tcp_no_metrics_save": 1,

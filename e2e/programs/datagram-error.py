@@ -21,9 +21,9 @@ level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
 s.setsockopt(level, IPV6_RECVERR if six else IP_RECVERR, 1)
 if sys.argv[4:] == ["nofragment"]:
     s.setsockopt(level, IPV6_MTU_DISCOVER if six else IP_MTU_DISCOVER, DO)
-s.connect((address, port))
 payload = bytes(i % 251 for i in range(size))
 try:
+    s.connect((address, port))
     s.send(payload)
 except OSError as error:
     print(json.dumps({"error": "local " + errno.errorcode[error.errno]}))

@@ -1,0 +1,184 @@
+/** --config-net: addresses, routes, MTU and link of the namespace, as configured or as the host has them. */
+import { mkdirSync, symlinkSync } from "node:fs"
+import { beforeAll, describe, expect, test } from "vitest"
+import { reachable, temporaryFolder } from "./harness/machine.ts"
+import { Pasta, runPasta } from "./harness/pasta.ts"
+import { tcpClient, useServer } from "./harness/servers.ts"
+import { ipv4, ipv6, useTopology } from "./harness/topology.ts"
+
+interface Link {
+  readonly ifname: string
+  readonly mtu: number
+  readonly address: string
+  readonly operstate: string
+  readonly flags: readonly string[]
+  readonly addr_info: readonly { readonly local: string; readonly prefixlen: number; readonly scope: string }[]
+}
+
+interface Route {
+  readonly dst: string
+  readonly gateway?: string
+  readonly dev: string
+  readonly metric?: number
+}
+
+interface Network {
+  readonly links: readonly Link[]
+  readonly routes4: readonly Route[]
+  readonly routes6: readonly Route[]
+}
+
+const topology = useTopology()
+useServer("tcp-server.mjs", topology)
+
+// More than one address and route to copy.
+beforeAll(() =>
+  topology.host.configure([
+    "addr add 192.0.2.20/25 dev eth0",
+    "addr add 2001:db8:1::20/64 dev eth0 nodad",
+    "route add 203.0.113.0/24 via 192.0.2.9 metric 77",
+    "route add 2001:db8:77::/48 via 2001:db8:1::9 metric 78",
+  ]),
+)
+
+/** What the command sees. */
+async function network(...options: string[]): Promise<Network> {
+  const script = "ip -j addr; ip -j -4 route; ip -j -6 route"
+  const { stdout, stderr } = await runPasta(topology.host, ["--config-net", ...options, "--", "sh", "-c", script])
+  const parts = stdout.split("\n").filter((line) => line !== "")
+  if (parts.length !== 3) throw new Error(stdout + stderr)
+  const [links, routes4, routes6] = parts.map((part) => JSON.parse(part)) as [Link[], Route[], Route[]]
+  return { links, routes4, routes6 }
+}
+
+const named = ({ links }: Network, name: string): Link | undefined => links.find(({ ifname }) => ifname === name)
+
+const globals = (link: Link | undefined) =>
+  (link?.addr_info ?? [])
+    .filter(({ scope }) => scope === "global")
+    .map(({ local, prefixlen }) => `${local}/${prefixlen}`)
+
+const gateways = (routes: readonly Route[]) =>
+  routes.filter(({ dst }) => dst === "default").map(({ gateway }) => gateway)
+
+test("by default, everything is as on the host", async () => {
+  const seen = await network()
+  const link = named(seen, "eth0")
+  expect(link).toMatchObject({ mtu: 65520, flags: expect.arrayContaining(["UP", "LOWER_UP"]) })
+  expect(globals(link).sort()).toEqual(
+    ["192.0.2.2/24", "192.0.2.20/25", "2001:db8:1::2/64", "2001:db8:1::20/64"].sort(),
+  )
+  expect(gateways(seen.routes4)).toEqual([ipv4.gateway])
+  expect(gateways(seen.routes6)).toEqual([ipv6.gateway])
+  expect(seen.routes4).toContainEqual(
+    expect.objectContaining({ dst: "203.0.113.0/24", gateway: "192.0.2.9", dev: "eth0", metric: 77 }),
+  )
+  expect(seen.routes6).toContainEqual(
+    expect.objectContaining({ dst: "2001:db8:77::/48", gateway: "2001:db8:1::9", dev: "eth0", metric: 78 }),
+  )
+  expect(named(seen, "lo")).toMatchObject({ flags: expect.arrayContaining(["UP"]) })
+})
+
+test("-4 leaves IPv6 out", async () => {
+  const seen = await network("-4")
+  expect(globals(named(seen, "eth0")).sort()).toEqual(["192.0.2.2/24", "192.0.2.20/25"])
+  expect(gateways(seen.routes6)).toEqual([])
+})
+
+test("-6 leaves IPv4 out", async () => {
+  const seen = await network("-6")
+  expect(globals(named(seen, "eth0")).sort()).toEqual(["2001:db8:1::2/64", "2001:db8:1::20/64"].sort())
+  expect(seen.routes4).toEqual([])
+})
+
+describe("-a and -n", () => {
+  test("assign another address, with the mask of the option", async () => {
+    const seen = await network("-a", "192.0.2.77", "-n", "255.255.255.128")
+    expect(globals(named(seen, "eth0"))).toContain("192.0.2.77/25")
+    expect(globals(named(seen, "eth0"))).not.toContain("192.0.2.2/24")
+  })
+
+  test("the mask may be a number of bits", async () => {
+    expect(globals(named(await network("-a", "192.0.2.77", "-n", "26"), "eth0"))).toContain("192.0.2.77/26")
+  })
+
+  test("the mask may stand with the address", async () => {
+    expect(globals(named(await network("-a", "192.0.2.77/28"), "eth0"))).toContain("192.0.2.77/28")
+  })
+
+  test("without a mask, it is that of the address's class", async () => {
+    expect(globals(named(await network("-a", "10.9.8.7", "-g", "10.0.0.1"), "eth0"))).toContain("10.9.8.7/8")
+  })
+
+  test("IPv6 addresses have 64 bits of prefix", async () => {
+    expect(globals(named(await network("-a", "2001:db8:1::77"), "eth0"))).toContain("2001:db8:1::77/64")
+  })
+})
+
+test("-g sets another gateway and copies no routes", async () => {
+  const seen = await network("-g", "192.0.2.3", "-g", "2001:db8:1::3")
+  expect(gateways(seen.routes4)).toEqual(["192.0.2.3"])
+  expect(gateways(seen.routes6)).toEqual(["2001:db8:1::3"])
+  expect(seen.routes4.some(({ dst }) => dst === "203.0.113.0/24")).toBe(false)
+})
+
+test("-m sets the MTU", async () => {
+  expect(named(await network("-m", "1400"), "eth0")?.mtu).toBe(1400)
+})
+
+test("-I names the interface", async () => {
+  const seen = await network("-I", "uplink7")
+  expect(globals(named(seen, "uplink7"))).toContain("192.0.2.2/24")
+  expect(named(seen, "eth0")).toBeUndefined()
+})
+
+test("--ns-mac-addr sets the guest's own hardware address", async () => {
+  expect(named(await network("--ns-mac-addr", "02:00:5e:10:20:30"), "eth0")?.address).toBe("02:00:5e:10:20:30")
+})
+
+test("-M sets the hardware address that the guest sees on the other end", async () => {
+  const script = "ping -c 1 -W 5 198.51.100.7 >/dev/null; ip -j neigh"
+  for (const [options, expected] of [
+    [["-M", "02:00:5e:aa:bb:cc"], "02:00:5e:aa:bb:cc"],
+    [[], "9a:55:9a:55:9a:55"],
+  ] as const) {
+    const { stdout } = await runPasta(topology.host, ["--config-net", ...options, "--", "sh", "-c", script])
+    const neighbours = JSON.parse(stdout) as { dst: string; lladdr: string }[]
+    expect(neighbours.find(({ dst }) => dst === ipv4.gateway)?.lladdr).toBe(expected)
+  }
+})
+
+test("-i takes addresses and routes from another interface", async () => {
+  await topology.host.configure([
+    "link add eth9 type veth peer name eth8",
+    "link set eth9 up",
+    "link set eth8 up",
+    "addr add 203.0.113.50/24 dev eth9",
+    "route add default via 203.0.113.1 dev eth9 metric 9000",
+  ])
+  const seen = await network("-i", "eth9", "-4")
+  await topology.host.configure(["link delete eth9"])
+  expect(globals(named(seen, "eth9"))).toEqual(["203.0.113.50/24"])
+  expect(gateways(seen.routes4)).toEqual(["203.0.113.1"])
+})
+
+test("the network works without `ip` being installed", async () => {
+  // A PATH in which there is nothing but the interpreter, a shell and what the harness needs.
+  const folder = temporaryFolder("path")
+  mkdirSync(`${folder}/bin`)
+  for (const tool of ["sh", "cat", "readlink"]) symlinkSync(`/bin/${tool}`, `${folder}/bin/${tool}`)
+  symlinkSync(reachable(process.execPath), `${folder}/bin/node`)
+  const pasta = await Pasta.start(topology, { path: `${folder}/bin` })
+  for (const family of [ipv4, ipv6]) {
+    const request = { scenario: "download", bytes: 1000, seed: 1 }
+    expect(await tcpClient(pasta.guest, family, request)).toMatchObject({ intact: true })
+  }
+  await pasta.stop()
+})
+
+test("without --config-net, the interface is there and left alone", async () => {
+  const { stdout } = await runPasta(topology.host, ["--", "ip", "-j", "addr", "show", "eth0"])
+  const [link] = JSON.parse(stdout) as Link[]
+  expect(link?.addr_info).toEqual([])
+  expect(link?.flags).not.toContain("UP")
+})

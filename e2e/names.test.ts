@@ -1,0 +1,86 @@
+/** Name resolution: directly, over both transports, and through an address that pasta maps to a name server. */
+import { writeFileSync } from "node:fs"
+import { afterAll, beforeAll, describe, expect } from "vitest"
+import { testWith } from "./harness/machine.ts"
+import { fileFor, runPasta, usePasta } from "./harness/pasta.ts"
+import type { Program } from "./harness/processes.ts"
+import { ipv4, ipv6, overBoth, useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+const running = usePasta(topology)
+let server: Program
+
+beforeAll(async () => {
+  const listen = [ipv4, ipv6].flatMap((family) => [family.server, family.other, family.gateway])
+  server = topology.world.startNode("dns-server.mjs", { listen }, { timeout: 500_000 })
+  await server.printed(/ready/)
+})
+afterAll(() => server?.stop())
+
+const dig = ["dig", "+short", "+tries=2", "+time=5"]
+
+overBoth((family) => {
+  const resolve = (...argv: string[]) => running.guest.must([...dig, `@${family.server}`, ...argv])
+
+  testWith("dig")("over UDP", async () => {
+    expect(await resolve("host.example", "A")).toBe("198.51.100.7\n")
+    expect(await resolve("host.example", "AAAA")).toBe("2001:db8:2::7\n")
+  })
+
+  testWith("dig")("over TCP", async () => {
+    expect(await resolve("+tcp", "host.example", "A")).toBe("198.51.100.7\n")
+  })
+
+  testWith("dig")("an answer too large for UDP is fetched over TCP", async () => {
+    expect((await resolve("big.example", "TXT")).trim().split("\n")).toHaveLength(20)
+  })
+})
+
+describe("--dns-forward", () => {
+  /** Runs pasta with a resolver configuration of ours on the host. */
+  const ask = async (
+    options: readonly string[],
+    address: string,
+    nameServers: readonly string[],
+    ...argv: string[]
+  ) => {
+    const file = fileFor("resolv.conf")
+    writeFileSync(file, nameServers.map((name) => `nameserver ${name}\n`).join(""))
+    const script = 'mount --bind "$1" /etc/resolv.conf; shift; exec "$@"'
+    const command = [...dig, `@${address}`, ...argv, "who.example", "TXT"]
+    const { stdout, stderr } = await runPasta(
+      topology.host,
+      ["--config-net", ...options, "--", ...command],
+      "ordinary",
+      {
+        before: ["unshare", "--mount", "sh", "-euc", script, "sh", file],
+      },
+    )
+    return stdout + stderr
+  }
+
+  overBoth((family) => {
+    const address = family.version === 4 ? "192.0.2.53" : "2001:db8:1::53"
+
+    testWith("dig", "unshare")("goes to the name server of --dns-host, over UDP and TCP", async () => {
+      const options = ["--dns-forward", address, "--dns-host", family.other]
+      const asked = `"${family.other} ${family.host}"\n`
+      expect(await ask(options, address, [])).toBe(asked)
+      expect(await ask(options, address, [], "+tcp")).toBe(asked)
+    })
+
+    testWith("dig", "unshare")("goes to the first name server of the host by default", async () => {
+      const servers = [family.other, family.server]
+      expect(await ask(["--dns-forward", address], address, servers)).toBe(`"${family.other} ${family.host}"\n`)
+    })
+
+    testWith("dig", "unshare")("is implied for a gateway that is the host's resolver", async () => {
+      expect(await ask([], family.gateway, [family.gateway])).toBe(`"${family.gateway} ${family.host}"\n`)
+    })
+  })
+
+  testWith("dig", "unshare")("leaves other ports alone", async () => {
+    const options = ["--dns-forward", "192.0.2.53", "--dns-host", ipv4.other]
+    expect(await ask(options, "192.0.2.53", [], "-p", "5353", "+tries=1", "+time=1")).not.toContain(ipv4.other)
+  })
+})

@@ -1,0 +1,73 @@
+/** From where the host's sockets speak: -o, --outbound-if4, --outbound-if6. */
+import { beforeAll, describe, expect, test } from "vitest"
+import { Pasta } from "./harness/pasta.ts"
+import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
+import { overBoth, useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+useServer("tcp-server.mjs", topology)
+useServer("udp-server.mjs", topology)
+
+const second = { 4: "192.0.2.3", 6: "2001:db8:1::3" }
+/** The host's address on another interface, which leads to the world as well, but is never preferred. */
+const elsewhere = { 4: "203.0.113.10", 6: "2001:db8:3::10" }
+
+beforeAll(async () => {
+  await topology.host.configure([
+    "addr add 192.0.2.3/24 dev eth0",
+    "addr add 2001:db8:1::3/64 dev eth0 nodad",
+    `link add eth1 type veth peer name eth1 netns ${topology.world.name}`,
+    "link set eth1 up",
+    "addr add 203.0.113.10/24 dev eth1",
+    "addr add 2001:db8:3::10/64 dev eth1 nodad",
+  ])
+  await topology.world.configure([
+    "link set eth1 up",
+    "addr add 203.0.113.9/24 dev eth1",
+    "addr add 2001:db8:3::9/64 dev eth1 nodad",
+  ])
+  await topology.host.configure([
+    "route add default via 203.0.113.9 dev eth1 metric 9000",
+    "route add default via 2001:db8:3::9 dev eth1 metric 9000",
+  ])
+})
+
+overBoth((family) => {
+  /** The source addresses that the world sees, over TCP and UDP. */
+  async function sources(...options: string[]): Promise<{ tcp: string | undefined; udp: string }> {
+    const pasta = await Pasta.start(topology, { options: ["--config-net", ...options] })
+    try {
+      const request = { scenario: "who" }
+      const { answers } = await tcpClient<{ answers: { remoteAddress: string }[] }>(pasta.guest, family, request)
+      const { address } = await udpClient<{ address: string }>(pasta.guest, family, request)
+      return { tcp: answers[0]?.remoteAddress, udp: address }
+    } finally {
+      await pasta.stop()
+    }
+  }
+
+  test("by default, the routes of the host decide", async () => {
+    expect(await sources()).toEqual({ tcp: family.host, udp: family.host })
+  })
+
+  test("-o binds to an address of the host", async () => {
+    const address = second[family.version]
+    expect(await sources("-o", address)).toEqual({ tcp: address, udp: address })
+  })
+
+  describe(`--outbound-if${family.version}`, () => {
+    test("binds to an interface, and takes the guest's address from it", async () => {
+      const address = elsewhere[family.version]
+      expect(await sources(`--outbound-if${family.version}`, "eth1")).toEqual({ tcp: address, udp: address })
+    })
+
+    test("leaves the guest's address to -i, if given", async () => {
+      const pasta = await Pasta.start(topology, {
+        options: ["--config-net", `--outbound-if${family.version}`, "eth1", "-i", "eth0"],
+      })
+      const addresses = await pasta.guest.must(["ip", "-br", `-${family.version}`, "addr", "show", "eth0"])
+      await pasta.stop()
+      expect(addresses).toContain(`${family.host}/${family.prefixLength}`)
+    })
+  })
+})
