@@ -1,0 +1,301 @@
+import { Address, Demiflow, Errno, HostEvent, initiatingSide, NO_SIDE, targetSide } from "@demiflow/core"
+import {
+  build,
+  check,
+  type Layer,
+  type MemoryStack,
+  type MemoryStackOptions,
+  memoryStack,
+  RecordingLog,
+} from "@demiflow/testkit"
+import { describe, expect, test } from "vitest"
+import { type IcmpOptions, icmp } from "./index.ts"
+import { type Family, families, type PingOptions } from "./test-support.ts"
+
+/** ICMP alone on a stack in memory, with a link that takes the largest packets whole. */
+function icmpStack(options: MemoryStackOptions = {}, icmpOptions?: IcmpOptions): MemoryStack {
+  return memoryStack([icmp(icmpOptions)], { link: { mtu: 65_535 }, ...options })
+}
+
+/** The headers of an echo request from the guest. */
+function ping(family: Family, identifier: number, sequence: number, options: PingOptions = {}): Layer[] {
+  const { from = family.guestAddress, to = family.server, hopLimit = 64 } = options
+  return [build.ip(from, to, hopLimit), build.echoRequest(family.version, identifier, sequence)]
+}
+
+describe.each(families)("echo over IPv$version", (family) => {
+  const { version, guestAddress, otherAddress, server, reply } = family
+
+  test("a reply has the request's identifier, sequence number and payload", () => {
+    const { guest } = icmpStack()
+    guest.send(...ping(family, 0x1234, 7), build.payload("how far is it?"))
+    guest.expect(
+      check.ip({ source: server, target: guestAddress }),
+      check.icmp({ type: reply, code: 0, identifier: 0x1234, sequence: 7 }),
+      check.payload("how far is it?"),
+    )
+    guest.expectNothing()
+  })
+
+  test("payloads of all sizes come back, the empty and the largest one included", () => {
+    const { guest, drops } = icmpStack()
+    for (const length of [0, 1, 56, 1472, 8000, 65_000, version === 4 ? 65_507 : 65_487]) {
+      const payload = build.patternPayload(length)
+      guest.send(...ping(family, 1, length), payload)
+      guest.expect(
+        check.icmp({ type: reply, sequence: length }),
+        check.payload(payload.build(new Uint8Array(0), [], undefined)),
+      )
+    }
+    expect(drops.total).toBe(0)
+  })
+
+  test("requests of one identifier share a socket", () => {
+    const { guest, host, flows } = icmpStack()
+    for (let sequence = 1; sequence <= 100; sequence++) guest.send(...ping(family, 5, sequence))
+    const sequences = guest.takeAll().map(({ icmp }) => icmp?.sequence)
+    expect(sequences).toEqual(Array.from({ length: 100 }, (_, index) => index + 1))
+    expect(host.opened).toBe(1)
+    expect(flows.size).toBe(1)
+  })
+
+  test("a flood of replies gives way to others after each budget, and is carried on with", () => {
+    const memory = icmpStack({ host: { rtt: 10 } })
+    for (let sequence = 0; sequence < 200; sequence++) memory.guest.send(...ping(family, 5, sequence))
+    memory.run(1)
+    const receive = memory.host.receiveDatagrams.bind(memory.host)
+    const callsInTurn: number[] = []
+    let turn = -1
+    const endTurn = memory.stack.endTurn.bind(memory.stack)
+    memory.stack.endTurn = () => {
+      turn++
+      endTurn()
+    }
+    memory.host.receiveDatagrams = (...parameters) => {
+      callsInTurn[turn + 1] = (callsInTurn[turn + 1] ?? 0) + 1
+      return receive(...parameters)
+    }
+    memory.run(20)
+    expect(memory.guest.takeAll()).toHaveLength(200)
+    // Once for the event, and once for having been put off.
+    expect(Math.max(...callsInTurn.filter(Boolean))).toBeLessThanOrEqual(2 * 16)
+  })
+
+  test("DESIGN 3.1: two guest addresses with one identifier are two flows, each with its own replies", () => {
+    const { guest, host } = icmpStack()
+    guest.send(...ping(family, 9, 1))
+    guest.send(...ping(family, 9, 2, { from: otherAddress }))
+    guest.expect(check.ip({ target: guestAddress }), check.icmp({ identifier: 9, sequence: 1 }))
+    guest.expect(check.ip({ target: otherAddress }), check.icmp({ identifier: 9, sequence: 2 }))
+    expect(host.opened).toBe(2)
+  })
+
+  test("the guest's identifier comes back even where the host has to use another", () => {
+    const memory = icmpStack()
+    memory.guest.send(...ping(family, 9, 1))
+    memory.guest.send(...ping(family, 9, 2, { to: family.routers[0] }))
+    const identifiers = memory.guest.takeAll().map(({ icmp }) => icmp?.identifier)
+    expect(identifiers).toEqual([9, 9])
+    const chosen = [0, 1].map((flow) => {
+      const host = new Demiflow()
+      memory.host.boundEnd((flow + 3) as never, host)
+      return host.forwardingPort
+    })
+    expect(chosen[0]).toBe(9)
+    expect(chosen[1]).not.toBe(9)
+  })
+
+  test("DESIGN 3.2: a handler that is told the source address of packets replies to each source its own", () => {
+    const { guest } = icmpStack()
+    const sources = Array.from({ length: 20 }, (_, index) =>
+      version === 4 ? `192.0.2.${100 + index}` : `2001:db8::${100 + index}`,
+    )
+    for (const from of sources) guest.send(...ping(family, 1, 1, { from }))
+    expect(guest.takeAll().map(({ ip }) => `${ip?.target}`)).toEqual(sources)
+  })
+
+  test("DESIGN 3.6: each flow tracks the guest's own address, whatever address was seen last", () => {
+    const memory = icmpStack({ host: { rtt: 10 } })
+    const { guest } = memory
+    guest.send(...ping(family, 1, 1))
+    memory.run(1)
+    guest.send(...ping(family, 2, 2, { from: otherAddress }))
+    memory.run(20)
+    guest.expect(check.ip({ target: guestAddress }), check.icmp({ identifier: 1 }))
+    guest.expect(check.ip({ target: otherAddress }), check.icmp({ identifier: 2 }))
+  })
+
+  test("DESIGN 3.7: the demiflow that all protocols share has the identifier as both ports", () => {
+    const memory = icmpStack()
+    memory.guest.send(...ping(family, 0x4321, 1))
+    memory.run()
+    const tap = new Demiflow()
+    const host = new Demiflow()
+    memory.flows.forEach((flow) => {
+      memory.flows.readSide(initiatingSide(flow), tap)
+      memory.flows.readSide(targetSide(flow), host)
+    })
+    expect([tap.forwardingPort, tap.correspondentPort, host.forwardingPort]).toEqual([0x4321, 0x4321, 0x4321])
+    expect(`${tap.correspondentAddress}`).toBe(guestAddress)
+    expect(`${host.correspondentAddress}`).toBe(server)
+  })
+
+  test("the gateway answers where it stands for the host's loopback", () => {
+    const { gateway, loopback } = family
+    const hostLoopback = Address.parse(gateway)
+    const memory = icmpStack({ rules: { v4: { hostLoopback }, v6: { hostLoopback } } })
+    memory.guest.send(...ping(family, 1, 1, { to: gateway }))
+    memory.guest.expect(check.ip({ source: gateway, target: guestAddress }), check.icmp({ type: reply }))
+    const host = new Demiflow()
+    memory.flows.forEach((flow) => {
+      memory.flows.readSide(targetSide(flow), host)
+    })
+    expect(`${host.correspondentAddress}`).toBe(loopback)
+  })
+
+  test("flows end 60 s after their last message, and leave nothing behind", () => {
+    const memory = icmpStack()
+    memory.guest.send(...ping(family, 1, 1))
+    memory.run(50_000)
+    memory.guest.send(...ping(family, 1, 2))
+    memory.run(59_999)
+    expect(memory.flows.size).toBe(1)
+    memory.run(1)
+    expect(memory.leftovers()).toEqual([])
+    memory.guest.takeAll()
+    memory.guest.send(...ping(family, 1, 3))
+    memory.guest.expect(check.icmp({ type: reply, identifier: 1, sequence: 3 }))
+  })
+
+  test("flows end sooner if told so", () => {
+    const memory = icmpStack({}, { timeout: 5 })
+    memory.guest.send(...ping(family, 1, 1))
+    memory.run(5)
+    expect(memory.leftovers()).toEqual([])
+  })
+
+  test("all flows end at once when the stack goes down", () => {
+    const memory = icmpStack()
+    for (let identifier = 0; identifier < 50; identifier++) memory.guest.send(...ping(family, identifier, 1))
+    memory.run()
+    expect(memory.host.openSockets).toBe(50)
+    memory.stack.abortFlows()
+    expect(memory.leftovers()).toEqual([])
+  })
+
+  test("a full table refuses further flows, each request counted once", () => {
+    const { guest, drops, host } = icmpStack({ capacity: 2 })
+    for (let identifier = 0; identifier < 5; identifier++) guest.send(...ping(family, identifier, 1))
+    expect(guest.takeAll()).toHaveLength(2)
+    expect(host.openSockets).toBe(2)
+    expect(drops.entries()).toEqual([["flow: table full", 3]])
+  })
+
+  test("what comes from the host and is no reply is dropped, and the replies around it are not", () => {
+    const memory = icmpStack({ host: { rtt: 10 } })
+    const { guest, host, drops, arena } = memory
+    for (const sequence of [1, 2, 3]) guest.send(...ping(family, 1, sequence))
+    memory.run(5)
+    const receive = host.receiveDatagrams.bind(host)
+    let seen = 0
+    host.receiveDatagrams = (socket, batch, count) => {
+      const received = receive(socket, batch, count)
+      for (let index = 0; index < received; index++) {
+        if (seen === 0) arena.view.setUint8(batch.offset[index], family.request)
+        if (seen === 2) batch.length[index] = 65_516
+        seen++
+      }
+      return received
+    }
+    memory.run(20)
+    expect(guest.takeAll().map(({ icmp }) => icmp?.sequence)).toEqual([2])
+    expect(drops.entries()).toEqual([["icmp: bad reply", 2]])
+    expect(memory.host.violations).toEqual([])
+  })
+
+  test("spurious events and events of ended flows do no harm", () => {
+    const memory = icmpStack()
+    memory.guest.send(...ping(family, 1, 1))
+    memory.guest.takeAll()
+    const all = HostEvent.readable | HostEvent.writable | HostEvent.error | HostEvent.hangUp
+    memory.flows.forEach((flow) => {
+      const side = targetSide(flow)
+      memory.stack.fromHost(side, all)
+      memory.stack.abortFlows()
+      memory.stack.fromHost(side, all)
+    })
+    memory.guest.expectNothing()
+    expect(memory.leftovers()).toEqual([])
+  })
+
+  test("a send buffer that is full costs the request, which is counted", () => {
+    const { guest, drops } = icmpStack({ host: { faults: { partialSend: 1 } } })
+    guest.send(...ping(family, 1, 1))
+    guest.expectNothing()
+    expect(drops.entries()).toEqual([["icmp: host's queue full", 1]])
+  })
+
+  test("a pending error of an earlier request costs this one nothing", () => {
+    const { guest, host, drops } = icmpStack()
+    guest.send(...ping(family, 1, 1))
+    guest.takeAll()
+    const send = host.sendDatagrams.bind(host)
+    let isPending = true
+    host.sendDatagrams = (...parameters) => {
+      if (!isPending) return send(...parameters)
+      isPending = false
+      return -Errno.EHOSTUNREACH
+    }
+    guest.send(...ping(family, 1, 2))
+    guest.expect(check.icmp({ type: reply, sequence: 2 }))
+    guest.expectNothing()
+    expect(drops.total).toBe(0)
+  })
+
+  test("without sockets requests are dropped, with one warning a minute", () => {
+    const log = new RecordingLog()
+    const memory = icmpStack({ host: { descriptors: 0 }, log })
+    for (let identifier = 0; identifier < 5; identifier++) memory.guest.send(...ping(family, identifier, 1))
+    memory.run(30_000)
+    expect(log.messages("warning")).toHaveLength(1)
+    memory.run(30_000)
+    memory.guest.send(...ping(family, 1, 1))
+    memory.guest.expectNothing()
+    expect(log.messages("warning")).toHaveLength(2)
+    expect(memory.drops.entries()).toEqual([["icmp: no socket left", 6]])
+    expect(memory.leftovers()).toEqual([])
+  })
+})
+
+describe("where the host forbids ping sockets", () => {
+  test("that is said once, at start, and requests are counted", () => {
+    const log = new RecordingLog()
+    const memory = icmpStack({ host: { forbidsPing: true }, log })
+    memory.stack.start()
+    for (const family of families) {
+      memory.guest.send(...ping(family, 1, 1))
+      memory.guest.send(...ping(family, 1, 2))
+    }
+    memory.guest.expectNothing()
+    expect(log.messages("warning")).toHaveLength(1)
+    expect(log.messages("warning")[0]).toContain("net.ipv4.ping_group_range")
+    expect(memory.drops.entries()).toEqual([["icmp: ping sockets forbidden", 4]])
+    expect(memory.leftovers()).toEqual([])
+  })
+
+  test("nothing is said where it allows them, and the sockets that found it out are closed", () => {
+    const log = new RecordingLog()
+    const memory = icmpStack({ log })
+    const sides: number[] = []
+    const open = memory.host.pingOpen.bind(memory.host)
+    memory.host.pingOpen = (side, demiflow) => {
+      sides.push(side)
+      return open(side, demiflow)
+    }
+    memory.stack.start()
+    memory.run()
+    expect(sides.every((side) => side === NO_SIDE)).toBe(true)
+    expect(log.messages("warning")).toEqual([])
+    expect(memory.leftovers()).toEqual([])
+  })
+})

@@ -1,0 +1,179 @@
+import { Address, Errno, ErrorOrigin, type SocketError } from "@demiflow/core"
+import { build, check, type Layer, type MemoryStack, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
+import { describe, expect, test } from "vitest"
+import { icmp } from "./index.ts"
+import { type Family, families, type PingOptions } from "./test-support.ts"
+
+/** ICMP alone on a stack in memory, with a link that takes the largest packets whole. */
+function icmpStack(options: MemoryStackOptions = {}): MemoryStack {
+  return memoryStack([icmp()], { link: { mtu: 65_535 }, ...options })
+}
+
+/** The headers of an echo request from the guest. */
+function ping(family: Family, identifier: number, sequence: number, options: PingOptions = {}): Layer[] {
+  const { from = family.guestAddress, to = family.server, hopLimit = 64 } = options
+  return [build.ip(from, to, hopLimit), build.echoRequest(family.version, identifier, sequence)]
+}
+
+/** Puts entries into the error queue of the stack's sockets, and tells the sockets' sides. */
+function injectErrors(memory: MemoryStack, ...entries: (Partial<SocketError> & { payload?: Uint8Array })[]): void {
+  const { arena, host } = memory
+  const space = arena.reserve(2048)
+  host.receiveError = (_socket, into) => {
+    const { payload = new Uint8Array(0), ...entry } = entries.shift() ?? { errno: 0 }
+    if (entry.errno === 0) return 0
+    arena.bytes.set(payload, space)
+    into.reporter.copyFrom(entry.reporter ?? new Address())
+    const { reporter: _, destination: __, ...rest } = entry
+    Object.assign(into, { icmpType: 0, icmpCode: 0, information: 0, ...rest })
+    into.payloadOffset = space
+    into.payloadLength = payload.length
+    return 1
+  }
+  memory.flows.forEach((flow) => {
+    memory.stack.fromHost(((flow << 1) | 1) as never, 8)
+  })
+  memory.stack.endTurn()
+}
+
+describe.each(families)("errors over IPv$version", (family) => {
+  const { version, guestAddress, server, gateway, routers } = family
+  const origin = version === 4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6
+
+  test("tracing a route finds every router, and each error quotes the request that it is about", () => {
+    const { guest, host } = icmpStack()
+    host.world.route(server, { hops: routers })
+    for (const [index, router] of routers.entries()) {
+      guest.send(...ping(family, 0x7777, 100 + index, { hopLimit: index + 1 }), build.payload("probe"))
+      const [type, code] = family.timeExceeded
+      guest.expect(
+        check.ip({ source: router, target: guestAddress }),
+        check.icmp({ type, code, information: 0 }),
+        check.quote(
+          check.ip({ source: guestAddress, target: server }),
+          check.icmp({ type: family.request, code: 0, identifier: 0x7777, sequence: 100 + index }),
+          check.payload("probe"),
+        ),
+      )
+    }
+    guest.send(...ping(family, 0x7777, 102, { hopLimit: 3 }))
+    guest.expect(check.ip({ source: server }), check.icmp({ type: family.reply, sequence: 102 }))
+    guest.expectNothing()
+  })
+
+  test("the request is quoted with a right checksum, even where the host sent it under another identifier", () => {
+    const { guest, host } = icmpStack()
+    host.world.route(server, { hops: routers })
+    guest.send(...ping(family, 9, 5, { to: routers[1] }))
+    guest.send(...ping(family, 9, 1, { hopLimit: 1 }), build.payload("probes"))
+    const { icmp } = guest.expectSome(check.icmp({ type: family.timeExceeded[0] }))
+    expect(icmp?.quote?.icmp).toMatchObject({ identifier: 9, sequence: 1 })
+    expect(icmp?.quote?.problems).toEqual([])
+  })
+
+  test("an unreachable host, and too large a request, are told as they were reported", () => {
+    const { guest, host } = icmpStack()
+    host.world.route(server, { hops: routers, isUnreachable: true })
+    guest.send(...ping(family, 1, 1))
+    const [type, code] = family.hostUnreachable
+    guest.expect(check.ip({ source: routers[1] }), check.icmp({ type, code }))
+    host.world.route(server, { hops: routers, mtu: 1300 })
+    guest.send(...ping(family, 1, 2), build.patternPayload(1400))
+    const [tooBigType, tooBigCode] = family.tooBig
+    guest.expect(
+      check.ip({ source: routers[1] }),
+      check.icmp({ type: tooBigType, code: tooBigCode, information: 1300 }),
+      check.quote(check.icmp({ sequence: 2 })),
+    )
+  })
+
+  test("no route on the host is told in the name of the address that the guest wrote to", () => {
+    const { guest, host, drops } = icmpStack()
+    host.world.route(server, { hasNoRoute: true })
+    guest.send(...ping(family, 1, 1), build.payload("there?"))
+    const [type, code] = family.netUnreachable
+    guest.expect(
+      check.ip({ source: server, target: guestAddress }),
+      check.icmp({ type, code }),
+      check.quote(check.icmp({ identifier: 1, sequence: 1 }), check.payload("there?")),
+    )
+    expect(drops.total).toBe(1)
+  })
+
+  test("the host without an address of this version is told in the same way", () => {
+    const memory = icmpStack({ host: { addresses: [] } })
+    memory.guest.send(...ping(family, 1, 1))
+    const [type, code] = family.netUnreachable
+    memory.guest.expect(check.ip({ source: server }), check.icmp({ type, code }), check.quote(check.icmp()))
+    expect(memory.drops.entries()).toEqual([["icmp: host has no way there", 1]])
+    expect(memory.leftovers()).toEqual([])
+  })
+
+  test("refusals of the host's own are limited in number", () => {
+    const { guest, host, drops } = icmpStack({ host: { addresses: [] } })
+    expect(host.openSockets).toBe(0)
+    for (let sequence = 0; sequence < 200; sequence++) guest.send(...ping(family, 1, sequence))
+    expect(guest.takeAll()).toHaveLength(50)
+    expect(drops.total).toBe(200)
+  })
+
+  test("a quotation without the ICMP header gets one, with the sequence number last sent", () => {
+    const memory = icmpStack()
+    memory.guest.send(...ping(family, 0x55, 42))
+    memory.guest.takeAll()
+    const [icmpType, icmpCode] = family.hostUnreachable
+    injectErrors(memory, { errno: Errno.EHOSTUNREACH, origin, icmpType, icmpCode })
+    memory.guest.expect(
+      check.ip({ source: server }),
+      check.icmp({ type: icmpType, code: icmpCode }),
+      check.quote(check.icmp({ type: family.request, identifier: 0x55, sequence: 42 })),
+    )
+  })
+
+  test("the reporter is told as the guest knows it, and never with the guest's own address", () => {
+    const hostLoopback = Address.parse(gateway)
+    const memory = icmpStack({ rules: { v4: { hostLoopback }, v6: { hostLoopback } } })
+    memory.guest.send(...ping(family, 1, 1))
+    memory.guest.takeAll()
+    const [icmpType, icmpCode] = family.timeExceeded
+    const entry = { errno: Errno.EHOSTUNREACH, origin, icmpType, icmpCode }
+    const reporters = [family.loopback, guestAddress, server, routers[0], families[version === 4 ? 1 : 0].server]
+    injectErrors(memory, ...reporters.map((reporter) => ({ ...entry, reporter: Address.parse(reporter) })))
+    const told = memory.guest.takeAll().map(({ ip }) => `${ip?.source}`)
+    expect(told).toEqual([gateway, server, server, routers[0], server])
+  })
+
+  test("an error reported over the other version of IP goes by what it means; what has no form is counted", () => {
+    const memory = icmpStack()
+    memory.guest.send(...ping(family, 1, 1))
+    memory.guest.takeAll()
+    const elsewhere = version === 4 ? ErrorOrigin.icmpv6 : ErrorOrigin.icmp
+    injectErrors(memory, { errno: Errno.EHOSTUNREACH, origin: elsewhere, icmpType: 3 }, { errno: 92, origin: 9 })
+    const [type, code] = family.hostUnreachable
+    memory.guest.expect(check.icmp({ type, code }))
+    memory.guest.expectNothing()
+    expect(memory.drops.entries()).toEqual([["icmp: error without ICMP form", 1]])
+  })
+
+  test("a request that the host finds too big is told with the MTU from its error queue, or not at all", () => {
+    const memory = icmpStack()
+    const { guest, host } = memory
+    guest.send(...ping(family, 1, 1))
+    guest.takeAll()
+    host.sendDatagrams = () => -Errno.EMSGSIZE
+    guest.send(...ping(family, 1, 2))
+    guest.expectNothing()
+    injectErrors(memory)
+    const entries = [{ errno: Errno.EMSGSIZE, information: 1280 }]
+    host.receiveError = (_socket, into) => {
+      const entry = entries.shift()
+      if (entry === undefined) return 0
+      Object.assign(into, { origin: ErrorOrigin.host, ...entry })
+      return 1
+    }
+    guest.send(...ping(family, 1, 3))
+    const [type, code] = family.tooBig
+    guest.expect(check.ip({ source: server }), check.icmp({ type, code, information: 1280 }))
+    expect(memory.drops.get("icmp: refused by the host")).toBe(2)
+  })
+})

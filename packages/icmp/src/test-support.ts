@@ -1,0 +1,56 @@
+/** The words and numbers of one version of IP: addresses, and [type, code] of messages. */
+export interface Family {
+  readonly version: 4 | 6
+  readonly guestAddress: string
+  readonly otherAddress: string
+  readonly server: string
+  readonly gateway: string
+  readonly loopback: string
+  readonly routers: readonly string[]
+  readonly request: number
+  readonly reply: number
+  readonly timeExceeded: readonly [number, number]
+  readonly hostUnreachable: readonly [number, number]
+  readonly netUnreachable: readonly [number, number]
+  readonly tooBig: readonly [number, number]
+}
+
+export const families: readonly Family[] = [
+  {
+    version: 4,
+    guestAddress: "192.0.2.2",
+    otherAddress: "192.0.2.77",
+    server: "198.51.100.7",
+    gateway: "192.0.2.1",
+    loopback: "127.0.0.1",
+    routers: ["203.0.113.1", "203.0.113.2"],
+    request: 8,
+    reply: 0,
+    timeExceeded: [11, 0],
+    hostUnreachable: [3, 1],
+    netUnreachable: [3, 0],
+    tooBig: [3, 4],
+  },
+  {
+    version: 6,
+    guestAddress: "2001:db8::2",
+    otherAddress: "2001:db8::77",
+    server: "2001:db8:1::7",
+    gateway: "fe80::1",
+    loopback: "::1",
+    routers: ["2001:db8:f::1", "2001:db8:f::2"],
+    request: 128,
+    reply: 129,
+    timeExceeded: [3, 0],
+    hostUnreachable: [1, 3],
+    netUnreachable: [1, 0],
+    tooBig: [2, 0],
+  },
+]
+
+/** What an echo request of the guest may be, besides from its first address to the server. */
+export interface PingOptions {
+  readonly from?: string
+  readonly to?: string
+  readonly hopLimit?: number
+}
