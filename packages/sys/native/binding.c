@@ -79,6 +79,7 @@ static napi_value initialise(napi_env env, napi_value exports)
 	register_frames(env, exports);
 	register_message(env, exports);
 	register_namespace(env, exports);
+	register_poll(env, exports);
 	register_socket(env, exports);
 	register_spawn(env, exports);
 	return exports;

@@ -34,11 +34,16 @@
 /* The kernel's own limit for one readv(), writev(), sendmsg(), recvmmsg() … (UIO_MAXIOV). */
 #define MAXIMUM_VECTORS 1024
 
+struct poll;
+
 /* One per environment: a worker thread that loads the addon has its own arena. */
 struct native_state {
 	uint8_t *arena;
 	size_t arena_length;
 	napi_ref arena_reference;
+	/* See poll.c. */
+	struct poll *polls;
+	int32_t last_poll;
 	/* Scratch for translating vectors and message tables; too large for comfort on the stack. */
 	struct iovec vectors[MAXIMUM_VECTORS];
 	struct mmsghdr messages[MAXIMUM_VECTORS];
@@ -114,6 +119,7 @@ napi_value register_file(napi_env env, napi_value exports);
 napi_value register_frames(napi_env env, napi_value exports);
 napi_value register_message(napi_env env, napi_value exports);
 napi_value register_namespace(napi_env env, napi_value exports);
+napi_value register_poll(napi_env env, napi_value exports);
 napi_value register_socket(napi_env env, napi_value exports);
 napi_value register_spawn(napi_env env, napi_value exports);
 

@@ -44,10 +44,11 @@ export interface Native {
   loopTimeout(): number
 
   /**
-   * Reads whole frames into slots of `stride` bytes until none waits or `maximum` are read; lengths go to
+   * Reads whole frames of up to `room` bytes, a multiple of 64, until none waits or `maximum` are read: the first to
+   * `offset`, each further one to the next multiple of 64 bytes from `offset` behind the one before. Lengths go to
    * `lengthsOffset`. Answers the count, 0 if none waited. A frame of length 0 is the end of a stream.
    */
-  readFrames(descriptor: number, offset: number, stride: number, maximum: number, lengthsOffset: number): number
+  readFrames(descriptor: number, offset: number, room: number, maximum: number, lengthsOffset: number): number
   /**
    * Writes one frame per (offset, length) pair. Answers how many were taken before the first refusal; the negated errno
    * if that was the first frame.

@@ -3,7 +3,7 @@
 //
 //   node exercise.mjs ADDON SEED
 import { attachToHostileThings, callWithNonsense, useClosedDescriptors, useMemoryOutside } from "./hostile.mjs"
-import { connect, moveFrames, openFiles, sendDatagrams, sumAndCopy, wait } from "./working.mjs"
+import { connect, moveFrames, openFiles, poll, sendDatagrams, sumAndCopy, wait, work } from "./working.mjs"
 
 attachToHostileThings()
 useMemoryOutside()
@@ -15,4 +15,8 @@ sendDatagrams()
 wait()
 openFiles()
 callWithNonsense(Number(process.argv[3] ?? 1))
+await poll()
+await work()
 process.stdout.write("exercised\n")
+// A poll is still open, as it may be when a program ends.
+process.exit(0)

@@ -24,8 +24,8 @@ const ranges = {
   getPeerName: (offset, length) => native.getPeerName(closed, offset, length),
   setOption: (offset, length) => native.setOption(closed, 1, 2, offset, length),
   getOption: (offset, length) => native.getOption(closed, 1, 2, offset, length),
-  readFrames: (offset, length) => native.readFrames(closed, offset, length, 1, 0),
-  readFramesLengths: (offset, length) => native.readFrames(closed, 0, 1, Math.ceil(length / 4), offset),
+  readFrames: (offset, length) => native.readFrames(closed, offset, 64, Math.ceil(length / 64), 0),
+  readFramesLengths: (offset, length) => native.readFrames(closed, 0, 64, Math.ceil(length / 4), offset),
 }
 
 /** Offset and length, none of them inside the arena. */
@@ -56,7 +56,14 @@ const tables = {
 }
 
 /** Functions of ours without integers to check: no arguments, or a string. What launches processes has its own tests. */
-const unchecked = new Set(["attach", "monotonicMicroseconds", "epollCreate", "loopDescriptor", "loopTimeout"])
+const unchecked = new Set([
+  "attach",
+  "pollOpen",
+  "monotonicMicroseconds",
+  "epollCreate",
+  "loopDescriptor",
+  "loopTimeout",
+])
 const checked = [
   ...[
     "accept",
@@ -136,9 +143,9 @@ export function useMemoryOutside() {
       assert.equal(native.receiveMessages(closed, 0, 1, 0), -EFAULT)
     }
   }
-  assert.equal(native.readFrames(closed, 0, 0, 1, 0), -EINVAL)
-  assert.equal(native.readFrames(closed, 0, 1, 0, 0), -EINVAL)
-  assert.equal(native.readFrames(closed, 0, largest, largest, 0), -EFAULT)
+  for (const room of [-64, 0, 1, 100]) assert.equal(native.readFrames(closed, 0, room, 1, 0), -EINVAL)
+  assert.equal(native.readFrames(closed, 0, 64, 0, 0), -EINVAL)
+  assert.equal(native.readFrames(closed, 0, largest - 63, largest, 0), -EFAULT)
   for (const offset of [-1, size - 7, size, largest]) {
     assert.equal(native.socketPair(1, 1, 0, offset), -EFAULT)
     assert.equal(native.createPipe(offset), -EFAULT)

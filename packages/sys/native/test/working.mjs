@@ -1,6 +1,8 @@
 // Arguments as callers pass them, at the edges of the arena where that is possible.
 import assert from "node:assert/strict"
+import { once } from "node:events"
 import { constants } from "node:os"
+import { Worker } from "node:worker_threads"
 import { bytes, get, native, put, putLoopback, size } from "./arena.mjs"
 
 const { EAGAIN, EBADF, ECHILD, EINPROGRESS, EINVAL, ENAMETOOLONG, ENOENT, EPIPE } = constants.errno
@@ -32,17 +34,22 @@ export function moveFrames() {
   // Sequential packets: one frame a read, as with a tap.
   assert.equal(native.socketPair(1, 5, 0, 0), 0)
   const [reading, writing] = [get(0), get(4)]
-  assert.equal(native.readFrames(reading, 64, 100, 8, 32), 0)
+  assert.equal(native.readFrames(reading, 64, 128, 8, 32), 0)
   put(1001, 2000, 10, 3000, 20, 4000, 30)
+  bytes.fill(7, 2000, 5000)
   assert.equal(native.writeFrames(writing, 1001, 0), 0)
   assert.equal(native.writeFrames(writing, 1001, 3), 3)
   put(1001, 2000, 10, size, 20)
   assert.equal(native.writeFrames(writing, 1001, 2), 1)
-  assert.equal(native.readFrames(reading, size - 400, 100, 4, 33), 4)
+  assert.equal(native.readFrames(reading, size - 512, 128, 4, 33), 4)
   assert.deepEqual([33, 37, 41, 45].map(get), [10, 20, 30, 10])
-  assert.equal(native.readFrames(reading, size - 400, 100, 4, 33), 0)
+  assert.deepEqual(
+    [0, 64, 128, 192].map((at) => bytes[size - 512 + at]),
+    [7, 7, 7, 7],
+  )
+  assert.equal(native.readFrames(reading, size - 512, 128, 4, 33), 0)
   closeAll(writing)
-  assert.equal(native.readFrames(reading, 0, 100, 8, 900), 1)
+  assert.equal(native.readFrames(reading, 0, 128, 8, 900), 1)
   assert.equal(get(900), 0)
   closeAll(reading)
 
@@ -125,6 +132,50 @@ export function wait() {
   closeAll(event, epoll)
   assert.ok(native.loopDescriptor() > 0)
   assert.ok(native.loopTimeout() >= -1)
+}
+
+/** Polls that are stopped, closed inside their callback, and left to the end of the process and of a worker. */
+export async function poll() {
+  assert.equal(
+    native.pollOpen(1_000_000, () => {}),
+    -EBADF,
+  )
+  assert.equal(native.pollOpen(0, 1), -EINVAL)
+  assert.equal(native.createPipe(0), 0)
+  const [from, to] = [get(0), get(4)]
+  let calls = 0
+  await new Promise((resolve) => {
+    const number = native.pollOpen(from, (events) => {
+      assert.equal(events, 1)
+      calls += 1
+      if (calls < 3) return
+      assert.equal(native.pollClose(number), 0)
+      assert.equal(native.pollClose(number), -ENOENT)
+      assert.equal(native.pollSet(number, 1), -ENOENT)
+      resolve()
+    })
+    assert.equal(native.pollSet(number, 1), 0)
+    assert.equal(native.pollSet(number, 0), 0)
+    assert.equal(native.pollSet(number, 1), 0)
+    assert.equal(native.write(to, 0, 1), 1)
+  })
+  assert.equal(native.pollSet(native.pollOpen(to, assert.fail), 1), 0)
+}
+
+/** A worker has an arena and polls of its own, and ends in the middle of using them. */
+export async function work() {
+  const code = `
+    const { workerData } = require("node:worker_threads")
+    const native = require(workerData)
+    const arena = new ArrayBuffer(4096)
+    if (native.copy(0, 1, 1) !== -14 || native.attach(arena) !== 0 || native.createPipe(0) !== 0) process.exit(7)
+    const [from, to] = new Int32Array(arena)
+    native.pollSet(native.pollOpen(from, () => process.exit(5)), 1)
+    native.pollOpen(to, () => {})
+    native.write(to, 0, 1)`
+  const worker = new Worker(code, { eval: true, workerData: process.argv[2] })
+  const [status] = await once(worker, "exit")
+  assert.equal(status, 5)
 }
 
 export function openFiles() {
