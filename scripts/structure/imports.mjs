@@ -69,7 +69,7 @@ export function checkImports(root) {
       }
     }
     for (const file of sourceFiles(join(folder, "src"))) {
-      const isTest = /\.test\.[cm]?ts$/.test(file)
+      const isTest = forTests.files.test(file)
       const allowed = isTest
         ? [...layer.imports, ...(forTests.packages[name] ?? []), ...forTests.everywhere]
         : layer.imports

@@ -35,6 +35,8 @@ export const layers = {
 
 /** What the tests of a package may import beyond what its sources may. */
 export const forTests = {
+  /** What belongs to the tests: they themselves, what they are fed with, and what several of them share. */
+  files: /\.(?:test|fixture)\.ts$|\/test-support(?:\.ts$|\/)/,
   /** Tests that only drive a package from outside: in the testkit, they drive the protocols. @type {Record<string, readonly string[]>} */
   packages: { testkit: ["tcp", "udp", "icmp", "arp", "ndp", "dhcp"] },
   /** For the tests of any package. */
