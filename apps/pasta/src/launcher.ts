@@ -96,12 +96,22 @@ class Launcher {
   /** Waits for the end of the command; answers its status. */
   async finish(init: number): Promise<number> {
     let status: number | undefined
-    await supervise(this.#native, init, this.#pipes.report.readEnd, (line) => {
+    const takeLine = (line: string): void => {
       const report = this.#take(line)
       if (report?.kind === "ended") status = report.status
       if (report?.kind === "failed") throw new Quit(report.message)
-    })
-    this.#terminal.reclaim()
+    }
+    try {
+      await supervise({
+        native: this.#native,
+        init,
+        isForeground: this.#terminal.isForeground,
+        descriptor: this.#pipes.report.readEnd,
+        takeLine,
+      })
+    } finally {
+      this.#terminal.reclaim()
+    }
     if (status !== undefined) return status
     throw new Quit(`The data path ended unexpectedly (${this.#childEnd()}), and the command with it`)
   }

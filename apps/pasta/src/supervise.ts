@@ -2,32 +2,44 @@
 import { Socket } from "node:net"
 import { LineSplitter, type Native } from "@demiflow/sys"
 
-/** Ignored while the command runs: it gets them from the terminal too, and decides. */
-const TERMINAL_SIGNALS = ["SIGINT", "SIGQUIT"] as const
-/** Passed on to the command. */
+/** What a terminal sends to everybody in its foreground: the command has got it as well. */
+const TERMINAL_SIGNALS = { SIGINT: 2, SIGQUIT: 3 } as const
+/** Passed on to the command in any case. */
 const FORWARDED_SIGNALS = { SIGHUP: 1, SIGUSR1: 10, SIGUSR2: 12, SIGTERM: 15 } as const
 
-/**
- * Hands over each line that arrives at the descriptor, until its end, and passes signals on meanwhile.
- *
- * @param init to which signals are passed on
- */
-export function supervise(
-  native: Native,
-  init: number,
-  descriptor: number,
-  takeLine: (line: string) => void,
-): Promise<void> {
-  for (const signal of TERMINAL_SIGNALS) process.on(signal, () => {})
+/** What there is to watch over. */
+export interface Supervision {
+  readonly native: Native
+  /** Process number of the init to which signals are passed on. */
+  readonly init: number
+  /** True if the terminal sends its signals to the command too. */
+  readonly isForeground: boolean
+  /** A pipe to read lines from, to its end. */
+  readonly descriptor: number
+  /** Called with each; what it throws rejects the promise. */
+  readonly takeLine: (line: string) => void
+}
+
+/** Passes signals on, and lines, until the pipe's end. */
+export function supervise({ native, init, isForeground, descriptor, takeLine }: Supervision): Promise<void> {
   for (const [signal, number] of Object.entries(FORWARDED_SIGNALS)) {
     process.on(signal, () => native.kill(init, number))
+  }
+  for (const [signal, number] of Object.entries(TERMINAL_SIGNALS)) {
+    process.on(signal, () => {
+      if (!isForeground) native.kill(init, number)
+    })
   }
   const lines = new LineSplitter()
   return new Promise((resolve, reject) => {
     const pipe = new Socket({ fd: descriptor, readable: true, writable: false })
     pipe.setEncoding("utf8")
     pipe.on("data", (text: string) => {
-      for (const line of lines.add(text)) takeLine(line)
+      try {
+        for (const line of lines.add(text)) takeLine(line)
+      } catch (error) {
+        reject(error)
+      }
     })
     pipe.on("error", reject)
     pipe.on("close", () => resolve())

@@ -17,6 +17,11 @@ export class ForegroundTerminal {
     this.#terminal = [0, 1, 2].find((descriptor) => native.isForeground(descriptor) === 1)
   }
 
+  /** True if the terminal sends its signals to this process' group. */
+  get isForeground(): boolean {
+    return this.#terminal !== undefined
+  }
+
   /** Once the command has ended. */
   reclaim(): void {
     if (this.#terminal !== undefined) this.#native.reclaimForeground(this.#terminal)

@@ -391,9 +391,11 @@ static int execute(const struct program *program, int32_t index)
 			arguments[0] = first;
 			return ENOEXEC;
 		}
-		if (errno == EACCES || errno == EPERM)
-			error = EACCES;
-		else if (errno != ENOENT && errno != ENOTDIR && errno != ENODEV && errno != ESTALE)
+		if (errno == EACCES || errno == EPERM) {
+			/* While searching, what is in a folder that we may not look into is not there. */
+			if (path_count == 1 || !access(path, F_OK))
+				error = EACCES;
+		} else if (errno != ENOENT && errno != ENOTDIR && errno != ENODEV && errno != ESTALE)
 			return errno;
 	}
 	return error;

@@ -1,5 +1,6 @@
-import { readFileSync, readlinkSync } from "node:fs"
-import { constants } from "node:os"
+import { chmodSync, mkdtempSync, readFileSync, readlinkSync, rmdirSync } from "node:fs"
+import { constants, tmpdir } from "node:os"
+import { join } from "node:path"
 import { Arena } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { attachArena } from "../attach.ts"
@@ -97,6 +98,17 @@ describe("steps", () => {
     ])
     expect(end).toEqual({ status: 5 })
     expect(failures).toEqual([])
+  })
+
+  it("tell that a program isn't found, rather than that some folder may not be looked into", () => {
+    const folder = mkdtempSync(join(tmpdir(), "launch-"))
+    chmodSync(folder, 0)
+    const { end } = carryOut(() => [
+      ...(process.getuid?.() === 0 ? [{ kind: "setUser", user: 65534 } as const] : []),
+      { kind: "execute", paths: [`${folder}/nowhere`, "/nowhere/nowhere"], arguments: ["nowhere"] },
+    ])
+    rmdirSync(folder)
+    expect(end).toEqual({ status: 127 })
   })
 
   it("tell of a program that isn't found, with a shell's status", () => {
