@@ -1,6 +1,7 @@
 import { Address, Errno, ErrorOrigin, finishUdpChecksum, HostEvent, IpProtocol, sumPseudoHeader } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
-import { Bench, families, icmpErrors, pattern } from "./test-support/bench.ts"
+import { Bench, icmpErrors, pattern } from "./test-support/bench.ts"
+import { families } from "./test-support/families.ts"
 
 describe.each(Object.entries(families))("errors over %s", (name, { guest, server, router }) => {
   const isV4 = name === "IPv4"

@@ -1,6 +1,7 @@
 import { Address, Errno } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
-import { Bench, families, icmpErrors, pattern } from "./test-support/bench.ts"
+import { Bench, icmpErrors, pattern } from "./test-support/bench.ts"
+import { families } from "./test-support/families.ts"
 
 const payload = pattern(12)
 

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { Bench, families, pattern } from "./test-support/bench.ts"
+import { Bench, pattern } from "./test-support/bench.ts"
+import { families } from "./test-support/families.ts"
 
 /** Bytes changed in a packet: where (modulo its length), and to what. */
 const changes = fc.array(fc.tuple(fc.nat(80), fc.nat(255)), { maxLength: 6 })

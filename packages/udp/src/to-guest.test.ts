@@ -1,6 +1,7 @@
 import { CHECKSUM_DONE, Errno, HostEvent, UDP_CHECKSUM, UDP_HEADER_LENGTH } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
-import { Bench, type BenchOptions, families, pattern } from "./test-support/bench.ts"
+import { Bench, type BenchOptions, pattern } from "./test-support/bench.ts"
+import { families } from "./test-support/families.ts"
 
 describe.each(Object.entries(families))("from the host over %s", (name, { guest, other, server }) => {
   const isV4 = name === "IPv4"

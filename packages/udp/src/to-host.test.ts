@@ -1,6 +1,7 @@
 import { Errno } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
-import { Bench, families, pattern } from "./test-support/bench.ts"
+import { Bench, pattern } from "./test-support/bench.ts"
+import { families } from "./test-support/families.ts"
 
 describe.each(Object.entries(families))("from the guest over %s", (name, { guest, other, server }) => {
   const isV4 = name === "IPv4"

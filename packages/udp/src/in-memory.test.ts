@@ -1,0 +1,181 @@
+import { Segmentation } from "@demiflow/core"
+import {
+  build,
+  check,
+  concatenate,
+  type MemoryStackOptions,
+  memoryStack,
+  patternBytes,
+  sameBytes,
+} from "@demiflow/testkit"
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+import { udp } from "./index.ts"
+import { families } from "./test-support/families.ts"
+
+/** UDP over a link that takes the largest packets whole, unless told otherwise. */
+const stackWith = (options: MemoryStackOptions = {}) => memoryStack([udp()], { link: { mtu: 65_535 }, ...options })
+
+describe.each(Object.entries(families))(
+  "a stack in memory over %s",
+  (name, { guest: guestAddress, server, router }) => {
+    const isV4 = name === "IPv4"
+    const datagram = (port: number, content: string | Uint8Array, hopLimit?: number) => [
+      build.ip(guestAddress, server, hopLimit),
+      build.udp({ sourcePort: port, targetPort: 53 }),
+      build.payload(content),
+    ]
+
+    test("a question gets its answer", () => {
+      const memory = stackWith()
+      memory.host.world.receive(53, ({ text, reply }) => reply(`${text}? 192.0.2.99`))
+      memory.guest.send(...datagram(40_000, "example.org"))
+      memory.guest.expect(
+        check.ip({ source: server, target: guestAddress }),
+        check.udp({ sourcePort: 53, targetPort: 40_000 }),
+        check.payload("example.org? 192.0.2.99"),
+      )
+      memory.run(180_000)
+      expect(memory.leftovers()).toEqual([])
+    })
+
+    test("only the correspondent that was addressed is heard", () => {
+      const memory = stackWith()
+      const { guest, host } = memory
+      host.world.receive(53, () => {})
+      guest.send(...datagram(40_000, "?"))
+      memory.run()
+      const to = { address: isV4 ? "192.0.2.1" : "2001:db8::1", port: 40_000 }
+      host.world.send({ address: router, port: 53 }, to, "not asked")
+      host.world.send({ address: server, port: 54 }, to, "not asked")
+      guest.expectNothing()
+      host.world.send({ address: server, port: 53 }, to, "asked")
+      guest.expect(check.payload("asked"))
+    })
+
+    test("datagrams of all sizes make their way there and back", () => {
+      const { guest, host, drops } = stackWith()
+      host.world.echo(53)
+      for (const length of [0, 1, 512, 1472, 8192, isV4 ? 65_507 : 65_487]) {
+        guest.send(...datagram(length, patternBytes(length)))
+        guest.expect(check.payload(patternBytes(length)))
+      }
+      expect(drops.total).toBe(0)
+    })
+
+    test("what exceeds the guest's MTU comes in fragments", () => {
+      const { guest, host } = stackWith({ link: { mtu: 1500 } })
+      host.world.receive(53, ({ reply }) => reply(patternBytes(65_507)))
+      guest.send(...datagram(40_000, "?"))
+      const fragments = guest.takeAll()
+      expect(fragments.flatMap(({ problems }) => problems)).toEqual([])
+      expect(Math.max(...fragments.map(({ ip }) => ip?.length ?? 0))).toBeLessThanOrEqual(1500)
+      const pieces = fragments.map(({ payload }) => payload)
+      expect(sameBytes(concatenate(pieces), patternBytes(65_507))).toBe(true)
+    })
+
+    test("tracing a route finds every router, then the closed port", () => {
+      const { guest, host } = stackWith()
+      host.world.route(server, { hops: [router] })
+      const probe = (port: number, hopLimit: number) => guest.send(...datagram(port, "probe", hopLimit))
+      const [timeExceeded, unreachable, portUnreachable] = isV4 ? [11, 3, 3] : [3, 1, 4]
+      const quoted = check.quote(
+        check.ip({ source: guestAddress, target: server }),
+        check.udp({ sourcePort: 33_434, targetPort: 53, length: 13 }),
+        check.payload("probe"),
+      )
+      probe(33_434, 1)
+      guest.expect(check.ip({ source: router }), check.icmp({ type: timeExceeded, code: 0 }), quoted)
+      probe(33_434, 2)
+      guest.expect(check.ip({ source: server }), check.icmp({ type: unreachable, code: portUnreachable }), quoted)
+      guest.expectNothing()
+    })
+
+    test("too large a datagram is told with the MTU of the way", () => {
+      const { guest, host } = stackWith()
+      host.world.route(server, { hops: [router], mtu: 1400 })
+      guest.send(...datagram(1, patternBytes(1400)))
+      guest.expect(
+        check.ip({ source: router }),
+        check.icmp({ type: isV4 ? 3 : 2, code: isV4 ? 4 : 0, information: 1400 }),
+      )
+    })
+
+    test("datagrams that the guest left together arrive one by one, and so do the answers that the host left together", () => {
+      for (const udpSegmentation of [true, false]) {
+        const { guest, host, drops } = stackWith({
+          link: { mtu: 1500, checksumOffload: true, udpSegmentation },
+          host: { coalescesDatagrams: true, rtt: 10 },
+        })
+        host.world.echo(53)
+        const frame = build
+          .ethernet()
+          .build(
+            build
+              .ip(guestAddress, server)
+              .build(
+                build
+                  .udp({ sourcePort: 9, targetPort: 53 })
+                  .build(patternBytes(2500), [build.ip(guestAddress, server)], undefined),
+                [],
+                build.udp({ sourcePort: 9, targetPort: 53 }),
+              ),
+            [],
+            build.ip(guestAddress, server),
+          )
+        const headerLength = frame.length - 2500
+        guest.sendFrame(frame, {
+          segmentation: Segmentation.udp,
+          segmentSize: 1000,
+          headerLength,
+          checksumStart: headerLength - 8,
+          checksumOffset: 6,
+        })
+        guest.clock.advance(20)
+        const answers = guest.takeAll()
+        expect(drops.entries()).toEqual([])
+        expect(answers.map(({ segmentSize }) => segmentSize)).toEqual(udpSegmentation ? [1000] : [0, 0, 0])
+        const bytes = answers.flatMap(({ payload }) => [...payload])
+        expect(sameBytes(Uint8Array.from(bytes), patternBytes(2500))).toBe(true)
+      }
+    })
+
+    test("whatever the kernel does with sockets, each answer is one that was asked for, and nothing is left behind", () => {
+      fc.assert(
+        fc.property(
+          fc.integer(),
+          fc.array(fc.record({ port: fc.integer({ min: 1, max: 9 }), length: fc.nat(3000), pause: fc.nat(3) }), {
+            minLength: 1,
+            maxLength: 60,
+          }),
+          fc.boolean(),
+          (seed, questions, coalescesDatagrams) => {
+            const faults = { partialSend: 0.1, lateEvent: 0.3, lateness: 5, spuriousEvent: 0.3 }
+            const memory = stackWith({ seed, capacity: 6, host: { faults, rtt: 4, jitter: 3, coalescesDatagrams } })
+            memory.host.world.echo(53)
+            const asked = new Map<string, number>()
+            for (const { port, length, pause } of questions) {
+              const key = `${port} ${length}`
+              asked.set(key, (asked.get(key) ?? 0) + 1)
+              memory.guest.send(...datagram(port, patternBytes(length, port)))
+              memory.run(pause)
+            }
+            memory.run(1000)
+            const answers = memory.guest.takeAll()
+            for (const { payload, udp, problems } of answers) {
+              const key = `${udp?.targetPort} ${payload.length}`
+              const left = asked.get(key) ?? 0
+              expect({ key, left: left > 0, problems }).toEqual({ key, left: true, problems: [] })
+              asked.set(key, left - 1)
+              expect(sameBytes(payload, patternBytes(payload.length, udp?.targetPort))).toBe(true)
+            }
+            expect(answers.length + memory.drops.total).toBe(questions.length)
+            memory.run(200_000)
+            expect(memory.leftovers()).toEqual([])
+          },
+        ),
+        { numRuns: 60 },
+      )
+    })
+  },
+)
