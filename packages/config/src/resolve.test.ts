@@ -212,6 +212,10 @@ describe("switches", () => {
     })
   })
 
+  test("a namespace that is configured gets no router advertisements, which would add addresses and routes", () => {
+    expect(resolve("--config-net").protocols).toMatchObject({ ndp: true, routerAdvertisements: false })
+  })
+
   test("the MTU is 65520, what was said, or not assigned", () => {
     expect([resolve("").mtu, resolve("-m 1500").mtu, resolve("-m 0").mtu]).toEqual([65520, 1500, undefined])
   })

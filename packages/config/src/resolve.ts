@@ -71,6 +71,7 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
     return { kind: "error", message: `Invalid MTU: ${mtu} (IPv6 needs ${V6_MINIMUM_MTU} at least)` }
   }
   const dhcp = !options.noDhcp && v4?.gateway !== undefined
+  const isConfigured = program === "pasta" && options.configureNamespace
   const ndp = !options.noNdp && !options.noIcmp && v6 !== undefined
   const configuration: Configuration = {
     program,
@@ -89,7 +90,8 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
       dhcp,
       dhcpv6: !options.noDhcpv6 && v6 !== undefined,
       ndp,
-      routerAdvertisements: ndp && !options.noRouterAdvertisements,
+      // With --config-net the namespace has its addresses and routes: advertisements would only add to them.
+      routerAdvertisements: ndp && !options.noRouterAdvertisements && !isConfigured,
     },
     advertiseNameServers: options.advertiseNameServers ?? program === "passt",
     advertiseSearchDomains: options.advertiseSearchDomains ?? program === "passt",

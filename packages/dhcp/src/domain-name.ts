@@ -1,4 +1,5 @@
 /** Domain names in wire form (RFC 1035, section 3.1), as DHCP's options carry them. */
+import { asciiBytes } from "./text.ts"
 
 /** Largest offset that a compression pointer reaches: 14 bits (RFC 1035, section 4.1.4). */
 const POINTER_LIMIT = 0x3fff
@@ -6,7 +7,7 @@ const POINTER_MARK = 0xc0
 
 /**
  * Names one behind the other. Text is taken apart at dots; one at the end makes no difference. Names that aren't domain
- * names (an empty label, one over 63 bytes, over 255 bytes in all) are left out.
+ * names (an empty label, one over 63 bytes, over 255 bytes in all, other than ASCII) are left out.
  *
  * @param compressed true to let names share their ends (RFC 3397, section 2): pointers count from the first byte
  */
@@ -24,7 +25,7 @@ export function encodeDomainNames(names: readonly string[], compressed = false):
         break
       }
       if (bytes.length <= POINTER_LIMIT) known.set(rest, bytes.length)
-      const label = new TextEncoder().encode(labels[index] ?? "")
+      const label = asciiBytes(labels[index] ?? "") ?? []
       bytes.push(label.length, ...label)
     }
   }
@@ -33,8 +34,8 @@ export function encodeDomainNames(names: readonly string[], compressed = false):
 
 function labelsOf(name: string): string[] | undefined {
   const labels = name.replace(/\.$/, "").split(".")
-  const lengths = labels.map((label) => new TextEncoder().encode(label).length)
-  if (lengths.some((length) => length < 1 || length > 63)) return undefined
+  // In ASCII, characters are bytes.
+  if (asciiBytes(name) === undefined || labels.some((label) => label.length < 1 || label.length > 63)) return undefined
   // Each label is preceded by its length, and the root's empty one ends the name.
-  return lengths.reduce((sum, length) => sum + length + 1, 1) <= 255 ? labels : undefined
+  return labels.reduce((sum, label) => sum + label.length + 1, 1) <= 255 ? labels : undefined
 }

@@ -4,6 +4,7 @@
  */
 import { Address } from "@demiflow/core"
 import { encodeDomainNames } from "../domain-name.ts"
+import { asciiBytes } from "../text.ts"
 import type { Dhcpv4Header, Dhcpv4Message, Dhcpv4OptionValue } from "./packet.ts"
 import {
   BROADCAST_FLAG,
@@ -180,7 +181,7 @@ function refuse(request: Dhcpv4Message, lease: Dhcpv4Lease, wanted: Address): Dh
     header: { ...header, flags: isRelayed ? header.flags | BROADCAST_FLAG : header.flags },
     options: [
       ...identification(request, lease, Type.refuse),
-      { code: Option.message, value: new TextEncoder().encode("address not available") },
+      { code: Option.message, value: asciiBytes("address not available") ?? new Uint8Array() },
     ],
     destination: isRelayed
       ? { address: request.relayAddress, port: SERVER_PORT }
@@ -253,7 +254,7 @@ function configuredParameters(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv
   add(Option.router, gateway?.toBytes())
   add(Option.nameServers, Uint8Array.from(nameServers.flatMap((server) => [...server.toBytes()])))
   add(Option.interfaceMtu, mtu === undefined ? undefined : Uint8Array.of(mtu >>> 8, mtu & 0xff))
-  add(Option.hostName, hostname === undefined ? undefined : new TextEncoder().encode(hostname))
+  add(Option.hostName, hostname === undefined ? undefined : asciiBytes(hostname))
   add(Option.clientFqdn, fqdnOption(request, lease))
   add(Option.domainSearch, encodeDomainNames(searchDomains, true))
   return options
@@ -277,7 +278,8 @@ function fqdnOption(request: Dhcpv4Message, { fqdn }: Dhcpv4Lease): Uint8Array |
   const inWireForm = asked === undefined || (asked & FqdnFlag.wireForm) !== 0
   const overridden = asked !== undefined && (asked & FqdnFlag.server) !== 0
   const flags = FqdnFlag.noUpdate | (inWireForm ? FqdnFlag.wireForm : 0) | (overridden ? FqdnFlag.overridden : 0)
-  const name = inWireForm ? encodeDomainNames([fqdn]) : new TextEncoder().encode(fqdn)
+  const name = inWireForm ? encodeDomainNames([fqdn]) : asciiBytes(fqdn)
+  if (name === undefined || name.length === 0) return undefined
   return Uint8Array.of(flags, FQDN_RESULT_CODE, FQDN_RESULT_CODE, ...name)
 }
 

@@ -1,0 +1,196 @@
+import { Address } from "@demiflow/core"
+import { build, buildPacket, check, memoryStack, RecordingLog } from "@demiflow/testkit"
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+import { ADDRESS_LIFETIME, ADDRESS_LIMIT } from "./guest-addresses.ts"
+import { arp } from "./index.ts"
+
+const GUEST = "192.0.2.2"
+const GATEWAY = "192.0.2.1"
+const NOBODY = "0.0.0.0"
+
+function setUp() {
+  const log = new RecordingLog()
+  const plugin = arp({ guestAddress: Address.parse(GUEST), ourAddresses: [Address.parse(GATEWAY)] })
+  const memory = memoryStack([plugin], { log })
+  const { guest, drops, tap } = memory
+  const send = (senderAddress: string, targetAddress: string, operation: "request" | "reply" = "request") =>
+    guest.send(build.arp({ operation, senderMac: guest.mac, senderAddress, targetAddress }))
+  /** True if the request is answered; the answer is checked. */
+  const answers = (senderAddress: string, targetAddress: string): boolean => {
+    send(senderAddress, targetAddress)
+    const frames = guest.takeAll()
+    if (frames.length === 0) return false
+    expect(frames).toHaveLength(1)
+    expect(frames[0].problems).toEqual([])
+    expect(frames[0].ethernet).toMatchObject({ source: tap.ourMac, target: guest.mac })
+    expect(frames[0].arp).toEqual({
+      operation: 2,
+      senderMac: tap.ourMac,
+      senderAddress: Address.parse(targetAddress),
+      targetMac: guest.mac,
+      targetAddress: Address.parse(senderAddress),
+    })
+    return true
+  }
+  return { memory, guest, drops, log, send, answers }
+}
+
+describe("requests (RFC 826)", () => {
+  test.each([GATEWAY, "192.0.2.77", "198.51.100.1", "10.0.0.1"])("for %s are answered with our address", (address) => {
+    expect(setUp().answers(GUEST, address)).toBe(true)
+  })
+
+  test.each(["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"])(
+    "for %s are not: no station has it",
+    (address) => {
+      expect(setUp().answers(GUEST, address)).toBe(false)
+    },
+  )
+
+  test("for the assigned address are not answered, whoever asks", () => {
+    const { answers } = setUp()
+    expect([answers(GUEST, GUEST), answers("192.0.2.9", GUEST), answers(NOBODY, GUEST)]).toEqual([false, false, false])
+  })
+
+  test("go to whom they name as sender", () => {
+    const { guest } = setUp()
+    const senderMac = "02:00:00:00:00:77"
+    guest.send(build.arp({ operation: "request", senderMac, senderAddress: GUEST, targetAddress: GATEWAY }))
+    expect(String(guest.expect(check.arp({ operation: 2 })).ethernet?.target)).toBe(senderMac)
+  })
+})
+
+describe("addresses of the guest's own", () => {
+  test("that it announced are not answered for (RFC 5227, section 2.3)", () => {
+    const { answers } = setUp()
+    expect(answers(GUEST, "192.0.2.9")).toBe(true)
+    expect(answers("192.0.2.9", "192.0.2.9")).toBe(false)
+    expect(answers(GUEST, "192.0.2.9")).toBe(false)
+  })
+
+  test("that it used as sender are not answered for, requests and replies alike", () => {
+    const { answers, send } = setUp()
+    expect(answers("192.0.2.9", GATEWAY)).toBe(true)
+    send("192.0.2.10", GUEST, "reply")
+    expect([answers(GUEST, "192.0.2.9"), answers(GUEST, "192.0.2.10"), answers(GUEST, "192.0.2.11")]).toEqual([
+      false,
+      false,
+      true,
+    ])
+  })
+
+  test("are forgotten when they were not seen for long", () => {
+    const { answers, memory } = setUp()
+    answers("192.0.2.9", GATEWAY)
+    memory.run(ADDRESS_LIFETIME - 1)
+    expect(answers(GUEST, "192.0.2.9")).toBe(false)
+    answers("192.0.2.9", GATEWAY)
+    memory.run(ADDRESS_LIFETIME - 1)
+    expect(answers(GUEST, "192.0.2.9")).toBe(false)
+    memory.run(1)
+    expect(answers(GUEST, "192.0.2.9")).toBe(true)
+    expect(answers("192.0.2.7", GUEST)).toBe(false)
+  })
+
+  test("are a limited number: the one seen longest ago goes first", () => {
+    const { answers } = setUp()
+    const address = (index: number) => Address.fromV4(0x0a000000 + index).toString()
+    for (let index = 1; index <= ADDRESS_LIMIT + 1; index++) answers(address(index), GATEWAY)
+    expect([answers(GUEST, address(1)), answers(GUEST, address(3))]).toEqual([true, false])
+  })
+})
+
+describe("probes (RFC 5227, section 2.1.1)", () => {
+  test("are answered only for what is really ours", () => {
+    const { answers } = setUp()
+    expect([answers(NOBODY, GATEWAY), answers(NOBODY, GUEST), answers(NOBODY, "192.0.2.77")]).toEqual([
+      true,
+      false,
+      false,
+    ])
+  })
+
+  test("claim nothing yet: the guest may still look for who has the address", () => {
+    const { answers } = setUp()
+    answers(NOBODY, "192.0.2.77")
+    expect(answers(GUEST, "192.0.2.77")).toBe(true)
+  })
+})
+
+describe("a conflict with an address of ours", () => {
+  test("is told once, and the address stays ours", () => {
+    const { answers, log } = setUp()
+    answers(GATEWAY, GATEWAY)
+    answers(GATEWAY, "192.0.2.9")
+    expect(log.messages("warning")).toEqual([expect.stringContaining(GATEWAY)])
+    expect(answers(GUEST, GATEWAY)).toBe(true)
+  })
+})
+
+describe("what is malformed is counted", () => {
+  const request = () => {
+    const mac = "02:00:00:00:00:02"
+    const fields = { senderMac: mac, senderAddress: GUEST, targetAddress: GATEWAY }
+    return buildPacket(build.ethernet({ source: mac }), build.arp({ operation: "request", ...fields }))
+  }
+  const dropped = (frame: Uint8Array) => {
+    const { guest, drops } = setUp()
+    guest.sendFrame(frame)
+    guest.expectNothing()
+    return drops.entries()
+  }
+
+  test.each([
+    [14, 1, "arp: hardware type"],
+    [15, 6, "arp: hardware type"],
+    [16, 0x86, "arp: protocol type"],
+    [18, 8, "arp: hardware type"],
+    [19, 16, "arp: protocol type"],
+    [21, 0, "arp: operation"],
+    [21, 3, "arp: operation"],
+    [22, 0x01, "arp: sender"],
+  ])("byte %i as %i: %s", (position, value, reason) => {
+    const frame = request()
+    frame[position] = value
+    expect(dropped(frame)).toEqual([[reason, 1]])
+  })
+
+  test("a sender without Ethernet address", () => {
+    const frame = request()
+    frame.fill(0, 22, 28)
+    expect(dropped(frame)).toEqual([["arp: sender", 1]])
+  })
+
+  test("every length below the packet's", () => {
+    const { guest, drops } = setUp()
+    for (let length = 14; length < 42; length++) guest.sendFrame(request().subarray(0, length))
+    guest.expectNothing()
+    expect(drops.entries()).toEqual([["arp: truncated", 28]])
+  })
+
+  test("padding is no mistake", () => {
+    const { guest } = setUp()
+    const padded = new Uint8Array(60)
+    padded.set(request())
+    guest.sendFrame(padded)
+    guest.expect(check.arp({ operation: 2 }))
+  })
+
+  test("any change is answered, passed over or counted, and never throws", () => {
+    const { guest, drops } = setUp()
+    const frame = request()
+    const changes = fc.array(fc.tuple(fc.integer({ min: 14, max: frame.length - 1 }), fc.nat(255)), { maxLength: 5 })
+    fc.assert(
+      fc.property(changes, fc.integer({ min: 14, max: frame.length }), (mutations, length) => {
+        const bytes = frame.slice(0, length)
+        for (const [position, value] of mutations) if (position < length) bytes[position] = value
+        const before = drops.total
+        guest.sendFrame(bytes)
+        const answered = guest.takeAll()
+        expect(answered.length + drops.total - before).toBeLessThanOrEqual(1)
+        for (const answer of answered) expect(answer.arp?.operation).toBe(2)
+      }),
+    )
+  })
+})

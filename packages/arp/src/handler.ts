@@ -1,0 +1,142 @@
+/**
+ * ARP for the guest: theory of operation.
+ *
+ * Whatever IPv4 address the guest looks for on its link, it is found at our Ethernet address: the gateway, hosts of the
+ * subnet that is only a copy of the host's, and every other one, as it pleases the guest's routes. The exception is what
+ * belongs to the guest itself: the address it was assigned, and any other that it uses. These may be on several
+ * stations behind the link (containers bridged to it, say), which must find each other without us in between. The guest's
+ * own addresses show in the sender field of what it sends; each is remembered for five minutes after it was last
+ * seen.
+ *
+ * A station that is about to take an address asks for it first (RFC 5227): a probe, with no sender address. An answer
+ * would mean that the address is taken, so probes are answered only for the addresses that really are ours, such as the
+ * gateway's. Announcements, which ask for the sender's own address, are never answered. Who announces one of ours is in
+ * the way of its own traffic; that is worth a warning, once.
+ *
+ * Replies from the guest only tell which addresses it has. The guest's Ethernet address is learnt from its frames by the
+ * tap layer, and an answer goes to whom the question names as its sender.
+ *
+ * Not done: RARP, other hardware than Ethernet, questions of our own (what we send goes to the guest's last Ethernet
+ * address).
+ *
+ * RFC 826, 5227.
+ */
+import {
+  Address,
+  type Claim,
+  type Components,
+  type Disposition,
+  type DropReason,
+  EtherType,
+  HANDLED,
+  MacAddress,
+  type ProtocolHandler,
+  type Sequence,
+} from "@demiflow/core"
+import { GuestAddresses } from "./guest-addresses.ts"
+import { type ArpMalformation, type ArpPacket, readArp, writeArp } from "./packet.ts"
+import { ARP_LENGTH, Operation } from "./wire.ts"
+
+/** What the plugin has to know of the link. */
+export interface ArpOptions {
+  /** The address assigned to the guest: never answered for. */
+  readonly guestAddress?: Address | undefined
+  /** Addresses that are ours on the link, such as the gateway's: defended when the guest probes for them. */
+  readonly ourAddresses?: readonly Address[]
+}
+
+/** ARP, set up on a stack. */
+export class ArpHandler implements ProtocolHandler {
+  readonly name = "arp"
+  readonly claims: readonly Claim[] = [{ etherType: EtherType.arp }]
+  readonly #components: Components
+  readonly #guestAddresses: GuestAddresses
+  readonly #ourAddresses: readonly Address[]
+  readonly #reasons: Readonly<Record<ArpMalformation | "no room", DropReason>>
+  readonly #packet: ArpPacket = {
+    operation: 0,
+    senderMac: new MacAddress(),
+    senderAddress: new Address(),
+    targetMac: new MacAddress(),
+    targetAddress: new Address(),
+  }
+  #hasWarned = false
+
+  constructor(components: Components, { guestAddress, ourAddresses = [] }: ArpOptions) {
+    const { drops } = components
+    this.#components = components
+    this.#guestAddresses = new GuestAddresses(guestAddress)
+    this.#ourAddresses = ourAddresses.map((address) => address.clone())
+    this.#reasons = {
+      truncated: drops.reason("arp: truncated"),
+      "hardware type": drops.reason("arp: hardware type"),
+      "protocol type": drops.reason("arp: protocol type"),
+      operation: drops.reason("arp: operation"),
+      sender: drops.reason("arp: sender"),
+      "no room": drops.reason("arp: no room"),
+    }
+  }
+
+  fromTap(sequence: Sequence): Disposition {
+    const { arena, drops } = this.#components
+    for (let index = 0; index < sequence.count; index++) {
+      const offset = sequence.networkOffset[index]
+      const problem = readArp(arena.view, offset, sequence.endOffset[index], this.#packet) ?? this.#handle(this.#packet)
+      if (problem !== undefined) drops.count(this.#reasons[problem])
+    }
+    return HANDLED
+  }
+
+  #handle(packet: ArpPacket): "no room" | undefined {
+    const { senderAddress, targetAddress } = packet
+    const isProbe = senderAddress.isUnspecified
+    if (!isProbe) this.#noticeSender(packet)
+    if (packet.operation !== Operation.request || senderAddress.equals(targetAddress)) return undefined
+    return this.#isToBeAnswered(targetAddress, isProbe) ? this.#answer(packet) : undefined
+  }
+
+  #noticeSender({ senderAddress, senderMac }: ArpPacket): void {
+    const { clock, guest, log } = this.#components
+    if (!this.#isOurs(senderAddress)) {
+      if (isStation(senderAddress)) this.#guestAddresses.notice(senderAddress, clock.now)
+      return
+    }
+    if (this.#hasWarned || senderMac.equals(guest.ourMac)) return
+    this.#hasWarned = true
+    log.warning(
+      `ARP: ${senderMac} uses ${senderAddress}, which is ours towards the guest: give the guest another address`,
+    )
+  }
+
+  #isToBeAnswered(asked: Address, isProbe: boolean): boolean {
+    if (this.#isOurs(asked)) return true
+    return !isProbe && isStation(asked) && !this.#guestAddresses.has(asked, this.#components.clock.now)
+  }
+
+  #isOurs(address: Address): boolean {
+    for (const ours of this.#ourAddresses) if (ours.equals(address)) return true
+    return false
+  }
+
+  /** Turns the request into its reply, and sends it. */
+  #answer(packet: ArpPacket): "no room" | undefined {
+    const { arena, guest, log } = this.#components
+    const offset = guest.beginFrame(packet.senderMac, EtherType.arp, ARP_LENGTH)
+    if (offset < 0) return "no room"
+    const asked = packet.targetAddress.word3
+    packet.operation = Operation.reply
+    packet.targetMac.copyFrom(packet.senderMac)
+    packet.targetAddress.copyFrom(packet.senderAddress)
+    packet.senderMac.copyFrom(guest.ourMac)
+    packet.senderAddress.word3 = asked
+    writeArp(arena.view, offset, packet)
+    guest.endFrame(offset, ARP_LENGTH)
+    if (log.isTrace) log.trace(`ARP: told ${packet.targetMac} that ${packet.senderAddress} is at ${guest.ourMac}`)
+    return undefined
+  }
+}
+
+/** True for an address that a station on the link may have. */
+function isStation(address: Address): boolean {
+  return address.isUnicast && !address.isLoopback
+}

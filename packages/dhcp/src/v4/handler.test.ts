@@ -1,0 +1,134 @@
+import { Address } from "@demiflow/core"
+import { build, check, type MemoryStackOptions, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+import { dhcpv4 } from "../index.ts"
+import { DHCPV4_CAPTURES } from "./captures.fixture.ts"
+import { parseDhcpv4 } from "./packet.ts"
+import { Dhcpv4Option as Option, Dhcpv4MessageType as Type } from "./wire.ts"
+
+const serverAddress = Address.parse("192.0.2.1")
+const lease = { guestAddress: Address.parse("192.0.2.2"), prefixLength: 24, serverAddress, gateway: serverAddress }
+
+const capture = (name: keyof typeof DHCPV4_CAPTURES) => new Uint8Array(Buffer.from(DHCPV4_CAPTURES[name], "hex"))
+
+function setUp(options: MemoryStackOptions = {}) {
+  const log = new RecordingLog()
+  const memory = memoryStack([dhcpv4(lease)], { log, ...options })
+  const send = (content: Uint8Array, { target = "255.255.255.255", source = "0.0.0.0", ...udp } = {}) =>
+    memory.guest.send(
+      build.ipv4({ source, target }),
+      build.udp({ sourcePort: 68, targetPort: 67, ...udp }),
+      payload(content),
+    )
+  return { ...memory, guest: memory.guest, drops: memory.drops, log, send }
+}
+
+function typeOf(bytes: Uint8Array): number | undefined {
+  const parsed = parseDhcpv4(bytes)
+  return parsed.kind === "message" ? parsed.message.options.get(Option.messageType)?.[0] : undefined
+}
+
+describe("a client on the link", () => {
+  test.each([
+    ["udhcpcDiscover", Type.offer],
+    ["udhcpcRequest", Type.acknowledge],
+    ["dhclientDiscover", Type.offer],
+    ["dhclientReboot", Type.acknowledge],
+  ] as const)("%s", (name, type) => {
+    const { guest, send, drops } = setUp()
+    send(capture(name))
+    const frame = guest.expect(
+      check.ethernet({ target: guest.mac }),
+      check.ipv4({ source: serverAddress, target: lease.guestAddress }),
+      check.udp({ sourcePort: 67, targetPort: 68 }),
+    )
+    expect([frame.problems, typeOf(frame.payload), drops.total]).toEqual([[], type, 0])
+    guest.expectNothing()
+  })
+
+  test("that can't receive yet is answered by broadcast", () => {
+    const { guest, send } = setUp()
+    const bytes = capture("udhcpcDiscover")
+    bytes[10] = 0x80
+    send(bytes)
+    guest.expect(
+      check.ethernet({ target: (mac) => mac.isBroadcast }),
+      check.ipv4({ target: (address) => address.isLimitedBroadcast }),
+    )
+  })
+
+  test("may renew by unicast, and is told from where it can't", () => {
+    const { guest, send } = setUp()
+    send(capture("udhcpcRequest"), { source: "192.0.2.2", target: "192.0.2.1" })
+    expect(typeOf(guest.expect(check.udp({ targetPort: 68 })).payload)).toBe(Type.acknowledge)
+  })
+
+  test("of a server beyond us is none of ours", () => {
+    const { guest, send, drops } = setUp()
+    send(capture("udhcpcRequest"), { source: "192.0.2.2", target: "198.51.100.67" })
+    guest.expectNothing()
+    expect(drops.get("stack: no handler")).toBe(1)
+  })
+
+  test("is named in the log", () => {
+    const { log, send, guest } = setUp()
+    send(capture("udhcpcDiscover"))
+    guest.takeAll()
+    expect(log.messages("info").join()).toContain(`DHCP: offer to discover from ${guest.mac}`)
+  })
+})
+
+describe("what is dropped is counted", () => {
+  const dropped = (
+    content: Uint8Array,
+    fields: Parameters<ReturnType<typeof setUp>["send"]>[1] & { length?: number; checksum?: number } = {},
+  ) => {
+    const { send, drops, guest } = setUp()
+    send(content, fields)
+    guest.expectNothing()
+    return drops.entries()
+  }
+
+  test("by what is wrong with it", () => {
+    const sound = capture("udhcpcDiscover")
+    expect(dropped(sound.subarray(0, 200))).toEqual([["dhcp: truncated", 1]])
+    expect(dropped(sound.map((byte, index) => (index === 236 ? 0 : byte)))).toEqual([["dhcp: no magic cookie", 1]])
+    expect(dropped(sound, { checksum: 0x1234 })).toEqual([["dhcp: checksum", 1]])
+    expect(dropped(sound, { length: 7 })).toEqual([["dhcp: UDP length", 1]])
+    expect(dropped(sound, { length: 9000 })).toEqual([["dhcp: UDP length", 1]])
+    expect(dropped(sound.map((byte, index) => (index === 0 ? 2 : byte)))).toEqual([["dhcp: not a request", 1]])
+  })
+
+  test("or answered: one of the two, for any change of a message", () => {
+    const { send, drops, guest } = setUp()
+    const original = capture("udhcpcRequestWithNames")
+    const changes = fc.array(fc.tuple(fc.nat(original.length - 1), fc.nat(255)), { maxLength: 6 })
+    fc.assert(
+      fc.property(changes, fc.nat(original.length), (mutations, length) => {
+        const bytes = original.slice(0, length)
+        for (const [position, value] of mutations) if (position < bytes.length) bytes[position] = value
+        const before = drops.total
+        send(bytes)
+        for (const frame of guest.takeAll()) expect(frame.problems).toEqual([])
+        expect(drops.total - before).toBeLessThanOrEqual(1)
+      }),
+    )
+  })
+})
+
+test("a message as long as the client takes leaves in one piece", () => {
+  const memory = memoryStack(
+    [dhcpv4({ ...lease, searchDomains: Array.from({ length: 40 }, (_, index) => `domain-number-${index}.example`) })],
+    { link: { mtu: 1500 } },
+  )
+  const discover = capture("udhcpcDiscover")
+  memory.guest.send(
+    build.ipv4({ source: "0.0.0.0", target: "255.255.255.255" }),
+    build.udp({ sourcePort: 68, targetPort: 67 }),
+    payload(discover),
+  )
+  const frame = memory.guest.expect(check.udp({}))
+  expect(frame.ip?.length).toBeLessThanOrEqual(576)
+  expect(typeOf(frame.payload)).toBe(Type.offer)
+})

@@ -1,0 +1,99 @@
+import { Address } from "@demiflow/core"
+import { build, check, memoryStack, payload } from "@demiflow/testkit"
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+import { dhcpv6 } from "../index.ts"
+import { DHCPV6_CAPTURES } from "./captures.fixture.ts"
+import { parseDhcpv6 } from "./packet.ts"
+import { Dhcpv6MessageType as Type } from "./wire.ts"
+
+const GROUP = "ff02::1:2"
+const capture = (name: keyof typeof DHCPV6_CAPTURES) => new Uint8Array(Buffer.from(DHCPV6_CAPTURES[name], "hex"))
+
+function setUp() {
+  const memory = memoryStack([dhcpv6({ guestAddress: Address.parse("2001:db8::2") })])
+  const send = (content: Uint8Array, { target = GROUP, source = "fe80::2", ...udp }: SendFields = {}) =>
+    memory.guest.send(
+      build.ipv6({ source, target }),
+      build.udp({ sourcePort: 546, targetPort: 547, ...udp }),
+      payload(content),
+    )
+  return { memory, guest: memory.guest, drops: memory.drops, send }
+}
+
+interface SendFields {
+  target?: string
+  source?: string
+  length?: number
+  checksum?: number
+}
+
+const typeOf = (bytes: Uint8Array) => {
+  const parsed = parseDhcpv6(bytes)
+  return parsed.kind === "message" ? parsed.message.type : undefined
+}
+
+describe("a client on the link", () => {
+  test.each([
+    ["dhclientSolicit", Type.advertise],
+    ["dhclientConfirm", Type.reply],
+    ["dhclientInformationRequest", Type.reply],
+  ] as const)("%s is answered from our link-local address", (name, type) => {
+    const { memory, guest, send, drops } = setUp()
+    send(capture(name))
+    const frame = guest.expect(
+      check.ethernet({ target: guest.mac }),
+      check.ipv6({ source: memory.tap.ourLinkLocal, target: Address.parse("fe80::2") }),
+      check.udp({ sourcePort: 547, targetPort: 546 }),
+    )
+    expect([frame.problems, typeOf(frame.payload), drops.total]).toEqual([[], type, 0])
+  })
+
+  test("that speaks to us alone is told to use the group", () => {
+    const { memory, guest, send } = setUp()
+    send(capture("dhclientSolicit"), { target: String(memory.tap.ourLinkLocal) })
+    expect(Buffer.from(guest.expect(check.udp({})).payload).toString("hex")).toContain("000d00020005")
+  })
+
+  test("of a server beyond us is none of ours", () => {
+    const { guest, send, drops } = setUp()
+    send(capture("dhclientSolicit"), { target: "2001:db8:9::1", source: "2001:db8::2" })
+    guest.expectNothing()
+    expect(drops.get("stack: no handler")).toBe(1)
+  })
+})
+
+describe("what is dropped is counted", () => {
+  const dropped = (content: Uint8Array, fields: SendFields = {}) => {
+    const { send, drops, guest } = setUp()
+    send(content, fields)
+    guest.expectNothing()
+    return drops.entries()
+  }
+
+  test("by what is wrong with it", () => {
+    const sound = capture("dhclientSolicit")
+    expect(dropped(sound.subarray(0, 3))).toEqual([["dhcpv6: truncated", 1]])
+    expect(dropped(sound.subarray(0, 20))).toEqual([["dhcpv6: option length", 1]])
+    expect(dropped(sound, { checksum: 0 })).toEqual([["dhcpv6: checksum", 1]])
+    expect(dropped(sound, { length: 7 })).toEqual([["dhcpv6: UDP length", 1]])
+    expect(dropped(Uint8Array.of(7, 0, 0, 1))).toEqual([["dhcpv6: message type", 1]])
+    expect(dropped(sound, { source: "::" })).toEqual([["dhcpv6: source address", 1]])
+  })
+
+  test("or answered, for any change of a message", () => {
+    const { send, drops, guest } = setUp()
+    const original = capture("dhclientRequest")
+    const changes = fc.array(fc.tuple(fc.nat(original.length - 1), fc.nat(255)), { maxLength: 5 })
+    fc.assert(
+      fc.property(changes, fc.nat(original.length), (mutations, length) => {
+        const bytes = original.slice(0, length)
+        for (const [position, value] of mutations) if (position < bytes.length) bytes[position] = value
+        const before = drops.total
+        send(bytes)
+        for (const frame of guest.takeAll()) expect(frame.problems).toEqual([])
+        expect(drops.total - before).toBeLessThanOrEqual(1)
+      }),
+    )
+  })
+})

@@ -1,0 +1,313 @@
+import { Address, HANDLED, IpProtocol, type ProtocolPlugin } from "@demiflow/core"
+import { build, check, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+import { ADDRESS_LIFETIME } from "./guest-addresses.ts"
+import { type NdpOptions, ndp } from "./index.ts"
+
+const GUEST = "2001:db8::2"
+const GATEWAY = "2001:db8::1"
+const NOBODY = "::"
+const LINK_LOCAL = "fe80::2"
+const ALL_NODES = "ff02::1"
+const RS = 133
+const RA = 134
+const NS = 135
+const NA = 136
+
+const sourceLinkLayer = [1, 1, 2, 0, 0, 0, 0, 2]
+
+interface Fields {
+  source?: string
+  target?: string
+  hopLimit?: number
+  type?: number
+  code?: number
+  information?: number
+  checksum?: number
+}
+
+function setUp(options: NdpOptions = {}, others: ProtocolPlugin[] = []) {
+  const log = new RecordingLog()
+  const plugin = ndp({ guestAddress: Address.parse(GUEST), ourAddresses: [Address.parse(GATEWAY)], ...options })
+  const memory = memoryStack([plugin, ...others], { log })
+  const { guest, drops, tap } = memory
+  const send = (body: readonly number[], fields: Fields = {}) => {
+    const { source = LINK_LOCAL, target = ALL_NODES, hopLimit = 255, type = RS, ...icmp } = fields
+    guest.send(
+      build.ipv6({ source, target, hopLimit }),
+      build.icmpv6({ type, ...icmp }),
+      payload(Uint8Array.from(body)),
+    )
+  }
+  const solicit = (asked: string, fields: Fields = {}, options: readonly number[] = sourceLinkLayer) =>
+    send([...Address.parse(asked).toBytes(), ...options], { type: NS, target: solicitedNode(asked), ...fields })
+  const detect = (asked: string) => solicit(asked, { source: NOBODY }, [])
+  const advertise = (target: string, fields: Fields = {}) =>
+    send([...Address.parse(target).toBytes()], { type: NA, ...fields })
+  /** The flags of the answer, as letters; undefined if there is none. The rest of the answer is checked. */
+  const answer = (asked: string, to = LINK_LOCAL): string | undefined => {
+    const frames = guest.takeAll()
+    if (frames.length === 0) return undefined
+    const [frame] = frames
+    expect(frames).toHaveLength(1)
+    expect([frame.problems, frame.icmp?.type, frame.icmp?.code, frame.ip?.hopLimit]).toEqual([[], NA, 0, 255])
+    expect(frame.ip?.target).toEqual(Address.parse(to))
+    const hex = Buffer.from(frame.payload).toString("hex")
+    const mac = tap.ourMac.toString().replaceAll(":", "")
+    expect(hex).toBe(`${Buffer.from(Address.parse(asked).toBytes()).toString("hex")}0201${mac}`)
+    const flags = (frame.icmp?.information ?? 0) >>> 24
+    return ["R", "S", "O"].filter((_letter, index) => (flags & (0x80 >> index)) !== 0).join("")
+  }
+  const ask = (asked: string, fields: Fields = {}) => {
+    solicit(asked, fields)
+    return answer(asked, fields.source)
+  }
+  return { memory, guest, drops, tap, log, send, solicit, detect, advertise, answer, ask }
+}
+
+function solicitedNode(address: string): string {
+  const { word3 } = Address.parse(address)
+  return new Address(0xff020000, 0, 1, 0xff000000 | (word3 & 0xffffff)).toString()
+}
+
+describe("neighbour solicitations", () => {
+  test("for what is ours in earnest are answered, overriding what the guest knew", () => {
+    const { ask, tap } = setUp()
+    expect([ask(GATEWAY), ask(String(tap.ourLinkLocal))]).toEqual(["RSO", "RSO"])
+  })
+
+  test.each(["2001:db8::77", "fe80::77", "2001:db8:9::1", "fd00::1"])(
+    "for %s are answered, as a proxy's",
+    (address) => {
+      expect(setUp().ask(address)).toBe("RS")
+    },
+  )
+
+  test("are answered from the address asked for if it is ours, else from our link-local one", () => {
+    const { solicit, guest, tap } = setUp()
+    solicit(GATEWAY)
+    solicit("2001:db8::77")
+    expect(guest.takeAll().map((frame) => String(frame.ip?.source))).toEqual([GATEWAY, String(tap.ourLinkLocal)])
+  })
+
+  test.each([GUEST, "::1", "::"])("for %s are not answered", (address) => {
+    expect(setUp().ask(address)).toBeUndefined()
+  })
+
+  test("of a known neighbour's reachability come by unicast, without our own address in them", () => {
+    const { solicit, answer } = setUp()
+    solicit(GATEWAY, { source: GUEST, target: GATEWAY }, [])
+    expect(answer(GATEWAY, GUEST)).toBe("RSO")
+  })
+})
+
+describe("addresses of the guest's own", () => {
+  test("that it speaks from are not answered for", () => {
+    const { ask } = setUp()
+    expect(ask("2001:db8::9")).toBe("RS")
+    expect(ask(GATEWAY, { source: "2001:db8::9" })).toBe("RSO")
+    expect([ask("2001:db8::9"), ask(LINK_LOCAL)]).toEqual([undefined, undefined])
+  })
+
+  test("that it advertises are not answered for", () => {
+    const { ask, advertise } = setUp()
+    advertise("2001:db8::9", { information: 0x20000000 })
+    expect(ask("2001:db8::9")).toBeUndefined()
+  })
+
+  test("are forgotten when they were not seen for long", () => {
+    const { ask, advertise, memory } = setUp()
+    advertise("2001:db8::9")
+    memory.run(ADDRESS_LIFETIME - 1)
+    expect(ask("2001:db8::9")).toBeUndefined()
+    memory.run(1)
+    expect(ask("2001:db8::9")).toBe("RS")
+    expect(ask(GUEST)).toBeUndefined()
+  })
+})
+
+describe("duplicate address detection (RFC 4862, section 5.4)", () => {
+  test("is left alone for whatever may be the guest's, which the address is from then on", () => {
+    const { detect, answer, ask } = setUp()
+    for (const address of [GUEST, "2001:db8::9", "fe80::9"]) {
+      detect(address)
+      expect(answer(address)).toBeUndefined()
+      expect(ask(address)).toBeUndefined()
+    }
+  })
+
+  test("is answered to all nodes for what is ours", () => {
+    const { detect, answer, tap } = setUp()
+    for (const address of [GATEWAY, String(tap.ourLinkLocal)]) {
+      detect(address)
+      expect(answer(address, ALL_NODES)).toBe("RO")
+    }
+  })
+})
+
+test("a conflict with an address of ours is told once", () => {
+  const { advertise, log, memory } = setUp()
+  advertise(GATEWAY)
+  advertise(GATEWAY)
+  memory.run()
+  expect(log.messages("warning")).toEqual([expect.stringContaining(GATEWAY)])
+})
+
+describe("router solicitations", () => {
+  const routerAdvertisement = { prefix: Address.parse(GUEST), mtu: 1500 }
+
+  /** What is sent at the start has gone. */
+  function quiet(options: NdpOptions) {
+    const parts = setUp(options)
+    parts.memory.stack.start()
+    parts.memory.run()
+    parts.guest.takeAll()
+    return parts
+  }
+
+  test("are answered to the sender, from our link-local address", () => {
+    const { send, guest, tap } = quiet({ routerAdvertisement })
+    send(sourceLinkLayer, { target: "ff02::2" })
+    const frame = guest.expect(
+      check.ethernet({ target: guest.mac }),
+      check.ipv6({ source: tap.ourLinkLocal, target: Address.parse(LINK_LOCAL), hopLimit: 255 }),
+      check.icmp({ type: RA, code: 0 }),
+    )
+    expect(frame.problems).toEqual([])
+    guest.expectNothing()
+  })
+
+  test("are answered to all nodes if the sender has no address yet", () => {
+    const { send, guest } = quiet({ routerAdvertisement })
+    send([], { source: NOBODY, target: "ff02::2" })
+    guest.expect(check.ethernet({ target: (mac) => mac.isMulticast }), check.ipv6({ target: Address.parse(ALL_NODES) }))
+  })
+
+  test("are passed over where there are no advertisements", () => {
+    const { send, guest, drops } = quiet({})
+    send(sourceLinkLayer, { target: "ff02::2" })
+    guest.expectNothing()
+    expect(drops.total).toBe(0)
+  })
+
+  test("advertisements come unasked: three at the start, then at intervals of some minutes", () => {
+    const { memory, guest } = setUp({ routerAdvertisement })
+    const times: number[] = []
+    guest.onFrame((frame) => {
+      expect(frame.icmp?.type).toBe(RA)
+      expect(String(frame.ip?.target)).toBe(ALL_NODES)
+      times.push(memory.clock.now)
+      return true
+    })
+    const start = memory.clock.now
+    memory.stack.start()
+    memory.run(4_000_000)
+    expect(times.slice(0, 3).map((time) => time - start)).toEqual([0, 16_000, 32_000])
+    const intervals = times.slice(3).map((time, index) => time - times[index + 2])
+    expect(intervals.length).toBeGreaterThan(5)
+    for (const interval of intervals) {
+      expect(interval).toBeGreaterThanOrEqual(200_000)
+      expect(interval).toBeLessThanOrEqual(600_000)
+    }
+    expect(new Set(intervals).size).toBeGreaterThan(1)
+  })
+
+  test("nothing comes unasked without advertisements", () => {
+    const { memory, guest } = setUp()
+    memory.stack.start()
+    memory.run(1_000_000)
+    guest.expectNothing()
+  })
+})
+
+describe("other ICMPv6 goes on to the next handler", () => {
+  test("also out of the middle of a sequence", () => {
+    const seen: number[] = []
+    const icmp: ProtocolPlugin = ({ arena }) => ({
+      name: "icmp",
+      claims: [{ ipProtocol: IpProtocol.icmpv6 }],
+      fromTap(sequence) {
+        for (let index = 0; index < sequence.count; index++) {
+          seen.push(arena.view.getUint8(sequence.transportOffset[index]), sequence.hopLimit[index])
+        }
+        return HANDLED
+      },
+    })
+    const { send, guest, memory } = setUp({}, [icmp])
+    const target = [...Address.parse("2001:db8::77").toBytes()]
+    // All at once: the stack takes them as one sequence.
+    for (const [type, hopLimit, body] of [
+      [NS, 255, target],
+      [128, 61, []],
+      [NS, 255, target],
+      [129, 62, []],
+      [NS, 1, target],
+      [143, 63, []],
+    ] as [number, number, number[]][]) {
+      send(body, { type, hopLimit, target: GATEWAY })
+    }
+    memory.run()
+    expect(seen).toEqual([128, 61, 129, 62, 143, 63])
+    expect(guest.takeAll().map((frame) => frame.icmp?.type)).toEqual([NA, NA])
+    expect(memory.drops.entries()).toEqual([["ndp: hop limit", 1]])
+  })
+})
+
+describe("what is malformed is counted (RFC 4861, sections 6.1.1, 7.1.1, 7.1.2)", () => {
+  const dropped = (body: readonly number[], fields: Fields) => {
+    const { send, guest, drops } = setUp({ routerAdvertisement: undefined })
+    send(body, fields)
+    guest.expectNothing()
+    return drops.entries()
+  }
+  const target = [...Address.parse("2001:db8::77").toBytes()]
+  const group = solicitedNode("2001:db8::77")
+
+  test.each([
+    ["hop limit", target, { type: NS, hopLimit: 254 }],
+    ["checksum", target, { type: NS, checksum: 1 }],
+    ["code", target, { type: NS, code: 1 }],
+    ["truncated", target.slice(1), { type: NS }],
+    ["target", [...Address.parse("ff02::1").toBytes()], { type: NS }],
+    ["option length", [...target, 1, 0, 0, 0, 0, 0, 0, 0], { type: NS }],
+    ["option length", [...target, 1, 2, 0, 0, 0, 0, 0, 0], { type: NS }],
+    ["option length", [...target, 1, 1, 0], { type: NS }],
+    ["address", [...target, ...sourceLinkLayer], { type: NS, source: NOBODY, target: group }],
+    ["address", target, { type: NS, source: NOBODY, target: ALL_NODES }],
+    ["target", [...Address.parse("ff02::1").toBytes()], { type: NA }],
+    ["address", target, { type: NA, information: 0x40000000, target: ALL_NODES }],
+    ["address", sourceLinkLayer, { type: RS, source: NOBODY }],
+    ["option length", [1, 0, 0, 0, 0, 0, 0, 0], { type: RS }],
+    ["message type", new Array(16).fill(0), { type: RA }],
+    ["message type", new Array(40).fill(0), { type: 137 }],
+  ] as [string, number[], Fields][])("%s: %j %j", (reason, body, fields) => {
+    expect(dropped(body, fields)).toEqual([[`ndp: ${reason}`, 1]])
+  })
+
+  test("any message is answered, passed over or counted, and never throws", () => {
+    const { send, guest, drops } = setUp({ routerAdvertisement: { prefix: Address.parse(GUEST) } })
+    guest.takeAll()
+    const body = fc.oneof(
+      fc.uint8Array({ maxLength: 64 }),
+      fc.uint8Array({ maxLength: 40 }).map((options) => Uint8Array.of(...target, ...options)),
+    )
+    const fields = fc.record({
+      type: fc.integer({ min: RS, max: 137 }),
+      code: fc.constantFrom(0, 0, 0, 1),
+      hopLimit: fc.constantFrom(255, 255, 255, 64),
+      information: fc.nat(),
+      source: fc.constantFrom(LINK_LOCAL, NOBODY, GUEST),
+      target: fc.constantFrom(ALL_NODES, group, GATEWAY),
+    })
+    fc.assert(
+      fc.property(body, fields, (bytes, header) => {
+        const before = drops.total
+        send([...bytes], header)
+        const answers = guest.takeAll()
+        for (const frame of answers) expect(frame.problems).toEqual([])
+        expect(answers.length + drops.total - before).toBeLessThanOrEqual(1)
+      }),
+    )
+  })
+})

@@ -1,0 +1,252 @@
+/**
+ * Neighbour discovery for the guest: theory of operation.
+ *
+ * Neighbours. Whatever IPv6 address the guest looks for on its link, it is found at our Ethernet address, as for IPv4 with
+ * ARP. The exception is what belongs to the guest itself: the address it was assigned, and any other that it uses, which
+ * may be on several stations behind the link. The guest's own addresses show as source of its messages, and as target of
+ * its advertisements and of its duplicate address detection; each is remembered for five minutes after it was last
+ * seen. For addresses that are ours in earnest (our link-local one, the gateway's) the advertisement overrides what the
+ * guest knew; for all others we are a proxy (RFC 4861, section 7.2.8), and it doesn't.
+ *
+ * Duplicate address detection (RFC 4862, section 5.4) asks from the unspecified address. It is answered for the addresses
+ * that are ours in earnest only: any other may be the guest's.
+ *
+ * Routers. A router solicitation is answered at once, to its source or, if that is unspecified, to all nodes: the random
+ * delay of RFC 4861, section 6.2.6, is there to keep several routers from speaking together, and we are the only one.
+ * Unsolicited advertisements go to all nodes: three at the start, up to 16 s apart, then at random between 200 and 600 s
+ * (section 6.2.4). They come from our link-local address, as guests accept no other (section 6.1.2), and say the same
+ * each time, so that the bytes are made once.
+ *
+ * Messages are checked as sections 6.1.1, 7.1.1 and 7.1.2 want: hop limit 255, checksum, code, lengths, options, and which
+ * addresses and options go together.
+ *
+ * ICMPv6 is shared with other handlers: what is neighbour discovery is taken out of a sequence, and what is left goes on to
+ * the next. So register this plugin before the one for ICMP.
+ *
+ * Not done: redirects and advertisements by routers behind the guest's end (dropped and counted), secure neighbour
+ * discovery (RFC 3971), route information (RFC 4191; the default router preference is medium).
+ *
+ * RFC 4861, 4862, 8106, 8319.
+ */
+import {
+  Address,
+  type Claim,
+  type Components,
+  Demiflow,
+  type Disposition,
+  type DropReason,
+  HANDLED,
+  ICMP_CHECKSUM,
+  ICMP_HEADER_LENGTH,
+  ICMP_TYPE,
+  IpProtocol,
+  NOT_MINE,
+  type ProtocolHandler,
+  type Sequence,
+  transportChecksumIsRight,
+} from "@demiflow/core"
+import { GuestAddresses } from "./guest-addresses.ts"
+import {
+  isNdp,
+  type NdpMalformation,
+  NEIGHBOUR_ADVERTISEMENT_LENGTH,
+  parseNdp,
+  writeNeighbourAdvertisement,
+} from "./packet.ts"
+import { encodeRouterAdvertisement, type RouterAdvertisement } from "./router-advertisement.ts"
+import { HOP_LIMIT, NeighbourFlag } from "./wire.ts"
+
+/** What the plugin has to know of the link. */
+export interface NdpOptions {
+  /** The address assigned to the guest: never answered for. */
+  readonly guestAddress?: Address | undefined
+  /** Addresses that are ours on the link besides our link-local one, such as the gateway's: defended. */
+  readonly ourAddresses?: readonly Address[]
+  /** What router advertisements say; undefined: none are sent. */
+  readonly routerAdvertisement?: RouterAdvertisement | undefined
+}
+
+/** What can be wrong besides the form: with the packet around the message. */
+type NdpProblem = NdpMalformation | "hop limit" | "checksum" | "address" | "no room"
+
+const ALL_NODES = Address.parse("ff02::1")
+/** RFC 4861, section 10: advertisements at the start, and milliseconds between them at most. */
+const INITIAL_ADVERTISEMENTS = 3
+const INITIAL_INTERVAL = 16_000
+/** RFC 4861, section 6.2.1: MaxRtrAdvInterval, and MinRtrAdvInterval as a third of it, in milliseconds. */
+const LONGEST_INTERVAL = 600_000
+const SHORTEST_INTERVAL = 200_000
+
+/** Neighbour discovery, set up on a stack. */
+export class NdpHandler implements ProtocolHandler {
+  readonly name = "ndp"
+  readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.icmpv6 }]
+  readonly #components: Components
+  readonly #guestAddresses: GuestAddresses
+  readonly #ourAddresses: readonly Address[]
+  readonly #advertisement: Uint8Array | undefined
+  readonly #reasons: Readonly<Record<NdpProblem, DropReason>>
+  readonly #side = new Demiflow()
+  #sentUnsolicited = 0
+  #hasWarned = false
+
+  constructor(components: Components, { guestAddress, ourAddresses = [], routerAdvertisement }: NdpOptions) {
+    const { guest, drops } = components
+    this.#components = components
+    this.#guestAddresses = new GuestAddresses(guestAddress)
+    this.#ourAddresses = [guest.ourLinkLocal, ...ourAddresses].map((address) => address.clone())
+    this.#advertisement = routerAdvertisement && encodeRouterAdvertisement(routerAdvertisement, guest.ourMac)
+    this.#reasons = {
+      truncated: drops.reason("ndp: truncated"),
+      code: drops.reason("ndp: code"),
+      "option length": drops.reason("ndp: option length"),
+      target: drops.reason("ndp: target"),
+      "message type": drops.reason("ndp: message type"),
+      "hop limit": drops.reason("ndp: hop limit"),
+      checksum: drops.reason("ndp: checksum"),
+      address: drops.reason("ndp: address"),
+      "no room": drops.reason("ndp: no room"),
+    }
+  }
+
+  start(): void {
+    this.#advertiseUnsolicited()
+  }
+
+  tick(): void {
+    this.#advertiseUnsolicited()
+  }
+
+  fromTap(sequence: Sequence): Disposition {
+    if (sequence.demiflow.isV4) return NOT_MINE
+    let left = 0
+    for (let index = 0; index < sequence.count; index++) {
+      if (!this.#isMine(sequence, index)) {
+        moveEntry(sequence, index, left++)
+        continue
+      }
+      const problem = this.#handle(sequence, index)
+      if (problem !== undefined) this.#components.drops.count(this.#reasons[problem])
+    }
+    sequence.count = left
+    return left === 0 ? HANDLED : NOT_MINE
+  }
+
+  #isMine(sequence: Sequence, index: number): boolean {
+    const offset = sequence.transportOffset[index]
+    // Too short for any ICMPv6 message: the handler for all of ICMPv6 has a name for that.
+    if (sequence.endOffset[index] - offset < ICMP_HEADER_LENGTH) return false
+    return isNdp(this.#components.arena.view.getUint8(offset + ICMP_TYPE))
+  }
+
+  #handle(sequence: Sequence, index: number): NdpProblem | undefined {
+    const { arena } = this.#components
+    if (sequence.hopLimit[index] !== HOP_LIMIT) return "hop limit"
+    if (sequence.checksumTrusted[index] === 0 && !transportChecksumIsRight(arena, sequence, index)) return "checksum"
+    const message = parseNdp(arena.view, sequence.transportOffset[index], sequence.endOffset[index])
+    const { correspondentAddress: source, forwardingAddress: destination } = sequence.demiflow
+    switch (message.kind) {
+      case "malformed":
+        return message.reason
+      case "routerSolicitation":
+        if (source.isUnspecified && message.hasSourceLinkLayer) return "address"
+        return this.#answerRouterSolicitation(source)
+      case "neighbourSolicitation":
+        if (source.isUnspecified && (message.hasSourceLinkLayer || !isSolicitedNode(destination))) return "address"
+        return this.#answerNeighbourSolicitation(source, message.target)
+      case "neighbourAdvertisement":
+        // An advertisement to a group can't be one that was solicited.
+        if (destination.isMulticast && (message.flags & NeighbourFlag.solicited) !== 0) return "address"
+        this.#noticeGuest(message.target)
+        return undefined
+    }
+  }
+
+  #answerRouterSolicitation(source: Address): NdpProblem | undefined {
+    const { log } = this.#components
+    if (this.#advertisement === undefined) return undefined
+    if (!source.isUnspecified) this.#noticeGuest(source)
+    log.info("NDP: received RS, sending RA")
+    return this.#advertise(this.#advertisement, source.isUnspecified ? ALL_NODES : source)
+  }
+
+  #answerNeighbourSolicitation(source: Address, target: Address): NdpProblem | undefined {
+    const { clock, guest, log } = this.#components
+    const isOurs = this.#isOurs(target)
+    const isDetection = source.isUnspecified
+    if (!isDetection) this.#noticeGuest(source)
+    if (!isOurs) {
+      if (isDetection) this.#noticeGuest(target)
+      if (!target.isUnicast || target.isLoopback || this.#guestAddresses.has(target, clock.now)) return undefined
+    }
+    this.#side.forwardingAddress.copyFrom(isOurs ? target : guest.ourLinkLocal)
+    this.#side.correspondentAddress.copyFrom(isDetection ? ALL_NODES : source)
+    const offset = guest.begin(this.#side, IpProtocol.icmpv6, NEIGHBOUR_ADVERTISEMENT_LENGTH, HOP_LIMIT)
+    if (offset < 0) return "no room"
+    const flags =
+      NeighbourFlag.router | (isDetection ? 0 : NeighbourFlag.solicited) | (isOurs ? NeighbourFlag.override : 0)
+    writeNeighbourAdvertisement(this.#components.arena.view, offset, target, flags, guest.ourMac)
+    guest.end(offset, NEIGHBOUR_ADVERTISEMENT_LENGTH, ICMP_CHECKSUM)
+    if (log.isTrace) log.trace(`NDP: told ${this.#side.correspondentAddress} that ${target} is at ${guest.ourMac}`)
+    return undefined
+  }
+
+  #noticeGuest(address: Address): void {
+    const { clock, log } = this.#components
+    if (!address.isUnicast || address.isLoopback) return
+    if (!this.#isOurs(address)) {
+      this.#guestAddresses.notice(address, clock.now)
+      return
+    }
+    if (this.#hasWarned) return
+    this.#hasWarned = true
+    log.warning(`NDP: the guest uses ${address}, which is ours towards the guest: give the guest another address`)
+  }
+
+  #isOurs(address: Address): boolean {
+    for (const ours of this.#ourAddresses) if (ours.equals(address)) return true
+    return false
+  }
+
+  /** Sends an advertisement to all nodes, and sees to the next one. */
+  #advertiseUnsolicited(): void {
+    const { clock, random, wakeAt } = this.#components
+    if (this.#advertisement === undefined) return
+    const problem = this.#advertise(this.#advertisement, ALL_NODES)
+    if (problem !== undefined) this.#components.drops.count(this.#reasons[problem])
+    this.#sentUnsolicited++
+    const share = (random.int32() >>> 0) / 2 ** 32
+    const interval = Math.round(SHORTEST_INTERVAL + share * (LONGEST_INTERVAL - SHORTEST_INTERVAL))
+    const isInitial = this.#sentUnsolicited < INITIAL_ADVERTISEMENTS
+    wakeAt(clock.now + (isInitial ? Math.min(interval, INITIAL_INTERVAL) : interval))
+  }
+
+  #advertise(advertisement: Uint8Array, to: Address): NdpProblem | undefined {
+    const { arena, guest } = this.#components
+    this.#side.forwardingAddress.copyFrom(guest.ourLinkLocal)
+    this.#side.correspondentAddress.copyFrom(to)
+    const offset = guest.begin(this.#side, IpProtocol.icmpv6, advertisement.length, HOP_LIMIT)
+    if (offset < 0) return "no room"
+    arena.bytes.set(advertisement, offset)
+    guest.end(offset, advertisement.length, ICMP_CHECKSUM)
+    return undefined
+  }
+}
+
+/** ff02::1:ff00:0/104 (RFC 4291, section 2.7.1). */
+function isSolicitedNode(address: Address): boolean {
+  return (
+    address.word0 >>> 0 === 0xff020000 && address.word1 === 0 && address.word2 === 1 && address.word3 >>> 24 === 0xff
+  )
+}
+
+/** Moves one packet's entry to a lower place. */
+function moveEntry(sequence: Sequence, from: number, to: number): void {
+  if (from === to) return
+  sequence.networkOffset[to] = sequence.networkOffset[from]
+  sequence.transportOffset[to] = sequence.transportOffset[from]
+  sequence.endOffset[to] = sequence.endOffset[from]
+  sequence.segmentSize[to] = sequence.segmentSize[from]
+  sequence.hopLimit[to] = sequence.hopLimit[from]
+  sequence.checksumTrusted[to] = sequence.checksumTrusted[from]
+}

@@ -1,0 +1,103 @@
+import { Address, ICMP_CODE, ICMP_HEADER_LENGTH, ICMP_TYPE, Icmpv6Type, type MacAddress } from "@demiflow/core"
+import {
+  NdpOption,
+  NEIGHBOUR_FLAGS,
+  NEIGHBOUR_OPTIONS,
+  NEIGHBOUR_TARGET,
+  OPTION_LENGTH,
+  OPTION_TYPE,
+  OPTION_UNIT,
+  SOLICITATION_OPTIONS,
+} from "./wire.ts"
+
+/** What can be wrong with the form of a message. */
+export type NdpMalformation = "truncated" | "code" | "option length" | "target" | "message type"
+
+/** A message, or what is wrong with it. */
+export type ParsedNdp =
+  | { readonly kind: "routerSolicitation"; readonly hasSourceLinkLayer: boolean }
+  | { readonly kind: "neighbourSolicitation"; readonly target: Address; readonly hasSourceLinkLayer: boolean }
+  | { readonly kind: "neighbourAdvertisement"; readonly target: Address; readonly flags: number }
+  | { readonly kind: "malformed"; readonly reason: NdpMalformation }
+
+/** True for the ICMPv6 types that RFC 4861 defines. */
+export function isNdp(type: number): boolean {
+  return type >= Icmpv6Type.routerSolicitation && type <= Icmpv6Type.redirect
+}
+
+/**
+ * Reads the message between two offsets: lengths, code, options and target as far as RFC 4861, sections 6.1 and 7.1, want
+ * them checked. The checks that concern addresses and the hop limit are the caller's.
+ */
+export function parseNdp(view: DataView, offset: number, end: number): ParsedNdp {
+  if (end - offset < ICMP_HEADER_LENGTH) return malformed("truncated")
+  const type = view.getUint8(offset + ICMP_TYPE)
+  const optionsAt = optionsOffset(type)
+  if (optionsAt === undefined) return malformed("message type")
+  if (end - offset < optionsAt) return malformed("truncated")
+  if (view.getUint8(offset + ICMP_CODE) !== 0) return malformed("code")
+  const options = readOptionTypes(view, offset + optionsAt, end)
+  if (options === undefined) return malformed("option length")
+  const hasSourceLinkLayer = options.includes(NdpOption.sourceLinkLayer)
+  if (type === Icmpv6Type.routerSolicitation) return { kind: "routerSolicitation", hasSourceLinkLayer }
+  const target = new Address().readV6(view, offset + NEIGHBOUR_TARGET)
+  if (target.isMulticast) return malformed("target")
+  if (type === Icmpv6Type.neighbourSolicitation) return { kind: "neighbourSolicitation", target, hasSourceLinkLayer }
+  return { kind: "neighbourAdvertisement", target, flags: view.getUint8(offset + NEIGHBOUR_FLAGS) }
+}
+
+function malformed(reason: NdpMalformation): ParsedNdp {
+  return { kind: "malformed", reason }
+}
+
+/** Undefined for messages that no guest of ours should send: it isn't a router of this link. */
+function optionsOffset(type: number): number | undefined {
+  switch (type) {
+    case Icmpv6Type.routerSolicitation:
+      return SOLICITATION_OPTIONS
+    case Icmpv6Type.neighbourSolicitation:
+    case Icmpv6Type.neighbourAdvertisement:
+      return NEIGHBOUR_OPTIONS
+    default:
+      return undefined
+  }
+}
+
+/** Undefined if an option has no length, or one that leads beyond the end. */
+function readOptionTypes(view: DataView, start: number, end: number): number[] | undefined {
+  const types: number[] = []
+  let position = start
+  while (position < end) {
+    if (end - position < OPTION_UNIT) return undefined
+    const length = view.getUint8(position + OPTION_LENGTH) * OPTION_UNIT
+    if (length === 0 || length > end - position) return undefined
+    types.push(view.getUint8(position + OPTION_TYPE))
+    position += length
+  }
+  return types
+}
+
+/** Bytes of a neighbour advertisement with our Ethernet address. */
+export const NEIGHBOUR_ADVERTISEMENT_LENGTH: number = NEIGHBOUR_OPTIONS + OPTION_UNIT
+
+/** Writes a neighbour advertisement but for its checksum: {@link NEIGHBOUR_ADVERTISEMENT_LENGTH} bytes. */
+export function writeNeighbourAdvertisement(
+  view: DataView,
+  offset: number,
+  target: Address,
+  flags: number,
+  mac: MacAddress,
+): void {
+  view.setUint16(offset + ICMP_TYPE, Icmpv6Type.neighbourAdvertisement << 8)
+  view.setUint16(offset + 2, 0)
+  view.setUint32(offset + NEIGHBOUR_FLAGS, 0)
+  view.setUint8(offset + NEIGHBOUR_FLAGS, flags)
+  target.writeV6(view, offset + NEIGHBOUR_TARGET)
+  writeLinkLayer(view, offset + NEIGHBOUR_OPTIONS, NdpOption.targetLinkLayer, mac)
+}
+
+function writeLinkLayer(view: DataView, offset: number, type: number, mac: MacAddress): void {
+  view.setUint8(offset + OPTION_TYPE, type)
+  view.setUint8(offset + OPTION_LENGTH, 1)
+  mac.write(view, offset + 2)
+}
