@@ -22,14 +22,13 @@ import type { Native } from "./native.ts"
 
 /** Messages in one system call. */
 const MESSAGES = 64
-/** The largest datagram and then some, so that the next one begins on a page of its own. */
-const SLOT_BYTES = 65_536
 const CONTROL_BYTES = 64
+const RECEIVE = MessageFlag.doNotWait | MessageFlag.truncate
 /** Asked for; the kernel gives what `net.core.rmem_max` and `wmem_max` allow. */
 const BUFFER_BYTES = 4 << 20
 
 /** Arena bytes that datagram sockets take. */
-export const DATAGRAM_ARENA_BYTES: number = MESSAGES * (SLOT_BYTES + 2 * CONTROL_BYTES + 2 * 32) + 4096
+export const DATAGRAM_ARENA_BYTES: number = MESSAGES * (2 * CONTROL_BYTES + 2 * 32) + 4096
 
 /** The calls of core's `Host` that are UDP's and echo's. */
 export class DatagramSockets {
@@ -40,9 +39,6 @@ export class DatagramSockets {
   readonly #outgoing: MessageTable
   readonly #incomingControl: number
   readonly #outgoingControl: number
-  readonly #slots: number
-  /** Entries of the incoming table whose lengths the kernel has changed. */
-  #used = 0
 
   constructor(sockets: HostSockets) {
     const { native, arena } = sockets
@@ -53,9 +49,7 @@ export class DatagramSockets {
     this.#outgoing = new MessageTable(arena, MESSAGES)
     this.#incomingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
     this.#outgoingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
-    this.#slots = arena.reserve(MESSAGES * SLOT_BYTES, 4096)
     for (let index = 0; index < MESSAGES; index++) {
-      this.#incoming.setData(index, this.#slots + index * SLOT_BYTES, SLOT_BYTES)
       this.#incoming.setControl(index, this.#incomingControl + index * CONTROL_BYTES, CONTROL_BYTES)
       const control = this.#outgoingControl + index * CONTROL_BYTES
       writeControlHeader(arena.view, control, SocketLevel.udp, UdpOption.segment, 2)
@@ -112,24 +106,25 @@ export class DatagramSockets {
     return taken
   }
 
-  receive(socket: Socket, batch: DatagramBatch): number {
+  /**
+   * Receives up to `count` datagrams to where the batch's entries say; answers how many there were, or a negated errno.
+   * The length of one that was cut off is told as it was (recv(2), MSG_TRUNC).
+   */
+  receive(socket: Socket, batch: DatagramBatch, count: number): number {
     const table = this.#incoming
-    for (let index = 0; index < this.#used; index++) table.setControlLength(index, CONTROL_BYTES)
-    const wanted = Math.min(batch.capacity, MESSAGES)
-    let count = this.#native.receiveMessages(socket, table.offset, wanted, MessageFlag.doNotWait)
-    // An error of an earlier datagram is told once here; it waits in the error queue with all its circumstances.
-    if (count < 0 && count !== -Errno.EAGAIN) {
-      count = this.#native.receiveMessages(socket, table.offset, wanted, MessageFlag.doNotWait)
+    const wanted = Math.min(count, MESSAGES)
+    for (let index = 0; index < wanted; index++) {
+      table.setData(index, batch.offset[index], batch.length[index])
+      table.setControlLength(index, CONTROL_BYTES)
     }
-    this.#used = Math.max(count, 0)
-    batch.count = this.#used
-    for (let index = 0; index < count; index++) {
+    const received = this.#native.receiveMessages(socket, table.offset, wanted, RECEIVE)
+    batch.count = Math.max(received, 0)
+    for (let index = 0; index < received; index++) {
       const length = table.resultLength(index)
-      batch.offset[index] = this.#slots + index * SLOT_BYTES
       batch.length[index] = length
       batch.segmentSize[index] = this.#segmentSize(index, length)
     }
-    return count
+    return received
   }
 
   #connect(descriptor: number, demiflow: Demiflow): number {
@@ -153,12 +148,8 @@ export class DatagramSockets {
       if (segmentSize > 0) this.#arena.view.setUint16(control + CONTROL_HEADER_BYTES, segmentSize, true)
       table.setControl(index, control, segmentSize > 0 ? CONTROL_HEADER_BYTES + 8 : 0)
     }
-    let sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
-    // An error of an earlier datagram is told once here; it waits in the error queue with all its circumstances.
-    if (sent < 0 && sent !== -Errno.EAGAIN) {
-      sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
-    }
-    if (sent < 0 && sent !== -Errno.EAGAIN && batch.segmentSize[first] > 0) {
+    const sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
+    if ((sent === -Errno.EINVAL || sent === -Errno.EMSGSIZE) && batch.segmentSize[first] > 0) {
       return this.#sendApart(socket, batch.offset[first], batch.length[first], batch.segmentSize[first])
     }
     return sent

@@ -107,8 +107,8 @@ export class LinuxHost implements Host {
     return this.#datagrams.send(socket, batch, first, count)
   }
 
-  receiveDatagrams(socket: Socket, batch: DatagramBatch): number {
-    return this.#datagrams.receive(socket, batch)
+  receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number {
+    return this.#datagrams.receive(socket, batch, count)
   }
 
   receiveError(socket: Socket, into: SocketError): number {

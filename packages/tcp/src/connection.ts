@@ -44,7 +44,7 @@ export class TcpConnection implements Held {
   mssToTap = 0
   /** Acknowledged payload that the host was not told to discard yet. */
   undiscardedBytes = 0
-  /** Acknowledgements that `undiscardedBytes` came in. */
+  /** Sequences of the guest that `undiscardedBytes` were acknowledged in. */
   undiscardedCount = 0
   /** Frames that the next peek is given room for. */
   peekFrames = 1

@@ -64,7 +64,7 @@ export class FromTap {
   /** The sequence is over. */
   finish(connection: TcpConnection): void {
     this.#handOver(connection)
-    if (connection.flow >= 0 && connection.isHostReadable) this.#toTap.pump(connection)
+    if (connection.flow >= 0) this.#toTap.finish(connection)
   }
 
   #uncommon(connection: TcpConnection, segment: Segment): SegmentVerdictId {

@@ -31,9 +31,13 @@ const LARGE_FRAME_PAYLOAD = 65_535 - 40 - 60
 const TURN_BUDGET = 2 << 20
 /** Duplicate acknowledgements that mean loss (RFC 5681, section 3.2). */
 const DUPLICATE_THRESHOLD = 3
-/** Discard what was acknowledged after so many bytes or acknowledgements: a system call for each would cost more. */
-const DISCARD_BYTES = 32 << 10
-const DISCARD_COUNT = 8
+/**
+ * Less than this, acknowledged by fewer sequences than that, may stay in the host's buffer for a while: a system call for
+ * each small answer would cost more. It must be far below the smallest receive buffer: the kernel's window doesn't open
+ * again before we discard, and with segments of 64 KiB even 30 KiB that we leave there stop the sender.
+ */
+const LEFT_UNDISCARDED_BYTES = 4096
+const LEFT_UNDISCARDED_COUNT = 8
 /** A connection whose guest leaves so many time-outs in a row unanswered is over (Linux: tcp_retries2). */
 const RETRY_LIMIT = 12
 /** The same for our SYN (Linux: tcp_synack_retries). */
@@ -99,10 +103,6 @@ export class ToTap {
     connection.ackFromTap = acknowledgement
     if (distance(connection.seqToTap, acknowledgement) > 0) connection.seqToTap = acknowledgement
     connection.undiscardedBytes += endsFin ? bytes - 1 : bytes
-    connection.undiscardedCount++
-    if (connection.undiscardedBytes >= DISCARD_BYTES || connection.undiscardedCount >= DISCARD_COUNT) {
-      this.#discard(connection)
-    }
     this.#measure(connection)
     this.#openCongestionWindow(connection, bytes)
     connection.duplicateAcks = 0
@@ -115,6 +115,16 @@ export class ToTap {
     }
     if (endsFin) this.#context.apply(connection, Event.finAcknowledged)
     else if (connection.seqToTap !== connection.seqToTapHighest) this.pump(connection)
+  }
+
+  /** A sequence of the guest is over: lets the host have what was acknowledged, and sends what there is room for now. */
+  finish(connection: TcpConnection): void {
+    if (connection.undiscardedBytes > 0) {
+      const count = ++connection.undiscardedCount
+      if (connection.undiscardedBytes > LEFT_UNDISCARDED_BYTES || count > LEFT_UNDISCARDED_COUNT)
+        this.#discard(connection)
+    }
+    if (connection.isHostReadable) this.pump(connection)
   }
 
   /** The retransmission time-out has passed. */
@@ -197,7 +207,9 @@ export class ToTap {
       connection.isHostReadable = true
       if (got === asked) connection.peekFrames = Math.min(connection.peekFrames * 2, MAXIMUM_PEEK_FRAMES)
       else {
+        // All that there was. More brings another event; the end has brought its event already.
         connection.peekFrames = used
+        connection.isHostReadable = connection.isHostEnding
         if (!connection.isHostEnding) return 0
       }
       return got
@@ -339,7 +351,7 @@ export class ToTap {
   }
 
   #discard(connection: TcpConnection): void {
-    if (connection.undiscardedBytes > 0 && connection.socket >= 0) {
+    if (connection.socket >= 0) {
       this.#context.components.host.discard(connection.socket, connection.undiscardedBytes)
     }
     connection.undiscardedBytes = 0
