@@ -10,18 +10,7 @@ import {
 } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { type IcmpOptions, icmp } from "./index.ts"
-import { type Family, families, type PingOptions } from "./test-support.ts"
-
-/** ICMP alone on a stack in memory, with a link that takes the largest packets whole. */
-function icmpStack(options: MemoryStackOptions = {}, icmpOptions?: IcmpOptions): MemoryStack {
-  return memoryStack([icmp(icmpOptions)], { link: { mtu: 65_535 }, ...options })
-}
-
-/** The headers of an echo request from the guest. */
-function ping(family: Family, identifier: number, sequence: number, options: PingOptions = {}): Layer[] {
-  const { from = family.guestAddress, to = family.server, hopLimit = 64 } = options
-  return [build.ip(from, to, hopLimit), build.echoRequest(family.version, identifier, sequence)]
-}
+import { families, icmpStack, ping } from "./test-support.ts"
 
 describe.each(families)("echo over IPv$version", (family) => {
   const { version, guestAddress, otherAddress, server, reply } = family

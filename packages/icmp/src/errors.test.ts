@@ -1,19 +1,7 @@
 import { Address, Errno, ErrorOrigin, type SocketError } from "@demiflow/core"
 import { build, check, type Layer, type MemoryStack, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
-import { icmp } from "./index.ts"
-import { type Family, families, type PingOptions } from "./test-support.ts"
-
-/** ICMP alone on a stack in memory, with a link that takes the largest packets whole. */
-function icmpStack(options: MemoryStackOptions = {}): MemoryStack {
-  return memoryStack([icmp()], { link: { mtu: 65_535 }, ...options })
-}
-
-/** The headers of an echo request from the guest. */
-function ping(family: Family, identifier: number, sequence: number, options: PingOptions = {}): Layer[] {
-  const { from = family.guestAddress, to = family.server, hopLimit = 64 } = options
-  return [build.ip(from, to, hopLimit), build.echoRequest(family.version, identifier, sequence)]
-}
+import { families, icmpStack, ping } from "./test-support.ts"
 
 /** Puts entries into the error queue of the stack's sockets, and tells the sockets' sides. */
 function injectErrors(memory: MemoryStack, ...entries: (Partial<SocketError> & { payload?: Uint8Array })[]): void {

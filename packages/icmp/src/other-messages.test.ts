@@ -3,18 +3,7 @@ import { build, type Layer, type MemoryStack, type MemoryStackOptions, memorySta
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { icmp } from "./index.ts"
-import { type Family, families, type PingOptions } from "./test-support.ts"
-
-/** ICMP alone on a stack in memory, with a link that takes the largest packets whole. */
-function icmpStack(options: MemoryStackOptions = {}): MemoryStack {
-  return memoryStack([icmp()], { link: { mtu: 65_535 }, ...options })
-}
-
-/** The headers of an echo request from the guest. */
-function ping(family: Family, identifier: number, sequence: number, options: PingOptions = {}): Layer[] {
-  const { from = family.guestAddress, to = family.server, hopLimit = 64 } = options
-  return [build.ip(from, to, hopLimit), build.echoRequest(family.version, identifier, sequence)]
-}
+import { families, icmpStack, ping } from "./test-support.ts"
 
 describe.each(families)("other messages over IPv$version", (family) => {
   const { version, guestAddress, server } = family

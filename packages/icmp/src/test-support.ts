@@ -1,3 +1,6 @@
+import { build, type Layer, type MemoryStack, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
+import { type IcmpOptions, icmp } from "./index.ts"
+
 /** The words and numbers of one version of IP: addresses, and [type, code] of messages. */
 export interface Family {
   readonly version: 4 | 6
@@ -53,4 +56,15 @@ export interface PingOptions {
   readonly from?: string
   readonly to?: string
   readonly hopLimit?: number
+}
+
+/** ICMP alone on a stack in memory, with a link that takes the largest packets whole. */
+export function icmpStack(options: MemoryStackOptions = {}, icmpOptions?: IcmpOptions): MemoryStack {
+  return memoryStack([icmp(icmpOptions)], { link: { mtu: 65_535 }, ...options })
+}
+
+/** The headers of an echo request from the guest. */
+export function ping(family: Family, identifier: number, sequence: number, options: PingOptions = {}): Layer[] {
+  const { from = family.guestAddress, to = family.server, hopLimit = 64 } = options
+  return [build.ip(from, to, hopLimit), build.echoRequest(family.version, identifier, sequence)]
 }
