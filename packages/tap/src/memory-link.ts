@@ -172,13 +172,16 @@ class FrameRing {
   /** Room for a frame behind the newest one, or at the start if the oldest one leaves it; -1 if there is none. */
   #place(length: number): number {
     const size = Math.max(ALIGNMENT, (length + ALIGNMENT - 1) & -ALIGNMENT)
-    if (this.#count === 0) this.#next = this.#start
-    const oldest = this.#count === 0 ? this.#end : this.#offset[this.#first]
-    let offset = this.#next
-    if (offset >= oldest && offset + size > this.#end) offset = this.#start
+    if (this.#count === 0) return this.#advance(this.#start, size, this.#end + 1)
+    const oldest = this.#offset[this.#first]
     // A frame may not end where the oldest begins: the ring would look empty behind it.
-    if (offset < oldest && offset + size >= oldest && this.#count > 0) return -1
-    if (offset + size > this.#end) return -1
+    if (this.#next < oldest) return this.#advance(this.#next, size, oldest)
+    if (this.#next + size <= this.#end) return this.#advance(this.#next, size, this.#end + 1)
+    return this.#advance(this.#start, size, oldest)
+  }
+
+  #advance(offset: number, size: number, limit: number): number {
+    if (offset + size >= limit) return -1
     this.#next = offset + size
     return offset
   }

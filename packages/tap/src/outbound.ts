@@ -148,17 +148,19 @@ export class Outbound {
     const addressSum = this.#words[notes + NOTE_ADDRESS_SUM]
     const lifeAndProtocol = this.#words[notes + NOTE_LIFE_AND_PROTOCOL]
     const protocol = lifeAndProtocol & 0xff
-    const isCut = segmentSize > 0 && length - headerLength > segmentSize
+    const room = this.#mtu - ipLength - headerLength
+    // TCP may be cut smaller than asked for; datagrams are what they are, and become fragments where they don't fit.
+    const size = protocol === IpProtocol.tcp && room > 0 ? Math.min(segmentSize, room) : segmentSize
+    const isCut = size > 0 && length - headerLength > size
     const linkCuts =
       isCut &&
-      ipLength + headerLength + segmentSize <= this.#mtu &&
+      size <= room &&
       (protocol === IpProtocol.tcp ? this.#cutsTcp : protocol === IpProtocol.udp && this.#cutsUdp)
     if (!linkCuts && (isCut || total > this.#mtu)) {
       const cutter = this.#cutter
       cutter.take(transport, length, isV4, lifeAndProtocol, addressSum)
-      const room = this.#mtu - ipLength - headerLength
-      if (isCut && protocol === IpProtocol.tcp && room > 0) cutter.cutTcp(Math.min(segmentSize, room), headerLength)
-      else if (isCut && protocol === IpProtocol.udp) cutter.cutUdp(segmentSize)
+      if (isCut && protocol === IpProtocol.tcp) cutter.cutTcp(size, headerLength)
+      else if (isCut && protocol === IpProtocol.udp) cutter.cutUdp(size)
       else cutter.cutNothing(checksumOffset)
       this.#giveBack(slot)
       return
@@ -178,7 +180,7 @@ export class Outbound {
     batch.setPlain(index, frame, ETHERNET_HEADER_LENGTH + total)
     if (linkCuts) {
       batch.segmentation[index] = segmentationOf(protocol, isV4)
-      batch.segmentSize[index] = segmentSize
+      batch.segmentSize[index] = size
       batch.headerLength[index] = ETHERNET_HEADER_LENGTH + ipLength + headerLength
     }
     if (checksumOffset !== CHECKSUM_DONE) {

@@ -58,9 +58,9 @@ const everything: Claim[] = [
 
 /** A tap side on one end of a memory link, with a handler that takes everything; the test is at the other end. */
 export class Fixture {
-  readonly arena = new Arena(24 << 20)
-  readonly drops = new Drops()
-  readonly clock = new ManualClock()
+  readonly arena: Arena = new Arena(12 << 20)
+  readonly drops: Drops = new Drops()
+  readonly clock: ManualClock = new ManualClock()
   readonly guest: MemoryLink
   readonly link: Link
   readonly tap: TapSide
@@ -76,7 +76,7 @@ export class Fixture {
     options: Partial<TapOptions> = {},
     wrap: (link: Link) => Link = (link) => link,
   ) {
-    const queue = { capabilities, queueBytes: 4 << 20 }
+    const queue = { capabilities, queueBytes: 2 << 20 }
     const [ours, guest] = memoryLinkPair(this.arena, this.arena, queue)
     this.guest = guest
     this.link = wrap(ours)

@@ -1,12 +1,13 @@
 /** Frames for tests, written and read by code that shares nothing with what is tested. */
 import { Address, MacAddress } from "@demiflow/core"
+import { expect } from "vitest"
 
 export const GUEST_MAC = "02:00:00:00:00:02"
 export const OUR_MAC = "9a:55:9a:55:9a:55"
 
 /** RFC 1071, word by word. */
 export function checksumOf(...parts: Uint8Array[]): number {
-  const bytes = join(...parts)
+  const bytes = parts.length === 1 ? parts[0] : join(...parts)
   let sum = 0
   for (let index = 0; index < bytes.length; index += 2) {
     sum += bytes[index] * 256 + (bytes[index + 1] ?? 0)
@@ -34,7 +35,9 @@ export function u32(value: number): number[] {
 }
 
 export function pattern(length: number, seed = 1): Uint8Array {
-  return Uint8Array.from({ length }, (_, index) => (index * 31 + seed * 17 + (index >> 8)) & 255)
+  const bytes = new Uint8Array(length)
+  for (let index = 0; index < length; index++) bytes[index] = index * 31 + seed * 17 + (index >> 8)
+  return bytes
 }
 
 export function macBytes(text: string): Uint8Array {
@@ -43,7 +46,12 @@ export function macBytes(text: string): Uint8Array {
   return new Uint8Array(view.buffer)
 }
 
-export function ethernet(etherType: number, payload: Uint8Array, from = GUEST_MAC, to = OUR_MAC): Uint8Array {
+export function ethernet(
+  etherType: number,
+  payload: Uint8Array,
+  from: string = GUEST_MAC,
+  to: string = OUR_MAC,
+): Uint8Array {
   return join(macBytes(to), macBytes(from), Uint8Array.from(u16(etherType)), payload)
 }
 
@@ -105,14 +113,23 @@ export function pseudoHeader(from: string, to: string, protocol: number, length:
   return join(addresses, Uint8Array.from([...u32(length), 0, 0, 0, protocol]))
 }
 
-export function udp(ports: [from: number, to: number], payload: Uint8Array, ip?: { from: string; to: string }) {
+export function udp(
+  ports: [from: number, to: number],
+  payload: Uint8Array,
+  ip?: { from: string; to: string },
+): Uint8Array {
   const length = 8 + payload.length
   const datagram = join(Uint8Array.from([...u16(ports[0]), ...u16(ports[1]), ...u16(length), 0, 0]), payload)
   if (ip !== undefined) datagram.set(u16(checksumOf(pseudoHeader(ip.from, ip.to, 17, length), datagram) || 0xffff), 6)
   return datagram
 }
 
-export function tcpHeader(ports: [from: number, to: number], sequenceNumber: number, flags: number, options = 0) {
+export function tcpHeader(
+  ports: [from: number, to: number],
+  sequenceNumber: number,
+  flags: number,
+  options = 0,
+): Uint8Array {
   const words = 5 + options
   const rest = [...u32(0), words << 4, flags, ...u16(65535), ...u16(0), ...u16(0)]
   return Uint8Array.from([
@@ -193,7 +210,7 @@ export function parse(frame: Uint8Array): Parsed {
 }
 
 /** The checksum over pseudo-header and transport is right, and not the one that says "none". */
-export function hasRightChecksum(packet: Parsed, transport = packet.transport): boolean {
+export function hasRightChecksum(packet: Parsed, transport: Uint8Array = packet.transport): boolean {
   const pseudo = pseudoHeader(packet.from, packet.to, packet.protocol, transport.length)
   return checksumOf(pseudo, transport) === 0
 }
@@ -209,4 +226,10 @@ export function joinFragments(packets: Parsed[]): Uint8Array {
     reach += packet.transport.length
   }
   return join(...packets.map((packet) => packet.transport))
+}
+
+/** Compares bytes, which `toEqual` takes long for: it is asked only about those that differ. */
+export function expectBytes(actual: Uint8Array, expected: Uint8Array): void {
+  const isSame = actual.length === expected.length && actual.every((byte, index) => byte === expected[index])
+  if (!isSame) expect(actual).toEqual(expected)
 }
