@@ -10,8 +10,6 @@ export const SOLICITATION_OPTIONS = 8
 export const ROUTER_HOP_LIMIT = 4
 export const ROUTER_FLAGS = 5
 export const ROUTER_LIFETIME = 6
-export const ROUTER_REACHABLE_TIME = 8
-export const ROUTER_RETRANSMISSION_TIMER = 12
 export const ROUTER_OPTIONS = 16
 /** The preference bits (RFC 4191, section 2.2) are zero: medium. */
 export const RouterFlag = { managed: 0x80, otherConfiguration: 0x40 } as const

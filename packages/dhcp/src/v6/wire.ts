@@ -13,7 +13,6 @@ export const OPTION_LENGTH = 2
 export const OPTION_HEADER_LENGTH = 4
 
 export const SERVER_PORT = 547
-export const CLIENT_PORT = 546
 
 /** Section 7.3. */
 export const Dhcpv6MessageType = {
