@@ -1,35 +1,38 @@
-/** The process that moves the packets. In the making: so far it sets the namespace up, and waits. */
+/**
+ * The process that moves the packets. Started by the launcher with the descriptors of {@link DataPathDescriptor}; everything
+ * it says to the launcher is in protocol.ts.
+ *
+ * It opens all that it needs, changes from root to another user if it has to, says that it is ready, and is from then on
+ * one event loop over the tap device, the host's sockets and the command's init, whose end is its own.
+ */
 import { readFileSync, writeSync } from "node:fs"
-import { decodeConfiguration } from "@demiflow/config"
-import { Arena } from "@demiflow/core"
-import { attachArena, NETLINK_ARENA_BYTES, parseWaitStatus, shellStatus } from "@demiflow/sys"
+import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./launch-steps.ts"
 import { sentenceOf } from "./messages.ts"
-import { configureNamespace } from "./namespace-setup.ts"
 import type { DataPathReport, DataPathSettings } from "./protocol.ts"
+
+const STATUS_FAILED = 1
+
+process.on("uncaughtException", fail)
+await main().catch(fail)
+
+async function main(): Promise<void> {
+  const text = readFileSync(DataPathDescriptor.settings, "utf8")
+  // The launcher has given up, and told the user why.
+  if (text === "") process.exit(STATUS_FAILED)
+  const settings = JSON.parse(text) as DataPathSettings
+  const dataPath = new DataPath(settings)
+  report({ kind: "ready", init: dataPath.init })
+  const status = await dataPath.run()
+  report({ kind: "ended", status })
+  process.exit(0)
+}
+
+function fail(error: unknown): never {
+  report({ kind: "failed", message: sentenceOf(error) })
+  process.exit(STATUS_FAILED)
+}
 
 function report(message: DataPathReport): void {
   writeSync(DataPathDescriptor.report, `${JSON.stringify(message)}\n`)
-}
-
-function main(): void {
-  const text = readFileSync(DataPathDescriptor.settings, "utf8")
-  if (text === "") return
-  const settings = JSON.parse(text) as DataPathSettings
-  const configuration = decodeConfiguration(settings.configuration)
-  const arena = new Arena(NETLINK_ARENA_BYTES + 65536)
-  const native = attachArena(arena)
-  const init = Number(/^Pid:\s+(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${DataPathDescriptor.init}`, "utf8"))?.[1])
-  configureNamespace(native, arena, DataPathDescriptor.network, configuration)
-  report({ kind: "ready", init })
-  const scratch = arena.reserve(8, 8)
-  native.waitPid(init, 0, scratch)
-  report({ kind: "ended", status: shellStatus(parseWaitStatus(arena.words[scratch >> 2])) })
-}
-
-try {
-  main()
-} catch (error) {
-  report({ kind: "failed", message: sentenceOf(error) })
-  process.exitCode = 1
 }

@@ -32,8 +32,8 @@ const READ_BYTES = 4096
 const PID_FILE_MODE = 0o600
 /** Options for the runtime of the data path, as NODE_OPTIONS, which isn't for it. For profiling. */
 const NODE_OPTIONS_VARIABLE = "DEMIFLOW_NODE_OPTIONS"
-/** Variables of the caller that mean something to the data path. */
-const KEPT_VARIABLES = ["LANG", "TZ"]
+/** Variables of the caller that are meant for its own programs of that runtime. */
+const RUNTIME_VARIABLE = /^NODE_/
 /** Stands for bytes of an argument that are no valid UTF-8. */
 const REPLACEMENT = "\ufffd"
 
@@ -84,8 +84,9 @@ class Launcher {
 
   /** Has everything set up and lets the command run; answers the process number of its init. */
   start(): number {
-    const configuration = decideConfiguration(this.#native, this.#arena, this.#options)
-    this.#sendSettings({ configuration: encodeConfiguration(configuration), identity: this.#identity })
+    const { configuration, linkLocalScope } = decideConfiguration(this.#native, this.#arena, this.#options)
+    const encoded = encodeConfiguration(configuration)
+    this.#sendSettings({ configuration: encoded, identity: this.#identity, linkLocalScope })
     this.#announce(configuration)
     const init = this.#awaitReady()
     this.#writePidFile()
@@ -195,10 +196,8 @@ function argumentBytes(operands: readonly string[]): readonly (string | Uint8Arr
 }
 
 function dataPathVariables(): string[] {
-  const variables = KEPT_VARIABLES.flatMap((name) => {
-    const value = process.env[name]
-    return value === undefined ? [] : [`${name}=${value}`]
-  })
-  const options = process.env[NODE_OPTIONS_VARIABLE]
-  return options === undefined ? variables : [...variables, `NODE_OPTIONS=${options}`]
+  const { [NODE_OPTIONS_VARIABLE]: options, ...others } = process.env
+  const variables = Object.entries(others).filter(([name]) => !RUNTIME_VARIABLE.test(name))
+  if (options !== undefined) variables.push(["NODE_OPTIONS", options])
+  return variables.map(([name, value]) => `${name}=${value}`)
 }

@@ -5,14 +5,24 @@ import { type Native, NetlinkSocket, readNetwork } from "@demiflow/sys"
 import type { IdentityFacts } from "./identity.ts"
 import { Quit } from "./messages.ts"
 
+/** What was decided, and what only the host knows. */
+export interface Decision {
+  readonly configuration: Configuration
+  /** Index of the host interface on which link-local IPv6 addresses are reached. */
+  readonly linkLocalScope: number | undefined
+}
+
 /** Decides the configuration from what the user asked for and what the host has. Throws {@link Quit}. */
-export function decideConfiguration(native: Native, arena: Arena, options: Options): Configuration {
+export function decideConfiguration(native: Native, arena: Arena, options: Options): Decision {
   const socket = new NetlinkSocket(native, arena)
   const network = readNetwork(socket)
   socket.close()
   const resolution = resolveConfiguration(options, { network, resolvConf: readOr("/etc/resolv.conf", "") }, "pasta")
   if (resolution.kind === "error") throw new Quit(resolution.message)
-  return resolution.configuration
+  const { configuration } = resolution
+  const scope = configuration.v6?.outboundInterface ?? configuration.v6?.template
+  const linkLocalScope = network.interfaces.find(({ name }) => name === scope)?.index
+  return { configuration, linkLocalScope }
 }
 
 /** What is known of who we are. */

@@ -7,6 +7,8 @@ export interface DataPathSettings {
   readonly configuration: string
   /** Whom to change to once everything is open. */
   readonly identity: Identity | undefined
+  /** Index of the host interface on which link-local IPv6 addresses are reached; undefined: the kernel's choice. */
+  readonly linkLocalScope: number | undefined
 }
 
 /** From the data path, each one line of JSON. */
