@@ -131,7 +131,6 @@ export class Connecting {
     connection.ackFromTap = connection.initialToTap
     connection.windowFromTap = segment.window
     connection.windowSeqFromTap = segment.sequence
-    connection.windowAckFromTap = connection.initialToTap
     connection.lastFromTap = clock.now
 
     const options = this.#options

@@ -37,9 +37,8 @@ export class TcpConnection implements Held {
   /** Window that the guest advertises, bytes. */
   windowFromTap = 0
   windowScaleFromTap = 0
-  /** Sequence and acknowledgement number of the segment that the window came from (RFC 9293, section 3.10.7.4). */
+  /** Sequence number of the segment that the window came from. */
   windowSeqFromTap = 0
-  windowAckFromTap = 0
   /** Payload bytes of a segment to the guest at most. */
   mssToTap = 0
   /** Acknowledged payload that the host was not told to discard yet. */

@@ -153,7 +153,6 @@ export class FromTap {
     connection.retries = 0
     connection.windowFromTap = segment.window << connection.windowScaleFromTap
     connection.windowSeqFromTap = segment.sequence
-    connection.windowAckFromTap = segment.acknowledgement
     this.#context.apply(connection, Event.synAcknowledged)
     this.#toTap.pump(connection)
   }
@@ -180,13 +179,17 @@ export class FromTap {
     return connection.flow >= 0
   }
 
-  /** RFC 9293, section 3.10.7.4: a window is taken from the latest segment only. */
+  /**
+   * A window counts from the acknowledgement that comes with it, so one that acknowledges more always brings its window
+   * along: a guest that sends something again does that with an old sequence number, which RFC 9293, section
+   * 3.10.7.4 would pass over. Of segments that arrive in the wrong order the larger window is the later one.
+   */
   #window(connection: TcpConnection, segment: Segment, window: number): void {
     const newer = distance(connection.windowSeqFromTap, segment.sequence)
-    if (newer < 0 || (newer === 0 && distance(connection.windowAckFromTap, segment.acknowledgement) < 0)) return
+    const acknowledgesMore = distance(connection.ackFromTap, segment.acknowledgement) > 0
+    if (!acknowledgesMore && (newer < 0 || (newer === 0 && window < connection.windowFromTap))) return
     connection.windowFromTap = window
     connection.windowSeqFromTap = segment.sequence
-    connection.windowAckFromTap = segment.acknowledgement
   }
 
   #payloadAndFin(connection: TcpConnection, segment: Segment): void {
