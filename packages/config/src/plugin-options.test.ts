@@ -1,0 +1,107 @@
+import { describe, expect, test } from "vitest"
+import { parseCommandLine } from "./command-line.ts"
+import type { Configuration } from "./configuration.ts"
+import { NO_NETWORK, usualHost } from "./host-facts.fixture.ts"
+import { arpOptions, dhcpv4Lease, dhcpv6Lease, ndpOptions } from "./plugin-options.ts"
+import { resolveConfiguration } from "./resolve.ts"
+
+function configurationOf(argv: string, network = usualHost()): Configuration {
+  const parsed = parseCommandLine(argv.split(" ").filter(Boolean), "pasta")
+  if (parsed.kind !== "run") throw new Error(JSON.stringify(parsed))
+  const resolvConf = "nameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch a.example\n"
+  const resolution = resolveConfiguration(parsed.options, { network, resolvConf }, "pasta")
+  if (resolution.kind === "error") throw new Error(resolution.message)
+  return resolution.configuration
+}
+
+describe("neighbours", () => {
+  const ours = (argv: string) => {
+    const configuration = configurationOf(argv)
+    return [arpOptions(configuration)?.ourAddresses.join(), ndpOptions(configuration)?.ourAddresses.join()]
+  }
+
+  test("ours are the gateway and what stands for something on the host", () => {
+    expect(ours("")).toEqual(["88.198.0.161", "fe80::1"])
+    expect(ours("--map-host-loopback 10.9.9.1 --map-guest-addr 10.9.9.2 --dns-forward 10.9.9.3")).toEqual([
+      "88.198.0.161,10.9.9.1,10.9.9.2,10.9.9.3",
+      "fe80::1",
+    ])
+    expect(ours("-4")).toEqual(["88.198.0.161", undefined])
+    expect(ours("-6")).toEqual([undefined, "fe80::1"])
+    expect(ours("--no-ndp")).toEqual(["88.198.0.161", undefined])
+  })
+
+  test("the guest's own address is never ours", () => {
+    expect(arpOptions(configurationOf("--map-host-loopback 88.198.0.164"))?.ourAddresses.join()).toBe("88.198.0.161")
+  })
+})
+
+describe("advertisements", () => {
+  const advertised = (argv: string, network = usualHost()) =>
+    ndpOptions(configurationOf(argv, network))?.routerAdvertisement
+
+  test("tell the prefix, the MTU, and that DHCPv6 has more; names only if asked for", () => {
+    const configuration = configurationOf("")
+    expect(advertised("")).toEqual({
+      prefix: configuration.v6?.guestAddress,
+      mtu: 65520,
+      nameServers: [],
+      searchDomains: [],
+      isDefaultRouter: true,
+      hasManagedAddresses: true,
+      hasOtherConfiguration: true,
+    })
+    expect(advertised("--dhcp-dns --dhcp-search")).toMatchObject({
+      nameServers: configuration.v6?.nameServers,
+      searchDomains: ["a.example"],
+    })
+    expect(advertised("--no-dhcpv6 -m 0")).toMatchObject({
+      mtu: undefined,
+      hasManagedAddresses: false,
+      hasOtherConfiguration: false,
+    })
+  })
+
+  test("tell no prefix in local mode", () => {
+    expect(advertised("", NO_NETWORK)).toMatchObject({
+      prefix: undefined,
+      isDefaultRouter: true,
+      hasManagedAddresses: false,
+    })
+  })
+
+  test("are off with --no-ra and --config-net", () => {
+    expect([advertised("--no-ra"), advertised("--config-net")]).toEqual([undefined, undefined])
+  })
+})
+
+describe("leases", () => {
+  test("are of the configured addresses; the gateway is the server", () => {
+    const { v4, v6 } = configurationOf("")
+    expect(dhcpv4Lease(configurationOf("-H guest --fqdn guest.example -m 1400"))).toEqual({
+      guestAddress: v4?.guestAddress,
+      prefixLength: 27,
+      serverAddress: v4?.gateway,
+      gateway: v4?.gateway,
+      mtu: 1400,
+      nameServers: [],
+      searchDomains: [],
+      hostname: "guest",
+      fqdn: "guest.example",
+    })
+    expect(dhcpv6Lease(configurationOf("--dhcp-dns --dhcp-search"))).toEqual({
+      guestAddress: v6?.guestAddress,
+      nameServers: v6?.nameServers,
+      searchDomains: ["a.example"],
+      fqdn: undefined,
+    })
+  })
+
+  test("aren't given where DHCP is off", () => {
+    expect([dhcpv4Lease(configurationOf("--no-dhcp")), dhcpv6Lease(configurationOf("--no-dhcpv6"))]).toEqual([
+      undefined,
+      undefined,
+    ])
+    expect([dhcpv4Lease(configurationOf("-6")), dhcpv6Lease(configurationOf("-4"))]).toEqual([undefined, undefined])
+  })
+})

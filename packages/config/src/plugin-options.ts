@@ -1,0 +1,103 @@
+/**
+ * What the protocol plugins want to know of a configuration. Plain values: `@demiflow/arp`, `ndp` and `dhcp` take them as
+ * their options, and nothing here depends on these packages.
+ */
+import type { Address } from "@demiflow/core"
+import type { Configuration, FamilyConfiguration } from "./configuration.ts"
+
+/** Options of `@demiflow/arp` and, in part, `@demiflow/ndp`. */
+export interface NeighbourOptions {
+  readonly guestAddress: Address | undefined
+  /** Addresses that are ours towards the guest. */
+  readonly ourAddresses: readonly Address[]
+}
+
+/** What `@demiflow/ndp` advertises. */
+export interface AdvertisementOptions {
+  readonly prefix: Address | undefined
+  readonly mtu: number | undefined
+  readonly nameServers: readonly Address[]
+  readonly searchDomains: readonly string[]
+  readonly isDefaultRouter: boolean
+  readonly hasManagedAddresses: boolean
+  readonly hasOtherConfiguration: boolean
+}
+
+/** What is handed out by DHCPv6. */
+export interface Dhcpv6LeaseOptions {
+  readonly guestAddress: Address | undefined
+  readonly nameServers: readonly Address[]
+  readonly searchDomains: readonly string[]
+  readonly fqdn: string | undefined
+}
+
+/** What is handed out by DHCPv4. */
+export interface Dhcpv4LeaseOptions extends Dhcpv6LeaseOptions {
+  readonly guestAddress: Address
+  readonly prefixLength: number
+  readonly serverAddress: Address
+  readonly gateway: Address
+  readonly mtu: number | undefined
+  readonly hostname: string | undefined
+}
+
+/** Undefined: no ARP, as IPv4 is off. */
+export function arpOptions({ v4 }: Configuration): NeighbourOptions | undefined {
+  return v4 && neighbourOptions(v4)
+}
+
+/** Undefined: no neighbour discovery. */
+export function ndpOptions(
+  configuration: Configuration,
+): (NeighbourOptions & { readonly routerAdvertisement: AdvertisementOptions | undefined }) | undefined {
+  const { v6, protocols, mtu } = configuration
+  if (v6 === undefined || !protocols.ndp) return undefined
+  const routerAdvertisement = {
+    prefix: v6.guestAddress,
+    mtu,
+    ...advertisedNames(configuration, v6),
+    isDefaultRouter: v6.gateway !== undefined,
+    hasManagedAddresses: protocols.dhcpv6 && v6.guestAddress !== undefined,
+    hasOtherConfiguration: protocols.dhcpv6,
+  }
+  return {
+    ...neighbourOptions(v6),
+    routerAdvertisement: protocols.routerAdvertisements ? routerAdvertisement : undefined,
+  }
+}
+
+/** Undefined: no DHCPv4. */
+export function dhcpv4Lease(configuration: Configuration): Dhcpv4LeaseOptions | undefined {
+  const { v4, protocols, mtu, hostname, fqdn } = configuration
+  if (!protocols.dhcp || v4?.gateway === undefined) return undefined
+  const { guestAddress, prefixLength, gateway } = v4
+  const names = advertisedNames(configuration, v4)
+  return { guestAddress, prefixLength, serverAddress: gateway, gateway, mtu, ...names, hostname, fqdn }
+}
+
+/** Undefined: no DHCPv6. */
+export function dhcpv6Lease(configuration: Configuration): Dhcpv6LeaseOptions | undefined {
+  const { v6, protocols, fqdn } = configuration
+  if (v6 === undefined || !protocols.dhcpv6) return undefined
+  return { guestAddress: v6.guestAddress, ...advertisedNames(configuration, v6), fqdn }
+}
+
+function neighbourOptions(family: FamilyConfiguration & { guestAddress: Address | undefined }): NeighbourOptions {
+  const { guestAddress, gateway, mapHostLoopback, mapGuestAddress, dnsForward } = family
+  const ourAddresses: Address[] = []
+  for (const address of [gateway, mapHostLoopback, mapGuestAddress, dnsForward]) {
+    if (address === undefined || guestAddress?.equals(address)) continue
+    if (!ourAddresses.some((known) => known.equals(address))) ourAddresses.push(address)
+  }
+  return { guestAddress, ourAddresses }
+}
+
+function advertisedNames(
+  configuration: Configuration,
+  family: FamilyConfiguration,
+): { nameServers: readonly Address[]; searchDomains: readonly string[] } {
+  return {
+    nameServers: configuration.advertiseNameServers ? family.nameServers : [],
+    searchDomains: configuration.advertiseSearchDomains ? configuration.searchDomains : [],
+  }
+}
