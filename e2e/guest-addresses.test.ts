@@ -1,5 +1,6 @@
 /** A guest may use as many addresses as it likes, assigned by us or not, all at the same time. */
 import { beforeAll, describe, expect, test } from "vitest"
+import { testWith } from "./harness/machine.ts"
 import { Pasta, usePasta } from "./harness/pasta.ts"
 import { startTcpClient, tcpClient, udpClient, useServer } from "./harness/servers.ts"
 import { ipv4, overBoth, useTopology } from "./harness/topology.ts"
@@ -35,6 +36,13 @@ describe("100 addresses of its own at once", () => {
     test("a UDP exchange from each", async () => {
       const request = { scenario: "from-addresses", from }
       expect(await udpClient(running.guest, family, request)).toEqual({ answered: 100 })
+    })
+
+    testWith("ping")("pings from several of them with the same identifier get their own answers", async () => {
+      const ping = (address: string) =>
+        running.guest.run(["ping", "-n", "-c", "3", "-i", "0.2", "-W", "5", "-e", "77", "-I", address, family.server])
+      const results = await Promise.all(from.slice(0, 10).map(ping))
+      for (const { stdout } of results) expect(stdout).toContain("3 received, 0% packet loss")
     })
   })
 })

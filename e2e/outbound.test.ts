@@ -15,7 +15,8 @@ const elsewhere = { 4: "203.0.113.10", 6: "2001:db8:3::10" }
 beforeAll(async () => {
   await topology.host.configure([
     "addr add 192.0.2.3/24 dev eth0",
-    "addr add 2001:db8:1::3/64 dev eth0 nodad",
+    // Deprecated: not chosen by itself.
+    "addr add 2001:db8:1::3/64 dev eth0 nodad preferred_lft 0",
     `link add eth1 type veth peer name eth1 netns ${topology.world.name}`,
     "link set eth1 up",
     "addr add 203.0.113.10/24 dev eth1",

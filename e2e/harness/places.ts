@@ -87,7 +87,10 @@ export class Namespace extends Place {
     await this.must(["sysctl", "-q", "-w", ...argv])
   }
 
+  /** With everything that still runs in it. */
   async remove(): Promise<void> {
+    const { stdout } = await run(["ip", "netns", "pids", this.name])
+    for (const pid of stdout.split("\n").filter((line) => line !== "")) await run(["kill", "-KILL", pid])
     await run(["ip", "netns", "delete", this.name])
   }
 }

@@ -1,0 +1,160 @@
+/** Whatever a guest writes to its tap device: nothing crashes, what is dropped is counted, and work goes on. */
+import { join } from "node:path"
+import fc from "fast-check"
+import { expect, test } from "vitest"
+import { checksum, resum, validFrames } from "./harness/frames.ts"
+import { reachable, testWith } from "./harness/machine.ts"
+import { Pasta } from "./harness/pasta.ts"
+import type { Program } from "./harness/processes.ts"
+import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
+import { families, useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+useServer("tcp-server.mjs", topology)
+useServer("udp-server.mjs", topology)
+
+async function startWriter(pasta: Pasta): Promise<Program> {
+  const program = reachable(join(import.meta.dirname, "programs/write-frames.py"))
+  const writer = pasta.guest.start(["/usr/bin/python3", program, "eth0"], { keepInputOpen: true, timeout: 240_000 })
+  await writer.printed(/ready/)
+  return writer
+}
+
+/** Writes these frames, and tells how many of them the interface took. */
+async function write(writer: Program, frames: readonly Buffer[]): Promise<number> {
+  const seen = writer.stdout.length
+  writer.write(`${frames.map((frame) => frame.toString("hex")).join("\n")}\n\n`)
+  const [, taken] = await writer.printed(new RegExp(`^[^]{${seen}}[^]*taken (\\d+)\n`))
+  return Number(taken)
+}
+
+/** The counters that pasta prints when it ends. */
+function drops(stderr: string): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    [...stderr.matchAll(/^drop (\S+) (\d+)$/gm)].map(([, reason = "", count]) => [reason, Number(count)]),
+  )
+}
+
+const total = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((sum, count) => sum + count, 0)
+
+async function stillWorks(pasta: Pasta): Promise<void> {
+  for (const family of families) {
+    const request = { scenario: "download", bytes: 1_000_000, seed: 71 }
+    expect(await tcpClient(pasta.guest, family, request)).toMatchObject({ intact: true })
+    expect(await udpClient(pasta.guest, family, { scenario: "sizes", sizes: [1000] })).toEqual({ intact: [1000] })
+  }
+}
+
+/** Values at which length fields and counters are got wrong. */
+const edges = fc.oneof(
+  fc.constantFrom(0, 1, 2, 3, 4, 7, 8, 19, 20, 21, 39, 40, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xfffe, 0xffff),
+  fc.integer({ min: 0, max: 0xffff }),
+)
+
+const mutation = fc.oneof(
+  fc.record({ kind: fc.constant("byte" as const), at: fc.nat(130), value: fc.integer({ min: 0, max: 255 }) }),
+  fc.record({ kind: fc.constant("word" as const), at: fc.nat(130), value: edges }),
+  fc.record({ kind: fc.constant("cut" as const), at: fc.nat(330), value: fc.constant(0) }),
+  fc.record({ kind: fc.constant("grow" as const), at: fc.nat(60_000), value: fc.integer({ min: 0, max: 255 }) }),
+)
+
+const mutated = fc
+  .record({
+    frame: fc.constantFrom(...Object.values(validFrames)),
+    mutations: fc.array(mutation, { minLength: 1, maxLength: 4 }),
+    // With sums that are right again, what is wrong elsewhere is looked at too.
+    resummed: fc.boolean(),
+  })
+  .map(({ frame, mutations, resummed }) => {
+    let bytes = Buffer.from(frame)
+    for (const { kind, at, value } of mutations) {
+      if (kind === "cut") bytes = bytes.subarray(0, Math.max(14, at % (bytes.length + 1)))
+      else if (kind === "grow") bytes = Buffer.concat([bytes, Buffer.alloc(at, value)])
+      else if (kind === "byte") bytes[at % bytes.length] = value
+      else if (bytes.length >= 2) bytes.writeUInt16BE(value, at % (bytes.length - 1))
+    }
+    return resummed ? resum(bytes) : bytes
+  })
+
+testWith("python3")(
+  "mutated frames of every protocol crash nothing",
+  async () => {
+    const pasta = await Pasta.start(topology, { options: ["--config-net", "-d"] })
+    const writer = await startWriter(pasta)
+    await write(writer, Object.values(validFrames))
+    await fc.assert(
+      fc.asyncProperty(fc.array(mutated, { minLength: 300, maxLength: 300 }), async (frames) => {
+        expect(await write(writer, frames)).toBeGreaterThan(0)
+        // An answer shows that all before it has been dealt with, and how.
+        expect(await pasta.guest.run(["ping", "-c", "1", "-W", "5", "198.51.100.7"])).toMatchObject({ status: 0 })
+      }),
+      { numRuns: 20, seed: 20_240_519, endOnFailure: true },
+    )
+    writer.closeInput()
+    await stillWorks(pasta)
+    const { status, stderr } = await pasta.stop()
+    expect(status).toBe(0)
+    expect(stderr).not.toMatch(/\bat .*:\d+:\d+/)
+    expect(total(drops(stderr))).toBeGreaterThan(1000)
+  },
+  180_000,
+)
+
+/** Frames with exactly one thing wrong, which no implementation may take for valid. */
+function wrong(): Readonly<Record<string, Buffer>> {
+  const change = (name: string, at: number, ...bytes: number[]): Buffer => {
+    const frame = Buffer.from(validFrames[name] ?? Buffer.alloc(0))
+    Buffer.from(bytes).copy(frame, at)
+    return frame
+  }
+  const headerSummed = (frame: Buffer): Buffer => {
+    frame.writeUInt16BE(0, 24)
+    frame.writeUInt16BE(checksum(frame.subarray(14, 34)), 24)
+    return frame
+  }
+  return {
+    "ARP for other hardware": change("ARP request", 14, 0, 6),
+    "ARP cut short": (validFrames["ARP request"] ?? Buffer.alloc(0)).subarray(0, 30),
+    "IPv4 of version 5": headerSummed(change("IPv4 UDP", 14, 0x55)),
+    "IPv4 with a header of 16 bytes": headerSummed(change("IPv4 UDP", 14, 0x44)),
+    "IPv4 longer than its frame": headerSummed(change("IPv4 UDP", 16, 0x10, 0)),
+    "IPv4 shorter than its header": headerSummed(change("IPv4 UDP", 16, 0, 10)),
+    "IPv4 with a wrong header checksum": change("IPv4 UDP", 24, 0xde, 0xad),
+    "IPv4 from a broadcast address": resum(change("IPv4 UDP", 26, 255, 255, 255, 255)),
+    "TCP with a header of 16 bytes": resum(change("IPv4 TCP SYN", 46, 0x40)),
+    "TCP with a header beyond its end": resum(change("IPv4 TCP SYN", 46, 0xf0)),
+    "TCP with a wrong checksum": change("IPv4 TCP SYN", 50, 0xde, 0xad),
+    "UDP shorter than its header": resum(change("IPv4 UDP", 38, 0, 7)),
+    "UDP longer than its packet": resum(change("IPv4 UDP", 38, 0xff, 0)),
+    "ICMP echo with a wrong checksum": change("IPv4 echo request", 36, 0xde, 0xad),
+    "IPv6 of version 4": change("IPv6 UDP", 14, 0x40),
+    "IPv6 longer than its frame": change("IPv6 UDP", 18, 0x10, 0),
+    "IPv6 from a multicast address": resum(change("IPv6 UDP", 22, 0xff)),
+    "IPv6 with a wrong UDP checksum": change("IPv6 UDP", 60, 0xde, 0xad),
+    "IPv6 with an extension header beyond its end": change("IPv6 UDP behind extension headers", 55, 0xff),
+    "neighbour solicitation with a hop limit of 64": change("IPv6 neighbour solicitation", 21, 64),
+    "neighbour solicitation with an option of no length": resum(change("IPv6 neighbour solicitation", 79, 0)),
+  }
+}
+
+for (const [name, frame] of Object.entries(wrong())) {
+  testWith("python3")(`${name}: each is dropped and counted`, async () => {
+    const count = 50
+    const pasta = await Pasta.start(topology, { options: ["--config-net", "-d"] })
+    const writer = await startWriter(pasta)
+    const taken = await write(
+      writer,
+      Array.from({ length: count }, () => frame),
+    )
+    expect(taken).toBe(count)
+    await pasta.guest.run(["ping", "-c", "1", "-W", "5", "198.51.100.7"])
+    writer.closeInput()
+    const counts = drops((await pasta.stop()).stderr)
+    // The guest's own chatter (group reports, say) is dropped as well, but not that often.
+    expect(Math.max(...Object.values(counts), 0)).toBeGreaterThanOrEqual(count)
+  })
+}
+
+test("the frames that are mutated are valid", () => {
+  for (const frame of Object.values(validFrames)) expect(resum(frame).equals(frame)).toBe(true)
+})
