@@ -33,7 +33,7 @@ export interface MemoryStackOptions {
   readonly seed?: number
   /** What the link can do: MTU 1500 and no offloads by default. */
   readonly link?: Partial<LinkCapabilities>
-  /** What happens to frames on the link. Both may be changed while it runs. */
+  /** What happens to frames on the link, until {@link MemoryStack.endFaults}. */
   readonly fromGuest?: Faults
   readonly toGuest?: Faults
   /** Forwarding rules; both IP versions are forwarded, nothing is translated, by default. */
@@ -66,6 +66,8 @@ export class MemoryStack implements Participant {
   readonly stack: Stack
   readonly tap: TapSide
   readonly #running: RunningStack
+  readonly #faults: Record<string, number>[]
+  readonly #injector: FaultInjector | undefined
 
   constructor(plugins: readonly ProtocolPlugin[], options: MemoryStackOptions = {}) {
     const sizes = options.tap ?? SMALL_TAP
@@ -89,13 +91,21 @@ export class MemoryStack implements Participant {
     // The stack's turn comes before the guest's: what it still had to send is then seen at once.
     this.clock.attach(this)
     this.guest = new ScriptedGuest(guestEnd, { ...options.guest, clock: this.clock })
-    const { fromGuest, toGuest } = options
-    const isFaulty = fromGuest !== undefined || toGuest !== undefined
+    const fromGuest = { ...options.fromGuest }
+    const toGuest = { ...options.toGuest }
+    this.#faults = [fromGuest, toGuest]
+    const isFaulty = options.fromGuest !== undefined || options.toGuest !== undefined
+    if (isFaulty) {
+      this.#injector = new FaultInjector(stackEnd, {
+        clock: this.clock,
+        seed: this.random.int32(),
+        fromGuest,
+        toGuest,
+      })
+    }
     this.#running = createStack({
       ...sizes,
-      link: isFaulty
-        ? new FaultInjector(stackEnd, { clock: this.clock, seed: this.random.int32(), fromGuest, toGuest })
-        : stackEnd,
+      link: this.#injector ?? stackEnd,
       host: this.host,
       flows: this.flows,
       forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops),
@@ -120,6 +130,11 @@ export class MemoryStack implements Participant {
   /** Lets time pass until the condition holds, at most `limit` milliseconds. Answers whether it holds. */
   runUntil(condition: () => boolean, limit?: number): boolean {
     return this.clock.runUntil(condition, limit)
+  }
+
+  /** Nothing happens to frames on the link from now on. */
+  endFaults(): void {
+    for (const faults of this.#faults) for (const name of Object.keys(faults)) faults[name] = 0
   }
 
   /** What is left behind: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over. */
@@ -147,7 +162,7 @@ export class MemoryStack implements Participant {
   }
 
   nextDeadline(): number {
-    return this.stack.nextDeadline()
+    return Math.min(this.stack.nextDeadline(), this.#injector?.nextDeadline() ?? Number.POSITIVE_INFINITY)
   }
 }
 

@@ -73,27 +73,20 @@ export function seeds(count: number, first = 1): number[] {
   return Array.from({ length: count }, (_, index) => first + index)
 }
 
-/** Runs with a generator from the seed. What it throws is thrown on with a sentence that says how to have it again. */
+/** Runs with a generator from the seed. What it throws is thrown on, saying how to have it again. */
 export function withSeed<Result>(seed: number, run: (random: SeededRandom) => Result): Result {
   try {
     return run(new SeededRandom(seed))
   } catch (error) {
-    throw new SeededFailure(seed, error)
+    throw withMore(error, `Run it again with DEMIFLOW_SEED=${seed >>> 0}`)
   }
 }
 
-/** A run under a seed failed; `cause` says how. */
-export class SeededFailure extends Error {
-  readonly code = "ERR_SEEDED_FAILURE"
-  readonly seed: number
-
-  constructor(seed: number, cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    super(`${reason}\nRun it again with DEMIFLOW_SEED=${seed >>> 0}`, { cause })
-    this.name = "SeededFailure"
-    this.seed = seed >>> 0
-    if (cause instanceof Error && cause.stack !== undefined) this.stack = `${this.message}\n${cause.stack}`
-  }
+/** The error with a line more in its message. */
+export function withMore(error: unknown, line: string): Error {
+  const whole = error instanceof Error ? error : new Error(String(error))
+  whole.message += `\n${line}`
+  return whole
 }
 
 /** An environment variable, where there is an environment. */

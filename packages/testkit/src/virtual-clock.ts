@@ -24,7 +24,7 @@ export interface VirtualTimer {
 }
 
 /** Rounds at one moment after which work is taken to go on forever. */
-const ROUND_LIMIT = 1_000_000
+const ROUND_LIMIT = 20_000
 
 /** A clock under control of the test. */
 export class VirtualClock implements Clock {

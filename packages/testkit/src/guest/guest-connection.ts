@@ -36,7 +36,10 @@ export type GuestConnectionFailure = "refused" | "reset" | "resetByUs" | "unreac
 export interface GuestConnectionOptions {
   /** Bytes of the receive buffer: the largest window. 65,535 by default. */
   readonly receiveBuffer?: number
-  /** Shift count for the window, 0–14, or "none" to go without the option. */
+  /**
+   * Shift count for the window, 0–14, or "none" to go without the option. Lowered where the receive buffer would be
+   * less than the unit that it makes: such a window would never open.
+   */
   readonly windowScale?: number | "none"
   /** Largest segment that it takes, bytes; the MTU less the headers by default. */
   readonly mss?: number
@@ -198,7 +201,7 @@ export class GuestConnection implements SendQueueOwner {
   /** Resets the connection. */
   reset(): void {
     if (this.#state === "closed") return
-    if (this.#state !== "synSent") this.#send("RA", this.#sender.next)
+    if (this.#state !== "synSent") this.#send("RA", this.#sender.highest)
     this.#finish("resetByUs")
   }
 
@@ -260,7 +263,7 @@ export class GuestConnection implements SendQueueOwner {
   }
 
   giveUp(): void {
-    this.#send("RA", this.#sender.next)
+    this.#send("RA", this.#sender.highest)
     this.#finish("timedOut")
   }
 
@@ -394,7 +397,8 @@ export class GuestConnection implements SendQueueOwner {
   get #ownScale(): number | undefined {
     const { windowScale, receiveBuffer = 65_535 } = this.#options
     if (windowScale === "none") return undefined
-    return windowScale ?? Math.max(0, Math.ceil(Math.log2((receiveBuffer + 1) / 65_536)))
+    if (windowScale !== undefined) return Math.min(windowScale, Math.floor(Math.log2(receiveBuffer)))
+    return Math.max(0, Math.ceil(Math.log2((receiveBuffer + 1) / 65_536)))
   }
 
   #sendSyn(): void {
@@ -416,8 +420,9 @@ export class GuestConnection implements SendQueueOwner {
     this.#synTimer.start()
   }
 
+  /** From the end of all that was sent, also while it is sent again: what comes from before that is never accepted. */
   #acknowledge(): void {
-    this.#send("A", this.#sender.next)
+    this.#send("A", this.#sender.highest)
   }
 
   #send(flags: string, sequence: number, bytes: Uint8Array = EMPTY): void {

@@ -27,6 +27,13 @@ export interface GuestConnectOptions extends GuestConnectionOptions {
   readonly fromPort?: number
 }
 
+/** How the guest's TCP behaves as a whole, and every connection unless told otherwise. */
+export interface GuestTcpOptions extends GuestConnectionOptions {
+  readonly random?: SeededRandom
+  /** True if frames with a wrong checksum or length are dropped, as on a link that damages frames, and no violation. */
+  readonly dropsDamaged?: boolean
+}
+
 const FIRST_PORT = 40_000
 const ETHERNET = 14
 
@@ -36,13 +43,12 @@ export class GuestTcp {
   readonly violations: string[] = []
   readonly #guest: ScriptedGuest
   readonly #random: SeededRandom
-  readonly #defaults: GuestConnectionOptions
+  readonly #defaults: GuestTcpOptions
   readonly #connections = new Map<string, GuestConnection>()
   readonly #listeners = new Map<number, (connection: GuestConnection) => void>()
   #nextPort = FIRST_PORT
 
-  /** @param defaults for every connection */
-  constructor(guest: ScriptedGuest, defaults: GuestConnectionOptions & { readonly random?: SeededRandom } = {}) {
+  constructor(guest: ScriptedGuest, defaults: GuestTcpOptions = {}) {
     this.#guest = guest
     this.#random = defaults.random ?? new SeededRandom(2)
     this.#defaults = defaults
@@ -101,6 +107,7 @@ export class GuestTcp {
 
   #arrive(frame: ReceivedFrame): boolean {
     const { ip: network, tcp: segment, icmp } = frame
+    if (this.#defaults.dropsDamaged && frame.problems.length > 0) return true
     if (icmp?.quote !== undefined) return this.#arriveError(frame)
     if (network === undefined || segment === undefined) return false
     const ends: ConnectionEnds = {

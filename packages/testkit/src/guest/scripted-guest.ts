@@ -60,6 +60,8 @@ export class ScriptedGuest implements Participant {
   refused = 0
   /** Everything received, counted. */
   received = 0
+  /** Called with each frame that it sends, for traces. */
+  onSend: ((frame: ParsedFrame) => void) | undefined
   readonly #arena: Arena
   readonly #batch = new FrameBatch(BATCH)
   readonly #space: number
@@ -198,10 +200,12 @@ export class ScriptedGuest implements Participant {
   }
 
   #put(frame: LinkFrame): void {
+    const { checksumStart: start, checksumOffset: offset } = frame
+    this.onSend?.(parseFrame(frame.bytes, start > 0 ? { start, offset } : undefined))
     const batch = this.#batch
-    const offset = this.#space + this.link.capabilities.headroom
-    this.#arena.bytes.set(frame.bytes, offset)
-    batch.setPlain(0, offset, frame.bytes.length)
+    const at = this.#space + this.link.capabilities.headroom
+    this.#arena.bytes.set(frame.bytes, at)
+    batch.setPlain(0, at, frame.bytes.length)
     batch.segmentation[0] = frame.segmentation
     batch.segmentSize[0] = frame.segmentSize
     batch.headerLength[0] = frame.headerLength

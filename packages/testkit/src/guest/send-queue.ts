@@ -24,6 +24,8 @@ export class SendQueue {
   unacknowledged: number
   /** Sequence number to be sent next. */
   next: number
+  /** Sequence number behind everything that was ever sent. */
+  highest: number
   /** Window that the stack advertised, bytes. */
   window = 0
   /** Bytes that one segment carries at most. */
@@ -41,8 +43,6 @@ export class SendQueue {
   readonly #random: SeededRandom
   readonly #owner: SendQueueOwner
   readonly #bytes = new ByteQueue()
-  /** Sequence number behind everything that was ever sent. */
-  #highest: number
   #isEnding = false
   #congestionWindow = Number.POSITIVE_INFINITY
   #threshold = Number.POSITIVE_INFINITY
@@ -60,7 +60,7 @@ export class SendQueue {
     this.#owner = owner
     this.unacknowledged = initial
     this.next = initial
-    this.#highest = initial
+    this.highest = initial
     this.#timer = new RetransmissionTimer(clock, () => this.#expire())
   }
 
@@ -73,7 +73,7 @@ export class SendQueue {
   establish(segment: { sequence: number; acknowledgement: number }, window: number): void {
     this.unacknowledged = advance(this.unacknowledged, 1)
     this.next = this.unacknowledged
-    this.#highest = this.unacknowledged
+    this.highest = this.unacknowledged
     this.window = window
     this.#windowFrom = { sequence: segment.sequence, acknowledgement: segment.acknowledgement }
     this.#congestionWindow = 10 * this.mss
@@ -91,7 +91,7 @@ export class SendQueue {
 
   /** True if this could be an acknowledgement for what was sent. */
   isPlausible(acknowledgement: number): boolean {
-    return distance(acknowledgement, this.#highest) <= 0
+    return distance(acknowledgement, this.highest) <= 0
   }
 
   /** Takes an acknowledgement and a window. `isBare` means that the segment carries nothing else. */
@@ -121,7 +121,7 @@ export class SendQueue {
       if (length === 0 && !isLast) break
       this.#sendFrom(inFlight, length, isLast)
       this.next = advance(this.next, length + (isLast ? 1 : 0))
-      if (distance(this.next, this.#highest) > 0) this.#highest = this.next
+      if (distance(this.next, this.highest) > 0) this.highest = this.next
       if (isLast) break
     }
     // Probes of a closed window go by the same timer (RFC 9293, section 3.8.6.1).
@@ -140,7 +140,7 @@ export class SendQueue {
 
   #sendFrom(skip: number, length: number, isLast: boolean): void {
     const sequence = advance(this.unacknowledged, skip)
-    const isAgain = distance(sequence, this.#highest) < 0
+    const isAgain = distance(sequence, this.highest) < 0
     if (isAgain) this.retransmissions++
     else this.#timed ??= { sequence: advance(sequence, length), at: this.#clock.now }
     this.#owner.emit(sequence, this.#bytes.slice(skip, length), isLast)
@@ -170,7 +170,7 @@ export class SendQueue {
     this.#duplicates++
     if (this.#duplicates !== 3 || this.#recovery !== undefined) return
     this.#reduce()
-    this.#recovery = this.#highest
+    this.#recovery = this.highest
     this.#resendFirst()
   }
 
@@ -193,7 +193,7 @@ export class SendQueue {
     }
     if (this.#inFlight === 0 && this.#bytes.length > 0 && this.window === 0) {
       // A probe: one byte beyond the window, not counted as sent.
-      if (distance(advance(this.next, 1), this.#highest) > 0) this.#highest = advance(this.next, 1)
+      if (distance(advance(this.next, 1), this.highest) > 0) this.highest = advance(this.next, 1)
       this.#owner.emit(this.next, this.#bytes.slice(0, 1), false)
     } else {
       this.#reduce()

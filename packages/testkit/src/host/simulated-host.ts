@@ -117,10 +117,7 @@ export class SimulatedHost implements Host {
       deliver(socket.side, events)
       told++
     }
-    if (told > 0 && random.chance(faults.spuriousEvent)) {
-      const socket = random.pick([...this.#sockets.values()])
-      if (socket !== undefined && socket.side >= 0) deliver(socket.side, HostEvent.readable | HostEvent.writable)
-    }
+    if (told > 0 && random.chance(faults.spuriousEvent)) this.#tellForNoReason(deliver)
     return told
   }
 
@@ -292,6 +289,11 @@ export class SimulatedHost implements Host {
   injectEvent(socket: Socket, events: number, deliver: (side: SideRef, events: number) => void): void {
     const found = this.#find(socket, undefined, "injectEvent")
     if (found !== undefined) deliver(found.side, events)
+  }
+
+  #tellForNoReason(deliver: (side: SideRef, events: number) => void): void {
+    const able = [...this.#sockets.values()].filter((socket) => socket.side >= 0 && socket.mayTellForNoReason)
+    if (able.length > 0) deliver(this.#kernel.random.pick(able).side, HostEvent.readable | HostEvent.writable)
   }
 
   #connect(socket: TcpSocket): void {

@@ -6,8 +6,6 @@ import type { SimulatedSocket } from "./simulated-socket.ts"
 export interface HostFaults {
   /** Probability that `send` takes less than there is room for, or nothing. */
   readonly partialSend: number
-  /** Probability that `peek` copies less than there is. */
-  readonly partialPeek: number
   /** Probability that an event is told late. */
   readonly lateEvent: number
   /** How late at most, milliseconds. */
@@ -19,7 +17,6 @@ export interface HostFaults {
 /** A host on which nothing happens by chance. */
 export const NO_HOST_FAULTS: HostFaults = {
   partialSend: 0,
-  partialPeek: 0,
   lateEvent: 0,
   lateness: 0,
   spuriousEvent: 0,

@@ -24,6 +24,11 @@ export abstract class SimulatedSocket {
   /** The events that hold at this moment, in bits of `HostEvent`. */
   abstract readiness(): number
 
+  /** True if it may be told as readable and writable without being so. */
+  get mayTellForNoReason(): boolean {
+    return true
+  }
+
   /** Closes it: what that means to the other end, a protocol knows. */
   abstract closed(): void
 

@@ -69,8 +69,9 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     this.kernel.list(this)
   }
 
-  get isConnecting(): boolean {
-    return this.#state === "connecting"
+  /** Nothing is told of a connection attempt before its outcome. */
+  override get mayTellForNoReason(): boolean {
+    return this.#state !== "connecting"
   }
 
   override readiness(): number {
@@ -107,11 +108,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
 
   peek(into: Uint8Array, skip: number): number {
     const waiting = this.#received.length - skip
-    if (waiting > 0 && into.length > 0) {
-      const wanted = Math.min(waiting, into.length)
-      const isShort = wanted > 1 && this.kernel.random.chance(this.kernel.faults.partialPeek)
-      return this.#received.copy(skip, isShort ? into.subarray(0, this.kernel.random.between(1, wanted - 1)) : into)
-    }
+    if (waiting > 0 && into.length > 0) return this.#received.copy(skip, into)
     return this.#emptyRead()
   }
 

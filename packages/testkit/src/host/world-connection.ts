@@ -68,6 +68,11 @@ export class WorldConnection {
     return this.#end.isReset
   }
 
+  /** True once both ends have ended and all was delivered, or it was reset. */
+  get isOver(): boolean {
+    return this.#end.isReset || (this.#end.isEndRead && this.#end.outgoing.isEndAcknowledged)
+  }
+
   /** Sends bytes, or text of one-byte characters. What the host has no room for waits here. */
   write(content: BytesLike): void {
     if (!this.#end.isReset) this.#end.outgoing.write(toBytes(content).slice())

@@ -1,0 +1,127 @@
+import { patternBytes } from "../packets/layer.ts"
+import type { SeededRandom } from "../seeded-random.ts"
+import type { VirtualClock, VirtualTimer } from "../virtual-clock.ts"
+
+/** What a connection offers to the one that uses it, whichever end it is. */
+export interface ConnectionEnd {
+  onData: ((bytes: Uint8Array) => void) | undefined
+  onEnd: (() => void) | undefined
+  readonly isEnded: boolean
+  readonly received: Uint8Array
+  readonly receivedLength: number
+  write(bytes: Uint8Array): void
+  end(): void
+  reset(): void
+  pause(): void
+  resume(): void
+  take(length: number): number
+}
+
+/** What one party of a connection does. */
+export interface PartyPlan {
+  /** Bytes that it sends. */
+  readonly bytes: number
+  /** Writes them in so many pieces. */
+  readonly pieces: number
+  /** Milliseconds between these at most. */
+  readonly pause: number
+  /** True if it ends only after the other party has. */
+  readonly endsLast: boolean
+  /** Milliseconds after which it resets the connection, if it does. */
+  readonly resetAfter: number | undefined
+  /** If it reads slowly: bytes at a time, and milliseconds between. */
+  readonly slowReading: { readonly bytes: number; readonly interval: number } | undefined
+  /** Where its stream's pattern begins, so that no two streams look alike. */
+  readonly pattern: number
+}
+
+/** Draws what a party does. Slow readers get through `expected` bytes in a minute or so. */
+export function drawPlan(random: SeededRandom, expected: number, bytes: number, endsLast: boolean): PartyPlan {
+  const isSlow = random.chance(0.3)
+  const reads = random.between(1, 60)
+  return {
+    bytes,
+    pieces: random.pick([1, 1, 3, 20]),
+    pause: random.pick([0, 5, 300]),
+    endsLast,
+    resetAfter: random.chance(0.12) ? random.below(2_000) : undefined,
+    slowReading: isSlow
+      ? { bytes: Math.max(1, Math.ceil(expected / reads)), interval: random.between(1, 1_000) }
+      : undefined,
+    pattern: random.below(100_000),
+  }
+}
+
+/** One party of a connection, carrying out its plan. */
+export class Party {
+  readonly plan: PartyPlan
+  readonly #clock: VirtualClock
+  readonly #random: SeededRandom
+  readonly #end: ConnectionEnd
+  #written = 0
+  #timers: VirtualTimer[] = []
+  #isDone = false
+
+  constructor(plan: PartyPlan, clock: VirtualClock, random: SeededRandom, end: ConnectionEnd) {
+    this.plan = plan
+    this.#clock = clock
+    this.#random = random
+    this.#end = end
+    end.onEnd = () => this.#maybeEnd()
+    if (plan.slowReading !== undefined) {
+      end.pause()
+      this.#readSlowly()
+    }
+    if (plan.resetAfter !== undefined) this.#later(plan.resetAfter, () => end.reset())
+    this.#writeNext()
+  }
+
+  /** Everything that this party sends. */
+  get content(): Uint8Array {
+    return patternBytes(this.plan.bytes, this.plan.pattern)
+  }
+
+  /** The connection is gone: does nothing more. */
+  stop(): void {
+    this.#isDone = true
+    for (const timer of this.#timers) timer.cancel()
+  }
+
+  #writeNext(): void {
+    const { bytes, pieces, pattern, pause } = this.plan
+    const rest = bytes - this.#written
+    if (rest <= 0) {
+      this.#maybeEnd()
+      return
+    }
+    const piece = Math.min(rest, Math.max(1, Math.ceil(bytes / pieces)))
+    this.#end.write(patternBytes(piece, pattern + this.#written))
+    this.#written += piece
+    if (this.#written >= bytes || pause === 0) this.#writeNext()
+    else this.#later(this.#random.below(pause + 1), () => this.#writeNext())
+  }
+
+  #maybeEnd(): void {
+    if (this.#written < this.plan.bytes) return
+    if (!this.plan.endsLast || this.#end.isEnded) this.#end.end()
+  }
+
+  #readSlowly(): void {
+    const { slowReading } = this.plan
+    if (slowReading === undefined || this.#end.isEnded) return
+    this.#later(slowReading.interval, () => {
+      this.#end.take(slowReading.bytes)
+      this.#readSlowly()
+    })
+  }
+
+  #later(delay: number, callback: () => void): void {
+    if (this.#isDone) return
+    this.#timers = this.#timers.filter((timer) => timer.deadline >= this.#clock.now)
+    this.#timers.push(
+      this.#clock.schedule(delay, () => {
+        if (!this.#isDone) callback()
+      }),
+    )
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * Whole transfers through a stack, under schedules drawn from a seed: frames lost, late, twice and damaged, windows of a
+ * few bytes, sockets that take little at a time, connections that end halfway, at once or by a reset.
+ *
+ * What must hold, whatever happens: each end receives the other's bytes once and in order; all of them, unless the
+ * connection was reset; and afterwards nothing is left, no flow, no socket, no deadline.
+ */
+import { type Log, type ProtocolPlugin, silentLog } from "@demiflow/core"
+import { toHex } from "../bytes.ts"
+import type { GuestConnection } from "../guest/guest-connection.ts"
+import { GuestTcp } from "../guest/guest-tcp.ts"
+import type { WorldConnection } from "../host/world-connection.ts"
+import { type MemoryStack, memoryStack } from "../memory-stack.ts"
+import { describePacket } from "../packets/describe.ts"
+import { RecordingLog } from "../recording-log.ts"
+import { environmentVariable, type SeededRandom, withMore, withSeed } from "../seeded-random.ts"
+import { Party } from "./party.ts"
+import { type ConnectionPlan, drawScenario, type Scenario } from "./scenario.ts"
+
+/** What is simulated. */
+export interface SimulationOptions {
+  /** Makes the protocols of a run; TCP must be among them. Options may be drawn from the generator. */
+  readonly plugins: (random: SeededRandom) => readonly ProtocolPlugin[]
+  /** Changes what the seed decided. */
+  readonly adjust?: (scenario: Scenario) => Scenario
+  /** Bytes that the plugins reserve of the arena at most; 8 MiB by default. */
+  readonly pluginBytes?: number
+  /** Milliseconds of virtual time in which everything must have ended; six hours by default. */
+  readonly limit?: number
+}
+
+/** What happened in a run. */
+export interface SimulationReport {
+  readonly seed: number
+  /** Connections that ended in order, with all bytes of both directions delivered. */
+  readonly completed: number
+  /** Connections that were reset, refused or given up. */
+  readonly failed: number
+  readonly bytesToHost: number
+  readonly bytesToGuest: number
+  /** Milliseconds of virtual time until the last connection was over. */
+  readonly duration: number
+}
+
+const SIX_HOURS = 6 * 3_600_000
+const TRACE_LINES = 300
+
+/**
+ * Runs what the seed decides. Throws if anything does not hold that must, `SimulationError` or what a plugin threw; with
+ * the environment variable `DEMIFLOW_TRACE` set, the message has the last frames and log messages.
+ */
+export function simulate(seed: number, options: SimulationOptions): SimulationReport {
+  return withSeed(seed, (random) => {
+    const run = new Simulation(random, options)
+    try {
+      return run.run()
+    } catch (error) {
+      throw withMore(error, run.describe())
+    }
+  })
+}
+
+/** Something that must hold did not. */
+export class SimulationError extends Error {
+  readonly code = "ERR_SIMULATION"
+
+  constructor(message: string) {
+    super(message)
+    this.name = "SimulationError"
+  }
+}
+
+interface Attempt {
+  readonly plan: ConnectionPlan
+  guest: GuestConnection | undefined
+  guestParty: Party | undefined
+  readonly worlds: { readonly connection: WorldConnection; readonly party: Party }[]
+}
+
+class Simulation {
+  readonly #random: SeededRandom
+  readonly #options: SimulationOptions
+  readonly #scenario: Scenario
+  readonly #bench: MemoryStack
+  readonly #tcp: GuestTcp
+  readonly #attempts: Attempt[]
+  readonly #trace: string[] = []
+  readonly #log: Log
+
+  constructor(random: SeededRandom, options: SimulationOptions) {
+    const drawn = drawScenario(random)
+    const isTracing = environmentVariable("DEMIFLOW_TRACE") !== undefined
+    this.#random = random
+    this.#options = options
+    this.#scenario = options.adjust?.(drawn) ?? drawn
+    this.#log = isTracing ? new TracingLog(this.#trace) : silentLog
+    const { link, host, hostFaults } = this.#scenario
+    this.#bench = memoryStack(options.plugins(random), {
+      seed: random.int32(),
+      link,
+      host: { ...host, faults: hostFaults },
+      fromGuest: this.#scenario.fromGuest,
+      toGuest: this.#scenario.toGuest,
+      log: this.#log,
+      pluginBytes: options.pluginBytes ?? 8 << 20,
+    })
+    this.#tcp = new GuestTcp(this.#bench.guest, { random: random.fork(), dropsDamaged: true })
+    if (isTracing) this.#traceFrames()
+    this.#attempts = this.#scenario.connections.map((plan) => this.#prepare(plan))
+  }
+
+  run(): SimulationReport {
+    const { clock } = this.#bench
+    const start = clock.now
+    clock.schedule(this.#scenario.faultsUntil, () => this.#bench.endFaults())
+    const isOver = () => {
+      // At once, while the trace still shows it.
+      const violation = this.#tcp.violations[0] ?? this.#bench.host.violations[0]
+      if (violation !== undefined) throw new SimulationError(violation)
+      return this.#attempts.every((attempt) => this.#isOver(attempt))
+    }
+    if (!clock.runUntil(isOver, this.#options.limit ?? SIX_HOURS)) {
+      throw new SimulationError(`after ${clock.now - start} ms not all connections are over`)
+    }
+    const duration = clock.now - start
+    // What is left in the stack must go by itself: timers run out, nothing else happens.
+    clock.runUntil(() => this.#bench.leftovers().length === 0 && this.#tcp.connections.length === 0, SIX_HOURS)
+    const problems = [
+      ...this.#bench.leftovers(),
+      ...this.#tcp.violations,
+      ...this.#attempts.flatMap((attempt) => this.#check(attempt)),
+    ]
+    if (problems.length > 0) throw new SimulationError(problems.join("\n"))
+    return this.#report(duration)
+  }
+
+  /** The scenario, and the state of its connections. */
+  describe(): string {
+    const { connections, ...surroundings } = this.#scenario
+    const lines = [JSON.stringify(surroundings)]
+    for (const { plan, guest, worlds } of this.#attempts) {
+      const world = worlds.map(({ connection }) => {
+        const state = connection.isReset ? "reset" : connection.isEnded ? "ended" : "open"
+        return `${state}, ${connection.receivedLength} received, ${connection.unacknowledged} unacknowledged`
+      })
+      lines.push(JSON.stringify(plan))
+      lines.push(
+        `  guest: ${guest ?? "not begun"}, ${guest?.failure ?? "no failure"}, ${guest?.receivedLength} received, ` +
+          `${guest?.unacknowledged} unacknowledged; world: ${world.join(" / ") || "nobody"}`,
+      )
+    }
+    lines.push(`at ${this.#bench.clock.now} ms; drops: ${JSON.stringify(this.#bench.drops.entries())}`)
+    return [...lines, ...this.#trace.slice(-TRACE_LINES)].join("\n")
+  }
+
+  #prepare(plan: ConnectionPlan): Attempt {
+    const { host, clock } = this.#bench
+    const attempt: Attempt = { plan, guest: undefined, guestParty: undefined, worlds: [] }
+    if (plan.outcome === "accept") {
+      host.world.listen(
+        { address: plan.worldAddress, port: plan.port },
+        {
+          receiveBuffer: plan.worldBuffer,
+          acceptDelay: plan.acceptDelay,
+          onConnection: (connection) => {
+            const party = new Party(plan.world, clock, this.#random.fork(), connection)
+            attempt.worlds.push({ connection, party })
+          },
+        },
+      )
+    } else host.world.route(plan.worldAddress, { tcp: plan.outcome })
+    clock.schedule(plan.startsAt, () => {
+      attempt.guest = this.#tcp.connect({
+        ...plan.options,
+        address: plan.worldAddress,
+        port: plan.port,
+        fromAddress: plan.guestAddress,
+      })
+      attempt.guestParty = new Party(plan.guest, clock, this.#random.fork(), attempt.guest)
+    })
+    return attempt
+  }
+
+  #isOver({ guest, guestParty, worlds }: Attempt): boolean {
+    if (guest === undefined) return false
+    // In order, all is over once everything was read.
+    const isGuestOver = guest.failure !== undefined || (guest.isFinished && guest.isEnded)
+    if (guest.failure !== undefined) guestParty?.stop()
+    const isWorldOver = worlds.every(({ connection, party }) => {
+      if (connection.isReset) party.stop()
+      return connection.isOver
+    })
+    return isGuestOver && isWorldOver
+  }
+
+  #check({ plan, guest, guestParty, worlds }: Attempt): string[] {
+    if (guest === undefined || guestParty === undefined) return ["a connection was never begun"]
+    const problems: string[] = []
+    const name = `port ${plan.port}`
+    const up = guestParty.content
+    for (const { connection } of worlds) {
+      problems.push(...compareStreams(`${name}, towards the host`, connection.received, up, connection.isEnded))
+    }
+    const content = worlds.at(-1)?.party.content ?? new Uint8Array(0)
+    problems.push(...compareStreams(`${name}, towards the guest`, guest.received, content, guest.isEnded))
+    if (!this.#mayFail(plan) && !isComplete(guest, worlds)) {
+      problems.push(`${name}: it should have ended in order, and did not`)
+    }
+    return problems
+  }
+
+  /** True if something happens to the connection for which it may end out of order. */
+  #mayFail(plan: ConnectionPlan): boolean {
+    const { fromGuest, toGuest, host } = this.#scenario
+    const isBad = [fromGuest, toGuest].some(({ loss = 0, corruption = 0 }) => loss + corruption > 0.06)
+    const isReset = plan.guest.resetAfter !== undefined || plan.world.resetAfter !== undefined
+    const isShort = (host.descriptors ?? Number.POSITIVE_INFINITY) < this.#scenario.connections.length
+    return isBad || isReset || isShort || plan.outcome !== "accept"
+  }
+
+  #report(duration: number): SimulationReport {
+    const isGood = ({ guest, worlds }: Attempt) => guest !== undefined && isComplete(guest, worlds)
+    const completed = this.#attempts.filter(isGood).length
+    const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)
+    return {
+      seed: this.#random.seed,
+      completed,
+      failed: this.#attempts.length - completed,
+      bytesToHost: sum(
+        this.#attempts.flatMap(({ worlds }) => worlds.map(({ connection }) => connection.receivedLength)),
+      ),
+      bytesToGuest: sum(this.#attempts.map(({ guest }) => guest?.receivedLength ?? 0)),
+      duration,
+    }
+  }
+
+  #traceFrames(): void {
+    const { guest, clock } = this.#bench
+    guest.onFrame((frame) => {
+      this.#trace.push(`${clock.now} → guest ${describePacket(frame)}`)
+      return false
+    })
+    guest.onSend = (frame) => this.#trace.push(`${clock.now} guest → ${describePacket(frame)}`)
+  }
+}
+
+/** Keeps messages between the frames. */
+class TracingLog extends RecordingLog {
+  readonly #lines: string[]
+
+  constructor(lines: string[]) {
+    super("trace")
+    this.#lines = lines
+  }
+
+  override debug(message: string): void {
+    this.#lines.push(message)
+  }
+
+  override trace(message: string): void {
+    this.#lines.push(message)
+  }
+}
+
+function isComplete(guest: GuestConnection, worlds: Attempt["worlds"]): boolean {
+  const world = worlds.at(-1)?.connection
+  return guest.isEnded && world !== undefined && world.isEnded && !world.isReset
+}
+
+function compareStreams(name: string, found: Uint8Array, sent: Uint8Array, isEnded: boolean): string[] {
+  const problems: string[] = []
+  const wrong = found.findIndex((byte, index) => byte !== sent[index])
+  if (wrong >= 0) {
+    const expected = toHex(sent.subarray(wrong, wrong + 8))
+    problems.push(`${name}: byte ${wrong} is wrong: ${toHex(found.subarray(wrong, wrong + 8))} instead of ${expected}`)
+  }
+  if (isEnded && found.length !== sent.length) {
+    problems.push(`${name}: it ended after ${found.length} bytes, and ${sent.length} were sent`)
+  }
+  return problems
+}
