@@ -117,6 +117,16 @@ export interface Native {
   waitPid(process: number, options: number, statusOffset: number): number
   kill(process: number, signal: number): number
 
+  /**
+   * Readiness on libuv's own loop, for those who run no loop of ours: answers a number for the two calls below. The
+   * callback gets bits (1 readable) or a negated errno.
+   */
+  pollOpen(descriptor: number, callback: (events: number) => void): number
+  /** Calls back while the descriptor is readable (1), or no longer (0). */
+  pollSet(poll: number, active: number): number
+  /** To be called before the descriptor is closed. */
+  pollClose(poll: number): number
+
   /** Opens a path as if inside a network namespace (-1: the present one), which takes a thread for the moment. */
   openInNamespace(namespaceDescriptor: number, path: string, flags: number): number
   /** Makes a blocking socket inside a network namespace (-1: the present one), which it stays in. */

@@ -1,0 +1,252 @@
+/** The character device /dev/net/tun: making a network device and being its other end. */
+import { Arena } from "@demiflow/core"
+import { attachArena, attachedArena, type Native, OpenFlag } from "@demiflow/sys"
+import { createError, openError, systemError, TunTapError } from "./errors.ts"
+import { FrameStream } from "./frame-stream.ts"
+import { VIRTIO_HEADER_BYTES } from "./virtio-header.ts"
+
+const PATH = "/dev/net/tun"
+const NAME_BYTES = 16
+/** Flags in `struct ifreq`, behind the name. */
+const FLAGS_OFFSET = NAME_BYTES
+const REQUEST_BYTES = 40
+
+// <linux/if_tun.h>
+const IFF_TUN = 0x0001
+const IFF_TAP = 0x0002
+const IFF_NO_PI = 0x1000
+const IFF_VNET_HDR = 0x4000
+const IFF_TUN_EXCL = 0x8000
+const TUNSETPERSIST = 0x400454cb
+const TUNSETIFF = 0x400454ca
+const TUNSETOFFLOAD = 0x400454d0
+const TUNSETVNETHDRSZ = 0x400454d8
+
+/** What the kernel may leave to us, and we to the kernel; bits of TUNSETOFFLOAD. */
+export const Offload = {
+  /** Checksums of TCP and UDP. All others need it. */
+  checksum: 0x01,
+  /** Cutting of TCP over IPv4, and IPv6. */
+  tcp4: 0x02,
+  tcp6: 0x04,
+  /** TCP that is to be cut may carry ECN's CWR. */
+  tcpEcn: 0x08,
+  /** Cutting of UDP over IPv4, and IPv6 (Linux 6.2). */
+  udp4: 0x20,
+  udp6: 0x40,
+} as const
+
+const TCP_OFFLOADS = Offload.checksum | Offload.tcp4 | Offload.tcp6
+const UDP_OFFLOADS = Offload.udp4 | Offload.udp6
+
+/** From all to nothing: the kernel takes a combination or refuses it as a whole. */
+const OFFLOAD_STEPS = [
+  TCP_OFFLOADS | Offload.tcpEcn | UDP_OFFLOADS,
+  TCP_OFFLOADS | UDP_OFFLOADS,
+  TCP_OFFLOADS | Offload.tcpEcn,
+  TCP_OFFLOADS,
+  Offload.checksum,
+  0,
+]
+
+/** How a device is opened. */
+export interface DeviceOptions {
+  /** Up to 15 bytes; "%d" in it is replaced with the first free number. The kernel chooses when it is absent. */
+  readonly name?: string
+  /** Descriptor of the network namespace to make the device in; this thread's own if absent. */
+  readonly namespaceDescriptor?: number
+  /**
+   * True to have the kernel leave checksums and cutting to us as far as it can, and take the same from us. For use in
+   * batches only. Without, frames are as they are on the wire.
+   */
+  readonly offloads?: boolean
+  /** Bytes of the virtio header where offloads are in use: 10, the default, or 12. */
+  readonly virtioHeaderBytes?: 10 | 12
+  /** True to refuse a device that exists already (a persistent one). */
+  readonly exclusive?: boolean
+  /** Where frames are kept; the arena in use on this thread, or a new one, if absent. */
+  readonly arena?: Arena
+}
+
+/** What a {@link TunTapDevice} consists of. */
+export type DeviceParts = Pick<
+  TunTapDevice,
+  "native" | "arena" | "name" | "descriptor" | "isTap" | "virtioHeaderBytes" | "offloads"
+>
+
+/**
+ * An open device: the kernel's network interface is one end of it, this descriptor the other.
+ *
+ * For simple uses, iterate over it (`for await (const frame of device)`) and {@link TunTapDevice.write} to it. For many
+ * frames a second, use a `FrameIo`, or in a demiflow stack a `TapLink`; not both ways on one device.
+ */
+export class TunTapDevice implements AsyncIterable<Uint8Array> {
+  readonly native: Native
+  readonly arena: Arena
+  /** Name of the network interface. */
+  readonly name: string
+  readonly descriptor: number
+  /** True for TAP (Ethernet frames), false for TUN (IP packets). */
+  readonly isTap: boolean
+  /** Bytes of the virtio header before each frame, 0 without one. */
+  readonly virtioHeaderBytes: number
+  /** Bits of {@link Offload} that are in use. */
+  readonly offloads: number
+  #isOpen = true
+  #stream: FrameStream | undefined
+
+  /** Use `openTap` or `openTun`. */
+  constructor(parts: DeviceParts) {
+    this.native = parts.native
+    this.arena = parts.arena
+    this.name = parts.name
+    this.descriptor = parts.descriptor
+    this.isTap = parts.isTap
+    this.virtioHeaderBytes = parts.virtioHeaderBytes
+    this.offloads = parts.offloads
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Has the network interface stay when this end is closed, or go with it, which is the default. */
+  setPersistent(persistent: boolean): void {
+    const result = this.native.ioctlValue(this.descriptor, TUNSETPERSIST, persistent ? 1 : 0)
+    if (result < 0) throw systemError(`make the device "${this.name}" persistent`, result)
+  }
+
+  /**
+   * The next frame (of a TUN device, packet), as it is on the wire, without frame check sequence; undefined once the
+   * device is closed or gone. Keeps the process alive while it waits.
+   */
+  read(): Promise<Uint8Array | undefined> {
+    return this.#simple().read()
+  }
+
+  /**
+   * Gives a frame (of a TUN device, packet) to the kernel, as if it came in by the network interface. Answers false if
+   * the kernel had no room and it is lost. Throws {@link TunTapError} when the kernel refuses it: the interface is down, or
+   * it is too short.
+   */
+  write(frame: Uint8Array): boolean {
+    return this.#simple().write(frame)
+  }
+
+  /** The frames that come, until the device is closed or gone. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    for (;;) {
+      const frame = await this.read()
+      if (frame === undefined) return
+      yield frame
+    }
+  }
+
+  /** Closes this end; the network interface goes unless it is persistent. Later calls do nothing. */
+  close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#stream?.close()
+    this.native.close(this.descriptor)
+  }
+
+  #simple(): FrameStream {
+    if (!this.#isOpen) throw new TunTapError("ERR_TUN_TAP_MISUSE", `The device "${this.name}" has been closed`)
+    if (this.virtioHeaderBytes > 0) {
+      throw new TunTapError(
+        "ERR_TUN_TAP_MISUSE",
+        `The device "${this.name}" uses offloads: read and write it in batches, or open it without`,
+      )
+    }
+    this.#stream ??= new FrameStream(this)
+    return this.#stream
+  }
+}
+
+/** Makes or opens a TAP device, for Ethernet frames. Throws {@link TunTapError}; see its codes. */
+export function openTap(options?: DeviceOptions): TunTapDevice {
+  return openDevice(true, options)
+}
+
+/** Makes or opens a TUN device, for IP packets. Throws {@link TunTapError}; see its codes. */
+export function openTun(options?: DeviceOptions): TunTapDevice {
+  return openDevice(false, options)
+}
+
+function openDevice(isTap: boolean, options: DeviceOptions = {}): TunTapDevice {
+  const name = options.name ?? ""
+  const encodedName = encodeName(name)
+  const arena = options.arena ?? attachedArena() ?? new Arena(OWN_ARENA_BYTES)
+  const native = attachArena(arena)
+  const descriptor = openPath(native, options.namespaceDescriptor)
+  if (descriptor < 0) throw openError(descriptor)
+  try {
+    const request = requestSpace(arena)
+    const flags =
+      (isTap ? IFF_TAP : IFF_TUN) |
+      IFF_NO_PI |
+      (options.offloads ? IFF_VNET_HDR : 0) |
+      (options.exclusive ? IFF_TUN_EXCL : 0)
+    arena.bytes.fill(0, request, request + REQUEST_BYTES)
+    arena.bytes.set(encodedName, request)
+    arena.view.setUint16(request + FLAGS_OFFSET, flags, true)
+    const result = native.ioctl(descriptor, TUNSETIFF, request)
+    if (result < 0) throw createError(name, result)
+    const given = decodeName(arena.bytes.subarray(request, request + NAME_BYTES))
+    const virtioHeaderBytes = options.offloads ? (options.virtioHeaderBytes ?? VIRTIO_HEADER_BYTES) : 0
+    if (virtioHeaderBytes > 0) setHeaderSize(native, arena, descriptor, virtioHeaderBytes)
+    const offloads = options.offloads ? negotiateOffloads(native, descriptor) : 0
+    return new TunTapDevice({ native, arena, name: given, descriptor, isTap, virtioHeaderBytes, offloads })
+  } catch (error) {
+    native.close(descriptor)
+    throw error
+  }
+}
+
+/** For those who bring no arena: frames of one device of the simple kind, and more. */
+const OWN_ARENA_BYTES = 8 << 20
+
+function openPath(native: Native, namespaceDescriptor: number | undefined): number {
+  const flags = OpenFlag.readWrite | OpenFlag.nonBlocking
+  if (namespaceDescriptor === undefined) return native.open(PATH, flags, 0)
+  return native.openInNamespace(namespaceDescriptor, PATH, flags)
+}
+
+const requests = new WeakMap<Arena, number>()
+
+/** Space for a request, once for each arena: what is reserved there is never given back. */
+function requestSpace(arena: Arena): number {
+  const known = requests.get(arena)
+  if (known !== undefined) return known
+  const offset = arena.reserve(REQUEST_BYTES, 8)
+  requests.set(arena, offset)
+  return offset
+}
+
+function setHeaderSize(native: Native, arena: Arena, descriptor: number, bytes: number): void {
+  const request = requestSpace(arena)
+  arena.view.setInt32(request, bytes, true)
+  const result = native.ioctl(descriptor, TUNSETVNETHDRSZ, request)
+  if (result < 0) throw systemError("set the size of the virtio header", result)
+}
+
+function negotiateOffloads(native: Native, descriptor: number): number {
+  return OFFLOAD_STEPS.find((bits) => native.ioctlValue(descriptor, TUNSETOFFLOAD, bits) === 0) ?? 0
+}
+
+function encodeName(name: string): Uint8Array {
+  const bytes = new TextEncoder().encode(name)
+  // What the kernel's dev_valid_name() refuses, and what would change its meaning on the way.
+  if (bytes.length >= NAME_BYTES || /[/:\s\0]/.test(name) || name === "." || name === "..") {
+    throw new TunTapError(
+      "ERR_TUN_TAP_NAME_INVALID",
+      `"${name}" can't be the name of an interface: use up to 15 bytes without "/", ":" and white space`,
+    )
+  }
+  return bytes
+}
+
+function decodeName(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0)
+  return new TextDecoder().decode(bytes.subarray(0, end < 0 ? bytes.length : end))
+}

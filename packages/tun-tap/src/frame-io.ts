@@ -1,0 +1,127 @@
+/**
+ * Frames in batches between a device and the arena.
+ *
+ * Reading begins with one frame at a time: a device that answers a request has one frame, and looking for a second costs
+ * a system call that finds nothing. Only while batches come back full again and again does the number asked for double;
+ * a batch that isn't full tells how many to ask for next. Nothing is lost by asking for few: a descriptor that has more
+ * stays readable.
+ */
+import { Errno, type FrameBatch, Vectors } from "@demiflow/core"
+import type { TunTapDevice } from "./device.ts"
+import { readVirtioHeader, writeVirtioHeader } from "./virtio-header.ts"
+
+/** Room for the longest frame: 65,535 bytes of IP, Ethernet header, VLAN tag, virtio header; and a multiple of 64. */
+export const FRAME_ROOM = 65_664
+/** Frames moved by one native call at most. */
+const LARGEST_BATCH = 64
+/** So many single frames in a row before two are asked for. */
+const PATIENCE = 8
+
+/** One device's frames. Holds arena space for good, so make one for a device's life. */
+export class FrameIo {
+  readonly #device: TunTapDevice
+  readonly #frames: number
+  readonly #lengths: number
+  readonly #vectors: Vectors
+  readonly #batchLimit: number
+  #ask = 1
+  #fullInRow = 0
+  #refused = 0
+
+  /** @param batchLimit frames read at once at most: {@link FRAME_ROOM} arena bytes are held for each */
+  constructor(device: TunTapDevice, batchLimit: number = LARGEST_BATCH) {
+    const { arena } = device
+    this.#device = device
+    this.#batchLimit = Math.max(1, Math.min(batchLimit, LARGEST_BATCH))
+    this.#frames = arena.reserve(this.#batchLimit * FRAME_ROOM, 64)
+    this.#lengths = arena.reserve(this.#batchLimit * 4, 64)
+    this.#vectors = new Vectors(arena, LARGEST_BATCH)
+  }
+
+  /** Frames that the kernel refused to take so far, for what they contain or because the device is down. */
+  get refused(): number {
+    return this.#refused
+  }
+
+  /** Arena bytes that one of these takes. */
+  static arenaBytes(batchLimit: number = LARGEST_BATCH): number {
+    return batchLimit * (FRAME_ROOM + 4) + LARGEST_BATCH * 8 + 3 * 64
+  }
+
+  /**
+   * Fills the batch with frames that wait. They stay valid until the next call. Answers the count, 0 if none waits, or a
+   * negated errno when the device is gone for good, because somebody deleted it.
+   */
+  receive(batch: FrameBatch): number {
+    const { native, arena, descriptor, virtioHeaderBytes } = this.#device
+    const asked = Math.min(this.#ask, this.#batchLimit, batch.capacity)
+    const count = native.readFrames(descriptor, this.#frames, FRAME_ROOM, asked, this.#lengths)
+    batch.count = 0
+    if (count < 0) return count
+    this.#learn(count, asked)
+    let offset = this.#frames
+    let kept = 0
+    for (let index = 0; index < count; index++) {
+      const length = arena.words[(this.#lengths >> 2) + index]
+      if (length > virtioHeaderBytes) {
+        batch.setPlain(kept, offset + virtioHeaderBytes, length - virtioHeaderBytes)
+        if (virtioHeaderBytes > 0) readVirtioHeader(arena.view, offset, batch, kept)
+        kept += 1
+      }
+      offset += (length + 63) & -64
+    }
+    batch.count = kept
+    return kept
+  }
+
+  /**
+   * Hands frames `first` to `first + count - 1` to the kernel; with a virtio header, that many bytes before each are
+   * overwritten. Answers how many were taken: fewer only when the kernel has no room now. What it refuses counts as taken.
+   */
+  send(batch: FrameBatch, first: number, count: number): number {
+    let taken = 0
+    while (taken < count) {
+      const some = Math.min(count - taken, LARGEST_BATCH)
+      this.#prepare(batch, first + taken, some)
+      const written = this.#write(some)
+      taken += written
+      if (written < some) break
+    }
+    return taken
+  }
+
+  #prepare(batch: FrameBatch, first: number, count: number): void {
+    const { arena, virtioHeaderBytes } = this.#device
+    for (let index = 0; index < count; index++) {
+      const at = batch.offset[first + index] - virtioHeaderBytes
+      if (virtioHeaderBytes > 0) writeVirtioHeader(arena.view, at, virtioHeaderBytes, batch, first + index)
+      this.#vectors.set(index, at, batch.length[first + index] + virtioHeaderBytes)
+    }
+  }
+
+  /** Writes the first `count` vectors, passing over what is refused; answers how many were taken or refused. */
+  #write(count: number): number {
+    const { native, descriptor } = this.#device
+    let done = 0
+    while (done < count) {
+      const written = native.writeFrames(descriptor, this.#vectors.offset + done * 8, count - done)
+      if (written >= 0) done += written
+      else if (written === -Errno.EAGAIN) break
+      else {
+        this.#refused += 1
+        done += 1
+      }
+    }
+    return done
+  }
+
+  #learn(count: number, asked: number): void {
+    if (count < asked) {
+      this.#ask = Math.max(1, count)
+      this.#fullInRow = 0
+      return
+    }
+    this.#fullInRow += 1
+    if (this.#ask > 1 || this.#fullInRow >= PATIENCE) this.#ask = Math.min(asked * 2, this.#batchLimit)
+  }
+}

@@ -1,0 +1,80 @@
+import type { Arena, DropReason, Drops, FrameBatch, Link, LinkCapabilities } from "@demiflow/core"
+import { Offload, type TunTapDevice } from "./device.ts"
+import { TunTapError } from "./errors.ts"
+import { FrameIo } from "./frame-io.ts"
+
+/** What a tap device does not know of itself. */
+export interface TapLinkOptions {
+  /** Largest IP packet of one frame: the MTU that the interface has, or gets. 65520 if absent. */
+  readonly mtu?: number
+  /** Counts frames that the kernel refuses. */
+  readonly drops?: Drops
+}
+
+const TCP_SEGMENTATION = Offload.tcp4 | Offload.tcp6
+const UDP_SEGMENTATION = Offload.udp4 | Offload.udp6
+
+/**
+ * A tap device as a link: whatever uses the interface at its other end is the guest.
+ *
+ * With offloads in use, checksums are left partial in both directions, and TCP and UDP payload is left together up to
+ * 64 KiB, whatever the MTU; the kernel cuts it, or not even that, where its own stack takes it whole. A frame that is
+ * marked so (VIRTIO_NET_HDR_F_NEEDS_CSUM, with the sum of the pseudo-header in the checksum field) is taken as valid; the
+ * mark "verified" alone (DATA_VALID) is ignored on what we write.
+ */
+export class TapLink implements Link {
+  readonly arena: Arena
+  readonly capabilities: LinkCapabilities
+  readonly device: TunTapDevice
+  readonly #io: FrameIo
+  readonly #drops: Drops | undefined
+  readonly #refusedReason: DropReason | undefined
+  #refused = 0
+
+  constructor(device: TunTapDevice, options: TapLinkOptions = {}) {
+    if (!device.isTap) {
+      throw new TunTapError(
+        "ERR_TUN_TAP_MISUSE",
+        `"${device.name}" is a TUN device: a link of frames needs a TAP device`,
+      )
+    }
+    this.device = device
+    this.arena = device.arena
+    this.#io = new FrameIo(device)
+    this.#drops = options.drops
+    this.#refusedReason = options.drops?.reason("tap: refused by the kernel")
+    const has = (bits: number): boolean => (device.offloads & bits) === bits
+    this.capabilities = {
+      mtu: options.mtu ?? 65_520,
+      headroom: device.virtioHeaderBytes,
+      checksumOffload: has(Offload.checksum),
+      tcpSegmentation: has(TCP_SEGMENTATION),
+      udpSegmentation: has(UDP_SEGMENTATION),
+    }
+  }
+
+  /** To be watched for being readable, level-triggered; always writable. */
+  get descriptor(): number {
+    return this.device.descriptor
+  }
+
+  receive(batch: FrameBatch): number {
+    return this.#io.receive(batch)
+  }
+
+  send(batch: FrameBatch, first: number, count: number): number {
+    const taken = this.#io.send(batch, first, count)
+    if (this.#io.refused !== this.#refused) this.#countRefused()
+    return taken
+  }
+
+  close(): void {
+    this.device.close()
+  }
+
+  #countRefused(): void {
+    const refused = this.#io.refused
+    if (this.#refusedReason !== undefined) this.#drops?.count(this.#refusedReason, refused - this.#refused)
+    this.#refused = refused
+  }
+}
