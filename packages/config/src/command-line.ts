@@ -1,5 +1,6 @@
 import { type OptionShape, scanOptions } from "./getopt.ts"
-import { OPTION_TABLE, type OptionRow } from "./option-table.ts"
+import type { OptionRow } from "./option-row.ts"
+import { OPTION_TABLE } from "./option-table.ts"
 import { defaultOptions, type Options, type Program } from "./options.ts"
 
 /** What a command line asks for. */

@@ -1,4 +1,5 @@
-import { OPTION_GROUPS, OPTION_TABLE, type OptionRow } from "./option-table.ts"
+import { OPTION_GROUPS, type OptionRow } from "./option-row.ts"
+import { OPTION_TABLE } from "./option-table.ts"
 import type { Program } from "./options.ts"
 
 const COLUMN = 28

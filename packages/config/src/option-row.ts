@@ -1,0 +1,102 @@
+/** Rows of the option table, and how to write one. */
+import type { Address } from "@demiflow/core"
+import type { OptionShape } from "./getopt.ts"
+import { parseDomainList } from "./option-values.ts"
+import type { Options, PerFamily, Program } from "./options.ts"
+
+/** An option, in the sections of the help text. */
+export interface OptionRow extends OptionShape {
+  readonly group: OptionGroup
+  /** What it does, in one or two short sentences. */
+  readonly help: string
+  /** Absent if both programs have it. */
+  readonly only?: Program
+  /** What giving it does; answers what is wrong with the argument, or undefined. */
+  readonly apply: (options: Options, argument: string) => string | undefined
+  /** True for options of the existing programs that are known here, and refused. Help leaves them out. */
+  readonly unimplemented?: boolean
+}
+
+/** Sections of the help text, in its order. */
+export const OPTION_GROUPS = [
+  "General",
+  "Addresses and routes of the guest",
+  "Outbound sockets",
+  "Name service",
+  "Protocols",
+  "Access to the host",
+  "Port forwarding",
+  "Namespace",
+] as const
+
+export type OptionGroup = (typeof OPTION_GROUPS)[number]
+
+type Apply = OptionRow["apply"]
+
+/** An option without argument. */
+export function set(change: (options: Options) => void): Apply {
+  return (options) => {
+    change(options)
+    return undefined
+  }
+}
+
+/** An option whose argument is parsed; `problem` begins the message if that fails. */
+export function value<Value>(
+  problem: string,
+  parse: (text: string) => Value | undefined,
+  change: (options: Options, value: Value) => void,
+): Apply {
+  return (options, argument) => {
+    const parsed = parse(argument)
+    if (parsed === undefined) return `${problem}: ${argument}`
+    change(options, parsed)
+    return undefined
+  }
+}
+
+/** An option that can be given once for IPv4 and once for IPv6. */
+export function address(
+  problem: string,
+  parse: (text: string) => Address | undefined,
+  where: (options: Options) => PerFamily<Address>,
+): Apply {
+  return value(problem, parse, (options, parsed) => {
+    where(options)[parsed.isV4 ? "v4" : "v6"] = parsed
+  })
+}
+
+export function parsePath(text: string): string | undefined {
+  return text === "" || text.includes("\0") ? undefined : text
+}
+
+export function parseSearchList(text: string): readonly string[] | undefined {
+  return text === "none" ? [] : parseDomainList(text)
+}
+
+/** Scripts turn forwarding off with `none`, which is how things are. */
+export function portForwarding(long: string, short: string, what: string, only?: Program): OptionRow {
+  return {
+    long: [long],
+    short,
+    argument: "SPEC",
+    group: "Port forwarding",
+    help: `${what}. Only none is implemented.`,
+    ...(only && { only }),
+    apply: (_options, argument) =>
+      argument === "none" ? undefined : `option '--${long}' is implemented for 'none' only, not for '${argument}'`,
+  }
+}
+
+export function unimplemented(long: string, argument?: string, short?: string, only?: Program): OptionRow {
+  return {
+    long: [long],
+    ...(argument && { argument }),
+    ...(short && { short }),
+    ...(only && { only }),
+    group: "General",
+    help: "",
+    unimplemented: true,
+    apply: () => `option '--${long}' is not implemented yet`,
+  }
+}
