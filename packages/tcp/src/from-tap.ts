@@ -125,6 +125,8 @@ export class FromTap {
 
   /** RFC 5961, section 3.2: only the very next sequence number resets, others in the window are challenged. */
   #resetFromTap(connection: TcpConnection, segment: Segment): void {
+    // RFC 1337: both directions are done, and what is still held for the host must not be lost.
+    if (connection.state === State.timeWait) return
     if (segment.sequence === connection.seqFromTap) this.#context.abort(connection, false)
     else if (this.#isInWindow(connection, segment)) this.#challenge(connection)
     else this.#context.components.drops.count(this.#outOfWindow)

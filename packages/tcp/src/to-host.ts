@@ -14,7 +14,7 @@ import { Errno } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"
 import { distance, later } from "./sequence-number.ts"
-import { State, sendsToTap } from "./state.ts"
+import { acceptsFromTap, State, sendsToTap } from "./state.ts"
 
 /** Accepted payload from which on an acknowledgement isn't delayed, bytes. */
 const PROMPT_ACKNOWLEDGEMENT_BYTES = 8192
@@ -78,9 +78,11 @@ export class ToHost {
       }
       pool.drop(connection, taken)
     }
-    const window = distance(connection.seqFromTap, connection.windowEdgeToTap)
-    this.updateWindow(connection)
-    if (window < PROMPT_ACKNOWLEDGEMENT_BYTES) this.acknowledge(connection, true)
+    if (acceptsFromTap(connection.state)) {
+      const window = distance(connection.seqFromTap, connection.windowEdgeToTap)
+      this.updateWindow(connection)
+      if (window < PROMPT_ACKNOWLEDGEMENT_BYTES) this.acknowledge(connection, true)
+    }
     this.#context.settleHost(connection)
   }
 
