@@ -113,7 +113,8 @@ export class IcmpHandler implements ProtocolHandler {
     const flow = this.#states.get(flowOf(side))
     if (flow === undefined) return
     if ((events & HostEvent.error) !== 0) this.#errors.drain(flow)
-    this.#toGuest.drain(flow)
+    // That a send buffer has room again concerns nobody: what it had no room for is gone.
+    if ((events & ~HostEvent.writable) !== 0) this.#toGuest.drain(flow)
   }
 
   tick(): void {
