@@ -20,7 +20,7 @@ export interface Faults {
   readonly jitter?: number
 }
 
-/** How a {@link FaultInjector} treats both directions. */
+/** How a {@link FaultInjector} treats both directions. What is given is looked at anew for each frame, so it may change. */
 export interface FaultOptions {
   readonly clock: Clock
   /** The same seed gives the same faults to the same frames. */

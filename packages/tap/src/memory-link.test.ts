@@ -1,7 +1,8 @@
 import { Arena, Errno, FrameBatch, Segmentation } from "@demiflow/core"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { expectBytes, pattern } from "../test/packets.ts"
+import { expectBytes } from "../test/expect-bytes.ts"
+import { pattern } from "../test/packets.ts"
 import { type MemoryLink, type MemoryLinkOptions, memoryLinkPair } from "./memory-link.ts"
 
 const SCRATCH = 512 << 10

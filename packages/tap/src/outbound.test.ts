@@ -9,11 +9,11 @@ import {
 } from "@demiflow/core"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import { expectBytes } from "../test/expect-bytes.ts"
 import { Fixture } from "../test/fixture.ts"
 import {
   checksumOf,
   ethernet,
-  expectBytes,
   GUEST_MAC,
   hasRightChecksum,
   ipv4,

@@ -1,7 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import { expectBytes } from "../test/expect-bytes.ts"
 import { Fixture } from "../test/fixture.ts"
-import { expectBytes, ipv4, ipv6, join, pattern, u16, u32, udp } from "../test/packets.ts"
+import { ipv4, ipv6, join, pattern, u16, u32, udp } from "../test/packets.ts"
 
 interface Piece {
   readonly position: number

@@ -1,6 +1,5 @@
 /** Frames for tests, written and read by code that shares nothing with what is tested. */
 import { Address, MacAddress } from "@demiflow/core"
-import { expect } from "vitest"
 
 export const GUEST_MAC = "02:00:00:00:00:02"
 export const OUR_MAC = "9a:55:9a:55:9a:55"
@@ -226,10 +225,4 @@ export function joinFragments(packets: Parsed[]): Uint8Array {
     reach += packet.transport.length
   }
   return join(...packets.map((packet) => packet.transport))
-}
-
-/** Compares bytes, which `toEqual` takes long for: it is asked only about those that differ. */
-export function expectBytes(actual: Uint8Array, expected: Uint8Array): void {
-  const isSame = actual.length === expected.length && actual.every((byte, index) => byte === expected[index])
-  if (!isSame) expect(actual).toEqual(expected)
 }
