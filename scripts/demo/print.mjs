@@ -1,0 +1,31 @@
+// How the demo prints: a label, what was seen, and in the end whether all of it was as it should be.
+import colors from "picocolors"
+
+const WIDTH = 12
+
+export const heading = (text) => process.stdout.write(`\n${colors.bold(text)}\n\n`)
+
+export const note = (text) => process.stdout.write(`${colors.dim(text)}\n`)
+
+/** Columns of fixed width, so that rows under one another line up. */
+function row(mark, label, columns) {
+  const [first = "", ...rest] = columns
+  process.stdout.write(
+    `  ${mark} ${colors.bold(label.padEnd(WIDTH))}${[first.padEnd(16), ...rest].join("  ").trimEnd()}\n`,
+  )
+}
+
+/** What is shown, not judged. */
+export const fact = (label, ...columns) => row(" ", label, columns)
+
+/** A step that worked. */
+export const success = (label, ...columns) => row(colors.green("✓"), label, columns)
+
+/** A step that did not. */
+export const failure = (label, ...columns) => row(colors.red("✗"), label, columns)
+
+/** Why the demo can't start, and what to do. Ends the process. */
+export function giveUp(reason, remedy) {
+  process.stderr.write(`${colors.red("The demo can't run:")} ${reason}\n${remedy}\n`)
+  process.exit(1)
+}
