@@ -50,15 +50,17 @@ export class DataPath {
     this.#loop = new EventLoop(this.#native, this.#arena)
     this.#assemble(configuration, link, tap.descriptor, linkLocalScope)
     this.#loop.watchDescriptor(DataPathDescriptor.init, EpollEvent.readable, () => this.#checkInit())
+    // That the pipe's other end is closed is told unasked. The kernel's signal for this is lost with a change of user.
+    this.#loop.watchDescriptor(DataPathDescriptor.report, 0, () => this.#loop.stop())
   }
 
-  /** Moves packets until the command ends; answers its status, as shells tell it. */
-  async run(): Promise<number> {
+  /** Moves packets until the command ends; answers its status, as shells tell it. Undefined: the launcher is gone. */
+  async run(): Promise<number | undefined> {
     await this.#loop.run()
     if (this.#log.isDebug) {
       for (const [reason, count] of this.#drops.entries()) this.#log.debug(`dropped: ${count} (${reason})`)
     }
-    return this.#status ?? 0
+    return this.#status
   }
 
   #openTap(configuration: Configuration): TapLink {

@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const dataPath = new DataPath(settings)
   report({ kind: "ready", init: dataPath.init })
   const status = await dataPath.run()
-  report({ kind: "ended", status })
+  if (status !== undefined) report({ kind: "ended", status })
   process.exit(0)
 }
 
@@ -34,5 +34,10 @@ function fail(error: unknown): never {
 }
 
 function report(message: DataPathReport): void {
-  writeSync(DataPathDescriptor.report, `${JSON.stringify(message)}\n`)
+  try {
+    writeSync(DataPathDescriptor.report, `${JSON.stringify(message)}\n`)
+  } catch {
+    // The launcher is gone, and nobody else wants to know.
+    process.exit(STATUS_FAILED)
+  }
 }

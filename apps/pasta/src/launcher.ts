@@ -28,6 +28,7 @@ import { ForegroundTerminal } from "./terminal.ts"
 
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 const READ_BYTES = 4096
+const SIGKILL = 9
 /** Mode of the PID file, as the C implementation has it. */
 const PID_FILE_MODE = 0o600
 /** Options for the runtime of the data path, as NODE_OPTIONS, which isn't for it. For profiling. */
@@ -43,8 +44,12 @@ const REPLACEMENT = "\ufffd"
  */
 export async function launch(options: Options, operands: readonly string[]): Promise<number> {
   const launcher = new Launcher(options, operands)
-  const init = launcher.start()
-  return launcher.finish(init)
+  try {
+    const init = launcher.start()
+    return await launcher.finish(init)
+  } finally {
+    launcher.endChild()
+  }
 }
 
 class Launcher {
@@ -57,6 +62,8 @@ class Launcher {
   readonly #commandName: string
   readonly #pipes: { settings: Pipe; mapped: Pipe; go: Pipe; report: Pipe }
   readonly #child: StepProcess
+  #hasChild = true
+  #childEnd = "nobody knows why"
 
   /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
   constructor(options: Options, operands: readonly string[]) {
@@ -96,25 +103,30 @@ class Launcher {
 
   /** Waits for the end of the command; answers its status. */
   async finish(init: number): Promise<number> {
-    let status: number | undefined
-    const takeLine = (line: string): void => {
+    const takeLine = (line: string): number | undefined => {
       const report = this.#take(line)
-      if (report?.kind === "ended") status = report.status
       if (report?.kind === "failed") throw new Quit(report.message)
+      return report?.kind === "ended" ? report.status : undefined
     }
     try {
-      await supervise({
+      const status = await supervise({
         native: this.#native,
         init,
         isForeground: this.#terminal.isForeground,
         descriptor: this.#pipes.report.readEnd,
         takeLine,
       })
+      if (status !== undefined) return status
+      throw new Quit(`The data path ended unexpectedly (${this.#waitForChild()}), and the command with it`)
     } finally {
       this.#terminal.reclaim()
     }
-    if (status !== undefined) return status
-    throw new Quit(`The data path ended unexpectedly (${this.#childEnd()}), and the command with it`)
+  }
+
+  /** Ends the data path, if it is still there, and with it everything that is below it. */
+  endChild(): void {
+    if (this.#hasChild) this.#native.kill(this.#child.process, SIGKILL)
+    this.#waitForChild()
   }
 
   #pipe(): Pipe {
@@ -157,7 +169,7 @@ class Launcher {
         if (report?.kind === "failed") throw new Quit(report.message)
         if (report?.kind === "ended") throw new Quit("The first process of the namespace ended while it was set up")
       }
-      if (count === 0) throw new Quit(`The data path ended while it was starting (${this.#childEnd()})`)
+      if (count === 0) throw new Quit(`The data path ended while it was starting (${this.#waitForChild()})`)
     }
   }
 
@@ -183,10 +195,14 @@ class Launcher {
     }
   }
 
-  #childEnd(): string {
-    if (this.#native.waitPid(this.#child.process, 0, this.#scratch) < 0) return "unknown why"
-    const end = parseWaitStatus(this.#arena.words[this.#scratch >> 2])
-    return "signal" in end ? `signal ${end.signal}` : `status ${end.status}`
+  /** Waits until the data path's process has ended; answers how. */
+  #waitForChild(): string {
+    if (this.#hasChild && this.#native.waitPid(this.#child.process, 0, this.#scratch) > 0) {
+      this.#hasChild = false
+      const end = parseWaitStatus(this.#arena.words[this.#scratch >> 2])
+      this.#childEnd = "signal" in end ? `signal ${end.signal}` : `status ${end.status}`
+    }
+    return this.#childEnd
   }
 }
 

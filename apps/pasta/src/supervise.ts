@@ -16,12 +16,13 @@ export interface Supervision {
   readonly isForeground: boolean
   /** A pipe to read lines from, to its end. */
   readonly descriptor: number
-  /** Called with each; what it throws rejects the promise. */
-  readonly takeLine: (line: string) => void
+  /** Called with each; answers the status if it is the last. What it throws rejects the promise. */
+  readonly takeLine: (line: string) => number | undefined
 }
 
-/** Passes signals on, and lines, until the pipe's end. */
-export function supervise({ native, init, isForeground, descriptor, takeLine }: Supervision): Promise<void> {
+/** Passes signals on, and lines, until the last of them; answers its status, or undefined if the pipe ended before. */
+export function supervise(supervision: Supervision): Promise<number | undefined> {
+  const { native, init, isForeground, descriptor, takeLine } = supervision
   for (const [signal, number] of Object.entries(FORWARDED_SIGNALS)) {
     process.on(signal, () => native.kill(init, number))
   }
@@ -36,12 +37,15 @@ export function supervise({ native, init, isForeground, descriptor, takeLine }: 
     pipe.setEncoding("utf8")
     pipe.on("data", (text: string) => {
       try {
-        for (const line of lines.add(text)) takeLine(line)
+        for (const line of lines.add(text)) {
+          const status = takeLine(line)
+          if (status !== undefined) resolve(status)
+        }
       } catch (error) {
         reject(error)
       }
     })
     pipe.on("error", reject)
-    pipe.on("close", () => resolve())
+    pipe.on("close", () => resolve(undefined))
   })
 }
