@@ -1,15 +1,6 @@
 import { Address, Demiflow, Errno, HostEvent, initiatingSide, NO_SIDE, targetSide } from "@demiflow/core"
-import {
-  build,
-  check,
-  type Layer,
-  type MemoryStack,
-  type MemoryStackOptions,
-  memoryStack,
-  RecordingLog,
-} from "@demiflow/testkit"
+import { build, check, RecordingLog } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
-import { type IcmpOptions, icmp } from "./index.ts"
 import { families, icmpStack, ping } from "./test-support.ts"
 
 describe.each(families)("echo over IPv$version", (family) => {

@@ -1,5 +1,5 @@
 import { Address, Errno, ErrorOrigin, type SocketError } from "@demiflow/core"
-import { build, check, type Layer, type MemoryStack, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
+import { build, check, type MemoryStack } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { families, icmpStack, ping } from "./test-support.ts"
 

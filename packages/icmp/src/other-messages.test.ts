@@ -1,5 +1,5 @@
 import { HANDLED, type ProtocolPlugin } from "@demiflow/core"
-import { build, type Layer, type MemoryStack, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
+import { build, type Layer, memoryStack } from "@demiflow/testkit"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { icmp } from "./index.ts"

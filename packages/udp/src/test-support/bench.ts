@@ -34,9 +34,12 @@ export interface GuestDatagram {
   readonly available?: number
 }
 
+const FRAME_BYTES = 1 << 18
+const OTHER_BYTES = 1 << 14
+
 /** UDP on a stack between a strict guest and a scripted host. */
 export class Bench {
-  readonly arena: Arena = new Arena(10 << 20)
+  readonly arena: Arena
   readonly drops: Drops = new Drops()
   readonly warnings: string[] = []
   readonly clock: { now: number } = { now: 1_000_000 }
@@ -47,6 +50,8 @@ export class Bench {
   readonly #frames: number
 
   constructor(options: BenchOptions = {}) {
+    const room = options.room ?? 3 << 20
+    this.arena = new Arena(room + FRAME_BYTES + OTHER_BYTES)
     const { arena, clock, drops } = this
     let random = 1
     const log: Log = {
@@ -58,7 +63,7 @@ export class Bench {
       debug() {},
       trace() {},
     }
-    this.guest = new StrictGuest(arena, options.room ?? 3 << 20)
+    this.guest = new StrictGuest(arena, room)
     this.host = new ScriptedHost(arena)
     this.flows = new FixedFlowTable({ capacity: options.capacity ?? 64, random: { int32: () => random++ }, drops })
     this.stack = new Stack(
@@ -75,7 +80,7 @@ export class Bench {
       },
       [udp(options)],
     )
-    this.#frames = arena.reserve(2 << 20)
+    this.#frames = arena.reserve(FRAME_BYTES)
   }
 
   /** Hands a sequence of datagrams from the guest to the stack, and ends the turn. Answers their payloads' offsets. */
