@@ -53,7 +53,7 @@ function adviceOnNamespaces(errno: number): string {
   switch (errno) {
     case ENOSPC:
     case EUSERS:
-      return "too many namespaces exist, or none are allowed: see the limits in /proc/sys/user/max_*_namespaces"
+      return "too many user or other namespaces exist, or none are allowed: see the limits in /proc/sys/user/max_*_namespaces"
     case EPERM:
     case EACCES:
       return (

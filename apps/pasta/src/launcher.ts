@@ -150,7 +150,7 @@ class Launcher {
   #announce(configuration: Configuration): void {
     const { verbosity, notices } = configuration
     const isVerbose = verbosity === "debug" || verbosity === "trace"
-    if (this.#identity !== undefined && verbosity !== "quiet") complain("started as root, changing to user nobody")
+    if (this.#identity !== undefined && isVerbose) complain("started as root, changing to user nobody")
     for (const { level, text } of notices) {
       if (level === "warning" || isVerbose) complain(text)
     }
