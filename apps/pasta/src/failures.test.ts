@@ -1,0 +1,38 @@
+import { constants } from "node:os"
+import type { Step } from "@demiflow/sys"
+import { describe, expect, it } from "vitest"
+import { explainStepFailure } from "./failures.ts"
+
+const { EPERM, EACCES, ENOSPC, ENOENT, ENOSYS, ENOEXEC, EBUSY } = constants.errno
+const explain = (step: Step, errno: number) => explainStepFailure({ step, errno }, "frob")
+const spawn: Step = { kind: "spawn", flags: 0, steps: [] }
+const execute: Step = { kind: "execute", paths: ["/bin/frob"], arguments: ["frob"] }
+
+describe("explainStepFailure", () => {
+  it("speaks of the command as shells do, with their status", () => {
+    expect(explain(execute, ENOENT)).toEqual({ text: "frob: command not found", isWarning: false, status: 127 })
+    expect(explain(execute, EACCES)).toEqual({ text: "frob: permission denied", isWarning: false, status: 126 })
+    expect(explain(execute, ENOEXEC)).toMatchObject({ status: 126 })
+  })
+
+  it("says what to do where namespaces can't be had", () => {
+    expect(explain(spawn, EPERM).text).toMatch(/EPERM.*kernel\.apparmor_restrict_unprivileged_userns/)
+    expect(explain(spawn, ENOSPC).text).toMatch(/ENOSPC.*\/proc\/sys\/user/)
+    expect(explain(spawn, ENOSYS).text).toMatch(/kernel was built without/)
+    expect(explain({ kind: "writeChildFile", file: "uid_map", contents: "" }, EPERM).text).toMatch(/user namespace/)
+    expect(explain({ kind: "openChild", number: 1 }, ENOSYS).text).toBe("Linux 5.4 or newer is needed")
+  })
+
+  it("warns only of what the command can do without", () => {
+    const mount: Step = { kind: "mount", source: "proc", target: "/proc", type: "proc", flags: 0, mayFail: true }
+    expect(explain(mount, EPERM)).toMatchObject({ isWarning: true })
+    expect(explain({ kind: "setLimit", resource: 7, soft: 1, mayFail: true }, EPERM)).toMatchObject({ isWarning: true })
+    expect(explain({ kind: "newSession" }, EBUSY)).toMatchObject({ isWarning: false, status: 1 })
+  })
+
+  it("takes one line for each", () => {
+    for (const errno of Object.values(constants.errno)) {
+      for (const step of [spawn, execute]) expect(explain(step, errno).text).not.toContain("\n")
+    }
+  })
+})
