@@ -175,6 +175,25 @@ describe("sequences", () => {
     expect(new Fixture().deliver(...frames)).toHaveLength(3)
   })
 
+  test("end where any word of an IPv6 address changes", () => {
+    const addresses = ["2001:db9::2", "2001:db8:0:1::2", "2001:db8::1:0:0:2", "2001:db8::3"]
+    for (const address of addresses) {
+      for (const end of ["from", "to"]) {
+        const same = { from: "2001:db8::2", to: "2001:db8::2" }
+        const frames = [ipv6(17, datagram(), same), ipv6(17, datagram(), { ...same, [end]: address })]
+        expect(new Fixture().deliver(...frames)).toHaveLength(2)
+      }
+    }
+  })
+
+  test("end between an IPv6 address and the IPv4 address that it ends with", () => {
+    const frames = [
+      ipv6(17, datagram(), { from: "64:ff9b::192.0.2.2", to: "64:ff9b::198.51.100.7" }),
+      ipv4(17, datagram(), four),
+    ]
+    expect(new Fixture().deliver(...frames).map((sequence) => sequence.etherType)).toEqual([0x86dd, 0x0800])
+  })
+
   test("of a protocol without ports don't depend on what would be ports", () => {
     const frames = [1, 2, 3].map((seed) => ipv4(1, pattern(16, seed), four))
     const sequences = new Fixture().deliver(...frames)

@@ -127,6 +127,17 @@ test("a full queue takes as much as fits, and more once there is room", () => {
   expect(send(a, pattern(20_000))).toBe(0)
 })
 
+test("a full circle is not taken for an empty one", () => {
+  const { a, b } = setUp({ queueBytes: 256 })
+  const frames = [1, 2, 3, 4, 5, 6].map((seed) => pattern(64, seed))
+  expect(send(a, ...frames)).toBe(4)
+  expect(receive(b, 2)).toEqual(frames.slice(0, 2))
+  expect(receive(b, 1)).toEqual([frames[2]])
+  const taken = send(a, frames[4]) + send(a, frames[5])
+  expect(send(a, pattern(64, 9))).toBe(0)
+  expect(receive(b)).toEqual([frames[3], ...frames.slice(4, 4 + taken)])
+})
+
 test("the owner is told when frames arrive where none were", () => {
   const { a, b } = setUp()
   let calls = 0

@@ -324,8 +324,10 @@ describe("several packets at a time", () => {
     fixture.tap.end(offsets[1], 100, CHECKSUM_DONE)
     fixture.tap.end(offsets[3], 100, CHECKSUM_DONE)
     fixture.tap.end(offsets[0], 100, CHECKSUM_DONE)
+    // The memory of the one that waits isn't given to another.
+    send(fixture, four, 253, pattern(300, 5))
     const packets = flushed(fixture).map((frame) => parse(frame.bytes))
-    expect(packets.map((packet) => packet.transport)).toEqual([pattern(100, 3), pattern(100, 1)])
+    expect(packets.map((packet) => packet.transport)).toEqual([pattern(100, 3), pattern(100, 1), pattern(300, 5)])
   })
 
   test("taken back, they cost no room", () => {
@@ -556,6 +558,26 @@ describe.each(demiflows)("payload left together over %s", (_, demiflow) => {
     expect(datagrams.map((bytes) => bytes.length)).toEqual([1708, 1708, 108])
     expectBytes(join(...datagrams.map((bytes) => bytes.slice(8))), pattern(3500))
     expect(datagrams.slice(0, 2).every((bytes) => hasRightChecksum(packets[0], bytes))).toBe(true)
+  })
+
+  test("is cut right where the batch is full in between", () => {
+    const fixture = new Fixture({ mtu: 1500 })
+    for (let index = 0; index < 250; index++) send(fixture, four, 253, pattern(5))
+    send(fixture, demiflow, 6, segment(60_000), { checksumOffset: 16, segmentSize: 1400, headerLength: 32 })
+    const packets = flushed(fixture)
+      .map((frame) => parse(frame.bytes))
+      .slice(250)
+    expectBytes(join(...packets.map(({ transport }) => transport.slice(32))), pattern(60_000))
+    expect(packets.every((packet) => hasRightChecksum(packet))).toBe(true)
+  })
+
+  test("once cut, needs no room any more", () => {
+    const fixture = new Fixture({ mtu: 1500 }, { transmitBytes: 128 << 10 })
+    const open = fixture.tap.begin(four, 253, 100)
+    for (let index = 0; index < 10; index++) {
+      const options = { checksumOffset: 16, segmentSize: 1448, headerLength: 32 }
+      expect(send(fixture, demiflow, 6, segment(60_000), options)).toBeGreaterThan(open)
+    }
   })
 
   test("is cut however small the spare memory is beside it", () => {

@@ -81,7 +81,11 @@ describe("PacketCapture", () => {
 
   test("does not write what the link did not take", () => {
     const { fixture, capture } = setUp()
-    for (let index = 0; index < 1100; index++) send(fixture, udp([53, 4000], pattern(1)), 6)
+    for (let index = 0; index < 1100; index++) {
+      send(fixture, udp([53, 4000], pattern(1)), 6)
+      // So that the link is full in the middle of a batch.
+      if (index === 23) fixture.tap.flush()
+    }
     fixture.tap.flush()
     expect(capture().records).toHaveLength(1024)
     expect(fixture.drops.get("link: full")).toBe(76)
