@@ -204,7 +204,7 @@ describe("router advertisements", () => {
   testWith("python3")("say all that was configured", async () => {
     const solicit = reachable(join(import.meta.dirname, "programs/router-solicitation.py"))
     expect(await running.guest.json(["/usr/bin/python3", solicit, "eth0"])).toMatchObject({
-      hopLimit: 255,
+      hopLimit: 64,
       mac: "9a:55:9a:55:9a:55",
       prefix: "2001:db8:1::/64",
       autonomous: true,

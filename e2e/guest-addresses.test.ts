@@ -77,5 +77,5 @@ test("flows of all protocols fill one table exactly, and what is beyond is refus
   await again.result
 
   const { stderr } = await pasta.stop()
-  expect(stderr).toMatch(/^drop \S*(full|capacity)\S* [1-9]\d*$/m)
+  expect(stderr).toMatch(/\bdropped: [1-9]\d* \([^)]*(full|capacity)[^)]*\)$/m)
 })

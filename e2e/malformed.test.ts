@@ -30,9 +30,8 @@ async function write(writer: Program, frames: readonly Buffer[]): Promise<number
 
 /** The counters that pasta prints when it ends. */
 function drops(stderr: string): Readonly<Record<string, number>> {
-  return Object.fromEntries(
-    [...stderr.matchAll(/^drop (\S+) (\d+)$/gm)].map(([, reason = "", count]) => [reason, Number(count)]),
-  )
+  const counts = [...stderr.matchAll(/\bdropped: (\d+) \(([^)]+)\)$/gm)]
+  return Object.fromEntries(counts.map(([, count, reason = ""]) => [reason, Number(count)]))
 }
 
 const total = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((sum, count) => sum + count, 0)

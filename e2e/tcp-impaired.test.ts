@@ -48,7 +48,7 @@ describe.each(impairments)("$name outside", ({ bytes, ...wire }) => {
 
   testWith("cc")("the wire did what it was told", async () => {
     const counts = await topology.wire?.stop()
-    expect(counts?.carried).toBeGreaterThan(1000)
+    expect(counts).toMatchObject({ overflowed: 0 })
     if (wire.loss !== undefined) expect(counts?.lost).toBeGreaterThan(10)
     if (wire.reorder !== undefined) expect(counts?.overtaken).toBeGreaterThan(10)
     if (wire.duplicate !== undefined) expect(counts?.duplicated).toBeGreaterThan(10)
@@ -60,7 +60,9 @@ describe.each([65520, 1500])("inside, with an MTU of %i,", (mtu) => {
   useServer("tcp-server.mjs", topology)
   useServer("udp-server.mjs", topology)
 
-  describe.each(impairments)("$name", ({ bytes, ...wire }) => {
+  describe.each(impairments)("$name", ({ bytes: least, ...wire }) => {
+    // As many frames, whatever fits into one.
+    const bytes = mtu > 1500 ? least * 5 : least
     const running = usePasta(topology, { options: ["--config-net", "-m", String(mtu)] })
     const nested = useNested(() => running.guest, wire, mtu)
 
@@ -80,9 +82,10 @@ describe.each([65520, 1500])("inside, with an MTU of %i,", (mtu) => {
 
     testWith("cc")("the wire did what it was told", async () => {
       const counts = await nested.stop()
-      expect(counts.carried).toBeGreaterThan(500)
-      if (wire.loss !== undefined) expect(counts.lost).toBeGreaterThan(1)
-      if (wire.reorder !== undefined) expect(counts.overtaken).toBeGreaterThan(1)
+      expect(counts).toMatchObject({ overflowed: 0 })
+      if (wire.loss !== undefined) expect(counts.lost).toBeGreaterThan(0)
+      if (wire.reorder !== undefined) expect(counts.overtaken).toBeGreaterThan(0)
+      if (wire.duplicate !== undefined) expect(counts.duplicated).toBeGreaterThan(0)
     })
   })
 })

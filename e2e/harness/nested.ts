@@ -30,7 +30,7 @@ export function useNested(guest: () => Guest, options: WireOptions, mtu: number)
     wire = await startWire(options, [namespace.path, "eth0"], [guest().path, "wire0"])
     await namespace.configure([
       "link set lo up",
-      `link set eth0 mtu ${mtu} up`,
+      `link set eth0 mtu ${mtu} txqueuelen 10000 up`,
       `addr add ${far[4]} dev eth0`,
       `addr add ${far[6]} dev eth0 nodad`,
       `route add default via ${near[4].split("/")[0]}`,
@@ -38,7 +38,7 @@ export function useNested(guest: () => Guest, options: WireOptions, mtu: number)
     ])
     const script = [
       "sysctl -q -w net.ipv4.conf.all.forwarding=1 net.ipv6.conf.all.forwarding=1",
-      `ip link set wire0 mtu ${mtu} up`,
+      `ip link set wire0 mtu ${mtu} txqueuelen 10000 up`,
       `ip addr add ${near[4]} dev wire0`,
       `ip addr add ${near[6]} dev wire0 nodad`,
     ].join(" && ")

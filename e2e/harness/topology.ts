@@ -136,7 +136,7 @@ export class Topology {
       await this.host.configure([`link add eth0 mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${inner.name}`])
     } else {
       this.wire = await startWire(wire, [this.host.path, "eth0"], [inner.path, "eth0"])
-      for (const end of [this.host, inner]) await end.configure([`link set eth0 mtu ${mtu}`])
+      for (const end of [this.host, inner]) await end.configure([`link set eth0 mtu ${mtu} txqueuelen 10000`])
     }
     if (this.router !== undefined) {
       await this.router.configure([`link add eth1 type veth peer name eth0 netns ${this.world.name}`])

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define FRAME_MAX 65600
-#define QUEUE_MAX 4096 // Frames under way, both directions together; more are lost, as on a real link.
+#define QUEUE_MAX 65536 // Frames under way, both directions together; what is beyond is lost, and counted.
 
 struct frame {
   uint64_t due; // Nanoseconds; the order of arrival decides between equals.
