@@ -29,7 +29,9 @@ export function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
 
 /** True if both have the same bytes. */
 export function sameBytes(first: Uint8Array, second: Uint8Array): boolean {
-  return first.length === second.length && first.every((byte, index) => byte === second[index])
+  if (first.length !== second.length) return false
+  for (let index = 0; index < first.length; index++) if (first[index] !== second[index]) return false
+  return true
 }
 
 /** Two hexadecimal digits a byte, for messages; at most `limit` bytes of it. */

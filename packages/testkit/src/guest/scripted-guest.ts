@@ -4,16 +4,9 @@
  * What it sends is put together from layers; what it receives waits in an inbox, taken apart. It has no protocol of its
  * own: it answers nothing by itself.
  */
-import {
-  type Address,
-  type Arena,
-  FrameBatch,
-  type Link,
-  type MacAddress,
-  Segmentation,
-  type SegmentationId,
-} from "@demiflow/core"
+import type { Address, Link, MacAddress } from "@demiflow/core"
 import { type AddressLike, toAddress } from "../host/world.ts"
+import { LinkEnd, type LinkFrame } from "../link-end.ts"
 import { ethernet, type MacLike, toMac } from "../packets/build-network.ts"
 import { type Check, expectFrame, mismatches, PacketMismatchError } from "../packets/check.ts"
 import { describePacket } from "../packets/describe.ts"
@@ -31,21 +24,8 @@ export interface ScriptedGuestOptions {
   readonly addresses?: readonly AddressLike[]
 }
 
-/** A frame as a link moves it: with what is left to the link. */
-export interface LinkFrame {
-  readonly bytes: Uint8Array
-  readonly segmentation: SegmentationId
-  readonly segmentSize: number
-  readonly headerLength: number
-  readonly checksumStart: number
-  readonly checksumOffset: number
-}
-
 /** A frame that the guest received. */
 export type ReceivedFrame = ParsedFrame & LinkFrame
-
-const SPACE = 131_072
-const BATCH = 64
 
 /** A guest that a test moves. */
 export class ScriptedGuest implements Participant {
@@ -62,9 +42,7 @@ export class ScriptedGuest implements Participant {
   received = 0
   /** Called with each frame that it sends, for traces. */
   onSend: ((frame: ParsedFrame) => void) | undefined
-  readonly #arena: Arena
-  readonly #batch = new FrameBatch(BATCH)
-  readonly #space: number
+  readonly #end: LinkEnd
   readonly #takers: ((frame: ReceivedFrame) => boolean)[] = []
 
   /** @param link the guest's own end */
@@ -74,8 +52,7 @@ export class ScriptedGuest implements Participant {
     this.mac = toMac(options.mac ?? "02:00:00:00:00:02")
     this.gatewayMac = toMac(options.gatewayMac ?? "ff:ff:ff:ff:ff:ff")
     this.addresses = (options.addresses ?? ["192.0.2.2", "2001:db8::2", "fe80::2"]).map(toAddress)
-    this.#arena = link.arena
-    this.#space = link.arena.reserve(SPACE)
+    this.#end = new LinkEnd(link)
     this.clock.attach(this)
   }
 
@@ -103,14 +80,11 @@ export class ScriptedGuest implements Participant {
 
   /** Sends a frame as it is, with what is left to the link. */
   sendFrame(bytes: Uint8Array, left: Partial<Omit<LinkFrame, "bytes">> = {}): void {
-    this.#put({
-      bytes,
-      segmentation: left.segmentation ?? Segmentation.none,
-      segmentSize: left.segmentSize ?? 0,
-      headerLength: left.headerLength ?? 0,
-      checksumStart: left.checksumStart ?? 0,
-      checksumOffset: left.checksumOffset ?? 0,
-    })
+    if (this.onSend !== undefined) {
+      const { checksumStart: start = 0, checksumOffset: offset = 0 } = left
+      this.onSend(parseFrame(bytes, start > 0 ? { start, offset } : undefined))
+    }
+    if (!this.#end.send({ ...left, bytes })) this.refused++
   }
 
   /**
@@ -162,13 +136,12 @@ export class ScriptedGuest implements Participant {
   }
 
   turn(): boolean {
-    let worked = false
-    for (;;) {
-      const count = this.link.receive(this.#batch)
-      if (count <= 0) return worked
-      worked = true
-      for (let index = 0; index < count; index++) this.#arrive(this.#read(index))
+    const frames = this.#end.receive()
+    for (const frame of frames) {
+      const { checksumStart: start, checksumOffset: offset } = frame
+      this.#arrive({ ...parseFrame(frame.bytes, start > 0 ? { start, offset } : undefined), ...frame })
     }
+    return frames.length > 0
   }
 
   nextDeadline(): number {
@@ -177,42 +150,9 @@ export class ScriptedGuest implements Participant {
     return nextDeadline?.call(this.link) ?? Number.POSITIVE_INFINITY
   }
 
-  #read(index: number): ReceivedFrame {
-    const batch = this.#batch
-    const offset = batch.offset[index]
-    const bytes = this.#arena.bytes.slice(offset, offset + batch.length[index])
-    const checksumStart = batch.checksumStart[index]
-    const checksumOffset = batch.checksumOffset[index]
-    const hint = checksumStart > 0 ? { start: checksumStart, offset: checksumOffset } : undefined
-    return {
-      ...parseFrame(bytes, hint),
-      segmentation: batch.segmentation[index] as SegmentationId,
-      segmentSize: batch.segmentSize[index],
-      headerLength: batch.headerLength[index],
-      checksumStart,
-      checksumOffset,
-    }
-  }
-
   #arrive(frame: ReceivedFrame): void {
     this.received++
     if (!this.#takers.some((taker) => taker(frame))) this.inbox.push(frame)
-  }
-
-  #put(frame: LinkFrame): void {
-    const { checksumStart: start, checksumOffset: offset } = frame
-    this.onSend?.(parseFrame(frame.bytes, start > 0 ? { start, offset } : undefined))
-    const batch = this.#batch
-    const at = this.#space + this.link.capabilities.headroom
-    this.#arena.bytes.set(frame.bytes, at)
-    batch.setPlain(0, at, frame.bytes.length)
-    batch.segmentation[0] = frame.segmentation
-    batch.segmentSize[0] = frame.segmentSize
-    batch.headerLength[0] = frame.headerLength
-    batch.checksumStart[0] = frame.checksumStart
-    batch.checksumOffset[0] = frame.checksumOffset
-    batch.count = 1
-    if (this.link.send(batch, 0, 1) < 1) this.refused++
   }
 
   #address(isWanted: (address: Address) => boolean): Address {

@@ -71,6 +71,9 @@ export abstract class DatagramSocket extends SimulatedSocket {
   #arrivedBytes = 0
   readonly #errors: QueuedError[] = []
   #isBlocked = false
+  /** When what was sent last arrives, in each direction. */
+  #there = 0
+  #back = 0
   hopLimit = 0
   /** Datagrams that had no room when they arrived. */
   overflowed = 0
@@ -125,7 +128,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
     const prepared = this.prepare(bytes)
     if (typeof prepared === "number") return prepared
     const hopLimit = this.hopLimit || DEFAULT_HOP_LIMIT
-    this.kernel.clock.schedule(this.#delay(), () => this.#travel(prepared, hopLimit))
+    this.#there = this.#inOrder(this.#there, () => this.#travel(prepared, hopLimit))
     return 1
   }
 
@@ -155,7 +158,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
 
   /** A datagram arrives from the correspondent. */
   arrive(bytes: Uint8Array): void {
-    this.kernel.clock.schedule(this.#delay(), () => {
+    this.#back = this.#inOrder(this.#back, () => {
       if (!this.isOpen) return
       if (this.#arrivedBytes + bytes.length > this.#receiveBuffer) {
         this.overflowed++
@@ -165,6 +168,14 @@ export abstract class DatagramSocket extends SimulatedSocket {
       this.#arrivedBytes += bytes.length
       this.kernel.list(this)
     })
+  }
+
+  /** Runs after the delay, not before what was sent earlier; answers when. */
+  #inOrder(earliest: number, arrive: () => void): number {
+    const { clock } = this.kernel
+    const arrival = Math.max(earliest, clock.now + this.#delay())
+    clock.schedule(arrival - clock.now, arrive)
+    return arrival
   }
 
   #takeArrived(): Uint8Array {
@@ -205,7 +216,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
     const isV4 = this.demiflow.isV4
     const { errno, v4, v6 } = reports[what]
     const [icmpType, icmpCode] = isV4 ? v4 : v6
-    this.kernel.clock.schedule(this.#delay(), () => {
+    this.#back = this.#inOrder(this.#back, () => {
       if (!this.isOpen) return
       this.#errors.push({
         errno,

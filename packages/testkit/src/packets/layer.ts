@@ -27,11 +27,22 @@ export interface Layer {
 
 /** The bytes of a packet: the outermost layer first. */
 export function buildPacket(...layers: readonly Layer[]): Uint8Array {
+  return buildInside(layers, 0)
+}
+
+/** The bytes of the layers from `depth` on, as they are inside the others. */
+export function buildInside(layers: readonly Layer[], depth: number): Uint8Array {
   let bytes: Uint8Array = new Uint8Array(0)
-  for (let index = layers.length - 1; index >= 0; index--) {
+  for (let index = layers.length - 1; index >= depth; index--) {
     bytes = layers[index].build(bytes, layers.slice(0, index), layers[index + 1])
   }
   return bytes
+}
+
+/** The layers with other bytes from `depth` on; the layers around describe these bytes as if nothing had happened. */
+export function replaceInside(layers: readonly Layer[], depth: number, bytes: Uint8Array): readonly Layer[] {
+  const { etherType, ipProtocol } = layers[depth] ?? {}
+  return [...layers.slice(0, depth), { etherType, ipProtocol, build: () => bytes }]
 }
 
 /** Bytes as they are: what applications say, or anything else. */
@@ -48,10 +59,12 @@ export function patternPayload(length: number, start = 0): Layer {
 /** Bytes of a stream whose byte at each position is known, from position `start` on. */
 export function patternBytes(length: number, start = 0): Uint8Array {
   // 251 is prime: no power of two in a size or an offset hides in the pattern. The square tells the periods apart.
-  return Uint8Array.from({ length }, (_, index) => {
+  const bytes = new Uint8Array(length)
+  for (let index = 0; index < length; index++) {
     const position = start + index
-    return (position % 251) ^ (Math.floor(position / 251) & 0xff)
-  })
+    bytes[index] = (position % 251) ^ (Math.floor(position / 251) & 0xff)
+  }
+  return bytes
 }
 
 /** Header, then what is inside. */

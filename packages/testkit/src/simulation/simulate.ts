@@ -264,7 +264,7 @@ class TracingLog extends RecordingLog {
 
 function isComplete(guest: GuestConnection, worlds: Attempt["worlds"]): boolean {
   const world = worlds.at(-1)?.connection
-  return guest.isEnded && world !== undefined && world.isEnded && !world.isReset
+  return guest.isEnded && world?.isEnded === true && !world.isReset
 }
 
 function compareStreams(name: string, found: Uint8Array, sent: Uint8Array, isEnded: boolean): string[] {

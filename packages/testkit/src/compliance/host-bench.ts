@@ -1,0 +1,180 @@
+import {
+  type Address,
+  Address as AddressClass,
+  DatagramBatch,
+  Demiflow,
+  Interface,
+  type SideRef,
+  type Socket,
+  type SocketError,
+  type TcpInformation,
+  Vectors,
+} from "@demiflow/core"
+import type { HostUnderTest } from "./host-under-test.ts"
+
+const REGION = 4 << 20
+const TURNS = 3_000
+
+/** What the tests of a host share: memory, events, waiting. */
+export class HostBench {
+  readonly under: HostUnderTest
+  readonly vectors: Vectors
+  readonly region: number
+  readonly batch: DatagramBatch = new DatagramBatch(64)
+  readonly information: TcpInformation = {
+    minimumRtt: -9,
+    rtt: -9,
+    bytesAcknowledged: -9,
+    sendWindow: -9,
+    sendMss: -9,
+    notSentBytes: -9,
+  }
+  readonly socketError: SocketError = {
+    errno: 0,
+    origin: 0,
+    icmpType: -1,
+    icmpCode: -1,
+    information: -1,
+    reporter: new AddressClass(),
+    destination: new AddressClass(),
+    destinationPort: -1,
+    payloadOffset: -1,
+    payloadLength: -1,
+  }
+  readonly #events = new Map<SideRef, number>()
+  #nextSide = 1_000
+  #sockets: Socket[] = []
+
+  constructor(under: HostUnderTest) {
+    this.under = under
+    const { arena } = under.host
+    this.vectors = new Vectors(arena, 64)
+    this.region = arena.reserve(REGION, 64)
+  }
+
+  /** A side that nothing else uses. */
+  newSide(): SideRef {
+    return this.#nextSide++ as SideRef
+  }
+
+  /** A host side towards an end, from anywhere. */
+  towards(end: { readonly address: Address; readonly port: number }): Demiflow {
+    const demiflow = new Demiflow(Interface.host)
+    demiflow.correspondentAddress.copyFrom(end.address)
+    demiflow.correspondentPort = end.port
+    // Unspecified, of the same family.
+    if (end.address.isV4) demiflow.forwardingAddress.copyFrom(AddressClass.fromV4(0))
+    return demiflow
+  }
+
+  /** Remembers a socket, to be closed after the test if the test didn't. */
+  keep(socket: Socket): Socket {
+    this.#sockets.push(socket)
+    return socket
+  }
+
+  /** The socket was closed by the test. */
+  closed(socket: Socket): void {
+    this.#sockets = this.#sockets.filter((other) => other !== socket)
+  }
+
+  closeAll(): void {
+    for (const socket of this.#sockets) this.under.host.close(socket)
+    this.#sockets = []
+    this.#events.clear()
+  }
+
+  /** Events told of a side since they were taken last. */
+  eventsOf(side: SideRef): number {
+    return this.#events.get(side) ?? 0
+  }
+
+  /** Forgets the events told of a side so far. */
+  forgetEvents(side: SideRef): void {
+    this.#events.delete(side)
+  }
+
+  /** Waits until the condition holds; fails with the description if it doesn't. */
+  async until(what: string, condition: () => boolean): Promise<void> {
+    for (let turn = 0; turn < TURNS; turn++) {
+      if (condition()) return
+      await this.turn()
+    }
+    throw new Error(`It did not happen that ${what}`)
+  }
+
+  /** Waits until all of these events were told of the side, and forgets them. */
+  async untilEvents(side: SideRef, events: number): Promise<void> {
+    await this.until(`events ${events} are told`, () => (this.eventsOf(side) & events) === events)
+    this.forgetEvents(side)
+  }
+
+  /** Lets some time pass: what was going to happen has happened. */
+  async settle(turns = 20): Promise<void> {
+    for (let turn = 0; turn < turns; turn++) await this.turn()
+  }
+
+  async turn(): Promise<void> {
+    await this.under.turn((side, events) => this.#events.set(side, this.eventsOf(side) | events))
+  }
+
+  /** Puts bytes into the region and a vector over them. */
+  put(bytes: Uint8Array, at = 0, vector = 0): void {
+    this.under.host.arena.bytes.set(bytes, this.region + at)
+    this.vectors.set(vector, this.region + at, bytes.length)
+  }
+
+  /** Sends bytes in one call; answers what the host does. */
+  send(socket: Socket, bytes: Uint8Array): number {
+    this.put(bytes)
+    return this.under.host.send(socket, this.vectors, 0, 1)
+  }
+
+  /** Peeks up to `length` bytes; the bytes, or the negative answer. */
+  peek(socket: Socket, length: number, skip: number): Uint8Array | number {
+    const { host } = this.under
+    host.arena.bytes.fill(0, this.region, this.region + length)
+    this.vectors.set(0, this.region, length)
+    const peeked = host.peek(socket, this.vectors, 0, 1, skip)
+    return peeked < 0 ? peeked : this.bytes(this.region, peeked)
+  }
+
+  /** A copy of arena memory. */
+  bytes(offset: number, length: number): Uint8Array {
+    return this.under.host.arena.bytes.slice(offset, offset + length)
+  }
+
+  /** Sends datagrams in one call. */
+  sendDatagrams(socket: Socket, ...datagrams: readonly Uint8Array[]): number {
+    let at = this.region
+    for (const [index, bytes] of datagrams.entries()) {
+      this.under.host.arena.bytes.set(bytes, at)
+      this.batch.offset[index] = at
+      this.batch.length[index] = bytes.length
+      this.batch.segmentSize[index] = 0
+      at += bytes.length
+    }
+    return this.under.host.sendDatagrams(socket, this.batch, 0, datagrams.length)
+  }
+
+  /** Receives into entries with this much room each; the datagrams (those left together taken apart), or the answer. */
+  receiveDatagrams(socket: Socket, count = 16, room = 65_536): Uint8Array[] | number {
+    const { batch } = this
+    for (let index = 0; index < count; index++) {
+      batch.offset[index] = this.region + index * room
+      batch.length[index] = room
+      batch.segmentSize[index] = -1
+    }
+    const received = this.under.host.receiveDatagrams(socket, batch, count)
+    if (received < 0) return received
+    return Array.from({ length: received }, (_, index) => index).flatMap((index) => {
+      const whole = this.bytes(batch.offset[index], Math.min(room, batch.length[index]))
+      const size = batch.segmentSize[index] || Math.max(1, whole.length)
+      const pieces: Uint8Array[] = []
+      for (let start = 0; start === 0 || start < whole.length; start += size) {
+        pieces.push(whole.slice(start, start + size))
+      }
+      return pieces
+    })
+  }
+}

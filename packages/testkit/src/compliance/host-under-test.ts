@@ -1,0 +1,60 @@
+import type { Address, Host, SideRef } from "@demiflow/core"
+
+/** A connection that a host made, from the other end. */
+export interface CorrespondentConnection {
+  /** Sends bytes. */
+  write(bytes: Uint8Array): void
+  /** Sends nothing more. */
+  end(): void
+  /** Closes by a reset. */
+  reset(): void
+  /** Stops and goes on reading, so that the host's send buffer fills and drains. */
+  pause(): void
+  resume(): void
+  /** Bytes read so far, in order. */
+  readonly received: Uint8Array
+  /** True once the host has ended its direction and everything was read. */
+  readonly isEnded: boolean
+  /** True once the host has reset the connection. */
+  readonly isReset: boolean
+}
+
+/** A server that accepts connections. */
+export interface CorrespondentListener {
+  readonly address: Address
+  readonly port: number
+  /** Connections accepted so far. */
+  readonly connections: readonly CorrespondentConnection[]
+  close(): void
+}
+
+/** A UDP correspondent. */
+export interface CorrespondentUdp {
+  readonly address: Address
+  readonly port: number
+  /** Datagrams received so far. */
+  readonly received: readonly Uint8Array[]
+  /** Sends a datagram to a port of the host, at the address it was opened from. */
+  send(bytes: Uint8Array, address: Address, port: number): void
+  close(): void
+}
+
+/** A host, and what its correspondents do. All of it may work by itself or only while {@link HostUnderTest.turn} runs. */
+export interface HostUnderTest {
+  readonly host: Host
+  /**
+   * Lets a little time pass for both ends, and tells the events that the host has. Called again and again until what a
+   * test waits for has happened.
+   */
+  turn(deliver: (side: SideRef, events: number) => void): void | Promise<void>
+  /** A server that the host reaches. */
+  listen(isV4: boolean): CorrespondentListener | Promise<CorrespondentListener>
+  /** A UDP correspondent that the host reaches. */
+  openUdp(isV4: boolean): CorrespondentUdp | Promise<CorrespondentUdp>
+  /** An end at which TCP is refused and datagrams are answered with "port unreachable". */
+  unusedEnd(isV4: boolean): { readonly address: Address; readonly port: number }
+  /** An address that answers echo requests, where the host may open ping sockets; else the tests of these are not made. */
+  readonly pingable?: (isV4: boolean) => Address
+  /** Releases everything. */
+  close?(): void | Promise<void>
+}
