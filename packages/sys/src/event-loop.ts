@@ -5,7 +5,8 @@
  * look at the descriptors, which is more than a packet costs. So this loop blocks in its own `epoll_wait`, hands events
  * out, and comes back to it without returning to the runtime. libuv's own epoll descriptor is one of those waited for;
  * only when it is readable, when libuv's next timer is due, or on {@link EventLoop.requestTurn}, does this loop return to
- * the runtime, by way of `setImmediate`. An idle loop does not wake up at all.
+ * the runtime, by way of `setImmediate`. An idle loop does not wake up at all. (Measured, an event that costs nothing
+ * itself: 1.1 µs this way, 2.2 µs with this epoll instance watched by libuv; a turn of libuv 3.5 µs.)
  *
  * What follows for code that runs inside a callback of this loop: timers, immediates, and whatever is opened through Node
  * (sockets, files, processes) work as usual, because before it blocks this loop asks libuv when it wants a turn, and libuv
@@ -42,7 +43,7 @@ export interface EventLoopHooks {
   nextDeadline?: () => number
   /** The deadline has been reached. */
   onTimer?: (now: number) => void
-  /** Once after each batch of events and timers. The loop goes to sleep after it. */
+  /** Once after each batch of events and timers, and after each turn of libuv. The loop goes to sleep after it. */
   endTurn?: () => void
 }
 
@@ -125,7 +126,6 @@ export class EventLoop {
     if (this.#running) throw new Error("The event loop runs already")
     this.#running = true
     this.#stopping = false
-    this.#turnWanted = true
     // While this loop runs, libuv's has something to live for.
     this.#keepAlive = setInterval(() => {}, LONGEST_TIMER_MILLISECONDS)
     return new Promise((resolve, reject) => {
@@ -175,6 +175,8 @@ export class EventLoop {
     clearImmediate(setImmediate(() => {}))
     this.#turnWanted = false
     try {
+      // Callbacks of libuv may have left something to finish, before this loop goes to sleep.
+      this.hooks.endTurn?.()
       this.#runUntilTurn()
     } catch (error) {
       this.#end()?.reject(error)

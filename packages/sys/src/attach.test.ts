@@ -1,0 +1,46 @@
+import { Arena } from "@demiflow/core"
+import { afterEach, describe, expect, it, vi } from "vitest"
+import { ArenaAttachedError, attachArena, attachedArena } from "./attach.ts"
+import { MonotonicClock } from "./clock.ts"
+import { SystemRandom } from "./random.ts"
+import { arena, native } from "./test-support.ts"
+
+describe("clock", () => {
+  afterEach(() => vi.restoreAllMocks())
+
+  it("stands still between turns, counts whole milliseconds, and keeps the microseconds", () => {
+    const times = [1_000_500, 1_001_499, 1_001_500, 1_003_999.5]
+    vi.spyOn(native, "monotonicMicroseconds").mockImplementation(() => times.shift() ?? 0)
+    const clock = new MonotonicClock(native)
+    expect(clock.now).toBe(0)
+    expect(clock.advance()).toBe(0)
+    expect(clock.advance()).toBe(1)
+    expect(clock.now).toBe(1)
+    expect(clock.advance()).toBe(3)
+    expect(clock.microseconds).toBe(3499.5)
+  })
+})
+
+describe("random numbers", () => {
+  it("are 32-bit integers that differ, beyond what is fetched at once", () => {
+    const random = new SystemRandom(native, arena)
+    const numbers = Array.from({ length: 3000 }, () => random.int32())
+    expect(numbers.every((number) => number === (number | 0))).toBe(true)
+    expect(new Set(numbers).size).toBeGreaterThan(2990)
+    expect(numbers.filter((number) => number < 0).length).toBeGreaterThan(1000)
+  })
+
+  it("don't stay in memory", () => {
+    const random = new SystemRandom(native, arena)
+    const first = random.int32()
+    expect(arena.words.includes(first)).toBe(false)
+  })
+})
+
+describe("the arena of a thread", () => {
+  it("is one", () => {
+    expect(attachedArena()).toBe(arena)
+    expect(attachArena(arena)).toBe(native)
+    expect(() => attachArena(new Arena(64))).toThrow(ArenaAttachedError)
+  })
+})
