@@ -108,7 +108,6 @@ export class Connecting {
   failed(connection: TcpConnection, errno: number): void {
     const { tapSide } = connection
     if (!this.#report(tapSide, errno, connection.initialFromTap)) {
-      connection.seqToTap = 0
       this.#context.output.sendReset(connection)
     }
     this.#context.abort(connection, false)

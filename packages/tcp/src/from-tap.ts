@@ -14,7 +14,7 @@ import type { ToHost } from "./to-host.ts"
 import type { ToTap } from "./to-tap.ts"
 import { TcpFlag } from "./wire.ts"
 
-/** Milliseconds between two challenge acknowledgements of a connection (RFC 5961, section 7; Linux has 500 as well). */
+/** Milliseconds between two answers of a connection to segments that are out of place (RFC 5961, section 7; as Linux). */
 const CHALLENGE_INTERVAL = 500
 
 /** What {@link FromTap.segment} wants done with a segment. */
@@ -81,7 +81,9 @@ export class FromTap {
     }
     if (!this.#isInWindow(connection, segment)) {
       this.#context.components.drops.count(this.#outOfWindow)
-      this.#toHost.acknowledge(connection, true)
+      // Two ends that find each other's acknowledgements wrong must not answer each other for ever.
+      if (segment.sequenceLength === 0) this.#challenge(connection)
+      else this.#toHost.acknowledge(connection, true)
       return SegmentVerdict.done
     }
     if (!(flags & TcpFlag.acknowledgement)) return SegmentVerdict.done
@@ -144,7 +146,11 @@ export class FromTap {
     const start = distance(connection.seqFromTap, segment.sequence)
     const window = distance(connection.seqFromTap, connection.windowEdgeToTap)
     const { sequenceLength } = segment
-    if (sequenceLength === 0) return start === 0 || (start > 0 && start < window)
+    if (sequenceLength === 0) {
+      // Section 3.10.7.4: a closed window is no reason not to hear acknowledgements. A guest that has sent a byte into it,
+      // to probe it, numbers what follows behind that byte.
+      return start === 0 || (start > 0 && start < Math.max(window, 2))
+    }
     if (start >= 0) return start < window
     return start + sequenceLength > 0
   }

@@ -75,9 +75,15 @@ export class SegmentWriter {
     this.#guest.end(offset, length, TCP_CHECKSUM)
   }
 
-  /** Resets a connection that there is. */
+  /**
+   * Resets a connection that there is. The guest takes a reset only with the very number that it expects (RFC 5961,
+   * section 3.2): which one that is depends on whether it got what is in flight, so it is told both ways.
+   */
   sendReset(connection: TcpConnection): void {
-    this.sendEmpty(connection, connection.seqToTap, TcpFlag.reset)
+    if (connection.ackFromTap !== connection.seqToTapHighest) {
+      this.sendEmpty(connection, connection.ackFromTap, TcpFlag.reset)
+    }
+    this.sendEmpty(connection, connection.seqToTapHighest, TcpFlag.reset)
   }
 
   /** Answers a segment that belongs to no connection with a reset (RFC 9293, section 3.10.7.1). */

@@ -164,7 +164,7 @@ export class ToHost {
     this.prepareSegment(connection)
     if (connection.ackToTap !== connection.seqFromTap) this.#pollLater(connection)
     const changed = connection.ackToTap !== before || edge !== ((before + connection.windowToTap) | 0)
-    if (changed || wasUrgent) this.#context.output.sendEmpty(connection, connection.seqToTap, 0)
+    if (changed || wasUrgent) this.#context.output.sendEmpty(connection, connection.seqToTapHighest, 0)
   }
 
   #pollLater(connection: TcpConnection): void {

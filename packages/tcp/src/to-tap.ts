@@ -130,7 +130,9 @@ export class ToTap {
   /** The retransmission time-out has passed. */
   timedOut(connection: TcpConnection): void {
     const limit = connection.state === State.synReceived ? SYN_RETRY_LIMIT : RETRY_LIMIT
-    if (!this.#context.isOutstanding(connection)) {
+    // With its window shut, a guest takes nothing that is sent again: it is asked for its window instead.
+    const isShut = connection.windowFromTap === 0 && connection.state !== State.synReceived
+    if (isShut || !this.#context.isOutstanding(connection)) {
       this.#probe(connection)
       return
     }
@@ -146,10 +148,7 @@ export class ToTap {
     const flight = distance(connection.ackFromTap, connection.seqToTapHighest)
     connection.slowStartThreshold = Math.max(flight >> 1, 2 * connection.mssToTap)
     connection.congestionWindow = connection.mssToTap
-    connection.seqToTap = connection.ackFromTap
-    connection.isRecovering = false
-    connection.duplicateAcks = 0
-    connection.timedSince = -1
+    this.#goBack(connection)
     this.pump(connection)
     if (connection.flow >= 0 && connection.retransmitAt <= this.#context.now) {
       this.#context.startRetransmitTimer(connection)
@@ -321,7 +320,19 @@ export class ToTap {
     output.end(connection, offset, connection.ackFromTap, TcpFlag.push, got)
   }
 
+  /** What is unacknowledged is to be sent again, from its first byte on. */
+  #goBack(connection: TcpConnection): void {
+    connection.seqToTap = connection.ackFromTap
+    connection.isRecovering = false
+    connection.duplicateAcks = 0
+    connection.timedSince = -1
+  }
+
   #probe(connection: TcpConnection): void {
+    if (this.#context.isOutstanding(connection)) {
+      this.#goBack(connection)
+      connection.isHostReadable = true
+    }
     if (!connection.isHostReadable || this.#room(connection) > 0) {
       connection.retransmitAt = -1
       if (connection.isHostReadable) this.pump(connection)
