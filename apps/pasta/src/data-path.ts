@@ -14,7 +14,7 @@ import type { DataPathReport, DataPathSettings } from "./protocol.ts"
 const STATUS_FAILED = 1
 
 process.on("uncaughtException", fail)
-await main().catch(fail)
+main().catch(fail)
 
 async function main(): Promise<void> {
   const text = readFileSync(DataPathDescriptor.settings, "utf8")

@@ -31,7 +31,7 @@ const READ_BYTES = 4096
 const SIGKILL = 9
 /** Mode of the PID file, as the C implementation has it. */
 const PID_FILE_MODE = 0o600
-/** Options for the runtime of the data path, as NODE_OPTIONS, which isn't for it. For profiling. */
+/** Options for the runtime of the data path, separated by spaces. For profiling; NODE_OPTIONS isn't meant for it. */
 const NODE_OPTIONS_VARIABLE = "DEMIFLOW_NODE_OPTIONS"
 /** Variables of the caller that are meant for its own programs of that runtime. */
 const RUNTIME_VARIABLE = /^NODE_/
@@ -46,9 +46,11 @@ export async function launch(options: Options, operands: readonly string[]): Pro
   const launcher = new Launcher(options, operands)
   try {
     const init = launcher.start()
+    // The data path ends by itself then. The kernel takes some 20 ms for its tap device, for which nobody has to wait.
     return await launcher.finish(init)
-  } finally {
+  } catch (error) {
     launcher.endChild()
+    throw error
   }
 }
 
@@ -79,7 +81,7 @@ class Launcher {
       openFiles: callersOpenFileLimit(process.ppid),
       dataPath: {
         path: process.execPath,
-        arguments: ["pasta", ...process.execArgv, fileURLToPath(new URL("./data-path.js", import.meta.url))],
+        arguments: ["pasta", ...runtimeOptions(), fileURLToPath(new URL("./data-path.cjs", import.meta.url))],
         variables: dataPathVariables(),
       },
       pipes,
@@ -211,9 +213,12 @@ function argumentBytes(operands: readonly string[]): readonly (string | Uint8Arr
   return lastArguments(readFileSync("/proc/self/cmdline"), operands.length)
 }
 
+function runtimeOptions(): string[] {
+  const options = process.env[NODE_OPTIONS_VARIABLE]?.split(" ") ?? []
+  return [...process.execArgv, ...options.filter((option) => option !== "")]
+}
+
 function dataPathVariables(): string[] {
-  const { [NODE_OPTIONS_VARIABLE]: options, ...others } = process.env
-  const variables = Object.entries(others).filter(([name]) => !RUNTIME_VARIABLE.test(name))
-  if (options !== undefined) variables.push(["NODE_OPTIONS", options])
+  const variables = Object.entries(process.env).filter(([name]) => !RUNTIME_VARIABLE.test(name))
   return variables.map(([name, value]) => `${name}=${value}`)
 }

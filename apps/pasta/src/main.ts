@@ -10,7 +10,7 @@ import { complain, sentenceOf } from "./messages.ts"
 const STATUS_FAILED = 1
 const ARGUMENTS_FROM = 2
 
-process.exit(await main(process.argv.slice(ARGUMENTS_FROM)))
+main(process.argv.slice(ARGUMENTS_FROM)).then((status) => process.exit(status))
 
 async function main(argv: readonly string[]): Promise<number> {
   const parsed = parseCommandLine(argv, "pasta")
