@@ -230,6 +230,11 @@ export class GuestConnection implements SendQueueOwner {
     return bytes.length
   }
 
+  /** Asks the other end whether the connection is still there (RFC 9293, section 3.8.4): a reset may have been lost. */
+  keepAlive(): void {
+    if (this.#state !== "closed" && this.#state !== "synSent") this.#send("A", advance(this.#sender.highest, -1))
+  }
+
   /** Begins the handshake. */
   open(): void {
     this.#sendSyn()

@@ -44,6 +44,8 @@ export interface SimulationReport {
 
 const SIX_HOURS = 6 * 3_600_000
 const TRACE_LINES = 300
+/** Milliseconds after the last fault (RFC 9293, section 3.8.4). */
+const KEEP_ALIVE_AFTER = 7_200_000
 
 /**
  * Runs what the seed decides. Throws if anything does not hold that must, `SimulationError` or what a plugin threw; with
@@ -113,6 +115,10 @@ class Simulation {
     const { clock } = this.#bench
     const start = clock.now
     clock.schedule(this.#scenario.faultsUntil, () => this.#bench.endFaults())
+    // A reset that was lost is not sent again: a guest that has nothing to say learns of it when it asks, hours later.
+    clock.schedule(this.#scenario.faultsUntil + KEEP_ALIVE_AFTER, () => {
+      for (const { guest } of this.#attempts) guest?.keepAlive()
+    })
     const isOver = () => {
       // At once, while the trace still shows it.
       const violation = this.#tcp.violations[0] ?? this.#bench.host.violations[0]
