@@ -93,16 +93,13 @@ export class TcpContext {
     if (this.components.log.isDebug) this.#logTransition(connection, stateName(before))
     const effects = effectsOf(result)
     if (effects & Effect.sendSynAck) this.sendSynAck(connection)
-    if (effects & Effect.shutdownHost) {
-      connection.isHostShutPending = true
-      this.settleHost(connection)
-    }
+    if (effects & Effect.shutdownHost) connection.isHostShutPending = true
     if (effects & Effect.linger) {
       connection.retransmitAt = -1
       connection.lingerUntil = this.now + LINGER
-      this.settleHost(connection)
       this.arm(connection)
     }
+    if (effects & (Effect.shutdownHost | Effect.linger)) this.settleHost(connection)
     if (effects & Effect.release) {
       if (event !== Event.abort && connection.heldBytes > 0) {
         // What the guest sent is acknowledged and must still be delivered: stay until it is.
