@@ -3,6 +3,7 @@
 //
 //   node exercise.mjs ADDON SEED
 import { attachToHostileThings, callWithNonsense, useClosedDescriptors, useMemoryOutside } from "./hostile.mjs"
+import { askForTerminals, carryOutSteps, refuseSteps } from "./steps.mjs"
 import { connect, moveFrames, openFiles, poll, sendDatagrams, sumAndCopy, wait, work } from "./working.mjs"
 
 attachToHostileThings()
@@ -14,6 +15,9 @@ connect()
 sendDatagrams()
 wait()
 openFiles()
+carryOutSteps()
+askForTerminals()
+refuseSteps(Number(process.argv[3] ?? 1))
 callWithNonsense(Number(process.argv[3] ?? 1))
 await poll()
 await work()

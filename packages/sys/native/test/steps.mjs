@@ -1,0 +1,71 @@
+// Lists of steps: one that is carried out, and many that must be refused before anything is.
+import assert from "node:assert/strict"
+import { constants } from "node:os"
+import { bytes, get, native, put, size } from "./arena.mjs"
+
+const { EINVAL } = constants.errno
+// As in spawn.c.
+const WRITE_FILE = 1
+const MAY_FAIL = 0x100
+const DUPLICATE = 13
+const OPEN = 14
+const SPAWN = 20
+const INIT = 21
+const EXECUTE = 22
+const OPCODES = 24
+
+/** At the very end of the arena, where the sanitizer watches: words, and strings of which the last byte is the arena's. */
+function place(words, strings) {
+  const encoded = new TextEncoder().encode(strings)
+  const stringsOffset = size - encoded.length
+  bytes.set(encoded, stringsOffset)
+  const wordsOffset = stringsOffset - words.length * 4
+  put(wordsOffset, ...words)
+  return [wordsOffset, words.length, stringsOffset, encoded.length]
+}
+
+/** A child with an init with a command, each of which does what it can do; the reports of the steps that fail. */
+export function carryOutSteps() {
+  const strings = "/dev/null\0/bin/sh\0sh\0-c\0exit 7\0/nowhere\0"
+  const [file, shell, name, option, script, nowhere] = [0, 10, 18, 21, 24, 31]
+  const command = [EXECUTE, 2, 3, 1, nowhere, shell, name, option, script, name]
+  const inner = [DUPLICATE, 2, 2, INIT, command.length, ...command]
+  const words = [OPEN, file, 2, 9, WRITE_FILE | MAY_FAIL, nowhere, file, 4, SPAWN, 0, inner.length, ...inner, ...inner]
+  native.createPipe(0)
+  const [readEnd, writeEnd] = [get(0), get(4)]
+  const child = native.runSteps(...place(words, strings), writeEnd)
+  assert.ok(child > 0)
+  native.close(writeEnd)
+  assert.equal(native.waitPid(child, 0, 0), child)
+  assert.equal(get(0), 7 << 8)
+  const count = native.read(readEnd, 0, 4096)
+  assert.equal(Buffer.from(bytes.subarray(0, count)).toString(), `{"step":4,"errno":${constants.errno.ENOENT}}\n`)
+  native.close(readEnd)
+}
+
+/** More than the operands of any step below: the last of so many zeros is taken for a step, and there is none of that. */
+const REFUSED = new Array(400).fill(0)
+
+/** Words by chance, with an end that makes it certain that nothing is carried out. */
+export function refuseSteps(seed) {
+  let state = seed | 1
+  const random = (limit) => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    return (state >>> 8) % limit
+  }
+  for (let round = 0; round < 5_000; round++) {
+    const words = Array.from({ length: random(24) }, () => (random(3) === 0 ? random(OPCODES) : random(80) - 8))
+    if (random(8) === 0) words.push((random(2) === 0 ? 1 : -1) * 0x7fffffff)
+    words.push(...REFUSED)
+    assert.equal(native.runSteps(...place(words, "a\0bc\0"), 2), -EINVAL)
+  }
+}
+
+/** Descriptors that are no terminals. */
+export function askForTerminals() {
+  for (const ask of [native.isForeground, native.reclaimForeground]) {
+    assert.ok(ask(1_000_000) < 0)
+    assert.equal(ask("x"), -EINVAL)
+    assert.equal(ask(), -EINVAL)
+  }
+}
