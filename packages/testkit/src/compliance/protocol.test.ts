@@ -1,4 +1,3 @@
-import { tcp } from "@demiflow/tcp"
 import { describe } from "vitest"
 import * as build from "../packets/build.ts"
 import { payload } from "../packets/layer.ts"
@@ -15,16 +14,5 @@ describe("a protocol in a few lines", () =>
       [build.ip(v4, SERVER_V4, 64, 253), build.ip(v6, SERVER_V6, 64, 253)].map((network) => [
         network,
         payload("hello"),
-      ]),
-  })))
-
-describe("tcp", () =>
-  protocolCompliance(() => ({
-    plugin: tcp({ holdPoolSize: 1 << 20 }),
-    prepare: ({ host }) => host.world.listen(80),
-    samples: ({ v4, v6, number }) =>
-      [build.ip(v4, SERVER_V4), build.ip(v6, SERVER_V6)].flatMap((network) => [
-        [network, build.tcp({ sourcePort: 6_000 + number, targetPort: 80, flags: "S", options: { mss: 1_000 } })],
-        [network, build.tcp({ sourcePort: 6_100 + number, targetPort: 81, flags: "S", options: { windowScale: 3 } })],
       ]),
   })))

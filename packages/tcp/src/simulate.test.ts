@@ -1,7 +1,6 @@
-import { tcp } from "@demiflow/tcp"
+import { environmentVariable, type SimulationReport, seeds, simulate } from "@demiflow/testkit"
 import { describe, expect, it } from "vitest"
-import { environmentVariable, seeds } from "../seeded-random.ts"
-import { type SimulationReport, simulate } from "./simulate.ts"
+import { tcp } from "./index.ts"
 
 /** Runs; more on request: DEMIFLOW_RUNS=100000, and single ones with DEMIFLOW_SEED. */
 const RUNS = Number(environmentVariable("DEMIFLOW_RUNS") ?? 600)
