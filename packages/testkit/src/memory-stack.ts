@@ -123,22 +123,20 @@ export class MemoryStack implements Participant {
   }
 
   /** Lets `milliseconds` of virtual time pass, with everything that is due in them. 0: all that is due now. */
-  run(milliseconds = 0): void {
+  readonly run = (milliseconds = 0): void => {
     this.clock.advance(milliseconds)
   }
 
   /** Lets time pass until the condition holds, at most `limit` milliseconds. Answers whether it holds. */
-  runUntil(condition: () => boolean, limit?: number): boolean {
-    return this.clock.runUntil(condition, limit)
-  }
+  readonly runUntil = (condition: () => boolean, limit?: number): boolean => this.clock.runUntil(condition, limit)
 
   /** Nothing happens to frames on the link from now on. */
-  endFaults(): void {
+  readonly endFaults = (): void => {
     for (const faults of this.#faults) for (const name of Object.keys(faults)) faults[name] = 0
   }
 
   /** What is left behind: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over. */
-  leftovers(): string[] {
+  readonly leftovers = (): string[] => {
     const found = [...this.host.violations]
     if (this.flows.size > 0) found.push(`${this.flows.size} flows are left`)
     if (this.host.openSockets > 0) found.push(`${this.host.openSockets} sockets are open`)
@@ -169,7 +167,7 @@ export class MemoryStack implements Participant {
 /**
  * Sets a stack up in memory, with a {@link ScriptedGuest} and a {@link SimulatedHost}, under a {@link VirtualClock}:
  *
- *     const { guest, host, clock } = memoryStack([udp()])
+ *     const { guest, host, run } = memoryStack([udp()])
  *
  * @param plugins the protocols, in the order in which they are asked
  */
