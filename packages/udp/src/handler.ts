@@ -11,13 +11,14 @@
  * The socket takes the guest's own port where that is free on the host, as the policy asks: some correspondents expect a
  * well-known source port. Otherwise the kernel chooses one.
  *
- * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them,
- * from where they lie. What the guest's offload left together stays together, for the host to cut. The hop limit of each
- * packet is that of the datagram which leaves the host, so that tracing a route through us works. A full send queue loses
- * datagrams, as any network does, and counts them.
+ * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
+ * Neighbours of one size are put together for the host to cut, and what the guest's offload left together stays so
+ * (`leaving-together.ts` says why). The hop limit of each packet is that of the datagram which leaves the host, so that
+ * tracing a route through us works. A full send queue loses datagrams, as any network does, and counts them.
  *
- * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get, left together where
- * the host has them so: the guest's side cuts them, or has its link do it. Each flow has a budget for each turn.
+ * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get. What the host
+ * left together stays so, and neighbours of one size are put together if the link cuts them. Each flow has a budget for
+ * each turn.
  *
  * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
  * error queue and goes to the guest as the same ICMP error, quoting the guest's datagram with the guest's addresses. What

@@ -16,6 +16,8 @@ export class UdpFlow {
   hopLimit = 0
   /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
   lastLength = 0
+  /** Whether datagrams of one size may be put together for the host to cut. */
+  isGathering = true
   /** Entries that the next receiving call asks for. */
   burst = 0
   /** Whether it waits in the receiver's list for its next turn. */
@@ -55,6 +57,7 @@ export class UdpFlows {
     state.hasReply = false
     state.hopLimit = 0
     state.lastLength = 0
+    state.isGathering = true
     state.burst = 0
     const flow = state.flow
     while (this.#byFlow.length <= flow) this.#byFlow.push(undefined)

@@ -2,6 +2,7 @@ import { CHECKSUM_DONE, Errno, HostEvent, UDP_CHECKSUM, UDP_HEADER_LENGTH } from
 import { describe, expect, test } from "vitest"
 import { Bench, type BenchOptions, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
+import { cut } from "./test-support/strict-guest.ts"
 
 describe.each(Object.entries(families))("from the host over %s", (name, { guest, other, server }) => {
   const isV4 = name === "IPv4"
@@ -135,12 +136,39 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
   })
 
   test("datagrams that the host has together are left to the guest's side to cut", () => {
-    const bench = connected()
-    bench.socket.incoming.push({ bytes: pattern(2500), segmentSize: 1000 }, { bytes: pattern(7), segmentSize: 7 })
-    bench.event(bench.socket, HostEvent.readable)
-    expect(bench.guest.sent.map(({ segmentSize }) => segmentSize)).toEqual([1000, 0])
-    expect(bench.guest.sent[0].headerLength).toBe(UDP_HEADER_LENGTH)
-    expect(payloads(bench)).toEqual([pattern(2500), pattern(7)])
+    for (const udpSegmentation of [true, false]) {
+      const bench = connected({ udpSegmentation })
+      bench.socket.incoming.push({ bytes: pattern(2500), segmentSize: 1000 }, { bytes: pattern(7), segmentSize: 7 })
+      bench.event(bench.socket, HostEvent.readable)
+      expect(bench.guest.sent.map(({ segmentSize }) => segmentSize)).toEqual([1000, 0])
+      expect(bench.guest.sent[0].headerLength).toBe(UDP_HEADER_LENGTH)
+      expect(payloads(bench)).toEqual([...cut(pattern(2500), 1000), pattern(7)])
+    }
+  })
+
+  test("neighbours of one size are put together if the link cuts them", () => {
+    // Calls ask for 2, 4, 8, 16: the last two of these get what is looked at.
+    const before = [1, 2, 3, 4, 5, 6].map((length) => pattern(length))
+    const lengths = [10, 10, 10, 4, 4, 4, 0, 0, 1400, 1400, 1473, 1473, 6, 7]
+    const received = lengths.map((length, seed) => pattern(length, seed))
+    const alone = lengths.map((length) => [length, 0])
+    const together = [
+      [34, 10],
+      [8, 4],
+      [0, 0],
+      [0, 0],
+    ]
+    for (const udpSegmentation of [true, false]) {
+      const bench = connected({ udpSegmentation })
+      bench.fromHost(bench.socket, ...before, ...received)
+      expect(payloads(bench)).toEqual([...before, ...received])
+      const sent = bench.guest.sent
+        .slice(before.length)
+        .map(({ bytes, segmentSize }) => [bytes.length - 8, segmentSize])
+      expect(sent.slice(0, 4)).toEqual(udpSegmentation ? together : alone.slice(0, 4))
+      expect(sent.slice(-5)).toEqual([udpSegmentation ? [2800, 1400] : [1400, 0], ...alone.slice(-4)])
+      expect(bench.guest.openPackets).toBe(0)
+    }
   })
 
   test("a datagram whose end was cut off is dropped; of several together, the complete ones are good", () => {
@@ -152,8 +180,8 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     )
     bench.event(bench.socket, HostEvent.readable)
     bench.advance(1)
-    expect(lengths(bench)).toEqual([3, 59 * 1092])
-    expect(payloads(bench)[1].at(-1)).toBe(pattern(65_520)[59 * 1092 - 1])
+    expect(lengths(bench)).toEqual([3, ...Array.from({ length: 59 }, () => 1092)])
+    expect(payloads(bench)[59].at(-1)).toBe(pattern(65_520)[59 * 1092 - 1])
     expect(bench.drops.entries()).toEqual([["udp: too large for the guest", 2]])
   })
 

@@ -4,6 +4,8 @@ import {
   DatagramBatch,
   Demiflow,
   Errno,
+  IPV4_HEADER_LENGTH,
+  IPV6_HEADER_LENGTH,
   IpProtocol,
   UDP_CHECKSUM,
   UDP_HEADER_LENGTH,
@@ -12,11 +14,10 @@ import {
   UDP_TARGET_PORT,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
+import { LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { UdpFlow } from "./state.ts"
 
-/** Largest payload of a datagram that an IPv4 packet holds, and room for each that is received. */
-const LARGEST_PAYLOAD = 65_507
 /** Entries of a receiving call: the first asks for one more than the single answer that most are, later ones for … */
 const SMALLEST_BURST = 2
 const LARGEST_BURST = 32
@@ -29,7 +30,8 @@ const BUDGET_ERRORS = 8
 const ROOM_PAUSE = 1
 
 /**
- * Receives from host sockets, straight behind room for the headers towards the guest.
+ * Receives from host sockets, straight behind room for the headers towards the guest. Datagrams of one size that arrive
+ * together leave together, if the link cuts them.
  *
  * The sockets' events come only once for a change, so that a flow that has used up its budget, or finds no room towards
  * the guest, is noted down and carries on in the next turn. What isn't received meanwhile stays in the kernel's buffer.
@@ -83,13 +85,7 @@ export class ToGuest {
       if (received < asked) guest.abandon(batch.offset[received] - UDP_HEADER_LENGTH)
       flow.lastActivity = clock.now
       flow.hasReply = true
-      let unfit = -1
-      for (let index = 0; index < received; index++) {
-        const offset = batch.offset[index] - UDP_HEADER_LENGTH
-        bytes += batch.length[index]
-        if (!this.#pass(offset, batch.length[index], batch.segmentSize[index]) && unfit < 0) unfit = offset
-      }
-      if (unfit >= 0) guest.abandon(unfit)
+      bytes += this.#passAll(received)
       if (received < asked) {
         flow.burst = 0
         return
@@ -144,6 +140,53 @@ export class ToGuest {
       batch.length[count] = LARGEST_PAYLOAD
     }
     return wanted
+  }
+
+  /** Passes on what was received, and answers how many bytes. */
+  #passAll(received: number): number {
+    const batch = this.#batch
+    let bytes = 0
+    let unused = -1
+    for (let index = 0, next = 0; index < received; index = next) {
+      next = this.#putTogether(index, received)
+      bytes += batch.length[index]
+      const isPassed = this.#pass(
+        batch.offset[index] - UDP_HEADER_LENGTH,
+        batch.length[index],
+        batch.segmentSize[index],
+      )
+      const firstUnused = isPassed ? index + 1 : index
+      if (unused < 0 && firstUnused < next) unused = batch.offset[firstUnused] - UDP_HEADER_LENGTH
+    }
+    if (unused >= 0) this.#components.guest.abandon(unused)
+    return bytes
+  }
+
+  /** Puts datagrams of one size into the first one's packet, if the link cuts them. Answers the first behind them. */
+  #putTogether(index: number, received: number): number {
+    const batch = this.#batch
+    const first = batch.length[index]
+    let next = index + 1
+    if (next === received || batch.segmentSize[index] > 0 || !this.#linkCuts(first)) return next
+    let together = first
+    for (; next < received && batch.segmentSize[next] === 0; next++) {
+      const length = batch.length[next]
+      if (!mayFollow(first, length, together, next - index)) break
+      this.#arena.copy(batch.offset[next], batch.offset[index] + together, length)
+      together += length
+    }
+    if (together > first) {
+      batch.length[index] = together
+      batch.segmentSize[index] = first
+    }
+    return next
+  }
+
+  #linkCuts(segmentSize: number): boolean {
+    const { capabilities, mtu } = this.#components.guest
+    if (!capabilities.udpSegmentation || !capabilities.checksumOffload) return false
+    const ipLength = this.#tap.isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH
+    return ipLength + UDP_HEADER_LENGTH + segmentSize <= mtu
   }
 
   /**

@@ -31,8 +31,47 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     const bench = new Bench()
     const datagrams = Array.from({ length: 150 }, (_, index) => ({ payload: pattern(8, index) }))
     bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
-    expect(bench.socket.sendingCalls).toEqual([64, 64, 22])
-    expect(bench.socket.sent.map(({ bytes }) => bytes[0])).toEqual(datagrams.map(({ payload }) => payload[0]))
+    expect(bench.socket.datagrams).toEqual(datagrams.map(({ payload }) => payload))
+  })
+
+  test("neighbours of one size are put together, 64 at most, and a shorter one ends it", () => {
+    const bench = new Bench()
+    const lengths = [100, 100, 40, 40, 100, ...Array.from({ length: 70 }, () => 8), 0, 0, 9001, 9001]
+    bench.fromGuest(guest, 40_000, server, 53, ...lengths.map((length, seed) => ({ payload: pattern(length, seed) })))
+    expect(bench.socket.sendingCalls).toEqual([9])
+    expect(bench.socket.sent.map(({ bytes, segmentSize }) => [bytes.length, segmentSize])).toEqual([
+      [240, 100],
+      [40, 0],
+      [108, 100],
+      [512, 8],
+      [40, 8],
+      [0, 0],
+      [0, 0],
+      [9001, 0],
+      [9001, 0],
+    ])
+    expect(bench.socket.datagrams).toEqual(lengths.map((length, seed) => pattern(length, seed)))
+  })
+
+  test("what is put together is no larger than one datagram may be, and leaves in several calls if it is much", () => {
+    const bench = new Bench({ frameBytes: 2 << 20 })
+    const datagrams = Array.from({ length: 200 }, (_, seed) => ({ payload: pattern(9000, seed) }))
+    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
+    const { sent } = bench.socket
+    expect(Math.max(...sent.map(({ bytes }) => bytes.length))).toBe(63_000)
+    expect(bench.socket.datagrams.map(([byte]) => byte)).toEqual(datagrams.map(({ payload }) => payload[0]))
+  })
+
+  test("a host that can't cut gets the datagrams one by one, and is not asked again", () => {
+    const bench = new Bench()
+    bench.host.cutsNothing = true
+    const datagrams = [1, 2, 3].map((seed) => ({ payload: pattern(50, seed) }))
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(9) }, ...datagrams, { payload: pattern(60) })
+    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
+    const payloads = datagrams.map(({ payload }) => payload)
+    expect(bench.socket.datagrams).toEqual([pattern(9), ...payloads, pattern(60), ...payloads])
+    expect(bench.socket.sendingCalls).toEqual([3, 2, 2, 3, 1, 3])
+    expect(bench.drops.total).toBe(0)
   })
 
   test("DESIGN 3.1: two guest addresses with the same port are two flows", () => {
@@ -56,11 +95,11 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
   test("each datagram leaves with the hop limit that it came with, which is set only when it changes", () => {
     const bench = new Bench()
     const payload = pattern(4)
-    bench.fromGuest(guest, 40_000, server, 53, { payload, hopLimit: 64 }, { payload, hopLimit: 64 })
+    bench.fromGuest(guest, 40_000, server, 53, { payload, hopLimit: 64 })
     bench.fromGuest(guest, 40_000, server, 53, ...[64, 1, 1, 2, 255].map((hopLimit) => ({ payload, hopLimit })))
-    expect(bench.socket.sent.map(({ hopLimit }) => hopLimit)).toEqual([64, 64, 64, 1, 1, 2, 255])
+    expect(bench.socket.sent.map(({ hopLimit }) => hopLimit)).toEqual([64, 64, 1, 2, 255])
+    expect(bench.socket.sent.map(({ bytes }) => bytes.length)).toEqual([4, 4, 8, 4, 4])
     expect(bench.socket.hopLimitCalls).toBe(4)
-    expect(bench.socket.sendingCalls).toEqual([2, 1, 2, 1, 1])
   })
 
   test("a bad datagram among good ones is the only one dropped", () => {
@@ -70,7 +109,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
       packet[12] ^= 1
     }
     bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload, spoil }, { payload, available: 5 }, { payload })
-    expect(bench.socket.sent).toHaveLength(2)
+    expect(bench.socket.datagrams).toHaveLength(2)
     expect(bench.drops.entries()).toEqual([
       ["udp: truncated header", 1],
       ["udp: bad checksum", 1],
@@ -106,19 +145,20 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
     bench.socket.sendingAnswers.push(2, -Errno.EAGAIN)
-    bench.fromGuest(guest, 40_000, server, 53, ...Array.from({ length: 5 }, () => ({ payload: pattern(1) })))
-    expect(bench.socket.sent).toHaveLength(3)
-    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 3]])
+    const lengths = [1, 2, 3, 4, 4, 4, 5]
+    bench.fromGuest(guest, 40_000, server, 53, ...lengths.map((length) => ({ payload: pattern(length) })))
+    expect(bench.socket.datagrams.map(({ length }) => length)).toEqual([1, 1, 2])
+    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 5]])
   })
 
-  test("a full device queue costs one datagram", () => {
+  test("a full device queue costs what it was offered, and no more", () => {
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
-    bench.socket.sendingAnswers.push(1, -Errno.ENOBUFS)
-    const datagrams = [1, 2, 3, 4].map((seed) => ({ payload: pattern(1, seed) }))
-    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
-    expect(bench.socket.sent.map(({ bytes }) => bytes[0])).toEqual([0, 1, 3, 4])
-    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 1]])
+    bench.socket.sendingAnswers.push(1, -Errno.ENOBUFS, 1, -Errno.ENOBUFS)
+    const lengths = [1, 2, 3, 4, 4, 5]
+    bench.fromGuest(guest, 40_000, server, 53, ...lengths.map((length) => ({ payload: pattern(length) })))
+    expect(bench.socket.datagrams.map(({ length }) => length)).toEqual([1, 1, 3, 5])
+    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 3]])
   })
 
   test("a pending error of an earlier datagram costs this one nothing", () => {
@@ -135,9 +175,8 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
     bench.socket.sendingAnswers.push(1, -Errno.EINVAL, -Errno.EINVAL)
-    const datagrams = [1, 2, 3].map((seed) => ({ payload: pattern(1, seed) }))
-    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
-    expect(bench.socket.sent.map(({ bytes }) => bytes[0])).toEqual([0, 1, 3])
+    bench.fromGuest(guest, 40_000, server, 53, ...[1, 2, 3].map((length) => ({ payload: pattern(length) })))
+    expect(bench.socket.sent.map(({ bytes }) => bytes.length)).toEqual([1, 1, 3])
     expect(bench.drops.entries()).toEqual([["udp: refused by the host", 1]])
   })
 })

@@ -21,6 +21,8 @@ export interface BenchOptions extends UdpOptions {
   readonly capacity?: number
   readonly rules?: ForwardingRules
   readonly room?: number
+  readonly frameBytes?: number
+  readonly udpSegmentation?: boolean
 }
 
 /** What a datagram from the guest is made of. */
@@ -34,8 +36,8 @@ export interface GuestDatagram {
   readonly available?: number
 }
 
-const FRAME_BYTES = 1 << 18
-const OTHER_BYTES = 1 << 14
+/** What the handler reserves, and the host. */
+const OTHER_BYTES = 1 << 19
 
 /** UDP on a stack between a strict guest and a scripted host. */
 export class Bench {
@@ -50,8 +52,8 @@ export class Bench {
   readonly #frames: number
 
   constructor(options: BenchOptions = {}) {
-    const room = options.room ?? 3 << 20
-    this.arena = new Arena(room + FRAME_BYTES + OTHER_BYTES)
+    const { room = 3 << 20, frameBytes = 1 << 18, udpSegmentation = true } = options
+    this.arena = new Arena(room + frameBytes + OTHER_BYTES)
     const { arena, clock, drops } = this
     let random = 1
     const log: Log = {
@@ -63,7 +65,7 @@ export class Bench {
       debug() {},
       trace() {},
     }
-    this.guest = new StrictGuest(arena, room)
+    this.guest = new StrictGuest(arena, room, udpSegmentation)
     this.host = new ScriptedHost(arena)
     this.flows = new FixedFlowTable({ capacity: options.capacity ?? 64, random: { int32: () => random++ }, drops })
     this.stack = new Stack(
@@ -80,7 +82,7 @@ export class Bench {
       },
       [udp(options)],
     )
-    this.#frames = arena.reserve(FRAME_BYTES)
+    this.#frames = arena.reserve(frameBytes)
   }
 
   /** Hands a sequence of datagrams from the guest to the stack, and ends the turn. Answers their payloads' offsets. */

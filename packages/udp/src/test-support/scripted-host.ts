@@ -9,6 +9,9 @@ import {
   type Socket,
   type SocketError,
 } from "@demiflow/core"
+import { cut } from "./strict-guest.ts"
+
+const EIO = 5
 
 /** A datagram, or several of `segmentSize` bytes left together. */
 export interface HostDatagram {
@@ -45,6 +48,11 @@ export class ScriptedSocket {
   hopLimitCalls = 0
   isOpen = true
 
+  /** Payloads sent, those that were left together one by one. */
+  get datagrams(): Uint8Array[] {
+    return this.sent.flatMap(({ bytes, segmentSize }) => cut(bytes, segmentSize))
+  }
+
   constructor(side: SideRef, demiflow: Demiflow) {
     this.side = side
     this.demiflow = demiflow
@@ -59,6 +67,8 @@ export class ScriptedHost implements Pick<Host, "udpOpen" | "sendDatagrams" | "r
   readonly openingAnswers: number[] = []
   /** What openings were asked for, successful or not. */
   readonly opened: Demiflow[] = []
+  /** True if entries with a segment size are refused, as where a device can't compute checksums. */
+  cutsNothing = false
   readonly #errorSpace: number
 
   constructor(arena: Arena) {
@@ -87,7 +97,12 @@ export class ScriptedHost implements Pick<Host, "udpOpen" | "sendDatagrams" | "r
     state.sendingCalls.push(count)
     const answer = state.sendingAnswers.shift() ?? Number.POSITIVE_INFINITY
     if (answer < 0) return answer
-    const taken = Math.min(answer, count)
+    let taken = Math.min(answer, count)
+    if (this.cutsNothing) {
+      const refused = batch.segmentSize.subarray(first, first + taken).findIndex((size) => size > 0)
+      if (refused === 0) return -EIO
+      if (refused > 0) taken = refused
+    }
     for (let index = first; index < first + taken; index++) {
       const offset = batch.offset[index]
       const bytes = this.arena.bytes.slice(offset, offset + batch.length[index])

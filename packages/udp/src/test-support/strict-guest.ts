@@ -22,6 +22,14 @@ export interface SentPacket {
 
 const HEADROOM = 64
 
+/** What was left together in pieces of a size, 0 for all in one. */
+export function cut(bytes: Uint8Array, size: number): Uint8Array[] {
+  if (size === 0) return [bytes]
+  return Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
+    bytes.slice(index * size, (index + 1) * size),
+  )
+}
+
 /** A guest that records what it is sent, and throws where a handler breaks the rules of core's `Guest`. */
 export class StrictGuest implements Guest {
   capabilities: LinkCapabilities
@@ -43,7 +51,7 @@ export class StrictGuest implements Guest {
   #lastEnded = 0
   readonly #open = new Map<number, { tap: Demiflow; protocol: number; room: number }>()
 
-  constructor(arena: Arena, size: number) {
+  constructor(arena: Arena, size: number, udpSegmentation: boolean) {
     this.#arena = arena
     this.#size = size
     this.#start = arena.reserve(size)
@@ -52,7 +60,7 @@ export class StrictGuest implements Guest {
       headroom: 0,
       checksumOffload: true,
       tcpSegmentation: true,
-      udpSegmentation: true,
+      udpSegmentation,
     }
   }
 
@@ -61,11 +69,13 @@ export class StrictGuest implements Guest {
     return this.#open.size
   }
 
-  /** UDP packets sent so far, with their ports and payloads. */
-  get datagrams(): { tap: Demiflow; payload: Uint8Array; segmentSize: number }[] {
+  /** Datagrams sent so far, those that were left together one by one. */
+  get datagrams(): { tap: Demiflow; payload: Uint8Array }[] {
     return this.sent
       .filter(({ protocol }) => protocol === IpProtocol.udp)
-      .map(({ tap, bytes, segmentSize }) => ({ tap, payload: bytes.subarray(UDP_HEADER_LENGTH), segmentSize }))
+      .flatMap(({ tap, bytes, segmentSize }) =>
+        cut(bytes.subarray(UDP_HEADER_LENGTH), segmentSize).map((payload) => ({ tap, payload })),
+      )
   }
 
   begin(demiflow: Demiflow, protocol: number, room: number): number {
