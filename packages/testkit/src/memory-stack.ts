@@ -65,7 +65,6 @@ export class MemoryStack implements Participant {
   readonly drops: Drops
   readonly stack: Stack
   readonly tap: TapSide
-  readonly #running: RunningStack
   readonly #faults: Record<string, number>[]
   readonly #injector: FaultInjector | undefined
 
@@ -103,7 +102,7 @@ export class MemoryStack implements Participant {
         toGuest,
       })
     }
-    this.#running = createStack({
+    const running: RunningStack = createStack({
       ...sizes,
       link: this.#injector ?? stackEnd,
       host: this.host,
@@ -118,8 +117,10 @@ export class MemoryStack implements Participant {
       guestV6: this.guest.addresses.find((address) => !address.isV4 && !address.isLinkLocal),
       guestLinkLocal: this.guest.addresses.find((address) => address.isLinkLocal),
     })
-    this.stack = this.#running.stack
-    this.tap = this.#running.tap
+    this.stack = running.stack
+    this.tap = running.tap
+    this.stack.start()
+    this.tap.flush()
   }
 
   /** Lets `milliseconds` of virtual time pass, with everything that is due in them. 0: all that is due now. */

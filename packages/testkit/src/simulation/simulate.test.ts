@@ -1,0 +1,93 @@
+import type { ProtocolPlugin } from "@demiflow/core"
+import { describe, expect, it } from "vitest"
+import { SeededRandom } from "../seeded-random.ts"
+import { drawScenario } from "./scenario.ts"
+import { SimulationError, simulate } from "./simulate.ts"
+
+// That TCP passes is shown in its own package; here, that what is wrong is noticed.
+
+/** A TCP that refuses everything: well-behaved, but nothing gets through. */
+const silent: ProtocolPlugin = () => ({
+  name: "silent",
+  claims: [{ ipProtocol: 6, hasPorts: true }],
+  fromTap: () => -1 as never,
+})
+
+const plain = { fromGuest: {}, toGuest: {}, hostFaults: {} }
+
+describe("simulate", () => {
+  it("draws the same scenario from the same seed, and all kinds from many", () => {
+    const draw = (seed: number) => drawScenario(new SeededRandom(seed))
+    expect(draw(5)).toEqual(draw(5))
+    const all = Array.from({ length: 300 }, (_, seed) => draw(seed))
+    const connections = all.flatMap((scenario) => scenario.connections)
+    expect(new Set(connections.map(({ outcome }) => outcome)).size).toBe(5)
+    expect(new Set(connections.map(({ isV4 }) => isV4)).size).toBe(2)
+    expect(connections.some(({ guest }) => guest.resetAfter !== undefined)).toBe(true)
+    expect(connections.some(({ world }) => world.slowReading !== undefined)).toBe(true)
+    expect(all.some(({ fromGuest }) => (fromGuest.loss ?? 0) > 0.1)).toBe(true)
+    // Somebody always ends first, or nothing ever would.
+    expect(connections.every(({ guest, world }) => !(guest.endsLast && world.endsLast))).toBe(true)
+  })
+
+  it("notices connections that come to nothing, and says how to have them again", () => {
+    const failing = () =>
+      simulate(3, {
+        plugins: () => [silent],
+        adjust: (scenario) => ({
+          ...scenario,
+          ...plain,
+          connections: scenario.connections.slice(0, 1).map((plan) => ({
+            ...plan,
+            outcome: "accept" as const,
+            guest: { ...plan.guest, resetAfter: undefined },
+            world: { ...plan.world, resetAfter: undefined },
+          })),
+        }),
+      })
+    expect(failing).toThrow(SimulationError)
+    expect(failing).toThrow("it should have ended in order, and did not")
+    expect(failing).toThrow("Run it again with DEMIFLOW_SEED=3")
+  })
+
+  it("notices flows, sockets and deadlines that are left", () => {
+    const leaky: ProtocolPlugin = ({ clock, wakeAt }) => ({
+      ...silent(undefined as never),
+      start: () => wakeAt(clock.now + 1),
+      tick: (now) => wakeAt(now + 3_600_000),
+    })
+    expect(() =>
+      simulate(4, {
+        plugins: () => [leaky],
+        adjust: (scenario) => ({
+          ...scenario,
+          connections: scenario.connections.map((plan) => ({ ...plan, outcome: "silent" as const })),
+        }),
+      }),
+    ).toThrow(/something is due in/)
+  })
+
+  it("passes over connections that were meant to fail", () => {
+    const report = simulate(5, {
+      plugins: () => [silent],
+      adjust: (scenario) => ({
+        ...scenario,
+        connections: scenario.connections.map((plan) => ({ ...plan, outcome: "silent" as const })),
+      }),
+    })
+    expect(report).toMatchObject({ seed: 5, completed: 0, bytesToHost: 0, bytesToGuest: 0 })
+    expect(report.failed).toBeGreaterThan(0)
+  })
+
+  it("hands on what a plugin throws, with the scenario", () => {
+    const throwing: ProtocolPlugin = () => ({
+      ...silent(undefined as never),
+      fromTap: () => {
+        throw new RangeError("plugin broke")
+      },
+    })
+    const failing = () => simulate(6, { plugins: () => [throwing] })
+    expect(failing).toThrow(RangeError)
+    expect(failing).toThrow(/plugin broke\n\{"link"/)
+  })
+})
