@@ -68,7 +68,7 @@ export class SimulatedHost implements Host {
   readonly world: World
   /** What was done wrong with sockets: uses after close. Empty if all is well. */
   readonly violations: string[] = []
-  /** Sockets opened so far. */
+  /** Sockets opened so far for flows: those that a plugin opens without a side, to find out if it may, aside. */
   opened = 0
   readonly #kernel: SimulatedKernel
   readonly #options: SimulatedHostOptions
@@ -325,7 +325,7 @@ export class SimulatedHost implements Host {
   }
 
   #open(socket: SimulatedSocket): Socket {
-    this.opened++
+    if (socket.side >= 0) this.opened++
     this.#sockets.set(socket.descriptor, socket)
     this.#kernel.list(socket)
     return socket.descriptor
