@@ -108,6 +108,9 @@ export class Connecting {
   failed(connection: TcpConnection, errno: number): void {
     const { tapSide } = connection
     if (!this.#report(tapSide, errno, connection.initialFromTap)) {
+      // RFC 9293, section 3.5.2: our number was never told, so it is 0.
+      connection.ackFromTap = 0
+      connection.seqToTapHighest = 0
       this.#context.output.sendReset(connection)
     }
     this.#context.abort(connection, false)
@@ -129,6 +132,7 @@ export class Connecting {
     connection.seqToTapHighest = connection.initialToTap
     connection.ackFromTap = connection.initialToTap
     connection.windowFromTap = segment.window
+    connection.largestWindowFromTap = segment.window
     connection.windowSeqFromTap = segment.sequence
     connection.lastFromTap = clock.now
 

@@ -19,7 +19,7 @@ export class TcpConnection implements Held {
   ackToTap = 0
   /** First sequence number beyond every window that we advertised. It never goes back. */
   windowEdgeToTap = 0
-  /** Window that our next segment advertises, bytes. */
+  /** Window that we advertised last, counted from `ackToTap`, bytes. */
   windowToTap = 0
   /** Shift of the windows we advertise; 0 if the guest doesn't scale. */
   windowScaleToTap = 0
@@ -37,6 +37,8 @@ export class TcpConnection implements Held {
   /** Window that the guest advertises, bytes. */
   windowFromTap = 0
   windowScaleFromTap = 0
+  /** The largest that it ever advertised: no acknowledgement is older than that (RFC 5961, section 5.2). */
+  largestWindowFromTap = 0
   /** Sequence number of the segment that the window came from. */
   windowSeqFromTap = 0
   /** Payload bytes of a segment to the guest at most. */
@@ -50,9 +52,12 @@ export class TcpConnection implements Held {
 
   // Loss and congestion on the way to the guest (RFC 5681, 6298, 6582).
   duplicateAcks = 0
-  /** In fast recovery, the sequence number that ends it. */
+  /** While lost segments are sent again, the sequence number that ends it. */
   recoverSeq = 0
+  /** In fast recovery. */
   isRecovering = false
+  /** All that was unacknowledged is sent again, after a time-out. */
+  isResending = false
   /** Bytes that may be in flight; no limit before the first loss. */
   congestionWindow = 0
   slowStartThreshold = 0
@@ -65,10 +70,14 @@ export class TcpConnection implements Held {
   timedSince = -1
   /** Time-outs in a row. */
   retries = 0
+  /** Since when `retransmitAt` is for asking whether a shut window has opened; -1 if it is not. */
+  probingSince = -1
+  /** Such questions since then. */
+  windowProbes = 0
 
   // Times in clock milliseconds; -1 is none.
   retransmitAt = -1
-  /** When the last segment of the guest arrived. */
+  /** When the last segment of the guest arrived; in `timeWait`, when the host last took some of what is held for it. */
   lastFromTap = 0
   lingerUntil = -1
   keepAliveProbes = 0
@@ -79,8 +88,14 @@ export class TcpConnection implements Held {
 
   /** Round-trip time to the correspondent is so short that what the host took counts as acknowledged. */
   acknowledgesOnAccept = true
-  /** Milliseconds between questions for the correspondent's acknowledgements. */
+  /** Milliseconds between questions for the correspondent's acknowledgements, to begin with. */
   pollInterval = 1
+  /** When it is asked next. */
+  pollAt = 0
+  /** Since when it has acknowledged nothing more, while anything is open. */
+  openSince = 0
+  /** The host had no room, for a reason that it tells nobody the end of. */
+  isFlushDue = false
   isHostWriteShut = false
   /** A FIN of the guest is accepted, and the host is told once all before it is handed over. */
   isHostShutPending = false
@@ -90,12 +105,15 @@ export class TcpConnection implements Held {
   /** The correspondent has ended, and there may be payload before that end. */
   isHostEnding = false
 
-  // Membership in the handler's lists of this turn.
+  /** The guest is to be sent an acknowledgement … */
   isAckPending = false
+  /** … at once, and also if it says nothing new. */
   isAckUrgent = false
-  isPumpPending = false
-  /** In the list of connections whose acknowledgements wait for the correspondent's. */
-  isPolled = false
+
+  // Places in lists. They belong to the object, not to the connection: its next user finds it there already.
+  isAckListed = false
+  isPumpListed = false
+  isPollListed = false
 
   // What the host didn't take: see hold-pool.ts.
   heldBytes = 0
@@ -119,11 +137,13 @@ export class TcpConnection implements Held {
     this.bytesSinceWindowUpdate = 0
     this.windowFromTap = 0
     this.windowScaleFromTap = 0
+    this.largestWindowFromTap = 0
     this.undiscardedBytes = 0
     this.undiscardedCount = 0
     this.peekFrames = 1
     this.duplicateAcks = 0
     this.isRecovering = false
+    this.isResending = false
     this.congestionWindow = UNLIMITED
     this.slowStartThreshold = UNLIMITED
     this.smoothedRtt = -1
@@ -131,6 +151,8 @@ export class TcpConnection implements Held {
     this.rto = INITIAL_RTO
     this.timedSince = -1
     this.retries = 0
+    this.probingSince = -1
+    this.windowProbes = 0
     this.retransmitAt = -1
     this.lingerUntil = -1
     this.keepAliveProbes = 0
@@ -138,6 +160,8 @@ export class TcpConnection implements Held {
     this.scheduledAt = -1
     this.acknowledgesOnAccept = true
     this.pollInterval = 1
+    this.openSince = 0
+    this.isFlushDue = false
     this.isHostWriteShut = false
     this.isHostShutPending = false
     this.isHostReadable = false
@@ -145,8 +169,6 @@ export class TcpConnection implements Held {
     this.isHostEnding = false
     this.isAckPending = false
     this.isAckUrgent = false
-    this.isPumpPending = false
-    this.isPolled = false
   }
 }
 

@@ -28,6 +28,11 @@ const LINGER = 1000
 /** RFC 9293, section 3.8.4: the default may not be less than two hours. */
 const KEEP_ALIVE_IDLE = 7_200_000
 const KEEP_ALIVE_INTERVAL = 75_000
+/**
+ * How long what is held for a host that takes none of it may wait once the guest is gone, milliseconds: about as long as
+ * Linux keeps payload of a socket that nobody has any more.
+ */
+const DRAIN_PATIENCE = 600_000
 
 /** What the parts of the protocol share: the stack's components, the pool, and what becomes of a connection. */
 export class TcpContext {
@@ -92,7 +97,10 @@ export class TcpContext {
     connection.state = nextState(result)
     if (this.components.log.isDebug) this.#logTransition(connection, stateName(before))
     const effects = effectsOf(result)
-    if (effects & Effect.sendSynAck) this.sendSynAck(connection)
+    if (effects & Effect.sendSynAck) {
+      this.sendSynAck(connection)
+      this.startRetransmitTimer(connection)
+    }
     if (effects & Effect.shutdownHost) connection.isHostShutPending = true
     if (effects & Effect.linger) {
       connection.retransmitAt = -1
@@ -105,6 +113,7 @@ export class TcpContext {
         // What the guest sent is acknowledged and must still be delivered: stay until it is.
         connection.state = State.timeWait
         connection.retransmitAt = -1
+        this.arm(connection)
       } else this.#release(connection)
     }
   }
@@ -134,16 +143,25 @@ export class TcpContext {
     this.apply(connection, Event.abort)
   }
 
+  /** Sends our SYN. When it is sent again is the timer's business, whatever the guest asks for. */
   sendSynAck(connection: TcpConnection): void {
     const scale = connection.windowScaleToTap > 0 ? connection.windowScaleToTap : -1
     this.output.sendSynAck(connection, scale)
     connection.seqToTap = (connection.initialToTap + 1) | 0
     connection.seqToTapHighest = connection.seqToTap
-    this.startRetransmitTimer(connection)
   }
 
   startRetransmitTimer(connection: TcpConnection): void {
+    connection.probingSince = -1
+    connection.windowProbes = 0
     connection.retransmitAt = this.now + connection.rto
+    this.arm(connection)
+  }
+
+  /** Stays for a while longer: the guest hasn't heard yet that all is done. */
+  linger(connection: TcpConnection): void {
+    if (connection.lingerUntil < 0) return
+    connection.lingerUntil = this.now + LINGER
     this.arm(connection)
   }
 
@@ -174,8 +192,9 @@ export class TcpContext {
     this.#wakeAt = Number.POSITIVE_INFINITY
   }
 
-  /** When the guest is to be asked whether it is still there. */
+  /** When the guest is to be asked whether it is still there; in `timeWait`, when what is held is given up. */
   keepAliveAt(connection: TcpConnection): number {
+    if (connection.state === State.timeWait) return connection.lastFromTap + DRAIN_PATIENCE
     return connection.lastFromTap + KEEP_ALIVE_IDLE + connection.keepAliveProbes * KEEP_ALIVE_INTERVAL
   }
 
@@ -200,6 +219,7 @@ export class TcpContext {
     this.#connections[connection.flow] = undefined
     connection.flow = -1 as FlowIndex
     connection.state = State.closed
+    connection.isAckPending = false
     this.#spare.push(connection)
   }
 

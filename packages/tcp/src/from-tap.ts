@@ -42,8 +42,10 @@ export class FromTap {
   /** One segment. Call {@link FromTap.finish} after the last one of a sequence. */
   segment(connection: TcpConnection, segment: Segment): SegmentVerdictId {
     const flags = segment.flags
-    connection.lastFromTap = this.#context.now
-    connection.keepAliveProbes = 0
+    if (connection.state !== State.timeWait) {
+      connection.lastFromTap = this.#context.now
+      connection.keepAliveProbes = 0
+    }
     const expected = (connection.seqFromTap + this.#gatheredBytes) | 0
     const { length } = segment
     if (
@@ -52,7 +54,11 @@ export class FromTap {
       acceptsFromTap(connection.state) &&
       distance((expected + length) | 0, connection.windowEdgeToTap) >= 0
     ) {
-      if (!this.#acknowledgement(connection, segment)) return SegmentVerdict.done
+      if (!this.#acknowledgement(connection, segment)) {
+        // What the connection sent before its end must not be taken for the next one's.
+        if (connection.flow < 0) this.#handOver(connection)
+        return SegmentVerdict.done
+      }
       if (length > 0) this.#gather(connection, segment.payloadOffset, length)
       return SegmentVerdict.done
     }
@@ -81,6 +87,8 @@ export class FromTap {
     }
     if (!this.#isInWindow(connection, segment)) {
       this.#context.components.drops.count(this.#outOfWindow)
+      // The guest missed our last acknowledgement (RFC 9293, section 3.10.7.4).
+      if (flags & TcpFlag.fin && connection.state === State.timeWait) this.#context.linger(connection)
       // Two ends that find each other's acknowledgements wrong must not answer each other for ever.
       if (segment.sequenceLength === 0) this.#challenge(connection)
       else this.#toHost.acknowledge(connection, true)
@@ -147,9 +155,9 @@ export class FromTap {
     const window = distance(connection.seqFromTap, connection.windowEdgeToTap)
     const { sequenceLength } = segment
     if (sequenceLength === 0) {
-      // Section 3.10.7.4: a closed window is no reason not to hear acknowledgements. A guest that has sent a byte into it,
-      // to probe it, numbers what follows behind that byte.
-      return start === 0 || (start > 0 && start < Math.max(window, 2))
+      // Section 3.10.7.4: a full window is no reason not to hear acknowledgements. What fills it may be lost, and they are
+      // numbered behind it; or behind the byte that probed a window of 0.
+      return start >= 0 && start <= Math.max(window, 1)
     }
     if (start >= 0) return start < window
     return start + sequenceLength > 0
@@ -161,6 +169,7 @@ export class FromTap {
     connection.retries = 0
     connection.windowFromTap = segment.window << connection.windowScaleFromTap
     connection.windowSeqFromTap = segment.sequence
+    connection.largestWindowFromTap = Math.max(connection.largestWindowFromTap, connection.windowFromTap)
     this.#context.apply(connection, Event.synAcknowledged)
     this.#toTap.pump(connection)
   }
@@ -175,7 +184,7 @@ export class FromTap {
     }
     const isOld = distance(connection.ackFromTap, acknowledgement) < 0
     // RFC 5961, section 5.2: no acknowledgement can be older than the largest window.
-    if (isOld && distance(acknowledgement, connection.ackFromTap) > 0x40000000) {
+    if (isOld && distance(acknowledgement, connection.ackFromTap) > connection.largestWindowFromTap) {
       this.#challenge(connection)
       return false
     }
@@ -190,17 +199,20 @@ export class FromTap {
   /**
    * A window counts from the acknowledgement that comes with it, so one that acknowledges more always brings its window
    * along: a guest that sends something again does that with an old sequence number, which RFC 9293, section
-   * 3.10.7.4 would pass over. Of segments that arrive in the wrong order the larger window is the later one.
+   * 3.10.7.4 would pass over. Otherwise that section's rule holds, for smaller windows as well: a Linux that is short of
+   * memory throws away what is inside its window, and says so by a window of 0.
    */
   #window(connection: TcpConnection, segment: Segment, window: number): void {
     const newer = distance(connection.windowSeqFromTap, segment.sequence)
     const acknowledgesMore = distance(connection.ackFromTap, segment.acknowledgement) > 0
-    if (!acknowledgesMore && (newer < 0 || (newer === 0 && window < connection.windowFromTap))) return
+    if (!acknowledgesMore && newer < 0) return
     connection.windowFromTap = window
     connection.windowSeqFromTap = segment.sequence
+    if (window > connection.largestWindowFromTap) connection.largestWindowFromTap = window
   }
 
   #payloadAndFin(connection: TcpConnection, segment: Segment): void {
+    if (segment.sequenceLength === 0) return
     const hasFin = (segment.flags & TcpFlag.fin) !== 0
     const early = distance(connection.seqFromTap, segment.sequence)
     if (early > 0) {
@@ -208,7 +220,6 @@ export class FromTap {
       this.#toHost.acknowledge(connection, true)
       return
     }
-    if (segment.sequenceLength === 0) return
     if (!acceptsFromTap(connection.state)) {
       // Payload or a FIN that comes again after the guest's FIN was accepted.
       this.#toHost.acknowledge(connection, true)
@@ -221,9 +232,10 @@ export class FromTap {
     if (length > 0) this.#gather(connection, start, length)
     const expected = (connection.seqFromTap + this.#gatheredBytes) | 0
     this.#handOver(connection)
+    if (connection.flow < 0) return
     if (early < 0 || isCut) this.#toHost.acknowledge(connection, true)
     // After a FIN was accepted nothing follows; if not all before it could be, it has to come again.
-    if (!hasFin || isCut || connection.flow < 0 || connection.seqFromTap !== expected) return
+    if (!hasFin || isCut || connection.seqFromTap !== expected) return
     connection.seqFromTap = (connection.seqFromTap + 1) | 0
     this.#toHost.acknowledge(connection, true)
     this.#context.apply(connection, Event.finFromTap)

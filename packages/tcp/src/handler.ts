@@ -146,7 +146,11 @@ export class TcpHandler implements ProtocolHandler {
     const kind = segment.flags & (TcpFlag.syn | TcpFlag.acknowledgement | TcpFlag.reset | TcpFlag.fin)
     if (kind !== TcpFlag.syn) {
       drops.count(this.#noConnection)
-      this.#context.output.refuse(sequence.demiflow, segment)
+      // Nothing is answered in the name of a group (RFC 1122, section 4.2.3.10).
+      const { forwardingAddress, correspondentAddress } = sequence.demiflow
+      if (forwardingAddress.isUnicast && correspondentAddress.isUnicast) {
+        this.#context.output.refuse(sequence.demiflow, segment)
+      }
       return undefined
     }
     this.#connecting.open(sequence, segment)
@@ -155,7 +159,9 @@ export class TcpHandler implements ProtocolHandler {
   }
 
   #keepAlive(connection: TcpConnection): void {
-    if (connection.keepAliveProbes++ >= KEEP_ALIVE_PROBES || connection.state <= State.synReceived) {
+    const { state } = connection
+    const hasGuest = state > State.synReceived && state !== State.timeWait
+    if (!hasGuest || connection.keepAliveProbes++ >= KEEP_ALIVE_PROBES) {
       this.#context.abort(connection, true)
       return
     }

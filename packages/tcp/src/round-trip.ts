@@ -20,6 +20,11 @@ export function measured(connection: TcpConnection, rtt: number): void {
   connection.rto = Math.min(Math.max(rto, MINIMUM_RTO), MAXIMUM_RTO)
 }
 
+/** Milliseconds to the next question whether a shut window has opened (RFC 9293, section 3.8.6.1: exponentially more). */
+export function probeInterval(connection: TcpConnection): number {
+  return Math.min(connection.rto * 2 ** connection.windowProbes, MAXIMUM_RTO)
+}
+
 /** Doubles the time-out after it has passed (RFC 6298, 5.5). */
 export function backOff(connection: TcpConnection): void {
   connection.rto = Math.min(connection.rto * 2, MAXIMUM_RTO)

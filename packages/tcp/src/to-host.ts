@@ -8,7 +8,8 @@
  *
  * Acknowledgements. If the correspondent is near (see TcpOptions.acknowledgeOnAcceptRtt), what the socket took or we
  * hold is acknowledged. Otherwise what the correspondent acknowledged is: the socket is asked, while anything is open, at
- * an interval of a part of the round-trip time. A small amount waits up to a millisecond for payload to ride on.
+ * an interval of a part of the round-trip time, and less and less often while the correspondent is silent. A small amount
+ * waits up to a millisecond for payload to ride on.
  */
 import { Errno } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
@@ -20,15 +21,19 @@ import { acceptsFromTap, State, sendsToTap } from "./state.ts"
 const PROMPT_ACKNOWLEDGEMENT_BYTES = 8192
 /** Milliseconds that an acknowledgement may wait. */
 const ACKNOWLEDGEMENT_DELAY = 1
-/** Milliseconds between questions for the correspondent's acknowledgements, at most. */
+/** Milliseconds between questions for the correspondent's acknowledgements, at most, … */
 const POLL_INTERVAL_LIMIT = 10
+/** … but for one that has acknowledged nothing for a while: an eighth (as a shift) of that while, and at most so long. */
+const POLL_SILENCE_SHIFT = 3
+const POLL_SILENCE_LIMIT = 1000
 /** Window beyond what was accepted, at most: more than a 64-segment batch of 64 KiB. */
 const WINDOW_LIMIT = 6 << 20
 const FLOOR_PLENTY = 256 << 10
 const FLOOR_MODEST = 64 << 10
 const FLOOR_TIGHT = 16 << 10
-/** Ask the host for its buffers after so much payload. */
+/** Ask the host for its buffers after so much payload, or when the window is less than that. */
 const WINDOW_UPDATE_BYTES = 64 << 10
+const WINDOW_UPDATE_ROOM = 128 << 10
 
 export class ToHost {
   readonly #context: TcpContext
@@ -36,6 +41,8 @@ export class ToHost {
   #working: TcpConnection[] = []
   #polled: TcpConnection[] = []
   #polling: TcpConnection[] = []
+  /** Acknowledgements have waited long enough for payload to ride on. */
+  #isDelayOver = false
 
   constructor(context: TcpContext) {
     this.#context = context
@@ -50,15 +57,13 @@ export class ToHost {
     let taken = 0
     if (connection.heldBytes === 0) {
       taken = components.host.send(connection.socket, gathered, 0, count)
-      if (taken < 0) {
-        if (taken !== -Errno.EAGAIN && taken !== -Errno.ENOBUFS) {
-          this.#context.abort(connection, true)
-          return
-        }
+      if (taken <= 0) {
+        if (!this.#isForNow(connection, taken)) return
         taken = 0
       }
     }
     if (taken < bytes) taken += this.#hold(connection, count, taken)
+    if (connection.ackToTap === connection.seqFromTap) connection.openSince = this.#context.now
     connection.seqFromTap = (connection.seqFromTap + taken) | 0
     connection.bytesSinceWindowUpdate += taken
     // The pool is exhausted: the guest has to send the rest again, and should know at once.
@@ -72,61 +77,70 @@ export class ToHost {
     while (connection.heldBytes > 0) {
       const count = pool.fill(connection, vectors)
       const taken = components.host.send(connection.socket, vectors, 0, count)
-      if (taken < 0) {
-        if (taken !== -Errno.EAGAIN && taken !== -Errno.ENOBUFS) this.#context.abort(connection, true)
+      if (taken <= 0) {
+        this.#isForNow(connection, taken)
         return
       }
       pool.drop(connection, taken)
+      // Once the guest is gone, this is what keeps the connection.
+      if (connection.state === State.timeWait) connection.lastFromTap = this.#context.now
     }
     if (acceptsFromTap(connection.state)) {
-      const window = distance(connection.seqFromTap, connection.windowEdgeToTap)
-      this.updateWindow(connection)
-      if (window < PROMPT_ACKNOWLEDGEMENT_BYTES) this.acknowledge(connection, true)
+      const edge = connection.windowEdgeToTap
+      this.#moveEdge(connection)
+      // The guest may wait for this and send nothing that would be answered.
+      const isUrgent = distance(connection.seqFromTap, edge) < PROMPT_ACKNOWLEDGEMENT_BYTES
+      if (edge !== connection.windowEdgeToTap) this.acknowledge(connection, isUrgent)
     }
     this.#context.settleHost(connection)
   }
 
-  /** Moves the window's edge to where the host has room. */
-  updateWindow(connection: TcpConnection): void {
-    connection.bytesSinceWindowUpdate = 0
-    if (connection.heldBytes === 0 && connection.socket >= 0) {
-      const { host } = this.#context.components
-      const free = host.sendBufferSize(connection.socket) - host.unacknowledged(connection.socket)
-      const room = Math.min(Math.max(free, this.#floor()), WINDOW_LIMIT)
-      connection.windowEdgeToTap = later(connection.windowEdgeToTap, (connection.seqFromTap + room) | 0)
-    }
-    this.#setWindow(connection)
-  }
-
   /** Sends an acknowledgement at the end of the turn, or up to a millisecond later if it isn't urgent. */
   acknowledge(connection: TcpConnection, urgent: boolean): void {
-    if (urgent) connection.isAckUrgent = true
-    if (connection.isAckPending) return
     connection.isAckPending = true
+    if (urgent) connection.isAckUrgent = true
+    if (connection.isAckListed) return
+    connection.isAckListed = true
     this.#pending.push(connection)
   }
 
   /** A segment with an acknowledgement is about to be sent: brings the numbers up to date. */
   prepareSegment(connection: TcpConnection): void {
-    connection.ackToTap = this.#acknowledgeable(connection)
-    this.#setWindow(connection)
+    const acknowledgeable = this.#acknowledgeable(connection)
+    if (connection.ackToTap !== acknowledgeable) {
+      connection.ackToTap = acknowledgeable
+      connection.openSince = this.#context.now
+    }
+    const room = distance(connection.seqFromTap, connection.windowEdgeToTap)
+    if (connection.bytesSinceWindowUpdate >= WINDOW_UPDATE_BYTES || room < WINDOW_UPDATE_ROOM) {
+      this.#moveEdge(connection)
+    }
+    const window = Math.max(distance(connection.ackToTap, connection.windowEdgeToTap), 0)
+    connection.windowToTap = Math.min(window, 0xffff << connection.windowScaleToTap)
+    if (acknowledgeable !== connection.seqFromTap) this.#pollLater(connection)
     connection.isAckPending = false
     connection.isAckUrgent = false
   }
 
   /** Sends the acknowledgements that can't wait. */
   endTurn(): void {
+    const isDelayOver = this.#isDelayOver
+    this.#isDelayOver = false
     if (this.#pending.length === 0) return
     const working = this.#pending
     this.#pending = this.#working
     this.#working = working
-    for (let index = 0; index < working.length; index++) this.#settle(working[index])
+    for (let index = 0; index < working.length; index++) {
+      const connection = working[index]
+      connection.isAckListed = false
+      this.#settle(connection, isDelayOver)
+    }
     working.length = 0
   }
 
-  /** The millisecond is over. */
+  /** Something that was waited for is due. */
   tick(): void {
-    for (let index = 0; index < this.#pending.length; index++) this.#pending[index].isAckUrgent = true
+    this.#isDelayOver = true
     this.#poll()
   }
 
@@ -136,44 +150,71 @@ export class ToHost {
     const polling = this.#polled
     this.#polled = this.#polling
     this.#polling = polling
+    const { now } = this.#context
+    let next = Number.POSITIVE_INFINITY
     for (let index = 0; index < polling.length; index++) {
       const connection = polling[index]
-      if (!connection.isPolled) continue
-      connection.isPolled = false
-      if (connection.socket < 0) continue
-      const advanced = this.#acknowledgeable(connection) !== connection.ackToTap
-      if (advanced) this.acknowledge(connection, true)
-      else if (connection.ackToTap !== connection.seqFromTap) this.#pollLater(connection)
+      if (connection.socket >= 0 && connection.pollAt > now) {
+        this.#polled.push(connection)
+        if (connection.pollAt < next) next = connection.pollAt
+        continue
+      }
+      connection.isPollListed = false
+      if (connection.socket >= 0) this.#ask(connection)
     }
     polling.length = 0
+    if (next < Number.POSITIVE_INFINITY) this.#context.wake(next)
   }
 
-  #settle(connection: TcpConnection): void {
+  #ask(connection: TcpConnection): void {
+    if (connection.isFlushDue) {
+      connection.isFlushDue = false
+      this.flush(connection)
+      if (connection.socket < 0) return
+    }
+    const hasAdvanced = this.#acknowledgeable(connection) !== connection.ackToTap
+    if (hasAdvanced) this.acknowledge(connection, true)
+    else if (connection.ackToTap !== connection.seqFromTap) this.#pollLater(connection)
+  }
+
+  #settle(connection: TcpConnection, isDelayOver: boolean): void {
     if (!connection.isAckPending) return
-    const open = distance(connection.ackToTap, connection.seqFromTap)
-    if (!connection.isAckUrgent && open < PROMPT_ACKNOWLEDGEMENT_BYTES && sendsToTap(connection.state)) {
-      this.#pending.push(connection)
+    const wasUrgent = connection.isAckUrgent
+    const before = connection.ackToTap
+    const open = distance(before, connection.seqFromTap)
+    if (!isDelayOver && !wasUrgent && open < PROMPT_ACKNOWLEDGEMENT_BYTES && sendsToTap(connection.state)) {
+      this.acknowledge(connection, false)
       this.#context.wake(this.#context.now + ACKNOWLEDGEMENT_DELAY)
       return
     }
-    const room = distance(connection.seqFromTap, connection.windowEdgeToTap)
-    if (connection.bytesSinceWindowUpdate >= WINDOW_UPDATE_BYTES || room < FLOOR_PLENTY) this.updateWindow(connection)
-    const wasUrgent = connection.isAckUrgent
-    const before = connection.ackToTap
-    const edge = (connection.ackToTap + connection.windowToTap) | 0
+    const edge = (before + connection.windowToTap) | 0
     this.prepareSegment(connection)
-    if (connection.ackToTap !== connection.seqFromTap) this.#pollLater(connection)
-    const changed = connection.ackToTap !== before || edge !== ((before + connection.windowToTap) | 0)
-    if (changed || wasUrgent) this.#context.output.sendEmpty(connection, connection.seqToTapHighest, 0)
+    const isNews = connection.ackToTap !== before || edge !== ((before + connection.windowToTap) | 0)
+    if (isNews || wasUrgent) this.#context.output.sendEmpty(connection, connection.seqToTapHighest, 0)
   }
 
   #pollLater(connection: TcpConnection): void {
-    if (!connection.isPolled) {
-      connection.isPolled = true
-      this.#polled.push(connection)
-    }
+    const { now } = this.#context
     const interval = Math.min(Math.max(connection.pollInterval, 1), POLL_INTERVAL_LIMIT)
-    this.#context.wake(this.#context.now + interval)
+    const silence = Math.min((now - connection.openSince) >> POLL_SILENCE_SHIFT, POLL_SILENCE_LIMIT)
+    connection.pollAt = now + Math.max(interval, silence)
+    this.#context.wake(connection.pollAt)
+    if (connection.isPollListed) return
+    connection.isPollListed = true
+    this.#polled.push(connection)
+  }
+
+  /** True for an error of the host that passes. Any other one ends the connection. */
+  #isForNow(connection: TcpConnection, result: number): boolean {
+    if (result === -Errno.EAGAIN) return true
+    // No event tells the end of these.
+    if (result === 0 || result === -Errno.ENOBUFS || result === -Errno.ENOMEM) {
+      connection.isFlushDue = true
+      this.#pollLater(connection)
+      return true
+    }
+    this.#context.abort(connection, true)
+    return false
   }
 
   /** What may be acknowledged now. */
@@ -185,9 +226,14 @@ export class ToHost {
     return later(connection.ackToTap, (connection.seqFromTap - open) | 0)
   }
 
-  #setWindow(connection: TcpConnection): void {
-    const limit = 0xffff << connection.windowScaleToTap
-    connection.windowToTap = Math.min(Math.max(distance(connection.ackToTap, connection.windowEdgeToTap), 0), limit)
+  /** Moves the window's edge to where the host has room. */
+  #moveEdge(connection: TcpConnection): void {
+    connection.bytesSinceWindowUpdate = 0
+    if (connection.heldBytes > 0 || connection.socket < 0) return
+    const { host } = this.#context.components
+    const free = host.sendBufferSize(connection.socket) - host.unacknowledged(connection.socket)
+    const room = Math.min(Math.max(free, this.#floor()), WINDOW_LIMIT)
+    connection.windowEdgeToTap = later(connection.windowEdgeToTap, (connection.seqFromTap + room) | 0)
   }
 
   #floor(): number {

@@ -19,7 +19,7 @@
 import { Errno } from "@demiflow/core"
 import { type TcpConnection, UNLIMITED } from "./connection.ts"
 import { MAXIMUM_PEEK_FRAMES, type TcpContext } from "./context.ts"
-import { backOff, measured } from "./round-trip.ts"
+import { backOff, measured, probeInterval } from "./round-trip.ts"
 import { distance, later } from "./sequence-number.ts"
 import { awaitsFinAcknowledgement, Event, State, sendsToTap } from "./state.ts"
 import type { ToHost } from "./to-host.ts"
@@ -27,8 +27,10 @@ import { TCP_HEADER_LENGTH, TcpFlag } from "./wire.ts"
 
 /** Payload of one frame at most, where the link cuts it: 64 KiB less headers with room for options. */
 const LARGE_FRAME_PAYLOAD = 65_535 - 40 - 60
-/** Bytes of one connection in one turn, so that no flow starves the others. */
+/** Bytes of one connection in one turn, so that no flow starves the others, … */
 const TURN_BUDGET = 2 << 20
+/** … and as how many a frame counts that has fewer: what it costs to send one. */
+const FRAME_COST = 1024
 /** Duplicate acknowledgements that mean loss (RFC 5681, section 3.2). */
 const DUPLICATE_THRESHOLD = 3
 /**
@@ -67,9 +69,9 @@ export class ToTap {
         this.#waitForWindow(connection)
         return
       }
-      const sent = this.#sendOnce(connection, room)
-      if (sent <= 0) return
-      budget -= sent
+      const cost = this.#sendOnce(connection, room)
+      if (cost <= 0) return
+      budget -= cost
     }
     this.#pumpLater(connection)
   }
@@ -82,8 +84,7 @@ export class ToTap {
     this.#working = working
     for (let index = 0; index < working.length; index++) {
       const connection = working[index]
-      if (!connection.isPumpPending) continue
-      connection.isPumpPending = false
+      connection.isPumpListed = false
       if (connection.flow >= 0) this.pump(connection)
     }
     working.length = 0
@@ -109,10 +110,13 @@ export class ToTap {
     connection.retries = 0
     if (acknowledgement === connection.seqToTapHighest) connection.retransmitAt = -1
     else this.#context.startRetransmitTimer(connection)
-    if (connection.isRecovering) {
-      if (distance(connection.recoverSeq, acknowledgement) >= 0) connection.isRecovering = false
-      else this.#retransmitOne(connection)
+    if (connection.isRecovering || connection.isResending) {
+      if (distance(connection.recoverSeq, acknowledgement) >= 0) {
+        connection.isRecovering = false
+        connection.isResending = false
+      } else if (connection.isRecovering) this.#retransmitOne(connection)
     }
+    if (connection.flow < 0) return
     if (endsFin) this.#context.apply(connection, Event.finAcknowledged)
     else if (connection.seqToTap !== connection.seqToTapHighest) this.pump(connection)
   }
@@ -143,12 +147,15 @@ export class ToTap {
     backOff(connection)
     if (connection.state === State.synReceived) {
       this.#context.sendSynAck(connection)
+      this.#context.startRetransmitTimer(connection)
       return
     }
     const flight = distance(connection.ackFromTap, connection.seqToTapHighest)
     connection.slowStartThreshold = Math.max(flight >> 1, 2 * connection.mssToTap)
     connection.congestionWindow = connection.mssToTap
     this.#goBack(connection)
+    connection.isResending = true
+    connection.recoverSeq = connection.seqToTapHighest
     this.pump(connection)
     if (connection.flow >= 0 && connection.retransmitAt <= this.#context.now) {
       this.#context.startRetransmitTimer(connection)
@@ -176,7 +183,7 @@ export class ToTap {
     return room < mssToTap && inFlight > 0 ? 0 : room
   }
 
-  /** One peek and the frames for what it brought; the bytes sent, 0 or less if there is nothing to go on with. */
+  /** One peek and the frames for what it brought; what that cost, 0 if there is nothing to go on with. */
   #sendOnce(connection: TcpConnection, room: number): number {
     const { components, output, vectors } = this.#context
     const { mssToTap } = connection
@@ -211,7 +218,7 @@ export class ToTap {
         connection.isHostReadable = connection.isHostEnding
         if (!connection.isHostEnding) return 0
       }
-      return got
+      return Math.max(got, used * FRAME_COST)
     }
     if (got === 0) this.#sendFin(connection)
     else if (got === -Errno.EAGAIN) connection.isHostReadable = false
@@ -238,6 +245,7 @@ export class ToTap {
 
   #sendFin(connection: TcpConnection): void {
     connection.isHostEnded = true
+    connection.isHostEnding = true
     connection.isHostReadable = false
     this.#toHost.prepareSegment(connection)
     if (!this.#context.output.sendEmpty(connection, connection.seqToTap, TcpFlag.fin)) {
@@ -259,7 +267,7 @@ export class ToTap {
       connection.timedSeq = connection.seqToTap
       connection.timedSince = this.#context.now
     }
-    if (connection.retransmitAt < 0) this.#context.startRetransmitTimer(connection)
+    if (connection.retransmitAt < 0 || connection.probingSince >= 0) this.#context.startRetransmitTimer(connection)
   }
 
   /** Only what was sent once is timed (RFC 6298, section 3: Karn's algorithm). */
@@ -286,6 +294,9 @@ export class ToTap {
   }
 
   #duplicate(connection: TcpConnection): void {
+    // What answers a question for a shut window tells of no loss; nor does what answers segments that are sent once more
+    // after a time-out, which the guest may have had (RFC 6582, section 3.2, step 2).
+    if (connection.windowFromTap === 0 || connection.isResending) return
     if (++connection.duplicateAcks !== DUPLICATE_THRESHOLD || connection.isRecovering) return
     const flight = distance(connection.ackFromTap, connection.seqToTapHighest)
     connection.slowStartThreshold = Math.max(flight >> 1, 2 * connection.mssToTap)
@@ -314,6 +325,7 @@ export class ToTap {
     const got = components.host.peek(connection.socket, vectors, 0, 1, connection.undiscardedBytes)
     if (got <= 0) {
       output.abandon(offset)
+      if (got < 0 && got !== -Errno.EAGAIN) this.#context.abort(connection, true)
       return
     }
     this.#toHost.prepareSegment(connection)
@@ -323,40 +335,48 @@ export class ToTap {
   /** What is unacknowledged is to be sent again, from its first byte on. */
   #goBack(connection: TcpConnection): void {
     connection.seqToTap = connection.ackFromTap
+    connection.isHostReadable = true
     connection.isRecovering = false
     connection.duplicateAcks = 0
     connection.timedSince = -1
   }
 
   #probe(connection: TcpConnection): void {
-    if (this.#context.isOutstanding(connection)) {
-      this.#goBack(connection)
-      connection.isHostReadable = true
-    }
+    const { now } = this.#context
+    if (this.#context.isOutstanding(connection)) this.#goBack(connection)
     if (!connection.isHostReadable || this.#room(connection) > 0) {
       connection.retransmitAt = -1
       if (connection.isHostReadable) this.pump(connection)
       return
     }
-    if (this.#context.now - connection.lastFromTap > PROBE_PATIENCE) {
+    if (connection.probingSince < 0) connection.probingSince = now
+    if (now - Math.max(connection.lastFromTap, connection.probingSince) > PROBE_PATIENCE) {
       this.#context.abort(connection, true)
       return
     }
-    backOff(connection)
     this.sendProbe(connection)
-    this.#context.startRetransmitTimer(connection)
+    connection.windowProbes++
+    this.#probeLater(connection)
+  }
+
+  #probeLater(connection: TcpConnection): void {
+    connection.retransmitAt = this.#context.now + probeInterval(connection)
+    this.#context.arm(connection)
   }
 
   /** The window is full, or shut. With nothing in flight only a probe can tell that it opens again. */
   #waitForWindow(connection: TcpConnection): void {
     connection.isHostReadable = true
-    if (connection.inFlight === 0 && connection.retransmitAt < 0) this.#context.startRetransmitTimer(connection)
+    if (connection.inFlight > 0 || connection.retransmitAt >= 0) return
+    connection.probingSince = this.#context.now
+    connection.windowProbes = 0
+    this.#probeLater(connection)
   }
 
   #pumpLater(connection: TcpConnection): void {
     connection.isHostReadable = true
-    if (connection.isPumpPending) return
-    connection.isPumpPending = true
+    if (connection.isPumpListed) return
+    connection.isPumpListed = true
     this.#waiting.push(connection)
     this.#context.wake(this.#context.now)
   }
