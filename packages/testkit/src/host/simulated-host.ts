@@ -61,6 +61,7 @@ export interface SimulatedHostOptions {
 const EBADF = 9
 const FIRST_EPHEMERAL_PORT = 32_768
 const ERROR_SPACE = 1_024
+const FIRST_PROBE = 1 << 20
 
 /** A host without a kernel. */
 export class SimulatedHost implements Host {
@@ -77,6 +78,7 @@ export class SimulatedHost implements Host {
   readonly #errorOffset: number
   /** Descriptors are never used twice, so that a use after close is found. */
   #nextDescriptor = 3
+  #nextProbe = FIRST_PROBE
   #nextPort = FIRST_EPHEMERAL_PORT
 
   constructor(options: SimulatedHostOptions) {
@@ -132,7 +134,7 @@ export class SimulatedHost implements Host {
       receiveBuffer: this.#options.receiveBuffer ?? 131_072,
       rtt: this.#options.rtt ?? 0,
     }
-    const socket = new TcpSocket(this.#kernel, this.#descriptor(), side, bound, sizes)
+    const socket = new TcpSocket(this.#kernel, this.#descriptor(side), side, bound, sizes)
     if (outcome === "accept") this.#connect(socket)
     else {
       const delay = outcome === "silent" ? (this.#options.connectTimeout ?? 127_000) : sizes.rtt
@@ -321,7 +323,7 @@ export class SimulatedHost implements Host {
   #openDatagram(kind: typeof UdpSocket | typeof PingSocket, side: SideRef, bound: Demiflow): Socket {
     const buffer = this.#options.datagramBuffer ?? 212_992
     const delay = () => this.#delay()
-    return this.#open(new kind(this.#kernel, this.#descriptor(), side, bound, this.world, delay, buffer))
+    return this.#open(new kind(this.#kernel, this.#descriptor(side), side, bound, this.world, delay, buffer))
   }
 
   #open(socket: SimulatedSocket): Socket {
@@ -331,8 +333,9 @@ export class SimulatedHost implements Host {
     return socket.descriptor
   }
 
-  #descriptor(): Socket {
-    return this.#nextDescriptor++ as Socket
+  /** Probes take numbers of their own, so that a test may know those of its flows: 3, 4, 5 … */
+  #descriptor(side: SideRef): Socket {
+    return (side < 0 ? this.#nextProbe++ : this.#nextDescriptor++) as Socket
   }
 
   /** The demiflow with its forwarding end filled in, or a negated error number. */
