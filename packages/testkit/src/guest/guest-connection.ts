@@ -30,7 +30,7 @@ export type GuestConnectionState =
   | "closed"
 
 /** Why a connection ended without both ends having ended it in order. */
-export type GuestConnectionFailure = "refused" | "reset" | "resetByUs" | "unreachable" | "timedOut"
+export type GuestConnectionFailure = "refused" | "reset" | "resetByUs" | "vanished" | "unreachable" | "timedOut"
 
 /** How a connection behaves. */
 export interface GuestConnectionOptions {
@@ -53,6 +53,8 @@ export interface GuestConnectionOptions {
   readonly tellsEveryWindow?: boolean
   /** Milliseconds in timeWait. */
   readonly timeWait?: number
+  /** First sequence number; by chance if not given. */
+  readonly initialSequence?: number
 }
 
 /** The four numbers that name a connection. */
@@ -128,7 +130,7 @@ export class GuestConnection implements SendQueueOwner {
     this.#options = options
     this.#surroundings = surroundings
     this.#mss = options.mss ?? mtu - (ends.address.isV4 ? 40 : 60)
-    this.#initial = random.int32() >>> 0
+    this.#initial = (options.initialSequence ?? random.int32()) >>> 0
     this.#sender = new SendQueue(clock, random.fork(), this, this.#initial)
     this.#sender.isCutAtRandom = options.cutsAtRandom ?? false
     this.#receiver = new ReceiveQueue(options.receiveBuffer ?? 65_535, (what) => this.#violation(what))
@@ -179,6 +181,11 @@ export class GuestConnection implements SendQueueOwner {
     return this.#state === "closed" || this.#state === "timeWait"
   }
 
+  /** Sequence number behind everything that it ever sent: a successor from the same port begins further on. */
+  get lastSequence(): number {
+    return this.#sender.highest
+  }
+
   /** Segments that it sent again. */
   get retransmissions(): number {
     return this.#sender.retransmissions
@@ -203,6 +210,11 @@ export class GuestConnection implements SendQueueOwner {
     if (this.#state === "closed") return
     if (this.#state !== "synSent") this.#send("RA", this.#sender.highest)
     this.#finish("resetByUs")
+  }
+
+  /** Forgets the connection without a word, as a guest that is switched off. What comes for it later is reset. */
+  vanish(): void {
+    if (this.#state !== "closed") this.#finish("vanished")
   }
 
   /** Stops reading: the window closes as the buffer fills. */

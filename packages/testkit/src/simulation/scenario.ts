@@ -24,6 +24,12 @@ export interface ConnectionPlan {
   readonly options: GuestConnectionOptions
   readonly guest: PartyPlan
   readonly world: PartyPlan
+  /** When the guest forgets the connection without a word, milliseconds after the beginning. */
+  readonly vanishesAfter: number | undefined
+  /** Once it is over, how long until it begins anew from the same port, milliseconds. */
+  readonly repeatsAfter: number | undefined
+  /** The guest's port and first sequence number, for a connection that begins anew. */
+  readonly successor?: { readonly fromPort: number; readonly initialSequence: number }
 }
 
 /** Everything that a seed decides. */
@@ -31,6 +37,8 @@ export interface Scenario {
   readonly link: Partial<LinkCapabilities>
   readonly host: Omit<SimulatedHostOptions, "clock" | "arena">
   readonly hostFaults: Partial<HostFaults>
+  /** Flows at most. */
+  readonly capacity: number
   /** Faults of the link, until {@link Scenario.faultsUntil}. */
   readonly fromGuest: Faults
   readonly toGuest: Faults
@@ -53,6 +61,7 @@ export function drawScenario(random: SeededRandom): Scenario {
     link: { mtu, checksumOffload: offload !== "none", tcpSegmentation: offload === "all" },
     host: drawHost(random),
     hostFaults: drawHostFaults(random),
+    capacity: random.chance(0.05) ? random.between(1, 3) : 1_024,
     fromGuest: faults(),
     toGuest: faults(),
     faultsUntil: random.between(5_000, 60_000),
@@ -124,8 +133,12 @@ function drawConnection(random: SeededRandom, index: number): ConnectionPlan {
       cutsAtRandom: random.chance(0.3),
       usesSegmentationOffload: random.chance(0.7),
       tellsEveryWindow: random.chance(0.2),
+      // Often so that numbers wrap around on the way.
+      initialSequence: random.chance(0.3) ? -random.below(200_000) : random.int32(),
     },
     guest,
     world,
+    vanishesAfter: random.chance(0.05) ? random.below(3_000) : undefined,
+    repeatsAfter: random.chance(0.2) ? random.pick([0, 1, 700, 3_000]) : undefined,
   }
 }

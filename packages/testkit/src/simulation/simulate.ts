@@ -77,6 +77,7 @@ interface Attempt {
   guest: GuestConnection | undefined
   guestParty: Party | undefined
   readonly worlds: { readonly connection: WorldConnection; readonly party: Party }[]
+  isRepeated: boolean
 }
 
 class Simulation {
@@ -96,10 +97,11 @@ class Simulation {
     this.#options = options
     this.#scenario = options.adjust?.(drawn) ?? drawn
     this.#log = isTracing ? new TracingLog(this.#trace) : silentLog
-    const { link, host, hostFaults } = this.#scenario
+    const { link, host, hostFaults, capacity } = this.#scenario
     this.#bench = memoryStack(options.plugins(random), {
       seed: random.int32(),
       link,
+      capacity,
       host: { ...host, faults: hostFaults },
       fromGuest: this.#scenario.fromGuest,
       toGuest: this.#scenario.toGuest,
@@ -123,7 +125,7 @@ class Simulation {
       // At once, while the trace still shows it.
       const violation = this.#tcp.violations[0] ?? this.#bench.host.violations[0]
       if (violation !== undefined) throw new SimulationError(violation)
-      return this.#attempts.every((attempt) => this.#isOver(attempt))
+      return this.#attempts.every((attempt) => this.#isOver(attempt) && !this.#repeat(attempt))
     }
     if (!clock.runUntil(isOver, this.#options.limit ?? SIX_HOURS)) {
       throw new SimulationError(`after ${clock.now - start} ms not all connections are over`)
@@ -161,7 +163,7 @@ class Simulation {
 
   #prepare(plan: ConnectionPlan): Attempt {
     const { host, clock } = this.#bench
-    const attempt: Attempt = { plan, guest: undefined, guestParty: undefined, worlds: [] }
+    const attempt: Attempt = { plan, guest: undefined, guestParty: undefined, worlds: [], isRepeated: false }
     if (plan.outcome === "accept") {
       host.world.listen(
         { address: plan.worldAddress, port: plan.port },
@@ -176,15 +178,28 @@ class Simulation {
       )
     } else host.world.route(plan.worldAddress, { tcp: plan.outcome })
     clock.schedule(plan.startsAt, () => {
-      attempt.guest = this.#tcp.connect({
+      const guest = this.#tcp.connect({
         ...plan.options,
+        ...plan.successor,
         address: plan.worldAddress,
         port: plan.port,
         fromAddress: plan.guestAddress,
       })
-      attempt.guestParty = new Party(plan.guest, clock, this.#random.fork(), attempt.guest)
+      attempt.guest = guest
+      attempt.guestParty = new Party(plan.guest, clock, this.#random.fork(), guest)
+      if (plan.vanishesAfter !== undefined) clock.schedule(plan.vanishesAfter, () => guest.vanish())
     })
     return attempt
+  }
+
+  /** Begins a connection anew, if that is planned and was not done: from the same port, further on in its numbers. */
+  #repeat(attempt: Attempt): boolean {
+    const { plan, guest } = attempt
+    if (plan.repeatsAfter === undefined || guest === undefined || attempt.isRepeated) return false
+    attempt.isRepeated = true
+    const successor = { fromPort: guest.ends.port, initialSequence: guest.lastSequence + 100_000 }
+    this.#attempts.push(this.#prepare({ ...plan, startsAt: plan.repeatsAfter, repeatsAfter: undefined, successor }))
+    return true
   }
 
   #isOver({ guest, guestParty, worlds }: Attempt): boolean {
@@ -217,11 +232,12 @@ class Simulation {
 
   /** True if something happens to the connection for which it may end out of order. */
   #mayFail(plan: ConnectionPlan): boolean {
-    const { fromGuest, toGuest, host } = this.#scenario
+    const { fromGuest, toGuest, host, capacity } = this.#scenario
     const isBad = [fromGuest, toGuest].some(({ loss = 0, corruption = 0 }) => loss + corruption > 0.06)
     const isReset = plan.guest.resetAfter !== undefined || plan.world.resetAfter !== undefined
-    const isShort = (host.descriptors ?? Number.POSITIVE_INFINITY) < this.#scenario.connections.length
-    return isBad || isReset || isShort || plan.outcome !== "accept"
+    const places = Math.min(host.descriptors ?? Number.POSITIVE_INFINITY, capacity)
+    const isShort = places < this.#attempts.length
+    return isBad || isReset || isShort || plan.vanishesAfter !== undefined || plan.outcome !== "accept"
   }
 
   #report(duration: number): SimulationReport {
