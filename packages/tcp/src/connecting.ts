@@ -33,10 +33,13 @@ import {
   DEFAULT_MSS_V6,
   readSynOptions,
   type SynOptions,
+  TCP_DATA_OFFSET,
+  TCP_FLAGS,
   TCP_HEADER_LENGTH,
   TCP_SEQUENCE,
   TCP_SOURCE_PORT,
   TCP_TARGET_PORT,
+  TcpFlag,
 } from "./wire.ts"
 
 /** Window of our SYN: the largest that can't be scaled. */
@@ -52,7 +55,7 @@ export class Connecting {
   readonly #errors: IcmpErrors
   readonly #target = new Demiflow(Interface.host)
   readonly #options: SynOptions = { maximumSegmentSize: 0, windowScale: -1 }
-  /** Where a header is put together for an ICMP error to quote: ports and sequence number are what counts. */
+  /** Where the guest's SYN is put together for an ICMP error to quote, without its options. */
   readonly #quote: number
   readonly #noSocket: DropReason
 
@@ -171,6 +174,8 @@ export class Connecting {
     view.setUint16(this.#quote + TCP_SOURCE_PORT, tapSide.correspondentPort)
     view.setUint16(this.#quote + TCP_TARGET_PORT, tapSide.forwardingPort)
     view.setInt32(this.#quote + TCP_SEQUENCE, initialFromTap)
+    view.setUint8(this.#quote + TCP_DATA_OFFSET, (TCP_HEADER_LENGTH / 4) << 4)
+    view.setUint8(this.#quote + TCP_FLAGS, TcpFlag.syn)
     const type = isV4 ? IcmpType.destinationUnreachable : Icmpv6Type.destinationUnreachable
     const length = TCP_HEADER_LENGTH
     this.#errors.send(tapSide, type, code, 0, tapSide.forwardingAddress, IpProtocol.tcp, this.#quote, length, length)

@@ -85,3 +85,8 @@ export function numbers(memory: MemoryStack, from: number): string[] {
     return `${tcp?.flags.replace("P", "")} ${sequence}+${payload.length}`
   })
 }
+
+/** The sequence number `count` further on, unsigned. */
+export function after(sequence: number | undefined, count: number): number {
+  return ((sequence ?? Number.NaN) + count) >>> 0
+}
