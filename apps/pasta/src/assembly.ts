@@ -25,6 +25,7 @@ import { protocolPlugins } from "./protocols.ts"
 /** Frames, held payload and tables. The kernel gives memory only for what is used. */
 const ARENA_BYTES = 160 << 20
 const DEFAULT_TAP_NAME = "tap0"
+const FLOW_CAPACITY_VARIABLE = "DEMIFLOW_FLOW_CAPACITY"
 
 /** The stack between a tap device and the host's sockets, with what drives it. */
 export class DataPath {
@@ -92,7 +93,7 @@ export class DataPath {
         ...(v6?.outboundInterface !== undefined && { interfaceV6: v6.outboundInterface }),
         ...(linkLocalScope !== undefined && { linkLocalScope }),
       }),
-      flows: new FixedFlowTable({ random, drops: this.#drops }),
+      flows: new FixedFlowTable({ random, drops: this.#drops, ...flowCapacity() }),
       forwarding: new ForwardingPolicy(forwardingRules(configuration), this.#drops),
       clock: loop.clock,
       random,
@@ -125,6 +126,12 @@ export class DataPath {
     this.#loop.unwatch(DataPathDescriptor.init)
     this.#loop.stop()
   }
+}
+
+/** The size of the flow table, where the environment asks for another one than the usual: for tests of a full table. */
+function flowCapacity(): { capacity?: number } {
+  const wanted = process.env[FLOW_CAPACITY_VARIABLE]
+  return wanted === undefined ? {} : { capacity: Number(wanted) }
 }
 
 /** The number of the process behind a pidfd. */

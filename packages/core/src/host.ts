@@ -24,6 +24,7 @@ export const NO_SOCKET: Socket = -1 as Socket
 export const Errno = {
   EPERM: 1,
   EINTR: 4,
+  EIO: 5,
   EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,
@@ -161,7 +162,7 @@ export interface Host {
    * A ping socket (icmp(7), `IPPROTO_ICMP` datagrams) for echo requests to the correspondent, with the forwarding port as
    * identifier if possible, or else one of the host's choice. What is sent and received are whole ICMP or ICMPv6
    * messages, from the type on; the host puts identifier and checksum into those that it sends. Only echo replies with
-   * that identifier and from the correspondent are received. `-EACCES` or `-EPERM` where the host forbids ping
+   * that identifier are received; the kernel doesn't look at who sends them. `-EACCES` or `-EPERM` where the host forbids ping
    * sockets. For a socket that is opened only to find that out, `side` is `NO_SIDE`: no events are told.
    */
   pingOpen(side: SideRef, demiflow: Demiflow): Socket

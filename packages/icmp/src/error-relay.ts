@@ -5,6 +5,7 @@ import {
   type Components,
   Demiflow,
   Errno,
+  ErrorBudget,
   ErrorOrigin,
   finishChecksum,
   type Host,
@@ -18,11 +19,13 @@ import {
   IcmpUnreachable,
   Icmpv6Type,
   IpProtocol,
+  icmpForm,
+  isRelayed,
+  NO_FORM,
   type SocketError,
   sumPseudoHeader,
+  tooBigForm,
 } from "@demiflow/core"
-import { ErrorBudget } from "./error-budget.ts"
-import { icmpForm, isRelayed, NO_FORM, tooBigForm } from "./icmp-form.ts"
 import type { IcmpReasons } from "./reasons.ts"
 import type { EchoFlow } from "./state.ts"
 

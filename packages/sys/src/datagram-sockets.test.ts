@@ -217,13 +217,25 @@ describe("datagram sockets", () => {
     expect(host.udpOpen(side, demiflow)).toBe(-Errno.EADDRNOTAVAIL)
   })
 
-  it("connects to broadcast addresses", () => {
+  it("refuses broadcast addresses, as a socket has one correspondent", () => {
     const demiflow = new Demiflow()
     demiflow.correspondentAddress.copyFrom(Address.parse("127.255.255.255"))
     demiflow.correspondentPort = 9
-    const socket = host.udpOpen(side, demiflow)
-    expect(socket).toBeGreaterThanOrEqual(0)
-    closeAll(socket)
+    expect(host.udpOpen(side, demiflow)).toBe(-Errno.EACCES)
+  })
+
+  it("hears nobody who wrote before it was connected", () => {
+    const from = bound(true, SocketType.datagram)
+    const port = unusedPort(true, SocketType.datagram)
+    const demiflow = towards(true, from.port)
+    demiflow.forwardingPort = port
+    const stranger = host.udpOpen(side, towards(true, port))
+    const opened = host.udpOpen(side, demiflow)
+    put(0, 5)
+    host.sendDatagrams(stranger, batch, 0, 1)
+    expect(receive(opened)).toBe(-Errno.EAGAIN)
+    closeAll(stranger, opened)
+    native.close(from.descriptor)
   })
 
   it("leaves no error of one socket to another", () => {

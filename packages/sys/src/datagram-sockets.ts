@@ -66,7 +66,10 @@ export class DatagramSockets {
     this.#native.setOptionInteger(descriptor, SocketLevel.udp, UdpOption.receiveOffload, 1)
     this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.receiveBuffer, BUFFER_BYTES)
     this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.sendBuffer, BUFFER_BYTES)
-    return this.#connect(descriptor, demiflow)
+    const result = this.#connect(descriptor, demiflow)
+    // Between bind() and connect() anybody could have sent something.
+    if (result >= 0 && forwardingPort !== 0) this.#drain(descriptor)
+    return result
   }
 
   /** A connected ping socket with its error queue on, or a negated errno. Not watched yet. */
@@ -130,13 +133,13 @@ export class DatagramSockets {
   #connect(descriptor: number, demiflow: Demiflow): number {
     if (demiflow.isV4) this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
     else this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
-    let result = this.#sockets.connect(descriptor, demiflow)
-    if (result === -Errno.EACCES) {
-      // A broadcast address, probably: ip(7) wants to be asked twice.
-      this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.broadcast, 1)
-      result = this.#sockets.connect(descriptor, demiflow)
-    }
+    const result = this.#sockets.connect(descriptor, demiflow)
     return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
+  }
+
+  /** Throws away what has arrived: as much of it as could in a moment. */
+  #drain(descriptor: number): void {
+    for (let count = 0; count < MESSAGES && this.#native.discard(descriptor, 1) >= 0; count++);
   }
 
   #sendSome(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
@@ -149,7 +152,7 @@ export class DatagramSockets {
       table.setControl(index, control, segmentSize > 0 ? CONTROL_HEADER_BYTES + 8 : 0)
     }
     const sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
-    if ((sent === -Errno.EINVAL || sent === -Errno.EMSGSIZE) && batch.segmentSize[first] > 0) {
+    if (isRefusalToCut(sent) && batch.segmentSize[first] > 0) {
       return this.#sendApart(socket, batch.offset[first], batch.length[first], batch.segmentSize[first])
     }
     return sent
@@ -186,4 +189,9 @@ export class DatagramSockets {
     const segmentSize = view.getInt32(at, true)
     return segmentSize < length ? segmentSize : 0
   }
+}
+
+/** EIO is what devices without checksum offload get on some kernels. */
+function isRefusalToCut(error: number): boolean {
+  return error === -Errno.EINVAL || error === -Errno.EMSGSIZE || error === -Errno.EIO
 }

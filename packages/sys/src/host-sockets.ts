@@ -29,7 +29,9 @@ export interface OutboundOptions {
   readonly linkLocalScope?: number
 }
 
-const EVENTS = EpollEvent.readable | EpollEvent.writable | EpollEvent.readEnd | EpollEvent.edgeTriggered
+/** Of sockets that send datagrams, room is no event: it would be told with each datagram that has left. */
+const DATAGRAM_EVENTS = EpollEvent.readable | EpollEvent.edgeTriggered
+const STREAM_EVENTS = DATAGRAM_EVENTS | EpollEvent.writable | EpollEvent.readEnd
 /** Longest interface name, with its end. */
 const DEVICE_NAME_BYTES = 16
 
@@ -98,9 +100,18 @@ export class HostSockets {
     return this.native.connect(descriptor, this.#addressOffset, length)
   }
 
-  /** Has the side told of events. Closes the socket when that fails. */
-  watch(descriptor: number, side: SideRef): Socket {
-    const result = this.#loop.watchFlow(descriptor, EVENTS, side)
+  /** Has the side told of a TCP socket's events. Closes the socket when that fails. */
+  watchStream(descriptor: number, side: SideRef): Socket {
+    return this.#watch(descriptor, STREAM_EVENTS, side)
+  }
+
+  /** Has the side told of a UDP or ping socket's events. Closes the socket when that fails. */
+  watchDatagrams(descriptor: number, side: SideRef): Socket {
+    return this.#watch(descriptor, DATAGRAM_EVENTS, side)
+  }
+
+  #watch(descriptor: number, events: number, side: SideRef): Socket {
+    const result = this.#loop.watchFlow(descriptor, events, side)
     return result < 0 ? this.abandon(descriptor, result) : (descriptor as Socket)
   }
 

@@ -53,7 +53,7 @@ export class LinuxHost implements Host {
     if (result === 0) result = sockets.connect(descriptor, demiflow)
     if (result < 0 && result !== -Errno.EINPROGRESS) return sockets.abandon(descriptor, result)
     // Watched only now: a socket that has not begun to connect counts as hung up.
-    return sockets.watch(descriptor, side)
+    return sockets.watchStream(descriptor, side)
   }
 
   send(socket: Socket, vectors: Vectors, first: number, count: number): number {
@@ -95,12 +95,12 @@ export class LinuxHost implements Host {
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
     const descriptor = this.#datagrams.openUdp(demiflow)
-    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watch(descriptor, side)
+    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watchDatagrams(descriptor, side)
   }
 
   pingOpen(side: SideRef, demiflow: Demiflow): Socket {
     const descriptor = this.#datagrams.openPing(demiflow)
-    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watch(descriptor, side)
+    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watchDatagrams(descriptor, side)
   }
 
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {

@@ -194,10 +194,10 @@ describe("sequences", () => {
     expect(new Fixture().deliver(...frames).map((sequence) => sequence.etherType)).toEqual([0x86dd, 0x0800])
   })
 
-  test("of a protocol without ports don't depend on what would be ports", () => {
+  test("of a protocol without ports are of one packet each", () => {
     const frames = [1, 2, 3].map((seed) => ipv4(1, pattern(16, seed), four))
     const sequences = new Fixture().deliver(...frames)
-    expect(sequences.map((sequence) => sequence.packets.length)).toEqual([3])
+    expect(sequences.map((sequence) => sequence.packets.length)).toEqual([1, 1, 1])
   })
 
   test("may be changed by a handler without harm to the next one", () => {

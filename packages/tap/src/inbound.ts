@@ -2,7 +2,7 @@
  * Frames from the guest: checked once, at layer 2 and 3, and grouped into sequences for the stack.
  *
  * Neighbouring packets with the same source and destination (Ethernet source included), protocol and ports become one
- * {@link Sequence}; there is one instance, filled again and again. Whatever a frame contains, the outcome is a call of
+ * {@link Sequence}, packets without ports one each; there is one instance, filled again and again. Whatever a frame contains, the outcome is a call of
  * a handler or a counted drop. Nothing here allocates or copies, except that fragments are put together in the slots
  * of {@link Reassembly}.
  *
@@ -70,6 +70,8 @@ export class Inbound {
   #stack: Stack | undefined
   /** The first four bytes of the transport header, where they are ports: part of what a sequence has in common. */
   #ports = 0
+  /** The packets of the sequence in hand have no ports: what they have in common, nobody here knows. */
+  #isAlone = false
   /** Of the frame in hand. */
   #frame = 0
   #macHigh = 0
@@ -166,6 +168,7 @@ export class Inbound {
     const { forwardingAddress, correspondentAddress } = sequence.demiflow
     if (
       sequence.count === 0 ||
+      this.#isAlone ||
       correspondentAddress.word3 !== source ||
       forwardingAddress.word3 !== target ||
       ports !== this.#ports ||
@@ -206,6 +209,7 @@ export class Inbound {
     const sequence = this.#sequence
     if (
       sequence.count === 0 ||
+      this.#isAlone ||
       ports !== this.#ports ||
       protocol !== sequence.protocol ||
       sequence.etherType !== EtherType.ipv6 ||
@@ -304,6 +308,7 @@ export class Inbound {
     sequence.demiflow.correspondentPort = ports >>> 16
     sequence.demiflow.forwardingPort = ports & 0xffff
     this.#ports = ports
+    this.#isAlone = this.#stack?.hasPorts(protocol) !== true
   }
 
   #append(

@@ -5,6 +5,7 @@ import {
   type Components,
   Demiflow,
   Errno,
+  ErrorBudget,
   ErrorOrigin,
   finishUdpChecksum,
   type Host,
@@ -13,16 +14,18 @@ import {
   IcmpUnreachable,
   Icmpv6Type,
   IpProtocol,
+  icmpForm,
+  isRelayed,
+  NO_FORM,
   type SocketError,
   sumPseudoHeader,
+  tooBigForm,
   UDP_CHECKSUM,
   UDP_HEADER_LENGTH,
   UDP_LENGTH,
   UDP_SOURCE_PORT,
   UDP_TARGET_PORT,
 } from "@demiflow/core"
-import { ErrorBudget } from "./error-budget.ts"
-import { icmpForm, isRelayed, NO_FORM, tooBigForm } from "./icmp-form.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { UdpFlow } from "./state.ts"
 

@@ -1,6 +1,7 @@
-import { Errno, ErrorOrigin, IcmpType, Icmpv6Type } from "@demiflow/core"
 import { expect, test } from "vitest"
+import { Errno, ErrorOrigin } from "./host.ts"
 import { icmpForm, isRelayed, NO_FORM, tooBigForm } from "./icmp-form.ts"
+import { IcmpType, Icmpv6Type } from "./wire/icmp.ts"
 
 const typeAndCode = (form: number) => [form >> 8, form & 0xff]
 

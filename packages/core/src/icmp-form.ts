@@ -1,4 +1,5 @@
-import { Errno, ErrorOrigin, IcmpType, IcmpUnreachable, Icmpv6Type, Icmpv6Unreachable } from "@demiflow/core"
+import { Errno, ErrorOrigin } from "./host.ts"
+import { IcmpType, IcmpUnreachable, Icmpv6Type, Icmpv6Unreachable } from "./wire/icmp.ts"
 
 /** The answer of {@link icmpForm}: there is none. */
 export const NO_FORM = -1
