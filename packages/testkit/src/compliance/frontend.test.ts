@@ -1,7 +1,8 @@
 import { Arena, type Link } from "@demiflow/core"
-import { FaultInjector, memoryLinkPair } from "@demiflow/tap"
+import { FaultInjector, memoryLinkPair, PacketCapture, Tracer } from "@demiflow/tap"
 import { describe } from "vitest"
 import { LinkEnd } from "../link-end.ts"
+import { RecordingLog } from "../recording-log.ts"
 import { VirtualClock } from "../virtual-clock.ts"
 import { type FrontendUnderTest, frontendCompliance } from "./frontend.ts"
 
@@ -22,3 +23,6 @@ function setup(wrap: (link: Link) => Link): FrontendUnderTest {
 describe("a memory link", () => frontendCompliance(() => setup((link) => link)))
 describe("a fault injector without faults", () =>
   frontendCompliance(() => setup((link) => new FaultInjector(link, { clock: new VirtualClock(), seed: 1 }))))
+describe("a packet capture", () =>
+  frontendCompliance(() => setup((link) => new PacketCapture(link, { write() {} }, { microseconds: 0 }))))
+describe("a tracer", () => frontendCompliance(() => setup((link) => new Tracer(link, new RecordingLog("trace")))))
