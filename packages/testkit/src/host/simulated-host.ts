@@ -287,12 +287,6 @@ export class SimulatedHost implements Host {
     found.closed()
   }
 
-  /** Tells an event of an open socket for which there is no reason, as a kernel may. */
-  injectEvent(socket: Socket, events: number, deliver: (side: SideRef, events: number) => void): void {
-    const found = this.#find(socket, undefined, "injectEvent")
-    if (found !== undefined) deliver(found.side, events)
-  }
-
   #tellForNoReason(deliver: (side: SideRef, events: number) => void): void {
     const able = [...this.#sockets.values()].filter((socket) => socket.side >= 0 && socket.mayTellForNoReason)
     if (able.length > 0) deliver(this.#kernel.random.pick(able).side, HostEvent.readable | HostEvent.writable)
