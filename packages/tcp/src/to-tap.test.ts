@@ -1,0 +1,222 @@
+import { Segmentation } from "@demiflow/core"
+import { check, concatenate, patternBytes, sameBytes } from "@demiflow/testkit"
+import { describe, expect, test } from "vitest"
+import { after, bench, connect, connected, SERVER_V6, scripted, segments } from "./test-support/bench.ts"
+
+describe("payload to the guest", () => {
+  test("is cut to the guest's MSS, on a link that cuts nothing", () => {
+    const { memory, world } = connected({ syn: { mss: 1_000 } })
+    world.write(patternBytes(2_500))
+    const frames = segments(memory)
+    expect(frames.map(({ payload }) => payload.length)).toEqual([1_000, 1_000, 500])
+    expect(frames.at(-1)?.tcp?.flags).toBe("PA")
+    expect(sameBytes(concatenate(frames.map(({ payload }) => payload)), patternBytes(2_500))).toBe(true)
+  })
+
+  test.each([
+    ["IPv4", "198.51.100.7", Segmentation.tcp4, 1_460, 54],
+    ["IPv6", SERVER_V6, Segmentation.tcp6, 1_440, 74],
+  ] as const)(
+    "is left together in frames of up to 64 KiB on a link that cuts segments, over %s",
+    (_, target, segmentation, mss, headerLength) => {
+      const { memory, world } = connected({
+        ends: { target },
+        link: { tcpSegmentation: true, checksumOffload: true },
+        syn: { mss, windowScale: 7 },
+      })
+      const content = patternBytes(130_000)
+      world.write(content)
+      const frames = segments(memory)
+      expect(frames.length).toBeLessThan(10)
+      const largest = Math.max(...frames.map(({ payload }) => payload.length))
+      expect(largest).toBeGreaterThan(60_000)
+      // A frame that others follow is whole segments.
+      expect(largest % mss).toBe(0)
+      expect(frames.find(({ payload }) => payload.length === largest)).toMatchObject({
+        segmentation,
+        segmentSize: mss,
+        headerLength,
+      })
+      expect(sameBytes(concatenate(frames.map(({ payload }) => payload)), content)).toBe(true)
+    },
+  )
+
+  test("of the largest MTU is one segment of 65,495 bytes", () => {
+    const { memory, world } = connected({ link: { mtu: 65_535 }, syn: { mss: 65_535, windowScale: 7 } })
+    world.write(patternBytes(130_990))
+    expect(segments(memory).map(({ payload }) => payload.length)).toEqual([65_495, 65_495])
+  })
+
+  test("is never cut to less than 48 bytes, whatever MSS the guest tells", () => {
+    for (const mss of [0, 1, 47]) {
+      const { memory, world } = connected({ syn: { mss } })
+      world.write(patternBytes(200))
+      const smallest = mss === 0 ? 200 : 48
+      expect(segments(memory)[0].payload.length, `${mss}`).toBe(smallest)
+    }
+  })
+
+  test("fits a link whose MTU leaves less than the smallest segment", () => {
+    const { memory, guest, world } = connected({ link: { mtu: 68 }, syn: { mss: 1_460 } })
+    world.write(patternBytes(100))
+    memory.run(1)
+    const frames = memory.guest.takeAll()
+    expect(frames.every(({ bytes }) => bytes.length <= 14 + 68)).toBe(true)
+    expect(frames.length).toBeGreaterThan(2)
+    guest.send("A")
+  })
+
+  test("stays with the host until the guest has acknowledged it", () => {
+    const { memory, guest, world } = connected({ syn: { mss: 1_460, windowScale: 7 }, host: { receiveBuffer: 20_000 } })
+    world.write(patternBytes(30_000))
+    memory.run(1)
+    expect(world.unacknowledged).toBe(10_000)
+    for (const { tcp, payload } of segments(memory)) guest.acknowledgement = after(tcp?.sequence, payload.length)
+    guest.send("A")
+    memory.run(1)
+    expect(world.unacknowledged).toBe(0)
+    const rest = segments(memory)
+    expect(sameBytes(concatenate(rest.map(({ payload }) => payload)), patternBytes(10_000, 20_000))).toBe(true)
+  })
+
+  test.each([2 ** 31, 2 ** 32])("goes on behind sequence number %i", (boundary) => {
+    const memory = bench({ host: { receiveBuffer: 1 << 20 } })
+    const first = scripted(memory)
+    const number = first.connect().tcp?.sequence ?? 0
+    first.send("R")
+    // Initial numbers go up with time, by 250 a millisecond: ours is to be 100,000 before the boundary.
+    memory.run(Math.floor(after(boundary - 100_000, -number) / 250))
+    const { guest, world } = connect(memory, { syn: { mss: 1_460, windowScale: 7 } })
+    expect(boundary - guest.acknowledgement).toBeGreaterThan(90_000)
+    const content = patternBytes(300_000)
+    world.write(content)
+    const received: Uint8Array[] = []
+    for (let turn = 0; turn < 100; turn++) {
+      const frames = segments(memory)
+      for (const { tcp, payload } of frames) {
+        expect(tcp?.sequence).toBe(guest.acknowledgement)
+        guest.acknowledgement = after(tcp?.sequence, payload.length)
+        received.push(payload)
+      }
+      if (frames.length > 0) guest.send("A")
+    }
+    expect(sameBytes(concatenate(received), content)).toBe(true)
+  })
+
+  test("of one connection leaves the others their turns, also with the smallest segments", () => {
+    const { memory, world } = connected({
+      syn: { mss: 48, windowScale: 14 },
+      host: { receiveBuffer: 4 << 20 },
+      tap: { transmitBytes: 1 << 20, reassemblySlots: 1 },
+    })
+    const other = connect(memory, { ends: { sourcePort: 2 } })
+    let peeked = 0
+    let mostInATurn = 0
+    const { peek } = memory.host
+    memory.host.peek = (...parameters) => {
+      const got = peek.apply(memory.host, parameters)
+      peeked += Math.max(got, 0)
+      return got
+    }
+    const { endTurn } = memory.stack
+    memory.stack.endTurn = () => {
+      mostInATurn = Math.max(mostInATurn, peeked)
+      peeked = 0
+      endTurn.call(memory.stack)
+    }
+    world.write(new Uint8Array(1 << 20))
+    other.world.write("hello")
+    memory.run()
+    expect(mostInATurn).toBeGreaterThan(0)
+    expect(mostInATurn).toBeLessThanOrEqual(200_000)
+  })
+})
+
+describe("the guest's window", () => {
+  test("is what is sent at most", () => {
+    const { memory, guest, world } = connected({ window: 2_920 })
+    world.write(patternBytes(5_000))
+    expect(segments(memory).map(({ payload }) => payload.length)).toEqual([1_460, 1_460])
+    memory.run(100)
+    memory.guest.expectNothing()
+    // It moves with what is acknowledged, and not before.
+    guest.send("A", "", { acknowledgement: after(guest.acknowledgement, 1_460), window: 1_460 })
+    memory.guest.expectNothing()
+    guest.send("A", "", { acknowledgement: after(guest.acknowledgement, 2_920), window: 1_000 })
+    expect(segments(memory).map(({ payload }) => payload.length)).toEqual([1_000])
+  })
+
+  test("is scaled in all segments but the SYN", () => {
+    const { memory, world } = connected({ window: 3, syn: { mss: 512, windowScale: 9 } })
+    world.write(patternBytes(5_000))
+    expect(segments(memory).map(({ payload }) => payload.length)).toEqual([512, 512, 512])
+  })
+
+  test("is not scaled by more than 14 (RFC 7323, section 2.3)", () => {
+    const { memory, world } = connected({
+      window: 1,
+      syn: { mss: 1_460, windowScale: 200 },
+      host: { receiveBuffer: 1 << 20 },
+    })
+    world.write(patternBytes(100_000))
+    expect(segments(memory).reduce((sum, { payload }) => sum + payload.length, 0)).toBe(1 << 14)
+  })
+
+  test("may be a byte", () => {
+    const { memory, guest, world } = connected({ window: 1 })
+    world.write("abc")
+    for (const letter of "abc") {
+      guest.expect(check.payload(letter))
+      memory.guest.expectNothing()
+      guest.send("A")
+    }
+    memory.guest.expectNothing()
+  })
+
+  test("is not filled with a little while more is in flight", () => {
+    const { memory, guest, world } = connected({ window: 2_000 })
+    world.write(patternBytes(1_000))
+    guest.expect(check.payloadLength(1_000))
+    world.write(patternBytes(3_000, 1_000))
+    memory.guest.expectNothing()
+    guest.send("A")
+    guest.expect(check.payloadLength(1_460))
+  })
+
+  test("is believed when the guest takes it back", () => {
+    const { memory, guest, world } = connected({ window: 9_000 })
+    world.write(patternBytes(2_000))
+    expect(segments(memory)).toHaveLength(2)
+    // Nothing is acknowledged and nothing else is new.
+    guest.send("A", "", { window: 0 })
+    world.write(patternBytes(1_000))
+    memory.guest.expectNothing()
+  })
+
+  test("comes along with what acknowledges more, whatever its sequence number", () => {
+    const { memory, guest, world } = connected({ window: 1_000 })
+    guest.send("A", "abc")
+    memory.run(1)
+    segments(memory)
+    world.write(patternBytes(3_000))
+    guest.expect(check.payloadLength(1_000))
+    guest.send("A", "c", { sequence: after(guest.sequence, -1), window: 1_500 })
+    memory.run()
+    // That came again, and is answered for that reason only; what it acknowledges doesn't count.
+    expect(segments(memory).map(({ payload }) => payload.length)).toEqual([0])
+    guest.send("A", "cd", { sequence: after(guest.sequence, -1), window: 1_500 })
+    memory.run()
+    expect(segments(memory).map(({ payload }) => payload.length)).toEqual([1_460, 40])
+  })
+
+  test("of an old segment does not count", () => {
+    const { memory, guest, world } = connected({ window: 1_000 })
+    guest.send("A", "abc")
+    guest.send("A", "d", { sequence: after(guest.sequence, -1), window: 0 })
+    guest.sequence = after(guest.sequence, 0)
+    memory.run(1)
+    segments(memory)
+    world.write(patternBytes(2_000))
+    guest.expect(check.payloadLength(1_000))
+  })
+})
