@@ -1,11 +1,13 @@
 // npm run check:published: what would be published is packed and looked at with publint (does package.json
-// hold what it says?) and attw (do the types fit what is loaded?). Build first.
+// hold what it says?) and attw (do the types fit what is loaded?), and the commands are installed and started.
+// Build first.
 import { spawnSync } from "node:child_process"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
 import { workspaces } from "../structure/packages.mjs"
+import { runInstalled } from "./install.mjs"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -32,11 +34,29 @@ function problemsOfTypes(folder, entries) {
   return run.status === 0 ? [] : [run.error?.message ?? run.stdout + run.stderr]
 }
 
+/**
+ * @param {string} name
+ * @param {readonly string[]} commands
+ */
+function problemsOfCommands(name, commands) {
+  return commands.flatMap((command) => {
+    try {
+      return runInstalled(root, name, [command, "--version"]).includes(command) ? [] : [`${command} prints no version`]
+    } catch (error) {
+      return [`${command} does not run once installed: ${error}`]
+    }
+  })
+}
+
 let failures = 0
 const published = workspaces(root).filter(({ manifest }) => !manifest.private)
 for (const { folder, manifest } of published) {
   const entries = Object.keys(manifest.exports).filter((entry) => !/\.(json|node)$/.test(entry))
-  const problems = [...(await problemsOfManifest(folder)), ...problemsOfTypes(folder, entries)]
+  const problems = [
+    ...(await problemsOfManifest(folder)),
+    ...problemsOfTypes(folder, entries),
+    ...problemsOfCommands(manifest.name, Object.keys(manifest.bin ?? {})),
+  ]
   if (problems.length > 0) failures += 1
   for (const problem of problems) console.log(`${folder}: ${problem}`)
 }
