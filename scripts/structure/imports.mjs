@@ -105,7 +105,7 @@ export function checkImports(root) {
  * @returns {string[]}
  */
 function checkOutsiders(root) {
-  return ["apps", "examples", "e2e"].flatMap((top) =>
+  return ["apps", "examples", "e2e", "bench"].flatMap((top) =>
     sourceFiles(join(root, top)).flatMap((file) =>
       importsOf(file).flatMap((specifier) => {
         const where = relative(root, file)
