@@ -173,14 +173,31 @@ describe("the guest's window", () => {
     memory.guest.expectNothing()
   })
 
-  test("is not filled with a little while more is in flight", () => {
+  test("is not filled with a little while more is in flight (RFC 9293, section 3.8.6.2.1)", () => {
     const { memory, guest, world } = connected({ window: 2_000 })
-    world.write(patternBytes(1_000))
-    guest.expect(check.payloadLength(1_000))
-    world.write(patternBytes(3_000, 1_000))
+    world.write(patternBytes(1_500))
+    expect(segments(memory)).toHaveLength(2)
+    world.write(patternBytes(3_000))
+    memory.guest.expectNothing()
+    guest.send("A", "", { acknowledgement: after(guest.acknowledgement, 1_500) })
+    guest.expect(check.payloadLength(1_460))
+  })
+
+  test("has room for the end of what there is, however little, while little is in flight", () => {
+    // Segments may be as large as the window: a guest that has received less may let its acknowledgement wait.
+    const { memory, guest, world } = connected({ link: { mtu: 65_520 }, syn: { mss: 65_480 } })
+    world.write("header")
+    guest.expect(check.payload("header"))
+    world.write(patternBytes(40_000))
+    guest.expect(check.payloadLength(40_000))
+    world.write("trailer")
+    guest.expect(check.payload("trailer"))
+    world.write(patternBytes(30_000))
     memory.guest.expectNothing()
     guest.send("A")
-    guest.expect(check.payloadLength(1_460))
+    guest.expect(check.payloadLength(30_000))
+    world.end()
+    guest.expect(check.tcp({ flags: "AF" }))
   })
 
   test("is believed when the guest takes it back", () => {

@@ -6,9 +6,8 @@
  * call; what the guest acknowledges is discarded. To send something again, it is simply read again. Nothing is kept here.
  *
  * Loss. Three duplicate acknowledgements bring the missing segment again, and partial acknowledgements the next one
- * (RFC 5681, section 3.2; RFC 6582); a time-out goes back to the first unacknowledged byte (RFC 6298). The link to
- * the guest usually loses nothing, so there is no congestion window until the first loss; from then on it is Reno's,
- * until it has grown beyond any window again.
+ * (RFC 5681, section 3.2; RFC 6582); a time-out goes back to the first unacknowledged byte (RFC 6298). How much may be in
+ * flight then is in congestion.ts.
  *
  * When the guest's window is shut and there is more, a segment with an old sequence number asks for it at the interval of
  * the time-out (RFC 9293, section 3.8.6.1).
@@ -17,7 +16,8 @@
  * socket has decided that already).
  */
 import { Errno } from "@demiflow/core"
-import { type TcpConnection, UNLIMITED } from "./connection.ts"
+import { grow, halve } from "./congestion.ts"
+import type { TcpConnection } from "./connection.ts"
 import { MAXIMUM_PEEK_FRAMES, type TcpContext } from "./context.ts"
 import { backOff, measured, probeInterval } from "./round-trip.ts"
 import { distance, later } from "./sequence-number.ts"
@@ -65,7 +65,7 @@ export class ToTap {
     let budget = TURN_BUDGET
     while (budget > 0) {
       const room = this.#room(connection)
-      if (room <= 0) {
+      if (room <= 0 || (this.#isSilly(connection, room) && connection.inFlight > 2 * connection.mssToTap)) {
         this.#waitForWindow(connection)
         return
       }
@@ -105,7 +105,7 @@ export class ToTap {
     if (distance(connection.seqToTap, acknowledgement) > 0) connection.seqToTap = acknowledgement
     connection.undiscardedBytes += endsFin ? bytes - 1 : bytes
     this.#measure(connection)
-    this.#openCongestionWindow(connection, bytes)
+    grow(connection, bytes)
     connection.duplicateAcks = 0
     connection.retries = 0
     if (acknowledgement === connection.seqToTapHighest) connection.retransmitAt = -1
@@ -150,8 +150,7 @@ export class ToTap {
       this.#context.startRetransmitTimer(connection)
       return
     }
-    const flight = distance(connection.ackFromTap, connection.seqToTapHighest)
-    connection.slowStartThreshold = Math.max(flight >> 1, 2 * connection.mssToTap)
+    halve(connection)
     connection.congestionWindow = connection.mssToTap
     this.#goBack(connection)
     connection.isResending = true
@@ -177,10 +176,18 @@ export class ToTap {
 
   /** Bytes that may be sent now. */
   #room(connection: TcpConnection): number {
-    const { windowFromTap, congestionWindow, inFlight, mssToTap } = connection
-    const room = Math.min(windowFromTap, congestionWindow) - inFlight
-    // Silly window avoidance (RFC 9293, section 3.8.6.2.1): what is in flight will bring a better window.
-    return room < mssToTap && inFlight > 0 ? 0 : room
+    const { windowFromTap, congestionWindow, inFlight } = connection
+    return Math.min(windowFromTap, congestionWindow) - inFlight
+  }
+
+  /**
+   * True for so little room that it is better to wait for more (RFC 9293, section 3.8.6.2.1), which what is in flight will
+   * bring; unless all there is fits in, which only a look at it can tell. That is taken where the guest might let its
+   * acknowledgement wait, having received little.
+   */
+  #isSilly(connection: TcpConnection, room: number): boolean {
+    const { inFlight, mssToTap, largestWindowFromTap } = connection
+    return inFlight > 0 && room < mssToTap && room < largestWindowFromTap >> 1
   }
 
   /** One peek and the frames for what it brought; what that cost, 0 if there is nothing to go on with. */
@@ -207,6 +214,11 @@ export class ToTap {
     }
     const skip = connection.undiscardedBytes + connection.inFlight
     const got = components.host.peek(connection.socket, vectors, 0, frames, skip)
+    if (got === room && this.#isSilly(connection, room)) {
+      output.abandon(offsets[0])
+      this.#waitForWindow(connection)
+      return 0
+    }
     const used = got > 0 ? this.#sendFrames(connection, frames, got) : 0
     if (used < frames) output.abandon(offsets[used])
     if (got > 0) {
@@ -277,30 +289,12 @@ export class ToTap {
     connection.timedSince = -1
   }
 
-  #openCongestionWindow(connection: TcpConnection, bytes: number): void {
-    if (connection.congestionWindow >= UNLIMITED) return
-    const { congestionWindow, slowStartThreshold, mssToTap } = connection
-    const step =
-      congestionWindow < slowStartThreshold
-        ? bytes
-        : Math.ceil((mssToTap * Math.min(bytes, congestionWindow)) / congestionWindow)
-    connection.congestionWindow = congestionWindow + step
-    if (
-      connection.congestionWindow > connection.windowFromTap * 2 &&
-      connection.congestionWindow > LARGE_FRAME_PAYLOAD * 64
-    ) {
-      connection.congestionWindow = UNLIMITED
-    }
-  }
-
   #duplicate(connection: TcpConnection): void {
     // What answers a question for a shut window tells of no loss; nor does what answers segments that are sent once more
     // after a time-out, which the guest may have had (RFC 6582, section 3.2, step 2).
     if (connection.windowFromTap === 0 || connection.isResending) return
     if (++connection.duplicateAcks !== DUPLICATE_THRESHOLD || connection.isRecovering) return
-    const flight = distance(connection.ackFromTap, connection.seqToTapHighest)
-    connection.slowStartThreshold = Math.max(flight >> 1, 2 * connection.mssToTap)
-    connection.congestionWindow = connection.slowStartThreshold
+    halve(connection)
     connection.isRecovering = true
     connection.recoverSeq = connection.seqToTapHighest
     connection.timedSince = -1
