@@ -1,0 +1,106 @@
+// The command line of the bench.
+import { parseArgs } from "node:util"
+
+/**
+ * @typedef {object} Settings
+ * @property {number} rounds How often each case is measured with each peer.
+ * @property {number} measured Milliseconds that one measurement lasts …
+ * @property {number} warm … and how long it runs before.
+ * @property {RegExp | undefined} only Which rows are measured, by "group: case".
+ * @property {readonly { name: string, path: string }[]} more Other programs with pasta's command line.
+ * @property {readonly string[]} without Names of peers to leave out.
+ * @property {string | undefined} json
+ * @property {string | undefined} plots
+ * @property {string | undefined} markdown
+ * @property {string | undefined} from
+ */
+
+export const usage = `usage: npm run bench -- [OPTION]...
+
+  --quick            less than two minutes instead of twenty, for a first look
+  --only PATTERN     only the rows whose "group: case" matches this regular expression
+  --rounds N         measure each case N times with each peer (5)
+  --seconds S        let each measurement last S seconds (2)
+  --peer NAME=PATH   also measure another program that takes pasta's command line; more than once if wanted
+  --without NAME     leave a peer out: pasta, slirp4netns or direct; more than once if wanted
+  --json FILE        write everything that was measured
+  --plots FOLDER     write a plot of each group
+  --markdown FILE    write the tables, between the marks <!-- figures --> and <!-- /figures --> if FILE has them
+  --from FILE        measure nothing, show what --json wrote
+`
+
+/** A command line that can't be carried out. */
+export class UsageError extends Error {}
+
+const options = /** @type {const} */ ({
+  quick: { type: "boolean" },
+  only: { type: "string" },
+  rounds: { type: "string" },
+  seconds: { type: "string" },
+  peer: { type: "string", multiple: true },
+  without: { type: "string", multiple: true },
+  json: { type: "string" },
+  plots: { type: "string" },
+  markdown: { type: "string" },
+  from: { type: "string" },
+  help: { type: "boolean", short: "h" },
+})
+
+/**
+ * @param {readonly string[]} words
+ * @returns {Settings | undefined} Nothing if help is asked for.
+ */
+export function parseArguments(words) {
+  const values = read(words)
+  if (values.help) return undefined
+  const seconds = positive("seconds", values.seconds, values.quick ? 0.2 : 2)
+  return {
+    rounds: Math.ceil(positive("rounds", values.rounds, values.quick ? 3 : 5)),
+    measured: Math.round(seconds * 1000),
+    // Enough for slow start to be over, and for code to have been compiled.
+    warm: Math.round(Math.min(300, seconds * 250)),
+    only: pattern(values.only),
+    more: (values.peer ?? []).map(namedPath),
+    without: values.without ?? [],
+    json: values.json,
+    plots: values.plots,
+    markdown: values.markdown,
+    from: values.from,
+  }
+}
+
+/** @param {readonly string[]} words */
+function read(words) {
+  try {
+    return parseArgs({ args: [...words], options }).values
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string | undefined} text
+ * @param {number} otherwise
+ */
+function positive(name, text, otherwise) {
+  const value = text === undefined ? otherwise : Number(text)
+  if (!(value > 0 && value < 1000)) throw new UsageError(`--${name} takes a positive number, not "${text}"`)
+  return value
+}
+
+/** @param {string | undefined} text */
+function pattern(text) {
+  try {
+    return text === undefined ? undefined : new RegExp(text, "i")
+  } catch {
+    throw new UsageError(`--only takes a regular expression, not "${text}"`)
+  }
+}
+
+/** @param {string} text */
+function namedPath(text) {
+  const [, name = "", path = ""] = /^([\w.+-]+)=(.+)$/.exec(text) ?? []
+  if (name === "") throw new UsageError(`--peer takes NAME=PATH, not "${text}"`)
+  return { name, path }
+}

@@ -1,0 +1,169 @@
+// What is measured: each case gives one row or several.
+import { pause, proportionalMemory, residentMemory, wakeUps } from "./processes.mjs"
+import { servers } from "./topology.mjs"
+
+/**
+ * @typedef {object} Row
+ * @property {string} group Rows of a group stand under one title and share a plot.
+ * @property {string} label
+ * @property {string} unit
+ * @property {"more" | "less"} better
+ */
+
+/**
+ * A case that is measured on a guest which is up, with others before and after it.
+ * @typedef {object} TrafficCase
+ * @property {number} mtu
+ * @property {boolean} [isOfProgram] Nothing that the direct path has.
+ * @property {readonly Row[]} rows
+ * @property {(traffic: import("./traffic.mjs").Traffic) => Promise<readonly (number | undefined)[]>} measure A value for
+ *   each row, where there is one.
+ */
+
+/**
+ * A case of a program that begins with a new guest.
+ * @typedef {object} ProcessCase
+ * @property {readonly Row[]} rows
+ * @property {(peer: import("./peers.mjs").Peer, generator: string) => Promise<readonly number[]>} measure
+ */
+
+const DEFAULT_MTU = 65_520
+const SMALL_MTU = 1500
+const GROUPS = {
+  tcp: (/** @type {number} */ mtu) => `TCP, MTU ${mtu}`,
+  udp: `UDP, MTU ${DEFAULT_MTU}`,
+  exchanges: `Requests and responses, MTU ${DEFAULT_MTU}`,
+  process: "Process",
+}
+
+/** @param {number} mtu @returns {readonly TrafficCase[]} */
+function tcpCases(mtu) {
+  /** @param {"up" | "down"} direction @param {number} streams @param {4 | 6} version @returns {TrafficCase} */
+  const make = (direction, streams, version) => {
+    const label = [
+      `TCP ${direction}`,
+      ...(streams > 1 ? [`${streams} streams`] : []),
+      ...(version === 6 ? ["IPv6"] : []),
+    ]
+    /** @type {Row} */
+    const row = { group: GROUPS.tcp(mtu), label: label.join(", "), unit: "Gb/s", better: "more" }
+    const isCosted = streams === 1 && version === 4
+    /** @type {Row} */
+    const cost = {
+      group: GROUPS.process,
+      label: `processor time, TCP ${direction}, MTU ${mtu}`,
+      unit: "s/GiB",
+      better: "less",
+    }
+    return {
+      mtu,
+      rows: isCosted ? [row, cost] : [row],
+      async measure(traffic) {
+        const transfer =
+          direction === "up" ? await traffic.streamsUp(streams, version) : await traffic.streamsDown(streams, version)
+        return isCosted ? [transfer.gigabits, transfer.processorSecondsPerGibibyte] : [transfer.gigabits]
+      },
+    }
+  }
+  return [
+    make("up", 1, 4),
+    make("down", 1, 4),
+    make("up", 4, 4),
+    make("down", 4, 4),
+    make("up", 1, 6),
+    make("down", 1, 6),
+  ]
+}
+
+/** @param {"up" | "down"} direction @param {number} size @returns {TrafficCase} */
+function udpCase(direction, size) {
+  return {
+    mtu: DEFAULT_MTU,
+    rows: [{ group: GROUPS.udp, label: `UDP ${direction}, ${size} bytes`, unit: "Gb/s", better: "more" }],
+    async measure(traffic) {
+      const transfer = await (direction === "up" ? traffic.datagramsUp(size) : traffic.datagramsDown(size))
+      return [transfer.gigabits]
+    },
+  }
+}
+
+/**
+ * @param {string} label
+ * @param {"exchange" | "connect-exchange" | "datagram-exchange"} kind
+ * @returns {TrafficCase}
+ */
+function exchangeCase(label, kind) {
+  return {
+    mtu: DEFAULT_MTU,
+    rows: [
+      { group: GROUPS.exchanges, label, unit: "1000/s", better: "more" },
+      { group: GROUPS.exchanges, label: `${label}: median`, unit: "µs", better: "less" },
+      { group: GROUPS.exchanges, label: `${label}: 99th percentile`, unit: "µs", better: "less" },
+    ],
+    async measure(traffic) {
+      const { rate, median, percentile99 } = await traffic.exchange(kind)
+      return [rate / 1000, median, percentile99]
+    },
+  }
+}
+
+/** @type {readonly TrafficCase[]} */
+export const trafficCases = [
+  ...tcpCases(DEFAULT_MTU),
+  udpCase("up", 1400),
+  udpCase("down", 1400),
+  udpCase("up", 16_000),
+  udpCase("down", 16_000),
+  exchangeCase("TCP request-response", "exchange"),
+  exchangeCase("TCP connect-request-response", "connect-exchange"),
+  exchangeCase("UDP request-response", "datagram-exchange"),
+  {
+    mtu: DEFAULT_MTU,
+    isOfProgram: true,
+    rows: [
+      { group: GROUPS.process, label: "memory of the data path, 8 TCP streams (RSS)", unit: "MiB", better: "less" },
+    ],
+    measure: async (traffic) => [await traffic.memoryUnderLoad()],
+  },
+  ...tcpCases(SMALL_MTU),
+]
+
+/** @type {readonly ProcessCase[]} */
+export const processCases = [
+  {
+    rows: [{ group: GROUPS.process, label: "start to end of a command that does nothing", unit: "ms", better: "less" }],
+    async measure(peer) {
+      const { began, ended } = await peer.runOnce(["true"])
+      return [Number(ended - began) / 1e6]
+    },
+  },
+  {
+    rows: [{ group: GROUPS.process, label: "start to the first answer to a ping", unit: "ms", better: "less" }],
+    async measure(peer, generator) {
+      const { began, results } = await peer.runOnce([generator, "ping", servers[4]])
+      return [Number(BigInt(results[0].nanoseconds) - began) / 1e6]
+    },
+  },
+  {
+    rows: [
+      { group: GROUPS.process, label: "memory of the data path, idle (RSS)", unit: "MiB", better: "less" },
+      { group: GROUPS.process, label: "memory of all processes, idle (PSS)", unit: "MiB", better: "less" },
+      { group: GROUPS.process, label: "wake-ups in an idle second", unit: "", better: "less" },
+    ],
+    async measure(peer) {
+      const guest = await peer.start(DEFAULT_MTU)
+      try {
+        await pause(1000)
+        const before = wakeUps(guest.processes())
+        await pause(1000)
+        const after = wakeUps(guest.processes())
+        return [residentMemory(guest.dataPath()), proportionalMemory(guest.processes()), after - before]
+      } finally {
+        await guest.stop()
+      }
+    },
+  },
+]
+
+/** The titles of the groups, in the order in which they are measured and shown. */
+export const groups = [GROUPS.tcp(DEFAULT_MTU), GROUPS.udp, GROUPS.exchanges, GROUPS.tcp(SMALL_MTU), GROUPS.process]

@@ -1,0 +1,88 @@
+// npm run bench: measures pasta beside the programs that it can replace, in namespaces that it makes for that. README.md
+// says how to use it.
+//
+// This first process looks whether the machine has what it takes, and starts measure.mjs in namespaces of its own. They
+// hold everything that is made: networks, mounts and processes are gone with them, whatever way they end.
+import { spawn, spawnSync } from "node:child_process"
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { delimiter, join } from "node:path"
+import { parseArguments, UsageError, usage } from "./arguments.mjs"
+import { folders, missing } from "./requirements.mjs"
+
+/**
+ * One line, and the end.
+ * @param {string} reason
+ * @returns {never}
+ */
+function giveUp(reason) {
+  process.stderr.write(`bench: ${reason}\n`)
+  process.exit(1)
+}
+
+function readSettings() {
+  try {
+    return parseArguments(process.argv.slice(2))
+  } catch (error) {
+    if (error instanceof UsageError) giveUp(error.message)
+    throw error
+  }
+}
+
+/** @param {string} folder */
+function compileTraffic(folder) {
+  const sources = join(import.meta.dirname, "traffic")
+  const files = readdirSync(sources).filter((name) => name.endsWith(".c"))
+  const words = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-pthread", "-o", join(folder, "traffic")]
+  const { status, stderr } = spawnSync("cc", [...words, ...files.map((name) => join(sources, name))], {
+    encoding: "utf8",
+  })
+  if (status !== 0)
+    giveUp(`the traffic generator can't be compiled (on Debian: apt-get install gcc libc6-dev)\n${stderr}`)
+}
+
+/** Namespaces may only choose among the congestion controls that the machine allows everybody. */
+function allowCubic() {
+  const name = "net.ipv4.tcp_allowed_congestion_control"
+  const allowed = spawnSync("sysctl", ["-n", name], { encoding: "utf8" }).stdout.trim()
+  if (allowed === "" || allowed.split(/\s+/).includes("cubic")) return
+  spawnSync("sysctl", ["-q", "-w", `${name}=${allowed} cubic`])
+}
+
+process.env.PATH = folders.join(delimiter)
+const settings = readSettings()
+if (settings === undefined) {
+  process.stdout.write(usage)
+  process.exit(0)
+}
+const isMeasured = settings.from === undefined
+const problem = isMeasured ? missing(settings, join(import.meta.dirname, "../apps/pasta/bin/pasta")) : undefined
+if (problem !== undefined) giveUp(problem)
+
+const folder = mkdtempSync(join(tmpdir(), "demiflow-bench-"))
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+// Others than root start programs from there.
+chmodSync(folder, 0o755)
+/** @type {string[]} */
+const namespaces = []
+if (isMeasured) {
+  allowCubic()
+  compileTraffic(folder)
+  namespaces.push("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+}
+const command = [...namespaces, process.execPath, join(import.meta.dirname, "measure.mjs"), ...process.argv.slice(2)]
+const child = spawn(command[0], command.slice(1), {
+  stdio: "inherit",
+  env: { ...process.env, DEMIFLOW_BENCH_FOLDER: folder },
+})
+// The terminal has sent SIGINT to all of us, and unshare does not end by it.
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+  process.on(signal, () => {
+    child.kill("SIGKILL")
+    process.exit(1)
+  })
+}
+child.on("error", (error) => giveUp(error.message))
+child.on("exit", (status) => {
+  process.exitCode = status ?? 1
+})

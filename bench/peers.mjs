@@ -1,0 +1,194 @@
+// The programs that are measured, and the direct path without any of them.
+import { spawnSync } from "node:child_process"
+import { eventually, family, holdsTap, nameOf, networkOf, Program } from "./processes.mjs"
+import { findProgram } from "./requirements.mjs"
+import { networkOfProcess } from "./topology.mjs"
+
+/**
+ * A guest that is connected by a peer.
+ * @typedef {object} Guest
+ * @property {import("./topology.mjs").Place} place Where its programs run.
+ * @property {() => readonly number[]} processes Those of the peer; none for the direct path.
+ * @property {() => number} dataPath The one of them that moves the packets.
+ * @property {() => Promise<void>} stop
+ */
+
+/**
+ * @typedef {object} Peer
+ * @property {string} name
+ * @property {string} version
+ * @property {boolean} isCompared Whether the results are to be compared with its: it takes pasta's command line.
+ * @property {boolean} isProgram Not the direct path.
+ * @property {(mtu: number) => Promise<Guest>} start
+ * @property {(command: readonly string[]) => Promise<Run>} runOnce Makes a guest for one command.
+ */
+
+/**
+ * @typedef {object} Run
+ * @property {bigint} began When it was started, nanoseconds.
+ * @property {bigint} ended
+ * @property {any[]} results What the command printed.
+ */
+
+/** The words before a command that is to run without privileges. */
+const asOrdinaryUser = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--"]
+const ordinaryUser = ["env", "HOME=/", "SHELL=/bin/sh", ...asOrdinaryUser]
+/** Ends when its input does. */
+const IDLE = "cat"
+const DEFAULT_MTU = 65_520
+
+/**
+ * @param {string} name
+ * @param {string} path
+ * @param {string} version
+ * @param {boolean} isCompared
+ * @returns {Peer}
+ */
+export function pastaPeer(name, path, version, isCompared = true) {
+  /** @param {number} mtu @param {readonly string[]} command */
+  const commandLine = (mtu, command) => {
+    return [...ordinaryUser, path, "--config-net", "--mtu", String(mtu), "--", ...command]
+  }
+  return {
+    name,
+    version,
+    isCompared,
+    isProgram: true,
+    async start(mtu) {
+      const program = new Program(commandLine(mtu, [IDLE]))
+      const inside = await eventually(`${name} to start`, () => {
+        if (program.hasEnded) throw new Error(`${name}: ${program.complaint}`)
+        return family(program.pid).find((pid) => nameOf(pid) === IDLE && networkOf(pid) !== networkOf("self"))
+      })
+      return guest(inside, program, async () => {
+        program.child.stdin.end()
+        await program.ended
+      })
+    },
+    async runOnce(command) {
+      const began = process.hrtime.bigint()
+      const program = new Program(commandLine(DEFAULT_MTU, command))
+      const results = await program.results()
+      return { began, ended: process.hrtime.bigint(), results }
+    },
+  }
+}
+
+/**
+ * A namespace made by somebody else, as slirp4netns wants it.
+ * @param {readonly string[]} command
+ */
+async function makeNamespace(command) {
+  const holder = new Program([...ordinaryUser, "unshare", "--user", "--map-root-user", "--net", ...command])
+  await eventually("a namespace", () => {
+    if (holder.hasEnded) throw new Error(holder.complaint)
+    const network = networkOf(holder.pid)
+    // unshare has executed the command: its user namespace is complete.
+    return network !== networkOf("self") && nameOf(holder.pid) !== "unshare" ? true : undefined
+  })
+  return holder
+}
+
+/**
+ * @param {string} path
+ * @returns {Peer}
+ */
+export function slirpPeer(path) {
+  /** @param {number} mtu @param {number} pid */
+  const connect = (mtu, pid) =>
+    new Program([...ordinaryUser, path, "--configure", "--enable-ipv6", `--mtu=${mtu}`, String(pid), "tap0"])
+  return {
+    name: "slirp4netns",
+    version: versionOf("slirp4netns", path),
+    isCompared: false,
+    isProgram: true,
+    async start(mtu) {
+      const holder = await makeNamespace([IDLE])
+      const program = connect(mtu, holder.pid)
+      return guest(holder.pid, program, async () => {
+        program.kill()
+        holder.kill()
+        await Promise.all([program.ended, holder.ended])
+      })
+    },
+    async runOnce(command) {
+      const began = process.hrtime.bigint()
+      const holder = await makeNamespace(command)
+      const program = connect(DEFAULT_MTU, holder.pid)
+      const results = await holder.results()
+      const ended = process.hrtime.bigint()
+      program.kill()
+      await program.ended
+      return { began, ended, results }
+    },
+  }
+}
+
+/** @returns {Peer} */
+export function directPath() {
+  return {
+    name: "direct",
+    version: "no program in between",
+    isCompared: false,
+    isProgram: false,
+    start: async () => ({ place: [], processes: () => [], dataPath: () => -1, stop: async () => {} }),
+    runOnce: () => Promise.reject(new Error("nothing to start")),
+  }
+}
+
+/**
+ * @param {number} inside A process in the guest.
+ * @param {Program} program The peer's.
+ * @param {() => Promise<void>} stop
+ * @returns {Guest}
+ */
+function guest(inside, program, stop) {
+  return {
+    place: networkOfProcess(inside),
+    processes: () => family(program.pid),
+    dataPath() {
+      const found = family(program.pid).find(holdsTap)
+      if (found === undefined) throw new Error("no process has a tap device open")
+      return found
+    },
+    stop,
+  }
+}
+
+/**
+ * The peers that were asked for, ours first.
+ * @param {import("./arguments.mjs").Settings} settings
+ * @param {string} ours Path of the executable that is measured.
+ * @returns {readonly Peer[]}
+ */
+export function choosePeers({ more, without }, ours) {
+  const pasta = findProgram("pasta") ?? ""
+  const slirp = findProgram("slirp4netns") ?? ""
+  const all = [
+    pastaPeer("pasta", pasta, versionOf("passt", pasta)),
+    ...more.map(({ name, path }) => pastaPeer(name, path, reportedVersion(path))),
+    slirpPeer(slirp),
+    directPath(),
+  ]
+  return [
+    pastaPeer("demiflow", ours, reportedVersion(ours), false),
+    ...all.filter(({ name }) => !without.includes(name)),
+  ]
+}
+
+/** @param {string} path */
+function reportedVersion(path) {
+  const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8" })
+  return (stdout ?? "").split("\n")[0].trim()
+}
+
+/**
+ * The version of a Debian package, or else what the program says.
+ * @param {string} name
+ * @param {string} path
+ */
+function versionOf(name, path) {
+  const { status, stdout } = spawnSync("dpkg", ["-s", name], { encoding: "utf8" })
+  const [, version] = /^Version: (.+)$/m.exec(stdout ?? "") ?? []
+  return status === 0 && version !== undefined ? `Debian ${version}` : reportedVersion(path)
+}

@@ -1,0 +1,236 @@
+// Starting programs, and looking at what they cost.
+import { spawn, spawnSync } from "node:child_process"
+import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+
+/** Clock ticks per second in what /proc says, the same on every architecture (proc(5)). */
+const TICKS = 100
+
+/** @type {Set<import("node:child_process").ChildProcess>} */
+const children = new Set()
+
+process.on("exit", () => {
+  for (const child of children) child.kill("SIGKILL")
+})
+
+/**
+ * Runs a program to its end; throws if it fails.
+ * @param {readonly string[]} command
+ * @param {string} [input]
+ */
+export function run([file, ...words], input = "") {
+  const { status, stdout, stderr, error } = spawnSync(file, words, { encoding: "utf8", input })
+  if (status !== 0) throw new Error(`${[file, ...words].join(" ")}: ${error?.message ?? stderr.trim()}`)
+  return stdout
+}
+
+/** A program under way. */
+export class Program {
+  /** @type {string[]} Lines of standard output that nobody took yet. */
+  #lines = []
+  #partial = ""
+  #errors = ""
+  /** @type {(line: string) => void} */
+  #onLine
+  #hasEnded = false
+  /** @type {Promise<number>} */
+  ended
+
+  /**
+   * @param {readonly string[]} command
+   * @param {(line: string) => void} [onLine]
+   */
+  constructor([file, ...words], onLine) {
+    this.command = [file, ...words].join(" ")
+    this.child = spawn(file, words, { stdio: ["pipe", "pipe", "pipe"] })
+    this.#onLine = onLine ?? ((line) => this.#lines.push(line))
+    children.add(this.child)
+    this.child.stdin.on("error", () => {})
+    this.child.stdout.setEncoding("utf8").on("data", (text) => this.#read(text))
+    this.child.stderr.setEncoding("utf8").on("data", (text) => {
+      this.#errors = `${this.#errors}${text}`.slice(-2000)
+    })
+    this.ended = new Promise((resolve) => {
+      this.child.once("error", () => resolve(127))
+      this.child.once("close", (status) => resolve(status ?? 128))
+    }).then((status) => {
+      this.#hasEnded = true
+      children.delete(this.child)
+      return status
+    })
+  }
+
+  /** @returns {number} */
+  get pid() {
+    return this.child.pid ?? -1
+  }
+
+  get hasEnded() {
+    return this.#hasEnded
+  }
+
+  /** Why it is of no use. */
+  get complaint() {
+    return this.#errors.trim().split("\n").at(-1) || `${this.command} ended`
+  }
+
+  /** The JSON of each line that it prints to its end. Rejects if it fails. */
+  async results() {
+    if ((await this.ended) !== 0) throw new Error(this.complaint)
+    return this.#lines.map((line) => JSON.parse(line))
+  }
+
+  kill() {
+    this.child.kill("SIGKILL")
+  }
+
+  /** @param {string} text */
+  #read(text) {
+    const lines = (this.#partial + text).split("\n")
+    this.#partial = lines.pop() ?? ""
+    for (const line of lines) this.#onLine(line)
+  }
+}
+
+/** @param {number} milliseconds */
+export function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
+}
+
+/**
+ * What `look` gives as soon as it gives anything.
+ * @template T
+ * @param {string} what
+ * @param {() => T | undefined} look
+ * @returns {Promise<T>}
+ */
+export async function eventually(what, look) {
+  for (const until = performance.now() + 10_000; performance.now() < until; await pause(2)) {
+    const found = look()
+    if (found !== undefined) return found
+  }
+  throw new Error(`waited in vain for ${what}`)
+}
+
+/**
+ * A file below a process's folder in /proc; empty if the process is gone.
+ * @param {number} pid
+ * @param {string} name
+ */
+function read(pid, name) {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, "utf8")
+  } catch {
+    return ""
+  }
+}
+
+/**
+ * @param {number} pid
+ * @param {string} name
+ */
+function link(pid, name) {
+  try {
+    return readlinkSync(`/proc/${pid}/${name}`)
+  } catch {
+    return ""
+  }
+}
+
+/**
+ * The fields of /proc/PID/stat from the third on: state, parent, …
+ * @param {number} pid
+ */
+function status(pid) {
+  return read(pid, "stat")
+    .replace(/^.*\) /s, "")
+    .split(" ")
+}
+
+/**
+ * A process and all that descend from it.
+ * @param {number} ancestor
+ */
+export function family(ancestor) {
+  const pids = readdirSync("/proc").map(Number).filter(Number.isInteger)
+  const parents = new Map(pids.map((pid) => [pid, Number(status(pid)[1])]))
+  const members = [ancestor]
+  for (const member of members) for (const [pid, parent] of parents) if (parent === member) members.push(pid)
+  return members
+}
+
+/**
+ * The network namespace that a process is in.
+ * @param {number | "self"} pid
+ */
+export function networkOf(pid) {
+  return link(/** @type {number} */ (pid), "ns/net")
+}
+
+/** @param {number} pid */
+export function nameOf(pid) {
+  return read(pid, "comm").trim()
+}
+
+/**
+ * Whether a process has a tap device open: then it is the one that moves the packets.
+ * @param {number} pid
+ */
+export function holdsTap(pid) {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((descriptor) => link(pid, `fd/${descriptor}`) === "/dev/net/tun")
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Seconds of processor time that these processes have used, in user and kernel mode.
+ * @param {readonly number[]} pids
+ */
+export function processorSeconds(pids) {
+  return sum(pids, (pid) => {
+    const fields = status(pid)
+    return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS
+  })
+}
+
+/**
+ * Resident memory of a process, MiB.
+ * @param {number} pid
+ */
+export function residentMemory(pid) {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(read(pid, "status"))?.[1] ?? 0) / 1024
+}
+
+/**
+ * Memory of these processes, MiB, where a page that n processes share counts for an nth in each.
+ * @param {readonly number[]} pids
+ */
+export function proportionalMemory(pids) {
+  return sum(pids, (pid) => Number(/^Pss:\s+(\d+)/m.exec(read(pid, "smaps_rollup"))?.[1] ?? 0) / 1024)
+}
+
+/**
+ * How often threads of these processes went to sleep so far, and so were woken up.
+ * @param {readonly number[]} pids
+ */
+export function wakeUps(pids) {
+  return sum(pids, (pid) => {
+    try {
+      return sum(readdirSync(`/proc/${pid}/task`), (thread) =>
+        Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(read(pid, `task/${thread}/status`))?.[1] ?? 0),
+      )
+    } catch {
+      return 0
+    }
+  })
+}
+
+/**
+ * @template T
+ * @param {readonly T[]} items
+ * @param {(item: T) => number} of
+ */
+export function sum(items, of) {
+  return items.reduce((total, item) => total + of(item), 0)
+}

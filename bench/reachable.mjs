@@ -1,0 +1,40 @@
+// Files that an ordinary user has to reach, though the repository or Node.js may be in root's own folder.
+import { constants, mkdirSync, realpathSync, statSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import { run } from "./processes.mjs"
+
+const repository = resolve(import.meta.dirname, "..")
+
+/** @param {string} path */
+function anybodyMayEnter(path) {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    if ((statSync(folder).mode & constants.S_IXOTH) === 0) return false
+    if (folder === dirname(folder)) return true
+  }
+}
+
+/**
+ * @param {string} folder
+ * @param {string} place
+ */
+function show(folder, place) {
+  mkdirSync(place)
+  run(["mount", "--bind", folder, place])
+  return place
+}
+
+/**
+ * Shows the repository and Node.js below `folder` if they are out of reach, in this mount namespace only. Gives the path of
+ * the executable that is measured, and puts the folder of `node` in front in PATH.
+ * @param {string} folder
+ */
+export function makeReachable(folder) {
+  const node = realpathSync(process.execPath)
+  if (!anybodyMayEnter(node)) {
+    process.env.PATH = `${show(dirname(node), join(folder, "node"))}:${process.env.PATH}`
+  }
+  const top = anybodyMayEnter(join(repository, "package.json"))
+    ? repository
+    : show(repository, join(folder, "repository"))
+  return join(top, "apps/pasta/bin/pasta")
+}

@@ -1,0 +1,47 @@
+// Results as Markdown, by themselves or between two marks of a document.
+import { machineSentence } from "../machine.mjs"
+import { times, withSpread } from "./numbers.mjs"
+import { plotName } from "./plot.mjs"
+import { explanation, linesByGroup } from "./results.mjs"
+
+const BEGIN = "<!-- figures -->"
+const END = "<!-- /figures -->"
+
+/**
+ * @param {import("./results.mjs").Results} results
+ * @param {readonly string[]} groups
+ * @param {string | undefined} plots Where the plots are, as seen from the document; nothing without plots.
+ */
+export function markdown(results, groups, plots) {
+  const compared = results.peers.filter(({ isCompared }) => isCompared)
+  const columns = ["", "unit", ...results.peers.map(({ name }) => name), ...compared.map(({ name }) => `÷ ${name}`)]
+  const rule = columns.map((_, index) => (index < 2 ? "---" : "---:"))
+  const parts = linesByGroup(results, groups).map(({ title, lines }) => {
+    const rows = lines.map(({ row, summaries, ratios }) => [
+      row.label,
+      row.unit,
+      ...summaries.map(withSpread),
+      ...ratios.map(times),
+    ])
+    const table = [columns, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
+    const plot = plots === undefined ? "" : `\n\n![${title}](${plots}/${plotName(title)})`
+    return `### ${title}\n\n${table}${plot}`
+  })
+  const versions = results.peers.map(({ name, version }) => `${name}: ${version}`).join("; ")
+  const complaints = results.complaints.map((complaint) => `- ${complaint}`).join("\n")
+  return [`${machineSentence(results.machine)}. ${versions}.`, explanation(results), ...parts, complaints]
+    .filter((part) => part !== "")
+    .join("\n\n")
+}
+
+/**
+ * @param {string} document
+ * @param {string} text
+ * @returns {string} The document with the text between its marks, or the text alone if it has none.
+ */
+export function insert(document, text) {
+  const begin = document.indexOf(BEGIN)
+  const end = document.indexOf(END)
+  if (begin < 0 || end < begin) return `${text}\n`
+  return `${document.slice(0, begin + BEGIN.length)}\n\n${text}\n\n${document.slice(end)}`
+}

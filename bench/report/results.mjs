@@ -1,0 +1,59 @@
+// What was measured, as it stands in the JSON file.
+import { ratio, summarize } from "../statistics.mjs"
+
+/** @typedef {import("../cases.mjs").Row} Row */
+
+/**
+ * @typedef {object} Results
+ * @property {import("../machine.mjs").Machine} machine
+ * @property {{ rounds: number, measured: number, warm: number }} settings
+ * @property {readonly PeerName[]} peers The first one is ours.
+ * @property {(Row & { values: Record<string, number[]> })[]} rows The values by the names of the peers, one each round.
+ * @property {string[]} complaints What could not be measured.
+ */
+
+/** @typedef {{ name: string, version: string, isCompared: boolean }} PeerName */
+
+/**
+ * A row as it is shown.
+ * @typedef {object} Line
+ * @property {Row} row
+ * @property {readonly (import("../statistics.mjs").Summary | undefined)[]} summaries One for each peer.
+ * @property {readonly (number | undefined)[]} ratios One for each peer that ours is compared with.
+ */
+
+/**
+ * @param {Results} results
+ * @param {Row} row
+ * @returns {Line}
+ */
+export function lineOf({ peers, rows }, row) {
+  const values = rows.find(({ group, label }) => group === row.group && label === row.label)?.values ?? {}
+  const summaries = peers.map(({ name }) => summarize(values[name] ?? []))
+  const ours = summaries[0]?.median
+  const ratios = peers.flatMap(({ isCompared }, index) =>
+    isCompared ? [ratio(ours, summaries[index]?.median, row.better)] : [],
+  )
+  return { row, summaries, ratios }
+}
+
+/**
+ * The rows of each group that has any, in the groups' order.
+ * @param {Results} results
+ * @param {readonly string[]} groups
+ */
+export function linesByGroup(results, groups) {
+  return groups.flatMap((title) => {
+    const lines = results.rows.filter(({ group }) => group === title).map((row) => lineOf(results, row))
+    return lines.length > 0 ? [{ title, lines }] : []
+  })
+}
+
+/** @param {Results} results */
+export function explanation({ settings, peers }) {
+  const { rounds, measured } = settings
+  return (
+    `Medians of ${rounds} rounds of ${measured / 1000} s each, smallest and largest in parentheses. ` +
+    `A ratio above 1 means that ${peers[0].name} is ahead.`
+  )
+}

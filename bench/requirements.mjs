@@ -1,0 +1,61 @@
+// What the machine has to have for the bench, and the Debian packages that have it.
+import { accessSync, constants, existsSync, statSync } from "node:fs"
+import { delimiter, join } from "node:path"
+
+/** The folders where programs are looked for, those of administration included. */
+export const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"]
+
+/** @type {Readonly<Record<string, string>>} */
+const packages = {
+  cc: "gcc libc6-dev",
+  ip: "iproute2",
+  mount: "mount",
+  nsenter: "util-linux",
+  pasta: "passt",
+  setpriv: "util-linux",
+  slirp4netns: "slirp4netns",
+  sysctl: "procps",
+  unshare: "util-linux",
+}
+const always = ["cc", "ip", "mount", "nsenter", "setpriv", "sysctl", "unshare"]
+export const installedPeers = ["pasta", "slirp4netns"]
+
+/**
+ * The path of a program.
+ * @param {string} name
+ */
+export function findProgram(name) {
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
+}
+
+/**
+ * Why the bench can't run here, in one line; nothing if it can.
+ * @param {import("./arguments.mjs").Settings} settings
+ * @param {string} ours Path of the executable that is measured.
+ * @returns {string | undefined}
+ */
+export function missing({ without, more }, ours) {
+  if (process.platform !== "linux") return "it needs Linux"
+  if (process.getuid?.() !== 0) return "it makes network namespaces and has to be started as root"
+  const peers = installedPeers.filter((name) => !without.includes(name))
+  const absent = [...always, ...peers].filter((name) => findProgram(name) === undefined)
+  if (absent.length > 0) {
+    const names = [...new Set(absent.map((name) => packages[name]))].join(" ")
+    const hint = absent.every((name) => peers.includes(name)) ? `, or leave it out: --without ${absent[0]}` : ""
+    return `not installed: ${absent.join(", ")} (on Debian: apt-get install ${names}${hint})`
+  }
+  if (!existsSync("/dev/net/tun")) return "there is no /dev/net/tun: load the module with modprobe tun"
+  if (!existsSync(join(ours, "../../dist"))) return "pasta is not built yet: run npm ci && npm run build"
+  const unusable = more.find(({ path }) => !isExecutable(path))
+  return unusable && `${unusable.name}: ${unusable.path} is not a program`
+}
+
+/** @param {string} path */
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}

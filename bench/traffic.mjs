@@ -1,0 +1,213 @@
+// Drives the traffic generator, whose two ends are in a guest and in the world.
+import { Program, processorSeconds, residentMemory, sum } from "./processes.mjs"
+import { servers } from "./topology.mjs"
+
+/** How much longer than it should take a measurement may take, milliseconds. */
+const PATIENCE = 15_000
+
+/**
+ * What the receiving end of one stream counted.
+ * @typedef {{ run: number, bytes: number, seconds: number, total: number }} Count
+ */
+
+/**
+ * @typedef {object} Transfer
+ * @property {number} gigabits Per second, over all streams.
+ * @property {number | undefined} processorSecondsPerGibibyte Of the peer's processes, if there are any.
+ */
+
+/** The servers, and what they count. */
+export class World {
+  #run = 0
+  /** @type {Map<number, { counts: Count[], wanted: number, resolve: (counts: Count[]) => void }>} */
+  #waiting = new Map()
+  /** @type {() => void} */
+  #begin = () => {}
+  #ready = new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+    this.#begin = resolve
+  })
+  #program
+
+  /**
+   * @param {import("./topology.mjs").Place} place
+   * @param {string} generator Path of the traffic generator.
+   */
+  constructor(place, generator) {
+    this.#program = new Program([...place, generator, "serve", servers[4], servers[6]], (line) => {
+      if (line === "ready") this.#begin()
+      else this.#take(JSON.parse(line))
+    })
+  }
+
+  async ready() {
+    const failed = this.#program.ended.then(() => {
+      throw new Error(this.#program.complaint)
+    })
+    await Promise.race([this.#ready, failed])
+  }
+
+  nextRun() {
+    return ++this.#run
+  }
+
+  /**
+   * What is counted in a run, once all of its streams are.
+   * @param {number} run
+   * @param {number} streams
+   * @returns {Promise<Count[]>}
+   */
+  counts(run, streams) {
+    return new Promise((resolve) => this.#waiting.set(run, { counts: [], wanted: streams, resolve }))
+  }
+
+  /** @param {Count} count */
+  #take(count) {
+    const waiting = this.#waiting.get(count.run)
+    if (waiting === undefined) return
+    waiting.counts.push(count)
+    if (waiting.counts.length < waiting.wanted) return
+    this.#waiting.delete(count.run)
+    waiting.resolve(waiting.counts)
+  }
+}
+
+/** The traffic between one guest and the world. */
+export class Traffic {
+  #world
+  #guest
+  #generator
+  #warm
+  #measured
+
+  /**
+   * @param {World} world
+   * @param {import("./peers.mjs").Guest} guest
+   * @param {string} generator
+   * @param {{ warm: number, measured: number }} period Milliseconds.
+   */
+  constructor(world, guest, generator, { warm, measured }) {
+    this.#world = world
+    this.#guest = guest
+    this.#generator = generator
+    this.#warm = warm
+    this.#measured = measured
+  }
+
+  get guest() {
+    return this.#guest
+  }
+
+  /** Waits until the guest's network works. */
+  async firstAnswer() {
+    await this.#within(this.#program("ping", 4))
+  }
+
+  /** @param {number} streams @param {4 | 6} version */
+  streamsUp(streams, version) {
+    return this.#up("stream-up", version, streams, streams)
+  }
+
+  /** @param {number} streams @param {4 | 6} version */
+  streamsDown(streams, version) {
+    return this.#down("stream-down", version, streams)
+  }
+
+  /** @param {number} size */
+  datagramsUp(size) {
+    return this.#up("datagrams-up", 4, size, 1)
+  }
+
+  /** @param {number} size */
+  datagramsDown(size) {
+    return this.#down("datagrams-down", 4, size)
+  }
+
+  /**
+   * @param {"exchange" | "connect-exchange" | "datagram-exchange"} kind
+   * @returns {Promise<{ rate: number, median: number, percentile99: number, failures: number }>}
+   */
+  async exchange(kind) {
+    const [result] = await this.#within(this.#program(kind, 4, 0))
+    return result
+  }
+
+  /** The most resident memory of the peer's data path, MiB, while traffic runs both ways. */
+  async memoryUnderLoad() {
+    const dataPath = this.#guest.dataPath()
+    let most = 0
+    const timer = setInterval(() => {
+      most = Math.max(most, residentMemory(dataPath))
+    }, 50)
+    try {
+      await Promise.all([this.streamsUp(4, 4), this.streamsDown(4, 4)])
+    } finally {
+      clearInterval(timer)
+    }
+    return most
+  }
+
+  /**
+   * The world counts, and the guest sends until it is ended.
+   * @param {string} kind @param {4 | 6} version @param {number} number @param {number} streams
+   */
+  async #up(kind, version, number, streams) {
+    const run = this.#world.nextRun()
+    const began = processorSeconds(this.#guest.processes())
+    const counts = this.#world.counts(run, streams)
+    const program = this.#program(kind, version, run, number)
+    const failed = program.ended.then(() => {
+      throw new Error(program.complaint)
+    })
+    try {
+      return this.#transfer(began, await this.#timed(Promise.race([counts, failed])))
+    } finally {
+      program.kill()
+      await program.ended
+    }
+  }
+
+  /** @param {string} kind @param {4 | 6} version @param {number} number */
+  async #down(kind, version, number) {
+    const began = processorSeconds(this.#guest.processes())
+    return this.#transfer(began, await this.#within(this.#program(kind, version, this.#world.nextRun(), number)))
+  }
+
+  /** @param {number} began @param {readonly Count[]} counts @returns {Transfer} */
+  #transfer(began, counts) {
+    const processes = this.#guest.processes()
+    const used = processorSeconds(processes) - began
+    const gibibytes = sum(counts, ({ total }) => total) / 2 ** 30
+    return {
+      gigabits: sum(counts, ({ bytes, seconds }) => (seconds > 0 ? (bytes * 8) / seconds / 1e9 : 0)),
+      processorSecondsPerGibibyte: processes.length > 0 && gibibytes > 0 ? used / gibibytes : undefined,
+    }
+  }
+
+  /** @param {string} kind @param {4 | 6} version @param {readonly number[]} numbers */
+  #program(kind, version, ...numbers) {
+    const period = numbers.length > 0 ? [this.#warm, this.#measured, ...numbers] : []
+    return new Program([...this.#guest.place, this.#generator, kind, servers[version], ...period.map(String)])
+  }
+
+  /** @param {Program} program */
+  async #within(program) {
+    try {
+      return await this.#timed(program.results())
+    } finally {
+      program.kill()
+      await program.ended
+    }
+  }
+
+  /**
+   * @template T
+   * @param {Promise<T>} promise
+   * @returns {Promise<T>}
+   */
+  #timed(promise) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error("it took too long")), this.#warm + this.#measured + PATIENCE)
+      promise.then(resolve, reject).finally(() => clearTimeout(timer))
+    })
+  }
+}

@@ -1,0 +1,63 @@
+/* What the parts of the traffic generator share. Both ends of a kind of traffic stand in one file. */
+#ifndef TRAFFIC_H
+#define TRAFFIC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum {
+  STREAM_PORT = 7001,
+  DATAGRAM_EXCHANGE_PORT = 7002,
+  DATAGRAM_PORT = 7003,
+  /* Several, so that thousands of connections a second don't run out of port pairs in TIME-WAIT. */
+  EXCHANGE_PORT = 7100,
+  EXCHANGE_PORTS = 32,
+};
+
+/* What is measured begins `warm` nanoseconds after the first byte and lasts `measured` nanoseconds. */
+struct period {
+  uint64_t warm;
+  uint64_t measured;
+};
+
+/* Counts what arrives; the rate is that of the bytes inside the period. */
+struct counter {
+  uint64_t first, begin, end;
+  uint64_t total, counted;
+};
+
+struct endpoint {
+  struct sockaddr_storage address;
+  socklen_t length;
+};
+
+/* util.c */
+uint64_t nanoseconds(void);
+void fail(const char *what) __attribute__((noreturn));
+struct endpoint parse_endpoint(const char *address, int port);
+int open_listener(const struct endpoint *endpoint, int type);
+int connect_patiently(const struct endpoint *endpoint, int type);
+void set_time_limit(int socket, int milliseconds);
+void reset_on_close(int socket);
+void send_at_once(int socket);
+void start_thread(void *(*run)(void *), void *argument);
+int count(struct counter *counter, const struct period *period, size_t bytes);
+void print_count(const struct counter *counter, uint32_t run);
+
+/* The ends in the world: each starts its threads and returns. */
+void serve_streams(const char *address);
+void serve_exchanges(const char *address);
+void serve_datagrams(const char *address);
+
+/* The guest's ends: each prints a line of JSON. */
+void stream_up(const char *address, uint32_t run, int streams, struct period period);
+void stream_down(const char *address, int streams, struct period period);
+void exchange(const char *address, struct period period);
+void connect_exchange(const char *address, struct period period);
+void datagram_exchange(const char *address, struct period period);
+void datagrams_up(const char *address, uint32_t run, int size, struct period period);
+void datagrams_down(const char *address, uint32_t run, int size, struct period period);
+void ping(const char *address);
+
+#endif

@@ -1,0 +1,123 @@
+#include "traffic.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static const int BUFFER_BYTES = 4 << 20;
+static const uint64_t PATIENCE = 5000000000;
+
+uint64_t nanoseconds(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+void fail(const char *what) {
+  fprintf(stderr, "%s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+struct endpoint parse_endpoint(const char *address, int port) {
+  struct endpoint endpoint = {.length = sizeof(struct sockaddr_in)};
+  struct sockaddr_in *v4 = (struct sockaddr_in *)&endpoint.address;
+  struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&endpoint.address;
+  if (inet_pton(AF_INET, address, &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons((uint16_t)port);
+  } else if (inet_pton(AF_INET6, address, &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons((uint16_t)port);
+    endpoint.length = sizeof(struct sockaddr_in6);
+  } else {
+    errno = EINVAL;
+    fail(address);
+  }
+  return endpoint;
+}
+
+/* So that it is never the generator's own buffer that loses datagrams. Root may have more than the limit. */
+static void enlarge_buffers(int socket) {
+  if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &BUFFER_BYTES, sizeof(int)) < 0)
+    setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &BUFFER_BYTES, sizeof(int));
+}
+
+static int open_socket(const struct endpoint *endpoint, int type) {
+  int descriptor = socket(endpoint->address.ss_family, type, 0);
+  if (descriptor < 0) fail("socket");
+  /* TCP tunes its buffers itself, unless they are set. */
+  if ((type & SOCK_DGRAM) == SOCK_DGRAM) enlarge_buffers(descriptor);
+  return descriptor;
+}
+
+int open_listener(const struct endpoint *endpoint, int type) {
+  int descriptor = open_socket(endpoint, type);
+  int one = 1;
+  setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (bind(descriptor, (const struct sockaddr *)&endpoint->address, endpoint->length) < 0) fail("bind");
+  if ((type & SOCK_STREAM) && listen(descriptor, 4096) < 0) fail("listen");
+  return descriptor;
+}
+
+/* Connects, and waits for a guest's network to be there: its IPv6 address may not be usable at once. */
+int connect_patiently(const struct endpoint *endpoint, int type) {
+  for (uint64_t until = nanoseconds() + PATIENCE;;) {
+    int descriptor = open_socket(endpoint, type);
+    if (connect(descriptor, (const struct sockaddr *)&endpoint->address, endpoint->length) == 0) return descriptor;
+    if ((errno != ENETUNREACH && errno != EADDRNOTAVAIL && errno != EHOSTUNREACH) || nanoseconds() > until)
+      fail("connect");
+    close(descriptor);
+    usleep(5000);
+  }
+}
+
+void set_time_limit(int socket, int milliseconds) {
+  struct timeval time = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+  setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+}
+
+/* What is still under way at the end of a run is of no interest, and must not disturb the next one. */
+void reset_on_close(int socket) {
+  struct linger linger = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(socket, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+void send_at_once(int socket) {
+  int one = 1;
+  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+void start_thread(void *(*run)(void *), void *argument) {
+  pthread_t thread;
+  errno = pthread_create(&thread, NULL, run, argument);
+  if (errno != 0) fail("thread");
+  pthread_detach(thread);
+}
+
+/* Counts bytes that arrived now, or none; 1 when the period is over. */
+int count(struct counter *counter, const struct period *period, size_t bytes) {
+  uint64_t now = nanoseconds();
+  if (counter->first == 0) {
+    if (bytes == 0) return 0;
+    counter->first = now;
+    counter->begin = now + period->warm;
+    counter->end = counter->begin + period->measured;
+  }
+  if (now >= counter->end) return 1;
+  counter->total += bytes;
+  if (now >= counter->begin) counter->counted += bytes;
+  return 0;
+}
+
+void print_count(const struct counter *counter, uint32_t run) {
+  printf("{\"run\":%u,\"bytes\":%llu,\"seconds\":%.9f,\"total\":%llu}\n", run, (unsigned long long)counter->counted,
+         (double)(counter->end - counter->begin) / 1e9, (unsigned long long)counter->total);
+}
