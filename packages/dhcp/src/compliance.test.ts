@@ -1,0 +1,34 @@
+import { Address } from "@demiflow/core"
+import { build, payload } from "@demiflow/testkit"
+import { protocolCompliance } from "@demiflow/testkit/compliance"
+import { describe } from "vitest"
+import { dhcpv4, dhcpv6 } from "./index.ts"
+import { DHCPV4_CAPTURES } from "./v4/captures.fixture.ts"
+import { DHCPV6_CAPTURES } from "./v6/captures.fixture.ts"
+
+const guestAddress = Address.parse("192.0.2.2")
+const serverAddress = Address.parse("192.0.2.1")
+const bytes = (hexadecimal: string) => payload(new Uint8Array(Buffer.from(hexadecimal, "hex")))
+
+describe("DHCPv4", () =>
+  protocolCompliance(() => ({
+    plugin: dhcpv4({ guestAddress, prefixLength: 24, serverAddress, gateway: serverAddress }),
+    answeredAt: () => [guestAddress],
+    samples: () =>
+      Object.values(DHCPV4_CAPTURES).map((capture) => [
+        build.ipv4({ source: "0.0.0.0", target: "255.255.255.255" }),
+        build.udp({ sourcePort: 68, targetPort: 67 }),
+        bytes(capture),
+      ]),
+  })))
+
+describe("DHCPv6", () =>
+  protocolCompliance(() => ({
+    plugin: dhcpv6({ guestAddress: Address.parse("2001:db8::2") }),
+    samples: ({ linkLocal }) =>
+      Object.values(DHCPV6_CAPTURES).map((capture) => [
+        build.ipv6({ source: linkLocal, target: "ff02::1:2" }),
+        build.udp({ sourcePort: 546, targetPort: 547 }),
+        bytes(capture),
+      ]),
+  })))
