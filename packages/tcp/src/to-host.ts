@@ -13,6 +13,7 @@
  */
 import { Errno } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
+import { ConnectionList } from "./connection-list.ts"
 import type { TcpContext } from "./context.ts"
 import { distance, later } from "./sequence-number.ts"
 import { acceptsFromTap, State, sendsToTap } from "./state.ts"
@@ -37,10 +38,10 @@ const WINDOW_UPDATE_ROOM = 128 << 10
 
 export class ToHost {
   readonly #context: TcpContext
-  #pending: TcpConnection[] = []
-  #working: TcpConnection[] = []
-  #polled: TcpConnection[] = []
-  #polling: TcpConnection[] = []
+  #pending = new ConnectionList()
+  #working = new ConnectionList()
+  #polled = new ConnectionList()
+  #polling = new ConnectionList()
   /** Acknowledgements have waited long enough for payload to ride on. */
   #isDelayOver = false
 
@@ -126,16 +127,16 @@ export class ToHost {
   endTurn(): void {
     const isDelayOver = this.#isDelayOver
     this.#isDelayOver = false
-    if (this.#pending.length === 0) return
+    if (this.#pending.count === 0) return
     const working = this.#pending
     this.#pending = this.#working
     this.#working = working
-    for (let index = 0; index < working.length; index++) {
-      const connection = working[index]
+    for (let index = 0; index < working.count; index++) {
+      const connection = working.at(index)
       connection.isAckListed = false
       this.#settle(connection, isDelayOver)
     }
-    working.length = 0
+    working.clear()
   }
 
   /** Something that was waited for is due. */
@@ -146,14 +147,14 @@ export class ToHost {
 
   /** Asks about connections whose acknowledgements wait for the correspondent's. */
   #poll(): void {
-    if (this.#polled.length === 0) return
+    if (this.#polled.count === 0) return
     const polling = this.#polled
     this.#polled = this.#polling
     this.#polling = polling
     const { now } = this.#context
     let next = Number.POSITIVE_INFINITY
-    for (let index = 0; index < polling.length; index++) {
-      const connection = polling[index]
+    for (let index = 0; index < polling.count; index++) {
+      const connection = polling.at(index)
       if (connection.socket >= 0 && connection.pollAt > now) {
         this.#polled.push(connection)
         if (connection.pollAt < next) next = connection.pollAt
@@ -162,7 +163,7 @@ export class ToHost {
       connection.isPollListed = false
       if (connection.socket >= 0) this.#ask(connection)
     }
-    polling.length = 0
+    polling.clear()
     if (next < Number.POSITIVE_INFINITY) this.#context.wake(next)
   }
 

@@ -18,6 +18,7 @@
 import { Errno } from "@demiflow/core"
 import { grow, halve } from "./congestion.ts"
 import type { TcpConnection } from "./connection.ts"
+import { ConnectionList } from "./connection-list.ts"
 import { MAXIMUM_PEEK_FRAMES, type TcpContext } from "./context.ts"
 import { backOff, measured, probeInterval } from "./round-trip.ts"
 import { distance, later } from "./sequence-number.ts"
@@ -51,8 +52,8 @@ export class ToTap {
   readonly #context: TcpContext
   readonly #toHost: ToHost
   readonly #offsets = new Int32Array(MAXIMUM_PEEK_FRAMES)
-  #waiting: TcpConnection[] = []
-  #working: TcpConnection[] = []
+  #waiting = new ConnectionList()
+  #working = new ConnectionList()
 
   constructor(context: TcpContext, toHost: ToHost) {
     this.#context = context
@@ -78,16 +79,16 @@ export class ToTap {
 
   /** Carries on with connections that had more to send than one turn allows. */
   resume(): void {
-    if (this.#waiting.length === 0) return
+    if (this.#waiting.count === 0) return
     const working = this.#waiting
     this.#waiting = this.#working
     this.#working = working
-    for (let index = 0; index < working.length; index++) {
-      const connection = working[index]
+    for (let index = 0; index < working.count; index++) {
+      const connection = working.at(index)
       connection.isPumpListed = false
       if (connection.flow >= 0) this.pump(connection)
     }
-    working.length = 0
+    working.clear()
   }
 
   /**
