@@ -14,12 +14,14 @@ export default defineConfig({
   // Sources, not what was built from them: tests need no build.
   ssr: { resolve: { conditions: ["@demiflow/source", ...defaultServerConditions] } },
   test: {
-    projects: [...workspaces, { name: "scripts", root: "scripts" }].map(({ name, root }) => ({
-      extends: true as const,
-      root,
-      // Only against tests that hang: how long one takes depends on what else the machine does.
-      test: { name, testTimeout: 60_000, include: ["**/*.test.ts"], exclude: ["**/node_modules/**", "**/dist/**"] },
-    })),
+    projects: [...workspaces, { name: "scripts", root: "scripts" }, { name: "bench", root: "bench" }].map(
+      ({ name, root }) => ({
+        extends: true as const,
+        root,
+        // Only against tests that hang: how long one takes depends on what else the machine does.
+        test: { name, testTimeout: 60_000, include: ["**/*.test.ts"], exclude: ["**/node_modules/**", "**/dist/**"] },
+      }),
+    ),
     passWithNoTests: true,
   },
 })

@@ -1,6 +1,8 @@
 // What is measured: each case gives one row or several.
-import { pause, proportionalMemory, residentMemory, wakeUps } from "./processes.mjs"
+import { memoryTogether, pause, residentMemory, wakeUps } from "./processes.mjs"
 import { servers } from "./topology.mjs"
+
+/** @typedef {import("./peers.mjs").Peer} Peer */
 
 /**
  * @typedef {object} Row
@@ -14,17 +16,18 @@ import { servers } from "./topology.mjs"
  * A case that is measured on a guest which is up, with others before and after it.
  * @typedef {object} TrafficCase
  * @property {number} mtu
- * @property {boolean} [isOfProgram] Nothing that the direct path has.
+ * @property {(peer: Peer) => boolean} [isFor] Which peers it makes sense for; all if absent.
  * @property {readonly Row[]} rows
  * @property {(traffic: import("./traffic.mjs").Traffic) => Promise<readonly (number | undefined)[]>} measure A value for
  *   each row, where there is one.
  */
 
 /**
- * A case of a program that begins with a new guest.
+ * A case that begins with a new guest.
  * @typedef {object} ProcessCase
+ * @property {(peer: Peer) => boolean} isFor
  * @property {readonly Row[]} rows
- * @property {(peer: import("./peers.mjs").Peer, generator: string) => Promise<readonly number[]>} measure
+ * @property {(peer: Peer, generator: string) => Promise<readonly number[]>} measure
  */
 
 const DEFAULT_MTU = 65_520
@@ -107,6 +110,11 @@ function exchangeCase(label, kind) {
   }
 }
 
+/** Not the direct path. @param {Peer} peer */
+function isProgram(peer) {
+  return peer.isProgram
+}
+
 /** @type {readonly TrafficCase[]} */
 export const trafficCases = [
   ...tcpCases(DEFAULT_MTU),
@@ -119,7 +127,7 @@ export const trafficCases = [
   exchangeCase("UDP request-response", "datagram-exchange"),
   {
     mtu: DEFAULT_MTU,
-    isOfProgram: true,
+    isFor: isProgram,
     rows: [
       { group: GROUPS.process, label: "memory of the data path, 8 TCP streams (RSS)", unit: "MiB", better: "less" },
     ],
@@ -131,6 +139,7 @@ export const trafficCases = [
 /** @type {readonly ProcessCase[]} */
 export const processCases = [
   {
+    isFor: (peer) => peer.runsCommands,
     rows: [{ group: GROUPS.process, label: "start to end of a command that does nothing", unit: "ms", better: "less" }],
     async measure(peer) {
       const { began, ended } = await peer.runOnce(["true"])
@@ -138,6 +147,7 @@ export const processCases = [
     },
   },
   {
+    isFor: isProgram,
     rows: [{ group: GROUPS.process, label: "start to the first answer to a ping", unit: "ms", better: "less" }],
     async measure(peer, generator) {
       const { began, results } = await peer.runOnce([generator, "ping", servers[4]])
@@ -145,9 +155,10 @@ export const processCases = [
     },
   },
   {
+    isFor: isProgram,
     rows: [
       { group: GROUPS.process, label: "memory of the data path, idle (RSS)", unit: "MiB", better: "less" },
-      { group: GROUPS.process, label: "memory of all processes, idle (PSS)", unit: "MiB", better: "less" },
+      { group: GROUPS.process, label: "memory of all processes, idle", unit: "MiB", better: "less" },
       { group: GROUPS.process, label: "wake-ups in an idle second", unit: "", better: "less" },
     ],
     async measure(peer) {
@@ -157,7 +168,7 @@ export const processCases = [
         const before = wakeUps(guest.processes())
         await pause(1000)
         const after = wakeUps(guest.processes())
-        return [residentMemory(guest.dataPath()), proportionalMemory(guest.processes()), after - before]
+        return [residentMemory(guest.dataPath()), memoryTogether(guest.processes()), after - before]
       } finally {
         await guest.stop()
       }
@@ -167,3 +178,14 @@ export const processCases = [
 
 /** The titles of the groups, in the order in which they are measured and shown. */
 export const groups = [GROUPS.tcp(DEFAULT_MTU), GROUPS.udp, GROUPS.exchanges, GROUPS.tcp(SMALL_MTU), GROUPS.process]
+
+/**
+ * Whether a row is to be measured.
+ * @param {RegExp | undefined} only
+ * @param {Row} row
+ */
+export function isWanted(only, { group, label }) {
+  return only === undefined || only.test(`${group}: ${label}`)
+}
+
+export const allRows = [...trafficCases, ...processCases].flatMap(({ rows }) => rows)

@@ -8,6 +8,7 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { parseArguments, UsageError, usage } from "./arguments.mjs"
+import { allRows, isWanted } from "./cases.mjs"
 import { folders, missing } from "./requirements.mjs"
 
 /**
@@ -55,6 +56,8 @@ if (settings === undefined) {
   process.stdout.write(usage)
   process.exit(0)
 }
+const { only } = settings
+if (!allRows.some((row) => isWanted(only, row))) giveUp(`no row matches --only ${only?.source}`)
 const isMeasured = settings.from === undefined
 const problem = isMeasured ? missing(settings, join(import.meta.dirname, "../apps/pasta/bin/pasta")) : undefined
 if (problem !== undefined) giveUp(problem)

@@ -1,7 +1,7 @@
 // Measures, in the namespaces that main.mjs made, and shows what was measured.
 import { readFileSync } from "node:fs"
 import { parseArguments } from "./arguments.mjs"
-import { processCases, trafficCases } from "./cases.mjs"
+import { isWanted, processCases, trafficCases } from "./cases.mjs"
 import { describeMachine } from "./machine.mjs"
 import { choosePeers } from "./peers.mjs"
 import { makeReachable } from "./reachable.mjs"
@@ -20,13 +20,16 @@ const settings = parseArguments(process.argv.slice(2))
 const folder = process.env.DEMIFLOW_BENCH_FOLDER
 if (settings === undefined || folder === undefined) throw new Error("run it through main.mjs: npm run bench")
 
-if (settings.from === undefined) await measure(settings, folder)
-else Report.show(JSON.parse(readFileSync(settings.from, "utf8"))).write(settings)
-process.exit()
+process.exit(
+  settings.from === undefined
+    ? await measure(settings, folder)
+    : Report.repeat(JSON.parse(readFileSync(settings.from, "utf8")), settings),
+)
 
 /**
  * @param {import("./arguments.mjs").Settings} settings
  * @param {string} folder
+ * @returns {Promise<number>} The status to exit with.
  */
 async function measure(settings, folder) {
   const generator = `${folder}/traffic`
@@ -42,15 +45,15 @@ async function measure(settings, folder) {
     rows: [],
     complaints: [],
   })
-  const isWanted = (/** @type {Row} */ { group, label }) => only === undefined || only.test(`${group}: ${label}`)
+  const wanted = (/** @type {readonly Row[]} */ rows) => rows.filter((row) => isWanted(only, row))
 
   report.begin()
   for (const mtu of new Set(trafficCases.map((item) => item.mtu))) {
-    const cases = trafficCases.filter((item) => item.mtu === mtu && item.rows.some(isWanted))
+    const cases = trafficCases.filter((item) => item.mtu === mtu && wanted(item.rows).length > 0)
     if (cases.length === 0) continue
     const guests = await startGuests(mtu)
-    for (const { rows, measure, isOfProgram = false } of cases) {
-      await rounds(rows, isOfProgram, async (peer) => {
+    for (const { rows, measure, isFor = () => true } of cases) {
+      await rounds(rows, isFor, async (peer) => {
         const traffic = guests.get(peer)
         if (traffic === undefined) throw new Error("it could not be started")
         return measure(traffic)
@@ -58,11 +61,11 @@ async function measure(settings, folder) {
     }
     for (const { guest } of guests.values()) await guest.stop()
   }
-  for (const { rows, measure } of processCases) {
-    if (rows.some(isWanted)) await rounds(rows, true, (peer) => measure(peer, generator))
+  for (const { rows, measure, isFor } of processCases) {
+    if (wanted(rows).length > 0) await rounds(rows, isFor, (peer) => measure(peer, generator))
   }
-  report.end()
   report.write(settings)
+  return report.end()
 
   /** @param {number} mtu */
   async function startGuests(mtu) {
@@ -85,25 +88,24 @@ async function measure(settings, folder) {
   /**
    * Each peer in turn, so that what changes on the machine meanwhile changes for all of them.
    * @param {readonly Row[]} rows
-   * @param {boolean} isOfProgram
+   * @param {(peer: Peer) => boolean} isFor
    * @param {(peer: Peer) => Promise<readonly (number | undefined)[]>} once
    */
-  async function rounds(rows, isOfProgram, once) {
+  async function rounds(rows, isFor, once) {
     const label = rows[0].label
     for (let round = 1; round <= count; round++) {
-      for (const peer of peers) {
+      for (const peer of peers.filter(isFor)) {
         report.progress(`${label}: ${peer.name}, round ${round} of ${count}`)
-        if (isOfProgram && !peer.isProgram) continue
         try {
           const values = await once(peer)
           rows.forEach((row, index) => {
-            if (isWanted(row)) report.add(row, peer.name, values[index])
+            if (isWanted(only, row)) report.add(row, peer.name, values[index])
           })
         } catch (error) {
           report.complain(`${peer.name}, ${label}`, error)
         }
       }
     }
-    report.finish(rows.filter(isWanted))
+    report.finish(wanted(rows))
   }
 }

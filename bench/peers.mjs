@@ -19,6 +19,7 @@ import { networkOfProcess } from "./topology.mjs"
  * @property {string} version
  * @property {boolean} isCompared Whether the results are to be compared with its: it takes pasta's command line.
  * @property {boolean} isProgram Not the direct path.
+ * @property {boolean} runsCommands It starts commands itself, and ends with them.
  * @property {(mtu: number) => Promise<Guest>} start
  * @property {(command: readonly string[]) => Promise<Run>} runOnce Makes a guest for one command.
  */
@@ -54,6 +55,7 @@ export function pastaPeer(name, path, version, isCompared = true) {
     version,
     isCompared,
     isProgram: true,
+    runsCommands: true,
     async start(mtu) {
       const program = new Program(commandLine(mtu, [IDLE]))
       const inside = await eventually(`${name} to start`, () => {
@@ -102,6 +104,7 @@ export function slirpPeer(path) {
     version: versionOf("slirp4netns", path),
     isCompared: false,
     isProgram: true,
+    runsCommands: false,
     async start(mtu) {
       const holder = await makeNamespace([IDLE])
       const program = connect(mtu, holder.pid)
@@ -131,6 +134,7 @@ export function directPath() {
     version: "no program in between",
     isCompared: false,
     isProgram: false,
+    runsCommands: false,
     start: async () => ({ place: [], processes: () => [], dataPath: () => -1, stop: async () => {} }),
     runOnce: () => Promise.reject(new Error("nothing to start")),
   }
@@ -188,7 +192,7 @@ function reportedVersion(path) {
  * @param {string} path
  */
 function versionOf(name, path) {
-  const { status, stdout } = spawnSync("dpkg", ["-s", name], { encoding: "utf8" })
+  const { status, stdout } = spawnSync("dpkg-query", ["-s", name], { encoding: "utf8" })
   const [, version] = /^Version: (.+)$/m.exec(stdout ?? "") ?? []
   return status === 0 && version !== undefined ? `Debian ${version}` : reportedVersion(path)
 }

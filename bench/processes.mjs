@@ -203,11 +203,16 @@ export function residentMemory(pid) {
 }
 
 /**
- * Memory of these processes, MiB, where a page that n processes share counts for an nth in each.
+ * Memory of these processes, MiB: what each has to itself, and what they share (their program, above all) once.
  * @param {readonly number[]} pids
  */
-export function proportionalMemory(pids) {
-  return sum(pids, (pid) => Number(/^Pss:\s+(\d+)/m.exec(read(pid, "smaps_rollup"))?.[1] ?? 0) / 1024)
+export function memoryTogether(pids) {
+  const maps = pids.map((pid) => read(pid, "smaps_rollup"))
+  const kibibytes = (/** @type {string} */ text, /** @type {string} */ name) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0)
+  const own = sum(maps, (text) => kibibytes(text, "Private_Clean") + kibibytes(text, "Private_Dirty"))
+  const shared = maps.map((text) => kibibytes(text, "Shared_Clean") + kibibytes(text, "Shared_Dirty"))
+  return (own + Math.max(0, ...shared)) / 1024
 }
 
 /**

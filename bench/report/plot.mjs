@@ -1,8 +1,8 @@
 // A plot of one group as SVG: a bar for each peer in each row, with the spread as a thin line over its end.
 import { short } from "./numbers.mjs"
 
-const WIDTH = 860
-const LABEL_WIDTH = 330
+const WIDTH = 900
+const LABEL_WIDTH = 370
 const VALUE_WIDTH = 90
 const BAR_HEIGHT = 12
 const ROW_GAP = 14
@@ -39,17 +39,19 @@ export function plot(title, peers, lines) {
   const parts = [
     `<text class="title" x="16" y="26">${escaped(title)}</text>`,
     ...peers.map(({ name }, index) => legend(name, index)),
+    ...(lines.some(({ row }) => row.better === "less")
+      ? [`<text x="${WIDTH - 16}" y="50" text-anchor="end">↓ less is better</text>`]
+      : []),
   ]
   let y = TOP
   for (const { row, summaries } of lines) {
     const shown = summaries.flatMap((summary, index) => (summary === undefined ? [] : [{ summary, index }]))
     const height = Math.max(shown.length, 1) * BAR_HEIGHT
-    const hint = row.better === "less" ? ", less is better" : ""
     parts.push(
       `<text x="${LABEL_WIDTH - 10}" y="${y + height / 2 + 4}" text-anchor="end">` +
-        `${escaped([row.label, row.unit].filter(Boolean).join(", ") + hint)}</text>`,
+        `${escaped([row.label, row.unit].filter(Boolean).join(", ") + (row.better === "less" ? " ↓" : ""))}</text>`,
     )
-    const scale = (WIDTH - LABEL_WIDTH - VALUE_WIDTH) / largest(lines, row.unit)
+    const scale = (WIDTH - LABEL_WIDTH - VALUE_WIDTH) / largest(lines, row)
     shown.forEach(({ summary, index }, place) => {
       parts.push(bar(summary, colours[index % colours.length], y + place * BAR_HEIGHT, scale))
     })
@@ -84,13 +86,13 @@ function bar({ median, smallest, largest }, colour, y, scale) {
 }
 
 /**
- * What is as long as the plot is wide: rows of one unit share a scale.
- * @param {readonly import("./results.mjs").Line[]} lines @param {string} unit
+ * What is as long as the plot is wide. Rates of one unit share a scale; times and sizes may be too far apart for that.
+ * @param {readonly import("./results.mjs").Line[]} lines
+ * @param {import("../cases.mjs").Row} row
  */
-function largest(lines, unit) {
-  const values = lines
-    .filter(({ row }) => row.unit === unit)
-    .flatMap(({ summaries }) => summaries.map((summary) => summary?.largest ?? 0))
+function largest(lines, row) {
+  const alike = lines.filter((line) => line.row === row || (row.better === "more" && line.row.unit === row.unit))
+  const values = alike.flatMap(({ summaries }) => summaries.map((summary) => summary?.largest ?? 0))
   return Math.max(...values) || 1
 }
 

@@ -2,13 +2,14 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import colors from "picocolors"
-import { groups, processCases, trafficCases } from "../cases.mjs"
+import { allRows, groups } from "../cases.mjs"
 import { machineSentence } from "../machine.mjs"
 import { insert, markdown } from "./markdown.mjs"
 import { plot, plotName } from "./plot.mjs"
 import { explanation, lineOf, linesByGroup } from "./results.mjs"
 import { Table } from "./table.mjs"
 
+/** @typedef {import("../arguments.mjs").Settings} Settings */
 /** @typedef {import("../cases.mjs").Row} Row */
 /** @typedef {import("./results.mjs").Results} Results */
 
@@ -27,17 +28,17 @@ export class Report {
   /** @param {Results} results */
   constructor(results) {
     this.#results = results
-    const labels = [...trafficCases, ...processCases].flatMap(({ rows }) => rows.map(({ label }) => label))
+    const labels = [...allRows, ...results.rows].map(({ label }) => label)
     this.#table = new Table(colors, results.peers, labels)
   }
 
-  /** Shows what was measured before. @param {Results} results */
-  static show(results) {
+  /** Shows and writes what was measured before. @param {Results} results @param {Settings} settings */
+  static repeat(results, settings) {
     const report = new Report(results)
     report.begin()
     report.finish(results.rows)
-    report.end()
-    return report
+    report.write(settings)
+    return report.end()
   }
 
   begin() {
@@ -81,14 +82,15 @@ export class Report {
     }
   }
 
-  /** All has been measured. */
+  /** All has been measured. Answers the status to exit with: 0 unless something could not be. */
   end() {
     for (const row of this.#later) this.#show(row)
     for (const complaint of this.#results.complaints) print(`${colors.red("Not measured:")} ${complaint}`)
     print("")
+    return this.#results.complaints.length === 0 ? 0 : 1
   }
 
-  /** @param {import("../arguments.mjs").Settings} settings */
+  /** @param {Settings} settings */
   write({ json, plots, markdown: path }) {
     if (json !== undefined) write(json, `${JSON.stringify(this.#results, undefined, 2)}\n`)
     if (plots !== undefined) {
