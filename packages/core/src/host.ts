@@ -51,6 +51,11 @@ export const Errno = {
 /** What happened on a socket, in the values of Linux' epoll. */
 export const HostEvent = {
   readable: 0x001,
+  /**
+   * A byte is marked as urgent (RFC 9293, section 3.8.5). It is read as any other, but reading stops before it: less than
+   * was asked for, or nothing, does not mean that there is no more. Discarding what comes before helps in any case.
+   */
+  urgent: 0x002,
   writable: 0x004,
   error: 0x008,
   /** Both directions have ended. */
@@ -135,7 +140,8 @@ export interface Host {
   send(socket: Socket, vectors: Vectors, first: number, count: number): number
   /**
    * Copies payload that has arrived, beginning `skip` bytes after the first that was not discarded, and leaves it where
-   * it is. Answers the bytes copied; 0 at the end of what the correspondent sends; `-EAGAIN` if there is none yet.
+   * it is. Answers the bytes copied, all there are or as many as there is room for (but see {@link HostEvent.urgent}); 0 at
+   * the end of what the correspondent sends; `-EAGAIN` if there is none yet.
    */
   peek(socket: Socket, vectors: Vectors, first: number, count: number, skip: number): number
   /** Drops the first `length` bytes of what has arrived. */

@@ -10,6 +10,7 @@ export const EpollOperation = { add: 1, remove: 2, modify: 3 } as const
 /** epoll(7). The bits of core's `HostEvent` are the same. */
 export const EpollEvent = {
   readable: 0x001,
+  urgent: 0x002,
   writable: 0x004,
   error: 0x008,
   hangUp: 0x010,
@@ -38,6 +39,7 @@ export const SocketOption = {
   sendBuffer: 7,
   receiveBuffer: 8,
   keepAlive: 9,
+  urgentInLine: 10,
   linger: 13,
   bindToDevice: 25,
   peekOffset: 42,

@@ -31,7 +31,7 @@ export interface OutboundOptions {
 
 /** Of sockets that send datagrams, room is no event: it would be told with each datagram that has left. */
 const DATAGRAM_EVENTS = EpollEvent.readable | EpollEvent.edgeTriggered
-const STREAM_EVENTS = DATAGRAM_EVENTS | EpollEvent.writable | EpollEvent.readEnd
+const STREAM_EVENTS = DATAGRAM_EVENTS | EpollEvent.urgent | EpollEvent.writable | EpollEvent.readEnd
 /** Longest interface name, with its end. */
 const DEVICE_NAME_BYTES = 16
 

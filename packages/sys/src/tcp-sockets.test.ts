@@ -133,6 +133,35 @@ for (const { name, host } of hosts) {
         expect(peekTwoParts(60, 60, 0)).toBe(0)
       })
 
+      it("tells a reset behind what had arrived as an error, not as the end of the stream", () => {
+        remoteSends(0, 100)
+        expect(peekTwoParts(60, 60, 0)).toBe(100)
+        host.discard(socket, 30)
+        arena.words.set([1, 0], region >> 2)
+        native.setOption(remote, 1, 13, region, 8)
+        native.close(remote)
+        events.until(side, hangUp)
+        expect(peekTwoParts(60, 60, 70)).toBe(-Errno.ECONNRESET)
+        remote = -1
+      })
+
+      it("reads urgent bytes as others, in their place", () => {
+        const URGENT = 1
+        for (let at = 0; at < 100; at++) arena.bytes[region + at] = at * 7
+        vectors.set(0, region, 50)
+        native.sendVectors(remote, vectors.offset, 1, URGENT)
+        vectors.set(0, region + 50, 50)
+        native.sendVectors(remote, vectors.offset, 1, 0)
+        events.until(side, readable | HostEvent.urgent)
+        // Reading stops at the mark; without peek offset, nothing behind it is seen before it is reached.
+        const first = peekTwoParts(40, 60, 0)
+        expectStream(0, region, 40)
+        const seen = peekTwoParts(40, 60, first)
+        const skip = seen > 0 ? first : first - host.discard(socket, first)
+        expect(first + peekTwoParts(40, 60, skip)).toBe(100)
+        expectStream(first, region, 40)
+      })
+
       it("sends from several places and tells what is unacknowledged", () => {
         arena.bytes.fill(1, region, region + 100)
         arena.bytes.fill(2, region + 500, region + 600)

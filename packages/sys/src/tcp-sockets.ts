@@ -90,6 +90,8 @@ export class TcpSockets {
     this.#peekOffsets[socket] = isV4 ? this.#peekStartV4 : this.#peekStartV6
     // The guest's TCP decided already what goes into one segment.
     this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.noDelay, 1)
+    // Otherwise an urgent byte would be missing from the stream, and offsets behind it would be wrong.
+    this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.urgentInLine, 1)
   }
 
   send(socket: Socket, vectors: Vectors, first: number, count: number): number {
@@ -166,7 +168,10 @@ export class TcpSockets {
     const peeked = this.#native.receiveVectors(socket, list.offset, used, PEEK)
     if (peeked < 0) return peeked
     if (peeked > skip) return peeked - skip
-    return this.#hasEnded(socket) ? 0 : -Errno.EAGAIN
+    if (!this.#hasEnded(socket)) return -Errno.EAGAIN
+    // So it seems after a reset as well.
+    const error = this.#native.getOptionInteger(socket, SocketLevel.socket, SocketOption.error)
+    return error > 0 ? -error : error
   }
 
   #hasEnded(socket: Socket): boolean {
