@@ -45,8 +45,6 @@ export class TcpConnection implements Held {
   mssToTap = 0
   /** Acknowledged payload that the host was not told to discard yet. */
   undiscardedBytes = 0
-  /** Sequences of the guest that `undiscardedBytes` were acknowledged in. */
-  undiscardedCount = 0
   /** Frames that the next peek is given room for. */
   peekFrames = 1
 
@@ -104,6 +102,8 @@ export class TcpConnection implements Held {
   isHostEnded = false
   /** The correspondent has ended, and there may be payload before that end. */
   isHostEnding = false
+  /** The correspondent marks bytes as urgent: there may be more behind what one peek brings. */
+  isHostUrgent = false
 
   /** The guest is to be sent an acknowledgement … */
   isAckPending = false
@@ -139,7 +139,6 @@ export class TcpConnection implements Held {
     this.windowScaleFromTap = 0
     this.largestWindowFromTap = 0
     this.undiscardedBytes = 0
-    this.undiscardedCount = 0
     this.peekFrames = 1
     this.duplicateAcks = 0
     this.isRecovering = false
@@ -167,6 +166,7 @@ export class TcpConnection implements Held {
     this.isHostReadable = false
     this.isHostEnded = false
     this.isHostEnding = false
+    this.isHostUrgent = false
     this.isAckPending = false
     this.isAckUrgent = false
   }

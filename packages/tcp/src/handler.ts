@@ -88,9 +88,10 @@ export class TcpHandler implements ProtocolHandler {
       }
     }
     if (events & (HostEvent.readEnd | HostEvent.hangUp)) connection.isHostEnding = true
+    if (events & HostEvent.urgent) connection.isHostUrgent = true
     if (events & HostEvent.writable) this.#toHost.flush(connection)
     if (connection.flow < 0) return
-    if (events & (HostEvent.readable | HostEvent.readEnd | HostEvent.hangUp)) {
+    if (events & ~(HostEvent.writable | HostEvent.error)) {
       connection.isHostReadable = true
       this.#toTap.pump(connection)
     }

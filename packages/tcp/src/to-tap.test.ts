@@ -1,5 +1,5 @@
-import { Segmentation } from "@demiflow/core"
-import { check, concatenate, patternBytes, sameBytes } from "@demiflow/testkit"
+import { Demiflow, Errno, HostEvent, Interface, IpProtocol, oppositeSide, Segmentation } from "@demiflow/core"
+import { check, concatenate, patternBytes, type ScriptedConnection, sameBytes } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { after, bench, connect, connected, SERVER_V6, scripted, segments } from "./test-support/bench.ts"
 
@@ -78,6 +78,33 @@ describe("payload to the guest", () => {
     const rest = segments(memory)
     expect(sameBytes(concatenate(rest.map(({ payload }) => payload)), patternBytes(10_000, 20_000))).toBe(true)
   })
+
+  test.each([true, false])(
+    "goes on behind an urgent mark, where the host's reading stops (with peek offset: %s)",
+    (hasOffset) => {
+      const { memory, guest, world } = connected()
+      const { peek } = memory.host
+      let isPassed = false
+      memory.host.peek = (socket, vectors, first, count, skip) => {
+        if (skip >= 49 && !hasOffset && !isPassed) return -Errno.EAGAIN
+        const got = peek.call(memory.host, socket, vectors, first, count, skip)
+        return skip < 49 && !isPassed ? Math.min(got, 49 - skip) : got
+      }
+      world.write(patternBytes(100))
+      memory.clock.schedule(0, () => {
+        const side = memory.flows.lookup(IpProtocol.tcp, sideOf(guest))
+        memory.stack.fromHost(oppositeSide(side), HostEvent.readable | HostEvent.urgent)
+      })
+      const parts = segments(memory)
+      if (!hasOffset) {
+        guest.acknowledgement = after(guest.acknowledgement, 49)
+        isPassed = true
+        guest.send("A")
+        parts.push(...segments(memory))
+      }
+      expect(sameBytes(concatenate(parts.map(({ payload }) => payload)), patternBytes(100))).toBe(true)
+    },
+  )
 
   test.each([2 ** 31, 2 ** 32])("goes on behind sequence number %i", (boundary) => {
     const memory = bench({ host: { receiveBuffer: 1 << 20 } })
@@ -200,6 +227,26 @@ describe("the guest's window", () => {
     guest.expect(check.tcp({ flags: "AF" }))
   })
 
+  test("is filled up to half of it and more, whatever the size of segments", () => {
+    const { memory, guest, world } = connected({ link: { mtu: 65_520 }, syn: { mss: 65_480 } })
+    world.write(patternBytes(20_000))
+    guest.expect(check.payloadLength(20_000))
+    world.write(patternBytes(60_000))
+    guest.expect(check.payloadLength(45_535))
+    memory.guest.expectNothing()
+  })
+
+  test("comes along with acknowledgements from our own window's very edge", () => {
+    const { memory, guest, world } = connected({ link: { mtu: 65_535 }, window: 1_000 })
+    world.write(patternBytes(3_000))
+    guest.expect(check.payloadLength(1_000))
+    // All of the window was sent, and lost, before this.
+    guest.send("A", "", { sequence: after(guest.sequence, 0xffff), window: 2_000 })
+    memory.run()
+    expect(segments(memory).reduce((sum, { payload }) => sum + payload.length, 0)).toBe(2_000)
+    expect(memory.drops.get("tcp: outside the window")).toBe(0)
+  })
+
   test("is believed when the guest takes it back", () => {
     const { memory, guest, world } = connected({ window: 9_000 })
     world.write(patternBytes(2_000))
@@ -237,3 +284,28 @@ describe("the guest's window", () => {
     guest.expect(check.payloadLength(1_000))
   })
 })
+
+describe("the host's buffer", () => {
+  test("is left without a single byte that the guest has acknowledged", () => {
+    const { memory, guest, world } = connected()
+    const discarded: number[] = []
+    const discard = memory.host.discard.bind(memory.host)
+    memory.host.discard = (socket, length) => {
+      discarded.push(length)
+      return discard(socket, length)
+    }
+    // A few bytes can be the rest of a buffer of 64 KiB, all of which the kernel counts until they are gone.
+    for (const text of ["a", "bc", "def"]) {
+      world.write(text)
+      memory.run()
+      guest.expect(check.payload(text))
+      guest.send("A")
+      memory.run()
+    }
+    expect(discarded).toEqual([1, 2, 3])
+  })
+})
+
+function sideOf({ target, port, source, sourcePort }: ScriptedConnection): Demiflow {
+  return Demiflow.of(Interface.tap, target, port, source, sourcePort)
+}

@@ -34,13 +34,6 @@ const TURN_BUDGET = 2 << 20
 const FRAME_COST = 1024
 /** Duplicate acknowledgements that mean loss (RFC 5681, section 3.2). */
 const DUPLICATE_THRESHOLD = 3
-/**
- * Less than this, acknowledged by fewer sequences than that, may stay in the host's buffer for a while: a system call for
- * each small answer would cost more. It must be far below the smallest receive buffer: the kernel's window doesn't open
- * again before we discard, and with segments of 64 KiB even 30 KiB that we leave there stop the sender.
- */
-const LEFT_UNDISCARDED_BYTES = 4096
-const LEFT_UNDISCARDED_COUNT = 8
 /** A connection whose guest leaves so many time-outs in a row unanswered is over (Linux: tcp_retries2). */
 const RETRY_LIMIT = 12
 /** The same for our SYN (Linux: tcp_synack_retries). */
@@ -124,11 +117,7 @@ export class ToTap {
 
   /** A sequence of the guest is over: lets the host have what was acknowledged, and sends what there is room for now. */
   finish(connection: TcpConnection): void {
-    if (connection.undiscardedBytes > 0) {
-      const count = ++connection.undiscardedCount
-      if (connection.undiscardedBytes > LEFT_UNDISCARDED_BYTES || count > LEFT_UNDISCARDED_COUNT)
-        this.#discard(connection)
-    }
+    this.#discard(connection)
     if (connection.isHostReadable) this.pump(connection)
   }
 
@@ -226,15 +215,15 @@ export class ToTap {
       connection.isHostReadable = true
       if (got === asked) connection.peekFrames = Math.min(connection.peekFrames * 2, MAXIMUM_PEEK_FRAMES)
       else {
-        // All that there was. More brings another event; the end has brought its event already.
+        // All that there was. More brings another event; the end, or an urgent mark, has brought its event already.
         connection.peekFrames = used
-        connection.isHostReadable = connection.isHostEnding
-        if (!connection.isHostEnding) return 0
+        connection.isHostReadable = connection.isHostEnding || connection.isHostUrgent
+        if (!connection.isHostReadable) return 0
       }
       return Math.max(got, used * FRAME_COST)
     }
     if (got === 0) this.#sendFin(connection)
-    else if (got === -Errno.EAGAIN) connection.isHostReadable = false
+    else if (got === -Errno.EAGAIN) connection.isHostReadable = connection.isHostUrgent
     else this.#context.abort(connection, true)
     return 0
   }
@@ -376,11 +365,13 @@ export class ToTap {
     this.#context.wake(this.#context.now)
   }
 
+  /**
+   * At once, however little it is: the kernel counts a buffer of 64 KiB as full until its last byte is gone, and a few
+   * bytes left there can keep its window shut for good.
+   */
   #discard(connection: TcpConnection): void {
-    if (connection.socket >= 0) {
-      this.#context.components.host.discard(connection.socket, connection.undiscardedBytes)
-    }
+    if (connection.undiscardedBytes === 0 || connection.socket < 0) return
+    this.#context.components.host.discard(connection.socket, connection.undiscardedBytes)
     connection.undiscardedBytes = 0
-    connection.undiscardedCount = 0
   }
 }
