@@ -1,17 +1,27 @@
 import { openSync, writeSync } from "node:fs"
 import type { Link } from "@demiflow/core"
 import { PacketCapture } from "@demiflow/tap"
-import { Quit } from "./messages.ts"
+import { complain, Quit } from "./messages.ts"
 
 /** Only for who captures: packets are nobody else's business. */
 const CAPTURE_MODE = 0o600
 
-/** Has all packets of the link written to a file, which is overwritten. Throws {@link Quit} if that can't be. */
+/**
+ * Has all packets of the link written to a file, which is overwritten. Throws {@link Quit} if that can't be; if it can't any
+ * more, the capture ends with a warning, and the packets go on.
+ */
 export function captureTo(path: string, link: Link): Link {
   const descriptor = openCapture(path)
+  let isOver = false
   const sink = {
     write(bytes: Uint8Array): void {
-      for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at)
+      if (isOver) return
+      try {
+        for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at)
+      } catch (error) {
+        isOver = true
+        complain(`The capture file ${path} ends early: ${(error as Error).message}`)
+      }
     },
   }
   const clock = {

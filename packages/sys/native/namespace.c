@@ -13,8 +13,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* Enough for setns, open and socket, and above PTHREAD_STACK_MIN everywhere. */
-#define THREAD_STACK_BYTES (64 * 1024)
+/* Enough for setns, open and socket, and for what the C library takes of it for the runtime's thread-local variables. */
+#define THREAD_STACK_BYTES (256 * 1024)
 
 /* One call: its arguments and, afterwards, a descriptor or a negative errno. */
 struct request {

@@ -542,17 +542,16 @@ static bool is_string(const struct program *program, int32_t offset)
 	return offset >= 0 && offset < program->string_bytes;
 }
 
-/* Before anything is done, so that a mistake in the list can't make a half-started process read astray. */
-static bool is_well_formed(const struct program *program)
-{
-	int32_t step = 0;
+/* Steps of a process that starts another one with such steps, and so on. */
+#define DEEPEST_NESTING 16
 
-	if (program->string_bytes < 1 || program->strings[program->string_bytes - 1] != '\0')
-		return false;
-	while (step < program->word_count) {
+/* The steps from word `step` to before word `last` are whole, and so are those inside of them. */
+static bool are_well_formed(const struct program *program, int32_t step, int32_t last, int depth)
+{
+	while (step < last) {
 		const int32_t opcode = word(program, step) & OPCODE_MASK, index = step + 1;
 
-		if (opcode < 1 || opcode >= STEP_COUNT || index + operands[opcode] > program->word_count)
+		if (opcode < 1 || opcode >= STEP_COUNT || index + operands[opcode] > last)
 			return false;
 		step = index + operands[opcode];
 
@@ -576,11 +575,12 @@ static bool is_well_formed(const struct program *program)
 			break;
 		case STEP_SPAWN:
 		case STEP_INIT: {
-			/* Their steps are checked as those that follow. */
 			const int32_t length = word(program, step - 1);
 
-			if (length < 0 || length > program->word_count - step)
+			if (length < 0 || length > last - step || depth == DEEPEST_NESTING ||
+			    !are_well_formed(program, step, step + length, depth + 1))
 				return false;
+			step += length;
 			break;
 		}
 		case STEP_EXECUTE: {
@@ -588,7 +588,7 @@ static bool is_well_formed(const struct program *program)
 			const int32_t variables = word(program, index + 2);
 			const int64_t end = (int64_t)step + paths + arguments + (variables > 0 ? variables : 0);
 
-			if (paths < 0 || arguments < 1 || variables < -1 || end > program->word_count)
+			if (paths < 0 || arguments < 1 || variables < -1 || end > last)
 				return false;
 			for (; step < end; step++) {
 				if (!is_string(program, word(program, step)))
@@ -601,6 +601,14 @@ static bool is_well_formed(const struct program *program)
 		}
 	}
 	return true;
+}
+
+/* Before anything is done, so that a mistake in the list can't make a half-started process read astray. */
+static bool is_well_formed(const struct program *program)
+{
+	if (program->string_bytes < 1 || program->strings[program->string_bytes - 1] != '\0')
+		return false;
+	return are_well_formed(program, 0, program->word_count, 0);
 }
 
 static void reset_signals(void)

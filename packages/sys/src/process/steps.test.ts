@@ -307,6 +307,11 @@ describe("encodeSteps", () => {
     expect(run([3])).toBe(refused)
     expect(run([20, 0, 2, 11])).toBe(refused)
     expect(run([20, 0, -1, 11])).toBe(refused)
+    // Steps of a child that end in the middle of one.
+    expect(run([20, 0, 1, 13, 0, 0])).toBe(refused)
+    expect(run([20, 0, 4, 21, 1, 13, 0, 0])).toBe(refused)
+    const nested = (depth: number): number[] => (depth === 0 ? [] : [21, 2 * (depth - 1), ...nested(depth - 1)])
+    expect(run(nested(20))).toBe(refused)
     expect(run([1, 0, 0, 3])).toBe(refused)
     expect(run([1, 3, 0, 1])).toBe(refused)
     expect(run([1, -1, 0, 1])).toBe(refused)
