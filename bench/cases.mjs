@@ -110,6 +110,14 @@ function exchangeCase(label, kind) {
   }
 }
 
+/** @param {string} when @returns {readonly Row[]} */
+function memoryRows(when) {
+  return [
+    { group: GROUPS.process, label: `memory of the data path, ${when}`, unit: "MiB", better: "less" },
+    { group: GROUPS.process, label: `memory not from files, ${when}`, unit: "MiB", better: "less" },
+  ]
+}
+
 /** Not the direct path. @param {Peer} peer */
 function isProgram(peer) {
   return peer.isProgram
@@ -128,10 +136,11 @@ export const trafficCases = [
   {
     mtu: DEFAULT_MTU,
     isFor: isProgram,
-    rows: [
-      { group: GROUPS.process, label: "memory of the data path, 8 TCP streams (RSS)", unit: "MiB", better: "less" },
-    ],
-    measure: async (traffic) => [await traffic.memoryUnderLoad()],
+    rows: memoryRows("8 TCP streams"),
+    async measure(traffic) {
+      const { all, anonymous } = await traffic.memoryUnderLoad()
+      return [all, anonymous]
+    },
   },
   ...tcpCases(SMALL_MTU),
 ]
@@ -157,7 +166,7 @@ export const processCases = [
   {
     isFor: isProgram,
     rows: [
-      { group: GROUPS.process, label: "memory of the data path, idle (RSS)", unit: "MiB", better: "less" },
+      ...memoryRows("idle"),
       { group: GROUPS.process, label: "memory of all processes, idle", unit: "MiB", better: "less" },
       { group: GROUPS.process, label: "wake-ups in an idle second", unit: "", better: "less" },
     ],
@@ -168,7 +177,8 @@ export const processCases = [
         const before = wakeUps(guest.processes())
         await pause(1000)
         const after = wakeUps(guest.processes())
-        return [residentMemory(guest.dataPath()), memoryTogether(guest.processes()), after - before]
+        const { all, anonymous } = residentMemory(guest.dataPath())
+        return [all, anonymous, memoryTogether(guest.processes()), after - before]
       } finally {
         await guest.stop()
       }

@@ -195,11 +195,15 @@ export function processorSeconds(pids) {
 }
 
 /**
- * Resident memory of a process, MiB.
- * @param {number} pid
+ * Resident memory of a process, MiB: all of it, and what is not from files, and so can't be shared or read again.
+ * @typedef {{ all: number, anonymous: number }} Memory
  */
+
+/** @param {number} pid @returns {Memory} */
 export function residentMemory(pid) {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(read(pid, "status"))?.[1] ?? 0) / 1024
+  const text = read(pid, "status")
+  const of = (/** @type {string} */ name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0) / 1024
+  return { all: of("VmRSS"), anonymous: of("RssAnon") }
 }
 
 /**

@@ -131,12 +131,13 @@ export class Traffic {
     return result
   }
 
-  /** The most resident memory of the peer's data path, MiB, while traffic runs both ways. */
+  /** The most resident memory of the peer's data path while traffic runs both ways. */
   async memoryUnderLoad() {
     const dataPath = this.#guest.dataPath()
-    let most = 0
+    let most = residentMemory(dataPath)
     const timer = setInterval(() => {
-      most = Math.max(most, residentMemory(dataPath))
+      const { all, anonymous } = residentMemory(dataPath)
+      most = { all: Math.max(most.all, all), anonymous: Math.max(most.anonymous, anonymous) }
     }, 50)
     try {
       await Promise.all([this.streamsUp(4, 4), this.streamsDown(4, 4)])
