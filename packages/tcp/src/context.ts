@@ -1,6 +1,6 @@
 import type { Components, FlowIndex, TcpInformation } from "@demiflow/core"
 import { Vectors } from "@demiflow/core"
-import { type TcpConnection, UNLIMITED } from "./connection.ts"
+import type { TcpConnection } from "./connection.ts"
 import { HoldPool } from "./hold-pool.ts"
 import type { TcpOptions } from "./options.ts"
 import { SegmentWriter } from "./output.ts"
@@ -82,7 +82,6 @@ export class TcpContext {
     const connection = this.#spare.pop() ?? this.#create()
     connection.reset()
     connection.flow = flow
-    connection.congestionWindow = UNLIMITED
     // Grown one by one, so that it never becomes a dictionary.
     while (this.#connections.length <= flow) this.#connections.push(undefined)
     this.#connections[flow] = connection

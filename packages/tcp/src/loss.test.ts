@@ -176,6 +176,23 @@ describe("the retransmission time-out (RFC 6298)", () => {
     memory.guest.expect(check.payload("x"))
   })
 
+  test("is not measured by what fast retransmission repeats either", () => {
+    const both = connected(options)
+    const { memory, guest, world } = both
+    const first = lose(both, 3)
+    memory.run(150)
+    acknowledge(both, first, 0, 3)
+    expect(numbers(memory, first)).toEqual(["A 0+1000"])
+    memory.run(1)
+    acknowledge(both, first, 3)
+    world.write("x")
+    guest.expect(check.payload("x"))
+    memory.run(999)
+    memory.guest.expectNothing()
+    memory.run(1)
+    memory.guest.expect(check.payload("x"))
+  })
+
   test("starts anew with each acknowledgement", () => {
     const both = connected(options)
     const { memory } = both

@@ -237,14 +237,18 @@ describe("the guest's window", () => {
   })
 
   test("comes along with acknowledgements from our own window's very edge", () => {
-    const { memory, guest, world } = connected({ link: { mtu: 65_535 }, window: 1_000 })
-    world.write(patternBytes(3_000))
-    guest.expect(check.payloadLength(1_000))
-    // All of the window was sent, and lost, before this.
-    guest.send("A", "", { sequence: after(guest.sequence, 0xffff), window: 2_000 })
+    const { memory, guest, world } = connected({ syn: { mss: 1_024, windowScale: 7 }, window: 8 })
+    world.write(patternBytes(4_096))
+    const told = guest.expect(check.payloadLength(1_024)).tcp
+    // All of our window was sent before this, and lost.
+    const edge = after(told?.acknowledgement, (told?.window ?? 0) << 8)
+    guest.send("A", "", { sequence: edge, window: 16 })
     memory.run()
-    expect(segments(memory).reduce((sum, { payload }) => sum + payload.length, 0)).toBe(2_000)
+    expect(segments(memory).map(({ payload }) => payload.length)).toEqual([1_024, 1_024])
     expect(memory.drops.get("tcp: outside the window")).toBe(0)
+    guest.send("A", "", { sequence: after(edge, 1), window: 32 })
+    memory.run()
+    expect(memory.drops.get("tcp: outside the window")).toBe(1)
   })
 
   test("is believed when the guest takes it back", () => {
