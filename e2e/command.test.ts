@@ -171,7 +171,7 @@ describe("in a terminal", () => {
       program.write("\u001a")
       return /[Ss]topped/.test(program.stdout) ? true : undefined
     })
-    program.write("kill %1; echo and en''ds\n")
+    program.write("kill -KILL %1; wait %1; echo and en''ds\n")
     await program.printed(/and ends/)
     program.write("exit 5\n")
     expect(await program.result).toMatchObject({ status: 5 })
