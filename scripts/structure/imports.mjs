@@ -62,6 +62,10 @@ export function checkImports(root) {
       problems.push(`packages/${name} has no place yet: say in scripts/structure/layers.mjs what it may import`)
       continue
     }
+    const portable = join(root, "tsconfig.portable.json")
+    if (layer.portable && existsSync(portable) && !readFileSync(portable, "utf8").includes(`"packages/${name}/src"`)) {
+      problems.push(`packages/${name} is not in tsconfig.portable.json, but must run without Node.js`)
+    }
     const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
     for (const dependency of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
       if (dependency.startsWith(scope) && !layer.imports.includes(dependency.slice(scope.length))) {

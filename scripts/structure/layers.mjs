@@ -9,6 +9,7 @@
  * @typedef {object} Layer
  * @property {readonly string[]} imports The packages of this repository that its sources may import.
  * @property {boolean} portable Whether it must run anywhere, a browser included: no module of Node.js, no native code.
+ *   Such a package is also in tsconfig.portable.json, where its types are checked without those of Node.js.
  */
 
 const foundation = ["core", "flow"]

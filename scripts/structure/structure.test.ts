@@ -71,6 +71,12 @@ describe("checkImports", () => {
   })
 })
 
+test("checkImports asks for portable packages to be type-checked as such", () => {
+  write("tsconfig.portable.json", '{ "include": ["packages/core/src", "packages/flow/src"] }')
+  expect(checkImports(root)).toContainEqual(expect.stringContaining("packages/tcp is not in tsconfig.portable.json"))
+  expect(checkImports(root)).not.toContainEqual(expect.stringContaining("packages/core"))
+})
+
 describe("checkPackages", () => {
   const manifest = {
     name: "@demiflow/core",
