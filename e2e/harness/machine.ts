@@ -88,6 +88,8 @@ export function reachable(path: string): string {
 function bind(source: string, target: string): void {
   mkdirSync(target, { recursive: true })
   execFileSync("mount", ["--bind", source, target])
+  // Only to be read: whoever cleans up the temporary folder must not reach the original through it.
+  execFileSync("mount", ["-o", "remount,bind,ro", target])
 }
 
 /** Removes the namespaces of test processes that were killed before they could do it themselves. */
