@@ -165,6 +165,41 @@ describe("the correspondent ends first", () => {
   })
 })
 
+describe("a guest that resets the connection when both have ended (RFC 9293, section 3.10.7.4)", () => {
+  /** The guest's payload is on its way to a correspondent that reads when told to, and has ended. */
+  const ended = (crossing: boolean) => {
+    const both = connected({ host: { sendBuffer: 1_000, sendBufferSize: 1_000 }, listen: { receiveBuffer: 500 } })
+    const { memory, guest, world } = both
+    world.pause()
+    const first = guest.acknowledgement
+    if (crossing) world.end()
+    memory.run()
+    guest.send("AF", patternBytes(1_400), { acknowledgement: first })
+    guest.sequence = after(guest.sequence, 0)
+    world.write(crossing ? "" : "not acknowledged")
+    if (!crossing) world.end()
+    memory.run(1)
+    segments(memory)
+    guest.send("R")
+    return both
+  }
+
+  test.each([
+    ["LAST-ACK", false],
+    ["CLOSING", true],
+  ])("ends it in the state %s, and what it had sent is delivered", (_, crossing) => {
+    const both = ended(crossing)
+    const { memory, world } = both
+    for (let count = 0; count < 20; count++) {
+      world.take(100)
+      memory.run(10)
+    }
+    expect(sameBytes(world.received, patternBytes(1_400))).toBe(true)
+    expect(world.isEnded).toBe(true)
+    expectOver(both)
+  })
+})
+
 describe("TIME-WAIT", () => {
   const waiting = (): Connected => {
     const both = connected()

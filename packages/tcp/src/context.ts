@@ -4,6 +4,7 @@ import type { TcpConnection } from "./connection.ts"
 import { HoldPool } from "./hold-pool.ts"
 import type { TcpOptions } from "./options.ts"
 import { SegmentWriter } from "./output.ts"
+import { distance } from "./sequence-number.ts"
 import {
   awaitsFinAcknowledgement,
   Effect,
@@ -140,6 +141,23 @@ export class TcpContext {
     connection.socket = -1 as typeof connection.socket
     this.pool.clear(connection)
     this.apply(connection, Event.abort)
+  }
+
+  /**
+   * The guest has reset the connection. If both directions have ended, that is how it leaves (RFC 9293, section 3.10.7.4:
+   * no error in CLOSING and LAST-ACK), and what it had sent is still delivered.
+   */
+  resetFromTap(connection: TcpConnection): void {
+    const { state, ackFromTap, seqToTapHighest } = connection
+    if (state !== State.closing && state !== State.lastAck) {
+      this.abort(connection, false)
+      return
+    }
+    // All but our FIN is payload that nobody waits for any more.
+    connection.undiscardedBytes += distance(ackFromTap, seqToTapHighest) - 1
+    connection.ackFromTap = seqToTapHighest
+    connection.seqToTap = seqToTapHighest
+    this.apply(connection, Event.finAcknowledged)
   }
 
   /** Sends our SYN. When it is sent again is the timer's business, whatever the guest asks for. */

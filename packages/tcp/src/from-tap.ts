@@ -137,7 +137,7 @@ export class FromTap {
   #resetFromTap(connection: TcpConnection, segment: Segment): void {
     // RFC 1337: both directions are done, and what is still held for the host must not be lost.
     if (connection.state === State.timeWait) return
-    if (segment.sequence === connection.seqFromTap) this.#context.abort(connection, false)
+    if (segment.sequence === connection.seqFromTap) this.#context.resetFromTap(connection)
     else if (this.#isInWindow(connection, segment)) this.#challenge(connection)
     else this.#context.components.drops.count(this.#outOfWindow)
   }
