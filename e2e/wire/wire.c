@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -118,6 +119,7 @@ int main(int argc, char **argv) {
          duplicate = atof(argv[6]);
   struct pollfd ends[2] = {{.fd = tap(argv[7], argv[8]), .events = POLLIN},
                            {.fd = tap(argv[9], argv[10]), .events = POLLIN}};
+  prctl(PR_SET_PDEATHSIG, SIGKILL); // Tests that are killed leave no wire behind.
   signal(SIGTERM, end);
   signal(SIGINT, end);
   puts("ready");
