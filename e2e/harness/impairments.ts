@@ -11,7 +11,7 @@ export interface Impairment extends WireOptions {
 export const impairments: readonly Impairment[] = [
   { name: "loss of 1 %", seed: 101, loss: 0.01, delay: 1, bytes: 3_000_000 },
   { name: "a delay of 40 ms with jitter", seed: 102, delay: 40, jitter: 10, bytes: 5_000_000 },
-  { name: "reordering of 2 %", seed: 103, delay: 2, reorder: 0.02, bytes: 1_000_000 },
+  { name: "reordering of 5 %", seed: 103, delay: 2, reorder: 0.05, bytes: 2_000_000 },
   {
     name: "loss, reordering and duplication together",
     seed: 104,
@@ -20,7 +20,7 @@ export const impairments: readonly Impairment[] = [
     jitter: 2,
     reorder: 0.02,
     duplicate: 0.02,
-    bytes: 1_000_000,
+    bytes: 2_000_000,
   },
 ]
 

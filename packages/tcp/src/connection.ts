@@ -1,5 +1,6 @@
 import { Demiflow, type FlowIndex, Interface, NO_SOCKET, type Socket } from "@demiflow/core"
 import type { Held } from "./hold-pool.ts"
+import type { Island } from "./out-of-order.ts"
 import { State, type StateId } from "./state.ts"
 
 /** Everything that is known of one connection. Objects are pooled and keep one shape. */
@@ -114,6 +115,9 @@ export class TcpConnection implements Held {
   isAckListed = false
   isPumpListed = false
   isPollListed = false
+
+  /** What is ahead of `seqFromTap`: see out-of-order.ts. */
+  readonly islands: Island[] = []
 
   // What the host didn't take: see hold-pool.ts.
   heldBytes = 0

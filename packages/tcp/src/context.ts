@@ -139,7 +139,7 @@ export class TcpContext {
     }
     if (connection.socket >= 0) host.reset(connection.socket)
     connection.socket = -1 as typeof connection.socket
-    this.pool.clear(connection)
+    this.#clear(connection)
     this.apply(connection, Event.abort)
   }
 
@@ -220,6 +220,13 @@ export class TcpContext {
     return connection.ackFromTap !== connection.seqToTapHighest || awaitsFinAcknowledgement(connection.state)
   }
 
+  /** Lets go of all payload that is kept for a connection. */
+  #clear(connection: TcpConnection): void {
+    this.pool.clear(connection)
+    for (const island of connection.islands) this.pool.clear(island)
+    connection.islands.length = 0
+  }
+
   #closeSocket(connection: TcpConnection): void {
     const { host } = this.components
     // Unread payload at close would make the kernel send a reset.
@@ -231,7 +238,7 @@ export class TcpContext {
 
   #release(connection: TcpConnection): void {
     if (connection.socket >= 0) this.#closeSocket(connection)
-    this.pool.clear(connection)
+    this.#clear(connection)
     this.components.flows.release(connection.flow)
     this.#connections[connection.flow] = undefined
     connection.flow = -1 as FlowIndex

@@ -1,12 +1,14 @@
 /**
  * Segments from the guest, for a connection that there is (RFC 9293, section 3.10.7; RFC 5961).
  *
- * Payload in order is gathered over a whole sequence and handed to the host in one call. Payload ahead of what is
- * expected is dropped, and asked for by a duplicate acknowledgement; what was accepted before is cut away.
+ * Payload in order is gathered over a whole sequence and handed to the host in one call. For payload ahead of what is
+ * expected, which out-of-order.ts keeps as far as it can, what is missing is asked for by a duplicate acknowledgement;
+ * what was accepted before is cut away.
  */
 import type { DropReason } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
+import { OutOfOrder } from "./out-of-order.ts"
 import type { Segment } from "./segment.ts"
 import { distance } from "./sequence-number.ts"
 import { acceptsFromTap, Event, State } from "./state.ts"
@@ -27,6 +29,7 @@ export class FromTap {
   readonly #toTap: ToTap
   readonly #outOfWindow: DropReason
   readonly #outOfOrder: DropReason
+  readonly #ahead: OutOfOrder
   #gatheredCount = 0
   #gatheredBytes = 0
 
@@ -35,6 +38,7 @@ export class FromTap {
     this.#context = context
     this.#toHost = toHost
     this.#toTap = toTap
+    this.#ahead = new OutOfOrder(context, toHost)
     this.#outOfWindow = drops.reason("tcp: outside the window")
     this.#outOfOrder = drops.reason("tcp: out of order")
   }
@@ -70,6 +74,7 @@ export class FromTap {
   /** The sequence is over. */
   finish(connection: TcpConnection): void {
     this.#handOver(connection)
+    if (connection.islands.length > 0 && acceptsFromTap(connection.state)) this.#ahead.deliver(connection)
     if (connection.flow >= 0) this.#toTap.finish(connection)
   }
 
@@ -216,7 +221,8 @@ export class FromTap {
     const hasFin = (segment.flags & TcpFlag.fin) !== 0
     const early = distance(connection.seqFromTap, segment.sequence)
     if (early > 0) {
-      this.#context.components.drops.count(this.#outOfOrder)
+      const isKept = acceptsFromTap(connection.state) && this.#ahead.keep(connection, segment)
+      if (!isKept) this.#context.components.drops.count(this.#outOfOrder)
       this.#toHost.acknowledge(connection, true)
       return
     }

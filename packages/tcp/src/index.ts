@@ -8,7 +8,8 @@
  *
  * - **Connecting** (connecting.ts). The guest's SYN opens a flow and starts the host's connect. Only its success brings a
  *   SYN with acknowledgement; a refusal is passed on as a reset, an unreachable correspondent as an ICMP error.
- * - **Guest to host** (from-tap.ts, to-host.ts). Payload in order goes to the socket; what that doesn't take is held
+ * - **Guest to host** (from-tap.ts, to-host.ts). Payload in order goes to the socket, payload that is ahead
+ *   waits for what is missing (out-of-order.ts); what that doesn't take is held
  *   (hold-pool.ts), for it was inside the window. Acknowledged is what the socket took, if the correspondent is near, or what
  *   the correspondent itself acknowledged; the window is the socket's room.
  * - **Host to guest** (to-tap.ts). Payload stays in the socket's receive buffer until the guest has acknowledged it; it is
