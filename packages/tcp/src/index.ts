@@ -8,15 +8,16 @@
  *
  * - **Connecting** (connecting.ts). The guest's SYN opens a flow and starts the host's connect. Only its success brings a
  *   SYN with acknowledgement; a refusal is passed on as a reset, an unreachable correspondent as an ICMP error.
- * - **Guest to host** (from-tap.ts, to-host.ts). Payload in order goes to the socket, payload that is ahead
- *   waits for what is missing (out-of-order.ts); what that doesn't take is held
- *   (hold-pool.ts), for it was inside the window. Acknowledged is what the socket took, if the correspondent is near, or what
- *   the correspondent itself acknowledged; the window is the socket's room.
+ * - **Guest to host** (from-tap.ts, to-host.ts). Payload in order goes to the socket; what that doesn't take is held
+ *   (hold-pool.ts), for it was inside the window. Payload that is ahead waits for what is missing (out-of-order.ts).
+ *   Acknowledged is what the socket took, if the correspondent is near, or what the correspondent itself acknowledged; the
+ *   window is the socket's room.
  * - **Host to guest** (to-tap.ts). Payload stays in the socket's receive buffer until the guest has acknowledged it; it is
  *   read in place behind the headers it is sent with, and read again to be sent again. Retransmission by RFC 6298, 5681,
- *   6582 (round-trip.ts).
+ *   6582 (round-trip.ts, congestion.ts).
  * - **The end** (state.ts). Each direction ends by itself: a FIN of the guest becomes a shutdown of the socket once all before
- *   it is handed over, the end of what the socket gives becomes a FIN. A reset, or a time limit, ends both.
+ *   it is handed over, the end of what the socket gives becomes a FIN. A reset, or a time limit, ends both. What is held
+ *   when both have ended keeps the connection until it is delivered, or until the host has taken none of it for long.
  *
  * The state machine is in state.ts, as a table. Segments are checked by RFC 9293 and RFC 5961; initial sequence numbers are
  * RFC 6528's (initial-sequence.ts). Deliberately not done: selective acknowledgements, time stamps (RFC 7323), ECN,
