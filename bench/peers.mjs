@@ -1,5 +1,6 @@
 // The programs that are measured, and the direct path without any of them.
 import { spawnSync } from "node:child_process"
+import { realpathSync } from "node:fs"
 import { eventually, family, holdsTap, nameOf, networkOf, Program } from "./processes.mjs"
 import { findProgram } from "./requirements.mjs"
 import { networkOfProcess } from "./topology.mjs"
@@ -101,7 +102,7 @@ export function slirpPeer(path) {
     new Program([...ordinaryUser, path, "--configure", "--enable-ipv6", `--mtu=${mtu}`, String(pid), "tap0"])
   return {
     name: "slirp4netns",
-    version: versionOf("slirp4netns", path),
+    version: versionOf(path),
     isCompared: false,
     isProgram: true,
     runsCommands: false,
@@ -166,12 +167,12 @@ function guest(inside, program, stop) {
  * @returns {readonly Peer[]}
  */
 export function choosePeers({ more, without }, ours) {
-  const pasta = findProgram("pasta") ?? ""
-  const slirp = findProgram("slirp4netns") ?? ""
+  const pasta = findProgram("pasta")
+  const slirp = findProgram("slirp4netns")
   const all = [
-    pastaPeer("pasta", pasta, versionOf("passt", pasta)),
+    ...(pasta === undefined ? [] : [pastaPeer("pasta", pasta, versionOf(pasta))]),
     ...more.map(({ name, path }) => pastaPeer(name, path, reportedVersion(path))),
-    slirpPeer(slirp),
+    ...(slirp === undefined ? [] : [slirpPeer(slirp)]),
     directPath(),
   ]
   return [
@@ -187,12 +188,12 @@ function reportedVersion(path) {
 }
 
 /**
- * The version of a Debian package, or else what the program says.
- * @param {string} name
+ * The version of the Debian package that a program is from, or else what the program says.
  * @param {string} path
  */
-function versionOf(name, path) {
-  const { status, stdout } = spawnSync("dpkg-query", ["-s", name], { encoding: "utf8" })
-  const [, version] = /^Version: (.+)$/m.exec(stdout ?? "") ?? []
-  return status === 0 && version !== undefined ? `Debian ${version}` : reportedVersion(path)
+function versionOf(path) {
+  const query = (/** @type {string[]} */ ...words) => spawnSync("dpkg-query", words, { encoding: "utf8" }).stdout ?? ""
+  const [name, owned] = query("-S", realpathSync(path)).trim().split(": ")
+  const [, version] = (owned && /^Version: (.+)$/m.exec(query("-s", name))) || []
+  return version === undefined ? reportedVersion(path) : `Debian ${version}`
 }

@@ -1,9 +1,12 @@
 // What the machine has to have for the bench, and the Debian packages that have it.
 import { accessSync, constants, existsSync, statSync } from "node:fs"
-import { delimiter, join } from "node:path"
+import { delimiter, join, sep } from "node:path"
 
-/** The folders where programs are looked for, those of administration included. */
-export const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"]
+/**
+ * The folders where programs are looked for: those of administration included, those that npm puts in front not. There is
+ * a pasta in these as well, ours.
+ */
+export const folders = searched(process.env.PATH ?? "")
 
 /** @type {Readonly<Record<string, string>>} */
 const packages = {
@@ -19,6 +22,12 @@ const packages = {
 }
 const always = ["cc", "ip", "mount", "nsenter", "setpriv", "sysctl", "unshare"]
 export const installedPeers = ["pasta", "slirp4netns"]
+
+/** @param {string} path The value of PATH. */
+export function searched(path) {
+  const own = path.split(delimiter).filter((folder) => !folder.split(sep).includes("node_modules"))
+  return [...own, "/usr/sbin", "/sbin"]
+}
 
 /**
  * The path of a program.
