@@ -1,5 +1,7 @@
 import type { Demiflow } from "./demiflow.ts"
 import type { DropReason } from "./drops.ts"
+import type { Guest } from "./guest.ts"
+import type { Listener } from "./listener.ts"
 
 /** The answer of {@link Forwarding.target}: the flow may go ahead. */
 export const FORWARD = -1
@@ -16,6 +18,16 @@ export interface Forwarding {
    * @param protocol IP protocol number
    */
   target(protocol: number, initiating: Demiflow, target: Demiflow): DropReason | typeof FORWARD
+  /**
+   * Fills `target` with the side on which a flow reaches the guest that began on `initiating`, at the listener. Answers
+   * {@link FORWARD}, or the reason for which there is no such side.
+   */
+  targetAtGuest(
+    listener: Listener,
+    initiating: Demiflow,
+    guest: Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkLocal" | "ourLinkLocal">,
+    target: Demiflow,
+  ): DropReason | typeof FORWARD
   /**
    * Fills `address` with the address under which the guest knows a third party that the host knows as `address`: for
    * errors that a router on the way reports.

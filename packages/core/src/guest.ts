@@ -34,6 +34,11 @@ export interface Guest {
   readonly lastSeenV4: Address
   readonly lastSeenV6: Address
   readonly lastSeenLinkLocal: Address
+  /**
+   * True while the link takes no more frames than it has. Who would fetch payload for the guest leaves it where it is,
+   * until {@link ProtocolHandler.resume}. Answers, acknowledgements and whatever else is small may be sent.
+   */
+  readonly isCongested: boolean
 
   /**
    * Starts an IP packet from the demiflow's forwarding address to its correspondent address.

@@ -11,6 +11,7 @@ import type { Address } from "./address.ts"
 import type { Arena, Vectors } from "./arena.ts"
 import type { Demiflow } from "./demiflow.ts"
 import type { SideRef } from "./flow-table.ts"
+import type { ListenerRef, ListeningEnd } from "./listener.ts"
 
 declare const brand: unique symbol
 
@@ -33,6 +34,7 @@ export const Errno = {
   EMFILE: 24,
   EPIPE: 32,
   EMSGSIZE: 90,
+  EPROTONOSUPPORT: 93,
   EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,
   ENETDOWN: 100,
@@ -136,6 +138,15 @@ export interface Host {
    * given. The outcome is told by an event on the side: writable, then {@link Host.socketError}.
    */
   tcpConnect(side: SideRef, demiflow: Demiflow): Socket
+  /** Listens for connections; that one waits is told as an event of the listener. */
+  tcpListen(listener: ListenerRef, end: ListeningEnd): Socket
+  /**
+   * Takes a connection that waits at a listening socket, and fills in both ends of `demiflow`: forwarding is what the
+   * correspondent connected to. `-EAGAIN` if none waits. Nothing is told of the socket before {@link Host.watch}.
+   */
+  tcpAccept(listening: Socket, demiflow: Demiflow): Socket
+  /** From here on events of an accepted socket are told to the side, those included that hold already; 0 or negative. */
+  watch(socket: Socket, side: SideRef): number
   /** Hands over payload; answers the bytes taken. */
   send(socket: Socket, vectors: Vectors, first: number, count: number): number
   /**
@@ -164,6 +175,20 @@ export interface Host {
    * correspondent report are queued for {@link Host.receiveError}. Datagrams received may come several together.
    */
   udpOpen(side: SideRef, demiflow: Demiflow): Socket
+  /** Listens for datagrams from anybody; that some wait is told as an event of the listener. */
+  udpListen(listener: ListenerRef, end: ListeningEnd): Socket
+  /**
+   * A UDP socket for one correspondent of a listening socket: bound to the demiflow's forwarding end, which the listening
+   * socket has as well, and connected as by {@link Host.udpOpen}. What the correspondent sends from now on arrives here and
+   * not at the listening socket. Before it is connected others may have got in: until it answers `-EAGAIN`, read it by
+   * {@link Host.receiveFromAnyone}.
+   */
+  udpAnswer(side: SideRef, demiflow: Demiflow): Socket
+  /**
+   * As {@link Host.receiveDatagrams}, for a socket from {@link Host.udpListen} or {@link Host.udpAnswer}: fills in both
+   * ends of `ends[i]` for datagram `i`. The forwarding address is that which the host would answer from.
+   */
+  receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number
   /**
    * A ping socket (icmp(7), `IPPROTO_ICMP` datagrams) for echo requests to the correspondent, with the forwarding port as
    * identifier if possible, or else one of the host's choice. What is sent and received are whole ICMP or ICMPv6

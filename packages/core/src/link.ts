@@ -78,6 +78,11 @@ export interface Link {
   readonly arena: Arena
   readonly capabilities: LinkCapabilities
   /**
+   * True while frames wait that the other end hasn't taken; absent: never. Frames may still be sent, as far as the link has
+   * room for what waits. Whoever owns the loop calls `Stack.resume` when this is over.
+   */
+  readonly isCongested?: boolean
+  /**
    * Fills the batch with frames that wait, from index 0, and sets its `count`. Frames stay valid until the next call.
    * Answers the count (0: none now; call again when the link is readable), or a negative error number if the link is
    * gone for good.

@@ -12,6 +12,7 @@ import type { FlowIndex, FlowTable, SideRef } from "./flow-table.ts"
 import type { Forwarding } from "./forwarding.ts"
 import type { Guest } from "./guest.ts"
 import type { Host } from "./host.ts"
+import type { Listener } from "./listener.ts"
 import type { Sequence } from "./sequence.ts"
 
 /** What a handler asks to see. Handlers with a claim on the same packets are asked in the order of registration. */
@@ -55,13 +56,21 @@ export interface ProtocolHandler {
   fromTap(sequence: Sequence): Disposition
   /** Something happened on the socket of a side of an active flow of this handler; bits of `HostEvent`. */
   fromHost?(side: SideRef, events: number): void
+  /** Opens the listener's port and sets its socket; 0, or a negated error number. Absent: the protocol can't listen. */
+  listen?(listener: Listener): number
+  /** Closes the listener's port. Flows that began there go on. */
+  unlisten?(listener: Listener): void
+  /** Something happened on the socket of a listener of this handler; bits of `HostEvent`. */
+  fromListener?(listener: Listener, events: number): void
   /** What was asked for with `flows.schedule` is due. */
   expire?(flow: FlowIndex, now: number): void
   /** What was asked for with `wakeAt` is due. */
   tick?(now: number): void
   /** Once a turn, after all packets and events, before output is handed to the link. */
   endTurn?(): void
-  /** Called once when the stack starts, when packets may be sent. */
+  /** The link takes frames again, after `guest.isCongested`. */
+  resume?(): void
+  /** Called when the stack starts, when packets may be sent: for each guest that comes, once. */
   start?(): void
   /** Ends a flow at once: the stack is going down, or the guest is gone. */
   abort?(flow: FlowIndex): void

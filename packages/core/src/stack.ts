@@ -6,14 +6,23 @@
  * they gathered and flushes to the link. Whoever owns the loop calls these; the stack has no thread, no timer and no
  * descriptor of its own.
  */
+import type { Address } from "./address.ts"
+import { Interface } from "./demiflow.ts"
 import { type Disposition, HANDLED, NOT_MINE } from "./disposition.ts"
 import type { DropReason } from "./drops.ts"
 import { type FlowIndex, flowOf, type SideRef } from "./flow-table.ts"
+import { Errno, NO_SOCKET } from "./host.ts"
+import type { Listener, ListenerRef, ListeningEnd } from "./listener.ts"
 import type { Claim, Components, ProtocolHandler, ProtocolPlugin } from "./plugin.ts"
 import type { Sequence } from "./sequence.ts"
 
 /** What a stack is made of: everything that its protocols are offered but what concerns a single one. */
 export type StackParts = Omit<Components, "handlerNumber" | "wakeAt">
+
+interface Listening {
+  readonly listener: Listener
+  readonly handler: ProtocolHandler
+}
 
 /** A set of protocols over one guest and one host. */
 export class Stack {
@@ -27,6 +36,8 @@ export class Stack {
   readonly #wakeAt: number[] = []
   readonly #unclaimed: DropReason
   readonly #expireFlow: (flow: FlowIndex) => void
+  readonly #listeners: (Listening | undefined)[] = []
+  readonly #freeListeners: ListenerRef[] = []
   #now = 0
   #isStarted = false
 
@@ -63,6 +74,41 @@ export class Stack {
     return this.#portProtocols[protocol] === 1
   }
 
+  /**
+   * Listens on the host for the guest. Answers the listener's number, or a negated error number: `-EPROTONOSUPPORT` if no
+   * handler listens for this protocol.
+   *
+   * @param protocol IP protocol number
+   * @param targetAddress of the guest; absent: the one it was last seen to use
+   */
+  listen(
+    protocol: number,
+    end: ListeningEnd,
+    targetAddress: Readonly<Address> | undefined,
+    targetPort: number,
+  ): ListenerRef {
+    const handler = this.#byProtocol[protocol]?.find((candidate) => candidate.listen !== undefined)
+    if (handler === undefined) return -Errno.EPROTONOSUPPORT as ListenerRef
+    const ref = (this.#freeListeners.pop() ?? this.#listeners.push(undefined) - 1) as ListenerRef
+    const listener = { ref, protocol, interface: Interface.host, end, targetAddress, targetPort, socket: NO_SOCKET }
+    const result = handler.listen?.(listener) ?? 0
+    if (result < 0) {
+      this.#freeListeners.push(ref)
+      return result as ListenerRef
+    }
+    this.#listeners[ref] = { listener, handler }
+    return ref
+  }
+
+  /** Stops listening. Flows that began there go on. */
+  unlisten(ref: ListenerRef): void {
+    const listening = this.#listeners[ref]
+    if (listening === undefined) return
+    this.#listeners[ref] = undefined
+    this.#freeListeners.push(ref)
+    listening.handler.unlisten?.(listening.listener)
+  }
+
   /** Lets handlers send what they send unasked. Call it when the link takes frames; only the first call counts. */
   start(): void {
     if (this.#isStarted) return
@@ -82,6 +128,17 @@ export class Stack {
   fromHost(side: SideRef, events: number): void {
     const handler = this.parts.flows.handlerOf(flowOf(side))
     if (handler >= 0) this.#handlers[handler].fromHost?.(side, events)
+  }
+
+  /** Hands an event of a listening socket to its handler. Events for listeners that are gone are ignored. */
+  fromListener(ref: ListenerRef, events: number): void {
+    const listening = this.#listeners[ref]
+    listening?.handler.fromListener?.(listening.listener, events)
+  }
+
+  /** The link takes frames again: call it when its `isCongested` is over. */
+  resume(): void {
+    for (const handler of this.#handlers) handler.resume?.()
   }
 
   /** Runs what is due. */
@@ -115,6 +172,12 @@ export class Stack {
       this.#handlers[this.parts.flows.handlerOf(flow)]?.abort?.(flow)
     })
     this.endTurn()
+  }
+
+  /** The guest is gone: ends all flows. Listeners stay, and {@link Stack.start} counts again. */
+  stop(): void {
+    this.abortFlows()
+    this.#isStarted = false
   }
 
   #dispatch(sequence: Sequence): Disposition {

@@ -6,5 +6,6 @@
 export * from "./deadlines.ts"
 export * from "./hash.ts"
 export * from "./policy.ts"
+export * from "./port-forwarding.ts"
 export * from "./rules.ts"
 export * from "./table.ts"

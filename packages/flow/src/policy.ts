@@ -12,8 +12,10 @@ import {
   type Drops,
   FORWARD,
   type Forwarding,
+  type Guest,
   Interface,
   IpProtocol,
+  type Listener,
   LOOPBACK_V4,
   LOOPBACK_V6,
   UNSPECIFIED_V4,
@@ -24,6 +26,8 @@ import type { FamilyRules, ForwardingRules } from "./rules.ts"
 const DNS_PORT = 53
 const DNS_OVER_TLS_PORT = 853
 
+type GuestEnds = Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkLocal" | "ourLinkLocal">
+
 /** {@link Forwarding} by fixed rules. */
 export class ForwardingPolicy implements Forwarding {
   readonly rules: ForwardingRules
@@ -31,6 +35,8 @@ export class ForwardingPolicy implements Forwarding {
   readonly #notUnicast: DropReason
   readonly #loopback: DropReason
   readonly #noRule: DropReason
+  readonly #noSource: DropReason
+  readonly #noGuestAddress: DropReason
 
   constructor(rules: ForwardingRules, drops: Drops) {
     this.rules = rules
@@ -38,6 +44,8 @@ export class ForwardingPolicy implements Forwarding {
     this.#notUnicast = drops.reason("forward: not a unicast address")
     this.#loopback = drops.reason("forward: loopback address from the guest")
     this.#noRule = drops.reason("forward: no rule")
+    this.#noSource = drops.reason("forward: source address that the guest can't answer")
+    this.#noGuestAddress = drops.reason("forward: no address of the guest")
   }
 
   target(protocol: number, initiating: Demiflow, target: Demiflow): DropReason | typeof FORWARD {
@@ -57,6 +65,29 @@ export class ForwardingPolicy implements Forwarding {
     // A UDP correspondent may expect a well-known source port, and an echo identifier should stay what it was; for TCP
     // the kernel chooses, so that no connection fails because its port is taken on the host.
     target.forwardingPort = protocol === IpProtocol.tcp ? 0 : initiating.correspondentPort
+    return FORWARD
+  }
+
+  targetAtGuest(
+    listener: Listener,
+    initiating: Demiflow,
+    guest: GuestEnds,
+    target: Demiflow,
+  ): DropReason | typeof FORWARD {
+    const isV4 = initiating.isV4
+    const rules = isV4 ? this.rules.v4 : this.rules.v6
+    if (rules === undefined) return this.#disabled
+    const source = initiating.correspondentAddress
+    if (!source.isUnicast) return this.#notUnicast
+    const seenAs = sourceTowardsGuest(rules, source, guest, isV4)
+    if (seenAs === undefined) return this.#noSource
+    target.forwardingAddress.copyFrom(seenAs)
+    const correspondent = listener.targetAddress ?? addressOfGuest(seenAs, guest, isV4)
+    if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return this.#noGuestAddress
+    target.interface = Interface.tap
+    target.correspondentAddress.copyFrom(correspondent)
+    target.correspondentPort = listener.targetPort
+    target.forwardingPort = initiating.correspondentPort
     return FORWARD
   }
 
@@ -84,6 +115,31 @@ function translateFromGuest(
   if (rules.hostLoopback?.equals(asked)) return isV4 ? LOOPBACK_V4 : LOOPBACK_V6
   if (rules.guestAddress !== undefined && rules.guestAlias?.equals(asked)) return rules.guestAddress
   return asked
+}
+
+/**
+ * The address under which the guest hears of a correspondent. Its own loopback and its own addresses would be no use to it
+ * as a source: the host's loopback and the host's global address, which the guest has too, need another name there.
+ */
+function sourceTowardsGuest(
+  rules: FamilyRules,
+  source: Readonly<Address>,
+  guest: GuestEnds,
+  isV4: boolean,
+): Readonly<Address> | undefined {
+  if (source.isLoopback) return rules.hostLoopback
+  const { lastSeenV4, lastSeenV6, lastSeenLinkLocal, ourLinkLocal } = guest
+  if (!isV4 && source.equals(lastSeenLinkLocal)) return ourLinkLocal
+  const isGuests = source.equals(isV4 ? lastSeenV4 : lastSeenV6) || rules.guestAddress?.equals(source)
+  return isGuests ? (rules.guestAlias ?? rules.hostLoopback) : source
+}
+
+function addressOfGuest(seenAs: Readonly<Address>, guest: GuestEnds, isV4: boolean): Readonly<Address> {
+  if (isV4) return guest.lastSeenV4
+  const { lastSeenV6, lastSeenLinkLocal } = guest
+  // What comes from a link-local address goes to one, as far as they are known.
+  if (seenAs.isLinkLocal) return lastSeenLinkLocal.isUnspecified ? lastSeenV6 : lastSeenLinkLocal
+  return lastSeenV6
 }
 
 function isDns(protocol: number, port: number): boolean {

@@ -3,6 +3,8 @@ import type {
   DatagramBatch,
   Demiflow,
   Host,
+  ListenerRef,
+  ListeningEnd,
   SideRef,
   Socket,
   SocketError,
@@ -91,6 +93,30 @@ export class LinuxHost implements Host {
   reset(socket: Socket): void {
     this.#tcp.resetOnClose(socket)
     this.#sockets.close(socket)
+  }
+
+  tcpListen(_listener: ListenerRef, _end: ListeningEnd): Socket {
+    return -Errno.EPROTONOSUPPORT as Socket
+  }
+
+  tcpAccept(_listening: Socket, _demiflow: Demiflow): Socket {
+    return -Errno.EPROTONOSUPPORT as Socket
+  }
+
+  watch(_socket: Socket, _side: SideRef): number {
+    return -Errno.EPROTONOSUPPORT
+  }
+
+  udpListen(_listener: ListenerRef, _end: ListeningEnd): Socket {
+    return -Errno.EPROTONOSUPPORT as Socket
+  }
+
+  udpAnswer(_side: SideRef, _demiflow: Demiflow): Socket {
+    return -Errno.EPROTONOSUPPORT as Socket
+  }
+
+  receiveFromAnyone(_socket: Socket, _batch: DatagramBatch, _ends: readonly Demiflow[], _count: number): number {
+    return -Errno.EPROTONOSUPPORT
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {

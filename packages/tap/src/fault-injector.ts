@@ -74,6 +74,10 @@ export class FaultInjector implements Link {
     return this.#received.count + this.#sent.count
   }
 
+  get isCongested(): boolean {
+    return this.#link.isCongested ?? false
+  }
+
   receive(batch: FrameBatch): number {
     this.#forward()
     let count: number

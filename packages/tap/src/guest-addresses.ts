@@ -1,4 +1,6 @@
-import { type Address, MacAddress } from "@demiflow/core"
+import { Address, MacAddress } from "@demiflow/core"
+
+const BROADCAST = new MacAddress(0xffff, -1)
 
 /**
  * What the guest was last seen to use. Consulted only to start something towards the guest: what answers a packet of
@@ -6,16 +8,28 @@ import { type Address, MacAddress } from "@demiflow/core"
  */
 export class GuestAddresses {
   /** Broadcast until a frame was seen. */
-  readonly mac: MacAddress = new MacAddress(0xffff, -1)
-  readonly v4: Address
-  readonly v6: Address
-  readonly linkLocal: Address
+  readonly mac: MacAddress = new MacAddress()
+  readonly v4: Address = new Address()
+  readonly v6: Address = new Address()
+  readonly linkLocal: Address = new Address()
+  readonly #assignedV4: Address
+  readonly #assignedV6: Address
+  readonly #assignedLinkLocal: Address
 
   /** @param v4 @param v6 @param linkLocal what stands there until the guest is seen; copied */
   constructor(v4: Readonly<Address>, v6: Readonly<Address>, linkLocal: Readonly<Address>) {
-    this.v4 = v4.clone()
-    this.v6 = v6.clone()
-    this.linkLocal = linkLocal.clone()
+    this.#assignedV4 = v4.clone()
+    this.#assignedV6 = v6.clone()
+    this.#assignedLinkLocal = linkLocal.clone()
+    this.forget()
+  }
+
+  /** As if the guest had never been seen. */
+  forget(): void {
+    this.mac.copyFrom(BROADCAST)
+    this.v4.copyFrom(this.#assignedV4)
+    this.v6.copyFrom(this.#assignedV6)
+    this.linkLocal.copyFrom(this.#assignedLinkLocal)
   }
 
   /** Notes the source of a packet, unless it is the unspecified address. Copies it, and changes nothing else. */

@@ -60,6 +60,10 @@ export class PacketCapture implements Link {
     this.#flush()
   }
 
+  get isCongested(): boolean {
+    return this.#link.isCongested ?? false
+  }
+
   receive(batch: FrameBatch): number {
     const count = this.#link.receive(batch)
     if (count > 0) this.#capture(batch, 0, count)

@@ -76,6 +76,7 @@ export class TapSide implements Guest {
   readonly mtu: number
   readonly ourMac: MacAddress
   readonly ourLinkLocal: Address
+  readonly #link: Link
   readonly #guest: GuestAddresses
   readonly #inbound: Inbound
   readonly #outbound: Outbound
@@ -92,6 +93,7 @@ export class TapSide implements Guest {
     if (!(mtu >= SMALLEST_MTU && mtu <= LARGEST_MTU)) {
       throw new RangeError(`The MTU is ${mtu}: it must be from ${SMALLEST_MTU} to ${LARGEST_MTU}`)
     }
+    this.#link = link
     this.arena = link.arena
     this.capabilities = link.capabilities
     this.mtu = mtu
@@ -125,6 +127,15 @@ export class TapSide implements Guest {
 
   get lastSeenLinkLocal(): Address {
     return this.#guest.linkLocal
+  }
+
+  get isCongested(): boolean {
+    return this.#link.isCongested ?? false
+  }
+
+  /** Another guest may come: what the one before was seen to use is forgotten. */
+  forgetGuest(): void {
+    this.#guest.forget()
   }
 
   /** Names the stack that packets go to: once, before the first {@link TapSide.receive}. */

@@ -15,6 +15,10 @@ export class Tracer implements Link {
     this.#log = log
   }
 
+  get isCongested(): boolean {
+    return this.#link.isCongested ?? false
+  }
+
   receive(batch: FrameBatch): number {
     const count = this.#link.receive(batch)
     if (this.#log.isTrace) this.#trace("from guest", batch, 0, count)

@@ -142,6 +142,7 @@ class Bench {
       lastSeenV4: none,
       lastSeenV6: none,
       lastSeenLinkLocal: none,
+      isCongested: false,
       begin: () => {
         this.#next = (this.#next + 2_048) % (1 << 20)
         return this.#out + this.#next

@@ -12,6 +12,8 @@ import {
   Errno,
   type Host,
   HostEvent,
+  type ListenerRef,
+  type ListeningEnd,
   type SideRef,
   type Socket,
   type SocketError,
@@ -205,6 +207,30 @@ export class SimulatedHost implements Host {
     if (tcp === undefined) return
     tcp.reset()
     this.close(socket)
+  }
+
+  tcpListen(_listener: ListenerRef, _end: ListeningEnd): Socket {
+    return -Errno.EPROTONOSUPPORT as Socket
+  }
+
+  tcpAccept(_listening: Socket, _demiflow: Demiflow): Socket {
+    return -Errno.EPROTONOSUPPORT as Socket
+  }
+
+  watch(_socket: Socket, _side: SideRef): number {
+    return -Errno.EPROTONOSUPPORT
+  }
+
+  udpListen(_listener: ListenerRef, _end: ListeningEnd): Socket {
+    return -Errno.EPROTONOSUPPORT as Socket
+  }
+
+  udpAnswer(_side: SideRef, _demiflow: Demiflow): Socket {
+    return -Errno.EPROTONOSUPPORT as Socket
+  }
+
+  receiveFromAnyone(_socket: Socket, _batch: DatagramBatch, _ends: readonly Demiflow[], _count: number): number {
+    return -Errno.EPROTONOSUPPORT
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {

@@ -40,6 +40,7 @@ export class StrictGuest implements Guest {
   readonly lastSeenV4: Address = Address.parse("192.0.2.2")
   readonly lastSeenV6: Address = Address.parse("2001:db8::2")
   readonly lastSeenLinkLocal: Address = Address.parse("fe80::2")
+  isCongested = false
   readonly sent: SentPacket[] = []
   flushes = 0
   /** True while the link takes nothing: flushing makes no room then. */
