@@ -72,6 +72,8 @@ export interface ProtocolHandler {
   resume?(): void
   /** Called when the stack starts, when packets may be sent: for each guest that comes, once. */
   start?(): void
+  /** Called when the guest is gone, after its flows were ended: nothing is to be sent before the next `start`. */
+  stop?(): void
   /** Ends a flow at once: the stack is going down, or the guest is gone. */
   abort?(flow: FlowIndex): void
 }

@@ -5,6 +5,7 @@ import { type Disposition, HANDLED, NOT_MINE } from "./disposition.ts"
 import { Drops } from "./drops.ts"
 import type { FlowIndex, FlowTable } from "./flow-table.ts"
 import { initiatingSide, targetSide } from "./flow-table.ts"
+import type { ListenerRef } from "./listener.ts"
 import type { Claim, Components, ProtocolHandler } from "./plugin.ts"
 import { Sequence } from "./sequence.ts"
 import { Stack, type StackParts } from "./stack.ts"
@@ -65,6 +66,7 @@ function recorder(
     tick: (now) => events.push(`${name} tick at ${now}`),
     endTurn: () => events.push(`${name} end turn`),
     start: () => events.push(`${name} start`),
+    stop: () => events.push(`${name} stop`),
     abort: (index) => events.push(`${name} abort ${index}`),
   })
 }
@@ -239,4 +241,73 @@ test("all flows are ended through their handlers", () => {
   stack.abortFlows()
   expect(events.slice(0, 2)).toEqual(["a abort 0", "b abort 1"])
   expect(events.slice(-2)).toEqual(["flush", "flows end turn"])
+})
+
+describe("listening", () => {
+  const end = { address: undefined, port: 2222, interfaceName: undefined, freebind: false }
+
+  /** A handler that listens unless told otherwise. */
+  function listening(events: string[], name: string, ipProtocol: number, answer = 0): () => ProtocolHandler {
+    return () => ({
+      name,
+      claims: [{ ipProtocol }],
+      fromTap: () => HANDLED,
+      listen: ({ ref, end: { port }, targetPort }) => {
+        events.push(`${name} listens as ${ref} at ${port} for ${targetPort}`)
+        return answer
+      },
+      unlisten: ({ ref }) => events.push(`${name} closes ${ref}`),
+      fromListener: ({ ref }, bits) => events.push(`${name} listener ${ref} event ${bits}`),
+    })
+  }
+
+  test("is done by the handler of the protocol that can, which is told what happens there", () => {
+    const { stack, events } = setUp()
+    stack.register(recorder(events, "deaf", [{ ipProtocol: 6 }]))
+    stack.register(listening(events, "six", 6))
+    const ref = stack.listen(6, end, undefined, 22)
+    stack.fromListener(ref, 1)
+    stack.unlisten(ref)
+    stack.fromListener(ref, 1)
+    stack.unlisten(ref)
+    expect(events).toEqual(["six listens as 0 at 2222 for 22", "six listener 0 event 1", "six closes 0"])
+  })
+
+  test("is refused by a protocol that can't, and fails as its handler does", () => {
+    const { stack, events } = setUp()
+    stack.register(recorder(events, "deaf", [{ ipProtocol: 17 }]))
+    stack.register(listening(events, "six", 6, -98))
+    expect(stack.listen(17, end, undefined, 22)).toBe(-93)
+    expect(stack.listen(132, end, undefined, 22)).toBe(-93)
+    expect(stack.listen(6, end, undefined, 22)).toBe(-98)
+    stack.fromListener(0 as ListenerRef, 1)
+    expect(events).toEqual(["six listens as 0 at 2222 for 22"])
+  })
+
+  test("uses the numbers of listeners that are gone again", () => {
+    const { stack, events } = setUp()
+    stack.register(listening(events, "six", 6))
+    const first = stack.listen(6, end, undefined, 1)
+    const second = stack.listen(6, end, undefined, 2)
+    expect(first).not.toBe(second)
+    stack.unlisten(first)
+    expect(stack.listen(6, end, undefined, 3)).toBe(first)
+  })
+})
+
+describe("a guest that goes", () => {
+  test("takes its flows with it; the next one is greeted as the first", () => {
+    const { stack, events } = setUp()
+    stack.register(recorder(events, "six", [{ ipProtocol: 6 }]))
+    stack.start()
+    stack.start()
+    stack.stop()
+    stack.start()
+    expect(events.filter((event) => event.startsWith("six") && !event.includes("end turn"))).toEqual([
+      "six start",
+      "six abort 0",
+      "six stop",
+      "six start",
+    ])
+  })
 })

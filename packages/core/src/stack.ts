@@ -177,6 +177,7 @@ export class Stack {
   /** The guest is gone: ends all flows. Listeners stay, and {@link Stack.start} counts again. */
   stop(): void {
     this.abortFlows()
+    if (this.#isStarted) for (const handler of this.#handlers) handler.stop?.()
     this.#isStarted = false
   }
 

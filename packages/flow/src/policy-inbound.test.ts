@@ -1,0 +1,105 @@
+import {
+  Address,
+  Demiflow,
+  Drops,
+  FORWARD,
+  Interface,
+  IpProtocol,
+  type Listener,
+  type ListenerRef,
+  NO_SOCKET,
+} from "@demiflow/core"
+import { describe, expect, it } from "vitest"
+import { ForwardingPolicy } from "./policy.ts"
+import type { ForwardingRules } from "./rules.ts"
+
+const at = Address.parse
+
+const rules: ForwardingRules = {
+  v4: { hostLoopback: at("192.0.2.1"), guestAlias: at("169.254.1.2"), guestAddress: at("192.0.2.2") },
+  v6: { hostLoopback: at("fe80::1"), guestAddress: at("2001:db8::2") },
+}
+
+const guest = {
+  lastSeenV4: at("192.0.2.9"),
+  lastSeenV6: at("2001:db8::9"),
+  lastSeenLinkLocal: at("fe80::9"),
+  ourLinkLocal: at("fe80::1"),
+}
+
+function listener(targetAddress?: Address): Listener {
+  return {
+    ref: 0 as ListenerRef,
+    protocol: IpProtocol.tcp,
+    interface: Interface.host,
+    end: { address: undefined, port: 2222, interfaceName: undefined, freebind: false },
+    targetAddress,
+    targetPort: 22,
+    socket: NO_SOCKET,
+  }
+}
+
+interface Circumstances {
+  readonly used?: ForwardingRules
+  readonly seen?: typeof guest
+  readonly targetAddress?: Address
+}
+
+function target(from: string, to: string, { used = rules, seen = guest, targetAddress }: Circumstances = {}): string {
+  const drops = new Drops()
+  const policy = new ForwardingPolicy(used, drops)
+  const initiating = Demiflow.of(Interface.host, at(to), 2222, at(from), 50000)
+  const into = new Demiflow(Interface.host)
+  const verdict = policy.targetAtGuest(listener(targetAddress), initiating, seen, into)
+  if (verdict === FORWARD) return into.toString()
+  drops.count(verdict)
+  return drops.entries()[0][0]
+}
+
+describe("ForwardingPolicy for flows that begin on the host", () => {
+  it("leaves an ordinary correspondent as it is, and goes to where the guest was last seen", () => {
+    expect(target("198.51.100.7", "192.0.2.2")).toBe("tap 198.51.100.7:50000 → 192.0.2.9:22")
+    expect(target("2001:db8:2::7", "2001:db8::2")).toBe("tap [2001:db8:2::7]:50000 → [2001:db8::9]:22")
+  })
+
+  it("gives the host's loopback the name that the guest knows it by", () => {
+    expect(target("127.0.0.1", "127.0.0.10")).toBe("tap 192.0.2.1:50000 → 192.0.2.9:22")
+    expect(target("::1", "::1")).toBe("tap [fe80::1]:50000 → [fe80::9]:22")
+  })
+
+  it("drops what comes from a loopback address that has no other name", () => {
+    const unmapped: ForwardingRules = { v4: {}, v6: {} }
+    const reason = "forward: source address that the guest can't answer"
+    expect(target("127.0.0.1", "127.0.0.1", { used: unmapped })).toBe(reason)
+    expect(target("::1", "::1", { used: unmapped })).toBe(reason)
+  })
+
+  it("never uses an address of the guest's as the source", () => {
+    expect(target("192.0.2.2", "192.0.2.2")).toBe("tap 169.254.1.2:50000 → 192.0.2.9:22")
+    expect(target("192.0.2.9", "192.0.2.2")).toBe("tap 169.254.1.2:50000 → 192.0.2.9:22")
+    expect(target("2001:db8::2", "2001:db8::2")).toBe("tap [fe80::1]:50000 → [fe80::9]:22")
+    expect(target("fe80::9", "fe80::2")).toBe("tap [fe80::1]:50000 → [fe80::9]:22")
+  })
+
+  it("goes from a link-local address to the guest's, or to its global one if that is all that is known", () => {
+    expect(target("fe80::7", "fe80::2")).toBe("tap [fe80::7]:50000 → [fe80::9]:22")
+    const seen = { ...guest, lastSeenLinkLocal: at("::") }
+    expect(target("::1", "::1", { seen })).toBe("tap [fe80::1]:50000 → [2001:db8::9]:22")
+  })
+
+  it("drops what can't reach a guest that has no address", () => {
+    const seen = { ...guest, lastSeenV6: at("::") }
+    expect(target("2001:db8:2::7", "2001:db8::2", { seen })).toBe("forward: no address of the guest")
+  })
+
+  it("goes to the listener's address where it has one, of the same IP version", () => {
+    const targetAddress = at("192.0.2.77")
+    expect(target("198.51.100.7", "192.0.2.2", { targetAddress })).toBe("tap 198.51.100.7:50000 → 192.0.2.77:22")
+    expect(target("2001:db8:2::7", "2001:db8::2", { targetAddress })).toBe("forward: no address of the guest")
+  })
+
+  it("refuses groups, and an IP version that is disabled", () => {
+    expect(target("224.0.0.1", "192.0.2.2")).toBe("forward: not a unicast address")
+    expect(target("2001:db8:2::7", "2001:db8::2", { used: { v4: {} } })).toBe("forward: IP version disabled")
+  })
+})

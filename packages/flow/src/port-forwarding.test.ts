@@ -1,0 +1,73 @@
+import { Errno, IpProtocol, type ListenerRef, type ListeningEnd } from "@demiflow/core"
+import { describe, expect, it } from "vitest"
+import { type ForwardingRule, PortForwarding } from "./port-forwarding.ts"
+
+/** A stack that listens at every port but those in use, and notes where each leads. */
+function setUp(...inUse: number[]) {
+  const open = new Map<number, string>()
+  const ports: number[] = []
+  const stack = {
+    listen(protocol: number, end: ListeningEnd, _address: unknown, targetPort: number): ListenerRef {
+      if (inUse.includes(end.port)) return -Errno.EADDRINUSE as ListenerRef
+      const ref = ports.push(end.port) - 1
+      open.set(end.port, `${protocol} ${end.port} → ${targetPort}`)
+      return ref as ListenerRef
+    },
+    unlisten(ref: ListenerRef): void {
+      open.delete(ports[ref])
+    },
+  }
+  return { forwarding: new PortForwarding(stack), listening: () => [...open.values()] }
+}
+
+function rule(fields: Partial<ForwardingRule>): ForwardingRule {
+  return {
+    protocol: IpProtocol.tcp,
+    address: undefined,
+    interfaceName: undefined,
+    firstPort: 8000,
+    lastPort: 8002,
+    targetAddress: undefined,
+    firstTargetPort: 80,
+    isBestEffort: false,
+    freebind: false,
+    ...fields,
+  }
+}
+
+describe("PortForwarding", () => {
+  it("listens at each port of a range, and says where it leads", () => {
+    const { forwarding, listening } = setUp()
+    expect(forwarding.add(rule({}))).toEqual({ opened: 3, failure: undefined })
+    expect(listening()).toEqual(["6 8000 → 80", "6 8001 → 81", "6 8002 → 82"])
+  })
+
+  it("adds nothing if a port can't be had, and names it", () => {
+    const { forwarding, listening } = setUp(8001)
+    const failure = { port: 8001, errno: Errno.EADDRINUSE }
+    expect(forwarding.add(rule({}))).toEqual({ opened: 0, failure })
+    expect(listening()).toEqual([])
+    expect(forwarding.rules).toEqual([])
+  })
+
+  it("passes over ports that can't be had where that is good enough", () => {
+    const { forwarding, listening } = setUp(8001)
+    const failure = { port: 8001, errno: Errno.EADDRINUSE }
+    expect(forwarding.add(rule({ isBestEffort: true }))).toEqual({ opened: 2, failure })
+    expect(listening()).toEqual(["6 8000 → 80", "6 8002 → 82"])
+  })
+
+  it("changes while it is in use: rules come and go, one by one", () => {
+    const { forwarding, listening } = setUp()
+    const web = rule({ lastPort: 8000 })
+    const names = rule({ protocol: IpProtocol.udp, firstPort: 53, lastPort: 53, firstTargetPort: 53 })
+    forwarding.add(web)
+    forwarding.add(names)
+    expect(forwarding.rules).toEqual([web, names])
+    expect(forwarding.remove(web)).toBe(true)
+    expect(forwarding.remove(web)).toBe(false)
+    expect(listening()).toEqual(["17 53 → 53"])
+    forwarding.add(web)
+    expect(listening()).toHaveLength(2)
+  })
+})
