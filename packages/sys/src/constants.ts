@@ -41,6 +41,7 @@ export const SocketOption = {
   keepAlive: 9,
   urgentInLine: 10,
   linger: 13,
+  peerCredentials: 17,
   bindToDevice: 25,
   peekOffset: 42,
   protocol: 38,
