@@ -61,13 +61,17 @@ function belongsTo(row: OptionRow, program: Program): boolean {
 
 function apply(row: OptionRow, options: Options, argument: string, program: Program): string | undefined {
   if (!belongsTo(row, program)) return `option '--${row.long[0]}' is for ${row.only} only`
-  return row.apply(options, argument)
+  if (row.unimplementedIn?.includes(program)) return `option '--${row.long[0]}' is not implemented yet`
+  return row.apply(options, argument, program)
 }
 
 function findConflict(options: Options): string | undefined {
   if (options.ipv4Only && options.ipv6Only) return "Options --ipv4-only and --ipv6-only are mutually exclusive"
   if (options.netmask !== undefined && options.address.v4?.prefixLength !== undefined) {
     return "Option --netmask and a prefix length in --address are mutually exclusive"
+  }
+  if (options.socketPath !== undefined && options.descriptor !== undefined) {
+    return "Options --socket and --fd are mutually exclusive"
   }
   return undefined
 }

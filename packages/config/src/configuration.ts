@@ -1,4 +1,5 @@
 import type { Address, InterfaceAddress, MacAddress, Route } from "@demiflow/core"
+import type { ConfiguredRule } from "./forwarding-plan.ts"
 import type { Program, Verbosity } from "./options.ts"
 
 /** What both IP versions have. Everything decided: nothing here has to be looked up again. */
@@ -60,6 +61,23 @@ export interface NamespaceNetwork {
 /** Stands for the tap interface in a {@link NamespaceNetwork}: no interface has index 0. */
 export const TAP_INTERFACE_INDEX = 0
 
+/** How passt meets its hypervisor. */
+export interface HypervisorConfiguration {
+  /** Where to listen; undefined: at the first free path of {@link defaultSocketPaths}. */
+  readonly socketPath: string | undefined
+  /** The connection to the hypervisor, inherited; there is nothing to listen at then. */
+  readonly descriptor: number | undefined
+  /** True to end once the hypervisor has closed the connection; always with `descriptor`. */
+  readonly oneOff: boolean
+}
+
+/** Where the log is written, if not to the system's. */
+export interface LogFileConfiguration {
+  readonly path: string
+  /** Bytes: what is oldest makes room. */
+  readonly maximumSize: number
+}
+
 /** Something to tell the user at start. */
 export interface Notice {
   readonly level: "warning" | "info"
@@ -73,6 +91,10 @@ export interface Configuration {
   readonly foreground: boolean
   readonly pcapPath: string | undefined
   readonly pidPath: string | undefined
+  /** Undefined: the system's log. */
+  readonly logFile: LogFileConfiguration | undefined
+  /** Seconds between two statistics at least; undefined: none. */
+  readonly statisticsInterval: number | undefined
   /** Undefined: IPv4 is ignored. */
   readonly v4: Ipv4Configuration | undefined
   /** Undefined: IPv6 is ignored. */
@@ -89,8 +111,12 @@ export interface Configuration {
   readonly searchDomains: readonly string[]
   readonly hostname: string | undefined
   readonly fqdn: string | undefined
+  /** Ports of the host that lead to the guest, in the order in which they were asked for. No two overlap. */
+  readonly forwarding: readonly ConfiguredRule[]
   /** Only for pasta. */
   readonly namespace: NamespaceConfiguration | undefined
+  /** Only for passt. */
+  readonly hypervisor: HypervisorConfiguration | undefined
   /** In the order in which they were found. */
   readonly notices: readonly Notice[]
 }
@@ -104,4 +130,9 @@ export interface ProtocolSwitches {
   readonly dhcpv6: boolean
   readonly ndp: boolean
   readonly routerAdvertisements: boolean
+}
+
+/** What tells the guest of IPv6: `NDP/DHCPv6`, one of both, or nothing. */
+export function v6Advertisers({ protocols }: Configuration): string {
+  return [protocols.ndp && "NDP", protocols.dhcpv6 && "DHCPv6"].filter((name) => name !== false).join("/")
 }

@@ -1,5 +1,7 @@
 /** How the program runs, and what it writes. */
 import { type OptionRow, parsePath, set, unimplemented, value } from "./option-row.ts"
+import { parseInterval, parseLogSize } from "./option-values.ts"
+import { parseRunAs } from "./run-as.ts"
 
 export const generalOptions: readonly OptionRow[] = [
   {
@@ -8,13 +10,13 @@ export const generalOptions: readonly OptionRow[] = [
     group: "General",
     help: "Say what happens.",
     apply: set((options) => {
-      options.verbosity = "debug"
+      if (options.verbosity !== "trace") options.verbosity = "debug"
     }),
   },
   {
     long: ["trace"],
     group: "General",
-    help: "Say more than --debug: single packets.",
+    help: "Say more than with --debug, which this implies: single packets.",
     apply: set((options) => {
       options.verbosity = "trace"
     }),
@@ -64,10 +66,47 @@ export const generalOptions: readonly OptionRow[] = [
       options.pidPath = path
     }),
   },
-  unimplemented("stats", "DELAY"),
-  unimplemented("log-file", "FILE", "l"),
-  unimplemented("log-size", "SIZE"),
-  unimplemented("runas", "UID[:GID]"),
+  {
+    long: ["log-file"],
+    short: "l",
+    argument: "FILE",
+    group: "General",
+    help: "Write the log to FILE, and not to the system's log.",
+    unimplementedIn: ["pasta"],
+    apply: value("Invalid log file", parsePath, (options, path) => {
+      options.logPath = path
+    }),
+  },
+  {
+    long: ["log-size"],
+    argument: "SIZE",
+    group: "General",
+    help: "Bytes that the log file may take: what is oldest makes room. Default: 1048576.",
+    unimplementedIn: ["pasta"],
+    apply: value("Invalid log size", parseLogSize, (options, size) => {
+      options.logSize = size
+    }),
+  },
+  {
+    long: ["runas"],
+    argument: "USER[:GROUP]",
+    group: "General",
+    help: "Change to this user and group, given as numbers or names. Default: nobody, if started as root.",
+    unimplementedIn: ["pasta"],
+    apply: value("Invalid user to run as", parseRunAs, (options, runAs) => {
+      options.runAs = runAs
+    }),
+  },
+  {
+    long: ["stats"],
+    argument: "DELAY",
+    group: "General",
+    help: "Show statistics, every DELAY seconds at most.",
+    unimplementedIn: ["pasta"],
+    apply: value("Invalid delay between statistics", parseInterval, (options, seconds) => {
+      options.statisticsInterval = seconds
+    }),
+  },
   unimplemented("conf-path", "PATH", "c"),
   unimplemented("chroot-fallback"),
 ]

@@ -19,25 +19,39 @@ const INTRODUCTION: Record<Program, readonly string[]> = {
   ],
 }
 
+/** What SPEC stands for, below the options that take one. */
+const PORT_SPECIFICATION = [
+  "",
+  "  SPEC is none, or [ADDR[%INTERFACE]/] and a list, separated by commas, of:",
+  ...entry("    FIRST[-LAST]", "These ports, to the same ones of the guest."),
+  ...entry("    FIRST[-LAST]:[TO_ADDR/]TO_FIRST[-TO_LAST]", "These ports, to those."),
+  ...entry("    FIRST[-LAST]:TO_ADDR", "These ports, to the same ones of this address."),
+  ...entry("    ~FIRST[-LAST]", "Not these ports; alone: all others but ephemeral ones."),
+  ...entry("    all[:TO_ADDR]", "All ports that can be had, but ephemeral ones."),
+]
+
 /** The text of `--help`, with line ends. */
 export function helpText(program: Program): string {
   const lines = [...INTRODUCTION[program]]
-  const rows = OPTION_TABLE.filter((row) => !row.unimplemented && (row.only === undefined || row.only === program))
+  const rows = OPTION_TABLE.filter(
+    (row) => !row.unimplementedIn?.includes(program) && (row.only === undefined || row.only === program),
+  )
   for (const group of OPTION_GROUPS) {
     const members = rows.filter((row) => row.group === group)
     if (members.length === 0) continue
-    lines.push("", `${group}:`, ...members.flatMap(describe))
+    lines.push("", `${group}:`, ...members.flatMap((row) => describe(row, program)))
     if (group === "General") {
       lines.push(...entry("  -h, --help", "Show this text."), ...entry("      --version", "Show the version."))
     }
+    if (group === "Port forwarding" && program === "passt") lines.push(...PORT_SPECIFICATION)
   }
   return `${lines.join("\n")}\n`
 }
 
-function describe(row: OptionRow): string[] {
+function describe(row: OptionRow, program: Program): string[] {
   const short = row.short === undefined ? "    " : `-${row.short}, `
   const argument = row.argument === undefined ? "" : ` ${row.argument}`
-  return entry(`  ${short}--${row.long[0]}${argument}`, row.help)
+  return entry(`  ${short}--${row.long[0]}${argument}`, typeof row.help === "string" ? row.help : row.help[program])
 }
 
 function entry(head: string, text: string): string[] {

@@ -12,10 +12,21 @@
 export * from "./command-line.ts"
 export * from "./configuration.ts"
 export * from "./encode.ts"
+export { type ConfiguredRule, formatRule } from "./forwarding-plan.ts"
 export * from "./forwarding-rules.ts"
 export * from "./help.ts"
+export * from "./hypervisor.ts"
 export { defaultOptions, type Options, type Program, type Verbosity } from "./options.ts"
 export * from "./plugin-options.ts"
+export {
+  type ForwardedPorts,
+  type MappedRange,
+  type ParsedPortSpecification,
+  type PortRange,
+  type PortSpecification,
+  parsePortSpecification,
+} from "./port-specification.ts"
 export * from "./resolv-conf.ts"
 export * from "./resolve.ts"
+export { type Account, type AccountResolution, type RunAs, resolveRunAs } from "./run-as.ts"
 export * from "./summary.ts"

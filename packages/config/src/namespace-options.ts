@@ -1,4 +1,4 @@
-/** What concerns the namespace (pasta), or the hypervisor (passt). */
+/** What concerns pasta's namespace. */
 import { type OptionRow, set, unimplemented, value } from "./option-row.ts"
 import { parseInterfaceName, parseStationMac } from "./option-values.ts"
 
@@ -59,13 +59,4 @@ export const namespaceOptions: readonly OptionRow[] = [
   unimplemented("no-splice", undefined, undefined, "pasta"),
   unimplemented("splice-only", undefined, undefined, "pasta"),
   unimplemented("host-lo-to-ns-lo", undefined, undefined, "pasta"),
-
-  { ...unimplemented("socket", "PATH", "s", "passt"), long: ["socket", "socket-path"] },
-  unimplemented("vhost-user", undefined, undefined, "passt"),
-  unimplemented("print-capabilities", undefined, undefined, "passt"),
-  unimplemented("repair-path", "PATH", undefined, "passt"),
-  unimplemented("migrate-exit", undefined, undefined, "passt"),
-  unimplemented("migrate-no-linger", undefined, undefined, "passt"),
-  unimplemented("fd", "FD", "F", "passt"),
-  unimplemented("one-off", undefined, "1", "passt"),
 ]

@@ -7,14 +7,14 @@ import type { Options, PerFamily, Program } from "./options.ts"
 /** An option, in the sections of the help text. */
 export interface OptionRow extends OptionShape {
   readonly group: OptionGroup
-  /** What it does, in one or two short sentences. */
-  readonly help: string
+  /** What it does, in one or two short sentences; of each program, where they differ. */
+  readonly help: string | Readonly<Record<Program, string>>
   /** Absent if both programs have it. */
   readonly only?: Program
   /** What giving it does; answers what is wrong with the argument, or undefined. */
-  readonly apply: (options: Options, argument: string) => string | undefined
-  /** True for options of the existing programs that are known here, and refused. Help leaves them out. */
-  readonly unimplemented?: boolean
+  readonly apply: (options: Options, argument: string, program: Program) => string | undefined
+  /** Programs that know the option, and refuse it. Their help leaves it out. */
+  readonly unimplementedIn?: readonly Program[]
 }
 
 /** Sections of the help text, in its order. */
@@ -27,6 +27,7 @@ export const OPTION_GROUPS = [
   "Access to the host",
   "Port forwarding",
   "Namespace",
+  "Hypervisor",
 ] as const
 
 export type OptionGroup = (typeof OPTION_GROUPS)[number]
@@ -74,20 +75,7 @@ export function parseSearchList(text: string): readonly string[] | undefined {
   return text === "none" ? [] : parseDomainList(text)
 }
 
-/** Scripts turn forwarding off with `none`, which is how things are. */
-export function portForwarding(long: string, short: string, what: string, only?: Program): OptionRow {
-  return {
-    long: [long],
-    short,
-    argument: "SPEC",
-    group: "Port forwarding",
-    help: `${what}. Only none is implemented.`,
-    ...(only && { only }),
-    apply: (_options, argument) =>
-      argument === "none" ? undefined : `option '--${long}' is implemented for 'none' only, not for '${argument}'`,
-  }
-}
-
+/** An option of the existing programs that is known here, and refused. */
 export function unimplemented(long: string, argument?: string, short?: string, only?: Program): OptionRow {
   return {
     long: [long],
@@ -96,7 +84,7 @@ export function unimplemented(long: string, argument?: string, short?: string, o
     ...(only && { only }),
     group: "General",
     help: "",
-    unimplemented: true,
-    apply: () => `option '--${long}' is not implemented yet`,
+    unimplementedIn: ["pasta", "passt"],
+    apply: () => undefined,
   }
 }

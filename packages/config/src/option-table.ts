@@ -3,8 +3,10 @@
  * `Options`. The order of the rows is that of the help text, and of the possibilities that the message for an ambiguous
  * abbreviation lists.
  */
+import { forwardingOptions } from "./forwarding-options.ts"
 import { generalOptions } from "./general-options.ts"
 import { guestOptions } from "./guest-options.ts"
+import { hypervisorOptions } from "./hypervisor-options.ts"
 import { nameOptions } from "./name-options.ts"
 import { namespaceOptions } from "./namespace-options.ts"
 import type { OptionRow } from "./option-row.ts"
@@ -16,5 +18,7 @@ export const OPTION_TABLE: readonly OptionRow[] = [
   ...guestOptions,
   ...nameOptions,
   ...trafficOptions,
+  ...forwardingOptions,
   ...namespaceOptions,
+  ...hypervisorOptions,
 ]

@@ -6,6 +6,12 @@ import type { AssignedAddress } from "./options.ts"
 export const MINIMUM_MTU = 68
 /** The largest 802.3 frame without its header, rounded down to 32 bits: largest MTU and default, bytes. */
 export const MAXIMUM_MTU = 65_520
+/** The smallest log file that the existing program takes, bytes. */
+const MINIMUM_LOG_SIZE = 40_960
+/** Seconds: the longest time that a timer of Node can wait is 2³¹−1 milliseconds. */
+const MAXIMUM_INTERVAL = 2_147_483
+/** The kernel's `sun_path` without the terminating zero, bytes. */
+const SOCKET_PATH_LENGTH = 107
 /** The kernel's IFNAMSIZ without the terminating zero. */
 const INTERFACE_NAME_LENGTH = 15
 /** RFC 1035, section 3.1: 255 bytes with length bytes, hence 253 characters of text. */
@@ -17,6 +23,27 @@ export function parseNumber(text: string, minimum: number, maximum: number): num
   if (!/^\d{1,10}$/.test(text)) return undefined
   const value = Number(text)
   return value >= minimum && value <= maximum ? value : undefined
+}
+
+/** A size of a log file, bytes. */
+export function parseLogSize(text: string): number | undefined {
+  return parseNumber(text, MINIMUM_LOG_SIZE, Number.MAX_SAFE_INTEGER)
+}
+
+/** A time, seconds. */
+export function parseInterval(text: string): number | undefined {
+  return parseNumber(text, 1, MAXIMUM_INTERVAL)
+}
+
+/** A descriptor to be inherited, other than standard output and standard error, which have their use. */
+export function parseDescriptor(text: string): number | undefined {
+  return parseNumber(text, 0, 0) ?? parseNumber(text, 3, 0x7fff_ffff)
+}
+
+/** A path of a UNIX domain socket. */
+export function parseSocketPath(text: string): string | undefined {
+  const length = new TextEncoder().encode(text).length
+  return length === 0 || length > SOCKET_PATH_LENGTH || text.includes("\0") ? undefined : text
 }
 
 /** An MTU, or 0. */

@@ -1,4 +1,6 @@
 import type { Address, MacAddress } from "@demiflow/core"
+import type { PortSpecification } from "./port-specification.ts"
+import type { RunAs } from "./run-as.ts"
 
 /** The program whose command line is parsed. They share most options. */
 export type Program = "pasta" | "passt"
@@ -30,6 +32,14 @@ export interface Options {
   pcapPath: string | undefined
   /** `-P`: where to write the process number. */
   pidPath: string | undefined
+  /** `-l`: where to write the log. */
+  logPath: string | undefined
+  /** `--log-size`, bytes. */
+  logSize: number | undefined
+  /** `--runas` */
+  runAs: RunAs | undefined
+  /** `--stats`, seconds. */
+  statisticsInterval: number | undefined
   /** `-4` */
   ipv4Only: boolean
   /** `-6` */
@@ -75,6 +85,17 @@ export interface Options {
   /** `-H` */
   hostname: string | undefined
   fqdn: string | undefined
+  /** `-t`, each in turn; empty if the option wasn't given. */
+  tcpPorts: readonly PortSpecification[]
+  /** `-u` */
+  udpPorts: readonly PortSpecification[]
+  freebind: boolean
+  /** `-s`: where the hypervisor connects. */
+  socketPath: string | undefined
+  /** `-F`: the connection to the hypervisor, inherited. */
+  descriptor: number | undefined
+  /** `-1`, and implied by `-F`. */
+  oneOff: boolean
   /** `-I` */
   namespaceInterface: string | undefined
   namespaceMacAddress: MacAddress | undefined
@@ -92,6 +113,10 @@ export function defaultOptions(): Options {
     foreground: false,
     pcapPath: undefined,
     pidPath: undefined,
+    logPath: undefined,
+    logSize: undefined,
+    runAs: undefined,
+    statisticsInterval: undefined,
     ipv4Only: false,
     ipv6Only: false,
     mtu: undefined,
@@ -120,6 +145,12 @@ export function defaultOptions(): Options {
     advertiseSearchDomains: undefined,
     hostname: undefined,
     fqdn: undefined,
+    tcpPorts: [],
+    udpPorts: [],
+    freebind: false,
+    socketPath: undefined,
+    descriptor: undefined,
+    oneOff: false,
     namespaceInterface: undefined,
     namespaceMacAddress: undefined,
     configureNamespace: false,

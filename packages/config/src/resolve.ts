@@ -3,20 +3,24 @@
  * {@link HostFacts}.
  */
 import { Address, type HostNetwork, MacAddress } from "@demiflow/core"
-import type {
-  Configuration,
-  FamilyConfiguration,
-  Ipv4Configuration,
-  Ipv6Configuration,
-  NamespaceConfiguration,
-  NamespaceNetwork,
-  Notice,
+import {
+  type Configuration,
+  type FamilyConfiguration,
+  type HypervisorConfiguration,
+  type Ipv4Configuration,
+  type Ipv6Configuration,
+  type LogFileConfiguration,
+  type NamespaceConfiguration,
+  type NamespaceNetwork,
+  type Notice,
+  v6Advertisers,
 } from "./configuration.ts"
 import { decideNameServers } from "./name-servers.ts"
 import { dropForeignSources, type NamespacePlan, planAddresses, planRoutes } from "./namespace-network.ts"
 import { MAXIMUM_MTU } from "./option-values.ts"
 import type { Options, Program } from "./options.ts"
 import { parseResolvConf, type ResolverFile } from "./resolv-conf.ts"
+import { resolveForwarding } from "./resolve-forwarding.ts"
 import { findInterface, findTemplate, type Template } from "./template.ts"
 
 /** What is learnt from the host. */
@@ -24,6 +28,8 @@ export interface HostFacts {
   readonly network: HostNetwork
   /** Text of `/etc/resolv.conf`; empty if there is none. */
   readonly resolvConf: string
+  /** Text of `/proc/sys/net/ipv4/ip_local_port_range`. Absent or empty: what Linux has by default. */
+  readonly localPortRange?: string
 }
 
 /** A configuration, or one sentence on why there can't be one. */
@@ -40,6 +46,7 @@ const V6_PREFIX_LENGTH = 64
 /** RFC 8200, section 5, bytes. */
 const V6_MINIMUM_MTU = 1280
 const DEFAULT_TAP_NAME = "tap0"
+const DEFAULT_LOG_SIZE = 1_048_576
 
 /** What the functions below share. */
 interface Context {
@@ -70,6 +77,14 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
   if (v4 === undefined && v6 === undefined) {
     return { kind: "error", message: `Invalid MTU: ${mtu} (IPv6 needs ${V6_MINIMUM_MTU} at least)` }
   }
+  const forwarding = resolveForwarding(options, {
+    hasV4: v4 !== undefined,
+    hasV6: v6 !== undefined,
+    localPortRange: facts.localPortRange ?? "",
+  })
+  if (forwarding.kind === "error") return forwarding
+  if (options.noTcp && options.tcpPorts.length > 0) warn(context, "TCP is off: -t has no effect")
+  if (options.noUdp && options.udpPorts.length > 0) warn(context, "UDP is off: -u has no effect")
   const dhcp = !options.noDhcp && v4?.gateway !== undefined
   const isConfigured = program === "pasta" && options.configureNamespace
   const ndp = !options.noNdp && !options.noIcmp && v6 !== undefined
@@ -79,6 +94,8 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
     foreground: options.foreground,
     pcapPath: options.pcapPath,
     pidPath: options.pidPath,
+    logFile: resolveLogFile(options),
+    statisticsInterval: options.statisticsInterval,
     v4,
     v6,
     mtu,
@@ -98,9 +115,12 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
     searchDomains: options.searchDomains ?? context.resolver.searchDomains,
     hostname: options.hostname,
     fqdn: options.fqdn,
+    forwarding: forwarding.rules,
     namespace: program === "pasta" ? resolveNamespace(context, v4, v6) : undefined,
+    hypervisor: program === "passt" ? resolveHypervisor(options) : undefined,
     notices: context.notices,
   }
+  tellMissingNameServers(context, configuration)
   return { kind: "configuration", configuration }
 }
 
@@ -203,6 +223,25 @@ function resolveFamily(
     mapGuestAddress,
     dnsForward,
     dnsHost,
+  }
+}
+
+function resolveLogFile({ logPath, logSize }: Options): LogFileConfiguration | undefined {
+  return logPath === undefined ? undefined : { path: logPath, maximumSize: logSize ?? DEFAULT_LOG_SIZE }
+}
+
+function resolveHypervisor({ socketPath, descriptor, oneOff }: Options): HypervisorConfiguration {
+  return { socketPath, descriptor, oneOff }
+}
+
+/** A guest that is to be told name servers, without being told to do without. */
+function tellMissingNameServers(context: Context, configuration: Configuration): void {
+  if (!configuration.advertiseNameServers || context.options.nameServers?.length === 0) return
+  const { v4, v6, protocols } = configuration
+  if (protocols.dhcp && v4?.nameServers.length === 0) inform(context, "No IPv4 nameserver available for DHCP")
+  const advertisers = v6Advertisers(configuration)
+  if (advertisers !== "" && v6?.nameServers.length === 0) {
+    inform(context, `No IPv6 nameserver available for ${advertisers}`)
   }
 }
 

@@ -1,7 +1,8 @@
 import { Address } from "@demiflow/core"
-import type { Configuration, FamilyConfiguration } from "./configuration.ts"
+import { type Configuration, type FamilyConfiguration, v6Advertisers } from "./configuration.ts"
+import { formatRule } from "./forwarding-plan.ts"
 
-/** What a program tells its user at start, line by line. */
+/** What a program tells its user at start, line by line. The lines and their order are those that users know. */
 export function summary(configuration: Configuration): string[] {
   const { v4, v6, protocols, namespace } = configuration
   const lines = [...describeTemplates(configuration)]
@@ -9,20 +10,23 @@ export function summary(configuration: Configuration): string[] {
   lines.push(...describeOutbound(configuration))
   lines.push("MAC:", `    host: ${configuration.macAddress}`)
   if (v4?.mapHostLoopback !== undefined) lines.push(`    NAT to host 127.0.0.1: ${v4.mapHostLoopback}`)
-  if (v6?.mapHostLoopback !== undefined) lines.push(`    NAT to host ::1: ${v6.mapHostLoopback}`)
   if (v4 !== undefined && protocols.dhcp) {
     lines.push("DHCP:", `    assign: ${v4.guestAddress}`, `    mask: ${formatMask(v4.prefixLength)}`)
     if (v4.gateway !== undefined) lines.push(`    router: ${v4.gateway}`)
   }
   if (v4 !== undefined) lines.push(...describeNames(configuration, v4))
-  const advertisers = [protocols.ndp && "NDP", protocols.dhcpv6 && "DHCPv6"].filter((name) => name !== false)
-  if (v6 !== undefined && advertisers.length > 0) {
-    lines.push(`${advertisers.join("/")}:`)
+  if (v6?.mapHostLoopback !== undefined) lines.push(`    NAT to host ::1: ${v6.mapHostLoopback}`)
+  const advertisers = v6Advertisers(configuration)
+  if (v6 !== undefined && advertisers !== "") {
+    lines.push(`${advertisers}:`)
     if (v6.guestAddress !== undefined) lines.push(`    assign: ${v6.guestAddress}`)
     if (v6.gateway !== undefined) lines.push(`    router: ${v6.gateway}`)
     lines.push(`    our link-local: ${v6.ourLinkLocal}`)
   }
   if (v6 !== undefined) lines.push(...describeNames(configuration, v6))
+  if (configuration.forwarding.length > 0) {
+    lines.push("Inbound forwarding rules (HOST):", ...configuration.forwarding.map((rule) => `    ${formatRule(rule)}`))
+  }
   return lines
 }
 

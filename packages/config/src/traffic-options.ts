@@ -1,5 +1,5 @@
 /** Which traffic is handled, and what leads to the host. */
-import { address, type OptionRow, portForwarding, set, unimplemented } from "./option-row.ts"
+import { address, type OptionRow, set } from "./option-row.ts"
 import { parseHostAddress } from "./option-values.ts"
 
 export const trafficOptions: readonly OptionRow[] = [
@@ -65,17 +65,17 @@ export const trafficOptions: readonly OptionRow[] = [
     argument: "ADDR",
     group: "Access to the host",
     help: "Address by which the guest reaches the host's loopback; none: no address. Default: the gateway's.",
-    apply: (options, argument) => {
+    apply: (options, argument, program) => {
       if (argument === "none") {
         options.mapHostLoopback = { v4: undefined, v6: undefined }
         options.noMapGateway = true
         return undefined
       }
-      return address(
-        "Invalid address to remap to host",
-        parseHostAddress,
-        (chosen) => chosen.mapHostLoopback,
-      )(options, argument)
+      return address("Invalid address to remap to host", parseHostAddress, (chosen) => chosen.mapHostLoopback)(
+        options,
+        argument,
+        program,
+      )
     },
   },
   {
@@ -91,22 +91,16 @@ export const trafficOptions: readonly OptionRow[] = [
     argument: "ADDR",
     group: "Access to the host",
     help: "Address by which the guest reaches what the host has on the guest's own address; none: no address.",
-    apply: (options, argument) => {
+    apply: (options, argument, program) => {
       if (argument === "none") {
         options.mapGuestAddress = { v4: undefined, v6: undefined }
         return undefined
       }
-      return address(
-        "Invalid address to remap to host",
-        parseHostAddress,
-        (chosen) => chosen.mapGuestAddress,
-      )(options, argument)
+      return address("Invalid address to remap to host", parseHostAddress, (chosen) => chosen.mapGuestAddress)(
+        options,
+        argument,
+        program,
+      )
     },
   },
-
-  portForwarding("tcp-ports", "t", "TCP ports of the host that lead to the guest"),
-  portForwarding("udp-ports", "u", "UDP ports of the host that lead to the guest"),
-  portForwarding("tcp-ns", "T", "TCP ports of the namespace that lead to the host", "pasta"),
-  portForwarding("udp-ns", "U", "UDP ports of the namespace that lead to the host", "pasta"),
-  unimplemented("freebind"),
 ]

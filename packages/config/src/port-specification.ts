@@ -1,0 +1,171 @@
+/**
+ * Port specifications, the arguments of `-t`, `-u`, `-T` and `-U`, read from text:
+ *
+ *     none
+ *     [ADDRESS[%INTERFACE]/]ENTRY[,ENTRY]...
+ *
+ * where an entry is one of
+ *
+ *     FIRST[-LAST][:[TO_ADDRESS/]TO_FIRST[-TO_LAST]]     these ports, to those
+ *     FIRST[-LAST][:TO_ADDRESS]                          these ports, to the same ones
+ *     ~FIRST[-LAST]                                      not these, whatever the other entries say
+ *     all[:TO_ADDRESS]                                   all ports that nothing else uses
+ *     auto                                               of these ports, those that something in the namespace listens at
+ *
+ * The address may be left out in front of `%INTERFACE`. IPv6 addresses may stand in brackets; in front of the target's
+ * ports they may have to, as `5000:2001:db8::1/6000` is port 6000 of the host's address `5000:2001:db8::1`.
+ *
+ * What is read is what was written: which ports `all` are, and what goes together with other options, is decided later
+ * (`forwarding-plan.ts`).
+ */
+import { Address } from "@demiflow/core"
+import { parseInterfaceName } from "./option-values.ts"
+
+/** Ports from `first` to `last`, both included, 1–65535. */
+export interface PortRange {
+  readonly first: number
+  readonly last: number
+}
+
+/** Ports of ours, and what they lead to. */
+export interface MappedRange extends PortRange {
+  /** Undefined: the address that the guest was last seen to use. */
+  readonly targetAddress: Address | undefined
+  /** Where `first` leads; the others follow in order. */
+  readonly firstTarget: number
+}
+
+/** Ports to forward. */
+export interface ForwardedPorts {
+  readonly kind: "ports"
+  /** As the user wrote it, for messages. */
+  readonly text: string
+  /** Where to listen; undefined: at all addresses of both IP versions. May be the unspecified address of one version. */
+  readonly address: Address | undefined
+  /** Only what arrives on this interface. */
+  readonly interfaceName: string | undefined
+  readonly ranges: readonly MappedRange[]
+  /** Defined if everything that can be had is to be forwarded: after `all`, or if there is no range. */
+  readonly all: { readonly targetAddress: Address | undefined } | undefined
+  /** Never forwarded. */
+  readonly exclusions: readonly PortRange[]
+  /** True to forward those only that something in the namespace listens at. */
+  readonly isAuto: boolean
+}
+
+/** What a specification says. */
+export type PortSpecification = { readonly kind: "none" } | ForwardedPorts
+
+/** A specification, or one sentence on what is wrong with it. */
+export type ParsedPortSpecification = PortSpecification | { readonly kind: "error"; readonly message: string }
+
+/** Stops the parser; only ever seen inside this module. */
+class SpecificationError extends Error {}
+
+/** Reads a port specification. */
+export function parsePortSpecification(text: string): ParsedPortSpecification {
+  if (text === "none") return { kind: "none" }
+  try {
+    return parsePorts(text)
+  } catch (error) {
+    if (!(error instanceof SpecificationError)) throw error
+    return { kind: "error", message: `Invalid port specifier ${text}: ${error.message}` }
+  }
+}
+
+function parsePorts(text: string): ForwardedPorts {
+  const { address, interfaceName, list } = splitListeningEnd(text)
+  const ranges: MappedRange[] = []
+  const exclusions: PortRange[] = []
+  let all: ForwardedPorts["all"]
+  let isAuto = false
+  for (const entry of list.split(",")) {
+    const colon = entry.indexOf(":")
+    const ports = colon < 0 ? entry : entry.slice(0, colon)
+    const target = colon < 0 ? undefined : entry.slice(colon + 1)
+    if (entry === "auto") isAuto = true
+    else if (entry === "none") throw new SpecificationError("none stands alone")
+    else if (entry.startsWith("~")) exclusions.push(parseRange(entry.slice(1)))
+    else if (ports === "all") {
+      if (all !== undefined) throw new SpecificationError("all is there twice")
+      all = { targetAddress: target === undefined ? undefined : parseTargetAddress(target, address) }
+    } else ranges.push(parseMapping(parseRange(ports), target, address))
+  }
+  if (ranges.length === 0) all ??= { targetAddress: undefined }
+  return { kind: "ports", text, address, interfaceName, ranges, all, exclusions, isAuto }
+}
+
+/** A target may contain a slash as well: the first one ends the listening address only if there is such an address. */
+function splitListeningEnd(text: string): Pick<ForwardedPorts, "address" | "interfaceName"> & { list: string } {
+  const slash = text.indexOf("/")
+  const nothing = { address: undefined, interfaceName: undefined, list: text }
+  if (slash < 0) return nothing
+  const head = text.slice(0, slash)
+  const list = text.slice(slash + 1)
+  const percent = head.indexOf("%")
+  const address = parseAddress(percent < 0 ? head : head.slice(0, percent))
+  const isUsable = address !== undefined && (address.isUnicast || address.isUnspecified)
+  if (percent < 0) {
+    if (isUsable) return { address, interfaceName: undefined, list }
+    if (mayBeEntries(head)) return nothing
+  } else if (isUsable || percent === 0) {
+    const interfaceName = parseInterfaceName(head.slice(percent + 1))
+    if (interfaceName !== undefined) return { address, interfaceName, list }
+    throw new SpecificationError(`'${head.slice(percent + 1)}' can't be the name of an interface`)
+  }
+  throw new SpecificationError(`'${head}' is no address to listen at`)
+}
+
+/** True if the text before a slash ends with a target address, as in `22,5000:192.0.2.5`. */
+function mayBeEntries(head: string): boolean {
+  return /^(~?\d+(-\d+)?|all|auto)[:,]/.test(head)
+}
+
+function parseMapping(range: PortRange, target: string | undefined, listening: Address | undefined): MappedRange {
+  const same = { ...range, targetAddress: undefined, firstTarget: range.first }
+  if (target === undefined) return same
+  const slash = target.lastIndexOf("/")
+  if (slash < 0 && !/^\d+(-\d+)?$/.test(target)) {
+    return { ...same, targetAddress: parseTargetAddress(target, listening) }
+  }
+  const ports = parseRange(target.slice(slash + 1))
+  if (ports.last - ports.first !== range.last - range.first) {
+    throw new SpecificationError(`${formatRange(range)} and ${formatRange(ports)} are of different sizes`)
+  }
+  const targetAddress = slash < 0 ? undefined : parseTargetAddress(target.slice(0, slash), listening)
+  return { ...range, targetAddress, firstTarget: ports.first }
+}
+
+/** Nothing translates between IPv4 and IPv6, so that both ends have to be of one version. */
+function parseTargetAddress(text: string, listening: Address | undefined): Address {
+  const address = parseAddress(text)
+  if (!address?.isUnicast) throw new SpecificationError(`'${text}' is no address to forward to`)
+  if (listening !== undefined && listening.isV4 !== address.isV4) {
+    throw new SpecificationError(`${listening} and ${address} are of different IP versions`)
+  }
+  return address
+}
+
+function parseRange(text: string): PortRange {
+  const match = /^(\d{1,10})(?:-(\d{1,10}))?$/.exec(text)
+  if (match === null) throw new SpecificationError(`'${text}' is no port and no range of ports`)
+  const first = Number(match[1])
+  const last = match[2] === undefined ? first : Number(match[2])
+  for (const port of [first, last]) {
+    if (port < 1 || port > 65_535) throw new SpecificationError(`there is no port ${port}`)
+  }
+  if (last < first) throw new SpecificationError(`${text} ends before it begins`)
+  return { first, last }
+}
+
+/** An address, IPv6 with or without brackets. IPv4 addresses written as IPv6 are left to be written as what they are. */
+function parseAddress(text: string): Address | undefined {
+  const isBracketed = text.startsWith("[") && text.endsWith("]")
+  const address = Address.tryParse(isBracketed ? text.slice(1, -1) : text)
+  return address?.isV4 && (isBracketed || text.includes(":")) ? undefined : address
+}
+
+/** A range as it is written: `22`, `22-80`. */
+export function formatRange({ first, last }: PortRange): string {
+  return first === last ? `${first}` : `${first}-${last}`
+}
