@@ -3,11 +3,12 @@ import { parseArgs } from "node:util"
 
 /**
  * @typedef {object} Settings
+ * @property {"pasta" | "passt"} program
  * @property {number} rounds How often each case is measured with each peer.
  * @property {number} measured Milliseconds that one measurement lasts …
  * @property {number} warm … and how long it runs before.
  * @property {RegExp | undefined} only Which rows are measured, by "group: case".
- * @property {readonly { name: string, path: string }[]} more Other programs with pasta's command line.
+ * @property {readonly { name: string, path: string }[]} more Other programs with the same command line.
  * @property {readonly string[]} without Names of peers to leave out.
  * @property {string | undefined} json
  * @property {string | undefined} plots
@@ -18,14 +19,16 @@ import { parseArgs } from "node:util"
 export const usage = `usage: npm run bench -- [OPTION]...
 
   --quick            less than two minutes instead of twenty, for a first look
+  --program NAME     pasta (unless told otherwise), or passt with a guest behind its socket
   --only PATTERN     only the rows whose "group: case" matches this regular expression
   --rounds N         measure each case N times with each peer (5)
   --seconds S        let each measurement last S seconds (2)
-  --peer NAME=PATH   also measure another program that takes pasta's command line; more than once if wanted
-  --without NAME     leave a peer out: pasta, slirp4netns or direct; more than once if wanted
+  --peer NAME=PATH   also measure another program that takes the same command line; more than once if wanted
+  --without NAME     leave a peer out: pasta, passt, slirp4netns or direct; more than once if wanted
   --json FILE        write everything that was measured
   --plots FOLDER     write a plot of each group
-  --markdown FILE    write the tables, between the marks <!-- figures --> and <!-- /figures --> if FILE has them
+  --markdown FILE    write the tables, between the marks <!-- figures: NAME --> and <!-- /figures: NAME --> if FILE
+                     has them for this program
   --from FILE        measure nothing, show what --json wrote
 `
 
@@ -34,6 +37,7 @@ export class UsageError extends Error {}
 
 const options = /** @type {const} */ ({
   quick: { type: "boolean" },
+  program: { type: "string" },
   only: { type: "string" },
   rounds: { type: "string" },
   seconds: { type: "string" },
@@ -55,6 +59,7 @@ export function parseArguments(words) {
   if (values.help) return undefined
   const seconds = positive("seconds", values.seconds, values.quick ? 0.2 : 2)
   return {
+    program: program(values.program),
     rounds: Math.ceil(positive("rounds", values.rounds, values.quick ? 3 : 5)),
     measured: Math.round(seconds * 1000),
     // Enough for slow start to be over, and for code to have been compiled.
@@ -76,6 +81,12 @@ function read(words) {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error))
   }
+}
+
+/** @param {string | undefined} name */
+function program(name = "pasta") {
+  if (name !== "pasta" && name !== "passt") throw new UsageError(`--program takes pasta or passt, not "${name}"`)
+  return name
 }
 
 /**

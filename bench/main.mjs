@@ -1,4 +1,4 @@
-// npm run bench: measures pasta beside the programs that it can replace, in namespaces that it makes for that. README.md
+// npm run bench: measures pasta or passt beside the programs that they can replace, in namespaces that it makes for that. README.md
 // says how to use it.
 //
 // This first process looks whether the machine has what it takes, and starts measure.mjs in namespaces of its own. They
@@ -30,16 +30,17 @@ function readSettings() {
   }
 }
 
-/** @param {string} folder */
-function compileTraffic(folder) {
-  const sources = join(import.meta.dirname, "traffic")
+/**
+ * @param {string} sources A folder.
+ * @param {string} program
+ */
+function compile(sources, program) {
   const files = readdirSync(sources).filter((name) => name.endsWith(".c"))
-  const words = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-pthread", "-o", join(folder, "traffic")]
+  const words = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-pthread", "-o", program]
   const { status, stderr } = spawnSync("cc", [...words, ...files.map((name) => join(sources, name))], {
     encoding: "utf8",
   })
-  if (status !== 0)
-    giveUp(`the traffic generator can't be compiled (on Debian: apt-get install gcc libc6-dev)\n${stderr}`)
+  if (status !== 0) giveUp(`${sources} can't be compiled (on Debian: apt-get install gcc libc6-dev)\n${stderr}`)
 }
 
 /** Namespaces may only choose among the congestion controls that the machine allows everybody. */
@@ -59,7 +60,9 @@ if (settings === undefined) {
 const { only } = settings
 if (!allRows.some((row) => isWanted(only, row))) giveUp(`no row matches --only ${only?.source}`)
 const isMeasured = settings.from === undefined
-const problem = isMeasured ? missing(settings, join(import.meta.dirname, "../apps/pasta/bin/pasta")) : undefined
+const problem = isMeasured
+  ? missing(settings, join(import.meta.dirname, "../apps", settings.program, "bin", settings.program))
+  : undefined
 if (problem !== undefined) giveUp(problem)
 
 const folder = mkdtempSync(join(tmpdir(), "demiflow-bench-"))
@@ -70,7 +73,8 @@ chmodSync(folder, 0o755)
 const namespaces = []
 if (isMeasured) {
   allowCubic()
-  compileTraffic(folder)
+  compile(join(import.meta.dirname, "traffic"), join(folder, "traffic"))
+  compile(join(import.meta.dirname, "../e2e/stand-in"), join(folder, "stand-in"))
   namespaces.push("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 }
 const command = [...namespaces, process.execPath, join(import.meta.dirname, "measure.mjs"), ...process.argv.slice(2)]

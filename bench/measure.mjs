@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import { parseArguments } from "./arguments.mjs"
 import { isWanted, processCases, trafficCases } from "./cases.mjs"
 import { describeMachine } from "./machine.mjs"
-import { choosePeers } from "./peers.mjs"
+import { choosePasstPeers, choosePastaPeers } from "./peers.mjs"
 import { makeReachable } from "./reachable.mjs"
 import { Report } from "./report/report.mjs"
 import { congestionControl, makeNetwork, tune } from "./topology.mjs"
@@ -33,12 +33,15 @@ process.exit(
  */
 async function measure(settings, folder) {
   const generator = `${folder}/traffic`
-  const peers = choosePeers(settings, makeReachable(folder))
+  const ours = makeReachable(folder, settings.program)
+  const peers =
+    settings.program === "pasta" ? choosePastaPeers(settings, ours) : choosePasstPeers(settings, ours, folder)
   const { host, world: place } = await makeNetwork()
   const world = new World(place, generator)
   await world.ready()
   const { rounds: count, measured, warm, only } = settings
   const report = new Report({
+    program: settings.program,
     machine: describeMachine(congestionControl(host)),
     settings: { rounds: count, measured, warm },
     peers: peers.map(({ name, version, isCompared }) => ({ name, version, isCompared })),

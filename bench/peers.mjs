@@ -1,6 +1,8 @@
 // The programs that are measured, and the direct path without any of them.
 import { spawnSync } from "node:child_process"
 import { realpathSync } from "node:fs"
+import { asOrdinaryUser, makeNamespace, reportedVersion } from "./ordinary-user.mjs"
+import { passtPeer } from "./passt-peers.mjs"
 import { eventually, family, holdsTap, nameOf, networkOf, Program } from "./processes.mjs"
 import { findProgram } from "./requirements.mjs"
 import { networkOfProcess } from "./topology.mjs"
@@ -18,7 +20,7 @@ import { networkOfProcess } from "./topology.mjs"
  * @typedef {object} Peer
  * @property {string} name
  * @property {string} version
- * @property {boolean} isCompared Whether the results are to be compared with its: it takes pasta's command line.
+ * @property {boolean} isCompared Whether the results are to be compared with its: it takes the same command line.
  * @property {boolean} isProgram Not the direct path.
  * @property {boolean} runsCommands It starts commands itself, and ends with them.
  * @property {(mtu: number) => Promise<Guest>} start
@@ -32,9 +34,6 @@ import { networkOfProcess } from "./topology.mjs"
  * @property {any[]} results What the command printed.
  */
 
-/** The words before a command that is to run without privileges. */
-const asOrdinaryUser = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--"]
-const ordinaryUser = ["env", "HOME=/", "SHELL=/bin/sh", ...asOrdinaryUser]
 /** Ends when its input does. */
 const IDLE = "cat"
 const DEFAULT_MTU = 65_520
@@ -49,7 +48,7 @@ const DEFAULT_MTU = 65_520
 export function pastaPeer(name, path, version, isCompared = true) {
   /** @param {number} mtu @param {readonly string[]} command */
   const commandLine = (mtu, command) => {
-    return [...ordinaryUser, path, "--config-net", "--mtu", String(mtu), "--", ...command]
+    return [...asOrdinaryUser, path, "--config-net", "--mtu", String(mtu), "--", ...command]
   }
   return {
     name,
@@ -78,28 +77,13 @@ export function pastaPeer(name, path, version, isCompared = true) {
 }
 
 /**
- * A namespace made by somebody else, as slirp4netns wants it.
- * @param {readonly string[]} command
- */
-async function makeNamespace(command) {
-  const holder = new Program([...ordinaryUser, "unshare", "--user", "--map-root-user", "--net", ...command])
-  await eventually("a namespace", () => {
-    if (holder.hasEnded) throw new Error(holder.complaint)
-    const network = networkOf(holder.pid)
-    // unshare has executed the command: its user namespace is complete.
-    return network !== networkOf("self") && nameOf(holder.pid) !== "unshare" ? true : undefined
-  })
-  return holder
-}
-
-/**
  * @param {string} path
  * @returns {Peer}
  */
 export function slirpPeer(path) {
   /** @param {number} mtu @param {number} pid */
   const connect = (mtu, pid) =>
-    new Program([...ordinaryUser, path, "--configure", "--enable-ipv6", `--mtu=${mtu}`, String(pid), "tap0"])
+    new Program([...asOrdinaryUser, path, "--configure", "--enable-ipv6", `--mtu=${mtu}`, String(pid), "tap0"])
   return {
     name: "slirp4netns",
     version: versionOf(path),
@@ -107,6 +91,7 @@ export function slirpPeer(path) {
     isProgram: true,
     runsCommands: false,
     async start(mtu) {
+      // slirp4netns wants a namespace that is there.
       const holder = await makeNamespace([IDLE])
       const program = connect(mtu, holder.pid)
       return guest(holder.pid, program, async () => {
@@ -161,30 +146,43 @@ function guest(inside, program, stop) {
 }
 
 /**
- * The peers that were asked for, ours first.
+ * The peers of pasta that were asked for, ours first.
  * @param {import("./arguments.mjs").Settings} settings
  * @param {string} ours Path of the executable that is measured.
  * @returns {readonly Peer[]}
  */
-export function choosePeers({ more, without }, ours) {
+export function choosePastaPeers({ more, without }, ours) {
   const pasta = findProgram("pasta")
   const slirp = findProgram("slirp4netns")
-  const all = [
+  const others = [
     ...(pasta === undefined ? [] : [pastaPeer("pasta", pasta, versionOf(pasta))]),
     ...more.map(({ name, path }) => pastaPeer(name, path, reportedVersion(path))),
     ...(slirp === undefined ? [] : [slirpPeer(slirp)]),
     directPath(),
   ]
-  return [
-    pastaPeer("demiflow", ours, reportedVersion(ours), false),
-    ...all.filter(({ name }) => !without.includes(name)),
-  ]
+  return [pastaPeer("demiflow", ours, reportedVersion(ours), false), ...leaveOut(others, without)]
 }
 
-/** @param {string} path */
-function reportedVersion(path) {
-  const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8" })
-  return (stdout ?? "").split("\n")[0].trim()
+/**
+ * The same for passt.
+ * @param {import("./arguments.mjs").Settings} settings
+ * @param {string} ours
+ * @param {string} folder Where the stand-in for a virtual machine is.
+ * @returns {readonly Peer[]}
+ */
+export function choosePasstPeers({ more, without }, ours, folder) {
+  const passt = findProgram("passt")
+  const others = [
+    ...(passt === undefined ? [] : [passtPeer("passt", passt, folder, versionOf(passt))]),
+    ...more.map(({ name, path }) => passtPeer(name, path, folder)),
+    directPath(),
+  ]
+  return [passtPeer("demiflow", ours, folder, reportedVersion(ours), false), ...leaveOut(others, without)]
+}
+
+/** @param {readonly Peer[]} peers @param {readonly string[]} without */
+function leaveOut(peers, without) {
+  return peers.filter(({ name }) => !without.includes(name))
 }
 
 /**

@@ -27,8 +27,9 @@ function show(folder, place) {
  * Shows the repository and Node.js below `folder` if they are out of reach, in this mount namespace only. Gives the path of
  * the executable that is measured, and puts the folder of `node` in front in PATH.
  * @param {string} folder
+ * @param {"pasta" | "passt"} program
  */
-export function makeReachable(folder) {
+export function makeReachable(folder, program) {
   const node = realpathSync(process.execPath)
   if (!anybodyMayEnter(node)) {
     process.env.PATH = `${show(dirname(node), join(folder, "node"))}:${process.env.PATH}`
@@ -36,5 +37,5 @@ export function makeReachable(folder) {
   const top = anybodyMayEnter(join(repository, "package.json"))
     ? repository
     : show(repository, join(folder, "repository"))
-  return join(top, "apps/pasta/bin/pasta")
+  return join(top, "apps", program, "bin", program)
 }

@@ -14,6 +14,7 @@ const packages = {
   ip: "iproute2",
   mount: "mount",
   nsenter: "util-linux",
+  passt: "passt",
   pasta: "passt",
   setpriv: "util-linux",
   slirp4netns: "slirp4netns",
@@ -21,7 +22,8 @@ const packages = {
   unshare: "util-linux",
 }
 const always = ["cc", "ip", "mount", "nsenter", "setpriv", "sysctl", "unshare"]
-export const installedPeers = ["pasta", "slirp4netns"]
+/** Debian's programs that each of ours is measured beside. */
+const installedPeers = { pasta: ["pasta", "slirp4netns"], passt: ["passt"] }
 
 /** @param {string} path The value of PATH. */
 export function searched(path) {
@@ -43,10 +45,10 @@ export function findProgram(name) {
  * @param {string} ours Path of the executable that is measured.
  * @returns {string | undefined}
  */
-export function missing({ without, more }, ours) {
+export function missing({ program, without, more }, ours) {
   if (process.platform !== "linux") return "it needs Linux"
   if (process.getuid?.() !== 0) return "it makes network namespaces and has to be started as root"
-  const peers = installedPeers.filter((name) => !without.includes(name))
+  const peers = installedPeers[program].filter((name) => !without.includes(name))
   const absent = [...always, ...peers].filter((name) => findProgram(name) === undefined)
   if (absent.length > 0) {
     const names = [...new Set(absent.map((name) => packages[name]))].join(" ")
@@ -54,7 +56,7 @@ export function missing({ without, more }, ours) {
     return `not installed: ${absent.join(", ")} (on Debian: apt-get install ${names}${hint})`
   }
   if (!existsSync("/dev/net/tun")) return "there is no /dev/net/tun: load the module with modprobe tun"
-  if (!existsSync(join(ours, "../../dist"))) return "pasta is not built yet: run npm ci && npm run build"
+  if (!existsSync(join(ours, "../../dist"))) return `${program} is not built yet: run npm ci && npm run build`
   const unusable = more.find(({ path }) => !isExecutable(path))
   return unusable && `${unusable.name}: ${unusable.path} is not a program`
 }

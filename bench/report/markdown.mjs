@@ -4,9 +4,6 @@ import { times, withSpread } from "./numbers.mjs"
 import { plotName } from "./plot.mjs"
 import { explanation, linesByGroup } from "./results.mjs"
 
-const BEGIN = "<!-- figures -->"
-const END = "<!-- /figures -->"
-
 /**
  * @param {import("./results.mjs").Results} results
  * @param {readonly string[]} groups
@@ -36,12 +33,14 @@ export function markdown(results, groups, plots) {
 
 /**
  * @param {string} document
+ * @param {"pasta" | "passt"} program
  * @param {string} text
- * @returns {string} The document with the text between its marks, or the text alone if it has none.
+ * @returns {string} The document with the text between its marks for the program, or the text alone if it has none.
  */
-export function insert(document, text) {
-  const begin = document.indexOf(BEGIN)
-  const end = document.indexOf(END)
+export function insert(document, program, text) {
+  const first = `<!-- figures: ${program} -->`
+  const begin = document.indexOf(first)
+  const end = document.indexOf(`<!-- /figures: ${program} -->`)
   if (begin < 0 || end < begin) return `${text}\n`
-  return `${document.slice(0, begin + BEGIN.length)}\n\n${text}\n\n${document.slice(end)}`
+  return `${document.slice(0, begin + first.length)}\n\n${text}\n\n${document.slice(end)}`
 }

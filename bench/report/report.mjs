@@ -101,7 +101,7 @@ export class Report {
     if (path !== undefined) {
       const folder = plots === undefined ? undefined : relative(dirname(path), plots) || "."
       const document = existsSync(path) ? readFileSync(path, "utf8") : ""
-      write(path, insert(document, markdown(this.#results, groups, folder)))
+      write(path, insert(document, this.#results.program, markdown(this.#results, groups, folder)))
     }
   }
 

@@ -15,6 +15,7 @@ const style = {
 const up = { group: "TCP", label: "TCP up", unit: "Gb/s", better: "more" } as const
 const time = { group: "Process", label: "start & end", unit: "ms", better: "less" } as const
 const results: Results = {
+  program: "pasta",
   machine: {
     date: "2026-10-05",
     processor: "Some CPU",
@@ -105,9 +106,10 @@ describe("Markdown", () => {
   })
 
   it("replaces what is between the marks, and only that", () => {
-    const document = "# Title\n<!-- figures -->\nold\n<!-- /figures -->\nend\n"
-    expect(insert(document, "new")).toBe("# Title\n<!-- figures -->\n\nnew\n\n<!-- /figures -->\nend\n")
-    expect(insert("", "new")).toBe("new\n")
+    const document = (text: string): string =>
+      `# Title\n<!-- figures: passt -->${text}<!-- /figures: passt -->\n<!-- figures: pasta -->\n`
+    expect(insert(document("\nold\n"), "passt", "new")).toBe(document("\n\nnew\n\n"))
+    expect(insert("", "pasta", "new")).toBe("new\n")
   })
 })
 

@@ -5,6 +5,7 @@ import { ratio, summarize } from "../statistics.mjs"
 
 /**
  * @typedef {object} Results
+ * @property {"pasta" | "passt"} program
  * @property {import("../machine.mjs").Machine} machine
  * @property {{ rounds: number, measured: number, warm: number }} settings
  * @property {readonly PeerName[]} peers The first one is ours.

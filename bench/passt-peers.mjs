@@ -1,0 +1,97 @@
+// Programs that a virtual machine is connected by. A namespace stands in for the machine: what goes through its tap device
+// is carried to the program's socket by e2e/stand-in, at native speed.
+import { existsSync, mkdirSync } from "node:fs"
+import { asOrdinaryUser, makeNamespace, reportedVersion } from "./ordinary-user.mjs"
+import { eventually, family, Program, run } from "./processes.mjs"
+import { networkOfProcess } from "./topology.mjs"
+
+/** @typedef {import("./peers.mjs").Peer} Peer */
+
+const DEFAULT_MTU = 65_520
+const DEVICE = "tap0"
+let socketNumber = 0
+
+/**
+ * What DHCP and router advertisements would configure, a moment later.
+ * @param {number} mtu
+ */
+const configuration = (mtu) => [
+  "link set lo up",
+  `link set ${DEVICE} mtu ${mtu} up`,
+  `addr add 192.0.2.2/24 dev ${DEVICE}`,
+  `addr add 2001:db8:1::2/64 dev ${DEVICE} nodad`,
+  "route add default via 192.0.2.1",
+  `route add default via 2001:db8:1::1`,
+]
+
+/**
+ * @param {string} name
+ * @param {string} path
+ * @param {string} folder Where the stand-in is, and where sockets go.
+ * @param {string} version
+ * @param {boolean} isCompared
+ * @returns {Peer}
+ */
+export function passtPeer(name, path, folder, version = reportedVersion(path), isCompared = true) {
+  const sockets = `${folder}/sockets`
+  mkdirSync(sockets, { recursive: true, mode: 0o777 })
+  run(["chmod", "1777", sockets])
+
+  /** @param {number} mtu */
+  async function connect(mtu) {
+    const socket = `${sockets}/${++socketNumber}`
+    const program = new Program([...asOrdinaryUser, path, "-f", "-s", socket, "--mtu", String(mtu)])
+    await eventually(`${name} to start`, () => {
+      if (program.hasEnded) throw new Error(`${name}: ${program.complaint}`)
+      return existsSync(socket) ? true : undefined
+    })
+    const standIn = await makeNamespace([`${folder}/stand-in`, DEVICE, socket])
+    const place = networkOfProcess(standIn.pid)
+    // The device is there when the command has begun; it may take a moment more until it can be seen.
+    await eventually("the stand-in's device", () => (hasDevice(place) ? true : undefined))
+    run([...place, "ip", "-batch", "-"], `${configuration(mtu).join("\n")}\n`)
+    return { program, standIn, place }
+  }
+
+  /** @param {Awaited<ReturnType<typeof connect>>} guest */
+  async function disconnect({ program, standIn }) {
+    standIn.kill()
+    program.kill()
+    await Promise.all([standIn.ended, program.ended])
+  }
+
+  return {
+    name,
+    version,
+    isCompared,
+    isProgram: true,
+    runsCommands: false,
+    async start(mtu) {
+      const guest = await connect(mtu)
+      return {
+        place: guest.place,
+        processes: () => family(guest.program.pid),
+        dataPath: () => guest.program.pid,
+        stop: () => disconnect(guest),
+      }
+    },
+    async runOnce(command) {
+      const began = process.hrtime.bigint()
+      const guest = await connect(DEFAULT_MTU)
+      const results = await new Program([...guest.place, ...command]).results()
+      const ended = process.hrtime.bigint()
+      await disconnect(guest)
+      return { began, ended, results }
+    },
+  }
+}
+
+/** @param {import("./topology.mjs").Place} place */
+function hasDevice(place) {
+  try {
+    run([...place, "ip", "link", "show", "dev", DEVICE])
+    return true
+  } catch {
+    return false
+  }
+}
