@@ -136,11 +136,12 @@ export class MemoryStack implements Participant {
     for (const faults of this.#faults) for (const name of Object.keys(faults)) faults[name] = 0
   }
 
-  /** What is left behind: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over. */
+  /** What is left behind: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over; listeners stay. */
   readonly leftovers = (): string[] => {
     const found = [...this.host.violations]
     if (this.flows.size > 0) found.push(`${this.flows.size} flows are left`)
-    if (this.host.openSockets > 0) found.push(`${this.host.openSockets} sockets are open`)
+    const sockets = this.host.openSockets - this.host.listeningSockets
+    if (sockets > 0) found.push(`${sockets} sockets are open`)
     const deadline = this.stack.nextDeadline()
     if (deadline < Number.POSITIVE_INFINITY) found.push(`something is due in ${deadline - this.clock.now} ms`)
     return found
@@ -149,7 +150,10 @@ export class MemoryStack implements Participant {
   turn(): boolean {
     const { stack, tap, clock, host } = this
     const received = tap.receive()
-    const told = host.poll((side, events) => stack.fromHost(side, events))
+    const told = host.poll(
+      (side, events) => stack.fromHost(side, events),
+      (listener, events) => stack.fromListener(listener, events),
+    )
     const deadline = stack.nextDeadline()
     if (received <= 0 && told === 0 && deadline > clock.now) {
       tap.flush()

@@ -45,6 +45,20 @@ export class ScriptedConnection {
     this.sequence = options.sequence ?? 1_000
   }
 
+  /**
+   * The connection that the stack begins: the oldest frame must be a SYN to one of the guest that passes the checks. It
+   * isn't answered yet: see {@link ScriptedConnection.accept}.
+   */
+  static fromSyn(guest: ScriptedGuest, ...checks: readonly check.Check[]): ScriptedConnection {
+    const { ip: network, tcp: segment } = guest.expect(check.tcp({ flags: "S" }), ...checks)
+    if (network === undefined || segment === undefined) throw new Error("A SYN that has no headers")
+    const { source: target, target: source } = network
+    const { sourcePort: port, targetPort: sourcePort } = segment
+    const connection = new ScriptedConnection(guest, { target, port, source, sourcePort })
+    connection.acknowledgement = advance(segment.sequence, 1)
+    return connection
+  }
+
   /** Sends a segment with the next numbers, or those given, and counts what it takes of them. */
   send(flags: string, content: BytesLike = "", fields: Partial<TcpFields> = {}): void {
     const bytes = toBytes(content)
@@ -81,6 +95,17 @@ export class ScriptedConnection {
     const answer = this.expect(check.tcp({ flags: "SA", acknowledgement: this.sequence }))
     this.send("A")
     return answer
+  }
+
+  /** Does the handshake of a connection that the stack began; answers the frame that ends it. */
+  accept(options: TcpOptions = { mss: 1_460 }): ReceivedFrame {
+    this.send("SA", "", { options })
+    return this.expect(check.tcp({ flags: "A", acknowledgement: this.sequence }))
+  }
+
+  /** Refuses a connection that the stack began. */
+  refuse(): void {
+    this.send("RA", "", { sequence: 0, window: 0 })
   }
 
   #ends(): check.Check[] {

@@ -16,6 +16,7 @@ import {
   type SideRef,
   type Socket,
 } from "@demiflow/core"
+import { copyEnds } from "./ends.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
 import { SimulatedSocket } from "./simulated-socket.ts"
 import { toAddress, type World } from "./world.ts"
@@ -63,11 +64,17 @@ const QUOTE_LIMIT = 512
 const GATHERED_LIMIT = 65_507
 const DEFAULT_HOP_LIMIT = 64
 
+/** A datagram that waits, and between whom it went. */
+interface Arrived {
+  readonly bytes: Uint8Array
+  readonly ends: Demiflow
+}
+
 export abstract class DatagramSocket extends SimulatedSocket {
   protected readonly world: World
   readonly #delay: () => number
   readonly #receiveBuffer: number
-  readonly #arrived: Uint8Array[] = []
+  readonly #arrived: Arrived[] = []
   #arrivedBytes = 0
   readonly #errors: QueuedError[] = []
   #isBlocked = false
@@ -132,18 +139,29 @@ export abstract class DatagramSocket extends SimulatedSocket {
     return 1
   }
 
-  /** Fills up to `count` entries of the batch; answers how many, or a negated error number. */
-  receive(batch: DatagramBatch, count: number, memory: Uint8Array, isCoalescing: boolean): number {
+  /**
+   * Fills up to `count` entries of the batch, and of `ends`, if they are wanted; answers how many, or a negated error
+   * number.
+   */
+  receive(
+    batch: DatagramBatch,
+    count: number,
+    memory: Uint8Array,
+    isCoalescing: boolean,
+    ends?: readonly Demiflow[],
+  ): number {
     if (this.pendingError !== 0) return this.takeError()
     let filled = 0
     while (filled < count && this.#arrived.length > 0) {
       const offset = batch.offset[filled]
       const room = batch.length[filled]
-      const datagram = this.#takeArrived()
-      memory.set(datagram.subarray(0, room), offset)
-      const length = isCoalescing ? this.#gather(datagram.length, memory, offset, room) : datagram.length
+      const first = this.#takeArrived()
+      const size = first.bytes.length
+      memory.set(first.bytes.subarray(0, room), offset)
+      const length = isCoalescing ? this.#gather(first, memory, offset, room) : size
       batch.length[filled] = length
-      batch.segmentSize[filled] = length > datagram.length ? datagram.length : 0
+      batch.segmentSize[filled] = length > size ? size : 0
+      if (ends !== undefined) copyEnds(first.ends, ends[filled])
       filled++
     }
     return filled > 0 ? filled : -Errno.EAGAIN
@@ -156,18 +174,21 @@ export abstract class DatagramSocket extends SimulatedSocket {
     return entry
   }
 
-  /** A datagram arrives from the correspondent. */
-  arrive(bytes: Uint8Array): void {
-    this.#back = this.#inOrder(this.#back, () => {
-      if (!this.isOpen) return
-      if (this.#arrivedBytes + bytes.length > this.#receiveBuffer) {
-        this.overflowed++
-        return
-      }
-      this.#arrived.push(bytes)
-      this.#arrivedBytes += bytes.length
-      this.kernel.list(this)
-    })
+  /** A datagram arrives, from the correspondent unless said otherwise. */
+  arrive(bytes: Uint8Array, ends: Demiflow = this.demiflow): void {
+    this.#back = this.#inOrder(this.#back, () => this.arriveNow(bytes, ends))
+  }
+
+  /** A datagram has arrived. */
+  arriveNow(bytes: Uint8Array, ends: Demiflow): void {
+    if (!this.isOpen) return
+    if (this.#arrivedBytes + bytes.length > this.#receiveBuffer) {
+      this.overflowed++
+      return
+    }
+    this.#arrived.push({ bytes, ends })
+    this.#arrivedBytes += bytes.length
+    this.kernel.list(this)
   }
 
   /** Runs after the delay, not before what was sent earlier; answers when. */
@@ -178,20 +199,25 @@ export abstract class DatagramSocket extends SimulatedSocket {
     return arrival
   }
 
-  #takeArrived(): Uint8Array {
-    const datagram = this.#arrived.shift() ?? new Uint8Array(0)
-    this.#arrivedBytes -= datagram.length
-    return datagram
+  #takeArrived(): Arrived {
+    const arrived = this.#arrived.shift() ?? { bytes: new Uint8Array(0), ends: this.demiflow }
+    this.#arrivedBytes -= arrived.bytes.length
+    return arrived
   }
 
-  /** As UDP_GRO: datagrams of the size of the first behind it, a shorter one ends it. Answers the bytes of all. */
-  #gather(size: number, memory: Uint8Array, offset: number, room: number): number {
+  /**
+   * As UDP_GRO: datagrams of the size of the first behind it, between the same ends; a shorter one ends it. Answers the
+   * bytes of all.
+   */
+  #gather(first: Arrived, memory: Uint8Array, offset: number, room: number): number {
+    const size = first.bytes.length
     let length = size
     for (let last = size; last === size && size > 0; ) {
-      const next = this.#arrived[0]
+      const next = this.#arrived[0]?.bytes
       if (next === undefined || next.length === 0 || next.length > size) break
+      if (!this.#arrived[0].ends.equals(first.ends)) break
       if (length + next.length > Math.min(room, GATHERED_LIMIT)) break
-      memory.set(this.#takeArrived(), offset + length)
+      memory.set(this.#takeArrived().bytes, offset + length)
       length += next.length
       last = next.length
     }

@@ -43,6 +43,7 @@ export class Pipe {
   #isEndSent = false
   #isReset = false
   #isCut = false
+  #isHeld = false
   /** Bytes acknowledged since the beginning. */
   acknowledgedBytes = 0
   /** True once the end is acknowledged, and with it everything. */
@@ -73,6 +74,17 @@ export class Pipe {
   /** True between a sender's end and its acknowledgement. */
   get isEndUnacknowledged(): boolean {
     return this.#isEnding && !this.isEndAcknowledged
+  }
+
+  /** Keeps what is written until {@link Pipe.release}: the handshake isn't done. */
+  hold(): void {
+    this.#isHeld = true
+  }
+
+  /** Sends what was held. */
+  release(): void {
+    this.#isHeld = false
+    this.transmit()
   }
 
   /** Adds bytes; they are not copied. */
@@ -109,7 +121,7 @@ export class Pipe {
 
   /** Sends what the receiver has room for. Called again when the receiver has more room. */
   transmit(): void {
-    if (this.#isCut || this.#isReset) return
+    if (this.#isCut || this.#isReset || this.#isHeld) return
     const length = Math.min(this.unsent, this.#receiver.room - this.#travelling)
     if (length > 0) {
       const bytes = this.#queue.slice(this.#sent, length)

@@ -14,19 +14,28 @@ import {
   HostEvent,
   type ListenerRef,
   type ListeningEnd,
+  NO_SIDE,
+  NO_SOCKET,
   type SideRef,
   type Socket,
   type SocketError,
   type TcpInformation,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
   type Vectors,
 } from "@demiflow/core"
 import { SeededRandom } from "../seeded-random.ts"
 import type { VirtualClock } from "../virtual-clock.ts"
+import { Bindings } from "./bindings.ts"
 import { DatagramSocket, PingSocket, UdpSocket } from "./datagram-socket.ts"
+import { copyEnds } from "./ends.ts"
+import { shakeHands } from "./inbound-connection.ts"
 import { type HostFaults, NO_HOST_FAULTS, SimulatedKernel } from "./simulated-kernel.ts"
 import type { SimulatedSocket } from "./simulated-socket.ts"
-import { TcpSocket } from "./tcp-socket.ts"
-import { toAddress, World } from "./world.ts"
+import { TcpListeningSocket } from "./tcp-listening-socket.ts"
+import { TcpSocket, type TcpSocketSizes } from "./tcp-socket.ts"
+import { UdpListeningSocket } from "./udp-listening-socket.ts"
+import { betweenEnds, toAddress, World, type WorldConnectOptions } from "./world.ts"
 import { outcomeErrors, WorldConnection, WorldEnd } from "./world-connection.ts"
 
 /** How a simulated host is made. */
@@ -55,13 +64,19 @@ export interface SimulatedHostOptions {
   readonly addresses?: readonly (Address | string)[]
   /** True if ping sockets are refused (as by `net.ipv4.ping_group_range`). */
   readonly forbidsPing?: boolean
+  /** Names of its interfaces; `eth0` and `lo` by default. What arrives from outside arrives over the first. */
+  readonly interfaces?: readonly string[]
+  /** Connections that may wait at a listening socket; 128 by default. */
+  readonly backlog?: number
   /** True if equal datagrams that wait are handed over together (as with UDP_GRO). */
   readonly coalescesDatagrams?: boolean
   readonly faults?: Partial<HostFaults>
 }
 
 const EBADF = 9
-const FIRST_EPHEMERAL_PORT = 32_768
+const EEXIST = 17
+const DEFAULT_BUFFER = 131_072
+const NO_DESCRIPTORS = -Errno.EMFILE as Socket
 const ERROR_SPACE = 1_024
 const FIRST_PROBE = 1 << 20
 
@@ -76,27 +91,23 @@ export class SimulatedHost implements Host {
   readonly #kernel: SimulatedKernel
   readonly #options: SimulatedHostOptions
   readonly #sockets = new Map<number, SimulatedSocket>()
-  readonly #addresses: readonly Address[]
+  readonly #bindings: Bindings
   readonly #errorOffset: number
   /** Descriptors are never used twice, so that a use after close is found. */
   #nextDescriptor = 3
   #nextProbe = FIRST_PROBE
-  #nextPort = FIRST_EPHEMERAL_PORT
 
   constructor(options: SimulatedHostOptions) {
     const random = options.random ?? new SeededRandom(1)
     this.#options = options
     this.arena = options.arena
     this.#kernel = new SimulatedKernel(options.clock, random, { ...NO_HOST_FAULTS, ...options.faults })
-    this.#addresses = (options.addresses ?? ["192.0.2.1", "2001:db8::1"]).map(toAddress)
+    const addresses = (options.addresses ?? ["192.0.2.1", "2001:db8::1"]).map(toAddress)
+    this.#bindings = new Bindings(this.#sockets, addresses, options.interfaces ?? ["eth0", "lo"])
     this.#errorOffset = options.arena.reserve(ERROR_SPACE)
-    this.world = new World((from, fromPort, to, toPort, bytes) => {
-      for (const socket of this.#sockets.values()) {
-        if (socket instanceof UdpSocket && isBetween(socket.demiflow, from, fromPort, to, toPort)) {
-          socket.arrive(bytes)
-          return
-        }
-      }
+    this.world = new World({
+      deliver: (ends, bytes, { interfaceName }) => this.#deliver(ends, bytes, interfaceName),
+      connect: (ends, connectOptions) => this.#connectFromWorld(ends, connectOptions),
     })
   }
 
@@ -105,41 +116,51 @@ export class SimulatedHost implements Host {
     return this.#sockets.size
   }
 
+  /** Of these, how many listen. */
+  get listeningSockets(): number {
+    let count = 0
+    for (const socket of this.#sockets.values()) if (socket.listening !== undefined) count++
+    return count
+  }
+
   /** True if events wait to be told. */
   get hasEvents(): boolean {
     return this.#kernel.hasListed
   }
 
-  /** Tells the events that have happened since the last call, each socket's together. Answers how many were told. */
-  poll(deliver: (side: SideRef, events: number) => void): number {
+  /**
+   * Tells the events that have happened since the last call, each socket's together. Answers how many were told.
+   *
+   * @param deliverToListener absent where nothing listens
+   */
+  poll(
+    deliver: (side: SideRef, events: number) => void,
+    deliverToListener?: (listener: ListenerRef, events: number) => void,
+  ): number {
     const { random, faults } = this.#kernel
     let told = 0
     for (const socket of this.#kernel.takeListed()) {
       // May have been closed while an earlier event was handled: nothing is told of it then.
       const events = socket.isOpen ? socket.readiness() : 0
       if (events === 0) continue
-      deliver(socket.side, events)
+      if (socket.listening === undefined) deliver(socket.side, events)
+      else deliverToListener?.(socket.listening.ref, events)
       told++
     }
-    if (told > 0 && random.chance(faults.spuriousEvent)) this.#tellForNoReason(deliver)
+    if (told > 0 && random.chance(faults.spuriousEvent)) this.#tellForNoReason(deliver, deliverToListener)
     return told
   }
 
   tcpConnect(side: SideRef, demiflow: Demiflow): Socket {
-    const bound = this.#bind(demiflow, TcpSocket)
+    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, TcpSocket)
     if (typeof bound === "number") return bound
     const outcome = this.world.outcome(bound)
     if (outcome === "noRoute") return -outcomeErrors.noRoute as Socket
     const { clock } = this.#options
-    const sizes = {
-      sendBuffer: this.#options.sendBuffer ?? 131_072,
-      receiveBuffer: this.#options.receiveBuffer ?? 131_072,
-      rtt: this.#options.rtt ?? 0,
-    }
-    const socket = new TcpSocket(this.#kernel, this.#descriptor(side), side, bound, sizes)
+    const socket = new TcpSocket(this.#kernel, this.#descriptor(side), side, bound, this.#tcpSizes)
     if (outcome === "accept") this.#connect(socket)
     else {
-      const delay = outcome === "silent" ? (this.#options.connectTimeout ?? 127_000) : sizes.rtt
+      const delay = outcome === "silent" ? this.#connectTimeout : socket.sizes.rtt
       clock.schedule(delay, () => socket.fail(outcomeErrors[outcome]))
     }
     return this.#open(socket)
@@ -209,39 +230,77 @@ export class SimulatedHost implements Host {
     this.close(socket)
   }
 
-  tcpListen(_listener: ListenerRef, _end: ListeningEnd): Socket {
-    return -Errno.EPROTONOSUPPORT as Socket
+  tcpListen(listener: ListenerRef, end: ListeningEnd): Socket {
+    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindListening(end, TcpListeningSocket)
+    if (typeof bound === "number") return bound
+    const backlog = this.#options.backlog ?? 128
+    const descriptor = this.#newDescriptor()
+    return this.#open(new TcpListeningSocket(this.#kernel, descriptor, bound, { ref: listener, end }, backlog))
   }
 
-  tcpAccept(_listening: Socket, _demiflow: Demiflow): Socket {
-    return -Errno.EPROTONOSUPPORT as Socket
+  tcpAccept(listening: Socket, demiflow: Demiflow): Socket {
+    const found = this.#find(listening, TcpListeningSocket, "tcpAccept")
+    if (found === undefined) return -EBADF as Socket
+    // As the kernel does, which looks for a descriptor first: the connection goes on waiting.
+    if (this.#isOutOfDescriptors) return NO_DESCRIPTORS
+    const accepted = found.take()
+    if (accepted === undefined) return -Errno.EAGAIN as Socket
+    accepted.descriptor = this.#newDescriptor()
+    this.opened++
+    copyEnds(accepted.demiflow, demiflow)
+    return this.#open(accepted)
   }
 
-  watch(_socket: Socket, _side: SideRef): number {
-    return -Errno.EPROTONOSUPPORT
+  watch(socket: Socket, side: SideRef): number {
+    const found = this.#find(socket, TcpSocket, "watch")
+    if (found === undefined) return -EBADF
+    if (found.isWatched) {
+      this.violations.push(`watch(${socket}): the socket is watched already`)
+      return -EEXIST
+    }
+    found.side = side
+    this.#kernel.list(found)
+    return 0
   }
 
-  udpListen(_listener: ListenerRef, _end: ListeningEnd): Socket {
-    return -Errno.EPROTONOSUPPORT as Socket
+  udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
+    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindListening(end, UdpListeningSocket)
+    if (typeof bound === "number") return bound
+    const { world } = this
+    const delay = () => this.#delay()
+    const listening = { ref: listener, end }
+    const descriptor = this.#newDescriptor()
+    const buffer = this.#datagramBuffer
+    return this.#open(new UdpListeningSocket(this.#kernel, descriptor, bound, listening, world, delay, buffer))
   }
 
-  udpAnswer(_side: SideRef, _demiflow: Demiflow): Socket {
-    return -Errno.EPROTONOSUPPORT as Socket
+  udpAnswer(side: SideRef, demiflow: Demiflow): Socket {
+    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindShared(demiflow)
+    if (typeof bound === "number") return bound
+    // The kernel would take it, and only the newer one would hear anything: nobody wants that.
+    if (this.#bindings.findUdp(bound)) this.violations.push(`udpAnswer: there is a socket already for ${bound}`)
+    const socket = this.#newDatagramSocket(UdpSocket, side, bound)
+    for (const { from, bytes } of this.world.takeIntruders()) {
+      const own = { address: bound.forwardingAddress, port: bound.forwardingPort }
+      socket.arriveNow(bytes, betweenEnds(from, own))
+    }
+    return this.#open(socket)
   }
 
-  receiveFromAnyone(_socket: Socket, _batch: DatagramBatch, _ends: readonly Demiflow[], _count: number): number {
-    return -Errno.EPROTONOSUPPORT
+  receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
+    const datagrams = this.#findDatagram(socket, "receiveFromAnyone")
+    return datagrams?.receive(batch, count, this.arena.bytes, this.#isCoalescing, ends) ?? -EBADF
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
-    const bound = this.#bind(demiflow, UdpSocket)
-    return typeof bound === "number" ? bound : this.#openDatagram(UdpSocket, side, bound)
+    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, UdpSocket)
+    return typeof bound === "number" ? bound : this.#open(this.#newDatagramSocket(UdpSocket, side, bound))
   }
 
   pingOpen(side: SideRef, demiflow: Demiflow): Socket {
     if (this.#options.forbidsPing) return -Errno.EACCES as Socket
-    const bound = this.#bind(demiflow, PingSocket)
-    return typeof bound === "number" ? bound : this.#openDatagram(PingSocket, side, bound)
+    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, PingSocket)
+    return typeof bound === "number" ? bound : this.#open(this.#newDatagramSocket(PingSocket, side, bound))
   }
 
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
@@ -262,10 +321,8 @@ export class SimulatedHost implements Host {
   }
 
   receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number {
-    const isCoalescing = this.#options.coalescesDatagrams ?? false
-    return (
-      this.#findDatagram(socket, "receiveDatagrams")?.receive(batch, count, this.arena.bytes, isCoalescing) ?? -EBADF
-    )
+    const datagrams = this.#findDatagram(socket, "receiveDatagrams")
+    return datagrams?.receive(batch, count, this.arena.bytes, this.#isCoalescing) ?? -EBADF
   }
 
   receiveError(socket: Socket, into: SocketError): number {
@@ -313,16 +370,51 @@ export class SimulatedHost implements Host {
     found.closed()
   }
 
-  #tellForNoReason(deliver: (side: SideRef, events: number) => void): void {
-    const able = [...this.#sockets.values()].filter((socket) => socket.side >= 0 && socket.mayTellForNoReason)
-    if (able.length > 0) deliver(this.#kernel.random.pick(able).side, HostEvent.readable | HostEvent.writable)
+  #tellForNoReason(
+    deliver: (side: SideRef, events: number) => void,
+    deliverToListener: ((listener: ListenerRef, events: number) => void) | undefined,
+  ): void {
+    const able = [...this.#sockets.values()].filter((socket) => socket.isWatched && socket.mayTellForNoReason)
+    if (able.length === 0) return
+    const { side, listening } = this.#kernel.random.pick(able)
+    if (listening === undefined) deliver(side, HostEvent.readable | HostEvent.writable)
+    else deliverToListener?.(listening.ref, HostEvent.readable)
+  }
+
+  #deliver(ends: Demiflow, bytes: Uint8Array, interfaceName: string | undefined): void {
+    const connected = this.#bindings.findUdp(ends)
+    if (connected !== undefined) {
+      connected.arrive(bytes)
+      return
+    }
+    const listening = this.#bindings.findListening(UdpListeningSocket, ends, interfaceName)
+    if (listening === undefined) return
+    const seen = ends.clone()
+    // The host can't answer from a group's address: which of its own it would take, it knows beforehand for IPv4 only.
+    if (!seen.forwardingAddress.isUnicast) {
+      const own = seen.isV4 ? this.#bindings.firstAddress(true) : UNSPECIFIED_V6
+      seen.forwardingAddress.copyFrom(own ?? UNSPECIFIED_V4)
+    }
+    listening.arrive(bytes, seen)
+  }
+
+  #connectFromWorld(ends: Demiflow, { receiveBuffer, interfaceName }: WorldConnectOptions): WorldConnection {
+    const { clock } = this.#options
+    const delay = () => this.#delay()
+    const socket = new TcpSocket(this.#kernel, NO_SOCKET, NO_SIDE, ends, this.#tcpSizes)
+    const end = new WorldEnd(clock, delay, socket, receiveBuffer ?? DEFAULT_BUFFER)
+    end.begin()
+    const connection = new WorldConnection(end, socket)
+    const findListening = () => this.#bindings.findListening(TcpListeningSocket, ends, interfaceName)
+    shakeHands(end, socket, { clock, delay, findListening, connectTimeout: this.#connectTimeout })
+    return connection
   }
 
   #connect(socket: TcpSocket): void {
     const { clock } = this.#options
     const { correspondentAddress, correspondentPort } = socket.demiflow
     const listener = this.world.listenerAt(correspondentAddress, correspondentPort)
-    const receiveBuffer = listener?.options.receiveBuffer ?? 131_072
+    const receiveBuffer = listener?.options.receiveBuffer ?? DEFAULT_BUFFER
     const end = new WorldEnd(clock, () => this.#delay(), socket, receiveBuffer)
     const rtt = this.#options.rtt ?? 0
     clock.schedule(rtt + (listener?.options.acceptDelay ?? 0), () => {
@@ -340,10 +432,31 @@ export class SimulatedHost implements Host {
     return (this.#options.rtt ?? 0) / 2 + this.#kernel.random.below((this.#options.jitter ?? 0) + 1)
   }
 
-  #openDatagram(kind: typeof UdpSocket | typeof PingSocket, side: SideRef, bound: Demiflow): Socket {
-    const buffer = this.#options.datagramBuffer ?? 212_992
+  get #connectTimeout(): number {
+    return this.#options.connectTimeout ?? 127_000
+  }
+
+  get #datagramBuffer(): number {
+    return this.#options.datagramBuffer ?? 212_992
+  }
+
+  get #isCoalescing(): boolean {
+    return this.#options.coalescesDatagrams ?? false
+  }
+
+  get #isOutOfDescriptors(): boolean {
+    return this.#sockets.size >= (this.#options.descriptors ?? Number.POSITIVE_INFINITY)
+  }
+
+  get #tcpSizes(): TcpSocketSizes {
+    const { sendBuffer = DEFAULT_BUFFER, receiveBuffer = DEFAULT_BUFFER, rtt = 0 } = this.#options
+    return { sendBuffer, receiveBuffer, rtt }
+  }
+
+  #newDatagramSocket(kind: typeof UdpSocket | typeof PingSocket, side: SideRef, bound: Demiflow): DatagramSocket {
     const delay = () => this.#delay()
-    return this.#open(new kind(this.#kernel, this.#descriptor(side), side, bound, this.world, delay, buffer))
+    const buffer = this.#datagramBuffer
+    return new kind(this.#kernel, this.#descriptor(side), side, bound, this.world, delay, buffer)
   }
 
   #open(socket: SimulatedSocket): Socket {
@@ -355,41 +468,11 @@ export class SimulatedHost implements Host {
 
   /** Probes take numbers of their own, so that a test may know those of its flows: 3, 4, 5 … */
   #descriptor(side: SideRef): Socket {
-    return (side < 0 ? this.#nextProbe++ : this.#nextDescriptor++) as Socket
+    return side < 0 ? (this.#nextProbe++ as Socket) : this.#newDescriptor()
   }
 
-  /** The demiflow with its forwarding end filled in, or a negated error number. */
-  #bind(demiflow: Demiflow, kind: new (...parameters: never[]) => SimulatedSocket): Demiflow | Socket {
-    if (this.#sockets.size >= (this.#options.descriptors ?? Number.POSITIVE_INFINITY)) return -Errno.EMFILE as Socket
-    const bound = demiflow.clone()
-    if (bound.forwardingAddress.isUnspecified) {
-      const own = bound.correspondentAddress.isLoopback
-        ? bound.correspondentAddress
-        : this.#addresses.find((address) => address.isV4 === bound.isV4)
-      if (own === undefined) return -Errno.ENETUNREACH as Socket
-      bound.forwardingAddress.copyFrom(own)
-    } else if (!this.#isOwn(bound.forwardingAddress)) return -Errno.EADDRNOTAVAIL as Socket
-    const isTaken = () => {
-      for (const socket of this.#sockets.values()) {
-        if (!(socket instanceof kind) || socket.demiflow.forwardingPort !== bound.forwardingPort) continue
-        if (socket.demiflow.forwardingAddress.equals(bound.forwardingAddress)) return true
-      }
-      return false
-    }
-    if (bound.forwardingPort !== 0) {
-      if (!isTaken()) return bound
-      // A ping socket's identifier is a wish, another socket's port an order.
-      if ((kind as unknown) !== PingSocket) return -Errno.EADDRINUSE as Socket
-    }
-    do {
-      bound.forwardingPort = this.#nextPort++
-      if (this.#nextPort > 0xffff) this.#nextPort = FIRST_EPHEMERAL_PORT
-    } while (isTaken())
-    return bound
-  }
-
-  #isOwn(address: Address): boolean {
-    return address.isLoopback || this.#addresses.some((own) => own.equals(address))
+  #newDescriptor(): Socket {
+    return this.#nextDescriptor++ as Socket
   }
 
   #findDatagram(socket: Socket, call: string): DatagramSocket | undefined {
@@ -412,13 +495,4 @@ export class SimulatedHost implements Host {
     }
     return found as Kind
   }
-}
-
-function isBetween(demiflow: Demiflow, from: Address, fromPort: number, to: Address, toPort: number): boolean {
-  return (
-    demiflow.correspondentPort === fromPort &&
-    demiflow.forwardingPort === toPort &&
-    demiflow.correspondentAddress.equals(from) &&
-    demiflow.forwardingAddress.equals(to)
-  )
 }

@@ -42,8 +42,7 @@ export class SimulatedKernel {
 
   /** Something changed on the socket: it is reported the next time events are asked for, if it is ready then. */
   list(socket: SimulatedSocket): void {
-    // A socket of no side is a probe: nobody is told of it.
-    if (socket.isListed || !socket.isOpen || socket.side < 0) return
+    if (socket.isListed || !socket.isOpen || !socket.isWatched) return
     if (this.random.chance(this.faults.lateEvent)) {
       this.clock.schedule(this.random.between(1, this.faults.lateness), () => this.#listNow(socket))
     } else this.#listNow(socket)
@@ -51,7 +50,7 @@ export class SimulatedKernel {
 
   /** As {@link SimulatedKernel.list}, after a while. */
   listLater(socket: SimulatedSocket, delay: number): void {
-    if (socket.side >= 0) this.clock.schedule(delay, () => this.#listNow(socket))
+    if (socket.isWatched) this.clock.schedule(delay, () => this.#listNow(socket))
   }
 
   /** Takes the list. */

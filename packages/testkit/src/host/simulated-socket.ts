@@ -1,10 +1,15 @@
 import type { Demiflow, SideRef, Socket } from "@demiflow/core"
+import type { Listening } from "./listening.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
 
 /** What every simulated socket has, whatever it speaks. */
 export abstract class SimulatedSocket {
-  readonly descriptor: Socket
-  readonly side: SideRef
+  /** None yet for a connection that waits for its acceptance. */
+  descriptor: Socket
+  /** Whom its events are told; none for a probe, or before an accepted connection is watched. */
+  side: SideRef
+  /** Present on a socket that listens: its events are told by listener. */
+  readonly listening: Listening | undefined = undefined
   /** Host side: the forwarding end is what it is bound to. */
   readonly demiflow: Demiflow
   protected readonly kernel: SimulatedKernel
@@ -19,6 +24,11 @@ export abstract class SimulatedSocket {
     this.descriptor = descriptor
     this.side = side
     this.demiflow = demiflow
+  }
+
+  /** True if somebody is told of its events. */
+  get isWatched(): boolean {
+    return this.side >= 0 || this.listening !== undefined
   }
 
   /** The events that hold at this moment, in bits of `HostEvent`. */

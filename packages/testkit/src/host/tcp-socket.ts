@@ -69,6 +69,11 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     this.kernel.list(this)
   }
 
+  /** True once it failed, or was reset by either end. */
+  get isOver(): boolean {
+    return this.#state === "closed"
+  }
+
   /** Nothing is told of a connection attempt before its outcome. */
   override get mayTellForNoReason(): boolean {
     return this.#state !== "connecting"

@@ -8,14 +8,21 @@ import { ByteQueue } from "./byte-queue.ts"
 import { Pipe, type PipeReceiver, type PipeSender } from "./pipe.ts"
 import type { TcpSocket } from "./tcp-socket.ts"
 
-/** A connection, as the server has it. All calls take effect at the host after the network's delay. */
+/** Why the host did not take a connection. */
+export type WorldConnectionFailure = "refused" | "timedOut"
+
+/** A connection, as whoever has the other end has it, a server or one that connected to the host. All calls take effect at the host after the network's delay. */
 export class WorldConnection {
-  /** Address and port that the host connected to. */
+  /** Address and port in the world: what the host connected to, or was connected to from. */
   readonly address: Address
   readonly port: number
-  /** Address and port that the host connected from. */
+  /** Address and port of the host. */
   readonly hostAddress: Address
   readonly hostPort: number
+  /** Called when the host has taken a connection that began here. */
+  onConnected: (() => void) | undefined
+  /** Called when the host does not take a connection that began here. */
+  onFailure: ((failure: WorldConnectionFailure) => void) | undefined
   /** Called with what is read, when it is. */
   onData: ((bytes: Uint8Array) => void) | undefined
   /** Called once the host has ended its direction and all of it was read. */
@@ -31,6 +38,16 @@ export class WorldConnection {
     this.hostAddress = socket.demiflow.forwardingAddress.clone()
     this.hostPort = socket.demiflow.forwardingPort
     end.connection = this
+  }
+
+  /** True once the handshake is done: at once, where the host began it. */
+  get isConnected(): boolean {
+    return this.#end.isConnected
+  }
+
+  /** Why the host did not take the connection, if it didn't. */
+  get failure(): WorldConnectionFailure | undefined {
+    return this.#end.failure
   }
 
   /** Everything read so far. */
@@ -68,14 +85,16 @@ export class WorldConnection {
     return this.#end.isReset
   }
 
-  /** True once both ends have ended and all was delivered, or it was reset. */
+  /** True once both ends have ended and all was delivered, or it was reset, or never taken. */
   get isOver(): boolean {
-    return this.#end.isReset || (this.#end.isEndRead && this.#end.outgoing.isEndAcknowledged)
+    return (
+      this.#end.isReset || this.failure !== undefined || (this.#end.isEndRead && this.#end.outgoing.isEndAcknowledged)
+    )
   }
 
-  /** Sends bytes, or text of one-byte characters. What the host has no room for waits here. */
+  /** Sends bytes, or text of one-byte characters. What the host has no room for, or before it has answered, waits here. */
   write(content: BytesLike): void {
-    if (!this.#end.isReset) this.#end.outgoing.write(toBytes(content).slice())
+    if (!this.#end.isReset && this.failure === undefined) this.#end.outgoing.write(toBytes(content).slice())
   }
 
   /** Sends nothing more; what was written is still delivered. */
@@ -114,6 +133,8 @@ export class WorldEnd implements PipeReceiver, PipeSender {
   isPaused = false
   isReset = false
   isEndRead = false
+  isConnected = true
+  failure: WorldConnectionFailure | undefined
   readLength = 0
   #isEndArrived = false
   #pieces: Uint8Array[] = []
@@ -123,6 +144,29 @@ export class WorldEnd implements PipeReceiver, PipeSender {
     this.#receiveBuffer = receiveBuffer
     this.outgoing = new Pipe(clock, delay, this, socket)
     this.incoming = new Pipe(clock, delay, socket, this)
+  }
+
+  /** The connection begins here: nothing leaves before the host has answered. */
+  begin(): void {
+    this.isConnected = false
+    this.outgoing.hold()
+  }
+
+  /** The host has answered. */
+  establish(): void {
+    if (this.isReset) return
+    this.isConnected = true
+    this.outgoing.release()
+    this.connection?.onConnected?.()
+  }
+
+  /** The host won't have the connection. */
+  fail(failure: WorldConnectionFailure): void {
+    if (this.isReset) return
+    this.failure = failure
+    this.outgoing.cut()
+    this.incoming.cut()
+    this.connection?.onFailure?.(failure)
   }
 
   get room(): number {

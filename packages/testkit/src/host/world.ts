@@ -4,7 +4,7 @@
  * Unless told otherwise, every unicast address exists: it refuses TCP connections, answers datagrams with "port
  * unreachable" and answers echo requests.
  */
-import { Address, type Demiflow } from "@demiflow/core"
+import { Address, Demiflow, Interface } from "@demiflow/core"
 import { type BytesLike, toBytes, toText } from "../bytes.ts"
 import type { ConnectOutcome, WorldConnection } from "./world-connection.ts"
 
@@ -46,6 +46,21 @@ export interface ListenOptions {
   readonly receiveBuffer?: number
   /** Milliseconds that a connection waits for its acceptance, beyond the round trip. */
   readonly acceptDelay?: number
+}
+
+/** An end in the world, or one of the host's. */
+export type WorldEndLike = WorldEndpoint & { readonly address: AddressLike }
+
+/** Over which interface of the host something arrives. */
+export interface ArrivalOptions {
+  /** The first of the host's interfaces by default, or `lo` for its loopback addresses. */
+  readonly interfaceName?: string
+}
+
+/** What a test may say about a connection to the host. */
+export interface WorldConnectOptions extends ArrivalOptions {
+  /** Payload bytes that its receive buffer takes: the window that the host sees. 131,072 by default. */
+  readonly receiveBuffer?: number
 }
 
 /** A listening server. */
@@ -102,18 +117,30 @@ interface RouteEntry {
   readonly route: WorldRoute
 }
 
-/** Delivers a datagram from the world to whichever socket of the host takes it. */
-export type DatagramDelivery = (from: Address, fromPort: number, to: Address, toPort: number, bytes: Uint8Array) => void
+/** The host, as the world reaches it. `ends` is a side of the host: the world is its correspondent. */
+export interface ReachableHost {
+  /** Delivers a datagram to whichever socket takes it. */
+  deliver(ends: Demiflow, bytes: Uint8Array, options: ArrivalOptions): void
+  /** Begins a connection. */
+  connect(ends: Demiflow, options: WorldConnectOptions): WorldConnection
+}
+
+/** A datagram that gets into a socket before it is connected. */
+export interface Intruder {
+  readonly from: WorldEndLike
+  readonly bytes: Uint8Array
+}
 
 /** The world. Reached as `host.world`. */
 export class World {
   #listeners: Entry<WorldListener>[] = []
   #correspondents: Entry<(datagram: WorldDatagram) => void>[] = []
   readonly #routes: RouteEntry[] = []
-  readonly #deliver: DatagramDelivery
+  readonly #host: ReachableHost
+  #intruders: Intruder[] = []
 
-  constructor(deliver: DatagramDelivery) {
-    this.#deliver = deliver
+  constructor(host: ReachableHost) {
+    this.#host = host
   }
 
   /** Accepts TCP connections to a port (of one address, or of all). The second argument may be `onConnection` alone. */
@@ -142,9 +169,29 @@ export class World {
     return this.receive(where, (datagram) => datagram.reply(datagram.bytes))
   }
 
-  /** Sends a datagram to the host, unasked. */
-  send(from: WorldEndpoint & { readonly address: AddressLike }, to: typeof from, content: BytesLike): void {
-    this.#deliver(toAddress(from.address), from.port, toAddress(to.address), to.port, toBytes(content).slice())
+  /** Sends a datagram to the host, unasked. What the host answers arrives where {@link World.receive} was asked to. */
+  send(from: WorldEndLike, to: WorldEndLike, content: BytesLike, options: ArrivalOptions = {}): void {
+    this.#host.deliver(betweenEnds(from, to), toBytes(content).slice(), options)
+  }
+
+  /**
+   * Has the next socket that the host opens by `udpAnswer` receive this from a stranger, in the moment in which it is bound
+   * and not yet connected.
+   */
+  sendBeforeConnect(from: WorldEndLike, content: BytesLike): void {
+    this.#intruders.push({ from, bytes: toBytes(content).slice() })
+  }
+
+  /** Takes what was said by {@link World.sendBeforeConnect}. For the host. */
+  takeIntruders(): readonly Intruder[] {
+    const intruders = this.#intruders
+    this.#intruders = []
+    return intruders
+  }
+
+  /** Connects to a port at which the host listens, or not: the connection tells how it goes. */
+  connect(from: WorldEndLike, to: WorldEndLike, options: WorldConnectOptions = {}): WorldConnection {
+    return this.#host.connect(betweenEnds(from, to), options)
   }
 
   /**
@@ -187,10 +234,16 @@ export class World {
     if (onDatagram === undefined) return false
     const hostAddress = demiflow.forwardingAddress.clone()
     const hostPort = demiflow.forwardingPort
-    const reply = (content: BytesLike) => this.#deliver(address, port, hostAddress, hostPort, toBytes(content).slice())
+    const reply = (content: BytesLike) =>
+      this.send({ address, port }, { address: hostAddress, port: hostPort }, content)
     onDatagram({ bytes, text: toText(bytes), address, port, hostAddress, hostPort, hopLimit, reply })
     return true
   }
+}
+
+/** A side of the host. */
+export function betweenEnds(world: WorldEndLike, host: WorldEndLike): Demiflow {
+  return Demiflow.of(Interface.host, toAddress(host.address), host.port, toAddress(world.address), world.port)
 }
 
 function endpointOf(where: number | WorldEndpoint): { address: Address | undefined; port: number } {

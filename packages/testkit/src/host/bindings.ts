@@ -1,0 +1,139 @@
+/**
+ * Which addresses and ports sockets of the simulated host may have, and which of them listens at an end: as Linux has it,
+ * for sockets that are opened as `@demiflow/sys` opens them.
+ */
+import {
+  type Address,
+  Demiflow,
+  Errno,
+  Interface,
+  type ListeningEnd,
+  type Socket,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
+} from "@demiflow/core"
+import { PingSocket, UdpSocket } from "./datagram-socket.ts"
+import { areInConflict, covers, specificity } from "./listening.ts"
+import type { SimulatedSocket } from "./simulated-socket.ts"
+import { TcpListeningSocket } from "./tcp-listening-socket.ts"
+import { TcpSocket } from "./tcp-socket.ts"
+import { UdpListeningSocket } from "./udp-listening-socket.ts"
+
+type ConnectedKind = typeof TcpSocket | typeof UdpSocket | typeof PingSocket
+type ListeningKind<Kind> = new (...parameters: never[]) => Kind
+
+const ENODEV = 19
+const FIRST_EPHEMERAL_PORT = 32_768
+
+/** The host's addresses, and who is bound to them. Errors are answered as negated error numbers. */
+export class Bindings {
+  readonly #sockets: ReadonlyMap<number, SimulatedSocket>
+  readonly #addresses: readonly Address[]
+  readonly #interfaces: readonly string[]
+  #nextPort = FIRST_EPHEMERAL_PORT
+
+  /**
+   * @param sockets those that are open
+   * @param addresses the first of each family is where the host connects from
+   * @param interfaces what arrives from outside arrives over the first
+   */
+  constructor(
+    sockets: ReadonlyMap<number, SimulatedSocket>,
+    addresses: readonly Address[],
+    interfaces: readonly string[],
+  ) {
+    this.#sockets = sockets
+    this.#addresses = addresses
+    this.#interfaces = interfaces
+  }
+
+  /** The host's first address of the family. */
+  firstAddress(isV4: boolean): Address | undefined {
+    return this.#addresses.find((address) => address.isV4 === isV4)
+  }
+
+  /** The demiflow with its forwarding end filled in, for a socket that nobody else's end may be shared with. */
+  bindAlone(demiflow: Demiflow, kind: ConnectedKind): Demiflow | Socket {
+    const bound = this.bindShared(demiflow)
+    if (typeof bound === "number") return bound
+    if (bound.forwardingPort !== 0) {
+      if (!this.#isTaken(bound, kind)) return bound
+      // A ping socket's identifier is a wish, another socket's port an order.
+      if (kind !== PingSocket) return -Errno.EADDRINUSE as Socket
+    }
+    do {
+      bound.forwardingPort = this.#nextPort++
+      if (this.#nextPort > 0xffff) this.#nextPort = FIRST_EPHEMERAL_PORT
+    } while (this.#isTaken(bound, kind))
+    return bound
+  }
+
+  /** The demiflow with its forwarding address filled in, whoever else is bound there. */
+  bindShared(demiflow: Demiflow): Demiflow | Socket {
+    const bound = demiflow.clone()
+    bound.interface = Interface.host
+    if (bound.forwardingAddress.isUnspecified) {
+      const { correspondentAddress } = bound
+      const own = correspondentAddress.isLoopback ? correspondentAddress : this.firstAddress(bound.isV4)
+      if (own === undefined) return -Errno.ENETUNREACH as Socket
+      bound.forwardingAddress.copyFrom(own)
+    } else if (!this.#isOwn(bound.forwardingAddress)) return -Errno.EADDRNOTAVAIL as Socket
+    return bound
+  }
+
+  /** The bound end of a socket that is going to listen. */
+  bindListening(end: ListeningEnd, kind: ListeningKind<SimulatedSocket>): Demiflow | Socket {
+    const { address = UNSPECIFIED_V6, port, interfaceName, freebind } = end
+    if (interfaceName !== undefined && !this.#interfaces.includes(interfaceName)) return -ENODEV as Socket
+    if (!address.isUnspecified && !freebind && !this.#isOwn(address)) return -Errno.EADDRNOTAVAIL as Socket
+    for (const socket of this.#sockets.values()) {
+      const other = socket instanceof kind ? socket.listening?.end : undefined
+      if (other !== undefined && areInConflict(end, other)) return -Errno.EADDRINUSE as Socket
+    }
+    return Demiflow.of(Interface.host, address, port, address.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6, 0)
+  }
+
+  /** The socket that listens for what arrives between the ends; the most particular, if there are several. */
+  findListening<Kind extends SimulatedSocket>(
+    kind: ListeningKind<Kind>,
+    { forwardingAddress, forwardingPort }: Demiflow,
+    interfaceName: string = forwardingAddress.isLoopback ? "lo" : this.#interfaces[0],
+  ): Kind | undefined {
+    let best: { readonly socket: Kind; readonly specificity: number } | undefined
+    for (const socket of this.#sockets.values()) {
+      if (!(socket instanceof kind) || socket.listening === undefined) continue
+      const { end } = socket.listening
+      if (!covers(end, forwardingAddress, forwardingPort, interfaceName)) continue
+      const found = { socket, specificity: specificity(end) }
+      if (best === undefined || found.specificity > best.specificity) best = found
+    }
+    return best?.socket
+  }
+
+  /** The UDP socket that is connected between the ends. */
+  findUdp(ends: Demiflow): UdpSocket | undefined {
+    for (const socket of this.#sockets.values()) {
+      if (socket instanceof UdpSocket && socket.demiflow.equals(ends)) return socket
+    }
+    return undefined
+  }
+
+  #isTaken({ forwardingAddress, forwardingPort }: Demiflow, kind: ConnectedKind): boolean {
+    const listeningKind = kind === TcpSocket ? TcpListeningSocket : kind === UdpSocket ? UdpListeningSocket : undefined
+    for (const socket of this.#sockets.values()) {
+      if (socket instanceof kind) {
+        const { demiflow } = socket
+        if (demiflow.forwardingPort !== forwardingPort) continue
+        if (demiflow.forwardingAddress.equals(forwardingAddress)) return true
+      } else if (listeningKind !== undefined && socket instanceof listeningKind) {
+        const { end } = socket.listening
+        if (covers(end, forwardingAddress, forwardingPort, end.interfaceName ?? "")) return true
+      }
+    }
+    return false
+  }
+
+  #isOwn(address: Readonly<Address>): boolean {
+    return address.isLoopback || this.#addresses.some((own) => own.equals(address))
+  }
+}

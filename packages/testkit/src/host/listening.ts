@@ -1,0 +1,36 @@
+/** What a listening socket is bound to: which ends it covers, and whom it keeps from being bound as well. */
+import type { Address, ListenerRef, ListeningEnd } from "@demiflow/core"
+
+/** What makes a socket a listening one. */
+export interface Listening {
+  readonly ref: ListenerRef
+  readonly end: ListeningEnd
+}
+
+/** True if what arrives at the address and port, over the interface, is for the listening end. */
+export function covers(end: ListeningEnd, address: Address, port: number, interfaceName: string): boolean {
+  if (end.port !== port || (end.interfaceName ?? interfaceName) !== interfaceName) return false
+  return includes(end.address, address)
+}
+
+/**
+ * True if two sockets can't be bound at once, as Linux has it: the same port, an address in common (a dual-stack socket has
+ * one in common with everybody), and no two interfaces to keep them apart.
+ */
+export function areInConflict(one: ListeningEnd, other: ListeningEnd): boolean {
+  if (one.port !== other.port) return false
+  const [first, second] = [one.interfaceName, other.interfaceName]
+  if (first !== undefined && second !== undefined && first !== second) return false
+  if (one.address === undefined || other.address === undefined) return true
+  return includes(one.address, other.address) || includes(other.address, one.address)
+}
+
+/** Larger for the end that goes first where several cover the same. */
+export function specificity({ address, interfaceName }: ListeningEnd): number {
+  return (address?.isUnspecified === false ? 1 : 0) + (interfaceName === undefined ? 0 : 2)
+}
+
+function includes(bound: Readonly<Address> | undefined, address: Readonly<Address>): boolean {
+  if (bound === undefined) return true
+  return bound.isUnspecified ? bound.isV4 === address.isV4 : bound.equals(address)
+}

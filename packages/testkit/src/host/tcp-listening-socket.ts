@@ -1,0 +1,47 @@
+import { type Demiflow, HostEvent, NO_SIDE, type Socket } from "@demiflow/core"
+import type { Listening } from "./listening.ts"
+import type { SimulatedKernel } from "./simulated-kernel.ts"
+import { SimulatedSocket } from "./simulated-socket.ts"
+import type { TcpSocket } from "./tcp-socket.ts"
+
+/** A TCP socket that listens, with the connections that wait at it. */
+export class TcpListeningSocket extends SimulatedSocket {
+  override readonly listening: Listening
+  readonly #backlog: number
+  readonly #waiting: TcpSocket[] = []
+
+  constructor(kernel: SimulatedKernel, descriptor: Socket, bound: Demiflow, listening: Listening, backlog: number) {
+    super(kernel, descriptor, NO_SIDE, bound)
+    this.listening = listening
+    this.#backlog = backlog
+  }
+
+  /** True if the kernel leaves further attempts without an answer. */
+  get isFull(): boolean {
+    return this.#waiting.length >= this.#backlog
+  }
+
+  /** A connection's handshake is done. */
+  arrive(socket: TcpSocket): void {
+    if (!this.isOpen) {
+      socket.reset()
+      return
+    }
+    this.#waiting.push(socket)
+    this.kernel.list(this)
+  }
+
+  /** The connection that has waited longest. */
+  take(): TcpSocket | undefined {
+    return this.#waiting.shift()
+  }
+
+  override readiness(): number {
+    return this.#waiting.length > 0 ? HostEvent.readable : 0
+  }
+
+  /** As `inet_csk_listen_stop`: whoever waits is reset. */
+  override closed(): void {
+    for (const socket of this.#waiting) socket.reset()
+  }
+}
