@@ -1,8 +1,9 @@
 /** The command that pasta runs: its namespaces, its exit status, its signals and its terminal. */
 import { readFileSync, readlinkSync } from "node:fs"
 import { describe, expect, test } from "vitest"
+import { markedProcesses, processesInNetwork } from "./harness/inspection.ts"
 import { pastaExecutable, reachable, testWith } from "./harness/machine.ts"
-import { markedProcesses, processesInNetwork, runPasta, startPastaProcess } from "./harness/pasta.ts"
+import { runPasta, startPastaProcess } from "./harness/pasta.ts"
 import { eventually } from "./harness/processes.ts"
 import { useTopology } from "./harness/topology.ts"
 

@@ -1,40 +1,14 @@
 /** Name resolution: directly, over both transports, and through an address that pasta maps to a name server. */
 import { writeFileSync } from "node:fs"
-import { afterAll, beforeAll, describe, expect } from "vitest"
-import { testWith } from "./harness/machine.ts"
-import { fileFor, runPasta, usePasta } from "./harness/pasta.ts"
-import type { Program } from "./harness/processes.ts"
-import { ipv4, ipv6, overBoth, useTopology } from "./harness/topology.ts"
+import { describe, expect } from "vitest"
+import { dig, testResolution, useNameServer } from "./cases/names.ts"
+import { fileFor, testWith } from "./harness/machine.ts"
+import { runPasta, usePasta } from "./harness/pasta.ts"
+import { ipv4, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-const running = usePasta(topology)
-let server: Program
-
-beforeAll(async () => {
-  const listen = [ipv4, ipv6].flatMap((family) => [family.server, family.other, family.gateway])
-  server = topology.world.startNode("dns-server.mjs", { listen }, { timeout: 500_000 })
-  await server.printed(/ready/)
-})
-afterAll(() => server?.stop())
-
-const dig = ["dig", "+short", "+tries=2", "+time=5"]
-
-overBoth((family) => {
-  const resolve = (...argv: string[]) => running.guest.must([...dig, `@${family.server}`, ...argv])
-
-  testWith("dig")("over UDP", async () => {
-    expect(await resolve("host.example", "A")).toBe("198.51.100.7\n")
-    expect(await resolve("host.example", "AAAA")).toBe("2001:db8:2::7\n")
-  })
-
-  testWith("dig")("over TCP", async () => {
-    expect(await resolve("+tcp", "host.example", "A")).toBe("198.51.100.7\n")
-  })
-
-  testWith("dig")("an answer too large for UDP is fetched over TCP", async () => {
-    expect((await resolve("big.example", "TXT")).trim().split("\n")).toHaveLength(20)
-  })
-})
+useNameServer(topology)
+testResolution(usePasta(topology))
 
 describe("--dns-forward", () => {
   /** Runs pasta with a resolver configuration of ours on the host. */

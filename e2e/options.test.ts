@@ -1,8 +1,8 @@
 /** The command line: what is told, what is refused, and how. */
 import { readFileSync } from "node:fs"
 import { describe, expect, test } from "vitest"
-import { testWith } from "./harness/machine.ts"
-import { fileFor, Pasta, runPasta } from "./harness/pasta.ts"
+import { fileFor, testWith } from "./harness/machine.ts"
+import { Pasta, runPasta } from "./harness/pasta.ts"
 import { run } from "./harness/processes.ts"
 import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
 import { ipv4, ipv6, useTopology } from "./harness/topology.ts"

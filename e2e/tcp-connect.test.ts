@@ -1,49 +1,9 @@
 /** The host's verdict on a connection is the guest's verdict: refused, unreachable, timed out. */
-import { beforeAll, expect, test } from "vitest"
+import { beforeAll } from "vitest"
+import { giveUpEarly, testVerdicts } from "./cases/tcp-connect.ts"
 import { usePasta } from "./harness/pasta.ts"
-import { CLOSED_PORT, tcpClient } from "./harness/servers.ts"
-import { overBoth, useTopology } from "./harness/topology.ts"
-
-interface Attempt {
-  readonly outcome: string
-  readonly seconds: number
-}
+import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-
-// One retransmission of a SYN instead of six: the host gives up after three seconds, not two minutes.
-beforeAll(() => topology.host.set({ "net.ipv4.tcp_syn_retries": 1 }))
-
-const running = usePasta(topology)
-
-/** A guest that is told nothing would try for two minutes by itself. */
-const AT_ONCE = 5
-
-/** RFC 9293 leaves a choice: a reset, or an ICMP error that the guest turns into its own code. */
-const UNREACHABLE = ["EHOSTUNREACH", "ENETUNREACH", "EACCES", "ECONNREFUSED"]
-
-overBoth((family) => {
-  const attempt = (address: string, port = CLOSED_PORT) =>
-    tcpClient<Attempt>(running.guest, family, { scenario: "attempt", address, port })
-
-  test("a refused connection is refused at once", async () => {
-    const { outcome, seconds } = await attempt(family.server)
-    expect(outcome).toBe("ECONNREFUSED")
-    expect(seconds).toBeLessThan(AT_ONCE)
-  })
-
-  test.each([
-    { where: "the world", address: family.unreachable },
-    { where: "a filter in the world", address: family.prohibited },
-    { where: "the host's own routes", address: family.unroutable },
-  ])("what is unreachable according to $where is unreachable at once", async ({ address }) => {
-    const { outcome, seconds } = await attempt(address)
-    expect(UNREACHABLE).toContain(outcome)
-    expect(seconds).toBeLessThan(AT_ONCE)
-  })
-
-  test("a connection that the host gives up on fails, long before the guest would give up", async () => {
-    const { outcome } = await attempt(family.silent)
-    expect([...UNREACHABLE, "ETIMEDOUT", "ECONNRESET"]).toContain(outcome)
-  })
-})
+beforeAll(() => topology.host.set(giveUpEarly))
+testVerdicts(usePasta(topology))

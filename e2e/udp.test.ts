@@ -1,39 +1,13 @@
-/** Datagrams of every size both ways, and who may answer. */
-import { describe, expect, test } from "vitest"
+/** Datagrams of every size both ways, and who may answer, whatever the MTU. */
+import { describe } from "vitest"
+import { testDatagrams } from "./cases/udp.ts"
 import { usePasta } from "./harness/pasta.ts"
-import { CLOSED_PORT, udpClient, useServer } from "./harness/servers.ts"
-import { overBoth, useTopology } from "./harness/topology.ts"
+import { useServer } from "./harness/servers.ts"
+import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 useServer("udp-server.mjs", topology)
 
-const sizes = [0, 1, 2, 1400, 1452, 1453, 1472, 1473, 9000, 65_507]
-
 describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
-  const running = usePasta(topology, { options: ["--config-net", "-m", String(mtu)] })
-
-  overBoth((family) => {
-    // The guest's own fragments are reassembled, and answers over the MTU are fragmented towards it.
-    test("datagrams of all sizes come back as they went", async () => {
-      expect(await udpClient(running.guest, family, { scenario: "sizes", sizes })).toEqual({ intact: sizes })
-    })
-
-    test("large answers to small questions arrive", async () => {
-      expect(await udpClient(running.guest, family, { scenario: "answers", sizes })).toEqual({ intact: sizes })
-    })
-
-    test("only the correspondent that was asked is heard", async () => {
-      const { got } = await udpClient<{ got: string[] }>(running.guest, family, { scenario: "strangers" })
-      expect(got).toEqual(["from the one that was asked"])
-    })
-
-    test("200 sockets at once all get their own answer", async () => {
-      expect(await udpClient(running.guest, family, { scenario: "many", sockets: 200 })).toEqual({ answered: 200 })
-    })
-
-    test("a closed port is refused", async () => {
-      const request = { scenario: "error", port: CLOSED_PORT }
-      expect(await udpClient(running.guest, family, request)).toEqual({ code: "ECONNREFUSED" })
-    })
-  })
+  testDatagrams(usePasta(topology, { options: ["--config-net", "-m", String(mtu)] }))
 })

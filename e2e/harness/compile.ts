@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { isInstalled, repository, sharedFolder } from "./machine.ts"
 
-const sources = ["wire/wire.c"]
+const sources = ["wire/wire.c", "stand-in/stand-in.c"]
 
 export function compilePrograms(): void {
   if (!isInstalled("cc")) return

@@ -21,6 +21,9 @@ export const repository: string = resolve(import.meta.dirname, "../..")
 /** The program under test. DEMIFLOW_PASTA names another one, to check the tests themselves. */
 export const pastaExecutable: string = process.env.DEMIFLOW_PASTA ?? join(repository, "apps/pasta/bin/pasta")
 
+/** The same for passt and DEMIFLOW_PASST. */
+export const passtExecutable: string = process.env.DEMIFLOW_PASST ?? join(repository, "apps/passt/bin/passt")
+
 /** In continuous integration a missing tool is a failure, elsewhere a test that is skipped. */
 export const inContinuousIntegration: boolean = process.env.CI === "true"
 
@@ -59,6 +62,11 @@ export function temporaryFolder(name: string): string {
   const folder = mkdtempSync(join(sharedFolder(), `${name}-`))
   chmodSync(folder, 0o777)
   return folder
+}
+
+/** A file for a program under test to write to or to read, in a folder that any user may enter. */
+export function fileFor(name: string): string {
+  return `${temporaryFolder("file")}/${name}`
 }
 
 /** The identity that programs take to run without privileges. */

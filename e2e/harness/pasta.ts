@@ -1,28 +1,24 @@
 /** pasta under way, with a command that does nothing, so that tests can run programs beside it. */
 import { randomUUID } from "node:crypto"
-import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { afterAll, beforeAll } from "vitest"
-import { ordinaryUser, pastaExecutable, reachable, temporaryFolder } from "./machine.ts"
-import { Guest, type Namespace, type Place } from "./places.ts"
+import { environmentOf, type Identity, identity } from "./identity.ts"
+import { descriptors, markedProcesses, networkOf } from "./inspection.ts"
+import { pastaExecutable, reachable } from "./machine.ts"
+import { Guest, type Namespace } from "./places.ts"
 import { eventually, type ProcessOptions, Program, type Result } from "./processes.ts"
 import type { Topology } from "./topology.ts"
 
 export interface PastaOptions {
   /** Command line options; `--config-net` when absent. */
   readonly options?: readonly string[]
-  readonly as?: "ordinary" | "root"
+  readonly as?: Identity
   /** Added to the environment. */
   readonly environment?: Readonly<Record<string, string>>
   /** Replaces PATH. */
   readonly path?: string
   /** Sets the congestion control of the guest like that of the topology. */
   readonly cubic?: boolean
-}
-
-/** The environment of somebody who has just logged in. */
-export function environmentOf(as: "ordinary" | "root"): NodeJS.ProcessEnv {
-  const { PATH, LANG } = process.env
-  return { PATH, LANG, TERM: "xterm", SHELL: "/bin/sh", HOME: as === "root" ? "/root" : "/tmp", NO_COLOR: "1" }
 }
 
 export interface PastaProcessOptions extends ProcessOptions {
@@ -32,16 +28,11 @@ export interface PastaProcessOptions extends ProcessOptions {
   readonly path?: string
 }
 
-/** The words before a command that runs it in a namespace as root or as an ordinary user. */
-function identity(place: Place, as: "ordinary" | "root", before: readonly string[] = []): readonly string[] {
-  return [...place.prefix(), ...before, ...(as === "ordinary" ? ordinaryUser.prefix : [])]
-}
-
 /** Starts pasta with these arguments, whatever they are; ends with it or when the test ends. */
 export function startPastaProcess(
   host: Namespace,
   argv: readonly string[],
-  as: "ordinary" | "root" = "ordinary",
+  as: Identity = "ordinary",
   options: PastaProcessOptions = {},
 ): Program {
   const environment = { ...environmentOf(as), ...options.environment }
@@ -56,7 +47,7 @@ export function startPastaProcess(
 export function runPasta(
   host: Namespace,
   argv: readonly string[],
-  as: "ordinary" | "root" = "ordinary",
+  as: Identity = "ordinary",
   options: PastaProcessOptions = {},
 ): Promise<Result> {
   return startPastaProcess(host, argv, as, options).result
@@ -113,57 +104,6 @@ export class Pasta {
   }
 }
 
-/** Processes whose environment bears this mark. */
-export function markedProcesses(mark: string): readonly number[] {
-  return allProcesses().filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/environ`, "latin1").includes(mark)
-    } catch {
-      return false // Ended since, or a kernel thread.
-    }
-  })
-}
-
-/** Processes in the network namespace with this inode number. */
-export function processesInNetwork(inode: string): readonly number[] {
-  return allProcesses().filter((pid) => networkOf(pid) === inode)
-}
-
-/** What the descriptors of a process refer to. */
-export function descriptors(pid: number): readonly string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).map((fd) => {
-      try {
-        return readlinkSync(`/proc/${pid}/fd/${fd}`)
-      } catch {
-        return "closed"
-      }
-    })
-  } catch {
-    return []
-  }
-}
-
-/** Resident memory of a process in KiB. */
-export function residentMemory(pid: number): number {
-  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))
-  return Number(match?.[1])
-}
-
-function allProcesses(): readonly number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-}
-
-function networkOf(pid: number): string | undefined {
-  try {
-    return /\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[1]
-  } catch {
-    return undefined
-  }
-}
-
 function findCommand(mark: string, inode: string): number | undefined {
   return markedProcesses(mark).find((pid) => networkOf(pid) === inode && commandName(pid) === "cat")
 }
@@ -180,7 +120,7 @@ function commandName(pid: number): string {
 export function usePasta(
   topology: Topology,
   options: PastaOptions = {},
-): { readonly guest: Guest; readonly pasta: Pasta } {
+): { readonly guest: Guest; readonly pasta: Pasta; readonly dataPath: number } {
   let pasta: Pasta | undefined
   beforeAll(async () => {
     pasta = await Pasta.start(topology, options)
@@ -199,10 +139,8 @@ export function usePasta(
     get pasta() {
       return running()
     },
+    get dataPath() {
+      return running().dataPath
+    },
   }
-}
-
-/** A file for pasta to write to or to read, in a folder that any user may enter. */
-export function fileFor(name: string): string {
-  return `${temporaryFolder("file")}/${name}`
 }

@@ -1,0 +1,43 @@
+/** Many connections: at once, in quick succession, and what is left of them afterwards. */
+import { expect, test } from "vitest"
+import { descriptors, residentMemory } from "../harness/inspection.ts"
+import { eventually } from "../harness/processes.ts"
+import { tcpClient } from "../harness/servers.ts"
+import { ipv4, ipv6, overBoth } from "../harness/topology.ts"
+import type { RunningProcess } from "./running.ts"
+
+/** Against the world's TCP server. */
+export function testManyConnections(running: RunningProcess): void {
+  const atOnce = { scenario: "many", connections: 500, bytes: 20_000, seed: 3 }
+  const inSuccession = { scenario: "short", connections: 2000, atOnce: 50 }
+
+  overBoth((family) => {
+    test("500 connections at once all carry their data", async () => {
+      expect(await tcpClient(running.guest, family, atOnce)).toEqual({ connected: 500, intact: 500 })
+    })
+
+    test("2,000 short connections all succeed", async () => {
+      expect(await tcpClient(running.guest, family, inSuccession)).toEqual({ intact: 2000, errors: {} })
+    })
+  })
+
+  test("descriptors and memory are back to where they were afterwards", async () => {
+    const { dataPath } = running
+    const sockets = () => descriptors(dataPath).filter((target) => target.startsWith("socket:")).length
+    const settled = (before: number) =>
+      eventually("the sockets of ended connections are closed", () => (sockets() <= before ? true : undefined), 40_000)
+    // Once to warm up: pools fill and code is compiled, which stays.
+    const before = sockets()
+    await tcpClient(running.guest, ipv4, atOnce)
+    await settled(before + 40)
+    const memory = residentMemory(dataPath)
+    const descriptorsBefore = descriptors(dataPath).length
+    for (let round = 0; round < 3; round++) {
+      await tcpClient(running.guest, ipv4, atOnce)
+      await tcpClient(running.guest, ipv6, inSuccession)
+    }
+    await settled(before + 40)
+    expect(descriptors(dataPath).length).toBeLessThanOrEqual(descriptorsBefore + 10)
+    expect(residentMemory(dataPath)).toBeLessThan(memory + 64 * 1024)
+  }, 120_000)
+}

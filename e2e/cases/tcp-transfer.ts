@@ -1,0 +1,31 @@
+/** Every byte of a large transfer arrives, in both directions. */
+import { expect, test } from "vitest"
+import { tcpClient } from "../harness/servers.ts"
+import { overBoth } from "../harness/topology.ts"
+import type { Running } from "./running.ts"
+
+interface Transfer {
+  readonly bytes: number
+  readonly intact: boolean
+  readonly seconds: number
+}
+
+const MEGABYTE = 1_000_000
+
+/** Against the world's TCP server. */
+export function testTransfers(running: Running, megabytes: number): void {
+  overBoth((family) => {
+    test.each(["download", "upload"])(`%s of ${megabytes} MB is intact`, async (scenario) => {
+      const bytes = megabytes * MEGABYTE
+      const { intact, ...result } = await tcpClient<Transfer>(running.guest, family, { scenario, bytes, seed: 7 })
+      expect(result.bytes).toBe(bytes)
+      expect(intact).toBe(true)
+    })
+
+    test("both directions of one connection at the same time are intact", async () => {
+      const bytes = (megabytes / 4) * MEGABYTE
+      const result = await tcpClient<Transfer>(running.guest, family, { scenario: "echo", bytes, seed: 8 })
+      expect(result).toEqual({ bytes, intact: true })
+    })
+  })
+}

@@ -1,0 +1,54 @@
+/** What /proc tells about the processes under test. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+
+/** Processes whose environment bears this mark. */
+export function markedProcesses(mark: string): readonly number[] {
+  return allProcesses().filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, "latin1").includes(mark)
+    } catch {
+      return false // Ended since, or a kernel thread.
+    }
+  })
+}
+
+/** Processes in the network namespace with this inode number. */
+export function processesInNetwork(inode: string): readonly number[] {
+  return allProcesses().filter((pid) => networkOf(pid) === inode)
+}
+
+/** What the descriptors of a process refer to. */
+export function descriptors(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/${fd}`)
+      } catch {
+        return "closed"
+      }
+    })
+  } catch {
+    return []
+  }
+}
+
+/** Resident memory of a process in KiB. */
+export function residentMemory(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))
+  return Number(match?.[1])
+}
+
+function allProcesses(): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+}
+
+/** The inode number of the network namespace that a process is in. */
+export function networkOf(pid: number): string | undefined {
+  try {
+    return /\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[1]
+  } catch {
+    return undefined
+  }
+}

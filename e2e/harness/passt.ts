@@ -1,0 +1,76 @@
+/** passt under way in the foreground, ready for a hypervisor. */
+import { join } from "node:path"
+import { awaitFile } from "./files.ts"
+import { environmentOf, type Identity, identity } from "./identity.ts"
+import { passtExecutable, reachable, temporaryFolder } from "./machine.ts"
+import type { Namespace } from "./places.ts"
+import { type ProcessOptions, Program, type Result } from "./processes.ts"
+import type { Topology } from "./topology.ts"
+
+export interface PasstProcessOptions extends ProcessOptions {
+  /** Words before the command line, run as root in the host's network namespace: a wrapper. */
+  readonly before?: readonly string[]
+  readonly as?: Identity
+}
+
+/** The words that run passt with these arguments. */
+export function passtCommand(
+  host: Namespace,
+  argv: readonly string[],
+  options: PasstProcessOptions = {},
+): readonly string[] {
+  return [...identity(host, options.as ?? "ordinary", options.before), reachable(passtExecutable), ...argv]
+}
+
+/** Starts passt with these arguments, whatever they are; ends with it or when the test ends. */
+export function startPasstProcess(
+  host: Namespace,
+  argv: readonly string[],
+  options: PasstProcessOptions = {},
+): Program {
+  const environment = { ...environmentOf(options.as ?? "ordinary"), ...options.environment }
+  return new Program(passtCommand(host, argv, options), { ...options, environment })
+}
+
+/** Runs passt with these arguments to its end. */
+export function runPasst(host: Namespace, argv: readonly string[], options: PasstProcessOptions = {}): Promise<Result> {
+  return startPasstProcess(host, argv, options).result
+}
+
+export class Passt {
+  readonly program: Program
+  /** Path of the socket that a hypervisor connects to. */
+  readonly socket: string
+  /** The process that moves the frames. */
+  readonly pid: number
+
+  constructor(program: Program, socket: string, pid: number) {
+    this.program = program
+    this.socket = socket
+    this.pid = pid
+  }
+
+  /** In the foreground, with these options besides. Resolves once it listens on its socket. */
+  static async start(
+    topology: Topology,
+    options: readonly string[] = [],
+    settings: PasstProcessOptions = {},
+  ): Promise<Passt> {
+    const folder = temporaryFolder("passt")
+    const socket = join(folder, "socket")
+    // Written once initialisation is done.
+    const pid = awaitFile(join(folder, "pid"))
+    const program = startPasstProcess(topology.host, ["-f", "-s", socket, "-P", join(folder, "pid"), ...options], {
+      timeout: 500_000,
+      ...settings,
+    })
+    program.result.finally(() => pid.forget())
+    const text = await pid.text
+    if (text === undefined) throw new Error(`passt ended before it was ready: ${JSON.stringify(await program.result)}`)
+    return new Passt(program, socket, Number(text))
+  }
+
+  stop(): Promise<Result> {
+    return this.program.stop()
+  }
+}

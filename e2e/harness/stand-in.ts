@@ -1,0 +1,151 @@
+/** What is connected to passt in place of a virtual machine: a network namespace behind `stand-in/stand-in.c`. */
+import { afterAll, beforeAll } from "vitest"
+import { compiled } from "./compile.ts"
+import { Passt, type PasstProcessOptions } from "./passt.ts"
+import { Namespace } from "./places.ts"
+import { Program, type Result } from "./processes.ts"
+import { families, type Topology } from "./topology.ts"
+
+/** What a stand-in carried. */
+export interface StandInCounts {
+  readonly toPasst: number
+  readonly fromPasst: number
+  /** Frames that the guest's kernel did not take. */
+  readonly refused: number
+  /** Whether it was passt that ended the connection. */
+  readonly closed: boolean
+}
+
+export interface GuestOptions {
+  /** MTU of the guest's interface, 65520 when absent. */
+  readonly mtu?: number
+  /** Leaves the interface as the kernel makes it: down, without addresses. */
+  readonly unconfigured?: boolean
+}
+
+/** The guest's interface. */
+export const DEVICE = "eth0"
+
+let guests = 0
+
+/** A namespace in place of a virtual machine. It stays while hypervisors come and go. */
+export async function createGuest(): Promise<Namespace> {
+  const guest = new Namespace(`df-${process.pid}-${++guests}-guest`)
+  await guest.create()
+  await guest.configure(["link set lo up"])
+  await guest.set({
+    "net.ipv6.conf.default.accept_dad": 0,
+    // A namespace that is told its addresses asks nobody for more.
+    "net.ipv6.conf.default.accept_ra": 0,
+    "net.ipv4.tcp_no_metrics_save": 1,
+    "net.ipv4.icmp_ratemask": 0,
+    "net.ipv6.icmp.ratelimit": 0,
+    "net.ipv4.ping_group_range": "0 2147483647",
+  })
+  await guest.run(["sysctl", "-q", "-w", "net.ipv4.tcp_congestion_control=cubic"])
+  return guest
+}
+
+/** The words that run a stand-in in a guest's namespace. `socket` is a path, or "fd:" and a number. */
+export function standInCommand(guest: Namespace, socket: string): readonly string[] {
+  return [...guest.prefix(), compiled("stand-in"), DEVICE, socket]
+}
+
+/** Gives the guest what passt would tell it: the host's own addresses and gateways. */
+export async function configureGuest(guest: Namespace, options: GuestOptions = {}): Promise<void> {
+  await guest.configure([
+    // As patient as the queue of a virtual machine, where a full socket stops the sender.
+    `link set ${DEVICE} mtu ${options.mtu ?? 65520} txqueuelen 10000 up`,
+    ...families.flatMap(({ version, host, prefixLength, gateway }) => [
+      `addr add ${host}/${prefixLength} dev ${DEVICE}${version === 6 ? " nodad" : ""}`,
+      `route add default via ${gateway}`,
+    ]),
+  ])
+}
+
+/** A hypervisor's place at passt's socket. Its end is the end of the hypervisor. */
+export class StandIn {
+  readonly program: Program
+
+  constructor(program: Program) {
+    this.program = program
+  }
+
+  static async start(guest: Namespace, socket: string, options: GuestOptions = {}): Promise<StandIn> {
+    const program = new Program(standInCommand(guest, socket), { timeout: 500_000 })
+    await program.printed(/^connected$/m)
+    if (options.unconfigured !== true) await configureGuest(guest, options)
+    return new StandIn(program)
+  }
+
+  /** Unplugs it. */
+  async stop(): Promise<StandInCounts> {
+    return counts(await this.program.stop())
+  }
+
+  /** Waits for passt to unplug it. */
+  async unplugged(): Promise<StandInCounts> {
+    return counts(await this.program.result)
+  }
+}
+
+function counts({ stdout, stderr }: Result): StandInCounts {
+  const last = stdout.trim().split("\n").at(-1) ?? ""
+  if (!last.startsWith("{")) throw new Error(`the stand-in failed: ${stderr}`)
+  return JSON.parse(last) as StandInCounts
+}
+
+export interface PasstOptions extends GuestOptions {
+  /** Command line options. */
+  readonly options?: readonly string[]
+  readonly settings?: PasstProcessOptions
+}
+
+/** passt with a guest. */
+export class Connection {
+  readonly passt: Passt
+  readonly guest: Namespace
+  standIn: StandIn
+
+  constructor(passt: Passt, guest: Namespace, standIn: StandIn) {
+    this.passt = passt
+    this.guest = guest
+    this.standIn = standIn
+  }
+
+  static async start(topology: Topology, options: PasstOptions = {}): Promise<Connection> {
+    const mtu = options.mtu === undefined ? [] : ["-m", String(options.mtu)]
+    const passt = await Passt.start(topology, [...mtu, ...(options.options ?? [])], options.settings)
+    const guest = await createGuest()
+    return new Connection(passt, guest, await StandIn.start(guest, passt.socket, options))
+  }
+
+  get dataPath(): number {
+    return this.passt.pid
+  }
+
+  /** Ends everything, and says how passt ended. */
+  async stop(): Promise<Result> {
+    await this.standIn.stop()
+    const result = await this.passt.stop()
+    await this.guest.remove()
+    return result
+  }
+}
+
+/** One passt with its guest for all tests of the file or `describe` block that calls this. */
+export function usePasst(topology: Topology, options: PasstOptions = {}): Connection {
+  let connection: Connection | undefined
+  beforeAll(async () => {
+    connection = await Connection.start(topology, options)
+  })
+  afterAll(async () => {
+    await connection?.stop()
+  })
+  return new Proxy({} as Connection, {
+    get(_target, name: keyof Connection) {
+      if (connection === undefined) throw new Error("passt runs only while tests do")
+      return connection[name]
+    },
+  })
+}
