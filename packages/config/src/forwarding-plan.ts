@@ -5,7 +5,7 @@
  * A port that is forwarded twice is refused, as only one of both could have it; so are ports named beside an `all` that
  * has them as well. Excluding them from it (`-t all,~2222 -t 2222:22`) says what is meant.
  */
-import { type Address, IpProtocol, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
+import { type Address, Interface, IpProtocol, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
 import type { ForwardingRule } from "@demiflow/flow"
 import { type ForwardedPorts, formatRange, type MappedRange, type PortRange } from "./port-specification.ts"
 
@@ -78,6 +78,7 @@ function planRequest({ protocol, ports }: ForwardingRequest, option: string, fac
     (isBestEffort: boolean) =>
     (range: MappedRange): ConfiguredRule => ({
       option,
+      interface: Interface.host,
       protocol,
       address: ports.address ?? anyAddress(range.targetAddress, facts),
       interfaceName,
@@ -86,6 +87,7 @@ function planRequest({ protocol, ports }: ForwardingRequest, option: string, fac
       targetAddress: range.targetAddress,
       firstTargetPort: range.firstTarget,
       isBestEffort,
+      isAuto: false,
       freebind: facts.freebind,
     })
   const named = ports.ranges.flatMap((range) => exclude(range, exclusions))

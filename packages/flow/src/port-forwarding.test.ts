@@ -1,4 +1,4 @@
-import { Errno, IpProtocol, type ListenerRef, type ListeningEnd } from "@demiflow/core"
+import { Errno, Interface, IpProtocol, type ListenerRef, type ListeningEnd } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { type ForwardingRule, PortForwarding } from "./port-forwarding.ts"
 
@@ -22,6 +22,7 @@ function setUp(...inUse: number[]) {
 
 function rule(fields: Partial<ForwardingRule>): ForwardingRule {
   return {
+    interface: Interface.host,
     protocol: IpProtocol.tcp,
     address: undefined,
     interfaceName: undefined,
@@ -30,6 +31,7 @@ function rule(fields: Partial<ForwardingRule>): ForwardingRule {
     targetAddress: undefined,
     firstTargetPort: 80,
     isBestEffort: false,
+    isAuto: false,
     freebind: false,
     ...fields,
   }

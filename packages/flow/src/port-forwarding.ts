@@ -2,10 +2,12 @@
  * The table of forwarded ports: which ports of the host lead where at the guest. It may be changed at any time; each rule
  * that is added has its ports listened at, each one removed has them closed.
  */
-import type { Address, ListenerRef, Stack } from "@demiflow/core"
+import type { Address, InterfaceId, ListenerRef, Stack } from "@demiflow/core"
 
-/** A range of ports of the host, and the range of the same size at the guest that it leads to. */
+/** A range of ports at one end, and the range of the same size at the other end that it leads to. */
 export interface ForwardingRule {
+  /** Where the ports are: `host` for those that lead to the guest, `splice` for those of its namespace that lead to the host. */
+  readonly interface: InterfaceId
   /** IP protocol number: TCP or UDP. */
   readonly protocol: number
   /** As of a `ListeningEnd`: absent for any address of both IP versions. */
@@ -22,6 +24,8 @@ export interface ForwardingRule {
   readonly firstTargetPort: number
   /** True if ports that can't be had are passed over. */
   readonly isBestEffort: boolean
+  /** True if a port is open only while its target port is bound at the other end. */
+  readonly isAuto: boolean
   /** True to bind to an address that the host doesn't have, or not yet. */
   readonly freebind: boolean
 }
