@@ -3,7 +3,10 @@ import {
   Address as AddressClass,
   DatagramBatch,
   Demiflow,
+  HostEvent,
   Interface,
+  type ListenerRef,
+  type ListeningEnd,
   type SideRef,
   type Socket,
   type SocketError,
@@ -14,6 +17,12 @@ import type { HostUnderTest } from "./host-under-test.ts"
 
 const REGION = 4 << 20
 const TURNS = 3_000
+
+/** A datagram, and between whom it went. */
+export interface ReceivedDatagram {
+  readonly bytes: Uint8Array
+  readonly ends: Demiflow
+}
 
 /** What the tests of a host share: memory, events, waiting. */
 export class HostBench {
@@ -41,8 +50,12 @@ export class HostBench {
     payloadOffset: -1,
     payloadLength: -1,
   }
+  /** For {@link HostBench.receiveFromAnyone}. */
+  readonly ends: readonly Demiflow[] = Array.from({ length: 64 }, () => new Demiflow(Interface.host))
   readonly #events = new Map<SideRef, number>()
+  readonly #listenerEvents = new Map<ListenerRef, number>()
   #nextSide = 1_000
+  #nextListener = 0
   #sockets: Socket[] = []
 
   constructor(under: HostUnderTest) {
@@ -55,6 +68,16 @@ export class HostBench {
   /** A side that nothing else uses. */
   newSide(): SideRef {
     return this.#nextSide++ as SideRef
+  }
+
+  /** A listener that nothing else uses. */
+  newListener(): ListenerRef {
+    return this.#nextListener++ as ListenerRef
+  }
+
+  /** What a listening socket is bound to, by an address, or none. */
+  listeningEnd(address: Address | undefined, port: number, more: Partial<ListeningEnd> = {}): ListeningEnd {
+    return { address, port, interfaceName: undefined, freebind: false, ...more }
   }
 
   /** A host side towards an end, from anywhere. */
@@ -82,6 +105,7 @@ export class HostBench {
     for (const socket of this.#sockets) this.under.host.close(socket)
     this.#sockets = []
     this.#events.clear()
+    this.#listenerEvents.clear()
   }
 
   /** Events told of a side since they were taken last. */
@@ -92,6 +116,22 @@ export class HostBench {
   /** Forgets the events told of a side so far. */
   forgetEvents(side: SideRef): void {
     this.#events.delete(side)
+  }
+
+  /** Events told of a listener since they were taken last. */
+  eventsOfListener(listener: ListenerRef): number {
+    return this.#listenerEvents.get(listener) ?? 0
+  }
+
+  /** Forgets what was told of a listener so far. */
+  forgetArrivals(listener: ListenerRef): void {
+    this.#listenerEvents.delete(listener)
+  }
+
+  /** Waits until something waits at the listener, and forgets that it was told. */
+  async untilArrival(listener: ListenerRef): Promise<void> {
+    await this.until("the listener is told", () => (this.eventsOfListener(listener) & HostEvent.readable) !== 0)
+    this.forgetArrivals(listener)
   }
 
   /** Waits until the condition holds; fails with the description if it doesn't. */
@@ -115,7 +155,10 @@ export class HostBench {
   }
 
   async turn(): Promise<void> {
-    await this.under.turn((side, events) => this.#events.set(side, this.eventsOf(side) | events))
+    await this.under.turn(
+      (side, events) => this.#events.set(side, this.eventsOf(side) | events),
+      (listener, events) => this.#listenerEvents.set(listener, this.eventsOfListener(listener) | events),
+    )
   }
 
   /** Puts bytes into the region and a vector over them. */
@@ -159,22 +202,39 @@ export class HostBench {
 
   /** Receives into entries with this much room each; the datagrams (those left together taken apart), or the answer. */
   receiveDatagrams(socket: Socket, count = 16, room = 65_536): Uint8Array[] | number {
+    this.#prepareBatch(count, room)
+    const received = this.under.host.receiveDatagrams(socket, this.batch, count)
+    if (received < 0) return received
+    return Array.from({ length: received }, (_, index) => index).flatMap((index) => this.#takeApart(index, room))
+  }
+
+  /** Receives datagrams with the ends of each (those left together taken apart), or the answer. */
+  receiveFromAnyone(socket: Socket, count = 16, room = 65_536): ReceivedDatagram[] | number {
+    this.#prepareBatch(count, room)
+    const received = this.under.host.receiveFromAnyone(socket, this.batch, this.ends, count)
+    if (received < 0) return received
+    return Array.from({ length: received }, (_, index) => index).flatMap((index) => {
+      const ends = this.ends[index].clone()
+      return this.#takeApart(index, room).map((bytes) => ({ bytes, ends }))
+    })
+  }
+
+  #prepareBatch(count: number, room: number): void {
     const { batch } = this
     for (let index = 0; index < count; index++) {
       batch.offset[index] = this.region + index * room
       batch.length[index] = room
       batch.segmentSize[index] = -1
     }
-    const received = this.under.host.receiveDatagrams(socket, batch, count)
-    if (received < 0) return received
-    return Array.from({ length: received }, (_, index) => index).flatMap((index) => {
-      const whole = this.bytes(batch.offset[index], Math.min(room, batch.length[index]))
-      const size = batch.segmentSize[index] || Math.max(1, whole.length)
-      const pieces: Uint8Array[] = []
-      for (let start = 0; start === 0 || start < whole.length; start += size) {
-        pieces.push(whole.slice(start, start + size))
-      }
-      return pieces
-    })
+  }
+
+  #takeApart(index: number, room: number): Uint8Array[] {
+    const { batch } = this
+    const whole = this.bytes(batch.offset[index], Math.min(room, batch.length[index]))
+    const size = batch.segmentSize[index] || Math.max(1, whole.length)
+    const pieces: Uint8Array[] = []
+    for (let start = 0; start === 0 || start < whole.length; start += size)
+      pieces.push(whole.slice(start, start + size))
+    return pieces
   }
 }

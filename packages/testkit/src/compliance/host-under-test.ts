@@ -1,6 +1,12 @@
-import type { Address, Host, SideRef } from "@demiflow/core"
+import type { Address, Host, ListenerRef, SideRef } from "@demiflow/core"
 
-/** A connection that a host made, from the other end. */
+/** An address and a port. */
+export interface End {
+  readonly address: Address
+  readonly port: number
+}
+
+/** A connection with a host, from the other end. */
 export interface CorrespondentConnection {
   /** Sends bytes. */
   write(bytes: Uint8Array): void
@@ -19,22 +25,30 @@ export interface CorrespondentConnection {
   readonly isReset: boolean
 }
 
+/** A connection that was begun towards the host. */
+export interface CorrespondentClient extends CorrespondentConnection {
+  /** True once the host has taken it; {@link CorrespondentClient.ownEnd} is known from then on. */
+  readonly isConnected: boolean
+  /** True once the host has refused it. */
+  readonly isRefused: boolean
+  /** Where it comes from. */
+  readonly ownEnd: End
+}
+
 /** A server that accepts connections. */
-export interface CorrespondentListener {
-  readonly address: Address
-  readonly port: number
+export interface CorrespondentListener extends End {
   /** Connections accepted so far. */
   readonly connections: readonly CorrespondentConnection[]
   close(): void
 }
 
 /** A UDP correspondent. */
-export interface CorrespondentUdp {
-  readonly address: Address
-  readonly port: number
+export interface CorrespondentUdp extends End {
   /** Datagrams received so far. */
   readonly received: readonly Uint8Array[]
-  /** Sends a datagram to a port of the host, at the address it was opened from. */
+  /** Where each of them came from. */
+  readonly senders: readonly End[]
+  /** Sends a datagram to a port of the host. */
   send(bytes: Uint8Array, address: Address, port: number): void
   close(): void
 }
@@ -43,16 +57,26 @@ export interface CorrespondentUdp {
 export interface HostUnderTest {
   readonly host: Host
   /**
-   * Lets a little time pass for both ends, and tells the events that the host has. Called again and again until what a
-   * test waits for has happened.
+   * Lets a little time pass for both ends, and tells the events that the host has, of sides and of listeners. Called again
+   * and again until what a test waits for has happened.
    */
-  turn(deliver: (side: SideRef, events: number) => void): void | Promise<void>
+  turn(
+    deliver: (side: SideRef, events: number) => void,
+    deliverToListener: (listener: ListenerRef, events: number) => void,
+  ): void | Promise<void>
   /** A server that the host reaches. */
   listen(isV4: boolean): CorrespondentListener | Promise<CorrespondentListener>
   /** A UDP correspondent that the host reaches. */
   openUdp(isV4: boolean): CorrespondentUdp | Promise<CorrespondentUdp>
   /** An end at which TCP is refused and datagrams are answered with "port unreachable". */
-  unusedEnd(isV4: boolean): { readonly address: Address; readonly port: number }
+  unusedEnd(isV4: boolean): End
+  /**
+   * An address of the host that correspondents reach, and a port that nothing uses, neither there nor at any other address
+   * of either version of IP. Another port each time.
+   */
+  ownEnd(isV4: boolean): End
+  /** Begins a connection to an end of the host. */
+  connect(end: End): CorrespondentClient
   /** An address that answers echo requests, where the host may open ping sockets; else the tests of these are not made. */
   readonly pingable?: (isV4: boolean) => Address
   /** Releases everything. */

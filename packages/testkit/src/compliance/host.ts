@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe } from "vitest"
 import { HostBench } from "./host-bench.ts"
 import { tcpTests } from "./host-tcp.ts"
+import { dualStackTcpTests, tcpListenTests } from "./host-tcp-listen.ts"
 import { pingTests, udpTests } from "./host-udp.ts"
+import { dualStackUdpTests, udpListenTests } from "./host-udp-listen.ts"
 import type { HostUnderTest } from "./host-under-test.ts"
 
 /** What a host is asked to show. */
@@ -35,7 +37,11 @@ export function hostCompliance(
   for (const isV4 of [true, false]) {
     const version = isV4 ? "IPv4" : "IPv6"
     describe(`TCP over ${version}`, () => tcpTests(bench, isV4))
+    describe(`TCP connections to the host over ${version}`, () => tcpListenTests(bench, isV4))
     describe(`UDP over ${version}`, () => udpTests(bench, isV4))
+    describe(`UDP from anyone over ${version}`, () => udpListenTests(bench, isV4))
     if (options.hasPing ?? true) describe(`echo over ${version}`, () => pingTests(bench, isV4))
   }
+  describe("TCP listening for both versions", () => dualStackTcpTests(bench))
+  describe("UDP listening for both versions", () => dualStackUdpTests(bench))
 }
