@@ -2,7 +2,7 @@
 //
 //   apps, examples, e2e → everything
 //   testkit → tap
-//   tap → tun-tap → sys
+//   tap → tun-tap, stream-link → sys
 //   tcp, udp, icmp, arp, ndp, dhcp, tap, sys, config → flow → core → nothing
 
 /**
@@ -30,6 +30,7 @@ export const layers = {
   sys: { imports: foundation, portable: false },
   config: { imports: foundation, portable: false },
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
+  "stream-link": { imports: [...foundation, "sys"], portable: false },
   tap: { imports: [...foundation, "tun-tap"], portable: true },
   testkit: { imports: [...foundation, "tap"], portable: true },
 }

@@ -1,0 +1,16 @@
+/**
+ * Frames with a hypervisor over a stream socket: a length of four bytes, most significant first, then the frame. QEMU's
+ * `-netdev stream` speaks it (since 7.2), and `-netdev socket` before.
+ *
+ * {@link StreamLink} is the link, {@link StreamListener} the UNIX socket at which hypervisors connect, and {@link Hypervisor}
+ * joins both with an event loop: one hypervisor at a time, any number of them one after the other.
+ *
+ * @packageDocumentation
+ */
+export * from "./frame-splitter.ts"
+export * from "./framing.ts"
+export * from "./hypervisor.ts"
+export { checkStreamDescriptor } from "./stream-descriptor.ts"
+export * from "./stream-errors.ts"
+export * from "./stream-link.ts"
+export * from "./stream-listener.ts"

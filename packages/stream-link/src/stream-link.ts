@@ -1,0 +1,269 @@
+/**
+ * The link over a connected stream socket, in QEMU's framing.
+ *
+ * It outlives hypervisors: a socket is attached and detached again, and while there is none, nothing is received and
+ * what is sent is dropped. Both directions take one system call for many frames: one read of all that waits, cut into
+ * frames in place; one write of many pieces, each a frame with its length in the headroom.
+ *
+ * A socket may take half a frame. The rest, and what else was to be sent, is copied to a backlog of fixed size, and the
+ * link is congested until that is empty again. A frame is kept whole or not at all. `docs/decisions/0009` has the reasons.
+ */
+import {
+  type Arena,
+  type DropReason,
+  type Drops,
+  Errno,
+  type FrameBatch,
+  type Link,
+  type LinkCapabilities,
+  Vectors,
+} from "@demiflow/core"
+import { MessageFlag, type Native, SocketLevel, SocketOption } from "@demiflow/sys"
+import { Backlog } from "./backlog.ts"
+import { FrameSplitter } from "./frame-splitter.ts"
+import { FRAME_LENGTH_BYTES } from "./framing.ts"
+import type { StreamEnd } from "./stream-errors.ts"
+
+const DEFAULT_MTU = 65_520
+const DEFAULT_RECEIVE_BYTES = 512 << 10
+const DEFAULT_BACKLOG_BYTES = 4 << 20
+/** Pieces of one write: what the kernel takes at most (UIO_MAXIOV). */
+const MOST_PIECES = 1024
+/** What the kernel grants of it depends on net.core.wmem_max. */
+const SEND_BUFFER_BYTES = 4 << 20
+
+/** How a link is to be. */
+export interface StreamLinkOptions {
+  /** Largest IP packet of one frame, bytes; 65,520 if absent. */
+  readonly mtu?: number
+  /** Bytes read at once at most; 512 KiB if absent. */
+  readonly receiveBytes?: number
+  /** Bytes that wait for the hypervisor at most, beyond what the socket holds; 4 MiB if absent. */
+  readonly backlogBytes?: number
+  /** Counts frames that got lost. */
+  readonly drops?: Drops
+}
+
+/** Bytes of arena that a link with these options reserves at most. */
+export function streamLinkArenaBytes(options: StreamLinkOptions = {}): number {
+  const { receiveBytes = DEFAULT_RECEIVE_BYTES, backlogBytes = DEFAULT_BACKLOG_BYTES } = options
+  return receiveBytes + backlogBytes + MOST_PIECES * 8 + 1024
+}
+
+/** Frames with whoever is attached. */
+export class StreamLink implements Link {
+  readonly arena: Arena
+  readonly capabilities: LinkCapabilities
+  /**
+   * Called when the socket took less than there was to send, or failed while sending: watch it for being writable, and call
+   * {@link StreamLink.drain} then.
+   */
+  onWaiting: (() => void) | undefined = undefined
+  readonly #native: Native
+  readonly #splitter: FrameSplitter
+  readonly #backlog: Backlog
+  readonly #vectors: Vectors
+  readonly #drops: Drops | undefined
+  readonly #noGuest: DropReason | undefined
+  readonly #shortFrame: DropReason | undefined
+  #descriptor = -1
+  #end: StreamEnd | undefined
+  #short = 0
+
+  /** Reserves {@link streamLinkArenaBytes} of the arena, which must be the one that `native` works on. */
+  constructor(native: Native, arena: Arena, options: StreamLinkOptions = {}) {
+    this.arena = arena
+    this.capabilities = {
+      mtu: options.mtu ?? DEFAULT_MTU,
+      headroom: FRAME_LENGTH_BYTES,
+      checksumOffload: false,
+      tcpSegmentation: false,
+      udpSegmentation: false,
+    }
+    this.#native = native
+    this.#splitter = new FrameSplitter(arena, options.receiveBytes ?? DEFAULT_RECEIVE_BYTES)
+    this.#backlog = new Backlog(arena, options.backlogBytes ?? DEFAULT_BACKLOG_BYTES)
+    this.#vectors = new Vectors(arena, MOST_PIECES)
+    this.#drops = options.drops
+    this.#noGuest = options.drops?.reason("link: no guest")
+    this.#shortFrame = options.drops?.reason("link: shorter than an Ethernet header")
+  }
+
+  /** The socket's descriptor, -1 if none is attached. To be watched for being readable, level-triggered. */
+  get descriptor(): number {
+    return this.#descriptor
+  }
+
+  /** Why the attached stream is over; undefined as long as it isn't. */
+  get end(): StreamEnd | undefined {
+    return this.#end
+  }
+
+  /** True while frames wait that the socket hasn't taken. */
+  get isCongested(): boolean {
+    return !this.#backlog.isEmpty
+  }
+
+  /**
+   * True if frames have been read that were not handed out, because a batch was full: the socket may not become readable on
+   * their account.
+   */
+  get isFrameWaiting(): boolean {
+    return this.#splitter.isWaiting
+  }
+
+  /** Takes over a connected stream socket. The one before is detached, and closed. */
+  attach(descriptor: number): void {
+    this.close()
+    this.#descriptor = descriptor
+    const { socket } = SocketLevel
+    this.#native.setOptionInteger(descriptor, socket, SocketOption.sendBuffer, SEND_BUFFER_BYTES)
+  }
+
+  /** Gives the socket back, open; -1 if there was none. What was received and not handed out, or waits to be sent, is lost. */
+  detach(): number {
+    const descriptor = this.#descriptor
+    this.#descriptor = -1
+    this.#end = undefined
+    this.#splitter.reset()
+    this.#backlog.clear()
+    return descriptor
+  }
+
+  /**
+   * See `Link.receive`: 0 while no hypervisor is attached, and a negative number once the stream has ended, which
+   * {@link StreamLink.end} explains.
+   */
+  receive(batch: FrameBatch): number {
+    batch.count = 0
+    if (this.#descriptor < 0) return 0
+    const splitter = this.#splitter
+    if (!splitter.isWaiting && splitter.badLength < 0) {
+      const result = this.#read()
+      if (result < 0) return result === -Errno.EAGAIN ? 0 : result
+    }
+    const count = splitter.take(batch)
+    if (splitter.short !== this.#short) this.#countShort()
+    if (count > 0 || splitter.badLength < 0) return count
+    this.#end ??= { kind: "bad length", length: splitter.badLength }
+    return -Errno.EIO
+  }
+
+  /** See `Link.send`. What a detached link is given counts as taken, and as dropped. */
+  send(batch: FrameBatch, first: number, count: number): number {
+    const last = first + count
+    let index = first
+    if (this.#backlog.isEmpty && this.#isOpen) index = this.#sendAtOnce(batch, first, last)
+    if (!this.#isOpen) {
+      if (this.#noGuest !== undefined) this.#drops?.count(this.#noGuest, last - index)
+      return count
+    }
+    while (index < last && this.#keep(batch, index)) index++
+    return index - first
+  }
+
+  /**
+   * Sends what waits, as far as the socket takes it; to be called when that is writable. Answers true if nothing waits any
+   * longer, also because the stream is over.
+   */
+  drain(): boolean {
+    while (!this.#backlog.isEmpty) {
+      const waiting = this.#backlog.length
+      const sent = this.#write(this.#backlog.describe(this.#vectors))
+      if (sent > 0) this.#backlog.taken(sent)
+      if (sent < waiting) return this.#end !== undefined
+    }
+    return true
+  }
+
+  /** Detaches the hypervisor, and closes its socket. Another one may be attached later. */
+  close(): void {
+    const descriptor = this.detach()
+    if (descriptor >= 0) this.#native.close(descriptor)
+  }
+
+  get #isOpen(): boolean {
+    return this.#descriptor >= 0 && this.#end === undefined
+  }
+
+  /** Reads what waits. Answers a negated errno if that was nothing. */
+  #read(): number {
+    const splitter = this.#splitter
+    const room = splitter.makeRoom()
+    this.#vectors.set(0, splitter.roomOffset, room)
+    const length = this.#native.receiveVectors(this.#descriptor, this.#vectors.offset, 1, MessageFlag.doNotWait)
+    if (length > 0) {
+      splitter.filled(length)
+      return length
+    }
+    if (length === -Errno.EAGAIN) return length
+    this.#fail(length === 0 ? { kind: "closed" } : { kind: "failed", errno: -length })
+    return length === 0 ? -Errno.EPIPE : length
+  }
+
+  /** Sends frames from `first` on with as few calls as possible. Answers the index of the first one not even begun. */
+  #sendAtOnce(batch: FrameBatch, first: number, last: number): number {
+    const { view, words } = this.arena
+    const vectors = this.#vectors.offset >> 2
+    let index = first
+    while (index < last) {
+      const begin = index
+      const end = Math.min(last, begin + MOST_PIECES)
+      let total = 0
+      for (let word = vectors; index < end; index++, word += 2) {
+        const offset = batch.offset[index] - FRAME_LENGTH_BYTES
+        const length = batch.length[index]
+        view.setInt32(offset, length)
+        words[word] = offset
+        words[word + 1] = length + FRAME_LENGTH_BYTES
+        total += length + FRAME_LENGTH_BYTES
+      }
+      const sent = this.#write(end - begin)
+      if (sent < total) return this.#keepRest(batch, begin, sent)
+    }
+    return index
+  }
+
+  /** What a write took ends in the middle of a frame: keeps the rest of it. Answers the index of the frame after. */
+  #keepRest(batch: FrameBatch, begin: number, sent: number): number {
+    let index = begin
+    let left = sent
+    while (left >= batch.length[index] + FRAME_LENGTH_BYTES) left -= batch.length[index++] + FRAME_LENGTH_BYTES
+    if (left === 0) return index
+    this.#backlog.put(batch.offset[index] - FRAME_LENGTH_BYTES + left, batch.length[index] + FRAME_LENGTH_BYTES - left)
+    this.onWaiting?.()
+    return index + 1
+  }
+
+  /** Copies a frame to the backlog. False if there is no room for it. */
+  #keep(batch: FrameBatch, index: number): boolean {
+    const offset = batch.offset[index] - FRAME_LENGTH_BYTES
+    const wasEmpty = this.#backlog.isEmpty
+    this.arena.view.setInt32(offset, batch.length[index])
+    if (!this.#backlog.put(offset, batch.length[index] + FRAME_LENGTH_BYTES)) return false
+    if (wasEmpty) this.onWaiting?.()
+    return true
+  }
+
+  /** One write of the first `count` vectors. Answers the bytes taken, 0 also if the stream is over. */
+  #write(count: number): number {
+    const sent = this.#native.sendVectors(this.#descriptor, this.#vectors.offset, count, MessageFlag.doNotWait)
+    if (sent >= 0) return sent
+    if (sent !== -Errno.EAGAIN && sent !== -Errno.ENOBUFS && sent !== -Errno.ENOMEM) {
+      this.#fail({ kind: "failed", errno: -sent })
+      this.onWaiting?.()
+    }
+    return 0
+  }
+
+  #fail(end: StreamEnd): void {
+    this.#end = end
+    this.#backlog.clear()
+  }
+
+  #countShort(): void {
+    const { short } = this.#splitter
+    if (this.#shortFrame !== undefined) this.#drops?.count(this.#shortFrame, short - this.#short)
+    this.#short = short
+  }
+}
