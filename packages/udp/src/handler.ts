@@ -33,35 +33,31 @@
 import {
   type Claim,
   type Components,
-  Demiflow,
   type Disposition,
-  type DropReason,
-  Errno,
   type FlowIndex,
-  FORWARD,
   flowOf,
   HANDLED,
   HostEvent,
-  type InitiatedFlow,
   IpProtocol,
-  initiatingSide,
+  type Listener,
+  NO_SOCKET,
   NOT_MINE,
   type ProtocolHandler,
   type Sequence,
   type SideRef,
-  targetSide,
   UDP_HEADER_LENGTH,
+  WaitingList,
 } from "@demiflow/core"
+import { Beginnings } from "./beginnings.ts"
 import { checkDatagram, payloadLength, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
+import { FromAnyone } from "./from-anyone.ts"
+import { ListeningPorts } from "./listening-ports.ts"
 import { type UdpReasons, udpReasons } from "./reasons.ts"
-import { type UdpFlow, UdpFlows } from "./state.ts"
+import { type Source, UdpFlow, UdpFlows } from "./state.ts"
 import { DEFAULT_TIMEOUT_AFTER_REPLY, DEFAULT_TIMEOUT_BEFORE_REPLY, type UdpOptions } from "./timeouts.ts"
 import { ToGuest } from "./to-guest.ts"
 import { ToHost } from "./to-host.ts"
-
-/** Milliseconds between two warnings that there are no more sockets. */
-const WARNING_INTERVAL = 60_000
 
 /** UDP, set up on a stack. */
 export class UdpHandler implements ProtocolHandler {
@@ -75,21 +71,31 @@ export class UdpHandler implements ProtocolHandler {
   readonly #errors: ErrorRelay
   readonly #toHost: ToHost
   readonly #toGuest: ToGuest
-  readonly #target = new Demiflow()
-  #nextWarning = 0
+  readonly #ports = new ListeningPorts()
+  readonly #beginnings: Beginnings
+  readonly #fromAnyone: FromAnyone
+  readonly #waiting: WaitingList<Source>
 
   constructor(components: Components, options: UdpOptions = {}) {
+    const states = this.#states
+    const reasons = udpReasons(components.drops)
+    const errors = new ErrorRelay(components, reasons)
+    const waiting = new WaitingList<Source>(components, (source) => this.#drain(source))
     this.#components = components
     this.#timeoutBeforeReply = options.timeoutBeforeReply ?? DEFAULT_TIMEOUT_BEFORE_REPLY
     this.#timeoutAfterReply = options.timeoutAfterReply ?? DEFAULT_TIMEOUT_AFTER_REPLY
-    this.#reasons = udpReasons(components.drops)
-    this.#errors = new ErrorRelay(components, this.#reasons)
-    this.#toHost = new ToHost(components, this.#reasons, this.#errors)
-    this.#toGuest = new ToGuest(components, this.#reasons, this.#errors)
+    this.#reasons = reasons
+    this.#errors = errors
+    this.#waiting = waiting
+    this.#toHost = new ToHost(components, reasons, errors)
+    this.#toGuest = new ToGuest(components, reasons, errors, waiting)
+    const timeout = this.#timeoutBeforeReply
+    this.#beginnings = new Beginnings(components, reasons, states, this.#ports, errors, waiting, timeout)
+    this.#fromAnyone = new FromAnyone(components, reasons, states, this.#beginnings, this.#toGuest, waiting)
   }
 
   fromTap(sequence: Sequence): Disposition {
-    const { arena, clock, drops, flows } = this.#components
+    const { arena, drops, flows } = this.#components
     const tap = sequence.demiflow
     if (tap.forwardingPort === 0) return this.#reasons.portZero
     const side = flows.lookup(IpProtocol.udp, tap)
@@ -104,14 +110,14 @@ export class UdpHandler implements ProtocolHandler {
       const offset = sequence.transportOffset[index] + UDP_HEADER_LENGTH
       const length = payloadLength(arena, sequence, index)
       if (flow === undefined) {
-        flow = this.#open(tap, offset, length, sequence.count - index)
+        flow = this.#beginnings.fromGuest(tap, offset, length, sequence.count - index)
         if (flow === undefined) return HANDLED
       }
       this.#toHost.add(flow, tap, offset, length, sequence.segmentSize[index], sequence.hopLimit[index])
     }
     if (flow === undefined) return HANDLED
     this.#toHost.flush(flow, tap)
-    flow.lastActivity = clock.now
+    this.#beginnings.heardGuest(flow)
     return HANDLED
   }
 
@@ -120,11 +126,39 @@ export class UdpHandler implements ProtocolHandler {
     if (flow === undefined) return
     if ((events & HostEvent.error) !== 0) this.#errors.drain(flow)
     // That a send buffer has room again concerns nobody: what it had no room for is gone.
-    if ((events & ~HostEvent.writable) !== 0) this.#toGuest.drain(flow)
+    if ((events & ~HostEvent.writable) !== 0) this.#drain(flow)
+  }
+
+  listen(listener: Listener): number {
+    const socket = this.#components.host.udpListen(listener.ref, listener.end)
+    if (socket < 0) return socket
+    listener.socket = socket
+    this.#ports.add(listener)
+    return 0
+  }
+
+  unlisten(listener: Listener): void {
+    this.#components.host.close(listener.socket)
+    listener.socket = NO_SOCKET
+    this.#ports.remove(listener)
+  }
+
+  fromListener(listener: Listener): void {
+    const port = this.#ports.get(listener.ref)
+    if (port !== undefined) this.#drain(port)
   }
 
   tick(): void {
-    this.#toGuest.resume()
+    this.#waiting.carryOn()
+  }
+
+  resume(): void {
+    this.#waiting.carryOn()
+  }
+
+  start(): void {
+    // What has waited for a guest that is gone has not heard that another one takes frames.
+    this.#waiting.carryOn()
   }
 
   expire(index: FlowIndex, now: number): void {
@@ -137,69 +171,11 @@ export class UdpHandler implements ProtocolHandler {
 
   abort(index: FlowIndex): void {
     const flow = this.#states.get(index)
-    if (flow === undefined) return
-    const { flows, host, log } = this.#components
-    if (log.isDebug) log.debug(`flow ${index} (udp) ended`)
-    host.close(flow.socket)
-    this.#states.remove(flow)
-    flows.release(index)
+    if (flow !== undefined) this.#beginnings.end(flow)
   }
 
-  /**
-   * Starts a flow for `count` packets that the guest sent, the first of which has its payload at `offset`. If there can
-   * be none, they are counted as dropped, and the guest is told where ICMP has words for it.
-   */
-  #open(tap: Demiflow, offset: number, length: number, count: number): UdpFlow | undefined {
-    const { clock, drops, flows, forwarding, handlerNumber, host } = this.#components
-    const verdict = forwarding.target(IpProtocol.udp, tap, this.#target)
-    if (verdict !== FORWARD) {
-      drops.count(verdict, count)
-      return undefined
-    }
-    const place = flows.allocate(handlerNumber, IpProtocol.udp)
-    if (place < 0) {
-      drops.count(this.#reasons.tableFull, count - 1)
-      return undefined
-    }
-    const initiated = flows.initiate(place, tap)
-    let socket = host.udpOpen(targetSide(initiated), this.#target)
-    if ((socket === -Errno.EADDRINUSE || socket === -Errno.EACCES) && this.#target.forwardingPort !== 0) {
-      this.#target.forwardingPort = 0
-      socket = host.udpOpen(targetSide(initiated), this.#target)
-    }
-    if (socket < 0) {
-      if (isShortage(-socket)) {
-        this.#warnOfShortage()
-        return this.#giveUp(initiated, this.#reasons.noSocket, count)
-      }
-      this.#errors.refuse(tap, -socket, offset, length)
-      return this.#giveUp(initiated, this.#reasons.openFailed, count)
-    }
-    const flow = flows.activate(flows.target(initiated, this.#target))
-    flows.schedule(flow, clock.now + this.#timeoutBeforeReply)
-    const state = this.#states.add(initiatingSide(flow), socket, this.#target.isV4, clock.now)
-    this.#logStart(flow, tap)
-    return state
+  #drain(source: Source): void {
+    if (!(source instanceof UdpFlow) || source.sharedWith !== undefined) this.#fromAnyone.drain(source)
+    else if (source.socket >= 0) this.#toGuest.drain(source)
   }
-
-  #giveUp(flow: InitiatedFlow, reason: DropReason, count: number): undefined {
-    this.#components.flows.cancel(flow)
-    this.#components.drops.count(reason, count)
-  }
-
-  #warnOfShortage(): void {
-    const { clock, log } = this.#components
-    if (clock.now < this.#nextWarning) return
-    this.#nextWarning = clock.now + WARNING_INTERVAL
-    log.warning("udp: no sockets left for new flows: raise the limit of open files (ulimit -n)")
-  }
-
-  #logStart(flow: FlowIndex, tap: Demiflow): void {
-    const { log } = this.#components
-    if (log.isDebug) log.debug(`flow ${flow} (udp) ${tap} ⇄ ${this.#target}`)
-  }
-}
-
-function isShortage(errno: number): boolean {
-  return errno === Errno.EMFILE || errno === Errno.ENFILE || errno === Errno.ENOMEM || errno === Errno.ENOBUFS
 }

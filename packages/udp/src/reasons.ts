@@ -9,7 +9,7 @@ export interface UdpReasons {
   readonly checksum: DropReason
   /** No checksum over IPv6 (RFC 8200, section 8.1). */
   readonly noChecksum: DropReason
-  /** To port 0 (reserved: RFC 6335, section 6). */
+  /** To or from port 0 (reserved: RFC 6335, section 6). */
   readonly portZero: DropReason
   /** With a time to live or hop limit of 0, which nobody may send (RFC 1122, section 3.2.1.7). */
   readonly hopLimit: DropReason
@@ -19,6 +19,10 @@ export interface UdpReasons {
   readonly noSocket: DropReason
   /** The host has no route, or does not allow this. */
   readonly openFailed: DropReason
+  /** The guest knows other correspondents by all ports that were tried under this address. */
+  readonly noPort: DropReason
+  /** A datagram that began a flow found no room towards the guest. */
+  readonly noRoom: DropReason
   /** The host's send buffer or device queue is full. */
   readonly sendQueueFull: DropReason
   /** The host's kernel refused the datagram. */
@@ -41,6 +45,8 @@ export function udpReasons(drops: Drops): UdpReasons {
     tableFull: drops.reason("flow: table full"),
     noSocket: drops.reason("udp: no socket left"),
     openFailed: drops.reason("udp: host has no way there"),
+    noPort: drops.reason("udp: no port left to show the guest"),
+    noRoom: drops.reason("udp: no room towards the guest"),
     sendQueueFull: drops.reason("udp: host's queue full"),
     sendFailed: drops.reason("udp: refused by the host"),
     oversized: drops.reason("udp: too large for the guest"),

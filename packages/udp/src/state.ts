@@ -1,7 +1,17 @@
-import { type FlowIndex, flowOf, NO_SOCKET, oppositeSide, type SideRef, type Socket } from "@demiflow/core"
+import {
+  type FlowIndex,
+  flowOf,
+  NO_SOCKET,
+  oppositeSide,
+  type SideRef,
+  type Socket,
+  targetSide,
+  type Waiting,
+} from "@demiflow/core"
+import type { ListeningPort } from "./listening-ports.ts"
 
 /** What UDP keeps of a flow, besides its two sides in the flow table. */
-export class UdpFlow {
+export class UdpFlow implements Waiting {
   /** The side towards the guest. */
   tapSide: SideRef
   /** Connected to the correspondent of the host side; {@link NO_SOCKET} once the flow has ended. */
@@ -10,8 +20,13 @@ export class UdpFlow {
   isHostV4 = true
   /** Clock milliseconds of the last datagram in either direction. */
   lastActivity = 0
-  /** Whether anything has come back. */
+  /** Whether anything has come back to where the flow began. */
   hasReply = false
+  /**
+   * Set while the socket may hold datagrams of anybody, which came in before it was connected: the listener that has the
+   * same port, and that they were meant for.
+   */
+  sharedWith: ListeningPort | undefined = undefined
   /** Hop limit that the socket sends with; 0 if it was never set. */
   hopLimit = 0
   /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
@@ -20,8 +35,11 @@ export class UdpFlow {
   isGathering = true
   /** Entries that the next receiving call asks for. */
   burst = 0
-  /** Whether it waits in the receiver's list for its next turn. */
   isWaiting = false
+  /** Neighbours in the list of {@link UnansweredFlows}, and whether it stands there. */
+  older: UdpFlow | undefined = undefined
+  newer: UdpFlow | undefined = undefined
+  isUnanswered = false
 
   constructor(tapSide: SideRef) {
     this.tapSide = tapSide
@@ -34,7 +52,15 @@ export class UdpFlow {
   get hostSide(): SideRef {
     return oppositeSide(this.tapSide)
   }
+
+  /** Whether the first datagram came from the host. */
+  get beganOnHost(): boolean {
+    return this.tapSide === targetSide(this.flow)
+  }
 }
+
+/** What has a socket from which datagrams are received. */
+export type Source = UdpFlow | ListeningPort
 
 /** The UDP flows by index, and objects of ended ones for the next to come: no flow allocates in the long run. */
 export class UdpFlows {
@@ -55,6 +81,7 @@ export class UdpFlows {
     state.isHostV4 = isHostV4
     state.lastActivity = now
     state.hasReply = false
+    state.sharedWith = undefined
     state.hopLimit = 0
     state.lastLength = 0
     state.isGathering = true

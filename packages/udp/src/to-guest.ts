@@ -12,11 +12,12 @@ import {
   UDP_LENGTH,
   UDP_SOURCE_PORT,
   UDP_TARGET_PORT,
+  type WaitingList,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
 import { LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
-import type { UdpFlow } from "./state.ts"
+import type { Source, UdpFlow } from "./state.ts"
 
 /** Entries of a receiving call: the first asks for one more than the single answer that most are, later ones for … */
 const SMALLEST_BURST = 2
@@ -28,13 +29,15 @@ const BUDGET_BYTES = 512 * 1024
 const BUDGET_ERRORS = 8
 /** Milliseconds until the link is asked again for room. */
 const ROOM_PAUSE = 1
+/** Bytes that are passed on before the link is given them, so that it can say that it has had enough. */
+const FLUSH_BYTES = 512 * 1024
 
 /**
- * Receives from host sockets, straight behind room for the headers towards the guest. Datagrams of one size that arrive
- * together leave together, if the link cuts them.
+ * Receives from sockets of flows, straight behind room for the headers towards the guest. Datagrams of one size that
+ * arrive together leave together, if the link cuts them.
  *
- * The sockets' events come only once for a change, so that a flow that has used up its budget, or finds no room towards
- * the guest, is noted down and carries on in the next turn. What isn't received meanwhile stays in the kernel's buffer.
+ * A flow that has used up its budget, or finds the guest congested or no room towards it, waits. What isn't received
+ * meanwhile stays in the kernel's buffer.
  */
 export class ToGuest {
   readonly #components: Components
@@ -43,15 +46,15 @@ export class ToGuest {
   readonly #errors: ErrorRelay
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(LARGEST_BURST)
-  #wakeAt = Number.POSITIVE_INFINITY
-  #waiting: UdpFlow[] = []
-  #resumed: UdpFlow[] = []
+  readonly #waiting: WaitingList<Source>
+  #unflushed = 0
 
-  constructor(components: Components, reasons: UdpReasons, errors: ErrorRelay) {
+  constructor(components: Components, reasons: UdpReasons, errors: ErrorRelay, waiting: WaitingList<Source>) {
     this.#components = components
     this.#arena = components.arena
     this.#reasons = reasons
     this.#errors = errors
+    this.#waiting = waiting
   }
 
   /** Passes on what waits in a flow's socket, within its budget. */
@@ -64,6 +67,10 @@ export class ToGuest {
     let bytes = 0
     let errors = 0
     for (;;) {
+      if (guest.isCongested) {
+        this.#wait(flow, wanted, clock.now)
+        return
+      }
       const asked = this.#reserve(wanted)
       if (asked === 0) {
         this.#wait(flow, wanted, clock.now + ROOM_PAUSE)
@@ -84,8 +91,10 @@ export class ToGuest {
       }
       if (received < asked) guest.abandon(batch.offset[received] - UDP_HEADER_LENGTH)
       flow.lastActivity = clock.now
-      flow.hasReply = true
-      bytes += this.#passAll(received)
+      if (!flow.beganOnHost) flow.hasReply = true
+      const passed = this.#passAll(received)
+      bytes += passed
+      this.#flushAfter(passed)
       if (received < asked) {
         flow.burst = 0
         return
@@ -99,30 +108,39 @@ export class ToGuest {
     }
   }
 
-  /** Carries on with the flows that were noted down. */
-  resume(): void {
-    this.#wakeAt = Number.POSITIVE_INFINITY
-    const resumed = this.#waiting
-    this.#waiting = this.#resumed
-    this.#resumed = resumed
-    for (let index = 0; index < resumed.length; index++) {
-      const flow = resumed[index]
-      flow.isWaiting = false
-      // It may have ended since, and its object may even serve another flow, whose socket can be asked as well.
-      if (flow.socket >= 0) this.drain(flow)
+  /**
+   * Passes on a datagram that isn't in a packet yet, or several of `segmentSize` bytes left together.
+   *
+   * @param offset of the payload in the arena
+   * @param length bytes, more than {@link LARGEST_PAYLOAD} if its end was cut off
+   */
+  copy(flow: UdpFlow, offset: number, length: number, segmentSize: number): void {
+    const { clock, drops, flows, guest } = this.#components
+    flow.lastActivity = clock.now
+    if (!flow.beganOnHost) flow.hasReply = true
+    flows.readSide(flow.tapSide, this.#tap)
+    const there = Math.min(length, LARGEST_PAYLOAD)
+    const packet = this.#beginPacket(UDP_HEADER_LENGTH + there)
+    if (packet < 0) {
+      drops.count(this.#reasons.noRoom)
+      return
     }
-    resumed.length = 0
+    this.#arena.copy(offset, packet + UDP_HEADER_LENGTH, there)
+    if (!this.#pass(packet, length, segmentSize)) guest.abandon(packet)
+    this.#flushAfter(there)
   }
 
   #wait(flow: UdpFlow, burst: number, until: number): void {
     flow.burst = burst
-    if (until < this.#wakeAt) {
-      this.#wakeAt = until
-      this.#components.wakeAt(until)
-    }
-    if (flow.isWaiting) return
-    flow.isWaiting = true
-    this.#waiting.push(flow)
+    this.#waiting.wait(flow, until)
+  }
+
+  /** Hands packets to the link from time to time. */
+  #flushAfter(bytes: number): void {
+    this.#unflushed += bytes
+    if (this.#unflushed < FLUSH_BYTES) return
+    this.#unflushed = 0
+    this.#components.guest.flush()
   }
 
   /** Begins packets to receive into; answers how many of those wanted there was room for. */
@@ -130,16 +148,22 @@ export class ToGuest {
     const guest = this.#components.guest
     const batch = this.#batch
     for (let count = 0; count < wanted; count++) {
-      let offset = guest.begin(this.#tap, IpProtocol.udp, UDP_HEADER_LENGTH + LARGEST_PAYLOAD)
-      if (offset < 0 && count === 0) {
-        guest.flush()
-        offset = guest.begin(this.#tap, IpProtocol.udp, UDP_HEADER_LENGTH + LARGEST_PAYLOAD)
-      }
+      const room = UDP_HEADER_LENGTH + LARGEST_PAYLOAD
+      const offset = count === 0 ? this.#beginPacket(room) : guest.begin(this.#tap, IpProtocol.udp, room)
       if (offset < 0) return count
       batch.offset[count] = offset + UDP_HEADER_LENGTH
       batch.length[count] = LARGEST_PAYLOAD
     }
     return wanted
+  }
+
+  /** Begins a packet while none is open. */
+  #beginPacket(room: number): number {
+    const guest = this.#components.guest
+    const offset = guest.begin(this.#tap, IpProtocol.udp, room)
+    if (offset >= 0) return offset
+    guest.flush()
+    return guest.begin(this.#tap, IpProtocol.udp, room)
   }
 
   /** Passes on what was received, and answers how many bytes. */

@@ -1,9 +1,14 @@
 import {
   Address,
   Arena,
+  Demiflow,
   Drops,
   finishUdpChecksum,
+  HostEvent,
+  Interface,
   IpProtocol,
+  type ListenerRef,
+  type ListeningEnd,
   type Log,
   Sequence,
   Stack,
@@ -13,7 +18,7 @@ import {
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy, type ForwardingRules } from "@demiflow/flow"
 import { type UdpOptions, udp } from "../index.ts"
-import { ScriptedHost, type ScriptedSocket } from "./scripted-host.ts"
+import { type HostDatagram, ScriptedHost, type ScriptedSocket } from "./scripted-host.ts"
 import { StrictGuest } from "./strict-guest.ts"
 
 /** How a bench is set up. */
@@ -23,6 +28,7 @@ export interface BenchOptions extends UdpOptions {
   readonly room?: number
   readonly frameBytes?: number
   readonly udpSegmentation?: boolean
+  readonly randomNumbers?: () => number
 }
 
 /** What a datagram from the guest is made of. */
@@ -37,7 +43,7 @@ export interface GuestDatagram {
 }
 
 /** What the handler reserves, and the host. */
-const OTHER_BYTES = 1 << 19
+const OTHER_BYTES = 1 << 20
 
 /** UDP on a stack between a strict guest and a scripted host. */
 export class Bench {
@@ -76,7 +82,7 @@ export class Bench {
         flows: this.flows,
         forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, drops),
         clock,
-        random: { int32: () => random++ },
+        random: { int32: options.randomNumbers ?? (() => random++) },
         log,
         drops,
       },
@@ -114,6 +120,32 @@ export class Bench {
     this.event(socket, 1)
   }
 
+  /** Listens, and answers the listening socket. */
+  listen(port: number, targetPort: number = port, end: Partial<ListeningEnd> = {}, target?: string): ScriptedSocket {
+    const whole = { address: undefined, interfaceName: undefined, freebind: false, ...end, port }
+    const ref = this.stack.listen(
+      IpProtocol.udp,
+      whole,
+      target === undefined ? undefined : Address.parse(target),
+      targetPort,
+    )
+    if (ref < 0) throw new Error(`listening failed: ${ref}`)
+    return this.socket
+  }
+
+  /** Lets datagrams from a sender arrive at a listening socket, and tells the stack. */
+  fromAnyone(listening: ScriptedSocket, from: string, fromPort: number, to: string, ...payloads: Uint8Array[]): void {
+    listening.incoming.push(...datagramsOf(listening, from, fromPort, to, ...payloads))
+    this.listenerEvent(listening)
+  }
+
+  /** What was gathered of a listening socket's events. */
+  listenerEvent(listening: ScriptedSocket): void {
+    this.stack.fromListener(listening.side as number as ListenerRef, HostEvent.readable)
+    this.stack.expire(this.clock.now)
+    this.stack.endTurn()
+  }
+
   event(socket: ScriptedSocket, events: number): void {
     this.stack.fromHost(socket.side, events)
     this.stack.endTurn()
@@ -149,6 +181,19 @@ export class Bench {
     sequence.hopLimit[index] = hopLimit
     return offset + length
   }
+}
+
+/** Datagrams from a sender to a listening socket's port. */
+export function datagramsOf(
+  listening: ScriptedSocket,
+  from: string,
+  fromPort: number,
+  to: string,
+  ...payloads: Uint8Array[]
+): HostDatagram[] {
+  const port = listening.demiflow.forwardingPort
+  const ends = Demiflow.of(Interface.host, Address.parse(to), port, Address.parse(from), fromPort)
+  return payloads.map((bytes) => ({ bytes, segmentSize: 0, ends }))
 }
 
 /** Payload that shows a byte in the wrong place. */

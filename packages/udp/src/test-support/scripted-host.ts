@@ -2,9 +2,12 @@ import {
   Address,
   type Arena,
   type DatagramBatch,
-  type Demiflow,
+  Demiflow,
   Errno,
   type Host,
+  Interface,
+  type ListenerRef,
+  type ListeningEnd,
   type SideRef,
   type Socket,
   type SocketError,
@@ -17,6 +20,8 @@ const EIO = 5
 export interface HostDatagram {
   readonly bytes: Uint8Array
   readonly segmentSize: number
+  /** Between whom, at sockets that hear anybody. */
+  readonly ends?: Demiflow
 }
 
 /** An entry of an error queue, as a test scripts it. */
@@ -32,8 +37,11 @@ export interface ScriptedError {
 
 /** One socket, with everything that happened to it. */
 export class ScriptedSocket {
+  /** What events are told to: a side of a flow, or a listener. */
   readonly side: SideRef
   readonly demiflow: Demiflow
+  /** Until it was read empty, it holds datagrams of anybody. */
+  hearsAnyone: boolean
   /** What was sent, with the arena offset that it was sent from, and how many entries each call had. */
   readonly sent: (HostDatagram & { readonly offset: number; readonly hopLimit: number })[] = []
   readonly sendingCalls: number[] = []
@@ -53,20 +61,30 @@ export class ScriptedSocket {
     return this.sent.flatMap(({ bytes, segmentSize }) => cut(bytes, segmentSize))
   }
 
-  constructor(side: SideRef, demiflow: Demiflow) {
+  constructor(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean) {
     this.side = side
     this.demiflow = demiflow
+    this.hearsAnyone = hearsAnyone
   }
 }
 
 /** A host whose sockets do what a test says. Any use of a closed socket throws. */
-export class ScriptedHost implements Pick<Host, "udpOpen" | "sendDatagrams" | "receiveDatagrams"> {
+export class ScriptedHost
+  implements
+    Pick<Host, "udpOpen" | "udpListen" | "udpAnswer" | "sendDatagrams" | "receiveDatagrams" | "receiveFromAnyone">
+{
   readonly arena: Arena
   readonly sockets: ScriptedSocket[] = []
   /** Answers of the next opening calls; 0 opens. */
   readonly openingAnswers: number[] = []
   /** What openings were asked for, successful or not. */
   readonly opened: Demiflow[] = []
+  /** What {@link ScriptedHost.udpAnswer} was asked for. */
+  readonly answered: Demiflow[] = []
+  /** What the next socket from there holds already. */
+  readonly intruders: HostDatagram[] = []
+  readonly ownV4: Address = Address.parse("192.0.2.1")
+  readonly ownV6: Address = Address.parse("2001:db8::1")
   /** True if entries with a segment size are refused, as where a device can't compute checksums. */
   cutsNothing = false
   readonly #errorSpace: number
@@ -86,10 +104,28 @@ export class ScriptedHost implements Pick<Host, "udpOpen" | "sendDatagrams" | "r
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
-    this.opened.push(demiflow.clone())
-    const answer = this.openingAnswers.shift() ?? 0
-    if (answer < 0) return answer as Socket
-    return (this.sockets.push(new ScriptedSocket(side, demiflow.clone())) - 1) as Socket
+    return this.#open(side, demiflow, false)
+  }
+
+  udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
+    const demiflow = new Demiflow(Interface.host)
+    demiflow.forwardingPort = end.port
+    return this.#open(listener as number as SideRef, demiflow, true)
+  }
+
+  udpAnswer(side: SideRef, demiflow: Demiflow): Socket {
+    this.answered.push(demiflow.clone())
+    const socket = this.#open(side, demiflow, true)
+    if (socket >= 0) this.sockets[socket].incoming.push(...this.intruders.splice(0))
+    return socket
+  }
+
+  boundEnd(socket: Socket, demiflow: Demiflow): number {
+    demiflow.forwardingPort = this.#find(socket).demiflow.forwardingPort
+    if (demiflow.forwardingAddress.isUnspecified) {
+      demiflow.forwardingAddress.copyFrom(demiflow.isV4 ? this.ownV4 : this.ownV6)
+    }
+    return 0
   }
 
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
@@ -113,6 +149,21 @@ export class ScriptedHost implements Pick<Host, "udpOpen" | "sendDatagrams" | "r
 
   receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number {
     const state = this.#find(socket)
+    if (state.hearsAnyone) throw new Error(`socket ${socket} may hold datagrams of strangers`)
+    return this.#receive(state, batch, count)
+  }
+
+  receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
+    const state = this.#find(socket)
+    for (const [index, { ends: own }] of state.incoming.slice(0, count).entries()) {
+      ends[index].copyFrom(own ?? state.demiflow)
+    }
+    const received = this.#receive(state, batch, count)
+    if (received === -Errno.EAGAIN) state.hearsAnyone = state.demiflow.correspondentPort === 0
+    return received
+  }
+
+  #receive(state: ScriptedSocket, batch: DatagramBatch, count: number): number {
     state.receivingCalls.push(count)
     const answer = state.receivingAnswers.shift()
     if (answer !== undefined) return answer
@@ -151,6 +202,13 @@ export class ScriptedHost implements Pick<Host, "udpOpen" | "sendDatagrams" | "r
 
   close(socket: Socket): void {
     this.#find(socket).isOpen = false
+  }
+
+  #open(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean): Socket {
+    this.opened.push(demiflow.clone())
+    const answer = this.openingAnswers.shift() ?? 0
+    if (answer < 0) return answer as Socket
+    return (this.sockets.push(new ScriptedSocket(side, demiflow.clone(), hearsAnyone)) - 1) as Socket
   }
 
   #find(socket: Socket): ScriptedSocket {

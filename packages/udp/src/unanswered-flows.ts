@@ -1,0 +1,44 @@
+import type { UdpFlow } from "./state.ts"
+
+/**
+ * Flows that began on the host and that the guest hasn't answered, in the order of their beginning.
+ *
+ * Anybody can begin such flows, under as many addresses as he can forge, and each takes a socket for half a minute. So
+ * there is a limit to them, at which the oldest one gives way: a guest that answers does so long before, and to one that
+ * doesn't nothing is lost, since the next datagram of that sender begins a flow anew.
+ */
+export class UnansweredFlows {
+  #oldest: UdpFlow | undefined
+  #newest: UdpFlow | undefined
+  #count = 0
+
+  get count(): number {
+    return this.#count
+  }
+
+  get oldest(): UdpFlow | undefined {
+    return this.#oldest
+  }
+
+  add(flow: UdpFlow): void {
+    flow.isUnanswered = true
+    flow.older = this.#newest
+    if (this.#newest === undefined) this.#oldest = flow
+    else this.#newest.newer = flow
+    this.#newest = flow
+    this.#count++
+  }
+
+  /** The flow was answered, or has ended. Does nothing for a flow that doesn't stand here. */
+  remove(flow: UdpFlow): void {
+    if (!flow.isUnanswered) return
+    flow.isUnanswered = false
+    const { older, newer } = flow
+    if (older === undefined) this.#oldest = newer
+    else older.newer = newer
+    if (newer === undefined) this.#newest = older
+    else newer.older = older
+    flow.older = flow.newer = undefined
+    this.#count--
+  }
+}
