@@ -13,7 +13,8 @@ const bytes = (hexadecimal: string) => payload(new Uint8Array(Buffer.from(hexade
 describe("DHCPv4", () =>
   protocolCompliance(() => ({
     plugin: dhcpv4({ guestAddress, prefixLength: 24, serverAddress, gateway: serverAddress }),
-    answeredAt: () => [guestAddress],
+    // "Inform" names the address that the client has from elsewhere.
+    answeredAt: () => [guestAddress, Address.parse("172.17.2.32")],
     samples: () =>
       Object.values(DHCPV4_CAPTURES).map((capture) => [
         build.ipv4({ source: "0.0.0.0", target: "255.255.255.255" }),

@@ -24,3 +24,15 @@ test("what is no domain name is left out", () => {
   const long = `${"a".repeat(63)}.`.repeat(4)
   expect(text(encodeDomainNames(["", "a..b", "b".repeat(64), long, "ok"]))).toBe("<2>ok<0>")
 })
+
+test("what doesn't fit is left out, to the last byte", () => {
+  const names = ["eng.apple.com", "marketing.apple.com", "a"]
+  const length = encodeDomainNames(names.slice(0, 2), true).length
+  for (let room = 0; room <= length + 3; room++) {
+    const fitting = room < 15 ? 0 : room < length ? 1 : room < length + 3 ? 2 : 3
+    expect([room, encodeDomainNames(names, true, room)]).toEqual([
+      room,
+      encodeDomainNames(names.slice(0, fitting), true),
+    ])
+  }
+})

@@ -1,5 +1,5 @@
 /** Domain names in wire form (RFC 1035, section 3.1), as DHCP's options carry them. */
-import { asciiBytes } from "./text.ts"
+import { asciiBytes } from "./bytes.ts"
 
 /** Largest offset that a compression pointer reaches: 14 bits (RFC 1035, section 4.1.4). */
 const POINTER_LIMIT = 0x3fff
@@ -10,24 +10,32 @@ const POINTER_MARK = 0xc0
  * names (an empty label, one over 63 bytes, over 255 bytes in all, other than ASCII) are left out.
  *
  * @param compressed true to let names share their ends (RFC 3397, section 2): pointers count from the first byte
+ * @param room bytes at most: the first name that doesn't fit is left out with all that follow
  */
-export function encodeDomainNames(names: readonly string[], compressed = false): Uint8Array {
+export function encodeDomainNames(
+  names: readonly string[],
+  compressed = false,
+  room: number = Number.POSITIVE_INFINITY,
+): Uint8Array {
   const bytes: number[] = []
+  /** Where each end of a name stands that a later one may share. */
   const known = new Map<string, number>()
   for (const name of names) {
     const labels = labelsOf(name)
     if (labels === undefined) continue
-    for (let index = 0; index <= labels.length; index++) {
-      const rest = labels.slice(index).join(".")
-      const pointer = known.get(rest)
-      if (index < labels.length && compressed && pointer !== undefined) {
-        bytes.push(POINTER_MARK | (pointer >> 8), pointer & 0xff)
-        break
-      }
-      if (bytes.length <= POINTER_LIMIT) known.set(rest, bytes.length)
-      const label = asciiBytes(labels[index] ?? "") ?? []
-      bytes.push(label.length, ...label)
+    const ends = labels.map((_label, index) => labels.slice(index).join("."))
+    const shared = compressed ? ends.findIndex((end) => known.has(end)) : -1
+    const own = shared < 0 ? labels : labels.slice(0, shared)
+    const pointer = known.get(ends[shared])
+    const encoded = own.flatMap((label) => [label.length, ...(asciiBytes(label) ?? [])])
+    encoded.push(...(pointer === undefined ? [0] : [POINTER_MARK | (pointer >> 8), pointer & 0xff]))
+    if (bytes.length + encoded.length > room) break
+    let offset = bytes.length
+    for (const [index, label] of own.entries()) {
+      if (offset <= POINTER_LIMIT) known.set(ends[index], offset)
+      offset += 1 + label.length
     }
+    bytes.push(...encoded)
   }
   return Uint8Array.from(bytes)
 }

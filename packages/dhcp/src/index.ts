@@ -9,11 +9,12 @@
  */
 import type { ProtocolPlugin } from "@demiflow/core"
 import { Dhcpv4Handler } from "./v4/handler.ts"
-import type { Dhcpv4Lease } from "./v4/server.ts"
+import type { Dhcpv4Lease } from "./v4/lease.ts"
 import { Dhcpv6Handler } from "./v6/handler.ts"
 import type { Dhcpv6Lease } from "./v6/server.ts"
 
 export * from "./domain-name.ts"
+export type { Dhcpv4Lease } from "./v4/lease.ts"
 export * from "./v4/packet.ts"
 export * from "./v4/server.ts"
 export { Dhcpv4MessageType, Dhcpv4Option } from "./v4/wire.ts"

@@ -3,14 +3,14 @@ import { build, check, type MemoryStackOptions, memoryStack, payload, RecordingL
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { dhcpv4 } from "../index.ts"
-import { DHCPV4_CAPTURES } from "./captures.fixture.ts"
+import { DHCPV4_CAPTURES, type Dhcpv4Capture } from "./captures.fixture.ts"
 import { parseDhcpv4 } from "./packet.ts"
 import { Dhcpv4Option as Option, Dhcpv4MessageType as Type } from "./wire.ts"
 
 const serverAddress = Address.parse("192.0.2.1")
 const lease = { guestAddress: Address.parse("192.0.2.2"), prefixLength: 24, serverAddress, gateway: serverAddress }
 
-const capture = (name: keyof typeof DHCPV4_CAPTURES) => new Uint8Array(Buffer.from(DHCPV4_CAPTURES[name], "hex"))
+const capture = (name: Dhcpv4Capture) => new Uint8Array(Buffer.from(DHCPV4_CAPTURES[name], "hex"))
 
 function setUp(options: MemoryStackOptions = {}) {
   const log = new RecordingLog()
@@ -21,7 +21,7 @@ function setUp(options: MemoryStackOptions = {}) {
       build.udp({ sourcePort: 68, targetPort: 67, ...udp }),
       payload(content),
     )
-  return { ...memory, guest: memory.guest, drops: memory.drops, log, send }
+  return { memory, guest: memory.guest, drops: memory.drops, log, send }
 }
 
 function typeOf(bytes: Uint8Array): number | undefined {
@@ -71,6 +71,21 @@ describe("a client on the link", () => {
     expect(drops.get("stack: no handler")).toBe(1)
   })
 
+  test("is answered at the station that asked, when several ask at once", () => {
+    const { guest, memory } = setUp()
+    const stations = ["00:00:5e:00:53:11", "00:00:5e:00:53:12"]
+    for (const source of stations) {
+      guest.send(
+        build.ethernet({ source }),
+        build.ipv4({ source: "0.0.0.0", target: "255.255.255.255" }),
+        build.udp({ sourcePort: 68, targetPort: 67 }),
+        payload(capture("networkdDiscover")),
+      )
+    }
+    memory.run()
+    expect(guest.takeAll().map((frame) => String(frame.ethernet?.target))).toEqual(stations)
+  })
+
   test("is named in the log", () => {
     const { log, send, guest } = setUp()
     send(capture("udhcpcDiscover"))
@@ -100,19 +115,30 @@ describe("what is dropped is counted", () => {
     expect(dropped(sound.map((byte, index) => (index === 0 ? 2 : byte)))).toEqual([["dhcp: not a request", 1]])
   })
 
-  test("or answered: one of the two, for any change of a message", () => {
-    const { send, drops, guest } = setUp()
-    const original = capture("udhcpcRequestWithNames")
-    const changes = fc.array(fc.tuple(fc.nat(original.length - 1), fc.nat(255)), { maxLength: 6 })
-    fc.assert(
-      fc.property(changes, fc.nat(original.length), (mutations, length) => {
+  test("or answered, or told in the log: one of the three, whatever it is", () => {
+    const { send, drops, guest, log } = setUp()
+    const captures = (Object.keys(DHCPV4_CAPTURES) as Dhcpv4Capture[]).map(capture)
+    const changes = fc.array(fc.tuple(fc.nat(380), fc.nat(255)), { maxLength: 6 })
+    const changed = fc
+      .tuple(fc.constantFrom(...captures), changes, fc.oneof(fc.constant(400), fc.nat(380)))
+      .map(([original, mutations, length]) => {
         const bytes = original.slice(0, length)
         for (const [position, value] of mutations) if (position < bytes.length) bytes[position] = value
-        const before = drops.total
+        return bytes
+      })
+    const told = () => log.messages("info").length + log.messages("warning").length
+    fc.assert(
+      fc.property(fc.oneof({ arbitrary: changed, weight: 9 }, fc.uint8Array({ maxLength: 600 })), (bytes) => {
+        const before = drops.total + told()
         send(bytes)
-        for (const frame of guest.takeAll()) expect(frame.problems).toEqual([])
-        expect(drops.total - before).toBeLessThanOrEqual(1)
+        const frames = guest.takeAll()
+        expect(drops.total + told() - before).toBe(1)
+        for (const frame of frames) {
+          expect(frame.problems).toEqual([])
+          expect([Type.offer, Type.acknowledge, Type.refuse]).toContain(typeOf(frame.payload))
+        }
       }),
+      { numRuns: 500 },
     )
   })
 })

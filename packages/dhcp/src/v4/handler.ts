@@ -10,14 +10,17 @@
  * a server beyond us: they are not ours and pass as ordinary UDP does.
  *
  * A reply goes where RFC 2131, section 4.1 says: to the relay agent, to the address that the client has, else to the
- * one that it is given (its Ethernet address is known from its request), or to everybody if the client says that it
- * can't receive anything else yet.
+ * one that it is given, or to everybody if the client says that it can't receive anything else yet. The frame goes to the
+ * Ethernet address that the request came from, whatever address the guest was seen to use before.
+ *
+ * What doesn't fit the message that the client takes goes to its server name and boot file fields; the list of search
+ * domains, which may be any length, is cut short before that. What clients ask for comes first.
  *
  * Not done: BOOTP without DHCP, several addresses, DNS updates (clients that ask for them are told so), authentication
  * (RFC 3118), and vendor options.
  *
- * RFC 2131, 2132; 2563 (a client gets an address here and shouldn't choose one), 3396 (long options), 3397 (search
- * domains), 3442 (a gateway outside of the subnet), 4039 (rapid commit), 4702 (names), 6842 (client identifiers).
+ * RFC 2131, 2132; 2563 (a client gets an address here and shouldn't choose one), 3046 (what relay agents add is repeated),
+ * 3396 (long options), 3397 (search domains), 3442 (a gateway outside of the subnet), 4039 (rapid commit), 4702 (names), 6842 (client identifiers).
  */
 import {
   type Claim,
@@ -32,9 +35,10 @@ import {
 } from "@demiflow/core"
 import { DropReasons } from "../drop-reasons.ts"
 import { ReplySender, udpPayload } from "../reply.ts"
+import type { Dhcpv4Lease } from "./lease.ts"
 import { emitDhcpv4, parseDhcpv4 } from "./packet.ts"
-import { answerDhcpv4, type Dhcpv4Lease } from "./server.ts"
-import { SERVER_PORT } from "./wire.ts"
+import { answerDhcpv4 } from "./server.ts"
+import { IP_AND_UDP_HEADERS, SERVER_PORT } from "./wire.ts"
 
 /** DHCPv4, set up on a stack. */
 export class Dhcpv4Handler implements ProtocolHandler {
@@ -69,7 +73,7 @@ export class Dhcpv4Handler implements ProtocolHandler {
     if (typeof payload === "string") return this.#reasons.get(payload)
     const parsed = parseDhcpv4(payload)
     if (parsed.kind === "malformed") return this.#reasons.get(parsed.reason)
-    const answer = answerDhcpv4(parsed.message, this.#lease)
+    const answer = answerDhcpv4(parsed.message, this.#lease, guest.mtu - IP_AND_UDP_HEADERS)
     if (answer.kind === "refused") return this.#reasons.get(answer.reason)
     const line = `DHCP: ${answer.description} from ${sequence.sourceMac}`
     if (answer.kind === "silent") {
@@ -78,10 +82,8 @@ export class Dhcpv4Handler implements ProtocolHandler {
       return undefined
     }
     const from = { address: this.#lease.serverAddress, port: SERVER_PORT }
-    // A client may take messages that the link can't carry in one piece; it would have to put fragments together.
-    const limit = Math.min(answer.limit, Math.max(guest.mtu, 576) - 28)
-    const wasSent = this.#sender.send(from, answer.destination, limit, (target) =>
-      emitDhcpv4(answer.header, answer.options, limit, target),
+    const wasSent = this.#sender.send(from, answer.destination, answer.limit, (target) =>
+      emitDhcpv4(answer.header, answer.options, answer.limit, target),
     )
     if (!wasSent) return this.#reasons.get("no room")
     log.info(line)

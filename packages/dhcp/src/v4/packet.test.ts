@@ -36,9 +36,9 @@ const option = (code: number, length: number): Dhcpv4OptionValue => ({ code, val
 describe("reading what clients send", () => {
   test("udhcpc", () => {
     const message = parsed(Buffer.from(DHCPV4_CAPTURES.udhcpcDiscoverWithNames, "hex"))
-    expect(message).toMatchObject({ operation: 1, hardwareType: 1, hardwareLength: 6, transactionId: 0x8c6d1257 })
+    expect(message).toMatchObject({ operation: 1, hardwareType: 1, hardwareLength: 6, transactionId: 0xe151dc5a })
     expect(String(message.clientAddress)).toBe("0.0.0.0")
-    expect([...message.options.keys()]).toEqual([53, 50, 57, 55, 12, 60, 61, 81])
+    expect([...message.options.keys()]).toEqual([53, 57, 55, 12, 60, 81])
     expect(Buffer.from(message.options.get(Dhcpv4Option.hostName)!).toString()).toBe("guest")
   })
 

@@ -230,6 +230,11 @@ class OptionField {
   }
 }
 
+/** Bytes that an option takes with a value of so many. */
+export function encodedLength(valueLength: number): number {
+  return valueLength + 2 * Math.max(1, Math.ceil(valueLength / 255))
+}
+
 /** Code, length, value; several of one code if the value is longer than 255 bytes (RFC 3396, section 4). */
 function encodeOption({ code, value }: Dhcpv4OptionValue): Uint8Array {
   const bytes: number[] = []

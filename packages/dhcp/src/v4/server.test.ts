@@ -1,9 +1,11 @@
 import { Address } from "@demiflow/core"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import { encodeDomainNames } from "../domain-name.ts"
 import { DHCPV4_CAPTURES } from "./captures.fixture.ts"
-import { type Dhcpv4Message, parseDhcpv4 } from "./packet.ts"
-import { answerDhcpv4, type Dhcpv4Answer, type Dhcpv4Lease } from "./server.ts"
+import type { Dhcpv4Lease } from "./lease.ts"
+import { type Dhcpv4Message, emitDhcpv4, parseDhcpv4 } from "./packet.ts"
+import { answerDhcpv4, type Dhcpv4Answer } from "./server.ts"
 import { Dhcpv4Option as Option, Dhcpv4MessageType as Type } from "./wire.ts"
 
 const lease: Dhcpv4Lease = {
@@ -43,34 +45,23 @@ function reply(message: Dhcpv4Message, changes: Partial<Dhcpv4Lease> = {}) {
 const refusal = (answer: Dhcpv4Answer) => (answer.kind === "refused" ? answer.reason : answer.kind)
 const at = (address: string, port = 68) => ({ address: Address.parse(address), port })
 
-describe("real clients", () => {
-  test.each(["udhcpcDiscover", "udhcpcDiscoverWithNames", "dhclientDiscover"] as const)(
-    "%s is offered the address",
-    (name) => {
-      const { header, type, options, destination, description } = reply(capture(name))
-      expect([type, String(header.yourAddress), description]).toEqual([Type.offer, "192.0.2.2", "offer to discover"])
-      expect(destination).toEqual(at("192.0.2.2"))
-      expect(options.get(Option.subnetMask)).toEqual([255, 255, 255, 0])
-      expect(options.get(Option.router)).toEqual([192, 0, 2, 1])
-      expect(options.get(Option.nameServers)).toEqual([192, 0, 2, 53, 192, 0, 2, 54])
-      expect(options.get(Option.interfaceMtu)).toEqual([0xff, 0xf0])
-      expect(options.get(Option.leaseTime)).toEqual([255, 255, 255, 255])
-      expect(options.get(Option.serverIdentifier)).toEqual([192, 0, 2, 1])
-      expect(options.has(Option.classlessStaticRoutes)).toBe(false)
-    },
-  )
+describe("an offer", () => {
+  test("says what is configured", () => {
+    const { header, type, options, destination, description } = reply(capture("dhclientDiscover"))
+    expect([type, String(header.yourAddress), description]).toEqual([Type.offer, "192.0.2.2", "offer to discover"])
+    expect(destination).toEqual(at("192.0.2.2"))
+    expect(options.get(Option.subnetMask)).toEqual([255, 255, 255, 0])
+    expect(options.get(Option.router)).toEqual([192, 0, 2, 1])
+    expect(options.get(Option.nameServers)).toEqual([192, 0, 2, 53, 192, 0, 2, 54])
+    expect(options.get(Option.interfaceMtu)).toEqual([0xff, 0xf0])
+    expect(options.get(Option.leaseTime)).toEqual([255, 255, 255, 255])
+    expect(options.get(Option.serverIdentifier)).toEqual([192, 0, 2, 1])
+    expect(options.has(Option.classlessStaticRoutes)).toBe(false)
+  })
 
-  test.each(["udhcpcRequest", "udhcpcRequestWithNames", "dhclientRequest", "dhclientReboot"] as const)(
-    "%s is acknowledged",
-    (name) => {
-      const { header, type } = reply(capture(name))
-      expect([type, String(header.yourAddress)]).toEqual([Type.acknowledge, "192.0.2.2"])
-    },
-  )
-
-  test("the reply repeats what identifies the exchange, and nothing else", () => {
+  test("repeats what identifies the exchange, and nothing else", () => {
     const message = request(
-      { [Option.clientIdentifier]: [1, 2, 3] },
+      { [Option.clientIdentifier]: [1, 2, 3], [Option.relayAgentInformation]: [1, 1, 7] },
       { seconds: 9, hops: 2, clientAddress: Address.parse("192.0.2.9"), nextServer: Address.parse("192.0.2.8") },
     )
     const { header, options } = reply(message)
@@ -78,6 +69,7 @@ describe("real clients", () => {
     expect(header.hardwareAddress).toEqual(message.hardwareAddress)
     expect([header.clientAddress, header.nextServer].map(String)).toEqual(["0.0.0.0", "0.0.0.0"])
     expect(options.get(Option.clientIdentifier)).toEqual([1, 2, 3])
+    expect(options.get(Option.relayAgentInformation)).toEqual([1, 1, 7])
   })
 })
 
@@ -135,7 +127,9 @@ describe("where replies go (RFC 2131, section 4.1)", () => {
 describe("other messages", () => {
   test("inform: parameters without address and lease (RFC 2131, section 4.3.5)", () => {
     const clientAddress = Address.parse("10.9.9.9")
-    const { type, header, options, destination } = reply(request({ 53: [Type.inform] }, { clientAddress }))
+    const relayAddress = Address.parse("192.0.2.100")
+    const inform = request({ 53: [Type.inform] }, { clientAddress, relayAddress, flags: 0x8000 })
+    const { type, header, options, destination } = reply(inform)
     expect([type, String(header.yourAddress), String(header.clientAddress)]).toEqual([5, "0.0.0.0", "10.9.9.9"])
     expect(options.has(Option.leaseTime)).toBe(false)
     expect(options.has(Option.nameServers)).toBe(true)
@@ -181,6 +175,28 @@ describe("options", () => {
     expect(reply(request({})).options.has(Option.autoConfigure)).toBe(false)
   })
 
+  test.each([
+    ["576 bytes", undefined, undefined, 548],
+    ["what the client takes", [0x05, 0xdc], undefined, 1472],
+    ["what the link carries", [0x05, 0xdc], 700, 700],
+  ])("search domains beyond %s are left out, the last ones first", (_what, size, longest, limit) => {
+    const searchDomains = Array.from({ length: 90 }, (_, index) => `domain-number-${index}.example`)
+    const answer = answerDhcpv4(request({ 57: size }), { ...lease, searchDomains }, longest)
+    if (answer.kind !== "reply") throw new Error(answer.kind)
+    expect(answer.limit).toBe(limit)
+    const target = new Uint8Array(limit)
+    const length = emitDhcpv4(answer.header, answer.options, limit, target)
+    const parsed = parseDhcpv4(target.subarray(0, length))
+    const sent = parsed.kind === "message" ? parsed.message.options : new Map<number, Uint8Array>()
+    const sizes = searchDomains.map((_, index) => encodeDomainNames(searchDomains.slice(0, index + 1), true).length)
+    const value = sent.get(Option.domainSearch)!
+    const count = sizes.indexOf(value.length) + 1
+    expect(value).toEqual(encodeDomainNames(searchDomains.slice(0, count), true))
+    // One more would have been too much.
+    expect(limit - length).toBeLessThan(sizes[count] - sizes[count - 1] + 2)
+    expect([sent.has(Option.router), sent.has(Option.overload)]).toEqual([true, false])
+  })
+
   test("search domains are compressed (RFC 3397)", () => {
     const bytes = Buffer.from(reply(request({})).options.get(Option.domainSearch)!)
     expect(bytes.toString("latin1")).toBe("\x03eng\x05apple\x03com\0\x09marketing\xc0\x04")
@@ -209,6 +225,9 @@ describe("options", () => {
     expect(reply(request({})).limit).toBe(576 - 28)
     expect(reply(request({ 57: [0x05, 0xdc] })).limit).toBe(1500 - 28)
     expect(reply(request({ 57: [0, 10] })).limit).toBe(576 - 28)
+    // The link may carry less than the client takes, and what all take is sent in any case.
+    expect(answerDhcpv4(request({ 57: [0x05, 0xdc] }), lease, 1000)).toMatchObject({ limit: 1000 })
+    expect(answerDhcpv4(request({ 57: [0x05, 0xdc] }), lease, 100)).toMatchObject({ limit: 576 - 28 })
   })
 
   test("names", () => {

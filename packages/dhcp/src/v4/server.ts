@@ -3,35 +3,19 @@
  * is to give in, an answer out.
  */
 import { Address } from "@demiflow/core"
-import { encodeDomainNames } from "../domain-name.ts"
-import { asciiBytes } from "../text.ts"
-import type { Dhcpv4Header, Dhcpv4Message, Dhcpv4OptionValue } from "./packet.ts"
+import { asciiBytes, words } from "../bytes.ts"
+import { type Dhcpv4Lease, leaseParameters } from "./lease.ts"
+import { type Dhcpv4Header, type Dhcpv4Message, type Dhcpv4OptionValue, encodedLength } from "./packet.ts"
 import {
   BROADCAST_FLAG,
   CLIENT_PORT,
+  IP_AND_UDP_HEADERS,
+  OPTIONS,
   Operation,
   Dhcpv4Option as Option,
   SERVER_PORT,
   Dhcpv4MessageType as Type,
 } from "./wire.ts"
-
-/** What there is to give. */
-export interface Dhcpv4Lease {
-  readonly guestAddress: Address
-  /** 0–32. */
-  readonly prefixLength: number
-  /** Our own address on the link: the server identifier, and the source of what we send. */
-  readonly serverAddress: Address
-  /** Default gateway. */
-  readonly gateway?: Address | undefined
-  /** Bytes. */
-  readonly mtu?: number | undefined
-  readonly nameServers?: readonly Address[]
-  readonly searchDomains?: readonly string[]
-  readonly hostname?: string | undefined
-  /** Fully qualified name of the guest. */
-  readonly fqdn?: string | undefined
-}
 
 /** Where a reply goes. */
 export interface Dhcpv4Destination {
@@ -62,28 +46,34 @@ export type Dhcpv4Refusal = "not a request" | "no message type" | "message type"
 const INFINITE_LEASE = 0xffffffff
 /** Smallest "maximum message size" that a client can ask for (RFC 2132, section 9.10), an IP packet in bytes. */
 const MINIMUM_MESSAGE_SIZE = 576
-const IP_AND_UDP_HEADERS = 28
+/** The end option. */
+const END_LENGTH = 1
 const NOTHING = Address.fromV4(0)
 const BROADCAST = Address.fromV4(0xffffffff)
 /** RFC 2563, section 2.1. */
 const DO_NOT_AUTO_CONFIGURE = 0
-/** RFC 4702, section 2.1. */
-const FqdnFlag = { server: 0x01, overridden: 0x02, wireForm: 0x04, noUpdate: 0x08 } as const
-const FQDN_RESULT_CODE = 255
 
-/** Answers a message from a client. */
-export function answerDhcpv4(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answer {
+/**
+ * Answers a message from a client.
+ *
+ * @param longest message that the link carries, bytes
+ */
+export function answerDhcpv4(
+  request: Dhcpv4Message,
+  lease: Dhcpv4Lease,
+  longest: number = Number.POSITIVE_INFINITY,
+): Dhcpv4Answer {
   if (request.operation !== Operation.request) return { kind: "refused", reason: "not a request" }
   if (!hasSoundOptions(request)) return { kind: "refused", reason: "option value" }
   const type = request.options.get(Option.messageType)
   if (type === undefined) return { kind: "refused", reason: "no message type" }
   switch (type[0]) {
     case Type.discover:
-      return answerDiscover(request, lease)
+      return answerDiscover(request, lease, longest)
     case Type.request:
-      return answerRequest(request, lease)
+      return answerRequest(request, lease, longest)
     case Type.inform:
-      return answerInform(request, lease)
+      return answerInform(request, lease, longest)
     case Type.release:
       return { kind: "silent", description: "release" }
     case Type.decline:
@@ -108,7 +98,7 @@ function hasSoundOptions({ options }: Dhcpv4Message): boolean {
   return lengths.every(([code, length]) => (options.get(code)?.length ?? length) === length)
 }
 
-function answerDiscover(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answer {
+function answerDiscover(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number): Dhcpv4Answer {
   const rapid = request.options.has(Option.rapidCommit)
   const type = rapid ? Type.acknowledge : Type.offer
   const description = rapid ? "ack to discover with rapid commit" : "offer to discover"
@@ -116,14 +106,14 @@ function answerDiscover(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answe
   if (request.options.has(Option.autoConfigure)) {
     extra.push({ code: Option.autoConfigure, value: Uint8Array.of(DO_NOT_AUTO_CONFIGURE) })
   }
-  return grant(request, lease, type, description, extra)
+  return grant(request, lease, longest, type, description, extra)
 }
 
 /**
  * RFC 2131, section 4.3.2: which of the four states the client is in shows in what the request holds. There is one
  * address only, so what counts is whether the client means this one.
  */
-function answerRequest(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answer {
+function answerRequest(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number): Dhcpv4Answer {
   const server = request.options.get(Option.serverIdentifier)
   if (server !== undefined && !Address.fromBytes(server).equals(lease.serverAddress)) {
     return { kind: "silent", description: `the guest chose another server, ${Address.fromBytes(server)}` }
@@ -131,19 +121,20 @@ function answerRequest(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answer
   const requested = request.options.get(Option.requestedAddress)
   const wanted = requested === undefined ? request.clientAddress : Address.fromBytes(requested)
   if (wanted.isUnspecified) return { kind: "refused", reason: "no address" }
-  if (!wanted.equals(lease.guestAddress)) return refuse(request, lease, wanted)
-  return grant(request, lease, Type.acknowledge, "ack to request")
+  if (!wanted.equals(lease.guestAddress)) return refuse(request, lease, longest, wanted)
+  return grant(request, lease, longest, Type.acknowledge, "ack to request")
 }
 
-/** RFC 2131, section 4.3.5: parameters only, for a client that has its address from elsewhere. */
-function answerInform(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answer {
+/** RFC 2131, section 4.3.5: parameters only, straight to a client that has its address from elsewhere. */
+function answerInform(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number): Dhcpv4Answer {
   if (request.clientAddress.isUnspecified) return { kind: "refused", reason: "no address" }
+  const limit = messageLimit(request, longest)
   return {
     kind: "reply",
     header: { ...replyHeader(request), clientAddress: request.clientAddress },
-    options: [...identification(request, lease, Type.acknowledge), ...parameters(request, lease)],
-    destination: destinationOf(request, NOTHING),
-    limit: messageLimit(request),
+    options: withParameters(request, lease, limit, identification(request, lease, Type.acknowledge)),
+    destination: { address: request.clientAddress, port: CLIENT_PORT },
+    limit,
     description: "ack to inform",
   }
 }
@@ -151,29 +142,27 @@ function answerInform(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answer 
 function grant(
   request: Dhcpv4Message,
   lease: Dhcpv4Lease,
+  longest: number,
   type: number,
   description: string,
   extra: readonly Dhcpv4OptionValue[] = [],
 ): Dhcpv4Answer {
   // Section 4.3.1, table 3: the client's address is repeated in an acknowledgement and zero in an offer.
   const clientAddress = type === Type.acknowledge ? request.clientAddress : NOTHING
+  const limit = messageLimit(request, longest)
+  const leaseTime = { code: Option.leaseTime, value: words(INFINITE_LEASE) }
   return {
     kind: "reply",
     header: { ...replyHeader(request), clientAddress, yourAddress: lease.guestAddress },
-    options: [
-      ...identification(request, lease, type),
-      { code: Option.leaseTime, value: word(INFINITE_LEASE) },
-      ...extra,
-      ...parameters(request, lease),
-    ],
+    options: withParameters(request, lease, limit, [...identification(request, lease, type), leaseTime, ...extra]),
     destination: destinationOf(request, lease.guestAddress),
-    limit: messageLimit(request),
+    limit,
     description,
   }
 }
 
 /** Section 4.3.2: a refusal is broadcast, as the client can't count on the address that it has. */
-function refuse(request: Dhcpv4Message, lease: Dhcpv4Lease, wanted: Address): Dhcpv4Answer {
+function refuse(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number, wanted: Address): Dhcpv4Answer {
   const isRelayed = !request.relayAddress.isUnspecified
   const header = replyHeader(request)
   return {
@@ -186,7 +175,7 @@ function refuse(request: Dhcpv4Message, lease: Dhcpv4Lease, wanted: Address): Dh
     destination: isRelayed
       ? { address: request.relayAddress, port: SERVER_PORT }
       : { address: BROADCAST, port: CLIENT_PORT },
-    limit: messageLimit(request),
+    limit: messageLimit(request, longest),
     description: `nak to request for ${wanted}`,
   }
 }
@@ -212,77 +201,40 @@ function replyHeader(request: Dhcpv4Message): Dhcpv4Header {
 function destinationOf(request: Dhcpv4Message, yourAddress: Address): Dhcpv4Destination {
   if (!request.relayAddress.isUnspecified) return { address: request.relayAddress, port: SERVER_PORT }
   if (!request.clientAddress.isUnspecified) return { address: request.clientAddress, port: CLIENT_PORT }
-  const wantsBroadcast = (request.flags & BROADCAST_FLAG) !== 0 || yourAddress.isUnspecified
+  const wantsBroadcast = (request.flags & BROADCAST_FLAG) !== 0
   return { address: wantsBroadcast ? BROADCAST : yourAddress, port: CLIENT_PORT }
 }
 
-function messageLimit(request: Dhcpv4Message): number {
+/** What the client takes and the link carries: a client would have to put fragments together otherwise. */
+function messageLimit(request: Dhcpv4Message, longest: number): number {
   const asked = request.options.get(Option.maximumMessageSize)
   const size = asked === undefined ? 0 : (asked[0] << 8) | asked[1]
-  return Math.max(size, MINIMUM_MESSAGE_SIZE) - IP_AND_UDP_HEADERS
-}
-
-/** Message type, server, and the client's identifier as it came (RFC 6842). */
-function identification(request: Dhcpv4Message, lease: Dhcpv4Lease, type: number): Dhcpv4OptionValue[] {
-  const client = request.options.get(Option.clientIdentifier)
-  return [
-    { code: Option.messageType, value: Uint8Array.of(type) },
-    { code: Option.serverIdentifier, value: lease.serverAddress.toBytes() },
-    ...(client === undefined ? [] : [{ code: Option.clientIdentifier, value: client }]),
-  ]
+  return Math.max(Math.min(size - IP_AND_UDP_HEADERS, longest), MINIMUM_MESSAGE_SIZE - IP_AND_UDP_HEADERS)
 }
 
 /**
- * What is configured, those that the client asked for first, in its order (RFC 2132, section 9.8). The rest follows as far
- * as there is room: some clients use an MTU, say, that they didn't ask for.
+ * Message type, server, and what is repeated as it came: the client's identifier (RFC 6842) and what a relay agent added
+ * (RFC 3046, section 2.2, which would like that to come last, where it would be the first to find no room).
  */
-function parameters(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4OptionValue[] {
-  const configured = configuredParameters(request, lease)
-  const asked = [...(request.options.get(Option.parameterRequestList) ?? [])]
-  const rank = (code: number) => (asked.includes(code) ? asked.indexOf(code) : asked.length)
-  return configured.sort((first, second) => rank(first.code) - rank(second.code))
-}
-
-function configuredParameters(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4OptionValue[] {
-  const { gateway, mtu, nameServers = [], searchDomains = [], hostname } = lease
-  const options: Dhcpv4OptionValue[] = []
-  const add = (code: number, value: Uint8Array | undefined) => {
-    if (value !== undefined && value.length > 0) options.push({ code, value })
+function identification(request: Dhcpv4Message, lease: Dhcpv4Lease, type: number): Dhcpv4OptionValue[] {
+  const options: Dhcpv4OptionValue[] = [
+    { code: Option.messageType, value: Uint8Array.of(type) },
+    { code: Option.serverIdentifier, value: lease.serverAddress.toBytes() },
+  ]
+  for (const code of [Option.clientIdentifier, Option.relayAgentInformation]) {
+    const value = request.options.get(code)
+    if (value !== undefined) options.push({ code, value })
   }
-  add(Option.subnetMask, word(lease.prefixLength === 0 ? 0 : -1 << (32 - lease.prefixLength)))
-  add(Option.classlessStaticRoutes, routesTo(lease))
-  add(Option.router, gateway?.toBytes())
-  add(Option.nameServers, Uint8Array.from(nameServers.flatMap((server) => [...server.toBytes()])))
-  add(Option.interfaceMtu, mtu === undefined ? undefined : Uint8Array.of(mtu >>> 8, mtu & 0xff))
-  add(Option.hostName, hostname === undefined ? undefined : asciiBytes(hostname))
-  add(Option.clientFqdn, fqdnOption(request, lease))
-  add(Option.domainSearch, encodeDomainNames(searchDomains, true))
   return options
 }
 
-/**
- * RFC 3442: a gateway outside of the guest's subnet needs a route of its own, on link, before it can be the default. Clients
- * that know this option ignore the router option, so the default route is repeated.
- */
-function routesTo({ gateway, guestAddress, prefixLength }: Dhcpv4Lease): Uint8Array | undefined {
-  if (gateway === undefined || guestAddress.sharesPrefix(gateway, prefixLength)) return undefined
-  const onLink = [32, ...gateway.toBytes(), ...NOTHING.toBytes()]
-  const byDefault = [0, ...gateway.toBytes()]
-  return Uint8Array.of(...onLink, ...byDefault)
-}
-
-/** RFC 4702, section 4: the guest's name. Nobody updates the DNS, and a client that wants us to is told so. */
-function fqdnOption(request: Dhcpv4Message, { fqdn }: Dhcpv4Lease): Uint8Array | undefined {
-  if (fqdn === undefined) return undefined
-  const asked = request.options.get(Option.clientFqdn)?.[0]
-  const inWireForm = asked === undefined || (asked & FqdnFlag.wireForm) !== 0
-  const overridden = asked !== undefined && (asked & FqdnFlag.server) !== 0
-  const flags = FqdnFlag.noUpdate | (inWireForm ? FqdnFlag.wireForm : 0) | (overridden ? FqdnFlag.overridden : 0)
-  const name = inWireForm ? encodeDomainNames([fqdn]) : asciiBytes(fqdn)
-  if (name === undefined || name.length === 0) return undefined
-  return Uint8Array.of(flags, FQDN_RESULT_CODE, FQDN_RESULT_CODE, ...name)
-}
-
-function word(value: number): Uint8Array {
-  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
+/** What the exchange needs, and as much of what is configured as there is room for behind it. */
+function withParameters(
+  request: Dhcpv4Message,
+  lease: Dhcpv4Lease,
+  limit: number,
+  needed: readonly Dhcpv4OptionValue[],
+): Dhcpv4OptionValue[] {
+  const taken = needed.reduce((sum, option) => sum + encodedLength(option.value.length), OPTIONS + END_LENGTH)
+  return [...needed, ...leaseParameters(request, lease, limit - taken)]
 }

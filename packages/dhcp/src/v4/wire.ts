@@ -29,6 +29,9 @@ export const MINIMUM_LENGTH = 300
 /** The one bit of the flags: the client can't receive unicast yet. */
 export const BROADCAST_FLAG = 0x8000
 
+/** In front of each message, bytes. */
+export const IP_AND_UDP_HEADERS = 28
+
 export const SERVER_PORT = 67
 export const CLIENT_PORT = 68
 
@@ -55,6 +58,8 @@ export const Dhcpv4Option = {
   rapidCommit: 80,
   /** RFC 4702 */
   clientFqdn: 81,
+  /** RFC 3046 */
+  relayAgentInformation: 82,
   /** RFC 2563 */
   autoConfigure: 116,
   /** RFC 3397 */

@@ -1,29 +1,31 @@
 import { Address } from "@demiflow/core"
-import { build, check, memoryStack, payload } from "@demiflow/testkit"
+import { build, check, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { dhcpv6 } from "../index.ts"
-import { DHCPV6_CAPTURES } from "./captures.fixture.ts"
+import { DHCPV6_CAPTURES, type Dhcpv6Capture } from "./captures.fixture.ts"
 import { parseDhcpv6 } from "./packet.ts"
 import { Dhcpv6MessageType as Type } from "./wire.ts"
 
 const GROUP = "ff02::1:2"
-const capture = (name: keyof typeof DHCPV6_CAPTURES) => new Uint8Array(Buffer.from(DHCPV6_CAPTURES[name], "hex"))
+const capture = (name: Dhcpv6Capture) => new Uint8Array(Buffer.from(DHCPV6_CAPTURES[name], "hex"))
 
 function setUp() {
-  const memory = memoryStack([dhcpv6({ guestAddress: Address.parse("2001:db8::2") })])
+  const log = new RecordingLog()
+  const memory = memoryStack([dhcpv6({ guestAddress: Address.parse("2001:db8::2") })], { log })
   const send = (content: Uint8Array, { target = GROUP, source = "fe80::2", ...udp }: SendFields = {}) =>
     memory.guest.send(
       build.ipv6({ source, target }),
       build.udp({ sourcePort: 546, targetPort: 547, ...udp }),
       payload(content),
     )
-  return { memory, guest: memory.guest, drops: memory.drops, send }
+  return { memory, log, guest: memory.guest, drops: memory.drops, send }
 }
 
 interface SendFields {
   target?: string
   source?: string
+  sourcePort?: number
   length?: number
   checksum?: number
 }
@@ -47,6 +49,19 @@ describe("a client on the link", () => {
       check.udp({ sourcePort: 547, targetPort: 546 }),
     )
     expect([frame.problems, typeOf(frame.payload), drops.total]).toEqual([[], type, 0])
+  })
+
+  test("is answered where clients listen, wherever it speaks from (section 7.2)", () => {
+    const { guest, send } = setUp()
+    send(capture("dhclientSolicit"), { sourcePort: 40_000 })
+    guest.expect(check.udp({ sourcePort: 547, targetPort: 546 }))
+  })
+
+  test("is named in the log", () => {
+    const { log, send, guest } = setUp()
+    send(capture("dhclientSolicit"))
+    guest.takeAll()
+    expect(log.messages("info").join()).toContain(`DHCPv6: received SOLICIT, sending ADVERTISE to ${guest.mac}`)
   })
 
   test("that speaks to us alone is told to use the group", () => {
@@ -81,19 +96,30 @@ describe("what is dropped is counted", () => {
     expect(dropped(sound, { source: "::" })).toEqual([["dhcpv6: source address", 1]])
   })
 
-  test("or answered, for any change of a message", () => {
-    const { send, drops, guest } = setUp()
-    const original = capture("dhclientRequest")
-    const changes = fc.array(fc.tuple(fc.nat(original.length - 1), fc.nat(255)), { maxLength: 5 })
-    fc.assert(
-      fc.property(changes, fc.nat(original.length), (mutations, length) => {
+  test("or answered, or told in the log: one of the three, whatever it is", () => {
+    const { send, drops, guest, log } = setUp()
+    const captures = (Object.keys(DHCPV6_CAPTURES) as Dhcpv6Capture[]).map(capture)
+    const changes = fc.array(fc.tuple(fc.nat(180), fc.nat(255)), { maxLength: 6 })
+    const changed = fc
+      .tuple(fc.constantFrom(...captures), changes, fc.oneof(fc.constant(400), fc.nat(180)))
+      .map(([original, mutations, length]) => {
         const bytes = original.slice(0, length)
         for (const [position, value] of mutations) if (position < bytes.length) bytes[position] = value
-        const before = drops.total
+        return bytes
+      })
+    const told = () => log.messages("info").length + log.messages("warning").length
+    fc.assert(
+      fc.property(fc.oneof({ arbitrary: changed, weight: 9 }, fc.uint8Array({ maxLength: 400 })), (bytes) => {
+        const before = drops.total + told()
         send(bytes)
-        for (const frame of guest.takeAll()) expect(frame.problems).toEqual([])
-        expect(drops.total - before).toBeLessThanOrEqual(1)
+        const frames = guest.takeAll()
+        expect(drops.total + told() - before).toBe(1)
+        for (const frame of frames) {
+          expect(frame.problems).toEqual([])
+          expect([Type.advertise, Type.reply]).toContain(typeOf(frame.payload))
+        }
       }),
+      { numRuns: 500 },
     )
   })
 })

@@ -2,7 +2,8 @@
  * DHCPv6 for the guest: theory of operation.
  *
  * As for DHCPv4, there is one client and one address, and no state: a message is read (`packet.ts`), answered by a pure
- * function (`server.ts`), and written straight into the arena. The address lasts forever. Our identifier is made of our
+ * function (`server.ts`), and written straight into the arena. The address lasts forever. A client that brings one of
+ * another link is told so, and starts over. Our identifier is made of our
  * Ethernet address, so that it is the same the next time. A client need not wait for better offers: ours has the
  * highest preference.
  *
@@ -33,7 +34,7 @@ import { DropReasons } from "../drop-reasons.ts"
 import { ReplySender, udpPayload } from "../reply.ts"
 import { emitDhcpv6, parseDhcpv6 } from "./packet.ts"
 import { answerDhcpv6, type Dhcpv6Lease, serverIdentifier } from "./server.ts"
-import { SERVER_PORT } from "./wire.ts"
+import { CLIENT_PORT, SERVER_PORT } from "./wire.ts"
 
 /** RFC 8415, section 7.1. */
 const ALL_AGENTS_AND_SERVERS = Address.parse("ff02::1:2")
@@ -82,18 +83,17 @@ export class Dhcpv6Handler implements ProtocolHandler {
     if (parsed.kind === "malformed") return this.#reasons.get(parsed.reason)
     const answer = answerDhcpv6(parsed.message, this.#lease, this.#identifier, wasMulticast)
     if (answer.kind === "refused") return this.#reasons.get(answer.reason)
-    const line = `DHCPv6: ${answer.description} from ${sequence.sourceMac}`
     if (answer.kind === "silent") {
-      log.info(line)
+      log.info(`DHCPv6: ${answer.description} from ${sequence.sourceMac}`)
       return undefined
     }
-    const { demiflow } = sequence
     const from = { address: guest.ourLinkLocal, port: SERVER_PORT }
-    const to = { address: demiflow.correspondentAddress, port: demiflow.correspondentPort }
+    const to = { address: sequence.demiflow.correspondentAddress, port: CLIENT_PORT }
     const wasSent = this.#sender.send(from, to, PAYLOAD_LIMIT, (target) =>
       emitDhcpv6(answer.type, answer.transactionId, answer.options, target),
     )
     if (!wasSent) return this.#reasons.get("no room")
+    const line = `DHCPv6: ${answer.description} to ${sequence.sourceMac}`
     if (answer.isWarning) log.warning(line)
     else log.info(line)
     return undefined

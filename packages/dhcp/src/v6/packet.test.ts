@@ -25,14 +25,14 @@ describe("reading what dhclient sends", () => {
     const solicit = parsed(capture("dhclientSolicit"))
     expect(solicit).toMatchObject({
       type: 1,
-      transactionId: 0xec3941,
+      transactionId: 0x3309c2,
       serverIdentifier: undefined,
-      associations: [{ kind: "addresses", identity: 673382472, addresses: [] }],
+      associations: [{ kind: "addresses", identity: 0x5e005302, addresses: [] }],
       requestedOptions: [23, 24, 39, 31],
       rapidCommit: false,
       fqdn: undefined,
     })
-    expect(Buffer.from(solicit.clientIdentifier!).toString("hex")).toBe("0001000132961599366028230048")
+    expect(Buffer.from(solicit.clientIdentifier!).toString("hex")).toBe("000100013296400700005e005302")
   })
 
   test("request, confirm and release name the address", () => {

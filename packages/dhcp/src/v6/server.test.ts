@@ -53,44 +53,17 @@ test("our identifier is made of our Ethernet address", () => {
   expect(Buffer.from(server).toString("hex")).toBe("000300019a559a559a55")
 })
 
-describe("dhclient", () => {
-  test("solicit: advertised, at the highest preference", () => {
-    const solicit = capture("dhclientSolicit")
-    const { type, transactionId, description, find } = reply(solicit)
-    expect([type, transactionId, description]).toEqual([Type.advertise, 0xec3941, "advertise to solicit"])
-    expect(find(Option.serverIdentifier)).toBe(Buffer.from(server).toString("hex"))
-    expect(find(Option.clientIdentifier)).toBe(Buffer.from(solicit.clientIdentifier!).toString("hex"))
-    expect(find(Option.identityAssociation)).toBe(ourAssociation("28230048"))
-    expect(find(Option.preference)).toBe("ff")
-    expect(find(Option.nameServers)).toBe("20010db800000000000000000000005320010db8000000000000000000000054")
-    expect(find(Option.domainList)).toBe(Buffer.from("\x07example\x03com\0").toString("hex"))
-  })
-
-  test("request: given", () => {
-    const request = { ...capture("dhclientRequest"), serverIdentifier: server }
-    const { type, find } = reply(request)
-    expect([type, find(Option.identityAssociation)]).toEqual([Type.reply, ourAssociation("28230048")])
-    expect(find(Option.preference)).toBeUndefined()
-  })
-
-  test("request to the server of the capture, which isn't us: silence", () => {
-    expect(answerDhcpv6(capture("dhclientRequest"), lease, server).kind).toBe("silent")
-  })
-
-  test("confirm: on link", () => {
-    expect(reply(capture("dhclientConfirm")).find(Option.statusCode)).toBe(SUCCESS)
-  })
-
-  test("release: done", () => {
-    const { find } = reply({ ...capture("dhclientRelease"), serverIdentifier: server })
-    expect([find(Option.statusCode), find(Option.identityAssociation)]).toEqual([SUCCESS, undefined])
-  })
-
-  test("information-request: parameters without an address", () => {
-    const { type, find } = reply(capture("dhclientInformationRequest"))
-    expect([type, find(Option.identityAssociation)]).toEqual([Type.reply, undefined])
-    expect(find(Option.nameServers)).toBeDefined()
-  })
+test("a solicit is answered by an advertisement, at the highest preference", () => {
+  const solicit = capture("dhclientSolicit")
+  const { type, transactionId, description, find } = reply(solicit)
+  expect([type, transactionId]).toEqual([Type.advertise, solicit.transactionId])
+  expect(description).toBe("received SOLICIT, sending ADVERTISE")
+  expect(find(Option.serverIdentifier)).toBe(Buffer.from(server).toString("hex"))
+  expect(find(Option.clientIdentifier)).toBe(Buffer.from(solicit.clientIdentifier!).toString("hex"))
+  expect(find(Option.identityAssociation)).toBe(ourAssociation("5e005302"))
+  expect(find(Option.preference)).toBe("ff")
+  expect(find(Option.nameServers)).toBe("20010db800000000000000000000005320010db8000000000000000000000054")
+  expect(find(Option.domainList)).toBe(Buffer.from("\x07example\x03com\0").toString("hex"))
 })
 
 describe("what a message must have and must not have (RFC 8415, section 16)", () => {
@@ -143,6 +116,16 @@ describe("addresses", () => {
     expect(renewed.find(Option.identityAssociation)).toBe(`${ourAssociation("00000007")}${ended("0099")}`)
   })
 
+  test("requested with an address of another link: none, for the client to begin anew", () => {
+    const associations = [association("2001:db8:1::2"), { ...association("2001:db8::2"), identity: 8 }]
+    const { options } = reply(message(Type.request, { ...identified, associations }))
+    const values = options.filter(({ code }) => code === Option.identityAssociation).map(({ value }) => value)
+    expect(values.map((value) => Buffer.from(value).toString("hex"))).toEqual([
+      `00000007${FOREVER}${FOREVER}000d00020004`,
+      ourAssociation("00000008"),
+    ])
+  })
+
   test("there is one: a second association gets none", () => {
     const associations = [association(), { ...association(), identity: 8 }]
     const { options } = reply(message(Type.request, { ...identified, associations }))
@@ -191,12 +174,18 @@ describe("addresses", () => {
   })
 })
 
-test("a client that speaks to us alone is told to use the group, unless it asks for parameters only (section 18.4)", () => {
-  const fields = { serverIdentifier: server }
-  expect(reply(message(Type.renew, fields), {}, false).find(Option.statusCode)).toBe("0005")
-  expect(reply(message(Type.solicit), {}, false).find(Option.statusCode)).toBe("0005")
-  const information = message(Type.informationRequest, { ...fields, associations: [] })
-  expect(reply(information, {}, false).find(Option.nameServers)).toBeDefined()
+test("a client that speaks to us alone is told to use the group, and nothing else (section 18.4)", () => {
+  for (const type of [Type.solicit, Type.request, Type.renew, Type.release, Type.informationRequest]) {
+    const isInformation = type === Type.informationRequest
+    const fields = {
+      serverIdentifier: type === Type.solicit || isInformation ? undefined : server,
+      ...(isInformation ? { associations: [] } : {}),
+    }
+    const answer = reply(message(type, fields), {}, false)
+    expect(answer.type).toBe(type === Type.solicit ? Type.advertise : Type.reply)
+    expect(answer.options.map(({ code }) => code)).toEqual([2, 1, 13])
+    expect(answer.find(Option.statusCode)).toBe("0005")
+  }
 })
 
 test("only what is asked for is sent; everything if nothing is said", () => {

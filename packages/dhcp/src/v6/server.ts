@@ -3,6 +3,7 @@
  * there is to give in, an answer out.
  */
 import type { Address, MacAddress } from "@demiflow/core"
+import { words } from "../bytes.ts"
 import { encodeDomainNames } from "../domain-name.ts"
 import { type Association, type Dhcpv6Message, type Dhcpv6OptionValue, nestOptions } from "./packet.ts"
 import {
@@ -30,7 +31,7 @@ export interface Dhcpv6Reply {
   readonly transactionId: number
   /** Those that matter most first. */
   readonly options: readonly Dhcpv6OptionValue[]
-  /** For the log: `advertise to solicit`. */
+  /** For the log: `received SOLICIT, sending ADVERTISE`. */
   readonly description: string
   readonly isWarning?: boolean
 }
@@ -59,14 +60,14 @@ const PREFIX_LENGTH = 64
 const FqdnFlag = { server: 0x01, overridden: 0x02, noUpdate: 0x04 } as const
 
 const MESSAGE_NAMES: ReadonlyMap<number, string> = new Map([
-  [Type.solicit, "solicit"],
-  [Type.request, "request"],
-  [Type.confirm, "confirm"],
-  [Type.renew, "renew"],
-  [Type.rebind, "rebind"],
-  [Type.release, "release"],
-  [Type.decline, "decline"],
-  [Type.informationRequest, "information-request"],
+  [Type.solicit, "SOLICIT"],
+  [Type.request, "REQUEST"],
+  [Type.confirm, "CONFIRM"],
+  [Type.renew, "RENEW"],
+  [Type.rebind, "REBIND"],
+  [Type.release, "RELEASE"],
+  [Type.decline, "DECLINE"],
+  [Type.informationRequest, "INFORMATION_REQUEST"],
 ])
 
 /** Whether a message must name the server it is for (RFC 8415, section 16). */
@@ -94,7 +95,7 @@ export function serverIdentifier(ourMac: MacAddress): Uint8Array {
  * Answers a message from a client.
  *
  * @param server our identifier
- * @param wasMulticast false if the message came to an address of ours, which only some may
+ * @param wasMulticast false if the message came to an address of ours, which none may
  */
 export function answerDhcpv6(
   message: Dhcpv6Message,
@@ -107,17 +108,19 @@ export function answerDhcpv6(
   const refusal = findRefusal(message)
   if (refusal !== undefined) return { kind: "refused", reason: refusal }
   if (message.serverIdentifier !== undefined && !sameBytes(message.serverIdentifier, server)) {
-    return { kind: "silent", description: `the guest's ${name} is for another server` }
+    return { kind: "silent", description: `received ${name} for another server` }
   }
   const reply = (options: readonly Dhcpv6OptionValue[], type: number = Type.reply): Dhcpv6Reply => ({
     kind: "reply",
     type,
     transactionId: message.transactionId,
     options: [...identification(message, server), ...options],
-    description: `${type === Type.advertise ? "advertise" : "reply"} to ${name}`,
+    description: `received ${name}, sending ${type === Type.advertise ? "ADVERTISE" : "REPLY"}`,
   })
   // Section 18.4: we never say that clients may use our own address.
-  if (!wasMulticast && NAMES_SERVER.get(message.type) !== undefined) return reply([status(Status.useMulticast)])
+  if (!wasMulticast) {
+    return reply([status(Status.useMulticast)], message.type === Type.solicit ? Type.advertise : Type.reply)
+  }
 
   switch (message.type) {
     case Type.solicit: {
@@ -137,7 +140,11 @@ export function answerDhcpv6(
       return reply([status(Status.success), ...unknownBindings(message, lease)])
     case Type.decline: {
       const answer = reply([status(Status.success), ...unknownBindings(message, lease)])
-      return { ...answer, description: `the guest declines ${lease.guestAddress}: it is in use`, isWarning: true }
+      return {
+        ...answer,
+        description: `received DECLINE as ${lease.guestAddress} is in use, sending REPLY`,
+        isWarning: true,
+      }
     }
     default:
       return reply(parameters(message, lease))
@@ -164,10 +171,13 @@ function answerConfirm(
 ): Dhcpv6Answer {
   const addresses = associations.flatMap((association) => association.addresses)
   if (addresses.length === 0 || guestAddress === undefined) {
-    return { kind: "silent", description: "nothing to say to a confirm" }
+    return { kind: "silent", description: "received CONFIRM, nothing to say" }
   }
-  const areOnLink = addresses.every((address) => address.sharesPrefix(guestAddress, PREFIX_LENGTH))
-  return reply([status(areOnLink ? Status.success : Status.notOnLink)])
+  return reply([status(areOnLink(addresses, guestAddress) ? Status.success : Status.notOnLink)])
+}
+
+function areOnLink(addresses: readonly Address[], guestAddress: Address): boolean {
+  return addresses.every((address) => address.sharesPrefix(guestAddress, PREFIX_LENGTH))
 }
 
 /**
@@ -178,6 +188,14 @@ function associationsFor(message: Dhcpv6Message, { guestAddress }: Dhcpv6Lease):
   let remaining = guestAddress
   return message.associations.map((association) => {
     if (association.kind !== "addresses") return emptyAssociation(association)
+    // Section 18.3.2: a client that wants to keep what it has from elsewhere must begin anew.
+    if (
+      message.type === Type.request &&
+      guestAddress !== undefined &&
+      !areOnLink(association.addresses, guestAddress)
+    ) {
+      return associationOption(association, [status(Status.notOnLink)])
+    }
     const given = remaining
     remaining = undefined
     const outdated = association.addresses.filter((address) => !given?.equals(address))
@@ -255,13 +273,6 @@ function parameters(message: Dhcpv6Message, lease: Dhcpv6Lease): Dhcpv6OptionVal
     else add(Option.clientFqdn, value)
   }
   return options
-}
-
-function words(...values: number[]): Uint8Array {
-  const bytes = new Uint8Array(values.length * 4)
-  const view = new DataView(bytes.buffer)
-  for (const [index, value] of values.entries()) view.setUint32(index * 4, value)
-  return bytes
 }
 
 function sameBytes(first: Uint8Array, second: Uint8Array): boolean {

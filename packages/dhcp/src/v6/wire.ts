@@ -12,7 +12,9 @@ export const OPTION_CODE = 0
 export const OPTION_LENGTH = 2
 export const OPTION_HEADER_LENGTH = 4
 
+/** Section 7.2: servers listen on the one, clients on the other, wherever they speak from. */
 export const SERVER_PORT = 547
+export const CLIENT_PORT = 546
 
 /** Section 7.3. */
 export const Dhcpv6MessageType = {
