@@ -62,6 +62,7 @@ export const IpOption = {
   mtuDiscover: 10,
   receiveErrors: 11,
   receiveTimeToLive: 12,
+  freebind: 15,
   bindAddressNoPort: 24,
 } as const
 
@@ -71,8 +72,11 @@ export const Ipv6Option = {
   mtuDiscover: 23,
   receiveErrors: 25,
   only: 26,
-  packetInformation: 49,
+  /** IPV6_RECVPKTINFO: asks for {@link Ipv6Option.packetInformation}. */
+  receivePacketInformation: 49,
+  packetInformation: 50,
   receiveHopLimit: 51,
+  freebind: 78,
 } as const
 
 /** Values of the two `mtuDiscover` options. */

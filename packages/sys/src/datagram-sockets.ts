@@ -63,10 +63,8 @@ export class DatagramSockets {
     const { forwardingAddress, forwardingPort } = demiflow
     const error = this.#sockets.bind(descriptor, forwardingAddress, forwardingPort, SocketProtocol.udp)
     if (error < 0) return this.#sockets.abandon(descriptor, error)
-    this.#native.setOptionInteger(descriptor, SocketLevel.udp, UdpOption.receiveOffload, 1)
-    this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.receiveBuffer, BUFFER_BYTES)
-    this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.sendBuffer, BUFFER_BYTES)
-    const result = this.#connect(descriptor, demiflow)
+    this.setOptions(descriptor)
+    const result = this.connect(descriptor, demiflow)
     // Between bind() and connect() anybody could have sent something.
     if (result >= 0 && forwardingPort !== 0) this.#drain(descriptor)
     return result
@@ -85,7 +83,22 @@ export class DatagramSockets {
     // Somebody else on this host has the identifier: any other will do.
     if (error === -Errno.EADDRINUSE) error = this.#sockets.bind(descriptor, forwardingAddress, 0, protocol)
     if (error < 0) return this.#sockets.abandon(descriptor, error)
-    return this.#connect(descriptor, demiflow)
+    return this.connect(descriptor, demiflow)
+  }
+
+  /** Has a UDP socket take much at once. */
+  setOptions(descriptor: number): void {
+    this.#native.setOptionInteger(descriptor, SocketLevel.udp, UdpOption.receiveOffload, 1)
+    this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.receiveBuffer, BUFFER_BYTES)
+    this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.sendBuffer, BUFFER_BYTES)
+  }
+
+  /** Connects a bound socket, its error queue on. Closes it when that fails. `scope` as for `HostSockets.connect`. */
+  connect(descriptor: number, demiflow: Demiflow, scope = 0): number {
+    if (demiflow.isV4) this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
+    else this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
+    const result = this.#sockets.connect(descriptor, demiflow, scope)
+    return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
   }
 
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
@@ -128,13 +141,6 @@ export class DatagramSockets {
       batch.segmentSize[index] = this.#segmentSize(index, length)
     }
     return received
-  }
-
-  #connect(descriptor: number, demiflow: Demiflow): number {
-    if (demiflow.isV4) this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
-    else this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
-    const result = this.#sockets.connect(descriptor, demiflow)
-    return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
   }
 
   /** Throws away what has arrived: as much of it as could in a moment. */
@@ -182,13 +188,16 @@ export class DatagramSockets {
   #segmentSize(index: number, length: number): number {
     const controlLength = this.#incoming.controlLength(index)
     if (controlLength === 0) return 0
-    const { view } = this.#arena
-    const control = this.#incomingControl + index * CONTROL_BYTES
-    const at = findControlMessage(view, control, controlLength, SocketLevel.udp, UdpOption.receiveOffload)
-    if (at < 0) return 0
-    const segmentSize = view.getInt32(at, true)
-    return segmentSize < length ? segmentSize : 0
+    return readSegmentSize(this.#arena.view, this.#incomingControl + index * CONTROL_BYTES, controlLength, length)
   }
+}
+
+/** Bytes of each datagram where the control messages tell that several were left together in `length` bytes, else 0. */
+export function readSegmentSize(view: DataView, control: number, controlLength: number, length: number): number {
+  const at = findControlMessage(view, control, controlLength, SocketLevel.udp, UdpOption.receiveOffload)
+  if (at < 0) return 0
+  const segmentSize = view.getInt32(at, true)
+  return segmentSize < length ? segmentSize : 0
 }
 
 /** EIO is what devices without checksum offload get on some kernels. */

@@ -14,7 +14,7 @@
  * libuv knows nothing, wait for the next turn: whoever settles one in a callback of this loop calls
  * {@link EventLoop.requestTurn}.
  */
-import { type Arena, Errno, NO_SIDE, type SideRef } from "@demiflow/core"
+import { type Arena, Errno, type ListenerRef, NO_SIDE, type SideRef } from "@demiflow/core"
 import { MonotonicClock } from "./clock.ts"
 import { EpollEvent, EpollOperation } from "./constants.ts"
 import { checkResult } from "./errno.ts"
@@ -30,7 +30,9 @@ const GENERATION_MASK = 0xfff
 const LONGEST_WAIT_MICROSECONDS = 2_000_000_000
 const LONGEST_TIMER_MILLISECONDS = 0x7fffffff
 
+/** Where a side stands: libuv's own descriptor, and, from here downwards, listeners. */
 const LIBUV = -2 as SideRef
+const FIRST_LISTENER = -3
 
 /** Called with the bits of `EpollEvent` that hold. */
 export type DescriptorCallback = (events: number) => void
@@ -39,6 +41,8 @@ export type DescriptorCallback = (events: number) => void
 export interface EventLoopHooks {
   /** Something happened on a descriptor watched for a side of a flow. */
   onSide?: (side: SideRef, events: number) => void
+  /** Something happened on a descriptor watched for a listener. */
+  onListener?: (listener: ListenerRef, events: number) => void
   /** When {@link EventLoopHooks.onTimer} has something to do next, in clock milliseconds; Infinity if never. */
   nextDeadline?: () => number
   /** The deadline has been reached. */
@@ -57,7 +61,7 @@ export class EventLoop {
   readonly #words: Int32Array
   readonly #eventsOffset: number
   readonly #epoll: number
-  /** By descriptor: the side watched for, or NO_SIDE. */
+  /** By descriptor: the side watched for, or NO_SIDE, or one of the values below it. */
   #sides = new Int32Array(1024).fill(NO_SIDE)
   #generations = new Uint16Array(1024)
   readonly #callbacks: (DescriptorCallback | undefined)[] = []
@@ -88,6 +92,11 @@ export class EventLoop {
     const result = this.#register(descriptor, events)
     if (result === 0) this.#sides[descriptor] = side
     return result
+  }
+
+  /** As {@link EventLoop.watchFlow}, for a socket that listens: tells `hooks.onListener`. */
+  watchListener(descriptor: number, events: number, listener: ListenerRef): number {
+    return this.watchFlow(descriptor, events, (FIRST_LISTENER - listener) as SideRef)
   }
 
   /** Calls back for the events. Throws a `SystemError` for a descriptor that can't be watched. */
@@ -165,6 +174,7 @@ export class EventLoop {
     if (this.#generations[descriptor] !== token >>> DESCRIPTOR_BITS) return
     const side = this.#sides[descriptor] as SideRef
     if (side >= 0) this.hooks.onSide?.(side, events)
+    else if (side <= FIRST_LISTENER) this.hooks.onListener?.((FIRST_LISTENER - side) as ListenerRef, events)
     else if (side === LIBUV) this.requestTurn()
     else this.#callbacks[descriptor]?.(events)
   }

@@ -1,21 +1,27 @@
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { createServer, type Socket as NodeSocket } from "node:net"
+import { connect, createServer, type Socket as NodeSocket } from "node:net"
 import { setTimeout } from "node:timers/promises"
+import { Address, type ListenerRef } from "@demiflow/core"
 import {
+  type CorrespondentClient,
   type CorrespondentConnection,
   type CorrespondentListener,
   type CorrespondentUdp,
+  type End,
   type HostUnderTest,
   hostCompliance,
 } from "@demiflow/testkit/compliance"
 import { describe } from "vitest"
+import { SocketType } from "./constants.ts"
 import { LinuxHost } from "./linux-host.ts"
 import { arena, Events, loopback, native, unusedPort } from "./test-support.ts"
 
 /** The suite that every host passes, on the kernel: correspondents are Node's own sockets on loopback. */
 
 const events = new Events()
+const host = new LinuxHost(native, arena, events.loop)
+const NOBODY = 999 as ListenerRef
 
 class Connection implements CorrespondentConnection {
   isEnded = false
@@ -63,6 +69,39 @@ class Connection implements CorrespondentConnection {
   }
 }
 
+/** Connects to the host. */
+class Client extends Connection implements CorrespondentClient {
+  isConnected = false
+  isRefused = false
+  ownEnd: End = { address: new Address(), port: 0 }
+
+  constructor(end: End) {
+    const socket = connect({ host: end.address.toString(), port: end.port, allowHalfOpen: true })
+    super(socket)
+    clients.push(this)
+    socket.on("connect", () => {
+      this.ownEnd = { address: Address.parse(socket.localAddress ?? ""), port: socket.localPort ?? 0 }
+      this.isConnected = true
+    })
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.isRefused = error.code === "ECONNREFUSED"
+    })
+  }
+}
+
+const clients: Connection[] = []
+
+/** A port that is free in both versions, for both protocols: the kernel chose it as if for everybody. */
+function freePort(): number {
+  for (;;) {
+    const port = unusedPort(false, SocketType.stream)
+    const end = (address: Address | undefined) => ({ address, port, interfaceName: undefined, freebind: false })
+    const descriptors = [host.tcpListen(NOBODY, end(undefined)), host.udpListen(NOBODY, end(undefined))]
+    for (const descriptor of descriptors) if (descriptor >= 0) host.close(descriptor)
+    if (Math.min(...descriptors) >= 0) return port
+  }
+}
+
 async function listen(isV4: boolean): Promise<CorrespondentListener> {
   const connections: Connection[] = []
   const server = createServer({ allowHalfOpen: true }, (socket) => connections.push(new Connection(socket)))
@@ -84,13 +123,18 @@ async function listen(isV4: boolean): Promise<CorrespondentListener> {
 async function openUdp(isV4: boolean): Promise<CorrespondentUdp> {
   const socket = createSocket(isV4 ? "udp4" : "udp6")
   const received: Uint8Array[] = []
-  socket.on("message", (bytes) => received.push(new Uint8Array(bytes)))
+  const senders: End[] = []
+  socket.on("message", (bytes, { address, port }) => {
+    received.push(new Uint8Array(bytes))
+    senders.push({ address: Address.parse(address), port })
+  })
   socket.bind(0, loopback(isV4).toString())
   await once(socket, "listening")
   return {
     address: loopback(isV4),
     port: socket.address().port,
     received,
+    senders,
     send: (bytes, address, port) => socket.send(bytes, port, address.toString()),
     close: () => socket.close(),
   }
@@ -99,15 +143,22 @@ async function openUdp(isV4: boolean): Promise<CorrespondentUdp> {
 function setup(usePeekOffset: boolean): HostUnderTest {
   return {
     host: new LinuxHost(native, arena, events.loop, { usePeekOffset }),
-    async turn(deliver) {
+    async turn(deliver, deliverToListener) {
       await setTimeout(1)
       events.loop.round(0)
       for (const [side, bits] of events.seen) deliver(side, bits)
       events.seen.clear()
+      for (const [listener, bits] of events.seenByListeners) deliverToListener(listener, bits)
+      events.seenByListeners.clear()
     },
     listen,
     openUdp,
     unusedEnd: (isV4) => ({ address: loopback(isV4), port: unusedPort(isV4, 1) }),
+    ownEnd: (isV4) => ({ address: loopback(isV4), port: freePort() }),
+    connect: (end) => new Client(end),
+    close() {
+      for (const client of clients) client.destroy()
+    },
   }
 }
 

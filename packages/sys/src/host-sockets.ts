@@ -1,5 +1,13 @@
 /** What TCP, UDP and ping sockets of the host have in common: how they come into being, their names, their end. */
-import { type Address, type Arena, type Demiflow, Errno, type SideRef, type Socket } from "@demiflow/core"
+import {
+  type Address,
+  type Arena,
+  type Demiflow,
+  Errno,
+  type ListenerRef,
+  type SideRef,
+  type Socket,
+} from "@demiflow/core"
 import {
   AddressFamily,
   EpollEvent,
@@ -29,7 +37,7 @@ export interface OutboundOptions {
   readonly linkLocalScope?: number
 }
 
-/** Of sockets that send datagrams, room is no event: it would be told with each datagram that has left. */
+/** Of sockets that send datagrams, room is no event: it would be told with each datagram that has left. Listeners have none. */
 const DATAGRAM_EVENTS = EpollEvent.readable | EpollEvent.edgeTriggered
 const STREAM_EVENTS = DATAGRAM_EVENTS | EpollEvent.urgent | EpollEvent.writable | EpollEvent.readEnd
 /** Longest interface name, with its end. */
@@ -65,7 +73,7 @@ export class HostSockets {
   open(demiflow: Demiflow, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
     const isV4 = demiflow.isV4
     const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
-    const descriptor = this.#socket(family, type, protocol)
+    const descriptor = this.openAnyway(family, type, protocol)
     if (descriptor < 0) return descriptor
     const deviceLength = isV4 ? this.#deviceLengthV4 : this.#deviceLengthV6
     if (deviceLength === 0) return descriptor
@@ -82,6 +90,13 @@ export class HostSockets {
     return result
   }
 
+  /** An unbound socket that isn't held to the way out of the host, or a negated errno. */
+  openAnyway(family: number, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
+    const namespace = this.#namespaceDescriptor
+    if (namespace === undefined) return this.native.socket(family, type, protocol)
+    return this.native.socketInNamespace(namespace, family, type | SocketFlag.nonBlocking, protocol)
+  }
+
   /** Binds to the address and port as far as they are given: nothing to do for neither. */
   bind(descriptor: number, address: Address, port: number, protocol: number): number {
     if (port === 0) {
@@ -91,12 +106,21 @@ export class HostSockets {
         this.native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.bindAddressNoPort, 1)
       }
     }
-    return this.native.bind(descriptor, this.#addressOffset, this.#write(address, port))
+    return this.bindHere(descriptor, address, port)
   }
 
-  /** Connects to the demiflow's correspondent end. */
-  connect(descriptor: number, demiflow: Demiflow): number {
-    const length = this.#write(demiflow.correspondentAddress, demiflow.correspondentPort)
+  /**
+   * Binds to just this address and port.
+   *
+   * @param scope index of the interface on which a link-local IPv6 address is; 0: the one that all are on
+   */
+  bindHere(descriptor: number, address: Readonly<Address>, port: number, scope = 0): number {
+    return this.native.bind(descriptor, this.#addressOffset, this.#write(address, port, scope))
+  }
+
+  /** Connects to the demiflow's correspondent end; `scope` as above. */
+  connect(descriptor: number, demiflow: Demiflow, scope = 0): number {
+    const length = this.#write(demiflow.correspondentAddress, demiflow.correspondentPort, scope)
     return this.native.connect(descriptor, this.#addressOffset, length)
   }
 
@@ -108,6 +132,17 @@ export class HostSockets {
   /** Has the side told of a UDP or ping socket's events. Closes the socket when that fails. */
   watchDatagrams(descriptor: number, side: SideRef): Socket {
     return this.#watch(descriptor, DATAGRAM_EVENTS, side)
+  }
+
+  /** Has the side told of an accepted socket's events: 0, or a negated errno, with which the socket stays open. */
+  watchAccepted(socket: Socket, side: SideRef): number {
+    return this.#loop.watchFlow(socket, STREAM_EVENTS, side)
+  }
+
+  /** Has the listener told of what waits at its socket. Closes the socket when that fails. */
+  watchListener(descriptor: number, listener: ListenerRef): Socket {
+    const result = this.#loop.watchListener(descriptor, DATAGRAM_EVENTS, listener)
+    return result < 0 ? this.abandon(descriptor, result) : (descriptor as Socket)
   }
 
   #watch(descriptor: number, events: number, side: SideRef): Socket {
@@ -140,15 +175,9 @@ export class HostSockets {
     this.native.close(socket)
   }
 
-  #socket(family: number, type: number, protocol: number): number {
-    const namespace = this.#namespaceDescriptor
-    if (namespace === undefined) return this.native.socket(family, type, protocol)
-    return this.native.socketInNamespace(namespace, family, type | SocketFlag.nonBlocking, protocol)
-  }
-
-  #write(address: Address, port: number): number {
-    const scope = address.isLinkLocal ? this.#linkLocalScope : 0
-    return writeSocketAddress(this.arena.view, this.#addressOffset, address, port, scope)
+  #write(address: Readonly<Address>, port: number, scope = 0): number {
+    const known = address.isLinkLocal ? scope || this.#linkLocalScope : 0
+    return writeSocketAddress(this.arena.view, this.#addressOffset, address, port, known)
   }
 
   #writeDevice(offset: number, name: string | undefined): number {

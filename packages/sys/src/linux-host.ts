@@ -17,11 +17,13 @@ import { DATAGRAM_ARENA_BYTES, DatagramSockets } from "./datagram-sockets.ts"
 import { ErrorQueue } from "./error-queue.ts"
 import type { EventLoop } from "./event-loop.ts"
 import { HostSockets, type OutboundOptions } from "./host-sockets.ts"
+import { ListeningSockets } from "./listening-sockets.ts"
 import type { Native } from "./native.ts"
 import { TcpSockets } from "./tcp-sockets.ts"
+import { RECEIVER_ARENA_BYTES, UnconnectedReceiver } from "./unconnected-receiver.ts"
 
 /** Arena bytes that a {@link LinuxHost} and an event loop take at most. */
-export const LINUX_HOST_ARENA_BYTES: number = DATAGRAM_ARENA_BYTES + 256 * 1024
+export const LINUX_HOST_ARENA_BYTES: number = DATAGRAM_ARENA_BYTES + RECEIVER_ARENA_BYTES + 256 * 1024
 
 /** Which way sockets leave the host, and what to do without. */
 export interface LinuxHostOptions extends OutboundOptions {
@@ -29,13 +31,15 @@ export interface LinuxHostOptions extends OutboundOptions {
   readonly usePeekOffset?: boolean
 }
 
-/** Sockets of the host by the Linux kernel. Its events arrive at the loop's `onSide` hook. */
+/** Sockets of the host by the Linux kernel. Its events arrive at the loop's `onSide` and `onListener` hooks. */
 export class LinuxHost implements Host {
   readonly arena: Arena
   readonly #sockets: HostSockets
   readonly #tcp: TcpSockets
   readonly #datagrams: DatagramSockets
   readonly #errors: ErrorQueue
+  readonly #listening: ListeningSockets
+  readonly #receiver: UnconnectedReceiver
 
   constructor(native: Native, arena: Arena, loop: EventLoop, options: LinuxHostOptions = {}) {
     this.arena = arena
@@ -43,6 +47,8 @@ export class LinuxHost implements Host {
     this.#tcp = new TcpSockets(native, arena, options.usePeekOffset ?? true)
     this.#datagrams = new DatagramSockets(this.#sockets)
     this.#errors = new ErrorQueue(native, arena)
+    this.#listening = new ListeningSockets(this.#sockets)
+    this.#receiver = new UnconnectedReceiver(this.#sockets, this.#listening)
   }
 
   tcpConnect(side: SideRef, demiflow: Demiflow): Socket {
@@ -92,31 +98,44 @@ export class LinuxHost implements Host {
 
   reset(socket: Socket): void {
     this.#tcp.resetOnClose(socket)
-    this.#sockets.close(socket)
+    this.close(socket)
   }
 
-  tcpListen(_listener: ListenerRef, _end: ListeningEnd): Socket {
-    return -Errno.EPROTONOSUPPORT as Socket
+  tcpListen(listener: ListenerRef, end: ListeningEnd): Socket {
+    const descriptor = this.#listening.listenTcp(end, (socket) => this.#tcp.setOptions(socket))
+    return this.#watchListener(descriptor, listener)
   }
 
-  tcpAccept(_listening: Socket, _demiflow: Demiflow): Socket {
-    return -Errno.EPROTONOSUPPORT as Socket
+  tcpAccept(listening: Socket, demiflow: Demiflow): Socket {
+    const accepted = this.#listening.accept(listening, demiflow)
+    if (accepted >= 0) this.#tcp.adoptAccepted(accepted, this.#listening.get(listening)?.isV4 ?? demiflow.isV4)
+    return accepted as Socket
   }
 
-  watch(_socket: Socket, _side: SideRef): number {
-    return -Errno.EPROTONOSUPPORT
+  watch(socket: Socket, side: SideRef): number {
+    return this.#sockets.watchAccepted(socket, side)
   }
 
-  udpListen(_listener: ListenerRef, _end: ListeningEnd): Socket {
-    return -Errno.EPROTONOSUPPORT as Socket
+  udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
+    const descriptor = this.#listening.listenUdp(end)
+    if (descriptor >= 0) this.#datagrams.setOptions(descriptor)
+    return this.#watchListener(descriptor, listener)
   }
 
-  udpAnswer(_side: SideRef, _demiflow: Demiflow): Socket {
-    return -Errno.EPROTONOSUPPORT as Socket
+  udpAnswer(side: SideRef, demiflow: Demiflow): Socket {
+    const scope = this.#receiver.scopeOf(demiflow)
+    const interfaceName = this.#receiver.interfaceNameAt(demiflow.forwardingPort)
+    const descriptor = this.#listening.openAnswering(demiflow, scope, interfaceName)
+    if (descriptor < 0) return descriptor as Socket
+    this.#datagrams.setOptions(descriptor)
+    let result = this.#datagrams.connect(descriptor, demiflow, scope)
+    if (result >= 0) result = this.#sockets.watchDatagrams(descriptor, side)
+    if (result < 0) this.#listening.forget(descriptor)
+    return result as Socket
   }
 
-  receiveFromAnyone(_socket: Socket, _batch: DatagramBatch, _ends: readonly Demiflow[], _count: number): number {
-    return -Errno.EPROTONOSUPPORT
+  receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
+    return this.#receiver.receive(socket, batch, ends, count)
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
@@ -154,6 +173,14 @@ export class LinuxHost implements Host {
   }
 
   close(socket: Socket): void {
+    this.#listening.forget(socket)
     this.#sockets.close(socket)
+  }
+
+  #watchListener(descriptor: number, listener: ListenerRef): Socket {
+    if (descriptor < 0) return descriptor as Socket
+    const socket = this.#sockets.watchListener(descriptor, listener)
+    if (socket < 0) this.#listening.forget(descriptor)
+    return socket
   }
 }

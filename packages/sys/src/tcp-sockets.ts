@@ -82,16 +82,30 @@ export class TcpSockets {
 
   /** Sets a new socket up. */
   adopt(socket: number, isV4: boolean): void {
+    this.setOptions(socket)
+    this.adoptAccepted(socket, isV4)
+  }
+
+  /** Sets options of a socket; those that it accepts have them of it. */
+  setOptions(socket: number): void {
+    // The guest's TCP decided already what goes into one segment.
+    this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.noDelay, 1)
+    // Otherwise an urgent byte would be missing from the stream, and offsets behind it would be wrong.
+    this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.urgentInLine, 1)
+  }
+
+  /**
+   * Sets up a socket that was accepted from one with {@link TcpSockets.setOptions}.
+   *
+   * @param isV4 the socket's own family: that of a dual-stack socket is IPv6 for all connections
+   */
+  adoptAccepted(socket: number, isV4: boolean): void {
     if (socket >= this.#peekOffsets.length) {
       const larger = new Int32Array(Math.max(socket + 1, this.#peekOffsets.length * 2))
       larger.set(this.#peekOffsets)
       this.#peekOffsets = larger
     }
     this.#peekOffsets[socket] = isV4 ? this.#peekStartV4 : this.#peekStartV6
-    // The guest's TCP decided already what goes into one segment.
-    this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.noDelay, 1)
-    // Otherwise an urgent byte would be missing from the stream, and offsets behind it would be wrong.
-    this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.urgentInLine, 1)
   }
 
   send(socket: Socket, vectors: Vectors, first: number, count: number): number {

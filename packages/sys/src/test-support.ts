@@ -3,7 +3,16 @@
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { type Address, Arena, Demiflow, Interface, LOOPBACK_V4, LOOPBACK_V6, type SideRef } from "@demiflow/core"
+import {
+  type Address,
+  Arena,
+  Demiflow,
+  Interface,
+  type ListenerRef,
+  LOOPBACK_V4,
+  LOOPBACK_V6,
+  type SideRef,
+} from "@demiflow/core"
 import { attachArena } from "./attach.ts"
 import { AddressFamily, OpenFlag, SocketType } from "./constants.ts"
 import { checkResult } from "./errno.ts"
@@ -53,10 +62,13 @@ export function unusedPort(isV4: boolean, type: 1 | 2): number {
 export class Events {
   readonly loop: EventLoop
   readonly seen: Map<SideRef, number> = new Map()
+  readonly seenByListeners: Map<ListenerRef, number> = new Map()
 
   constructor() {
     this.loop = new EventLoop(native, arena, {
       onSide: (side, events) => this.seen.set(side, (this.seen.get(side) ?? 0) | events),
+      onListener: (listener, events) =>
+        this.seenByListeners.set(listener, (this.seenByListeners.get(listener) ?? 0) | events),
     })
   }
 

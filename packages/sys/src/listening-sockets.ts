@@ -1,0 +1,201 @@
+/**
+ * Sockets of the host that listen, and UDP sockets that answer beside them.
+ *
+ * A TCP socket listens with SO_REUSEADDR: connections of its predecessor, open or in TIME_WAIT, don't keep the port, another
+ * listening socket does. For UDP, SO_REUSEADDR would let two programs listen at one port, one of which hears nothing. So it
+ * is set only once the socket is bound, which tells whether the port is free; from then on the sockets that answer single
+ * correspondents, which set it beforehand, can be bound to the same port (`e2e/platform` holds this). The kernel hands a
+ * datagram to the socket that fits best: to the connected one, if it is from its correspondent, else to the one that listens.
+ */
+import {
+  type Address,
+  type Demiflow,
+  Errno,
+  type ListeningEnd,
+  type Socket,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
+} from "@demiflow/core"
+import {
+  AddressFamily,
+  IpOption,
+  Ipv6Option,
+  SocketLevel,
+  SocketOption,
+  SocketProtocol,
+  SocketType,
+} from "./constants.ts"
+import type { HostSockets } from "./host-sockets.ts"
+import { haveCommonAddress } from "./listening-ends.ts"
+import { readSocketAddress, SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
+
+/** Connections that wait at most; `net.core.somaxconn` may say less. */
+const BACKLOG = 128
+/** Longest interface name, with its end. */
+const DEVICE_NAME_BYTES = 16
+const ENODEV = 19
+const EAFNOSUPPORT = 97
+
+/** What is remembered of a listening socket. */
+export interface Listening {
+  readonly end: ListeningEnd
+  readonly protocol: number
+  /** The socket's own family: that of a dual-stack socket is IPv6. */
+  readonly isV4: boolean
+}
+
+/** Opens them, and knows what they are bound to. */
+export class ListeningSockets {
+  readonly #sockets: HostSockets
+  readonly #addressOffset: number
+  readonly #deviceOffset: number
+  readonly #listening = new Map<number, Listening>()
+  /** Ports of answering sockets, by descriptor. */
+  readonly #answering = new Map<number, number>()
+
+  constructor(sockets: HostSockets) {
+    this.#sockets = sockets
+    this.#addressOffset = sockets.arena.reserve(SOCKET_ADDRESS_BYTES, 8)
+    this.#deviceOffset = sockets.arena.reserve(DEVICE_NAME_BYTES, 8)
+  }
+
+  /** What a listening socket is bound to; undefined for any other. */
+  get(socket: number): Listening | undefined {
+    return this.#listening.get(socket)
+  }
+
+  /** A TCP socket that listens, or a negated errno. Not watched yet. `setOptions` is called before it listens. */
+  listenTcp(end: ListeningEnd, setOptions: (descriptor: number) => void): number {
+    const { native } = this.#sockets
+    const descriptor = this.#open(end, SocketType.stream, SocketProtocol.tcp)
+    if (descriptor < 0) return descriptor
+    native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 1)
+    setOptions(descriptor)
+    let result = this.#bind(descriptor, end)
+    if (result === 0) result = native.listen(descriptor, BACKLOG)
+    return result < 0 ? this.#abandon(descriptor, result) : descriptor
+  }
+
+  /** Takes a connection; its socket, or a negated errno. */
+  accept(listening: Socket, demiflow: Demiflow): number {
+    const { native, arena } = this.#sockets
+    const known = this.#listening.get(listening)
+    const accepted = native.accept(listening, this.#addressOffset, SOCKET_ADDRESS_BYTES)
+    if (accepted < 0) return accepted
+    const port = readSocketAddress(arena.view, this.#addressOffset, demiflow.correspondentAddress)
+    demiflow.correspondentPort = Math.max(0, port)
+    // What can't be otherwise needn't be asked for.
+    if (known?.end.address?.isUnspecified === false) {
+      demiflow.forwardingAddress.copyFrom(known.end.address)
+      demiflow.forwardingPort = known.end.port
+      return accepted
+    }
+    const result = this.#sockets.boundEnd(accepted as Socket, demiflow)
+    return result < 0 ? this.#sockets.abandon(accepted, result) : accepted
+  }
+
+  /** A bound UDP socket that tells with each datagram where it went, or a negated errno. Not watched yet. */
+  listenUdp(end: ListeningEnd): number {
+    const { native } = this.#sockets
+    const descriptor = this.#open(end, SocketType.datagram, SocketProtocol.udp)
+    if (descriptor < 0) return descriptor
+    // A dual-stack socket tells of both, and the first says more: which address of the host a group's is on.
+    if (end.address?.isV4 !== false) {
+      native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.packetInformation, 1)
+    }
+    native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receivePacketInformation, 1)
+    let result = this.#bind(descriptor, end)
+    if (result === -Errno.EADDRINUSE && this.#isHeldByAnswers(descriptor, end)) {
+      native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 1)
+      result = this.#bind(descriptor, end)
+    }
+    if (result < 0) return this.#abandon(descriptor, result)
+    native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 1)
+    return descriptor
+  }
+
+  /**
+   * A UDP socket bound to the demiflow's forwarding end beside a listening one, or a negated errno. Not connected yet.
+   *
+   * @param scope index of the interface on which link-local addresses of the demiflow are; 0 if not known
+   * @param interfaceName what the listening socket is bound to, if it is
+   */
+  openAnswering(demiflow: Demiflow, scope: number, interfaceName: string | undefined): number {
+    const { native } = this.#sockets
+    const { isV4, forwardingAddress, forwardingPort } = demiflow
+    const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
+    const descriptor = this.#sockets.openAnyway(family, SocketType.datagram, SocketProtocol.udp)
+    if (descriptor < 0) return descriptor
+    native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 1)
+    // The address need not be the host's, where the listening socket's isn't.
+    this.#setFreebind(descriptor, isV4)
+    let result = interfaceName === undefined ? 0 : this.#bindToDevice(descriptor, interfaceName)
+    if (result === 0) result = this.#sockets.bindHere(descriptor, forwardingAddress, forwardingPort, scope)
+    if (result < 0) return this.#sockets.abandon(descriptor, result)
+    this.#answering.set(descriptor, forwardingPort)
+    return descriptor
+  }
+
+  /** The socket is closed. */
+  forget(socket: number): void {
+    this.#listening.delete(socket)
+    this.#answering.delete(socket)
+  }
+
+  /** A socket for the end's family, without anything that depends on the protocol. */
+  #open(end: ListeningEnd, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
+    const { native } = this.#sockets
+    let isV4 = end.address?.isV4 ?? false
+    let descriptor = this.#sockets.openAnyway(isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6, type, protocol)
+    if (descriptor === -EAFNOSUPPORT && end.address === undefined) {
+      // A kernel without IPv6.
+      isV4 = true
+      descriptor = this.#sockets.openAnyway(AddressFamily.ipv4, type, protocol)
+    }
+    if (descriptor < 0) return descriptor
+    if (!isV4) {
+      native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.only, end.address === undefined ? 0 : 1)
+    }
+    if (end.freebind) this.#setFreebind(descriptor, isV4)
+    const result = end.interfaceName === undefined ? 0 : this.#bindToDevice(descriptor, end.interfaceName)
+    if (result < 0) return this.#sockets.abandon(descriptor, result)
+    this.#listening.set(descriptor, { end, protocol, isV4 })
+    return descriptor
+  }
+
+  #bind(descriptor: number, end: ListeningEnd): number {
+    const any = this.#listening.get(descriptor)?.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6
+    const address: Readonly<Address> = end.address ?? any
+    return this.#sockets.bindHere(descriptor, address, end.port)
+  }
+
+  /** True if sockets of ours answer from the port, and none listens there: then they are what keeps it in use. */
+  #isHeldByAnswers(descriptor: number, end: ListeningEnd): boolean {
+    for (const [other, { end: otherEnd, protocol }] of this.#listening) {
+      if (other === descriptor || protocol !== SocketProtocol.udp || otherEnd.port !== end.port) continue
+      if (haveCommonAddress(end, otherEnd)) return false
+    }
+    for (const port of this.#answering.values()) if (port === end.port) return true
+    return false
+  }
+
+  #setFreebind(descriptor: number, isV4: boolean): void {
+    const { native } = this.#sockets
+    if (isV4) native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.freebind, 1)
+    else native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.freebind, 1)
+  }
+
+  #bindToDevice(descriptor: number, name: string): number {
+    const { native, arena } = this.#sockets
+    const bytes = new TextEncoder().encode(name)
+    // The kernel would cut it short.
+    if (bytes.length === 0 || bytes.length >= DEVICE_NAME_BYTES) return -ENODEV
+    arena.bytes.set(bytes, this.#deviceOffset)
+    return native.setOption(descriptor, SocketLevel.socket, SocketOption.bindToDevice, this.#deviceOffset, bytes.length)
+  }
+
+  #abandon(descriptor: number, error: number): number {
+    this.forget(descriptor)
+    return this.#sockets.abandon(descriptor, error)
+  }
+}
