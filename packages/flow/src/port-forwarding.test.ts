@@ -17,7 +17,7 @@ function setUp(...inUse: number[]) {
       open.delete(ports[ref])
     },
   }
-  return { forwarding: new PortForwarding(stack), listening: () => [...open.values()] }
+  return { forwarding: new PortForwarding(stack), listening: () => [...open.values()], inUse }
 }
 
 function rule(fields: Partial<ForwardingRule>): ForwardingRule {
@@ -71,5 +71,61 @@ describe("PortForwarding", () => {
     expect(listening()).toEqual(["17 53 → 53"])
     forwarding.add(web)
     expect(listening()).toHaveLength(2)
+  })
+})
+
+describe("a rule that follows what is bound", () => {
+  const { host, splice } = Interface
+  const bound = (...ports: number[]) => {
+    return () => ports
+  }
+
+  it("opens ports as they are bound at the other end, and closes them when they are let go", () => {
+    const { forwarding, listening } = setUp()
+    const range = { firstPort: 1, lastPort: 32767, firstTargetPort: 1, isBestEffort: true }
+    expect(forwarding.add(rule({ ...range, isAuto: true }))).toEqual({ opened: 0, failure: undefined })
+    forwarding.follow(host, bound(80, 443, 40000))
+    expect(listening()).toEqual(["6 80 → 80", "6 443 → 443"])
+    forwarding.follow(host, bound(443, 8080))
+    expect(listening()).toEqual(["6 443 → 443", "6 8080 → 8080"])
+    forwarding.follow(host, bound())
+    expect(listening()).toEqual([])
+  })
+
+  it("goes by the target's port where ports are mapped", () => {
+    const { forwarding, listening } = setUp()
+    forwarding.add(rule({ isAuto: true }))
+    forwarding.follow(host, bound(79, 81, 83, 8000))
+    expect(listening()).toEqual(["6 8001 → 81"])
+  })
+
+  it("leaves the other rules alone, and those of the other end", () => {
+    const { forwarding, listening } = setUp()
+    forwarding.add(rule({ lastPort: 8000 }))
+    forwarding.add(rule({ isAuto: true, interface: splice, firstPort: 22, lastPort: 22, firstTargetPort: 22 }))
+    forwarding.follow(host, bound(22))
+    expect(listening()).toEqual(["6 8000 → 80"])
+    forwarding.follow(splice, bound(22))
+    expect(listening()).toEqual(["6 8000 → 80", "6 22 → 22"])
+  })
+
+  it("isn't misled by what the table itself has bound at the other end", () => {
+    const { forwarding, listening } = setUp()
+    const ports = { firstPort: 1, lastPort: 32767, firstTargetPort: 1, isAuto: true }
+    forwarding.add(rule({ ...ports, interface: host }))
+    forwarding.add(rule({ ...ports, interface: splice }))
+    forwarding.follow(splice, bound(80))
+    forwarding.follow(host, bound(80))
+    expect(listening()).toEqual(["6 80 → 80"])
+  })
+
+  it("tries again what it could not have", () => {
+    const { forwarding, listening, inUse } = setUp(80)
+    forwarding.add(rule({ firstPort: 80, lastPort: 90, firstTargetPort: 80, isAuto: true }))
+    forwarding.follow(host, bound(80, 81))
+    expect(listening()).toEqual(["6 81 → 81"])
+    inUse.length = 0
+    forwarding.follow(host, bound(80, 81))
+    expect(listening()).toEqual(["6 81 → 81", "6 80 → 80"])
   })
 })

@@ -38,11 +38,14 @@ export interface ForwardingOutcome {
   readonly failure: { readonly port: number; readonly errno: number } | undefined
 }
 
+/** The ports that are bound at an end, by IP protocol number. */
+export type BoundPorts = (protocol: number) => Iterable<number>
+
 /** The table. */
 export class PortForwarding {
   readonly #stack: Pick<Stack, "listen" | "unlisten">
-  /** Rules in the order in which they were added, with their listeners. */
-  readonly #listeners = new Map<ForwardingRule, ListenerRef[]>()
+  /** Rules in the order in which they were added, with their listeners by port. */
+  readonly #listeners = new Map<ForwardingRule, Map<number, ListenerRef>>()
 
   constructor(stack: Pick<Stack, "listen" | "unlisten">) {
     this.#stack = stack
@@ -55,15 +58,16 @@ export class PortForwarding {
 
   /**
    * Listens at the ports of a rule. If one of them can't be had, none is, and the rule isn't added; but if the rule does
-   * with what there is, it is added in any case.
+   * with what there is, it is added in any case. A rule that follows what is bound has nothing open before
+   * {@link PortForwarding.follow}.
    */
   add(rule: ForwardingRule): ForwardingOutcome {
-    const listeners: ListenerRef[] = []
+    const listeners = new Map<number, ListenerRef>()
     let failure: ForwardingOutcome["failure"]
-    for (let port = rule.firstPort; port <= rule.lastPort; port++) {
+    for (let port = rule.firstPort; port <= rule.lastPort && !rule.isAuto; port++) {
       const ref = this.#listen(rule, port)
       if (ref >= 0) {
-        listeners.push(ref)
+        listeners.set(port, ref)
         continue
       }
       failure ??= { port, errno: -ref }
@@ -72,7 +76,7 @@ export class PortForwarding {
       return { opened: 0, failure }
     }
     this.#listeners.set(rule, listeners)
-    return { opened: listeners.length, failure }
+    return { opened: listeners.size, failure }
   }
 
   /** Closes the ports of a rule; false if it isn't in the table. Flows that began there go on. */
@@ -84,13 +88,50 @@ export class PortForwarding {
     return true
   }
 
+  /**
+   * Has the rules that follow what is bound open their ports at `end` as far as their target ports are bound at the other
+   * end, and no others. What is bound there by this table itself doesn't count: two rules would lead to each other.
+   */
+  follow(end: InterfaceId, bound: BoundPorts): void {
+    const isOpposite = (rule: ForwardingRule): boolean => rule.interface !== end
+    for (const protocol of this.#protocolsThatFollow(end)) {
+      const targets = new Set(bound(protocol))
+      for (const [rule, listeners] of this.#listeners) {
+        if (isOpposite(rule) && rule.protocol === protocol) for (const port of listeners.keys()) targets.delete(port)
+      }
+      for (const [rule, listeners] of this.#listeners) {
+        if (rule.isAuto && !isOpposite(rule) && rule.protocol === protocol) this.#adapt(rule, listeners, targets)
+      }
+    }
+  }
+
+  #protocolsThatFollow(end: InterfaceId): Set<number> {
+    const following = this.rules.filter((rule) => rule.isAuto && rule.interface === end)
+    return new Set(following.map(({ protocol }) => protocol))
+  }
+
+  #adapt(rule: ForwardingRule, listeners: Map<number, ListenerRef>, targets: ReadonlySet<number>): void {
+    const shift = rule.firstTargetPort - rule.firstPort
+    for (const [port, ref] of listeners) {
+      if (targets.has(port + shift)) continue
+      listeners.delete(port)
+      this.#stack.unlisten(ref)
+    }
+    for (const target of targets) {
+      const port = target - shift
+      if (port < rule.firstPort || port > rule.lastPort || listeners.has(port)) continue
+      const ref = this.#listen(rule, port)
+      if (ref >= 0) listeners.set(port, ref)
+    }
+  }
+
   #listen(rule: ForwardingRule, port: number): ListenerRef {
     const { protocol, address, interfaceName, freebind, targetAddress } = rule
     const targetPort = rule.firstTargetPort + port - rule.firstPort
     return this.#stack.listen(protocol, { address, port, interfaceName, freebind }, targetAddress, targetPort)
   }
 
-  #close(listeners: readonly ListenerRef[]): void {
-    for (const ref of listeners) this.#stack.unlisten(ref)
+  #close(listeners: ReadonlyMap<number, ListenerRef>): void {
+    for (const ref of listeners.values()) this.#stack.unlisten(ref)
   }
 }
