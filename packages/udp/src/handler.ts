@@ -1,15 +1,29 @@
 /**
  * UDP between the guest and the host: theory of operation.
  *
- * A flow is what one address and port of the guest's exchanges with one address and port beyond us. The first datagram from
- * the guest starts it: the forwarding policy says where it goes, and the flow gets a host socket of its own, connected to
- * that correspondent, so that the kernel hears nobody else and reports errors (ICMP) about exactly this flow. Flows are
- * found by their tap side; the host side is found by its socket. Neither end says when it is done, so flows end by
- * time: 30 s after the last datagram if nothing ever came back, 180 s otherwise (`timeouts.ts`). Traffic only notes the
- * time; the timer looks at the note when it runs out and starts again if there was any.
+ * A flow is what one address and port of the guest's exchanges with one address and port beyond us. It has a host socket
+ * of its own, connected to the correspondent there, so that the kernel hears nobody else and reports errors (ICMP) about
+ * exactly this flow. Flows are found by their tap side; the host side is found by its socket. Neither end says when it
+ * is done, so flows end by time: 30 s after the last datagram if the side that didn't begin never said anything, 180 s
+ * otherwise (`timeouts.ts`). Traffic only notes the time; the timer looks at the note when it runs out and starts again
+ * if there was any.
  *
- * The socket takes the guest's own port where that is free on the host, as the policy asks: some correspondents expect a
- * well-known source port. Otherwise the kernel chooses one.
+ * Flows begin (`beginnings.ts`) with the first datagram,
+ *
+ * - of the guest: the forwarding policy says where it goes. The socket takes the guest's own port where that is free on the
+ *   host, as the policy asks: some correspondents expect a well-known source port. If it isn't free because a listener has
+ *   it that leads to just there, the socket shares it. Otherwise the kernel chooses a port.
+ * - of anybody on the host, at a listening socket (`from-anyone.ts`). The policy says where at the guest it goes, and the
+ *   flow gets a socket that shares the listener's port and is connected to the sender: from then on the kernel prefers it,
+ *   and the flow is like any other, from the guest's answers to the errors about them. When it ends, the listener hears
+ *   the sender again. Such a flow is found by its host side too, as what had come before is still in the listener's queue.
+ *   Between being bound and being connected a new socket hears everybody: until it was empty once, it is read like
+ *   the listening one, by sender.
+ *
+ * Two senders may look the same to the guest: they came to two ports that lead to one, or one address stands for both. The
+ * later one is shown under another port then, as netfilter does it. Anybody can forge senders, and each takes a
+ * socket: flows that the guest hasn't answered give way, oldest first, at a limit or when there are no sockets left
+ * (`unanswered-flows.ts`).
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
  * Neighbours of one size are put together for the host to cut, and what the guest's offload left together stays so
@@ -17,16 +31,17 @@
  * tracing a route through us works. A full send queue loses datagrams, as any network does, and counts them.
  *
  * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get. What the host
- * left together stays so, and neighbours of one size are put together if the link cuts them. Each flow has a budget for
- * each turn.
+ * left together stays so, and neighbours of one size are put together if the link cuts them. Each socket has a budget for
+ * each turn, and none is read while the guest is congested: what has more waits in one list, and has its turn in that
+ * order.
  *
  * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
  * error queue and goes to the guest as the same ICMP error, quoting the guest's datagram with the guest's addresses. What
- * the host itself refuses (no route, say) becomes an error in the name of the address that the guest wrote to.
+ * the host itself refuses (no route, say) becomes an error in the name of the address that the guest wrote to. What the
+ * guest reports (that nobody listens at its port, say) goes no further: a socket can't tell it to a correspondent.
  *
- * Not done: multicast and broadcast (the policy refuses them, as a connected socket has one correspondent), type of service, and
- * the guest's "don't fragment" bit: the host discovers the path MTU by itself and fragments. Flows that begin on the
- * host.
+ * Not done: multicast and broadcast (the policy refuses them, as a connected socket has one correspondent), type of service,
+ * and the guest's "don't fragment" bit: the host discovers the path MTU by itself and fragments.
  *
  * RFC 768; RFC 1122, section 4.1; RFC 8200, section 8.1; RFC 4787 for the treatment of flows.
  */

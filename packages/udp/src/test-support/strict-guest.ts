@@ -41,6 +41,8 @@ export class StrictGuest implements Guest {
   readonly lastSeenV6: Address = Address.parse("2001:db8::2")
   readonly lastSeenLinkLocal: Address = Address.parse("fe80::2")
   isCongested = false
+  /** Called at each flush, before it makes room. */
+  onFlush: () => void = () => {}
   readonly sent: SentPacket[] = []
   flushes = 0
   /** True while the link takes nothing: flushing makes no room then. */
@@ -117,6 +119,7 @@ export class StrictGuest implements Guest {
   flush(): void {
     if (this.#open.size > 0) throw new Error("flushed while packets are open")
     this.flushes++
+    this.onFlush()
     if (this.isStuck) return
     this.#used = 0
     this.#lastEnded = 0
