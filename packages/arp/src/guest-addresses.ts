@@ -15,6 +15,11 @@ export class GuestAddresses {
     this.#assigned = assigned?.clone()
   }
 
+  /** Another guest may come: only the assigned address is left. */
+  forget(): void {
+    this.#seen.clear()
+  }
+
   /** @param now clock milliseconds */
   has(address: Address, now: number): boolean {
     if (this.#assigned?.equals(address)) return true

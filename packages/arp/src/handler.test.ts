@@ -1,17 +1,18 @@
-import { Address } from "@demiflow/core"
-import { build, buildPacket, check, memoryStack, RecordingLog } from "@demiflow/testkit"
+import { Address, EtherType, MacAddress } from "@demiflow/core"
+import { build, buildPacket, check, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import { ARP_CAPTURES } from "./captures.fixture.ts"
 import { ADDRESS_LIFETIME, ADDRESS_LIMIT } from "./guest-addresses.ts"
-import { arp } from "./index.ts"
+import { type ArpOptions, arp } from "./index.ts"
 
 const GUEST = "192.0.2.2"
 const GATEWAY = "192.0.2.1"
 const NOBODY = "0.0.0.0"
 
-function setUp() {
+function setUp(options: ArpOptions = {}) {
   const log = new RecordingLog()
-  const plugin = arp({ guestAddress: Address.parse(GUEST), ourAddresses: [Address.parse(GATEWAY)] })
+  const plugin = arp({ guestAddress: Address.parse(GUEST), ourAddresses: [Address.parse(GATEWAY)], ...options })
   const memory = memoryStack([plugin], { log })
   const { guest, drops, tap } = memory
   const send = (senderAddress: string, targetAddress: string, operation: "request" | "reply" = "request") =>
@@ -33,7 +34,7 @@ function setUp() {
     })
     return true
   }
-  return { memory, guest, drops, log, send, answers }
+  return { memory, tap, guest, drops, log, send, answers }
 }
 
 describe("requests (RFC 826)", () => {
@@ -93,6 +94,17 @@ describe("addresses of the guest's own", () => {
     expect(answers("192.0.2.7", GUEST)).toBe(false)
   })
 
+  test("are forgotten when the guest goes", () => {
+    const { answers, memory, log } = setUp()
+    answers("192.0.2.9", GATEWAY)
+    answers(GATEWAY, "192.0.2.9")
+    memory.stack.stop()
+    memory.stack.start()
+    expect([answers(GUEST, "192.0.2.9"), answers("192.0.2.7", GUEST)]).toEqual([true, false])
+    answers(GATEWAY, "192.0.2.9")
+    expect(log.messages("warning")).toHaveLength(2)
+  })
+
   test("are a limited number: the one seen longest ago goes first", () => {
     const { answers } = setUp()
     const address = (index: number) => Address.fromV4(0x0a000000 + index).toString()
@@ -115,6 +127,55 @@ describe("probes (RFC 5227, section 2.1.1)", () => {
     const { answers } = setUp()
     answers(NOBODY, "192.0.2.77")
     expect(answers(GUEST, "192.0.2.77")).toBe(true)
+  })
+})
+
+describe("what clients send while they take an address", () => {
+  const answered = (capture: string, options: ArpOptions) => {
+    const { guest, drops } = setUp(options)
+    const packet = payload(new Uint8Array(Buffer.from(capture, "hex")))
+    guest.send(build.ethernet({ source: "00:00:5e:00:53:02", etherType: EtherType.arp }), packet)
+    const frames = guest.takeAll()
+    expect(drops.total).toBe(0)
+    return frames.map((frame) => `${frame.arp?.senderAddress} to ${frame.ethernet?.target}`)
+  }
+
+  test.each(["dhcpcdProbe", "dhcpcdAnnouncement", "networkManagerAnnouncement"] as const)(
+    "%s is left alone, also where another address was assigned",
+    (name) => {
+      expect(answered(ARP_CAPTURES[name], {})).toEqual([])
+      expect(answered(ARP_CAPTURES[name], { guestAddress: Address.parse("192.0.2.9") })).toEqual([])
+    },
+  )
+
+  test("a request for the gateway is answered", () => {
+    expect(answered(ARP_CAPTURES.linuxRequest, {})).toEqual(["192.0.2.1 to 00:00:5e:00:53:02"])
+  })
+})
+
+describe("the guest is looked for at the start", () => {
+  test("by its assigned address, so that it shows its Ethernet address", () => {
+    const { guest, tap } = setUp({ looksForGuest: true })
+    const frame = guest.expect(check.arp({ operation: 1 }))
+    expect(String(frame.ethernet?.target)).toBe("ff:ff:ff:ff:ff:ff")
+    expect(frame.arp).toEqual({
+      operation: 1,
+      senderMac: tap.ourMac,
+      senderAddress: Address.parse(GATEWAY),
+      targetMac: new MacAddress(),
+      targetAddress: Address.parse(GUEST),
+    })
+  })
+
+  test("not without an address, its or ours, nor when it was seen", () => {
+    setUp({ looksForGuest: true, guestAddress: undefined }).guest.expectNothing()
+    setUp({ looksForGuest: true, ourAddresses: [] }).guest.expectNothing()
+    const { guest, memory, send } = setUp({ looksForGuest: true })
+    send(GUEST, GATEWAY, "reply")
+    guest.takeAll()
+    memory.stack.stop()
+    memory.stack.start()
+    guest.expectNothing()
   })
 })
 

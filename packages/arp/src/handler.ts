@@ -16,8 +16,11 @@
  * Replies from the guest only tell which addresses it has. The guest's Ethernet address is learnt from its frames by the
  * tap layer, and an answer goes to whom the question names as its sender.
  *
- * Not done: RARP, other hardware than Ethernet, questions of our own (what we send goes to the guest's last Ethernet
- * address).
+ * A guest that was there before us, or before we were reconnected, may have nothing to say until somebody speaks to it. So
+ * that we know its Ethernet address by then, we can ask for its assigned address when we start.
+ *
+ * Not done: RARP, other hardware than Ethernet, other questions of our own (what we send goes to the guest's last
+ * Ethernet address).
  *
  * RFC 826, 5227.
  */
@@ -43,6 +46,11 @@ export interface ArpOptions {
   readonly guestAddress?: Address | undefined
   /** Addresses that are ours on the link, such as the gateway's: defended when the guest probes for them. */
   readonly ourAddresses?: readonly Address[]
+  /**
+   * True to ask for the assigned address at the start, from the first of ours, so that the guest's Ethernet address is
+   * known. False if not given.
+   */
+  readonly looksForGuest?: boolean
 }
 
 /** ARP, set up on a stack. */
@@ -60,10 +68,13 @@ export class ArpHandler implements ProtocolHandler {
     targetMac: new MacAddress(),
     targetAddress: new Address(),
   }
+  /** The address to ask for at the start. */
+  readonly #lookedFor: Address | undefined
   #hasWarned = false
 
-  constructor(components: Components, { guestAddress, ourAddresses = [] }: ArpOptions) {
+  constructor(components: Components, { guestAddress, ourAddresses = [], looksForGuest = false }: ArpOptions) {
     const { drops } = components
+    this.#lookedFor = looksForGuest ? guestAddress?.clone() : undefined
     this.#components = components
     this.#guestAddresses = new GuestAddresses(guestAddress)
     this.#ourAddresses = ourAddresses.map((address) => address.clone())
@@ -75,6 +86,12 @@ export class ArpHandler implements ProtocolHandler {
       sender: drops.reason("arp: sender"),
       "no room": drops.reason("arp: no room"),
     }
+  }
+
+  start(): void {
+    this.#guestAddresses.forget()
+    this.#hasWarned = false
+    this.#lookForGuest()
   }
 
   fromTap(sequence: Sequence): Disposition {
@@ -120,19 +137,42 @@ export class ArpHandler implements ProtocolHandler {
 
   /** Turns the request into its reply, and sends it. */
   #answer(packet: ArpPacket): "no room" | undefined {
-    const { arena, guest, log } = this.#components
-    const offset = guest.beginFrame(packet.senderMac, EtherType.arp, ARP_LENGTH)
-    if (offset < 0) return "no room"
+    const { guest, log } = this.#components
     const asked = packet.targetAddress.word3
     packet.operation = Operation.reply
     packet.targetMac.copyFrom(packet.senderMac)
     packet.targetAddress.copyFrom(packet.senderAddress)
     packet.senderMac.copyFrom(guest.ourMac)
     packet.senderAddress.word3 = asked
-    writeArp(arena.view, offset, packet)
-    guest.endFrame(offset, ARP_LENGTH)
+    if (!this.#send(packet.targetMac, packet)) return "no room"
     if (log.isTrace) log.trace(`ARP: told ${packet.targetMac} that ${packet.senderAddress} is at ${guest.ourMac}`)
     return undefined
+  }
+
+  /** Asks everybody for the guest's assigned address. Not without one of our own: that would be a probe. */
+  #lookForGuest(): void {
+    const { drops, guest } = this.#components
+    const [ours] = this.#ourAddresses
+    if (this.#lookedFor === undefined || ours === undefined || !guest.guestMac.isBroadcast) return
+    const request: ArpPacket = {
+      operation: Operation.request,
+      senderMac: guest.ourMac,
+      senderAddress: ours,
+      targetMac: new MacAddress(),
+      targetAddress: this.#lookedFor,
+    }
+    // The guest's address is the broadcast address until it was seen.
+    if (!this.#send(guest.guestMac, request)) drops.count(this.#reasons["no room"])
+  }
+
+  /** False if there is no room. */
+  #send(target: MacAddress, packet: ArpPacket): boolean {
+    const { arena, guest } = this.#components
+    const offset = guest.beginFrame(target, EtherType.arp, ARP_LENGTH)
+    if (offset < 0) return false
+    writeArp(arena.view, offset, packet)
+    guest.endFrame(offset, ARP_LENGTH)
+    return true
   }
 }
 

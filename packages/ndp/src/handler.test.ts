@@ -125,6 +125,48 @@ describe("addresses of the guest's own", () => {
     expect(ask("2001:db8::9")).toBe("RS")
     expect(ask(GUEST)).toBeUndefined()
   })
+
+  test("are forgotten when the guest goes", () => {
+    const { ask, advertise, memory, log } = setUp()
+    memory.stack.start()
+    advertise("2001:db8::9")
+    advertise(GATEWAY)
+    expect(ask("2001:db8::9")).toBeUndefined()
+    memory.stack.stop()
+    memory.stack.start()
+    expect([ask("2001:db8::9"), ask(GUEST)]).toEqual(["RS", undefined])
+    advertise(GATEWAY)
+    memory.run()
+    expect(log.messages("warning")).toHaveLength(2)
+  })
+})
+
+describe("the guest is looked for at the start", () => {
+  test("by its assigned address, so that it shows its Ethernet address", () => {
+    const { memory, guest, tap } = setUp({ looksForGuest: true })
+    expect(tap.guestMac.isBroadcast).toBe(true)
+    memory.stack.start()
+    const frame = guest.expect(
+      check.ipv6({ source: tap.ourLinkLocal, target: Address.parse(solicitedNode(GUEST)), hopLimit: 255 }),
+      check.icmp({ type: NS, code: 0 }),
+    )
+    expect([frame.problems, String(frame.ethernet?.target)]).toEqual([[], "33:33:ff:00:00:02"])
+    const mac = tap.ourMac.toString().replaceAll(":", "")
+    expect(Buffer.from(frame.payload).toString("hex")).toBe(`${"20010db8000000000000000000000002"}0101${mac}`)
+  })
+
+  test("not without an address, nor when it was seen", () => {
+    const { memory, guest } = setUp({ looksForGuest: true, guestAddress: undefined })
+    memory.stack.start()
+    guest.expectNothing()
+    const seen = setUp({ looksForGuest: true })
+    seen.advertise(GUEST)
+    seen.memory.run()
+    seen.guest.takeAll()
+    seen.memory.stack.stop()
+    seen.memory.stack.start()
+    seen.guest.expectNothing()
+  })
 })
 
 describe("duplicate address detection (RFC 4862, section 5.4)", () => {
@@ -211,6 +253,25 @@ describe("router solicitations", () => {
       expect(interval).toBeLessThanOrEqual(600_000)
     }
     expect(new Set(intervals).size).toBeGreaterThan(1)
+  })
+
+  test("the advertisements begin anew with each guest, and end when it goes", () => {
+    const { memory, guest } = setUp({ routerAdvertisement })
+    const { stack } = memory
+    const advertised = () => guest.takeAll().filter((frame) => frame.icmp?.type === RA).length
+    stack.start()
+    memory.run(20_000)
+    expect(advertised()).toBe(2)
+    stack.stop()
+    expect(stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+    memory.run(1_000_000)
+    expect(advertised()).toBe(0)
+    stack.start()
+    memory.run(0)
+    expect(advertised()).toBe(1)
+    memory.run(32_000)
+    expect(advertised()).toBe(2)
+    stack.stop()
   })
 
   test("nothing comes unasked without advertisements", () => {

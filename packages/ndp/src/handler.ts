@@ -13,9 +13,12 @@
  *
  * Routers. A router solicitation is answered at once, to its source or, if that is unspecified, to all nodes: the random
  * delay of RFC 4861, section 6.2.6, is there to keep several routers from speaking together, and we are the only one.
- * Unsolicited advertisements go to all nodes: three at the start, up to 16 s apart, then at random between 200 and 600 s
- * (section 6.2.4). They come from our link-local address, as guests accept no other (section 6.1.2), and say the same
- * each time, so that the bytes are made once.
+ * Unsolicited advertisements go to all nodes: three when a guest comes, up to 16 s apart, then at random between 200 and
+ * 600 s (section 6.2.4), until it goes. They come from our link-local address, as guests accept no other (section 6.1.2),
+ * and say the same each time, so that the bytes are made once.
+ *
+ * A guest that was there before us, or before we were reconnected, may have nothing to say until somebody speaks to it. So
+ * that we know its Ethernet address by then, we can ask for its assigned address when we start.
  *
  * Messages are checked as sections 6.1.1, 7.1.1 and 7.1.2 want: hop limit 255, checksum, code, lengths, options, and which
  * addresses and options go together.
@@ -29,7 +32,7 @@
  * RFC 4861, 4862, 8106, 8319.
  */
 import {
-  Address,
+  type Address,
   type Claim,
   type Components,
   Demiflow,
@@ -45,15 +48,19 @@ import {
   type Sequence,
   transportChecksumIsRight,
 } from "@demiflow/core"
+import { ALL_NODES, isSolicitedNode, solicitedNode } from "./groups.ts"
 import { GuestAddresses } from "./guest-addresses.ts"
 import {
   isNdp,
   type NdpMalformation,
   NEIGHBOUR_ADVERTISEMENT_LENGTH,
+  NEIGHBOUR_SOLICITATION_LENGTH,
   parseNdp,
   writeNeighbourAdvertisement,
+  writeNeighbourSolicitation,
 } from "./packet.ts"
-import { encodeRouterAdvertisement, type RouterAdvertisement } from "./router-advertisement.ts"
+import { Router } from "./router.ts"
+import type { RouterAdvertisement } from "./router-advertisement.ts"
 import { HOP_LIMIT, NeighbourFlag } from "./wire.ts"
 
 /** What the plugin has to know of the link. */
@@ -62,20 +69,14 @@ export interface NdpOptions {
   readonly guestAddress?: Address | undefined
   /** Addresses that are ours on the link besides our link-local one, such as the gateway's: defended. */
   readonly ourAddresses?: readonly Address[]
+  /** True to ask for the assigned address at the start, so that the guest's Ethernet address is known. False if not given. */
+  readonly looksForGuest?: boolean
   /** What router advertisements say; undefined: none are sent. */
   readonly routerAdvertisement?: RouterAdvertisement | undefined
 }
 
 /** What can be wrong besides the form: with the packet around the message. */
 type NdpProblem = NdpMalformation | "hop limit" | "checksum" | "address" | "no room"
-
-const ALL_NODES = Address.parse("ff02::1")
-/** RFC 4861, section 10: advertisements at the start, and milliseconds between them at most. */
-const INITIAL_ADVERTISEMENTS = 3
-const INITIAL_INTERVAL = 16_000
-/** RFC 4861, section 6.2.1: MaxRtrAdvInterval, and MinRtrAdvInterval as a third of it, in milliseconds. */
-const LONGEST_INTERVAL = 600_000
-const SHORTEST_INTERVAL = 200_000
 
 /** Neighbour discovery, set up on a stack. */
 export class NdpHandler implements ProtocolHandler {
@@ -84,18 +85,20 @@ export class NdpHandler implements ProtocolHandler {
   readonly #components: Components
   readonly #guestAddresses: GuestAddresses
   readonly #ourAddresses: readonly Address[]
-  readonly #advertisement: Uint8Array | undefined
+  /** The address to ask for at the start. */
+  readonly #lookedFor: Address | undefined
+  readonly #router: Router | undefined
   readonly #reasons: Readonly<Record<NdpProblem, DropReason>>
   readonly #side = new Demiflow()
-  #sentUnsolicited = 0
   #hasWarned = false
 
-  constructor(components: Components, { guestAddress, ourAddresses = [], routerAdvertisement }: NdpOptions) {
+  constructor(components: Components, options: NdpOptions) {
+    const { guestAddress, ourAddresses = [], looksForGuest = false, routerAdvertisement } = options
     const { guest, drops } = components
     this.#components = components
     this.#guestAddresses = new GuestAddresses(guestAddress)
     this.#ourAddresses = [guest.ourLinkLocal, ...ourAddresses].map((address) => address.clone())
-    this.#advertisement = routerAdvertisement && encodeRouterAdvertisement(routerAdvertisement, guest.ourMac)
+    this.#lookedFor = looksForGuest ? guestAddress?.clone() : undefined
     this.#reasons = {
       truncated: drops.reason("ndp: truncated"),
       code: drops.reason("ndp: code"),
@@ -107,14 +110,22 @@ export class NdpHandler implements ProtocolHandler {
       address: drops.reason("ndp: address"),
       "no room": drops.reason("ndp: no room"),
     }
+    this.#router = routerAdvertisement && new Router(components, routerAdvertisement, this.#reasons["no room"])
   }
 
   start(): void {
-    this.#advertiseUnsolicited()
+    this.#guestAddresses.forget()
+    this.#hasWarned = false
+    this.#router?.start()
+    this.#lookForGuest()
+  }
+
+  stop(): void {
+    this.#router?.stop()
   }
 
   tick(): void {
-    this.#advertiseUnsolicited()
+    this.#router?.advertiseUnsolicited()
   }
 
   fromTap(sequence: Sequence): Disposition {
@@ -150,7 +161,9 @@ export class NdpHandler implements ProtocolHandler {
         return message.reason
       case "routerSolicitation":
         if (source.isUnspecified && message.hasSourceLinkLayer) return "address"
-        return this.#answerRouterSolicitation(source)
+        if (!source.isUnspecified) this.#noticeGuest(source)
+        this.#router?.answer(source)
+        return undefined
       case "neighbourSolicitation":
         if (source.isUnspecified && (message.hasSourceLinkLayer || !isSolicitedNode(destination))) return "address"
         return this.#answerNeighbourSolicitation(source, message.target)
@@ -160,14 +173,6 @@ export class NdpHandler implements ProtocolHandler {
         this.#noticeGuest(message.target)
         return undefined
     }
-  }
-
-  #answerRouterSolicitation(source: Address): NdpProblem | undefined {
-    const { log } = this.#components
-    if (this.#advertisement === undefined) return undefined
-    if (!source.isUnspecified) this.#noticeGuest(source)
-    log.info("NDP: received RS, sending RA")
-    return this.#advertise(this.#advertisement, source.isUnspecified ? ALL_NODES : source)
   }
 
   #answerNeighbourSolicitation(source: Address, target: Address): NdpProblem | undefined {
@@ -208,36 +213,20 @@ export class NdpHandler implements ProtocolHandler {
     return false
   }
 
-  /** Sends an advertisement to all nodes, and sees to the next one. */
-  #advertiseUnsolicited(): void {
-    const { clock, random, wakeAt } = this.#components
-    if (this.#advertisement === undefined) return
-    const problem = this.#advertise(this.#advertisement, ALL_NODES)
-    if (problem !== undefined) this.#components.drops.count(this.#reasons[problem])
-    this.#sentUnsolicited++
-    const share = (random.int32() >>> 0) / 2 ** 32
-    const interval = Math.round(SHORTEST_INTERVAL + share * (LONGEST_INTERVAL - SHORTEST_INTERVAL))
-    const isInitial = this.#sentUnsolicited < INITIAL_ADVERTISEMENTS
-    wakeAt(clock.now + (isInitial ? Math.min(interval, INITIAL_INTERVAL) : interval))
-  }
-
-  #advertise(advertisement: Uint8Array, to: Address): NdpProblem | undefined {
-    const { arena, guest } = this.#components
+  /** Asks for the guest's assigned address, as whoever looks for a neighbour does (RFC 4861, section 7.2.2). */
+  #lookForGuest(): void {
+    const { arena, drops, guest } = this.#components
+    if (this.#lookedFor === undefined || !guest.guestMac.isBroadcast) return
     this.#side.forwardingAddress.copyFrom(guest.ourLinkLocal)
-    this.#side.correspondentAddress.copyFrom(to)
-    const offset = guest.begin(this.#side, IpProtocol.icmpv6, advertisement.length, HOP_LIMIT)
-    if (offset < 0) return "no room"
-    arena.bytes.set(advertisement, offset)
-    guest.end(offset, advertisement.length, ICMP_CHECKSUM)
-    return undefined
+    this.#side.correspondentAddress.copyFrom(solicitedNode(this.#lookedFor))
+    const offset = guest.begin(this.#side, IpProtocol.icmpv6, NEIGHBOUR_SOLICITATION_LENGTH, HOP_LIMIT)
+    if (offset < 0) {
+      drops.count(this.#reasons["no room"])
+      return
+    }
+    writeNeighbourSolicitation(arena.view, offset, this.#lookedFor, guest.ourMac)
+    guest.end(offset, NEIGHBOUR_SOLICITATION_LENGTH, ICMP_CHECKSUM)
   }
-}
-
-/** ff02::1:ff00:0/104 (RFC 4291, section 2.7.1). */
-function isSolicitedNode(address: Address): boolean {
-  return (
-    address.word0 >>> 0 === 0xff020000 && address.word1 === 0 && address.word2 === 1 && address.word3 >>> 24 === 0xff
-  )
 }
 
 /** Moves one packet's entry to a lower place. */

@@ -77,8 +77,15 @@ function readOptionTypes(view: DataView, start: number, end: number): number[] |
   return types
 }
 
-/** Bytes of a neighbour advertisement with our Ethernet address. */
+/** Bytes of a neighbour solicitation, and of an advertisement, with our Ethernet address. */
+export const NEIGHBOUR_SOLICITATION_LENGTH: number = NEIGHBOUR_OPTIONS + OPTION_UNIT
 export const NEIGHBOUR_ADVERTISEMENT_LENGTH: number = NEIGHBOUR_OPTIONS + OPTION_UNIT
+
+/** Writes a neighbour solicitation but for its checksum: {@link NEIGHBOUR_SOLICITATION_LENGTH} bytes. */
+export function writeNeighbourSolicitation(view: DataView, offset: number, target: Address, mac: MacAddress): void {
+  writeNeighbourMessage(view, offset, Icmpv6Type.neighbourSolicitation, 0, target)
+  writeLinkLayer(view, offset + NEIGHBOUR_OPTIONS, NdpOption.sourceLinkLayer, mac)
+}
 
 /** Writes a neighbour advertisement but for its checksum: {@link NEIGHBOUR_ADVERTISEMENT_LENGTH} bytes. */
 export function writeNeighbourAdvertisement(
@@ -88,12 +95,14 @@ export function writeNeighbourAdvertisement(
   flags: number,
   mac: MacAddress,
 ): void {
-  view.setUint16(offset + ICMP_TYPE, Icmpv6Type.neighbourAdvertisement << 8)
-  view.setUint16(offset + 2, 0)
-  view.setUint32(offset + NEIGHBOUR_FLAGS, 0)
-  view.setUint8(offset + NEIGHBOUR_FLAGS, flags)
-  target.writeV6(view, offset + NEIGHBOUR_TARGET)
+  writeNeighbourMessage(view, offset, Icmpv6Type.neighbourAdvertisement, flags, target)
   writeLinkLayer(view, offset + NEIGHBOUR_OPTIONS, NdpOption.targetLinkLayer, mac)
+}
+
+function writeNeighbourMessage(view: DataView, offset: number, type: number, flags: number, target: Address): void {
+  view.setUint32(offset + ICMP_TYPE, type << 24)
+  view.setUint32(offset + NEIGHBOUR_FLAGS, flags << 24)
+  target.writeV6(view, offset + NEIGHBOUR_TARGET)
 }
 
 function writeLinkLayer(view: DataView, offset: number, type: number, mac: MacAddress): void {
