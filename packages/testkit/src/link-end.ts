@@ -1,4 +1,4 @@
-import { FrameBatch, type Link, Segmentation, type SegmentationId } from "@demiflow/core"
+import { type Arena, FrameBatch, type Link, Segmentation, type SegmentationId } from "@demiflow/core"
 
 /** A frame as a link moves it: with what is left to the link. */
 export interface LinkFrame {
@@ -8,6 +8,19 @@ export interface LinkFrame {
   readonly headerLength: number
   readonly checksumStart: number
   readonly checksumOffset: number
+}
+
+/** A copy of a frame of a batch. */
+export function copyLinkFrame(arena: Arena, batch: FrameBatch, index: number): LinkFrame {
+  const offset = batch.offset[index]
+  return {
+    bytes: arena.bytes.slice(offset, offset + batch.length[index]),
+    segmentation: batch.segmentation[index] as SegmentationId,
+    segmentSize: batch.segmentSize[index],
+    headerLength: batch.headerLength[index],
+    checksumStart: batch.checksumStart[index],
+    checksumOffset: batch.checksumOffset[index],
+  }
 }
 
 const SPACE = 131_072
@@ -45,17 +58,7 @@ export class LinkEnd {
     const batch = this.#batch
     const frames: LinkFrame[] = []
     while (this.link.receive(batch) > 0) {
-      for (let index = 0; index < batch.count; index++) {
-        const offset = batch.offset[index]
-        frames.push({
-          bytes: this.link.arena.bytes.slice(offset, offset + batch.length[index]),
-          segmentation: batch.segmentation[index] as SegmentationId,
-          segmentSize: batch.segmentSize[index],
-          headerLength: batch.headerLength[index],
-          checksumStart: batch.checksumStart[index],
-          checksumOffset: batch.checksumOffset[index],
-        })
-      }
+      for (let index = 0; index < batch.count; index++) frames.push(copyLinkFrame(this.link.arena, batch, index))
     }
     return frames
   }

@@ -25,6 +25,7 @@ import {
 import { ScriptedGuest, type ScriptedGuestOptions } from "./guest/scripted-guest.ts"
 import { SimulatedHost, type SimulatedHostOptions } from "./host/simulated-host.ts"
 import { SeededRandom } from "./seeded-random.ts"
+import { SlowLink, type SlowLinkOptions } from "./slow-link.ts"
 import { type Participant, VirtualClock } from "./virtual-clock.ts"
 
 /** How a stack in memory is set up. Everything has a default. */
@@ -36,6 +37,8 @@ export interface MemoryStackOptions {
   /** What happens to frames on the link, until {@link MemoryStack.endFaults}. */
   readonly fromGuest?: Faults
   readonly toGuest?: Faults
+  /** How slowly the guest takes frames; at once by default. */
+  readonly slowGuest?: SlowLinkOptions
   /** Forwarding rules; both IP versions are forwarded, nothing is translated, by default. */
   readonly rules?: ForwardingRules
   /** Flows at most; 1,024 by default. */
@@ -51,7 +54,7 @@ export interface MemoryStackOptions {
 
 const LINK_BYTES = 1 << 20
 const FAULT_BYTES = 2 << 20
-const GUEST_BYTES = 256 << 10
+const GUEST_BYTES = 512 << 10
 const SMALL_TAP: TapSizes = { transmitBytes: 2 << 20, reassemblySlots: 8 }
 
 /** The stack with everything around it. Made by {@link memoryStack}. */
@@ -65,6 +68,8 @@ export class MemoryStack implements Participant {
   readonly drops: Drops
   readonly stack: Stack
   readonly tap: TapSide
+  /** The link, with {@link MemoryStackOptions.slowGuest}. */
+  readonly slowLink: SlowLink | undefined
   readonly #faults: Record<string, number>[]
   readonly #injector: FaultInjector | undefined
 
@@ -102,9 +107,11 @@ export class MemoryStack implements Participant {
         toGuest,
       })
     }
+    const link = this.#injector ?? stackEnd
+    if (options.slowGuest !== undefined) this.slowLink = new SlowLink(link, this.clock, options.slowGuest)
     const running: RunningStack = createStack({
       ...sizes,
-      link: this.#injector ?? stackEnd,
+      link: this.slowLink ?? link,
       host: this.host,
       flows: this.flows,
       forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops),
@@ -119,6 +126,12 @@ export class MemoryStack implements Participant {
     })
     this.stack = running.stack
     this.tap = running.tap
+    if (this.slowLink !== undefined) {
+      this.slowLink.onResume = () => {
+        this.stack.resume()
+        this.stack.endTurn()
+      }
+    }
     this.stack.start()
     this.tap.flush()
   }

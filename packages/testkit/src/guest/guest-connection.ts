@@ -261,6 +261,11 @@ export class GuestConnection implements SendQueueOwner {
     this.#synTimer.start()
   }
 
+  /** True if the connection only waits for late segments, and the SYN begins a new one (RFC 9293, section 3.10.7.4). */
+  isSucceededBy(syn: ParsedTcp): boolean {
+    return this.#state === "timeWait" && syn.flags === "S" && distance(syn.sequence, this.#receiver.next) > 0
+  }
+
   /** An ICMP error says that the other end can't be reached (RFC 5927, section 4: only believed before the handshake). */
   unreachable(): void {
     if (this.#state === "synSent") this.#finish("unreachable")

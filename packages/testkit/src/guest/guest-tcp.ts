@@ -34,6 +34,11 @@ export interface GuestTcpOptions extends GuestConnectionOptions {
   readonly dropsDamaged?: boolean
 }
 
+interface GuestListener {
+  readonly onConnection: (connection: GuestConnection) => void
+  readonly options: GuestConnectionOptions
+}
+
 const FIRST_PORT = 40_000
 const ETHERNET = 14
 
@@ -45,7 +50,7 @@ export class GuestTcp {
   readonly #random: SeededRandom
   readonly #defaults: GuestTcpOptions
   readonly #connections = new Map<string, GuestConnection>()
-  readonly #listeners = new Map<number, (connection: GuestConnection) => void>()
+  readonly #listeners = new Map<number, GuestListener>()
   #nextPort = FIRST_PORT
 
   constructor(guest: ScriptedGuest, defaults: GuestTcpOptions = {}) {
@@ -75,10 +80,20 @@ export class GuestTcp {
     return connection
   }
 
-  /** Accepts connections to a port. Answers a function that ends that. */
-  listen(port: number, onConnection: (connection: GuestConnection) => void): () => void {
-    this.#listeners.set(port, onConnection)
-    return () => this.#listeners.delete(port)
+  /**
+   * Accepts connections to a port; hands each over before it is answered. Answers a function that ends that: whoever comes
+   * then is refused.
+   */
+  listen(
+    port: number,
+    onConnection: (connection: GuestConnection) => void,
+    options: GuestConnectionOptions = {},
+  ): () => void {
+    const listener = { onConnection, options }
+    this.#listeners.set(port, listener)
+    return () => {
+      if (this.#listeners.get(port) === listener) this.#listeners.delete(port)
+    }
   }
 
   #make(ends: ConnectionEnds, options: GuestConnectionOptions): GuestConnection {
@@ -116,15 +131,16 @@ export class GuestTcp {
       otherAddress: network.source,
       otherPort: segment.sourcePort,
     }
+    const listener = this.#listeners.get(segment.targetPort)
     const connection = this.#connections.get(keyOf(ends))
-    if (connection !== undefined) {
+    if (connection !== undefined && listener !== undefined && connection.isSucceededBy(segment)) connection.vanish()
+    else if (connection !== undefined) {
       connection.arrive(frame)
       return true
     }
-    const onConnection = this.#listeners.get(segment.targetPort)
-    if (onConnection !== undefined && segment.flags === "S") {
-      const accepted = this.#make(ends, {})
-      onConnection(accepted)
+    if (listener !== undefined && segment.flags === "S") {
+      const accepted = this.#make(ends, listener.options)
+      listener.onConnection(accepted)
       accepted.accept(segment)
     } else if (!segment.flags.includes("R")) this.#refuse(ends, frame)
     return true

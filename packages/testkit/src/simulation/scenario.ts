@@ -5,18 +5,22 @@ import type { SimulatedHostOptions } from "../host/simulated-host.ts"
 import type { HostFaults } from "../host/simulated-kernel.ts"
 import type { ConnectOutcome } from "../host/world-connection.ts"
 import type { SeededRandom } from "../seeded-random.ts"
+import type { SlowLinkOptions } from "../slow-link.ts"
 import { drawPlan, type PartyPlan } from "./party.ts"
 
 /** One connection of a simulation. */
 export interface ConnectionPlan {
+  /** Who connects to whom: the guest to a server in the world, or somebody in the world to the guest, by way of the host. */
+  readonly startedBy: "guest" | "world"
   readonly isV4: boolean
-  /** Which of the guest's addresses it comes from. */
+  /** Which of the guest's addresses it has at that end. */
   readonly guestAddress: string
   readonly worldAddress: string
+  /** Of whoever is connected to: the server in the world, or the host. */
   readonly port: number
-  /** When the guest begins it, milliseconds. */
+  /** When it begins, milliseconds. */
   readonly startsAt: number
-  /** What becomes of the host's connect. */
+  /** What becomes of the host's connect; where the world begins, whether the guest accepts, refuses or is silent. */
   readonly outcome: ConnectOutcome
   /** How long the server takes to accept, and how much it takes at a time. */
   readonly acceptDelay: number
@@ -28,7 +32,7 @@ export interface ConnectionPlan {
   readonly vanishesAfter: number | undefined
   /** Once it is over, how long until it begins anew from the same port, milliseconds. */
   readonly repeatsAfter: number | undefined
-  /** The guest's port and first sequence number, for a connection that begins anew. */
+  /** For a connection that begins anew: from which port, and the guest's first sequence number. */
   readonly successor?: { readonly fromPort: number; readonly initialSequence: number }
 }
 
@@ -42,6 +46,8 @@ export interface Scenario {
   /** Faults of the link, until {@link Scenario.faultsUntil}. */
   readonly fromGuest: Faults
   readonly toGuest: Faults
+  /** How slowly the guest takes frames, if it does. */
+  readonly slowGuest: SlowLinkOptions | undefined
   /** Milliseconds after which the link is good again, so that everything can end. */
   readonly faultsUntil: number
   readonly connections: readonly ConnectionPlan[]
@@ -49,6 +55,8 @@ export interface Scenario {
 
 const GUEST_V4 = ["192.0.2.2", "192.0.2.3", "10.9.8.7"]
 const GUEST_V6 = ["2001:db8::2", "2001:db8::beef", "fd00::7"]
+const GUEST_FAILURES: readonly ConnectOutcome[] = ["refuse", "unreachable", "silent", "noRoute"]
+const WORLD_FAILURES: readonly ConnectOutcome[] = ["refuse", "silent"]
 const SIZES = [0, 1, 100, 3_000, 20_000, 150_000]
 
 /** Draws a scenario. */
@@ -64,6 +72,9 @@ export function drawScenario(random: SeededRandom): Scenario {
     capacity: random.chance(0.05) ? random.between(1, 3) : 1_024,
     fromGuest: faults(),
     toGuest: faults(),
+    slowGuest: random.chance(0.25)
+      ? { bytes: random.pick([1_500, 20_000, 200_000]), interval: random.pick([1, 5, 40]) }
+      : undefined,
     faultsUntil: random.between(5_000, 60_000),
     connections: Array.from({ length: random.pick([1, 1, 2, 6]) }, (_, index) => drawConnection(random, index)),
   }
@@ -109,6 +120,8 @@ function drawHostFaults(random: SeededRandom): Partial<HostFaults> {
 
 function drawConnection(random: SeededRandom, index: number): ConnectionPlan {
   const isV4 = random.chance(0.5)
+  const startedBy = random.chance(0.3) ? "world" : "guest"
+  const failures = startedBy === "guest" ? GUEST_FAILURES : WORLD_FAILURES
   const [up, down] = [random.pick(SIZES), random.pick(SIZES)]
   const isGuestLast = random.chance(0.5)
   const guest = drawPlan(random, down, up, isGuestLast)
@@ -117,12 +130,13 @@ function drawConnection(random: SeededRandom, index: number): ConnectionPlan {
   // A small window takes many round trips: sizes follow, so that a run ends.
   const receiveBuffer = down > 20_000 ? random.pick([20_000, 65_535, 1 << 20]) : random.pick([300, 3_000, 65_535])
   return {
+    startedBy,
     isV4,
     guestAddress: random.pick(isV4 ? GUEST_V4 : GUEST_V6),
     worldAddress: isV4 ? `198.51.100.${index + 1}` : `2001:db8:1::${index + 1}`,
     port: 1_000 + index,
     startsAt: random.below(500),
-    outcome: random.chance(0.9) ? "accept" : random.pick(["refuse", "unreachable", "silent", "noRoute"] as const),
+    outcome: random.chance(0.9) ? "accept" : random.pick(failures),
     acceptDelay: random.pick([0, 0, 3, 2_500]),
     worldBuffer: up > 20_000 ? random.pick([20_000, 131_072]) : random.pick([200, 4_000, 131_072]),
     options: {

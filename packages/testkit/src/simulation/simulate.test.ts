@@ -23,6 +23,8 @@ describe("simulate", () => {
     const connections = all.flatMap((scenario) => scenario.connections)
     expect(new Set(connections.map(({ outcome }) => outcome)).size).toBe(5)
     expect(new Set(connections.map(({ isV4 }) => isV4)).size).toBe(2)
+    expect(new Set(connections.map(({ startedBy }) => startedBy)).size).toBe(2)
+    expect(all.some(({ slowGuest }) => slowGuest !== undefined)).toBe(true)
     expect(connections.some(({ guest }) => guest.resetAfter !== undefined)).toBe(true)
     expect(connections.some(({ world }) => world.slowReading !== undefined)).toBe(true)
     expect(all.some(({ fromGuest }) => (fromGuest.loss ?? 0) > 0.1)).toBe(true)

@@ -5,7 +5,7 @@
  * What must hold, whatever happens: each end receives the other's bytes once and in order; all of them, unless the
  * connection was reset; and afterwards nothing is left, no flow, no socket, no deadline.
  */
-import { type Log, type ProtocolPlugin, silentLog } from "@demiflow/core"
+import { Address, Errno, IpProtocol, type Log, type ProtocolPlugin, silentLog } from "@demiflow/core"
 import { toHex } from "../bytes.ts"
 import type { GuestConnection } from "../guest/guest-connection.ts"
 import { GuestTcp } from "../guest/guest-tcp.ts"
@@ -44,6 +44,10 @@ export interface SimulationReport {
 
 const SIX_HOURS = 6 * 3_600_000
 const TRACE_LINES = 300
+/** Where the host is reached, and what a port of the guest is more than the host's that leads there. */
+const HOST_ADDRESS = { v4: "192.0.2.1", v6: "2001:db8::1" }
+const GUEST_PORT_OFFSET = 10_000
+const FIRST_WORLD_PORT = 20_000
 /** Milliseconds after the last fault (RFC 9293, section 3.8.4). */
 const KEEP_ALIVE_AFTER = 7_200_000
 
@@ -89,6 +93,9 @@ class Simulation {
   readonly #attempts: Attempt[]
   readonly #trace: string[] = []
   readonly #log: Log
+  /** Ports of the host at which the stack was asked to listen. */
+  readonly #listened = new Set<number>()
+  #nextWorldPort = FIRST_WORLD_PORT
 
   constructor(random: SeededRandom, options: SimulationOptions) {
     const drawn = drawScenario(random)
@@ -97,7 +104,7 @@ class Simulation {
     this.#options = options
     this.#scenario = options.adjust?.(drawn) ?? drawn
     this.#log = isTracing ? new TracingLog(this.#trace) : silentLog
-    const { link, host, hostFaults, capacity } = this.#scenario
+    const { link, host, hostFaults, capacity, slowGuest } = this.#scenario
     this.#bench = memoryStack(options.plugins(random), {
       seed: random.int32(),
       link,
@@ -105,6 +112,7 @@ class Simulation {
       host: { ...host, faults: hostFaults },
       fromGuest: this.#scenario.fromGuest,
       toGuest: this.#scenario.toGuest,
+      ...(slowGuest === undefined ? {} : { slowGuest }),
       log: this.#log,
       pluginBytes: options.pluginBytes ?? 8 << 20,
     })
@@ -149,7 +157,7 @@ class Simulation {
     for (const { plan, guest, worlds } of this.#attempts) {
       const world = worlds.map(({ connection }) => {
         const state = connection.isReset ? "reset" : connection.isEnded ? "ended" : "open"
-        return `${state}, ${connection.receivedLength} received, ${connection.unacknowledged} unacknowledged`
+        return `${connection.failure ?? state}, ${connection.receivedLength} received, ${connection.unacknowledged} unacknowledged`
       })
       lines.push(JSON.stringify(plan))
       lines.push(
@@ -161,19 +169,60 @@ class Simulation {
     return [...lines, ...this.#trace.slice(-TRACE_LINES)].join("\n")
   }
 
-  #prepare(plan: ConnectionPlan): Attempt {
-    const { host, clock } = this.#bench
+  #prepare(drawn: ConnectionPlan): Attempt {
+    const isFromWorld = drawn.startedBy === "world" && this.#listenFor(drawn)
+    const plan: ConnectionPlan = isFromWorld ? drawn : { ...drawn, startedBy: "guest" }
     const attempt: Attempt = { plan, guest: undefined, guestParty: undefined, worlds: [], isRepeated: false }
+    if (isFromWorld) this.#prepareFromWorld(attempt)
+    else this.#prepareFromGuest(attempt)
+    return attempt
+  }
+
+  /** Has the stack listen for the connections of a plan. False if its TCP doesn't listen at all. */
+  #listenFor({ port, guestAddress }: ConnectionPlan): boolean {
+    if (this.#listened.has(port)) return true
+    const end = { address: undefined, port, interfaceName: undefined, freebind: false }
+    const target = Address.parse(guestAddress)
+    const listener = this.#bench.stack.listen(IpProtocol.tcp, end, target, port + GUEST_PORT_OFFSET)
+    if (listener === -Errno.EPROTONOSUPPORT) return false
+    // Without a descriptor for it, whoever connects is refused.
+    if (listener < 0 && listener !== -Errno.EMFILE) throw new SimulationError(`listening is answered with ${listener}`)
+    this.#listened.add(port)
+    return true
+  }
+
+  #prepareFromWorld(attempt: Attempt): void {
+    const { plan } = attempt
+    const { host, clock, guest } = this.#bench
+    const guestPort = plan.port + GUEST_PORT_OFFSET
+    if (plan.outcome === "accept") {
+      const stop = this.#tcp.listen(
+        guestPort,
+        (connection) => {
+          // A SYN that comes late, when its connection is forgotten, begins none: nobody would end it.
+          stop()
+          this.#addGuest(attempt, connection)
+        },
+        { ...plan.options, ...plan.successor },
+      )
+    } else if (plan.outcome === "silent") guest.onFrame((frame) => frame.tcp?.targetPort === guestPort)
+    clock.schedule(plan.startsAt, () => {
+      const from = { address: plan.worldAddress, port: plan.successor?.fromPort ?? this.#nextWorldPort++ }
+      const to = { address: plan.isV4 ? HOST_ADDRESS.v4 : HOST_ADDRESS.v6, port: plan.port }
+      this.#addWorld(attempt, host.world.connect(from, to, { receiveBuffer: plan.worldBuffer }))
+    })
+  }
+
+  #prepareFromGuest(attempt: Attempt): void {
+    const { plan } = attempt
+    const { host, clock } = this.#bench
     if (plan.outcome === "accept") {
       host.world.listen(
         { address: plan.worldAddress, port: plan.port },
         {
           receiveBuffer: plan.worldBuffer,
           acceptDelay: plan.acceptDelay,
-          onConnection: (connection) => {
-            const party = new Party(plan.world, clock, this.#random.fork(), connection)
-            attempt.worlds.push({ connection, party })
-          },
+          onConnection: (connection) => this.#addWorld(attempt, connection),
         },
       )
     } else host.world.route(plan.worldAddress, { tcp: plan.outcome })
@@ -185,39 +234,52 @@ class Simulation {
         port: plan.port,
         fromAddress: plan.guestAddress,
       })
-      attempt.guest = guest
-      attempt.guestParty = new Party(plan.guest, clock, this.#random.fork(), guest)
-      if (plan.vanishesAfter !== undefined) clock.schedule(plan.vanishesAfter, () => guest.vanish())
+      this.#addGuest(attempt, guest)
     })
-    return attempt
+  }
+
+  #addGuest(attempt: Attempt, guest: GuestConnection): void {
+    const { clock } = this.#bench
+    const { plan } = attempt
+    attempt.guest = guest
+    attempt.guestParty = new Party(plan.guest, clock, this.#random.fork(), guest)
+    if (plan.vanishesAfter !== undefined) clock.schedule(plan.vanishesAfter, () => guest.vanish())
+  }
+
+  #addWorld(attempt: Attempt, connection: WorldConnection): void {
+    const party = new Party(attempt.plan.world, this.#bench.clock, this.#random.fork(), connection)
+    attempt.worlds.push({ connection, party })
   }
 
   /** Begins a connection anew, if that is planned and was not done: from the same port, further on in its numbers. */
   #repeat(attempt: Attempt): boolean {
-    const { plan, guest } = attempt
+    const { plan, guest, worlds } = attempt
     if (plan.repeatsAfter === undefined || guest === undefined || attempt.isRepeated) return false
     attempt.isRepeated = true
-    const successor = { fromPort: guest.ends.port, initialSequence: guest.lastSequence + 100_000 }
+    const fromPort = plan.startedBy === "guest" ? guest.ends.port : worlds[0].connection.port
+    const successor = { fromPort, initialSequence: guest.lastSequence + 100_000 }
     this.#attempts.push(this.#prepare({ ...plan, startsAt: plan.repeatsAfter, repeatsAfter: undefined, successor }))
     return true
   }
 
-  #isOver({ guest, guestParty, worlds }: Attempt): boolean {
-    if (guest === undefined) return false
-    // In order, all is over once everything was read.
-    const isGuestOver = guest.failure !== undefined || (guest.isFinished && guest.isEnded)
-    if (guest.failure !== undefined) guestParty?.stop()
+  #isOver({ plan, guest, guestParty, worlds }: Attempt): boolean {
     const isWorldOver = worlds.every(({ connection, party }) => {
-      if (connection.isReset) party.stop()
+      if (connection.isReset || connection.failure !== undefined) party.stop()
       return connection.isOver
     })
-    return isGuestOver && isWorldOver
+    // What the world begins need not get as far as the guest.
+    if (guest === undefined) return plan.startedBy === "world" && worlds.length > 0 && isWorldOver
+    if (guest.failure !== undefined) guestParty?.stop()
+    // In order, all is over once everything was read.
+    return isWorldOver && (guest.failure !== undefined || (guest.isFinished && guest.isEnded))
   }
 
   #check({ plan, guest, guestParty, worlds }: Attempt): string[] {
-    if (guest === undefined || guestParty === undefined) return ["a connection was never begun"]
-    const problems: string[] = []
     const name = `port ${plan.port}`
+    if (guest === undefined || guestParty === undefined) {
+      return this.#mayFail(plan) ? [] : [`${name}: the connection was never begun, or never got to the guest`]
+    }
+    const problems: string[] = []
     const up = guestParty.content
     for (const { connection } of worlds) {
       problems.push(...compareStreams(`${name}, towards the host`, connection.received, up, connection.isEnded))
@@ -236,7 +298,7 @@ class Simulation {
     const isBad = [fromGuest, toGuest].some(({ loss = 0, corruption = 0 }) => loss + corruption > 0.06)
     const isReset = plan.guest.resetAfter !== undefined || plan.world.resetAfter !== undefined
     const places = Math.min(host.descriptors ?? Number.POSITIVE_INFINITY, capacity)
-    const isShort = places < this.#attempts.length
+    const isShort = places < this.#attempts.length + this.#listened.size
     return isBad || isReset || isShort || plan.vanishesAfter !== undefined || plan.outcome !== "accept"
   }
 
