@@ -61,6 +61,22 @@ describe.each(families)("echo over IPv$version", (family) => {
     expect(Math.max(...callsInTurn.filter(Boolean))).toBeLessThanOrEqual(2 * 16)
   })
 
+  test("replies stay with the host while the guest is congested, at no expense, and come once it isn't", () => {
+    const memory = icmpStack()
+    let isCongested = true
+    Object.defineProperty(memory.tap, "isCongested", { get: () => isCongested })
+    memory.guest.send(...ping(family, 5, 1))
+    memory.guest.send(...ping(family, 6, 1))
+    memory.run(100)
+    memory.guest.expectNothing()
+    // Nothing but the ends of the flows is due.
+    expect(memory.stack.nextDeadline()).toBeGreaterThan(memory.clock.now + 10_000)
+    isCongested = false
+    memory.stack.resume()
+    memory.stack.endTurn()
+    expect(memory.guest.takeAll().map(({ icmp }) => icmp?.identifier)).toEqual([5, 6])
+  })
+
   test("DESIGN 3.1: two guest addresses with one identifier are two flows, each with its own replies", () => {
     const { guest, host } = icmpStack()
     guest.send(...ping(family, 9, 1))

@@ -118,7 +118,11 @@ export class IcmpHandler implements ProtocolHandler {
   }
 
   tick(): void {
-    this.#toGuest.resume()
+    this.#toGuest.carryOn()
+  }
+
+  resume(): void {
+    this.#toGuest.carryOn()
   }
 
   expire(index: FlowIndex, now: number): void {

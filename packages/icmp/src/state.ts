@@ -1,7 +1,15 @@
-import { type FlowIndex, flowOf, NO_SOCKET, oppositeSide, type SideRef, type Socket } from "@demiflow/core"
+import {
+  type FlowIndex,
+  flowOf,
+  NO_SOCKET,
+  oppositeSide,
+  type SideRef,
+  type Socket,
+  type Waiting,
+} from "@demiflow/core"
 
 /** What ICMP keeps of an echo flow, besides its two sides in the flow table. */
-export class EchoFlow {
+export class EchoFlow implements Waiting {
   /** The side towards the guest. */
   tapSide: SideRef
   /** A ping socket; {@link NO_SOCKET} once the flow has ended. */
@@ -15,7 +23,6 @@ export class EchoFlow {
   /** Bytes and sequence number of the last request, for what an error's quotation left out. */
   lastLength = 0
   lastSequence = 0
-  /** Whether it waits in the receiver's list for its next turn. */
   isWaiting = false
 
   constructor(tapSide: SideRef) {

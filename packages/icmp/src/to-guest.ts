@@ -14,6 +14,7 @@ import {
   IcmpType,
   Icmpv6Type,
   IpProtocol,
+  WaitingList,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
 import type { IcmpReasons } from "./reasons.ts"
@@ -32,9 +33,7 @@ const ROOM_PAUSE = 1
 
 /**
  * Receives echo replies, straight behind room for the IP header towards the guest, and gives them the guest's identifier.
- *
- * The sockets' events come only once for a change, so that a flow that has used up its budget, or finds no room towards
- * the guest, is noted down and carries on in the next turn.
+ * A flow that has used up its budget, or finds the guest congested or no room towards it, waits.
  */
 export class ToGuest {
   readonly #components: Components
@@ -43,15 +42,17 @@ export class ToGuest {
   readonly #errors: ErrorRelay
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(BURST)
-  #wakeAt = Number.POSITIVE_INFINITY
-  #waiting: EchoFlow[] = []
-  #resumed: EchoFlow[] = []
+  readonly #waiting: WaitingList<EchoFlow>
 
   constructor(components: Components, reasons: IcmpReasons, errors: ErrorRelay) {
     this.#components = components
     this.#arena = components.arena
     this.#reasons = reasons
     this.#errors = errors
+    this.#waiting = new WaitingList(components, (flow) => {
+      // It may have ended since, and its object may even serve another flow, whose socket can be asked as well.
+      if (flow.socket >= 0) this.drain(flow)
+    })
   }
 
   /** Passes on what waits in a flow's socket, within its budget. */
@@ -60,10 +61,10 @@ export class ToGuest {
     const batch = this.#batch
     flows.readSide(flow.tapSide, this.#tap)
     let errors = 0
-    for (let passed = 0; passed < BUDGET; passed += BURST) {
+    for (let passed = 0; passed < BUDGET && !guest.isCongested; passed += BURST) {
       const asked = this.#reserve()
       if (asked === 0) {
-        this.#wait(flow, clock.now + ROOM_PAUSE)
+        this.#waiting.wait(flow, clock.now + ROOM_PAUSE)
         return
       }
       const start = batch.offset[0]
@@ -84,32 +85,12 @@ export class ToGuest {
       if (unfit >= 0) guest.abandon(unfit)
       if (received < asked) return
     }
-    this.#wait(flow, clock.now)
+    this.#waiting.wait(flow, clock.now)
   }
 
-  /** Carries on with the flows that were noted down. */
-  resume(): void {
-    this.#wakeAt = Number.POSITIVE_INFINITY
-    const resumed = this.#waiting
-    this.#waiting = this.#resumed
-    this.#resumed = resumed
-    for (let index = 0; index < resumed.length; index++) {
-      const flow = resumed[index]
-      flow.isWaiting = false
-      // It may have ended since, and its object may even serve another flow, whose socket can be asked as well.
-      if (flow.socket >= 0) this.drain(flow)
-    }
-    resumed.length = 0
-  }
-
-  #wait(flow: EchoFlow, until: number): void {
-    if (until < this.#wakeAt) {
-      this.#wakeAt = until
-      this.#components.wakeAt(until)
-    }
-    if (flow.isWaiting) return
-    flow.isWaiting = true
-    this.#waiting.push(flow)
+  /** Carries on with the flows that wait. */
+  carryOn(): void {
+    this.#waiting.carryOn()
   }
 
   /** Begins packets to receive into; answers how many there was room for. */
