@@ -40,15 +40,17 @@ function listener(targetAddress?: Address): Listener {
 }
 
 interface Circumstances {
+  readonly interface?: typeof Interface.host | typeof Interface.splice
   readonly used?: ForwardingRules
   readonly seen?: typeof guest
   readonly targetAddress?: Address
 }
 
-function target(from: string, to: string, { used = rules, seen = guest, targetAddress }: Circumstances = {}): string {
+function target(from: string, to: string, circumstances: Circumstances = {}): string {
+  const { used = rules, seen = guest, targetAddress } = circumstances
   const drops = new Drops()
   const policy = new ForwardingPolicy(used, drops)
-  const initiating = Demiflow.of(Interface.host, at(to), 2222, at(from), 50000)
+  const initiating = Demiflow.of(circumstances.interface ?? Interface.host, at(to), 2222, at(from), 50000)
   const into = new Demiflow(Interface.host)
   const verdict = policy.targetAtGuest(listener(targetAddress), initiating, seen, into)
   if (verdict === FORWARD) return into.toString()
@@ -101,5 +103,41 @@ describe("ForwardingPolicy for flows that begin on the host", () => {
   it("refuses groups, and an IP version that is disabled", () => {
     expect(target("224.0.0.1", "192.0.2.2")).toBe("forward: not a unicast address")
     expect(target("2001:db8:2::7", "2001:db8::2", { used: { v4: {} } })).toBe("forward: IP version disabled")
+  })
+})
+
+describe("ForwardingPolicy for what is spliced", () => {
+  const used: ForwardingRules = { ...rules, splicing: { keepsLoopback: false, isOnly: false } }
+  const loopback: ForwardingRules = { ...rules, splicing: { keepsLoopback: true, isOnly: false } }
+  const only: ForwardingRules = { ...rules, splicing: { keepsLoopback: false, isOnly: true } }
+
+  it("goes from the host's loopback to the namespace's public address", () => {
+    expect(target("127.0.0.1", "127.0.0.10", { used })).toBe("splice 0.0.0.0:0 → 192.0.2.9:22")
+    expect(target("::1", "::1", { used })).toBe("splice [::]:0 → [2001:db8::9]:22")
+  })
+
+  it("goes to the namespace's loopback where that is asked for", () => {
+    expect(target("127.0.0.1", "127.0.0.1", { used: loopback })).toBe("splice 0.0.0.0:0 → 127.0.0.1:22")
+    expect(target("::1", "::1", { used: loopback })).toBe("splice [::]:0 → [::1]:22")
+    const targetAddress = at("127.0.0.5")
+    expect(target("198.51.100.7", "192.0.2.2", { used, targetAddress })).toBe("splice 0.0.0.0:0 → 127.0.0.5:22")
+  })
+
+  it("takes the tap for whoever comes from elsewhere, and to addresses that only the guest knows", () => {
+    expect(target("198.51.100.7", "192.0.2.2", { used })).toBe("tap 198.51.100.7:50000 → 192.0.2.9:22")
+    const targetAddress = at("192.0.2.77")
+    expect(target("127.0.0.1", "127.0.0.1", { used, targetAddress })).toBe("tap 192.0.2.1:50000 → 192.0.2.77:22")
+  })
+
+  it("goes from the namespace to the host's loopback", () => {
+    const inside = { used, interface: Interface.splice }
+    expect(target("127.0.0.1", "127.0.0.1", inside)).toBe("host 0.0.0.0:0 → 127.0.0.1:22")
+    expect(target("::1", "::1", inside)).toBe("host [::]:0 → [::1]:22")
+  })
+
+  it("forwards nothing else if there is no tap", () => {
+    expect(target("127.0.0.1", "127.0.0.1", { used: only })).toBe("splice 0.0.0.0:0 → 192.0.2.9:22")
+    const reason = "forward: not from loopback, and nothing else is forwarded"
+    expect(target("198.51.100.7", "192.0.2.2", { used: only })).toBe(reason)
   })
 })

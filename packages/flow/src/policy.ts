@@ -12,7 +12,6 @@ import {
   type Drops,
   FORWARD,
   type Forwarding,
-  type Guest,
   Interface,
   IpProtocol,
   type Listener,
@@ -22,11 +21,10 @@ import {
   UNSPECIFIED_V6,
 } from "@demiflow/core"
 import type { FamilyRules, ForwardingRules } from "./rules.ts"
+import { addressOfGuest, addressOfNamespace, type GuestEnds, isSpliced, sourceTowardsGuest } from "./towards-guest.ts"
 
 const DNS_PORT = 53
 const DNS_OVER_TLS_PORT = 853
-
-type GuestEnds = Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkLocal" | "ourLinkLocal">
 
 /** {@link Forwarding} by fixed rules. */
 export class ForwardingPolicy implements Forwarding {
@@ -37,6 +35,7 @@ export class ForwardingPolicy implements Forwarding {
   readonly #noRule: DropReason
   readonly #noSource: DropReason
   readonly #noGuestAddress: DropReason
+  readonly #noTap: DropReason
 
   constructor(rules: ForwardingRules, drops: Drops) {
     this.rules = rules
@@ -46,6 +45,7 @@ export class ForwardingPolicy implements Forwarding {
     this.#noRule = drops.reason("forward: no rule")
     this.#noSource = drops.reason("forward: source address that the guest can't answer")
     this.#noGuestAddress = drops.reason("forward: no address of the guest")
+    this.#noTap = drops.reason("forward: not from loopback, and nothing else is forwarded")
   }
 
   target(protocol: number, initiating: Demiflow, target: Demiflow): DropReason | typeof FORWARD {
@@ -77,17 +77,40 @@ export class ForwardingPolicy implements Forwarding {
     const isV4 = initiating.isV4
     const rules = isV4 ? this.rules.v4 : this.rules.v6
     if (rules === undefined) return this.#disabled
-    const source = initiating.correspondentAddress
-    if (!source.isUnicast) return this.#notUnicast
-    const seenAs = sourceTowardsGuest(rules, source, guest, isV4)
+    if (!initiating.correspondentAddress.isUnicast) return this.#notUnicast
+    if (isSpliced(this.rules.splicing, listener, initiating)) {
+      return this.#splice(listener, initiating, addressOfNamespace(guest, isV4), target)
+    }
+    if (this.rules.splicing?.isOnly) return this.#noTap
+    const seenAs = sourceTowardsGuest(rules, initiating.correspondentAddress, guest, isV4)
     if (seenAs === undefined) return this.#noSource
-    target.forwardingAddress.copyFrom(seenAs)
     const correspondent = listener.targetAddress ?? addressOfGuest(seenAs, guest, isV4)
     if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return this.#noGuestAddress
     target.interface = Interface.tap
+    target.forwardingAddress.copyFrom(seenAs)
+    target.forwardingPort = initiating.correspondentPort
     target.correspondentAddress.copyFrom(correspondent)
     target.correspondentPort = listener.targetPort
-    target.forwardingPort = initiating.correspondentPort
+    return FORWARD
+  }
+
+  /** From a socket at one end to a socket at the other, whose own address the kernel there chooses. */
+  #splice(
+    listener: Listener,
+    initiating: Demiflow,
+    namespace: Readonly<Address>,
+    target: Demiflow,
+  ): DropReason | typeof FORWARD {
+    const isV4 = initiating.isV4
+    const isTowardsNamespace = initiating.interface === Interface.host
+    const isPublic = isTowardsNamespace && this.rules.splicing?.keepsLoopback !== true
+    const correspondent = listener.targetAddress ?? (isPublic ? namespace : isV4 ? LOOPBACK_V4 : LOOPBACK_V6)
+    if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return this.#noGuestAddress
+    target.interface = isTowardsNamespace ? Interface.splice : Interface.host
+    target.forwardingAddress.copyFrom(isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
+    target.forwardingPort = 0
+    target.correspondentAddress.copyFrom(correspondent)
+    target.correspondentPort = listener.targetPort
     return FORWARD
   }
 
@@ -115,31 +138,6 @@ function translateFromGuest(
   if (rules.hostLoopback?.equals(asked)) return isV4 ? LOOPBACK_V4 : LOOPBACK_V6
   if (rules.guestAddress !== undefined && rules.guestAlias?.equals(asked)) return rules.guestAddress
   return asked
-}
-
-/**
- * The address under which the guest hears of a correspondent. Its own loopback and its own addresses would be no use to it
- * as a source: the host's loopback and the host's global address, which the guest has too, need another name there.
- */
-function sourceTowardsGuest(
-  rules: FamilyRules,
-  source: Readonly<Address>,
-  guest: GuestEnds,
-  isV4: boolean,
-): Readonly<Address> | undefined {
-  if (source.isLoopback) return rules.hostLoopback
-  const { lastSeenV4, lastSeenV6, lastSeenLinkLocal, ourLinkLocal } = guest
-  if (!isV4 && source.equals(lastSeenLinkLocal)) return ourLinkLocal
-  const isGuests = source.equals(isV4 ? lastSeenV4 : lastSeenV6) || rules.guestAddress?.equals(source)
-  return isGuests ? (rules.guestAlias ?? rules.hostLoopback) : source
-}
-
-function addressOfGuest(seenAs: Readonly<Address>, guest: GuestEnds, isV4: boolean): Readonly<Address> {
-  if (isV4) return guest.lastSeenV4
-  const { lastSeenV6, lastSeenLinkLocal } = guest
-  // What comes from a link-local address goes to one, as far as they are known.
-  if (seenAs.isLinkLocal) return lastSeenLinkLocal.isUnspecified ? lastSeenV6 : lastSeenLinkLocal
-  return lastSeenV6
 }
 
 function isDns(protocol: number, port: number): boolean {

@@ -16,8 +16,18 @@ export interface FamilyRules {
   readonly outboundAddress?: Address
 }
 
+/** What goes from sockets of the host to sockets of the guest's namespace, or back. */
+export interface SplicingRules {
+  /** True if connections to the host's loopback go to the namespace's loopback, not to its public address. */
+  readonly keepsLoopback: boolean
+  /** True if nothing else is forwarded: there is no tap device. */
+  readonly isOnly: boolean
+}
+
 /** The rules for both IP versions; one that is absent is not forwarded. */
 export interface ForwardingRules {
+  /** Absent: nothing is spliced. */
+  readonly splicing?: SplicingRules
   readonly v4?: FamilyRules
   readonly v6?: FamilyRules
 }

@@ -1,0 +1,49 @@
+/** Pieces of the policy for flows that begin at a listener. */
+import { type Address, type Demiflow, type Guest, Interface, type Listener } from "@demiflow/core"
+import type { FamilyRules, SplicingRules } from "./rules.ts"
+
+/** What is asked of a guest. */
+export type GuestEnds = Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkLocal" | "ourLinkLocal">
+
+/**
+ * Whether the flow goes from socket to socket: all that begin in the namespace, those to its loopback address, which can be
+ * reached in no other way, and those that are local to the host.
+ */
+export function isSpliced(splicing: SplicingRules | undefined, listener: Listener, initiating: Demiflow): boolean {
+  if (splicing === undefined) return false
+  if (initiating.interface === Interface.splice) return true
+  const { targetAddress } = listener
+  return targetAddress === undefined ? initiating.correspondentAddress.isLoopback : targetAddress.isLoopback
+}
+
+/** The address that a namespace has for others. */
+export function addressOfNamespace(guest: GuestEnds, isV4: boolean): Readonly<Address> {
+  if (isV4) return guest.lastSeenV4
+  return guest.lastSeenV6.isUnspecified ? guest.lastSeenLinkLocal : guest.lastSeenV6
+}
+
+/**
+ * The address under which the guest hears of a correspondent. Its own loopback and its own addresses would be no use to it
+ * as a source: the host's loopback and the host's global address, which the guest has too, need another name there.
+ */
+export function sourceTowardsGuest(
+  rules: FamilyRules,
+  source: Readonly<Address>,
+  guest: GuestEnds,
+  isV4: boolean,
+): Readonly<Address> | undefined {
+  if (source.isLoopback) return rules.hostLoopback
+  const { lastSeenV4, lastSeenV6, lastSeenLinkLocal, ourLinkLocal } = guest
+  if (!isV4 && source.equals(lastSeenLinkLocal)) return ourLinkLocal
+  const isGuests = source.equals(isV4 ? lastSeenV4 : lastSeenV6) || rules.guestAddress?.equals(source)
+  return isGuests ? (rules.guestAlias ?? rules.hostLoopback) : source
+}
+
+/** Where the guest is reached by somebody whom it knows by this address. */
+export function addressOfGuest(seenAs: Readonly<Address>, guest: GuestEnds, isV4: boolean): Readonly<Address> {
+  if (isV4) return guest.lastSeenV4
+  const { lastSeenV6, lastSeenLinkLocal } = guest
+  // What comes from a link-local address goes to one, as far as they are known.
+  if (seenAs.isLinkLocal) return lastSeenLinkLocal.isUnspecified ? lastSeenV6 : lastSeenLinkLocal
+  return lastSeenV6
+}
