@@ -15,11 +15,14 @@ describe("DHCPv4", () =>
     plugin: dhcpv4({ guestAddress, prefixLength: 24, serverAddress, gateway: serverAddress }),
     // "Inform" names the address that the client has from elsewhere.
     answeredAt: () => [guestAddress, Address.parse("172.17.2.32")],
+    // One for each kind of answer.
     samples: () =>
-      Object.values(DHCPV4_CAPTURES).map((capture) => [
+      (
+        ["udhcpcDiscoverWithNames", "dhclientReboot", "windowsRequest", "oldWindowsInform", "networkdRelease"] as const
+      ).map((name) => [
         build.ipv4({ source: "0.0.0.0", target: "255.255.255.255" }),
         build.udp({ sourcePort: 68, targetPort: 67 }),
-        bytes(capture),
+        bytes(DHCPV4_CAPTURES[name]),
       ]),
   })))
 
@@ -27,9 +30,17 @@ describe("DHCPv6", () =>
   protocolCompliance(() => ({
     plugin: dhcpv6({ guestAddress: Address.parse("2001:db8::2") }),
     samples: ({ linkLocal }) =>
-      Object.values(DHCPV6_CAPTURES).map((capture) => [
+      (
+        [
+          "networkdSolicit",
+          "dhclientRequest",
+          "dhclientConfirm",
+          "dhcpcdRelease",
+          "dhclientInformationRequest",
+        ] as const
+      ).map((name) => [
         build.ipv6({ source: linkLocal, target: "ff02::1:2" }),
         build.udp({ sourcePort: 546, targetPort: 547 }),
-        bytes(capture),
+        bytes(DHCPV6_CAPTURES[name]),
       ]),
   })))

@@ -3,6 +3,7 @@ import { build, check, memoryStack, payload, RecordingLog } from "@demiflow/test
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { dhcpv6 } from "../index.ts"
+import { hostileMessages } from "../mutations.fixture.ts"
 import { DHCPV6_CAPTURES, type Dhcpv6Capture } from "./captures.fixture.ts"
 import { parseDhcpv6 } from "./packet.ts"
 import { Dhcpv6MessageType as Type } from "./wire.ts"
@@ -98,18 +99,9 @@ describe("what is dropped is counted", () => {
 
   test("or answered, or told in the log: one of the three, whatever it is", () => {
     const { send, drops, guest, log } = setUp()
-    const captures = (Object.keys(DHCPV6_CAPTURES) as Dhcpv6Capture[]).map(capture)
-    const changes = fc.array(fc.tuple(fc.nat(180), fc.nat(255)), { maxLength: 6 })
-    const changed = fc
-      .tuple(fc.constantFrom(...captures), changes, fc.oneof(fc.constant(400), fc.nat(180)))
-      .map(([original, mutations, length]) => {
-        const bytes = original.slice(0, length)
-        for (const [position, value] of mutations) if (position < bytes.length) bytes[position] = value
-        return bytes
-      })
     const told = () => log.messages("info").length + log.messages("warning").length
     fc.assert(
-      fc.property(fc.oneof({ arbitrary: changed, weight: 9 }, fc.uint8Array({ maxLength: 400 })), (bytes) => {
+      fc.property(hostileMessages(DHCPV6_CAPTURES), (bytes) => {
         const before = drops.total + told()
         send(bytes)
         const frames = guest.takeAll()
