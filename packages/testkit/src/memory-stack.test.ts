@@ -1,4 +1,4 @@
-import { Address } from "@demiflow/core"
+import { Address, Errno, type Listener, NOT_MINE, type ProtocolPlugin } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { memoryStack } from "./memory-stack.ts"
 import * as build from "./packets/build.ts"
@@ -102,5 +102,41 @@ describe("memoryStack", () => {
     guest.send(...packet)
     run()
     expect(leftovers()).toEqual(["close(77): the socket is not open", "1 flows are left", "1 sockets are open"])
+  })
+
+  it("hands events of listeners to whoever listens, and leaves listeners out of what is left behind", () => {
+    const events: [Listener, number][] = []
+    const listening: ProtocolPlugin = ({ host }) => ({
+      name: "listening",
+      claims: [{ ipProtocol: 6 }],
+      fromTap: () => NOT_MINE,
+      listen(listener) {
+        listener.socket = host.tcpListen(listener.ref, listener.end)
+        return Math.min(0, listener.socket)
+      },
+      fromListener: (listener, bits) => events.push([listener, bits]),
+    })
+    const { stack, host, run, leftovers } = memoryStack([listening])
+    const end = { address: undefined, port: 80, interfaceName: undefined, freebind: false }
+    const ref = stack.listen(6, end, undefined, 8_080)
+    host.world.connect({ address: "198.51.100.7", port: 5_000 }, { address: "192.0.2.1", port: 80 })
+    run()
+    expect(events.map(([listener, bits]) => [listener.ref, listener.targetPort, bits])).toEqual([[ref, 8_080, 1]])
+    expect(leftovers()).toEqual([])
+    expect(stack.listen(6, end, undefined, 8_080)).toBe(-Errno.EADDRINUSE)
+  })
+
+  it("tells plugins that the guest takes frames slowly, and when it takes more", () => {
+    let resumed = 0
+    const mirrorThatWaits: ProtocolPlugin = (components) => ({ ...mirror(components), resume: () => resumed++ })
+    const { guest, run, tap, slowLink } = memoryStack([mirrorThatWaits], { slowGuest: { bytes: 20, interval: 5 } })
+    guest.send(...packet)
+    guest.send(...packet)
+    guest.expect(check.payload("hello"))
+    guest.expectNothing()
+    expect([tap.isCongested, resumed]).toEqual([true, 0])
+    run(5)
+    guest.expect(check.payload("hello"))
+    expect([tap.isCongested, resumed, slowLink?.refused]).toEqual([false, 1, 0])
   })
 })

@@ -35,6 +35,30 @@ function twoGuests(options: {
 }
 
 describe("TCP between two guests", () => {
+  for (const [initialSequence, after, why] of [
+    [2_000, 0, "at once with higher numbers"],
+    // Its SYN is taken for a late segment of the old connection, which it then ends by a reset.
+    [900, 1_000, "with lower ones when the old connection is reset"],
+  ] as const) {
+    it(`begins anew between the ends of a connection that waits for late segments, ${why}`, () => {
+      const { clock, clientTcp, accepted } = twoGuests({})
+      const ends = { address: "198.51.100.7", port: 80, fromPort: 4_000 }
+      const first = clientTcp.connect({ ...ends, initialSequence: 1_000 })
+      clock.settle()
+      accepted[0].end()
+      clock.advance(100)
+      first.end()
+      clock.advance(100)
+      expect([first.state, accepted[0].state]).toEqual(["closed", "timeWait"])
+      clientTcp.connect({ ...ends, initialSequence }).write("again")
+      if (after > 0) clock.advance(after - 1)
+      expect(accepted).toHaveLength(1)
+      clock.advance(1)
+      expect(accepted[0].state).toBe("closed")
+      expect(accepted[1].receivedText).toBe("again")
+    })
+  }
+
   for (const address of ["198.51.100.7", "2001:db8:1::7"]) {
     it(`carries bytes both ways and ends in order, to ${address}`, () => {
       const { clock, clientTcp, serverTcp, accepted } = twoGuests({})

@@ -66,6 +66,30 @@ describe("ScriptedGuest", () => {
 })
 
 describe("ScriptedConnection", () => {
+  it("takes a connection that the other end begins, or refuses it", () => {
+    const clock = new VirtualClock()
+    const arena = new Arena(8 << 20)
+    const [left, right] = memoryLinkPair(arena, arena)
+    const client = new ScriptedGuest(left, { clock, addresses: ["192.0.2.2"] })
+    const server = new ScriptedGuest(right, { clock, addresses: ["198.51.100.7"] })
+    const tcp = new GuestTcp(client)
+    const connection = tcp.connect({ address: "198.51.100.7", port: 80, fromPort: 4_000 })
+    const scripted = ScriptedConnection.fromSyn(server, check.tcp({ targetPort: 80 }))
+    expect([scripted.source.toString(), scripted.sourcePort]).toEqual(["198.51.100.7", 80])
+    expect([scripted.target.toString(), scripted.port]).toEqual(["192.0.2.2", 4_000])
+    scripted.accept()
+    connection.write("question")
+    scripted.expect(check.payload("question"))
+    scripted.send("PA", "answer")
+    clock.settle()
+    expect(connection.receivedText).toBe("answer")
+
+    const other = tcp.connect({ address: "198.51.100.7", port: 81 })
+    ScriptedConnection.fromSyn(server, check.tcp({ targetPort: 81 })).refuse()
+    clock.settle()
+    expect(other.failure).toBe("refused")
+  })
+
   it("drives a connection segment by segment, counting the numbers of both ends", () => {
     // Both ends are guests, on one cable.
     const clock = new VirtualClock()

@@ -38,13 +38,11 @@ export function shakeHands(end: WorldEnd, socket: TcpSocket, surroundings: Hands
   }
 
   const answer = (listening: TcpListeningSocket) => {
+    listening.begin()
     socket.establish(end.incoming, end.outgoing, () => end.room)
     clock.schedule(delay(), () => {
       end.establish()
-      clock.schedule(delay(), () => {
-        // A reset may have been as fast: then there is nothing to accept.
-        if (!socket.isOver) listening.arrive(socket)
-      })
+      clock.schedule(delay(), () => listening.arrive(socket))
     })
   }
 

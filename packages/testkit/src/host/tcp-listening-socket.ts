@@ -9,6 +9,8 @@ export class TcpListeningSocket extends SimulatedSocket {
   override readonly listening: Listening
   readonly #backlog: number
   readonly #waiting: TcpSocket[] = []
+  /** Handshakes that have begun. */
+  #begun = 0
 
   constructor(kernel: SimulatedKernel, descriptor: Socket, bound: Demiflow, listening: Listening, backlog: number) {
     super(kernel, descriptor, NO_SIDE, bound)
@@ -18,11 +20,19 @@ export class TcpListeningSocket extends SimulatedSocket {
 
   /** True if the kernel leaves further attempts without an answer. */
   get isFull(): boolean {
-    return this.#waiting.length >= this.#backlog
+    return this.#waiting.length + this.#begun >= this.#backlog
+  }
+
+  /** A handshake begins. */
+  begin(): void {
+    this.#begun++
   }
 
   /** A connection's handshake is done. */
   arrive(socket: TcpSocket): void {
+    this.#begun--
+    // Reset meanwhile by the other end, which was as fast: there is nothing to accept.
+    if (socket.isOver) return
     if (!this.isOpen) {
       socket.reset()
       return

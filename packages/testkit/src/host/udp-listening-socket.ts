@@ -1,4 +1,4 @@
-import { type Demiflow, NO_SIDE, type Socket } from "@demiflow/core"
+import { type Demiflow, HostEvent, NO_SIDE, type Socket } from "@demiflow/core"
 import { DatagramSocket } from "./datagram-socket.ts"
 import type { Listening } from "./listening.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
@@ -21,6 +21,11 @@ export class UdpListeningSocket extends DatagramSocket {
   ) {
     super(kernel, descriptor, NO_SIDE, bound, world, delay, receiveBuffer)
     this.listening = listening
+  }
+
+  /** Of room it has nothing to tell. */
+  override readiness(): number {
+    return super.readiness() & ~HostEvent.writable
   }
 
   protected override readonly overhead = 0
