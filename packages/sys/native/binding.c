@@ -82,6 +82,7 @@ static napi_value initialise(napi_env env, napi_value exports)
 	register_poll(env, exports);
 	register_socket(env, exports);
 	register_spawn(env, exports);
+	register_splice(env, exports);
 	return exports;
 }
 

@@ -72,6 +72,25 @@ static napi_value read_bytes(napi_env env, napi_callback_info info)
 	return integer_result(env, result_of(length));
 }
 
+/* readAt(fd, offset, length, position): pread(), without moving the descriptor's own position. */
+static napi_value read_bytes_at(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[4];
+	struct native_state *state = read_arguments(env, info, 4, arguments);
+	void *memory;
+	ssize_t length;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	memory = memory_at(state, arguments[1], arguments[2]);
+	if (!memory)
+		return integer_result(env, -EFAULT);
+	do {
+		length = pread(arguments[0], memory, (size_t)arguments[2], arguments[3]);
+	} while (length < 0 && errno == EINTR);
+	return integer_result(env, result_of(length));
+}
+
 /* write(fd, offset, length) */
 static napi_value write_bytes(napi_env env, napi_callback_info info)
 {
@@ -327,6 +346,7 @@ napi_value register_file(napi_env env, napi_value exports)
 		{ "open", open_path },
 		{ "close", close_descriptor },
 		{ "read", read_bytes },
+		{ "readAt", read_bytes_at },
 		{ "write", write_bytes },
 		{ "readVectors", read_vectors },
 		{ "writeVectors", write_vectors },

@@ -16,18 +16,37 @@
 /* Enough for setns, open and socket, and for what the C library takes of it for the runtime's thread-local variables. */
 #define THREAD_STACK_BYTES (256 * 1024)
 
-/* One call: its arguments and, afterwards, a descriptor or a negative errno. */
+/* One visit: its arguments and, afterwards, a descriptor, the number of sockets made, or a negative errno. */
 struct request {
 	int namespace_descriptor;
-	const char *path; /* open this, or a socket if NULL */
+	const char *path; /* open this, or make sockets if NULL */
 	int first, second, third;
+	uint8_t *sockets; /* where their descriptors go as int32; only the result if NULL */
+	int count;
 	int result;
 };
+
+static void make_sockets(struct request *request)
+{
+	int made, descriptor;
+
+	for (made = 0; made < request->count; made++) {
+		descriptor = socket(request->first, request->second | SOCK_CLOEXEC, request->third);
+		if (descriptor < 0)
+			break;
+		store_int32(request->sockets + made * 4, descriptor);
+	}
+	request->result = made > 0 || request->count == 0 ? made : -errno;
+}
 
 static void carry_out(struct request *request)
 {
 	int descriptor;
 
+	if (request->sockets) {
+		make_sockets(request);
+		return;
+	}
 	if (request->path)
 		descriptor = open(request->path, request->first | O_CLOEXEC);
 	else
@@ -111,12 +130,35 @@ static napi_value socket_in_namespace(napi_env env, napi_callback_info info)
 	return integer_result(env, request.result);
 }
 
+/* socketsInNamespace(namespaceDescriptor, domain, type, protocol, offset, count): the number made or -errno */
+static napi_value sockets_in_namespace(napi_env env, napi_callback_info info)
+{
+	struct request request = { .result = -EINVAL };
+	int32_t arguments[6];
+	struct native_state *state = read_arguments(env, info, 6, arguments);
+
+	if (!state || arguments[5] < 0 || arguments[5] > MAXIMUM_VECTORS)
+		return integer_result(env, -EINVAL);
+	request.sockets = memory_at(state, arguments[4], arguments[5] * 4);
+	if (!request.sockets)
+		return integer_result(env, -EFAULT);
+	request.namespace_descriptor = arguments[0];
+	request.first = arguments[1];
+	request.second = arguments[2];
+	request.third = arguments[3];
+	request.count = arguments[5];
+
+	run_in_namespace(&request);
+	return integer_result(env, request.result);
+}
+
 /* Adds the functions of this file to the addon's exports. */
 napi_value register_namespace(napi_env env, napi_value exports)
 {
 	static const struct native_function functions[] = {
 		{ "openInNamespace", open_in_namespace },
 		{ "socketInNamespace", socket_in_namespace },
+		{ "socketsInNamespace", sockets_in_namespace },
 	};
 
 	ADD_FUNCTIONS(env, exports, functions);

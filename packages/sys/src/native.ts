@@ -94,9 +94,16 @@ export interface Native {
   open(path: string, flags: number, mode: number): number
   close(descriptor: number): number
   read(descriptor: number, offset: number, length: number): number
+  /** Reads from a position, and leaves the descriptor's own where it is. */
+  readAt(descriptor: number, offset: number, length: number, position: number): number
   write(descriptor: number, offset: number, length: number): number
   readVectors(descriptor: number, vectorOffset: number, count: number): number
   writeVectors(descriptor: number, vectorOffset: number, count: number): number
+  /**
+   * Moves bytes between a pipe and another descriptor without copying them here, never waiting; 0 at the end of the one
+   * that is read.
+   */
+  splice(fromDescriptor: number, toDescriptor: number, length: number): number
   /** A request whose structure lies at `offset`, at least 40 bytes from the arena's end. */
   ioctl(descriptor: number, request: number, offset: number): number
   /** A request that fills in one integer; answers it. */
@@ -131,6 +138,15 @@ export interface Native {
   openInNamespace(namespaceDescriptor: number, path: string, flags: number): number
   /** Makes a blocking socket inside a network namespace (-1: the present one), which it stays in. */
   socketInNamespace(namespaceDescriptor: number, domain: number, type: number, protocol: number): number
+  /** Makes up to 1,024 sockets in one visit; their descriptors are stored as 32-bit integers. Answers how many there are. */
+  socketsInNamespace(
+    namespaceDescriptor: number,
+    domain: number,
+    type: number,
+    protocol: number,
+    offset: number,
+    count: number,
+  ): number
 
   /**
    * Forks a child that carries out a list of steps, as `process/steps.ts` writes them. Answers its process id. A step that

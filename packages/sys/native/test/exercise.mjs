@@ -4,7 +4,7 @@
 //   node exercise.mjs ADDON SEED
 import { attachToHostileThings, callWithNonsense, useClosedDescriptors, useMemoryOutside } from "./hostile.mjs"
 import { askForTerminals, carryOutSteps, refuseSteps } from "./steps.mjs"
-import { connect, moveFrames, openFiles, poll, sendDatagrams, sumAndCopy, wait, work } from "./working.mjs"
+import { connect, moveFrames, openFiles, poll, sendDatagrams, splice, sumAndCopy, wait, work } from "./working.mjs"
 
 attachToHostileThings()
 useMemoryOutside()
@@ -13,6 +13,7 @@ sumAndCopy()
 moveFrames()
 connect()
 sendDatagrams()
+splice()
 wait()
 openFiles()
 carryOutSteps()

@@ -150,6 +150,10 @@ export function useMemoryOutside() {
     assert.equal(native.socketPair(1, 1, 0, offset), -EFAULT)
     assert.equal(native.createPipe(offset), -EFAULT)
   }
+  for (const offset of [-1, size - 3]) assert.equal(native.socketsInNamespace(-1, 2, 1, 0, offset, 1), -EFAULT)
+  assert.equal(native.socketsInNamespace(-1, 2, 1, 0, 0, -1), -EINVAL)
+  assert.equal(native.socketsInNamespace(-1, 2, 1, 0, 0, 1025), -EINVAL)
+  for (const offset of [-1, size - 3]) assert.equal(native.readAt(0, offset, 4, 0), -EFAULT)
   for (const offset of [-1, size - 3]) assert.equal(native.waitPid(process.pid, 1, offset), -EFAULT)
   for (const offset of [-1, size - 39, largest]) assert.equal(native.ioctl(closed, 0x8913, offset), -EFAULT)
   // A request that says itself that its structure is 4,096 bytes long.
@@ -164,6 +168,8 @@ export function useClosedDescriptors() {
     assert.equal(native.discard(descriptor, 1), -EBADF)
     assert.equal(native.read(descriptor, 0, 1), -EBADF)
     assert.equal(native.write(descriptor, 0, 1), -EBADF)
+    assert.equal(native.readAt(descriptor, 0, 1, 0), -EBADF)
+    assert.equal(native.splice(descriptor, descriptor, 1), -EBADF)
     assert.equal(native.accept(descriptor, 0, 28), -EBADF)
     assert.equal(native.readFrames(descriptor, 0, 64, 4, 1000), -EBADF)
     assert.equal(native.setOptionInteger(descriptor, 1, 2, 1), -EBADF)
@@ -175,6 +181,7 @@ export function useClosedDescriptors() {
     assert.equal(native.epollControl(descriptor, 1, 0, 1, 1), -EBADF)
   }
   assert.equal(native.discard(closed, -1), -EINVAL)
+  assert.equal(native.splice(0, 0, -1), -EINVAL)
   // An fcntl() command and an ioctl() request that would take their number for an address.
   assert.equal(native.fileControl(0, 5, 4096), -EINVAL)
   assert.equal(native.ioctlValue(0, 0x8913, 4096), -EINVAL)

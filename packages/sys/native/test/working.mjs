@@ -115,6 +115,23 @@ export function sendDatagrams() {
   closeAll(receiver, sender)
 }
 
+export function splice() {
+  assert.equal(native.createPipe(0), 0)
+  const [readEnd, writeEnd] = [get(0), get(4)]
+  assert.equal(native.socketPair(1, 1 | 0o4000, 0, 8), 0)
+  const [near, far] = [get(8), get(12)]
+  assert.equal(native.splice(near, writeEnd, 100), -EAGAIN)
+  assert.equal(native.write(far, 64, 10), 10)
+  assert.equal(native.splice(near, writeEnd, 100), 10)
+  assert.equal(native.splice(readEnd, near, 4), 4)
+  assert.equal(native.splice(readEnd, near, 100), 6)
+  assert.equal(native.splice(readEnd, near, 100), -EAGAIN)
+  assert.equal(native.read(far, 64, 100), 10)
+  closeAll(far)
+  assert.equal(native.splice(near, writeEnd, 100), 0)
+  closeAll(near, readEnd, writeEnd)
+}
+
 export function wait() {
   const epoll = native.epollCreate()
   const event = native.createEvent(0)
@@ -208,4 +225,8 @@ export function openFiles() {
   assert.equal(native.openInNamespace(1_000_000, "/dev/null", 0), -EBADF)
   assert.equal(native.openInNamespace(), -EINVAL)
   assert.equal(native.socketInNamespace(1), -EINVAL)
+  assert.equal(native.socketsInNamespace(-1, 2, 1, 0, 200, 3), 3)
+  closeAll(get(200), get(204), get(208))
+  assert.equal(native.socketsInNamespace(-1, 2, 1, 0, size, 0), 0)
+  assert.equal(native.socketsInNamespace(1_000_000, 2, 1, 0, 200, 1), -EBADF)
 }
