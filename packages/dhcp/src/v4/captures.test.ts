@@ -71,6 +71,8 @@ describe("clients get what they asked for, and their own identifiers back", () =
     ["dhcpcdRapidDiscover", acknowledge],
     ["dhcpcdDiscover", offer],
     ["dhcpcdRequest", acknowledge],
+    ["dhcpcdRenew", acknowledge],
+    ["dhcpcdRebind", acknowledge],
     ["networkdDiscover", offer],
     ["networkdRequest", acknowledge],
     ["networkdRenew", acknowledge],

@@ -54,6 +54,8 @@ describe("clients get their address and what they asked for", () => {
     ["dhcpcdRapidSolicit", reply],
     ["dhcpcdSolicit", advertise],
     ["dhcpcdRequest", reply],
+    ["dhcpcdRenew", reply],
+    ["dhcpcdRebind", reply],
     ["networkdRapidSolicit", reply],
     ["networkdSolicit", advertise],
     ["networkdRequest", reply],
@@ -90,7 +92,7 @@ test("a prefix that is asked for as well there is none of", () => {
   }
 })
 
-test.each(["dhclientConfirm", "dhclientRelease", "dhcpcdRelease"] as const)("%s succeeds", (name) => {
+test.each(["dhclientConfirm", "dhcpcdConfirm", "dhclientRelease", "dhcpcdRelease"] as const)("%s succeeds", (name) => {
   const { type, options } = answerTo(name)
   expect([type, options.get(Option.statusCode), options.has(Option.identityAssociation)]).toEqual([
     reply,
