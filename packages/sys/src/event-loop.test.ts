@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { readFile } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import { MessageChannel } from "node:worker_threads"
-import type { SideRef } from "@demiflow/core"
+import type { ListenerRef, SideRef } from "@demiflow/core"
 import { afterEach, describe, expect, it } from "vitest"
 import { EpollEvent } from "./constants.ts"
 import { SystemError } from "./errno.ts"
@@ -43,6 +43,24 @@ describe("event loop: descriptors", () => {
     loop.round(0)
     expect(sides).toEqual([12, EpollEvent.readable])
     expect(told).toEqual([EpollEvent.readable])
+    loop.close()
+  })
+
+  it("tells listeners of theirs, however they are numbered", () => {
+    const listeners: number[] = []
+    const loop = new EventLoop(native, arena, {
+      onListener: (listener, events) => listeners.push(listener, events),
+      onSide: () => expect.unreachable(),
+    })
+    for (const number of [0, 1, 70_000]) {
+      const listening = eventDescriptor(1)
+      expect(loop.watchListener(listening, EpollEvent.readable, number as ListenerRef)).toBe(0)
+      loop.round(0)
+      expect(listeners.splice(0)).toEqual([number, EpollEvent.readable])
+      loop.unwatch(listening)
+    }
+    loop.round(0)
+    expect(listeners).toEqual([])
     loop.close()
   })
 

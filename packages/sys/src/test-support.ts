@@ -93,11 +93,18 @@ export interface PingNamespace {
 /**
  * Makes one, which needs root (and `unshare` of util-linux): the host's own namespace usually forbids ping sockets to
  * everybody, and isn't the tests' to change.
+ *
+ * @param more shell commands to run in it
  */
-export async function openPingNamespace(): Promise<PingNamespace> {
-  const script = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range && echo ready && exec cat"
+export async function openPingNamespace(more = "true"): Promise<PingNamespace> {
+  const allow = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range"
+  const script = `${allow} && ${more} && echo ready && exec cat`
   const child = spawn("unshare", ["--net", "sh", "-c", script], { stdio: ["pipe", "pipe", "inherit"] })
-  await once(child.stdout, "data")
+  const failed = once(child, "exit").then(([status]) => {
+    throw new Error(`The namespace could not be set up: its shell ended with status ${status}`)
+  })
+  await Promise.race([once(child.stdout, "data"), failed])
+  failed.catch(() => {})
   const path = `/proc/${child.pid}/ns/net`
   const descriptor = checkResult(native.open(path, OpenFlag.readOnly, 0), `open ${path}`)
   bringLoopbackUp(descriptor)

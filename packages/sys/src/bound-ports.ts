@@ -1,0 +1,98 @@
+/**
+ * Which ports are bound in a network namespace, by what proc(5) says in `/proc/net/tcp`, `tcp6`, `udp` and `udp6`.
+ *
+ * The files are opened once and read over and over: what is read belongs to the namespace in which they were opened, and
+ * nothing has to be opened later.
+ */
+import type { Arena } from "@demiflow/core"
+import { IpProtocol } from "@demiflow/core"
+import { OpenFlag } from "./constants.ts"
+import type { Native } from "./native.ts"
+
+const CHUNK_BYTES = 16_384
+/** A line is shorter than that: this much of a chunk may have to be kept for the next one. */
+const KEPT_BYTES = 1024
+
+const COLON = 0x3a
+const LINE_FEED = 0x0a
+const SPACE = 0x20
+
+/** As `st` has them: a TCP socket that listens, a UDP socket that isn't connected. */
+const LISTENING = 0x0a
+const UNCONNECTED = 0x07
+
+/** The files of one namespace. */
+export class BoundPorts {
+  readonly #native: Native
+  readonly #arena: Arena
+  readonly #chunk: number
+  readonly #tcp: readonly number[]
+  readonly #udp: readonly number[]
+
+  /** @param namespaceDescriptor -1 for this process' own */
+  constructor(native: Native, arena: Arena, namespaceDescriptor: number) {
+    this.#native = native
+    this.#arena = arena
+    this.#chunk = arena.reserve(KEPT_BYTES + CHUNK_BYTES)
+    const open = (name: string): number =>
+      native.openInNamespace(namespaceDescriptor, `/proc/thread-self/net/${name}`, OpenFlag.readOnly)
+    // One that can't be opened, as tcp6 without IPv6, has no ports.
+    this.#tcp = ["tcp", "tcp6"].map(open).filter((descriptor) => descriptor >= 0)
+    this.#udp = ["udp", "udp6"].map(open).filter((descriptor) => descriptor >= 0)
+  }
+
+  /** The ports at which somebody listens, or that are bound and not connected; in no order. */
+  of(protocol: number): Set<number> {
+    const ports = new Set<number>()
+    const isTcp = protocol === IpProtocol.tcp
+    for (const descriptor of isTcp ? this.#tcp : this.#udp) this.#read(descriptor, isTcp ? LISTENING : UNCONNECTED, ports)
+    return ports
+  }
+
+  close(): void {
+    for (const descriptor of [...this.#tcp, ...this.#udp]) this.#native.close(descriptor)
+  }
+
+  #read(descriptor: number, state: number, ports: Set<number>): void {
+    const { bytes } = this.#arena
+    const start = this.#chunk + KEPT_BYTES
+    let kept = 0
+    let position = 0
+    for (;;) {
+      const count = this.#native.readAt(descriptor, start, CHUNK_BYTES, position)
+      if (count <= 0) return
+      position += count
+      const end = start + count
+      let line = start - kept
+      for (let next = bytes.indexOf(LINE_FEED, line); next >= 0 && next < end; next = bytes.indexOf(LINE_FEED, line)) {
+        const port = portOfLine(bytes, line, next, state)
+        if (port > 0) ports.add(port)
+        line = next + 1
+      }
+      kept = Math.min(end - line, KEPT_BYTES)
+      bytes.copyWithin(start - kept, end - kept, end)
+    }
+  }
+}
+
+/**
+ * The port of a line such as `  0: 0100007F:0016 00000000:0000 0A …`: number, local and remote end, state, all in
+ * hexadecimal digits. 0 if the socket is in another state, or for the heading.
+ */
+export function portOfLine(bytes: Uint8Array, start: number, end: number, state: number): number {
+  const number = bytes.indexOf(COLON, start)
+  const local = bytes.indexOf(COLON, number + 1)
+  const remote = bytes.indexOf(COLON, local + 1)
+  const beforeState = bytes.indexOf(SPACE, remote + 1)
+  if (number < 0 || local < 0 || remote < 0 || beforeState < 0 || beforeState + 3 > end) return 0
+  return hexadecimal(bytes, beforeState + 1, 2) === state ? hexadecimal(bytes, local + 1, 4) : 0
+}
+
+function hexadecimal(bytes: Uint8Array, start: number, digits: number): number {
+  let value = 0
+  for (let index = start; index < start + digits; index++) {
+    const code = bytes[index]
+    value = value * 16 + (code <= 0x39 ? code - 0x30 : (code | 0x20) - 0x57)
+  }
+  return value
+}

@@ -1,0 +1,289 @@
+import { readdirSync } from "node:fs"
+import {
+  Address,
+  DatagramBatch,
+  Demiflow,
+  Errno,
+  HostEvent,
+  Interface,
+  type ListenerRef,
+  type ListeningEnd,
+  type SideRef,
+  type Socket,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
+  Vectors,
+} from "@demiflow/core"
+import { describe, expect, it } from "vitest"
+import { AddressFamily, SocketLevel, SocketOption, SocketType, TcpOption } from "./constants.ts"
+import { checkResult } from "./errno.ts"
+import { LinuxHost } from "./linux-host.ts"
+import type { Native } from "./native.ts"
+import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
+import { arena, Events, loopback, native, openPingNamespace, towards, unusedPort } from "./test-support.ts"
+
+// What every host does is in the compliance suite; here, what is the kernel's, and what must not be left behind.
+
+const events = new Events()
+const host = new LinuxHost(native, arena, events.loop)
+const LISTENER = 3 as ListenerRef
+const SIDE = 8 as SideRef
+const EADDRINUSE = -Errno.EADDRINUSE
+const region = arena.reserve(8 * 2_048, 64)
+const name = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
+const vectors = new Vectors(arena, 1)
+const batch = new DatagramBatch(8)
+const ends = Array.from({ length: 8 }, () => new Demiflow(Interface.host))
+
+const listeningEnd = (port: number, more: Partial<ListeningEnd> = {}): ListeningEnd => ({
+  address: undefined,
+  port,
+  interfaceName: undefined,
+  freebind: false,
+  ...more,
+})
+const openDescriptors = (): number => readdirSync("/proc/self/fd").length
+
+/** A socket of a correspondent on loopback. */
+function correspondent(isV4: boolean, type: 1 | 2, port: number): number {
+  const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
+  const descriptor = checkResult(native.socket(family, type, 0), "make a socket")
+  const length = writeSocketAddress(arena.view, name, loopback(isV4), port)
+  const result = native.connect(descriptor, name, length)
+  expect([0, -Errno.EINPROGRESS]).toContain(result)
+  return descriptor
+}
+
+function accept(listening: Socket, demiflow: Demiflow): Socket {
+  for (let turn = 0; turn < 1_000; turn++) {
+    const socket = host.tcpAccept(listening, demiflow)
+    if (socket !== -Errno.EAGAIN) return socket
+    events.loop.round(1_000)
+  }
+  throw new Error("Nobody came")
+}
+
+function send(descriptor: number, text: string): void {
+  arena.bytes.set(new TextEncoder().encode(text), region)
+  vectors.set(0, region, text.length)
+  expect(native.sendVectors(descriptor, vectors.offset, 1, 0)).toBe(text.length)
+}
+
+/** Waits for datagrams; how many came, or the error. */
+function receive(from: LinuxHost, socket: Socket): number {
+  for (let index = 0; index < batch.capacity; index++) {
+    batch.offset[index] = region + index * 2_048
+    batch.length[index] = 2_048
+  }
+  for (let turn = 0; turn < 1_000; turn++) {
+    const count = from.receiveFromAnyone(socket, batch, ends, batch.capacity)
+    if (count !== -Errno.EAGAIN) return count
+    events.loop.round(1_000)
+  }
+  return -Errno.EAGAIN
+}
+
+describe("accepted sockets", () => {
+  for (const address of [undefined, "127.0.0.1", "::1"]) {
+    it(`have the options of the socket that listens, on ${address ?? "any address"}`, () => {
+      const bound = address === undefined ? undefined : Address.parse(address)
+      const port = unusedPort(false, SocketType.stream)
+      const listening = host.tcpListen(LISTENER, listeningEnd(port, { address: bound }))
+      const client = correspondent(bound?.isV4 ?? true, SocketType.stream, port)
+      const socket = accept(listening, new Demiflow())
+      expect(native.getOptionInteger(socket, SocketLevel.tcp, TcpOption.noDelay)).toBe(1)
+      expect(native.getOptionInteger(socket, SocketLevel.socket, SocketOption.urgentInLine)).toBe(1)
+      for (const descriptor of [listening, socket]) host.close(descriptor)
+      native.close(client)
+    })
+  }
+
+  it("peek at any place, also where an IPv4 connection is one of a dual-stack socket", () => {
+    const port = unusedPort(false, SocketType.stream)
+    const listening = host.tcpListen(LISTENER, listeningEnd(port))
+    const client = correspondent(true, SocketType.stream, port)
+    const demiflow = new Demiflow()
+    const socket = accept(listening, demiflow)
+    expect(demiflow.toString()).toMatch(/127\.0\.0\.1:\d+ → 127\.0\.0\.1:\d+$/)
+    send(client, "0123456789")
+    expect(host.watch(socket, SIDE)).toBe(0)
+    events.until(SIDE, HostEvent.readable)
+    const peek = (length: number, skip: number) => {
+      vectors.set(0, region, length)
+      const peeked = host.peek(socket, vectors, 0, 1, skip)
+      return Buffer.from(arena.buffer, region, Math.max(0, peeked)).toString()
+    }
+    expect([peek(4, 3), peek(4, 0), peek(9, 8)]).toEqual(["3456", "0123", "89"])
+    expect(host.discard(socket, 5)).toBe(5)
+    expect(peek(4, 1)).toBe("6789")
+    for (const descriptor of [listening, socket]) host.close(descriptor)
+    native.close(client)
+  })
+})
+
+describe("a UDP socket that listens", () => {
+  it("notices another program's, and shares the port with no one but our answers", () => {
+    const port = unusedPort(false, SocketType.datagram)
+    const other = checkResult(native.socket(AddressFamily.ipv4, SocketType.datagram, 0), "make a socket")
+    native.setOptionInteger(other, SocketLevel.socket, SocketOption.reuseAddress, 1)
+    const length = writeSocketAddress(arena.view, name, loopback(true), port)
+    expect(native.bind(other, name, length)).toBe(0)
+    expect(host.udpListen(LISTENER, listeningEnd(port))).toBe(EADDRINUSE)
+    // Ports of answers count only if they are the same.
+    const answer = host.udpAnswer(SIDE, Object.assign(towards(true, 9), { forwardingPort: port + 1 }))
+    expect(host.udpListen(LISTENER, listeningEnd(port))).toBe(EADDRINUSE)
+    host.close(answer)
+    native.close(other)
+    const listening = host.udpListen(LISTENER, listeningEnd(port))
+    expect(listening).toBeGreaterThanOrEqual(0)
+    host.close(listening)
+  })
+
+  it("tells of broadcast datagrams the address of the host that would answer", () => {
+    for (const address of [undefined, UNSPECIFIED_V4]) {
+      const port = unusedPort(true, SocketType.datagram)
+      const listening = host.udpListen(LISTENER, listeningEnd(port, { address: address as Address | undefined }))
+      const sender = checkResult(native.socket(AddressFamily.ipv4, SocketType.datagram, 0), "make a socket")
+      native.setOptionInteger(sender, SocketLevel.socket, SocketOption.broadcast, 1)
+      const length = writeSocketAddress(arena.view, name, Address.parse("127.255.255.255"), port)
+      expect(native.connect(sender, name, length)).toBe(0)
+      send(sender, "everybody")
+      expect(receive(host, listening)).toBe(1)
+      expect(ends[0].forwardingAddress.toString()).toBe("127.0.0.1")
+      native.close(sender)
+      host.close(listening)
+    }
+  })
+})
+
+it("link-local correspondents are answered over the interface that they were heard on", async () => {
+  // The other end of the cable is here as well, and shall not hear anything.
+  const commands = [
+    "ip link add sy0 index 7 type veth peer sy1",
+    "echo 1 > /proc/sys/net/ipv6/conf/sy1/disable_ipv6",
+    "ip link set sy0 up",
+    "ip link set sy1 up",
+    "ip address add fe80::1/64 dev sy0 nodad",
+  ]
+  const namespace = await openPingNamespace(commands.join(" && "))
+  const inside = new LinuxHost(native, arena, events.loop, { namespaceDescriptor: namespace.descriptor })
+  const address = Address.parse("fe80::1")
+  const listening = inside.udpListen(LISTENER, listeningEnd(5_000))
+  const socket = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram, 0)
+  expect(native.bind(socket, name, writeSocketAddress(arena.view, name, address, 5_001, 7))).toBe(0)
+  expect(native.connect(socket, name, writeSocketAddress(arena.view, name, address, 5_000, 7))).toBe(0)
+  send(socket, "question")
+  expect(receive(inside, listening)).toBe(1)
+  expect(ends[0].toString()).toBe("host [fe80::1]:5000 → [fe80::1]:5001")
+  const answer = inside.udpAnswer(SIDE, ends[0])
+  expect(answer).toBeGreaterThanOrEqual(0)
+  batch.offset[0] = region
+  batch.length[0] = 6
+  batch.segmentSize[0] = 0
+  expect(inside.sendDatagrams(answer, batch, 0, 1)).toBe(1)
+  vectors.set(0, region, 100)
+  expect(native.receiveVectors(socket, vectors.offset, 1, 0)).toBe(6)
+
+  // A group's address is none to answer from: the kernel chooses.
+  const groupLength = writeSocketAddress(arena.view, name, Address.parse("ff02::1"), 5_000, 7)
+  const other = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram | 0o4000, 0)
+  expect(native.connect(other, name, groupLength)).toBe(0)
+  send(other, "everybody")
+  expect(receive(inside, listening)).toBe(1)
+  expect(ends[0].forwardingAddress.equals(UNSPECIFIED_V6)).toBe(true)
+  const second = inside.udpAnswer(SIDE, ends[0])
+  expect(inside.boundEnd(second, ends[0])).toBe(0)
+  expect(ends[0].forwardingAddress.toString()).toBe("fe80::1")
+  for (const each of [listening, answer, second]) inside.close(each)
+  for (const each of [socket, other]) native.close(each)
+  namespace.close()
+})
+
+describe("a host whose kernel", () => {
+  const hostWith = (changes: Partial<Native>) => new LinuxHost({ ...native, ...changes }, arena, events.loop)
+  const EAFNOSUPPORT = 97
+
+  it("has no IPv6 listens for IPv4 alone", () => {
+    const withoutV6 = hostWith({
+      socket: (domain, type, protocol) =>
+        domain === AddressFamily.ipv6 ? -EAFNOSUPPORT : native.socket(domain, type, protocol),
+    })
+    const port = unusedPort(true, SocketType.stream)
+    const listening = withoutV6.tcpListen(LISTENER, listeningEnd(port))
+    expect(listening).toBeGreaterThanOrEqual(0)
+    const demiflow = new Demiflow()
+    expect(withoutV6.boundEnd(listening, demiflow)).toBe(0)
+    expect(demiflow.forwardingAddress.equals(UNSPECIFIED_V4)).toBe(true)
+    const specific = listeningEnd(port, { address: UNSPECIFIED_V6 as Address })
+    expect(withoutV6.udpListen(LISTENER, specific)).toBe(-EAFNOSUPPORT)
+    withoutV6.close(listening)
+  })
+
+  const port = unusedPort(false, SocketType.stream)
+  const ways: [string, (host: LinuxHost) => number][] = [
+    ["tcpListen", (failing) => failing.tcpListen(LISTENER, listeningEnd(port))],
+    [
+      "tcpListen on an interface",
+      (failing) => failing.tcpListen(LISTENER, listeningEnd(port, { interfaceName: "lo" })),
+    ],
+    ["udpListen", (failing) => failing.udpListen(LISTENER, listeningEnd(port))],
+    ["udpAnswer", (failing) => failing.udpAnswer(SIDE, Object.assign(towards(true, 9), { forwardingPort: port }))],
+  ]
+  for (const [what, open] of ways) {
+    for (const call of ["socket", "bind", "listen", "connect", "epollControl", "setOption"] as const) {
+      it(`fails at ${call} leaves no descriptor behind: ${what}`, () => {
+        const before = openDescriptors()
+        let failed = 0
+        const failing = hostWith({
+          [call]: () => {
+            failed++
+            return -Errno.ENOBUFS
+          },
+          // The loop's own calls are not those of the host's addon.
+          ...(call === "epollControl" ? { epollControl: native.epollControl } : {}),
+        })
+        const result = call === "epollControl" ? withoutWatching(() => open(failing)) : open(failing)
+        if (failed > 0 || call === "epollControl") expect(result).toBe(-Errno.ENOBUFS)
+        else host.close(result as Socket)
+        expect(openDescriptors()).toBe(before)
+        // Nor does anything keep the port: it can be had again, even for UDP, which sees all sockets.
+        const again = host.udpListen(LISTENER, listeningEnd(port))
+        expect(again).toBeGreaterThanOrEqual(0)
+        host.close(again)
+      })
+    }
+  }
+
+  function withoutWatching(body: () => number): number {
+    const { loop } = events
+    const watchFlow = loop.watchFlow
+    loop.watchFlow = () => -Errno.ENOBUFS
+    try {
+      return body()
+    } finally {
+      loop.watchFlow = watchFlow
+    }
+  }
+
+  it("can't name an accepted socket leaves no descriptor behind", () => {
+    const listening = host.tcpListen(LISTENER, listeningEnd(port))
+    const client = correspondent(true, SocketType.stream, port)
+    events.loop.round(1_000)
+    const before = openDescriptors()
+    const failing = hostWith({ getSocketName: () => -Errno.ENOBUFS })
+    expect(failing.tcpAccept(listening, new Demiflow())).toBe(-Errno.ENOBUFS)
+    expect(openDescriptors()).toBe(before)
+    host.close(listening)
+    native.close(client)
+  })
+
+  it("has no place in the loop says so of an accepted socket, which stays open", () => {
+    const listening = host.tcpListen(LISTENER, listeningEnd(port))
+    const client = correspondent(true, SocketType.stream, port)
+    const socket = accept(listening, new Demiflow())
+    expect(withoutWatching(() => host.watch(socket, SIDE))).toBe(-Errno.ENOBUFS)
+    expect(host.watch(socket, SIDE)).toBe(0)
+    for (const each of [listening, socket]) host.close(each)
+    native.close(client)
+  })
+})
