@@ -45,7 +45,8 @@ export class BoundPorts {
   of(protocol: number): Set<number> {
     const ports = new Set<number>()
     const isTcp = protocol === IpProtocol.tcp
-    for (const descriptor of isTcp ? this.#tcp : this.#udp) this.#read(descriptor, isTcp ? LISTENING : UNCONNECTED, ports)
+    for (const descriptor of isTcp ? this.#tcp : this.#udp)
+      this.#read(descriptor, isTcp ? LISTENING : UNCONNECTED, ports)
     return ports
   }
 

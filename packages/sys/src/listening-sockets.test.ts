@@ -159,11 +159,11 @@ describe("a UDP socket that listens", () => {
 it("link-local correspondents are answered over the interface that they were heard on", async () => {
   // The other end of the cable is here as well, and shall not hear anything.
   const commands = [
-    "ip link add sy0 index 7 type veth peer sy1",
-    "echo 1 > /proc/sys/net/ipv6/conf/sy1/disable_ipv6",
-    "ip link set sy0 up",
-    "ip link set sy1 up",
-    "ip address add fe80::1/64 dev sy0 nodad",
+    "ip link add cable0 index 7 type veth peer cable1",
+    "echo 1 > /proc/sys/net/ipv6/conf/cable1/disable_ipv6",
+    "ip link set cable0 up",
+    "ip link set cable1 up",
+    "ip address add fe80::1/64 dev cable0 nodad",
   ]
   const namespace = await openPingNamespace(commands.join(" && "))
   const inside = new LinuxHost(native, arena, events.loop, { namespaceDescriptor: namespace.descriptor })

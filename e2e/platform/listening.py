@@ -1,0 +1,253 @@
+"""What the program assumes about sockets that listen. Each function is a test; its docstring is the name."""
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import struct
+
+FAMILIES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+IP_PKTINFO, IPV6_RECVPKTINFO, IPV6_PKTINFO, IPV6_FREEBIND, IP_FREEBIND = 8, 49, 50, 78, 15
+SO_BINDTODEVICE, SO_PEEK_OFF, SO_PEERCRED = 25, 42, 17
+
+
+def refused(number, call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        assert error.errno == number, error
+        return
+    raise AssertionError("allowed")
+
+
+def opened(family, kind, reuse=False):
+    sock = socket.socket(family, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuse))
+    return sock
+
+
+def dual(kind, port=0, reuse=False):
+    """Bound to any address of both versions."""
+    sock = opened(socket.AF_INET6, kind, reuse)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    sock.bind(("::", port))
+    return sock
+
+
+def assume_dual_stack():
+    """a socket bound to :: without IPV6_V6ONLY takes connections over IPv4, with mapped addresses at both ends"""
+    with dual(socket.SOCK_STREAM) as listener:
+        listener.listen()
+        port = listener.getsockname()[1]
+        for (family, address), expected in zip(FAMILIES, ("::ffff:127.0.0.1", "::1")):
+            with socket.create_connection((address, port)) as client:
+                accepted, correspondent = listener.accept()
+                with accepted:
+                    assert accepted.family == socket.AF_INET6
+                    assert accepted.getsockname()[:2] == (expected, port)
+                    assert correspondent[:2] == (expected, client.getsockname()[1])
+
+
+def assume_port_in_use():
+    """a dual-stack socket keeps others from its port over both versions, a socket of one version over that alone"""
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with dual(kind) as first:
+            for family, address in FAMILIES:
+                with opened(family, kind) as second:
+                    refused(errno.EADDRINUSE, second.bind, (address, first.getsockname()[1]))
+        with opened(socket.AF_INET6, kind) as six, opened(socket.AF_INET, kind) as four:
+            six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            six.bind(("::", 0))
+            four.bind(("0.0.0.0", six.getsockname()[1]))
+
+
+def assume_reuse_of_tcp_port():
+    """with SO_REUSEADDR a TCP socket listens beside connections of its predecessor, but not beside a listening socket"""
+    for family, address in FAMILIES:
+        with opened(family, socket.SOCK_STREAM, True) as first, opened(family, socket.SOCK_STREAM, True) as second:
+            first.bind((address, 0))
+            first.listen()
+            end = first.getsockname()
+            with opened(family, socket.SOCK_STREAM, True) as third:
+                refused(errno.EADDRINUSE, third.bind, end)
+            with socket.create_connection(end[:2]) as client:
+                accepted, _ = first.accept()
+                with accepted:
+                    first.close()
+                    second.bind(end)
+                    second.listen()
+                    client.send(b"x")
+                    assert accepted.recv(1) == b"x"
+
+
+def assume_options_inherited():
+    """an accepted socket has TCP_NODELAY and SO_OOBINLINE of the one that listens, and neither O_NONBLOCK nor a peek offset"""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+                assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE) == 1
+                assert accepted.getsockopt(socket.SOL_SOCKET, SO_PEEK_OFF) == -1
+                assert os.get_blocking(accepted.fileno())
+
+
+def assume_waiting_reset():
+    """closing a listening socket resets the connections that wait there"""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        listener.close()
+        refused(errno.ECONNRESET, client.recv, 1)
+
+
+def assume_edge_per_connection():
+    """an edge-triggered epoll set reports each connection that comes to a listening socket, accepted or not"""
+    with socket.create_server(("127.0.0.1", 0)) as listener, select.epoll() as epoll, contextlib.ExitStack() as stack:
+        epoll.register(listener, select.EPOLLIN | select.EPOLLET)
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+            assert epoll.poll(5) == [(listener.fileno(), select.EPOLLIN)]
+        assert epoll.poll(0) == []
+
+
+def assume_late_watch():
+    """an edge-triggered epoll set reports what holds already when a socket is added"""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        client.sendall(b"early")
+        accepted, _ = listener.accept()
+        with accepted, select.epoll() as epoll:
+            select.select([accepted], [], [], 5)
+            epoll.register(accepted, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+            assert epoll.poll(5) == [(accepted.fileno(), select.EPOLLIN | select.EPOLLOUT)]
+
+
+def assume_freebind():
+    """IP_FREEBIND and IPV6_FREEBIND let a socket listen at an address that the host lacks"""
+    for family, address, level, option in (
+        (socket.AF_INET, "203.0.113.77", socket.IPPROTO_IP, IP_FREEBIND),
+        (socket.AF_INET6, "2001:db8::77", socket.IPPROTO_IPV6, IPV6_FREEBIND),
+    ):
+        with socket.socket(family) as sock:
+            refused(errno.EADDRNOTAVAIL, sock.bind, (address, 0))
+            sock.setsockopt(level, option, 1)
+            sock.bind((address, 0))
+            sock.listen()
+
+
+def assume_devices_apart():
+    """sockets bound to different devices share a port, one of a device and one of none do not; an unknown device is ENODEV"""
+    os.system("ip link add cable0 type veth peer cable1")
+    try:
+        with contextlib.ExitStack() as stack:
+            one, two, three = (stack.enter_context(socket.socket()) for _ in range(3))
+            one.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, b"lo")
+            one.bind(("0.0.0.0", 0))
+            two.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, b"cable0")
+            two.bind(one.getsockname())
+            refused(errno.EADDRINUSE, three.bind, one.getsockname())
+            refused(errno.ENODEV, three.setsockopt, socket.SOL_SOCKET, SO_BINDTODEVICE, b"nosuch0")
+    finally:
+        os.system("ip link del cable0")
+
+
+def listening_udp(family, address):
+    """As the program opens it: SO_REUSEADDR only once it is bound."""
+    if address is None:
+        listener = dual(socket.SOCK_DGRAM)
+    else:
+        listener = opened(family, socket.SOCK_DGRAM)
+        listener.bind((address, 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setblocking(False)
+    return listener
+
+
+def received(sock, wait=True):
+    """All that has come: at least one where that is waited for."""
+    contents = []
+    if wait:
+        select.select([sock], [], [], 5)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            contents.append(sock.recv(100))
+    return contents
+
+
+def assume_udp_answering_socket():
+    """a UDP socket that sets SO_REUSEADDR once it is bound shares its port with sockets that set it before, and only with them"""
+    for family, address in FAMILIES:
+        for bound in (address, None):
+            with contextlib.ExitStack() as stack:
+                listener = stack.enter_context(listening_udp(family, bound))
+                port = listener.getsockname()[1]
+                with opened(family, socket.SOCK_DGRAM) as program:
+                    refused(errno.EADDRINUSE, program.bind, (address, port))
+                friend, stranger = (stack.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(2))
+                friend.bind((address, 0))
+                stranger.bind((address, 0))
+                answering = stack.enter_context(opened(family, socket.SOCK_DGRAM, True))
+                answering.setblocking(False)
+                answering.bind((address, port))
+                # Until it is connected, the newer and more particular socket gets what everybody sends.
+                stranger.sendto(b"between", (address, port))
+                answering.connect(friend.getsockname())
+                friend.sendto(b"friend", (address, port))
+                stranger.sendto(b"stranger", (address, port))
+                assert received(answering) == [b"between", b"friend"]
+                assert received(listener) == [b"stranger"]
+                answering.send(b"answer")
+                assert friend.recvfrom(100)[1][:2] == (address, port)
+                answering.close()
+                friend.sendto(b"again", (address, port))
+                assert received(listener) == [b"again"]
+
+
+def assume_udp_port_held_by_answers():
+    """a UDP socket that answers keeps its port from a socket without SO_REUSEADDR, not from one that set it before bind()"""
+    for family, address in FAMILIES:
+        with listening_udp(family, address) as listener, opened(family, socket.SOCK_DGRAM, True) as answering:
+            end = listener.getsockname()
+            answering.bind(end)
+            answering.connect((address, 9))
+            listener.close()
+            with opened(family, socket.SOCK_DGRAM) as successor:
+                refused(errno.EADDRINUSE, successor.bind, end)
+                successor.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                successor.bind(end)
+
+
+def information(sock):
+    _, control, _, sender = sock.recvmsg(100, 200)
+    return {(level, kind): data for level, kind, data in control}, sender
+
+
+def assume_udp_destination():
+    """IP_PKTINFO and IPV6_RECVPKTINFO tell where a datagram went, and ipi_spec_dst from where the host would answer"""
+    with dual(socket.SOCK_DGRAM) as listener, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        listener.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        listener.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+        port = listener.getsockname()[1]
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        for target in ("127.0.0.1", "127.255.255.255"):
+            sender.sendto(b"x", (target, port))
+            told, name = information(listener)
+            interface, answering, destination = struct.unpack("=i4s4s", told[(socket.IPPROTO_IP, IP_PKTINFO)])
+            assert interface == 1
+            assert [socket.inet_ntoa(each) for each in (answering, destination)] == ["127.0.0.1", target]
+            mapped = struct.unpack("=16si", told[(socket.IPPROTO_IPV6, IPV6_PKTINFO)])[0]
+            assert socket.inet_ntop(socket.AF_INET6, mapped) == "::ffff:" + target
+            assert name[0] == "::ffff:127.0.0.1"
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six:
+            six.sendto(b"x", ("::1", port))
+            told, name = information(listener)
+            assert list(told) == [(socket.IPPROTO_IPV6, IPV6_PKTINFO)] and name[0] == "::1"
+
+
+def assume_peer_credentials():
+    """SO_PEERCRED tells process, user and group of who connected to a UNIX socket"""
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other:
+        told = struct.unpack("3i", one.getsockopt(socket.SOL_SOCKET, SO_PEERCRED, 12))
+        assert told == (os.getpid(), os.getuid(), os.getgid())
