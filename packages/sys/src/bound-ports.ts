@@ -24,7 +24,8 @@ const UNCONNECTED = 0x07
 /** The files of one namespace. */
 export class BoundPorts {
   readonly #native: Native
-  readonly #arena: Arena
+  /** What was read, behind what was kept of the line before. */
+  readonly #window: Uint8Array
   readonly #chunk: number
   readonly #tcp: readonly number[]
   readonly #udp: readonly number[]
@@ -32,8 +33,9 @@ export class BoundPorts {
   /** @param namespaceDescriptor -1 for this process' own */
   constructor(native: Native, arena: Arena, namespaceDescriptor: number) {
     this.#native = native
-    this.#arena = arena
-    this.#chunk = arena.reserve(KEPT_BYTES + CHUNK_BYTES)
+    const window = arena.reserve(KEPT_BYTES + CHUNK_BYTES)
+    this.#window = arena.bytes.subarray(window, window + KEPT_BYTES + CHUNK_BYTES)
+    this.#chunk = window + KEPT_BYTES
     const open = (name: string): number =>
       native.openInNamespace(namespaceDescriptor, `/proc/thread-self/net/${name}`, OpenFlag.readOnly)
     // One that can't be opened, as tcp6 without IPv6, has no ports.
@@ -55,23 +57,26 @@ export class BoundPorts {
   }
 
   #read(descriptor: number, state: number, ports: Set<number>): void {
-    const { bytes } = this.#arena
-    const start = this.#chunk + KEPT_BYTES
+    const window = this.#window
     let kept = 0
     let position = 0
     for (;;) {
-      const count = this.#native.readAt(descriptor, start, CHUNK_BYTES, position)
+      const count = this.#native.readAt(descriptor, this.#chunk, CHUNK_BYTES, position)
       if (count <= 0) return
       position += count
-      const end = start + count
-      let line = start - kept
-      for (let next = bytes.indexOf(LINE_FEED, line); next >= 0 && next < end; next = bytes.indexOf(LINE_FEED, line)) {
-        const port = portOfLine(bytes, line, next, state)
+      const end = KEPT_BYTES + count
+      let line = KEPT_BYTES - kept
+      for (
+        let next = window.indexOf(LINE_FEED, line);
+        next >= 0 && next < end;
+        next = window.indexOf(LINE_FEED, line)
+      ) {
+        const port = portOfLine(window, line, next, state)
         if (port > 0) ports.add(port)
         line = next + 1
       }
       kept = Math.min(end - line, KEPT_BYTES)
-      bytes.copyWithin(start - kept, end - kept, end)
+      window.copyWithin(KEPT_BYTES - kept, end - kept, end)
     }
   }
 }

@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 export * from "./attach.ts"
+export { BoundPorts } from "./bound-ports.ts"
 export * from "./clock.ts"
 export * from "./constants.ts"
 export * from "./control-message.ts"
