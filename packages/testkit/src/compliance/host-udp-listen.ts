@@ -9,7 +9,7 @@ import {
   UNSPECIFIED_V6,
 } from "@demiflow/core"
 import { beforeEach, expect, it } from "vitest"
-import { toBytes } from "../bytes.ts"
+import { toBytes, toText } from "../bytes.ts"
 import { patternBytes } from "../packets/layer.ts"
 import type { HostBench, ReceivedDatagram } from "./host-bench.ts"
 import type { CorrespondentUdp, End } from "./host-under-test.ts"
@@ -82,7 +82,7 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     const seen = datagrams.map(({ bytes, ends }) => {
       const own = { address: ends.forwardingAddress, port: ends.forwardingPort }
       const sender = { address: ends.correspondentAddress, port: ends.correspondentPort }
-      return `${describeEnd(sender)} → ${describeEnd(own)}: ${new TextDecoder().decode(bytes)}`
+      return `${describeEnd(sender)} → ${describeEnd(own)}: ${toText(bytes)}`
     })
     const line = (sender: End, text: string) => `${describeEnd(sender)} → ${describeEnd(end)}: ${text}`
     // Between those of one sender there is an order.
