@@ -1,9 +1,8 @@
-import { Address, EtherType, MacAddress } from "@demiflow/core"
+import { ADDRESS_LIFETIME, ADDRESS_LIMIT, Address, EtherType, MacAddress } from "@demiflow/core"
 import { build, buildPacket, check, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { ARP_CAPTURES } from "./captures.fixture.ts"
-import { ADDRESS_LIFETIME, ADDRESS_LIMIT } from "./guest-addresses.ts"
 import { type ArpOptions, arp } from "./index.ts"
 
 const GUEST = "192.0.2.2"

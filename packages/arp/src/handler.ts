@@ -32,11 +32,11 @@ import {
   type DropReason,
   EtherType,
   HANDLED,
+  KnownAddresses,
   MacAddress,
   type ProtocolHandler,
   type Sequence,
 } from "@demiflow/core"
-import { GuestAddresses } from "./guest-addresses.ts"
 import { type ArpMalformation, type ArpPacket, readArp, writeArp } from "./packet.ts"
 import { ARP_LENGTH, Operation } from "./wire.ts"
 
@@ -58,7 +58,7 @@ export class ArpHandler implements ProtocolHandler {
   readonly name = "arp"
   readonly claims: readonly Claim[] = [{ etherType: EtherType.arp }]
   readonly #components: Components
-  readonly #guestAddresses: GuestAddresses
+  readonly #guestAddresses: KnownAddresses
   readonly #ourAddresses: readonly Address[]
   readonly #reasons: Readonly<Record<ArpMalformation | "no room", DropReason>>
   readonly #packet: ArpPacket = {
@@ -76,7 +76,7 @@ export class ArpHandler implements ProtocolHandler {
     const { drops } = components
     this.#lookedFor = looksForGuest ? guestAddress?.clone() : undefined
     this.#components = components
-    this.#guestAddresses = new GuestAddresses(guestAddress)
+    this.#guestAddresses = new KnownAddresses(guestAddress)
     this.#ourAddresses = ourAddresses.map((address) => address.clone())
     this.#reasons = {
       truncated: drops.reason("arp: truncated"),

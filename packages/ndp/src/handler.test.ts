@@ -1,8 +1,7 @@
-import { Address, HANDLED, IpProtocol, type ProtocolPlugin } from "@demiflow/core"
+import { ADDRESS_LIFETIME, Address, HANDLED, IpProtocol, type ProtocolPlugin } from "@demiflow/core"
 import { build, check, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { ADDRESS_LIFETIME } from "./guest-addresses.ts"
 import { type NdpOptions, ndp } from "./index.ts"
 
 const GUEST = "2001:db8::2"

@@ -43,13 +43,13 @@ import {
   ICMP_HEADER_LENGTH,
   ICMP_TYPE,
   IpProtocol,
+  KnownAddresses,
   NOT_MINE,
   type ProtocolHandler,
   type Sequence,
   transportChecksumIsRight,
 } from "@demiflow/core"
 import { ALL_NODES, isSolicitedNode, solicitedNode } from "./groups.ts"
-import { GuestAddresses } from "./guest-addresses.ts"
 import {
   isNdp,
   type NdpMalformation,
@@ -83,7 +83,7 @@ export class NdpHandler implements ProtocolHandler {
   readonly name = "ndp"
   readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.icmpv6 }]
   readonly #components: Components
-  readonly #guestAddresses: GuestAddresses
+  readonly #guestAddresses: KnownAddresses
   readonly #ourAddresses: readonly Address[]
   /** The address to ask for at the start. */
   readonly #lookedFor: Address | undefined
@@ -96,7 +96,7 @@ export class NdpHandler implements ProtocolHandler {
     const { guestAddress, ourAddresses = [], looksForGuest = false, routerAdvertisement } = options
     const { guest, drops } = components
     this.#components = components
-    this.#guestAddresses = new GuestAddresses(guestAddress)
+    this.#guestAddresses = new KnownAddresses(guestAddress)
     this.#ourAddresses = [guest.ourLinkLocal, ...ourAddresses].map((address) => address.clone())
     this.#lookedFor = looksForGuest ? guestAddress?.clone() : undefined
     this.#reasons = {

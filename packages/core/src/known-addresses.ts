@@ -1,17 +1,17 @@
-import type { Address } from "@demiflow/core"
+import type { Address } from "./address.ts"
 
 /** Milliseconds for which an address is remembered after the guest was last seen to use it. */
 export const ADDRESS_LIFETIME = 300_000
-/** A guest with more addresses than this is answered for the oldest of them: bounded memory matters more. */
+/** Addresses remembered at most: memory is bounded, whatever a guest does. The one seen longest ago is forgotten first. */
 export const ADDRESS_LIMIT = 4096
 
-/** The IPv6 addresses that are the guest's: the assigned one for good, and those it was seen to use for a while. */
-export class GuestAddresses {
+/** The addresses that are the guest's own: the assigned one for good, and those that it was seen to use for a while. */
+export class KnownAddresses {
   readonly #assigned: Address | undefined
   /** When each was last seen, by its text; the one seen longest ago first. */
   readonly #seen = new Map<string, number>()
 
-  constructor(assigned: Address | undefined) {
+  constructor(assigned: Readonly<Address> | undefined) {
     this.#assigned = assigned?.clone()
   }
 
