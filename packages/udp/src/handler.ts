@@ -49,10 +49,12 @@ import {
   type Claim,
   type Components,
   type Disposition,
+  Errno,
   type FlowIndex,
   flowOf,
   HANDLED,
   HostEvent,
+  Interface,
   IpProtocol,
   type Listener,
   NO_SOCKET,
@@ -116,6 +118,7 @@ export class UdpHandler implements ProtocolHandler {
     const side = flows.lookup(IpProtocol.udp, tap)
     let flow = side < 0 ? undefined : this.#states.get(flowOf(side))
     if (side >= 0 && flow === undefined) return NOT_MINE
+    let isHeard = false
     for (let index = 0; index < sequence.count; index++) {
       const verdict = checkDatagram(arena, sequence, index, this.#reasons)
       if (verdict !== SOUND) {
@@ -129,8 +132,9 @@ export class UdpHandler implements ProtocolHandler {
         if (flow === undefined) return HANDLED
       }
       this.#toHost.add(flow, tap, offset, length, sequence.segmentSize[index], sequence.hopLimit[index])
+      isHeard = true
     }
-    if (flow === undefined) return HANDLED
+    if (flow === undefined || !isHeard) return HANDLED
     this.#toHost.flush(flow, tap)
     this.#beginnings.heardGuest(flow)
     return HANDLED
@@ -145,6 +149,7 @@ export class UdpHandler implements ProtocolHandler {
   }
 
   listen(listener: Listener): number {
+    if (listener.interface !== Interface.host) return -Errno.EPROTONOSUPPORT
     const socket = this.#components.host.udpListen(listener.ref, listener.end)
     if (socket < 0) return socket
     listener.socket = socket

@@ -135,6 +135,15 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(toGuest(bench).at(-1)?.[1]).toBe(5)
   })
 
+  test("what the guest sends is no answer if it is broken", () => {
+    const { bench, arrive } = listening()
+    arrive(payload)
+    bench.advance(20_000)
+    bench.fromGuest(guest, 53, server, 1234, { payload, hopLimit: 0 })
+    bench.advance(10_000)
+    expect(bench.flows.size).toBe(0)
+  })
+
   test("flows go on when their listener is closed", () => {
     const { bench, listener, arrive, answer } = listening()
     arrive(payload)
