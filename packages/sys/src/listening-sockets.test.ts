@@ -175,6 +175,8 @@ it("link-local correspondents are answered over the interface that they were hea
   send(socket, "question")
   expect(receive(inside, listening)).toBe(1)
   expect(ends[0].toString()).toBe("host [fe80::1]:5000 → [fe80::1]:5001")
+  // Also when it was asked for more, and there was none.
+  expect(inside.receiveFromAnyone(listening, batch, ends.slice(4), 4)).toBe(-Errno.EAGAIN)
   const answer = inside.udpAnswer(SIDE, ends[0])
   expect(answer).toBeGreaterThanOrEqual(0)
   batch.offset[0] = region
@@ -196,6 +198,26 @@ it("link-local correspondents are answered over the interface that they were hea
   expect(ends[0].forwardingAddress.toString()).toBe("fe80::1")
   for (const each of [listening, answer, second]) inside.close(each)
   for (const each of [socket, other]) native.close(each)
+  namespace.close()
+})
+
+it("answers from an address that is the host's by a route alone", async () => {
+  const namespace = await openPingNamespace("ip link set lo up && ip -6 route add local 2001:db8:77::/64 dev lo")
+  const inside = new LinuxHost(native, arena, events.loop, { namespaceDescriptor: namespace.descriptor })
+  const address = Address.parse("2001:db8:77::5")
+  const refused = inside.udpListen(LISTENER, listeningEnd(5_000, { address }))
+  expect(refused).toBe(-Errno.EADDRNOTAVAIL)
+  const listening = inside.udpListen(LISTENER, listeningEnd(5_000, { address, freebind: true }))
+  const socket = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram, 0)
+  expect(native.bind(socket, name, writeSocketAddress(arena.view, name, loopback(false), 5_001))).toBe(0)
+  expect(native.connect(socket, name, writeSocketAddress(arena.view, name, address, 5_000))).toBe(0)
+  send(socket, "question")
+  expect(receive(inside, listening)).toBe(1)
+  expect(ends[0].toString()).toBe("host [2001:db8:77::5]:5000 → [::1]:5001")
+  const answer = inside.udpAnswer(SIDE, ends[0])
+  expect(answer).toBeGreaterThanOrEqual(0)
+  for (const each of [listening, answer]) inside.close(each)
+  native.close(socket)
   namespace.close()
 })
 

@@ -36,8 +36,9 @@ export class UnconnectedReceiver {
   readonly #table: MessageTable
   readonly #names: number
   readonly #controls: number
-  /** How many names of the table are those of datagrams that were received last, and where. */
+  /** How many names of the table are those of datagrams that were received last. */
   #received = 0
+  /** The listening socket at which some were received last. */
   #receivedAt = -1
 
   constructor(sockets: HostSockets, listening: ListeningSockets) {
@@ -60,9 +61,10 @@ export class UnconnectedReceiver {
       table.setControl(index, this.#controls + index * CONTROL_BYTES, CONTROL_BYTES)
     }
     const received = this.#sockets.native.receiveMessages(socket, table.offset, wanted, FLAGS)
-    this.#received = Math.max(received, 0)
-    this.#receivedAt = socket
+    if (received <= 0) return received
+    this.#received = received
     const port = this.#listening.get(socket)?.end.port ?? -1
+    if (port >= 0) this.#receivedAt = socket
     for (let index = 0; index < received; index++) {
       const length = table.resultLength(index)
       const control = this.#controls + index * CONTROL_BYTES

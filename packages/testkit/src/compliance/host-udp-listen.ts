@@ -170,6 +170,21 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     expect(bytes).toEqual(toBytes("back"))
   })
 
+  it("lets several sockets answer one correspondent, of which the newest hears it", async () => {
+    const { socket, side } = await answer()
+    const own = bench().towards(remote)
+    expect(host().boundEnd(socket, own)).toBe(0)
+    const newest = bench().keep(host().udpAnswer(bench().newSide(), own))
+    expect(newest).toBeGreaterThanOrEqual(0)
+    sendFrom(remote, "to the newest")
+    await bench().until("it arrives", () => typeof bench().receiveDatagrams(newest) !== "number")
+    host().close(newest)
+    bench().closed(newest)
+    sendFrom(remote, "to the other")
+    await bench().untilEvents(side, readable)
+    expect(bench().receiveDatagrams(socket)).toEqual([toBytes("to the other")])
+  })
+
   it("queues at the answering socket what is reported of an answer", async () => {
     const { socket, side } = await answer()
     remote.close()

@@ -110,12 +110,13 @@ export class Bindings {
     return best?.socket
   }
 
-  /** The UDP socket that is connected between the ends. */
+  /** The UDP socket that is connected between the ends: of several that share them, only the newest hears anything. */
   findUdp(ends: Demiflow): UdpSocket | undefined {
+    let found: UdpSocket | undefined
     for (const socket of this.#sockets.values()) {
-      if (socket instanceof UdpSocket && socket.demiflow.equals(ends)) return socket
+      if (socket instanceof UdpSocket && socket.demiflow.equals(ends)) found = socket
     }
-    return undefined
+    return found
   }
 
   #isTaken({ forwardingAddress, forwardingPort }: Demiflow, kind: ConnectedKind): boolean {

@@ -277,8 +277,6 @@ export class SimulatedHost implements Host {
   udpAnswer(side: SideRef, demiflow: Demiflow): Socket {
     const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindShared(demiflow)
     if (typeof bound === "number") return bound
-    // The kernel would take it, and only the newer one would hear anything: nobody wants that.
-    if (this.#bindings.findUdp(bound)) this.violations.push(`udpAnswer: there is a socket already for ${bound}`)
     const socket = this.#newDatagramSocket(UdpSocket, side, bound)
     for (const { from, bytes } of this.world.takeIntruders()) {
       const own = { address: bound.forwardingAddress, port: bound.forwardingPort }
