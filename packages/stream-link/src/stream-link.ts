@@ -105,11 +105,11 @@ export class StreamLink implements Link {
   }
 
   /**
-   * True if frames have been read that were not handed out, because a batch was full: the socket may not become readable on
-   * their account.
+   * True if {@link StreamLink.receive} has more to say of what was read: frames for which a batch had no place, or a length
+   * behind them that ends the stream. The socket doesn't become readable on their account.
    */
   get isFrameWaiting(): boolean {
-    return this.#splitter.isWaiting
+    return this.#splitter.isWaiting || (this.#splitter.badLength >= 0 && this.#end === undefined)
   }
 
   /** Takes over a connected stream socket. The one before is detached, and closed. */

@@ -1,0 +1,124 @@
+/** What the tests of this package share: one arena for the file, socket pairs, and the other end of a stream. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Arena, Errno, type FrameBatch } from "@demiflow/core"
+import { AddressFamily, attachArena, checkResult, type Native, SocketType } from "@demiflow/sys"
+import { LONGEST_STREAM_FRAME } from "./framing.ts"
+
+/** The arena of this test file: one thread has one. */
+export const arena: Arena = new Arena(96 << 20)
+export const native: Native = attachArena(arena)
+
+const SCRATCH_BYTES = 256 << 10
+const scratch = arena.reserve(SCRATCH_BYTES)
+
+/** Two connected sockets of UNIX. */
+export function socketPair(type: number = SocketType.stream): [number, number] {
+  checkResult(native.socketPair(AddressFamily.unix, type, 0, scratch), "make a socket pair")
+  return [arena.words[scratch >> 2], arena.words[(scratch >> 2) + 1]]
+}
+
+/** A frame with its length in front. */
+export function framed(frame: Uint8Array, length: number = frame.length): Uint8Array {
+  const bytes = new Uint8Array(4 + frame.length)
+  new DataView(bytes.buffer).setUint32(0, length)
+  bytes.set(frame, 4)
+  return bytes
+}
+
+/** A frame of this length that no frame of another number is like. */
+export function numberedFrame(number: number, length: number): Uint8Array {
+  const frame = new Uint8Array(length)
+  for (let index = 0; index < length; index++) frame[index] = (index * 7 + number * 31) & 255
+  if (length >= 18) new DataView(frame.buffer).setUint32(14, number)
+  return frame
+}
+
+export function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(pieces))
+}
+
+/** Copies of the frames of a batch. */
+export function framesOf(batch: FrameBatch): Uint8Array[] {
+  return Array.from({ length: batch.count }, (_, index) => {
+    const offset = batch.offset[index]
+    return arena.bytes.slice(offset, offset + batch.length[index])
+  })
+}
+
+/** The hypervisor's end of a stream: writes bytes, reads frames. Written without the code that it is to test. */
+export class OtherEnd {
+  readonly descriptor: number
+  #waiting: Uint8Array = new Uint8Array(0)
+  #unread: Uint8Array = new Uint8Array(0)
+
+  constructor(descriptor: number) {
+    this.descriptor = descriptor
+  }
+
+  /** Writes bytes, of which some may have to wait for {@link OtherEnd.push}. */
+  write(bytes: Uint8Array): void {
+    this.#waiting = concatenate([this.#waiting, bytes])
+    this.push()
+  }
+
+  /** Writes what waits, as far as the socket takes it. */
+  push(): void {
+    while (this.#waiting.length > 0) {
+      const piece = this.#waiting.subarray(0, SCRATCH_BYTES)
+      arena.bytes.set(piece, scratch)
+      const written = native.write(this.descriptor, scratch, piece.length)
+      if (written <= 0) return
+      this.#waiting = this.#waiting.subarray(written)
+    }
+  }
+
+  /** Frames that have arrived whole. Reads no more than so many bytes. */
+  read(most: number = Number.POSITIVE_INFINITY): Uint8Array[] {
+    const pieces = [this.#unread]
+    for (let left = most; left > 0; ) {
+      const count = native.read(this.descriptor, scratch, Math.min(left, SCRATCH_BYTES))
+      if (count === -Errno.EAGAIN || count === 0) break
+      checkResult(count, "read")
+      pieces.push(arena.bytes.slice(scratch, scratch + count))
+      left -= count
+    }
+    const bytes = Buffer.concat(pieces)
+    const frames: Uint8Array[] = []
+    let next = 0
+    while (next + 4 <= bytes.length && next + 4 + bytes.readUInt32BE(next) <= bytes.length) {
+      const length = bytes.readUInt32BE(next)
+      if (length === 0 || length > LONGEST_STREAM_FRAME) throw new Error(`A frame of ${length} bytes arrived`)
+      frames.push(new Uint8Array(bytes.subarray(next + 4, next + 4 + length)))
+      next += 4 + length
+    }
+    this.#unread = new Uint8Array(bytes.subarray(next))
+    return frames
+  }
+
+  /** Bytes of a frame that has arrived in part. */
+  get partial(): number {
+    return this.#unread.length
+  }
+
+  close(): void {
+    native.close(this.descriptor)
+  }
+}
+
+/** True if nothing is open under this number. */
+export function isClosed(descriptor: number): boolean {
+  return native.fileControl(descriptor, 1, 0) === -9
+}
+
+/** Limits what a socket holds, so that it is full soon. */
+export function limitSendBuffer(descriptor: number, bytes: number): void {
+  checkResult(native.setOptionInteger(descriptor, 1, 7, bytes), "set a send buffer's size")
+}
+
+/** Makes a folder, and removes it when told. */
+export function temporaryFolder(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), "demiflow-stream-"))
+  return { path, remove: () => rmSync(path, { recursive: true }) }
+}
