@@ -83,6 +83,18 @@ function receive(from: LinuxHost, socket: Socket): number {
   return -Errno.EAGAIN
 }
 
+/** Runs the body with a loop that takes no descriptor. */
+function withoutWatching(body: () => number): number {
+  const { loop } = events
+  const watchFlow = loop.watchFlow
+  loop.watchFlow = () => -Errno.ENOBUFS
+  try {
+    return body()
+  } finally {
+    loop.watchFlow = watchFlow
+  }
+}
+
 describe("accepted sockets", () => {
   for (const address of [undefined, "127.0.0.1", "::1"]) {
     it(`have the options of the socket that listens, on ${address ?? "any address"}`, () => {
@@ -124,6 +136,10 @@ describe("accepted sockets", () => {
 describe("a UDP socket that listens", () => {
   it("notices another program's, and shares the port with no one but our answers", () => {
     const port = unusedPort(false, SocketType.datagram)
+    const own = Object.assign(towards(true, 9), { forwardingPort: port })
+    // Neither an answer that is closed nor one that came to nothing counts.
+    host.close(host.udpAnswer(SIDE, own))
+    expect(withoutWatching(() => host.udpAnswer(SIDE, own))).toBe(-Errno.ENOBUFS)
     const other = checkResult(native.socket(AddressFamily.ipv4, SocketType.datagram, 0), "make a socket")
     native.setOptionInteger(other, SocketLevel.socket, SocketOption.reuseAddress, 1)
     const length = writeSocketAddress(arena.view, name, loopback(true), port)
@@ -137,6 +153,40 @@ describe("a UDP socket that listens", () => {
     const listening = host.udpListen(LISTENER, listeningEnd(port))
     expect(listening).toBeGreaterThanOrEqual(0)
     host.close(listening)
+  })
+
+  it("receives several datagrams of one sender together", () => {
+    const port = unusedPort(true, SocketType.datagram)
+    const listening = host.udpListen(LISTENER, listeningEnd(port))
+    const sender = host.udpOpen(SIDE, towards(true, port))
+    batch.offset[0] = region
+    batch.length[0] = 1_500
+    batch.segmentSize[0] = 600
+    expect(host.sendDatagrams(sender, batch, 0, 1)).toBe(1)
+    expect(receive(host, listening)).toBe(1)
+    expect([batch.length[0], batch.segmentSize[0]]).toEqual([1_500, 600])
+    for (const each of [listening, sender]) host.close(each)
+  })
+
+  it("has its answers leave over the interface that it is held to", () => {
+    const port = unusedPort(true, SocketType.datagram)
+    const held = host.udpListen(LISTENER, listeningEnd(port, { interfaceName: "lo" }))
+    const client = correspondent(true, SocketType.datagram, port)
+    send(client, "question")
+    expect(receive(host, held)).toBe(1)
+    const answer = host.udpAnswer(SIDE, ends[0])
+    const device = (socket: Socket) => {
+      const length = native.getOption(socket, SocketLevel.socket, SocketOption.bindToDevice, region, 16)
+      return Buffer.from(arena.buffer, region, length).toString()
+    }
+    expect(device(answer)).toBe("lo\0")
+    host.close(answer)
+    // That of another port has nothing to do with it.
+    ends[0].forwardingPort = port + 1
+    const other = host.udpAnswer(SIDE, ends[0])
+    expect(device(other)).toBe("")
+    for (const each of [held, other]) host.close(each)
+    native.close(client)
   })
 
   it("tells of broadcast datagrams the address of the host that would answer", () => {
@@ -241,6 +291,39 @@ describe("a host whose kernel", () => {
     withoutV6.close(listening)
   })
 
+  it("has a peek offset for IPv4 alone does without it for all connections of a dual-stack socket", () => {
+    const families = new Map<number, number>()
+    const set: number[] = []
+    const withoutV6Offset = hostWith({
+      socket(domain, type, protocol) {
+        const descriptor = native.socket(domain, type, protocol)
+        families.set(descriptor, domain)
+        return descriptor
+      },
+      setOptionInteger(descriptor, level, option, value) {
+        if (option !== SocketOption.peekOffset) return native.setOptionInteger(descriptor, level, option, value)
+        set.push(descriptor)
+        return families.get(descriptor) === AddressFamily.ipv6 ? -95 : 0
+      },
+    })
+    const port = unusedPort(false, SocketType.stream)
+    const listening = withoutV6Offset.tcpListen(LISTENER, listeningEnd(port))
+    const client = correspondent(true, SocketType.stream, port)
+    events.loop.round(1_000)
+    const socket = withoutV6Offset.tcpAccept(listening, new Demiflow())
+    send(client, "0123456789")
+    expect(withoutV6Offset.watch(socket, SIDE)).toBe(0)
+    // The host tried with descriptors that are used again.
+    set.length = 0
+    events.until(SIDE, HostEvent.readable)
+    vectors.set(0, region, 4)
+    expect(withoutV6Offset.peek(socket, vectors, 0, 1, 3)).toBe(4)
+    expect(Buffer.from(arena.buffer, region, 4).toString()).toBe("3456")
+    expect(set).not.toContain(socket)
+    for (const each of [listening, socket]) withoutV6Offset.close(each)
+    native.close(client)
+  })
+
   const port = unusedPort(false, SocketType.stream)
   const ways: [string, (host: LinuxHost) => number][] = [
     ["tcpListen", (failing) => failing.tcpListen(LISTENER, listeningEnd(port))],
@@ -273,17 +356,6 @@ describe("a host whose kernel", () => {
         expect(again).toBeGreaterThanOrEqual(0)
         host.close(again)
       })
-    }
-  }
-
-  function withoutWatching(body: () => number): number {
-    const { loop } = events
-    const watchFlow = loop.watchFlow
-    loop.watchFlow = () => -Errno.ENOBUFS
-    try {
-      return body()
-    } finally {
-      loop.watchFlow = watchFlow
     }
   }
 
