@@ -115,6 +115,16 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(toGuest(bench).map(([, length]) => length)).toEqual([1, 3])
   })
 
+  test("a flow that ends before its socket was empty leaves nothing of that to the next one", () => {
+    const { bench, listener } = listening()
+    listener.incoming.push(...datagramsOf(listener, server, 1234, own, payload))
+    bench.stack.fromListener(listener.side as never, HostEvent.readable)
+    bench.stack.abortFlows()
+    bench.fromGuest(guest, 40_000, router, 53, { payload })
+    bench.fromHost(bench.socket, pattern(3))
+    expect(toGuest(bench).at(-1)).toEqual([`tap ${end(router, 53)} → ${end(guest, 40_000)}`, 3])
+  })
+
   test("ends 30 s after the last datagram that the guest did not answer, 180 s after the last otherwise", () => {
     const { bench, arrive, answer } = listening()
     arrive(payload)
@@ -269,6 +279,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       bench.fromHost(first, pattern(1))
       bench.fromHost(second, pattern(2))
       expect(second.sent).toHaveLength(1)
+      expect(second.demiflow.forwardingAddress.isUnspecified).toBe(true)
       expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([guest, guest, other])
     })
   })

@@ -155,6 +155,7 @@ export class ScriptedHost
 
   receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
     const state = this.#find(socket)
+    if (!state.hearsAnyone) throw new Error(`socket ${socket} hears its correspondent only`)
     for (const [index, { ends: own }] of state.incoming.slice(0, count).entries()) {
       ends[index].copyFrom(own ?? state.demiflow)
     }
