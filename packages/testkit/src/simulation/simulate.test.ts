@@ -1,5 +1,6 @@
-import type { ProtocolPlugin } from "@demiflow/core"
+import { Demiflow, type ProtocolPlugin } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
+import type { ConnectOutcome } from "../host/world-connection.ts"
 import { SeededRandom } from "../seeded-random.ts"
 import { drawScenario } from "./scenario.ts"
 import { SimulationError, simulate } from "./simulate.ts"
@@ -67,6 +68,45 @@ describe("simulate", () => {
         }),
       }),
     ).toThrow(/something is due in/)
+  })
+
+  /** A TCP that listens, and resets whoever comes. */
+  const unkind: ProtocolPlugin = (components) => ({
+    ...silent(components),
+    listen(listener) {
+      listener.socket = components.host.tcpListen(listener.ref, listener.end)
+      return Math.min(0, listener.socket)
+    },
+    fromListener({ socket }) {
+      const ends = new Demiflow()
+      for (let accepted = components.host.tcpAccept(socket, ends); accepted >= 0; ) {
+        components.host.reset(accepted)
+        accepted = components.host.tcpAccept(socket, ends)
+      }
+    },
+  })
+
+  it("has the world begin connections, and notices those that don't get to the guest", () => {
+    const run = (outcome: ConnectOutcome) =>
+      simulate(3, {
+        plugins: () => [unkind],
+        adjust: (scenario) => ({
+          ...scenario,
+          ...plain,
+          host: {},
+          capacity: 1_024,
+          connections: scenario.connections.slice(0, 1).map((plan) => ({
+            ...plan,
+            startedBy: "world" as const,
+            outcome,
+            vanishesAfter: undefined,
+            guest: { ...plan.guest, resetAfter: undefined },
+            world: { ...plan.world, resetAfter: undefined },
+          })),
+        }),
+      })
+    expect(() => run("accept")).toThrow("the connection was never begun, or never got to the guest")
+    expect(run("refuse")).toMatchObject({ completed: 0, failed: 1, bytesToGuest: 0 })
   })
 
   it("passes over connections that were meant to fail", () => {
