@@ -171,20 +171,6 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     }
   })
 
-  test("large ones are put together too where the guest's MTU holds them", () => {
-    const received = Array.from({ length: 14 }, (_, index) => pattern(16_000, index))
-    for (const mtu of [65_520, 16_028, 16_027]) {
-      const bench = connected({ room: 4 << 20 })
-      bench.guest.mtu = isV4 ? mtu : mtu + 20
-      bench.fromHost(bench.socket, ...received)
-      expect(payloads(bench)).toEqual(received)
-      const together = bench.guest.sent.map(({ segmentSize }) => segmentSize)
-      // Calls ask for 2, 4, 8, and four are as much as one packet holds.
-      expect(together).toEqual(mtu === 16_027 ? received.map(() => 0) : [16_000, 16_000, 16_000, 16_000])
-      expect(bench.guest.openPackets).toBe(0)
-    }
-  })
-
   test("a datagram whose end was cut off is dropped; of several together, the complete ones are good", () => {
     const bench = connected()
     bench.socket.incoming.push(

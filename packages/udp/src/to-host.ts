@@ -1,6 +1,6 @@
 import { type Arena, type Components, DatagramBatch, type Demiflow, type Drops, Errno, type Host } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
-import { LARGEST_PAYLOAD, LARGEST_TOGETHER_ON_HOST, mayFollow } from "./leaving-together.ts"
+import { LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { UdpFlow } from "./state.ts"
 
@@ -81,7 +81,7 @@ export class ToHost {
     // What the guest left together is one packet with a segment size: it stays as it is.
     if (packets === 1 && batch.segmentSize[last] > 0) return false
     const first = packets === 1 ? together : batch.segmentSize[last]
-    if (first > LARGEST_TOGETHER_ON_HOST || !mayFollow(first, length, together, packets)) return false
+    if (!mayFollow(first, length, together, packets)) return false
     if (packets === 1) {
       this.#arena.copy(batch.offset[last], this.#end, together)
       batch.offset[last] = this.#end
