@@ -40,18 +40,6 @@ describe("what a command line asks for", () => {
     expect(problem("--foo", "-m", "10")).toBe("unrecognized option '--foo'")
   })
 
-  test("what scripts pass to turn forwarding off is accepted, forwarding isn't", () => {
-    expect(options("-t", "none", "-u", "none", "-T", "none", "-U", "none").ipv4Only).toBe(false)
-    expect(problem("-t", "22")).toMatch(/--tcp-ports/)
-    expect(problem("-U", "auto")).toMatch(/--udp-ns/)
-  })
-
-  test("options that are known and not done are refused by name", () => {
-    expect(problem("--netns", "/run/netns/x")).toBe("option '--netns' is not implemented yet")
-    expect(problem("--splice")).toBe("option '--splice-only' is not implemented yet")
-    expect(problem("1234")).toMatch(/process 1234 is not implemented/)
-  })
-
   test("options of the other program are refused", () => {
     expect(problem("--no-dhcp-dns")).toBe("option '--no-dhcp-dns' is for passt only")
     expect(problem("-s", "x")).toBe("invalid option -- 's'")

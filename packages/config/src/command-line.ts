@@ -1,7 +1,11 @@
 import { type OptionShape, scanOptions } from "./getopt.ts"
 import type { OptionRow } from "./option-row.ts"
 import { OPTION_TABLE } from "./option-table.ts"
+import { parseProcessId } from "./option-values.ts"
 import { defaultOptions, type Options, type Program } from "./options.ts"
+
+/** The kernel's pid_t is a signed number of 32 bits. */
+const MAXIMUM_PROCESS_ID = 0x7fff_ffff
 
 /** What a command line asks for. */
 export type ParsedCommandLine =
@@ -12,7 +16,10 @@ export type ParsedCommandLine =
   | {
       readonly kind: "run"
       readonly options: Options
-      /** The command to run with its arguments; empty for the user's shell. Always empty for passt. */
+      /**
+       * The command to run with its arguments. Empty for the user's shell, where there is a namespace to be joined
+       * (an operand PID is `options.processId`), and for passt.
+       */
       readonly operands: readonly string[]
     }
 
@@ -45,9 +52,18 @@ export function parseCommandLine(argv: readonly string[], program: Program): Par
     const message = apply(option, options, argument, program)
     if (message !== undefined) return failure(message)
   }
-  const message = scan.problem ?? findConflict(options) ?? refuseOperands(scan.operands, program)
+  if (scan.problem !== undefined) return failure(scan.problem)
+  const operands = program === "pasta" ? takeProcessId(options, scan.operands) : scan.operands
+  const message = findConflict(options, operands) ?? refuseOperands(operands, program)
   if (message !== undefined) return failure(message)
-  return { kind: "run", options, operands: scan.operands }
+  return { kind: "run", options, operands }
+}
+
+/** A number alone is a process whose namespaces are to be joined; the operands without it. */
+function takeProcessId(options: Options, operands: readonly string[]): readonly string[] {
+  if (operands.length !== 1) return operands
+  options.processId = parseProcessId(operands[0])
+  return options.processId === undefined ? operands : []
 }
 
 /** Arguments are shown as they came, but never as more than one line. */
@@ -65,7 +81,7 @@ function apply(row: OptionRow, options: Options, argument: string, program: Prog
   return row.apply(options, argument, program)
 }
 
-function findConflict(options: Options): string | undefined {
+function findConflict(options: Options, operands: readonly string[]): string | undefined {
   if (options.ipv4Only && options.ipv6Only) return "Options --ipv4-only and --ipv6-only are mutually exclusive"
   if (options.netmask !== undefined && options.address.v4?.prefixLength !== undefined) {
     return "Option --netmask and a prefix length in --address are mutually exclusive"
@@ -73,14 +89,28 @@ function findConflict(options: Options): string | undefined {
   if (options.socketPath !== undefined && options.descriptor !== undefined) {
     return "Options --socket and --fd are mutually exclusive"
   }
+  return findSpliceConflict(options) ?? findNamespaceConflict(options, operands)
+}
+
+function findSpliceConflict({ noSplice, spliceOnly, keepLoopback }: Options): string | undefined {
+  if (!noSplice) return undefined
+  if (spliceOnly) return "Options --no-splice and --splice-only are mutually exclusive"
+  return keepLoopback ? "Options --no-splice and --host-lo-to-ns-lo are mutually exclusive" : undefined
+}
+
+function findNamespaceConflict(options: Options, operands: readonly string[]): string | undefined {
+  const { processId, networkNamespace, userNamespace } = options
+  if (processId !== undefined && (processId < 1 || processId > MAXIMUM_PROCESS_ID)) return `Invalid PID: ${processId}`
+  if (userNamespace !== undefined && options.networkNamespaceOnly) return "Both --userns and --netns-only given"
+  if (networkNamespace !== undefined && (processId !== undefined || operands.length > 0)) {
+    return "Both --netns and PID or command given"
+  }
+  if (options.noPidNamespace && (processId !== undefined || networkNamespace !== undefined)) {
+    return "--no-pidns is for a command: it can't be given with a PID or with --netns"
+  }
   return undefined
 }
 
 function refuseOperands(operands: readonly string[], program: Program): string | undefined {
-  if (operands.length === 0) return undefined
-  if (program === "passt") return `unexpected argument '${operands[0]}'`
-  if (operands.length === 1 && /^\d+$/.test(operands[0])) {
-    return `joining the namespaces of process ${operands[0]} is not implemented yet`
-  }
-  return undefined
+  return program === "passt" && operands.length > 0 ? `unexpected argument '${operands[0]}'` : undefined
 }

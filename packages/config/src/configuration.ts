@@ -1,4 +1,5 @@
 import type { Address, InterfaceAddress, MacAddress, Route } from "@demiflow/core"
+import type { SplicingRules } from "@demiflow/flow"
 import type { ConfiguredRule } from "./forwarding-plan.ts"
 import type { Program, Verbosity } from "./options.ts"
 
@@ -39,13 +40,51 @@ export interface Ipv6Configuration extends FamilyConfiguration {
   readonly ourLinkLocal: Address
 }
 
+/** The user namespace of a network namespace that is created. */
+export type UserNamespace =
+  | { readonly kind: "new" }
+  /** That of the caller: none is created or joined. */
+  | { readonly kind: "current" }
+  | { readonly kind: "path"; readonly path: string }
+
+/** Which network namespace is connected. */
+export type NamespaceTarget =
+  /** One of its own, for a command. */
+  | {
+      readonly kind: "new"
+      readonly userNamespace: UserNamespace
+      /** True if the command gets a PID namespace, with a `/proc` that shows it. */
+      readonly hasPidNamespace: boolean
+    }
+  /** That of a process. */
+  | {
+      readonly kind: "process"
+      /** 1–2³¹−1, as the caller sees it. */
+      readonly processId: number
+      /** Path of the user namespace to join, by default that of the process; undefined: none is joined. */
+      readonly userNamespace: string | undefined
+    }
+  /** One that is bound to a path, which may be one of `/proc` as well. */
+  | {
+      readonly kind: "path"
+      readonly path: string
+      /** Path of the user namespace to join; undefined: none is joined. */
+      readonly userNamespace: string | undefined
+    }
+
 /** What is done in the namespace. */
 export interface NamespaceConfiguration {
+  readonly target: NamespaceTarget
+  /**
+   * True to end when the namespace that was joined is gone: its path removed, its process ended. Without meaning for a
+   * new one, which ends with its command.
+   */
+  readonly quitsWithNamespace: boolean
   /** Name of the tap interface. */
   readonly interfaceName: string
   /** Of the tap interface; undefined: the kernel makes one up. */
   readonly macAddress: MacAddress | undefined
-  /** What to set up on it; undefined without `--config-net`. */
+  /** What to set up on it; undefined without `--config-net`, and where there is no tap interface. */
   readonly network: NamespaceNetwork | undefined
 }
 
@@ -60,6 +99,12 @@ export interface NamespaceNetwork {
 
 /** Stands for the tap interface in a {@link NamespaceNetwork}: no interface has index 0. */
 export const TAP_INTERFACE_INDEX = 0
+
+/** What goes from sockets of the host to sockets of the namespace, or back, past the tap interface. */
+export interface SplicingConfiguration extends SplicingRules {
+  /** False if what begins on the host doesn't: with `--no-splice`. What begins in the namespace always does. */
+  readonly isForInbound: boolean
+}
 
 /** How passt meets its hypervisor. */
 export interface HypervisorConfiguration {
@@ -111,8 +156,13 @@ export interface Configuration {
   readonly searchDomains: readonly string[]
   readonly hostname: string | undefined
   readonly fqdn: string | undefined
-  /** Ports of the host that lead to the guest, in the order in which they were asked for. No two overlap. */
+  /**
+   * Ports of the host that lead to the guest, then those of the namespace that lead to the host, in the order in which
+   * they were asked for. No two overlap.
+   */
   readonly forwarding: readonly ConfiguredRule[]
+  /** Only for pasta. There is no tap interface if `isOnly`. */
+  readonly splicing: SplicingConfiguration | undefined
   /** Only for pasta. */
   readonly namespace: NamespaceConfiguration | undefined
   /** Only for passt. */

@@ -21,6 +21,7 @@ test.each([
   ["", usualHost()],
   ["--config-net --ns-mac-addr 02:00:00:00:00:01 -p /tmp/x -H name", usualHost()],
   ["--config-net -4", NO_NETWORK],
+  ["--splice-only -t ::1/auto -T 192.0.2.1%eth0/22:127.0.0.5/23 --netns x --userns y", usualHost()],
 ])("a configuration survives encoding: %s", (argv, network) => {
   const configuration = configurationOf(argv, network)
   const decoded = decodeConfiguration(encodeConfiguration(configuration))
@@ -35,6 +36,7 @@ test.each(["", "null", "{}", '{"format":"other","configuration":{}}', "["])("oth
 
 test("forwarding rules are those of the versions that are on", () => {
   expect(forwardingRules(configurationOf("-4"))).toEqual({
+    splicing: { isForInbound: true, keepsLoopback: false, isOnly: false },
     v4: {
       hostLoopback: Address.parse("88.198.0.161"),
       guestAddress: Address.parse("88.198.0.164"),
@@ -48,8 +50,10 @@ test("forwarding rules are those of the versions that are on", () => {
   expect("v4" in forwardingRules(configurationOf("-6"))).toBe(false)
 })
 
+const NO_PORTS = "-t none -u none -T none -U none"
+
 test("the summary says what was decided", () => {
-  expect(summary(configurationOf("-o 88.198.0.164 --outbound-if6 eth0"))).toEqual([
+  expect(summary(configurationOf(`${NO_PORTS} -o 88.198.0.164 --outbound-if6 eth0`))).toEqual([
     "Template interface: eth0 (IPv4), eth0 (IPv6)",
     "Namespace interface: eth0",
     "Outbound interface: eth0 (IPv6)",
@@ -77,6 +81,6 @@ test("the summary says what was decided", () => {
 })
 
 test("the summary leaves out what is off", () => {
-  const lines = summary(configurationOf("-4 --no-dhcp --no-map-gw -D none -S none", NO_NETWORK))
+  const lines = summary(configurationOf(`${NO_PORTS} -4 --no-dhcp --no-map-gw -D none -S none`, NO_NETWORK))
   expect(lines).toEqual(["Namespace interface: tap0", "MAC:", "    host: 9a:55:9a:55:9a:55"])
 })

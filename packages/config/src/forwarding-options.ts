@@ -3,62 +3,88 @@ import { type OptionRow, set } from "./option-row.ts"
 import type { Options, Program } from "./options.ts"
 import { type PortSpecification, parsePortSpecification } from "./port-specification.ts"
 
-type PortsField = "tcpPorts" | "udpPorts"
+type PortsField = "tcpPorts" | "udpPorts" | "tcpNamespacePorts" | "udpNamespacePorts"
 
 export const forwardingOptions: readonly OptionRow[] = [
-  inbound("tcp-ports", "t", "TCP", "tcpPorts"),
-  inbound("udp-ports", "u", "UDP", "udpPorts"),
-  outbound("tcp-ns", "T", "TCP"),
-  outbound("udp-ns", "U", "UDP"),
+  {
+    ...ports("tcp-ports", "t", "tcpPorts"),
+    help: {
+      pasta: "TCP ports of the host that lead to the namespace; may be repeated. Default: auto.",
+      passt: "TCP ports of the host that lead to the guest; may be repeated. Default: none.",
+    },
+  },
+  {
+    ...ports("udp-ports", "u", "udpPorts"),
+    help: {
+      pasta: "UDP ports of the host that lead to the namespace; may be repeated. Default: auto.",
+      passt: "UDP ports of the host that lead to the guest; may be repeated. Default: none.",
+    },
+  },
+  {
+    ...ports("tcp-ns", "T", "tcpNamespacePorts"),
+    only: "pasta",
+    help: "TCP ports of the namespace that lead to the host; may be repeated. Default: auto.",
+  },
+  {
+    ...ports("udp-ns", "U", "udpNamespacePorts"),
+    only: "pasta",
+    help: "UDP ports of the namespace that lead to the host; may be repeated. Default: auto.",
+  },
   {
     long: ["freebind"],
     group: "Port forwarding",
     help: "Let -t and -u listen at addresses that the host doesn't have, or not yet.",
-    unimplementedIn: ["pasta"],
     apply: set((options) => {
       options.freebind = true
     }),
   },
+  {
+    long: ["host-lo-to-ns-lo"],
+    group: "Port forwarding",
+    only: "pasta",
+    help: "Take connections to the host's loopback to the namespace's loopback, not to its public address.",
+    apply: set((options) => {
+      options.keepLoopback = true
+    }),
+  },
+  {
+    long: ["no-splice"],
+    group: "Port forwarding",
+    only: "pasta",
+    help: "Let connections from the host itself take the way of all others, through the tap interface.",
+    apply: set((options) => {
+      options.noSplice = true
+    }),
+  },
+  {
+    long: ["splice-only"],
+    group: "Port forwarding",
+    only: "pasta",
+    help: "Connect nothing but loopback with loopback: there is no tap interface.",
+    apply: set((options) => {
+      options.spliceOnly = true
+    }),
+  },
 ]
 
-function inbound(long: string, short: string, protocol: string, field: PortsField): OptionRow {
+function ports(long: string, short: string, field: PortsField): Omit<OptionRow, "help"> {
   return {
     long: [long],
     short,
     argument: "SPEC",
     group: "Port forwarding",
-    help: {
-      pasta: `${protocol} ports of the host that lead to the namespace. Only none is implemented.`,
-      passt: `${protocol} ports of the host that lead to the guest; may be repeated. Default: none.`,
-    },
     apply: (options, argument, program) => {
       const specification = parsePortSpecification(argument)
       if (specification.kind === "error") return specification.message
-      return refusal(long, specification, program) ?? add(options, field, specification)
-    },
-  }
-}
-
-function outbound(long: string, short: string, protocol: string): OptionRow {
-  return {
-    long: [long],
-    short,
-    argument: "SPEC",
-    group: "Port forwarding",
-    only: "pasta",
-    help: `${protocol} ports of the namespace that lead to the host. Only none is implemented.`,
-    apply: (_options, argument, program) => {
-      const specification = parsePortSpecification(argument)
-      return specification.kind === "error" ? specification.message : refusal(long, specification, program)
+      return refusal(specification, program) ?? add(options, field, specification)
     },
   }
 }
 
 /** What is well formed, but nothing that this program can do. */
-function refusal(long: string, specification: PortSpecification, program: Program): string | undefined {
-  if (specification.kind === "none") return undefined
+function refusal(specification: PortSpecification, program: Program): string | undefined {
+  if (specification.kind === "none" || program === "pasta") return undefined
   const { text, ranges, all, isAuto } = specification
-  if (program === "pasta") return `option '--${long}' is implemented for 'none' only, not for '${text}'`
   if (isAuto) return `Invalid port specifier ${text}: 'auto' port forwarding is only allowed for pasta`
   const loopback = [...ranges, all].find((range) => range?.targetAddress?.isLoopback)
   if (loopback === undefined) return undefined

@@ -1,4 +1,4 @@
-import { IpProtocol } from "@demiflow/core"
+import { Interface, IpProtocol } from "@demiflow/core"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { type ForwardingFacts, type ForwardingRequest, formatRule, planForwarding } from "./forwarding-plan.ts"
@@ -13,12 +13,18 @@ const usual: ForwardingFacts = {
 const onlyV4 = { ...usual, hasV6: false }
 const onlyV6 = { ...usual, hasV4: false }
 
-/** Requests from a command line of `-t` and `-u`. */
+/** Requests from a command line of `-t`, `-u`, `-T` and `-U`. */
 function requests(argv: string): ForwardingRequest[] {
-  return [...argv.matchAll(/(-[tu]) (\S+)/g)].map(([, option, text]) => {
+  return [...argv.matchAll(/(-[tuTU]) (\S+)/g)].map(([, option, text]) => {
     const ports = parsePortSpecification(text)
     if (ports.kind !== "ports") throw new Error(JSON.stringify(ports))
-    return { option, protocol: option === "-t" ? IpProtocol.tcp : IpProtocol.udp, ports }
+    const protocol = option.toLowerCase() === "-t" ? IpProtocol.tcp : IpProtocol.udp
+    return {
+      option,
+      protocol,
+      interface: option === "-T" || option === "-U" ? Interface.splice : Interface.host,
+      ports,
+    }
   })
 }
 
@@ -99,8 +105,37 @@ describe("ports", () => {
     expect(rules("-t 40000", facts)).toEqual(["TCP [*]:40000  =>  40000"])
   })
 
-  test("are those that can be had with 'auto'", () => {
-    expect(rules("-t 8000-8010,auto")).toEqual(["TCP [*]:8000-8010  =>  8000-8010  (best effort)"])
+  test.each([
+    ["-t 8000-8010,auto", ["TCP [*]:8000-8010  =>  8000-8010"]],
+    ["-t 192.0.2.1/auto,8000-8010:9000-9010", ["TCP [192.0.2.1]:8000-8010  =>  9000-9010"]],
+    ["-u auto", ["UDP [*]:1-32767  =>  1-32767", "UDP [*]:61000-65535  =>  61000-65535"]],
+    ["-t ::1/auto", ["TCP [::1]:1-32767  =>  1-32767", "TCP [::1]:61000-65535  =>  61000-65535"]],
+    ["-t all,auto", ["TCP [*]:1-32767  =>  1-32767", "TCP [*]:61000-65535  =>  61000-65535"]],
+    [
+      "-t auto,~5000",
+      ["TCP [*]:1-4999  =>  1-4999", "TCP [*]:5001-32767  =>  5001-32767", "TCP [*]:61000-65535  =>  61000-65535"],
+    ],
+    ["-t 8000-8010,~8001-8010,auto", ["TCP [*]:8000  =>  8000"]],
+    ["-T 8000-8010,auto", ["TCP [*]%lo:8000-8010  =>  8000-8010"]],
+  ])("are those that are bound with auto: %s", (argv, expected) => {
+    expect(rules(argv)).toEqual(expected.map((rule) => `${rule}  (best effort) (auto-scan)`))
+    const plan = planForwarding(requests(argv), usual)
+    expect(plan.kind === "rules" && plan.rules.every((rule) => rule.isAuto && rule.isBestEffort)).toBe(true)
+  })
+
+  test.each([
+    ["-T 22:2222", "TCP [*]%lo:22  =>  2222"],
+    ["-U 53", "UDP [*]%lo:53  =>  53"],
+    ["-T 127.0.0.1/22", "TCP [127.0.0.1]:22  =>  22"],
+    ["-T 192.0.2.1/22", "TCP [192.0.2.1]:22  =>  22"],
+    ["-T %eth0/22", "TCP [*]%eth0:22  =>  22"],
+    ["-T ::1%lo/22", "TCP [::1]%lo:22  =>  22"],
+    ["-T 22:127.0.0.2/23", "TCP [0.0.0.0]%lo:22  =>  [127.0.0.2]:23"],
+  ])("of the namespace are those of its loopback interface, unless given: %s", (argv, expected) => {
+    expect(rules(argv)).toEqual([expected])
+    expect(planForwarding(requests(argv), { ...usual, freebind: true })).toMatchObject({
+      rules: [{ interface: Interface.splice, freebind: false }],
+    })
   })
 
   test("know their option, and whether any address will do", () => {
@@ -155,6 +190,8 @@ describe("contradictions", () => {
     ["-u 20-30 -u 25-40:26-41", "'-u 20-30' forwards ports 25-30 already"],
     ["-t 22,all", "'-t 22,all' forwards port 22 already"],
     ["-t all -t 5000:22", "'-t all' forwards port 5000 already"],
+    ["-T 22 -T 127.0.0.1/22", "'-T 22' forwards port 22 already"],
+    ["-t auto -t 22", "'-t auto' forwards port 22 already"],
     ["-t ~20 -t ~30", "'-t ~20' forwards ports 1-19 already"],
   ])("%s", (argv, reason) => {
     expect(problem(argv)).toMatch(/^Overlapping port specifier /)
@@ -163,6 +200,9 @@ describe("contradictions", () => {
 
   test.each([
     "-t 22 -u 22",
+    "-t 22 -T 22",
+    "-t auto -u auto -T auto -U auto",
+    "-T 127.0.0.1/22 -T %eth0/23",
     "-t 22 -t 23:22",
     "-t 127.0.0.1/22 -t 127.0.0.2/22",
     "-t 0.0.0.0/22 -t ::/22:23",

@@ -2,10 +2,13 @@
  * From port specifications to forwarding rules: what `all` is, what exclusions leave, which IP version a rule is for, and
  * what contradicts itself.
  *
+ * Ports of the namespace (`-T`, `-U`) are those of its loopback interface, unless an address or an interface is given:
+ * whoever listens there for others is the namespace itself.
+ *
  * A port that is forwarded twice is refused, as only one of both could have it; so are ports named beside an `all` that
  * has them as well. Excluding them from it (`-t all,~2222 -t 2222:22`) says what is meant.
  */
-import { type Address, Interface, IpProtocol, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
+import { type Address, Interface, type InterfaceId, IpProtocol, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
 import type { ForwardingRule } from "@demiflow/flow"
 import { type ForwardedPorts, formatRange, type MappedRange, type PortRange } from "./port-specification.ts"
 
@@ -17,8 +20,10 @@ export interface ConfiguredRule extends ForwardingRule {
 
 /** Ports asked for with one option. */
 export interface ForwardingRequest {
-  /** `-t` or `-u`. */
+  /** `-t`, `-u`, `-T` or `-U`. */
   readonly option: string
+  /** Where to listen: `host` for those that lead to the guest, `splice` for those that lead to the host. */
+  readonly interface: InterfaceId
   /** IP protocol number. */
   readonly protocol: number
   readonly ports: ForwardedPorts
@@ -32,7 +37,7 @@ export interface ForwardingFacts {
   readonly hasV6: boolean
   /** Ports that the kernel gives to outgoing connections: not part of `all`. */
   readonly ephemeralPorts: PortRange
-  /** `--freebind` */
+  /** `--freebind`: for what is listened at on the host. */
   readonly freebind: boolean
 }
 
@@ -41,6 +46,7 @@ export type ForwardingPlan =
   | { readonly kind: "rules"; readonly rules: readonly ConfiguredRule[] }
   | { readonly kind: "error"; readonly message: string }
 
+const LOOPBACK_INTERFACE = "lo"
 const ALL_PORTS: PortRange = { first: 1, last: 65_535 }
 
 /** Turns requests into rules. */
@@ -72,13 +78,17 @@ function findDisabledVersion(ports: ForwardedPorts, { hasV4, hasV6 }: Forwarding
   return !hasV6 && addresses.some((address) => !address.isV4) ? "IPv6" : undefined
 }
 
-function planRequest({ protocol, ports }: ForwardingRequest, option: string, facts: ForwardingFacts): ConfiguredRule[] {
-  const { exclusions, interfaceName } = ports
+function planRequest(request: ForwardingRequest, option: string, facts: ForwardingFacts): ConfiguredRule[] {
+  const { protocol, ports } = request
+  const { exclusions, isAuto } = ports
+  const isOnHost = request.interface === Interface.host
+  const isLoopbackImplied = !isOnHost && ports.address === undefined
+  const interfaceName = ports.interfaceName ?? (isLoopbackImplied ? LOOPBACK_INTERFACE : undefined)
   const toRule =
     (isBestEffort: boolean) =>
     (range: MappedRange): ConfiguredRule => ({
       option,
-      interface: Interface.host,
+      interface: request.interface,
       protocol,
       address: ports.address ?? anyAddress(range.targetAddress, facts),
       interfaceName,
@@ -87,13 +97,13 @@ function planRequest({ protocol, ports }: ForwardingRequest, option: string, fac
       targetAddress: range.targetAddress,
       firstTargetPort: range.firstTarget,
       isBestEffort,
-      isAuto: false,
-      freebind: facts.freebind,
+      isAuto,
+      freebind: facts.freebind && isOnHost,
     })
   const named = ports.ranges.flatMap((range) => exclude(range, exclusions))
   const rest =
     ports.all && exclude({ ...ALL_PORTS, ...ports.all, firstTarget: 1 }, [facts.ephemeralPorts, ...exclusions])
-  return [...named.map(toRule(ports.isAuto)), ...(rest ?? []).map(toRule(true))]
+  return [...named.map(toRule(isAuto)), ...(rest ?? []).map(toRule(true))]
 }
 
 /** Where a rule without address listens: for both versions of IP, unless only one can be forwarded. */
@@ -121,6 +131,7 @@ function part(range: MappedRange, first: number, last: number): MappedRange[] {
 /** True if there are ports that both would have to listen at. */
 function overlaps(one: ForwardingRule, other: ForwardingRule): boolean {
   return (
+    one.interface === other.interface &&
     one.protocol === other.protocol &&
     one.firstPort <= other.lastPort &&
     other.firstPort <= one.lastPort &&
@@ -146,7 +157,7 @@ function describeOverlap(ports: ForwardedPorts, rule: ConfiguredRule, other: Con
   return `Overlapping port specifier ${ports.text}: '${other.option}' forwards ${which} ${formatRange(common)} already`
 }
 
-/** A rule as users read it: `TCP [*]:2222  =>  22`. */
+/** A rule as users read it: `TCP [*]:2222  =>  22`, `UDP [*]%lo:1-99  =>  1-99  (best effort) (auto-scan)`. */
 export function formatRule(rule: ForwardingRule): string {
   const { address, interfaceName, targetAddress, firstPort, lastPort, firstTargetPort } = rule
   const from = `[${address ?? "*"}]${interfaceName === undefined ? "" : `%${interfaceName}`}`
@@ -154,5 +165,5 @@ export function formatRule(rule: ForwardingRule): string {
   const targetPorts = formatRange({ first: firstTargetPort, last: firstTargetPort + lastPort - firstPort })
   const to = targetAddress === undefined ? targetPorts : `[${targetAddress}]:${targetPorts}`
   const protocol = rule.protocol === IpProtocol.tcp ? "TCP" : "UDP"
-  return `${protocol} ${from}:${ports}  =>  ${to}${rule.isBestEffort ? "  (best effort)" : ""}`
+  return `${protocol} ${from}:${ports}  =>  ${to}${rule.isBestEffort ? "  (best effort)" : ""}${rule.isAuto ? " (auto-scan)" : ""}`
 }

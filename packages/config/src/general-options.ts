@@ -72,7 +72,6 @@ export const generalOptions: readonly OptionRow[] = [
     argument: "FILE",
     group: "General",
     help: "Write the log to FILE, and not to the system's log.",
-    unimplementedIn: ["pasta"],
     apply: value("Invalid log file", parsePath, (options, path) => {
       options.logPath = path
     }),
@@ -82,7 +81,6 @@ export const generalOptions: readonly OptionRow[] = [
     argument: "SIZE",
     group: "General",
     help: "Bytes that the log file may take: what is oldest makes room. Default: 1048576.",
-    unimplementedIn: ["pasta"],
     apply: value("Invalid log size", parseLogSize, (options, size) => {
       options.logSize = size
     }),
@@ -92,7 +90,6 @@ export const generalOptions: readonly OptionRow[] = [
     argument: "USER[:GROUP]",
     group: "General",
     help: "Change to this user and group, given as numbers or names. Default: nobody, if started as root.",
-    unimplementedIn: ["pasta"],
     apply: value("Invalid user to run as", parseRunAs, (options, runAs) => {
       options.runAs = runAs
     }),
@@ -102,11 +99,15 @@ export const generalOptions: readonly OptionRow[] = [
     argument: "DELAY",
     group: "General",
     help: "Show statistics, every DELAY seconds at most.",
-    unimplementedIn: ["pasta"],
     apply: value("Invalid delay between statistics", parseInterval, (options, seconds) => {
       options.statisticsInterval = seconds
     }),
   },
   unimplemented("conf-path", "PATH", "c"),
-  unimplemented("chroot-fallback"),
+  {
+    long: ["chroot-fallback"],
+    group: "General",
+    help: "Without effect, accepted for old scripts: no root directory is changed that could fail to be.",
+    apply: () => undefined,
+  },
 ]

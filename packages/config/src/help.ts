@@ -8,9 +8,11 @@ const WIDTH = 100
 const INTRODUCTION: Record<Program, readonly string[]> = {
   pasta: [
     "Usage: pasta [OPTION]... [COMMAND [ARGUMENT]...]",
+    "       pasta [OPTION]... PID",
+    "       pasta [OPTION]... --netns PATH|NAME",
     "",
     "Runs COMMAND, or your shell, in new user and network namespaces that are connected through the",
-    "host's ordinary sockets. No privileges needed.",
+    "host's ordinary sockets, or connects the namespaces that there are. No privileges needed.",
   ],
   passt: [
     "Usage: passt [OPTION]...",
@@ -30,6 +32,8 @@ const PORT_SPECIFICATION = [
   ...entry("    all[:TO_ADDR]", "All ports that can be had, but ephemeral ones."),
 ]
 
+const AUTO_ENTRY = entry("    auto", "Of these ports, those that are bound at the other end; alone: of all.")
+
 /** The text of `--help`, with line ends. */
 export function helpText(program: Program): string {
   const lines = [...INTRODUCTION[program]]
@@ -43,7 +47,7 @@ export function helpText(program: Program): string {
     if (group === "General") {
       lines.push(...entry("  -h, --help", "Show this text."), ...entry("      --version", "Show the version."))
     }
-    if (group === "Port forwarding" && program === "passt") lines.push(...PORT_SPECIFICATION)
+    if (group === "Port forwarding") lines.push(...PORT_SPECIFICATION, ...(program === "pasta" ? AUTO_ENTRY : []))
   }
   return `${lines.join("\n")}\n`
 }

@@ -29,4 +29,5 @@ export {
 export * from "./resolv-conf.ts"
 export * from "./resolve.ts"
 export { type Account, type AccountResolution, type RunAs, resolveRunAs } from "./run-as.ts"
+export * from "./running.ts"
 export * from "./summary.ts"

@@ -1,6 +1,6 @@
 /** What concerns pasta's namespace. */
-import { type OptionRow, set, unimplemented, value } from "./option-row.ts"
-import { parseInterfaceName, parseStationMac } from "./option-values.ts"
+import { type OptionRow, parsePath, set, value } from "./option-row.ts"
+import { parseInterfaceName, parseNamespacePath, parseStationMac } from "./option-values.ts"
 
 export const namespaceOptions: readonly OptionRow[] = [
   {
@@ -51,12 +51,51 @@ export const namespaceOptions: readonly OptionRow[] = [
       options.copyAddresses = false
     }),
   },
-  unimplemented("userns", "PATH", undefined, "pasta"),
-  unimplemented("netns", "PATH|NAME", undefined, "pasta"),
-  unimplemented("netns-only", undefined, undefined, "pasta"),
-  unimplemented("no-netns-quit", undefined, undefined, "pasta"),
-  unimplemented("no-pidns", undefined, undefined, "pasta"),
-  unimplemented("no-splice", undefined, undefined, "pasta"),
-  unimplemented("splice-only", undefined, undefined, "pasta"),
-  unimplemented("host-lo-to-ns-lo", undefined, undefined, "pasta"),
+  {
+    long: ["userns"],
+    argument: "PATH",
+    group: "Namespace",
+    only: "pasta",
+    help: "User namespace to join. Default: with PID, that of the process; with --netns, none.",
+    apply: value("Invalid userns", parsePath, (options, path) => {
+      options.userNamespace = path
+    }),
+  },
+  {
+    long: ["netns"],
+    argument: "PATH|NAME",
+    group: "Namespace",
+    only: "pasta",
+    help: "Network namespace to join. A name is that of a file in /run/netns, as with ip netns.",
+    apply: value("Invalid netns", parseNamespacePath, (options, path) => {
+      options.networkNamespace = path
+    }),
+  },
+  {
+    long: ["netns-only"],
+    group: "Namespace",
+    only: "pasta",
+    help: "Join or create a network namespace only, no user namespace. Implied by --netns without --userns.",
+    apply: set((options) => {
+      options.networkNamespaceOnly = true
+    }),
+  },
+  {
+    long: ["no-netns-quit"],
+    group: "Namespace",
+    only: "pasta",
+    help: "Go on when the namespace that was joined is gone from where it was found.",
+    apply: set((options) => {
+      options.noNamespaceQuit = true
+    }),
+  },
+  {
+    long: ["no-pidns"],
+    group: "Namespace",
+    only: "pasta",
+    help: "Create no PID namespace for COMMAND, and leave /proc alone.",
+    apply: set((options) => {
+      options.noPidNamespace = true
+    }),
+  },
 ]

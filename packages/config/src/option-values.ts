@@ -6,6 +6,8 @@ import type { AssignedAddress } from "./options.ts"
 export const MINIMUM_MTU = 68
 /** The largest 802.3 frame without its header, rounded down to 32 bits: largest MTU and default, bytes. */
 export const MAXIMUM_MTU = 65_520
+/** Where ip-netns(8) keeps its namespaces. */
+const NETNS_FOLDER = "/run/netns"
 /** The smallest log file that the existing program takes, bytes. */
 const MINIMUM_LOG_SIZE = 40_960
 /** Seconds: the longest time that a timer of Node can wait is 2³¹−1 milliseconds. */
@@ -44,6 +46,17 @@ export function parseDescriptor(text: string): number | undefined {
 export function parseSocketPath(text: string): string | undefined {
   const length = new TextEncoder().encode(text).length
   return length === 0 || length > SOCKET_PATH_LENGTH || text.includes("\0") ? undefined : text
+}
+
+/** A network namespace: a path, or a name as of `ip netns`, which stands for a path. */
+export function parseNamespacePath(text: string): string | undefined {
+  if (text === "" || text === "." || text === ".." || text.includes("\0")) return undefined
+  return text.includes("/") ? text : `${NETNS_FOLDER}/${text}`
+}
+
+/** The number of a process, as an operand: undefined for what is a command. */
+export function parseProcessId(text: string): number | undefined {
+  return /^\d+$/.test(text) ? Number(text) : undefined
 }
 
 /** An MTU, or 0. */

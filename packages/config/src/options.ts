@@ -89,13 +89,33 @@ export interface Options {
   tcpPorts: readonly PortSpecification[]
   /** `-u` */
   udpPorts: readonly PortSpecification[]
+  /** `-T` */
+  tcpNamespacePorts: readonly PortSpecification[]
+  /** `-U` */
+  udpNamespacePorts: readonly PortSpecification[]
   freebind: boolean
+  noSplice: boolean
+  spliceOnly: boolean
+  /** `--host-lo-to-ns-lo` */
+  keepLoopback: boolean
   /** `-s`: where the hypervisor connects. */
   socketPath: string | undefined
   /** `-F`: the connection to the hypervisor, inherited. */
   descriptor: number | undefined
   /** `-1`, and implied by `-F`. */
   oneOff: boolean
+  /** The operand PID, whose namespaces to join. */
+  processId: number | undefined
+  /** `--netns`, as a path. */
+  networkNamespace: string | undefined
+  /** `--userns`, a path. */
+  userNamespace: string | undefined
+  /** `--netns-only` */
+  networkNamespaceOnly: boolean
+  /** `--no-netns-quit` */
+  noNamespaceQuit: boolean
+  /** `--no-pidns` */
+  noPidNamespace: boolean
   /** `-I` */
   namespaceInterface: string | undefined
   namespaceMacAddress: MacAddress | undefined
@@ -147,10 +167,21 @@ export function defaultOptions(): Options {
     fqdn: undefined,
     tcpPorts: [],
     udpPorts: [],
+    tcpNamespacePorts: [],
+    udpNamespacePorts: [],
     freebind: false,
+    noSplice: false,
+    spliceOnly: false,
+    keepLoopback: false,
     socketPath: undefined,
     descriptor: undefined,
     oneOff: false,
+    processId: undefined,
+    networkNamespace: undefined,
+    userNamespace: undefined,
+    networkNamespaceOnly: false,
+    noNamespaceQuit: false,
+    noPidNamespace: false,
     namespaceInterface: undefined,
     namespaceMacAddress: undefined,
     configureNamespace: false,

@@ -1,11 +1,29 @@
-/** The options about ports, resolved to rules. */
-import { IpProtocol } from "@demiflow/core"
+/**
+ * The options about ports, resolved to rules.
+ *
+ * pasta forwards what is bound (`auto`) wherever it isn't told otherwise. UDP follows TCP only there: a UDP rule that
+ * follows what is bound opens a port also while TCP is bound to the port of this number at the other end, as protocols
+ * like that of iperf3 use both. This is up to whoever looks what is bound; there is no rule for it. Ports given by
+ * number are forwarded for the protocol that they are given for, and for no other.
+ */
+import { Interface, type InterfaceId, IpProtocol } from "@demiflow/core"
 import { type ForwardingPlan, type ForwardingRequest, planForwarding } from "./forwarding-plan.ts"
-import type { Options } from "./options.ts"
-import type { PortRange } from "./port-specification.ts"
+import type { Options, Program } from "./options.ts"
+import type { ForwardedPorts, PortRange, PortSpecification } from "./port-specification.ts"
 
 /** What Linux has unless configured otherwise. */
 const DEFAULT_EPHEMERAL_PORTS: PortRange = { first: 32_768, last: 60_999 }
+/** `auto`, which pasta has by default. */
+const AUTO: ForwardedPorts = {
+  kind: "ports",
+  text: "auto",
+  address: undefined,
+  interfaceName: undefined,
+  ranges: [],
+  all: { targetAddress: undefined },
+  exclusions: [],
+  isAuto: true,
+}
 
 /** What the rules depend on beside the options. */
 export interface ForwardingVersions {
@@ -17,23 +35,68 @@ export interface ForwardingVersions {
   readonly localPortRange: string
 }
 
-/** The rules that the options ask for. Those of a protocol that is off are left out. */
+/** An option about ports, and what was given. */
+interface PortsOption {
+  readonly option: string
+  readonly protocol: number
+  readonly interface: InterfaceId
+  readonly given: readonly PortSpecification[]
+}
+
+/** The rules that the options ask for, first those of the host. Those of a protocol that is off are left out. */
 export function resolveForwarding(
   options: Options,
   { localPortRange, ...versions }: ForwardingVersions,
+  program: Program,
 ): ForwardingPlan {
-  const requests = [
-    ...(options.noTcp ? [] : requestsOf("-t", IpProtocol.tcp, options.tcpPorts)),
-    ...(options.noUdp ? [] : requestsOf("-u", IpProtocol.udp, options.udpPorts)),
-  ]
+  const requests = portsOptions(options)
+    .filter(({ protocol }) => !isOff(options, protocol))
+    .flatMap((ports) => requestsOf(ports, program))
+  for (const request of requests) {
+    const message = findUnreachable(request, options)
+    if (message !== undefined) return { kind: "error", message }
+  }
   const ephemeralPorts = parseLocalPortRange(localPortRange) ?? DEFAULT_EPHEMERAL_PORTS
   return planForwarding(requests, { ...versions, ephemeralPorts, freebind: options.freebind })
 }
 
-function requestsOf(option: string, protocol: number, ports: Options["tcpPorts"]): ForwardingRequest[] {
-  return ports.flatMap((specification) =>
-    specification.kind === "none" ? [] : [{ option, protocol, ports: specification }],
-  )
+/** Options that have no effect, as their protocol is off: one sentence each. */
+export function findIdlePorts(options: Options): string[] {
+  return portsOptions(options)
+    .filter(({ protocol, given }) => isOff(options, protocol) && given.some(({ kind }) => kind === "ports"))
+    .map(({ option, protocol }) => `${protocol === IpProtocol.tcp ? "TCP" : "UDP"} is off: ${option} has no effect`)
+}
+
+function portsOptions(options: Options): PortsOption[] {
+  const { tcp, udp } = IpProtocol
+  const { host, splice } = Interface
+  return [
+    { option: "-t", protocol: tcp, interface: host, given: options.tcpPorts },
+    { option: "-u", protocol: udp, interface: host, given: options.udpPorts },
+    { option: "-T", protocol: tcp, interface: splice, given: options.tcpNamespacePorts },
+    { option: "-U", protocol: udp, interface: splice, given: options.udpNamespacePorts },
+  ]
+}
+
+function isOff(options: Options, protocol: number): boolean {
+  return protocol === IpProtocol.tcp ? options.noTcp : options.noUdp
+}
+
+function requestsOf({ given, ...request }: PortsOption, program: Program): ForwardingRequest[] {
+  if (given.length === 0) return program === "pasta" ? [{ ...request, ports: AUTO }] : []
+  return given.flatMap((ports) => (ports.kind === "none" ? [] : [{ ...request, ports }]))
+}
+
+/** The namespace's loopback is reached from socket to socket only, all else only through the tap interface. */
+function findUnreachable(request: ForwardingRequest, { noSplice, spliceOnly }: Options): string | undefined {
+  if (request.interface === Interface.splice) return undefined
+  const { text, ranges, all } = request.ports
+  for (const range of [...ranges, all]) {
+    const target = range?.targetAddress
+    if (target === undefined || !(target.isLoopback ? noSplice : spliceOnly)) continue
+    return `Invalid port specifier ${text}: ${target} can't be reached with ${noSplice ? "--no-splice" : "--splice-only"}`
+  }
+  return undefined
 }
 
 /** Reads `ip_local_port_range`, see ip(7): two numbers. */

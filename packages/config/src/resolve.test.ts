@@ -361,7 +361,13 @@ describe("what is set up in the namespace", () => {
   }
 
   test("nothing without --config-net", () => {
-    expect(resolve("").namespace).toEqual({ interfaceName: "eth0", macAddress: undefined, network: undefined })
+    expect(resolve("").namespace).toEqual({
+      target: { kind: "new", userNamespace: { kind: "new" }, hasPidNamespace: true },
+      quitsWithNamespace: true,
+      interfaceName: "eth0",
+      macAddress: undefined,
+      network: undefined,
+    })
   })
 
   test("addresses and routes of the host, those on link first, without a second prefix route", () => {

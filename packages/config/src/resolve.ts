@@ -13,14 +13,16 @@ import {
   type NamespaceConfiguration,
   type NamespaceNetwork,
   type Notice,
+  type SplicingConfiguration,
   v6Advertisers,
 } from "./configuration.ts"
 import { decideNameServers } from "./name-servers.ts"
 import { dropForeignSources, type NamespacePlan, planAddresses, planRoutes } from "./namespace-network.ts"
+import { resolveNamespaceTarget } from "./namespace-target.ts"
 import { MAXIMUM_MTU } from "./option-values.ts"
 import type { Options, Program } from "./options.ts"
 import { parseResolvConf, type ResolverFile } from "./resolv-conf.ts"
-import { resolveForwarding } from "./resolve-forwarding.ts"
+import { findIdlePorts, resolveForwarding } from "./resolve-forwarding.ts"
 import { findInterface, findTemplate, type Template } from "./template.ts"
 
 /** What is learnt from the host. */
@@ -77,17 +79,17 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
   if (v4 === undefined && v6 === undefined) {
     return { kind: "error", message: `Invalid MTU: ${mtu} (IPv6 needs ${V6_MINIMUM_MTU} at least)` }
   }
-  const forwarding = resolveForwarding(options, {
-    hasV4: v4 !== undefined,
-    hasV6: v6 !== undefined,
-    localPortRange: facts.localPortRange ?? "",
-  })
+  const versions = { hasV4: v4 !== undefined, hasV6: v6 !== undefined, localPortRange: facts.localPortRange ?? "" }
+  const forwarding = resolveForwarding(options, versions, program)
   if (forwarding.kind === "error") return forwarding
-  if (options.noTcp && options.tcpPorts.length > 0) warn(context, "TCP is off: -t has no effect")
-  if (options.noUdp && options.udpPorts.length > 0) warn(context, "UDP is off: -u has no effect")
-  const dhcp = !options.noDhcp && v4?.gateway !== undefined
+  for (const sentence of findIdlePorts(options)) warn(context, sentence)
+  if (options.spliceOnly && options.configureNamespace) {
+    warn(context, "There is no tap interface: --config-net has no effect")
+  }
+  const hasTap = !options.spliceOnly
+  const dhcp = hasTap && !options.noDhcp && v4?.gateway !== undefined
   const isConfigured = program === "pasta" && options.configureNamespace
-  const ndp = !options.noNdp && !options.noIcmp && v6 !== undefined
+  const ndp = hasTap && !options.noNdp && !options.noIcmp && v6 !== undefined
   const configuration: Configuration = {
     program,
     verbosity: options.verbosity,
@@ -103,9 +105,9 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
     protocols: {
       tcp: !options.noTcp,
       udp: !options.noUdp,
-      icmp: !options.noIcmp,
+      icmp: hasTap && !options.noIcmp,
       dhcp,
-      dhcpv6: !options.noDhcpv6 && v6 !== undefined,
+      dhcpv6: hasTap && !options.noDhcpv6 && v6 !== undefined,
       ndp,
       // With --config-net the namespace has its addresses and routes: advertisements would only add to them.
       routerAdvertisements: ndp && !options.noRouterAdvertisements && !isConfigured,
@@ -116,6 +118,7 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
     hostname: options.hostname,
     fqdn: options.fqdn,
     forwarding: forwarding.rules,
+    splicing: program === "pasta" ? resolveSplicing(options) : undefined,
     namespace: program === "pasta" ? resolveNamespace(context, v4, v6) : undefined,
     hypervisor: program === "passt" ? resolveHypervisor(options) : undefined,
     notices: context.notices,
@@ -245,6 +248,11 @@ function tellMissingNameServers(context: Context, configuration: Configuration):
   }
 }
 
+/** Without a tap interface the namespace has no address but its loopback one: all goes there. */
+function resolveSplicing({ noSplice, spliceOnly, keepLoopback }: Options): SplicingConfiguration {
+  return { isForInbound: !noSplice, keepsLoopback: keepLoopback || spliceOnly, isOnly: spliceOnly }
+}
+
 function resolveNamespace(
   context: Context,
   v4: Ipv4Configuration | undefined,
@@ -252,9 +260,11 @@ function resolveNamespace(
 ): NamespaceConfiguration {
   const { options } = context
   return {
+    target: resolveNamespaceTarget(options),
+    quitsWithNamespace: !options.noNamespaceQuit,
     interfaceName: options.namespaceInterface ?? v4?.template ?? v6?.template ?? DEFAULT_TAP_NAME,
     macAddress: options.namespaceMacAddress,
-    network: options.configureNamespace ? resolveNetwork(context, v4, v6) : undefined,
+    network: options.configureNamespace && !options.spliceOnly ? resolveNetwork(context, v4, v6) : undefined,
   }
 }
 

@@ -1,10 +1,11 @@
-import { Address } from "@demiflow/core"
+import { Address, Interface } from "@demiflow/core"
 import { type Configuration, type FamilyConfiguration, v6Advertisers } from "./configuration.ts"
-import { formatRule } from "./forwarding-plan.ts"
+import { type ConfiguredRule, formatRule } from "./forwarding-plan.ts"
 
 /** What a program tells its user at start, line by line. The lines and their order are those that users know. */
 export function summary(configuration: Configuration): string[] {
-  const { v4, v6, protocols, namespace } = configuration
+  const { v4, v6, protocols, namespace, splicing } = configuration
+  if (splicing?.isOnly) return describeForwarding(configuration)
   const lines = [...describeTemplates(configuration)]
   if (namespace !== undefined) lines.push(`Namespace interface: ${namespace.interfaceName}`)
   lines.push(...describeOutbound(configuration))
@@ -24,10 +25,20 @@ export function summary(configuration: Configuration): string[] {
     lines.push(`    our link-local: ${v6.ourLinkLocal}`)
   }
   if (v6 !== undefined) lines.push(...describeNames(configuration, v6))
-  if (configuration.forwarding.length > 0) {
-    lines.push("Inbound forwarding rules (HOST):", ...configuration.forwarding.map((rule) => `    ${formatRule(rule)}`))
-  }
-  return lines
+  return [...lines, ...describeForwarding(configuration)]
+}
+
+function describeForwarding({ forwarding }: Configuration): string[] {
+  const inbound = forwarding.filter((rule) => rule.interface === Interface.host)
+  const outbound = forwarding.filter((rule) => rule.interface === Interface.splice)
+  return [
+    ...describeRules("Inbound forwarding rules (HOST):", inbound),
+    ...describeRules("Outbound forwarding rules (SPLICE):", outbound),
+  ]
+}
+
+function describeRules(title: string, rules: readonly ConfiguredRule[]): string[] {
+  return rules.length === 0 ? [] : [title, ...rules.map((rule) => `    ${formatRule(rule)}`)]
 }
 
 function describeTemplates({ v4, v6 }: Configuration): string[] {

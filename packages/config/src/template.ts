@@ -52,7 +52,11 @@ export function findInterface(host: HostNetwork, name: string): NetworkInterface
   return host.interfaces.find((candidate) => candidate.name === name)
 }
 
-/** Routes of the main table that lead somewhere. What every IPv6 interface has, link-local and multicast, is left out. */
+/**
+ * Routes of the main table that lead somewhere. Other tables are of use only together with the host's routing rules,
+ * which the namespace doesn't get. What every IPv6 interface has, link-local and multicast, is
+ * left out.
+ */
 export function usableRoutes(host: HostNetwork, isV4: boolean): readonly Route[] {
   return host.routes.filter(
     (route) =>
