@@ -21,7 +21,7 @@ describe("with an MTU of 65520", () => {
   const running = usePasst(topology, { mtu: 65520 })
   testTransfers(running, 200)
   testVerdicts(running)
-  testEndings(running, topology, server)
+  testEndings(running, () => topology.world, server)
   testManyConnections(running)
   testSlowEnds(running, server)
 })

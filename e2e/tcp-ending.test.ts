@@ -6,4 +6,4 @@ import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 const server = useServer("tcp-server.mjs", topology)
-testEndings(usePasta(topology), topology, server)
+testEndings(usePasta(topology), () => topology.world, server)

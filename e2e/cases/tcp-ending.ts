@@ -1,12 +1,13 @@
 /** How connections end: in halves, by reset, and because a server dies. */
 import { expect, test } from "vitest"
+import type { Namespace } from "../harness/places.ts"
 import type { Program } from "../harness/processes.ts"
 import { lastLine, startServer, startTcpClient, TCP_PORT, tcpClient } from "../harness/servers.ts"
-import { overBoth, type Topology } from "../harness/topology.ts"
+import { overBoth } from "../harness/topology.ts"
 import type { Running } from "./running.ts"
 
-/** `server` is the world's TCP server. */
-export function testEndings(running: Running, topology: Topology, server: { readonly program: Program }): void {
+/** `servers` is where the servers run, `server` the TCP server there. */
+export function testEndings(running: Running, servers: () => Namespace, server: { readonly program: Program }): void {
   overBoth((family) => {
     test("after the client's FIN the server's data still arrives", async () => {
       const request = { scenario: "end-first", bytes: 5_000_000, seed: 11 }
@@ -38,7 +39,7 @@ export function testEndings(running: Running, topology: Topology, server: { read
       "a server killed in the middle of a transfer (%s) resets the client",
       async (direction) => {
         const port = TCP_PORT + 100
-        const victim = await startServer("tcp-server.mjs", topology.world, [{ address: family.server, port }])
+        const victim = await startServer("tcp-server.mjs", servers(), [{ address: family.server, port }])
         const client = startTcpClient(running.guest, family, { scenario: "until-death", direction, port })
         await client.printed(/started/)
         victim.kill("SIGKILL")
@@ -59,5 +60,5 @@ export function testEndings(running: Running, topology: Topology, server: { read
       await client.result
       await server.program.printed(new RegExp(`("closed","name":"killed over ${family.name}"[^]*){3}`))
     })
-  })
+  }, running.families)
 }

@@ -19,7 +19,7 @@ export function testManyConnections(running: RunningProcess): void {
     test("2,000 short connections all succeed", async () => {
       expect(await tcpClient(running.guest, family, inSuccession)).toEqual({ intact: 2000, errors: {} })
     })
-  })
+  }, running.families)
 
   test("descriptors and memory are back to where they were afterwards", async () => {
     const { dataPath } = running

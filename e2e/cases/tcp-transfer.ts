@@ -27,5 +27,5 @@ export function testTransfers(running: Running, megabytes: number): void {
       const result = await tcpClient<Transfer>(running.guest, family, { scenario: "echo", bytes, seed: 8 })
       expect(result).toEqual({ bytes, intact: true })
     })
-  })
+  }, running.families)
 }

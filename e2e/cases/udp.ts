@@ -31,5 +31,5 @@ export function testDatagrams(running: Running): void {
       const request = { scenario: "error", port: CLOSED_PORT }
       expect(await udpClient(running.guest, family, request)).toEqual({ code: "ECONNREFUSED" })
     })
-  })
+  }, running.families)
 }

@@ -9,7 +9,9 @@ export const UDP_PORT = 5001
 /** Nothing listens here. */
 export const CLOSED_PORT = 5999
 
-interface Listening {
+type ServerProgram = "tcp-server.mjs" | "udp-server.mjs"
+
+export interface Listening {
   readonly address: string
   readonly port: number
 }
@@ -17,7 +19,7 @@ interface Listening {
 const ports: Readonly<Record<string, number>> = { "tcp-server.mjs": TCP_PORT, "udp-server.mjs": UDP_PORT }
 
 export async function startServer(
-  program: "tcp-server.mjs" | "udp-server.mjs",
+  program: ServerProgram,
   place: Namespace,
   listen: readonly Partial<Listening>[],
 ): Promise<Program> {
@@ -28,14 +30,20 @@ export async function startServer(
 }
 
 /** A server in the world, on the servers' addresses of both families, while the tests of a file run. */
-export function useServer(
-  program: "tcp-server.mjs" | "udp-server.mjs",
-  topology: Topology,
+export function useServer(program: ServerProgram, topology: Topology): { readonly program: Program } {
+  const listen = families.flatMap(({ server, other }) => [{ address: server }, { address: other }])
+  return useServerIn(program, () => topology.world, listen)
+}
+
+/** A server somewhere else; on every address of that place unless `listen` says where. */
+export function useServerIn(
+  program: ServerProgram,
+  place: () => Namespace,
+  listen: readonly Partial<Listening>[] = [{ address: "0.0.0.0" }, { address: "::" }],
 ): { readonly program: Program } {
   let server: Program | undefined
   beforeAll(async () => {
-    const listen = families.flatMap(({ server, other }) => [{ address: server }, { address: other }])
-    server = await startServer(program, topology.world, listen)
+    server = await startServer(program, place(), listen)
   })
   afterAll(async () => {
     await server?.stop()

@@ -105,36 +105,49 @@ export interface PasstOptions extends GuestOptions {
 export class Connection {
   readonly passt: Passt
   readonly guest: Namespace
-  standIn: StandIn
+  #standIn: StandIn
+  readonly #options: PasstOptions
 
-  constructor(passt: Passt, guest: Namespace, standIn: StandIn) {
+  constructor(passt: Passt, guest: Namespace, standIn: StandIn, options: PasstOptions) {
     this.passt = passt
     this.guest = guest
-    this.standIn = standIn
+    this.#standIn = standIn
+    this.#options = options
   }
 
   static async start(topology: Topology, options: PasstOptions = {}): Promise<Connection> {
     const mtu = options.mtu === undefined ? [] : ["-m", String(options.mtu)]
     const passt = await Passt.start(topology, [...mtu, ...(options.options ?? [])], options.settings)
     const guest = await createGuest()
-    return new Connection(passt, guest, await StandIn.start(guest, passt.socket, options))
+    return new Connection(passt, guest, await StandIn.start(guest, passt.socket, options), options)
   }
 
-  get dataPath(): number {
-    return this.passt.pid
+  get standIn(): StandIn {
+    return this.#standIn
+  }
+
+  /** Puts another hypervisor in the place of one that has ended. */
+  async reconnect(): Promise<void> {
+    this.#standIn = await StandIn.start(this.guest, this.passt.socket, this.#options)
   }
 
   /** Ends everything, and says how passt ended. */
   async stop(): Promise<Result> {
-    await this.standIn.stop()
+    if (!this.#standIn.program.ended) await this.#standIn.stop()
     const result = await this.passt.stop()
     await this.guest.remove()
     return result
   }
 }
 
+export interface RunningPasst {
+  readonly guest: Namespace
+  readonly dataPath: number
+  readonly connection: Connection
+}
+
 /** One passt with its guest for all tests of the file or `describe` block that calls this. */
-export function usePasst(topology: Topology, options: PasstOptions = {}): Connection {
+export function usePasst(topology: Topology, options: PasstOptions = {}): RunningPasst {
   let connection: Connection | undefined
   beforeAll(async () => {
     connection = await Connection.start(topology, options)
@@ -142,10 +155,19 @@ export function usePasst(topology: Topology, options: PasstOptions = {}): Connec
   afterAll(async () => {
     await connection?.stop()
   })
-  return new Proxy({} as Connection, {
-    get(_target, name: keyof Connection) {
-      if (connection === undefined) throw new Error("passt runs only while tests do")
-      return connection[name]
+  const running = (): Connection => {
+    if (connection === undefined) throw new Error("passt runs only while tests do")
+    return connection
+  }
+  return {
+    get guest() {
+      return running().guest
     },
-  })
+    get dataPath() {
+      return running().passt.pid
+    },
+    get connection() {
+      return running()
+    },
+  }
 }

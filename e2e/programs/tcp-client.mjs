@@ -274,6 +274,16 @@ async function slowServer({ bytes, seed, rate }) {
   return { bytes: got.bytes, intact: got.sha256 === hashOf(seed, bytes) }
 }
 
+/** Connects, says nothing, and reads until the connection ends; that may be before it is reported as connected. */
+async function readOnly() {
+  return open()
+    .then(read)
+    .then(
+      ({ bytes }) => ({ bytes, how: "FIN" }),
+      ({ bytes = 0, code }) => ({ bytes, how: code }),
+    )
+}
+
 /** Transfers until the server goes away; how that looks from here. */
 async function untilDeath({ direction }) {
   const endless = 1e12
@@ -327,6 +337,7 @@ const scenarios = {
   "slow-download": slowDownload,
   "slow-upload": slowUpload,
   "slow-server": slowServer,
+  read: readOnly,
   "until-death": untilDeath,
   who,
   "from-addresses": fromAddresses,

@@ -113,8 +113,8 @@ async function many({ sockets: count }) {
   return { answered: answered.filter((answer) => answer !== undefined).length }
 }
 
-async function who() {
-  const answer = await ask(await open(), '{"do":"who"}', () => true, 3)
+async function who({ from }) {
+  const answer = await ask(await open(from), '{"do":"who"}', () => true, 3)
   return answer === undefined ? {} : JSON.parse(answer.toString())
 }
 

@@ -1,0 +1,206 @@
+/** What -t and -u may say: where they listen, where that goes in the guest, and as whom. */
+import { beforeAll, describe, expect, test } from "vitest"
+import { second } from "./harness/inbound.ts"
+import { runPasst } from "./harness/passt.ts"
+import type { Place } from "./harness/places.ts"
+import { startServer, TCP_PORT, tcpClient, UDP_PORT, udpClient, useServerIn } from "./harness/servers.ts"
+import { DEVICE, usePasst } from "./harness/stand-in.ts"
+import { type Family, families, overBoth, useTopology } from "./harness/topology.ts"
+
+interface Who {
+  readonly remoteAddress: string
+  readonly localAddress: string
+  readonly localPort: number
+}
+
+const topology = useTopology()
+
+/** The rules under test, the same for both protocols; `to` is the server's port in the guest. */
+const rules = (to: number): readonly string[] => [
+  String(to),
+  `7000:${to},7001:${to}`,
+  "7100-7103:6100-6103",
+  "7200-7203:6100-6103,~7202",
+  ...families.flatMap(({ version, loopback, host }) => [
+    `${loopback}/730${version}:${to}`,
+    `${host}/740${version}:${to}`,
+    `75${version}0:${second[version]}/${to}`,
+  ]),
+  `%eth0/7600:${to}`,
+]
+
+const running = usePasst(topology, {
+  options: [
+    ...rules(TCP_PORT).flatMap((rule) => ["-t", rule]),
+    ...rules(UDP_PORT).flatMap((rule) => ["-u", rule]),
+    ...families.flatMap(({ host }) => ["-a", host]),
+  ],
+})
+
+beforeAll(() =>
+  running.guest.configure(
+    families.map(
+      ({ version, prefixLength }) =>
+        `addr add ${second[version]}/${prefixLength} dev ${DEVICE}${version === 6 ? " nodad" : ""}`,
+    ),
+  ),
+)
+
+const anywhere = (ports: readonly number[]) =>
+  ["0.0.0.0", "::"].flatMap((address) => ports.map((port) => ({ address, port })))
+useServerIn("tcp-server.mjs", () => running.guest, anywhere([TCP_PORT, 6100, 6101, 6102, 6103]))
+useServerIn("udp-server.mjs", () => running.guest, anywhere([UDP_PORT, 6100, 6101, 6102, 6103]))
+
+/** Where a connection arrives in the guest and as whose; what went wrong, when it does not. */
+async function connect(from: Place, family: Family, address: string, port: number, as?: string): Promise<Who | string> {
+  const request = { scenario: "attempt", address, port, timeout: 3000 }
+  const { outcome } = await tcpClient<{ outcome: string }>(from, family, request)
+  if (outcome !== "connected") return outcome
+  const who = { scenario: "who", address, port, ...(as === undefined ? {} : { from: [as] }) }
+  const { answers } = await tcpClient<{ answers: readonly Who[] }>(from, family, who)
+  return answers[0] ?? "no answer"
+}
+
+/** As whose a datagram arrives in the guest. */
+async function ask(
+  from: Place,
+  family: Family,
+  address: string,
+  port: number,
+  as?: string,
+): Promise<string | undefined> {
+  const request = { scenario: "who", address, port, ...(as === undefined ? {} : { from: as }) }
+  return (await udpClient<{ address?: string }>(from, family, request)).address
+}
+
+overBoth((family) => {
+  const { host, world } = topology
+  const rule = (hundred: number) => hundred + family.version
+  const atGuest = { localAddress: family.host, localPort: TCP_PORT }
+
+  test("an address of the world arrives as it is", async () => {
+    const who = await connect(world, family, family.host, TCP_PORT, family.server)
+    expect(who).toMatchObject({ remoteAddress: family.server, ...atGuest })
+    expect(await ask(world, family, family.host, UDP_PORT, family.server)).toBe(family.server)
+  })
+
+  test("the host's loopback arrives as the gateway", async () => {
+    const who = await connect(host, family, family.loopback, TCP_PORT)
+    expect(who).toMatchObject({ remoteAddress: family.gateway, ...atGuest })
+    expect(await ask(host, family, family.loopback, UDP_PORT)).toBe(family.gateway)
+  })
+
+  test("the host's own address, which is the guest's as well, arrives as ours", async () => {
+    const ours = [family.gateway, ...(family.version === 6 ? ["fe80"] : [])]
+    const who = await connect(host, family, family.host, TCP_PORT)
+    expect(who).toMatchObject({ localPort: TCP_PORT })
+    expect(ours).toContain((who as Who).remoteAddress.replace(/^fe80:.*/, "fe80"))
+    expect(ours).toContain((await ask(host, family, family.host, UDP_PORT))?.replace(/^fe80:.*/, "fe80"))
+  })
+
+  test.each([7000, 7001])("port %i goes to the port that it is mapped to", async (port) => {
+    expect(await connect(world, family, family.host, port)).toMatchObject(atGuest)
+    expect(await ask(world, family, family.host, port)).toBe(family.gateway)
+  })
+
+  test.each([0, 3])("the ports of a range go to those of another (%i)", async (i) => {
+    expect(await connect(world, family, family.host, 7100 + i)).toMatchObject({ localPort: 6100 + i })
+    expect(await ask(world, family, family.host, 7100 + i)).toBe(family.gateway)
+  })
+
+  test("an exclusion leaves a hole in a range", async () => {
+    expect(await connect(world, family, family.host, 7201)).toMatchObject({ localPort: 6101 })
+    expect(await connect(world, family, family.host, 7203)).toMatchObject({ localPort: 6103 })
+    expect(await connect(world, family, family.host, 7202)).toBe("ECONNREFUSED")
+    expect(await ask(world, family, family.host, 7202)).toBeUndefined()
+  })
+
+  test("a port on a loopback address is open only there", async () => {
+    expect(await connect(host, family, family.loopback, rule(7300))).toMatchObject(atGuest)
+    expect(await connect(world, family, family.host, rule(7300))).toBe("ECONNREFUSED")
+    expect(await ask(host, family, family.loopback, rule(7300))).toBe(family.gateway)
+    expect(await ask(world, family, family.host, rule(7300))).toBeUndefined()
+  })
+
+  test("a port on the host's address is open only there", async () => {
+    expect(await connect(world, family, family.host, rule(7400))).toMatchObject(atGuest)
+    expect(await connect(host, family, family.loopback, rule(7400))).toBe("ECONNREFUSED")
+    expect(await ask(world, family, family.host, rule(7400))).toBe(family.gateway)
+    expect(await ask(host, family, family.loopback, rule(7400))).toBeUndefined()
+  })
+
+  test("a port goes to the guest's address that its rule names", async () => {
+    const port = 7500 + family.version * 10
+    const who = await connect(world, family, family.host, port)
+    expect(who).toMatchObject({ localAddress: second[family.version], localPort: TCP_PORT })
+    expect(await ask(world, family, family.host, port)).toBe(family.gateway)
+  })
+
+  test("a port on an interface is open only there", async () => {
+    expect(await connect(world, family, family.host, 7600)).toMatchObject(atGuest)
+    expect(await connect(host, family, family.loopback, 7600)).toBe("ECONNREFUSED")
+    expect(await ask(world, family, family.host, 7600)).toBe(family.gateway)
+    expect(await ask(host, family, family.loopback, 7600)).toBeUndefined()
+  })
+})
+
+describe("without ranges", () => {
+  // A share of all ports, for the number of descriptors that a process may have.
+  const rest = usePasst(topology, { options: ["-t", "127.0.0.1/~1-32000"] })
+  useServerIn("tcp-server.mjs", () => rest.guest, [{ address: "0.0.0.0", port: 32_001 }])
+
+  test("all ports but those that are excluded are forwarded", async () => {
+    const [family] = families
+    if (family === undefined) return
+    expect(await connect(topology.host, family, family.loopback, 32_001)).toMatchObject({ localPort: 32_001 })
+    expect(await connect(topology.host, family, family.loopback, 31_000)).toBe("ECONNREFUSED")
+  })
+})
+
+describe("what is refused is refused with one line and status 1:", () => {
+  const refused = async (...argv: string[]) => {
+    const { status, stdout, stderr } = await runPasst(topology.host, ["-q", "-f", ...argv])
+    expect(stderr).toMatch(/^[^\n]+\n$/)
+    expect(stderr).not.toMatch(/\bat .*:\d+:\d+/) // No stack trace.
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" })
+    return stderr
+  }
+
+  test.each([
+    ["-t", "70000"],
+    ["-t", "0"],
+    ["-t", "80-22"],
+    ["-t", "22-"],
+    ["-t", "8000-8010:9000-9005"],
+    ["-t", "192.0.2.300/8000"],
+    ["-t", "%/8000"],
+    ["-t", "eight"],
+    ["-t", "auto"],
+    ["-u", "70000"],
+    ["-u", "8000:"],
+  ])("%s %s", async (...argv) => {
+    await refused(...argv)
+  })
+
+  test("a port that is in use", async () => {
+    const [family] = families
+    const holder = await startServer("tcp-server.mjs", topology.host, [{ address: family?.host ?? "", port: 8080 }])
+    expect(await refused("-t", "8070-8090")).toContain("8080")
+    await holder.stop()
+  })
+
+  test("a UDP port that is in use", async () => {
+    const [family] = families
+    const holder = await startServer("udp-server.mjs", topology.host, [{ address: family?.host ?? "", port: 8080 }])
+    expect(await refused("-u", "8070-8090")).toContain("8080")
+    await holder.stop()
+  })
+
+  test("a port that only root may have", async () => {
+    expect(await refused("-t", "22")).toContain("22")
+  })
+
+  test("an address that the host does not have, unless told to bind anyway", async () => {
+    expect(await refused("-t", "192.0.2.99/8000")).toContain("192.0.2.99")
+  })
+})
