@@ -16,7 +16,12 @@ const sockets = []
 function bind(address, port) {
   return new Promise((resolve, reject) => {
     const type = address.includes(":") ? "udp6" : "udp4"
-    const socket = dgram.createSocket({ type, recvBufferSize: 4_000_000, sendBufferSize: 4_000_000 })
+    const socket = dgram.createSocket({
+      type,
+      ipv6Only: type === "udp6",
+      recvBufferSize: 4_000_000,
+      sendBufferSize: 4_000_000,
+    })
     socket.once("error", reject)
     socket.bind(port, address, () => {
       socket.off("error", reject)

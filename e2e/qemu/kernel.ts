@@ -1,0 +1,63 @@
+/**
+ * Debian's kernel for virtual machines, out of its package. The package is only unpacked, not installed:
+ * nothing of it is meant for the machine that runs the tests.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { repository } from "../harness/machine.ts"
+import { mustRun } from "../harness/processes.ts"
+
+/** Names the package of the newest one. */
+const newest = "linux-image-cloud-amd64"
+
+/** Fetched once for all runs of the tests; the lists of `apt-get update` say where from. */
+const cache = join(repository, "node_modules/.cache/demiflow-e2e")
+
+/** What the guest's network takes, in the order of loading. */
+const moduleNames = [
+  "virtio_ring",
+  "virtio",
+  "virtio_pci_legacy_dev",
+  "virtio_pci_modern_dev",
+  "virtio_pci",
+  "failover",
+  "net_failover",
+  "virtio_net",
+]
+
+export interface Kernel {
+  /** Path of the bootable image. */
+  readonly image: string
+  /** Modules by name, in the order of loading. */
+  readonly modules: readonly (readonly [string, Buffer])[]
+}
+
+async function fetchPackage(): Promise<string> {
+  const depends = await mustRun(["apt-cache", "depends", "--important", newest])
+  const [, name] = /Depends: (linux-image-\S+)/.exec(depends) ?? []
+  if (name === undefined) throw new Error(`apt knows no package ${newest}; run apt-get update`)
+  const folder = join(cache, name)
+  if (!existsSync(join(folder, "boot"))) {
+    mkdirSync(folder, { recursive: true })
+    await mustRun(["apt-get", "download", "-qq", name], { workingDirectory: folder })
+    const [archive = ""] = readdirSync(folder).filter((file) => file.endsWith(".deb"))
+    const wanted = ["./boot/vmlinuz-*", ...moduleNames.map((module) => `*/${module}.ko`)]
+    const unpack = 'dpkg-deb --fsys-tarfile "$1" | { shift; tar -x --wildcards "$@"; } && rm ./*.deb'
+    await mustRun(["sh", "-euc", unpack, "sh", archive, ...wanted], { workingDirectory: folder })
+  }
+  return folder
+}
+
+export async function findKernel(): Promise<Kernel> {
+  const folder = await fetchPackage()
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
+  const find = (pattern: RegExp): string => {
+    const found = files.find((file) => pattern.test(file))
+    if (found === undefined) throw new Error(`${folder}: no file ${pattern}; delete the folder to unpack it anew`)
+    return join(folder, found)
+  }
+  return {
+    image: find(/^boot\/vmlinuz-/),
+    modules: moduleNames.map((name) => [name, readFileSync(find(new RegExp(`/${name}\\.ko$`)))]),
+  }
+}

@@ -1,0 +1,14 @@
+#!/bin/sh
+# What udhcpc was told, kept in /run/udhcpc.EVENT, and put to use.
+env | sort > "/run/udhcpc.$1"
+case $1 in
+bound | renew)
+  ip -4 addr flush dev "$interface" scope global
+  ip addr add "$ip/$mask" dev "$interface"
+  [ -z "${mtu:-}" ] || ip link set "$interface" mtu "$mtu"
+  [ -z "${router:-}" ] || ip route add default via "$router" dev "$interface"
+  : > /etc/resolv.conf
+  for address in ${dns:-}; do echo "nameserver $address" >> /etc/resolv.conf; done
+  [ -z "${search:-}" ] || echo "search $search" >> /etc/resolv.conf
+  ;;
+esac
