@@ -31,6 +31,10 @@ export const layers = {
   config: { imports: foundation, portable: false },
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
   "stream-link": { imports: [...foundation, "sys"], portable: false },
+  program: {
+    imports: [...foundation, "sys", "config", "tap", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"],
+    portable: false,
+  },
   tap: { imports: [...foundation, "tun-tap"], portable: true },
   testkit: { imports: [...foundation, "tap"], portable: true },
 }

@@ -1,18 +1,20 @@
 /**
  * The process that moves the packets. Started by the launcher with the descriptors of {@link DataPathDescriptor}; everything
- * it says to the launcher is in protocol.ts.
+ * it says to the launcher is in report.ts.
  *
  * It opens all that it needs, changes from root to another user if it has to, says that it is ready, and is from then on
  * one event loop over the tap device, the host's sockets and the command's init, whose end is its own.
  */
 import { readFileSync, writeSync } from "node:fs"
+import { nameProgram, sentenceOf } from "@demiflow/program/command"
+import type { DataPathSettings } from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./launch-steps.ts"
-import { sentenceOf } from "./messages.ts"
-import type { DataPathReport, DataPathSettings } from "./protocol.ts"
+import type { DataPathReport } from "./report.ts"
 
 const STATUS_FAILED = 1
 
+nameProgram("pasta")
 process.on("uncaughtException", fail)
 main().catch(fail)
 

@@ -14,15 +14,16 @@
  * Whoever dies takes those below along: each has asked the kernel to be killed with its parent, and everything in a PID
  * namespace ends with its init.
  */
+
+import type { DataPathPipes, Identity, Pipe, RuntimeCommand } from "@demiflow/program/launch"
 import { MountFlag, NamespaceFlag, OpenFlag, ProcessControl, ResourceLimit, type Step } from "@demiflow/sys"
 import type { Command } from "./command.ts"
-import type { Identity } from "./identity.ts"
 
 /** Numbers of the descriptors that the data path is started with. */
 export const DataPathDescriptor = {
-  /** To read {@link DataPathSettings} from, to its end. */
+  /** To read `DataPathSettings` from, to its end. */
   settings: 3,
-  /** To write {@link DataPathReport} lines to. */
+  /** To write `DataPathReport` lines to. */
   report: 4,
   /** The network namespace. */
   network: 5,
@@ -34,12 +35,6 @@ export const DataPathDescriptor = {
 const FIRST_FREE = 7
 const SIGKILL = 9
 
-/** Two ends of a pipe, as this process numbers them. */
-export interface Pipe {
-  readonly readEnd: number
-  readonly writeEnd: number
-}
-
 /** What to start. */
 export interface LaunchPlan {
   readonly command: Command
@@ -50,20 +45,12 @@ export interface LaunchPlan {
   /** Soft limit of open files that the command gets; undefined: leave it. */
   readonly openFiles: number | undefined
   /** The runtime and its arguments. */
-  readonly dataPath: {
-    readonly path: string
-    readonly arguments: readonly string[]
-    readonly variables: readonly string[]
-  }
-  readonly pipes: {
-    /** Towards the data path. */
-    readonly settings: Pipe
+  readonly dataPath: RuntimeCommand
+  readonly pipes: DataPathPipes & {
     /** A byte: the user namespace is ready. */
     readonly mapped: Pipe
     /** A byte from the launcher: run the command. */
     readonly go: Pipe
-    /** From all of them to the launcher. */
-    readonly report: Pipe
   }
 }
 

@@ -1,8 +1,8 @@
 /** What is set up in the command's network namespace. */
 import { type Configuration, type NamespaceNetwork, TAP_INTERFACE_INDEX } from "@demiflow/config"
 import type { Arena, NextHop } from "@demiflow/core"
+import { Quit } from "@demiflow/program/command"
 import { addAddress, addRoute, changeLink, type Native, NetlinkSocket, OpenFlag, readNetwork } from "@demiflow/sys"
-import { Quit } from "./messages.ts"
 
 const LOOPBACK_INDEX = 1
 

@@ -12,6 +12,8 @@ export class GuestAddresses {
   readonly v4: Address = new Address()
   readonly v6: Address = new Address()
   readonly linkLocal: Address = new Address()
+  /** Called when frames come from another Ethernet address than the ones before. */
+  onMac: ((mac: MacAddress) => void) | undefined = undefined
   readonly #assignedV4: Address
   readonly #assignedV6: Address
   readonly #assignedLinkLocal: Address
@@ -30,6 +32,13 @@ export class GuestAddresses {
     this.v4.copyFrom(this.#assignedV4)
     this.v6.copyFrom(this.#assignedV6)
     this.linkLocal.copyFrom(this.#assignedLinkLocal)
+  }
+
+  /** Notes the Ethernet source of a frame. Copies it. */
+  noticeMac(source: MacAddress): void {
+    if (source.low === this.mac.low && source.high === this.mac.high) return
+    this.mac.copyFrom(source)
+    this.onMac?.(this.mac)
   }
 
   /** Notes the source of a packet, unless it is the unspecified address. Copies it, and changes nothing else. */

@@ -333,7 +333,7 @@ export class Inbound {
   #deliver(): void {
     const sequence = this.#sequence
     if (sequence.count === 0) return
-    this.#guest.mac.copyFrom(sequence.sourceMac)
+    this.#guest.noticeMac(sequence.sourceMac)
     if (sequence.protocol >= 0) this.#guest.notice(sequence.demiflow.correspondentAddress)
     this.#stack?.fromTap(sequence)
     sequence.count = 0

@@ -61,6 +61,8 @@ export interface TapOptions extends TapSizes {
   readonly guestV4?: Readonly<Address>
   readonly guestV6?: Readonly<Address>
   readonly guestLinkLocal?: Readonly<Address>
+  /** Called when the guest's frames come from another Ethernet address than the ones before; valid during the call. */
+  readonly onGuestMac?: (mac: MacAddress) => void
 }
 
 /** Bytes of arena that a tap side with these sizes reserves at most. */
@@ -104,6 +106,7 @@ export class TapSide implements Guest {
       options.guestV6 ?? UNSPECIFIED_V6,
       options.guestLinkLocal ?? UNSPECIFIED_V6,
     )
+    this.#guest.onMac = options.onGuestMac
     this.#budget = options.budget ?? batchSize * 4
     const slots = options.reassemblySlots ?? DEFAULT_REASSEMBLY_SLOTS
     this.#inbound = new Inbound(link, clock, drops, this.#guest, batchSize, slots)

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs"
-import { type Configuration, type Options, resolveConfiguration } from "@demiflow/config"
+import { type Configuration, type Options, type Program, resolveConfiguration } from "@demiflow/config"
 import type { Arena } from "@demiflow/core"
 import { type Native, NetlinkSocket, readNetwork } from "@demiflow/sys"
 import type { IdentityFacts } from "./identity.ts"
@@ -13,11 +13,16 @@ export interface Decision {
 }
 
 /** Decides the configuration from what the user asked for and what the host has. Throws {@link Quit}. */
-export function decideConfiguration(native: Native, arena: Arena, options: Options): Decision {
+export function decideConfiguration(native: Native, arena: Arena, options: Options, program: Program): Decision {
   const socket = new NetlinkSocket(native, arena)
   const network = readNetwork(socket)
   socket.close()
-  const resolution = resolveConfiguration(options, { network, resolvConf: readOr("/etc/resolv.conf", "") }, "pasta")
+  const facts = {
+    network,
+    resolvConf: readOr("/etc/resolv.conf", ""),
+    localPortRange: readOr("/proc/sys/net/ipv4/ip_local_port_range", ""),
+  }
+  const resolution = resolveConfiguration(options, facts, program)
   if (resolution.kind === "error") throw new Quit(resolution.message)
   const { configuration } = resolution
   const scope = configuration.v6?.outboundInterface ?? configuration.v6?.template
@@ -33,6 +38,7 @@ export function readIdentityFacts(): IdentityFacts {
     userMap: readOr("/proc/self/uid_map", ""),
     groupMap: readOr("/proc/self/gid_map", ""),
     passwords: readOr("/etc/passwd", ""),
+    groups: readOr("/etc/group", ""),
   }
 }
 

@@ -1,19 +1,23 @@
-/** Who the command runs as: the user and group outside that are user and group 0 inside of the user namespace. */
+/** Who a program runs as: root doesn't stay root. */
+import { type Account, type RunAs, resolveRunAs } from "@demiflow/config"
+import { errnoSentence } from "@demiflow/sys"
+import { Quit } from "./messages.ts"
 
 /** A user with its group, as the namespace that this process is in numbers them. */
-export interface Identity {
-  readonly user: number
-  readonly group: number
-}
+export type Identity = Account
 
 /** What is known of this process, read from /proc and /etc. */
-export interface IdentityFacts extends Identity {
+export interface IdentityFacts {
+  readonly user: number
+  readonly group: number
   /** `/proc/self/uid_map` */
   readonly userMap: string
   /** `/proc/self/gid_map` */
   readonly groupMap: string
   /** `/etc/passwd`, empty if there is none. */
   readonly passwords: string
+  /** `/etc/group`, empty if there is none. */
+  readonly groups: string
 }
 
 /** `nobody` by convention, where the system's list of users has none. */
@@ -27,6 +31,30 @@ export function chooseIdentity(facts: IdentityFacts): Identity | undefined {
   if (facts.user !== 0) return undefined
   const nobody = findUser(facts.passwords, "nobody") ?? { user: NOBODY, group: NOBODY }
   return isMapped(facts.userMap, nobody.user) && isMapped(facts.groupMap, nobody.group) ? nobody : undefined
+}
+
+/**
+ * Whom to change to if the user says so (`--runas`), or as {@link chooseIdentity} if not. Undefined to stay. Throws
+ * {@link Quit} for somebody who isn't there.
+ */
+export function requestedIdentity(runAs: RunAs | undefined, facts: IdentityFacts): Identity | undefined {
+  if (runAs === undefined) return chooseIdentity(facts)
+  const account = resolveRunAs(runAs, facts.passwords, facts.groups)
+  if (account.kind === "error") throw new Quit(account.message)
+  const { user, group } = account
+  return user === facts.user && group === facts.group ? undefined : { user, group }
+}
+
+/** Becomes somebody else for good, without supplementary groups. Throws {@link Quit}. */
+export function changeIdentity({ user, group }: Identity): void {
+  try {
+    process.setgroups?.([])
+    process.setgid?.(group)
+    process.setuid?.(user)
+  } catch (error) {
+    const reason = error instanceof Error && "errno" in error ? errnoSentence(Number(error.errno)) : String(error)
+    throw new Quit(`Can't change to user ${user} and group ${group}: ${reason}`)
+  }
 }
 
 /** A user of `/etc/passwd`, see passwd(5). */

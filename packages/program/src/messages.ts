@@ -1,7 +1,13 @@
 import { writeSync } from "node:fs"
 
-const PROGRAM = "pasta"
 const STDERR = 2
+
+let program = "demiflow"
+
+/** Says which program this process is: its name goes before every problem that the user is told. */
+export function nameProgram(name: string): void {
+  program = name
+}
 
 /**
  * Writes one line to standard error.
@@ -18,7 +24,7 @@ export function tell(text: string): void {
 
 /** Tells the user of a problem, in one line. */
 export function complain(text: string): void {
-  tell(`${PROGRAM}: ${text}`)
+  tell(`${program}: ${text}`)
 }
 
 /** The program ends, because of what the user is told in one line. */

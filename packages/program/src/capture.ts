@@ -1,7 +1,7 @@
 import { openSync, writeSync } from "node:fs"
-import type { Link } from "@demiflow/core"
+import type { Link, Log } from "@demiflow/core"
 import { PacketCapture } from "@demiflow/tap"
-import { complain, Quit } from "./messages.ts"
+import { Quit } from "./messages.ts"
 
 /** Only for who captures: packets are nobody else's business. */
 const CAPTURE_MODE = 0o600
@@ -10,7 +10,7 @@ const CAPTURE_MODE = 0o600
  * Has all packets of the link written to a file, which is overwritten. Throws {@link Quit} if that can't be; if it can't any
  * more, the capture ends with a warning, and the packets go on.
  */
-export function captureTo(path: string, link: Link): Link {
+export function captureTo(path: string, link: Link, log: Pick<Log, "warning">): Link {
   const descriptor = openCapture(path)
   let isOver = false
   const sink = {
@@ -20,7 +20,7 @@ export function captureTo(path: string, link: Link): Link {
         for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at)
       } catch (error) {
         isOver = true
-        complain(`The capture file ${path} ends early: ${(error as Error).message}`)
+        log.warning(`The capture file ${path} ends early: ${(error as Error).message}`)
       }
     },
   }

@@ -1,0 +1,191 @@
+import { chownSync } from "node:fs"
+import { type Configuration, defaultSocketPaths } from "@demiflow/config"
+import type { MacAddress } from "@demiflow/core"
+import { PortForwarding } from "@demiflow/flow"
+import {
+  changeIdentity,
+  type DataPathSettings,
+  LogFile,
+  type LogSink,
+  type Machinery,
+  type ProgramLog,
+  SystemLog,
+} from "@demiflow/program/data-path"
+import {
+  describeStreamEnd,
+  Hypervisor,
+  listenAt,
+  listenAtFirstFree,
+  type StreamEnd,
+  StreamLink,
+  type StreamListener,
+} from "@demiflow/stream-link"
+import type { RunningStack } from "@demiflow/tap"
+import { CountingLink } from "./counting-link.ts"
+import { openForwardedPorts } from "./forwarded-ports.ts"
+import { Statistics } from "./statistics.ts"
+
+/** Addresses of one guest that are told. More is a guest that makes them up. */
+const MOST_ADDRESSES_TOLD = 64
+
+/** What a data path goes by: `DataPathSettings`, decoded. */
+export interface DataPathOptions extends Omit<DataPathSettings, "configuration"> {
+  readonly configuration: Configuration
+}
+
+/** The stack between a hypervisor and the host's sockets, with what drives it. */
+export class DataPath {
+  readonly #machinery: Machinery
+  readonly #configuration: Configuration
+  readonly #options: DataPathOptions
+  readonly #log: ProgramLog
+  readonly #link: StreamLink
+  readonly #hypervisor: Hypervisor
+  readonly #macsTold = new Set<string>()
+  #running: RunningStack | undefined
+  #listener: StreamListener | undefined
+  #sinks: readonly LogSink[] = []
+  #statistics: NodeJS.Timeout | undefined
+  #isStopping = false
+
+  /** Opens nothing yet. */
+  constructor(machinery: Machinery, options: DataPathOptions, log: ProgramLog) {
+    const { native, arena, loop, drops } = machinery
+    this.#machinery = machinery
+    this.#options = options
+    this.#configuration = options.configuration
+    this.#log = log
+    const { mtu } = this.#configuration
+    this.#link = new StreamLink(native, arena, { drops, ...(mtu !== undefined && { mtu }) })
+    this.#hypervisor = new Hypervisor(native, loop, this.#link, {
+      onConnected: (process) => this.#onConnected(process),
+      onRefused: (process) => log.info(`refused a second connection${from(process)}`),
+      onAcceptError: (errno) => log.warning(`Can't accept the hypervisor's connection: error ${errno}`),
+      onFrames: () => this.#running?.tap.receive(),
+      onResume: () => this.#running?.stack.resume(),
+      onGone: (end) => this.#onGone(end),
+    })
+  }
+
+  /** Where the hypervisor connects; undefined if it was connected from the start. */
+  get socketPath(): string | undefined {
+    return this.#listener?.path
+  }
+
+  /** Where the log goes, beside standard error in the foreground. */
+  get logSinks(): readonly LogSink[] {
+    return this.#sinks
+  }
+
+  /**
+   * Opens everything, and becomes who it is to run as. Throws an error with a `code` whose message is for the user; call
+   * {@link DataPath.close} then as well.
+   *
+   * @param beforeChange called when all is open, before the change
+   */
+  open(beforeChange: () => void = () => {}): void {
+    const { identity, linkLocalScope } = this.#options
+    this.#sinks = this.#openLog()
+    const counting = this.#configuration.statisticsInterval === undefined ? this.#link : new CountingLink(this.#link)
+    const link = this.#machinery.observe(counting, this.#configuration, this.#log)
+    this.#running = this.#machinery.assemble(this.#configuration, {
+      link,
+      log: this.#log,
+      linkLocalScope,
+      onGuestMac: (mac) => this.#tellMac(mac),
+    })
+    this.#openSocket()
+    openForwardedPorts(new PortForwarding(this.#running.stack), this.#configuration.forwarding)
+    if (identity !== undefined && this.#listener !== undefined) {
+      // It is its own from now on: to be removed in the end.
+      chownSync(this.#listener.path, identity.user, identity.group)
+    }
+    beforeChange()
+    if (identity !== undefined) changeIdentity(identity)
+    if (counting instanceof CountingLink) this.#tellStatistics(counting)
+  }
+
+  /** Moves packets until {@link DataPath.stop}, or until the only hypervisor is gone. */
+  async run(): Promise<void> {
+    const { hypervisor } = this.#configuration
+    if (this.#isStopping) return
+    if (hypervisor?.descriptor !== undefined) {
+      this.#hypervisor.adopt(hypervisor.descriptor)
+      this.#running?.stack.endTurn()
+    }
+    await this.#machinery.loop.run()
+  }
+
+  /** Ends {@link DataPath.run}. */
+  stop(): void {
+    this.#isStopping = true
+    this.#machinery.loop.stop()
+  }
+
+  /** Ends all flows, and removes the socket. */
+  close(): void {
+    clearInterval(this.#statistics)
+    this.#running?.stack.stop()
+    this.#hypervisor.close()
+    this.#listener?.close()
+    this.#machinery.tellDrops(this.#log)
+  }
+
+  #openSocket(): void {
+    const { native, arena } = this.#machinery
+    const { hypervisor } = this.#configuration
+    if (hypervisor?.descriptor !== undefined) return
+    const path = hypervisor?.socketPath
+    this.#listener =
+      path === undefined ? listenAtFirstFree(native, arena, defaultSocketPaths()) : listenAt(native, arena, path)
+    this.#hypervisor.listen(this.#listener)
+  }
+
+  #openLog(): LogSink[] {
+    const { logFile } = this.#configuration
+    if (logFile !== undefined) {
+      const started = `passt started as process ${process.pid}, ${new Date().toISOString()}`
+      return [new LogFile(logFile.path, logFile.maximumSize, started)]
+    }
+    if (this.#log.isDebug) return []
+    const system = SystemLog.open(this.#machinery.native, this.#machinery.arena, `passt[${process.pid}]`)
+    return system === undefined ? [] : [system]
+  }
+
+  #onConnected(process: number): void {
+    this.#log.info(`accepted connection${from(process)}`)
+    this.#running?.stack.start()
+  }
+
+  #onGone(end: StreamEnd): void {
+    const text = describeStreamEnd(end)
+    if (end.kind === "closed") this.#log.info(text)
+    else this.#log.warning(text)
+    this.#running?.stack.stop()
+    this.#running?.tap.forgetGuest()
+    this.#macsTold.clear()
+    if (this.#configuration.hypervisor?.oneOff) this.stop()
+  }
+
+  /** A guest that is a bridge has several, which take turns: each is told once. */
+  #tellMac(mac: MacAddress): void {
+    if (this.#macsTold.size >= MOST_ADDRESSES_TOLD) return
+    const text = mac.toString()
+    if (this.#macsTold.has(text)) return
+    this.#macsTold.add(text)
+    this.#log.info(`New guest MAC address observed: ${text}`)
+  }
+
+  #tellStatistics(link: CountingLink): void {
+    const { drops } = this.#machinery
+    const statistics = new Statistics({ link, drops, flowCount: () => this.#machinery.flowCount })
+    const interval = (this.#configuration.statisticsInterval ?? 1) * 1000
+    this.#statistics = setInterval(() => {
+      for (const line of statistics.report()) this.#log.info(line)
+    }, interval)
+  }
+}
+
+function from(process: number): string {
+  return process === 0 ? "" : ` from PID ${process}`
+}

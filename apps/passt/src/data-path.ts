@@ -1,0 +1,69 @@
+/**
+ * The process in the background that moves the packets. Started by the launcher with the descriptors of
+ * {@link DataPathDescriptor}; everything it says to the launcher is in report.ts, and nothing once it is ready: from then on
+ * it has nothing of the caller's.
+ */
+import { closeSync, readFileSync, writeSync } from "node:fs"
+import { decodeConfiguration } from "@demiflow/config"
+import { nameProgram, sentenceOf } from "@demiflow/program/command"
+import { type DataPathSettings, type LogSink, Machinery, ProgramLog } from "@demiflow/program/data-path"
+import { DataPath } from "./assembly.ts"
+import { DataPathDescriptor } from "./launch-steps.ts"
+import type { DataPathReport } from "./report.ts"
+import { endOnSignals } from "./signals.ts"
+
+const STATUS_FAILED = 1
+
+/** Until the launcher has gone. */
+const toLauncher: LogSink = {
+  write: (_severity, message) => report({ kind: "message", message }),
+}
+
+nameProgram("passt")
+main().catch((error) => {
+  // Once it was ready, this is written to nobody: the log has it.
+  report({ kind: "failed", message: sentenceOf(error) })
+  process.exit(STATUS_FAILED)
+})
+
+async function main(): Promise<void> {
+  const text = readFileSync(DataPathDescriptor.settings, "utf8")
+  // The launcher has given up, and told the user why.
+  if (text === "") process.exit(STATUS_FAILED)
+  const settings = JSON.parse(text) as DataPathSettings
+  const configuration = decodeConfiguration(settings.configuration)
+  const log = new ProgramLog(configuration.verbosity, true, [toLauncher])
+  const dataPath = new DataPath(new Machinery(), { ...settings, configuration }, log)
+  endOnSignals(dataPath)
+  try {
+    dataPath.open()
+    process.chdir("/")
+    if (!report({ kind: "ready", socketPath: dataPath.socketPath })) return
+    closeSync(DataPathDescriptor.settings)
+    closeSync(DataPathDescriptor.report)
+    log.sinks = dataPath.logSinks
+    await runToEnd(dataPath, log)
+  } finally {
+    dataPath.close()
+  }
+  process.exit(0)
+}
+
+async function runToEnd(dataPath: DataPath, log: ProgramLog): Promise<void> {
+  try {
+    await dataPath.run()
+  } catch (error) {
+    log.error(sentenceOf(error))
+    throw error
+  }
+}
+
+/** False if there is nobody who reads it. */
+function report(message: DataPathReport): boolean {
+  try {
+    writeSync(DataPathDescriptor.report, `${JSON.stringify(message)}\n`)
+    return true
+  } catch {
+    return false
+  }
+}

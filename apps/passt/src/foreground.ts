@@ -1,0 +1,28 @@
+/** Everything in one process, which the user ends. */
+import type { Options } from "@demiflow/config"
+import { Machinery, ProgramLog, standardError } from "@demiflow/program/data-path"
+import { decideConfiguration, readIdentityFacts, requestedIdentity, writePidFile } from "@demiflow/program/launch"
+import { announce } from "./announce.ts"
+import { DataPath } from "./assembly.ts"
+import { endOnSignals } from "./signals.ts"
+
+/** Moves packets until it is told to end; answers the exit status. Throws an error with a `code`. */
+export async function runInForeground(options: Options): Promise<number> {
+  const identity = requestedIdentity(options.runAs, readIdentityFacts())
+  const machinery = new Machinery()
+  const { native, arena } = machinery
+  const { configuration, linkLocalScope } = decideConfiguration(native, arena, options, "passt")
+  const log = new ProgramLog(options.verbosity, true, [])
+  log.sinks = [standardError(log.isDebug)]
+  const dataPath = new DataPath(machinery, { configuration, identity, linkLocalScope }, log)
+  endOnSignals(dataPath)
+  try {
+    dataPath.open(() => writePidFile(options.pidPath, process.pid))
+    announce(configuration, dataPath.socketPath, options.runAs === undefined && identity !== undefined)
+    log.sinks = [...dataPath.logSinks, ...log.sinks]
+    await dataPath.run()
+  } finally {
+    dataPath.close()
+  }
+  return 0
+}

@@ -1,0 +1,41 @@
+import type { ConfiguredRule } from "@demiflow/config"
+import { IpProtocol } from "@demiflow/core"
+import type { PortForwarding } from "@demiflow/flow"
+import { Quit } from "@demiflow/program/command"
+import { errnoSentence } from "@demiflow/sys"
+
+/**
+ * Has all rules listen. Throws {@link Quit} for a port that can't be had, and for an option that does with the ports there
+ * are if there are none.
+ */
+export function openForwardedPorts(forwarding: PortForwarding, rules: readonly ConfiguredRule[]): void {
+  for (const option of new Set(rules.map((rule) => rule.option))) {
+    const ofOption = rules.filter((rule) => rule.option === option)
+    let opened = 0
+    let reason = ""
+    for (const rule of ofOption) {
+      const outcome = forwarding.add(rule)
+      opened += outcome.opened
+      if (outcome.failure === undefined) continue
+      const { port, errno } = outcome.failure
+      if (!rule.isBestEffort) throw new Quit(`Listen failed for ${describePort(rule, port)}: ${describeError(errno)}`)
+      reason = `: ${describeError(errno)}`
+    }
+    if (opened === 0 && ofOption.some(({ isAuto }) => !isAuto)) {
+      throw new Quit(`No port could be forwarded for '${option}'${reason}`)
+    }
+  }
+}
+
+/** As users know these sentences: with a capital. */
+function describeError(errno: number): string {
+  const sentence = errnoSentence(errno)
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1)
+}
+
+/** A port of the host as users know it: `HOST TCP port 192.0.2.1%eth0/22`. */
+function describePort({ protocol, address, interfaceName }: ConfiguredRule, port: number): string {
+  const name = protocol === IpProtocol.tcp ? "TCP" : "UDP"
+  const where = `${address ?? "*"}${interfaceName === undefined ? "" : `%${interfaceName}`}`
+  return `HOST ${name} port ${where}/${port}`
+}

@@ -1,0 +1,44 @@
+/** What happened so far, told now and then to who asks for it (`--stats`). */
+import type { Drops } from "@demiflow/core"
+import type { CountingLink } from "./counting-link.ts"
+
+/** What is counted. */
+export interface Counters {
+  readonly link: Pick<CountingLink, "framesFromGuest" | "bytesFromGuest" | "framesToGuest" | "bytesToGuest">
+  readonly drops: Pick<Drops, "entries">
+  /** Flows that there are now. */
+  flowCount(): number
+}
+
+/** A table of what was counted since the start, told only if something has happened since it was told last. */
+export class Statistics {
+  readonly #counters: Counters
+  #last = ""
+
+  constructor(counters: Counters) {
+    this.#counters = counters
+    this.#last = this.#key()
+  }
+
+  /** The lines of the table; none if nothing has happened. */
+  report(): string[] {
+    const key = this.#key()
+    if (key === this.#last) return []
+    this.#last = key
+    const { link, drops } = this.#counters
+    const rows: [name: string, count: string][] = [
+      ["from guest", `${link.framesFromGuest} frames, ${link.bytesFromGuest} bytes`],
+      ["to guest", `${link.framesToGuest} frames, ${link.bytesToGuest} bytes`],
+      ["flows", `${this.#counters.flowCount()}`],
+      ...drops.entries().map(([reason, count]): [string, string] => [`dropped (${reason})`, `${count}`]),
+    ]
+    const width = Math.max(...rows.map(([name]) => name.length))
+    return ["Statistics:", ...rows.map(([name, count]) => `    ${name.padEnd(width)}  ${count}`)]
+  }
+
+  /** Changes with every event. */
+  #key(): string {
+    const { link, drops } = this.#counters
+    return JSON.stringify([link.framesFromGuest, link.framesToGuest, this.#counters.flowCount(), drops.entries()])
+  }
+}

@@ -1,0 +1,7 @@
+/**
+ * What runs first: the command line, and how the user is told of what went wrong.
+ *
+ * @packageDocumentation
+ */
+export * from "./messages.ts"
+export * from "./run-program.ts"

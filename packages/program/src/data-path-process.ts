@@ -1,0 +1,135 @@
+/** The process that moves the packets, as the one that started it sees it. */
+import { readSync, writeSync } from "node:fs"
+import type { Arena } from "@demiflow/core"
+import {
+  checkResult,
+  FileCommand,
+  LineSplitter,
+  type Native,
+  parseStepFailure,
+  parseWaitStatus,
+  runSteps,
+  type Step,
+  type StepFailure,
+  type StepProcess,
+} from "@demiflow/sys"
+import type { DataPathSettings } from "./report.ts"
+
+const READ_BYTES = 4096
+const SIGTERM = 15
+const SIGKILL = 9
+
+/** Two ends of a pipe, as this process numbers them. */
+export interface Pipe {
+  readonly readEnd: number
+  readonly writeEnd: number
+}
+
+/** The pipes that every data path has. */
+export interface DataPathPipes {
+  /** Towards the data path. */
+  readonly settings: Pipe
+  /** From it, and from the steps before it. */
+  readonly report: Pipe
+}
+
+/** Makes a pipe. Throws a `SystemError`. */
+export function createPipe(native: Native, arena: Arena, scratchOffset: number): Pipe {
+  checkResult(native.createPipe(scratchOffset), "make a pipe")
+  const [readEnd, writeEnd] = arena.words.subarray(scratchOffset >> 2, (scratchOffset >> 2) + 2)
+  for (const end of [readEnd, writeEnd]) native.fileControl(end, FileCommand.setStatusFlags, 0)
+  return { readEnd, writeEnd }
+}
+
+/** A data path, from its start on. Its runtime starts up while the configuration is being decided here. */
+export class DataPathProcess {
+  readonly #native: Native
+  readonly #arena: Arena
+  readonly #scratch: number
+  readonly #pipes: DataPathPipes
+  readonly #child: StepProcess
+  #hasChild = true
+  #end = "nobody knows why"
+
+  /**
+   * Carries the steps out in a new process. The last of them executes the runtime, which reads the settings and reports.
+   * Throws a `SystemError`.
+   *
+   * @param theirs further descriptors that only the new process needs: they are closed here
+   */
+  constructor(native: Native, arena: Arena, steps: (pipes: DataPathPipes) => Step[], theirs: readonly number[] = []) {
+    this.#native = native
+    this.#arena = arena
+    this.#scratch = arena.reserve(8, 8)
+    const pipe = () => createPipe(native, arena, this.#scratch)
+    this.#pipes = { settings: pipe(), report: pipe() }
+    this.#child = runSteps(native, arena, steps(this.#pipes), this.#pipes.report.writeEnd)
+    for (const end of [this.#pipes.settings.readEnd, this.#pipes.report.writeEnd, ...theirs]) native.close(end)
+  }
+
+  /** Its process number. */
+  get process(): number {
+    return this.#child.process
+  }
+
+  /** Where its reports arrive, line by line. */
+  get reports(): number {
+    return this.#pipes.report.readEnd
+  }
+
+  /** Tells it what to do. */
+  sendSettings(settings: DataPathSettings): void {
+    const { writeEnd } = this.#pipes.settings
+    const bytes = Buffer.from(JSON.stringify(settings))
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(writeEnd, bytes, at)
+    } catch {
+      // Nobody reads it any more: the reports say why.
+    }
+    this.#native.close(writeEnd)
+  }
+
+  /**
+   * Reads reports until `take` answers something else than undefined; undefined if they end before. Blocks, so that signals
+   * end this process as usual.
+   */
+  awaitReport<Answer>(take: (line: string) => Answer | undefined): Answer | undefined {
+    const lines = new LineSplitter()
+    const bytes = new Uint8Array(READ_BYTES)
+    for (;;) {
+      const count = readSync(this.reports, bytes)
+      if (count === 0) return undefined
+      for (const line of lines.add(Buffer.from(bytes.subarray(0, count)).toString())) {
+        const answer = take(line)
+        if (answer !== undefined) return answer
+      }
+    }
+  }
+
+  /** The step that a line says has failed; undefined if it is something else. */
+  failedStep(line: string): StepFailure | undefined {
+    return parseStepFailure(line, this.#child.steps)
+  }
+
+  /** Has it end, so that it can still tidy up, and waits for that. */
+  end(): void {
+    if (this.#hasChild) this.#native.kill(this.process, SIGTERM)
+    this.wait()
+  }
+
+  /** Ends it at once, if it is still there, and waits for that. */
+  kill(): void {
+    if (this.#hasChild) this.#native.kill(this.process, SIGKILL)
+    this.wait()
+  }
+
+  /** Waits until it has ended; answers how: `status 1`, `signal 9`. */
+  wait(): string {
+    if (this.#hasChild && this.#native.waitPid(this.process, 0, this.#scratch) > 0) {
+      this.#hasChild = false
+      const end = parseWaitStatus(this.#arena.words[this.#scratch >> 2])
+      this.#end = "signal" in end ? `signal ${end.signal}` : `status ${end.status}`
+    }
+    return this.#end
+  }
+}

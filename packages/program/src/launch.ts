@@ -1,0 +1,11 @@
+/**
+ * What is decided before packets move, and the process that is started to move them.
+ *
+ * @packageDocumentation
+ */
+export * from "./data-path-process.ts"
+export * from "./identity.ts"
+export * from "./learn.ts"
+export * from "./pid-file.ts"
+export * from "./report.ts"
+export * from "./runtime.ts"

@@ -1,0 +1,83 @@
+/**
+ * A log in a file that doesn't grow without end: when it is full, the oldest lines make room.
+ *
+ * That rewrites what stays, so it is done rarely and for a bounded part: what is kept is at most half of the size, and
+ * no more than {@link MOST_KEPT} bytes.
+ */
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs"
+import type { LogSink, Severity } from "./log.ts"
+import { Quit } from "./messages.ts"
+
+const LOG_FILE_MODE = 0o600
+const MOST_KEPT = 1 << 20
+const LINE_END = "\n".charCodeAt(0)
+
+/** A log file. */
+export class LogFile implements LogSink {
+  readonly #descriptor: number
+  readonly #maximumSize: number
+  #size: number
+  #isOver = false
+
+  /**
+   * Opens the file, which is emptied, and writes its first line. Throws {@link Quit}.
+   *
+   * @param maximumSize bytes
+   * @param title the first line
+   */
+  constructor(path: string, maximumSize: number, title: string) {
+    this.#descriptor = openLog(path)
+    this.#maximumSize = maximumSize
+    this.#size = fstatSync(this.#descriptor).size
+    this.#append(title)
+  }
+
+  write(severity: Severity, message: string, seconds: number): void {
+    this.#append(`${seconds.toFixed(4)}: ${`${severity}:`.padEnd(8)} ${message}`)
+  }
+
+  close(): void {
+    this.#isOver = true
+    closeSync(this.#descriptor)
+  }
+
+  #append(line: string): void {
+    if (this.#isOver) return
+    const bytes = Buffer.from(`${line}\n`)
+    if (bytes.length > this.#maximumSize) return
+    try {
+      if (this.#size + bytes.length > this.#maximumSize) this.#makeRoom(bytes.length)
+      this.#put(bytes)
+    } catch {
+      // The disk is full, and this is where we would say so.
+      this.#isOver = true
+    }
+  }
+
+  #put(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      at += writeSync(this.#descriptor, bytes, at, bytes.length - at, this.#size + at)
+    }
+    this.#size += bytes.length
+  }
+
+  /** Keeps the newest whole lines. */
+  #makeRoom(wanted: number): void {
+    const room = Math.min(this.#maximumSize >> 1, this.#maximumSize - wanted, MOST_KEPT, this.#size)
+    const tail = Buffer.alloc(room)
+    const count = readSync(this.#descriptor, tail, 0, room, this.#size - room)
+    // The line that was cut goes too.
+    const kept = tail.subarray(tail.indexOf(LINE_END) + 1 || count, count)
+    ftruncateSync(this.#descriptor, 0)
+    this.#size = 0
+    this.#put(kept)
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, "w+", LOG_FILE_MODE)
+  } catch (error) {
+    throw new Quit(`Can't write the log file ${path}: ${(error as Error).message}`)
+  }
+}

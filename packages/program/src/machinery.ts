@@ -1,0 +1,88 @@
+import { type Configuration, forwardingRules } from "@demiflow/config"
+import { Arena, Drops, type Link } from "@demiflow/core"
+import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import { attachArena, EventLoop, LinuxHost, type Native, SystemRandom } from "@demiflow/sys"
+import { createStack, type RunningStack, type TapOptions, Tracer } from "@demiflow/tap"
+import { captureTo } from "./capture.ts"
+import type { ProgramLog } from "./log.ts"
+import { protocolPlugins } from "./protocols.ts"
+
+/** Frames, held payload and tables. The kernel gives memory only for what is used. */
+const ARENA_BYTES = 160 << 20
+const FLOW_CAPACITY_VARIABLE = "DEMIFLOW_FLOW_CAPACITY"
+
+/** What a stack is assembled from, beside its configuration. */
+export interface AssemblyParts extends Pick<TapOptions, "onGuestMac"> {
+  readonly link: Link
+  readonly log: ProgramLog
+  /** Index of the host interface on which link-local IPv6 addresses are reached; undefined: the kernel's choice. */
+  readonly linkLocalScope: number | undefined
+}
+
+/** What every data path stands on. One a process. */
+export class Machinery {
+  readonly arena: Arena = new Arena(ARENA_BYTES)
+  readonly native: Native = attachArena(this.arena)
+  readonly loop: EventLoop = new EventLoop(this.native, this.arena)
+  readonly drops: Drops = new Drops()
+  #flows: FixedFlowTable | undefined
+
+  /** Flows that there are now. */
+  get flowCount(): number {
+    return this.#flows?.size ?? 0
+  }
+
+  /** The link with what the user wants to see of it: a capture, a line for each packet. Throws `Quit`. */
+  observe(link: Link, { pcapPath }: Configuration, log: ProgramLog): Link {
+    const captured = pcapPath === undefined ? link : captureTo(pcapPath, link, log)
+    return log.isTrace ? new Tracer(captured, log) : captured
+  }
+
+  /** A stack with all protocols between the link and the host's sockets, driven by the loop. It isn't started. */
+  assemble(configuration: Configuration, parts: AssemblyParts): RunningStack {
+    const { v4, v6 } = configuration
+    const { loop, native, arena, drops } = this
+    const { linkLocalScope, ...others } = parts
+    const random = new SystemRandom(native, arena)
+    this.#flows = new FixedFlowTable({ random, drops, ...flowCapacity() })
+    const running = createStack({
+      ...others,
+      host: new LinuxHost(native, arena, loop, {
+        ...(v4?.outboundInterface !== undefined && { interfaceV4: v4.outboundInterface }),
+        ...(v6?.outboundInterface !== undefined && { interfaceV6: v6.outboundInterface }),
+        ...(linkLocalScope !== undefined && { linkLocalScope }),
+      }),
+      flows: this.#flows,
+      forwarding: new ForwardingPolicy(forwardingRules(configuration), drops),
+      clock: loop.clock,
+      random,
+      plugins: protocolPlugins(configuration),
+      drops,
+      ourMac: configuration.macAddress,
+      ...(configuration.mtu !== undefined && { mtu: configuration.mtu }),
+      ...(v6 !== undefined && { ourLinkLocal: v6.ourLinkLocal }),
+      ...(v4 !== undefined && { guestV4: v4.guestAddress }),
+      ...(v6?.guestAddress !== undefined && { guestV6: v6.guestAddress }),
+    })
+    const { stack } = running
+    loop.hooks.onSide = (side, events) => stack.fromHost(side, events)
+    loop.hooks.onListener = (listener, events) => stack.fromListener(listener, events)
+    loop.hooks.nextDeadline = () => stack.nextDeadline()
+    loop.hooks.onTimer = (now) => stack.expire(now)
+    loop.hooks.endTurn = () => stack.endTurn()
+    loop.clock.advance()
+    return running
+  }
+
+  /** Tells who debugs what was dropped. */
+  tellDrops(log: ProgramLog): void {
+    if (!log.isDebug) return
+    for (const [reason, count] of this.drops.entries()) log.debug(`dropped: ${count} (${reason})`)
+  }
+}
+
+/** The size of the flow table, where the environment asks for another one than the usual: for tests of a full table. */
+function flowCapacity(): { capacity?: number } {
+  const wanted = process.env[FLOW_CAPACITY_VARIABLE]
+  return wanted === undefined ? {} : { capacity: Number(wanted) }
+}

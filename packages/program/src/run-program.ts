@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs"
+import { helpText, type Options, type Program, parseCommandLine } from "@demiflow/config"
+import { complain, nameProgram, sentenceOf } from "./messages.ts"
+
+const STATUS_FAILED = 1
+const ARGUMENTS_FROM = 2
+
+/** What a program does with its options and operands; answers its exit status. */
+export type Run = (options: Options, operands: readonly string[]) => Promise<number>
+
+/**
+ * The program that the user started, from its command line to its end.
+ *
+ * @param packageFile its `package.json`, which has the version
+ * @param run loads what help, version and mistakes in options don't need
+ */
+export async function runProgram(program: Program, packageFile: URL, run: Run): Promise<never> {
+  nameProgram(program)
+  process.exit(await statusOf(program, packageFile, run))
+}
+
+async function statusOf(program: Program, packageFile: URL, run: Run): Promise<number> {
+  const parsed = parseCommandLine(process.argv.slice(ARGUMENTS_FROM), program)
+  switch (parsed.kind) {
+    case "help":
+      process.stdout.write(helpText(program))
+      return 0
+    case "version":
+      process.stdout.write(`${program} ${version(packageFile)}\n`)
+      return 0
+    case "error":
+      complain(parsed.message)
+      return STATUS_FAILED
+    case "run":
+      return runOrComplain(run, parsed.options, parsed.operands)
+  }
+}
+
+async function runOrComplain(run: Run, options: Options, operands: readonly string[]): Promise<number> {
+  try {
+    return await run(options, operands)
+  } catch (error) {
+    complain(sentenceOf(error))
+    return error instanceof Error && "status" in error ? Number(error.status) : STATUS_FAILED
+  }
+}
+
+function version(packageFile: URL): string {
+  const description = readFileSync(packageFile, "utf8")
+  return `${(JSON.parse(description) as { version: string }).version} (demiflow)`
+}

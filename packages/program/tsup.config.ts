@@ -1,0 +1,3 @@
+import { library } from "../../tsup.base.ts"
+
+export default library({ entry: ["src/command.ts", "src/data-path.ts", "src/launch.ts"], platform: "node" })
