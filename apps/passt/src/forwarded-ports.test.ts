@@ -1,0 +1,49 @@
+import { constants } from "node:os"
+import { type ConfiguredRule, parseCommandLine, resolveConfiguration } from "@demiflow/config"
+import type { ListenerRef, ListeningEnd } from "@demiflow/core"
+import { PortForwarding } from "@demiflow/flow"
+import { describe, expect, it } from "vitest"
+import { openForwardedPorts } from "./forwarded-ports.ts"
+
+const { EADDRINUSE, EACCES } = constants.errno
+
+function rulesOf(...argv: string[]): readonly ConfiguredRule[] {
+  const parsed = parseCommandLine(argv, "passt")
+  if (parsed.kind !== "run") throw new Error(JSON.stringify(parsed))
+  const facts = { network: { interfaces: [], addresses: [], routes: [] }, resolvConf: "" }
+  const resolution = resolveConfiguration(parsed.options, facts, "passt")
+  if (resolution.kind !== "configuration") throw new Error(resolution.message)
+  return resolution.configuration.forwarding
+}
+
+/** Opens the ports that a command line asks for on a host that refuses some; answers those that are open. */
+function open(refuse: (port: number) => number, ...argv: string[]): number[] {
+  const opened: number[] = []
+  const listen = (_protocol: number, { port }: ListeningEnd): ListenerRef => {
+    const errno = refuse(port)
+    if (errno === 0) opened.push(port)
+    return (errno === 0 ? opened.length : -errno) as ListenerRef
+  }
+  openForwardedPorts(new PortForwarding({ listen, unlisten: () => {} }), rulesOf(...argv))
+  return opened
+}
+
+describe("openForwardedPorts", () => {
+  it("opens what was asked for", () => {
+    expect(open(() => 0, "-t", "5001,5003", "-u", "5002")).toEqual([5001, 5003, 5002])
+  })
+
+  it("names a port that can't be had, with its protocol and address", () => {
+    const inUse = (port: number) => (port === 5002 ? EADDRINUSE : 0)
+    expect(() => open(inUse, "-t", "5001-5003")).toThrow(
+      "Listen failed for HOST TCP port */5002: Address already in use",
+    )
+    expect(() => open(inUse, "-u", "192.0.2.1%eth0/5002")).toThrow("HOST UDP port 192.0.2.1%eth0/5002: Address already")
+    expect(() => open(inUse, "-t", "::1/5002")).toThrow("HOST TCP port ::1/5002: ")
+  })
+
+  it("does with the ports there are for who wants all, unless there are none", () => {
+    expect(open((port) => (port < 1024 ? EACCES : 0), "-t", "all")).toContain(1024)
+    expect(() => open(() => EACCES, "-t", "all")).toThrow("No port could be forwarded for '-t all': Permission denied")
+  })
+})
