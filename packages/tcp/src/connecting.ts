@@ -12,27 +12,22 @@ import {
   Errno,
   FORWARD,
   IcmpErrors,
-  IcmpType,
-  IcmpUnreachable,
-  Icmpv6Type,
-  Icmpv6Unreachable,
   Interface,
   IpProtocol,
+  icmpForm,
   initiatingSide,
+  NO_FORM,
   type Sequence,
   type Socket,
   targetSide,
 } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"
+import { beginNumbers, takeSyn } from "./handshake.ts"
 import type { InitialSequence } from "./initial-sequence.ts"
 import type { Segment } from "./segment.ts"
 import { Event, State } from "./state.ts"
 import {
-  DEFAULT_MSS_V4,
-  DEFAULT_MSS_V6,
-  readSynOptions,
-  type SynOptions,
   TCP_DATA_OFFSET,
   TCP_FLAGS,
   TCP_HEADER_LENGTH,
@@ -42,19 +37,11 @@ import {
   TcpFlag,
 } from "./wire.ts"
 
-/** Window of our SYN: the largest that can't be scaled. */
-const INITIAL_WINDOW = 0xffff
-/** Shift of the windows we advertise: up to 16 MiB, in steps of 256 bytes. */
-const OWN_WINDOW_SCALE = 8
-/** Smallest segment that we cut to, whatever a guest asks for (as Linux' TCP_MIN_SND_MSS). */
-const MINIMUM_MSS = 48
-
 export class Connecting {
   readonly #context: TcpContext
   readonly #initialSequence: InitialSequence
   readonly #errors: IcmpErrors
   readonly #target = new Demiflow(Interface.host)
-  readonly #options: SynOptions = { maximumSegmentSize: 0, windowScale: -1 }
   /** Where the guest's SYN is put together for an ICMP error to quote, without its options. */
   readonly #quote: number
   readonly #noSocket: DropReason
@@ -103,7 +90,7 @@ export class Connecting {
     const side = targetSide(connection.flow)
     flows.readSide(side, this.#target)
     if (host.boundEnd(connection.socket, this.#target) >= 0) flows.setForwardingEnd(side, this.#target)
-    this.#chooseAcknowledgement(connection)
+    this.#context.chooseAcknowledgement(connection)
     this.#context.apply(connection, Event.hostConnected)
   }
 
@@ -125,36 +112,9 @@ export class Connecting {
     flows.readSide(initiatingSide(connection.flow), tapSide)
     connection.socket = socket
     connection.state = State.connecting
-    connection.initialFromTap = segment.sequence
-    connection.seqFromTap = (segment.sequence + 1) | 0
-    connection.ackToTap = connection.seqFromTap
-    connection.windowToTap = INITIAL_WINDOW
-    connection.windowEdgeToTap = (connection.seqFromTap + INITIAL_WINDOW) | 0
-    connection.initialToTap = this.#initialSequence.next(tapSide)
-    connection.seqToTap = connection.initialToTap
-    connection.seqToTapHighest = connection.initialToTap
-    connection.ackFromTap = connection.initialToTap
-    connection.windowFromTap = segment.window
-    connection.largestWindowFromTap = segment.window
-    connection.windowSeqFromTap = segment.sequence
     connection.lastFromTap = clock.now
-
-    const options = this.#options
-    readSynOptions(arena.view, segment.headerOffset + TCP_HEADER_LENGTH, segment.payloadOffset, options)
-    if (options.windowScale >= 0) {
-      connection.windowScaleFromTap = options.windowScale
-      connection.windowScaleToTap = OWN_WINDOW_SCALE
-    }
-    const asked = options.maximumSegmentSize || (tapSide.isV4 ? DEFAULT_MSS_V4 : DEFAULT_MSS_V6)
-    const most = this.#context.output.ownMss(tapSide.isV4)
-    connection.mssToTap = Math.max(Math.min(asked, most), MINIMUM_MSS)
-  }
-
-  #chooseAcknowledgement(connection: TcpConnection): void {
-    const { components, information, options } = this.#context
-    if (components.host.tcpInformation(connection.socket, information) < 0) return
-    connection.acknowledgesOnAccept = information.minimumRtt <= options.acknowledgeOnAcceptRtt
-    connection.pollInterval = Math.round(information.minimumRtt / 4000)
+    beginNumbers(connection, this.#initialSequence.next(tapSide))
+    takeSyn(arena, connection, segment, this.#context.output.ownMss(tapSide.isV4))
   }
 
   #refuse(sequence: Sequence, segment: Segment, errno: number): void {
@@ -166,9 +126,8 @@ export class Connecting {
 
   /** Tells the guest that its correspondent can't be reached; false if the error is of another kind. */
   #report(tapSide: Demiflow, errno: number, initialFromTap: number): boolean {
-    const isV4 = tapSide.isV4
-    const code = isV4 ? unreachableV4(errno) : unreachableV6(errno)
-    if (code < 0) return false
+    const form = unreachable(errno, tapSide.isV4)
+    if (form === NO_FORM) return false
     const { view } = this.#context.components.arena
     this.#context.components.arena.bytes.fill(0, this.#quote, this.#quote + TCP_HEADER_LENGTH)
     view.setUint16(this.#quote + TCP_SOURCE_PORT, tapSide.correspondentPort)
@@ -176,26 +135,36 @@ export class Connecting {
     view.setInt32(this.#quote + TCP_SEQUENCE, initialFromTap)
     view.setUint8(this.#quote + TCP_DATA_OFFSET, (TCP_HEADER_LENGTH / 4) << 4)
     view.setUint8(this.#quote + TCP_FLAGS, TcpFlag.syn)
-    const type = isV4 ? IcmpType.destinationUnreachable : Icmpv6Type.destinationUnreachable
     const length = TCP_HEADER_LENGTH
-    this.#errors.send(tapSide, type, code, 0, tapSide.forwardingAddress, IpProtocol.tcp, this.#quote, length, length)
+    this.#errors.send(
+      tapSide,
+      form >> 8,
+      form & 0xff,
+      0,
+      tapSide.forwardingAddress,
+      IpProtocol.tcp,
+      this.#quote,
+      length,
+      length,
+    )
     return true
   }
 }
 
-function unreachableV4(errno: number): number {
-  if (errno === Errno.ENETUNREACH || errno === Errno.ENETDOWN) return IcmpUnreachable.net
-  if (errno === Errno.EHOSTUNREACH || errno === Errno.EHOSTDOWN || errno === Errno.ETIMEDOUT)
-    return IcmpUnreachable.host
-  if (errno === Errno.EACCES || errno === Errno.EPERM) return IcmpUnreachable.administrativelyProhibited
-  return -1
-}
-
-function unreachableV6(errno: number): number {
-  if (errno === Errno.ENETUNREACH || errno === Errno.ENETDOWN) return Icmpv6Unreachable.noRoute
-  if (errno === Errno.EHOSTUNREACH || errno === Errno.EHOSTDOWN || errno === Errno.ETIMEDOUT) {
-    return Icmpv6Unreachable.address
+/**
+ * The form in which the guest is told that its correspondent can't be reached, or `NO_FORM`. As for other protocols, but that
+ * a refusal is a reset; that the host's patience has ended means what it means when a router says so; and that a TCP socket
+ * is never denied a broadcast address, so a firewall it was.
+ */
+function unreachable(errno: number, isV4: boolean): number {
+  switch (errno) {
+    case Errno.ECONNREFUSED:
+      return NO_FORM
+    case Errno.ETIMEDOUT:
+      return icmpForm(Errno.EHOSTUNREACH, isV4)
+    case Errno.EACCES:
+      return icmpForm(Errno.EPERM, isV4)
+    default:
+      return icmpForm(errno, isV4)
   }
-  if (errno === Errno.EACCES || errno === Errno.EPERM) return Icmpv6Unreachable.prohibited
-  return -1
 }

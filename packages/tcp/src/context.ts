@@ -1,6 +1,7 @@
 import type { Components, FlowIndex, TcpInformation } from "@demiflow/core"
 import { Vectors } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
+import { OWN_WINDOW_SCALE } from "./handshake.ts"
 import { HoldPool } from "./hold-pool.ts"
 import type { TcpOptions } from "./options.ts"
 import { SegmentWriter } from "./output.ts"
@@ -17,12 +18,10 @@ import {
   stateName,
   transition,
 } from "./state.ts"
+import { TcpFlag } from "./wire.ts"
 
 /** Segments of one `sendmsg` or `recvmsg` at most. */
 export const MAXIMUM_VECTORS = 512
-
-/** Frames of one peek at most, and the bytes of one turn of one connection that follow from it. */
-export const MAXIMUM_PEEK_FRAMES = 16
 
 /** How long we stay to acknowledge a FIN that comes again, milliseconds: the link to the guest loses little. */
 const LINGER = 1000
@@ -98,7 +97,7 @@ export class TcpContext {
     if (this.components.log.isDebug) this.#logTransition(connection, stateName(before))
     const effects = effectsOf(result)
     if (effects & Effect.sendSynAck) {
-      this.sendSynAck(connection)
+      this.sendSyn(connection)
       this.startRetransmitTimer(connection)
     }
     if (effects & Effect.shutdownHost) connection.isHostShutPending = true
@@ -161,9 +160,10 @@ export class TcpContext {
   }
 
   /** Sends our SYN. When it is sent again is the timer's business, whatever the guest asks for. */
-  sendSynAck(connection: TcpConnection): void {
+  sendSyn(connection: TcpConnection): void {
+    const isFirst = connection.state === State.synSent
     const scale = connection.windowScaleToTap > 0 ? connection.windowScaleToTap : -1
-    this.output.sendSynAck(connection, scale)
+    this.output.sendSyn(connection, isFirst ? 0 : TcpFlag.acknowledgement, isFirst ? OWN_WINDOW_SCALE : scale)
     connection.seqToTap = (connection.initialToTap + 1) | 0
     connection.seqToTapHighest = connection.seqToTap
   }
@@ -173,6 +173,14 @@ export class TcpContext {
     connection.windowProbes = 0
     connection.retransmitAt = this.now + connection.rto
     this.arm(connection)
+  }
+
+  /** Whether what the host takes counts as acknowledged: by how near the correspondent is. */
+  chooseAcknowledgement(connection: TcpConnection): void {
+    const { components, information, options } = this
+    if (components.host.tcpInformation(connection.socket, information) < 0) return
+    connection.acknowledgesOnAccept = information.minimumRtt <= options.acknowledgeOnAcceptRtt
+    connection.pollInterval = Math.round(information.minimumRtt / 4000)
   }
 
   /** Stays for a while longer: the guest hasn't heard yet that all is done. */

@@ -8,7 +8,9 @@
 import type { DropReason } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
+import { takeSyn } from "./handshake.ts"
 import { OutOfOrder } from "./out-of-order.ts"
+import { RTO_AFTER_LOST_SYN } from "./round-trip.ts"
 import type { Segment } from "./segment.ts"
 import { distance } from "./sequence-number.ts"
 import { acceptsFromTap, Event, State } from "./state.ts"
@@ -81,6 +83,7 @@ export class FromTap {
   #uncommon(connection: TcpConnection, segment: Segment): SegmentVerdictId {
     const { flags } = segment
     if (connection.state === State.connecting) return this.#whileConnecting(connection, segment)
+    if (connection.state === State.synSent) return this.#whileSynSent(connection, segment)
     if (flags & TcpFlag.syn && flags & TcpFlag.acknowledgement) {
       this.#challenge(connection)
       return SegmentVerdict.done
@@ -121,10 +124,31 @@ export class FromTap {
     return SegmentVerdict.reopen
   }
 
+  /** RFC 9293, section 3.10.7.3. Payload that comes with the guest's SYN is not taken: it comes again. */
+  #whileSynSent(connection: TcpConnection, segment: Segment): SegmentVerdictId {
+    const { flags } = segment
+    const { components, output } = this.#context
+    const isAnswer = (flags & TcpFlag.acknowledgement) !== 0
+    if (isAnswer && segment.acknowledgement !== connection.seqToTapHighest) return SegmentVerdict.refuse
+    if (flags & TcpFlag.reset) {
+      if (isAnswer) this.#context.abort(connection, false)
+      return SegmentVerdict.done
+    }
+    if (!(flags & TcpFlag.syn)) return SegmentVerdict.done
+    takeSyn(components.arena, connection, segment, output.ownMss(connection.tapSide.isV4))
+    if (!isAnswer) {
+      this.#context.apply(connection, Event.synFromTap)
+      return SegmentVerdict.done
+    }
+    this.#toHost.acknowledge(connection, true)
+    this.#established(connection, segment)
+    return SegmentVerdict.done
+  }
+
   /** A SYN on a connection that there is. */
   #again(connection: TcpConnection, segment: Segment): SegmentVerdictId {
     if (connection.state === State.synReceived && segment.sequence === connection.initialFromTap) {
-      this.#context.sendSynAck(connection)
+      this.#context.sendSyn(connection)
       return SegmentVerdict.done
     }
     // RFC 9293, section 3.6.1: a later sequence number may begin a new connection out of TIME-WAIT.
@@ -171,10 +195,12 @@ export class FromTap {
   #established(connection: TcpConnection, segment: Segment): void {
     connection.ackFromTap = segment.acknowledgement
     connection.retransmitAt = -1
+    if (connection.retries > 0) connection.rto = RTO_AFTER_LOST_SYN
     connection.retries = 0
-    connection.windowFromTap = segment.window << connection.windowScaleFromTap
+    const window = segment.flags & TcpFlag.syn ? segment.window : segment.window << connection.windowScaleFromTap
+    connection.windowFromTap = window
     connection.windowSeqFromTap = segment.sequence
-    connection.largestWindowFromTap = Math.max(connection.largestWindowFromTap, connection.windowFromTap)
+    if (window > connection.largestWindowFromTap) connection.largestWindowFromTap = window
     this.#context.apply(connection, Event.synAcknowledged)
     this.#toTap.pump(connection)
   }

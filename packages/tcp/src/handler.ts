@@ -9,16 +9,19 @@ import {
   HANDLED,
   HostEvent,
   IpProtocol,
+  type Listener,
   type ProtocolHandler,
   type Sequence,
   type SideRef,
   transportChecksumIsRight,
 } from "@demiflow/core"
+import { Accepted } from "./accepted.ts"
 import { Connecting } from "./connecting.ts"
 import { TcpConnection } from "./connection.ts"
 import { TcpContext } from "./context.ts"
 import { FromTap, SegmentVerdict } from "./from-tap.ts"
 import { InitialSequence } from "./initial-sequence.ts"
+import { Listening } from "./listening.ts"
 import type { TcpOptions } from "./options.ts"
 import { Segment } from "./segment.ts"
 import { Event, State } from "./state.ts"
@@ -34,6 +37,7 @@ export class TcpHandler implements ProtocolHandler {
   readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.tcp, hasPorts: true }]
   readonly #context: TcpContext
   readonly #connecting: Connecting
+  readonly #listening: Listening
   readonly #toHost: ToHost
   readonly #toTap: ToTap
   readonly #fromTap: FromTap
@@ -45,7 +49,9 @@ export class TcpHandler implements ProtocolHandler {
   constructor(components: Components, options: Required<TcpOptions>) {
     const { drops } = components
     this.#context = new TcpContext(components, options, () => new TcpConnection())
-    this.#connecting = new Connecting(this.#context, new InitialSequence(components.random, components.clock))
+    const initialSequence = new InitialSequence(components.random, components.clock)
+    this.#connecting = new Connecting(this.#context, initialSequence)
+    this.#listening = new Listening(this.#context, new Accepted(this.#context, initialSequence))
     this.#toHost = new ToHost(this.#context)
     this.#toTap = new ToTap(this.#context, this.#toHost)
     this.#fromTap = new FromTap(this.#context, this.#toHost, this.#toTap)
@@ -97,6 +103,18 @@ export class TcpHandler implements ProtocolHandler {
     }
   }
 
+  listen(listener: Listener): number {
+    return this.#listening.listen(listener)
+  }
+
+  unlisten(listener: Listener): void {
+    this.#listening.unlisten(listener)
+  }
+
+  fromListener(listener: Listener): void {
+    this.#listening.fromListener(listener)
+  }
+
   expire(flow: FlowIndex, now: number): void {
     const connection = this.#context.connectionOf(flow)
     if (connection === undefined) return
@@ -115,10 +133,16 @@ export class TcpHandler implements ProtocolHandler {
     this.#context.woken()
     this.#toTap.resume()
     this.#toHost.tick()
+    this.#listening.tick()
+  }
+
+  resume(): void {
+    this.#toTap.guestTakesMore()
   }
 
   endTurn(): void {
     this.#toHost.endTurn()
+    this.#toTap.endTurn()
   }
 
   abort(flow: FlowIndex): void {

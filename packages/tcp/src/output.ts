@@ -61,12 +61,17 @@ export class SegmentWriter {
     return true
   }
 
-  /** Sends our SYN with the acknowledgement of the guest's. Its window isn't scaled (RFC 7323, section 2.2). */
-  sendSynAck(connection: TcpConnection, windowScale: number): void {
+  /**
+   * Sends our SYN. Its window isn't scaled (RFC 7323, section 2.2).
+   *
+   * @param flags besides SYN: the acknowledgement of the guest's, if that is here
+   * @param windowScale -1 to offer none
+   */
+  sendSyn(connection: TcpConnection, flags: number, windowScale: number): void {
     const length = TCP_HEADER_LENGTH + synOptionsLength(windowScale)
     const offset = this.#guest.begin(connection.tapSide, IpProtocol.tcp, length)
     if (offset < 0) return
-    this.#writeHeader(connection, offset, connection.initialToTap, TcpFlag.syn | TcpFlag.acknowledgement)
+    this.#writeHeader(connection, offset, connection.initialToTap, TcpFlag.syn | flags)
     const view = this.#arena.view
     view.setUint8(offset + TCP_DATA_OFFSET, (length / 4) << 4)
     view.setUint16(offset + TCP_WINDOW, Math.min(connection.windowToTap, 0xffff))

@@ -6,6 +6,9 @@ const MINIMUM_RTO = 200
 /** RFC 6298, 2.5 allows a limit of 60 seconds at least. */
 const MAXIMUM_RTO = 60_000
 
+/** What the time-out begins with where our SYN had to be sent again (RFC 6298, 5.7). */
+export const RTO_AFTER_LOST_SYN = 3000
+
 /** Takes a measurement into account (RFC 6298, 2.2 and 2.3). */
 export function measured(connection: TcpConnection, rtt: number): void {
   if (connection.smoothedRtt < 0) {

@@ -1,13 +1,66 @@
-import { environmentVariable, type SimulationReport, seeds, simulate } from "@demiflow/testkit"
+import {
+  environmentVariable,
+  type Scenario,
+  type SimulationOptions,
+  type SimulationReport,
+  seeds,
+  simulate,
+} from "@demiflow/testkit"
 import { describe, expect, it } from "vitest"
 import { tcp } from "./index.ts"
 
-/** Runs; more on request: DEMIFLOW_RUNS=100000, and single ones with DEMIFLOW_SEED. */
+/** Runs of each kind; more on request: DEMIFLOW_RUNS=100000, and single ones with DEMIFLOW_SEED. */
 const RUNS = Number(environmentVariable("DEMIFLOW_RUNS") ?? 600)
 const GROUP = 100
 
-describe("TCP, simulated", () => {
-  const all = seeds(RUNS)
+/** Sockets that listen are descriptors too: without one to spare, whoever connects would wait for good. */
+function withDescriptorsToListen(scenario: Scenario): Scenario {
+  const { host, connections } = scenario
+  const listening = connections.filter(({ startedBy }) => startedBy === "world").length
+  if (host.descriptors === undefined || listening === 0) return scenario
+  return { ...scenario, host: { ...host, descriptors: host.descriptors + listening + 1 } }
+}
+
+/**
+ * A correspondent that uses its port again before the guest has acknowledged all that the connection before had brought is
+ * refused. Where acknowledgements are lost, that may take a while.
+ */
+function withTimeToAcknowledge(scenario: Scenario): Scenario {
+  const { loss = 0, corruption = 0 } = scenario.fromGuest
+  const isGood = loss + corruption + (scenario.toGuest.loss ?? 0) + (scenario.toGuest.corruption ?? 0) === 0
+  if (isGood) return scenario
+  const connections = scenario.connections.map((plan) =>
+    plan.startedBy === "world" && plan.repeatsAfter !== undefined ? { ...plan, repeatsAfter: 200_000 } : plan,
+  )
+  return { ...scenario, connections }
+}
+
+const plugins: SimulationOptions["plugins"] = (random) => [
+  tcp({
+    holdPoolSize: random.pick([64 << 10, 1 << 20]),
+    acknowledgeOnAcceptRtt: random.pick([0, 1_000, 1_000_000]),
+  }),
+]
+
+const kinds: [name: string, share: number, adjust: (scenario: Scenario) => Scenario][] = [
+  ["as it comes", 1, (scenario) => scenario],
+  ["begun in the world", 0.5, (scenario) => fromWorld(scenario)],
+  ["over a link that is congested again and again", 0.5, (scenario) => congested(scenario)],
+]
+
+function fromWorld(scenario: Scenario): Scenario {
+  const connections = scenario.connections.map((plan) => ({ ...plan, startedBy: "world" as const }))
+  return { ...scenario, connections }
+}
+
+/** As to a hypervisor that reads now and then, over a link that cuts nothing. */
+function congested(scenario: Scenario): Scenario {
+  const link = { ...scenario.link, tcpSegmentation: false }
+  return { ...scenario, link, slowGuest: { bytes: 10_000, interval: 5 } }
+}
+
+describe.each(kinds)("TCP, simulated, %s", (_, share, adjust) => {
+  const all = seeds(Math.ceil(RUNS * share))
   for (let start = 0; start < all.length; start += GROUP) {
     const group = all.slice(start, start + GROUP)
     it(`seeds ${group[0]} to ${group.at(-1)}: every byte once and in order, and nothing left behind`, () => {
@@ -15,12 +68,8 @@ describe("TCP, simulated", () => {
       for (const seed of group) {
         reports.push(
           simulate(seed, {
-            plugins: (random) => [
-              tcp({
-                holdPoolSize: random.pick([64 << 10, 1 << 20]),
-                acknowledgeOnAcceptRtt: random.pick([0, 1_000, 1_000_000]),
-              }),
-            ],
+            plugins,
+            adjust: (scenario) => withTimeToAcknowledge(withDescriptorsToListen(adjust(scenario))),
           }),
         )
       }

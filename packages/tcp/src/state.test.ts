@@ -7,6 +7,7 @@ import {
   type EventId,
   effectsOf,
   ILLEGAL,
+  isHandshaking,
   nextState,
   State,
   type StateId,
@@ -18,6 +19,7 @@ import {
 /** What is allowed, written down a second time from RFC 9293, figure 5. Everything else must be illegal. */
 const allowed: Record<string, Partial<Record<keyof typeof Event, keyof typeof State>>> = {
   connecting: { hostConnected: "synReceived", abort: "closed" },
+  synSent: { synAcknowledged: "established", synFromTap: "synReceived", abort: "closed" },
   synReceived: { synAcknowledged: "established", abort: "closed" },
   established: { finFromTap: "closeWait", finToTap: "finWait1", abort: "closed" },
   closeWait: { finToTap: "lastAck", abort: "closed" },
@@ -55,10 +57,11 @@ describe("the state machine", () => {
     }
   })
 
-  it("says in which states payload moves", () => {
+  it("says in which states what is sent", () => {
     const named = (test: (state: StateId) => boolean) => states.filter(([, id]) => test(id)).map(([name]) => name)
     expect(named(acceptsFromTap)).toEqual(["established", "finWait1", "finWait2"])
     expect(named(sendsToTap)).toEqual(["established", "closeWait"])
+    expect(named(isHandshaking)).toEqual(["synSent", "synReceived"])
     expect(named(awaitsFinAcknowledgement)).toEqual(["finWait1", "closing", "lastAck"])
   })
 })

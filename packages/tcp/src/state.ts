@@ -1,34 +1,37 @@
 /**
  * The state machine: (state, event) → (state, effects), in this one place.
  *
- * States are those of RFC 9293, section 3.3.2, of our own end of the connection with the guest; `connecting` comes
- * before them: the guest's SYN is here, and the host's connect is under way. The answer to an event that a state does not
- * allow is {@link ILLEGAL}: a mistake in our own code, never something that a packet can cause.
+ * States are those of RFC 9293, section 3.3.2, of our own end of the connection with the guest. Two come first:
+ * `connecting` where the guest begins (its SYN is here, and the host's connect is under way), `synSent` where a correspondent
+ * of the host does (the host's socket is accepted, and the guest is asked). The answer to an event that a state does not allow
+ * is {@link ILLEGAL}: a mistake in our own code, never something that a packet can cause.
  */
 export const State = {
   closed: 0,
   connecting: 1,
-  synReceived: 2,
-  established: 3,
+  /** Our SYN is sent, and nothing has come from the guest. */
+  synSent: 2,
+  synReceived: 3,
+  established: 4,
   /** The guest has sent its FIN. */
-  closeWait: 4,
+  closeWait: 5,
   /** We have sent our FIN. */
-  finWait1: 5,
+  finWait1: 6,
   /** Our FIN is acknowledged. */
-  finWait2: 6,
+  finWait2: 7,
   /** Both have sent a FIN, ours is not acknowledged yet. */
-  closing: 7,
+  closing: 8,
   /** As `closing`, the guest having been first. */
-  lastAck: 8,
+  lastAck: 9,
   /** Both directions are done; we stay to acknowledge a FIN that comes again. */
-  timeWait: 9,
+  timeWait: 10,
 } as const
 export type StateId = (typeof State)[keyof typeof State]
 
 export const Event = {
   /** The host's connection is there. */
   hostConnected: 0,
-  /** The guest acknowledged our SYN. */
+  /** The guest acknowledged our SYN, having sent its own before or with that. */
   synAcknowledged: 1,
   /** The guest's FIN arrived, in order. */
   finFromTap: 2,
@@ -40,6 +43,8 @@ export const Event = {
   abort: 5,
   /** The stay in `timeWait` is over. */
   lingered: 6,
+  /** The guest's SYN crossed ours on its way. */
+  synFromTap: 7,
 } as const
 export type EventId = (typeof Event)[keyof typeof Event]
 
@@ -57,8 +62,8 @@ export const Effect = {
 /** Answer to an event that the state does not allow. */
 export const ILLEGAL = -1
 
-const STATES = 10
-const EVENTS = 7
+const STATES = 11
+const EVENTS = 8
 
 const transitions = new Int16Array(STATES * EVENTS).fill(ILLEGAL)
 
@@ -67,6 +72,8 @@ function allow(state: StateId, event: EventId, next: StateId, effects = 0): void
 }
 
 allow(State.connecting, Event.hostConnected, State.synReceived, Effect.sendSynAck)
+allow(State.synSent, Event.synAcknowledged, State.established)
+allow(State.synSent, Event.synFromTap, State.synReceived, Effect.sendSynAck)
 allow(State.synReceived, Event.synAcknowledged, State.established)
 allow(State.established, Event.finFromTap, State.closeWait, Effect.shutdownHost)
 allow(State.established, Event.finToTap, State.finWait1)
@@ -104,6 +111,11 @@ export function acceptsFromTap(state: StateId): boolean {
 /** True where payload from the host may be sent to the guest. */
 export function sendsToTap(state: StateId): boolean {
   return state === State.established || state === State.closeWait
+}
+
+/** True where we have sent a SYN that is not acknowledged. */
+export function isHandshaking(state: StateId): boolean {
+  return state === State.synSent || state === State.synReceived
 }
 
 /** True where our FIN was sent and is not acknowledged. */

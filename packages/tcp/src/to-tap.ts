@@ -18,11 +18,11 @@
 import { Errno } from "@demiflow/core"
 import { grow, halve } from "./congestion.ts"
 import type { TcpConnection } from "./connection.ts"
-import { ConnectionList } from "./connection-list.ts"
-import { MAXIMUM_PEEK_FRAMES, type TcpContext } from "./context.ts"
+import { ConnectionQueue } from "./connection-queue.ts"
+import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
 import { backOff, measured, probeInterval } from "./round-trip.ts"
 import { distance, later } from "./sequence-number.ts"
-import { awaitsFinAcknowledgement, Event, State, sendsToTap } from "./state.ts"
+import { awaitsFinAcknowledgement, Event, isHandshaking, State, sendsToTap } from "./state.ts"
 import type { ToHost } from "./to-host.ts"
 import { TCP_HEADER_LENGTH, TcpFlag } from "./wire.ts"
 
@@ -32,21 +32,33 @@ const LARGE_FRAME_PAYLOAD = 65_535 - 40 - 60
 const TURN_BUDGET = 2 << 20
 /** … and as how many a frame counts that has fewer: what it costs to send one. */
 const FRAME_COST = 1024
+/** Bytes that one peek brings at most: … */
+const PEEK_BYTES = 1 << 20
+/** … fewer where they are cut to segments here, for the kernel's copy and the checksums to meet them in the cache. */
+const SEGMENTS_PEEK_BYTES = 128 << 10
+/** Bytes handed to the link at once, so that it can say that it has enough before there is too much of it. */
+const FLUSH_BYTES = 256 << 10
 /** Duplicate acknowledgements that mean loss (RFC 5681, section 3.2). */
 const DUPLICATE_THRESHOLD = 3
 /** A connection whose guest leaves so many time-outs in a row unanswered is over (Linux: tcp_retries2). */
 const RETRY_LIMIT = 12
-/** The same for our SYN (Linux: tcp_synack_retries). */
-const SYN_RETRY_LIMIT = 5
+/** The same for our SYN with the acknowledgement of the guest's (Linux: tcp_synack_retries). */
+const SYN_ACK_RETRY_LIMIT = 5
+/** The same for a SYN that asks the guest: after 1, 3, 7 and 15 seconds. After 31, the correspondent has waited enough. */
+const SYN_RETRY_LIMIT = 4
 /** A guest that answers no window probe for so long is gone, milliseconds. */
 const PROBE_PATIENCE = 300_000
 
 export class ToTap {
   readonly #context: TcpContext
   readonly #toHost: ToHost
-  readonly #offsets = new Int32Array(MAXIMUM_PEEK_FRAMES)
-  #waiting = new ConnectionList()
-  #working = new ConnectionList()
+  readonly #offsets = new Int32Array(MAXIMUM_VECTORS)
+  /** Connections that have more to send than there was time or room for, the one first that has waited longest. */
+  readonly #waiting = new ConnectionQueue()
+  /** Bytes that were queued since the link was handed what is queued. */
+  #unflushed = 0
+  /** When the guest was last known to take no more. */
+  #congestedAt = Number.NEGATIVE_INFINITY
 
   constructor(context: TcpContext, toHost: ToHost) {
     this.#context = context
@@ -56,32 +68,48 @@ export class ToTap {
   /** Sends what has arrived, as far as window and budget allow. */
   pump(connection: TcpConnection): void {
     if (!this.#maySend(connection)) return
+    const { guest } = this.#context.components
     let budget = TURN_BUDGET
     while (budget > 0) {
+      if (guest.isCongested) break
       const room = this.#room(connection)
       if (room <= 0 || (this.#isSilly(connection, room) && connection.inFlight > 2 * connection.mssToTap)) {
         this.#waitForWindow(connection)
         return
       }
-      const cost = this.#sendOnce(connection, room)
+      const cost = this.#sendOnce(connection, room, budget)
       if (cost <= 0) return
       budget -= cost
+      this.#unflushed += cost
+      if (this.#unflushed >= FLUSH_BYTES) {
+        guest.flush()
+        this.#unflushed = 0
+      }
     }
     this.#pumpLater(connection)
   }
 
-  /** Carries on with connections that had more to send than one turn allows. */
+  /** Carries on with connections that have more to send, each once, as long as the guest takes it. */
   resume(): void {
-    if (this.#waiting.count === 0) return
-    const working = this.#waiting
-    this.#waiting = this.#working
-    this.#working = working
-    for (let index = 0; index < working.count; index++) {
-      const connection = working.at(index)
+    const { guest } = this.#context.components
+    for (let left = this.#waiting.count; left > 0 && !guest.isCongested; left--) {
+      const connection = this.#waiting.shift()
+      if (connection === undefined) return
       connection.isPumpListed = false
       if (connection.flow >= 0) this.pump(connection)
     }
-    working.clear()
+    if (this.#waiting.count > 0) this.#carryOnLater()
+  }
+
+  /** The guest was congested, and is not any more. */
+  guestTakesMore(): void {
+    this.#congestedAt = this.#context.now
+    this.resume()
+  }
+
+  /** What is queued is on its way to the link. */
+  endTurn(): void {
+    this.#unflushed = 0
   }
 
   /**
@@ -123,23 +151,22 @@ export class ToTap {
 
   /** The retransmission time-out has passed. */
   timedOut(connection: TcpConnection): void {
-    const limit = connection.state === State.synReceived ? SYN_RETRY_LIMIT : RETRY_LIMIT
+    if (isHandshaking(connection.state)) {
+      this.#handshakeTimedOut(connection)
+      return
+    }
+    if (this.#isHeldUp(connection)) return
     // With its window shut, a guest takes nothing that is sent again: it is asked for its window instead.
-    const isShut = connection.windowFromTap === 0 && connection.state !== State.synReceived
+    const isShut = connection.windowFromTap === 0
     if (isShut || !this.#context.isOutstanding(connection)) {
       this.#probe(connection)
       return
     }
-    if (++connection.retries > limit) {
+    if (++connection.retries > RETRY_LIMIT) {
       this.#context.abort(connection, true)
       return
     }
     backOff(connection)
-    if (connection.state === State.synReceived) {
-      this.#context.sendSynAck(connection)
-      this.#context.startRetransmitTimer(connection)
-      return
-    }
     halve(connection)
     connection.congestionWindow = connection.mssToTap
     this.#goBack(connection)
@@ -155,6 +182,31 @@ export class ToTap {
   sendProbe(connection: TcpConnection): void {
     this.#toHost.prepareSegment(connection)
     this.#context.output.sendEmpty(connection, (connection.ackFromTap - 1) | 0, 0)
+  }
+
+  #handshakeTimedOut(connection: TcpConnection): void {
+    const limit = connection.state === State.synSent ? SYN_RETRY_LIMIT : SYN_ACK_RETRY_LIMIT
+    if (++connection.retries > limit) {
+      this.#context.abort(connection, true)
+      return
+    }
+    backOff(connection)
+    this.#context.sendSyn(connection)
+    this.#context.startRetransmitTimer(connection)
+  }
+
+  /**
+   * True if the guest had not the time of a time-out to answer, because what it was sent has to wait for its link: then it
+   * gets that time now.
+   */
+  #isHeldUp(connection: TcpConnection): boolean {
+    const { components, now } = this.#context
+    if (components.guest.isCongested) this.#congestedAt = now
+    const deadline = this.#congestedAt + connection.rto
+    if (deadline <= now) return false
+    connection.retransmitAt = deadline
+    this.#context.arm(connection)
+    return true
   }
 
   #maySend(connection: TcpConnection): boolean {
@@ -181,16 +233,20 @@ export class ToTap {
   }
 
   /** One peek and the frames for what it brought; what that cost, 0 if there is nothing to go on with. */
-  #sendOnce(connection: TcpConnection, room: number): number {
+  #sendOnce(connection: TcpConnection, room: number, budget: number): number {
     const { components, output, vectors } = this.#context
     const { mssToTap } = connection
     const isCut = components.guest.capabilities.tcpSegmentation
     const frameSize =
       isCut && mssToTap * 2 <= LARGE_FRAME_PAYLOAD ? LARGE_FRAME_PAYLOAD - (LARGE_FRAME_PAYLOAD % mssToTap) : mssToTap
+    const peekBytes = frameSize > mssToTap ? PEEK_BYTES : SEGMENTS_PEEK_BYTES
+    const most = Math.min(Math.max(Math.floor(peekBytes / frameSize), 1), MAXIMUM_VECTORS)
+    const affordable = Math.ceil(budget / Math.max(frameSize, FRAME_COST))
+    const limit = Math.min(connection.peekFrames, most, affordable)
     const offsets = this.#offsets
     let frames = 0
     let asked = 0
-    while (frames < connection.peekFrames && asked < room) {
+    while (frames < limit && asked < room) {
       const size = Math.min(frameSize, room - asked)
       const offset = output.begin(connection, size)
       if (offset < 0) break
@@ -213,7 +269,7 @@ export class ToTap {
     if (used < frames) output.abandon(offsets[used])
     if (got > 0) {
       connection.isHostReadable = true
-      if (got === asked) connection.peekFrames = Math.min(connection.peekFrames * 2, MAXIMUM_PEEK_FRAMES)
+      if (got === asked) connection.peekFrames = Math.min(connection.peekFrames * 2, most)
       else {
         // All that there was. More brings another event; the end, or an urgent mark, has brought its event already.
         connection.peekFrames = used
@@ -359,10 +415,15 @@ export class ToTap {
 
   #pumpLater(connection: TcpConnection): void {
     connection.isHostReadable = true
+    this.#carryOnLater()
     if (connection.isPumpListed) return
     connection.isPumpListed = true
     this.#waiting.push(connection)
-    this.#context.wake(this.#context.now)
+  }
+
+  /** In the next turn; or, while the guest is congested, when it takes more, which is told. */
+  #carryOnLater(): void {
+    if (!this.#context.components.guest.isCongested) this.#context.wake(this.#context.now)
   }
 
   /**

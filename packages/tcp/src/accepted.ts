@@ -1,0 +1,138 @@
+/**
+ * From a socket that the host accepted to a SYN to the guest: a connection that a correspondent of the host begins.
+ *
+ * The host's kernel has finished its handshake with the correspondent by then; what that sends waits in the socket until
+ * the guest is connected as well. If the guest refuses, or doesn't answer, the correspondent gets a reset.
+ *
+ * Two correspondents may look alike to the guest: several addresses of the host's are known to it under one. Their port
+ * tells them apart, so the one who comes second gets another one, if its address is a translated one anyhow.
+ */
+import {
+  Demiflow,
+  type DropReason,
+  FORWARD,
+  flowOf,
+  Interface,
+  IpProtocol,
+  initiatingSide,
+  type Listener,
+  NO_SOCKET,
+  type Socket,
+  targetSide,
+} from "@demiflow/core"
+import type { TcpConnection } from "./connection.ts"
+import type { TcpContext } from "./context.ts"
+import { beginNumbers, INITIAL_WINDOW } from "./handshake.ts"
+import type { InitialSequence } from "./initial-sequence.ts"
+import { distance } from "./sequence-number.ts"
+import { Event, State, sendsToTap } from "./state.ts"
+import { DEFAULT_MSS_V4, DEFAULT_MSS_V6 } from "./wire.ts"
+
+/** The dynamic ports (RFC 6335, section 6), of which a correspondent gets one if its own is taken. */
+const FIRST_DYNAMIC_PORT = 49_152
+const DYNAMIC_PORTS = 65_536 - FIRST_DYNAMIC_PORT
+/** Of these, how many are tried. */
+const PORT_ATTEMPTS = 64
+
+export class Accepted {
+  readonly #context: TcpContext
+  readonly #initialSequence: InitialSequence
+  readonly #tapSide = new Demiflow(Interface.tap)
+  readonly #portInUse: DropReason
+  #nextPort: number
+
+  constructor(context: TcpContext, initialSequence: InitialSequence) {
+    const { drops, random } = context.components
+    this.#context = context
+    this.#initialSequence = initialSequence
+    this.#portInUse = drops.reason("tcp: ends that another connection has")
+    this.#nextPort = (random.int32() >>> 0) % DYNAMIC_PORTS
+  }
+
+  /** Somebody has connected to the listener's port. */
+  open(listener: Listener, socket: Socket, hostSide: Demiflow): void {
+    const { flows, forwarding, host, drops, guest, handlerNumber } = this.#context.components
+    const tapSide = this.#tapSide
+    const verdict = forwarding.targetAtGuest(listener, hostSide, guest, tapSide)
+    if (verdict !== FORWARD) {
+      drops.count(verdict as DropReason)
+      host.reset(socket)
+      return
+    }
+    const hasEnds =
+      this.#endPredecessor(hostSide) && (this.#isFree(tapSide) || this.#chooseAnotherPort(hostSide, tapSide))
+    if (!hasEnds) {
+      drops.count(this.#portInUse)
+      host.reset(socket)
+      return
+    }
+    const created = flows.allocate(handlerNumber, IpProtocol.tcp)
+    if (created < 0) {
+      host.reset(socket)
+      return
+    }
+    const flow = flows.activate(flows.target(flows.initiate(created, hostSide), tapSide))
+    flows.makeTargetFindable(flow)
+    const connection = this.#context.open(flow)
+    flows.readSide(targetSide(flow), connection.tapSide)
+    this.#begin(connection, socket)
+    if (host.watch(socket, initiatingSide(flow)) < 0) this.#context.abort(connection, true)
+  }
+
+  #begin(connection: TcpConnection, socket: Socket): void {
+    const { tapSide } = connection
+    connection.socket = socket
+    connection.state = State.synSent
+    connection.lastFromTap = this.#context.now
+    // Nothing is known of the guest's numbers before it answers.
+    connection.initialFromTap = 0
+    connection.seqFromTap = 0
+    connection.ackToTap = 0
+    connection.windowToTap = INITIAL_WINDOW
+    connection.windowSeqFromTap = 0
+    connection.mssToTap = tapSide.isV4 ? DEFAULT_MSS_V4 : DEFAULT_MSS_V6
+    beginNumbers(connection, this.#initialSequence.next(tapSide))
+    this.#context.chooseAcknowledgement(connection)
+    this.#context.sendSyn(connection)
+    this.#context.startRetransmitTimer(connection)
+  }
+
+  /**
+   * The kernel connects no two sockets between the same ends: to the host, an earlier connection is over. It makes room, unless
+   * it ended in order and the guest has not got all of it; then false is answered.
+   */
+  #endPredecessor(hostSide: Demiflow): boolean {
+    const { flows, host } = this.#context.components
+    const side = flows.lookup(IpProtocol.tcp, hostSide)
+    const connection = side < 0 ? undefined : this.#context.connectionOf(flowOf(side))
+    if (connection === undefined) return true
+    const { socket, state, ackFromTap, seqToTapHighest } = connection
+    const lacksPayload = sendsToTap(state) || distance(ackFromTap, seqToTapHighest) > 1
+    if (lacksPayload && host.socketError(socket) >= 0) return false
+    // Not by a reset: there is nobody whom it would reach.
+    if (socket >= 0) host.close(socket)
+    connection.socket = NO_SOCKET
+    this.#context.abort(connection, true)
+    return true
+  }
+
+  /** True if no connection with the guest has these ends. One that only stays to acknowledge a FIN makes room. */
+  #isFree(tapSide: Demiflow): boolean {
+    const side = this.#context.components.flows.lookup(IpProtocol.tcp, tapSide)
+    if (side < 0) return true
+    const connection = this.#context.connectionOf(flowOf(side))
+    if (connection === undefined || connection.state !== State.timeWait || connection.socket >= 0) return false
+    this.#context.apply(connection, Event.lingered)
+    return true
+  }
+
+  #chooseAnotherPort(hostSide: Demiflow, tapSide: Demiflow): boolean {
+    if (tapSide.forwardingAddress.equals(hostSide.correspondentAddress)) return false
+    for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
+      tapSide.forwardingPort = FIRST_DYNAMIC_PORT + this.#nextPort
+      this.#nextPort = (this.#nextPort + 1) % DYNAMIC_PORTS
+      if (this.#isFree(tapSide)) return true
+    }
+    return false
+  }
+}

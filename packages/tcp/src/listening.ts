@@ -1,0 +1,111 @@
+/**
+ * Ports of the host at which connections to the guest begin.
+ *
+ * An event says that somebody waits, and only that: connections are accepted until there are no more, a limited number in a
+ * turn, so that a flood of them holds nobody else up. Without a descriptor to spare they are left where they are, in the
+ * kernel's queue, for a while.
+ */
+import { Demiflow, type DropReason, Errno, Interface, type Listener, type ListenerRef, NO_SOCKET } from "@demiflow/core"
+import type { Accepted } from "./accepted.ts"
+import type { TcpContext } from "./context.ts"
+
+/** Connections accepted at one port in one turn at most. */
+const TURN_BUDGET = 64
+/** How long a port rests after the host refused to hand over a connection, milliseconds. */
+const REST = 500
+/** Milliseconds between two warnings that descriptors are short. */
+const WARNING_INTERVAL = 60_000
+
+interface Port {
+  readonly listener: Listener
+  /** When it goes on by itself, clock milliseconds; -1 if it waits for an event. */
+  continuesAt: number
+}
+
+export class Listening {
+  readonly #context: TcpContext
+  readonly #accepted: Accepted
+  readonly #ports = new Map<ListenerRef, Port>()
+  readonly #hostSide = new Demiflow(Interface.host)
+  readonly #noDescriptor: DropReason
+  /** Ports that go on by themselves. */
+  #continuing = 0
+  #warnedAt = Number.NEGATIVE_INFINITY
+
+  constructor(context: TcpContext, accepted: Accepted) {
+    this.#context = context
+    this.#accepted = accepted
+    this.#noDescriptor = context.components.drops.reason("tcp: no descriptor to accept with")
+  }
+
+  /** See `ProtocolHandler.listen`. */
+  listen(listener: Listener): number {
+    if (listener.interface !== Interface.host) return -Errno.EPROTONOSUPPORT
+    const socket = this.#context.components.host.tcpListen(listener.ref, listener.end)
+    if (socket < 0) return socket
+    listener.socket = socket
+    this.#ports.set(listener.ref, { listener, continuesAt: -1 })
+    return 0
+  }
+
+  /** See `ProtocolHandler.unlisten`. */
+  unlisten(listener: Listener): void {
+    const port = this.#ports.get(listener.ref)
+    if (port === undefined) return
+    this.#continueAt(port, -1)
+    this.#ports.delete(listener.ref)
+    this.#context.components.host.close(listener.socket)
+    listener.socket = NO_SOCKET
+  }
+
+  /** Somebody waits at the port. */
+  fromListener(listener: Listener): void {
+    const port = this.#ports.get(listener.ref)
+    // One that rests, or was stopped in this turn by its budget, goes on when its time comes.
+    if (port !== undefined && port.continuesAt < 0) this.#accept(port)
+  }
+
+  /** Goes on with ports whose time has come. */
+  tick(): void {
+    if (this.#continuing === 0) return
+    for (const port of this.#ports.values()) {
+      if (port.continuesAt < 0) continue
+      if (port.continuesAt > this.#context.now) this.#context.wake(port.continuesAt)
+      else this.#accept(port)
+    }
+  }
+
+  #accept(port: Port): void {
+    const { listener } = port
+    const { host } = this.#context.components
+    this.#continueAt(port, -1)
+    for (let budget = TURN_BUDGET; budget > 0; budget--) {
+      const socket = host.tcpAccept(listener.socket, this.#hostSide)
+      if (socket >= 0) this.#accepted.open(listener, socket, this.#hostSide)
+      else if (socket === -Errno.EAGAIN) return
+      else if (socket !== -Errno.ECONNABORTED && socket !== -Errno.EINTR) {
+        this.#rest(port, -socket)
+        return
+      }
+    }
+    this.#continueAt(port, this.#context.now)
+  }
+
+  #rest(port: Port, errno: number): void {
+    const { components, now } = this.#context
+    this.#continueAt(port, now + REST)
+    if (errno !== Errno.EMFILE && errno !== Errno.ENFILE) return
+    components.drops.count(this.#noDescriptor)
+    if (now - this.#warnedAt < WARNING_INTERVAL) return
+    this.#warnedAt = now
+    components.log.warning(
+      `Connections to port ${port.listener.end.port} wait: too many files are open. Raise the limit (ulimit -n) if that stays so`,
+    )
+  }
+
+  #continueAt(port: Port, time: number): void {
+    this.#continuing += (time < 0 ? 0 : 1) - (port.continuesAt < 0 ? 0 : 1)
+    port.continuesAt = time
+    if (time >= 0) this.#context.wake(time)
+  }
+}
