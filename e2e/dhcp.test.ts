@@ -1,11 +1,11 @@
 /** Real DHCP clients, and the kernel's own autoconfiguration, in a namespace that nobody has configured. */
-import { chmodSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
-import { reachable, temporaryFolder, testWith } from "./harness/machine.ts"
+import { dhclient, raise, udhcpc } from "./harness/dhcp-clients.ts"
+import { reachable, testWith } from "./harness/machine.ts"
 import { Pasta, usePasta } from "./harness/pasta.ts"
 import type { Guest } from "./harness/places.ts"
-import { eventually, mustRun } from "./harness/processes.ts"
+import { eventually } from "./harness/processes.ts"
 import { tcpClient, useServer } from "./harness/servers.ts"
 import { ipv4, ipv6, useTopology } from "./harness/topology.ts"
 
@@ -13,37 +13,6 @@ const topology = useTopology()
 useServer("tcp-server.mjs", topology)
 
 const names = ["-D", "192.0.2.53", "-D", "2001:db8:1::53", "-S", "a.example b.example", "--dhcp-dns", "--dhcp-search"]
-
-/** Sets the interface up without waiting for duplicate address detection. */
-async function raise(guest: Guest, autoconfigure = false): Promise<void> {
-  const settings = ["net.ipv6.conf.eth0.accept_dad=0", `net.ipv6.conf.eth0.accept_ra=${autoconfigure ? 1 : 0}`]
-  await mustRun(["nsenter", `--net=${guest.path}`, "sysctl", "-q", "-w", ...settings])
-  await guest.must(["ip", "link", "set", "eth0", "up"])
-}
-
-/** A script for a DHCP client, which writes what it was told to a file, and sets the network up by it. */
-function clientScript(setUp: string): {
-  readonly script: string
-  told(): Record<string, string>
-  readonly folder: string
-} {
-  const folder = temporaryFolder("dhcp")
-  const script = `${folder}/script`
-  writeFileSync(script, `#!/bin/sh\nenv | sort > ${folder}/told.$1$reason\n${setUp}\n`)
-  chmodSync(script, 0o755)
-  const told = () => {
-    const event = ["bound", "BOUND", "BOUND6"].find((name) => {
-      try {
-        return readFileSync(`${folder}/told.${name}`, "utf8") !== ""
-      } catch {
-        return false
-      }
-    })
-    const lines = readFileSync(`${folder}/told.${event}`, "utf8").trim().split("\n")
-    return Object.fromEntries(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^[^=]*=/, "")]))
-  }
-  return { script, told, folder }
-}
 
 const downloads = (guest: Guest, family = ipv4) =>
   tcpClient(guest, family, { scenario: "download", bytes: 100_000, seed: 61 })
@@ -54,11 +23,7 @@ describe("DHCPv4", () => {
     async () => {
       const pasta = await Pasta.start(topology, { options: names })
       await raise(pasta.guest)
-      const { script, told } = clientScript(
-        '[ "$1" = bound ] && ip addr add $ip/$mask dev $interface && ip route add default via $router',
-      )
-      const ask = ["-O", "mtu", "-O", "search"]
-      await pasta.guest.run(["udhcpc", "-i", "eth0", "-f", "-n", "-q", "-t", "5", "-T", "1", "-s", script, ...ask])
+      const { told } = await udhcpc(pasta.guest, "-O", "mtu", "-O", "search")
       expect(told()).toMatchObject({
         ip: ipv4.host,
         mask: "24",
@@ -88,9 +53,7 @@ describe("DHCPv4", () => {
       ]
       const pasta = await Pasta.start(topology, { options })
       await raise(pasta.guest)
-      const { script, told } = clientScript("")
-      const ask = ["-O", "mtu", "-O", "search"]
-      await pasta.guest.run(["udhcpc", "-i", "eth0", "-f", "-n", "-q", "-t", "5", "-T", "1", "-s", script, ...ask])
+      const { told } = await udhcpc(pasta.guest, "-O", "mtu", "-O", "search")
       expect(told()).toMatchObject({ ip: "192.0.2.77", subnet: "255.255.255.128", router: "192.0.2.3", mtu: "1400" })
       expect(told()).not.toHaveProperty("dns")
       expect(told()).not.toHaveProperty("search")
@@ -101,21 +64,8 @@ describe("DHCPv4", () => {
   testWith("udhcpc")("--no-dhcp answers nothing", async () => {
     const pasta = await Pasta.start(topology, { options: ["--no-dhcp"] })
     await raise(pasta.guest)
-    const { status } = await pasta.guest.run([
-      "udhcpc",
-      "-i",
-      "eth0",
-      "-f",
-      "-n",
-      "-q",
-      "-t",
-      "2",
-      "-T",
-      "1",
-      "-s",
-      "/bin/true",
-    ])
-    expect(status).not.toBe(0)
+    const { result } = await udhcpc(pasta.guest, "-t", "2")
+    expect(result.status).not.toBe(0)
     await pasta.stop()
   })
 
@@ -134,16 +84,6 @@ describe("DHCPv4", () => {
     await pasta.stop()
   })
 })
-
-async function dhclient(guest: Guest, version: "-4" | "-6") {
-  const client = clientScript("exit 0")
-  const { folder, script } = client
-  const ask = version === "-4" ? "subnet-mask, routers, interface-mtu, domain-name-servers, domain-search" : ""
-  writeFileSync(`${folder}/dhclient.conf`, version === "-4" ? `request ${ask};\ntimeout 10;\n` : "timeout 10;\n")
-  const files = ["-cf", `${folder}/dhclient.conf`, "-lf", `${folder}/leases`, "-pf", `${folder}/pid`]
-  await guest.must(["dhclient", version, "-1", "-v", "-sf", script, ...files, "eth0"], { timeout: 40_000 })
-  return client
-}
 
 describe("DHCPv6", () => {
   testWith("dhclient")("dhclient -6 gets address, name servers and search list", async () => {

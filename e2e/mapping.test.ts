@@ -1,68 +1,15 @@
 /** Addresses that mean the host: its loopback, and its own address, which the guest's shadows. */
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { testMapping } from "./cases/mapping.ts"
 import { Pasta } from "./harness/pasta.ts"
-import type { Program } from "./harness/processes.ts"
-import { startServer, TCP_PORT, tcpClient, udpClient } from "./harness/servers.ts"
-import { type Family, overBoth, useTopology } from "./harness/topology.ts"
-
-interface Who {
-  readonly answers: readonly { readonly remoteAddress: string; readonly localAddress: string }[]
-}
+import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-const servers: Program[] = []
 
-// Nothing listens in the world: an answer can only come from the host.
-beforeAll(async () => {
-  const listen = ["127.0.0.1", "::1", "192.0.2.2", "2001:db8:1::2"].map((address) => ({ address }))
-  servers.push(await startServer("tcp-server.mjs", topology.host, listen))
-  servers.push(await startServer("udp-server.mjs", topology.host, listen))
-})
-afterAll(() => Promise.all(servers.map((server) => server.stop())))
-
-async function withPasta<T>(options: readonly string[], body: (pasta: Pasta) => Promise<T>): Promise<T> {
+testMapping(topology, async (options, body) => {
   const pasta = await Pasta.start(topology, { options: ["--config-net", ...options] })
   try {
-    return await body(pasta)
+    await body(pasta.guest)
   } finally {
     await pasta.stop()
   }
-}
-
-/** Who answers at this address over TCP and UDP, and who it thinks we are. */
-async function whoIs({ guest }: Pasta, family: Family, address: string) {
-  const { answers } = await tcpClient<Who>(guest, family, { scenario: "who", address })
-  const datagram = await udpClient<{ address: string }>(guest, family, { scenario: "who", address })
-  return { tcp: answers[0]?.remoteAddress, at: answers[0]?.localAddress, udp: datagram.address }
-}
-
-const attempt = ({ guest }: Pasta, family: Family, address: string) =>
-  tcpClient<{ outcome: string }>(guest, family, { scenario: "attempt", address, port: TCP_PORT, timeout: 5000 })
-
-overBoth((family) => {
-  const free = family.version === 4 ? "192.0.2.99" : "2001:db8:1::99"
-  const loopback = { tcp: family.loopback, at: family.loopback, udp: family.loopback }
-  const own = { tcp: family.host, at: family.host, udp: family.host }
-
-  test("by default, the gateway is the host's loopback", () =>
-    withPasta([], async (pasta) => expect(await whoIs(pasta, family, family.gateway)).toEqual(loopback)))
-
-  test("with --no-map-gw, the gateway is the gateway", () =>
-    withPasta(["--no-map-gw"], async (pasta) =>
-      expect((await attempt(pasta, family, family.gateway)).outcome).toBe("ECONNREFUSED"),
-    ))
-
-  test("--map-host-loopback names another address, instead of the gateway", () =>
-    withPasta(["--map-host-loopback", free], async (pasta) => {
-      expect(await whoIs(pasta, family, free)).toEqual(loopback)
-      expect((await attempt(pasta, family, family.gateway)).outcome).toBe("ECONNREFUSED")
-    }))
-
-  test("--map-host-loopback none maps nothing", () =>
-    withPasta(["--map-host-loopback", "none"], async (pasta) =>
-      expect((await attempt(pasta, family, family.gateway)).outcome).toBe("ECONNREFUSED"),
-    ))
-
-  test("--map-guest-addr reaches the host at the address that it shares with the guest", () =>
-    withPasta(["--map-guest-addr", free], async (pasta) => expect(await whoIs(pasta, family, free)).toEqual(own)))
 })

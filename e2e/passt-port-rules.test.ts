@@ -24,7 +24,6 @@ const rules = (to: number): readonly string[] => [
   ...families.flatMap(({ version, loopback, host }) => [
     `${loopback}/730${version}:${to}`,
     `${host}/740${version}:${to}`,
-    `75${version}0:${second[version]}/${to}`,
   ]),
   `%eth0/7600:${to}`,
 ]
@@ -36,15 +35,6 @@ const running = usePasst(topology, {
     ...families.flatMap(({ host }) => ["-a", host]),
   ],
 })
-
-beforeAll(() =>
-  running.guest.configure(
-    families.map(
-      ({ version, prefixLength }) =>
-        `addr add ${second[version]}/${prefixLength} dev ${DEVICE}${version === 6 ? " nodad" : ""}`,
-    ),
-  ),
-)
 
 const anywhere = (ports: readonly number[]) =>
   ["0.0.0.0", "::"].flatMap((address) => ports.map((port) => ({ address, port })))
@@ -129,18 +119,38 @@ overBoth((family) => {
     expect(await ask(host, family, family.loopback, rule(7400))).toBeUndefined()
   })
 
-  test("a port goes to the guest's address that its rule names", async () => {
-    const port = 7500 + family.version * 10
-    const who = await connect(world, family, family.host, port)
-    expect(who).toMatchObject({ localAddress: second[family.version], localPort: TCP_PORT })
-    expect(await ask(world, family, family.host, port)).toBe(family.gateway)
-  })
-
   test("a port on an interface is open only there", async () => {
     expect(await connect(world, family, family.host, 7600)).toMatchObject(atGuest)
     expect(await connect(host, family, family.loopback, 7600)).toBe("ECONNREFUSED")
     expect(await ask(world, family, family.host, 7600)).toBe(family.gateway)
     expect(await ask(host, family, family.loopback, 7600)).toBeUndefined()
+  })
+})
+
+describe("a rule that names an address of the guest", () => {
+  // With an address to listen on: a port and an IPv6 address would be an address to listen on themselves.
+  const rule = ({ version }: Family, to: number) => `${version === 4 ? "0.0.0.0" : "::"}/7500:${second[version]}/${to}`
+  const named = usePasst(topology, {
+    options: families.flatMap((family) => ["-t", rule(family, TCP_PORT), "-u", rule(family, UDP_PORT)]),
+  })
+  beforeAll(() =>
+    named.guest.configure(
+      families.map(
+        ({ version, prefixLength }) =>
+          `addr add ${second[version]}/${prefixLength} dev ${DEVICE}${version === 6 ? " nodad" : ""}`,
+      ),
+    ),
+  )
+  const listen = families.map(({ version }) => ({ address: second[version] }))
+  useServerIn("tcp-server.mjs", () => named.guest, listen)
+  useServerIn("udp-server.mjs", () => named.guest, listen)
+
+  overBoth((family) => {
+    test("goes there, and the answers come back", async () => {
+      const who = await connect(topology.world, family, family.host, 7500)
+      expect(who).toMatchObject({ localAddress: second[family.version], localPort: TCP_PORT })
+      expect(await ask(topology.world, family, family.host, 7500)).toBe(family.gateway)
+    })
   })
 })
 

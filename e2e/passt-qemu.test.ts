@@ -40,7 +40,9 @@ async function configure(machine: VirtualMachine): Promise<void> {
 
 /** The web server of a guest, with a file of random bytes; gives their hash. */
 async function serve(machine: VirtualMachine, bytes: number): Promise<string> {
-  await machine.must(`mkdir -p /www; dd if=/dev/urandom of=/www/file bs=100k count=${bytes / 102_400} 2> /dev/null; httpd -p 80 -h /www`)
+  await machine.must(
+    `mkdir -p /www; dd if=/dev/urandom of=/www/file bs=100k count=${bytes / 102_400} 2> /dev/null; httpd -p 80 -h /www`,
+  )
   return (await machine.must("sha256sum < /www/file")).slice(0, 64)
 }
 

@@ -23,18 +23,19 @@ export function testManyConnections(running: RunningProcess): void {
 
   test("descriptors and memory are back to where they were afterwards", async () => {
     const { dataPath } = running
+    const [one = ipv4, other = ipv6] = running.families ?? []
     const sockets = () => descriptors(dataPath).filter((target) => target.startsWith("socket:")).length
     const settled = (before: number) =>
       eventually("the sockets of ended connections are closed", () => (sockets() <= before ? true : undefined), 40_000)
     // Once to warm up: pools fill and code is compiled, which stays.
     const before = sockets()
-    await tcpClient(running.guest, ipv4, atOnce)
+    await tcpClient(running.guest, one, atOnce)
     await settled(before + 40)
     const memory = residentMemory(dataPath)
     const descriptorsBefore = descriptors(dataPath).length
     for (let round = 0; round < 3; round++) {
-      await tcpClient(running.guest, ipv4, atOnce)
-      await tcpClient(running.guest, ipv6, inSuccession)
+      await tcpClient(running.guest, one, atOnce)
+      await tcpClient(running.guest, other, inSuccession)
     }
     await settled(before + 40)
     expect(descriptors(dataPath).length).toBeLessThanOrEqual(descriptorsBefore + 10)

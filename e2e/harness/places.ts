@@ -12,6 +12,9 @@ export interface PlaceOptions extends ProcessOptions {
 
 /** Somewhere that programs run: what differs is what stands before their command line. */
 export abstract class Place {
+  /** Path of its network namespace. */
+  abstract get path(): string
+
   abstract prefix(): readonly string[]
 
   start(argv: readonly string[], options: PlaceOptions = {}): Program {

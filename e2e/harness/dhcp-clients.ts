@@ -1,0 +1,61 @@
+/** Real DHCP clients, in a guest that nobody has configured. */
+import { chmodSync, readFileSync, writeFileSync } from "node:fs"
+import { temporaryFolder } from "./machine.ts"
+import type { Place } from "./places.ts"
+import { mustRun, type Result } from "./processes.ts"
+
+export interface Client {
+  /** What the client was told, as it says it to its script: a value for each variable. */
+  told(): Readonly<Record<string, string>>
+}
+
+/** Sets the interface up without waiting for duplicate address detection. */
+export async function raise(guest: Place, autoconfigure = false): Promise<void> {
+  const settings = ["net.ipv6.conf.eth0.accept_dad=0", `net.ipv6.conf.eth0.accept_ra=${autoconfigure ? 1 : 0}`]
+  await mustRun(["nsenter", `--net=${guest.path}`, "sysctl", "-q", "-w", ...settings])
+  await guest.must(["ip", "link", "set", "eth0", "up"])
+}
+
+/** A script for a DHCP client, which writes what it was told to a file, and sets the network up by it. */
+function clientScript(setUp: string): Client & { readonly script: string; readonly folder: string } {
+  const folder = temporaryFolder("dhcp")
+  const script = `${folder}/script`
+  writeFileSync(script, `#!/bin/sh\nenv | sort > ${folder}/told.$1$reason\n${setUp}\n`)
+  chmodSync(script, 0o755)
+  const told = () => {
+    const event = ["bound", "BOUND", "BOUND6"].find((name) => {
+      try {
+        return readFileSync(`${folder}/told.${name}`, "utf8") !== ""
+      } catch {
+        return false
+      }
+    })
+    const lines = readFileSync(`${folder}/told.${event}`, "utf8").trim().split("\n")
+    return Object.fromEntries(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^[^=]*=/, "")]))
+  }
+  return { script, told, folder }
+}
+
+/** Runs busybox's client until it has a lease or has given up; it sets the network up by the lease. */
+export async function udhcpc(
+  guest: Place,
+  ...options: readonly string[]
+): Promise<Client & { readonly result: Result }> {
+  const client = clientScript(
+    '[ "$1" = bound ] && ip addr add $ip/$mask dev $interface && ip route add default via $router',
+  )
+  const patience = ["-f", "-n", "-q", "-t", "5", "-T", "1"]
+  const result = await guest.run(["udhcpc", "-i", "eth0", ...patience, "-s", client.script, ...options])
+  return { ...client, result }
+}
+
+/** Runs ISC's client until it has a lease; rejects when it gets none. */
+export async function dhclient(guest: Place, version: "-4" | "-6"): Promise<Client> {
+  const client = clientScript("exit 0")
+  const { folder, script } = client
+  const ask = version === "-4" ? "subnet-mask, routers, interface-mtu, domain-name-servers, domain-search" : ""
+  writeFileSync(`${folder}/dhclient.conf`, version === "-4" ? `request ${ask};\ntimeout 10;\n` : "timeout 10;\n")
+  const files = ["-cf", `${folder}/dhclient.conf`, "-lf", `${folder}/leases`, "-pf", `${folder}/pid`]
+  await guest.must(["dhclient", version, "-1", "-v", "-sf", script, ...files, "eth0"], { timeout: 40_000 })
+  return client
+}

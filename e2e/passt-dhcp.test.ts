@@ -1,0 +1,130 @@
+/** Real DHCP clients, and the kernel's own autoconfiguration, in a guest that nobody has configured. */
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import { dhclient, raise, udhcpc } from "./harness/dhcp-clients.ts"
+import { reachable, testWith } from "./harness/machine.ts"
+import type { Namespace } from "./harness/places.ts"
+import { eventually } from "./harness/processes.ts"
+import { tcpClient, useServer } from "./harness/servers.ts"
+import { Connection } from "./harness/stand-in.ts"
+import { ipv4, ipv6, useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+useServer("tcp-server.mjs", topology)
+
+const names = ["-D", "192.0.2.53", "-D", "2001:db8:1::53", "-S", "a.example b.example"]
+
+/** A guest whose interface is up, and that has no address yet. */
+async function withGuest(
+  options: readonly string[],
+  body: (guest: Namespace) => Promise<void>,
+  autoconfigure = false,
+): Promise<void> {
+  const connection = await Connection.start(topology, { options, unconfigured: true })
+  try {
+    await raise(connection.guest, autoconfigure)
+    await body(connection.guest)
+  } finally {
+    await connection.stop()
+  }
+}
+
+const downloads = (guest: Namespace, family = ipv4) =>
+  tcpClient(guest, family, { scenario: "download", bytes: 100_000, seed: 61 })
+
+const more = ["mtu", "search", "hostname", "0x51"].flatMap((option) => ["-O", option])
+
+describe("DHCPv4", () => {
+  testWith("udhcpc")("udhcpc gets everything, and it works", () =>
+    withGuest([...names, "-H", "sheep", "--fqdn", "sheep.example"], async (guest) => {
+      const { told } = await udhcpc(guest, ...more)
+      expect(told()).toMatchObject({
+        ip: ipv4.host,
+        mask: "24",
+        router: ipv4.gateway,
+        mtu: "65520",
+        dns: "192.0.2.53",
+        search: "a.example b.example",
+        hostname: "sheep",
+      })
+      // The name in the encoding of domain names, behind flags and two bytes of no meaning.
+      expect(told().opt81).toMatch(/^..0000|^..ffff/)
+      expect(told().opt81).toContain(Buffer.from("sheep").toString("hex"))
+      expect(await downloads(guest)).toMatchObject({ intact: true })
+    }),
+  )
+
+  testWith("udhcpc")("options are obeyed", () =>
+    withGuest(
+      [...names, "--no-dhcp-dns", "--no-dhcp-search", "-a", "192.0.2.77/25", "-g", "192.0.2.3", "-m", "1400"],
+      async (guest) => {
+        const { told } = await udhcpc(guest, ...more)
+        expect(told()).toMatchObject({ ip: "192.0.2.77", subnet: "255.255.255.128", router: "192.0.2.3", mtu: "1400" })
+        expect(told()).not.toHaveProperty("dns")
+        expect(told()).not.toHaveProperty("search")
+        expect(told()).not.toHaveProperty("hostname")
+      },
+    ),
+  )
+
+  testWith("udhcpc")("--no-dhcp answers nothing", () =>
+    withGuest(["--no-dhcp"], async (guest) => {
+      expect((await udhcpc(guest, "-t", "2")).result.status).not.toBe(0)
+    }),
+  )
+
+  testWith("dhclient")("dhclient gets a lease", () =>
+    withGuest(names, async (guest) => {
+      expect((await dhclient(guest, "-4")).told()).toMatchObject({
+        new_ip_address: ipv4.host,
+        new_subnet_mask: "255.255.255.0",
+        new_routers: ipv4.gateway,
+        new_interface_mtu: "65520",
+        new_domain_name_servers: "192.0.2.53",
+        new_domain_search: "a.example. b.example.",
+      })
+    }),
+  )
+})
+
+testWith("dhclient")("dhclient -6 gets address, name servers and search list", () =>
+  withGuest(names, async (guest) => {
+    expect((await dhclient(guest, "-6")).told()).toMatchObject({
+      new_ip6_address: ipv6.host,
+      new_dhcp6_name_servers: "2001:db8:1::53",
+      new_dhcp6_domain_search: "a.example. b.example.",
+    })
+  }),
+)
+
+describe("router advertisements", () => {
+  test("give the kernel an address, a default route and an MTU that work", () =>
+    withGuest(
+      ["-m", "1400"],
+      async (guest) => {
+        await eventually("an address by autoconfiguration", async () => {
+          const address = await guest.must(["ip", "-6", "addr", "show", "eth0", "scope", "global", "dynamic"])
+          return /inet6 2001:db8:1:.*\/64/.test(address) ? address : undefined
+        })
+        expect(await guest.must(["ip", "-6", "route"])).toMatch(/^default via fe80:\S+ dev eth0 proto ra/m)
+        expect(await guest.must(["cat", "/proc/sys/net/ipv6/conf/eth0/mtu"])).toBe("1400\n")
+        expect(await downloads(guest, ipv6)).toMatchObject({ intact: true })
+      },
+      true,
+    ))
+
+  testWith("python3")("say all that was configured", () =>
+    withGuest(["-m", "1400", ...names], async (guest) => {
+      const solicit = reachable(join(import.meta.dirname, "programs/router-solicitation.py"))
+      expect(await guest.json(["/usr/bin/python3", solicit, "eth0"])).toMatchObject({
+        hopLimit: 64,
+        mac: "9a:55:9a:55:9a:55",
+        prefix: "2001:db8:1::/64",
+        autonomous: true,
+        mtu: 1400,
+        dns: ["2001:db8:1::53"],
+        search: ["a.example", "b.example"],
+      })
+    }),
+  )
+})
