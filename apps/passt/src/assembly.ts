@@ -2,9 +2,11 @@ import { chownSync } from "node:fs"
 import { type Configuration, defaultSocketPaths } from "@demiflow/config"
 import type { MacAddress } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
+import { Quit } from "@demiflow/program/command"
 import {
   changeIdentity,
   type DataPathSettings,
+  type Identity,
   LogFile,
   type LogSink,
   type Machinery,
@@ -96,12 +98,9 @@ export class DataPath {
     })
     this.#openSocket()
     openForwardedPorts(new PortForwarding(this.#running.stack), this.#configuration.forwarding)
-    if (identity !== undefined && this.#listener !== undefined) {
-      // It is its own from now on: to be removed in the end.
-      chownSync(this.#listener.path, identity.user, identity.group)
-    }
+    this.#checkSpareDescriptors()
     beforeChange()
-    if (identity !== undefined) changeIdentity(identity)
+    if (identity !== undefined) this.#become(identity)
     if (counting instanceof CountingLink) this.#tellStatistics(counting)
   }
 
@@ -141,6 +140,26 @@ export class DataPath {
     this.#hypervisor.listen(this.#listener)
   }
 
+  /** Each port takes a descriptor, and so will each connection. */
+  #checkSpareDescriptors(): void {
+    const { native } = this.#machinery
+    const descriptor = native.createEvent(0)
+    if (descriptor < 0) {
+      throw new Quit("The limit of open files allows for no more than the forwarded ports: raise it (ulimit -n)")
+    }
+    native.close(descriptor)
+  }
+
+  #become(identity: Identity): void {
+    try {
+      // To be removed in the end, by who it is then.
+      if (this.#listener !== undefined) chownSync(this.#listener.path, identity.user, identity.group)
+    } catch {
+      // Who may not give files away may not change either, and is told so.
+    }
+    changeIdentity(identity)
+  }
+
   #openLog(): LogSink[] {
     const { logFile } = this.#configuration
     if (logFile !== undefined) {
@@ -159,8 +178,9 @@ export class DataPath {
 
   #onGone(end: StreamEnd): void {
     const text = describeStreamEnd(end)
-    if (end.kind === "closed") this.#log.info(text)
-    else this.#log.warning(text)
+    // A hypervisor that is killed ends its connection in whatever way.
+    if (end.kind === "bad length") this.#log.warning(text)
+    else this.#log.info(text)
     this.#running?.stack.stop()
     this.#running?.tap.forgetGuest()
     this.#macsTold.clear()

@@ -20,6 +20,8 @@ const toLauncher: LogSink = {
 }
 
 nameProgram("passt")
+// The name by which processes are looked for, and ended.
+process.title = "passt"
 main().catch((error) => {
   // Once it was ready, this is written to nobody: the log has it.
   report({ kind: "failed", message: sentenceOf(error) })

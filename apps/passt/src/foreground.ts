@@ -8,6 +8,8 @@ import { endOnSignals } from "./signals.ts"
 
 /** Moves packets until it is told to end; answers the exit status. Throws an error with a `code`. */
 export async function runInForeground(options: Options): Promise<number> {
+  // The name by which processes are looked for, and ended.
+  process.title = "passt"
   const identity = requestedIdentity(options.runAs, readIdentityFacts())
   const machinery = new Machinery()
   const { native, arena } = machinery
