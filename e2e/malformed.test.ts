@@ -2,12 +2,14 @@
 import { join } from "node:path"
 import fc from "fast-check"
 import { expect, test } from "vitest"
+import { expectTraffic } from "./cases/traffic.ts"
 import { checksum, resum, validFrames } from "./harness/frames.ts"
 import { reachable, testWith } from "./harness/machine.ts"
+import { mutatedFrame } from "./harness/mutations.ts"
 import { Pasta } from "./harness/pasta.ts"
 import type { Program } from "./harness/processes.ts"
-import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
-import { families, useTopology } from "./harness/topology.ts"
+import { useServer } from "./harness/servers.ts"
+import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 useServer("tcp-server.mjs", topology)
@@ -36,45 +38,6 @@ function drops(stderr: string): Readonly<Record<string, number>> {
 
 const total = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((sum, count) => sum + count, 0)
 
-async function stillWorks(pasta: Pasta): Promise<void> {
-  for (const family of families) {
-    const request = { scenario: "download", bytes: 1_000_000, seed: 71 }
-    expect(await tcpClient(pasta.guest, family, request)).toMatchObject({ intact: true })
-    expect(await udpClient(pasta.guest, family, { scenario: "sizes", sizes: [1000] })).toEqual({ intact: [1000] })
-  }
-}
-
-/** Values at which length fields and counters are got wrong. */
-const edges = fc.oneof(
-  fc.constantFrom(0, 1, 2, 3, 4, 7, 8, 19, 20, 21, 39, 40, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xfffe, 0xffff),
-  fc.integer({ min: 0, max: 0xffff }),
-)
-
-const mutation = fc.oneof(
-  fc.record({ kind: fc.constant("byte" as const), at: fc.nat(130), value: fc.integer({ min: 0, max: 255 }) }),
-  fc.record({ kind: fc.constant("word" as const), at: fc.nat(130), value: edges }),
-  fc.record({ kind: fc.constant("cut" as const), at: fc.nat(330), value: fc.constant(0) }),
-  fc.record({ kind: fc.constant("grow" as const), at: fc.nat(60_000), value: fc.integer({ min: 0, max: 255 }) }),
-)
-
-const mutated = fc
-  .record({
-    frame: fc.constantFrom(...Object.values(validFrames)),
-    mutations: fc.array(mutation, { minLength: 1, maxLength: 4 }),
-    // With sums that are right again, what is wrong elsewhere is looked at too.
-    resummed: fc.boolean(),
-  })
-  .map(({ frame, mutations, resummed }) => {
-    let bytes = Buffer.from(frame)
-    for (const { kind, at, value } of mutations) {
-      if (kind === "cut") bytes = bytes.subarray(0, Math.max(14, at % (bytes.length + 1)))
-      else if (kind === "grow") bytes = Buffer.concat([bytes, Buffer.alloc(at, value)])
-      else if (kind === "byte") bytes[at % bytes.length] = value
-      else if (bytes.length >= 2) bytes.writeUInt16BE(value, at % (bytes.length - 1))
-    }
-    return resummed ? resum(bytes) : bytes
-  })
-
 testWith("python3")(
   "mutated frames of every protocol crash nothing",
   async () => {
@@ -82,7 +45,7 @@ testWith("python3")(
     const writer = await startWriter(pasta)
     await write(writer, Object.values(validFrames))
     await fc.assert(
-      fc.asyncProperty(fc.array(mutated, { minLength: 300, maxLength: 300 }), async (frames) => {
+      fc.asyncProperty(fc.array(mutatedFrame, { minLength: 300, maxLength: 300 }), async (frames) => {
         expect(await write(writer, frames)).toBeGreaterThan(0)
         // An answer shows that all before it has been dealt with, and how.
         expect(await pasta.guest.run(["ping", "-c", "1", "-W", "5", "198.51.100.7"])).toMatchObject({ status: 0 })
@@ -90,7 +53,7 @@ testWith("python3")(
       { numRuns: 20, seed: 20_240_519, endOnFailure: true },
     )
     writer.closeInput()
-    await stillWorks(pasta)
+    await expectTraffic(pasta.guest)
     const { status, stderr } = await pasta.stop()
     expect(status).toBe(0)
     expect(stderr).not.toMatch(/\bat .*:\d+:\d+/)

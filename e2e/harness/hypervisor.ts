@@ -1,0 +1,102 @@
+/** The hypervisor's end of passt's socket, frame by frame or byte by byte, for what a real one would never send. */
+import { createConnection, type Socket } from "node:net"
+import { run } from "./processes.ts"
+
+/** With the length in front, as QEMU's stream netdev sends it. */
+export function framed(frame: Buffer): Buffer {
+  const prefix = Buffer.alloc(4)
+  prefix.writeUInt32BE(frame.length)
+  return Buffer.concat([prefix, frame])
+}
+
+/** A guest's question for the hardware address of 192.0.2.`host`, and where the answer says whose it is. */
+export function arpRequest(host: number): Buffer {
+  const text = "ffffffffffff 020000000001 0806 0001 0800 06 04 0001 020000000001 c0000202 000000000000 c00002"
+  return Buffer.concat([Buffer.from(text.replaceAll(" ", ""), "hex"), Buffer.from([host])])
+}
+
+function isArpReply(frame: Buffer, host: number): boolean {
+  return frame.length >= 42 && frame.readUInt16BE(12) === 0x0806 && frame[21] === 2 && frame[31] === host
+}
+
+interface Waiter {
+  readonly wants: (frame: Buffer) => boolean
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+export class Hypervisor {
+  /** Settles when the connection has ended, whoever ended it. */
+  readonly closed: Promise<void>
+  readonly #socket: Socket
+  #bytes = Buffer.alloc(0)
+  readonly #waiters = new Set<Waiter>()
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    socket.on("error", () => {}) // passt may close while there is something to write.
+    socket.on("data", (piece) => this.#take(piece))
+    this.closed = new Promise((resolve) => socket.once("close", () => resolve()))
+    this.closed.then(() => {
+      for (const waiter of this.#waiters) waiter.reject(new Error("passt closed the connection"))
+    })
+  }
+
+  static connect(path: string): Promise<Hypervisor> {
+    return new Promise((resolve, reject) => {
+      const socket = createConnection(path)
+      socket.once("error", reject)
+      socket.once("connect", () => {
+        socket.off("error", reject)
+        resolve(new Hypervisor(socket))
+      })
+    })
+  }
+
+  #take(piece: Buffer): void {
+    this.#bytes = Buffer.concat([this.#bytes, piece])
+    while (this.#bytes.length >= 4) {
+      const end = 4 + this.#bytes.readUInt32BE(0)
+      if (this.#bytes.length < end) return
+      const frame = this.#bytes.subarray(4, end)
+      this.#bytes = this.#bytes.subarray(end)
+      for (const waiter of this.#waiters) {
+        if (!waiter.wants(frame)) continue
+        this.#waiters.delete(waiter)
+        waiter.resolve()
+      }
+    }
+  }
+
+  /** Resolves when there is room for more, or nobody left to read it. */
+  async send(bytes: Buffer): Promise<void> {
+    if (this.#socket.destroyed || this.#socket.write(bytes)) return
+    await Promise.race([new Promise((resolve) => this.#socket.once("drain", resolve)), this.closed])
+  }
+
+  /** The next answer to `arpRequest(host)`; rejects when the connection ends first. */
+  answered(host: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiters.add({ wants: (frame) => isArpReply(frame, host), resolve, reject })
+    })
+  }
+
+  /** An answer to a question shows that everything that was sent before has been dealt with. */
+  async settle(host = 123): Promise<void> {
+    const answered = this.answered(host)
+    await this.send(framed(arpRequest(host)))
+    await answered
+  }
+
+  async disconnect(): Promise<void> {
+    this.#socket.destroy()
+    await this.closed
+  }
+}
+
+/** Bytes that wait in this process's end of a UNIX socket of a namespace; the most of all its sockets. */
+export async function waitingBytes(namespace: string, pid: number): Promise<number> {
+  const { stdout } = await run(["nsenter", `--net=${namespace}`, "ss", "-xpH"])
+  const queues = stdout.split("\n").filter((line) => line.includes(`pid=${pid},`))
+  return Math.max(0, ...queues.map((line) => Number(line.split(/\s+/)[2])))
+}

@@ -1,0 +1,140 @@
+/** passt's socket: who may connect, what comes in pieces, what is no frame, and a guest that does not read. */
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { expectTraffic } from "./cases/traffic.ts"
+import { arpRequest, framed, Hypervisor, waitingBytes } from "./harness/hypervisor.ts"
+import { throughHost } from "./harness/inbound.ts"
+import { residentMemory } from "./harness/inspection.ts"
+import { reachable, testWith } from "./harness/machine.ts"
+import { Passt, passtCommand } from "./harness/passt.ts"
+import { eventually, Program } from "./harness/processes.ts"
+import { lastLine, startTcpClient, TCP_PORT, useServer, useServerIn } from "./harness/servers.ts"
+import { Connection, configureGuest, createGuest, standInCommand, usePasst } from "./harness/stand-in.ts"
+import { families, useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+useServer("tcp-server.mjs", topology)
+useServer("udp-server.mjs", topology)
+
+describe("who connects", () => {
+  test("a second hypervisor is refused while one is connected", async () => {
+    const connection = await Connection.start(topology)
+    const second = await Hypervisor.connect(connection.passt.socket)
+    await second.closed
+    await expectTraffic(connection.guest)
+    expect((await connection.standIn.stop()).closed).toBe(false)
+    await connection.stop()
+  })
+
+  test("one after the other is welcome", async () => {
+    const connection = await Connection.start(topology)
+    for (let time = 0; time < 3; time++) {
+      await expectTraffic(connection.guest)
+      await connection.standIn.stop()
+      await connection.reconnect()
+    }
+    expect((await connection.stop()).status).toBe(0)
+  })
+
+  test.each(["-1", "--one-off"])("%s ends with the first one", async (option) => {
+    const connection = await Connection.start(topology, { options: [option] })
+    await expectTraffic(connection.guest)
+    await connection.standIn.stop()
+    expect((await connection.passt.program.result).status).toBe(0)
+    await connection.guest.remove()
+  })
+
+  testWith("python3")("--fd takes a socket that is connected already, and ends with it", async () => {
+    const guest = await createGuest()
+    const passt = passtCommand(topology.host, ["-f", "--fd", "{fd}"])
+    const pair = reachable(join(import.meta.dirname, "programs/socket-pair.py"))
+    const commands = [passt, standInCommand(guest, "fd:{fd}")].map((command) => JSON.stringify(command))
+    const program = new Program(["/usr/bin/python3", pair, ...commands])
+    await program.printed(/^connected$/m)
+    await configureGuest(guest)
+    await expectTraffic(guest)
+    await guest.remove()
+    expect(lastLine<number[]>((await program.result).stdout)[0]).toBe(0)
+  })
+})
+
+describe("what arrives", () => {
+  let passt: Passt
+  let hypervisor: Hypervisor
+  beforeEach(async () => {
+    passt = await Passt.start(topology)
+    hypervisor = await Hypervisor.connect(passt.socket)
+  })
+  afterEach(async () => {
+    await hypervisor.disconnect()
+    await passt.stop()
+  })
+
+  test("byte by byte is put together", async () => {
+    const answers = [10, 11, 12].map((host) => hypervisor.answered(host))
+    const stream = Buffer.concat([10, 11, 12].map((host) => framed(arpRequest(host))))
+    for (const byte of stream) {
+      await hypervisor.send(Buffer.from([byte]))
+      // The next one is not to be sent together with it.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await Promise.all(answers)
+  })
+
+  test("many frames at once are all taken, wherever the stream is cut", async () => {
+    const hosts = Array.from({ length: 200 }, (_, i) => i + 10)
+    const answers = hosts.map((host) => hypervisor.answered(host))
+    const stream = Buffer.concat(hosts.map((host) => framed(arpRequest(host))))
+    const cut = 46 * 77 + 3
+    await hypervisor.send(stream.subarray(0, cut))
+    await hypervisor.send(stream.subarray(cut))
+    await Promise.all(answers)
+  })
+
+  test.each([0, 1, 13, 65_536 + 100, 0x7fff_ffff, 0xffff_ffff])(
+    "a length of %i closes the connection with one line, and the next one is welcome",
+    async (length) => {
+      await hypervisor.settle()
+      const seen = passt.program.stderr.length
+      const prefix = Buffer.alloc(4)
+      prefix.writeUInt32BE(length)
+      await hypervisor.send(Buffer.concat([prefix, Buffer.alloc(1000, 0x5a)]))
+      await hypervisor.closed
+      const said = await eventually("the line", () => {
+        const lines = passt.program.stderr.slice(seen)
+        return lines.includes("\n") ? lines : undefined
+      })
+      expect(said).toMatch(new RegExp(`^[^\\n]*\\b${length}\\b[^\\n]*\\n$`))
+      hypervisor = await Hypervisor.connect(passt.socket)
+      await hypervisor.settle()
+    },
+  )
+})
+
+describe("a guest that does not read", () => {
+  const running = usePasst(topology, { options: ["-t", String(TCP_PORT)] })
+  useServerIn("tcp-server.mjs", () => running.guest)
+
+  testWith("ss")("stops who sends to it, and loses nothing", async () => {
+    await expectTraffic(running.guest)
+    const before = residentMemory(running.dataPath)
+    const { program } = running.connection.standIn
+    const transfer = { bytes: 20_000_000, seed: 9 }
+    const uploads = throughHost.map((family) =>
+      startTcpClient(topology.world, family, { scenario: "upload", ...transfer }),
+    )
+    const downloads = families.map((family) =>
+      startTcpClient(running.guest, family, { scenario: "slow-download", rate: 1e9, ...transfer }),
+    )
+    await Promise.all(downloads.map((client) => client.printed(/started/)))
+    program.signal("SIGSTOP")
+    await eventually("the socket is full", async () =>
+      (await waitingBytes(running.guest.path, program.pid)) > 100_000 ? true : undefined,
+    )
+    expect(residentMemory(running.dataPath)).toBeLessThan(before + 64 * 1024)
+    program.signal("SIGCONT")
+    for (const client of [...uploads, ...downloads]) {
+      expect(lastLine((await client.result).stdout)).toMatchObject({ bytes: transfer.bytes, intact: true })
+    }
+  })
+})
