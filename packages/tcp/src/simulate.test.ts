@@ -23,12 +23,12 @@ function withDescriptorsToListen(scenario: Scenario): Scenario {
 
 /**
  * A correspondent that uses its port again before the guest has acknowledged all that the connection before had brought is
- * refused. Where acknowledgements are lost, that may take a while.
+ * refused. Where acknowledgements are late or lost, that may take a while.
  */
 function withTimeToAcknowledge(scenario: Scenario): Scenario {
-  const { loss = 0, corruption = 0 } = scenario.fromGuest
-  const isGood = loss + corruption + (scenario.toGuest.loss ?? 0) + (scenario.toGuest.corruption ?? 0) === 0
-  if (isGood) return scenario
+  const { fromGuest, toGuest, slowGuest } = scenario
+  const isPrompt = [fromGuest, toGuest].every((faults) => Object.values(faults).every((value) => value === 0))
+  if (isPrompt && slowGuest === undefined) return scenario
   const connections = scenario.connections.map((plan) =>
     plan.startedBy === "world" && plan.repeatsAfter !== undefined ? { ...plan, repeatsAfter: 200_000 } : plan,
   )
