@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Arena, Errno, type FrameBatch } from "@demiflow/core"
-import { AddressFamily, attachArena, checkResult, type Native, SocketType } from "@demiflow/sys"
+import { AddressFamily, attachArena, checkResult, type Native, SocketType, unixSocketAddress } from "@demiflow/sys"
 import { LONGEST_STREAM_FRAME } from "./framing.ts"
 
 /** The arena of this test file: one thread has one. */
@@ -17,6 +17,16 @@ const scratch = arena.reserve(SCRATCH_BYTES)
 export function socketPair(type: number = SocketType.stream): [number, number] {
   checkResult(native.socketPair(AddressFamily.unix, type, 0, scratch), "make a socket pair")
   return [arena.words[scratch >> 2], arena.words[(scratch >> 2) + 1]]
+}
+
+/** A socket connected to the path; a negated errno if that isn't possible. */
+export function connectTo(path: string): number {
+  const descriptor = checkResult(native.socket(AddressFamily.unix, SocketType.stream, 0), "make a socket")
+  const address = unixSocketAddress(path)
+  arena.bytes.set(address, scratch)
+  const result = native.connect(descriptor, scratch, address.length)
+  if (result < 0) native.close(descriptor)
+  return result < 0 ? result : descriptor
 }
 
 /** A frame with its length in front. */
@@ -72,6 +82,10 @@ export class OtherEnd {
       if (written <= 0) return
       this.#waiting = this.#waiting.subarray(written)
     }
+  }
+
+  get isAllWritten(): boolean {
+    return this.#waiting.length === 0
   }
 
   /** Frames that have arrived whole. Reads no more than so many bytes. */
