@@ -38,7 +38,10 @@ export interface StreamLinkOptions {
   readonly mtu?: number
   /** Bytes read at once at most; 512 KiB if absent. */
   readonly receiveBytes?: number
-  /** Bytes that wait for the hypervisor at most, beyond what the socket holds; 4 MiB if absent. */
+  /**
+   * Bytes that wait for the hypervisor at most, beyond what the socket holds; 4 MiB if absent. At least what the tap side
+   * may send in one go, its `transmitBytes`: what finds no room is dropped.
+   */
   readonly backlogBytes?: number
   /** Counts frames that got lost. */
   readonly drops?: Drops
