@@ -23,6 +23,7 @@ import { callersOpenFileLimit } from "./limits.ts"
 import type { DataPathReport } from "./report.ts"
 import { supervise } from "./supervise.ts"
 import { ForegroundTerminal } from "./terminal.ts"
+import { findUnimplemented } from "./unimplemented.ts"
 
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 /** Stands for bytes of an argument that are no valid UTF-8. */
@@ -33,6 +34,8 @@ const REPLACEMENT = "\ufffd"
  * is what the user is to be told.
  */
 export async function launch(options: Options, operands: readonly string[]): Promise<number> {
+  const unimplemented = findUnimplemented(options)
+  if (unimplemented !== undefined) throw new Quit(unimplemented)
   const launcher = new Launcher(options, operands)
   try {
     const init = launcher.start()
@@ -124,7 +127,8 @@ class Launcher {
     for (const { level, text } of notices) {
       if (level === "warning" || isVerbose) complain(text)
     }
-    if (isVerbose) for (const line of summary(configuration)) tell(line)
+    // No port is forwarded yet: see unimplemented.ts.
+    if (isVerbose) for (const line of summary({ ...configuration, forwarding: [] })) tell(line)
   }
 
   #awaitReady(): number {
