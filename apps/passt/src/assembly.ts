@@ -27,6 +27,9 @@ import { CountingLink } from "./counting-link.ts"
 import { openForwardedPorts } from "./forwarded-ports.ts"
 import { Statistics } from "./statistics.ts"
 
+/** What a turn may queue for the guest: the link keeps twice as much while the hypervisor takes nothing. */
+const TRANSMIT_BYTES = 2 << 20
+
 /** Addresses of one guest that are told. More is a guest that makes them up. */
 const MOST_ADDRESSES_TOLD = 64
 
@@ -94,6 +97,7 @@ export class DataPath {
       link,
       log: this.#log,
       linkLocalScope,
+      transmitBytes: TRANSMIT_BYTES,
       onGuestMac: (mac) => this.#tellMac(mac),
     })
     this.#openSocket()

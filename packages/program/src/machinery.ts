@@ -12,7 +12,7 @@ const ARENA_BYTES = 160 << 20
 const FLOW_CAPACITY_VARIABLE = "DEMIFLOW_FLOW_CAPACITY"
 
 /** What a stack is assembled from, beside its configuration. */
-export interface AssemblyParts extends Pick<TapOptions, "onGuestMac"> {
+export interface AssemblyParts extends Pick<TapOptions, "onGuestMac" | "transmitBytes"> {
   readonly link: Link
   readonly log: ProgramLog
   /** Index of the host interface on which link-local IPv6 addresses are reached; undefined: the kernel's choice. */
