@@ -9,7 +9,7 @@ import { Demiflow, type DropReason, Errno, Interface, type Listener, type Listen
 import type { Accepted } from "./accepted.ts"
 import type { TcpContext } from "./context.ts"
 
-/** Connections accepted at one port in one turn at most. */
+/** Connections accepted at one port at a time. */
 const TURN_BUDGET = 64
 /** How long a port rests after the host refused to hand over a connection, milliseconds. */
 const REST = 500
@@ -40,7 +40,7 @@ export class Listening {
 
   /** See `ProtocolHandler.listen`. */
   listen(listener: Listener): number {
-    if (listener.interface !== Interface.host) return -Errno.EPROTONOSUPPORT
+    if (listener.end.interface !== Interface.host) return -Errno.EPROTONOSUPPORT
     const socket = this.#context.components.host.tcpListen(listener.ref, listener.end)
     if (socket < 0) return socket
     listener.socket = socket
