@@ -28,7 +28,7 @@ export interface Guest {
   /** Our own link-local address, from which we speak as the guest's router. */
   readonly ourLinkLocal: Address
   /**
-   * The addresses that the guest was last seen to use: consulted only to start something towards the guest. The one
+   * The addresses that the guest was last seen to use, or to announce: consulted only to start something towards the guest. The one
    * assigned stands there until the guest was seen.
    */
   readonly lastSeenV4: Address

@@ -169,6 +169,17 @@ describe("the guest is looked for at the start", () => {
 })
 
 describe("duplicate address detection (RFC 4862, section 5.4)", () => {
+  test("tells where the guest is reached, before it sends anything from there", () => {
+    const { detect, guest, tap } = setUp()
+    detect("2001:db8::99")
+    detect("fe80::99")
+    guest.takeAll()
+    expect([String(tap.lastSeenV6), String(tap.lastSeenLinkLocal)]).toEqual(["2001:db8::99", "fe80::99"])
+    detect(GATEWAY)
+    guest.takeAll()
+    expect(String(tap.lastSeenV6)).toBe("2001:db8::99")
+  })
+
   test("is left alone for whatever may be the guest's, which the address is from then on", () => {
     const { detect, answer, ask } = setUp()
     for (const address of [GUEST, "2001:db8::9", "fe80::9"]) {

@@ -197,10 +197,13 @@ export class NdpHandler implements ProtocolHandler {
   }
 
   #noticeGuest(address: Address): void {
-    const { clock, log } = this.#components
+    const { clock, guest, log } = this.#components
     if (!address.isUnicast || address.isLoopback) return
     if (!this.#isOurs(address)) {
       this.#guestAddresses.notice(address, clock.now)
+      // A guest asks for an address that it is about to use before it sends anything from there.
+      const lastSeen = address.isLinkLocal ? guest.lastSeenLinkLocal : guest.lastSeenV6
+      lastSeen.copyFrom(address)
       return
     }
     if (this.#hasWarned) return

@@ -20,7 +20,7 @@ import {
 import { StreamError } from "./stream-errors.ts"
 
 /** Hypervisors that wait to be accepted, or to be refused. */
-const QUEUE = 8
+const QUEUE = 128
 const NO_SUCH_FILE = 2 // ENOENT
 
 /** Where a socket is made if no path is given: the first of these that is free. */
