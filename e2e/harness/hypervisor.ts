@@ -45,9 +45,13 @@ export class Hypervisor {
   static connect(path: string): Promise<Hypervisor> {
     return new Promise((resolve, reject) => {
       const socket = createConnection(path)
-      socket.once("error", reject)
+      socket.once("error", (error: NodeJS.ErrnoException) => {
+        if (error.code !== "EAGAIN") return reject(error)
+        // passt has not looked at the last one yet. A blocking connect(2) would wait for that.
+        setImmediate(() => Hypervisor.connect(path).then(resolve, reject))
+      })
       socket.once("connect", () => {
-        socket.off("error", reject)
+        socket.removeAllListeners("error")
         resolve(new Hypervisor(socket))
       })
     })
@@ -77,6 +81,7 @@ export class Hypervisor {
   /** The next answer to `arpRequest(host)`; rejects when the connection ends first. */
   answered(host: number): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#socket.destroyed) reject(new Error("passt has closed the connection"))
       this.#waiters.add({ wants: (frame) => isArpReply(frame, host), resolve, reject })
     })
   }
