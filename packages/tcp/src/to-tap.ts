@@ -36,8 +36,10 @@ const FRAME_COST = 1024
 const PEEK_BYTES = 1 << 20
 /** … fewer where they are cut to segments here, for the kernel's copy and the checksums to meet them in the cache. */
 const SEGMENTS_PEEK_BYTES = 128 << 10
-/** Bytes handed to the link at once, so that it can say that it has enough before there is too much of it. */
-const FLUSH_BYTES = 256 << 10
+/** Bytes handed to the link at once, so that it can say that it has enough before there is too much of it; … */
+const FLUSH_BYTES = 1 << 20
+/** … and the same where they are cut to segments here. */
+const SEGMENTS_FLUSH_BYTES = 256 << 10
 /** Duplicate acknowledgements that mean loss (RFC 5681, section 3.2). */
 const DUPLICATE_THRESHOLD = 3
 /** A connection whose guest leaves so many time-outs in a row unanswered is over (Linux: tcp_retries2). */
@@ -55,6 +57,7 @@ export class ToTap {
   readonly #offsets = new Int32Array(MAXIMUM_VECTORS)
   /** Connections that have more to send than there was time or room for, the one first that has waited longest. */
   readonly #waiting = new ConnectionQueue()
+  readonly #flushBytes: number
   /** Bytes that were queued since the link was handed what is queued. */
   #unflushed = 0
   /** When the guest was last known to take no more. */
@@ -63,6 +66,8 @@ export class ToTap {
   constructor(context: TcpContext, toHost: ToHost) {
     this.#context = context
     this.#toHost = toHost
+    const { tcpSegmentation } = context.components.guest.capabilities
+    this.#flushBytes = tcpSegmentation ? FLUSH_BYTES : SEGMENTS_FLUSH_BYTES
   }
 
   /** Sends what has arrived, as far as window and budget allow. */
@@ -81,7 +86,7 @@ export class ToTap {
       if (cost <= 0) return
       budget -= cost
       this.#unflushed += cost
-      if (this.#unflushed >= FLUSH_BYTES) {
+      if (this.#unflushed >= this.#flushBytes) {
         guest.flush()
         this.#unflushed = 0
       }
