@@ -40,7 +40,7 @@ export class Listening {
 
   /** See `ProtocolHandler.listen`. */
   listen(listener: Listener): number {
-    if (listener.end.interface !== Interface.host) return -Errno.EPROTONOSUPPORT
+    if (listener.interface !== Interface.host) return -Errno.EPROTONOSUPPORT
     const socket = this.#context.components.host.tcpListen(listener.ref, listener.end)
     if (socket < 0) return socket
     listener.socket = socket
