@@ -65,7 +65,7 @@ async function measure(settings, folder) {
     for (const { guest } of guests.values()) await guest.stop()
   }
   for (const { rows, measure, isFor } of processCases) {
-    if (wanted(rows).length > 0) await rounds(rows, isFor, (peer) => measure(peer, generator))
+    if (wanted(rows).length > 0 && peers.some(isFor)) await rounds(rows, isFor, (peer) => measure(peer, generator))
   }
   report.write(settings)
   return report.end()
