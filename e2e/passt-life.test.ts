@@ -1,0 +1,210 @@
+/** How passt starts, what it says and writes, who it is, and how it ends. */
+import { existsSync, readFileSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import { Hypervisor } from "./harness/hypervisor.ts"
+import { descriptors } from "./harness/inspection.ts"
+import { temporaryFolder } from "./harness/machine.ts"
+import { Passt, type PasstProcessOptions, runPasst } from "./harness/passt.ts"
+import { eventually, type Result } from "./harness/processes.ts"
+import { useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+
+/** One guest that asks for something and goes. */
+async function visit(socket: string): Promise<void> {
+  const hypervisor = await Hypervisor.connect(socket)
+  await hypervisor.settle()
+  await hypervisor.disconnect()
+}
+
+/** passt in the foreground for as long as `body` takes; gives how it ended. */
+async function during(
+  options: readonly string[],
+  body: (passt: Passt) => Promise<void>,
+  settings: PasstProcessOptions = {},
+): Promise<Result> {
+  const passt = await Passt.start(topology, options, settings)
+  try {
+    await body(passt)
+    return await passt.stop()
+  } finally {
+    passt.program.kill()
+  }
+}
+
+/** The numbers behind a name in /proc/PID/status. */
+function status(pid: number, name: string): string {
+  const line = readFileSync(`/proc/${pid}/status`, "utf8")
+    .split("\n")
+    .find((text) => text.startsWith(`${name}:`))
+  return (
+    line
+      ?.slice(name.length + 1)
+      .trim()
+      .replaceAll(/\s+/g, " ") ?? ""
+  )
+}
+
+function isRunning(pid: number): boolean {
+  return existsSync(`/proc/${pid}`) && !status(pid, "State").startsWith("Z")
+}
+
+const mode = (path: string): number => statSync(path).mode & 0o777
+
+describe("what it says", () => {
+  test("where its socket is, what the guest is told, which ports lead there, how to start QEMU, in this order", () =>
+    during(["-t", "2222:22", "-u", "5353:53"], async ({ program, socket }) => {
+      await program.printed(/addr\.path=.*\n/, "stderr")
+      const lines = [
+        `UNIX domain socket bound at ${socket}`,
+        "Template interface: ",
+        "    host: 9a:55:9a:55:9a:55",
+        "    NAT to host 127.0.0.1: 192.0.2.1",
+        "    assign: 192.0.2.2",
+        "    mask: 255.255.255.0",
+        "    router: 192.0.2.1",
+        "NDP/DHCPv6:",
+        "    assign: 2001:db8:1::2",
+        "Inbound forwarding rules (HOST):",
+        "    TCP [*]:2222  =>  22",
+        "    UDP [*]:5353  =>  53",
+        "You can now start qemu",
+        `addr.path=${socket}`,
+      ]
+      const places = lines.map((line) => program.stderr.indexOf(line))
+      expect(lines.filter((_line, index) => places[index] < 0)).toEqual([])
+      expect(places.slice(1).map((place, index) => place > places[index])).not.toContain(false)
+    }).then(() => {}))
+
+  test("nothing with -q", async () => {
+    const { stdout, stderr } = await during(["-q", "-t", "2222:22"], ({ socket }) => visit(socket))
+    expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "" })
+  })
+
+  test.each([
+    ["who comes, but no packets, with -d", "-d", false],
+    ["single packets with --trace", "--trace", true],
+  ])("%s", async (_what, option, hasPackets) => {
+    const { stderr } = await during([option], ({ socket }) => visit(socket))
+    expect(stderr).toMatch(/accepted connection from PID \d+/)
+    expect(/192\.0\.2\.123/.test(stderr)).toBe(hasPackets)
+  })
+
+  test("statistics now and then with --stats, of what there was", () =>
+    during(["--stats", "1"], async ({ program, socket }) => {
+      await visit(socket)
+      await program.printed(/^ +from guest +1 frames, 42 bytes$/m, "stderr")
+    }).then(() => {}))
+})
+
+describe("what it writes", () => {
+  test("-l: a log of its own, which --log-size keeps small by dropping the oldest lines", async () => {
+    const log = join(temporaryFolder("log"), "passt.log")
+    const size = 40_960
+    const text = () => readFileSync(log, "utf8")
+    await during(["-l", log, "--log-size", String(size)], async ({ socket }) => {
+      expect(mode(log)).toBe(0o600)
+      await visit(socket)
+      await eventually("the visit is told", () => (/accepted connection/.test(text()) ? true : undefined))
+      const [title] = text().split("\n")
+      for (let time = 0; time < 700; time++) await (await Hypervisor.connect(socket)).disconnect()
+      await eventually("it was full once", () => (text().startsWith(`${title}\n`) ? undefined : true))
+    })
+    expect(text().length).toBeLessThanOrEqual(size)
+    const others = text()
+      .split("\n")
+      .filter((line) => !/^\d+\.\d+: /.test(line))
+    expect(others).toEqual([""])
+  })
+
+  test("-p: a capture of both directions", async () => {
+    const capture = join(temporaryFolder("capture"), "guest.pcap")
+    await during(["-p", capture], ({ socket }) => visit(socket))
+    const bytes = readFileSync(capture)
+    expect([bytes.readUInt32LE(0), bytes.readUInt32LE(20)]).toEqual([0xa1b2c3d4, 1])
+    const arp: number[] = []
+    for (let at = 24; at < bytes.length; at += 16 + bytes.readUInt32LE(at + 8)) {
+      if (bytes.readUInt16BE(at + 16 + 12) === 0x0806) arp.push(bytes.readUInt16BE(at + 16 + 20))
+    }
+    expect(arp.sort()).toEqual([1, 2])
+  })
+})
+
+describe("in the background", () => {
+  /** Starts it, sees that the first process ends, and gives the second one. */
+  async function start(options: readonly string[], settings: PasstProcessOptions = {}) {
+    const folder = temporaryFolder("background")
+    const [socket, pidFile] = [join(folder, "socket"), join(folder, "pid")]
+    const result = await runPasst(topology.host, ["-s", socket, "-P", pidFile, ...options], settings)
+    expect(result.status).toBe(0)
+    return { folder, socket, pidFile, pid: Number(readFileSync(pidFile, "utf8")) }
+  }
+
+  test("everything is ready when the first process ends, and nothing of the caller's stays open", async () => {
+    const before = ["sh", "-c", 'exec 9< /etc/passwd; exec "$@"', "sh"]
+    const { socket, pidFile, pid } = await start(["-t", "2222:22"], { before })
+    try {
+      await visit(socket)
+      expect(await topology.host.run(["ss", "-Htln"])).toMatchObject({ stdout: expect.stringMatching(/:2222\b/) })
+      expect([readFileSync(pidFile, "utf8"), mode(pidFile)]).toEqual([`${pid}\n`, 0o600])
+      const open = descriptors(pid)
+      expect(open.filter((name) => name === "/etc/passwd" || name.startsWith("/dev/pts"))).toEqual([])
+      expect(open.filter((name) => name.startsWith("pipe:")).length % 2).toBe(0)
+    } finally {
+      process.kill(pid)
+    }
+    await eventually("it has ended", () => (isRunning(pid) ? undefined : true))
+    expect(existsSync(socket)).toBe(false)
+  })
+
+  test.each([
+    ["a socket where there is no folder", ["-s", "/no/such/folder/socket"]],
+    ["a PID file where there is no folder", ["-P", "/no/such/folder/pid"]],
+    ["a log where there is no folder", ["-l", "/no/such/folder/log"]],
+    ["a port that it may not have", ["-t", "81"]],
+  ])("%s: status 1, one line, and nothing is left", async (_what, options) => {
+    const socket = join(temporaryFolder("background"), "socket")
+    const { status: code, stderr } = await runPasst(topology.host, ["-q", "-s", socket, ...options])
+    expect({ code, lines: stderr.split("\n").length - 1 }).toEqual({ code: 1, lines: 1 })
+    expect(existsSync(socket)).toBe(false)
+  })
+})
+
+describe("who it is, started by root", () => {
+  test.each([
+    ["nobody", [], "65534 65534 65534 65534", "65534 65534 65534 65534"],
+    [
+      "the user of --runas, in the group of the same number",
+      ["--runas", "1234"],
+      "1234 1234 1234 1234",
+      "1234 1234 1234 1234",
+    ],
+    ["user and group of --runas", ["--runas", "1234:4321"], "1234 1234 1234 1234", "4321 4321 4321 4321"],
+    ["user and group by their names", ["--runas", "daemon:mail"], "1 1 1 1", "8 8 8 8"],
+  ])("%s, with a low port open", async (_who, options, uid, gid) => {
+    const { status: code } = await during(
+      ["-t", "81", ...options],
+      async ({ pid, socket }) => {
+        // Whoever is served is so after everything was opened.
+        await visit(socket)
+        expect([status(pid, "Uid"), status(pid, "Gid"), status(pid, "Groups")]).toEqual([uid, gid, ""])
+        expect(status(pid, "CapEff")).toBe("0000000000000000")
+      },
+      { as: "root" },
+    )
+    expect(code).toBe(0)
+  })
+})
+
+describe("how it ends", () => {
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s: status 0, and the socket is gone", async (signal) => {
+    const passt = await Passt.start(topology)
+    const hypervisor = await Hypervisor.connect(passt.socket)
+    await hypervisor.settle()
+    passt.program.signal(signal)
+    expect((await passt.program.result).status).toBe(0)
+    await hypervisor.closed
+    expect(existsSync(passt.socket)).toBe(false)
+  })
+})
