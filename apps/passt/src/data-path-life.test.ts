@@ -30,8 +30,8 @@ function framed(frame: Buffer): Buffer {
   return Buffer.concat([length, frame])
 }
 
-/** The next frame of this EtherType that comes. */
-async function nextFrame(socket: Socket, etherType: number): Promise<Buffer> {
+/** The frames that come, without the lengths before them. */
+async function* framesOf(socket: Socket): AsyncGenerator<Buffer, never> {
   let received = Buffer.alloc(0)
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
     received = Buffer.concat([received, chunk])
@@ -39,10 +39,18 @@ async function nextFrame(socket: Socket, etherType: number): Promise<Buffer> {
       const end = 4 + received.readUInt32BE(0)
       const frame = received.subarray(4, end)
       received = received.subarray(end)
-      if (frame.readUInt16BE(12) === etherType) return frame
+      yield frame
     }
   }
   throw new Error("the connection has ended")
+}
+
+/** The next frame of this EtherType. */
+async function next(frames: AsyncGenerator<Buffer, never>, etherType: number): Promise<Buffer> {
+  for (;;) {
+    const { value } = await frames.next()
+    if (value.readUInt16BE(12) === etherType) return value
+  }
 }
 
 /** A DHCPDISCOVER, RFC 2131. */
@@ -80,11 +88,16 @@ it("serves a guest, survives its end, serves the next one, and removes its socke
   const end = dataPath.run()
   for (let guest = 0; guest < 2; guest++) {
     const socket = connect(path)
+    const frames = framesOf(socket)
+    // Whoever has the guest's address is looked for first.
+    const question = await next(frames, 0x0806)
+    expect(question.subarray(0, 12).toString("hex")).toBe("ffffffffffff9a559a559a55")
+    expect([...question.subarray(38, 42)]).toEqual([192, 0, 2, 2])
     socket.write(framed(Buffer.from(ARP_REQUEST, "hex")))
-    const arp = await nextFrame(socket, 0x0806)
+    const arp = await next(frames, 0x0806)
     expect(arp.subarray(0, 12).toString("hex")).toBe(`${GUEST}9a559a559a55`)
     socket.write(framed(discover()))
-    const offer = await nextFrame(socket, 0x0800)
+    const offer = await next(frames, 0x0800)
     // yiaddr
     expect([...offer.subarray(14 + 28 + 16, 14 + 28 + 20)]).toEqual([192, 0, 2, 2])
     const closed = new Promise((resolve) => socket.once("close", resolve))

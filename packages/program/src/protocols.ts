@@ -9,10 +9,13 @@ import { udp } from "@demiflow/udp"
 
 /** The protocols that a configuration asks for, in the order in which they are asked: NDP before ICMP, whose claim it shares. */
 export function protocolPlugins(configuration: Configuration): ProtocolPlugin[] {
-  const { protocols } = configuration
+  const { program, protocols } = configuration
+  // A virtual machine may have been there before us, and has no reason to say anything.
+  const looksForGuest = program === "passt"
+  const neighbours = <Options>(options: Options | undefined) => options && { ...options, looksForGuest }
   return [
-    ...plug(arp, arpOptions(configuration)),
-    ...plug(ndp, ndpOptions(configuration)),
+    ...plug(arp, neighbours(arpOptions(configuration))),
+    ...plug(ndp, neighbours(ndpOptions(configuration))),
     ...plug(dhcpv4, dhcpv4Lease(configuration)),
     ...plug(dhcpv6, dhcpv6Lease(configuration)),
     ...plug(tcp, protocols.tcp ? {} : undefined),
