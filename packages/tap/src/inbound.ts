@@ -94,6 +94,11 @@ export class Inbound {
     this.#stack = stack
   }
 
+  /** Another guest may come: pieces of the one before are of no use to it. */
+  forgetGuest(): void {
+    this.#reassembly.clear()
+  }
+
   /** See `TapSide.receive`. */
   receive(budget: number): number {
     const batch = this.#batch

@@ -93,6 +93,14 @@ describe.each(families)("fragments of $name", ({ frame, timeout, demiflow, most 
     )
   })
 
+  test("of a guest that went are not put together with those of the next", () => {
+    const fixture = new Fixture()
+    fixture.deliver(frames[0], frames[1])
+    fixture.tap.forgetGuest()
+    expect(fixture.deliver(frames[2])).toEqual([])
+    expect(fixture.drops.entries()).toEqual([["fragment: its guest is gone", 2]])
+  })
+
   test("of the largest datagram", () => {
     const bytes = pattern(most)
     const positions = Array.from({ length: 44 }, (_, index) => (index + 1) * 1480)

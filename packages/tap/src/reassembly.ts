@@ -82,6 +82,7 @@ export class Reassembly {
   readonly #reasonOverlap: DropReason
   readonly #reasonDuplicate: DropReason
   readonly #reasonTimeout: DropReason
+  readonly #reasonGone: DropReason
   readonly #reasonEvicted: DropReason
 
   /** @param slots datagrams that can be put together at a time, 1 or more; {@link reassemblyBytes} of the arena */
@@ -105,6 +106,7 @@ export class Reassembly {
     this.#reasonOverlap = drops.reason("fragment: overlap")
     this.#reasonDuplicate = drops.reason("fragment: duplicate")
     this.#reasonTimeout = drops.reason("fragment: timeout")
+    this.#reasonGone = drops.reason("fragment: its guest is gone")
     this.#reasonEvicted = drops.reason("fragment: too many datagrams at a time")
   }
 
@@ -173,6 +175,13 @@ export class Reassembly {
       if (this.#state[slot] === SlotState.free) continue
       if (this.#deadline[slot] <= now) this.#giveUp(slot, this.#reasonTimeout)
       else if (this.#deadline[slot] < this.#earliest) this.#earliest = this.#deadline[slot]
+    }
+  }
+
+  /** Gives up all datagrams: whoever sent them is gone. */
+  clear(): void {
+    for (let slot = 0; slot < this.#slots; slot++) {
+      if (this.#state[slot] !== SlotState.free) this.#giveUp(slot, this.#reasonGone)
     }
   }
 

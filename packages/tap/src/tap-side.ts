@@ -136,9 +136,10 @@ export class TapSide implements Guest {
     return this.#link.isCongested ?? false
   }
 
-  /** Another guest may come: what the one before was seen to use is forgotten. */
+  /** Another guest may come: what the one before was seen to use is forgotten, and so are pieces of its datagrams. */
   forgetGuest(): void {
     this.#guest.forget()
+    this.#inbound.forgetGuest()
   }
 
   /** Names the stack that packets go to: once, before the first {@link TapSide.receive}. */
