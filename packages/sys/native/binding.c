@@ -83,6 +83,7 @@ static napi_value initialise(napi_env env, napi_value exports)
 	register_socket(env, exports);
 	register_spawn(env, exports);
 	register_splice(env, exports);
+	register_terminal(env, exports);
 	return exports;
 }
 

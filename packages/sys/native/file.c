@@ -53,23 +53,29 @@ static napi_value close_descriptor(napi_env env, napi_callback_info info)
 	return integer_result(env, result == -EINTR ? 0 : result);
 }
 
+/* read() if `position` is NULL, pread() otherwise */
+static napi_value read_to_arena(napi_env env, struct native_state *state, const int32_t *arguments,
+				const int32_t *position)
+{
+	void *memory = memory_at(state, arguments[1], arguments[2]);
+	ssize_t length;
+
+	if (!memory)
+		return integer_result(env, -EFAULT);
+	do {
+		length = position ? pread(arguments[0], memory, (size_t)arguments[2], *position) :
+				    read(arguments[0], memory, (size_t)arguments[2]);
+	} while (length < 0 && errno == EINTR);
+	return integer_result(env, result_of(length));
+}
+
 /* read(fd, offset, length) */
 static napi_value read_bytes(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[3];
 	struct native_state *state = read_arguments(env, info, 3, arguments);
-	void *memory;
-	ssize_t length;
 
-	if (!state)
-		return integer_result(env, -EINVAL);
-	memory = memory_at(state, arguments[1], arguments[2]);
-	if (!memory)
-		return integer_result(env, -EFAULT);
-	do {
-		length = read(arguments[0], memory, (size_t)arguments[2]);
-	} while (length < 0 && errno == EINTR);
-	return integer_result(env, result_of(length));
+	return state ? read_to_arena(env, state, arguments, NULL) : integer_result(env, -EINVAL);
 }
 
 /* readAt(fd, offset, length, position): pread(), without moving the descriptor's own position. */
@@ -77,18 +83,8 @@ static napi_value read_bytes_at(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[4];
 	struct native_state *state = read_arguments(env, info, 4, arguments);
-	void *memory;
-	ssize_t length;
 
-	if (!state)
-		return integer_result(env, -EINVAL);
-	memory = memory_at(state, arguments[1], arguments[2]);
-	if (!memory)
-		return integer_result(env, -EFAULT);
-	do {
-		length = pread(arguments[0], memory, (size_t)arguments[2], arguments[3]);
-	} while (length < 0 && errno == EINTR);
-	return integer_result(env, result_of(length));
+	return state ? read_to_arena(env, state, arguments, &arguments[3]) : integer_result(env, -EINVAL);
 }
 
 /* write(fd, offset, length) */

@@ -123,5 +123,6 @@ napi_value register_poll(napi_env env, napi_value exports);
 napi_value register_socket(napi_env env, napi_value exports);
 napi_value register_spawn(napi_env env, napi_value exports);
 napi_value register_splice(napi_env env, napi_value exports);
+napi_value register_terminal(napi_env env, napi_value exports);
 
 #endif

@@ -4,7 +4,7 @@ import { constants } from "node:os"
 import { bytes, get, native, put, size } from "./arena.mjs"
 
 const { EINVAL } = constants.errno
-// As in spawn.c.
+// As in steps.h.
 const WRITE_FILE = 1
 const MAY_FAIL = 0x100
 const DUPLICATE = 13

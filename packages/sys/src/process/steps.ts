@@ -1,7 +1,7 @@
 /**
  * What a process does before a runtime exists in it: system calls as a list, carried out by a forked child.
  *
- * See `native/spawn.c` for why, and for what a child may do. Numbers of opcodes and operands are the same as there.
+ * See `native/spawn.c` for why, and for what a child may do. Numbers of opcodes and operands are those of `native/steps.h`.
  */
 
 /** Text for the kernel; bytes where it may be no valid UTF-8. Neither may contain a zero byte. */

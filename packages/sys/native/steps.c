@@ -1,0 +1,336 @@
+/* What each single step does. Between fork() and execve() only async-signal-safe calls are allowed: see spawn.c. */
+#include "steps.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC 4u
+#endif
+
+/* The calls that apply to one thread: the C library's own would look for threads that the child does not have. */
+#ifdef SYS_setresuid32
+#define SET_USER SYS_setresuid32
+#define SET_GROUP SYS_setresgid32
+#define SET_GROUPS SYS_setgroups32
+#else
+#define SET_USER SYS_setresuid
+#define SET_GROUP SYS_setresgid
+#define SET_GROUPS SYS_setgroups
+#endif
+
+extern char **environ;
+
+/* How many words follow each opcode; STEP_EXECUTE has lists after these. */
+const uint8_t step_operands[STEP_COUNT] = {
+	[STEP_WRITE_FILE] = 3,       /* path, bytes, length */
+	[STEP_WRITE_CHILD_FILE] = 3, /* path below /proc/CHILD/, bytes, length */
+	[STEP_SET_USER] = 1,         /* user */
+	[STEP_SET_GROUP] = 1,        /* group */
+	[STEP_CLEAR_GROUPS] = 0,
+	[STEP_ENTER_NAMESPACE] = 2,    /* descriptor, CLONE_NEW… */
+	[STEP_UNSHARE] = 1,            /* CLONE_NEW… */
+	[STEP_MOUNT] = 4,              /* source, target, type, flags */
+	[STEP_CONTROL] = 2,            /* PR_…, value */
+	[STEP_SET_LIMIT] = 2,          /* RLIMIT_…, soft limit */
+	[STEP_NEW_SESSION] = 0,
+	[STEP_DIE_WITH_PARENT] = 1,    /* signal */
+	[STEP_DUPLICATE] = 2,          /* descriptor, number of the copy, which stays open on exec */
+	[STEP_OPEN] = 3,               /* path, flags, number, which stays open on exec */
+	[STEP_OPEN_CHILD_FILE] = 3,    /* path below /proc/CHILD/, flags, number, which stays open on exec */
+	[STEP_OPEN_CHILD] = 1,         /* number of the pidfd, which stays open on exec */
+	[STEP_CLOSE_ON_EXEC_FROM] = 1, /* first descriptor */
+	[STEP_WAIT_BYTE] = 1,          /* descriptor; its end instead of a byte ends the process */
+	[STEP_PUT_BYTE] = 1,           /* descriptor */
+	[STEP_SPAWN] = 2,              /* CLONE_NEW…, words of the child's steps, which follow */
+	[STEP_INIT] = 1,               /* words of the command's steps, which follow */
+	[STEP_EXECUTE] = 3,            /* paths to try, arguments, variables (-1: inherit); their strings follow */
+	[STEP_CLOSE] = 1,              /* descriptor */
+};
+
+char *append_text(char *at, const char *text)
+{
+	while (*text)
+		*at++ = *text++;
+	*at = '\0';
+	return at;
+}
+
+char *append_number(char *at, unsigned int number)
+{
+	char digits[12];
+	int count = 0;
+
+	do
+		digits[count++] = (char)('0' + number % 10);
+	while ((number /= 10));
+	while (count)
+		*at++ = digits[--count];
+	*at = '\0';
+	return at;
+}
+
+/* /proc/CHILD/file, in `path` of `size` bytes; NULL if it is too long. */
+static const char *child_path(const struct program *program, const char *file, char *path, size_t size)
+{
+	char *end;
+
+	if (strlen(file) + sizeof("/proc/2147483647/") > size)
+		return NULL;
+	end = append_text(path, "/proc/");
+	end = append_number(end, (unsigned int)program->child);
+	end = append_text(end, "/");
+	append_text(end, file);
+	return path;
+}
+
+static int write_file(const char *path, const void *bytes, size_t length)
+{
+	int descriptor = open(path, O_WRONLY | O_CLOEXEC), error = 0;
+	ssize_t written;
+
+	if (descriptor < 0)
+		return errno;
+	/* In one write: the files that this is for are the kernel's, and take it so. */
+	written = write(descriptor, bytes, length);
+	if (written < 0)
+		error = errno;
+	else if ((size_t)written < length)
+		error = EIO;
+	close(descriptor);
+	return error;
+}
+
+/* Gives an open descriptor another number, and lets it stay open on exec. */
+static int place_descriptor(int descriptor, int number)
+{
+	int error = 0;
+
+	if (descriptor < 0)
+		return errno;
+	if (descriptor == number)
+		return fcntl(number, F_SETFD, 0) < 0 ? errno : 0;
+	if (dup2(descriptor, number) < 0)
+		error = errno;
+	close(descriptor);
+	return error;
+}
+
+/* The report descriptor makes way if its number is wanted. */
+static int duplicate_descriptor(struct program *program, int descriptor, int number)
+{
+	if (number == program->report && descriptor != number) {
+		int moved = fcntl(program->report, F_DUPFD_CLOEXEC, number + 1);
+
+		if (moved < 0)
+			return errno;
+		program->report = moved;
+	}
+	if (descriptor == number)
+		return fcntl(number, F_SETFD, 0) < 0 ? errno : 0;
+	return dup2(descriptor, number) < 0 ? errno : 0;
+}
+
+static int set_limit(int resource, int32_t soft)
+{
+	struct rlimit limit;
+
+	if (getrlimit((__rlimit_resource_t)resource, &limit))
+		return errno;
+	limit.rlim_cur = (rlim_t)soft < limit.rlim_max ? (rlim_t)soft : limit.rlim_max;
+	return setrlimit((__rlimit_resource_t)resource, &limit) ? errno : 0;
+}
+
+static int close_on_exec_from(int first)
+{
+	struct rlimit limit = { .rlim_cur = 1024 };
+
+	if (!syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC))
+		return 0;
+	/* Before Linux 5.11. */
+	getrlimit(RLIMIT_NOFILE, &limit);
+	for (int descriptor = first; (rlim_t)descriptor < limit.rlim_cur; descriptor++)
+		fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+static int die_with_parent(const struct program *program, int signal)
+{
+	pid_t parent;
+
+	if (prctl(PR_SET_PDEATHSIG, signal))
+		return errno;
+	/* It may have gone before; a parent outside of the process namespace shows as 0. */
+	parent = getppid();
+	if (parent && parent != program->parent)
+		_exit(STATUS_FAILED);
+	return 0;
+}
+
+static int wait_byte(int descriptor)
+{
+	struct pollfd arrival = { .fd = descriptor, .events = POLLIN };
+	ssize_t count;
+	char byte;
+
+	/* The descriptor may be a non-blocking one. */
+	do {
+		if (poll(&arrival, 1, -1) < 0 && errno != EINTR)
+			return errno;
+		count = read(descriptor, &byte, 1);
+	} while (count < 0 && (errno == EINTR || errno == EAGAIN));
+	if (count == 0)
+		_exit(STATUS_FAILED);
+	return count < 0 ? errno : 0;
+}
+
+static int put_byte(int descriptor)
+{
+	return write(descriptor, "", 1) < 0 ? errno : 0;
+}
+
+static void unblock_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The pointers to `count` strings, of which the first is operand `index`. */
+static char **collect_strings(const struct program *program, char **into, int32_t index, int32_t count)
+{
+	for (int32_t number = 0; number < count; number++)
+		*into++ = program->strings + word(program, index + number);
+	*into++ = NULL;
+	return into;
+}
+
+/*
+ * Tries each path in turn, as a search along PATH does: one that is missing or not allowed does not end it. Returns the
+ * errno to report, EACCES rather than ENOENT.
+ */
+static int execute(const struct program *program, int32_t index)
+{
+	const int32_t path_count = word(program, index), argument_count = word(program, index + 1);
+	const int32_t variable_count = word(program, index + 2), paths = index + 3;
+	/* Room before the arguments for a shell and the script's path in place of the first argument. */
+	char **arguments = program->pointers + 1, **variables, **shell_arguments = program->pointers;
+	int error = ENOENT;
+
+	variables = collect_strings(program, arguments, paths + path_count, argument_count);
+	if (variable_count >= 0)
+		collect_strings(program, variables, paths + path_count + argument_count, variable_count);
+	else
+		variables = environ;
+
+	unblock_signals();
+	for (int32_t number = 0; number < path_count; number++) {
+		char *path = program->strings + word(program, paths + number);
+
+		execve(path, arguments, variables);
+		if (errno == ENOEXEC) {
+			/* A script that does not name its interpreter. */
+			char *first = arguments[0];
+
+			shell_arguments[0] = (char *)"sh";
+			arguments[0] = path;
+			execve("/bin/sh", shell_arguments, variables);
+			arguments[0] = first;
+			return ENOEXEC;
+		}
+		if (errno == EACCES || errno == EPERM) {
+			/* While searching, what is in a folder that we may not look into is not there. */
+			if (path_count == 1 || !access(path, F_OK))
+				error = EACCES;
+		} else if (errno != ENOENT && errno != ENOTDIR && errno != ENODEV && errno != ESTALE)
+			return errno;
+	}
+	return error;
+}
+
+/* One step; 0 or an errno. Those that have steps of their own behind them are not carried out here. */
+int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
+{
+	const int32_t first = step_operands[opcode] > 0 ? word(program, index) : 0;
+	const int32_t second = step_operands[opcode] > 1 ? word(program, index + 1) : 0;
+	const int32_t third = step_operands[opcode] > 2 ? word(program, index + 2) : 0;
+	char *const strings = program->strings;
+	char path[128];
+	long result = 0;
+
+	switch (opcode) {
+	case STEP_WRITE_FILE:
+		return write_file(strings + first, strings + second, (size_t)third);
+	case STEP_WRITE_CHILD_FILE:
+		if (!child_path(program, strings + first, path, sizeof(path)))
+			return ENAMETOOLONG;
+		return write_file(path, strings + second, (size_t)third);
+	case STEP_SET_USER:
+		result = syscall(SET_USER, first, first, first);
+		break;
+	case STEP_SET_GROUP:
+		result = syscall(SET_GROUP, first, first, first);
+		break;
+	case STEP_CLEAR_GROUPS:
+		result = syscall(SET_GROUPS, 0, NULL);
+		break;
+	case STEP_ENTER_NAMESPACE:
+		result = setns(first, second);
+		break;
+	case STEP_UNSHARE:
+		result = unshare(first);
+		break;
+	case STEP_MOUNT:
+		result = mount(strings + first, strings + second, strings + third,
+			       (uint32_t)word(program, index + 3), NULL);
+		break;
+	case STEP_CONTROL:
+		result = prctl(first, (unsigned long)second, 0UL, 0UL, 0UL);
+		break;
+	case STEP_SET_LIMIT:
+		return set_limit(first, second);
+	case STEP_NEW_SESSION:
+		result = setsid();
+		break;
+	case STEP_DIE_WITH_PARENT:
+		return die_with_parent(program, first);
+	case STEP_DUPLICATE:
+		return duplicate_descriptor(program, first, second);
+	case STEP_OPEN:
+		return place_descriptor(open(strings + first, second), third);
+	case STEP_OPEN_CHILD_FILE:
+		if (!child_path(program, strings + first, path, sizeof(path)))
+			return ENAMETOOLONG;
+		return place_descriptor(open(path, second), third);
+	case STEP_OPEN_CHILD:
+		return place_descriptor((int)syscall(SYS_pidfd_open, program->child, 0), first);
+	case STEP_CLOSE_ON_EXEC_FROM:
+		return close_on_exec_from(first);
+	case STEP_CLOSE:
+		result = close(first);
+		break;
+	case STEP_WAIT_BYTE:
+		return wait_byte(first);
+	case STEP_PUT_BYTE:
+		return put_byte(first);
+	case STEP_EXECUTE:
+		return execute(program, index);
+	default:
+		return ENOSYS;
+	}
+	return result < 0 ? errno : 0;
+}

@@ -1,0 +1,84 @@
+/*
+ * Lists of steps that a process carries out before a runtime exists in it; spawn.c says why, and what rules hold.
+ */
+#ifndef DEMIFLOW_STEPS_H
+#define DEMIFLOW_STEPS_H
+
+#include "native.h"
+
+#include <sys/types.h>
+
+/* As in steps.ts. */
+enum opcode {
+	STEP_WRITE_FILE = 1,
+	STEP_WRITE_CHILD_FILE,
+	STEP_SET_USER,
+	STEP_SET_GROUP,
+	STEP_CLEAR_GROUPS,
+	STEP_ENTER_NAMESPACE,
+	STEP_UNSHARE,
+	STEP_MOUNT,
+	STEP_CONTROL,
+	STEP_SET_LIMIT,
+	STEP_NEW_SESSION,
+	STEP_DIE_WITH_PARENT,
+	STEP_DUPLICATE,
+	STEP_OPEN,
+	STEP_OPEN_CHILD_FILE,
+	STEP_OPEN_CHILD,
+	STEP_CLOSE_ON_EXEC_FROM,
+	STEP_WAIT_BYTE,
+	STEP_PUT_BYTE,
+	STEP_SPAWN,
+	STEP_INIT,
+	STEP_EXECUTE,
+	STEP_CLOSE,
+	STEP_COUNT
+};
+
+#define OPCODE_MASK 0xff
+#define MAY_FAIL 0x100
+
+/* How many words follow each opcode; STEP_EXECUTE has lists after these. */
+extern const uint8_t step_operands[STEP_COUNT];
+
+/* Exit statuses of a process that could not do its steps; the last two are what shells answer. */
+#define STATUS_FAILED 1
+#define STATUS_NOT_EXECUTABLE 126
+#define STATUS_NOT_FOUND 127
+
+struct program {
+	const uint8_t *words;
+	int32_t word_count;
+	char *strings;
+	int32_t string_bytes;
+	/* Room for every string of the longest STEP_EXECUTE, and for a shell before them. */
+	char **pointers;
+	int report;
+	/* The process that started this one, and the one that this one started last. */
+	pid_t parent, child;
+};
+
+static inline int32_t word(const struct program *program, int32_t index)
+{
+	return load_int32(program->words + (size_t)index * 4);
+}
+
+static inline int32_t length_of_lists(const struct program *program, int32_t index)
+{
+	const int32_t variables = word(program, index + 2);
+
+	return word(program, index) + word(program, index + 1) + (variables > 0 ? variables : 0);
+}
+
+/* In steps-check.c: before anything is done, so that a mistake in the list can't make a half-started process read astray. */
+bool is_well_formed(const struct program *program);
+
+/* In steps.c: one step; 0 or an errno. Those that have steps of their own behind them are not carried out there. */
+int carry_out_step(struct program *program, enum opcode opcode, int32_t index);
+
+/* In steps.c: put text or a number at the end of a string, and answer the new end. */
+char *append_text(char *at, const char *text);
+char *append_number(char *at, unsigned int number);
+
+#endif
