@@ -177,9 +177,11 @@ const delay = (milliseconds: number) => new Promise<void>((resolve) => setTimeou
 
 describe("event loop: libuv as a guest", () => {
   it("runs timers of the runtime, and does not turn idly meanwhile", async () => {
-    const rounds = await whileRunning(() => delay(200))
-    // About ten, and what the test runner exchanges with its workers. A loop that doesn't block makes many thousands.
-    expect(rounds).toBeLessThan(500)
+    const rounds: number[] = []
+    for (let time = 0; time < 3; time++) rounds.push(await whileRunning(() => delay(200)))
+    // About ten. The test runner may have more to tell its workers meanwhile, but not each time. A loop that doesn't block
+    // makes many thousands.
+    expect(Math.min(...rounds)).toBeLessThan(500)
   })
 
   it("runs immediates, promises and ticks that follow each other", async () => {
