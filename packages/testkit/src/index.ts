@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export * from "./bytes.ts"
+export * from "./guest/connection-types.ts"
 export * from "./guest/guest-connection.ts"
 export * from "./guest/guest-tcp.ts"
 export * from "./guest/scripted-connection.ts"

@@ -8,12 +8,8 @@ import { ethernet, ip } from "../packets/build-network.ts"
 import { tcp } from "../packets/build-transport.ts"
 import { buildPacket, join, payload, sumOfPseudoHeader, viewOf } from "../packets/layer.ts"
 import { SeededRandom } from "../seeded-random.ts"
-import {
-  type ConnectionEnds,
-  GuestConnection,
-  type GuestConnectionOptions,
-  type OutgoingSegment,
-} from "./guest-connection.ts"
+import type { ConnectionEnds, GuestConnectionOptions, OutgoingSegment } from "./connection-types.ts"
+import { GuestConnection } from "./guest-connection.ts"
 import type { ReceivedFrame, ScriptedGuest } from "./scripted-guest.ts"
 import { advance } from "./sequence-numbers.ts"
 

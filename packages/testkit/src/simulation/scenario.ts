@@ -1,6 +1,6 @@
 import type { LinkCapabilities } from "@demiflow/core"
 import type { Faults } from "@demiflow/tap"
-import type { GuestConnectionOptions } from "../guest/guest-connection.ts"
+import type { GuestConnectionOptions } from "../guest/connection-types.ts"
 import type { SimulatedHostOptions } from "../host/simulated-host.ts"
 import type { HostFaults } from "../host/simulated-kernel.ts"
 import type { ConnectOutcome } from "../host/world-connection.ts"
