@@ -13,6 +13,7 @@ import type { Forwarding } from "./forwarding.ts"
 import type { Guest } from "./guest.ts"
 import type { Host } from "./host.ts"
 import type { Listener } from "./listener.ts"
+import type { LocalPath } from "./local-path.ts"
 import type { Sequence } from "./sequence.ts"
 
 /** What a handler asks to see. Handlers with a claim on the same packets are asked in the order of registration. */
@@ -35,6 +36,8 @@ export interface Components {
   readonly arena: Arena
   readonly guest: Guest
   readonly host: Host
+  /** Sockets inside the guest's namespace; absent where it has none, or its local connections are to use the tap. */
+  readonly localPath?: LocalPath | undefined
   readonly flows: FlowTable
   readonly forwarding: Forwarding
   readonly clock: Clock

@@ -7,7 +7,7 @@
  * descriptor of its own.
  */
 import type { Address } from "./address.ts"
-import { Interface } from "./demiflow.ts"
+import { Interface, type InterfaceId } from "./demiflow.ts"
 import { type Disposition, HANDLED, NOT_MINE } from "./disposition.ts"
 import type { DropReason } from "./drops.ts"
 import { type FlowIndex, flowOf, type SideRef } from "./flow-table.ts"
@@ -75,22 +75,24 @@ export class Stack {
   }
 
   /**
-   * Listens on the host for the guest. Answers the listener's number, or a negated error number: `-EPROTONOSUPPORT` if no
-   * handler listens for this protocol.
+   * Listens on the host for the guest, or inside the guest's namespace for the host. Answers the listener's number, or a
+   * negated error number: `-EPROTONOSUPPORT` if no handler listens for this protocol, or not there.
    *
    * @param protocol IP protocol number
-   * @param targetAddress of the guest; absent: the one it was last seen to use
+   * @param targetAddress at the other end; absent: the one that the guest was last seen to use, or the host's loopback
+   * @param place where to listen: `host`, or `splice` inside the namespace
    */
   listen(
     protocol: number,
     end: ListeningEnd,
     targetAddress: Readonly<Address> | undefined,
     targetPort: number,
+    place: InterfaceId = Interface.host,
   ): ListenerRef {
     const handler = this.#byProtocol[protocol]?.find((candidate) => candidate.listen !== undefined)
     if (handler === undefined) return -Errno.EPROTONOSUPPORT as ListenerRef
     const ref = (this.#freeListeners.pop() ?? this.#listeners.push(undefined) - 1) as ListenerRef
-    const listener = { ref, protocol, interface: Interface.host, end, targetAddress, targetPort, socket: NO_SOCKET }
+    const listener = { ref, protocol, interface: place, end, targetAddress, targetPort, socket: NO_SOCKET }
     const result = handler.listen?.(listener) ?? 0
     if (result < 0) {
       this.#freeListeners.push(ref)

@@ -6,9 +6,11 @@ import { type ForwardingRule, PortForwarding } from "./port-forwarding.ts"
 function setUp(...inUse: number[]) {
   const open = new Map<number, string>()
   const ports: number[] = []
+  const places: (number | undefined)[] = []
   const stack = {
-    listen(protocol: number, end: ListeningEnd, _address: unknown, targetPort: number): ListenerRef {
+    listen(protocol: number, end: ListeningEnd, _address: unknown, targetPort: number, place?: number): ListenerRef {
       if (inUse.includes(end.port)) return -Errno.EADDRINUSE as ListenerRef
+      places.push(place)
       const ref = ports.push(end.port) - 1
       open.set(end.port, `${protocol} ${end.port} → ${targetPort}`)
       return ref as ListenerRef
@@ -17,7 +19,7 @@ function setUp(...inUse: number[]) {
       open.delete(ports[ref])
     },
   }
-  return { forwarding: new PortForwarding(stack), listening: () => [...open.values()], inUse }
+  return { forwarding: new PortForwarding(stack), listening: () => [...open.values()], inUse, places }
 }
 
 function rule(fields: Partial<ForwardingRule>): ForwardingRule {
@@ -38,6 +40,14 @@ function rule(fields: Partial<ForwardingRule>): ForwardingRule {
 }
 
 describe("PortForwarding", () => {
+  it("listens where the ports of a rule are", () => {
+    const { forwarding, places } = setUp()
+    for (const place of [Interface.host, Interface.splice]) {
+      forwarding.add(rule({ interface: place, firstPort: 8000 + place, lastPort: 8000 + place }))
+    }
+    expect(places).toEqual([Interface.host, Interface.splice])
+  })
+
   it("listens at each port of a range, and says where it leads", () => {
     const { forwarding, listening } = setUp()
     expect(forwarding.add(rule({}))).toEqual({ opened: 3, failure: undefined })

@@ -128,7 +128,8 @@ export class PortForwarding {
   #listen(rule: ForwardingRule, port: number): ListenerRef {
     const { protocol, address, interfaceName, freebind, targetAddress } = rule
     const targetPort = rule.firstTargetPort + port - rule.firstPort
-    return this.#stack.listen(protocol, { address, port, interfaceName, freebind }, targetAddress, targetPort)
+    const end = { address, port, interfaceName, freebind }
+    return this.#stack.listen(protocol, end, targetAddress, targetPort, rule.interface)
   }
 
   #close(listeners: ReadonlyMap<number, ListenerRef>): void {

@@ -6,6 +6,7 @@ import {
   type Forwarding,
   type Host,
   type Link,
+  type LocalPath,
   type Log,
   MacAddress,
   type ProtocolPlugin,
@@ -21,6 +22,8 @@ export interface CreateStackOptions extends Omit<TapOptions, "link" | "drops" | 
   readonly link: Link
   /** The host's end, on the same arena. */
   readonly host: Host
+  /** Sockets inside the guest's namespace, on the same arena; absent for a guest that has none. */
+  readonly localPath?: LocalPath | undefined
   readonly flows: FlowTable
   readonly forwarding: Forwarding
   readonly clock: Clock
@@ -53,8 +56,8 @@ export interface RunningStack {
  * Assembles a tap side and a stack with its protocols. Throws {@link ArenaMismatchError}, and what `TapSide` throws.
  */
 export function createStack(options: CreateStackOptions): RunningStack {
-  const { link, host, flows, forwarding, clock, random, plugins } = options
-  if (link.arena !== host.arena) throw new ArenaMismatchError()
+  const { link, host, localPath, flows, forwarding, clock, random, plugins } = options
+  if (link.arena !== host.arena || (localPath && localPath.host.arena !== host.arena)) throw new ArenaMismatchError()
   const drops = options.drops ?? new Drops()
   const ourMac = options.ourMac ?? new MacAddress(0x9a55, 0x9a559a55)
   const tap = new TapSide({
@@ -64,7 +67,7 @@ export function createStack(options: CreateStackOptions): RunningStack {
     ourLinkLocal: options.ourLinkLocal ?? linkLocalOf(ourMac),
   })
   const log = options.log ?? silentLog
-  const parts = { arena: link.arena, guest: tap, host, flows, forwarding, clock, random, log, drops }
+  const parts = { arena: link.arena, guest: tap, host, localPath, flows, forwarding, clock, random, log, drops }
   const stack = new Stack(parts, plugins)
   tap.attach(stack)
   return {
