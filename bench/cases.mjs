@@ -16,6 +16,7 @@ import { servers } from "./topology.mjs"
  * A case that is measured on a guest which is up, with others before and after it.
  * @typedef {object} TrafficCase
  * @property {number} mtu
+ * @property {boolean} [isLocal] True if the servers are on the host's loopback, and the guest uses its own.
  * @property {(peer: Peer) => boolean} [isFor] Which peers it makes sense for; all if absent.
  * @property {readonly Row[]} rows
  * @property {(traffic: import("./traffic.mjs").Traffic) => Promise<readonly (number | undefined)[]>} measure A value for
@@ -36,6 +37,7 @@ const GROUPS = {
   tcp: (/** @type {number} */ mtu) => `TCP, MTU ${mtu}`,
   udp: `UDP, MTU ${DEFAULT_MTU}`,
   exchanges: `Requests and responses, MTU ${DEFAULT_MTU}`,
+  local: "Local connections",
   process: "Process",
 }
 
@@ -110,6 +112,35 @@ function exchangeCase(label, kind) {
   }
 }
 
+/**
+ * A case of those above, between the guest's loopback and the host's.
+ * @param {TrafficCase} from
+ * @returns {TrafficCase}
+ */
+function locally(from) {
+  return {
+    ...from,
+    isLocal: true,
+    isFor: (peer) => peer.hasLocalPath,
+    rows: from.rows.map((row) => ({ ...row, group: GROUPS.local })),
+  }
+}
+
+/** @param {"up" | "down"} direction @returns {TrafficCase} */
+function localStreams(direction) {
+  return {
+    mtu: DEFAULT_MTU,
+    rows: [
+      { group: GROUPS.local, label: `TCP ${direction}`, unit: "Gb/s", better: "more" },
+      { group: GROUPS.local, label: `processor time, TCP ${direction}`, unit: "s/GiB", better: "less" },
+    ],
+    async measure(traffic) {
+      const transfer = direction === "up" ? await traffic.streamsUp(1, 4) : await traffic.streamsDown(1, 4)
+      return [transfer.gigabits, transfer.processorSecondsPerGibibyte]
+    },
+  }
+}
+
 /** @param {string} when @returns {readonly Row[]} */
 function memoryRows(when) {
   return [
@@ -143,6 +174,15 @@ export const trafficCases = [
     },
   },
   ...tcpCases(SMALL_MTU),
+  ...[
+    localStreams("up"),
+    localStreams("down"),
+    exchangeCase("TCP request-response", "exchange"),
+    exchangeCase("TCP connect-request-response", "connect-exchange"),
+    udpCase("up", 1400),
+    udpCase("down", 1400),
+    exchangeCase("UDP request-response", "datagram-exchange"),
+  ].map(locally),
 ]
 
 /** @type {readonly ProcessCase[]} */
@@ -187,7 +227,14 @@ export const processCases = [
 ]
 
 /** The titles of the groups, in the order in which they are measured and shown. */
-export const groups = [GROUPS.tcp(DEFAULT_MTU), GROUPS.udp, GROUPS.exchanges, GROUPS.tcp(SMALL_MTU), GROUPS.process]
+export const groups = [
+  GROUPS.tcp(DEFAULT_MTU),
+  GROUPS.udp,
+  GROUPS.exchanges,
+  GROUPS.tcp(SMALL_MTU),
+  GROUPS.local,
+  GROUPS.process,
+]
 
 /**
  * Whether a row is to be measured.

@@ -6,7 +6,7 @@ import { describeMachine } from "./machine.mjs"
 import { choosePasstPeers, choosePastaPeers } from "./peers.mjs"
 import { makeReachable } from "./reachable.mjs"
 import { Report } from "./report/report.mjs"
-import { congestionControl, makeNetwork, tune } from "./topology.mjs"
+import { congestionControl, localServers, makeNetwork, servers, tune } from "./topology.mjs"
 import { Traffic, World } from "./traffic.mjs"
 
 /** @typedef {import("./cases.mjs").Row} Row */
@@ -37,8 +37,6 @@ async function measure(settings, folder) {
   const peers =
     settings.program === "pasta" ? choosePastaPeers(settings, ours) : choosePasstPeers(settings, ours, folder)
   const { host, world: place } = await makeNetwork()
-  const world = new World(place, generator)
-  await world.ready()
   const { rounds: count, measured, warm, only } = settings
   const report = new Report({
     program: settings.program,
@@ -51,10 +49,15 @@ async function measure(settings, folder) {
   const wanted = (/** @type {readonly Row[]} */ rows) => rows.filter((row) => isWanted(only, row))
 
   report.begin()
-  for (const mtu of new Set(trafficCases.map((item) => item.mtu))) {
-    const cases = trafficCases.filter((item) => item.mtu === mtu && wanted(item.rows).length > 0)
-    if (cases.length === 0) continue
-    const guests = await startGuests(mtu)
+  for (const [mtu, isLocal] of settingsOf(trafficCases)) {
+    const cases = trafficCases.filter(
+      (item) => item.mtu === mtu && (item.isLocal ?? false) === isLocal && wanted(item.rows).length > 0,
+    )
+    const takesPart = (/** @type {Peer} */ peer) => cases.some(({ isFor = () => true }) => isFor(peer))
+    if (!peers.some((peer) => peer.isProgram && takesPart(peer))) continue
+    const world = isLocal ? new World(host, generator, localServers) : new World(place, generator, servers)
+    await world.ready()
+    const guests = await startGuests(peers.filter(takesPart), world, mtu, isLocal)
     for (const { rows, measure, isFor = () => true } of cases) {
       await rounds(rows, isFor, async (peer) => {
         const traffic = guests.get(peer)
@@ -63,6 +66,7 @@ async function measure(settings, folder) {
       })
     }
     for (const { guest } of guests.values()) await guest.stop()
+    await world.stop()
   }
   for (const { rows, measure, isFor } of processCases) {
     if (wanted(rows).length > 0 && peers.some(isFor)) await rounds(rows, isFor, (peer) => measure(peer, generator))
@@ -70,15 +74,16 @@ async function measure(settings, folder) {
   report.write(settings)
   return report.end()
 
-  /** @param {number} mtu */
-  async function startGuests(mtu) {
+  /** @param {readonly Peer[]} those @param {World} world @param {number} mtu @param {boolean} isLocal */
+  async function startGuests(those, world, mtu, isLocal) {
     /** @type {Map<Peer, Traffic>} */
     const guests = new Map()
-    for (const peer of peers) {
+    for (const peer of those) {
       try {
-        const guest = await peer.start(mtu)
+        const guest = await peer.start(mtu, isLocal)
         const traffic = new Traffic(world, guest, generator, settings)
         tune(guest.place)
+        // Its ports are open by then, too.
         await traffic.firstAnswer()
         guests.set(peer, traffic)
       } catch (error) {
@@ -111,4 +116,16 @@ async function measure(settings, folder) {
     }
     report.finish(wanted(rows))
   }
+}
+
+/**
+ * What guests are started with, each once, in the order of the cases.
+ * @param {readonly import("./cases.mjs").TrafficCase[]} cases
+ * @returns {readonly (readonly [mtu: number, isLocal: boolean])[]}
+ */
+function settingsOf(cases) {
+  const keys = new Map(
+    cases.map(({ mtu, isLocal = false }) => [`${mtu} ${isLocal}`, /** @type {const} */ ([mtu, isLocal])]),
+  )
+  return [...keys.values()]
 }

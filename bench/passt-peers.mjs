@@ -66,6 +66,7 @@ export function passtPeer(name, path, folder, version = reportedVersion(path), i
     isCompared,
     isProgram: true,
     runsCommands: false,
+    hasLocalPath: false,
     async start(mtu) {
       const guest = await connect(mtu)
       return {

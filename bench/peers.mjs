@@ -23,7 +23,8 @@ import { networkOfProcess } from "./topology.mjs"
  * @property {boolean} isCompared Whether the results are to be compared with its: it takes the same command line.
  * @property {boolean} isProgram Not the direct path.
  * @property {boolean} runsCommands It starts commands itself, and ends with them.
- * @property {(mtu: number) => Promise<Guest>} start
+ * @property {boolean} hasLocalPath It connects the guest's loopback with the host's, or needs nothing for it.
+ * @property {(mtu: number, isLocal?: boolean) => Promise<Guest>} start
  * @property {(command: readonly string[]) => Promise<Run>} runOnce Makes a guest for one command.
  */
 
@@ -36,6 +37,8 @@ import { networkOfProcess } from "./topology.mjs"
 
 /** Ends when its input does. */
 const IDLE = "cat"
+/** Leads the ports of traffic/ from the guest's loopback to the host's. */
+const localPorts = ["-t", "none", "-u", "none", "-T", "7001,7100-7131", "-U", "7002,7003"]
 const DEFAULT_MTU = 65_520
 
 /**
@@ -46,9 +49,9 @@ const DEFAULT_MTU = 65_520
  * @returns {Peer}
  */
 export function pastaPeer(name, path, version, isCompared = true) {
-  /** @param {number} mtu @param {readonly string[]} command */
-  const commandLine = (mtu, command) => {
-    return [...asOrdinaryUser, path, "--config-net", "--mtu", String(mtu), "--", ...command]
+  /** @param {number} mtu @param {readonly string[]} command @param {readonly string[]} options */
+  const commandLine = (mtu, command, options = []) => {
+    return [...asOrdinaryUser, path, "--config-net", "--mtu", String(mtu), ...options, "--", ...command]
   }
   return {
     name,
@@ -56,8 +59,9 @@ export function pastaPeer(name, path, version, isCompared = true) {
     isCompared,
     isProgram: true,
     runsCommands: true,
-    async start(mtu) {
-      const program = new Program(commandLine(mtu, [IDLE]))
+    hasLocalPath: true,
+    async start(mtu, isLocal = false) {
+      const program = new Program(commandLine(mtu, [IDLE], isLocal ? localPorts : []))
       const inside = await eventually(`${name} to start`, () => {
         if (program.hasEnded) throw new Error(`${name}: ${program.complaint}`)
         return family(program.pid).find((pid) => nameOf(pid) === IDLE && networkOf(pid) !== networkOf("self"))
@@ -90,6 +94,7 @@ export function slirpPeer(path) {
     isCompared: false,
     isProgram: true,
     runsCommands: false,
+    hasLocalPath: false,
     async start(mtu) {
       // slirp4netns wants a namespace that is there.
       const holder = await makeNamespace([IDLE])
@@ -121,6 +126,7 @@ export function directPath() {
     isCompared: false,
     isProgram: false,
     runsCommands: false,
+    hasLocalPath: true,
     start: async () => ({ place: [], processes: () => [], dataPath: () => -1, stop: async () => {} }),
     runOnce: () => Promise.reject(new Error("nothing to start")),
   }

@@ -10,6 +10,8 @@ import { Program, run } from "./processes.mjs"
 const DEVICE = "bench0"
 const MTU = 65_535
 export const servers = { 4: "198.51.100.7", 6: "2001:db8:2::7" }
+/** Of the host itself. */
+export const localServers = { 4: "127.0.0.1", 6: "::1" }
 
 /**
  * A network namespace: the words before a command that run it there.

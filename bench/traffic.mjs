@@ -1,6 +1,5 @@
 // Drives the traffic generator, whose two ends are in a guest and in the world.
 import { Program, processorSeconds, residentMemory, sum } from "./processes.mjs"
-import { servers } from "./topology.mjs"
 
 /** How much longer than it should take a measurement may take, milliseconds. */
 const PATIENCE = 15_000
@@ -31,9 +30,11 @@ export class World {
   /**
    * @param {import("./topology.mjs").Place} place
    * @param {string} generator Path of the traffic generator.
+   * @param {{ 4: string, 6: string }} addresses
    */
-  constructor(place, generator) {
-    this.#program = new Program([...place, generator, "serve", servers[4], servers[6]], (line) => {
+  constructor(place, generator, addresses) {
+    this.addresses = addresses
+    this.#program = new Program([...place, generator, "serve", addresses[4], addresses[6]], (line) => {
       if (line === "ready") this.#begin()
       else this.#take(JSON.parse(line))
     })
@@ -44,6 +45,11 @@ export class World {
       throw new Error(this.#program.complaint)
     })
     await Promise.race([this.#ready, failed])
+  }
+
+  async stop() {
+    this.#program.kill()
+    await this.#program.ended
   }
 
   nextRun() {
@@ -187,7 +193,13 @@ export class Traffic {
   /** @param {string} kind @param {4 | 6} version @param {readonly number[]} numbers */
   #program(kind, version, ...numbers) {
     const period = numbers.length > 0 ? [this.#warm, this.#measured, ...numbers] : []
-    return new Program([...this.#guest.place, this.#generator, kind, servers[version], ...period.map(String)])
+    return new Program([
+      ...this.#guest.place,
+      this.#generator,
+      kind,
+      this.#world.addresses[version],
+      ...period.map(String),
+    ])
   }
 
   /** @param {Program} program */

@@ -1,5 +1,6 @@
 /**
- * From a socket that the host accepted to a SYN to the guest: a connection that a correspondent of the host begins.
+ * From a socket that was accepted to a SYN to the guest: a connection that a correspondent of the host begins. (One that is
+ * local at both ends goes another way: local/splicing.ts.)
  *
  * The host's kernel has finished its handshake with the correspondent by then; what that sends waits in the socket until
  * the guest is connected as well. If the guest refuses, or doesn't answer, the correspondent gets a reset.
@@ -12,6 +13,7 @@ import {
   type DropReason,
   FORWARD,
   flowOf,
+  hostAt,
   Interface,
   IpProtocol,
   initiatingSide,
@@ -24,6 +26,7 @@ import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"
 import { beginNumbers, INITIAL_WINDOW } from "./handshake.ts"
 import type { InitialSequence } from "./initial-sequence.ts"
+import type { Splicing } from "./local/splicing.ts"
 import { distance } from "./sequence-number.ts"
 import { Event, State, sendsToTap } from "./state.ts"
 import { DEFAULT_MSS_V4, DEFAULT_MSS_V6 } from "./wire.ts"
@@ -37,28 +40,39 @@ const PORT_ATTEMPTS = 64
 export class Accepted {
   readonly #context: TcpContext
   readonly #initialSequence: InitialSequence
-  readonly #tapSide = new Demiflow(Interface.tap)
+  readonly #target = new Demiflow(Interface.tap)
+  readonly #splicing: Splicing | undefined
   readonly #portInUse: DropReason
   #nextPort: number
 
-  constructor(context: TcpContext, initialSequence: InitialSequence) {
+  constructor(context: TcpContext, initialSequence: InitialSequence, splicing: Splicing | undefined) {
     const { drops, random } = context.components
     this.#context = context
     this.#initialSequence = initialSequence
+    this.#splicing = splicing
     this.#portInUse = drops.reason("tcp: ends that another connection has")
     this.#nextPort = (random.int32() >>> 0) % DYNAMIC_PORTS
   }
 
   /** Somebody has connected to the listener's port. */
-  open(listener: Listener, socket: Socket, hostSide: Demiflow): void {
-    const { flows, forwarding, host, drops, guest, handlerNumber } = this.#context.components
-    const tapSide = this.#tapSide
-    const verdict = forwarding.targetAtGuest(listener, hostSide, guest, tapSide)
-    if (verdict !== FORWARD) {
-      drops.count(verdict as DropReason)
-      host.reset(socket)
+  open(listener: Listener, socket: Socket, initiating: Demiflow): void {
+    const { components } = this.#context
+    const { forwarding, drops, guest } = components
+    const target = this.#target
+    const verdict = forwarding.targetAtGuest(listener, initiating, guest, target)
+    if (verdict !== FORWARD) drops.count(verdict as DropReason)
+    else if (target.interface === Interface.tap) {
+      this.#openToGuest(socket, initiating, target)
+      return
+    } else if (this.#splicing !== undefined) {
+      this.#splicing.open(socket, initiating, target)
       return
     }
+    hostAt(components, initiating.interface)?.reset(socket)
+  }
+
+  #openToGuest(socket: Socket, hostSide: Demiflow, tapSide: Demiflow): void {
+    const { flows, host, drops, handlerNumber } = this.#context.components
     const hasEnds =
       this.#endPredecessor(hostSide) && (this.#isFree(tapSide) || this.#chooseAnotherPort(hostSide, tapSide))
     if (!hasEnds) {

@@ -22,6 +22,7 @@ import { TcpContext } from "./context.ts"
 import { FromTap, SegmentVerdict } from "./from-tap.ts"
 import { InitialSequence } from "./initial-sequence.ts"
 import { Listening } from "./listening.ts"
+import { Splicing } from "./local/splicing.ts"
 import type { TcpOptions } from "./options.ts"
 import { Segment } from "./segment.ts"
 import { Event, State } from "./state.ts"
@@ -37,6 +38,7 @@ export class TcpHandler implements ProtocolHandler {
   readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.tcp, hasPorts: true }]
   readonly #context: TcpContext
   readonly #connecting: Connecting
+  readonly #splicing: Splicing | undefined
   readonly #listening: Listening
   readonly #toHost: ToHost
   readonly #toTap: ToTap
@@ -51,7 +53,9 @@ export class TcpHandler implements ProtocolHandler {
     this.#context = new TcpContext(components, options, () => new TcpConnection())
     const initialSequence = new InitialSequence(components.random, components.clock)
     this.#connecting = new Connecting(this.#context, initialSequence)
-    this.#listening = new Listening(this.#context, new Accepted(this.#context, initialSequence))
+    const { localPath } = components
+    this.#splicing = localPath && new Splicing(this.#context, localPath)
+    this.#listening = new Listening(this.#context, new Accepted(this.#context, initialSequence, this.#splicing))
     this.#toHost = new ToHost(this.#context)
     this.#toTap = new ToTap(this.#context, this.#toHost)
     this.#fromTap = new FromTap(this.#context, this.#toHost, this.#toTap)
@@ -83,7 +87,11 @@ export class TcpHandler implements ProtocolHandler {
 
   fromHost(side: SideRef, events: number): void {
     const connection = this.#context.connectionOf(flowOf(side))
-    if (connection === undefined || connection.socket < 0) return
+    if (connection === undefined) {
+      this.#splicing?.fromHost(side, events)
+      return
+    }
+    if (connection.socket < 0) return
     if (connection.state === State.connecting) {
       if (events & (HostEvent.writable | HostEvent.error | HostEvent.hangUp)) this.#connecting.concluded(connection)
       if (connection.flow < 0 || connection.state === State.connecting) return
@@ -134,6 +142,7 @@ export class TcpHandler implements ProtocolHandler {
     this.#toTap.resume()
     this.#toHost.tick()
     this.#listening.tick()
+    this.#splicing?.tick()
   }
 
   resume(): void {
@@ -148,6 +157,7 @@ export class TcpHandler implements ProtocolHandler {
   abort(flow: FlowIndex): void {
     const connection = this.#context.connectionOf(flow)
     if (connection !== undefined) this.#context.abort(connection, true)
+    else this.#splicing?.abort(flow)
   }
 
   /** Reads and checks packet `index`; false if it was dropped. */

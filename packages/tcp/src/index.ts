@@ -26,6 +26,9 @@
  *   it is handed over, the end of what the socket gives becomes a FIN. A reset, or a time limit, ends both. What is held
  *   when both have ended keeps the connection until it is delivered, or until the host has taken none of it for long.
  *
+ * - **Local connections** (local/). Where both ends are sockets of this machine, one on the host and one inside the guest's
+ *   namespace, bytes go from socket to socket inside the kernel, and nothing of the above applies: local/splicing.ts.
+ *
  * The state machine is in state.ts, as a table. Segments are checked by RFC 9293 and RFC 5961; initial sequence numbers are
  * RFC 6528's (initial-sequence.ts); what both ways to begin have in common is in handshake.ts. Deliberately not done: selective
  * acknowledgements, time stamps (RFC 7323), ECN, urgent data (passed on as ordinary data).

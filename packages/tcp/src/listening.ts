@@ -1,11 +1,21 @@
 /**
- * Ports of the host at which connections to the guest begin.
+ * Ports of the host at which connections to the guest begin, and ports inside the guest's namespace that lead to the host.
  *
  * An event says that somebody waits, and only that: connections are accepted until there are no more, a limited number in a
  * turn, so that a flood of them holds nobody else up. Without a descriptor to spare they are left where they are, in the
  * kernel's queue, for a while.
  */
-import { Demiflow, type DropReason, Errno, Interface, type Listener, type ListenerRef, NO_SOCKET } from "@demiflow/core"
+import {
+  Demiflow,
+  type DropReason,
+  Errno,
+  type Host,
+  hostAt,
+  Interface,
+  type Listener,
+  type ListenerRef,
+  NO_SOCKET,
+} from "@demiflow/core"
 import type { Accepted } from "./accepted.ts"
 import type { TcpContext } from "./context.ts"
 
@@ -18,6 +28,8 @@ const WARNING_INTERVAL = 60_000
 
 interface Port {
   readonly listener: Listener
+  /** Whose the port is. */
+  readonly host: Host
   /** When it goes on by itself, clock milliseconds; -1 if it waits for an event. */
   continuesAt: number
 }
@@ -26,7 +38,7 @@ export class Listening {
   readonly #context: TcpContext
   readonly #accepted: Accepted
   readonly #ports = new Map<ListenerRef, Port>()
-  readonly #hostSide = new Demiflow(Interface.host)
+  readonly #initiating = new Demiflow(Interface.host)
   readonly #noDescriptor: DropReason
   /** Ports that go on by themselves. */
   #continuing = 0
@@ -40,11 +52,12 @@ export class Listening {
 
   /** See `ProtocolHandler.listen`. */
   listen(listener: Listener): number {
-    if (listener.interface !== Interface.host) return -Errno.EPROTONOSUPPORT
-    const socket = this.#context.components.host.tcpListen(listener.ref, listener.end)
+    const host = hostAt(this.#context.components, listener.interface)
+    if (host === undefined) return -Errno.EPROTONOSUPPORT
+    const socket = host.tcpListen(listener.ref, listener.end)
     if (socket < 0) return socket
     listener.socket = socket
-    this.#ports.set(listener.ref, { listener, continuesAt: -1 })
+    this.#ports.set(listener.ref, { listener, host, continuesAt: -1 })
     return 0
   }
 
@@ -54,7 +67,7 @@ export class Listening {
     if (port === undefined) return
     this.#continueAt(port, -1)
     this.#ports.delete(listener.ref)
-    this.#context.components.host.close(listener.socket)
+    port.host.close(listener.socket)
     listener.socket = NO_SOCKET
   }
 
@@ -76,12 +89,13 @@ export class Listening {
   }
 
   #accept(port: Port): void {
-    const { listener } = port
-    const { host } = this.#context.components
+    const { listener, host } = port
+    const initiating = this.#initiating
+    initiating.interface = listener.interface
     this.#continueAt(port, -1)
     for (let budget = TURN_BUDGET; budget > 0; budget--) {
-      const socket = host.tcpAccept(listener.socket, this.#hostSide)
-      if (socket >= 0) this.#accepted.open(listener, socket, this.#hostSide)
+      const socket = host.tcpAccept(listener.socket, initiating)
+      if (socket >= 0) this.#accepted.open(listener, socket, initiating)
       else if (socket === -Errno.EAGAIN) return
       else if (socket !== -Errno.ECONNABORTED && socket !== -Errno.EINTR) {
         this.#rest(port, -socket)

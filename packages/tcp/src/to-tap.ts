@@ -18,8 +18,8 @@
 import { Errno } from "@demiflow/core"
 import { grow, halve } from "./congestion.ts"
 import type { TcpConnection } from "./connection.ts"
-import { ConnectionQueue } from "./connection-queue.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
+import { Queue } from "./queue.ts"
 import { backOff, measured, probeInterval } from "./round-trip.ts"
 import { distance, later } from "./sequence-number.ts"
 import { awaitsFinAcknowledgement, Event, isHandshaking, State, sendsToTap } from "./state.ts"
@@ -56,7 +56,7 @@ export class ToTap {
   readonly #toHost: ToHost
   readonly #offsets = new Int32Array(MAXIMUM_VECTORS)
   /** Connections that have more to send than there was time or room for, the one first that has waited longest. */
-  readonly #waiting = new ConnectionQueue()
+  readonly #waiting = new Queue<TcpConnection>()
   readonly #flushBytes: number
   /** Bytes that were queued since the link was handed what is queued. */
   #unflushed = 0
