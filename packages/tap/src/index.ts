@@ -11,6 +11,7 @@
 export * from "./create-stack.ts"
 export * from "./fault-injector.ts"
 export * from "./memory-link.ts"
+export * from "./no-link.ts"
 export * from "./packet-capture.ts"
 export * from "./tap-side.ts"
 export * from "./tracer.ts"

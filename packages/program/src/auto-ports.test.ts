@@ -1,0 +1,50 @@
+import { Interface, type InterfaceId, IpProtocol } from "@demiflow/core"
+import type { ForwardingRule } from "@demiflow/flow"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
+import { AutoPorts } from "./auto-ports.ts"
+
+beforeEach(() => vi.useFakeTimers())
+afterEach(() => vi.useRealTimers())
+
+const { tcp, udp } = IpProtocol
+
+/** Notes what each end is told to follow, with what is bound at the other one. */
+function setUp(rule: Partial<ForwardingRule>) {
+  const bound = { host: { [tcp]: [22], [udp]: [53] }, namespace: { [tcp]: [80], [udp]: [67] } }
+  const followed: unknown[] = []
+  const table = {
+    rules: [rule as ForwardingRule],
+    follow(end: InterfaceId, ports: (protocol: number) => Iterable<number>): void {
+      followed.push([end, [...ports(tcp)], [...ports(udp)]])
+    },
+  }
+  const at = (end: keyof typeof bound) => ({ of: (protocol: number) => new Set(bound[end][protocol]) })
+  return { bound, followed, ports: new AutoPorts(table, at("host"), at("namespace")) }
+}
+
+test("each end follows the other, and UDP also TCP, at once and every second", () => {
+  const { bound, followed, ports } = setUp({ isAuto: true })
+  ports.start()
+  expect(followed).toEqual([
+    [Interface.host, [80], [67, 80]],
+    [Interface.splice, [22], [53, 22]],
+  ])
+  bound.namespace[tcp] = []
+  vi.advanceTimersByTime(999)
+  expect(followed).toHaveLength(2)
+  vi.advanceTimersByTime(1)
+  expect(followed.slice(2)).toEqual([
+    [Interface.host, [], [67]],
+    [Interface.splice, [22], [53, 22]],
+  ])
+  ports.stop()
+  vi.advanceTimersByTime(5000)
+  expect(followed).toHaveLength(4)
+})
+
+test("nobody looks without a rule that follows anything", () => {
+  const { followed, ports } = setUp({ isAuto: false })
+  ports.start()
+  vi.advanceTimersByTime(5000)
+  expect(followed).toEqual([])
+})

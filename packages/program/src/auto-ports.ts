@@ -1,0 +1,58 @@
+/**
+ * Forwarded ports that follow what is bound: `auto`.
+ *
+ * The kernel tells nobody when a port is bound, so both ends are looked at, again and again. A port of UDP is also opened while
+ * TCP is bound to its number at the other end: protocols such as iperf3's use both.
+ */
+import { Interface, type InterfaceId, IpProtocol } from "@demiflow/core"
+import type { PortForwarding } from "@demiflow/flow"
+import type { BoundPorts } from "@demiflow/sys"
+
+/** Between two looks, milliseconds. */
+const INTERVAL = 1000
+
+/** Keeps the ports of a table's rules open as they follow others. */
+export class AutoPorts {
+  readonly #forwarding: Pick<PortForwarding, "rules" | "follow">
+  readonly #host: Pick<BoundPorts, "of">
+  readonly #namespace: Pick<BoundPorts, "of">
+  #timer: NodeJS.Timeout | undefined
+
+  /**
+   * @param host what is bound on the host
+   * @param namespace what is bound inside the guest's namespace
+   */
+  constructor(
+    forwarding: Pick<PortForwarding, "rules" | "follow">,
+    host: Pick<BoundPorts, "of">,
+    namespace: Pick<BoundPorts, "of">,
+  ) {
+    this.#forwarding = forwarding
+    this.#host = host
+    this.#namespace = namespace
+  }
+
+  /** Looks for the first time, and goes on doing so, unless there is no rule that follows anything. */
+  start(): void {
+    if (!this.#forwarding.rules.some(({ isAuto }) => isAuto)) return
+    this.#look()
+    this.#timer = setInterval(() => this.#look(), INTERVAL)
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  #look(): void {
+    this.#follow(Interface.host, this.#namespace)
+    this.#follow(Interface.splice, this.#host)
+  }
+
+  #follow(end: InterfaceId, bound: Pick<BoundPorts, "of">): void {
+    this.#forwarding.follow(end, (protocol) => {
+      const ports = bound.of(protocol)
+      if (protocol === IpProtocol.udp) for (const port of bound.of(IpProtocol.tcp)) ports.add(port)
+      return ports
+    })
+  }
+}

@@ -1,0 +1,28 @@
+import type { Arena, FrameBatch, Link, LinkCapabilities } from "@demiflow/core"
+
+/** The link of a guest that has none: nothing comes, and what is sent is lost. For stacks that only have a local path. */
+export class NoLink implements Link {
+  readonly arena: Arena
+  readonly capabilities: LinkCapabilities = {
+    mtu: 65_520,
+    headroom: 0,
+    checksumOffload: true,
+    tcpSegmentation: true,
+    udpSegmentation: true,
+  }
+
+  constructor(arena: Arena) {
+    this.arena = arena
+  }
+
+  receive(batch: FrameBatch): number {
+    batch.count = 0
+    return 0
+  }
+
+  send(_batch: FrameBatch, _first: number, count: number): number {
+    return count
+  }
+
+  close(): void {}
+}
