@@ -208,8 +208,10 @@ export class Splicing {
 
   #end(connection: SplicedConnection, isReset: boolean): void {
     const { initiatingHost, targetHost, initiatingSocket, targetSocket, flow } = connection
-    this.#mover.abandon(connection.forth)
-    this.#mover.abandon(connection.back)
+    for (const direction of [connection.forth, connection.back]) {
+      this.#mover.abandon(direction)
+      direction.isCoalescing = false
+    }
     if (isReset) {
       initiatingHost.reset(initiatingSocket)
       targetHost.reset(targetSocket)

@@ -1,0 +1,58 @@
+import { Errno, type Pipe, type Pipes, type Socket } from "@demiflow/core"
+
+/** Pipes between sockets of which only numbers of bytes are known. */
+export class FakePipes implements Pipes {
+  /** Bytes that wait at a socket. */
+  readonly waiting = new Map<Socket, number>()
+  /** Bytes that a socket takes. */
+  readonly room = new Map<Socket, number>()
+  /** Sockets whose correspondent has ended. */
+  readonly ended = new Set<Socket>()
+  /** Bytes in each pipe that is open. */
+  readonly held = new Map<Pipe, number>()
+  readonly watermarks: [Socket, number][] = []
+  capacity = 1000
+  /** Pipes that may be open at once. */
+  most = 100
+  #next = 0
+
+  open(): Pipe {
+    if (this.held.size === this.most) return -Errno.EMFILE as Pipe
+    const pipe = this.#next++ as Pipe
+    this.held.set(pipe, 0)
+    return pipe
+  }
+
+  close(pipe: Pipe): void {
+    if (!this.held.delete(pipe)) throw new Error(`pipe ${pipe} is not open`)
+  }
+
+  fill(pipe: Pipe, socket: Socket): number {
+    if (this.held.get(pipe) !== 0) throw new Error(`pipe ${pipe} is not empty`)
+    const waiting = this.waiting.get(socket) ?? 0
+    if (waiting < 0) return waiting
+    const count = Math.min(waiting, this.capacity)
+    if (count === 0) return this.ended.has(socket) ? 0 : -Errno.EAGAIN
+    this.waiting.set(socket, waiting - count)
+    this.held.set(pipe, count)
+    return count
+  }
+
+  drain(pipe: Pipe, socket: Socket, length: number): number {
+    const room = this.room.get(socket) ?? 0
+    if (room < 0) return room
+    const count = Math.min(room, length)
+    if (count === 0) return -Errno.EAGAIN
+    this.room.set(socket, room - count)
+    this.held.set(pipe, (this.held.get(pipe) ?? 0) - count)
+    return count
+  }
+
+  setLowWatermark(socket: Socket, bytes: number): number {
+    this.watermarks.push([socket, bytes])
+    return 0
+  }
+}
+
+export const FROM: Socket = 10 as Socket
+export const TO: Socket = 11 as Socket

@@ -1,0 +1,117 @@
+import { Errno } from "@demiflow/core"
+import { describe, expect, test } from "vitest"
+import { Direction } from "./direction.ts"
+import { FakePipes, FROM, TO } from "./fake-pipes.fixture.ts"
+import { Moved, Mover } from "./mover.ts"
+import { PipePool } from "./pipe-pool.ts"
+
+function setUp(waiting: number, room: number) {
+  const pipes = new FakePipes()
+  pipes.waiting.set(FROM, waiting)
+  pipes.room.set(TO, room)
+  const direction = new Direction()
+  direction.reset(FROM, TO)
+  direction.isReadable = true
+  direction.isWritable = true
+  return { pipes, direction, mover: new Mover(pipes, new PipePool(pipes)) }
+}
+
+describe("moving bytes from socket to socket", () => {
+  test("goes on until there are none, and leaves no pipe with the direction", () => {
+    const { pipes, direction, mover } = setUp(2500, 1e9)
+    expect(mover.move(direction)).toBe(Moved.all)
+    expect(mover.movedBytes).toBe(2500)
+    expect([direction.isReadable, direction.hasEnded, direction.heldBytes, direction.pipe]).toEqual([
+      false,
+      false,
+      0,
+      -1,
+    ])
+    expect([...pipes.held.values()].every((bytes) => bytes === 0)).toBe(true)
+  })
+
+  test("keeps what the receiver doesn't take, and fetches no more", () => {
+    const { pipes, direction, mover } = setUp(2500, 300)
+    expect(mover.move(direction)).toBe(Moved.all)
+    expect([direction.heldBytes, direction.isWritable, pipes.waiting.get(FROM)]).toEqual([700, false, 1500])
+    pipes.room.set(TO, 1e9)
+    expect(mover.move(direction)).toBe(Moved.all)
+    expect(mover.movedBytes).toBe(0)
+    direction.isWritable = true
+    expect(mover.move(direction)).toBe(Moved.all)
+    expect([mover.movedBytes, direction.heldBytes]).toEqual([2200, 0])
+  })
+
+  test("has ended once everything before the end was taken", () => {
+    const { pipes, direction, mover } = setUp(700, 500)
+    pipes.ended.add(FROM)
+    mover.move(direction)
+    expect([direction.hasEnded, direction.heldBytes]).toEqual([false, 200])
+    pipes.room.set(TO, 1e9)
+    direction.isWritable = true
+    mover.move(direction)
+    expect([direction.hasEnded, direction.heldBytes]).toEqual([true, 0])
+  })
+
+  test("stops at its budget, and says that there is more", () => {
+    const { pipes, direction, mover } = setUp(10 << 20, 1e9)
+    pipes.capacity = 1 << 19
+    expect(mover.move(direction)).toBe(Moved.part)
+    expect(mover.movedBytes).toBe(1 << 20)
+  })
+
+  test("passes errors of either socket on", () => {
+    for (const [waiting, room] of [
+      [-Errno.ECONNRESET, 10],
+      [10, -Errno.EPIPE],
+    ]) {
+      const { direction, mover } = setUp(waiting, room)
+      expect(mover.move(direction)).toBe(Math.min(waiting, room))
+    }
+  })
+
+  test("does nothing without a pipe, and loses nothing", () => {
+    const { pipes, direction, mover } = setUp(100, 1e9)
+    pipes.most = 0
+    expect(mover.move(direction)).toBe(Moved.noPipe)
+    expect([direction.isReadable, pipes.waiting.get(FROM)]).toEqual([true, 100])
+    pipes.most = 1
+    expect(mover.move(direction)).toBe(Moved.all)
+    expect(mover.movedBytes).toBe(100)
+  })
+
+  test("closes a pipe that is abandoned with something in it", () => {
+    const { pipes, direction, mover } = setUp(100, 0)
+    mover.move(direction)
+    const open = pipes.held.size
+    mover.abandon(direction)
+    mover.abandon(direction)
+    expect(pipes.held.size).toBe(open - 1)
+    expect([direction.heldBytes, direction.pipe]).toEqual([0, -1])
+  })
+})
+
+describe("the pool of pipes", () => {
+  test("opens some with the first, for when descriptors run out", () => {
+    const pipes = new FakePipes()
+    const pool = new PipePool(pipes)
+    expect(pipes.held.size).toBe(0)
+    pool.take()
+    pipes.most = pipes.held.size
+    expect(pipes.most).toBeGreaterThan(4)
+    const others = Array.from({ length: pipes.most - 1 }, () => pool.take())
+    expect(Math.min(...others)).toBeGreaterThanOrEqual(0)
+    expect(pool.take()).toBe(-Errno.EMFILE)
+    pool.giveBack(others[0])
+    expect(pool.take()).toBe(others[0])
+  })
+
+  test("keeps no more than a few that nobody needs", () => {
+    const pipes = new FakePipes()
+    pipes.most = 1000
+    const pool = new PipePool(pipes)
+    const taken = Array.from({ length: 500 }, () => pool.take())
+    for (const pipe of taken) pool.giveBack(pipe)
+    expect(pipes.held.size).toBeLessThan(100)
+  })
+})
