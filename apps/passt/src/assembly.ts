@@ -4,14 +4,16 @@ import type { MacAddress } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
 import { Quit } from "@demiflow/program/command"
 import {
+  CountingLink,
   changeIdentity,
   type DataPathSettings,
   type Identity,
-  LogFile,
   type LogSink,
   type Machinery,
+  openForwardedPorts,
+  openLog,
   type ProgramLog,
-  SystemLog,
+  tellStatistics,
 } from "@demiflow/program/data-path"
 import {
   describeStreamEnd,
@@ -23,9 +25,6 @@ import {
   type StreamListener,
 } from "@demiflow/stream-link"
 import type { RunningStack } from "@demiflow/tap"
-import { CountingLink } from "./counting-link.ts"
-import { openForwardedPorts } from "./forwarded-ports.ts"
-import { Statistics } from "./statistics.ts"
 
 /** What a turn may queue for the guest: the link keeps twice as much while the hypervisor takes nothing. */
 const TRANSMIT_BYTES = 2 << 20
@@ -90,8 +89,10 @@ export class DataPath {
    */
   open(beforeChange: () => void = () => {}): void {
     const { identity, linkLocalScope } = this.#options
-    this.#sinks = this.#openLog()
-    const counting = this.#configuration.statisticsInterval === undefined ? this.#link : new CountingLink(this.#link)
+    const { native, arena, drops } = this.#machinery
+    const { statisticsInterval } = this.#configuration
+    this.#sinks = openLog(native, arena, this.#configuration)
+    const counting = statisticsInterval === undefined ? this.#link : new CountingLink(this.#link)
     const link = this.#machinery.observe(counting, this.#configuration, this.#log)
     this.#running = this.#machinery.assemble(this.#configuration, {
       link,
@@ -105,7 +106,9 @@ export class DataPath {
     this.#checkSpareDescriptors()
     beforeChange()
     if (identity !== undefined) this.#become(identity)
-    if (counting instanceof CountingLink) this.#tellStatistics(counting)
+    if (statisticsInterval === undefined || !(counting instanceof CountingLink)) return
+    const counters = { link: counting, drops, flowCount: () => this.#machinery.flowCount }
+    this.#statistics = tellStatistics(counters, statisticsInterval, this.#log)
   }
 
   /** Moves packets until {@link DataPath.stop}, or until the only hypervisor is gone. */
@@ -164,17 +167,6 @@ export class DataPath {
     changeIdentity(identity)
   }
 
-  #openLog(): LogSink[] {
-    const { logFile } = this.#configuration
-    if (logFile !== undefined) {
-      const started = `passt started as process ${process.pid}, ${new Date().toISOString()}`
-      return [new LogFile(logFile.path, logFile.maximumSize, started)]
-    }
-    if (this.#log.isDebug) return []
-    const system = SystemLog.open(this.#machinery.native, this.#machinery.arena, `passt[${process.pid}]`)
-    return system === undefined ? [] : [system]
-  }
-
   #onConnected(process: number): void {
     this.#log.info(`accepted connection${from(process)}`)
     this.#running?.stack.start()
@@ -198,15 +190,6 @@ export class DataPath {
     if (this.#macsTold.has(text)) return
     this.#macsTold.add(text)
     this.#log.info(`New guest MAC address observed: ${text}`)
-  }
-
-  #tellStatistics(link: CountingLink): void {
-    const { drops } = this.#machinery
-    const statistics = new Statistics({ link, drops, flowCount: () => this.#machinery.flowCount })
-    const interval = (this.#configuration.statisticsInterval ?? 1) * 1000
-    this.#statistics = setInterval(() => {
-      for (const line of statistics.report()) this.#log.info(line)
-    }, interval)
   }
 }
 

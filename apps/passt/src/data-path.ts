@@ -6,11 +6,10 @@
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { decodeConfiguration } from "@demiflow/config"
 import { nameProgram, sentenceOf } from "@demiflow/program/command"
-import { type DataPathSettings, type LogSink, Machinery, ProgramLog } from "@demiflow/program/data-path"
+import { type DataPathSettings, endOnSignals, type LogSink, Machinery, ProgramLog } from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./launch-steps.ts"
 import type { DataPathReport } from "./report.ts"
-import { endOnSignals } from "./signals.ts"
 
 const STATUS_FAILED = 1
 

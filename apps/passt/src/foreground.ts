@@ -1,10 +1,9 @@
 /** Everything in one process, which the user ends. */
 import type { Options } from "@demiflow/config"
-import { Machinery, ProgramLog, standardError } from "@demiflow/program/data-path"
+import { endOnSignals, Machinery, ProgramLog, standardError } from "@demiflow/program/data-path"
 import { decideConfiguration, readIdentityFacts, requestedIdentity, writePidFile } from "@demiflow/program/launch"
-import { announce } from "./announce.ts"
+import { announceReady } from "./announce.ts"
 import { DataPath } from "./assembly.ts"
-import { endOnSignals } from "./signals.ts"
 
 /** Moves packets until it is told to end; answers the exit status. Throws an error with a `code`. */
 export async function runInForeground(options: Options): Promise<number> {
@@ -20,7 +19,7 @@ export async function runInForeground(options: Options): Promise<number> {
   endOnSignals(dataPath)
   try {
     dataPath.open(() => writePidFile(options.pidPath, process.pid))
-    announce(configuration, dataPath.socketPath, options.runAs === undefined && identity !== undefined)
+    announceReady(configuration, dataPath.socketPath, options.runAs === undefined && identity !== undefined)
     log.sinks = [...dataPath.logSinks, ...log.sinks]
     await dataPath.run()
   } finally {

@@ -15,7 +15,7 @@ import {
 } from "@demiflow/program/launch"
 import { checkStreamDescriptor } from "@demiflow/stream-link"
 import { attachArena, errnoName, errnoSentence, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
-import { announce } from "./announce.ts"
+import { announceReady } from "./announce.ts"
 import { DataPathDescriptor, launchSteps } from "./launch-steps.ts"
 import type { DataPathReport } from "./report.ts"
 
@@ -35,7 +35,7 @@ export async function launch(options: Options): Promise<number> {
     child.sendSettings({ configuration: encodeConfiguration(configuration), identity, linkLocalScope })
     const { socketPath } = awaitReady(child)
     writePidFile(options.pidPath, child.process)
-    announce(configuration, socketPath, options.runAs === undefined && identity !== undefined)
+    announceReady(configuration, socketPath, options.runAs === undefined && identity !== undefined)
     return 0
   } catch (error) {
     child.end()

@@ -4,9 +4,13 @@
  * @packageDocumentation
  */
 export * from "./capture.ts"
+export * from "./counting-link.ts"
+export * from "./forwarded-ports.ts"
 export * from "./identity.ts"
-export * from "./log.ts"
-export * from "./log-file.ts"
+export type { LogSink, Severity } from "./log.ts"
+export { ProgramLog, standardError } from "./log.ts"
 export * from "./machinery.ts"
+export * from "./open-log.ts"
 export * from "./report.ts"
-export * from "./system-log.ts"
+export * from "./signals.ts"
+export * from "./statistics.ts"

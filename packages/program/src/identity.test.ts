@@ -16,10 +16,15 @@ describe("chooseIdentity", () => {
     expect(chooseIdentity({ ...root, passwords: "nobody:x:::\n" })).toEqual({ user: 65534, group: 65534 })
   })
 
-  it("lets a root stay who knows no nobody", () => {
-    expect(chooseIdentity({ ...root, userMap: "0 1000 1\n" })).toBeUndefined()
-    expect(chooseIdentity({ ...root, groupMap: "0 1000 1\n1 100000 50\n" })).toBeUndefined()
-    expect(chooseIdentity({ ...root, userMap: "0 1000 1\n1 100000 65536\n" })).toEqual({ user: 99, group: 98 })
+  it.each([
+    ["with one user", "0 1000 1\n"],
+    ["with thousands, nobody included", "0 1000 1\n1 100000 65536\n"],
+    ["with as many as there are, but others", "0 100000 4294967295\n"],
+    ["of which nothing is known", ""],
+  ])("lets user 0 of a user namespace stay who it is: one %s", (_which, map) => {
+    expect(chooseIdentity({ ...root, userMap: map, groupMap: map })).toBeUndefined()
+    expect(chooseIdentity({ ...root, userMap: map })).toBeUndefined()
+    expect(chooseIdentity({ ...root, groupMap: map })).toBeUndefined()
   })
 })
 
@@ -28,6 +33,12 @@ describe("requestedIdentity", () => {
     expect(requestedIdentity(undefined, root)).toEqual({ user: 99, group: 98 })
     expect(requestedIdentity({ user: 7, group: undefined }, root)).toEqual({ user: 7, group: 7 })
     expect(requestedIdentity({ user: "nobody", group: "staff" }, root)).toEqual({ user: 99, group: 50 })
+  })
+
+  it("is whom user 0 of a user namespace names", () => {
+    const map = "0 1000 1\n1 100000 65536\n"
+    const inside = { ...root, userMap: map, groupMap: map }
+    expect(requestedIdentity({ user: 7, group: undefined }, inside)).toEqual({ user: 7, group: 7 })
   })
 
   it("changes nothing for who is that already", () => {

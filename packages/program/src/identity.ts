@@ -22,15 +22,24 @@ export interface IdentityFacts {
 
 /** `nobody` by convention, where the system's list of users has none. */
 const NOBODY = 65534
+/** A map of the initial user namespace, or of one that numbers everybody as it does: see user_namespaces(7). */
+const EVERYBODY = /^\s*0\s+0\s+4294967295\s*$/
 
 /**
- * Whom to change to: nobody for root. Undefined to stay: for everybody else, and for a root that knows no such user, as
- * inside of a user namespace with a single one.
+ * True for who may do everything on this machine: user 0 where all users have their usual numbers. User 0 in a user
+ * namespace of somebody else's is that somebody, with no more rights outside than they have.
+ */
+export function isRoot({ user, userMap, groupMap }: IdentityFacts): boolean {
+  return user === 0 && EVERYBODY.test(userMap) && EVERYBODY.test(groupMap)
+}
+
+/**
+ * Whom to change to: nobody for root. Undefined to stay: for everybody else, user 0 in somebody's user namespace included,
+ * where a change would only lose the privileges over that namespace, and even if it has a nobody.
  */
 export function chooseIdentity(facts: IdentityFacts): Identity | undefined {
-  if (facts.user !== 0) return undefined
-  const nobody = findUser(facts.passwords, "nobody") ?? { user: NOBODY, group: NOBODY }
-  return isMapped(facts.userMap, nobody.user) && isMapped(facts.groupMap, nobody.group) ? nobody : undefined
+  if (!isRoot(facts)) return undefined
+  return findUser(facts.passwords, "nobody") ?? { user: NOBODY, group: NOBODY }
 }
 
 /**
@@ -66,12 +75,4 @@ function findUser(passwords: string, name: string): Identity | undefined {
     }
   }
   return undefined
-}
-
-/** True if the user namespace has this number, see user_namespaces(7). */
-function isMapped(map: string, id: number): boolean {
-  return map.split("\n").some((line) => {
-    const [inside, , count] = line.trim().split(/\s+/).map(Number)
-    return id >= inside && id < inside + count
-  })
 }

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export * from "./announce.ts"
 export * from "./data-path-process.ts"
 export * from "./identity.ts"
 export * from "./learn.ts"

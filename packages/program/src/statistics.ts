@@ -1,5 +1,5 @@
 /** What happened so far, told now and then to who asks for it (`--stats`). */
-import type { Drops } from "@demiflow/core"
+import type { Drops, Log } from "@demiflow/core"
 import type { CountingLink } from "./counting-link.ts"
 
 /** What is counted. */
@@ -41,4 +41,12 @@ export class Statistics {
     const { link, drops } = this.#counters
     return JSON.stringify([link.framesFromGuest, link.framesToGuest, this.#counters.flowCount(), drops.entries()])
   }
+}
+
+/** Tells the log now and then; answers the timer, to be cleared in the end. */
+export function tellStatistics(counters: Counters, seconds: number, log: Log): NodeJS.Timeout {
+  const statistics = new Statistics(counters)
+  return setInterval(() => {
+    for (const line of statistics.report()) log.info(line)
+  }, seconds * 1000)
 }

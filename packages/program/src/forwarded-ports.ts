@@ -1,8 +1,8 @@
 import type { ConfiguredRule } from "@demiflow/config"
 import { IpProtocol } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"
-import { Quit } from "@demiflow/program/command"
 import { errnoSentence } from "@demiflow/sys"
+import { Quit } from "./messages.ts"
 
 /**
  * Has all rules listen. Throws {@link Quit} for a port that can't be had, and for an option that does with the ports there
