@@ -196,6 +196,14 @@ export const processCases = [
     },
   },
   {
+    isFor: (peer) => peer.attach !== undefined,
+    rows: [{ group: GROUPS.process, label: "start to ready in the background", unit: "ms", better: "less" }],
+    async measure(peer) {
+      if (peer.attach === undefined) throw new Error("it attaches to no namespace")
+      return [await peer.attach()]
+    },
+  },
+  {
     isFor: isProgram,
     rows: [{ group: GROUPS.process, label: "start to the first answer to a ping", unit: "ms", better: "less" }],
     async measure(peer, generator) {

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process"
 import { realpathSync } from "node:fs"
 import { asOrdinaryUser, makeNamespace, reportedVersion } from "./ordinary-user.mjs"
 import { passtPeer } from "./passt-peers.mjs"
-import { eventually, family, holdsTap, nameOf, networkOf, Program } from "./processes.mjs"
+import { eventually, family, holdsTap, nameOf, networkOf, Program, run } from "./processes.mjs"
 import { findProgram } from "./requirements.mjs"
 import { networkOfProcess } from "./topology.mjs"
 
@@ -26,6 +26,8 @@ import { networkOfProcess } from "./topology.mjs"
  * @property {boolean} hasLocalPath It connects the guest's loopback with the host's, or needs nothing for it.
  * @property {(mtu: number, isLocal?: boolean) => Promise<Guest>} start
  * @property {(command: readonly string[]) => Promise<Run>} runOnce Makes a guest for one command.
+ * @property {() => Promise<number>} [attach] Connects a namespace that is there, and goes to the background: milliseconds
+ *   until the first process has ended.
  */
 
 /**
@@ -76,6 +78,16 @@ export function pastaPeer(name, path, version, isCompared = true) {
       const program = new Program(commandLine(DEFAULT_MTU, command))
       const results = await program.results()
       return { began, ended: process.hrtime.bigint(), results }
+    },
+    async attach() {
+      const holder = await makeNamespace([IDLE])
+      const began = process.hrtime.bigint()
+      run([...asOrdinaryUser, path, "--config-net", "--quiet", String(holder.pid)])
+      const ended = process.hrtime.bigint()
+      // It ends with the namespace.
+      holder.kill()
+      await holder.ended
+      return Number(ended - began) / 1e6
     },
   }
 }

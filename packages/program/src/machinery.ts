@@ -1,5 +1,5 @@
 import { type Configuration, forwardingRules } from "@demiflow/config"
-import { Arena, Drops, type Link } from "@demiflow/core"
+import { Arena, Drops, type Link, type LocalPath } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
 import { attachArena, EventLoop, LinuxHost, type Native, SystemRandom } from "@demiflow/sys"
 import { createStack, type RunningStack, type TapOptions, Tracer } from "@demiflow/tap"
@@ -17,6 +17,8 @@ export interface AssemblyParts extends Pick<TapOptions, "onGuestMac" | "transmit
   readonly log: ProgramLog
   /** Index of the host interface on which link-local IPv6 addresses are reached; undefined: the kernel's choice. */
   readonly linkLocalScope: number | undefined
+  /** Sockets inside the guest's namespace; absent: everything goes over the link. */
+  readonly localPath?: LocalPath | undefined
 }
 
 /** What every data path stands on. One a process. */
