@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => namespace.remove())
 
-describe.each(["sockets", "listening", "devices"])("%s:", (module) => {
+describe.each(["sockets", "splice", "listening", "devices"])("%s:", (module) => {
   const source = readFileSync(join(import.meta.dirname, `${module}.py`), "utf8")
   for (const [, name = "", title = ""] of source.matchAll(/^def (assume_\w+)\(\):\n {4}"""(.*)"""$/gm)) {
     testWith("python3", "ip")(title, async () => {

@@ -3,12 +3,12 @@
  *
  * A thread that enters a namespace may not be allowed back: leaving needs CAP_SYS_ADMIN over the namespace that it
  * came from, which an ordinary user lacks. So a thread made for one call enters, calls, and ends. What it opened
- * stays: a socket, and a tap device's descriptor, belong to the namespace in which they were opened.
+ * stays: a socket, and a tap device's descriptor, belong to the namespace in which they were opened. Where sockets are
+ * made all the time there is a thread that stays: resident.c.
  */
 #include "native.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
@@ -16,42 +16,39 @@
 /* Enough for setns, open and socket, and for what the C library takes of it for the runtime's thread-local variables. */
 #define THREAD_STACK_BYTES (256 * 1024)
 
-/* One visit: its arguments and, afterwards, a descriptor, the number of sockets made, or a negative errno. */
+/* One visit: its arguments and, afterwards, a descriptor or a negative errno. */
 struct request {
 	int namespace_descriptor;
-	const char *path; /* open this, or make sockets if NULL */
+	const char *path; /* open this, or make a socket if NULL */
 	int first, second, third;
-	uint8_t *sockets; /* where their descriptors go as int32; only the result if NULL */
-	int count;
 	int result;
 };
-
-static void make_sockets(struct request *request)
-{
-	int made, descriptor;
-
-	for (made = 0; made < request->count; made++) {
-		descriptor = socket(request->first, request->second | SOCK_CLOEXEC, request->third);
-		if (descriptor < 0)
-			break;
-		store_int32(request->sockets + made * 4, descriptor);
-	}
-	request->result = made > 0 || request->count == 0 ? made : -errno;
-}
 
 static void carry_out(struct request *request)
 {
 	int descriptor;
 
-	if (request->sockets) {
-		make_sockets(request);
-		return;
-	}
 	if (request->path)
 		descriptor = open(request->path, request->first | O_CLOEXEC);
 	else
 		descriptor = socket(request->first, request->second | SOCK_CLOEXEC, request->third);
 	request->result = descriptor < 0 ? -errno : descriptor;
+}
+
+int start_quiet_thread(pthread_t *thread, void *(*run)(void *argument), void *argument)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
+	error = pthread_create(thread, &attributes, run, argument);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
 }
 
 static void *enter_and_carry_out(void *argument)
@@ -65,11 +62,9 @@ static void *enter_and_carry_out(void *argument)
 	return NULL;
 }
 
-/* Blocks until the call is done. Signals stay with the threads of the runtime. */
+/* Blocks until the call is done. */
 static void run_in_namespace(struct request *request)
 {
-	pthread_attr_t attributes;
-	sigset_t all, before;
 	pthread_t thread;
 	int error;
 
@@ -77,15 +72,7 @@ static void run_in_namespace(struct request *request)
 		carry_out(request);
 		return;
 	}
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
-	error = pthread_create(&thread, &attributes, enter_and_carry_out, request);
-	pthread_attr_destroy(&attributes);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-
+	error = start_quiet_thread(&thread, enter_and_carry_out, request);
 	if (error)
 		request->result = -error;
 	else
@@ -130,35 +117,12 @@ static napi_value socket_in_namespace(napi_env env, napi_callback_info info)
 	return integer_result(env, request.result);
 }
 
-/* socketsInNamespace(namespaceDescriptor, domain, type, protocol, offset, count): the number made or -errno */
-static napi_value sockets_in_namespace(napi_env env, napi_callback_info info)
-{
-	struct request request = { .result = -EINVAL };
-	int32_t arguments[6];
-	struct native_state *state = read_arguments(env, info, 6, arguments);
-
-	if (!state || arguments[5] < 0 || arguments[5] > MAXIMUM_VECTORS)
-		return integer_result(env, -EINVAL);
-	request.sockets = memory_at(state, arguments[4], arguments[5] * 4);
-	if (!request.sockets)
-		return integer_result(env, -EFAULT);
-	request.namespace_descriptor = arguments[0];
-	request.first = arguments[1];
-	request.second = arguments[2];
-	request.third = arguments[3];
-	request.count = arguments[5];
-
-	run_in_namespace(&request);
-	return integer_result(env, request.result);
-}
-
 /* Adds the functions of this file to the addon's exports. */
 napi_value register_namespace(napi_env env, napi_value exports)
 {
 	static const struct native_function functions[] = {
 		{ "openInNamespace", open_in_namespace },
 		{ "socketInNamespace", socket_in_namespace },
-		{ "socketsInNamespace", sockets_in_namespace },
 	};
 
 	ADD_FUNCTIONS(env, exports, functions);

@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <node_api.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@
 #define MAXIMUM_VECTORS 1024
 
 struct poll;
+struct resident;
 
 /* One per environment: a worker thread that loads the addon has its own arena. */
 struct native_state {
@@ -44,6 +46,9 @@ struct native_state {
 	/* See poll.c. */
 	struct poll *polls;
 	int32_t last_poll;
+	/* See resident.c. */
+	struct resident *residents;
+	int32_t last_resident;
 	/* Scratch for translating vectors and message tables; too large for comfort on the stack. */
 	struct iovec vectors[MAXIMUM_VECTORS];
 	struct mmsghdr messages[MAXIMUM_VECTORS];
@@ -112,6 +117,12 @@ static inline void store_int32(uint8_t *at, int32_t value)
  */
 int32_t translate_vectors(struct native_state *state, int32_t offset, int32_t count);
 
+/* In namespace.c: a thread with a small stack; signals stay with the threads of the runtime. Returns 0 or an errno. */
+int start_quiet_thread(pthread_t *thread, void *(*run)(void *argument), void *argument);
+
+/* In resident.c: at the end of the environment. */
+void end_residents(struct native_state *state);
+
 napi_value register_arena(napi_env env, napi_value exports);
 napi_value register_checksum(napi_env env, napi_value exports);
 napi_value register_epoll(napi_env env, napi_value exports);
@@ -120,6 +131,7 @@ napi_value register_frames(napi_env env, napi_value exports);
 napi_value register_message(napi_env env, napi_value exports);
 napi_value register_namespace(napi_env env, napi_value exports);
 napi_value register_poll(napi_env env, napi_value exports);
+napi_value register_resident(napi_env env, napi_value exports);
 napi_value register_socket(napi_env env, napi_value exports);
 napi_value register_spawn(napi_env env, napi_value exports);
 napi_value register_splice(napi_env env, napi_value exports);

@@ -23,7 +23,7 @@ export const EpollEvent = {
 export const AddressFamily = { unix: 1, ipv4: 2, ipv6: 10, netlink: 16, packet: 17 } as const
 /** socket(2) */
 export const SocketType = { stream: 1, datagram: 2, raw: 3, sequentialPacket: 5 } as const
-/** socket(2), added to the type. The addon's `socket` sets both, `socketInNamespace` the second. */
+/** socket(2), added to the type. The addon's `socketInNamespace` sets the second, all others both. */
 export const SocketFlag = { nonBlocking: 0o4000, closeOnExec: 0o2000000 } as const
 /** IP protocols that sockets are made for. */
 export const SocketProtocol = { default: 0, icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const
@@ -42,6 +42,7 @@ export const SocketOption = {
   urgentInLine: 10,
   linger: 13,
   peerCredentials: 17,
+  receiveLowWatermark: 18,
   bindToDevice: 25,
   peekOffset: 42,
   protocol: 38,

@@ -12,23 +12,20 @@ import {
   AddressFamily,
   EpollEvent,
   IpOption,
-  SocketFlag,
   SocketLevel,
   SocketOption,
   SocketProtocol,
   type SocketType,
 } from "./constants.ts"
 import type { EventLoop } from "./event-loop.ts"
+import type { NamespaceSockets } from "./namespace-sockets.ts"
 import type { Native } from "./native.ts"
 import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
 
 /** Which way sockets leave the host. */
 export interface OutboundOptions {
-  /**
-   * Network namespace in which sockets are opened, this thread's own if absent. Each then costs a thread of its own for a
-   * moment.
-   */
-  readonly namespaceDescriptor?: number
+  /** Where sockets come from: another network namespace. This thread's own if absent. */
+  readonly sockets?: NamespaceSockets
   /** Interface that IPv4 sockets are bound to (SO_BINDTODEVICE); any if absent. */
   readonly interfaceV4?: string
   /** Interface that IPv6 sockets are bound to; any if absent. */
@@ -54,7 +51,7 @@ export class HostSockets {
   readonly #deviceLengthV4: number
   readonly #deviceLengthV6: number
   readonly #linkLocalScope: number
-  readonly #namespaceDescriptor: number | undefined
+  readonly #inNamespace: NamespaceSockets | undefined
 
   constructor(native: Native, arena: Arena, loop: EventLoop, outbound: OutboundOptions) {
     this.native = native
@@ -66,7 +63,7 @@ export class HostSockets {
     this.#deviceLengthV4 = this.#writeDevice(this.#deviceV4, outbound.interfaceV4)
     this.#deviceLengthV6 = this.#writeDevice(this.#deviceV6, outbound.interfaceV6)
     this.#linkLocalScope = outbound.linkLocalScope ?? 0
-    this.#namespaceDescriptor = outbound.namespaceDescriptor
+    this.#inNamespace = outbound.sockets
   }
 
   /** An unbound socket for the demiflow's family, or a negated errno. */
@@ -92,9 +89,8 @@ export class HostSockets {
 
   /** An unbound socket that isn't held to the way out of the host, or a negated errno. */
   openAnyway(family: number, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
-    const namespace = this.#namespaceDescriptor
-    if (namespace === undefined) return this.native.socket(family, type, protocol)
-    return this.native.socketInNamespace(namespace, family, type | SocketFlag.nonBlocking, protocol)
+    if (this.#inNamespace === undefined) return this.native.socket(family, type, protocol)
+    return this.#inNamespace.open(family, type, protocol)
   }
 
   /** Binds to the address and port as far as they are given: nothing to do for neither. */

@@ -216,7 +216,7 @@ it("link-local correspondents are answered over the interface that they were hea
     "ip address add fe80::1/64 dev cable0 nodad",
   ]
   const namespace = await openPingNamespace(commands.join(" && "))
-  const inside = new LinuxHost(native, arena, events.loop, { namespaceDescriptor: namespace.descriptor })
+  const inside = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets })
   const address = Address.parse("fe80::1")
   const listening = inside.udpListen(LISTENER, listeningEnd(5_000))
   const socket = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram, 0)
@@ -253,7 +253,7 @@ it("link-local correspondents are answered over the interface that they were hea
 
 it("answers from an address that is the host's by a route alone", async () => {
   const namespace = await openPingNamespace("ip link set lo up && ip -6 route add local 2001:db8:77::/64 dev lo")
-  const inside = new LinuxHost(native, arena, events.loop, { namespaceDescriptor: namespace.descriptor })
+  const inside = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets })
   const address = Address.parse("2001:db8:77::5")
   const refused = inside.udpListen(LISTENER, listeningEnd(5_000, { address }))
   expect(refused).toBe(-Errno.EADDRNOTAVAIL)

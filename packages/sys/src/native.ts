@@ -138,15 +138,26 @@ export interface Native {
   openInNamespace(namespaceDescriptor: number, path: string, flags: number): number
   /** Makes a blocking socket inside a network namespace (-1: the present one), which it stays in. */
   socketInNamespace(namespaceDescriptor: number, domain: number, type: number, protocol: number): number
-  /** Makes up to 1,024 sockets in one visit; their descriptors are stored as 32-bit integers. Answers how many there are. */
-  socketsInNamespace(
-    namespaceDescriptor: number,
+  /**
+   * A thread that enters a network namespace, which takes CAP_SYS_ADMIN over it, and stays there; also when this process
+   * changes its user and gives up its privileges. Answers a number for the two calls below, which know those of this
+   * environment only and answer `-EBADF` for any other. The descriptor isn't needed afterwards.
+   */
+  residentOpen(namespaceDescriptor: number): number
+  /**
+   * Has the thread make up to 1,024 sockets in one visit; their descriptors are stored as 32-bit integers. Answers how many
+   * there are: fewer than asked for, if one couldn't be made; the negated errno if that was the first.
+   */
+  residentSockets(
+    resident: number,
     domain: number,
     type: number,
     protocol: number,
     offset: number,
     count: number,
   ): number
+  /** Ends the thread, as the end of the environment does. Its sockets stay open. */
+  residentClose(resident: number): number
 
   /**
    * Forks a child that carries out a list of steps, as `process/steps.ts` writes them. Answers its process id. A step that

@@ -18,7 +18,7 @@ describe.skipIf(missing !== "")(`ping sockets${missing}`, () => {
 
   beforeAll(async () => {
     namespace = await openPingNamespace()
-    host = new LinuxHost(native, arena, events.loop, { namespaceDescriptor: namespace.descriptor })
+    host = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets })
   })
 
   afterAll(() => namespace.close())

@@ -17,6 +17,7 @@ import { attachArena } from "./attach.ts"
 import { AddressFamily, OpenFlag, SocketType } from "./constants.ts"
 import { checkResult } from "./errno.ts"
 import { EventLoop } from "./event-loop.ts"
+import { NamespaceSockets } from "./namespace-sockets.ts"
 import type { Native } from "./native.ts"
 import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
 
@@ -87,6 +88,7 @@ export class Events {
 /** A network namespace with loopback up in which everybody may ping. */
 export interface PingNamespace {
   readonly descriptor: number
+  readonly sockets: NamespaceSockets
   close(): void
 }
 
@@ -108,9 +110,12 @@ export async function openPingNamespace(more = "true"): Promise<PingNamespace> {
   const path = `/proc/${child.pid}/ns/net`
   const descriptor = checkResult(native.open(path, OpenFlag.readOnly, 0), `open ${path}`)
   bringLoopbackUp(descriptor)
+  const sockets = new NamespaceSockets(native, arena, descriptor)
   return {
     descriptor,
+    sockets,
     close() {
+      sockets.close()
       native.close(descriptor)
       child.stdin.end()
     },

@@ -4,7 +4,18 @@
 //   node exercise.mjs ADDON SEED
 import { attachToHostileThings, callWithNonsense, useClosedDescriptors, useMemoryOutside } from "./hostile.mjs"
 import { askForTerminals, carryOutSteps, refuseSteps } from "./steps.mjs"
-import { connect, moveFrames, openFiles, poll, sendDatagrams, splice, sumAndCopy, wait, work } from "./working.mjs"
+import {
+  connect,
+  moveFrames,
+  openFiles,
+  poll,
+  reside,
+  sendDatagrams,
+  splice,
+  sumAndCopy,
+  wait,
+  work,
+} from "./working.mjs"
 
 attachToHostileThings()
 useMemoryOutside()
@@ -16,6 +27,7 @@ sendDatagrams()
 splice()
 wait()
 openFiles()
+reside()
 carryOutSteps()
 askForTerminals()
 refuseSteps(Number(process.argv[3] ?? 1))

@@ -1,0 +1,34 @@
+import type { Arena, Host, LocalPath, Pipes } from "@demiflow/core"
+import type { EventLoop } from "./event-loop.ts"
+import { LINUX_HOST_ARENA_BYTES, LinuxHost } from "./linux-host.ts"
+import { NamespaceSockets } from "./namespace-sockets.ts"
+import type { Native } from "./native.ts"
+import { LinuxPipes } from "./pipes.ts"
+
+/** Arena bytes that a {@link LinuxLocalPath} takes at most. */
+export const LINUX_LOCAL_PATH_ARENA_BYTES: number = LINUX_HOST_ARENA_BYTES + 16_384
+
+/** The local path by the Linux kernel: sockets inside a network namespace, and pipes from and to them. */
+export class LinuxLocalPath implements LocalPath {
+  readonly host: Host
+  readonly pipes: Pipes
+  readonly #sockets: NamespaceSockets
+
+  /**
+   * Enters the namespace, which takes CAP_SYS_ADMIN over it; nothing later takes any privilege, but for what is asked of single
+   * sockets. Throws a `SystemError` if it can't.
+   *
+   * @param loop its hooks are told of events inside as of all others
+   * @param namespaceDescriptor isn't needed afterwards
+   */
+  constructor(native: Native, arena: Arena, loop: EventLoop, namespaceDescriptor: number) {
+    this.#sockets = new NamespaceSockets(native, arena, namespaceDescriptor)
+    this.host = new LinuxHost(native, arena, loop, { sockets: this.#sockets })
+    this.pipes = new LinuxPipes(native, arena)
+  }
+
+  /** No further sockets can be opened inside. Those that are open, and pipes, remain their users'. */
+  close(): void {
+    this.#sockets.close()
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Sockets inside a network namespace, for a program outside of it.
+ *
+ * A thread that lives there makes them. Each visit costs two changes of threads, much more than making a socket does. So a
+ * visit brings back several, which wait here: twice as many each time, from one on, so that a program that needs few holds
+ * few.
+ */
+import { type Arena, Errno } from "@demiflow/core"
+import { checkResult } from "./errno.ts"
+import type { Native } from "./native.ts"
+
+/** Sockets of one kind that wait at most. */
+const MOST = 32
+
+/** Sockets of one kind that wait to be taken. */
+interface Pool {
+  readonly family: number
+  readonly type: number
+  readonly protocol: number
+  readonly descriptors: Int32Array
+  count: number
+  /** How many the next visit brings. */
+  next: number
+}
+
+/** Opens them. Non-blocking, and closed on exec. */
+export class NamespaceSockets {
+  readonly #native: Native
+  readonly #arena: Arena
+  readonly #resident: number
+  readonly #made: number
+  readonly #pools: Pool[] = []
+
+  /**
+   * Enters the namespace, which takes CAP_SYS_ADMIN over it; nothing later does. Throws a `SystemError` if it can't.
+   *
+   * @param namespaceDescriptor isn't needed afterwards
+   */
+  constructor(native: Native, arena: Arena, namespaceDescriptor: number) {
+    this.#native = native
+    this.#arena = arena
+    this.#made = arena.reserve(MOST * 4, 8)
+    this.#resident = checkResult(native.residentOpen(namespaceDescriptor), "enter the network namespace")
+  }
+
+  /** An unbound socket, or a negated errno. */
+  open(family: number, type: number, protocol: number): number {
+    const pool = this.#poolOf(family, type, protocol)
+    if (pool.count === 0) {
+      let result = this.#fill(pool)
+      // Those that wait are not kept from who needs one now.
+      if (isShortage(result) && this.#closeWaiting() > 0) result = this.#fill(pool)
+      if (result < 0) return result
+    }
+    pool.count--
+    return pool.descriptors[pool.count]
+  }
+
+  /** Closes the sockets that nobody has taken, and ends the thread. */
+  close(): void {
+    this.#closeWaiting()
+    this.#native.residentClose(this.#resident)
+  }
+
+  #fill(pool: Pool): number {
+    const { family, type, protocol, next } = pool
+    const made = this.#native.residentSockets(this.#resident, family, type, protocol, this.#made, next)
+    if (made < 0) {
+      pool.next = 1
+      return made
+    }
+    for (let index = 0; index < made; index++) {
+      pool.descriptors[index] = this.#arena.view.getInt32(this.#made + index * 4, true)
+    }
+    pool.count = made
+    if (made < next) this.#giveBack(pool)
+    else pool.next = Math.min(next * 2, MOST)
+    return made
+  }
+
+  /** No more could be made. So one is kept, and the others are left to whoever needs a descriptor next. */
+  #giveBack(pool: Pool): void {
+    while (pool.count > 1) this.#native.close(pool.descriptors[--pool.count])
+    pool.next = 1
+  }
+
+  #closeWaiting(): number {
+    let closed = 0
+    for (const pool of this.#pools) {
+      for (; pool.count > 0; closed++) this.#native.close(pool.descriptors[--pool.count])
+      pool.next = 1
+    }
+    return closed
+  }
+
+  #poolOf(family: number, type: number, protocol: number): Pool {
+    for (const pool of this.#pools) {
+      if (pool.family === family && pool.type === type && pool.protocol === protocol) return pool
+    }
+    const pool = { family, type, protocol, descriptors: new Int32Array(MOST), count: 0, next: 1 }
+    this.#pools.push(pool)
+    return pool
+  }
+}
+
+function isShortage(error: number): boolean {
+  return error === -Errno.EMFILE || error === -Errno.ENFILE
+}
