@@ -100,12 +100,6 @@ export interface NamespaceNetwork {
 /** Stands for the tap interface in a {@link NamespaceNetwork}: no interface has index 0. */
 export const TAP_INTERFACE_INDEX = 0
 
-/** What goes from sockets of the host to sockets of the namespace, or back, past the tap interface. */
-export interface SplicingConfiguration extends SplicingRules {
-  /** False if what begins on the host doesn't: with `--no-splice`. What begins in the namespace always does. */
-  readonly isForInbound: boolean
-}
-
 /** How passt meets its hypervisor. */
 export interface HypervisorConfiguration {
   /** Where to listen; undefined: at the first free path of {@link defaultSocketPaths}. */
@@ -162,7 +156,7 @@ export interface Configuration {
    */
   readonly forwarding: readonly ConfiguredRule[]
   /** Only for pasta. There is no tap interface if `isOnly`. */
-  readonly splicing: SplicingConfiguration | undefined
+  readonly splicing: SplicingRules | undefined
   /** Only for pasta. */
   readonly namespace: NamespaceConfiguration | undefined
   /** Only for passt. */

@@ -3,6 +3,7 @@
  * {@link HostFacts}.
  */
 import { Address, type HostNetwork, MacAddress } from "@demiflow/core"
+import type { SplicingRules } from "@demiflow/flow"
 import {
   type Configuration,
   type FamilyConfiguration,
@@ -13,7 +14,6 @@ import {
   type NamespaceConfiguration,
   type NamespaceNetwork,
   type Notice,
-  type SplicingConfiguration,
   v6Advertisers,
 } from "./configuration.ts"
 import { decideNameServers } from "./name-servers.ts"
@@ -249,7 +249,7 @@ function tellMissingNameServers(context: Context, configuration: Configuration):
 }
 
 /** Without a tap interface the namespace has no address but its loopback one: all goes there. */
-function resolveSplicing({ noSplice, spliceOnly, keepLoopback }: Options): SplicingConfiguration {
+function resolveSplicing({ noSplice, spliceOnly, keepLoopback }: Options): SplicingRules {
   return { isForInbound: !noSplice, keepsLoopback: keepLoopback || spliceOnly, isOnly: spliceOnly }
 }
 

@@ -107,9 +107,9 @@ describe("ForwardingPolicy for flows that begin on the host", () => {
 })
 
 describe("ForwardingPolicy for what is spliced", () => {
-  const used: ForwardingRules = { ...rules, splicing: { keepsLoopback: false, isOnly: false } }
-  const loopback: ForwardingRules = { ...rules, splicing: { keepsLoopback: true, isOnly: false } }
-  const only: ForwardingRules = { ...rules, splicing: { keepsLoopback: false, isOnly: true } }
+  const used: ForwardingRules = { ...rules, splicing: { isForInbound: true, keepsLoopback: false, isOnly: false } }
+  const loopback: ForwardingRules = { ...rules, splicing: { isForInbound: true, keepsLoopback: true, isOnly: false } }
+  const only: ForwardingRules = { ...rules, splicing: { isForInbound: true, keepsLoopback: false, isOnly: true } }
 
   it("goes from the host's loopback to the namespace's public address", () => {
     expect(target("127.0.0.1", "127.0.0.10", { used })).toBe("splice 0.0.0.0:0 → 192.0.2.9:22")
@@ -127,6 +127,16 @@ describe("ForwardingPolicy for what is spliced", () => {
     expect(target("198.51.100.7", "192.0.2.2", { used })).toBe("tap 198.51.100.7:50000 → 192.0.2.9:22")
     const targetAddress = at("192.0.2.77")
     expect(target("127.0.0.1", "127.0.0.1", { used, targetAddress })).toBe("tap 192.0.2.1:50000 → 192.0.2.77:22")
+  })
+
+  it("takes the tap from the host's loopback where the local path is for what begins in the namespace only", () => {
+    const outbound: ForwardingRules = {
+      ...rules,
+      splicing: { isForInbound: false, keepsLoopback: false, isOnly: false },
+    }
+    expect(target("127.0.0.1", "127.0.0.1", { used: outbound })).toBe("tap 192.0.2.1:50000 → 192.0.2.9:22")
+    const inside = { used: outbound, interface: Interface.splice }
+    expect(target("127.0.0.1", "127.0.0.1", inside)).toBe("host 0.0.0.0:0 → 127.0.0.1:22")
   })
 
   it("goes from the namespace to the host's loopback", () => {

@@ -18,6 +18,8 @@ export interface FamilyRules {
 
 /** What goes from sockets of the host to sockets of the guest's namespace, or back. */
 export interface SplicingRules {
+  /** False if what begins on the host takes the tap all the same. What begins in the namespace has no other way. */
+  readonly isForInbound: boolean
   /** True if connections to the host's loopback go to the namespace's loopback, not to its public address. */
   readonly keepsLoopback: boolean
   /** True if nothing else is forwarded: there is no tap device. */

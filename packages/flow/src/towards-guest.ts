@@ -6,12 +6,13 @@ import type { FamilyRules, SplicingRules } from "./rules.ts"
 export type GuestEnds = Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkLocal" | "ourLinkLocal">
 
 /**
- * Whether the flow goes from socket to socket: all that begin in the namespace, those to its loopback address, which can be
- * reached in no other way, and those that are local to the host.
+ * Whether the flow goes from socket to socket: all that begin in the namespace, and, unless that is turned off, those to its
+ * loopback address, which can be reached in no other way, and those that are local to the host.
  */
 export function isSpliced(splicing: SplicingRules | undefined, listener: Listener, initiating: Demiflow): boolean {
   if (splicing === undefined) return false
   if (initiating.interface === Interface.splice) return true
+  if (!splicing.isForInbound) return false
   const { targetAddress } = listener
   return targetAddress === undefined ? initiating.correspondentAddress.isLoopback : targetAddress.isLoopback
 }

@@ -73,7 +73,8 @@ export class HostSockets {
     const descriptor = this.openAnyway(family, type, protocol)
     if (descriptor < 0) return descriptor
     const deviceLength = isV4 ? this.#deviceLengthV4 : this.#deviceLengthV6
-    if (deviceLength === 0) return descriptor
+    // The way to the host itself leads through no other interface than its own.
+    if (deviceLength === 0 || demiflow.correspondentAddress.isLoopback) return descriptor
     const device = isV4 ? this.#deviceV4 : this.#deviceV6
     const result = this.native.setOption(
       descriptor,

@@ -2,8 +2,8 @@ import type { Pipe, Pipes } from "@demiflow/core"
 
 /** Pipes that are opened with the first, so that some are there when descriptors run out. */
 const KEPT_BACK = 8
-/** Pipes that are kept without being needed. */
-const MOST_SPARE = 64
+/** Pipes that are kept without being needed. All of an ordinary user share what the kernel lets them have (pipe(7)). */
+const MOST_SPARE = 16
 
 /**
  * Empty pipes. A direction needs one only for the moment between reading and writing, unless its receiver takes nothing: so a
