@@ -12,6 +12,7 @@ import { EpollEvent, parseWaitStatus, shellStatus } from "@demiflow/sys"
 import { openTap, TapLink } from "@demiflow/tun-tap"
 import { DataPathDescriptor } from "./launch-steps.ts"
 import { setUpNamespace } from "./namespace-setup.ts"
+import { openLocalPath, openPorts } from "./ports.ts"
 
 const DEFAULT_TAP_NAME = "tap0"
 
@@ -33,8 +34,8 @@ export class DataPath {
     const tap = this.#openTap(configuration)
     const link = this.#machinery.observe(tap, configuration, this.#log)
     setUpNamespace(native, arena, DataPathDescriptor.network, tap.device.name, configuration)
-    if (identity !== undefined) changeIdentity(identity)
     this.#assemble(configuration, link, tap.descriptor, linkLocalScope)
+    if (identity !== undefined) changeIdentity(identity)
     loop.watchDescriptor(DataPathDescriptor.init, EpollEvent.readable, () => this.#checkInit())
     // That the pipe's other end is closed is told unasked. The kernel's signal for this is lost with a change of user.
     loop.watchDescriptor(DataPathDescriptor.report, 0, () => loop.stop())
@@ -62,7 +63,14 @@ export class DataPath {
 
   #assemble(configuration: Configuration, link: Link, descriptor: number, linkLocalScope: number | undefined): void {
     const { loop } = this.#machinery
-    const { stack, tap } = this.#machinery.assemble(configuration, { link, log: this.#log, linkLocalScope })
+    const localPath = openLocalPath(this.#machinery, configuration, DataPathDescriptor.network)
+    const { stack, tap } = this.#machinery.assemble(configuration, {
+      link,
+      log: this.#log,
+      linkLocalScope,
+      localPath,
+    })
+    openPorts(this.#machinery, stack, configuration, DataPathDescriptor.network)
     stack.start()
     stack.endTurn()
     loop.watchDescriptor(descriptor, EpollEvent.readable, () => {

@@ -127,8 +127,7 @@ class Launcher {
     for (const { level, text } of notices) {
       if (level === "warning" || isVerbose) complain(text)
     }
-    // No port is forwarded yet: see unimplemented.ts.
-    if (isVerbose) for (const line of summary({ ...configuration, forwarding: [] })) tell(line)
+    if (isVerbose) for (const line of summary(configuration)) tell(line)
   }
 
   #awaitReady(): number {

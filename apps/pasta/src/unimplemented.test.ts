@@ -17,10 +17,6 @@ test.each([
 })
 
 test.each([
-  [["-t", "8080:80"], "option '-t' is implemented for 'none' only"],
-  [["-u", "auto"], "option '-u' is implemented for 'none' only"],
-  [["-T", "22"], "option '-T' is implemented for 'none' only"],
-  [["-U", "all"], "option '-U' is implemented for 'none' only"],
   [["-l", "/tmp/log"], "option '--log-file' is not implemented yet"],
   [["--runas", "1000"], "option '--runas' is not implemented yet"],
   [["--splice-only"], "option '--splice-only' is not implemented yet"],

@@ -1,27 +1,15 @@
 import type { Options } from "@demiflow/config"
 
 /**
- * What the command line asks for that is understood, and not done yet; undefined if everything is. Nothing is worse than a
- * port that looks open and leads nowhere.
+ * What the command line asks for that is understood, and not done yet; undefined if everything is.
  */
 export function findUnimplemented(options: Options): string | undefined {
-  const ports = {
-    "-t": options.tcpPorts,
-    "-u": options.udpPorts,
-    "-T": options.tcpNamespacePorts,
-    "-U": options.udpNamespacePorts,
-  }
-  for (const [option, specifications] of Object.entries(ports)) {
-    if (specifications.some(({ kind }) => kind !== "none")) return `option '${option}' is implemented for 'none' only`
-  }
   const given: readonly (readonly [string, boolean])[] = [
     ["--log-file", options.logPath !== undefined],
     ["--log-size", options.logSize !== undefined],
     ["--runas", options.runAs !== undefined],
     ["--stats", options.statisticsInterval !== undefined],
-    ["--freebind", options.freebind],
     ["--splice-only", options.spliceOnly],
-    ["--host-lo-to-ns-lo", options.keepLoopback],
     ["--netns", options.networkNamespace !== undefined],
     ["--userns", options.userNamespace !== undefined],
     ["--netns-only", options.networkNamespaceOnly],

@@ -1,5 +1,4 @@
 import { Interface, type InterfaceId, IpProtocol } from "@demiflow/core"
-import type { ForwardingRule } from "@demiflow/flow"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { AutoPorts } from "./auto-ports.ts"
 
@@ -9,11 +8,10 @@ afterEach(() => vi.useRealTimers())
 const { tcp, udp } = IpProtocol
 
 /** Notes what each end is told to follow, with what is bound at the other one. */
-function setUp(rule: Partial<ForwardingRule>) {
+function setUp() {
   const bound = { host: { [tcp]: [22], [udp]: [53] }, namespace: { [tcp]: [80], [udp]: [67] } }
   const followed: unknown[] = []
   const table = {
-    rules: [rule as ForwardingRule],
     follow(end: InterfaceId, ports: (protocol: number) => Iterable<number>): void {
       followed.push([end, [...ports(tcp)], [...ports(udp)]])
     },
@@ -23,7 +21,7 @@ function setUp(rule: Partial<ForwardingRule>) {
 }
 
 test("each end follows the other, and UDP also TCP, at once and every second", () => {
-  const { bound, followed, ports } = setUp({ isAuto: true })
+  const { bound, followed, ports } = setUp()
   ports.start()
   expect(followed).toEqual([
     [Interface.host, [80], [67, 80]],
@@ -40,11 +38,4 @@ test("each end follows the other, and UDP also TCP, at once and every second", (
   ports.stop()
   vi.advanceTimersByTime(5000)
   expect(followed).toHaveLength(4)
-})
-
-test("nobody looks without a rule that follows anything", () => {
-  const { followed, ports } = setUp({ isAuto: false })
-  ports.start()
-  vi.advanceTimersByTime(5000)
-  expect(followed).toEqual([])
 })

@@ -13,7 +13,7 @@ const INTERVAL = 1000
 
 /** Keeps the ports of a table's rules open as they follow others. */
 export class AutoPorts {
-  readonly #forwarding: Pick<PortForwarding, "rules" | "follow">
+  readonly #forwarding: Pick<PortForwarding, "follow">
   readonly #host: Pick<BoundPorts, "of">
   readonly #namespace: Pick<BoundPorts, "of">
   #timer: NodeJS.Timeout | undefined
@@ -23,7 +23,7 @@ export class AutoPorts {
    * @param namespace what is bound inside the guest's namespace
    */
   constructor(
-    forwarding: Pick<PortForwarding, "rules" | "follow">,
+    forwarding: Pick<PortForwarding, "follow">,
     host: Pick<BoundPorts, "of">,
     namespace: Pick<BoundPorts, "of">,
   ) {
@@ -32,9 +32,8 @@ export class AutoPorts {
     this.#namespace = namespace
   }
 
-  /** Looks for the first time, and goes on doing so, unless there is no rule that follows anything. */
+  /** Looks for the first time, and goes on doing so. */
   start(): void {
-    if (!this.#forwarding.rules.some(({ isAuto }) => isAuto)) return
     this.#look()
     this.#timer = setInterval(() => this.#look(), INTERVAL)
   }

@@ -1,5 +1,5 @@
 import { constants } from "node:os"
-import { type ConfiguredRule, parseCommandLine, resolveConfiguration } from "@demiflow/config"
+import { type ConfiguredRule, type Program, parseCommandLine, resolveConfiguration } from "@demiflow/config"
 import type { ListenerRef, ListeningEnd } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
 import { describe, expect, it } from "vitest"
@@ -7,24 +7,28 @@ import { openForwardedPorts } from "./forwarded-ports.ts"
 
 const { EADDRINUSE, EACCES } = constants.errno
 
-function rulesOf(...argv: string[]): readonly ConfiguredRule[] {
-  const parsed = parseCommandLine(argv, "passt")
+function rulesOf(program: Program, ...argv: string[]): readonly ConfiguredRule[] {
+  const parsed = parseCommandLine(argv, program)
   if (parsed.kind !== "run") throw new Error(JSON.stringify(parsed))
   const facts = { network: { interfaces: [], addresses: [], routes: [] }, resolvConf: "" }
-  const resolution = resolveConfiguration(parsed.options, facts, "passt")
+  const resolution = resolveConfiguration(parsed.options, facts, program)
   if (resolution.kind !== "configuration") throw new Error(resolution.message)
   return resolution.configuration.forwarding
 }
 
 /** Opens the ports that a command line asks for on a host that refuses some; answers those that are open. */
 function open(refuse: (port: number) => number, ...argv: string[]): number[] {
+  return openFor("passt", refuse, ...argv)
+}
+
+function openFor(program: Program, refuse: (port: number) => number, ...argv: string[]): number[] {
   const opened: number[] = []
   const listen = (_protocol: number, { port }: ListeningEnd): ListenerRef => {
     const errno = refuse(port)
     if (errno === 0) opened.push(port)
     return (errno === 0 ? opened.length : -errno) as ListenerRef
   }
-  openForwardedPorts(new PortForwarding({ listen, unlisten: () => {} }), rulesOf(...argv))
+  openForwardedPorts(new PortForwarding({ listen, unlisten: () => {} }), rulesOf(program, ...argv))
   return opened
 }
 
@@ -40,6 +44,13 @@ describe("openForwardedPorts", () => {
     )
     expect(() => open(inUse, "-u", "192.0.2.1%eth0/5002")).toThrow("HOST UDP port 192.0.2.1%eth0/5002: Address already")
     expect(() => open(inUse, "-t", "::1/5002")).toThrow("HOST TCP port ::1/5002: ")
+  })
+
+  it("says if the port is one of the guest's namespace", () => {
+    const none = ["-t", "none", "-u", "none", "-U", "none"]
+    expect(() => openFor("pasta", () => EADDRINUSE, ...none, "-T", "5001")).toThrow(
+      "Listen failed for SPLICE TCP port *%lo/5001: Address already in use",
+    )
   })
 
   it("does with the ports there are for who wants all, unless there are none", () => {

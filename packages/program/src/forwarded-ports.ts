@@ -1,5 +1,5 @@
 import type { ConfiguredRule } from "@demiflow/config"
-import { IpProtocol } from "@demiflow/core"
+import { IpProtocol, interfaceName as nameOf } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"
 import { errnoSentence } from "@demiflow/sys"
 import { Quit } from "./messages.ts"
@@ -33,9 +33,9 @@ function describeError(errno: number): string {
   return sentence.charAt(0).toUpperCase() + sentence.slice(1)
 }
 
-/** A port of the host as users know it: `HOST TCP port 192.0.2.1%eth0/22`. */
-function describePort({ protocol, address, interfaceName }: ConfiguredRule, port: number): string {
+/** A port as users know it: `HOST TCP port 192.0.2.1%eth0/22`; inside the guest's namespace: `SPLICE TCP port *%lo/22`. */
+function describePort({ interface: place, protocol, address, interfaceName }: ConfiguredRule, port: number): string {
   const name = protocol === IpProtocol.tcp ? "TCP" : "UDP"
   const where = `${address ?? "*"}${interfaceName === undefined ? "" : `%${interfaceName}`}`
-  return `HOST ${name} port ${where}/${port}`
+  return `${nameOf(place).toUpperCase()} ${name} port ${where}/${port}`
 }

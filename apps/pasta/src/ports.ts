@@ -1,0 +1,37 @@
+/** The ports of a namespace: those that lead there, and those that lead out of it. */
+import type { Configuration } from "@demiflow/config"
+import type { Stack } from "@demiflow/core"
+import { PortForwarding } from "@demiflow/flow"
+import { AutoPorts, type Machinery, openForwardedPorts } from "@demiflow/program/data-path"
+import { BoundPorts, LinuxLocalPath } from "@demiflow/sys"
+
+/** This process' own network namespace. */
+const HERE = -1
+
+/**
+ * The way for what is local at both ends; none where no port is forwarded, for then nothing is. Throws a `SystemError`.
+ *
+ * @param namespace descriptor of the network namespace
+ */
+export function openLocalPath(
+  { native, arena, loop }: Machinery,
+  { forwarding, splicing }: Configuration,
+  namespace: number,
+): LinuxLocalPath | undefined {
+  if (splicing === undefined || forwarding.length === 0) return undefined
+  return new LinuxLocalPath(native, arena, loop, namespace)
+}
+
+/** Opens all ports, and has those that follow what is bound do so from now on. Throws `Quit` for one that can't be had. */
+export function openPorts(
+  { native, arena }: Machinery,
+  stack: Stack,
+  { forwarding: rules }: Configuration,
+  namespace: number,
+): void {
+  const forwarding = new PortForwarding(stack)
+  openForwardedPorts(forwarding, rules)
+  if (!rules.some(({ isAuto }) => isAuto)) return
+  const boundAt = (network: number): BoundPorts => new BoundPorts(native, arena, network)
+  new AutoPorts(forwarding, boundAt(HERE), boundAt(namespace)).start()
+}
