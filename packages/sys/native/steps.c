@@ -2,6 +2,7 @@
 #include "steps.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -59,6 +60,7 @@ const uint8_t step_operands[STEP_COUNT] = {
 	[STEP_INIT] = 1,               /* words of the command's steps, which follow */
 	[STEP_EXECUTE] = 3,            /* paths to try, arguments, variables (-1: inherit); their strings follow */
 	[STEP_CLOSE] = 1,              /* descriptor */
+	[STEP_KEEP_CAPABILITIES] = 0,
 };
 
 char *append_text(char *at, const char *text)
@@ -164,6 +166,30 @@ static int close_on_exec_from(int first)
 	getrlimit(RLIMIT_NOFILE, &limit);
 	for (int descriptor = first; (rlim_t)descriptor < limit.rlim_cur; descriptor++)
 		fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+/*
+ * Makes the permitted capabilities inheritable and ambient: those of whoever isn't user 0 would be gone after exec
+ * (capabilities(7), "Transformation of capabilities during execve()").
+ */
+static int keep_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, sets))
+		return errno;
+	for (int half = 0; half < _LINUX_CAPABILITY_U32S_3; half++)
+		sets[half].inheritable |= sets[half].permitted;
+	if (syscall(SYS_capset, &header, sets))
+		return errno;
+	for (unsigned long capability = 0; capability < 32 * _LINUX_CAPABILITY_U32S_3; capability++) {
+		if (!(sets[capability / 32].permitted >> capability % 32 & 1))
+			continue;
+		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0UL, 0UL))
+			return errno;
+	}
 	return 0;
 }
 
@@ -323,6 +349,8 @@ int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
 	case STEP_CLOSE:
 		result = close(first);
 		break;
+	case STEP_KEEP_CAPABILITIES:
+		return keep_capabilities();
 	case STEP_WAIT_BYTE:
 		return wait_byte(first);
 	case STEP_PUT_BYTE:

@@ -12,7 +12,8 @@ const OPEN = 14
 const SPAWN = 20
 const INIT = 21
 const EXECUTE = 22
-const OPCODES = 24
+const KEEP_CAPABILITIES = 24
+const OPCODES = 25
 
 /** At the very end of the arena, where the sanitizer watches: words, and strings of which the last byte is the arena's. */
 function place(words, strings) {
@@ -30,7 +31,8 @@ export function carryOutSteps() {
   const [file, shell, name, option, script, nowhere] = [0, 10, 18, 21, 24, 31]
   const command = [EXECUTE, 2, 3, 1, nowhere, shell, name, option, script, name]
   const inner = [DUPLICATE, 2, 2, INIT, command.length, ...command]
-  const words = [OPEN, file, 2, 9, WRITE_FILE | MAY_FAIL, nowhere, file, 4, SPAWN, 0, inner.length, ...inner, ...inner]
+  const words = [OPEN, file, 2, 9, WRITE_FILE | MAY_FAIL, nowhere, file, 4, SPAWN, 0, inner.length, ...inner]
+  words.push(KEEP_CAPABILITIES, ...inner)
   native.createPipe(0)
   const [readEnd, writeEnd] = [get(0), get(4)]
   const child = native.runSteps(...place(words, strings), writeEnd)

@@ -206,6 +206,47 @@ describe("steps", () => {
   })
 })
 
+describe("capabilities", () => {
+  /** Of the program that is executed in a user namespace in which nobody is mapped: effective and ambient ones. */
+  const inNamespace = (...steps: Step[]): Outcome =>
+    carryOut(({ output }) => [
+      { kind: "duplicate", descriptor: output.writeEnd, number: 1 },
+      { kind: "unshare", flags: NamespaceFlag.user },
+      ...steps,
+      shell("id -u; grep -E 'Cap(Eff|Amb|Bnd)' /proc/self/status"),
+    ])
+  const setsOf = ({ output, failures }: Outcome): Record<string, string | undefined> => {
+    expect(failures).toEqual([])
+    expect(output).toMatch(/^65534\n/)
+    return Object.fromEntries(output.split("\n").map((line) => line.split(":\t") as [string, string?]))
+  }
+  const NONE = "0".repeat(16)
+
+  it("are gone when a program is executed by a user other than 0", () => {
+    expect(setsOf(inNamespace())).toMatchObject({ CapEff: NONE, CapAmb: NONE })
+  })
+
+  it("are all there if they are kept", () => {
+    const { CapEff, CapAmb, CapBnd } = setsOf(inNamespace({ kind: "keepCapabilities" }))
+    expect(CapEff).not.toBe(NONE)
+    expect(CapEff).toBe(CapBnd)
+    expect(CapAmb).toBe(CapBnd)
+  })
+
+  it("that somebody has not are not given", () => {
+    // All are gone with the user, who gets none of them back.
+    const steps: Step[] = process.getuid?.() === 0 ? [{ kind: "setUser", user: 65534 }] : []
+    const { output, failures } = carryOut(({ output }) => [
+      { kind: "duplicate", descriptor: output.writeEnd, number: 1 },
+      ...steps,
+      { kind: "keepCapabilities" },
+      shell("grep -E 'Cap(Eff|Amb)' /proc/self/status"),
+    ])
+    expect(failures).toEqual([])
+    expect(output).toBe(`CapEff:\t${NONE}\nCapAmb:\t${NONE}\n`)
+  })
+})
+
 describe("an init", () => {
   const init =
     (script: string) =>
@@ -303,7 +344,7 @@ describe("encodeSteps", () => {
     }
     const refused = -constants.errno.EINVAL
     expect(run([0])).toBe(refused)
-    expect(run([24])).toBe(refused)
+    expect(run([25])).toBe(refused)
     expect(run([3])).toBe(refused)
     expect(run([20, 0, 2, 11])).toBe(refused)
     expect(run([20, 0, -1, 11])).toBe(refused)

@@ -19,6 +19,11 @@ export type Step =
   | { readonly kind: "setGroup"; readonly group: number; readonly mayFail?: boolean }
   /** Drops the supplementary groups. */
   | { readonly kind: "clearGroups"; readonly mayFail?: boolean }
+  /**
+   * Has a program that is executed by another user than 0 keep the capabilities that are permitted now, all of them
+   * effective. Changing the user undoes it, and so does a program with capabilities of its own: capabilities(7), "Ambient".
+   */
+  | { readonly kind: "keepCapabilities"; readonly mayFail?: boolean }
   /** setns(2) */
   | { readonly kind: "enterNamespace"; readonly descriptor: number; readonly type: number; readonly mayFail?: boolean }
   /** unshare(2) */
@@ -135,6 +140,7 @@ const OPCODES = {
   init: 21,
   execute: 22,
   close: 23,
+  keepCapabilities: 24,
 } as const satisfies Record<Step["kind"], number>
 
 const MAY_FAIL = 0x100
@@ -217,6 +223,7 @@ class Encoder {
         return [step.group]
       case "clearGroups":
       case "newSession":
+      case "keepCapabilities":
         return []
       case "enterNamespace":
         return [step.descriptor, step.type]
