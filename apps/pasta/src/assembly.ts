@@ -1,51 +1,83 @@
-import { readFileSync } from "node:fs"
-import { type Configuration, decodeConfiguration } from "@demiflow/config"
+import type { Configuration } from "@demiflow/config"
 import type { Link } from "@demiflow/core"
 import {
+  CountingLink,
   changeIdentity,
   type DataPathSettings,
-  Machinery,
-  ProgramLog,
-  standardError,
+  endOnSignals,
+  type Machinery,
+  type ProgramLog,
+  tellStatistics,
 } from "@demiflow/program/data-path"
-import { EpollEvent, parseWaitStatus, shellStatus } from "@demiflow/sys"
+import { EpollEvent } from "@demiflow/sys"
+import { NoLink } from "@demiflow/tap"
 import { openTap, TapLink } from "@demiflow/tun-tap"
-import { DataPathDescriptor } from "./launch-steps.ts"
+import { commandInit, endWithLauncher, watchCommand } from "./command-life.ts"
+import { DataPathDescriptor } from "./descriptors.ts"
+import { enterNamespace } from "./enter-namespace.ts"
 import { setUpNamespace } from "./namespace-setup.ts"
+import { watchNamespace } from "./namespace-watch.ts"
 import { openLocalPath, openPorts } from "./ports.ts"
 
 const DEFAULT_TAP_NAME = "tap0"
 
+/** What a data path goes by: `DataPathSettings`, decoded. */
+export interface DataPathOptions extends Omit<DataPathSettings, "configuration"> {
+  readonly configuration: Configuration
+  /** True if nobody waits for it: it then outlives its launcher. */
+  readonly isBackground: boolean
+}
+
 /** The stack between a tap device and the host's sockets, with what drives it. */
 export class DataPath {
-  /** Process number of the command's init. */
-  readonly init: number
-  readonly #machinery = new Machinery()
+  /** Process number of the command's init, if there is a command. */
+  readonly init: number | undefined
+  readonly #machinery: Machinery
   readonly #log: ProgramLog
-  readonly #statusOffset = this.#machinery.arena.reserve(4, 4)
   #status: number | undefined
 
   /** Opens and sets up everything. Throws an error with a `code` whose message is for the user. */
-  constructor({ configuration: encoded, identity, linkLocalScope }: DataPathSettings) {
-    const configuration = decodeConfiguration(encoded)
-    const { native, arena, loop } = this.#machinery
-    this.init = processOf(DataPathDescriptor.init)
-    this.#log = createLog(configuration)
-    const tap = this.#openTap(configuration)
-    const link = this.#machinery.observe(tap, configuration, this.#log)
-    setUpNamespace(native, arena, DataPathDescriptor.network, tap.device.name, configuration)
-    this.#assemble(configuration, link, tap.descriptor, linkLocalScope)
+  constructor(machinery: Machinery, options: DataPathOptions, log: ProgramLog) {
+    const { configuration, identity, linkLocalScope, isBackground } = options
+    const { native, arena } = machinery
+    const { namespace, statisticsInterval } = configuration
+    this.#machinery = machinery
+    this.#log = log
+    const target = namespace?.target
+    if (target === undefined || target.kind === "new") this.init = commandInit()
+    else enterNamespace(native, target)
+    const tap = configuration.splicing?.isOnly ? undefined : this.#openTap(configuration)
+    const plain = tap ?? new NoLink(arena)
+    const counting = statisticsInterval === undefined ? undefined : new CountingLink(plain)
+    const link = machinery.observe(counting ?? plain, configuration, log)
+    setUpNamespace(native, arena, DataPathDescriptor.network, tap?.device.name, configuration)
+    if (target !== undefined && target.kind !== "new" && namespace?.quitsWithNamespace) {
+      watchNamespace(machinery, target, log, () => this.#end(0))
+    }
+    this.#assemble(configuration, link, tap?.descriptor, linkLocalScope)
+    // Not earlier: ports are opened that others may not have.
     if (identity !== undefined) changeIdentity(identity)
-    loop.watchDescriptor(DataPathDescriptor.init, EpollEvent.readable, () => this.#checkInit())
-    // That the pipe's other end is closed is told unasked. The kernel's signal for this is lost with a change of user.
-    loop.watchDescriptor(DataPathDescriptor.report, 0, () => loop.stop())
+    if (this.init !== undefined) watchCommand(machinery, this.init, (status) => this.#end(status))
+    else endOnSignals({ stop: () => this.#end(0) })
+    if (!isBackground) endWithLauncher(machinery)
+    if (statisticsInterval === undefined || counting === undefined) return
+    const { drops } = machinery
+    tellStatistics({ link: counting, drops, flowCount: () => machinery.flowCount }, statisticsInterval, log)
   }
 
-  /** Moves packets until the command ends; answers its status, as shells tell it. Undefined: the launcher is gone. */
+  /**
+   * Moves packets until the end: of the command, whose status that is, as shells tell it; of the namespace; or because a
+   * signal asked for it. Undefined: the launcher is gone.
+   */
   async run(): Promise<number | undefined> {
-    await this.#machinery.loop.run()
+    if (this.#status === undefined) await this.#machinery.loop.run()
     this.#machinery.tellDrops(this.#log)
     return this.#status
+  }
+
+  #end(status: number): void {
+    this.#status = status
+    this.#machinery.loop.stop()
   }
 
   #openTap(configuration: Configuration): TapLink {
@@ -61,41 +93,23 @@ export class DataPath {
     })
   }
 
-  #assemble(configuration: Configuration, link: Link, descriptor: number, linkLocalScope: number | undefined): void {
+  #assemble(
+    configuration: Configuration,
+    link: Link,
+    descriptor: number | undefined,
+    linkLocalScope: number | undefined,
+  ): void {
     const { loop } = this.#machinery
     const localPath = openLocalPath(this.#machinery, configuration, DataPathDescriptor.network)
-    const { stack, tap } = this.#machinery.assemble(configuration, {
-      link,
-      log: this.#log,
-      linkLocalScope,
-      localPath,
-    })
+    const parts = { link, log: this.#log, linkLocalScope, localPath }
+    const { stack, tap } = this.#machinery.assemble(configuration, parts)
     openPorts(this.#machinery, stack, configuration, DataPathDescriptor.network)
     stack.start()
     stack.endTurn()
+    if (descriptor === undefined) return
     loop.watchDescriptor(descriptor, EpollEvent.readable, () => {
-      // The interface is gone with its namespace: what is left is to wait for the command's end.
+      // The interface is gone with its namespace: what is left is to wait for the end.
       if (tap.receive() < 0) loop.unwatch(descriptor)
     })
   }
-
-  #checkInit(): void {
-    const WNOHANG = 1
-    const { native, arena, loop } = this.#machinery
-    if (native.waitPid(this.init, WNOHANG, this.#statusOffset) === 0) return
-    this.#status = shellStatus(parseWaitStatus(arena.words[this.#statusOffset >> 2]))
-    loop.unwatch(DataPathDescriptor.init)
-    loop.stop()
-  }
-}
-
-function createLog({ verbosity }: Configuration): ProgramLog {
-  const log = new ProgramLog(verbosity, false, [])
-  log.sinks = [standardError(log.isDebug)]
-  return log
-}
-
-/** The number of the process behind a pidfd. */
-function processOf(pidfd: number): number {
-  return Number(/^Pid:\s+(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, "latin1"))?.[1])
 }

@@ -3,18 +3,30 @@
  * it says to the launcher is in report.ts.
  *
  * It opens all that it needs, changes from root to another user if it has to, says that it is ready, and is from then on
- * one event loop over the tap device, the host's sockets and the command's init, whose end is its own.
+ * one event loop over the tap device, the host's sockets and what its life depends on: the command's init, or the namespace
+ * that it has joined. In the background it has nothing of the caller's from then on, and nobody listens to it: what there is
+ * to say goes to the log.
  */
-import { readFileSync, writeSync } from "node:fs"
+import { closeSync, readFileSync, writeSync } from "node:fs"
+import { decodeConfiguration, runsInBackground } from "@demiflow/config"
 import { nameProgram, sentenceOf } from "@demiflow/program/command"
-import type { DataPathSettings } from "@demiflow/program/data-path"
+import { type DataPathSettings, type LogSink, Machinery, ProgramLog } from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
-import { DataPathDescriptor } from "./launch-steps.ts"
+import { DataPathDescriptor } from "./descriptors.ts"
+import { openSinks } from "./log-sinks.ts"
 import type { DataPathReport } from "./report.ts"
 
 const STATUS_FAILED = 1
 
+/** Until the launcher has gone. */
+const toLauncher: LogSink = {
+  write: (_severity, message) => report({ kind: "message", message }),
+}
+
 nameProgram("pasta")
+// The name by which processes are looked for, and ended.
+process.title = "pasta"
+let tellFailure = (message: string): void => report({ kind: "failed", message })
 process.on("uncaughtException", fail)
 main().catch(fail)
 
@@ -23,15 +35,32 @@ async function main(): Promise<void> {
   // The launcher has given up, and told the user why.
   if (text === "") process.exit(STATUS_FAILED)
   const settings = JSON.parse(text) as DataPathSettings
-  const dataPath = new DataPath(settings)
+  const configuration = decodeConfiguration(settings.configuration)
+  const isBackground = runsInBackground(configuration)
+  const machinery = new Machinery()
+  const { sinks, tellsInfo } = openSinks(machinery, configuration)
+  const log = new ProgramLog(configuration.verbosity, tellsInfo, isBackground ? [toLauncher] : sinks)
+  const dataPath = new DataPath(machinery, { ...settings, configuration, isBackground }, log)
   report({ kind: "ready", init: dataPath.init })
+  if (isBackground) {
+    leaveLauncher()
+    log.sinks = sinks
+    tellFailure = (message) => log.error(message)
+  }
   const status = await dataPath.run()
-  if (status !== undefined) report({ kind: "ended", status })
+  if (!isBackground && status !== undefined) report({ kind: "ended", status })
   process.exit(0)
 }
 
+/** Gives up what is still the caller's. */
+function leaveLauncher(): void {
+  process.chdir("/")
+  closeSync(DataPathDescriptor.settings)
+  closeSync(DataPathDescriptor.report)
+}
+
 function fail(error: unknown): never {
-  report({ kind: "failed", message: sentenceOf(error) })
+  tellFailure(sentenceOf(error))
   process.exit(STATUS_FAILED)
 }
 

@@ -4,8 +4,10 @@ import { describe, expect, it } from "vitest"
 import { explainStepFailure } from "./failures.ts"
 
 const { EPERM, EACCES, ENOSPC, ENOENT, ENOSYS, ENOEXEC, EBUSY } = constants.errno
-const explain = (step: Step, errno: number) => explainStepFailure({ step, errno }, "frob")
-const spawn: Step = { kind: "spawn", flags: 0, steps: [] }
+const explain = (step: Step, errno: number) =>
+  explainStepFailure({ step, errno }, { commandName: "frob", userNamespacePath: "/run/u" })
+const NEW_USER = 0x10000000
+const spawn: Step = { kind: "spawn", flags: NEW_USER, steps: [] }
 const execute: Step = { kind: "execute", paths: ["/bin/frob"], arguments: ["frob"] }
 
 describe("explainStepFailure", () => {
@@ -23,9 +25,30 @@ describe("explainStepFailure", () => {
     expect(explain({ kind: "openChild", number: 1 }, ENOSYS).text).toBe("Linux 5.4 or newer is needed")
   })
 
+  it("names a namespace that can't be had, and says what it takes", () => {
+    const join: Step = { kind: "enterNamespace", descriptor: 3, type: NEW_USER }
+    expect(explain(join, EPERM).text).toMatch(/^Can't join the user namespace \/run\/u: .*EPERM.*who created it/)
+    const open: Step = { kind: "open", path: "/run/netns/a", flags: 0, number: 5 }
+    expect(explain(open, ENOENT)).toEqual({
+      text: "Can't open the network namespace /run/netns/a: no such file or directory (ENOENT)",
+      isWarning: false,
+      status: 1,
+    })
+    expect(explain({ ...spawn, flags: 0 }, EPERM).text).toMatch(/EPERM.*it takes CAP_SYS_ADMIN/)
+  })
+
+  it("doesn't take the runtime for the command", () => {
+    const runtime: Step = { kind: "execute", paths: ["/bin/node"], arguments: ["pasta"], variables: [] }
+    expect(explain(runtime, EACCES)).toMatchObject({
+      text: expect.stringMatching(/^Can't start \/bin\/node: /),
+      status: 1,
+    })
+  })
+
   it("warns only of what the command can do without", () => {
     const mount: Step = { kind: "mount", source: "proc", target: "/proc", type: "proc", flags: 0, mayFail: true }
     expect(explain(mount, EPERM)).toMatchObject({ isWarning: true })
+    expect(explain({ ...mount, mayFail: false }, EPERM)).toMatchObject({ isWarning: false, status: 1 })
     expect(explain({ kind: "setLimit", resource: 7, soft: 1, mayFail: true }, EPERM)).toMatchObject({ isWarning: true })
     expect(explain({ kind: "newSession" }, EBUSY)).toMatchObject({ isWarning: false, status: 1 })
   })

@@ -1,5 +1,5 @@
 import { constants } from "node:os"
-import { errnoName, errnoSentence, type StepFailure } from "@demiflow/sys"
+import { errnoName, errnoSentence, type Step, type StepFailure } from "@demiflow/sys"
 
 /** What to tell the user: one line, without the program's name. */
 export interface Complaint {
@@ -10,46 +10,98 @@ export interface Complaint {
   readonly status: number
 }
 
+/** What a step can't know of what it is for. */
+export interface StepContext {
+  /** What the user called the command. */
+  readonly commandName?: string
+  /** The user namespace that is joined: where the user's own steps don't, the one that was made for the command. */
+  readonly userNamespacePath?: string | undefined
+}
+
 const STATUS_FAILED = 1
 /** What shells answer. */
 const STATUS_NOT_EXECUTABLE = 126
 const STATUS_NOT_FOUND = 127
 
+const NEW_USER_NAMESPACE = 0x10000000
 const { EPERM, EACCES, ENOSPC, ENOENT, EINVAL, ENOSYS } = constants.errno
 /** Nested too deeply, in kernels before 4.9. */
 const EUSERS = 87
 
 /** Puts a step that failed in words that say what to do. */
-export function explainStepFailure({ step, errno }: StepFailure, commandName: string): Complaint {
-  const reason = `${errnoSentence(errno)} (${errnoName(errno)})`
-  const fatal = (text: string, status = STATUS_FAILED): Complaint => ({ text, isWarning: false, status })
-  const warning = (text: string): Complaint => ({ text, isWarning: true, status: STATUS_FAILED })
+export function explainStepFailure({ step, errno }: StepFailure, context: StepContext): Complaint {
+  if (step.mayFail) return { text: explainLoss(step, reasonOf(errno)), isWarning: true, status: STATUS_FAILED }
+  return { text: explainEnd(step, errno, context), isWarning: false, status: statusOf(step, errno) }
+}
+
+function statusOf(step: Step, errno: number): number {
+  if (!isCommand(step)) return STATUS_FAILED
+  return errno === ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE
+}
+
+/** The runtime is given its variables, the command inherits them. */
+function isCommand(step: Step): boolean {
+  return step.kind === "execute" && step.variables === undefined
+}
+
+/** What the command can do without. */
+function explainLoss(step: Step, reason: string): string {
   switch (step.kind) {
-    case "spawn":
-      return fatal(`Can't create the namespaces: ${reason}; ${adviceOnNamespaces(errno)}`)
-    case "writeChildFile":
-    case "setUser":
-    case "setGroup":
-      return fatal(`Can't set up the user namespace: ${reason}; ${adviceOnNamespaces(errno)}`)
-    case "enterNamespace":
-    case "openChildFile":
-    case "openChild":
-      if (errno === ENOSYS) return fatal("Linux 5.4 or newer is needed")
-      return fatal(`Can't enter the namespaces: ${reason}; ${adviceOnNamespaces(errno)}`)
     case "mount":
-      return warning(`Can't mount /proc in the new PID namespace: ${reason}; programs will see the processes outside`)
+      return `Can't mount /proc in the new PID namespace: ${reason}; programs will see the processes outside`
     case "writeFile":
-      return warning(`Can't set ping_group_range in the namespace: ${reason}; ping may not work without privileges`)
-    case "execute":
-      if (errno === ENOENT) return fatal(`${commandName}: command not found`, STATUS_NOT_FOUND)
-      return fatal(`${commandName}: ${errnoSentence(errno)}`, STATUS_NOT_EXECUTABLE)
+      return `Can't set ping_group_range in the namespace: ${reason}; ping may not work without privileges`
     default:
-      if (step.mayFail) return warning(`Can't ${step.kind}: ${reason}`)
-      return fatal(`Can't start (${step.kind}): ${reason}`)
+      return `Can't ${step.kind}: ${reason}`
   }
 }
 
-function adviceOnNamespaces(errno: number): string {
+function explainEnd(step: Step, errno: number, { commandName, userNamespacePath }: StepContext): string {
+  const reason = reasonOf(errno)
+  switch (step.kind) {
+    case "spawn":
+      return `Can't create the namespaces: ${reason}; ${adviceOnCreating(step.flags, errno)}`
+    case "writeChildFile":
+    case "setUser":
+    case "setGroup":
+      return `Can't set up the user namespace: ${reason}; ${adviceOnUserNamespaces(errno)}`
+    case "enterNamespace":
+      if (userNamespacePath === undefined) break
+      return `Can't join the user namespace ${userNamespacePath}: ${reason}${adviceOnJoining(errno)}`
+    case "openChildFile":
+    case "openChild":
+      if (errno === ENOSYS) return "Linux 5.4 or newer is needed"
+      break
+    case "open":
+      return `Can't open the network namespace ${step.path}: ${reason}`
+    case "mount":
+      return `Can't keep mounts inside of the new mount namespace: ${reason}`
+    case "execute":
+      if (!isCommand(step)) return `Can't start ${step.paths[0]}: ${reason}`
+      if (errno === ENOENT) return `${commandName}: command not found`
+      return `${commandName}: ${errnoSentence(errno)}`
+    default:
+      return `Can't start (${step.kind}): ${reason}`
+  }
+  return `Can't enter the namespaces: ${reason}; ${adviceOnUserNamespaces(errno)}`
+}
+
+function reasonOf(errno: number): string {
+  return `${errnoSentence(errno)} (${errnoName(errno)})`
+}
+
+function adviceOnCreating(flags: number, errno: number): string {
+  const createsUserNamespace = (flags & NEW_USER_NAMESPACE) !== 0
+  if (createsUserNamespace || errno !== EPERM) return adviceOnUserNamespaces(errno)
+  return "without a user namespace of its own, it takes CAP_SYS_ADMIN in the one that the command is to be in"
+}
+
+function adviceOnJoining(errno: number): string {
+  if (errno !== EPERM && errno !== EACCES) return ""
+  return "; only who created it may, from the user namespace that it was created in, or root there"
+}
+
+function adviceOnUserNamespaces(errno: number): string {
   switch (errno) {
     case ENOSPC:
     case EUSERS:

@@ -1,4 +1,4 @@
-/** What is set up in the command's network namespace. */
+/** What is set up in the network namespace. */
 import { type Configuration, type NamespaceNetwork, TAP_INTERFACE_INDEX } from "@demiflow/config"
 import type { Arena, NextHop } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
@@ -11,13 +11,13 @@ const LOOPBACK_INDEX = 1
  * a network for the namespace, sets up the tap interface with it. Throws an error with a `code`.
  *
  * @param namespace descriptor of the network namespace
- * @param tapName name of the tap interface, which exists
+ * @param tapName name of the tap interface; undefined: there is none
  */
 export function setUpNamespace(
   native: Native,
   arena: Arena,
   namespace: number,
-  tapName: string,
+  tapName: string | undefined,
   configuration: Configuration,
 ): void {
   const socket = new NetlinkSocket(native, arena, namespace)
@@ -25,7 +25,7 @@ export function setUpNamespace(
     changeLink(socket, LOOPBACK_INDEX, { isUp: true })
     const network = configuration.namespace?.network
     const macAddress = configuration.namespace?.macAddress
-    if (network === undefined && macAddress === undefined) return
+    if (tapName === undefined || (network === undefined && macAddress === undefined)) return
     const index = readNetwork(socket).interfaces.find(({ name }) => name === tapName)?.index
     if (index === undefined) throw new Quit(`The network interface ${tapName} has disappeared from the namespace`)
     if (macAddress !== undefined) changeLink(socket, index, { macAddress })

@@ -16,6 +16,7 @@ export { type ConfiguredRule, formatRule } from "./forwarding-plan.ts"
 export * from "./forwarding-rules.ts"
 export * from "./help.ts"
 export * from "./hypervisor.ts"
+export * from "./namespace-target.ts"
 export { defaultOptions, type Options, type Program, type Verbosity } from "./options.ts"
 export * from "./plugin-options.ts"
 export {

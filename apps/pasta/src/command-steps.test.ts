@@ -1,11 +1,12 @@
-import { encodeSteps, type Step } from "@demiflow/sys"
+import { encodeSteps, NamespaceFlag, type Step } from "@demiflow/sys"
 import { describe, expect, it } from "vitest"
-import { DataPathDescriptor, type LaunchPlan, launchSteps } from "./launch-steps.ts"
+import { type CommandPlan, commandSteps } from "./command-steps.ts"
+import { DataPathDescriptor } from "./descriptors.ts"
 
-const plan: LaunchPlan = {
+const plan: CommandPlan = {
   command: { name: "ls", paths: ["/bin/ls"], arguments: ["ls", "-l"] },
-  mapped: { user: 1000, group: 100 },
-  changesIdentity: false,
+  userNamespace: { kind: "new", mapped: { user: 1000, group: 100 }, changesIdentity: false },
+  hasPidNamespace: true,
   openFiles: 1024,
   dataPath: { path: "/usr/bin/node", arguments: ["pasta", "data-path.js"], variables: ["A=1"] },
   pipes: {
@@ -15,6 +16,11 @@ const plan: LaunchPlan = {
     report: { readEnd: 26, writeEnd: 27 },
   },
 }
+
+const USER = NamespaceFlag.user
+const PID = NamespaceFlag.pid
+const ALL_BUT_USER = NamespaceFlag.mount | NamespaceFlag.network | NamespaceFlag.uts | NamespaceFlag.ipc | PID
+const ALL = ALL_BUT_USER | USER
 
 const kinds = (steps: readonly Step[]) => steps.map((step) => step.kind)
 const indexOf = (steps: readonly Step[], matching: Partial<Record<string, unknown>>) => {
@@ -30,7 +36,7 @@ const initOf = (steps: readonly Step[]) => {
 }
 
 describe("the steps of the data path", () => {
-  const steps = launchSteps(plan)
+  const steps = commandSteps(plan)
 
   it("give the user namespace its one user before anybody goes on", () => {
     const spawn = indexOf(steps, { kind: "spawn" })
@@ -67,7 +73,10 @@ describe("the steps of the data path", () => {
 })
 
 describe("the steps of the data path for root", () => {
-  const steps = launchSteps({ ...plan, mapped: { user: 65534, group: 65534 }, changesIdentity: true })
+  const steps = commandSteps({
+    ...plan,
+    userNamespace: { kind: "new", mapped: { user: 65534, group: 65534 }, changesIdentity: true },
+  })
 
   it("drop root's groups before the command's processes inherit them", () => {
     expect(indexOf(steps, { kind: "clearGroups" })).toBeLessThan(indexOf(steps, { kind: "spawn" }))
@@ -80,7 +89,7 @@ describe("the steps of the data path for root", () => {
 })
 
 describe("the steps of the command's init", () => {
-  const steps = initOf(launchSteps(plan))
+  const steps = initOf(commandSteps(plan))
 
   it("wait until the user namespace has its user before becoming it", () => {
     const mapped = indexOf(steps, { kind: "waitByte", descriptor: 22 })
@@ -111,6 +120,74 @@ describe("the steps of the command's init", () => {
   })
 
   it("leave the limit alone if it isn't known", () => {
-    expect(kinds(initOf(launchSteps({ ...plan, openFiles: undefined })))).not.toContain("setLimit")
+    expect(kinds(initOf(commandSteps({ ...plan, openFiles: undefined })))).not.toContain("setLimit")
+  })
+})
+
+describe("the steps of a command in a user namespace that exists", () => {
+  const joined = { kind: "joined", descriptor: 30 } as const
+  const steps = commandSteps({ ...plan, userNamespace: { ...joined, becomesUser0: false } })
+
+  it("join it before anything else belongs to it, and make none", () => {
+    const join = indexOf(steps, { kind: "enterNamespace", descriptor: 30, type: 0x10000000 })
+    const spawn = indexOf(steps, { kind: "spawn" })
+    expect(join).toBeLessThan(spawn)
+    expect(steps[spawn]).toMatchObject({ flags: ALL_BUT_USER })
+    expect(kinds(steps)).not.toContain("writeChildFile")
+    expect(kinds(steps).filter((kind) => kind === "enterNamespace")).toHaveLength(1)
+  })
+
+  it("leave who it is as it is, but for root, who becomes its user 0", () => {
+    expect(kinds([...steps, ...initOf(steps)])).not.toContain("setUser")
+    const ofRoot = commandSteps({ ...plan, userNamespace: { ...joined, becomesUser0: true } })
+    const join = indexOf(ofRoot, { kind: "enterNamespace" })
+    expect(indexOf(ofRoot, { kind: "clearGroups" })).toBeLessThan(join)
+    expect(indexOf(ofRoot, { kind: "setUser", user: 0 })).toBeGreaterThan(join)
+    expect(indexOf(ofRoot, { kind: "spawn" })).toBeGreaterThan(indexOf(ofRoot, { kind: "setUser" }))
+  })
+})
+
+describe("the steps of a command without a user namespace of its own", () => {
+  const current = { kind: "current", group: 65534, becomes: { user: 65534, group: 65534 } } as const
+  const steps = commandSteps({ ...plan, userNamespace: current })
+
+  it("neither make nor join one", () => {
+    expect(steps[indexOf(steps, { kind: "spawn" })]).toMatchObject({ flags: ALL_BUT_USER })
+    expect(kinds(steps)).not.toContain("enterNamespace")
+    expect(kinds(steps)).not.toContain("writeChildFile")
+  })
+
+  it("keep mounts from being seen outside, or don't go on", () => {
+    const init = initOf(steps)
+    const isPrivate = indexOf(init, { kind: "mount", target: "/" })
+    expect(init[isPrivate]).not.toHaveProperty("mayFail")
+    expect(isPrivate).toBeLessThan(indexOf(init, { kind: "mount", target: "/proc" }))
+  })
+
+  it("have the command run as somebody else once root isn't needed any more", () => {
+    const init = initOf(steps)
+    const user = indexOf(init, { kind: "setUser", user: 65534 })
+    expect(indexOf(init, { kind: "writeFile", contents: "65534 65534" })).toBeLessThan(user)
+    expect(indexOf(init, { kind: "clearGroups" })).toBeLessThan(user)
+    expect(indexOf(init, { kind: "dieWithParent" })).toBeGreaterThan(user)
+    const unchanged = commandSteps({ ...plan, userNamespace: { ...current, becomes: undefined } })
+    expect(kinds(initOf(unchanged))).not.toContain("setUser")
+  })
+})
+
+describe("the steps of a command without a PID namespace", () => {
+  const steps = commandSteps({ ...plan, hasPidNamespace: false })
+
+  it("execute it in the place of init, and leave /proc alone", () => {
+    expect(steps[indexOf(steps, { kind: "spawn" })]).toMatchObject({ flags: ALL & ~PID })
+    const init = initOf(steps)
+    expect(init.at(-1)).toEqual({ kind: "execute", paths: ["/bin/ls"], arguments: ["ls", "-l"] })
+    expect(kinds(init)).not.toContain("mount")
+    expect(kinds(init)).not.toContain("init")
+  })
+
+  it("leave nothing open to it but the standard descriptors", () => {
+    const init = initOf(steps)
+    expect(init.at(-2)).toEqual({ kind: "closeOnExecFrom", first: 3 })
   })
 })

@@ -1,0 +1,155 @@
+/** The process that the user started to run a command: decides, starts the others, waits, and ends as the command did. */
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { encodeConfiguration, type NamespaceTarget, type Options } from "@demiflow/config"
+import { Arena } from "@demiflow/core"
+import { Quit } from "@demiflow/program/command"
+import {
+  announce,
+  createPipe,
+  DataPathProcess,
+  decideConfiguration,
+  type Identity,
+  type IdentityFacts,
+  isRoot,
+  type Pipe,
+  readIdentityFacts,
+  requestedIdentity,
+  runtimeCommand,
+  writePidFile,
+} from "@demiflow/program/launch"
+import { attachArena, lastArguments, NETLINK_ARENA_BYTES } from "@demiflow/sys"
+import { chooseCommand } from "./command.ts"
+import { type CommandUserNamespace, commandSteps } from "./command-steps.ts"
+import { callersOpenFileLimit } from "./limits.ts"
+import { Reports } from "./reports.ts"
+import { superviseCommand } from "./supervise.ts"
+import { ForegroundTerminal } from "./terminal.ts"
+import { openUserNamespace } from "./user-namespace.ts"
+
+const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
+/** Stands for bytes of an argument that are no valid UTF-8. */
+const REPLACEMENT = "\ufffd"
+
+/** A namespace of its own, for a command. */
+export type NewNamespace = Extract<NamespaceTarget, { kind: "new" }>
+
+/**
+ * Runs the command in a connected namespace; answers the status to exit with. Throws an error with a `code` whose message
+ * is what the user is to be told.
+ */
+export async function launchCommand(
+  options: Options,
+  target: NewNamespace,
+  operands: readonly string[],
+): Promise<number> {
+  const launcher = new Launcher(options, target, operands)
+  try {
+    const init = launcher.start()
+    // The data path ends by itself then. The kernel takes some 20 ms for its tap device, for which nobody has to wait.
+    return await launcher.finish(init)
+  } catch (error) {
+    launcher.endChild()
+    throw error
+  }
+}
+
+class Launcher {
+  readonly #options: Options
+  readonly #arena = new Arena(ARENA_BYTES)
+  readonly #native = attachArena(this.#arena)
+  readonly #terminal = new ForegroundTerminal(this.#native)
+  readonly #identity: Identity | undefined
+  readonly #go: Pipe
+  readonly #child: DataPathProcess
+  readonly #reports: Reports
+
+  /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
+  constructor(options: Options, { userNamespace, hasPidNamespace }: NewNamespace, operands: readonly string[]) {
+    this.#options = options
+    const command = chooseCommand(operands, process.env, argumentBytes(operands))
+    const scratch = this.#arena.reserve(8, 8)
+    const mapped = createPipe(this.#native, this.#arena, scratch)
+    const go = createPipe(this.#native, this.#arena, scratch)
+    this.#go = go
+    const facts = readIdentityFacts()
+    const joined = userNamespace.kind === "path" ? openUserNamespace(this.#native, userNamespace.path) : undefined
+    // Who joins is somebody else already.
+    this.#identity =
+      joined !== undefined && options.runAs === undefined ? undefined : requestedIdentity(options.runAs, facts)
+    const plan = {
+      command,
+      userNamespace: chooseUserNamespace(userNamespace.kind === "new", joined, facts, this.#identity),
+      hasPidNamespace,
+      openFiles: callersOpenFileLimit(process.ppid),
+      dataPath: runtimeCommand("pasta", fileURLToPath(new URL("./data-path.cjs", import.meta.url))),
+    }
+    this.#child = new DataPathProcess(
+      this.#native,
+      this.#arena,
+      (pipes) => commandSteps({ ...plan, pipes: { ...pipes, mapped, go } }),
+      [mapped.readEnd, mapped.writeEnd, go.readEnd, ...(joined === undefined ? [] : [joined])],
+    )
+    this.#reports = new Reports(this.#child, options.verbosity, {
+      commandName: command.name,
+      userNamespacePath: userNamespace.kind === "path" ? userNamespace.path : undefined,
+    })
+  }
+
+  /** Has everything set up and lets the command run; answers the process number of its init. */
+  start(): number {
+    const { configuration, linkLocalScope } = decideConfiguration(this.#native, this.#arena, this.#options, "pasta")
+    const encoded = encodeConfiguration(configuration)
+    this.#child.sendSettings({ configuration: encoded, identity: this.#identity, linkLocalScope })
+    announce(configuration, this.#options.runAs === undefined && this.#identity !== undefined)
+    const { init } = this.#reports.awaitReady()
+    if (init === undefined) throw new Quit("The data path has lost the first process of the namespace")
+    writePidFile(this.#options.pidPath, process.pid)
+    this.#native.write(this.#go.writeEnd, this.#arena.reserve(1, 1), 1)
+    return init
+  }
+
+  /** Waits for the end of the command; answers its status. */
+  async finish(init: number): Promise<number> {
+    const takeLine = (line: string): number | undefined => {
+      const report = this.#reports.take(line)
+      return report?.kind === "ended" ? report.status : undefined
+    }
+    try {
+      const status = await superviseCommand({
+        native: this.#native,
+        init,
+        isForeground: this.#terminal.isForeground,
+        descriptor: this.#child.reports,
+        takeLine,
+      })
+      if (status !== undefined) return status
+      throw new Quit(`The data path ended unexpectedly (${this.#child.wait()}), and the command with it`)
+    } finally {
+      this.#terminal.reclaim()
+    }
+  }
+
+  /** Ends the data path, if it is still there, and with it everything that is below it. */
+  endChild(): void {
+    this.#child.kill()
+  }
+}
+
+/** Which user namespace the command's others belong to: a new one, the one that is joined, or, without both, ours. */
+function chooseUserNamespace(
+  isNew: boolean,
+  joined: number | undefined,
+  facts: IdentityFacts,
+  identity: Identity | undefined,
+): CommandUserNamespace {
+  const { user, group } = identity ?? facts
+  if (isNew) return { kind: "new", mapped: { user, group }, changesIdentity: identity !== undefined }
+  if (joined !== undefined) return { kind: "joined", descriptor: joined, becomesUser0: isRoot(facts) }
+  return { kind: "current", group, becomes: identity }
+}
+
+function argumentBytes(operands: readonly string[]): readonly (string | Uint8Array)[] {
+  if (!operands.some((operand) => operand.includes(REPLACEMENT))) return operands
+  return lastArguments(readFileSync("/proc/self/cmdline"), operands.length)
+}

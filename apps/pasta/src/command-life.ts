@@ -1,0 +1,34 @@
+import { readFileSync } from "node:fs"
+import type { Machinery } from "@demiflow/program/data-path"
+import { EpollEvent, parseWaitStatus, shellStatus } from "@demiflow/sys"
+import { DataPathDescriptor } from "./descriptors.ts"
+
+const WNOHANG = 1
+
+/** The number of the process behind a pidfd: the command's init, as this process numbers it. */
+export function commandInit(): number {
+  const text = readFileSync(`/proc/self/fdinfo/${DataPathDescriptor.process}`, "latin1")
+  return Number(/^Pid:\s+(\d+)$/m.exec(text)?.[1])
+}
+
+/**
+ * Waits for the end of the command, whose init is a child of this process.
+ *
+ * @param onEnd called with its status, as shells tell it
+ */
+export function watchCommand({ native, arena, loop }: Machinery, init: number, onEnd: (status: number) => void): void {
+  const statusOffset = arena.reserve(4, 4)
+  loop.watchDescriptor(DataPathDescriptor.process, EpollEvent.readable, () => {
+    if (native.waitPid(init, WNOHANG, statusOffset) === 0) return
+    loop.unwatch(DataPathDescriptor.process)
+    onEnd(shellStatus(parseWaitStatus(arena.words[statusOffset >> 2])))
+  })
+}
+
+/**
+ * Has the data path end with its launcher. That the pipe's other end is closed is told unasked; the signal that the kernel
+ * was asked for is lost with a change of user.
+ */
+export function endWithLauncher({ loop }: Machinery): void {
+  loop.watchDescriptor(DataPathDescriptor.report, 0, () => loop.stop())
+}

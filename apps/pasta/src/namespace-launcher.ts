@@ -1,0 +1,119 @@
+/** The process that the user started to connect a namespace that exists: it leaves the data path behind, or stays with it. */
+import { constants } from "node:os"
+import { fileURLToPath } from "node:url"
+import { encodeConfiguration, type Options, runsInBackground } from "@demiflow/config"
+import { Arena } from "@demiflow/core"
+import { Quit } from "@demiflow/program/command"
+import {
+  announce,
+  DataPathProcess,
+  decideConfiguration,
+  type Identity,
+  isRoot,
+  readIdentityFacts,
+  requestedIdentity,
+  runtimeCommand,
+  writePidFile,
+} from "@demiflow/program/launch"
+import { attachArena, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
+import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
+import { namespaceSteps } from "./namespace-steps.ts"
+import { Reports } from "./reports.ts"
+import { superviseDataPath } from "./supervise.ts"
+import { openUserNamespace } from "./user-namespace.ts"
+
+const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
+
+/** Connects the namespace; answers the status to exit with. Throws an error with a `code`. */
+export async function launchForNamespace(options: Options, target: ExistingNamespace): Promise<number> {
+  const launcher = new Launcher(options, target)
+  try {
+    launcher.start()
+    return options.foreground ? await launcher.stay() : 0
+  } catch (error) {
+    launcher.endChild()
+    throw error
+  }
+}
+
+class Launcher {
+  readonly #options: Options
+  readonly #arena = new Arena(ARENA_BYTES)
+  readonly #native = attachArena(this.#arena)
+  readonly #identity: Identity | undefined
+  readonly #child: DataPathProcess
+  readonly #reports: Reports
+
+  /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
+  constructor(options: Options, target: ExistingNamespace) {
+    this.#options = options
+    const facts = readIdentityFacts()
+    this.#identity = requestedIdentity(options.runAs, facts)
+    const { userNamespace: userNamespacePath } = target
+    const plan = {
+      network: networkPath(target),
+      process: openProcess(this.#native, target),
+      userNamespace: this.#userNamespaceToJoin(userNamespacePath, isRoot(facts)),
+      isBackground: !options.foreground,
+      dataPath: runtimeCommand("pasta", fileURLToPath(new URL("./data-path.cjs", import.meta.url))),
+    }
+    const theirs = [plan.process, plan.userNamespace].filter((descriptor) => descriptor !== undefined)
+    this.#child = new DataPathProcess(this.#native, this.#arena, (pipes) => namespaceSteps({ ...plan, pipes }), theirs)
+    this.#reports = new Reports(this.#child, options.verbosity, { userNamespacePath })
+  }
+
+  /** Returns once everything is ready, and the user has been told. */
+  start(): void {
+    const { configuration, linkLocalScope } = decideConfiguration(this.#native, this.#arena, this.#options, "pasta")
+    const encoded = encodeConfiguration(configuration)
+    this.#child.sendSettings({ configuration: encoded, identity: this.#identity, linkLocalScope })
+    this.#reports.awaitReady()
+    writePidFile(this.#options.pidPath, runsInBackground(configuration) ? this.#child.process : process.pid)
+    const isNobody = this.#options.runAs === undefined && this.#identity !== undefined
+    announce(configuration, isNobody)
+  }
+
+  /** Waits for the end of the data path; answers its status. */
+  async stay(): Promise<number> {
+    const status = await superviseDataPath({
+      native: this.#native,
+      process: this.#child.process,
+      descriptor: this.#child.reports,
+      takeLine: (line) => {
+        const report = this.#reports.take(line)
+        return report?.kind === "ended" ? report.status : undefined
+      },
+    })
+    if (status !== undefined) return status
+    throw new Quit(`The data path ended unexpectedly (${this.#child.wait()})`)
+  }
+
+  /** Ends the data path, if it is still there. */
+  endChild(): void {
+    this.#child.end()
+  }
+
+  /**
+   * Root doesn't join it: root may act in every network namespace from where it is, can still read its own files, and can
+   * become nobody, whom somebody's user namespace need not have. But what is given has to be there.
+   */
+  #userNamespaceToJoin(path: string | undefined, isRoot: boolean): number | undefined {
+    const descriptor = path === undefined ? undefined : openUserNamespace(this.#native, path)
+    if (descriptor === undefined || !isRoot) return descriptor
+    this.#native.close(descriptor)
+    return undefined
+  }
+}
+
+/**
+ * A pidfd of the process whose namespace it is; undefined if it is no process'. Opened before the namespace is, which is
+ * then that of this process, if it is still alive afterwards, and not of a later one with its number.
+ */
+function openProcess(native: Native, target: ExistingNamespace): number | undefined {
+  const process = processOf(target)
+  if (process === undefined) return undefined
+  const descriptor = native.pidfdOpen(process)
+  if (descriptor >= 0) return descriptor
+  // Those are in /proc as well.
+  throw new Quit(-descriptor === constants.errno.ESRCH ? `There is no process ${process}` : `${process} is no process`)
+}

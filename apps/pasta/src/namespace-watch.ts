@@ -1,0 +1,89 @@
+/**
+ * Notices that the namespace that was joined is gone from where it was found: its process has ended, its path leads
+ * nowhere or to something else. By notification only:
+ *
+ * - A pidfd is readable once its process has ended.
+ * - inotify, by way of Node's `watch`, tells that a name in the path's folder has gone or come, or the folder itself.
+ * - `/proc/self/mountinfo` tells of mounts, which no inotify does: a namespace is bound to its path by one, and is gone
+ *   from there once that is unmounted, whether or not the file behind it is removed.
+ *
+ * What was meant by a notification is seen by looking at the path. Where this process may not look any more, because it has
+ * become somebody else, the name of the file that has gone is enough.
+ */
+import { type FSWatcher, fstatSync, statSync, watch } from "node:fs"
+import { basename, dirname } from "node:path"
+import type { Log } from "@demiflow/core"
+import type { Machinery } from "@demiflow/program/data-path"
+import { EpollEvent, OpenFlag } from "@demiflow/sys"
+import { DataPathDescriptor } from "./descriptors.ts"
+import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
+
+/** Where nothing is told by inotify, and where `self` was the launcher. */
+const PROC = /^\/proc\//
+
+/** Calls back once the namespace is gone, also if it is already. Keeps nothing from ending. */
+export function watchNamespace(machinery: Machinery, target: ExistingNamespace, log: Log, onGone: () => void): void {
+  if (processOf(target) !== undefined) {
+    machinery.loop.watchDescriptor(DataPathDescriptor.process, EpollEvent.readable, onGone)
+    return
+  }
+  const path = networkPath(target)
+  if (!PROC.test(path)) new PathWatch(path, DataPathDescriptor.network, onGone).begin(machinery, log)
+}
+
+/** Whether a path still leads to what was opened there. */
+export class PathWatch {
+  readonly #path: string
+  readonly #name: string
+  readonly #device: number
+  readonly #inode: number
+  readonly #onGone: () => void
+
+  /** @param descriptor what was opened there */
+  constructor(path: string, descriptor: number, onGone: () => void) {
+    const { dev, ino } = fstatSync(descriptor)
+    this.#path = path
+    this.#name = basename(path)
+    this.#device = dev
+    this.#inode = ino
+    this.#onGone = onGone
+  }
+
+  /** Watches, and looks once: it may have gone before. */
+  begin({ native, loop }: Pick<Machinery, "native" | "loop">, log: Log): void {
+    const mounts = native.open("/proc/self/mountinfo", OpenFlag.readOnly, 0)
+    if (mounts >= 0) loop.watchDescriptor(mounts, EpollEvent.urgent | EpollEvent.error, () => this.#look(false))
+    const watcher = this.#watchFolder()
+    if (watcher === undefined) log.warning(`Can't watch ${dirname(this.#path)}: pasta may stay after its namespace`)
+    this.#look(false)
+  }
+
+  #watchFolder(): FSWatcher | undefined {
+    try {
+      const watcher = watch(dirname(this.#path), { persistent: false }, (event, name) => {
+        if (event === "rename") this.#look(name === this.#name)
+      })
+      // The folder has gone: that was told before.
+      watcher.on("error", () => watcher.close())
+      return watcher
+    } catch {
+      // It has gone already, or there are as many watches as this user may have.
+      return undefined
+    }
+  }
+
+  /** @param isTold true if a notification was about this very name */
+  #look(isTold: boolean): void {
+    if (this.#isGone(isTold)) this.#onGone()
+  }
+
+  #isGone(otherwise: boolean): boolean {
+    try {
+      const { dev, ino } = statSync(this.#path)
+      return dev !== this.#device || ino !== this.#inode
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined
+      return code === "ENOENT" || code === "ENOTDIR" || otherwise
+    }
+  }
+}
