@@ -9,7 +9,10 @@ const { tcp, udp } = IpProtocol
 
 /** Notes what each end is told to follow, with what is bound at the other one. */
 function setUp() {
-  const bound = { host: { [tcp]: [22], [udp]: [53] }, namespace: { [tcp]: [80], [udp]: [67] } }
+  const bound: Record<"host" | "namespace", Record<number, number[]>> = {
+    host: { [tcp]: [22], [udp]: [53] },
+    namespace: { [tcp]: [80], [udp]: [67] },
+  }
   const followed: unknown[] = []
   const table = {
     follow(end: InterfaceId, ports: (protocol: number) => Iterable<number>): void {
