@@ -24,6 +24,7 @@ import {
 } from "@demiflow/tap"
 import { ScriptedGuest, type ScriptedGuestOptions } from "./guest/scripted-guest.ts"
 import { SimulatedHost, type SimulatedHostOptions } from "./host/simulated-host.ts"
+import { SimulatedPipes, type SimulatedPipesOptions } from "./host/simulated-pipes.ts"
 import { SeededRandom } from "./seeded-random.ts"
 import { SlowLink, type SlowLinkOptions } from "./slow-link.ts"
 import { type Participant, VirtualClock } from "./virtual-clock.ts"
@@ -45,6 +46,8 @@ export interface MemoryStackOptions {
   readonly capacity?: number
   readonly guest?: Omit<ScriptedGuestOptions, "clock">
   readonly host?: Omit<SimulatedHostOptions, "clock" | "arena">
+  /** Gives the guest a local path, as a namespace has: sockets inside, and pipes. None by default. */
+  readonly localPath?: MemoryLocalPathOptions
   readonly log?: Log
   /** Sizes of the tap side; smaller than a real one's by default. */
   readonly tap?: TapSizes
@@ -52,6 +55,15 @@ export interface MemoryStackOptions {
   readonly pluginBytes?: number
 }
 
+/** How the local path of a stack in memory is set up. */
+export interface MemoryLocalPathOptions {
+  /** The sockets inside. */
+  readonly namespace?: Omit<SimulatedHostOptions, "clock" | "arena" | "firstDescriptor">
+  readonly pipes?: SimulatedPipesOptions
+}
+
+/** Numbers of sockets inside a namespace begin here. */
+const FIRST_INSIDE = 1_000_000
 const LINK_BYTES = 1 << 20
 const FAULT_BYTES = 2 << 20
 const GUEST_BYTES = 512 << 10
@@ -64,6 +76,9 @@ export class MemoryStack implements Participant {
   readonly random: SeededRandom
   readonly guest: ScriptedGuest
   readonly host: SimulatedHost
+  /** Sockets inside the guest's namespace, with {@link MemoryStackOptions.localPath}; its world is what runs in there. */
+  readonly namespace: SimulatedHost | undefined
+  readonly pipes: SimulatedPipes | undefined
   readonly flows: FixedFlowTable
   readonly drops: Drops
   readonly stack: Stack
@@ -90,6 +105,9 @@ export class MemoryStack implements Participant {
       clock: this.clock,
       arena: this.arena,
     })
+    const localPath = this.#openLocalPath(options.localPath)
+    this.namespace = localPath?.host
+    this.pipes = localPath?.pipes
     const random: Random = this.random.fork()
     this.flows = new FixedFlowTable({ capacity: options.capacity ?? 1_024, random, drops: this.drops })
     // The stack's turn comes before the guest's: what it still had to send is then seen at once.
@@ -113,6 +131,7 @@ export class MemoryStack implements Participant {
       ...sizes,
       link: this.slowLink ?? link,
       host: this.host,
+      localPath,
       flows: this.flows,
       forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops),
       clock: this.clock,
@@ -151,22 +170,29 @@ export class MemoryStack implements Participant {
 
   /** What is left behind: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over; listeners stay. */
   readonly leftovers = (): string[] => {
-    const found = [...this.host.violations]
+    const found: string[] = [...(this.pipes?.violations ?? [])]
     if (this.flows.size > 0) found.push(`${this.flows.size} flows are left`)
-    const sockets = this.host.openSockets - this.host.listeningSockets
-    if (sockets > 0) found.push(`${sockets} sockets are open`)
+    for (const host of this.#hosts) {
+      found.push(...host.violations)
+      const sockets = host.openSockets - host.listeningSockets
+      if (sockets > 0) found.push(`${sockets} sockets are open`)
+    }
+    if (this.pipes !== undefined && this.pipes.used > 0) found.push(`${this.pipes.used} pipes have something in them`)
     const deadline = this.stack.nextDeadline()
     if (deadline < Number.POSITIVE_INFINITY) found.push(`something is due in ${deadline - this.clock.now} ms`)
     return found
   }
 
   turn(): boolean {
-    const { stack, tap, clock, host } = this
+    const { stack, tap, clock } = this
     const received = tap.receive()
-    const told = host.poll(
-      (side, events) => stack.fromHost(side, events),
-      (listener, events) => stack.fromListener(listener, events),
-    )
+    let told = 0
+    for (const host of this.#hosts) {
+      told += host.poll(
+        (side, events) => stack.fromHost(side, events),
+        (listener, events) => stack.fromListener(listener, events),
+      )
+    }
     const deadline = stack.nextDeadline()
     if (received <= 0 && told === 0 && deadline > clock.now) {
       tap.flush()
@@ -175,6 +201,25 @@ export class MemoryStack implements Participant {
     stack.expire(clock.now)
     stack.endTurn()
     return received > 0 || told > 0 || stack.nextDeadline() !== deadline
+  }
+
+  get #hosts(): readonly SimulatedHost[] {
+    return this.namespace === undefined ? [this.host] : [this.host, this.namespace]
+  }
+
+  #openLocalPath(
+    options: MemoryLocalPathOptions | undefined,
+  ): { host: SimulatedHost; pipes: SimulatedPipes } | undefined {
+    if (options === undefined) return undefined
+    const host = new SimulatedHost({
+      random: this.random.fork(),
+      addresses: ["192.0.2.2", "2001:db8::2"],
+      ...options.namespace,
+      clock: this.clock,
+      arena: this.arena,
+      firstDescriptor: FIRST_INSIDE,
+    })
+    return { host, pipes: new SimulatedPipes([this.host, host], options.pipes) }
   }
 
   nextDeadline(): number {

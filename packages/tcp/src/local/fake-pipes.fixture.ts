@@ -3,13 +3,13 @@ import { Errno, type Pipe, type Pipes, type Socket } from "@demiflow/core"
 /** Pipes between sockets of which only numbers of bytes are known. */
 export class FakePipes implements Pipes {
   /** Bytes that wait at a socket. */
-  readonly waiting = new Map<Socket, number>()
+  readonly waiting: Map<Socket, number> = new Map()
   /** Bytes that a socket takes. */
-  readonly room = new Map<Socket, number>()
+  readonly room: Map<Socket, number> = new Map()
   /** Sockets whose correspondent has ended. */
-  readonly ended = new Set<Socket>()
+  readonly ended: Set<Socket> = new Set()
   /** Bytes in each pipe that is open. */
-  readonly held = new Map<Pipe, number>()
+  readonly held: Map<Pipe, number> = new Map()
   readonly watermarks: [Socket, number][] = []
   capacity = 1000
   /** Pipes that may be open at once. */

@@ -58,6 +58,8 @@ export interface SimulatedHostOptions {
   readonly datagramBuffer?: number
   /** Sockets that may be open at once; one more is refused with EMFILE. */
   readonly descriptors?: number
+  /** The number of the first socket; 3 by default. Two hosts of one stack must not use the same ones. */
+  readonly firstDescriptor?: number
   /** Milliseconds after which a connection that nobody answers fails. Linux' default by default. */
   readonly connectTimeout?: number
   /** The host's own addresses; the first of each family is where it connects from. */
@@ -94,12 +96,13 @@ export class SimulatedHost implements Host {
   readonly #bindings: Bindings
   readonly #errorOffset: number
   /** Descriptors are never used twice, so that a use after close is found. */
-  #nextDescriptor = 3
+  #nextDescriptor: number
   #nextProbe = FIRST_PROBE
 
   constructor(options: SimulatedHostOptions) {
     const random = options.random ?? new SeededRandom(1)
     this.#options = options
+    this.#nextDescriptor = options.firstDescriptor ?? 3
     this.arena = options.arena
     this.#kernel = new SimulatedKernel(options.clock, random, { ...NO_HOST_FAULTS, ...options.faults })
     const addresses = (options.addresses ?? ["192.0.2.1", "2001:db8::1"]).map(toAddress)
@@ -121,6 +124,27 @@ export class SimulatedHost implements Host {
     let count = 0
     for (const socket of this.#sockets.values()) if (socket.listening !== undefined) count++
     return count
+  }
+
+  /** True if a socket of this number is open. */
+  has(socket: Socket): boolean {
+    return this.#sockets.has(socket)
+  }
+
+  /** Reads from a TCP socket as recv(2) does: up to `most` bytes, or 0, or a negated error number. */
+  read(socket: Socket, most: number): Uint8Array | number {
+    const tcp = this.#find(socket, TcpSocket, "read")
+    if (tcp === undefined) return -EBADF
+    const bytes = new Uint8Array(most)
+    const count = tcp.peek(bytes, 0)
+    if (count <= 0) return count
+    tcp.discard(count)
+    return bytes.subarray(0, count)
+  }
+
+  /** Writes to a TCP socket as send(2) does: answers the bytes taken, or a negated error number. */
+  write(socket: Socket, bytes: Uint8Array): number {
+    return this.#find(socket, TcpSocket, "write")?.send(bytes) ?? -EBADF
   }
 
   /** True if events wait to be told. */

@@ -1,0 +1,256 @@
+import { Errno, Interface, IpProtocol, type ListenerRef } from "@demiflow/core"
+import { type MemoryStack, type MemoryStackOptions, memoryStack, patternBytes } from "@demiflow/testkit"
+import { describe, expect, test } from "vitest"
+import { tcp } from "../index.ts"
+
+const families = {
+  IPv4: { loopback: "127.0.0.1", guest: "192.0.2.2", elsewhere: "203.0.113.9", own: "192.0.2.1" },
+  IPv6: { loopback: "::1", guest: "2001:db8::2", elsewhere: "2001:db8:9::9", own: "2001:db8::1" },
+} as const
+
+const SPLICING = { isForInbound: true, keepsLoopback: false, isOnly: false }
+const { host, splice } = Interface
+
+interface Bench extends MemoryStack {
+  readonly namespace: NonNullable<MemoryStack["namespace"]>
+  readonly pipes: NonNullable<MemoryStack["pipes"]>
+}
+
+function bench(options: MemoryStackOptions = {}): Bench {
+  const memory = memoryStack([tcp({ holdPoolSize: 1 << 16 })], {
+    localPath: {},
+    rules: { splicing: SPLICING, v4: {}, v6: {} },
+    ...options,
+  })
+  const { namespace, pipes } = memory
+  if (namespace === undefined || pipes === undefined) throw new Error("there is no local path")
+  return Object.assign(memory, { namespace, pipes })
+}
+
+function listen(memory: Bench, place: typeof host | typeof splice, port = 8080, targetPort = 80): ListenerRef {
+  const end = { address: undefined, port, interfaceName: undefined, freebind: false }
+  return memory.stack.listen(IpProtocol.tcp, end, undefined, targetPort, place)
+}
+
+/** One to whom a connection leads through the local path. */
+function connected(memory: Bench, place: typeof host | typeof splice, loopback: string) {
+  const [from, to] = place === host ? [memory.host, memory.namespace] : [memory.namespace, memory.host]
+  const server = to.world.listen(80)
+  expect(listen(memory, place)).toBeGreaterThanOrEqual(0)
+  const client = from.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
+  memory.run()
+  return { client, server, accepted: server.connection, from, to }
+}
+
+function expectNothingLeft(memory: Bench): void {
+  memory.run(10)
+  expect(memory.leftovers()).toEqual([])
+}
+
+describe.each(Object.entries(families))("a local connection over %s", (_name, { loopback, guest, elsewhere, own }) => {
+  describe.each([
+    ["from the host", host],
+    ["from inside the namespace", splice],
+  ] as const)("%s", (_where, place) => {
+    test("carries both ways, ends a direction at a time, and leaves nothing", () => {
+      const memory = bench()
+      const { client, accepted } = connected(memory, place, loopback)
+      client.write("question")
+      memory.run()
+      expect(accepted.receivedText).toBe("question")
+      client.end()
+      memory.run()
+      expect([accepted.isEnded, client.isEnded]).toEqual([true, false])
+      accepted.write("answer")
+      accepted.end()
+      memory.run()
+      expect([client.receivedText, client.isEnded]).toEqual(["answer", true])
+      memory.guest.expectNothing()
+      expectNothingLeft(memory)
+    })
+
+    test("passes resets on, either way", () => {
+      for (const breaks of ["client", "accepted"] as const) {
+        const memory = bench()
+        const ends = connected(memory, place, loopback)
+        ends.client.write("x")
+        memory.run()
+        ends[breaks].reset()
+        memory.run()
+        expect(ends[breaks === "client" ? "accepted" : "client"].isReset).toBe(true)
+        expectNothingLeft(memory)
+      }
+    })
+
+    test("is reset if nobody listens at the other end, or it can't be reached", () => {
+      for (const outcome of ["refuse", "noRoute"] as const) {
+        const memory = bench()
+        const [from, to] = place === host ? [memory.host, memory.namespace] : [memory.namespace, memory.host]
+        if (outcome === "noRoute") to.world.route(place === host ? guest : loopback, { tcp: outcome })
+        listen(memory, place)
+        const client = from.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
+        memory.run()
+        expect(client.isReset).toBe(true)
+        expect(memory.drops.entries()).toEqual([["tcp: other end of a local connection refused", 1]])
+        expectNothingLeft(memory)
+      }
+    })
+
+    test("sends what the client said before the other end was there", () => {
+      const memory = bench({ host: { rtt: 20 }, localPath: { namespace: { rtt: 20 } } })
+      const [from, to] = place === host ? [memory.host, memory.namespace] : [memory.namespace, memory.host]
+      const server = to.world.listen(80, { acceptDelay: 50 })
+      listen(memory, place)
+      const client = from.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
+      client.write("early")
+      client.end()
+      memory.run(500)
+      expect([server.connection.receivedText, server.connection.isEnded]).toEqual(["early", true])
+      server.connection.end()
+      memory.run(500)
+      expectNothingLeft(memory)
+    })
+
+    test("moves much more than fits anywhere, both ways at once, through tiny buffers that take bytes in part", () => {
+      const small = { sendBuffer: 3000, receiveBuffer: 2500, faults: { partialSend: 0.3, spuriousEvent: 0.2 } }
+      const memory = bench({ host: small, localPath: { namespace: small, pipes: { capacity: 700 } } })
+      const { client, accepted } = connected(memory, place, loopback)
+      const [up, down] = [patternBytes(200_000, 1), patternBytes(150_000, 2)]
+      client.write(up)
+      accepted.write(down)
+      client.end()
+      accepted.end()
+      expect(memory.runUntil(() => client.isEnded && accepted.isEnded, 600_000)).toBe(true)
+      expect(Buffer.from(accepted.received).equals(Buffer.from(up))).toBe(true)
+      expect(Buffer.from(client.received).equals(Buffer.from(down))).toBe(true)
+      expectNothingLeft(memory)
+    })
+  })
+
+  test("from the host reaches the namespace at its public address, or at its loopback if that is asked for", () => {
+    for (const keepsLoopback of [false, true]) {
+      const memory = bench({ rules: { splicing: { ...SPLICING, keepsLoopback }, v4: {}, v6: {} } })
+      const { accepted } = connected(memory, host, loopback)
+      expect(accepted.hostAddress.toString()).toBe(keepsLoopback ? loopback : guest)
+    }
+  })
+
+  test("takes the tap if the client is from elsewhere", () => {
+    const memory = bench()
+    listen(memory, host)
+    memory.host.world.connect({ address: elsewhere, port: 5000 }, { address: own, port: 8080 })
+    memory.run()
+    expect(memory.namespace.opened).toBe(0)
+    expect(memory.guest.takeAll().map(({ tcp: header }) => header?.flags)).toEqual(["S"])
+  })
+})
+
+describe("local connections", () => {
+  const { loopback } = families.IPv4
+
+  test("hold up a sender whose receiver takes nothing, with no more than a pipe and the sockets' buffers", () => {
+    const sizes = { sendBuffer: 10_000, receiveBuffer: 10_000 }
+    const memory = bench({ host: sizes, localPath: { namespace: sizes, pipes: { capacity: 4000 } } })
+    const { client, accepted } = connected(memory, host, loopback)
+    accepted.pause()
+    const bytes = patternBytes(500_000, 3)
+    client.write(bytes)
+    memory.run(1000)
+    expect(memory.pipes.used).toBe(1)
+    accepted.resume()
+    memory.run(1000)
+    expect(Buffer.from(accepted.received).equals(Buffer.from(bytes))).toBe(true)
+    expect(memory.pipes.used).toBe(0)
+  })
+
+  test("need few pipes, however many they are", () => {
+    const memory = bench({ localPath: { pipes: { descriptors: 2 } } })
+    listen(memory, host)
+    const server = memory.namespace.world.listen(80)
+    const clients = Array.from({ length: 100 }, (_, index) =>
+      memory.host.world.connect({ address: loopback, port: 6000 + index }, { address: loopback, port: 8080 }),
+    )
+    memory.run()
+    for (const [index, client] of clients.entries()) client.write(`from ${index}`)
+    memory.run(50)
+    expect(server.connections.map(({ receivedText }) => receivedText).sort()).toEqual(
+      clients.map((_, index) => `from ${index}`).sort(),
+    )
+  })
+
+  test("wait for a pipe, and lose nothing, while others that stand still have all of them", () => {
+    const sizes = { sendBuffer: 2000, receiveBuffer: 2000 }
+    const memory = bench({ host: sizes, localPath: { namespace: sizes, pipes: { capacity: 1000, descriptors: 1 } } })
+    const first = connected(memory, host, loopback)
+    first.accepted.pause()
+    first.client.write(patternBytes(200_000, 1))
+    memory.run(20)
+    const second = memory.host.world.connect({ address: loopback, port: 5001 }, { address: loopback, port: 8080 })
+    second.write("me too")
+    memory.run(100)
+    expect(first.server.connection.receivedText).toBe("")
+    expect(memory.drops.entries()[0][0]).toBe("tcp: no pipe for a local connection")
+    first.client.reset()
+    memory.run(100)
+    expect(first.server.connection.receivedText).toBe("me too")
+  })
+
+  test("are reset when the stack stops, the table is full, or there are no sockets", () => {
+    const memory = bench({ capacity: 1 })
+    const { client, accepted } = connected(memory, host, loopback)
+    const late = memory.host.world.connect({ address: loopback, port: 5001 }, { address: loopback, port: 8080 })
+    memory.run()
+    expect([late.isReset, client.isReset]).toEqual([true, false])
+    memory.stack.abortFlows()
+    memory.run()
+    expect([client.isReset, accepted.isReset]).toEqual([true, true])
+    expectNothingLeft(memory)
+
+    const poor = bench({ localPath: { namespace: { descriptors: 0 } } })
+    listen(poor, host)
+    const refused = poor.host.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
+    poor.run()
+    expect(refused.isReset).toBe(true)
+    expectNothingLeft(poor)
+  })
+
+  test("go on when their listener is closed", () => {
+    const memory = bench()
+    const listener = listen(memory, splice)
+    const server = memory.host.world.listen(80)
+    const client = memory.namespace.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
+    memory.run()
+    memory.stack.unlisten(listener)
+    client.write("still there")
+    memory.run()
+    expect(server.connection.receivedText).toBe("still there")
+    const late = memory.namespace.world.connect({ address: loopback, port: 5001 }, { address: loopback, port: 8080 })
+    memory.run()
+    expect(late.isConnected).toBe(false)
+  })
+
+  test("on which much comes wait for more of it, and are as the others again afterwards", () => {
+    const memory = bench({ host: { receiveBuffer: 1 << 20 }, localPath: { namespace: { sendBuffer: 1 << 20 } } })
+    const { client, accepted } = connected(memory, host, loopback)
+    client.write(patternBytes(800_000, 1))
+    memory.run()
+    expect([...memory.pipes.lowWatermarks.values()]).toHaveLength(1)
+    memory.run(5)
+    expect(memory.pipes.lowWatermarks.size).toBe(0)
+    expect(accepted.received.length).toBe(800_000)
+    expect(memory.stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+  })
+})
+
+test("nothing listens inside where there is no local path", () => {
+  const memory = memoryStack([tcp()])
+  expect(
+    memory.stack.listen(
+      IpProtocol.tcp,
+      { address: undefined, port: 1, interfaceName: undefined, freebind: false },
+      undefined,
+      2,
+      splice,
+    ),
+  ).toBe(-Errno.EPROTONOSUPPORT)
+})
