@@ -180,6 +180,26 @@ describe("in the foreground", () => {
 })
 
 describe("what it says", () => {
+  test("not even what it warns of with --quiet: that this host forbids pings", async () => {
+    await topology.host.set({ "net.ipv4.ping_group_range": "1 0" })
+    try {
+      for (const place of [["--netns", namespace.name], ["--config-net"]]) {
+        const command = place.length === 1 ? ["--", "true"] : []
+        const said = async (...options: string[]) => {
+          const file = fileFor("pid")
+          const result = await runPasta(topology.host, [...options, "-P", file, ...place, ...command], "root")
+          if (command.length === 0) process.kill(Number(readFileSync(file, "utf8")))
+          await eventually("the interface is gone", async () => ((await names()).includes("eth0") ? undefined : true))
+          return result
+        }
+        expect(await said("-q")).toMatchObject({ status: 0, stdout: "", stderr: "" })
+        expect((await said()).stderr).toMatch(/ping_group_range/)
+      }
+    } finally {
+      await topology.host.set({ "net.ipv4.ping_group_range": "0 2147483647" })
+    }
+  })
+
   test("nothing but problems with --quiet, else what was decided", async () => {
     const said = async (...options: string[]) => {
       const pasta = await BackgroundPasta.start(topology.host, [...options, "--netns", namespace.name], asRoot)
