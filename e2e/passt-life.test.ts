@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { Hypervisor } from "./harness/hypervisor.ts"
-import { descriptors } from "./harness/inspection.ts"
+import { descriptors, isRunning, statusOf } from "./harness/inspection.ts"
 import { temporaryFolder } from "./harness/machine.ts"
 import { Passt, type PasstProcessOptions, runPasst } from "./harness/passt.ts"
 import { eventually, type Result } from "./harness/processes.ts"
@@ -31,23 +31,6 @@ async function during(
   } finally {
     passt.program.kill()
   }
-}
-
-/** The numbers behind a name in /proc/PID/status. */
-function status(pid: number, name: string): string {
-  const line = readFileSync(`/proc/${pid}/status`, "utf8")
-    .split("\n")
-    .find((text) => text.startsWith(`${name}:`))
-  return (
-    line
-      ?.slice(name.length + 1)
-      .trim()
-      .replaceAll(/\s+/g, " ") ?? ""
-  )
-}
-
-function isRunning(pid: number): boolean {
-  return existsSync(`/proc/${pid}`) && !status(pid, "State").startsWith("Z")
 }
 
 const mode = (path: string): number => statSync(path).mode & 0o777
@@ -192,8 +175,8 @@ describe("who it is, started by root", () => {
       async ({ pid, socket }) => {
         // Whoever is served is so after everything was opened.
         await visit(socket)
-        expect([status(pid, "Uid"), status(pid, "Gid"), status(pid, "Groups")]).toEqual([uid, gid, ""])
-        expect(status(pid, "CapEff")).toBe("0000000000000000")
+        expect([statusOf(pid, "Uid"), statusOf(pid, "Gid"), statusOf(pid, "Groups")]).toEqual([uid, gid, ""])
+        expect(statusOf(pid, "CapEff")).toBe("0000000000000000")
       },
       { as: "root" },
     )

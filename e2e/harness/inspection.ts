@@ -1,5 +1,5 @@
 /** What /proc tells about the processes under test. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 
 /** Processes whose environment bears this mark. */
 export function markedProcesses(mark: string): readonly number[] {
@@ -50,5 +50,27 @@ export function networkOf(pid: number): string | undefined {
     return /\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[1]
   } catch {
     return undefined
+  }
+}
+
+/** What stands behind a name in /proc/PID/status, with single spaces. */
+export function statusOf(pid: number, name: string): string {
+  const line = readFileSync(`/proc/${pid}/status`, "utf8")
+    .split("\n")
+    .find((text) => text.startsWith(`${name}:`))
+  return (
+    line
+      ?.slice(name.length + 1)
+      .trim()
+      .replaceAll(/\s+/g, " ") ?? ""
+  )
+}
+
+/** False for a process that has ended, whether or not somebody has waited for it. */
+export function isRunning(pid: number): boolean {
+  try {
+    return existsSync(`/proc/${pid}`) && !statusOf(pid, "State").startsWith("Z")
+  } catch {
+    return false
   }
 }

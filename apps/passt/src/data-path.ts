@@ -21,8 +21,9 @@ const toLauncher: LogSink = {
 nameProgram("passt")
 // The name by which processes are looked for, and ended.
 process.title = "passt"
+/** False once its descriptor is closed: the number may then be that of something else. */
+let hasLauncher = true
 main().catch((error) => {
-  // Once it was ready, this is written to nobody: the log has it.
   report({ kind: "failed", message: sentenceOf(error) })
   process.exit(STATUS_FAILED)
 })
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
     if (!report({ kind: "ready", socketPath: dataPath.socketPath })) return
     closeSync(DataPathDescriptor.settings)
     closeSync(DataPathDescriptor.report)
+    hasLauncher = false
     log.sinks = dataPath.logSinks
     await runToEnd(dataPath, log)
   } finally {
@@ -61,6 +63,7 @@ async function runToEnd(dataPath: DataPath, log: ProgramLog): Promise<void> {
 
 /** False if there is nobody who reads it. */
 function report(message: DataPathReport): boolean {
+  if (!hasLauncher) return false
   try {
     writeSync(DataPathDescriptor.report, `${JSON.stringify(message)}\n`)
     return true

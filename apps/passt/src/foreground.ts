@@ -14,7 +14,7 @@ export async function runInForeground(options: Options): Promise<number> {
   const { native, arena } = machinery
   const { configuration, linkLocalScope } = decideConfiguration(native, arena, options, "passt")
   const log = new ProgramLog(options.verbosity, true, [])
-  log.sinks = [standardError(log.isDebug)]
+  log.sinks = [standardError(options.verbosity)]
   const dataPath = new DataPath(machinery, { configuration, identity, linkLocalScope }, log)
   endOnSignals(dataPath)
   try {

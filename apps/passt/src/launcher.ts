@@ -33,7 +33,7 @@ export async function launch(options: Options): Promise<number> {
   try {
     const { configuration, linkLocalScope } = decide(native, arena, options)
     child.sendSettings({ configuration: encodeConfiguration(configuration), identity, linkLocalScope })
-    const { socketPath } = awaitReady(child)
+    const { socketPath } = awaitReady(child, options.verbosity === "quiet")
     writePidFile(options.pidPath, child.process)
     announceReady(configuration, socketPath, options.runAs === undefined && identity !== undefined)
     return 0
@@ -61,7 +61,7 @@ function decide(
   return { configuration: { ...configuration, hypervisor: elsewhere }, linkLocalScope }
 }
 
-function awaitReady(child: DataPathProcess): { socketPath: string | undefined } {
+function awaitReady(child: DataPathProcess, isQuiet: boolean): { socketPath: string | undefined } {
   const ready = child.awaitReport((line) => {
     const failure = child.failedStep(line)
     if (failure !== undefined) {
@@ -70,7 +70,7 @@ function awaitReady(child: DataPathProcess): { socketPath: string | undefined } 
     }
     const report = parseReport<DataPathReport>(line)
     if (report?.kind === "failed") throw new Quit(report.message)
-    if (report?.kind === "message") complain(report.message)
+    if (report?.kind === "message" && !isQuiet) complain(report.message)
     return report?.kind === "ready" ? report : undefined
   })
   if (ready === undefined) throw new Quit(`The data path ended while it was starting (${child.wait()})`)

@@ -137,6 +137,11 @@ describe("the steps of a command in a user namespace that exists", () => {
     expect(kinds(steps).filter((kind) => kind === "enterNamespace")).toHaveLength(1)
   })
 
+  it("keep the privileges for the data path alone", () => {
+    expect(indexOf(steps, { kind: "keepCapabilities" })).toBeGreaterThan(indexOf(steps, { kind: "spawn" }))
+    expect(kinds(initOf(steps))).not.toContain("keepCapabilities")
+  })
+
   it("leave who it is as it is, but for root, who becomes its user 0", () => {
     expect(kinds([...steps, ...initOf(steps)])).not.toContain("setUser")
     const ofRoot = commandSteps({ ...plan, userNamespace: { ...joined, becomesUser0: true } })

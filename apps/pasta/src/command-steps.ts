@@ -28,6 +28,7 @@ import {
   executeRuntime,
   joinUserNamespace,
   keepOpen,
+  keepPrivileges,
   keepStandardError,
   ownFilesBelowProc,
 } from "./common-steps.ts"
@@ -73,7 +74,7 @@ export function commandSteps(plan: CommandPlan): Step[] {
     { kind: "spawn", flags: namespaceFlags(plan), steps: initSteps(plan) },
     ...mapUser(userNamespace),
     { kind: "putByte", descriptor: pipes.mapped.writeEnd },
-    ...joinNewUserNamespace(userNamespace),
+    ...privilegesOf(userNamespace),
     ...connectPipes(pipes),
     { kind: "openChildFile", file: "ns/net", flags: OpenFlag.readOnly, number: DataPathDescriptor.network },
     { kind: "openChild", number: DataPathDescriptor.process },
@@ -104,7 +105,7 @@ function beforeSpawn(userNamespace: CommandUserNamespace): Step[] {
     case "joined":
       return [
         ...(userNamespace.becomesUser0 ? [clearGroups] : []),
-        ...joinUserNamespace(userNamespace.descriptor),
+        joinUserNamespace(userNamespace.descriptor),
         ...(userNamespace.becomesUser0 ? become({ user: 0, group: 0 }) : []),
       ]
     case "current":
@@ -123,12 +124,20 @@ function mapUser(userNamespace: CommandUserNamespace): Step[] {
   ]
 }
 
-function joinNewUserNamespace(userNamespace: CommandUserNamespace): Step[] {
-  if (userNamespace.kind !== "new" || userNamespace.changesIdentity) return []
-  return [
-    { kind: "openChildFile", file: "ns/user", flags: OpenFlag.readOnly, number: FIRST_FREE },
-    { kind: "enterNamespace", descriptor: FIRST_FREE, type: NamespaceFlag.user },
-  ]
+/** What the data path does for its own part: behind the spawn of those who are to have no more than they would have. */
+function privilegesOf(userNamespace: CommandUserNamespace): Step[] {
+  switch (userNamespace.kind) {
+    case "new":
+      if (userNamespace.changesIdentity) return []
+      return [
+        { kind: "openChildFile", file: "ns/user", flags: OpenFlag.readOnly, number: FIRST_FREE },
+        joinUserNamespace(FIRST_FREE),
+      ]
+    case "joined":
+      return [keepPrivileges]
+    case "current":
+      return []
+  }
 }
 
 function initSteps({ pipes, userNamespace, hasPidNamespace, command, openFiles }: CommandPlan): Step[] {

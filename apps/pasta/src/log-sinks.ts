@@ -16,9 +16,9 @@ export function openSinks({ native, arena }: Machinery, configuration: Configura
   const isDebug = verbosity === "debug" || verbosity === "trace"
   if (namespace?.target.kind === "new") {
     const file = openLogFile(configuration)
-    const sinks = file.length === 0 || isDebug ? [...file, standardError(isDebug)] : file
+    const sinks = file.length === 0 || isDebug ? [...file, standardError(verbosity)] : file
     return { sinks, tellsInfo: logFile !== undefined || statisticsInterval !== undefined }
   }
   const log = openLog(native, arena, configuration)
-  return { sinks: foreground ? [...log, standardError(isDebug)] : log, tellsInfo: true }
+  return { sinks: foreground ? [...log, standardError(verbosity)] : log, tellsInfo: true }
 }

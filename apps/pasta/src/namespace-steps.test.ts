@@ -23,6 +23,7 @@ describe("the steps of the data path of a namespace that exists", () => {
     const open = steps.findIndex((step) => step.kind === "open" && step.path === "/run/netns/box")
     expect(join).toBeGreaterThanOrEqual(0)
     expect(open).toBeGreaterThan(join)
+    expect(steps[join + 1]).toEqual({ kind: "keepCapabilities" })
     expect(steps[open]).toMatchObject({ number: DataPathDescriptor.network })
     expect(kinds(namespaceSteps({ ...plan, userNamespace: undefined }))).not.toContain("enterNamespace")
   })

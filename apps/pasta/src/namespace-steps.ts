@@ -9,6 +9,7 @@ import {
   dieWithParent,
   executeRuntime,
   joinUserNamespace,
+  keepPrivileges,
   keepStandardError,
   leaveStandardDescriptors,
 } from "./common-steps.ts"
@@ -33,7 +34,7 @@ export interface NamespacePlan {
 export function namespaceSteps(plan: NamespacePlan): Step[] {
   const { network, userNamespace, process, isBackground, dataPath, pipes } = plan
   return [
-    ...(userNamespace === undefined ? [] : joinUserNamespace(userNamespace)),
+    ...(userNamespace === undefined ? [] : [joinUserNamespace(userNamespace), keepPrivileges]),
     // From inside, where privileges may be needed to get to it. Before the numbers below are taken: it may name one of ours.
     { kind: "open", path: network, flags: OpenFlag.readOnly, number: DataPathDescriptor.network },
     ...connectPipes(pipes),

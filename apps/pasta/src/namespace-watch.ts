@@ -21,8 +21,16 @@ import { type ExistingNamespace, networkPath, processOf } from "./namespace-file
 /** Where nothing is told by inotify, and where `self` was the launcher. */
 const PROC = /^\/proc\//
 
+/** Whom to tell that something isn't noticed. */
+export type Warnings = Pick<Log, "warning">
+
 /** Calls back once the namespace is gone, also if it is already. Keeps nothing from ending. */
-export function watchNamespace(machinery: Machinery, target: ExistingNamespace, log: Log, onGone: () => void): void {
+export function watchNamespace(
+  machinery: Machinery,
+  target: ExistingNamespace,
+  log: Warnings,
+  onGone: () => void,
+): void {
   if (processOf(target) !== undefined) {
     machinery.loop.watchDescriptor(DataPathDescriptor.process, EpollEvent.readable, onGone)
     return
@@ -50,7 +58,7 @@ export class PathWatch {
   }
 
   /** Watches, and looks once: it may have gone before. */
-  begin({ native, loop }: Pick<Machinery, "native" | "loop">, log: Log): void {
+  begin({ native, loop }: Pick<Machinery, "native" | "loop">, log: Warnings): void {
     const mounts = native.open("/proc/self/mountinfo", OpenFlag.readOnly, 0)
     if (mounts >= 0) loop.watchDescriptor(mounts, EpollEvent.urgent | EpollEvent.error, () => this.#look(false))
     const watcher = this.#watchFolder()

@@ -34,13 +34,17 @@ export class Reports {
     if (failure !== undefined) {
       const { text, isWarning, status } = explainStepFailure(failure, this.#context)
       if (!isWarning) throw new Quit(text, status)
-      if (this.#verbosity !== "quiet") complain(text)
+      this.#warn(text)
       return undefined
     }
     const report = parseReport<DataPathReport>(line)
     if (report?.kind === "failed") throw new Quit(report.message)
     if (report?.kind !== "message") return report
-    complain(report.message)
+    this.#warn(report.message)
     return undefined
+  }
+
+  #warn(text: string): void {
+    if (this.#verbosity !== "quiet") complain(text)
   }
 }

@@ -58,11 +58,14 @@ export class ProgramLog implements Log {
 }
 
 /**
- * Standard error: problems with the program's name before them, the rest as it is, or, for who debugs, with the time.
+ * Standard error: problems with the program's name before them, of which only errors count for who wants it quiet; the rest
+ * as it is, or, for who debugs, with the time.
  */
-export function standardError(hasTimes: boolean): LogSink {
+export function standardError(verbosity: Verbosity): LogSink {
+  const hasTimes = verbosity === "debug" || verbosity === "trace"
   return {
     write(severity, message, seconds): void {
+      if (severity === "warning" && verbosity === "quiet") return
       if (severity === "error" || severity === "warning") complain(message)
       else tell(hasTimes ? `${seconds.toFixed(4)}: ${message}` : message)
     },
