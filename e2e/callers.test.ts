@@ -1,10 +1,11 @@
 /** Those who make a namespace themselves and call pasta to connect it, each in its own way. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { dig, useNameServer } from "./cases/names.ts"
-import { connect, endPasta, fetches, hasEnded, isRunning, unshared } from "./harness/callers.ts"
+import { connect, endPasta, hasEnded, hashFrom, isRunning, unshared } from "./harness/callers.ts"
 import { Namespace, type Place } from "./harness/places.ts"
 import { mustRun, type Program } from "./harness/processes.ts"
 import { families, inUrl, overBoth, useTopology } from "./harness/topology.ts"
+import { hashOf } from "./programs/pattern.mjs"
 
 const topology = useTopology()
 useNameServer(topology)
@@ -13,6 +14,8 @@ const WEB_PORT = 8080
 /** Of the host; leads to the web server of the namespace. */
 const FORWARDED_PORT = 8081
 const BYTES = 3_000_000
+const path = `/bytes/${BYTES}`
+const hash = hashOf(1, BYTES)
 
 /** A web server; the caller ends it. */
 async function startWebServer(place: Place, listen: readonly string[]): Promise<Program> {
@@ -33,7 +36,7 @@ afterAll(() => webServer?.stop())
 function testConnected(place: () => Place): void {
   overBoth((family) => {
     test("curl, ping and dig reach the world", async () => {
-      await fetches(place(), `http://${inUrl(family.server)}:${WEB_PORT}`, BYTES)
+      expect(await hashFrom(place(), `http://${inUrl(family.server)}:${WEB_PORT}${path}`)).toBe(hash)
       await place().must(["ping", "-c", "2", "-i", "0.2", "-W", "10", family.server])
       expect(await place().must([...dig, `@${family.server}`, "host.example", "A"])).toBe("198.51.100.7\n")
       expect(await place().must([...dig, "+tcp", `@${family.server}`, "host.example", "A"])).toBe("198.51.100.7\n")
@@ -41,9 +44,9 @@ function testConnected(place: () => Place): void {
 
     test("a forwarded port leads in from the host and from the world", async () => {
       const server = await startWebServer(place(), ["::"])
-      await fetches(topology.host, `http://${inUrl(family.loopback)}:${FORWARDED_PORT}`, BYTES)
-      await fetches(topology.host, `http://${inUrl(family.host)}:${FORWARDED_PORT}`, BYTES)
-      await fetches(topology.world, `http://${inUrl(family.host)}:${FORWARDED_PORT}`, BYTES)
+      expect(await hashFrom(topology.host, `http://${inUrl(family.loopback)}:${FORWARDED_PORT}${path}`)).toBe(hash)
+      expect(await hashFrom(topology.host, `http://${inUrl(family.host)}:${FORWARDED_PORT}${path}`)).toBe(hash)
+      expect(await hashFrom(topology.world, `http://${inUrl(family.host)}:${FORWARDED_PORT}${path}`)).toBe(hash)
       await server.stop()
     })
   })
