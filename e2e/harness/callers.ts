@@ -1,0 +1,75 @@
+/** What those need who make a namespace themselves and call pasta to connect it. */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { expect } from "vitest"
+import type { Identity } from "./identity.ts"
+import { temporaryFolder } from "./machine.ts"
+import { type PastaProcessOptions, runPasta } from "./pasta.ts"
+import { Place } from "./places.ts"
+import { eventually, type Program } from "./processes.ts"
+import type { Topology } from "./topology.ts"
+
+/** The user and network namespaces of a process that pasta has not started. */
+export class Entered extends Place {
+  readonly pid: number
+
+  constructor(pid: number) {
+    super()
+    this.pid = pid
+  }
+
+  get path(): string {
+    return `/proc/${this.pid}/ns/net`
+  }
+
+  prefix(): readonly string[] {
+    return ["nsenter", "--target", String(this.pid), "--user", "--net", "--"]
+  }
+}
+
+/** Whether a process is there, and not merely waits for its parent to see that it has ended. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
+  } catch {
+    return false
+  }
+}
+
+/** Settles when the process has ended by itself. */
+export async function hasEnded(pid: number): Promise<void> {
+  await eventually(`process ${pid} has ended`, () => (isRunning(pid) ? undefined : true))
+}
+
+/** Runs pasta into the background: gives the process that stays once the first one has ended well. */
+export async function connect(
+  topology: Topology,
+  argv: readonly string[],
+  as: Identity = "ordinary",
+  options: PastaProcessOptions = {},
+): Promise<number> {
+  const pidFile = join(temporaryFolder("pasta"), "pid")
+  const { status, stderr } = await runPasta(topology.host, ["-P", pidFile, ...argv], as, options)
+  expect(status, stderr).toBe(0)
+  return Number(readFileSync(pidFile, "utf8"))
+}
+
+/** Ends what `connect` gave, unless that has ended already or never was. */
+export function endPasta(pid: number | undefined): void {
+  if (pid !== undefined && isRunning(pid)) process.kill(pid)
+}
+
+/** `unshare` as an ordinary user, who is root in there; ends when its input does. */
+export async function unshared(topology: Topology): Promise<{ readonly program: Program; readonly place: Entered }> {
+  const argv = ["unshare", "--user", "--map-root-user", "--net", "--", "sh", "-c", "echo unshared; exec cat"]
+  const program = topology.host.start(argv, { ordinary: true, keepInputOpen: true, timeout: 500_000 })
+  await program.printed(/^unshared$/m)
+  return { program, place: new Entered(program.pid) }
+}
+
+/** SHA-256 of what curl gets from there, in hexadecimal. */
+export async function hashFrom(place: Place, url: string): Promise<string> {
+  const script = 'set -o pipefail; curl --silent --show-error --fail --max-time 40 "$0" | sha256sum'
+  const sum = await place.must(["bash", "-euc", script, url])
+  return sum.split(" ")[0]
+}
