@@ -166,6 +166,32 @@ describe.each([
   })
 })
 
+describe("a command with --runas", () => {
+  const argv = [
+    "--config-net",
+    "--runas",
+    "1234:1235",
+    "--",
+    "sh",
+    "-c",
+    "id -u; cat /proc/self/uid_map /proc/self/gid_map",
+  ]
+
+  test("as root: its user 0 is that user", async () => {
+    const { status, stdout } = await runPasta(topology.host, argv, "root")
+    expect({ status, words: stdout.trim().split(/\s+/) }).toEqual({
+      status: 0,
+      words: ["0", "0", "1234", "1", "0", "1235", "1"],
+    })
+  })
+
+  test("as an ordinary user: one line that says who may", async () => {
+    const { status, stderr, left } = await runAndLookForRest(topology.host, argv)
+    expect({ status, left }).toEqual({ status: 1, left: [] })
+    expect(stderr).toMatch(/^[^\n]*somebody else[^\n]*EPERM[^\n]*\n$/)
+  })
+})
+
 describe("a command in a user namespace that exists", () => {
   const holder = useHolder(() => Holder.start(["unshare", "--user", "--map-root-user"], "ordinary"))
 

@@ -22,7 +22,7 @@ import { attachArena, lastArguments, NETLINK_ARENA_BYTES } from "@demiflow/sys"
 import { chooseCommand } from "./command.ts"
 import { type CommandUserNamespace, commandSteps } from "./command-steps.ts"
 import { callersOpenFileLimit } from "./limits.ts"
-import { Reports } from "./reports.ts"
+import { ReportReader } from "./report-reader.ts"
 import { superviseCommand } from "./supervise.ts"
 import { ForegroundTerminal } from "./terminal.ts"
 import { openUserNamespace } from "./user-namespace.ts"
@@ -62,7 +62,7 @@ class Launcher {
   readonly #identity: Identity | undefined
   readonly #go: Pipe
   readonly #child: DataPathProcess
-  readonly #reports: Reports
+  readonly #reports: ReportReader
 
   /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
   constructor(options: Options, { userNamespace, hasPidNamespace }: NewNamespace, operands: readonly string[]) {
@@ -90,9 +90,10 @@ class Launcher {
       (pipes) => commandSteps({ ...plan, pipes: { ...pipes, mapped, go } }),
       [mapped.readEnd, mapped.writeEnd, go.readEnd, ...(joined === undefined ? [] : [joined])],
     )
-    this.#reports = new Reports(this.#child, options.verbosity, {
+    this.#reports = new ReportReader(this.#child, options.verbosity, {
       commandName: command.name,
       userNamespacePath: userNamespace.kind === "path" ? userNamespace.path : undefined,
+      changesIdentity: this.#identity !== undefined,
     })
   }
 

@@ -181,7 +181,7 @@ const mountProc: Step = {
   mayFail: true,
 }
 
-const clearGroups: Step = { kind: "clearGroups", mayFail: true }
+const clearGroups: Step = { kind: "clearGroups" }
 
 /** For the group that the command has, as its user namespace numbers it: of one that is joined, nobody here knows. */
 function allowPing(userNamespace: CommandUserNamespace): Step[] {

@@ -24,8 +24,6 @@ const toLauncher: LogSink = {
 }
 
 nameProgram("pasta")
-// The name by which processes are looked for, and ended.
-process.title = "pasta"
 let tellFailure = (message: string): void => report({ kind: "failed", message })
 process.on("uncaughtException", fail)
 main().catch(fail)
@@ -37,6 +35,8 @@ async function main(): Promise<void> {
   const settings = JSON.parse(text) as DataPathSettings
   const configuration = decodeConfiguration(settings.configuration)
   const isBackground = runsInBackground(configuration)
+  // The name by which processes are looked for, and ended.
+  if (isBackground) process.title = "pasta"
   const machinery = new Machinery()
   const { sinks, tellsInfo } = openSinks(machinery, configuration)
   const log = new ProgramLog(configuration.verbosity, tellsInfo, isBackground ? [toLauncher] : sinks)

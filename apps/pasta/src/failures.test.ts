@@ -34,7 +34,14 @@ describe("explainStepFailure", () => {
       isWarning: false,
       status: 1,
     })
+    expect(explain({ ...open, path: "/dev/null", number: 0 }, ENOENT).text).toMatch(/^Can't open \/dev\/null: /)
     expect(explain({ ...spawn, flags: 0 }, EPERM).text).toMatch(/EPERM.*it takes CAP_SYS_ADMIN/)
+  })
+
+  it("says who may run as somebody else", () => {
+    const map: Step = { kind: "writeChildFile", file: "uid_map", contents: "0 7 1" }
+    const explained = explainStepFailure({ step: map, errno: EPERM }, { changesIdentity: true })
+    expect(explained.text).toMatch(/^Can't run as somebody else: .*EPERM.*root/)
   })
 
   it("doesn't take the runtime for the command", () => {

@@ -1,5 +1,6 @@
 import { constants } from "node:os"
 import { errnoName, errnoSentence, type Step, type StepFailure } from "@demiflow/sys"
+import { DataPathDescriptor } from "./descriptors.ts"
 
 /** What to tell the user: one line, without the program's name. */
 export interface Complaint {
@@ -14,8 +15,10 @@ export interface Complaint {
 export interface StepContext {
   /** What the user called the command. */
   readonly commandName?: string
-  /** The user namespace that is joined: where the user's own steps don't, the one that was made for the command. */
+  /** Path of the user namespace that is joined; undefined: the one that was made for the command. */
   readonly userNamespacePath?: string | undefined
+  /** True if the command is to run as somebody else than who we are. */
+  readonly changesIdentity?: boolean
 }
 
 const STATUS_FAILED = 1
@@ -56,7 +59,8 @@ function explainLoss(step: Step, reason: string): string {
   }
 }
 
-function explainEnd(step: Step, errno: number, { commandName, userNamespacePath }: StepContext): string {
+function explainEnd(step: Step, errno: number, context: StepContext): string {
+  const { commandName, userNamespacePath, changesIdentity } = context
   const reason = reasonOf(errno)
   switch (step.kind) {
     case "spawn":
@@ -64,6 +68,8 @@ function explainEnd(step: Step, errno: number, { commandName, userNamespacePath 
     case "writeChildFile":
     case "setUser":
     case "setGroup":
+    case "clearGroups":
+      if (changesIdentity && errno === EPERM) return `Can't run as somebody else: ${reason}; only root may`
       return `Can't set up the user namespace: ${reason}; ${adviceOnUserNamespaces(errno)}`
     case "enterNamespace":
       if (userNamespacePath === undefined) break
@@ -73,7 +79,7 @@ function explainEnd(step: Step, errno: number, { commandName, userNamespacePath 
       if (errno === ENOSYS) return "Linux 5.4 or newer is needed"
       break
     case "open":
-      return `Can't open the network namespace ${step.path}: ${reason}`
+      return `Can't open ${step.number === DataPathDescriptor.network ? "the network namespace " : ""}${step.path}: ${reason}`
     case "mount":
       return `Can't keep mounts inside of the new mount namespace: ${reason}`
     case "execute":

@@ -18,7 +18,7 @@ import {
 import { attachArena, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 import { namespaceSteps } from "./namespace-steps.ts"
-import { Reports } from "./reports.ts"
+import { ReportReader } from "./report-reader.ts"
 import { superviseDataPath } from "./supervise.ts"
 import { openUserNamespace } from "./user-namespace.ts"
 
@@ -42,7 +42,7 @@ class Launcher {
   readonly #native = attachArena(this.#arena)
   readonly #identity: Identity | undefined
   readonly #child: DataPathProcess
-  readonly #reports: Reports
+  readonly #reports: ReportReader
 
   /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
   constructor(options: Options, target: ExistingNamespace) {
@@ -59,7 +59,7 @@ class Launcher {
     }
     const theirs = [plan.process, plan.userNamespace].filter((descriptor) => descriptor !== undefined)
     this.#child = new DataPathProcess(this.#native, this.#arena, (pipes) => namespaceSteps({ ...plan, pipes }), theirs)
-    this.#reports = new Reports(this.#child, options.verbosity, { userNamespacePath })
+    this.#reports = new ReportReader(this.#child, options.verbosity, { userNamespacePath })
   }
 
   /** Returns once everything is ready, and the user has been told. */

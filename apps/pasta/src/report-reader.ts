@@ -6,7 +6,7 @@ import { explainStepFailure, type StepContext } from "./failures.ts"
 import type { DataPathReport } from "./report.ts"
 
 /** Reads the reports of a data path, and of the steps before it. */
-export class Reports {
+export class ReportReader {
   readonly #child: DataPathProcess
   readonly #context: StepContext
   readonly #verbosity: Verbosity
