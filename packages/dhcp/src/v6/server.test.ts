@@ -189,6 +189,35 @@ test("a client that speaks to us alone is told to use the group, and nothing els
   }
 })
 
+describe("the longest message, of nothing but", () => {
+  const header = Uint8Array.of(Type.renew, 0, 0, 1, 0, 2, 0, server.length, ...server, 0, 1, 0, 3, 9, 9, 9)
+  const repeated = (option: number[]) => {
+    const bytes = new Uint8Array(65_507 - ((65_507 - header.length) % option.length))
+    bytes.set(header)
+    for (let at = header.length; at < bytes.length; at += option.length) bytes.set(option, at)
+    return bytes
+  }
+  const inner = [0, 5, 0, 24, ...Address.parse("2001:db8::9").toBytes(), 0, 0, 0, 0, 0, 0, 0, 0]
+  const held = Array.from({ length: 2300 }, () => inner).flat()
+
+  // What takes time by the square of the length takes far longer, and what doesn't a few milliseconds.
+  test.each([
+    ["associations", repeated([0, Option.identityAssociation, 0, 12, ...new Array(12).fill(0)])],
+    ["temporary associations", repeated([0, Option.temporaryAssociation, 0, 4, 0, 0, 0, 1])],
+    [
+      "addresses of one association",
+      repeated([0, 3, (held.length + 12) >> 8, (held.length + 12) & 0xff, ...new Array(12).fill(0), ...held]),
+    ],
+    ["options of nothing", repeated([0, 99, 0, 0])],
+    ["requests for an option", repeated([0, 6, 0, 2, 0, 24])],
+  ])("%s: is answered with what there is room for", { timeout: 5000 }, (_name, bytes) => {
+    const parsed = parseDhcpv6(bytes)
+    if (parsed.kind !== "message") throw new Error(parsed.reason)
+    const { options, transactionId } = replyOf(answerDhcpv6(parsed.message, lease, server))
+    expect(emitDhcpv6(Type.reply, transactionId, options, new Uint8Array(1232))).toBeLessThanOrEqual(1232)
+  })
+})
+
 test("only what is asked for is sent; everything if nothing is said", () => {
   const asked = (requestedOptions: number[] | undefined) => {
     const { find } = reply(message(Type.solicit, { requestedOptions }))
