@@ -175,18 +175,25 @@ describe("addresses", () => {
   })
 })
 
-test("a client that speaks to us alone is told to use the group, and nothing else (section 18.4)", () => {
-  for (const type of [Type.solicit, Type.request, Type.renew, Type.release, Type.informationRequest]) {
-    const isInformation = type === Type.informationRequest
-    const fields = {
-      serverIdentifier: type === Type.solicit || isInformation ? undefined : server,
-      ...(isInformation ? { associations: [] } : {}),
-    }
-    const answer = reply(message(type, fields), {}, false)
-    expect(answer.type).toBe(type === Type.solicit ? Type.advertise : Type.reply)
-    expect(answer.options.map(({ code }) => code)).toEqual([2, 1, 13])
-    expect(answer.find(Option.statusCode)).toBe("0005")
-  }
+describe("a client that speaks to us alone", () => {
+  test.each([Type.request, Type.renew, Type.release, Type.decline])(
+    "is told to use the group, and nothing else (section 18.4): type %i",
+    (type) => {
+      const answer = reply(message(type, { serverIdentifier: server }), {}, false)
+      expect(answer.type).toBe(Type.reply)
+      expect(answer.options.map(({ code }) => code)).toEqual([2, 1, 13])
+      expect(answer.find(Option.statusCode)).toBe("0005")
+    },
+  )
+
+  test.each([Type.solicit, Type.confirm, Type.rebind, Type.informationRequest])(
+    "is not heard at all (section 16): type %i",
+    (type) => {
+      const fields = type === Type.informationRequest ? { associations: [] } : {}
+      expect(refusal(answerDhcpv6(message(type, fields), lease, server, false))).toBe("unicast")
+      expect(answerDhcpv6(message(type, fields), lease, server, true).kind).not.toBe("refused")
+    },
+  )
 })
 
 describe("the longest message, of nothing but", () => {
