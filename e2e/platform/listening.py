@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import struct
+import tempfile
 
 FAMILIES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 IP_PKTINFO, IPV6_RECVPKTINFO, IPV6_PKTINFO, IPV6_FREEBIND, IP_FREEBIND = 8, 49, 50, 78, 15
@@ -251,3 +252,29 @@ def assume_peer_credentials():
     with one, other:
         told = struct.unpack("3i", one.getsockopt(socket.SOL_SOCKET, SO_PEERCRED, 12))
         assert told == (os.getpid(), os.getuid(), os.getgid())
+
+
+def assume_probe():
+    """whether a socket is bound to a path shows in connecting a socket of datagrams, and nobody notices"""
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+            path = os.path.join(folder, str(int(kind)))
+
+            def probe(number):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
+                    refused(number, asking.connect, path)
+
+            probe(errno.ENOENT)
+            with socket.socket(socket.AF_UNIX, kind) as listener:
+                listener.bind(path)
+                probe(errno.EPROTOTYPE)
+                listener.listen(0)
+                probe(errno.EPROTOTYPE)
+                # As many wait as may.
+                with socket.socket(socket.AF_UNIX, kind) as client:
+                    client.connect(path)
+                    probe(errno.EPROTOTYPE)
+                    listener.accept()[0].close()
+                listener.setblocking(False)
+                refused(errno.EAGAIN, listener.accept)
+            probe(errno.ECONNREFUSED)

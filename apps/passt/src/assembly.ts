@@ -1,4 +1,3 @@
-import { chownSync } from "node:fs"
 import { type Configuration, defaultSocketPaths } from "@demiflow/config"
 import type { MacAddress } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
@@ -160,7 +159,7 @@ export class DataPath {
   #become(identity: Identity): void {
     try {
       // To be removed in the end, by who it is then.
-      if (this.#listener !== undefined) chownSync(this.#listener.path, identity.user, identity.group)
+      this.#listener?.giveTo(identity.user, identity.group)
     } catch {
       // Who may not give files away may not change either, and is told so.
     }

@@ -1,10 +1,8 @@
-import { openSync, writeSync } from "node:fs"
+import { constants, writeSync } from "node:fs"
 import type { Link, Log } from "@demiflow/core"
 import { PacketCapture } from "@demiflow/tap"
 import { Quit } from "./messages.ts"
-
-/** Only for who captures: packets are nobody else's business. */
-const CAPTURE_MODE = 0o600
+import { openOutputFile } from "./output-file.ts"
 
 /**
  * Has all packets of the link written to a file, which is overwritten. Throws {@link Quit} if that can't be; if it can't any
@@ -34,7 +32,7 @@ export function captureTo(path: string, link: Link, log: Pick<Log, "warning">): 
 
 function openCapture(path: string): number {
   try {
-    return openSync(path, "w", CAPTURE_MODE)
+    return openOutputFile(path, constants.O_WRONLY)
   } catch (error) {
     throw new Quit(`Can't write the capture file ${path}: ${(error as Error).message}`)
   }

@@ -4,11 +4,11 @@
  * That rewrites what stays, so it is done rarely and for a bounded part: what is kept is at most half of the size, and
  * no more than {@link MOST_KEPT} bytes.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs"
+import { closeSync, fstatSync, ftruncateSync, readSync, writeSync } from "node:fs"
 import type { LogSink, Severity } from "./log.ts"
 import { Quit } from "./messages.ts"
+import { openOutputFile } from "./output-file.ts"
 
-const LOG_FILE_MODE = 0o600
 const MOST_KEPT = 1 << 20
 const LINE_END = "\n".charCodeAt(0)
 
@@ -76,7 +76,7 @@ export class LogFile implements LogSink {
 
 function openLog(path: string): number {
   try {
-    return openSync(path, "w+", LOG_FILE_MODE)
+    return openOutputFile(path)
   } catch (error) {
     throw new Quit(`Can't write the log file ${path}: ${(error as Error).message}`)
   }

@@ -1,14 +1,17 @@
-import { writeFileSync } from "node:fs"
+import { closeSync, constants, writeSync } from "node:fs"
 import { Quit } from "./messages.ts"
-
-/** As the C implementation has it. */
-const PID_FILE_MODE = 0o600
+import { openOutputFile } from "./output-file.ts"
 
 /** Writes a process number and a line end, if a path is given. Throws {@link Quit}. */
 export function writePidFile(path: string | undefined, process: number): void {
   if (path === undefined) return
   try {
-    writeFileSync(path, `${process}\n`, { mode: PID_FILE_MODE })
+    const file = openOutputFile(path, constants.O_WRONLY)
+    try {
+      writeSync(file, `${process}\n`)
+    } finally {
+      closeSync(file)
+    }
   } catch (error) {
     throw new Quit(`Can't write the PID file ${path}: ${(error as Error).message}`)
   }

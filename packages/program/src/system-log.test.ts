@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, unlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Arena } from "@demiflow/core"
@@ -19,25 +19,57 @@ describe("formatSystemMessage", () => {
   })
 })
 
+/** Whoever keeps the log, at this path. */
+function keeper(path: string) {
+  const descriptor = native.socket(AddressFamily.unix, SocketType.datagram, 0)
+  const address = unixSocketAddress(path)
+  const offset = arena.reserve(4096)
+  arena.bytes.set(address, offset)
+  expect(native.bind(descriptor, offset, address.length)).toBe(0)
+  return {
+    /** The next message. */
+    read(): string {
+      const length = native.read(descriptor, offset, 4096)
+      return Buffer.from(arena.bytes.subarray(offset, offset + length)).toString()
+    },
+    close(): void {
+      native.close(descriptor)
+      unlinkSync(path)
+    },
+  }
+}
+
 describe("the system's log", () => {
   it("gets one datagram for each message, cut to what it takes", () => {
     const path = join(folder, "log")
-    const listening = native.socket(AddressFamily.unix, SocketType.datagram, 0)
-    const address = unixSocketAddress(path)
-    const offset = arena.reserve(4096)
-    arena.bytes.set(address, offset)
-    expect(native.bind(listening, offset, address.length)).toBe(0)
+    const kept = keeper(path)
     const log = SystemLog.open(native, arena, "passt[1]", path)
     log?.write("warning", "first")
     log?.write("info", "x".repeat(5000))
-    const first = native.read(listening, offset, 4096)
-    const text = Buffer.from(arena.bytes.subarray(offset, offset + first)).toString()
-    expect(text).toMatch(/^<28>\w{3} [ \d]\d \d\d:\d\d:\d\d passt\[1\]: first$/)
-    expect(native.read(listening, offset, 4096)).toBe(1024)
-    native.close(listening)
-    // Nobody reads it any more: no reason to fail.
-    log?.write("info", "lost")
+    expect(kept.read()).toMatch(/^<28>\w{3} [ \d]\d \d\d:\d\d:\d\d passt\[1\]: first$/)
+    expect(kept.read()).toHaveLength(1024)
     log?.close()
+    kept.close()
+  })
+
+  it("is found again when who keeps it was started anew, however long that took", () => {
+    const path = join(folder, "again")
+    const first = keeper(path)
+    const log = SystemLog.open(native, arena, "passt[1]", path)
+    first.close()
+    const second = keeper(path)
+    log?.write("info", "at once")
+    log?.write("info", "and on")
+    expect([second.read(), second.read()].map((text) => text.split(": ")[1])).toEqual(["at once", "and on"])
+    second.close()
+    // Nobody is there: no reason to fail.
+    log?.write("info", "lost")
+    log?.write("info", "lost as well")
+    const third = keeper(path)
+    log?.write("info", "back")
+    expect(third.read()).toMatch(/: back$/)
+    log?.close()
+    third.close()
   })
 
   it("is done without where there is none", () => {

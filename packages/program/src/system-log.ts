@@ -1,5 +1,10 @@
-/** The system's log, by its socket: syslog(3), in the format of RFC 3164. */
-import type { Arena } from "@demiflow/core"
+/**
+ * The system's log, by its socket: syslog(3), in the format of RFC 3164.
+ *
+ * Whoever keeps the log may be started anew, and makes another socket then: the kernel refuses the next message, and forgets
+ * about the one that we were connected to. So a message that is refused is sent once more after connecting again.
+ */
+import { type Arena, Errno } from "@demiflow/core"
 import { AddressFamily, MessageFlag, type Native, SocketType, unixSocketAddress } from "@demiflow/sys"
 import type { LogSink, Severity } from "./log.ts"
 
@@ -25,14 +30,19 @@ export class SystemLog implements LogSink {
   readonly #arena: Arena
   readonly #descriptor: number
   readonly #tag: string
+  readonly #address: number
+  readonly #addressLength: number
   readonly #vector: number
   readonly #text: number
 
-  private constructor(native: Native, arena: Arena, descriptor: number, tag: string) {
+  private constructor(native: Native, arena: Arena, descriptor: number, tag: string, address: Uint8Array) {
     this.#native = native
     this.#arena = arena
     this.#descriptor = descriptor
     this.#tag = tag
+    this.#address = arena.reserve(address.length)
+    this.#addressLength = address.length
+    arena.bytes.set(address, this.#address)
     this.#vector = arena.reserve(8, 8)
     this.#text = arena.reserve(MOST_BYTES)
   }
@@ -41,11 +51,9 @@ export class SystemLog implements LogSink {
   static open(native: Native, arena: Arena, tag: string, path: string = DEFAULT_PATH): SystemLog | undefined {
     const descriptor = native.socket(AddressFamily.unix, SocketType.datagram, 0)
     if (descriptor < 0) return undefined
-    const address = unixSocketAddress(path)
-    const offset = arena.reserve(address.length)
-    arena.bytes.set(address, offset)
-    if (native.connect(descriptor, offset, address.length) >= 0) return new SystemLog(native, arena, descriptor, tag)
-    native.close(descriptor)
+    const log = new SystemLog(native, arena, descriptor, tag, unixSocketAddress(path))
+    if (log.#connect() >= 0) return log
+    log.close()
     return undefined
   }
 
@@ -56,10 +64,20 @@ export class SystemLog implements LogSink {
     const { written } = new TextEncoder().encodeInto(text, room)
     this.#arena.words[this.#vector >> 2] = this.#text
     this.#arena.words[(this.#vector >> 2) + 1] = written
-    this.#native.sendVectors(this.#descriptor, this.#vector, 1, MessageFlag.doNotWait)
+    const result = this.#send()
+    const isGone = result === -Errno.ECONNREFUSED || result === -Errno.ENOTCONN
+    if (isGone && this.#connect() >= 0) this.#send()
   }
 
   close(): void {
     this.#native.close(this.#descriptor)
+  }
+
+  #connect(): number {
+    return this.#native.connect(this.#descriptor, this.#address, this.#addressLength)
+  }
+
+  #send(): number {
+    return this.#native.sendVectors(this.#descriptor, this.#vector, 1, MessageFlag.doNotWait)
   }
 }

@@ -1,7 +1,17 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
 import { Errno } from "@demiflow/core"
-import { checkResult, SocketType, UnixSocketPathError, unixSocketAddress } from "@demiflow/sys"
+import { checkResult, type Native, SocketType, UnixSocketPathError, unixSocketAddress } from "@demiflow/sys"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { StreamError } from "./stream-errors.ts"
 import {
@@ -112,11 +122,23 @@ describe("listening at a path", () => {
     const error = errorOf(() => open(path))
     expect([error.code, error.message]).toEqual([
       "ERR_STREAM_PATH_IN_USE",
-      `Another program accepts connections at "${path}": end it, or choose another path`,
+      `Another program uses the socket "${path}": end it, or choose another path`,
     ])
-    // It was tried by connecting.
-    native.close(checkResult(first.accept(), "accept"))
+    // Who listens would take a connection for its hypervisor.
+    expect(first.accept()).toBe(-Errno.EAGAIN)
     native.close(connectTo(path))
+  })
+
+  it.each([
+    ["streams, not listening yet", SocketType.stream],
+    ["packets", SocketType.sequentialPacket],
+    ["datagrams", SocketType.datagram],
+  ])("refuses a path to which a socket of %s is bound", (_what, type) => {
+    const other = bindSocket(path, type)
+    expect(errorOf(() => open(path)).code).toBe("ERR_STREAM_PATH_IN_USE")
+    expect(existsSync(path)).toBe(true)
+    native.close(other)
+    open(path)
   })
 
   it("refuses a path at which as many wait already as may", () => {
@@ -149,11 +171,6 @@ describe("listening at a path", () => {
       '"/nonexistent/socket" can\'t be used for a socket: no such file or directory',
     ])
     expect(() => open(`/tmp/${"x".repeat(103)}`)).toThrow(UnixSocketPathError)
-    // A socket of datagrams, which somebody may use: connecting a stream to it tells nothing.
-    const datagrams = bindSocket(path, SocketType.datagram)
-    expect(errorOf(() => open(path)).code).toBe("ERR_STREAM_PATH")
-    expect(existsSync(path)).toBe(true)
-    native.close(datagrams)
   })
 
   it("keeps no descriptor of attempts", () => {
@@ -167,10 +184,46 @@ describe("listening at a path", () => {
     expect(lowestFree()).toBe(next)
   })
 
+  it("keeps neither a descriptor nor a file if it can't listen", () => {
+    const next = lowestFree()
+    const failing: Native = Object.create(native, { listen: { value: () => -Errno.ENOBUFS } })
+    const error = errorOf(() => listenAt(failing, arena, path))
+    expect([error.code, lowestFree(), existsSync(path)]).toEqual(["ERR_STREAM_PATH", next, false])
+  })
+
   it("reserves no more of the arena than it says", () => {
     const before = arena.remaining
     open(path)
     expect(before - arena.remaining).toBeLessThanOrEqual(STREAM_LISTENER_ARENA_BYTES)
+  })
+})
+
+describe.skipIf(process.getuid?.() !== 0)("giving the file away, as root", () => {
+  const owner = (at: string) => [lstatSync(at).uid, lstatSync(at).gid]
+
+  it("gives the socket that was made here", () => {
+    expect(open(path).giveTo(1234, 4321)).toBe(true)
+    expect(owner(path)).toEqual([1234, 4321])
+  })
+
+  it("gives nothing else that somebody has put in its place", () => {
+    const listener = open(path)
+    const precious = join(folder.path, "precious")
+    writeFileSync(precious, "")
+    renameSync(path, `${path}.moved`)
+    expect(listener.giveTo(1234, 1234)).toBe(false)
+    symlinkSync(precious, path)
+    expect(listener.giveTo(1234, 1234)).toBe(false)
+    unlinkSync(path)
+    linkSync(precious, path)
+    expect(listener.giveTo(1234, 1234)).toBe(false)
+    unlinkSync(path)
+    leaveSocket(path)
+    expect(listener.giveTo(1234, 1234)).toBe(false)
+    unlinkSync(path)
+    linkSync(`${path}.moved`, path)
+    expect(listener.giveTo(1234, 1234)).toBe(false)
+    for (const at of [precious, path]) expect(owner(at)).toEqual([0, 0])
   })
 })
 

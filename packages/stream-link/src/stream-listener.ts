@@ -1,11 +1,17 @@
 /**
  * The UNIX socket at which hypervisors connect.
  *
- * A socket's file outlives whoever made it, so a file at the path means nothing by itself. If somebody accepts connections
- * there, the path is in use; if connecting is refused, the file is left over and is replaced. A file that isn't a socket is
- * never removed. Who may connect is decided by the file's mode, which comes from the umask: nobody else usually.
+ * A socket's file outlives whoever made it, so a file at the path means nothing by itself: what counts is whether a socket
+ * is bound to it. That is asked with a socket of datagrams, as one of streams would be taken for a hypervisor by who
+ * listens there. The kernel answers that the types don't match if there is any socket of streams, listening or about to,
+ * and refuses if there is none: the file is left over then, and is replaced. Nobody else learns of either
+ * (e2e/platform/listening.py). A file that isn't a socket is never removed. Who may connect is decided by the file's mode,
+ * which comes from the umask: nobody else usually.
+ *
+ * The folder may belong to somebody who wishes us ill, and who can put anything else at the path at any time. So the file is
+ * known by its number, and is owned and removed as that or not at all.
  */
-import { lstatSync, unlinkSync } from "node:fs"
+import { chownSync, closeSync, constants, fstatSync, lstatSync, openSync, unlinkSync } from "node:fs"
 import { type Arena, Errno } from "@demiflow/core"
 import {
   AddressFamily,
@@ -22,6 +28,9 @@ import { StreamError } from "./stream-errors.ts"
 /** Hypervisors that wait to be accepted, or to be refused. */
 const QUEUE = 128
 const NO_SUCH_FILE = 2 // ENOENT
+const PROTOCOL_TYPE = 91 // EPROTOTYPE
+/** `O_PATH`: a descriptor that stands for a file, whatever it is, without opening it. */
+const PATH_ONLY = 0o10000000
 
 /** Where a socket is made if no path is given: the first of these that is free. */
 export const DEFAULT_STREAM_PATHS: readonly string[] = Array.from(
@@ -54,17 +63,31 @@ export class StreamListener {
     return this.#native.accept(this.descriptor, 0, 0)
   }
 
+  /**
+   * Gives the file to somebody else, who may remove it then from a folder that is anybody's; false if there is no file that
+   * was made here at the path any longer. Throws what the system says if we may not give files away.
+   */
+  giveTo(user: number, group: number): boolean {
+    const file = this.#identity === undefined ? -1 : openFile(this.path)
+    if (file < 0) return false
+    try {
+      const status = fstatSync(file, { bigint: true })
+      // A second name could be one that somebody gave to a socket of others.
+      if (!status.isSocket() || identityOf(status) !== this.#identity || status.nlink !== 1n) return false
+      // By the descriptor, as whatever is at the path may be another thing by now, and a link would be followed.
+      chownSync(`/proc/self/fd/${file}`, user, group)
+      return true
+    } finally {
+      closeSync(file)
+    }
+  }
+
   /** Stops listening. The file goes as well, if it is still the one that was made here, and can be reached. */
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#native.close(this.descriptor)
-    if (this.#identity === undefined || fileAt(this.path)?.identity !== this.#identity) return
-    try {
-      unlinkSync(this.path)
-    } catch {
-      // A folder that became unwritable keeps its socket: whoever comes next finds that nobody accepts there.
-    }
+    removeOwn(this.path, this.#identity)
   }
 }
 
@@ -99,31 +122,38 @@ function listen(native: Native, arena: Arena, scratch: number, path: string): St
   const address = unixSocketAddress(path)
   arena.bytes.set(address, scratch)
   removeLeftover(native, scratch, address.length, path)
-  const descriptor = openSocket(native)
+  const descriptor = openSocket(native, SocketType.stream)
   const result = native.bind(descriptor, scratch, address.length)
   if (result < 0) {
     native.close(descriptor)
     throw result === -Errno.EADDRINUSE ? inUse(path) : unusable(path, result)
   }
   const identity = fileAt(path)?.identity
-  checkResult(native.listen(descriptor, QUEUE), `listen at ${path}`)
+  const listening = native.listen(descriptor, QUEUE)
+  if (listening < 0) {
+    native.close(descriptor)
+    removeOwn(path, identity)
+    throw unusable(path, listening)
+  }
   return new StreamListener(native, descriptor, path, identity)
 }
 
-/** Removes a socket at which nobody accepts connections. Throws if it is anything else. */
+/** Removes a socket's file that nobody's socket is bound to. Throws if it is anything else. */
 function removeLeftover(native: Native, scratch: number, addressLength: number, path: string): void {
   const found = fileAt(path)
   if (found === undefined) return
   if (!found.isSocket) {
     throw new StreamError("ERR_STREAM_PATH", `"${path}" exists and isn't a socket: remove it, or choose another path`)
   }
-  const descriptor = openSocket(native)
+  const descriptor = openSocket(native, SocketType.datagram)
   const result = native.connect(descriptor, scratch, addressLength)
   native.close(descriptor)
-  // EAGAIN: somebody listens, and as many wait already as may.
-  if (result === 0 || result === -Errno.EAGAIN) throw inUse(path)
+  // 0 and EPERM: a socket of datagrams is bound to it, which takes them from anybody or from one other only.
+  if (result === 0 || result === -PROTOCOL_TYPE || result === -Errno.EPERM) throw inUse(path)
   if (result === -NO_SUCH_FILE) return
   if (result !== -Errno.ECONNREFUSED) throw unusable(path, result)
+  // Somebody else may have replaced it meanwhile.
+  if (fileAt(path)?.identity !== found.identity) throw inUse(path)
   try {
     unlinkSync(path)
   } catch (cause) {
@@ -132,12 +162,12 @@ function removeLeftover(native: Native, scratch: number, addressLength: number, 
   }
 }
 
-function openSocket(native: Native): number {
-  return checkResult(native.socket(AddressFamily.unix, SocketType.stream, 0), "make a UNIX socket")
+function openSocket(native: Native, type: number): number {
+  return checkResult(native.socket(AddressFamily.unix, type, 0), "make a UNIX socket")
 }
 
 function inUse(path: string): StreamError {
-  const message = `Another program accepts connections at "${path}": end it, or choose another path`
+  const message = `Another program uses the socket "${path}": end it, or choose another path`
   return new StreamError("ERR_STREAM_PATH_IN_USE", message)
 }
 
@@ -149,9 +179,31 @@ function unusable(path: string, errno: number): StreamError {
 function fileAt(path: string): { isSocket: boolean; identity: string } | undefined {
   try {
     const status = lstatSync(path, { bigint: true })
-    return { isSocket: status.isSocket(), identity: `${status.dev}:${status.ino}` }
+    return { isSocket: status.isSocket(), identity: identityOf(status) }
   } catch {
     // Not there, or out of reach: whoever binds is told why.
     return undefined
+  }
+}
+
+function identityOf({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string {
+  return `${dev}:${ino}`
+}
+
+/** A descriptor for whatever is at the path, a symbolic link included; -1 if there is nothing. */
+function openFile(path: string): number {
+  try {
+    return openSync(path, PATH_ONLY | constants.O_NOFOLLOW)
+  } catch {
+    return -1
+  }
+}
+
+function removeOwn(path: string, identity: string | undefined): void {
+  if (identity === undefined || fileAt(path)?.identity !== identity) return
+  try {
+    unlinkSync(path)
+  } catch {
+    // A folder that became unwritable keeps its socket: whoever comes next finds that it is left over.
   }
 }

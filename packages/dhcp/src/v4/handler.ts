@@ -7,7 +7,8 @@
  * that chose another server is left alone.
  *
  * We see what the guest sends to port 67, to everybody or to our own address. Messages to any other address are those for
- * a server beyond us: they are not ours and pass as ordinary UDP does.
+ * a server beyond us: they are not ours and pass as ordinary UDP does. Which port they come from doesn't matter: section
+ * 4.1 says only where messages are sent to, and relay agents send from port 67.
  *
  * A reply goes where RFC 2131, section 4.1 says: to the relay agent, to the address that the client has, else to the
  * one that it is given, or to everybody if the client says that it can't receive anything else yet. The frame goes to the

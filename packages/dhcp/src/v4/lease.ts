@@ -40,7 +40,8 @@ export function leaseParameters(request: Dhcpv4Message, lease: Dhcpv4Lease, room
   const left = room - options.reduce((sum, option) => sum + encodedLength(option.value.length), 0)
   const searchDomains = searchList(lease, left)
   if (searchDomains.length > 0) options.push({ code: Option.domainSearch, value: searchDomains })
-  const asked = [...(request.options.get(Option.parameterRequestList) ?? [])]
+  // There are 256 codes, however often a client repeats them.
+  const asked = [...new Set(request.options.get(Option.parameterRequestList))]
   const rank = (code: number) => (asked.includes(code) ? asked.indexOf(code) : asked.length)
   return options.sort((first, second) => rank(first.code) - rank(second.code))
 }

@@ -112,6 +112,56 @@ describe("what is malformed", () => {
   })
 })
 
+describe("options of one code are put together (RFC 3396)", () => {
+  const message = (...fields: { code: number; value: Uint8Array }[]) => {
+    const options = fields.flatMap(({ code, value }) => [code, value.length, ...value])
+    return Uint8Array.of(...emit([]).subarray(0, OPTIONS), ...options, Dhcpv4Option.end)
+  }
+
+  test("whatever is repeated, and whatever lies between", () => {
+    const anyOptions = fc.array(
+      fc.record({ code: fc.integer({ min: 1, max: 51 }), value: fc.uint8Array({ maxLength: 255 }) }),
+      { maxLength: 60 },
+    )
+    fc.assert(
+      fc.property(anyOptions, (options) => {
+        const expected = new Map<number, number[]>()
+        for (const { code, value } of options) expected.set(code, [...(expected.get(code) ?? []), ...value])
+        const read = [...parsed(message(...options)).options].map(([code, value]) => [code, [...value]])
+        expect(read).toEqual([...expected])
+      }),
+    )
+  })
+
+  // What takes time by the square of the length takes most of a minute here, and what doesn't a few milliseconds.
+  test.each([
+    ["client identifiers", Dhcpv4Option.clientIdentifier, 4],
+    ["parameter request lists", Dhcpv4Option.parameterRequestList, 4],
+    ["options of a byte", Dhcpv4Option.hostName, 1],
+    ["options of nothing", Dhcpv4Option.hostName, 0],
+  ])("in no more work than the message is long: the longest one, of %s", { timeout: 5000 }, (_name, code, length) => {
+    const longest = new Uint8Array(65_507)
+    longest.set(emit([]).subarray(0, OPTIONS))
+    const count = Math.floor((longest.length - OPTIONS) / (2 + length))
+    const expected = new Uint8Array(count * length)
+    for (let index = 0; index < count; index++) {
+      const value = Uint8Array.from({ length }, (_, byte) => index + byte)
+      expected.set(value, index * length)
+      longest.set([code, length, ...value], OPTIONS + index * (2 + length))
+    }
+    expect(Buffer.compare(parsed(longest).options.get(code)!, expected)).toBe(0)
+  })
+
+  test("an overloaded field's own overload option means nothing", () => {
+    const bytes = emit([{ code: Dhcpv4Option.overload, value: Uint8Array.of(3) }, option(12, 2)])
+    bytes.set([Dhcpv4Option.overload, 1, 2, 12, 1, 1, Dhcpv4Option.end], BOOT_FILE)
+    bytes.set([12, 1, 2, Dhcpv4Option.end], SERVER_NAME)
+    const { options } = parsed(bytes)
+    expect(options.get(Dhcpv4Option.overload)).toEqual(Uint8Array.of(3))
+    expect(options.get(Dhcpv4Option.hostName)).toEqual(Uint8Array.of(12, 12, 1, 2))
+  })
+})
+
 describe("writing", () => {
   test("what is written is read the same", () => {
     const bytes = emit([option(53, 1), option(12, 20)])

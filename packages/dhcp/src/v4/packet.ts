@@ -1,4 +1,5 @@
 import { Address } from "@demiflow/core"
+import { OptionPieces } from "./option-pieces.ts"
 import {
   BOOT_FILE,
   BOOT_FILE_SIZE,
@@ -74,9 +75,8 @@ export function parseDhcpv4(bytes: Uint8Array): ParsedDhcpv4 {
   if (view.getUint32(MAGIC_COOKIE) !== MAGIC) return { kind: "malformed", reason: "no magic cookie" }
   const hardwareLength = bytes[HARDWARE_LENGTH]
   if (hardwareLength > HARDWARE_ADDRESS_SIZE) return { kind: "malformed", reason: "hardware address length" }
-  const options = new Map<number, Uint8Array>()
-  const reason = readAllOptions(bytes, options)
-  if (reason !== undefined) return { kind: "malformed", reason }
+  const options = readOptions(bytes)
+  if (typeof options === "string") return { kind: "malformed", reason: options }
   const address = (offset: number) => new Address().readV4(view, offset)
   const message: Dhcpv4Message = {
     operation: bytes[OPERATION],
@@ -97,44 +97,20 @@ export function parseDhcpv4(bytes: Uint8Array): ParsedDhcpv4 {
 }
 
 /** The options field, then the boot file and server name fields if these are said to hold options (RFC 3396, 5). */
-function readAllOptions(bytes: Uint8Array, options: Map<number, Uint8Array>): Dhcpv4Malformation | undefined {
-  if (!readOptions(bytes.subarray(OPTIONS), options)) return "option length"
+function readOptions(bytes: Uint8Array): Map<number, Uint8Array> | Dhcpv4Malformation {
+  const pieces = new OptionPieces(bytes)
+  if (!pieces.collect(OPTIONS, bytes.length)) return "option length"
+  const options = pieces.join()
   const overload = options.get(Dhcpv4Option.overload)
-  if (overload === undefined) return undefined
+  if (overload === undefined) return options
   if (overload.length !== 1 || overload[0] < 1 || overload[0] > 3) return "overload"
-  const more = new Map<number, Uint8Array>()
-  const fields = [
-    { bit: Overload.bootFile, field: bytes.subarray(BOOT_FILE, BOOT_FILE + BOOT_FILE_SIZE) },
-    { bit: Overload.serverName, field: bytes.subarray(SERVER_NAME, SERVER_NAME + SERVER_NAME_SIZE) },
-  ]
-  for (const { bit, field } of fields) {
-    if ((overload[0] & bit) !== 0 && !readOptions(field, more)) return "option length"
+  const { bootFile, serverName } = Overload
+  if ((overload[0] & bootFile) !== 0 && !pieces.collect(BOOT_FILE, BOOT_FILE + BOOT_FILE_SIZE)) return "option length"
+  if ((overload[0] & serverName) !== 0 && !pieces.collect(SERVER_NAME, SERVER_NAME + SERVER_NAME_SIZE)) {
+    return "option length"
   }
   // An overload option inside of an overloaded field means nothing.
-  more.delete(Dhcpv4Option.overload)
-  for (const [code, value] of more) append(options, code, value)
-  return undefined
-}
-
-/** Adds the options of one field; false if one reaches beyond it. A missing end option is no mistake. */
-function readOptions(field: Uint8Array, options: Map<number, Uint8Array>): boolean {
-  let position = 0
-  while (position < field.length) {
-    const code = field[position++]
-    if (code === Dhcpv4Option.pad) continue
-    if (code === Dhcpv4Option.end) return true
-    if (position >= field.length) return false
-    const end = position + 1 + field[position]
-    if (end > field.length) return false
-    append(options, code, field.slice(position + 1, end))
-    position = end
-  }
-  return true
-}
-
-function append(options: Map<number, Uint8Array>, code: number, value: Uint8Array): void {
-  const before = options.get(code)
-  options.set(code, before === undefined ? value : Uint8Array.of(...before, ...value))
+  return pieces.join().set(Dhcpv4Option.overload, overload)
 }
 
 /** An option to be sent. */

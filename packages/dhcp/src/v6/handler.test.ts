@@ -67,8 +67,16 @@ describe("a client on the link", () => {
 
   test("that speaks to us alone is told to use the group", () => {
     const { memory, guest, send } = setUp()
-    send(capture("dhclientSolicit"), { target: String(memory.tap.ourLinkLocal) })
+    const target = String(memory.tap.ourLinkLocal)
+    send(capture("dhclientRelease"), { target })
     expect(Buffer.from(guest.expect(check.udp({})).payload).toString("hex")).toContain("000d00020005")
+  })
+
+  test("that looks for servers at one of them is not heard (section 16)", () => {
+    const { memory, guest, send, drops } = setUp()
+    send(capture("dhclientSolicit"), { target: String(memory.tap.ourLinkLocal) })
+    guest.expectNothing()
+    expect(drops.entries()).toEqual([["dhcpv6: unicast", 1]])
   })
 
   test("of a server beyond us is none of ours", () => {

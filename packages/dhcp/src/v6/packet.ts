@@ -32,6 +32,7 @@ export interface Dhcpv6Message {
   readonly transactionId: number
   readonly clientIdentifier: Uint8Array | undefined
   readonly serverIdentifier: Uint8Array | undefined
+  /** The first 64. */
   readonly associations: readonly Association[]
   /** Codes of the options that the client asks for; undefined if it doesn't say. */
   readonly requestedOptions: readonly number[] | undefined
@@ -47,6 +48,9 @@ export type Dhcpv6Malformation = "truncated" | "option length" | "option value"
 export type ParsedDhcpv6 =
   | { readonly kind: "message"; readonly message: Dhcpv6Message }
   | { readonly kind: "malformed"; readonly reason: Dhcpv6Malformation }
+
+/** Those that a reply has room for, by far. What a client has beyond them isn't read. */
+const MOST_ASSOCIATIONS = 64
 
 interface RawOption {
   readonly code: number
@@ -106,6 +110,7 @@ function readAssociations(options: readonly RawOption[]): Association[] | undefi
   for (const { code, value } of options) {
     const kind = associationKind(code)
     if (kind === undefined) continue
+    if (associations.length === MOST_ASSOCIATIONS) break
     const start = kind === "temporary addresses" ? TEMPORARY_ASSOCIATION_OPTIONS : ASSOCIATION_OPTIONS
     const inner = value.length < start ? undefined : readOptions(value.subarray(start))
     if (inner === undefined) return undefined

@@ -175,18 +175,54 @@ describe("addresses", () => {
   })
 })
 
-test("a client that speaks to us alone is told to use the group, and nothing else (section 18.4)", () => {
-  for (const type of [Type.solicit, Type.request, Type.renew, Type.release, Type.informationRequest]) {
-    const isInformation = type === Type.informationRequest
-    const fields = {
-      serverIdentifier: type === Type.solicit || isInformation ? undefined : server,
-      ...(isInformation ? { associations: [] } : {}),
-    }
-    const answer = reply(message(type, fields), {}, false)
-    expect(answer.type).toBe(type === Type.solicit ? Type.advertise : Type.reply)
-    expect(answer.options.map(({ code }) => code)).toEqual([2, 1, 13])
-    expect(answer.find(Option.statusCode)).toBe("0005")
+describe("a client that speaks to us alone", () => {
+  test.each([Type.request, Type.renew, Type.release, Type.decline])(
+    "is told to use the group, and nothing else (section 18.4): type %i",
+    (type) => {
+      const answer = reply(message(type, { serverIdentifier: server }), {}, false)
+      expect(answer.type).toBe(Type.reply)
+      expect(answer.options.map(({ code }) => code)).toEqual([2, 1, 13])
+      expect(answer.find(Option.statusCode)).toBe("0005")
+    },
+  )
+
+  test.each([Type.solicit, Type.confirm, Type.rebind, Type.informationRequest])(
+    "is not heard at all (section 16): type %i",
+    (type) => {
+      const fields = type === Type.informationRequest ? { associations: [] } : {}
+      expect(refusal(answerDhcpv6(message(type, fields), lease, server, false))).toBe("unicast")
+      expect(answerDhcpv6(message(type, fields), lease, server, true).kind).not.toBe("refused")
+    },
+  )
+})
+
+describe("the longest message, of nothing but", () => {
+  const header = Uint8Array.of(Type.renew, 0, 0, 1, 0, 2, 0, server.length, ...server, 0, 1, 0, 3, 9, 9, 9)
+  const repeated = (option: number[]) => {
+    const bytes = new Uint8Array(65_507 - ((65_507 - header.length) % option.length))
+    bytes.set(header)
+    for (let at = header.length; at < bytes.length; at += option.length) bytes.set(option, at)
+    return bytes
   }
+  const inner = [0, 5, 0, 24, ...Address.parse("2001:db8::9").toBytes(), 0, 0, 0, 0, 0, 0, 0, 0]
+  const held = Array.from({ length: 2300 }, () => inner).flat()
+
+  // What takes time by the square of the length takes far longer, and what doesn't a few milliseconds.
+  test.each([
+    ["associations", repeated([0, Option.identityAssociation, 0, 12, ...new Array(12).fill(0)])],
+    ["temporary associations", repeated([0, Option.temporaryAssociation, 0, 4, 0, 0, 0, 1])],
+    [
+      "addresses of one association",
+      repeated([0, 3, (held.length + 12) >> 8, (held.length + 12) & 0xff, ...new Array(12).fill(0), ...held]),
+    ],
+    ["options of nothing", repeated([0, 99, 0, 0])],
+    ["requests for an option", repeated([0, 6, 0, 2, 0, 24])],
+  ])("%s: is answered with what there is room for", { timeout: 5000 }, (_name, bytes) => {
+    const parsed = parseDhcpv6(bytes)
+    if (parsed.kind !== "message") throw new Error(parsed.reason)
+    const { options, transactionId } = replyOf(answerDhcpv6(parsed.message, lease, server))
+    expect(emitDhcpv6(Type.reply, transactionId, options, new Uint8Array(1232))).toBeLessThanOrEqual(1232)
+  })
 })
 
 test("only what is asked for is sent; everything if nothing is said", () => {

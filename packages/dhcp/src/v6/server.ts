@@ -49,6 +49,7 @@ export type Dhcpv6Refusal =
   | "no server identifier"
   | "unexpected server identifier"
   | "address in an information request"
+  | "unicast"
 
 /** We have one guest, and it may keep its address for good. */
 const INFINITE = 0xffffffff
@@ -81,6 +82,9 @@ const NAMES_SERVER: ReadonlyMap<number, boolean> = new Map([
   [Type.decline, true],
 ])
 
+/** What a client may say to one server alone, once it has been told that it may (sections 18.2.2, 18.2.4, 18.2.7, 18.2.8). */
+const UNICAST_TYPES: ReadonlySet<number> = new Set([Type.request, Type.renew, Type.release, Type.decline])
+
 /** The server's identifier, from our Ethernet address (section 11.4). */
 export function serverIdentifier(ourMac: MacAddress): Uint8Array {
   const bytes = new Uint8Array(10)
@@ -95,7 +99,7 @@ export function serverIdentifier(ourMac: MacAddress): Uint8Array {
  * Answers a message from a client.
  *
  * @param server our identifier
- * @param wasMulticast false if the message came to an address of ours, which none may
+ * @param wasMulticast false if the message came to an address of ours, which none should
  */
 export function answerDhcpv6(
   message: Dhcpv6Message,
@@ -105,6 +109,8 @@ export function answerDhcpv6(
 ): Dhcpv6Answer {
   const name = MESSAGE_NAMES.get(message.type)
   if (name === undefined) return { kind: "refused", reason: "message type" }
+  // Section 16: such messages are discarded if they come by unicast.
+  if (!wasMulticast && !UNICAST_TYPES.has(message.type)) return { kind: "refused", reason: "unicast" }
   const refusal = findRefusal(message)
   if (refusal !== undefined) return { kind: "refused", reason: refusal }
   if (message.serverIdentifier !== undefined && !sameBytes(message.serverIdentifier, server)) {
@@ -118,9 +124,7 @@ export function answerDhcpv6(
     description: `received ${name}, sending ${type === Type.advertise ? "ADVERTISE" : "REPLY"}`,
   })
   // Section 18.4: we never say that clients may use our own address.
-  if (!wasMulticast) {
-    return reply([status(Status.useMulticast)], message.type === Type.solicit ? Type.advertise : Type.reply)
-  }
+  if (!wasMulticast) return reply([status(Status.useMulticast)])
 
   switch (message.type) {
     case Type.solicit: {
