@@ -1,4 +1,5 @@
-import { Demiflow, Errno, HostEvent, NO_SOCKET, type SideRef, type Socket, Vectors } from "@demiflow/core"
+import { constants } from "node:os"
+import { Address, Demiflow, Errno, HostEvent, NO_SOCKET, type SideRef, type Socket, Vectors } from "@demiflow/core"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { AddressFamily, SocketType } from "./constants.ts"
 import { LinuxHost } from "./linux-host.ts"
@@ -292,15 +293,18 @@ describe("connecting", () => {
     native.close(descriptor)
   })
 
-  it("goes out by the interface that is given, or not at all", () => {
+  it("goes out by the interface that is given, or not at all; to the host itself by its own", () => {
     const { descriptor, port } = bound(true, SocketType.stream)
-    const bySide = (interfaceV4: string) =>
-      new LinuxHost(native, arena, events.loop, { interfaceV4 }).tcpConnect(side, towards(true, port))
-    const socket = bySide("lo")
+    const here = towards(true, port)
+    const elsewhere = here.clone()
+    elsewhere.correspondentAddress.copyFrom(Address.parse("198.51.100.7"))
+    const by = (interfaceV4: string, demiflow: Demiflow) =>
+      new LinuxHost(native, arena, events.loop, { interfaceV4 }).tcpConnect(side, demiflow)
+    expect(by("none such", elsewhere)).toBe(-constants.errno.ENODEV)
+    const socket = by("none such", here)
     expect(socket).toBeGreaterThanOrEqual(0)
     host.close(socket)
-    expect(bySide("none such")).toBeLessThan(0)
-    expect(() => bySide("much-too-long-a-name")).toThrow(RangeError)
+    expect(() => by("much-too-long-a-name", here)).toThrow(RangeError)
     native.close(descriptor)
   })
 })

@@ -170,10 +170,10 @@ export class MemoryStack implements Participant {
 
   /** What is left behind: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over; listeners stay. */
   readonly leftovers = (): string[] => {
-    const found: string[] = [...(this.pipes?.violations ?? [])]
+    const found = this.#hosts.flatMap(({ violations }) => violations)
+    found.push(...(this.pipes?.violations ?? []))
     if (this.flows.size > 0) found.push(`${this.flows.size} flows are left`)
     for (const host of this.#hosts) {
-      found.push(...host.violations)
       const sockets = host.openSockets - host.listeningSockets
       if (sockets > 0) found.push(`${sockets} sockets are open`)
     }
