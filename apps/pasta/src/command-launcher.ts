@@ -23,7 +23,7 @@ import { chooseCommand } from "./command.ts"
 import { type CommandUserNamespace, commandSteps } from "./command-steps.ts"
 import { callersOpenFileLimit } from "./limits.ts"
 import { ReportReader } from "./report-reader.ts"
-import { superviseCommand } from "./supervise.ts"
+import { awaitStatus, passSignalsOn } from "./supervise.ts"
 import { ForegroundTerminal } from "./terminal.ts"
 import { openUserNamespace } from "./user-namespace.ts"
 
@@ -45,9 +45,9 @@ export async function launchCommand(
 ): Promise<number> {
   const launcher = new Launcher(options, target, operands)
   try {
-    const init = launcher.start()
+    launcher.start()
     // The data path ends by itself then. The kernel takes some 20 ms for its tap device, for which nobody has to wait.
-    return await launcher.finish(init)
+    return await launcher.finish()
   } catch (error) {
     launcher.endChild()
     throw error
@@ -97,33 +97,27 @@ class Launcher {
     })
   }
 
-  /** Has everything set up and lets the command run; answers the process number of its init. */
-  start(): number {
+  /** Has everything set up and lets the command run. */
+  start(): void {
     const { configuration, linkLocalScope } = decideConfiguration(this.#native, this.#arena, this.#options, "pasta")
     const encoded = encodeConfiguration(configuration)
     this.#child.sendSettings({ configuration: encoded, identity: this.#identity, linkLocalScope })
     announce(configuration, this.#options.runAs === undefined && this.#identity !== undefined)
     const { init } = this.#reports.awaitReady()
     if (init === undefined) throw new Quit("The data path has lost the first process of the namespace")
+    passSignalsOn(this.#native, { init, isForeground: this.#terminal.isForeground })
     writePidFile(this.#options.pidPath, process.pid)
     this.#native.write(this.#go.writeEnd, this.#arena.reserve(1, 1), 1)
-    return init
   }
 
   /** Waits for the end of the command; answers its status. */
-  async finish(init: number): Promise<number> {
+  async finish(): Promise<number> {
     const takeLine = (line: string): number | undefined => {
       const report = this.#reports.take(line)
       return report?.kind === "ended" ? report.status : undefined
     }
     try {
-      const status = await superviseCommand({
-        native: this.#native,
-        init,
-        isForeground: this.#terminal.isForeground,
-        descriptor: this.#child.reports,
-        takeLine,
-      })
+      const status = await awaitStatus(this.#child.reports, takeLine)
       if (status !== undefined) return status
       throw new Quit(`The data path ended unexpectedly (${this.#child.wait()}), and the command with it`)
     } finally {

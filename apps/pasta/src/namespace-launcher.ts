@@ -19,7 +19,7 @@ import { attachArena, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 import { namespaceSteps } from "./namespace-steps.ts"
 import { ReportReader } from "./report-reader.ts"
-import { superviseDataPath } from "./supervise.ts"
+import { awaitStatus, endOnSignals } from "./supervise.ts"
 import { openUserNamespace } from "./user-namespace.ts"
 
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
@@ -68,6 +68,8 @@ class Launcher {
     const encoded = encodeConfiguration(configuration)
     this.#child.sendSettings({ configuration: encoded, identity: this.#identity, linkLocalScope })
     this.#reports.awaitReady()
+    if (this.#options.foreground) endOnSignals(this.#native, this.#child.process)
+    else this.#reports.awaitLeave()
     writePidFile(this.#options.pidPath, runsInBackground(configuration) ? this.#child.process : process.pid)
     const isNobody = this.#options.runAs === undefined && this.#identity !== undefined
     announce(configuration, isNobody)
@@ -75,14 +77,9 @@ class Launcher {
 
   /** Waits for the end of the data path; answers its status. */
   async stay(): Promise<number> {
-    const status = await superviseDataPath({
-      native: this.#native,
-      process: this.#child.process,
-      descriptor: this.#child.reports,
-      takeLine: (line) => {
-        const report = this.#reports.take(line)
-        return report?.kind === "ended" ? report.status : undefined
-      },
+    const status = await awaitStatus(this.#child.reports, (line) => {
+      const report = this.#reports.take(line)
+      return report?.kind === "ended" ? report.status : undefined
     })
     if (status !== undefined) return status
     throw new Quit(`The data path ended unexpectedly (${this.#child.wait()})`)

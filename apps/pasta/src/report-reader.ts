@@ -28,6 +28,14 @@ export class ReportReader {
     return ready
   }
 
+  /** Waits until the data path has closed its end: it has nothing of ours then. Throws {@link Quit}. */
+  awaitLeave(): void {
+    this.#child.awaitReport((line) => {
+      this.take(line)
+      return undefined
+    })
+  }
+
   /** A line; undefined if the user has been told what was in it. Throws {@link Quit} if that was the end. */
   take(line: string): Exclude<DataPathReport, { kind: "failed" | "message" }> | undefined {
     const failure = this.#child.failedStep(line)

@@ -1,4 +1,4 @@
-/** Waiting for the processes below to end, while they live. */
+/** What is left to do while the processes below live: to pass signals on, and to wait for their last word. */
 import { Socket } from "node:net"
 import { LineSplitter, type Native } from "@demiflow/sys"
 
@@ -10,33 +10,16 @@ const TERMINAL_SIGNALS = { SIGINT: 2, SIGQUIT: 3 } as const
 /** Passed on to the command in any case. */
 const FORWARDED_SIGNALS = { SIGHUP: 1, SIGUSR1: 10, SIGUSR2: 12, SIGTERM: 15 } as const
 
-/** Lines to wait for. */
-export interface Lines {
-  /** A pipe to read lines from, to its end. */
-  readonly descriptor: number
-  /** Called with each; answers the status if it is the last. What it throws rejects the promise. */
-  readonly takeLine: (line: string) => number | undefined
-}
-
-/** A command to watch over. */
-export interface CommandSupervision extends Lines {
-  readonly native: Native
-  /** Process number of the init to which signals are passed on. */
+/** Who gets the signals of a program that runs a command. */
+export interface SignalTarget {
+  /** Process number of the init that passes them on to the command. */
   readonly init: number
   /** True if the terminal sends its signals to the command too. */
   readonly isForeground: boolean
 }
 
-/** A data path to watch over, without a command. */
-export interface DataPathSupervision extends Lines {
-  readonly native: Native
-  /** Its process number. */
-  readonly process: number
-}
-
-/** Passes signals on, and lines, until the last of them; answers its status, or undefined if the pipe ended before. */
-export function superviseCommand(supervision: CommandSupervision): Promise<number | undefined> {
-  const { native, init, isForeground } = supervision
+/** Has the command get our signals. To be called before it runs: it may have us sent one at once. */
+export function passSignalsOn(native: Native, { init, isForeground }: SignalTarget): void {
   for (const [signal, number] of Object.entries(FORWARDED_SIGNALS)) {
     process.on(signal, () => native.kill(init, number))
   }
@@ -45,16 +28,22 @@ export function superviseCommand(supervision: CommandSupervision): Promise<numbe
       if (!isForeground) native.kill(init, number)
     })
   }
-  return lastLine(supervision)
 }
 
-/** Has the data path end as this process is to end; answers its status, or undefined if nobody knows. */
-export function superviseDataPath(supervision: DataPathSupervision): Promise<number | undefined> {
-  for (const signal of ENDING_SIGNALS) process.on(signal, () => supervision.native.kill(supervision.process, SIGTERM))
-  return lastLine(supervision)
+/** Has a data path without a command end when we are to end. To be called before anybody is told that it is ready. */
+export function endOnSignals(native: Native, dataPath: number): void {
+  for (const signal of ENDING_SIGNALS) process.on(signal, () => native.kill(dataPath, SIGTERM))
 }
 
-function lastLine({ descriptor, takeLine }: Lines): Promise<number | undefined> {
+/**
+ * Reads lines from a pipe until the last of them; answers its status, or undefined if the pipe ended before.
+ *
+ * @param takeLine called with each; answers the status if it is the last. What it throws rejects the promise
+ */
+export function awaitStatus(
+  descriptor: number,
+  takeLine: (line: string) => number | undefined,
+): Promise<number | undefined> {
   const lines = new LineSplitter()
   return new Promise((resolve, reject) => {
     const pipe = new Socket({ fd: descriptor, readable: true, writable: false })
