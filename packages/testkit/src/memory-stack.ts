@@ -5,9 +5,11 @@ import {
   Arena,
   Drops,
   type LinkCapabilities,
+  type ListenerRef,
   type Log,
   type ProtocolPlugin,
   type Random,
+  type SideRef,
   type Stack,
   silentLog,
 } from "@demiflow/core"
@@ -24,6 +26,7 @@ import {
 } from "@demiflow/tap"
 import { ScriptedGuest, type ScriptedGuestOptions } from "./guest/scripted-guest.ts"
 import { SimulatedHost, type SimulatedHostOptions } from "./host/simulated-host.ts"
+import { SimulatedLocalPath, type SimulatedLocalPathOptions } from "./host/simulated-local-path.ts"
 import { SeededRandom } from "./seeded-random.ts"
 import { SlowLink, type SlowLinkOptions } from "./slow-link.ts"
 import { type Participant, VirtualClock } from "./virtual-clock.ts"
@@ -45,6 +48,8 @@ export interface MemoryStackOptions {
   readonly capacity?: number
   readonly guest?: Omit<ScriptedGuestOptions, "clock">
   readonly host?: Omit<SimulatedHostOptions, "clock" | "arena">
+  /** The guest is a namespace of the host's kernel, with sockets of its own and pipes to it: {@link MemoryStack.namespace}. */
+  readonly localPath?: true | SimulatedLocalPathOptions
   readonly log?: Log
   /** Sizes of the tap side; smaller than a real one's by default. */
   readonly tap?: TapSizes
@@ -64,6 +69,8 @@ export class MemoryStack implements Participant {
   readonly random: SeededRandom
   readonly guest: ScriptedGuest
   readonly host: SimulatedHost
+  /** With {@link MemoryStackOptions.localPath}. */
+  readonly localPath: SimulatedLocalPath | undefined
   readonly flows: FixedFlowTable
   readonly drops: Drops
   readonly stack: Stack
@@ -72,6 +79,8 @@ export class MemoryStack implements Participant {
   readonly slowLink: SlowLink | undefined
   readonly #faults: Record<string, number>[]
   readonly #injector: FaultInjector | undefined
+  readonly #tellSide = (side: SideRef, events: number): void => this.stack.fromHost(side, events)
+  readonly #tellListener = (listener: ListenerRef, events: number): void => this.stack.fromListener(listener, events)
 
   constructor(plugins: readonly ProtocolPlugin[], options: MemoryStackOptions = {}) {
     const sizes = options.tap ?? SMALL_TAP
@@ -95,6 +104,7 @@ export class MemoryStack implements Participant {
     // The stack's turn comes before the guest's: what it still had to send is then seen at once.
     this.clock.attach(this)
     this.guest = new ScriptedGuest(guestEnd, { ...options.guest, clock: this.clock })
+    this.localPath = this.#makeLocalPath(options.localPath)
     const fromGuest = { ...options.fromGuest }
     const toGuest = { ...options.toGuest }
     this.#faults = [fromGuest, toGuest]
@@ -113,6 +123,7 @@ export class MemoryStack implements Participant {
       ...sizes,
       link: this.slowLink ?? link,
       host: this.host,
+      localPath: this.localPath,
       flows: this.flows,
       forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops),
       clock: this.clock,
@@ -136,6 +147,12 @@ export class MemoryStack implements Participant {
     this.tap.flush()
   }
 
+  /** The guest's namespace; its world are the programs in there. Throws without {@link MemoryStackOptions.localPath}. */
+  get namespace(): SimulatedHost {
+    if (this.localPath === undefined) throw new Error("This stack was made without a local path")
+    return this.localPath.host
+  }
+
   /** Lets `milliseconds` of virtual time pass, with everything that is due in them. 0: all that is due now. */
   readonly run = (milliseconds = 0): void => {
     this.clock.advance(milliseconds)
@@ -155,18 +172,17 @@ export class MemoryStack implements Participant {
     if (this.flows.size > 0) found.push(`${this.flows.size} flows are left`)
     const sockets = this.host.openSockets - this.host.listeningSockets
     if (sockets > 0) found.push(`${sockets} sockets are open`)
+    if (this.localPath !== undefined) found.push(...this.localPath.leftovers())
     const deadline = this.stack.nextDeadline()
     if (deadline < Number.POSITIVE_INFINITY) found.push(`something is due in ${deadline - this.clock.now} ms`)
     return found
   }
 
   turn(): boolean {
-    const { stack, tap, clock, host } = this
+    const { stack, tap, clock, host, localPath } = this
     const received = tap.receive()
-    const told = host.poll(
-      (side, events) => stack.fromHost(side, events),
-      (listener, events) => stack.fromListener(listener, events),
-    )
+    let told = host.poll(this.#tellSide, this.#tellListener)
+    if (localPath !== undefined) told += localPath.host.poll(this.#tellSide, this.#tellListener)
     const deadline = stack.nextDeadline()
     if (received <= 0 && told === 0 && deadline > clock.now) {
       tap.flush()
@@ -179,6 +195,13 @@ export class MemoryStack implements Participant {
 
   nextDeadline(): number {
     return Math.min(this.stack.nextDeadline(), this.#injector?.nextDeadline() ?? Number.POSITIVE_INFINITY)
+  }
+
+  #makeLocalPath(options: true | SimulatedLocalPathOptions | undefined): SimulatedLocalPath | undefined {
+    if (options === undefined) return undefined
+    const { clock, arena, random, host } = this
+    const { addresses } = this.guest
+    return new SimulatedLocalPath({ clock, arena, random, host, addresses }, options === true ? {} : options)
   }
 }
 

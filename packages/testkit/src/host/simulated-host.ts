@@ -70,6 +70,8 @@ export interface SimulatedHostOptions {
   readonly backlog?: number
   /** True if equal datagrams that wait are handed over together (as with UDP_GRO). */
   readonly coalescesDatagrams?: boolean
+  /** Number of its first socket, 3 by default. Two hosts of one process have numbers far apart. */
+  readonly firstDescriptor?: number
   readonly faults?: Partial<HostFaults>
 }
 
@@ -78,6 +80,8 @@ const EEXIST = 17
 const DEFAULT_BUFFER = 131_072
 const NO_DESCRIPTORS = -Errno.EMFILE as Socket
 const ERROR_SPACE = 1_024
+const FIRST_DESCRIPTOR = 3
+/** Where numbers of probes begin, from the first descriptor on. */
 const FIRST_PROBE = 1 << 20
 
 /** A host without a kernel. */
@@ -94,8 +98,8 @@ export class SimulatedHost implements Host {
   readonly #bindings: Bindings
   readonly #errorOffset: number
   /** Descriptors are never used twice, so that a use after close is found. */
-  #nextDescriptor = 3
-  #nextProbe = FIRST_PROBE
+  #nextDescriptor: number
+  #nextProbe: number
 
   constructor(options: SimulatedHostOptions) {
     const random = options.random ?? new SeededRandom(1)
@@ -105,6 +109,8 @@ export class SimulatedHost implements Host {
     const addresses = (options.addresses ?? ["192.0.2.1", "2001:db8::1"]).map(toAddress)
     this.#bindings = new Bindings(this.#sockets, addresses, options.interfaces ?? ["eth0", "lo"])
     this.#errorOffset = options.arena.reserve(ERROR_SPACE)
+    this.#nextDescriptor = options.firstDescriptor ?? FIRST_DESCRIPTOR
+    this.#nextProbe = this.#nextDescriptor + FIRST_PROBE
     this.world = new World({
       deliver: (ends, bytes, { interfaceName }) => this.#deliver(ends, bytes, interfaceName),
       connect: (ends, connectOptions) => this.#connectFromWorld(ends, connectOptions),
@@ -126,6 +132,16 @@ export class SimulatedHost implements Host {
   /** True if events wait to be told. */
   get hasEvents(): boolean {
     return this.#kernel.hasListed
+  }
+
+  /** True if the socket is open, and one of this host's. */
+  hasSocket(socket: Socket): boolean {
+    return this.#sockets.has(socket)
+  }
+
+  /** A TCP socket, for pipes. If there is none by this number, that is recorded as a misuse of `call`. */
+  findTcp(socket: Socket, call: string): TcpSocket | undefined {
+    return this.#find(socket, TcpSocket, call)
   }
 
   /**
