@@ -1,9 +1,15 @@
+import type { Guest } from "./guest.ts"
 import type { Components } from "./plugin.ts"
 
 /** What stands in a {@link WaitingList}: a flow, a listener. */
 export interface Waiting {
   /** Kept by the list; false at first. */
   isWaiting: boolean
+}
+
+/** What a {@link WaitingList} needs of a stack. */
+export interface WaitingSurroundings extends Pick<Components, "wakeAt"> {
+  readonly guest: Pick<Guest, "isCongested">
 }
 
 /** Entries that were carried on with stay in the queue until there are so many. */
@@ -20,7 +26,7 @@ const COMPACT_AT = 256
  * `resume` and `start`.
  */
 export class WaitingList<Source extends Waiting> {
-  readonly #components: Pick<Components, "guest" | "wakeAt">
+  readonly #components: WaitingSurroundings
   readonly #carryOnWith: (source: Source) => void
   readonly #queue: Source[] = []
   /** Where the queue begins. */
@@ -28,7 +34,7 @@ export class WaitingList<Source extends Waiting> {
   #wakeAt = Number.POSITIVE_INFINITY
 
   /** @param carryOnWith what has waited: it may have ended meanwhile, and may wait again */
-  constructor(components: Pick<Components, "guest" | "wakeAt">, carryOnWith: (source: Source) => void) {
+  constructor(components: WaitingSurroundings, carryOnWith: (source: Source) => void) {
     this.#components = components
     this.#carryOnWith = carryOnWith
   }

@@ -5,9 +5,11 @@ import {
   Arena,
   Drops,
   type LinkCapabilities,
+  type ListenerRef,
   type Log,
   type ProtocolPlugin,
   type Random,
+  type SideRef,
   type Stack,
   silentLog,
 } from "@demiflow/core"
@@ -24,7 +26,7 @@ import {
 } from "@demiflow/tap"
 import { ScriptedGuest, type ScriptedGuestOptions } from "./guest/scripted-guest.ts"
 import { SimulatedHost, type SimulatedHostOptions } from "./host/simulated-host.ts"
-import { SimulatedPipes, type SimulatedPipesOptions } from "./host/simulated-pipes.ts"
+import { SimulatedLocalPath, type SimulatedLocalPathOptions } from "./host/simulated-local-path.ts"
 import { SeededRandom } from "./seeded-random.ts"
 import { SlowLink, type SlowLinkOptions } from "./slow-link.ts"
 import { type Participant, VirtualClock } from "./virtual-clock.ts"
@@ -46,8 +48,8 @@ export interface MemoryStackOptions {
   readonly capacity?: number
   readonly guest?: Omit<ScriptedGuestOptions, "clock">
   readonly host?: Omit<SimulatedHostOptions, "clock" | "arena">
-  /** Gives the guest a local path, as a namespace has: sockets inside, and pipes. None by default. */
-  readonly localPath?: MemoryLocalPathOptions
+  /** The guest is a namespace of the host's kernel, with sockets of its own and pipes to it: {@link MemoryStack.namespace}. */
+  readonly localPath?: true | SimulatedLocalPathOptions
   readonly log?: Log
   /** Sizes of the tap side; smaller than a real one's by default. */
   readonly tap?: TapSizes
@@ -55,15 +57,6 @@ export interface MemoryStackOptions {
   readonly pluginBytes?: number
 }
 
-/** How the local path of a stack in memory is set up. */
-export interface MemoryLocalPathOptions {
-  /** The sockets inside. */
-  readonly namespace?: Omit<SimulatedHostOptions, "clock" | "arena" | "firstDescriptor">
-  readonly pipes?: SimulatedPipesOptions
-}
-
-/** Numbers of sockets inside a namespace begin here. */
-const FIRST_INSIDE = 1_000_000
 const LINK_BYTES = 1 << 20
 const FAULT_BYTES = 2 << 20
 const GUEST_BYTES = 512 << 10
@@ -76,9 +69,8 @@ export class MemoryStack implements Participant {
   readonly random: SeededRandom
   readonly guest: ScriptedGuest
   readonly host: SimulatedHost
-  /** Sockets inside the guest's namespace, with {@link MemoryStackOptions.localPath}; its world is what runs in there. */
-  readonly namespace: SimulatedHost | undefined
-  readonly pipes: SimulatedPipes | undefined
+  /** With {@link MemoryStackOptions.localPath}. */
+  readonly localPath: SimulatedLocalPath | undefined
   readonly flows: FixedFlowTable
   readonly drops: Drops
   readonly stack: Stack
@@ -87,6 +79,8 @@ export class MemoryStack implements Participant {
   readonly slowLink: SlowLink | undefined
   readonly #faults: Record<string, number>[]
   readonly #injector: FaultInjector | undefined
+  readonly #tellSide = (side: SideRef, events: number): void => this.stack.fromHost(side, events)
+  readonly #tellListener = (listener: ListenerRef, events: number): void => this.stack.fromListener(listener, events)
 
   constructor(plugins: readonly ProtocolPlugin[], options: MemoryStackOptions = {}) {
     const sizes = options.tap ?? SMALL_TAP
@@ -105,14 +99,12 @@ export class MemoryStack implements Participant {
       clock: this.clock,
       arena: this.arena,
     })
-    const localPath = this.#openLocalPath(options.localPath)
-    this.namespace = localPath?.host
-    this.pipes = localPath?.pipes
     const random: Random = this.random.fork()
     this.flows = new FixedFlowTable({ capacity: options.capacity ?? 1_024, random, drops: this.drops })
     // The stack's turn comes before the guest's: what it still had to send is then seen at once.
     this.clock.attach(this)
     this.guest = new ScriptedGuest(guestEnd, { ...options.guest, clock: this.clock })
+    this.localPath = this.#makeLocalPath(options.localPath)
     const fromGuest = { ...options.fromGuest }
     const toGuest = { ...options.toGuest }
     this.#faults = [fromGuest, toGuest]
@@ -131,7 +123,7 @@ export class MemoryStack implements Participant {
       ...sizes,
       link: this.slowLink ?? link,
       host: this.host,
-      localPath,
+      localPath: this.localPath,
       flows: this.flows,
       forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops),
       clock: this.clock,
@@ -155,6 +147,12 @@ export class MemoryStack implements Participant {
     this.tap.flush()
   }
 
+  /** The guest's namespace; its world are the programs in there. Throws without {@link MemoryStackOptions.localPath}. */
+  get namespace(): SimulatedHost {
+    if (this.localPath === undefined) throw new Error("This stack was made without a local path")
+    return this.localPath.host
+  }
+
   /** Lets `milliseconds` of virtual time pass, with everything that is due in them. 0: all that is due now. */
   readonly run = (milliseconds = 0): void => {
     this.clock.advance(milliseconds)
@@ -170,29 +168,21 @@ export class MemoryStack implements Participant {
 
   /** What is left behind: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over; listeners stay. */
   readonly leftovers = (): string[] => {
-    const found = this.#hosts.flatMap(({ violations }) => violations)
-    found.push(...(this.pipes?.violations ?? []))
+    const found = [...this.host.violations]
     if (this.flows.size > 0) found.push(`${this.flows.size} flows are left`)
-    for (const host of this.#hosts) {
-      const sockets = host.openSockets - host.listeningSockets
-      if (sockets > 0) found.push(`${sockets} sockets are open`)
-    }
-    if (this.pipes !== undefined && this.pipes.used > 0) found.push(`${this.pipes.used} pipes have something in them`)
+    const sockets = this.host.openSockets - this.host.listeningSockets
+    if (sockets > 0) found.push(`${sockets} sockets are open`)
+    if (this.localPath !== undefined) found.push(...this.localPath.leftovers())
     const deadline = this.stack.nextDeadline()
     if (deadline < Number.POSITIVE_INFINITY) found.push(`something is due in ${deadline - this.clock.now} ms`)
     return found
   }
 
   turn(): boolean {
-    const { stack, tap, clock } = this
+    const { stack, tap, clock, host, localPath } = this
     const received = tap.receive()
-    let told = 0
-    for (const host of this.#hosts) {
-      told += host.poll(
-        (side, events) => stack.fromHost(side, events),
-        (listener, events) => stack.fromListener(listener, events),
-      )
-    }
+    let told = host.poll(this.#tellSide, this.#tellListener)
+    if (localPath !== undefined) told += localPath.host.poll(this.#tellSide, this.#tellListener)
     const deadline = stack.nextDeadline()
     if (received <= 0 && told === 0 && deadline > clock.now) {
       tap.flush()
@@ -203,27 +193,15 @@ export class MemoryStack implements Participant {
     return received > 0 || told > 0 || stack.nextDeadline() !== deadline
   }
 
-  get #hosts(): readonly SimulatedHost[] {
-    return this.namespace === undefined ? [this.host] : [this.host, this.namespace]
-  }
-
-  #openLocalPath(
-    options: MemoryLocalPathOptions | undefined,
-  ): { host: SimulatedHost; pipes: SimulatedPipes } | undefined {
-    if (options === undefined) return undefined
-    const host = new SimulatedHost({
-      random: this.random.fork(),
-      addresses: ["192.0.2.2", "2001:db8::2"],
-      ...options.namespace,
-      clock: this.clock,
-      arena: this.arena,
-      firstDescriptor: FIRST_INSIDE,
-    })
-    return { host, pipes: new SimulatedPipes([this.host, host], options.pipes) }
-  }
-
   nextDeadline(): number {
     return Math.min(this.stack.nextDeadline(), this.#injector?.nextDeadline() ?? Number.POSITIVE_INFINITY)
+  }
+
+  #makeLocalPath(options: true | SimulatedLocalPathOptions | undefined): SimulatedLocalPath | undefined {
+    if (options === undefined) return undefined
+    const { clock, arena, random, host } = this
+    const { addresses } = this.guest
+    return new SimulatedLocalPath({ clock, arena, random, host, addresses }, options === true ? {} : options)
   }
 }
 

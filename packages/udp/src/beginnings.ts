@@ -11,36 +11,30 @@ import {
   type SideRef,
   type Socket,
   targetSide,
-  type WaitingList,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
 import type { ListeningPort, ListeningPorts } from "./listening-ports.ts"
 import type { UdpReasons } from "./reasons.ts"
-import type { Source, UdpFlow, UdpFlows } from "./state.ts"
-import { UnansweredFlows } from "./unanswered-flows.ts"
+import { isShortage, type Scarcity } from "./scarcity.ts"
+import type { UdpFlow, UdpFlows } from "./state.ts"
+import type { WaitingPlace } from "./waiting-sources.ts"
 
-/** Milliseconds between two warnings that there are no more sockets. */
-const WARNING_INTERVAL = 60_000
-/** Flows from the host that may be without answer, or a quarter of the flow table if that is less. */
-const MOST_UNANSWERED = 1024
 /** Where other ports are looked for that a correspondent may have at the guest (RFC 6335, section 6), and how often. */
 const FIRST_DYNAMIC_PORT = 49_152
 const DYNAMIC_PORT_MASK = 0x3fff
 const PORT_ATTEMPTS = 16
 
-/** How flows begin, on either side, and end. */
+/** How flows between host and tap begin, on either side, and end. */
 export class Beginnings {
   readonly #components: Components
   readonly #reasons: UdpReasons
   readonly #states: UdpFlows
   readonly #ports: ListeningPorts
   readonly #errors: ErrorRelay
-  readonly #waiting: WaitingList<Source>
+  readonly #scarcity: Scarcity
+  readonly #waiting: WaitingPlace<UdpFlow>
   readonly #timeoutBeforeReply: number
-  readonly #unanswered = new UnansweredFlows()
-  readonly #mostUnanswered: number
   readonly #target = new Demiflow()
-  #nextWarning = 0
 
   constructor(
     components: Components,
@@ -48,7 +42,8 @@ export class Beginnings {
     states: UdpFlows,
     ports: ListeningPorts,
     errors: ErrorRelay,
-    waiting: WaitingList<Source>,
+    scarcity: Scarcity,
+    waiting: WaitingPlace<UdpFlow>,
     timeoutBeforeReply: number,
   ) {
     this.#components = components
@@ -56,9 +51,9 @@ export class Beginnings {
     this.#states = states
     this.#ports = ports
     this.#errors = errors
+    this.#scarcity = scarcity
     this.#waiting = waiting
     this.#timeoutBeforeReply = timeoutBeforeReply
-    this.#mostUnanswered = Math.max(1, Math.min(MOST_UNANSWERED, components.flows.capacity >> 2))
   }
 
   /**
@@ -85,42 +80,39 @@ export class Beginnings {
     if (!isShared) socket = this.#open(initiated, target)
     if (socket < 0) {
       if (!isShortage(-socket)) this.#errors.refuse(tap, -socket, offset, length)
-      return this.#giveUp(initiated, -socket, count)
+      return this.#scarcity.giveUp(initiated, -socket, count)
     }
     const flow = flows.activate(flows.target(initiated, target))
     // What its correspondent sends to the listening socket belongs to it as well.
     if (isShared) flows.makeTargetFindable(flow)
     const state = this.#begin(initiatingSide(flow), socket, target.isV4, isShared ? sharedWith : undefined)
-    this.#log(flow, tap)
+    this.#log(flow, tap, target)
     return state
   }
 
-  /** Begins a flow for a datagram from the host. If there can be none, it is counted as dropped. */
-  fromHost(port: ListeningPort, hostSide: Demiflow): UdpFlow | undefined {
-    const { drops, flows, forwarding, guest, handlerNumber, host } = this.#components
-    const target = this.#target
-    const verdict = forwarding.targetAtGuest(port.listener, hostSide, guest, target)
-    if (verdict !== FORWARD) {
-      drops.count(verdict)
-      return undefined
-    }
+  /**
+   * Begins a flow for a datagram from the host, with the target side at the guest that the policy says. If there can be none,
+   * it is counted as dropped.
+   */
+  fromHost(port: ListeningPort, hostSide: Demiflow, target: Demiflow): UdpFlow | undefined {
+    const { drops, flows, handlerNumber, host } = this.#components
     if (!this.#makeUnique(target)) {
       drops.count(this.#reasons.noPort)
       return undefined
     }
     const place = flows.allocate(handlerNumber, IpProtocol.udp)
     if (place < 0) return undefined
-    if (this.#unanswered.count >= this.#mostUnanswered) this.#endOldestUnanswered()
+    this.#scarcity.makeRoom()
     const initiated = flows.initiate(place, hostSide)
     const side = initiatingSide(initiated)
     let socket = host.udpAnswer(side, hostSide)
-    if (isShortage(-socket) && this.#endOldestUnanswered()) socket = host.udpAnswer(side, hostSide)
-    if (socket < 0) return this.#giveUp(initiated, -socket, 1)
+    if (this.#scarcity.isRelieved(socket)) socket = host.udpAnswer(side, hostSide)
+    if (socket < 0) return this.#scarcity.giveUp(initiated, -socket, 1)
     const flow = flows.activate(flows.target(initiated, target))
     flows.makeTargetFindable(flow)
     const state = this.#begin(targetSide(flow), socket, hostSide.isV4, port)
-    this.#unanswered.add(state)
-    this.#log(flow, hostSide)
+    this.#scarcity.begun(state)
+    this.#log(flow, hostSide, target)
     return state
   }
 
@@ -129,7 +121,7 @@ export class Beginnings {
     flow.lastActivity = this.#components.clock.now
     if (!flow.beganOnHost) return
     flow.hasReply = true
-    this.#unanswered.remove(flow)
+    this.#scarcity.settled(flow)
   }
 
   /** Ends a flow. */
@@ -137,7 +129,7 @@ export class Beginnings {
     const { flows, host, log } = this.#components
     if (log.isDebug) log.debug(`flow ${flow.flow} (udp) ended`)
     host.close(flow.socket)
-    this.#unanswered.remove(flow)
+    this.#scarcity.settled(flow)
     this.#states.remove(flow)
     flows.release(flow.flow)
   }
@@ -152,7 +144,7 @@ export class Beginnings {
       socket = host.udpOpen(side, target)
     }
     // The guest goes before senders on the host whom it doesn't answer.
-    if (isShortage(-socket) && this.#endOldestUnanswered()) socket = host.udpOpen(side, target)
+    if (this.#scarcity.isRelieved(socket)) socket = host.udpOpen(side, target)
     return socket
   }
 
@@ -193,34 +185,8 @@ export class Beginnings {
     return state
   }
 
-  /** True if there was one. */
-  #endOldestUnanswered(): boolean {
-    const { oldest } = this.#unanswered
-    if (oldest === undefined) return false
-    this.end(oldest)
-    return true
-  }
-
-  #giveUp(flow: InitiatedFlow, errno: number, count: number): undefined {
-    this.#components.flows.cancel(flow)
-    const isShort = isShortage(errno)
-    this.#components.drops.count(isShort ? this.#reasons.noSocket : this.#reasons.openFailed, count)
-    if (isShort) this.#warnOfShortage()
-  }
-
-  #warnOfShortage(): void {
-    const { clock, log } = this.#components
-    if (clock.now < this.#nextWarning) return
-    this.#nextWarning = clock.now + WARNING_INTERVAL
-    log.warning("udp: no sockets left for new flows: raise the limit of open files (ulimit -n)")
-  }
-
-  #log(flow: FlowIndex, initiating: Demiflow): void {
+  #log(flow: FlowIndex, initiating: Demiflow, target: Demiflow): void {
     const { log } = this.#components
-    if (log.isDebug) log.debug(`flow ${flow} (udp) ${initiating} ⇄ ${this.#target}`)
+    if (log.isDebug) log.debug(`flow ${flow} (udp) ${initiating} ⇄ ${target}`)
   }
-}
-
-function isShortage(errno: number): boolean {
-  return errno === Errno.EMFILE || errno === Errno.ENFILE || errno === Errno.ENOMEM || errno === Errno.ENOBUFS
 }

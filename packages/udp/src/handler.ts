@@ -20,10 +20,15 @@
  *   Between being bound and being connected a new socket hears everybody: until it was empty once, it is read like
  *   the listening one, by sender.
  *
+ * Where the policy says so, a flow that begins at a listening socket goes to a socket at the other end of the local path
+ * instead of the tap: from the host into the guest's namespace, or from a listener in there to the host. Such spliced flows
+ * have two sockets and no packets, and are `local/`'s: `local/splicing.ts` says how they go. What follows here is about flows
+ * between host and tap; time-outs and limits are the same for both.
+ *
  * Two senders may look the same to the guest: they came to two ports that lead to one, or one address stands for both. The
  * later one is shown under another port then, as netfilter does it. Anybody can forge senders, and each takes a
- * socket: flows that the guest hasn't answered give way, oldest first, at a limit or when there are no sockets left
- * (`unanswered-flows.ts`).
+ * socket: flows that their target hasn't answered give way, oldest first, at a limit or when there are no sockets left
+ * (`scarcity.ts`, `unanswered-flows.ts`).
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
  * Neighbours of one size are put together for the host to cut, and what the guest's offload left together stays so
@@ -33,7 +38,7 @@
  * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get. What the host
  * left together stays so, and neighbours of one size are put together if the link cuts them. Each socket has a budget for
  * each turn, and none is read while the guest is congested: what has more waits in one list, and has its turn in that
- * order.
+ * order (`waiting-sources.ts`).
  *
  * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
  * error queue and goes to the guest as the same ICMP error, quoting the guest's datagram with the guest's addresses. What
@@ -54,7 +59,7 @@ import {
   flowOf,
   HANDLED,
   HostEvent,
-  Interface,
+  hostAt,
   IpProtocol,
   type Listener,
   NO_SOCKET,
@@ -63,18 +68,20 @@ import {
   type Sequence,
   type SideRef,
   UDP_HEADER_LENGTH,
-  WaitingList,
 } from "@demiflow/core"
 import { Beginnings } from "./beginnings.ts"
 import { checkDatagram, payloadLength, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
 import { FromAnyone } from "./from-anyone.ts"
-import { ListeningPorts } from "./listening-ports.ts"
+import { ListeningPort, ListeningPorts } from "./listening-ports.ts"
+import { Splicing } from "./local/splicing.ts"
 import { type UdpReasons, udpReasons } from "./reasons.ts"
+import { Scarcity } from "./scarcity.ts"
 import { type Source, UdpFlow, UdpFlows } from "./state.ts"
 import { DEFAULT_TIMEOUT_AFTER_REPLY, DEFAULT_TIMEOUT_BEFORE_REPLY, type UdpOptions } from "./timeouts.ts"
 import { ToGuest } from "./to-guest.ts"
 import { ToHost } from "./to-host.ts"
+import { WaitingSources } from "./waiting-sources.ts"
 
 /** UDP, set up on a stack. */
 export class UdpHandler implements ProtocolHandler {
@@ -91,13 +98,16 @@ export class UdpHandler implements ProtocolHandler {
   readonly #ports = new ListeningPorts()
   readonly #beginnings: Beginnings
   readonly #fromAnyone: FromAnyone
-  readonly #waiting: WaitingList<Source>
+  /** Absent where there is no local path. */
+  readonly #splicing: Splicing | undefined
+  readonly #waiting: WaitingSources<Source>
 
   constructor(components: Components, options: UdpOptions = {}) {
     const states = this.#states
     const reasons = udpReasons(components.drops)
     const errors = new ErrorRelay(components, reasons)
-    const waiting = new WaitingList<Source>(components, (source) => this.#drain(source))
+    const waiting = new WaitingSources<Source>(components, (source) => this.#drain(source))
+    const scarcity = new Scarcity(components, reasons, (flow) => this.abort(flow))
     this.#components = components
     this.#timeoutBeforeReply = options.timeoutBeforeReply ?? DEFAULT_TIMEOUT_BEFORE_REPLY
     this.#timeoutAfterReply = options.timeoutAfterReply ?? DEFAULT_TIMEOUT_AFTER_REPLY
@@ -107,8 +117,19 @@ export class UdpHandler implements ProtocolHandler {
     this.#toHost = new ToHost(components, reasons, errors)
     this.#toGuest = new ToGuest(components, reasons, errors, waiting)
     const timeout = this.#timeoutBeforeReply
-    this.#beginnings = new Beginnings(components, reasons, states, this.#ports, errors, waiting, timeout)
-    this.#fromAnyone = new FromAnyone(components, reasons, states, this.#beginnings, this.#toGuest, waiting)
+    this.#beginnings = new Beginnings(components, reasons, states, this.#ports, errors, scarcity, waiting, timeout)
+    if (components.localPath !== undefined) {
+      this.#splicing = new Splicing(components, reasons, scarcity, waiting, timeout)
+    }
+    this.#fromAnyone = new FromAnyone(
+      components,
+      reasons,
+      states,
+      this.#beginnings,
+      this.#toGuest,
+      this.#splicing,
+      waiting,
+    )
   }
 
   fromTap(sequence: Sequence): Disposition {
@@ -141,24 +162,28 @@ export class UdpHandler implements ProtocolHandler {
   }
 
   fromHost(side: SideRef, events: number): void {
-    const flow = this.#states.get(flowOf(side))
-    if (flow === undefined) return
-    if ((events & HostEvent.error) !== 0) this.#errors.drain(flow)
+    const source = this.#states.get(flowOf(side)) ?? this.#splicing?.sideOf(side)
+    if (source === undefined) return
+    if ((events & HostEvent.error) !== 0) {
+      if (source instanceof UdpFlow) this.#errors.drain(source)
+      else this.#splicing?.drainErrors(source)
+    }
     // That a send buffer has room again concerns nobody: what it had no room for is gone.
-    if ((events & ~HostEvent.writable) !== 0) this.#drain(flow)
+    if ((events & ~HostEvent.writable) !== 0) this.#drain(source)
   }
 
   listen(listener: Listener): number {
-    if (listener.interface !== Interface.host) return -Errno.EPROTONOSUPPORT
-    const socket = this.#components.host.udpListen(listener.ref, listener.end)
+    const host = hostAt(this.#components, listener.interface)
+    if (host === undefined) return -Errno.EPROTONOSUPPORT
+    const socket = host.udpListen(listener.ref, listener.end)
     if (socket < 0) return socket
     listener.socket = socket
-    this.#ports.add(listener)
+    this.#ports.add(listener, host)
     return 0
   }
 
   unlisten(listener: Listener): void {
-    this.#components.host.close(listener.socket)
+    hostAt(this.#components, listener.interface)?.close(listener.socket)
     listener.socket = NO_SOCKET
     this.#ports.remove(listener)
   }
@@ -169,20 +194,20 @@ export class UdpHandler implements ProtocolHandler {
   }
 
   tick(): void {
-    this.#waiting.carryOn()
+    this.#waiting.tick()
   }
 
   resume(): void {
-    this.#waiting.carryOn()
+    this.#waiting.resume()
   }
 
   start(): void {
     // What has waited for a guest that is gone has not heard that another one takes frames.
-    this.#waiting.carryOn()
+    this.#waiting.resume()
   }
 
   expire(index: FlowIndex, now: number): void {
-    const flow = this.#states.get(index)
+    const flow = this.#states.get(index) ?? this.#splicing?.get(index)
     if (flow === undefined) return
     const deadline = flow.lastActivity + (flow.hasReply ? this.#timeoutAfterReply : this.#timeoutBeforeReply)
     if (deadline > now) this.#components.flows.schedule(index, deadline)
@@ -192,10 +217,14 @@ export class UdpHandler implements ProtocolHandler {
   abort(index: FlowIndex): void {
     const flow = this.#states.get(index)
     if (flow !== undefined) this.#beginnings.end(flow)
+    const spliced = this.#splicing?.get(index)
+    if (spliced !== undefined) this.#splicing?.end(spliced)
   }
 
   #drain(source: Source): void {
-    if (!(source instanceof UdpFlow) || source.sharedWith !== undefined) this.#fromAnyone.drain(source)
-    else if (source.socket >= 0) this.#toGuest.drain(source)
+    if (source instanceof ListeningPort || source.sharedWith !== undefined) this.#fromAnyone.drain(source)
+    else if (source.socket < 0) return
+    else if (source instanceof UdpFlow) this.#toGuest.drain(source)
+    else this.#splicing?.relay.drain(source)
   }
 }

@@ -14,6 +14,27 @@ export const MOST_TOGETHER = 64
 /** Larger ones, above what jumbo frames hold, would mostly be cut again, into fragments. */
 export const LARGEST_TOGETHER = 9_000
 
+/** The answer of {@link wholeLength}: all of it was cut off. */
+export const NOTHING_WHOLE = -1
+
+/**
+ * Bytes of what was received, with room for {@link LARGEST_PAYLOAD}, that are whole datagrams. Of several left together, those
+ * are good that were not cut off.
+ *
+ * @param length bytes, more than there was room for if the end was cut off
+ * @param segmentSize of each, or 0 if it is one
+ */
+export function wholeLength(length: number, segmentSize: number): number {
+  if (length <= LARGEST_PAYLOAD) return length
+  const whole = segmentSize > 0 ? LARGEST_PAYLOAD - (LARGEST_PAYLOAD % segmentSize) : 0
+  return whole === 0 ? NOTHING_WHOLE : whole
+}
+
+/** How many datagrams are in an entry, given what it has as segment size: 0 if it is one. */
+export function datagramsIn(length: number, segmentSize: number): number {
+  return segmentSize > 0 ? Math.ceil(length / segmentSize) : 1
+}
+
 /** True if a datagram of `length` bytes may follow one of `first` bytes that `together` bytes begin with already. */
 export function mayFollow(first: number, length: number, together: number, count: number): boolean {
   return (

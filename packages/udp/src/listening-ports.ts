@@ -1,12 +1,21 @@
-import type { Demiflow, Listener, ListenerRef, Socket, Waiting } from "@demiflow/core"
+import { type Demiflow, type Host, Interface, type Listener, type ListenerRef, type Socket } from "@demiflow/core"
+import type { WaitingSource } from "./waiting-sources.ts"
 
-/** A port of the host at which datagrams for the guest arrive, from anybody. */
-export class ListeningPort implements Waiting {
+/** A port at which datagrams for the other end arrive, from anybody: of the host, or inside the namespace. */
+export class ListeningPort implements WaitingSource {
   readonly listener: Listener
+  /** Whose its socket is. */
+  readonly host: Host
   isWaiting = false
 
-  constructor(listener: Listener) {
+  constructor(listener: Listener, host: Host) {
     this.listener = listener
+    this.host = host
+  }
+
+  /** What arrives on the host may be for the guest's link; what arrives in the namespace never is. */
+  get needsGuest(): boolean {
+    return this.listener.interface === Interface.host
   }
 
   /** Negative once it is closed. */
@@ -18,11 +27,12 @@ export class ListeningPort implements Waiting {
 /** The ports at which UDP listens. */
 export class ListeningPorts {
   readonly #byRef = new Map<ListenerRef, ListeningPort>()
-  /** By port number on the host: there may be several, at different addresses. */
+  /** By port number: there may be several, at different addresses. */
   readonly #byPort = new Map<number, ListeningPort[]>()
 
-  add(listener: Listener): void {
-    const port = new ListeningPort(listener)
+  /** @param host whose socket it has */
+  add(listener: Listener, host: Host): void {
+    const port = new ListeningPort(listener, host)
     this.#byRef.set(listener.ref, port)
     const others = this.#byPort.get(listener.end.port)
     if (others === undefined) this.#byPort.set(listener.end.port, [port])
@@ -42,7 +52,7 @@ export class ListeningPorts {
   }
 
   /**
-   * The listener that leads to where a flow of the guest's begins, at the port of the host that the flow is to have.
+   * The listener of the host that leads to where a flow of the guest's begins, at the port of the host that the flow is to have.
    *
    * @param tap the flow's initiating side
    * @param host its side on the host, as wanted
@@ -51,7 +61,8 @@ export class ListeningPorts {
     const ports = this.#byPort.get(host.forwardingPort)
     if (ports === undefined) return undefined
     for (let index = 0; index < ports.length; index++) {
-      const { end, targetAddress, targetPort } = ports[index].listener
+      const { interface: place, end, targetAddress, targetPort } = ports[index].listener
+      if (place !== Interface.host) continue
       if (targetPort !== tap.correspondentPort) continue
       if (targetAddress !== undefined && !tap.correspondentAddress.equals(targetAddress)) continue
       if (end.address === undefined || end.address.isV4 === host.isV4) return ports[index]

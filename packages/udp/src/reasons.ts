@@ -29,6 +29,10 @@ export interface UdpReasons {
   readonly sendFailed: DropReason
   /** A datagram from the host is larger than one packet to the guest. */
   readonly oversized: DropReason
+  /** A datagram for the local path is larger than any that IPv4 has, and its end was cut off. */
+  readonly cutOff: DropReason
+  /** Something was reported about a datagram on the local path: mostly that nobody listens at its target. */
+  readonly notDelivered: DropReason
   /** Something about a flow's packets was reported that has no form as ICMP error. */
   readonly unknownError: DropReason
 }
@@ -50,6 +54,8 @@ export function udpReasons(drops: Drops): UdpReasons {
     sendQueueFull: drops.reason("udp: host's queue full"),
     sendFailed: drops.reason("udp: refused by the host"),
     oversized: drops.reason("udp: too large for the guest"),
+    cutOff: drops.reason("udp: too large for the local path"),
+    notDelivered: drops.reason("udp: not delivered on the local path"),
     unknownError: drops.reason("udp: error without ICMP form"),
   }
 }

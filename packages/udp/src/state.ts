@@ -1,17 +1,11 @@
-import {
-  type FlowIndex,
-  flowOf,
-  NO_SOCKET,
-  oppositeSide,
-  type SideRef,
-  type Socket,
-  targetSide,
-  type Waiting,
-} from "@demiflow/core"
+import { type FlowIndex, flowOf, NO_SOCKET, oppositeSide, type SideRef, type Socket, targetSide } from "@demiflow/core"
 import type { ListeningPort } from "./listening-ports.ts"
+import type { SplicedSide } from "./local/spliced-flow.ts"
+import type { MayBeUnanswered } from "./unanswered-flows.ts"
+import type { WaitingSource } from "./waiting-sources.ts"
 
-/** What UDP keeps of a flow, besides its two sides in the flow table. */
-export class UdpFlow implements Waiting {
+/** What UDP keeps of a flow between host and tap, besides its two sides in the flow table. */
+export class UdpFlow implements WaitingSource, MayBeUnanswered {
   /** The side towards the guest. */
   tapSide: SideRef
   /** Connected to the correspondent of the host side; {@link NO_SOCKET} once the flow has ended. */
@@ -36,10 +30,9 @@ export class UdpFlow implements Waiting {
   /** Entries that the next receiving call asks for. */
   burst = 0
   isWaiting = false
-  /** Neighbours in the list of {@link UnansweredFlows}, and whether it stands there. */
-  older: UdpFlow | undefined = undefined
-  newer: UdpFlow | undefined = undefined
   isUnanswered = false
+  older: MayBeUnanswered | undefined = undefined
+  newer: MayBeUnanswered | undefined = undefined
 
   constructor(tapSide: SideRef) {
     this.tapSide = tapSide
@@ -53,6 +46,10 @@ export class UdpFlow implements Waiting {
     return oppositeSide(this.tapSide)
   }
 
+  get needsGuest(): boolean {
+    return true
+  }
+
   /** Whether the first datagram came from the host. */
   get beganOnHost(): boolean {
     return this.tapSide === targetSide(this.flow)
@@ -60,7 +57,7 @@ export class UdpFlow implements Waiting {
 }
 
 /** What has a socket from which datagrams are received. */
-export type Source = UdpFlow | ListeningPort
+export type Source = UdpFlow | ListeningPort | SplicedSide
 
 /** The UDP flows by index, and objects of ended ones for the next to come: no flow allocates in the long run. */
 export class UdpFlows {

@@ -12,21 +12,14 @@ import {
   UDP_LENGTH,
   UDP_SOURCE_PORT,
   UDP_TARGET_PORT,
-  type WaitingList,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
-import { LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
+import { LARGEST_PAYLOAD, mayFollow, NOTHING_WHOLE, wholeLength } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
-import type { Source, UdpFlow } from "./state.ts"
+import type { UdpFlow } from "./state.ts"
+import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "./turn-budget.ts"
+import type { WaitingPlace } from "./waiting-sources.ts"
 
-/** Entries of a receiving call: the first asks for one more than the single answer that most are, later ones for … */
-const SMALLEST_BURST = 2
-const LARGEST_BURST = 32
-/** What one flow may pass on before others have their turn. */
-const BUDGET_DATAGRAMS = 128
-const BUDGET_BYTES = 512 * 1024
-/** Errors pending on a socket that a turn gets over: each call that meets one clears it. */
-const BUDGET_ERRORS = 8
 /** Milliseconds until the link is asked again for room. */
 const ROOM_PAUSE = 1
 /** Bytes that are passed on before the link is given them, so that it can say that it has had enough. */
@@ -46,10 +39,10 @@ export class ToGuest {
   readonly #errors: ErrorRelay
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(LARGEST_BURST)
-  readonly #waiting: WaitingList<Source>
+  readonly #waiting: WaitingPlace<UdpFlow>
   #unflushed = 0
 
-  constructor(components: Components, reasons: UdpReasons, errors: ErrorRelay, waiting: WaitingList<Source>) {
+  constructor(components: Components, reasons: UdpReasons, errors: ErrorRelay, waiting: WaitingPlace<UdpFlow>) {
     this.#components = components
     this.#arena = components.arena
     this.#reasons = reasons
@@ -219,13 +212,9 @@ export class ToGuest {
    */
   #pass(offset: number, length: number, segmentSize: number): boolean {
     const { drops, guest } = this.#components
-    let whole = length
-    if (length > LARGEST_PAYLOAD) {
-      // Its end was cut off. Of several left together, those that are complete are good.
-      drops.count(this.#reasons.oversized)
-      whole = segmentSize > 0 ? LARGEST_PAYLOAD - (LARGEST_PAYLOAD % segmentSize) : 0
-      if (whole === 0) return false
-    }
+    const whole = wholeLength(length, segmentSize)
+    if (whole < length) drops.count(this.#reasons.oversized)
+    if (whole === NOTHING_WHOLE) return false
     const view = this.#arena.view
     view.setUint16(offset + UDP_SOURCE_PORT, this.#tap.forwardingPort)
     view.setUint16(offset + UDP_TARGET_PORT, this.#tap.correspondentPort)

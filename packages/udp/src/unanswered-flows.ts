@@ -1,26 +1,35 @@
-import type { UdpFlow } from "./state.ts"
+import type { FlowIndex } from "@demiflow/core"
+
+/** A flow that may stand in the list. */
+export interface MayBeUnanswered {
+  readonly flow: FlowIndex
+  /** Whether it stands there, and its neighbours: kept by the list. */
+  isUnanswered: boolean
+  older: MayBeUnanswered | undefined
+  newer: MayBeUnanswered | undefined
+}
 
 /**
- * Flows that began on the host and that the guest hasn't answered, in the order of their beginning.
+ * Flows that began at a listening port and that their target hasn't answered, in the order of their beginning.
  *
  * Anybody can begin such flows, under as many addresses as he can forge, and each takes a socket for half a minute. So
- * there is a limit to them, at which the oldest one gives way: a guest that answers does so long before, and to one that
+ * there is a limit to them, at which the oldest one gives way: a target that answers does so long before, and to one that
  * doesn't nothing is lost, since the next datagram of that sender begins a flow anew.
  */
 export class UnansweredFlows {
-  #oldest: UdpFlow | undefined
-  #newest: UdpFlow | undefined
+  #oldest: MayBeUnanswered | undefined
+  #newest: MayBeUnanswered | undefined
   #count = 0
 
   get count(): number {
     return this.#count
   }
 
-  get oldest(): UdpFlow | undefined {
+  get oldest(): MayBeUnanswered | undefined {
     return this.#oldest
   }
 
-  add(flow: UdpFlow): void {
+  add(flow: MayBeUnanswered): void {
     flow.isUnanswered = true
     flow.older = this.#newest
     if (this.#newest === undefined) this.#oldest = flow
@@ -30,7 +39,7 @@ export class UnansweredFlows {
   }
 
   /** The flow was answered, or has ended. Does nothing for a flow that doesn't stand here. */
-  remove(flow: UdpFlow): void {
+  remove(flow: MayBeUnanswered): void {
     if (!flow.isUnanswered) return
     flow.isUnanswered = false
     const { older, newer } = flow

@@ -58,8 +58,6 @@ export interface SimulatedHostOptions {
   readonly datagramBuffer?: number
   /** Sockets that may be open at once; one more is refused with EMFILE. */
   readonly descriptors?: number
-  /** The number of the first socket; 3 by default. Two hosts of one stack must not use the same ones. */
-  readonly firstDescriptor?: number
   /** Milliseconds after which a connection that nobody answers fails. Linux' default by default. */
   readonly connectTimeout?: number
   /** The host's own addresses; the first of each family is where it connects from. */
@@ -72,6 +70,8 @@ export interface SimulatedHostOptions {
   readonly backlog?: number
   /** True if equal datagrams that wait are handed over together (as with UDP_GRO). */
   readonly coalescesDatagrams?: boolean
+  /** Number of its first socket, 3 by default. Two hosts of one process have numbers far apart. */
+  readonly firstDescriptor?: number
   readonly faults?: Partial<HostFaults>
 }
 
@@ -80,6 +80,8 @@ const EEXIST = 17
 const DEFAULT_BUFFER = 131_072
 const NO_DESCRIPTORS = -Errno.EMFILE as Socket
 const ERROR_SPACE = 1_024
+const FIRST_DESCRIPTOR = 3
+/** Where numbers of probes begin, from the first descriptor on. */
 const FIRST_PROBE = 1 << 20
 
 /** A host without a kernel. */
@@ -97,17 +99,18 @@ export class SimulatedHost implements Host {
   readonly #errorOffset: number
   /** Descriptors are never used twice, so that a use after close is found. */
   #nextDescriptor: number
-  #nextProbe = FIRST_PROBE
+  #nextProbe: number
 
   constructor(options: SimulatedHostOptions) {
     const random = options.random ?? new SeededRandom(1)
     this.#options = options
-    this.#nextDescriptor = options.firstDescriptor ?? 3
     this.arena = options.arena
     this.#kernel = new SimulatedKernel(options.clock, random, { ...NO_HOST_FAULTS, ...options.faults })
     const addresses = (options.addresses ?? ["192.0.2.1", "2001:db8::1"]).map(toAddress)
     this.#bindings = new Bindings(this.#sockets, addresses, options.interfaces ?? ["eth0", "lo"])
     this.#errorOffset = options.arena.reserve(ERROR_SPACE)
+    this.#nextDescriptor = options.firstDescriptor ?? FIRST_DESCRIPTOR
+    this.#nextProbe = this.#nextDescriptor + FIRST_PROBE
     this.world = new World({
       deliver: (ends, bytes, { interfaceName }) => this.#deliver(ends, bytes, interfaceName),
       connect: (ends, connectOptions) => this.#connectFromWorld(ends, connectOptions),
@@ -126,30 +129,19 @@ export class SimulatedHost implements Host {
     return count
   }
 
-  /** True if a socket of this number is open. */
-  has(socket: Socket): boolean {
-    return this.#sockets.has(socket)
-  }
-
-  /** Reads from a TCP socket as recv(2) does: up to `most` bytes, or 0, or a negated error number. */
-  read(socket: Socket, most: number): Uint8Array | number {
-    const tcp = this.#find(socket, TcpSocket, "read")
-    if (tcp === undefined) return -EBADF
-    const bytes = new Uint8Array(most)
-    const count = tcp.peek(bytes, 0)
-    if (count <= 0) return count
-    tcp.discard(count)
-    return bytes.subarray(0, count)
-  }
-
-  /** Writes to a TCP socket as send(2) does: answers the bytes taken, or a negated error number. */
-  write(socket: Socket, bytes: Uint8Array): number {
-    return this.#find(socket, TcpSocket, "write")?.send(bytes) ?? -EBADF
-  }
-
   /** True if events wait to be told. */
   get hasEvents(): boolean {
     return this.#kernel.hasListed
+  }
+
+  /** True if the socket is open, and one of this host's. */
+  hasSocket(socket: Socket): boolean {
+    return this.#sockets.has(socket)
+  }
+
+  /** A TCP socket, for pipes. If there is none by this number, that is recorded as a misuse of `call`. */
+  findTcp(socket: Socket, call: string): TcpSocket | undefined {
+    return this.#find(socket, TcpSocket, call)
   }
 
   /**

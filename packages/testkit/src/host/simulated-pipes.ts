@@ -1,88 +1,120 @@
-import { Errno, type Pipe, type Pipes, type Socket } from "@demiflow/core"
+import { Errno, NO_PIPE, type Pipe, type Pipes, type Socket } from "@demiflow/core"
+import type { SeededRandom } from "../seeded-random.ts"
 import { ByteQueue } from "./byte-queue.ts"
 import type { SimulatedHost } from "./simulated-host.ts"
+import type { TcpSocket } from "./tcp-socket.ts"
 
 /** How simulated pipes are made. */
 export interface SimulatedPipesOptions {
-  /** Bytes that a pipe takes; 65,536 by default. */
+  /** Bytes that a pipe takes; 65,536 by default, what Linux gives to whoever doesn't ask for more. */
   readonly capacity?: number
-  /** Pipes that may be open at once. */
-  readonly descriptors?: number
+  /** Pipes that may be open at once; one more is refused with EMFILE. */
+  readonly most?: number
+  /** Probability that a pipe takes less than has arrived and would fit: a page may hold a single byte. */
+  readonly partialFill?: number
 }
 
-const DEFAULT_CAPACITY = 65_536
 const EBADF = 9
+const EINVAL = 22
+const DEFAULT_CAPACITY = 65_536
 
-/** Pipes in memory, between the TCP sockets of simulated hosts. */
+/**
+ * Pipes between the TCP sockets of simulated hosts, as `splice(2)` uses them.
+ *
+ * What a caller must not do is recorded in {@link SimulatedPipes.violations}: using a pipe that is closed, filling one that
+ * isn't empty, draining more than it holds. The kernel would answer each of them with an "again" that nothing ends.
+ */
 export class SimulatedPipes implements Pipes {
-  /** What was done wrong: uses after close, filling of a pipe that is not empty. Empty if all is well. */
+  /** What was done wrong with pipes. Empty if all is well. */
   readonly violations: string[] = []
-  /** The low watermark of each socket that has another than the usual. */
-  readonly lowWatermarks: Map<Socket, number> = new Map()
+  /** Pipes opened so far. */
+  opened = 0
   readonly #hosts: readonly SimulatedHost[]
-  readonly #capacity: number
-  readonly #descriptors: number
+  readonly #random: SeededRandom
+  readonly #options: SimulatedPipesOptions
   readonly #pipes = new Map<Pipe, ByteQueue>()
-  #next = 0
 
-  /** @param hosts whose sockets they connect; no two of their sockets have the same number */
-  constructor(hosts: readonly SimulatedHost[], options: SimulatedPipesOptions = {}) {
+  /** @param hosts whose sockets are spliced: their numbers differ */
+  constructor(hosts: readonly SimulatedHost[], random: SeededRandom, options: SimulatedPipesOptions = {}) {
     this.#hosts = hosts
-    this.#capacity = options.capacity ?? DEFAULT_CAPACITY
-    this.#descriptors = options.descriptors ?? Number.POSITIVE_INFINITY
+    this.#random = random
+    this.#options = options
   }
 
-  /** Pipes with something in them. */
-  get used(): number {
+  /** Number of pipes that are open. */
+  get openPipes(): number {
+    return this.#pipes.size
+  }
+
+  /** Of these, how many have something in them. */
+  get usedPipes(): number {
     return [...this.#pipes.values()].filter(({ length }) => length > 0).length
   }
 
   open(): Pipe {
-    if (this.#pipes.size >= this.#descriptors) return -Errno.EMFILE as Pipe
-    const pipe = this.#next++ as Pipe
+    if (this.#pipes.size >= (this.#options.most ?? Number.POSITIVE_INFINITY)) return -Errno.EMFILE as Pipe
+    // Never used twice, so that a use after close is found.
+    const pipe = this.opened++ as Pipe
     this.#pipes.set(pipe, new ByteQueue())
     return pipe
   }
 
   close(pipe: Pipe): void {
-    if (!this.#pipes.delete(pipe)) this.violations.push(`close(${pipe}): the pipe is not open`)
+    if (this.#find(pipe, "close") !== undefined) this.#pipes.delete(pipe)
   }
 
   fill(pipe: Pipe, socket: Socket): number {
     const queue = this.#find(pipe, "fill")
-    if (queue === undefined) return -EBADF
-    if (queue.length > 0) this.violations.push(`fill(${pipe}): the pipe is not empty`)
-    const bytes = this.#hostOf(socket)?.read(socket, this.#capacity) ?? -EBADF
-    if (typeof bytes === "number") return bytes
-    queue.push(bytes)
-    return bytes.length
+    const tcp = this.#findSocket(socket, "fill")
+    if (queue === undefined || tcp === undefined) return -EBADF
+    if (queue.length > 0) return this.#refuse(`fill(${pipe}): the pipe is not empty`)
+    const bytes = new Uint8Array(this.#lengthToFill(tcp.unread))
+    const moved = tcp.peek(bytes, 0)
+    if (moved <= 0) return moved
+    tcp.discard(moved)
+    queue.push(bytes.subarray(0, moved))
+    return moved
   }
 
   drain(pipe: Pipe, socket: Socket, length: number): number {
     const queue = this.#find(pipe, "drain")
-    if (queue === undefined) return -EBADF
-    const taken = this.#hostOf(socket)?.write(socket, queue.slice(0, length)) ?? -EBADF
+    const tcp = this.#findSocket(socket, "drain")
+    if (queue === undefined || tcp === undefined) return -EBADF
+    if (length <= 0 || length > queue.length) {
+      return this.#refuse(`drain(${pipe}): ${length} bytes of a pipe that holds ${queue.length}`)
+    }
+    const taken = tcp.send(queue.slice(0, length))
     if (taken > 0) queue.drop(taken)
     return taken
   }
 
   setLowWatermark(socket: Socket, bytes: number): number {
-    if (this.#hostOf(socket) === undefined) {
-      this.violations.push(`setLowWatermark(${socket}): the socket is not open`)
-      return -EBADF
-    }
-    if (bytes === 1) this.lowWatermarks.delete(socket)
-    else this.lowWatermarks.set(socket, bytes)
-    return 0
+    return this.#findSocket(socket, "setLowWatermark")?.setLowWatermark(bytes) ?? -EBADF
+  }
+
+  #lengthToFill(unread: number): number {
+    const { capacity = DEFAULT_CAPACITY, partialFill = 0 } = this.#options
+    const length = Math.min(capacity, unread)
+    // An empty socket is asked as well, for what it has to say.
+    if (length > 1 && this.#random.chance(partialFill)) return this.#random.between(1, length - 1)
+    return Math.max(1, length)
   }
 
   #find(pipe: Pipe, call: string): ByteQueue | undefined {
-    const queue = this.#pipes.get(pipe)
-    if (queue === undefined) this.violations.push(`${call}(${pipe}): the pipe is not open`)
-    return queue
+    const found = this.#pipes.get(pipe)
+    if (found === undefined) {
+      this.violations.push(`${call}(${pipe === NO_PIPE ? "no pipe" : pipe}): the pipe is not open`)
+    }
+    return found
   }
 
-  #hostOf(socket: Socket): SimulatedHost | undefined {
-    return this.#hosts.find((host) => host.has(socket))
+  #findSocket(socket: Socket, call: string): TcpSocket | undefined {
+    const owner = this.#hosts.find((host) => host.hasSocket(socket)) ?? this.#hosts[0]
+    return owner?.findTcp(socket, call)
+  }
+
+  #refuse(violation: string): number {
+    this.violations.push(violation)
+    return -EINVAL
   }
 }

@@ -27,6 +27,8 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   readonly #received = new ByteQueue()
   /** The correspondent has ended. */
   #isReadEnded = false
+  /** Bytes that must wait to be told of (SO_RCVLOWAT). */
+  #lowWatermark = 1
   /** Somebody waits for room in the send buffer (SOCK_NOSPACE). */
   #wantsRoom = false
   #outgoing: Pipe | undefined
@@ -84,7 +86,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     if (this.#state === "closed") return ALL_ENDED | error
     if (this.#state === "connecting" || this.#outgoing === undefined) return error
     let events = error
-    if (this.#received.length > 0) events |= HostEvent.readable
+    if (this.#isWorthReading()) events |= HostEvent.readable
     if (this.#isReadEnded) events |= HostEvent.readable | HostEvent.readEnd
     if (this.#outgoing.isEnding) {
       events |= HostEvent.writable
@@ -145,6 +147,13 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     return 0
   }
 
+  /** As `tcp_set_rcvlowat`: what waits already is told of at once, if it is enough. */
+  setLowWatermark(bytes: number): number {
+    this.#lowWatermark = bytes
+    this.kernel.list(this)
+    return 0
+  }
+
   shutdownWrite(): number {
     if (this.#state !== "connected" || this.#outgoing === undefined) return -Errno.ENOTCONN
     this.#outgoing.end()
@@ -198,6 +207,12 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     if (!this.#wantsRoom || !this.#isWriteable()) return
     this.#wantsRoom = false
     this.kernel.list(this)
+  }
+
+  /** As `tcp_stream_is_readable`: a correspondent that can send no more is not waited for. */
+  #isWorthReading(): boolean {
+    const { length } = this.#received
+    return length > 0 && (length >= this.#lowWatermark || this.room <= 0)
   }
 
   /** As `sk_stream_is_writeable`: a third of the buffer must be free for the event, not for the call. */

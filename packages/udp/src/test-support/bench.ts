@@ -6,10 +6,12 @@ import {
   finishUdpChecksum,
   HostEvent,
   Interface,
+  type InterfaceId,
   IpProtocol,
   type ListenerRef,
   type ListeningEnd,
   type Log,
+  type Pipes,
   Sequence,
   Stack,
   sumPseudoHeader,
@@ -29,6 +31,8 @@ export interface BenchOptions extends UdpOptions {
   readonly frameBytes?: number
   readonly udpSegmentation?: boolean
   readonly randomNumbers?: () => number
+  /** The guest is a namespace with sockets of its own. */
+  readonly hasLocalPath?: boolean
 }
 
 /** What a datagram from the guest is made of. */
@@ -44,6 +48,12 @@ export interface GuestDatagram {
 
 /** What the handler reserves, and the host. */
 const OTHER_BYTES = 1 << 20
+/** What is reserved for the local path. */
+const LOCAL_PATH_BYTES = 3 << 20
+const FIRST_DESCRIPTOR_OF_NAMESPACE = 1_000_000
+
+/** UDP has no use for pipes, and a test that reaches them fails. */
+const NO_PIPES = undefined as unknown as Pipes
 
 /** UDP on a stack between a strict guest and a scripted host. */
 export class Bench {
@@ -53,13 +63,15 @@ export class Bench {
   readonly clock: { now: number } = { now: 1_000_000 }
   readonly guest: StrictGuest
   readonly host: ScriptedHost
+  /** Part of the stack with {@link BenchOptions.hasLocalPath}. */
+  readonly namespace: ScriptedHost
   readonly flows: FixedFlowTable
   readonly stack: Stack
   readonly #frames: number
 
   constructor(options: BenchOptions = {}) {
     const { room = 3 << 20, frameBytes = 1 << 18, udpSegmentation = true } = options
-    this.arena = new Arena(room + frameBytes + OTHER_BYTES)
+    this.arena = new Arena(room + frameBytes + OTHER_BYTES + LOCAL_PATH_BYTES)
     const { arena, clock, drops } = this
     let random = 1
     const log: Log = {
@@ -73,12 +85,15 @@ export class Bench {
     }
     this.guest = new StrictGuest(arena, room, udpSegmentation)
     this.host = new ScriptedHost(arena)
+    this.namespace = new ScriptedHost(arena, FIRST_DESCRIPTOR_OF_NAMESPACE)
+    const localPath = { host: this.namespace.asHost, pipes: NO_PIPES }
     this.flows = new FixedFlowTable({ capacity: options.capacity ?? 64, random: { int32: () => random++ }, drops })
     this.stack = new Stack(
       {
         arena,
         guest: this.guest,
         host: this.host.asHost,
+        localPath: options.hasLocalPath ? localPath : undefined,
         flows: this.flows,
         forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, drops),
         clock,
@@ -121,16 +136,20 @@ export class Bench {
   }
 
   /** Listens, and answers the listening socket. */
-  listen(port: number, targetPort: number = port, end: Partial<ListeningEnd> = {}, target?: string): ScriptedSocket {
+  listen(
+    port: number,
+    targetPort: number = port,
+    end: Partial<ListeningEnd> = {},
+    target?: string,
+    place: InterfaceId = Interface.host,
+  ): ScriptedSocket {
     const whole = { address: undefined, interfaceName: undefined, freebind: false, ...end, port }
-    const ref = this.stack.listen(
-      IpProtocol.udp,
-      whole,
-      target === undefined ? undefined : Address.parse(target),
-      targetPort,
-    )
+    const targetAddress = target === undefined ? undefined : Address.parse(target)
+    const ref = this.stack.listen(IpProtocol.udp, whole, targetAddress, targetPort, place)
     if (ref < 0) throw new Error(`listening failed: ${ref}`)
-    return this.socket
+    const socket = (place === Interface.host ? this.host : this.namespace).sockets.at(-1)
+    if (socket === undefined) throw new Error("no socket listens")
+    return socket
   }
 
   /** Lets datagrams from a sender arrive at a listening socket, and tells the stack. */

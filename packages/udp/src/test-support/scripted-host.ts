@@ -88,9 +88,12 @@ export class ScriptedHost
   /** True if entries with a segment size are refused, as where a device can't compute checksums. */
   cutsNothing = false
   readonly #errorSpace: number
+  readonly #firstDescriptor: number
 
-  constructor(arena: Arena) {
+  /** @param firstDescriptor number of its first socket: another host has others */
+  constructor(arena: Arena, firstDescriptor = 0) {
     this.arena = arena
+    this.#firstDescriptor = firstDescriptor
     this.#errorSpace = arena.reserve(2048)
   }
 
@@ -116,7 +119,7 @@ export class ScriptedHost
   udpAnswer(side: SideRef, demiflow: Demiflow): Socket {
     this.answered.push(demiflow.clone())
     const socket = this.#open(side, demiflow, true)
-    if (socket >= 0) this.sockets[socket].incoming.push(...this.intruders.splice(0))
+    if (socket >= 0) this.#find(socket).incoming.push(...this.intruders.splice(0))
     return socket
   }
 
@@ -209,11 +212,12 @@ export class ScriptedHost
     this.opened.push(demiflow.clone())
     const answer = this.openingAnswers.shift() ?? 0
     if (answer < 0) return answer as Socket
-    return (this.sockets.push(new ScriptedSocket(side, demiflow.clone(), hearsAnyone)) - 1) as Socket
+    const index = this.sockets.push(new ScriptedSocket(side, demiflow.clone(), hearsAnyone)) - 1
+    return (this.#firstDescriptor + index) as Socket
   }
 
   #find(socket: Socket): ScriptedSocket {
-    const state = this.sockets[socket]
+    const state = this.sockets[socket - this.#firstDescriptor]
     if (state?.isOpen !== true) throw new Error(`socket ${socket} is not open`)
     return state
   }

@@ -1,0 +1,190 @@
+import { Arena, Demiflow, Errno, HostEvent, Interface, NO_PIPE, type SideRef, type Socket } from "@demiflow/core"
+import { describe, expect, it } from "vitest"
+import { patternBytes } from "../packets/layer.ts"
+import { SeededRandom } from "../seeded-random.ts"
+import { VirtualClock } from "../virtual-clock.ts"
+import { SimulatedHost, type SimulatedHostOptions } from "./simulated-host.ts"
+import { SimulatedPipes, type SimulatedPipesOptions } from "./simulated-pipes.ts"
+import { toAddress } from "./world.ts"
+
+const SIDES = { host: 2 as SideRef, namespace: 3 as SideRef }
+
+/** A connection of each of two hosts, to a server in its world, and pipes between them. */
+function bench(options: SimulatedPipesOptions = {}, namespaceOptions: Partial<SimulatedHostOptions> = {}) {
+  const clock = new VirtualClock()
+  const arena = new Arena(1 << 20)
+  const host = new SimulatedHost({ clock, arena })
+  const namespace = new SimulatedHost({ clock, arena, firstDescriptor: 1_000, ...namespaceOptions })
+  const connect = (at: SimulatedHost, side: SideRef) => {
+    const server = at.world.listen(80)
+    const towards = Demiflow.of(Interface.host, toAddress("0.0.0.0"), 0, toAddress("198.51.100.7"), 80)
+    const socket = at.tcpConnect(side, towards)
+    clock.advance(20)
+    return { socket, connection: server.connection }
+  }
+  const from = connect(host, SIDES.host)
+  const to = connect(namespace, SIDES.namespace)
+  const pipes = new SimulatedPipes([host, namespace], new SeededRandom(5), options)
+  return {
+    host,
+    namespace,
+    from,
+    to,
+    pipes,
+    /** Bits told of the side, once `milliseconds` have passed. */
+    pass(side: SideRef, milliseconds = 0): number {
+      clock.advance(milliseconds)
+      let told = 0
+      for (const at of [host, namespace]) {
+        at.poll((other, events) => {
+          if (other === side) told |= events
+        })
+      }
+      return told
+    },
+  }
+}
+
+describe("simulated pipes", () => {
+  it("carry bytes from a socket of one host to a socket of the other", () => {
+    const { host, from, to, pipes, pass } = bench()
+    const content = patternBytes(1_000)
+    from.connection.write(content)
+    pass(SIDES.host)
+    const pipe = pipes.open()
+    expect(pipes.fill(pipe, from.socket)).toBe(1_000)
+    expect(host.unread(from.socket)).toBe(0)
+    expect(pipes.drain(pipe, to.socket, 400)).toBe(400)
+    expect(pipes.drain(pipe, to.socket, 600)).toBe(600)
+    pass(SIDES.namespace)
+    expect(to.connection.received).toEqual(content)
+    expect(pipes.openPipes).toBe(1)
+    pipes.close(pipe)
+    expect([pipes.openPipes, pipes.opened, pipes.violations]).toEqual([0, 1, []])
+  })
+
+  it("answer for an empty socket what is to be waited for, the end and errors", () => {
+    const { from, pipes, pass } = bench()
+    const pipe = pipes.open()
+    expect(pipes.fill(pipe, from.socket)).toBe(-Errno.EAGAIN)
+    from.connection.end()
+    pass(SIDES.host)
+    expect(pipes.fill(pipe, from.socket)).toBe(0)
+    const other = bench()
+    other.from.connection.reset()
+    other.pass(SIDES.host)
+    expect(other.pipes.fill(other.pipes.open(), other.from.socket)).toBe(-Errno.ECONNRESET)
+  })
+
+  it("take no more than their capacity, and hand over no more than there is room for", () => {
+    const { from, to, pipes, pass } = bench({ capacity: 100 }, { sendBuffer: 60 })
+    from.connection.write(patternBytes(150))
+    to.connection.pause()
+    pass(SIDES.host)
+    const pipe = pipes.open()
+    expect(pipes.fill(pipe, from.socket)).toBe(100)
+    pass(SIDES.namespace)
+    expect(pipes.drain(pipe, to.socket, 100)).toBe(60)
+    expect(pass(SIDES.namespace) & HostEvent.writable).toBe(HostEvent.writable)
+    expect(pipes.drain(pipe, to.socket, 40)).toBe(40)
+    expect(pipes.fill(pipe, from.socket)).toBe(50)
+  })
+
+  it("keep what a socket without room doesn't take", () => {
+    const { from, to, pipes, pass } = bench({}, { sendBuffer: 60, rtt: 10 })
+    from.connection.write(patternBytes(100))
+    pass(SIDES.host)
+    const pipe = pipes.open()
+    pipes.fill(pipe, from.socket)
+    pass(SIDES.namespace, 20)
+    expect(pipes.drain(pipe, to.socket, 100)).toBe(60)
+    expect(pipes.drain(pipe, to.socket, 40)).toBe(-Errno.EAGAIN)
+    pass(SIDES.namespace, 20)
+    expect(pipes.drain(pipe, to.socket, 40)).toBe(40)
+    pass(SIDES.namespace, 20)
+    expect(to.connection.received).toEqual(patternBytes(100))
+  })
+
+  it("take less than they could by chance, and nothing is lost", () => {
+    const { from, to, pipes, pass } = bench({ partialFill: 1 })
+    from.connection.write(patternBytes(100))
+    pass(SIDES.host)
+    const pipe = pipes.open()
+    let moved = 0
+    let calls = 0
+    for (let filled = 1; filled > 0; calls++) {
+      filled = pipes.fill(pipe, from.socket)
+      if (filled > 0) moved += pipes.drain(pipe, to.socket, filled)
+    }
+    expect(moved).toBe(100)
+    expect(calls).toBeGreaterThan(3)
+    pass(SIDES.namespace)
+    expect(to.connection.received).toEqual(patternBytes(100))
+  })
+
+  it("have a socket told of only once enough waits, or nothing more will come, or can", () => {
+    const { from, pipes, pass } = bench()
+    pass(SIDES.host)
+    expect(pipes.setLowWatermark(from.socket, 100)).toBe(0)
+    pass(SIDES.host)
+    from.connection.write(patternBytes(60))
+    expect(pass(SIDES.host) & HostEvent.readable).toBe(0)
+    from.connection.write(patternBytes(60))
+    expect(pass(SIDES.host) & HostEvent.readable).toBe(HostEvent.readable)
+    const pipe = pipes.open()
+    expect(pipes.fill(pipe, from.socket)).toBe(120)
+    from.connection.write("x")
+    expect(pass(SIDES.host) & HostEvent.readable).toBe(0)
+    pipes.setLowWatermark(from.socket, 1)
+    expect(pass(SIDES.host) & HostEvent.readable).toBe(HostEvent.readable)
+    pipes.setLowWatermark(from.socket, 1 << 20)
+    pass(SIDES.host)
+    from.connection.write(patternBytes(200_000))
+    expect(pass(SIDES.host) & HostEvent.readable).toBe(HostEvent.readable)
+    const other = bench()
+    other.pipes.setLowWatermark(other.from.socket, 100)
+    other.pass(SIDES.host)
+    other.from.connection.end()
+    expect(other.pass(SIDES.host) & HostEvent.readable).toBe(HostEvent.readable)
+  })
+
+  it("may be as many as there are descriptors for", () => {
+    const { pipes } = bench({ most: 1 })
+    const pipe = pipes.open()
+    expect(pipes.open()).toBe(-Errno.EMFILE)
+    pipes.close(pipe)
+    expect(pipes.open()).toBeGreaterThanOrEqual(0)
+  })
+
+  it("record what must not be done", () => {
+    const { host, from, to, pipes, pass } = bench()
+    from.connection.write("content")
+    pass(SIDES.host)
+    const pipe = pipes.open()
+    expect(pipes.drain(pipe, to.socket, 1)).toBeLessThan(0)
+    pipes.fill(pipe, from.socket)
+    expect(pipes.fill(pipe, from.socket)).toBeLessThan(0)
+    expect(pipes.drain(pipe, to.socket, 8)).toBeLessThan(0)
+    pipes.close(pipe)
+    pipes.close(pipe)
+    pipes.close(NO_PIPE)
+    expect(pipes.fill(pipe, from.socket)).toBeLessThan(0)
+    expect(pipes.drain(pipe, to.socket, 1)).toBeLessThan(0)
+    expect(pipes.violations).toEqual([
+      "drain(0): 1 bytes of a pipe that holds 0",
+      "fill(0): the pipe is not empty",
+      "drain(0): 8 bytes of a pipe that holds 7",
+      "close(0): the pipe is not open",
+      "close(no pipe): the pipe is not open",
+      "fill(0): the pipe is not open",
+      "drain(0): the pipe is not open",
+    ])
+    host.close(from.socket)
+    expect(pipes.fill(pipes.open(), from.socket)).toBeLessThan(0)
+    expect(pipes.setLowWatermark(77 as Socket, 1)).toBeLessThan(0)
+    expect(host.violations).toEqual([
+      `fill(${from.socket}): the socket is not open`,
+      "setLowWatermark(77): the socket is not open",
+    ])
+  })
+})

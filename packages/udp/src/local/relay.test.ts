@@ -1,0 +1,186 @@
+import { Errno, ErrorOrigin, HostEvent } from "@demiflow/core"
+import { sameBytes } from "@demiflow/testkit"
+import { describe, expect, test } from "vitest"
+import { pattern } from "../test-support/bench.ts"
+import type { ScriptedSocket } from "../test-support/scripted-host.ts"
+import { directions, splicingBench } from "../test-support/splicing.ts"
+
+const many = (count: number, length = 10) => Array.from({ length: count }, (_, index) => pattern(length, index))
+/** Large arrays take seconds to be compared by `toEqual`. */
+const areSame = (some: readonly Uint8Array[], others: readonly Uint8Array[]) =>
+  some.length === others.length && some.every((bytes, index) => sameBytes(bytes, others[index]))
+
+describe.each(directions)("datagrams from socket to socket, $name", (direction) => {
+  test("go both ways, many by one call, from where they were received to", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    const there = [pattern(3), pattern(0), pattern(65_507, 9), pattern(700)]
+    deliver(answering, ...there)
+    expect(areSame(opened.datagrams, there)).toBe(true)
+    const back = many(60, 1400)
+    deliver(opened, ...back)
+    expect(areSame(answering.datagrams, back)).toBe(true)
+    expect(opened.receivingCalls).toEqual([2, 4, 8, 16, 32])
+    expect(answering.sendingCalls).toEqual([2, 4, 8, 16, 30])
+    expect(new Set(answering.sent.slice(-30).map(({ offset }) => offset)).size).toBe(30)
+    expect(bench.drops.total).toBe(0)
+    expect(bench.guest.sent).toEqual([])
+  })
+
+  test("go together where they came together, and one alone is one alone", () => {
+    const { begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    deliver(
+      answering,
+      { bytes: pattern(2500), segmentSize: 1000 },
+      { bytes: pattern(10), segmentSize: 0 },
+      { bytes: pattern(20), segmentSize: 20 },
+      { bytes: pattern(64_000), segmentSize: 1000 },
+    )
+    expect(opened.sent.map(({ bytes, segmentSize }) => [bytes.length, segmentSize])).toEqual([
+      [2500, 1000],
+      [10, 0],
+      [20, 0],
+      [64_000, 1000],
+    ])
+    expect(opened.datagrams[0]).toEqual(pattern(1000))
+  })
+
+  test("are counted if their end was cut off; of several left together the whole ones go on", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    deliver(
+      answering,
+      pattern(1),
+      pattern(65_508),
+      pattern(2),
+      { bytes: pattern(65_520), segmentSize: 6000 },
+      pattern(3),
+    )
+    expect(opened.datagrams.map(({ length }) => length)).toEqual([1, 2, ...Array(10).fill(6000), 3])
+    deliver(answering, pattern(65_527))
+    expect(bench.drops.entries()).toEqual([["udp: too large for the local path", 3]])
+    expect(opened.sendingCalls).toHaveLength(2)
+  })
+
+  test("are lost where the send queue has no room, one by one counted, and later ones go on", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    opened.sendingAnswers.push(1, -Errno.EAGAIN)
+    deliver(answering, pattern(1), { bytes: pattern(5), segmentSize: 2 })
+    expect(opened.datagrams).toEqual([pattern(1)])
+    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 3]])
+    opened.sendingAnswers.push(-Errno.ENOBUFS)
+    deliver(answering, pattern(3), pattern(4))
+    expect(opened.datagrams).toEqual([pattern(1), pattern(4)])
+    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 4]])
+  })
+
+  test("get over what is reported about earlier ones, in either direction", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    const refused = { errno: Errno.ECONNREFUSED, origin: ErrorOrigin.icmp }
+    opened.errors.push(refused)
+    opened.sendingAnswers.push(-Errno.ECONNREFUSED)
+    deliver(answering, pattern(1), pattern(2))
+    expect(opened.datagrams).toEqual([pattern(1), pattern(2)])
+    expect(opened.errors).toEqual([])
+    opened.errors.push(refused, refused)
+    opened.receivingAnswers.push(-Errno.ECONNREFUSED)
+    deliver(opened, pattern(3))
+    expect(answering.datagrams).toEqual([pattern(3)])
+    expect(opened.errors).toEqual([])
+    opened.receivingAnswers.push(-Errno.ECONNREFUSED)
+    deliver(opened, pattern(4))
+    expect(answering.datagrams).toEqual([pattern(3), pattern(4)])
+    expect(bench.drops.entries()).toEqual([["udp: not delivered on the local path", 4]])
+  })
+
+  test("are counted where they are refused for good, with what the host itself says about that", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    opened.errors.push({ errno: Errno.EMSGSIZE, origin: ErrorOrigin.host, information: 1500 })
+    opened.sendingAnswers.push(-Errno.EMSGSIZE, -Errno.EMSGSIZE)
+    deliver(answering, pattern(2000), pattern(2))
+    expect(opened.datagrams).toEqual([pattern(2)])
+    expect(opened.errors).toEqual([])
+    expect(bench.drops.entries()).toEqual([["udp: refused by the host", 1]])
+  })
+
+  test("an event of an error empties the error queue of that side", () => {
+    const { bench, begin } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    for (const [index, socket] of [answering, opened].entries()) {
+      socket.errors.push(...Array.from({ length: 5 }, () => ({ errno: Errno.ECONNREFUSED, origin: ErrorOrigin.icmp })))
+      bench.event(socket, HostEvent.error)
+      expect(socket.errors).toEqual([])
+      expect(bench.drops.total).toBe(5 * (index + 1))
+    }
+    expect(bench.guest.sent).toEqual([])
+  })
+
+  test("a socket that tells nothing but errors doesn't hold up the turn", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    opened.receivingAnswers.push(...Array.from({ length: 100 }, () => -Errno.ECONNREFUSED))
+    deliver(opened, pattern(1))
+    expect(opened.receivingAnswers.length).toBeGreaterThan(50)
+    bench.advance(0)
+    expect(answering.datagrams).toEqual([pattern(1)])
+    expect(bench.drops.entries()).toEqual([["udp: not delivered on the local path", 100]])
+  })
+
+  test("that a socket has room again is no reason to read", () => {
+    const { bench, begin } = splicingBench(direction)
+    const { answering } = begin(1234)
+    answering.incoming.push({ bytes: pattern(1), segmentSize: 0 })
+    bench.event(answering, HostEvent.writable)
+    expect(answering.receivingCalls).toEqual([])
+  })
+
+  test("have a budget for each turn, by number and by bytes, and are carried on with in turns", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const flows = [begin(1), begin(2)]
+    for (const { answering } of flows) deliver(answering, ...many(400))
+    const firsts = flows.map(({ opened }) => opened.datagrams.length)
+    for (const first of firsts) {
+      expect(first).toBeGreaterThanOrEqual(100)
+      expect(first).toBeLessThan(200)
+    }
+    bench.stack.expire(bench.clock.now)
+    expect(flows.map(({ opened }) => opened.datagrams.length > 128 && opened.datagrams.length < 400)).toEqual([
+      true,
+      true,
+    ])
+    bench.advance(0)
+    for (const { opened } of flows) expect(areSame(opened.datagrams, many(400))).toBe(true)
+    const large = Array.from({ length: 40 }, (_, index) => pattern(64_000, index))
+    deliver(flows[0].answering, ...large)
+    const sent = flows[0].opened.datagrams.length - 400
+    expect(sent * 64_000).toBeLessThan(2e6)
+    bench.advance(0)
+    expect(areSame(flows[0].opened.datagrams.slice(400), large)).toBe(true)
+  })
+
+  test("go on while the guest is congested, and wait for nothing else", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    bench.guest.isCongested = true
+    deliver(answering, ...many(500))
+    bench.advance(0)
+    deliver(opened, ...many(300))
+    bench.advance(0)
+    expect([opened.datagrams.length, answering.datagrams.length]).toEqual([500, 300])
+  })
+
+  test("a side that waits when its flow ends is left alone", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    deliver(answering, ...many(500))
+    bench.stack.abortFlows()
+    const sent = opened.datagrams.length
+    bench.advance(10)
+    expect(opened.datagrams).toHaveLength(sent)
+    expect([answering, opened].map(({ isOpen }: ScriptedSocket) => isOpen)).toEqual([false, false])
+  })
+})

@@ -1,0 +1,43 @@
+import { Address, type Components, type DropReason, type Drops, ErrorOrigin, type SocketError } from "@demiflow/core"
+import type { SplicedSide } from "./spliced-flow.ts"
+
+/** Entries of one socket's error queue that are taken at a time: more than a socket's buffer holds. */
+const QUEUE_BUDGET = 1024
+
+/**
+ * Empties the error queues of spliced flows' sockets. Nobody can be told what stands there: a socket has no way to report to
+ * its correspondent that nobody listens at the other end. Each is a datagram that wasn't delivered, and is counted.
+ */
+export class ReportedErrors {
+  readonly #drops: Drops
+  readonly #notDelivered: DropReason
+  readonly #entry: SocketError = {
+    errno: 0,
+    origin: 0,
+    icmpType: 0,
+    icmpCode: 0,
+    information: 0,
+    reporter: new Address(),
+    destination: new Address(),
+    destinationPort: 0,
+    payloadOffset: 0,
+    payloadLength: 0,
+  }
+
+  /** @param notDelivered counted for each datagram that something was reported about */
+  constructor(components: Components, notDelivered: DropReason) {
+    this.#drops = components.drops
+    this.#notDelivered = notDelivered
+  }
+
+  /** Takes what a socket's queue holds, and answers how many entries that were. */
+  drain(side: SplicedSide): number {
+    let taken = 0
+    while (taken < QUEUE_BUDGET && side.host.receiveError(side.socket, this.#entry) > 0) {
+      // What the host itself has to say is told by the call that it is the answer to, and counted there.
+      if (this.#entry.origin !== ErrorOrigin.host) this.#drops.count(this.#notDelivered)
+      taken++
+    }
+    return taken
+  }
+}

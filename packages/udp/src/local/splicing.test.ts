@@ -1,0 +1,276 @@
+import { Address, Errno, HostEvent, Interface } from "@demiflow/core"
+import { describe, expect, test } from "vitest"
+import { Bench, datagramsOf, pattern } from "../test-support/bench.ts"
+import { families } from "../test-support/families.ts"
+import { directions, refOf, SPLICING, splicingBench } from "../test-support/splicing.ts"
+
+const payload = pattern(12)
+
+describe.each(directions)("spliced flows, $name", (direction) => {
+  const { loopback, target, any, place } = direction
+  const isHost = place === Interface.host
+  const end = (address: string, port: number) => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`)
+
+  test("begin with a socket beside the listening one and one to the target, from any port", () => {
+    const { bench, near, far, arrive } = splicingBench(direction)
+    arrive(1234, payload)
+    expect(near.answered.map(String)).toEqual([
+      `${isHost ? "host" : "splice"} ${end(loopback, 5000)} → ${end(loopback, 1234)}`,
+    ])
+    expect(far.opened.map(String)).toEqual([`${isHost ? "splice" : "host"} ${end(any, 0)} → ${end(target, 53)}`])
+    expect(far.sockets[0].datagrams).toEqual([payload])
+    expect(bench.flows.size).toBe(1)
+    expect(bench.drops.total).toBe(0)
+  })
+
+  test("those of one sender are one, those of others are others", () => {
+    const { bench, far, listener } = splicingBench(direction)
+    listener.incoming.push(
+      ...datagramsOf(listener, loopback, 1, loopback, pattern(1)),
+      ...datagramsOf(listener, loopback, 2, loopback, pattern(2)),
+      ...datagramsOf(listener, loopback, 1, loopback, pattern(3), pattern(0)),
+    )
+    bench.listenerEvent(listener)
+    expect(far.sockets.map(({ datagrams }) => datagrams.map(({ length }) => length))).toEqual([[1, 3, 0], [2]])
+    expect(bench.flows.size).toBe(2)
+  })
+
+  test("what came together begins a flow together, and what was cut off is counted", () => {
+    const { bench, far, listener } = splicingBench(direction)
+    const [whole, cutOff] = datagramsOf(listener, loopback, 1, loopback, pattern(2500), pattern(65_508))
+    listener.incoming.push({ ...whole, segmentSize: 1000 }, cutOff)
+    bench.listenerEvent(listener)
+    expect(far.sockets[0].sent.map(({ bytes, segmentSize }) => [bytes.length, segmentSize])).toEqual([[2500, 1000]])
+    expect(bench.drops.entries()).toEqual([["udp: too large for the local path", 1]])
+  })
+
+  test("what got into a new socket before it was connected goes by its sender", () => {
+    const { bench, near, far, listener, arrive } = splicingBench(direction)
+    near.intruders.push(
+      ...datagramsOf(listener, loopback, 1234, loopback, pattern(2)),
+      ...datagramsOf(listener, loopback, 99, loopback, pattern(3)),
+      ...datagramsOf(listener, loopback, 1234, loopback, pattern(4)),
+    )
+    bench.guest.isCongested = !isHost
+    arrive(1234, pattern(1))
+    bench.guest.isCongested = true
+    bench.advance(0)
+    expect(far.sockets.map(({ datagrams }) => datagrams.map(({ length }) => length))).toEqual([[1, 2, 4], [3]])
+    expect(near.sockets.map(({ hearsAnyone }) => hearsAnyone)).toEqual([true, false, false])
+  })
+
+  test("end 30 s after the last datagram without an answer, 180 s after the last otherwise", () => {
+    const { bench, near, far, begin, deliver } = splicingBench(direction)
+    const first = begin(1)
+    bench.advance(20_000)
+    deliver(first.answering, payload)
+    bench.advance(29_999)
+    expect(bench.flows.size).toBe(1)
+    bench.advance(1)
+    expect(bench.flows.size).toBe(0)
+    expect([near.openSockets, far.openSockets]).toEqual([1, 0])
+    const second = begin(1)
+    deliver(second.opened, payload)
+    bench.advance(179_999)
+    expect(bench.flows.size).toBe(1)
+    bench.advance(1)
+    expect([bench.flows.size, near.openSockets, far.openSockets]).toEqual([0, 1, 0])
+    expect(bench.stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  test("go on when their listener is closed, and end with the stack", () => {
+    const { bench, near, far, listener, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1)
+    bench.stack.unlisten(refOf(listener))
+    expect(listener.isOpen).toBe(false)
+    deliver(opened, pattern(5))
+    deliver(answering, pattern(6))
+    expect([answering.datagrams, opened.datagrams]).toEqual([[pattern(5)], [pattern(6)]])
+    bench.stack.stop()
+    expect([near.openSockets, far.openSockets, bench.flows.size]).toEqual([0, 0, 0])
+    bench.event(answering, HostEvent.readable | HostEvent.error)
+  })
+
+  test("a place that is used again knows nothing of what was there before", () => {
+    const { bench, listener, near, far, begin, deliver } = splicingBench(direction)
+    listener.incoming.push(...datagramsOf(listener, loopback, 7, loopback, payload))
+    bench.stack.fromListener(refOf(listener), HostEvent.readable)
+    bench.stack.abortFlows()
+    near.sockets.at(-1)?.incoming.push({ bytes: payload, segmentSize: 0 })
+    const { answering, opened } = begin(8)
+    deliver(opened, pattern(1))
+    bench.stack.abortFlows()
+    const next = begin(9)
+    bench.advance(29_999)
+    expect(next.answering.isOpen).toBe(true)
+    bench.advance(1)
+    expect([next.answering.isOpen, next.opened.isOpen]).toEqual([false, false])
+    expect(answering.datagrams).toEqual([pattern(1)])
+    expect([near.openSockets, far.openSockets]).toEqual([1, 0])
+  })
+
+  test("a sender that can't be answered, and a target that can't be reached, are counted, and nothing stays open", () => {
+    const { bench, near, far, arrive } = splicingBench(direction)
+    near.openingAnswers.push(-Errno.EADDRNOTAVAIL)
+    arrive(1, payload)
+    far.openingAnswers.push(-Errno.ENETUNREACH)
+    arrive(1, payload)
+    expect(bench.drops.entries()).toEqual([["udp: host has no way there", 2]])
+    expect([near.openSockets, far.openSockets, bench.flows.size]).toEqual([1, 0, 0])
+  })
+
+  test("without sockets at either end, the oldest that the target hasn't answered gives way", () => {
+    const { bench, near, far, begin, deliver } = splicingBench(direction)
+    const answered = begin(1)
+    deliver(answered.opened, payload)
+    const [first, second] = [begin(2), begin(3)]
+    near.openingAnswers.push(-Errno.EMFILE)
+    begin(4)
+    expect([answered, first, second].map(({ answering }) => answering.isOpen)).toEqual([true, false, true])
+    far.openingAnswers.push(-Errno.EMFILE)
+    begin(5)
+    expect([answered, first, second].map(({ opened }) => opened.isOpen)).toEqual([true, false, false])
+    expect(bench.flows.size).toBe(3)
+    expect([near.openSockets, far.openSockets]).toEqual([4, 3])
+    expect(bench.drops.total).toBe(0)
+  })
+
+  test("if that doesn't help, datagrams are dropped and counted, with one warning a minute", () => {
+    const { bench, near, far, arrive } = splicingBench(direction)
+    far.openingAnswers.push(...Array.from({ length: 20 }, () => -Errno.EMFILE))
+    arrive(1, ...Array.from({ length: 20 }, () => payload))
+    bench.advance(10)
+    expect(bench.drops.entries()).toEqual([["udp: no socket left", 20]])
+    expect(bench.warnings).toHaveLength(1)
+    expect([near.openSockets, far.openSockets, bench.flows.size]).toEqual([1, 0, 0])
+    expect(bench.stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  test("a flood of senders ends none that the target has answered, and takes a quarter of the table", () => {
+    const { bench, near, far, begin, deliver, arrive } = splicingBench(direction, { capacity: 64 })
+    const { answering, opened } = begin(1)
+    deliver(opened, payload)
+    for (let port = 2000; port < 2500; port++) arrive(port, payload)
+    expect(bench.flows.size).toBe(17)
+    expect([near.openSockets, far.openSockets]).toEqual([18, 17])
+    deliver(answering, pattern(5))
+    expect(opened.datagrams).toEqual([pattern(5)])
+    expect(far.sockets.flatMap(({ datagrams }) => datagrams)).toHaveLength(501)
+    bench.advance(200_000)
+    expect([near.openSockets, far.openSockets, bench.flows.size]).toEqual([1, 0, 0])
+  })
+
+  test("a flood at one listener gives way to others after each budget, and is carried on with", () => {
+    const { bench, far, listener } = splicingBench(direction)
+    const flood = Array.from({ length: 300 }, (_, index) => pattern(10, index))
+    listener.incoming.push(...datagramsOf(listener, loopback, 1, loopback, ...flood))
+    bench.stack.fromListener(refOf(listener), HostEvent.readable)
+    expect(far.sockets[0].datagrams.length).toBeGreaterThan(40)
+    expect(far.sockets[0].datagrams.length).toBeLessThan(150)
+    expect(bench.stack.nextDeadline()).toBe(bench.clock.now)
+    bench.advance(0)
+    expect(far.sockets[0].datagrams).toEqual(flood)
+  })
+
+  test("a new flow may take the sockets of the one whose strangers are being read", () => {
+    const { bench, near, far, listener, arrive } = splicingBench(direction, { capacity: 4 })
+    for (let port = 2; port < 40; port++) {
+      near.intruders.push(...datagramsOf(listener, loopback, port, loopback, pattern(port)))
+    }
+    arrive(1, pattern(1))
+    bench.advance(0)
+    expect([near.openSockets, far.openSockets, bench.flows.size]).toEqual([2, 1, 1])
+  })
+
+  test("a full table is counted", () => {
+    const { bench, near, far, listener } = splicingBench(direction, { capacity: 2 })
+    const { guest, server } = families[direction.name.includes("IPv4") ? "IPv4" : "IPv6"]
+    for (const port of [1, 2]) bench.fromGuest(guest, port, server, 9, { payload })
+    bench.fromAnyone(listener, loopback, 1, loopback, payload, payload)
+    expect(bench.drops.entries()).toEqual([["flow: table full", 2]])
+    expect([near, far].map(({ sockets }) => sockets.filter(({ isOpen }) => isOpen).length).sort()).toEqual(
+      isHost ? [0, 3] : [1, 2],
+    )
+  })
+})
+
+describe.each(Object.entries(families))("beside spliced flows over %s", (name, { guest, server }) => {
+  const isV4 = name === "IPv4"
+  const loopback = isV4 ? "127.0.0.1" : "::1"
+  const own = isV4 ? "192.0.2.1" : "2001:db8::1"
+
+  test("senders from elsewhere at the same port have flows to the tap, and either kind may give way to the other", () => {
+    const bench = new Bench({ hasLocalPath: true, rules: SPLICING, capacity: 8 })
+    const listener = bench.listen(5000, 53)
+    bench.fromAnyone(listener, server, 1, own, pattern(1))
+    bench.fromAnyone(listener, loopback, 1, loopback, pattern(2))
+    expect(bench.guest.datagrams.map(({ payload: bytes }) => bytes.length)).toEqual([1])
+    expect(bench.namespace.sockets.map(({ datagrams }) => datagrams[0].length)).toEqual([2])
+    const [, tap, spliced] = bench.host.sockets
+    bench.fromAnyone(listener, server, 2, own, pattern(3))
+    bench.fromAnyone(listener, server, 3, own, pattern(4))
+    expect([tap.isOpen, spliced.isOpen, bench.namespace.openSockets]).toEqual([false, false, 0])
+    expect(bench.flows.size).toBe(2)
+  })
+
+  test("the guest's flows share the port of no listener inside its namespace", () => {
+    const bench = new Bench({ hasLocalPath: true, rules: SPLICING })
+    bench.listen(5000, 5000, {}, undefined, Interface.splice)
+    bench.fromGuest(guest, 5000, server, 53, { payload })
+    expect(bench.host.answered).toEqual([])
+    expect(bench.host.opened.map(({ forwardingPort }) => forwardingPort)).toEqual([5000])
+    bench.listen(5000)
+    bench.fromGuest(guest, 5000, server, 54, { payload })
+    expect(bench.host.answered.map(({ correspondentPort }) => correspondentPort)).toEqual([54])
+  })
+
+  test("a flow of the guest's doesn't take the port of a spliced one to the same correspondent", () => {
+    const bench = new Bench({
+      hasLocalPath: true,
+      rules: {
+        v4: { hostLoopback: Address.parse("192.0.2.254") },
+        v6: { hostLoopback: Address.parse("2001:db8::fe") },
+        splicing: { isForInbound: true, keepsLoopback: true, isOnly: false },
+      },
+    })
+    const listener = bench.listen(5000)
+    bench.fromAnyone(listener, loopback, 9, loopback, payload)
+    bench.fromGuest(guest, 5000, isV4 ? "192.0.2.254" : "2001:db8::fe", 9, { payload: pattern(3) })
+    const [, spliced, , opened] = bench.host.sockets
+    expect(bench.host.sockets.map(({ isOpen }) => isOpen)).toEqual([true, true, false, true])
+    expect([spliced.datagrams, opened.datagrams]).toEqual([[], [pattern(3)]])
+    expect(bench.flows.size).toBe(2)
+  })
+
+  test("listeners inside the namespace are heard while the guest is congested, those of the host wait for it", () => {
+    const bench = new Bench({ hasLocalPath: true, rules: SPLICING })
+    const inside = bench.listen(5000, 53, {}, undefined, Interface.splice)
+    const outside = bench.listen(6000, 53)
+    bench.guest.isCongested = true
+    bench.fromAnyone(inside, loopback, 1, loopback, pattern(1))
+    bench.fromAnyone(outside, loopback, 1, loopback, pattern(2))
+    expect([bench.host.answered.length, bench.namespace.answered.length]).toEqual([0, 1])
+    bench.guest.isCongested = false
+    bench.stack.resume()
+    expect([bench.host.answered.length, bench.namespace.answered.length]).toEqual([1, 1])
+  })
+})
+
+describe("without a local path", () => {
+  test("nobody listens inside a namespace", () => {
+    const bench = new Bench({ rules: SPLICING })
+    expect(() => bench.listen(5000, 53, {}, undefined, Interface.splice)).toThrow(`${-Errno.EPROTONOSUPPORT}`)
+  })
+
+  test("what would be spliced is counted", () => {
+    const bench = new Bench({ rules: SPLICING })
+    bench.fromAnyone(bench.listen(5000, 53), "127.0.0.1", 1, "127.0.0.1", payload)
+    expect(bench.drops.entries()).toEqual([["udp: host has no way there", 1]])
+    expect([bench.host.openSockets, bench.flows.size]).toEqual([1, 0])
+  })
+})
+
+test("nobody listens on the tap", () => {
+  const bench = new Bench({ hasLocalPath: true, rules: SPLICING })
+  expect(() => bench.listen(5000, 53, {}, undefined, Interface.tap)).toThrow(`${-Errno.EPROTONOSUPPORT}`)
+})

@@ -1,0 +1,78 @@
+import { type Components, Errno, type FlowIndex, type InitiatedFlow, type Socket } from "@demiflow/core"
+import type { UdpReasons } from "./reasons.ts"
+import { type MayBeUnanswered, UnansweredFlows } from "./unanswered-flows.ts"
+
+/** Milliseconds between two warnings that there are no more sockets. */
+const WARNING_INTERVAL = 60_000
+/** Flows that anybody could begin and that may be without answer, or a quarter of the flow table if that is less. */
+const MOST_UNANSWERED = 1024
+
+/** Who gives way where flows or sockets are scarce, and what is said if that doesn't help. */
+export class Scarcity {
+  readonly #components: Components
+  readonly #reasons: UdpReasons
+  readonly #unanswered = new UnansweredFlows()
+  readonly #mostUnanswered: number
+  readonly #endFlow: (flow: FlowIndex) => void
+  #nextWarning = 0
+
+  /** @param endFlow ends a flow that gives way */
+  constructor(components: Components, reasons: UdpReasons, endFlow: (flow: FlowIndex) => void) {
+    this.#components = components
+    this.#reasons = reasons
+    this.#endFlow = endFlow
+    this.#mostUnanswered = Math.max(1, Math.min(MOST_UNANSWERED, components.flows.capacity >> 2))
+  }
+
+  /** Makes sure that one more flow may be without answer. */
+  makeRoom(): void {
+    if (this.#unanswered.count >= this.#mostUnanswered) this.#endOldestUnanswered()
+  }
+
+  /** Notes that a flow has begun that anybody could begin. */
+  begun(flow: MayBeUnanswered): void {
+    this.#unanswered.add(flow)
+  }
+
+  /** Notes that a flow was answered, or has ended. */
+  settled(flow: MayBeUnanswered): void {
+    this.#unanswered.remove(flow)
+  }
+
+  /** What opening a socket answered: true if there was none left, and now is one again, so that it is worth another try. */
+  isRelieved(answer: Socket): boolean {
+    return isShortage(-answer) && this.#endOldestUnanswered()
+  }
+
+  /**
+   * A flow can't be had for want of a socket: counts `count` packets.
+   *
+   * @param errno positive
+   */
+  giveUp(flow: InitiatedFlow, errno: number, count: number): undefined {
+    this.#components.flows.cancel(flow)
+    const isShort = isShortage(errno)
+    this.#components.drops.count(isShort ? this.#reasons.noSocket : this.#reasons.openFailed, count)
+    if (isShort) this.#warnOfShortage()
+  }
+
+  /** True if there was one. */
+  #endOldestUnanswered(): boolean {
+    const { oldest } = this.#unanswered
+    if (oldest === undefined) return false
+    this.#endFlow(oldest.flow)
+    return true
+  }
+
+  #warnOfShortage(): void {
+    const { clock, log } = this.#components
+    if (clock.now < this.#nextWarning) return
+    this.#nextWarning = clock.now + WARNING_INTERVAL
+    log.warning("udp: no sockets left for new flows: raise the limit of open files (ulimit -n)")
+  }
+}
+
+/** True for the error numbers of a process or machine that has no descriptor or memory left. */
+export function isShortage(errno: number): boolean {
+  return errno === Errno.EMFILE || errno === Errno.ENFILE || errno === Errno.ENOMEM || errno === Errno.ENOBUFS
+}

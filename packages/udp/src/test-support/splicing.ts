@@ -1,0 +1,103 @@
+import { HostEvent, Interface, type InterfaceId, type ListenerRef } from "@demiflow/core"
+import type { ForwardingRules } from "@demiflow/flow"
+import { Bench, type BenchOptions } from "./bench.ts"
+import { families } from "./families.ts"
+import type { HostDatagram, ScriptedHost, ScriptedSocket } from "./scripted-host.ts"
+
+/** Rules by which local flows are spliced, to the namespace's public addresses. */
+export const SPLICING: ForwardingRules = {
+  v4: {},
+  v6: {},
+  splicing: { isForInbound: true, keepsLoopback: false, isOnly: false },
+}
+/** The same, to the namespace's loopback. */
+export const SPLICING_TO_LOOPBACK: ForwardingRules = {
+  ...SPLICING,
+  splicing: { isForInbound: true, keepsLoopback: true, isOnly: false },
+}
+
+/** A direction of the local path, over one version of IP. */
+export interface Direction {
+  readonly name: string
+  /** Where datagrams arrive. */
+  readonly place: InterfaceId
+  readonly rules: ForwardingRules
+  readonly loopback: string
+  /** Where the target listens. */
+  readonly target: string
+  /** No address. */
+  readonly any: string
+}
+
+/** Every direction over each version of IP. */
+export const directions: readonly Direction[] = Object.entries(families).flatMap(([version, { guest }]) => {
+  const isV4 = version === "IPv4"
+  const loopback = isV4 ? "127.0.0.1" : "::1"
+  const any = isV4 ? "0.0.0.0" : "::"
+  const fromHost = { place: Interface.host, loopback, any }
+  return [
+    { ...fromHost, name: `host to namespace, ${version}`, rules: SPLICING, target: guest },
+    { ...fromHost, name: `host to namespace's loopback, ${version}`, rules: SPLICING_TO_LOOPBACK, target: loopback },
+    { ...fromHost, place: Interface.splice, name: `namespace to host, ${version}`, rules: SPLICING, target: loopback },
+  ]
+})
+
+/** A bench that listens at one end of the local path. */
+export interface SplicingBench {
+  readonly bench: Bench
+  /** Where datagrams arrive, and where they go. */
+  readonly near: ScriptedHost
+  readonly far: ScriptedHost
+  readonly listener: ScriptedSocket
+  /** Datagrams from a port arrive at the listening socket. */
+  arrive(port: number, ...payloads: Uint8Array[]): void
+  /** Begins a flow from a port, and answers its sockets, both read until they were empty. */
+  begin(port: number): Sockets
+  /** Datagrams arrive at a connected socket. */
+  deliver(socket: ScriptedSocket, ...datagrams: (Uint8Array | HostDatagram)[]): void
+}
+
+/** The sockets of a spliced flow. */
+export interface Sockets {
+  readonly answering: ScriptedSocket
+  readonly opened: ScriptedSocket
+}
+
+/** Listens at port 5000 for port 53 of the other end. */
+export function splicingBench(direction: Direction, options: BenchOptions = {}): SplicingBench {
+  const bench = new Bench({ hasLocalPath: true, rules: direction.rules, ...options })
+  const [near, far] = direction.place === Interface.host ? [bench.host, bench.namespace] : [bench.namespace, bench.host]
+  const listener = bench.listen(5000, 53, {}, undefined, direction.place)
+  const { loopback } = direction
+  const arrive = (port: number, ...payloads: Uint8Array[]) =>
+    bench.fromAnyone(listener, loopback, port, loopback, ...payloads)
+  return {
+    bench,
+    near,
+    far,
+    listener,
+    arrive,
+    begin(port) {
+      arrive(port, new Uint8Array([1]))
+      bench.advance(0)
+      const [answering, opened] = [near.sockets.at(-1), far.sockets.at(-1)]
+      if (answering === undefined || opened === undefined) throw new Error("no flow began")
+      opened.sent.length = 0
+      opened.sendingCalls.length = answering.receivingCalls.length = 0
+      return { answering, opened }
+    },
+    deliver(socket, ...datagrams) {
+      socket.incoming.push(
+        ...datagrams.map((datagram) =>
+          datagram instanceof Uint8Array ? { bytes: datagram, segmentSize: 0 } : datagram,
+        ),
+      )
+      bench.event(socket, HostEvent.readable)
+    },
+  }
+}
+
+/** The number of a listener, for calls of the stack. */
+export function refOf(listener: ScriptedSocket): ListenerRef {
+  return listener.side as number as ListenerRef
+}
