@@ -79,11 +79,10 @@ async function inUnshare(): Promise<User> {
 
 let web: readonly Program[] = []
 beforeAll(async () => {
-  const request = { port: WEB_PORT, folder: "/usr/share" }
-  web = [
-    topology.world.startNode("http-server.mjs", { ...request, listen: families.map(({ server }) => server) }),
-    topology.host.startNode("http-server.mjs", { ...request, listen: [ipv4.host] }),
-  ]
+  const start = (place: Namespace, listen: readonly string[]) =>
+    place.startNode("http-server.mjs", { listen, port: WEB_PORT, folder: "/usr/share" }, { timeout: 500_000 })
+  const servers = families.map(({ server }) => server)
+  web = [start(topology.world, servers), start(topology.host, [ipv4.host])]
   for (const server of web) await server.printed(/ready/)
 })
 afterAll(() => {

@@ -13,6 +13,8 @@ export interface PastaOptions {
   /** Command line options; `--config-net` when absent. */
   readonly options?: readonly string[]
   readonly as?: Identity
+  /** Words before the command line, run as root in the host's network namespace: a wrapper. */
+  readonly before?: readonly string[]
   /** Added to the environment. */
   readonly environment?: Readonly<Record<string, string>>
   /** Replaces PATH. */
@@ -70,6 +72,7 @@ export class Pasta {
     const argv = [...(options.options ?? ["--config-net"]), "--", "sh", "-c", "readlink /proc/self/ns/net; exec cat"]
     const program = startPastaProcess(topology.host, argv, options.as, {
       ...(options.path === undefined ? {} : { path: options.path }),
+      ...(options.before === undefined ? {} : { before: options.before }),
       environment: { ...options.environment, DEMIFLOW_E2E_MARK: mark },
       keepInputOpen: true,
       timeout: 500_000,

@@ -141,12 +141,16 @@ function accept(socket) {
     const end = head.indexOf(10)
     if (end < 0) return
     socket.off("data", read)
+    socket.off("end", leave)
     socket.pause()
     const request = JSON.parse(head.subarray(0, end).toString())
     const rest = head.subarray(end + 1)
     behaviours[request.do](socket, request, rest).catch(() => socket.destroy())
   }
+  // Whoever ends without a word is not waited for.
+  const leave = () => socket.destroy()
   socket.on("data", read)
+  socket.on("end", leave)
 }
 
 const { listen } = JSON.parse(process.argv[2])
