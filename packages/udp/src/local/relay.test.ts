@@ -96,6 +96,16 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     expect(bench.drops.entries()).toEqual([["udp: not delivered on the local path", 4]])
   })
 
+  test("get over one such report after another, each datagram by itself", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    opened.sendingAnswers.push(-Errno.ECONNREFUSED, 1, -Errno.ECONNREFUSED, 1, -Errno.EHOSTUNREACH)
+    deliver(answering, pattern(1), pattern(2))
+    deliver(answering, pattern(3), pattern(4))
+    expect(opened.datagrams).toEqual([pattern(1), pattern(2), pattern(3), pattern(4)])
+    expect(bench.drops.total).toBe(0)
+  })
+
   test("are counted where they are refused for good, with what the host itself says about that", () => {
     const { bench, begin, deliver } = splicingBench(direction)
     const { answering, opened } = begin(1234)
@@ -173,7 +183,7 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     expect([opened.datagrams.length, answering.datagrams.length]).toEqual([500, 300])
   })
 
-  test("a side that waits when its flow ends is left alone", () => {
+  test("a side that waits when its flow ends is left alone, and the next flow asks for little at first", () => {
     const { bench, begin, deliver } = splicingBench(direction)
     const { answering, opened } = begin(1234)
     deliver(answering, ...many(500))
@@ -182,5 +192,8 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     bench.advance(10)
     expect(opened.datagrams).toHaveLength(sent)
     expect([answering, opened].map(({ isOpen }: ScriptedSocket) => isOpen)).toEqual([false, false])
+    const next = begin(1234)
+    deliver(next.answering, pattern(1))
+    expect(next.answering.receivingCalls).toEqual([2])
   })
 })

@@ -54,7 +54,6 @@ export class SplicedSide implements WaitingSource {
   close(): void {
     this.host.close(this.socket)
     this.socket = NO_SOCKET
-    this.sharedWith = undefined
   }
 }
 
