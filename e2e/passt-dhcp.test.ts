@@ -134,7 +134,8 @@ describe("the log", () => {
     withGuest(
       [],
       async (guest, passt) => {
-        const mac = (await guest.must(["cat", "/sys/class/net/eth0/address"])).trim()
+        const [device] = await guest.json<{ address: string }[]>(["ip", "-j", "link", "show", "eth0"])
+        const mac = device?.address
         await udhcpc(guest)
         await dhclient(guest, "-6")
         for (const line of [
