@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest"
 import { dhclient, raise, udhcpc } from "./harness/dhcp-clients.ts"
 import { reachable, testWith } from "./harness/machine.ts"
 import type { Namespace } from "./harness/places.ts"
-import { eventually } from "./harness/processes.ts"
+import { eventually, type Program } from "./harness/processes.ts"
 import { tcpClient, useServer } from "./harness/servers.ts"
 import { Connection } from "./harness/stand-in.ts"
 import { ipv4, ipv6, useTopology } from "./harness/topology.ts"
@@ -17,13 +17,13 @@ const names = ["-D", "192.0.2.53", "-D", "2001:db8:1::53", "-S", "a.example b.ex
 /** A guest whose interface is up, and that has no address yet. */
 async function withGuest(
   options: readonly string[],
-  body: (guest: Namespace) => Promise<void>,
+  body: (guest: Namespace, passt: Program) => Promise<void>,
   autoconfigure = false,
 ): Promise<void> {
   const connection = await Connection.start(topology, { options, unconfigured: true })
   try {
     await raise(connection.guest, autoconfigure)
-    await body(connection.guest)
+    await body(connection.guest, connection.passt.program)
   } finally {
     await connection.stop()
   }
@@ -126,5 +126,30 @@ describe("router advertisements", () => {
         search: ["a.example", "b.example"],
       })
     }),
+  )
+})
+
+describe("the log", () => {
+  testWith("udhcpc", "dhclient")("tells who asked for what, and what the answer was", () =>
+    withGuest(
+      [],
+      async (guest, passt) => {
+        const [device] = await guest.json<{ address: string }[]>(["ip", "-j", "link", "show", "eth0"])
+        const mac = device?.address
+        await udhcpc(guest)
+        await dhclient(guest, "-6")
+        for (const line of [
+          `New guest MAC address observed: ${mac}`,
+          "NDP: received RS, sending RA",
+          `DHCP: offer to discover from ${mac}`,
+          `DHCP: ack to request from ${mac}`,
+          `DHCPv6: received SOLICIT, sending ADVERTISE to ${mac}`,
+          `DHCPv6: received REQUEST, sending REPLY to ${mac}`,
+        ]) {
+          await passt.printed(new RegExp(`^${line}$`, "m"), "stderr")
+        }
+      },
+      true,
+    ),
   )
 })

@@ -1,5 +1,5 @@
 /** How passt starts, what it says and writes, who it is, and how it ends. */
-import { existsSync, readFileSync, statSync } from "node:fs"
+import { chmodSync, existsSync, lchownSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { Hypervisor } from "./harness/hypervisor.ts"
@@ -86,7 +86,8 @@ describe("what it writes", () => {
     const log = join(temporaryFolder("log"), "passt.log")
     const size = 40_960
     const text = () => readFileSync(log, "utf8")
-    await during(["-l", log, "--log-size", String(size)], async ({ socket }) => {
+    // Who debugs is told of each connection.
+    await during(["-d", "-l", log, "--log-size", String(size)], async ({ socket }) => {
       expect(mode(log)).toBe(0o600)
       await visit(socket)
       await eventually("the visit is told", () => (/accepted connection/.test(text()) ? true : undefined))
@@ -99,6 +100,39 @@ describe("what it writes", () => {
       .split("\n")
       .filter((line) => !/^\d+\.\d+: /.test(line))
     expect(others).toEqual([""])
+  })
+
+  test("-l: whoever comes and goes without end is told now and then, and how often in all", async () => {
+    const log = join(temporaryFolder("log"), "passt.log")
+    await during(["-l", log], async ({ socket }) => {
+      for (let time = 0; time < 400; time++) await (await Hypervisor.connect(socket)).disconnect()
+      // Refused as long as another one seems to be connected.
+      await eventually("all were seen to go", () =>
+        visit(socket).then(
+          () => true,
+          () => undefined,
+        ),
+      )
+    })
+    const text = readFileSync(log, "utf8")
+    expect(text.match(/connection/g)?.length).toBeLessThan(200)
+    const left = [...text.matchAll(/warning: (\d+) more lines were left out$/gm)].map(([, count]) => Number(count))
+    expect(left.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(200)
+  })
+
+  test.each(["-l", "-p", "-P"])("%s: root doesn't write to where somebody else's link leads", async (option) => {
+    const folder = temporaryFolder("link")
+    const [precious, link] = [join(folder, "precious"), join(folder, "link")]
+    writeFileSync(precious, "precious")
+    symlinkSync(precious, link)
+    lchownSync(link, 1234, 1234)
+    const argv = ["-q", "-f", "-s", join(folder, "socket"), option, link]
+    const { status: code, stderr } = await runPasst(topology.host, argv, { as: "root" })
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^[^\n]+symbolic link of user 1234[^\n]+\n$/),
+    })
+    expect(readFileSync(precious, "utf8")).toBe("precious")
   })
 
   test("-p: a capture of both directions", async () => {
@@ -128,6 +162,12 @@ describe("in the background", () => {
     return { folder, socket, pidFile, pid: Number(readFileSync(pidFile, "utf8")) }
   }
 
+  /** Ends it as its user would, and waits for that. */
+  async function end(pid: number): Promise<void> {
+    process.kill(pid)
+    await eventually("it has ended", () => (isRunning(pid) ? undefined : true))
+  }
+
   test("everything is ready when the first process ends, and nothing of the caller's stays open", async () => {
     const before = ["sh", "-c", 'exec 9< /etc/passwd; exec "$@"', "sh"]
     const { socket, pidFile, pid } = await start(["-t", "2222:22"], { before })
@@ -139,9 +179,31 @@ describe("in the background", () => {
       expect(open.filter((name) => name === "/etc/passwd" || name.startsWith("/dev/pts"))).toEqual([])
       expect(open.filter((name) => name.startsWith("pipe:")).length % 2).toBe(0)
     } finally {
-      process.kill(pid)
+      await end(pid)
     }
-    await eventually("it has ended", () => (isRunning(pid) ? undefined : true))
+    expect(existsSync(socket)).toBe(false)
+  })
+
+  test.each([
+    ["nobody", [], "65534 65534 65534 65534", "65534 65534 65534 65534"],
+    ["who --runas says", ["--runas", "1234:4321"], "1234 1234 1234 1234", "4321 4321 4321 4321"],
+  ])("started by root it is %s, without privileges, and writes its log", async (_who, options, uid, gid) => {
+    const log = join(temporaryFolder("log"), "passt.log")
+    const { folder, socket, pid } = await start(["-t", "81", "-l", log, ...options], { as: "root" })
+    // As in /tmp: only who has a file may remove it.
+    chmodSync(folder, 0o1777)
+    try {
+      expect([status(pid, "Uid"), status(pid, "Gid"), status(pid, "Groups")]).toEqual([uid, gid, ""])
+      expect(["CapEff", "CapPrm", "CapInh", "CapAmb"].map((name) => status(pid, name))).toEqual(
+        new Array(4).fill("0000000000000000"),
+      )
+      await visit(socket)
+      await eventually("the visit is told", () =>
+        /accepted connection from PID \d+/.test(readFileSync(log, "utf8")) ? true : undefined,
+      )
+    } finally {
+      await end(pid)
+    }
     expect(existsSync(socket)).toBe(false)
   })
 

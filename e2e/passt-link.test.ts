@@ -1,11 +1,12 @@
 /** passt's socket: who may connect, what comes in pieces, what is no frame, and a guest that does not read. */
+import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { expectTraffic } from "./cases/traffic.ts"
 import { arpRequest, framed, Hypervisor, waitingBytes } from "./harness/hypervisor.ts"
 import { throughHost } from "./harness/inbound.ts"
 import { residentMemory } from "./harness/inspection.ts"
-import { reachable, testWith } from "./harness/machine.ts"
+import { reachable, temporaryFolder, testWith } from "./harness/machine.ts"
 import { Passt, passtCommand } from "./harness/passt.ts"
 import { eventually, Program } from "./harness/processes.ts"
 import { lastLine, startTcpClient, TCP_PORT, useServer, useServerIn } from "./harness/servers.ts"
@@ -55,6 +56,24 @@ describe("who connects", () => {
     await expectTraffic(guest)
     await guest.remove()
     expect(lastLine<number[]>((await program.result).stdout)[0]).toBe(0)
+  })
+
+  testWith("python3")("--fd works in the background, and ends with that socket as well", async () => {
+    const guest = await createGuest()
+    const pidFile = join(temporaryFolder("passt"), "pid")
+    const passt = passtCommand(topology.host, ["-P", pidFile, "--fd", "{fd}"])
+    const pair = reachable(join(import.meta.dirname, "programs/socket-pair.py"))
+    const commands = [passt, standInCommand(guest, "fd:{fd}")].map((command) => JSON.stringify(command))
+    const program = new Program(["/usr/bin/python3", pair, ...commands])
+    await program.printed(/^connected$/m)
+    await configureGuest(guest)
+    await expectTraffic(guest)
+    const pid = await eventually("the PID file", () =>
+      existsSync(pidFile) ? readFileSync(pidFile, "utf8") : undefined,
+    )
+    await guest.remove()
+    expect(lastLine<number[]>((await program.result).stdout)[0]).toBe(0)
+    await eventually("it has ended", () => (existsSync(`/proc/${pid.trim()}`) ? undefined : true))
   })
 })
 

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest"
 import { second } from "./harness/inbound.ts"
 import { runPasst } from "./harness/passt.ts"
 import type { Place } from "./harness/places.ts"
-import { startServer, TCP_PORT, tcpClient, UDP_PORT, udpClient, useServerIn } from "./harness/servers.ts"
+import { startServer, TCP_PORT, tcpClient, UDP_PORT, udpClient, useServer, useServerIn } from "./harness/servers.ts"
 import { DEVICE, usePasst } from "./harness/stand-in.ts"
 import { type Family, families, overBoth, useTopology } from "./harness/topology.ts"
 
@@ -150,6 +150,77 @@ describe("a rule that names an address of the guest", () => {
       const who = await connect(topology.world, family, family.host, 7500)
       expect(who).toMatchObject({ localAddress: second[family.version], localPort: TCP_PORT })
       expect(await ask(topology.world, family, family.host, 7500)).toBe(family.gateway)
+    })
+  })
+})
+
+describe("a guest with other addresses than it was assigned", () => {
+  const others = usePasst(topology, { options: ["-t", "7700:5001", "-u", "7700:5001"], unconfigured: true })
+  beforeAll(async () => {
+    await others.guest.configure([
+      `link set ${DEVICE} up`,
+      ...families.flatMap(({ version, prefixLength, gateway }) => [
+        `addr add ${second[version]}/${prefixLength} dev ${DEVICE}${version === 6 ? " nodad" : ""}`,
+        `route add default via ${gateway}`,
+      ]),
+    ])
+  })
+  const listen = families.map(({ version }) => ({ address: second[version], port: 5001 }))
+  useServerIn("tcp-server.mjs", () => others.guest, listen)
+  useServerIn("udp-server.mjs", () => others.guest, listen)
+  useServer("tcp-server.mjs", topology)
+
+  overBoth((family) => {
+    test("is reached at the one that it was seen to use", async () => {
+      const request = { scenario: "attempt", address: family.server, port: TCP_PORT, timeout: 3000 }
+      expect(await tcpClient(others.guest, family, request)).toMatchObject({ outcome: "connected" })
+      expect(await connect(topology.world, family, family.host, 7700)).toMatchObject({
+        localAddress: second[family.version],
+        localPort: 5001,
+      })
+      expect(await ask(topology.world, family, family.host, 7700)).toBe(family.gateway)
+    })
+  })
+})
+
+describe("with --freebind", () => {
+  // None of the host's when passt starts.
+  const late = { 4: "192.0.2.99", 6: "2001:db8:1::99" } as const
+  const rule = (family: Family, to: number) => `${late[family.version]}/7900:${to}`
+  const unbound = usePasst(topology, {
+    options: [
+      "--freebind",
+      ...families.flatMap((family) => ["-t", rule(family, TCP_PORT), "-u", rule(family, UDP_PORT)]),
+    ],
+  })
+  useServerIn("tcp-server.mjs", () => unbound.guest)
+  useServerIn("udp-server.mjs", () => unbound.guest)
+
+  overBoth((family) => {
+    test("a port on an address that the host gets later works from then on", async () => {
+      const { version, prefixLength } = family
+      const address = `${late[version]}/${prefixLength} dev eth0`
+      await topology.host.configure([`addr add ${address}${version === 6 ? " nodad" : ""}`])
+      expect(await connect(topology.world, family, late[version], 7900)).toMatchObject({ localPort: TCP_PORT })
+      expect(await ask(topology.world, family, late[version], 7900)).toBe(family.gateway)
+      await topology.host.configure([`addr del ${address}`])
+    })
+  })
+})
+
+describe("with --no-map-gw", () => {
+  const unmapped = usePasst(topology, { options: ["--no-map-gw", "-t", "7800:5001", "-u", "7800:5001"] })
+  const listen = ["0.0.0.0", "::"].map((address) => ({ address, port: 5001 }))
+  useServerIn("tcp-server.mjs", () => unmapped.guest, listen)
+  useServerIn("udp-server.mjs", () => unmapped.guest, listen)
+
+  overBoth((family) => {
+    test("the host's loopback has no address in the guest and is dropped, the world arrives", async () => {
+      const request = { scenario: "read", address: family.loopback, port: 7800 }
+      expect(await tcpClient(topology.host, family, request)).toEqual({ bytes: 0, how: "ECONNRESET" })
+      expect(await ask(topology.host, family, family.loopback, 7800)).toBeUndefined()
+      expect(await connect(topology.world, family, family.host, 7800)).toMatchObject({ localPort: 5001 })
+      expect(await ask(topology.world, family, family.host, 7800)).toBe(family.gateway)
     })
   })
 })

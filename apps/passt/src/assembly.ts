@@ -3,6 +3,7 @@ import type { MacAddress } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
 import { Quit } from "@demiflow/program/command"
 import {
+  BoundedLog,
   CountingLink,
   changeIdentity,
   type DataPathSettings,
@@ -42,6 +43,8 @@ export class DataPath {
   readonly #configuration: Configuration
   readonly #options: DataPathOptions
   readonly #log: ProgramLog
+  /** For what guest and hypervisor cause. */
+  readonly #events: BoundedLog
   readonly #link: StreamLink
   readonly #hypervisor: Hypervisor
   readonly #macsTold = new Set<string>()
@@ -58,12 +61,13 @@ export class DataPath {
     this.#options = options
     this.#configuration = options.configuration
     this.#log = log
+    this.#events = new BoundedLog(log, loop.clock)
     const { mtu } = this.#configuration
     this.#link = new StreamLink(native, arena, { drops, ...(mtu !== undefined && { mtu }) })
     this.#hypervisor = new Hypervisor(native, loop, this.#link, {
       onConnected: (process) => this.#onConnected(process),
-      onRefused: (process) => log.info(`refused a second connection${from(process)}`),
-      onAcceptError: (errno) => log.warning(`Can't accept the hypervisor's connection: error ${errno}`),
+      onRefused: (process) => this.#events.info(`refused a second connection${from(process)}`),
+      onAcceptError: (errno) => this.#events.warning(`Can't accept the hypervisor's connection: error ${errno}`),
       onFrames: () => this.#running?.tap.receive(),
       onResume: () => this.#running?.stack.resume(),
       onGone: (end) => this.#onGone(end),
@@ -95,7 +99,7 @@ export class DataPath {
     const link = this.#machinery.observe(counting, this.#configuration, this.#log)
     this.#running = this.#machinery.assemble(this.#configuration, {
       link,
-      log: this.#log,
+      log: this.#events,
       linkLocalScope,
       transmitBytes: TRANSMIT_BYTES,
       onGuestMac: (mac) => this.#tellMac(mac),
@@ -133,6 +137,7 @@ export class DataPath {
     this.#running?.stack.stop()
     this.#hypervisor.close()
     this.#listener?.close()
+    this.#events.finish()
     this.#machinery.tellDrops(this.#log)
   }
 
@@ -167,15 +172,15 @@ export class DataPath {
   }
 
   #onConnected(process: number): void {
-    this.#log.info(`accepted connection${from(process)}`)
+    this.#events.info(`accepted connection${from(process)}`)
     this.#running?.stack.start()
   }
 
   #onGone(end: StreamEnd): void {
     const text = describeStreamEnd(end)
     // A hypervisor that is killed ends its connection in whatever way.
-    if (end.kind === "bad length") this.#log.warning(text)
-    else this.#log.info(text)
+    if (end.kind === "bad length") this.#events.warning(text)
+    else this.#events.info(text)
     this.#running?.stack.stop()
     this.#running?.tap.forgetGuest()
     this.#macsTold.clear()
@@ -188,7 +193,7 @@ export class DataPath {
     const text = mac.toString()
     if (this.#macsTold.has(text)) return
     this.#macsTold.add(text)
-    this.#log.info(`New guest MAC address observed: ${text}`)
+    this.#events.info(`New guest MAC address observed: ${text}`)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Configuration } from "@demiflow/config"
 import type { Link } from "@demiflow/core"
 import {
+  BoundedLog,
   CountingLink,
   changeIdentity,
   type DataPathSettings,
@@ -34,6 +35,8 @@ export class DataPath {
   readonly init: number | undefined
   readonly #machinery: Machinery
   readonly #log: ProgramLog
+  /** For what the guest causes. */
+  readonly #events: BoundedLog
   #status: number | undefined
 
   /** Opens and sets up everything. Throws an error with a `code` whose message is for the user. */
@@ -43,6 +46,7 @@ export class DataPath {
     const { namespace, statisticsInterval } = configuration
     this.#machinery = machinery
     this.#log = log
+    this.#events = new BoundedLog(log, machinery.loop.clock)
     const target = namespace?.target
     if (target === undefined || target.kind === "new") this.init = commandInit()
     else enterNamespace(native, target)
@@ -71,6 +75,7 @@ export class DataPath {
    */
   async run(): Promise<number | undefined> {
     if (this.#status === undefined) await this.#machinery.loop.run()
+    this.#events.finish()
     this.#machinery.tellDrops(this.#log)
     return this.#status
   }
@@ -101,7 +106,7 @@ export class DataPath {
   ): void {
     const { loop } = this.#machinery
     const localPath = openLocalPath(this.#machinery, configuration, DataPathDescriptor.network)
-    const parts = { link, log: this.#log, linkLocalScope, localPath }
+    const parts = { link, log: this.#events, linkLocalScope, localPath }
     const { stack, tap } = this.#machinery.assemble(configuration, parts)
     openPorts(this.#machinery, stack, configuration, DataPathDescriptor.network)
     stack.start()

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export * from "./auto-ports.ts"
+export * from "./bounded-log.ts"
 export * from "./capture.ts"
 export * from "./counting-link.ts"
 export * from "./forwarded-ports.ts"

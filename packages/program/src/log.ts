@@ -15,9 +15,10 @@ export interface LogSink {
 export class ProgramLog implements Log {
   readonly isDebug: boolean
   readonly isTrace: boolean
+  /** Whether `info` tells anybody. */
+  readonly isInfo: boolean
   /** Where messages go. May be replaced at any time. */
   sinks: readonly LogSink[]
-  readonly #hasInfo: boolean
   readonly #start = performance.now()
 
   /**
@@ -27,7 +28,7 @@ export class ProgramLog implements Log {
   constructor(verbosity: Verbosity, tellsInfo: boolean, sinks: readonly LogSink[]) {
     this.isTrace = verbosity === "trace"
     this.isDebug = this.isTrace || verbosity === "debug"
-    this.#hasInfo = this.isDebug || (tellsInfo && verbosity !== "quiet")
+    this.isInfo = this.isDebug || (tellsInfo && verbosity !== "quiet")
     this.sinks = sinks
   }
 
@@ -40,7 +41,7 @@ export class ProgramLog implements Log {
   }
 
   info(message: string): void {
-    if (this.#hasInfo) this.#write("info", message)
+    if (this.isInfo) this.#write("info", message)
   }
 
   debug(message: string): void {

@@ -3,6 +3,7 @@ import { Arena, Drops, type Link, type LocalPath } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
 import { attachArena, EventLoop, LinuxHost, type Native, SystemRandom } from "@demiflow/sys"
 import { createStack, type RunningStack, type TapOptions, Tracer } from "@demiflow/tap"
+import type { BoundedLog } from "./bounded-log.ts"
 import { captureTo } from "./capture.ts"
 import type { ProgramLog } from "./log.ts"
 import { protocolPlugins } from "./protocols.ts"
@@ -14,7 +15,8 @@ const FLOW_CAPACITY_VARIABLE = "DEMIFLOW_FLOW_CAPACITY"
 /** What a stack is assembled from, beside its configuration. */
 export interface AssemblyParts extends Pick<TapOptions, "onGuestMac" | "transmitBytes"> {
   readonly link: Link
-  readonly log: ProgramLog
+  /** For what the guest causes, and so with bounds: see `BoundedLog`. */
+  readonly log: BoundedLog
   /** Index of the host interface on which link-local IPv6 addresses are reached; undefined: the kernel's choice. */
   readonly linkLocalScope: number | undefined
   /** Sockets inside the guest's namespace; absent: everything goes over the link. */

@@ -1,0 +1,63 @@
+/** Where passt makes its socket when it is told nothing, and whose sockets it leaves alone. */
+import { join } from "node:path"
+import { afterEach, expect, test } from "vitest"
+import { awaitFile } from "./harness/files.ts"
+import { Hypervisor } from "./harness/hypervisor.ts"
+import { repository, sharedFolder, temporaryFolder } from "./harness/machine.ts"
+import { startPasstProcess } from "./harness/passt.ts"
+import type { Program } from "./harness/processes.ts"
+import { useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+
+const started: Program[] = []
+afterEach(async () => {
+  for (const program of started.splice(0)) await program.stop()
+})
+
+/** Words that run a command with a /tmp of its own, but for what the tests themselves keep there. */
+function withPrivateTemporaryFolder(): readonly string[] {
+  const kept = [sharedFolder(), repository].filter((path) => path.startsWith("/tmp/"))
+  const lines = kept.map((path) => {
+    const place = `/mnt/${path.slice("/tmp/".length)}`
+    return `mkdir -p "${place}" && mount --rbind "${path}" "${place}"`
+  })
+  const script = ["mount -t tmpfs -o mode=1777 tmpfs /mnt", ...lines, "mount --rbind /mnt /tmp", 'exec "$@"']
+  return ["unshare", "--mount", "sh", "-euc", script.join("\n"), "sh"]
+}
+
+/** passt without -s: its process, and the path that it says it is at. */
+async function start(before: readonly string[], options: readonly string[] = []) {
+  const pidPath = join(temporaryFolder("passt"), "pid")
+  const file = awaitFile(pidPath)
+  const program = startPasstProcess(topology.host, ["-f", "-P", pidPath, ...options], { before })
+  started.push(program)
+  program.result.finally(() => file.forget())
+  const [, path = ""] = await program.printed(/socket bound at (\S+)\n/, "stderr")
+  const pid = Number(await file.text)
+  return { program, path, pid, visit: () => visit(`/proc/${pid}/root${path}`) }
+}
+
+/** One guest that asks for something and goes. */
+async function visit(path: string): Promise<void> {
+  const hypervisor = await Hypervisor.connect(path)
+  await hypervisor.settle()
+  await hypervisor.disconnect()
+}
+
+test("at the first path in /tmp that is free; one that is in use isn't touched, one that was left over is replaced", async () => {
+  const first = await start(withPrivateTemporaryFolder(), ["--one-off"])
+  const beside = ["nsenter", `--mount=/proc/${first.pid}/ns/mnt`]
+  const second = await start(beside)
+  expect([first.path, second.path]).toEqual(["/tmp/passt_1.socket", "/tmp/passt_2.socket"])
+  process.kill(second.pid, "SIGKILL")
+  await second.program.result
+  const third = await start(beside)
+  expect(third.path).toBe("/tmp/passt_2.socket")
+  // The first one ends with its first hypervisor, and has seen none so far.
+  expect(first.program.stderr).not.toContain("connection")
+  await first.visit()
+  expect((await first.program.result).status).toBe(0)
+  await third.visit()
+  expect((await start(["nsenter", `--mount=/proc/${third.pid}/ns/mnt`])).path).toBe("/tmp/passt_1.socket")
+})
