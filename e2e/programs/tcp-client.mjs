@@ -26,6 +26,8 @@ function open(what, options = {}) {
 /** Reads to the FIN. */
 function read(socket) {
   return new Promise((resolve, reject) => {
+    // A connection that was reset at once has said so already, while the request was being written.
+    if (socket.errored) return reject(Object.assign(socket.errored, { bytes: 0 }))
     const hash = createHash("sha256")
     let bytes = 0
     const pieces = []
