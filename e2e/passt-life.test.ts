@@ -193,8 +193,8 @@ describe("in the background", () => {
     // As in /tmp: only who has a file may remove it.
     chmodSync(folder, 0o1777)
     try {
-      expect([status(pid, "Uid"), status(pid, "Gid"), status(pid, "Groups")]).toEqual([uid, gid, ""])
-      expect(["CapEff", "CapPrm", "CapInh", "CapAmb"].map((name) => status(pid, name))).toEqual(
+      expect([statusOf(pid, "Uid"), statusOf(pid, "Gid"), statusOf(pid, "Groups")]).toEqual([uid, gid, ""])
+      expect(["CapEff", "CapPrm", "CapInh", "CapAmb"].map((name) => statusOf(pid, name))).toEqual(
         new Array(4).fill("0000000000000000"),
       )
       await visit(socket)

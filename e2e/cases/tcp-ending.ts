@@ -1,13 +1,13 @@
 /** How connections end: in halves, by reset, and because a server dies. */
 import { expect, test } from "vitest"
-import type { Namespace } from "../harness/places.ts"
+import type { Place } from "../harness/places.ts"
 import type { Program } from "../harness/processes.ts"
 import { lastLine, startServer, startTcpClient, TCP_PORT, tcpClient } from "../harness/servers.ts"
 import { overBoth } from "../harness/topology.ts"
 import type { Running } from "./running.ts"
 
 /** `servers` is where the servers run, `server` the TCP server there. */
-export function testEndings(running: Running, servers: () => Namespace, server: { readonly program: Program }): void {
+export function testEndings(running: Running, servers: () => Place, server: { readonly program: Program }): void {
   overBoth((family) => {
     test("after the client's FIN the server's data still arrives", async () => {
       const request = { scenario: "end-first", bytes: 5_000_000, seed: 11 }

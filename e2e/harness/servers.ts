@@ -1,6 +1,6 @@
 /** The servers of the world, and the requests that the guest's programs make of them. */
 import { afterAll, beforeAll } from "vitest"
-import type { Namespace, Place, PlaceOptions } from "./places.ts"
+import type { Place, PlaceOptions } from "./places.ts"
 import type { Program } from "./processes.ts"
 import { type Family, families, type Topology } from "./topology.ts"
 
@@ -14,13 +14,15 @@ type ServerProgram = "tcp-server.mjs" | "udp-server.mjs"
 export interface Listening {
   readonly address: string
   readonly port: number
+  /** True to have IPv4 at an IPv6 socket as well, as most servers do. */
+  readonly isDualStack: boolean
 }
 
 const ports: Readonly<Record<string, number>> = { "tcp-server.mjs": TCP_PORT, "udp-server.mjs": UDP_PORT }
 
 export async function startServer(
   program: ServerProgram,
-  place: Namespace,
+  place: Place,
   listen: readonly Partial<Listening>[],
 ): Promise<Program> {
   const request = { listen: listen.map((where) => ({ port: ports[program], ...where })) }
@@ -38,7 +40,7 @@ export function useServer(program: ServerProgram, topology: Topology): { readonl
 /** A server somewhere else; on every address of that place unless `listen` says where. */
 export function useServerIn(
   program: ServerProgram,
-  place: () => Namespace,
+  place: () => Place,
   listen: readonly Partial<Listening>[] = [{ address: "0.0.0.0" }, { address: "::" }],
 ): { readonly program: Program } {
   let server: Program | undefined

@@ -26,6 +26,8 @@ function open(what, options = {}) {
 /** Reads to the FIN. */
 function read(socket) {
   return new Promise((resolve, reject) => {
+    // A connection that was reset at once has said so already, while the request was being written.
+    if (socket.errored) return reject(Object.assign(socket.errored, { bytes: 0 }))
     const hash = createHash("sha256")
     let bytes = 0
     const pieces = []
@@ -108,6 +110,20 @@ async function many({ connections, bytes, seed }) {
     }),
   )
   return { connected: sockets.length, intact: results.filter(Boolean).length }
+}
+
+/** Small requests over one connection, each after the answer to the one before. */
+async function requests({ count }) {
+  const socket = await open({ do: "echo" })
+  let answered = 0
+  for (let number = 0; number < count; number++) {
+    const question = `request ${number}`
+    const answer = readSome(socket, question.length)
+    socket.write(question)
+    if ((await answer).toString() === question) answered++
+  }
+  socket.end()
+  return { answered }
 }
 
 /** Many connections after one another, some at a time. */
@@ -210,7 +226,7 @@ async function hold({ connections, name }) {
  * Reads at most 1 kB at a time, `rate` bytes a second, until a line comes on standard input; then
  * the rest as fast as it comes.
  */
-async function slowDownload({ bytes, seed, rate }) {
+async function slowDownload({ bytes, seed, rate, name }) {
   const hash = createHash("sha256")
   let got = 0
   let slow = true
@@ -244,7 +260,7 @@ async function slowDownload({ bytes, seed, rate }) {
     say({ slowBytes: got })
     resume()
   })
-  socket.write(`${JSON.stringify({ do: "send", bytes, seed })}\n`)
+  socket.write(`${JSON.stringify({ do: "send", bytes, seed, name })}\n`)
   say({ started: true })
   await new Promise((resolve, reject) => {
     socket.once("end", resolve)
@@ -260,6 +276,7 @@ async function slowUpload({ bytes, seed, rate }) {
   const answer = read(socket)
   say({ started: true })
   await send(socket, seed, bytes)
+  say({ sent: true })
   socket.end()
   const got = JSON.parse((await answer).text)
   return { bytes: got.bytes, intact: got.sha256 === hashOf(seed, bytes) }
@@ -308,6 +325,17 @@ async function who({ from = [undefined] }) {
   return { answers }
 }
 
+/** Whom and at which port the server sees us, or the error that comes back. */
+async function arrival({ from }) {
+  try {
+    const socket = await open({ do: "who" }, { localAddress: from })
+    const { remoteAddress, localPort } = JSON.parse((await read(socket)).text)
+    return { from: remoteAddress, port: localPort }
+  } catch (error) {
+    return { error: error.code }
+  }
+}
+
 /** An echo from each of several addresses of our own, all at once. */
 async function fromAddresses({ from, bytes }) {
   const sockets = await Promise.all(from.map((localAddress) => open({ do: "echo" }, { localAddress })))
@@ -327,6 +355,7 @@ const scenarios = {
   upload,
   echo,
   many,
+  requests,
   short,
   "end-first": endFirst,
   "end-last": endLast,
@@ -340,6 +369,7 @@ const scenarios = {
   read: readOnly,
   "until-death": untilDeath,
   who,
+  arrival,
   "from-addresses": fromAddresses,
 }
 

@@ -1,6 +1,6 @@
 // A TCP server that does what the first line of each connection says, as JSON:
 //
-//   {"do": "send", "bytes", "seed"}         sends the pattern, then FIN
+//   {"do": "send", "bytes", "seed", "name"}  sends the pattern, then FIN; if named, says on standard output that all is sent
 //   {"do": "receive"}                       reads up to the FIN, answers {bytes, sha256}
 //   {"do": "echo"}                          sends everything back
 //   {"do": "answer-after-end", "bytes", "seed"}  sends only after the client's FIN
@@ -12,7 +12,7 @@
 //   {"do": "slow-send", "rate", "bytes", "seed"}
 //   {"do": "who"}                           answers with both addresses as it sees them
 //
-// Request: {"listen": [{"address", "port"}]}. Prints "ready", then one JSON line per event. A line on
+// Request: {"listen": [{"address", "port", "isDualStack"}]}. Prints "ready", then one JSON line per event. A line on
 // standard input makes the slow ones that are under way go on as fast as they can.
 import { createHash } from "node:crypto"
 import net from "node:net"
@@ -47,6 +47,7 @@ const behaviours = {
   async send(socket, request) {
     await send(socket, request.seed, request.bytes)
     socket.end()
+    if (request.name !== undefined) say({ event: "sent", name: request.name })
     socket.resume()
   },
   async receive(socket, _request, rest) {
@@ -156,12 +157,12 @@ function accept(socket) {
 const { listen } = JSON.parse(process.argv[2])
 await Promise.all(
   listen.map(
-    ({ address, port }) =>
+    ({ address, port, isDualStack = false }) =>
       new Promise((resolve, reject) => {
         net
           .createServer({ allowHalfOpen: true, noDelay: true }, accept)
           .on("error", reject)
-          .listen({ host: address, port, backlog: 4096, ipv6Only: true }, resolve)
+          .listen({ host: address, port, backlog: 4096, ipv6Only: !isDualStack }, resolve)
       }),
   ),
 )

@@ -104,6 +104,20 @@ async function fromAddresses({ from }) {
   return { answered: answered.filter((answer) => answer !== undefined).length }
 }
 
+/** Datagrams sent one right after the other from one socket; how many come back, and whether in that order. */
+async function burst({ count, size }) {
+  const socket = await open()
+  const got = []
+  const all = receive(socket, (message) => got.push(message.readUInt32BE(0)) === count, 5 * RETRY)
+  for (let number = 0; number < count; number++) {
+    const bytes = Buffer.alloc(size)
+    bytes.writeUInt32BE(number)
+    send(socket, bytes)
+  }
+  await all
+  return { answered: new Set(got).size, inOrder: got.every((number, i) => i === 0 || number > got[i - 1]) }
+}
+
 /** Many sockets, one exchange each, all open at the same time. */
 async function many({ sockets: count }) {
   const sockets = await Promise.all(Array.from({ length: count }, () => open()))
@@ -118,6 +132,24 @@ async function who({ from }) {
   return answer === undefined ? {} : JSON.parse(answer.toString())
 }
 
-const scenarios = { sizes, answers, strangers, error, "from-addresses": fromAddresses, many, who }
+/** Whom and at which port the server sees us, or the error that comes back. */
+async function arrival({ from }) {
+  const socket = await open(from)
+  await new Promise((resolve) => socket.connect(request.port, request.address, resolve))
+  const refused = new Promise((resolve) => socket.on("error", ({ code }) => resolve({ error: code })))
+  const answered = async () => {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const answer = receive(socket, () => true)
+      socket.send('{"do":"who"}', () => {}) // An error comes back by event as well.
+      const got = await answer
+      if (got !== undefined) return JSON.parse(got.toString())
+    }
+    return { error: "no answer" }
+  }
+  const { error, address, localPort } = await Promise.race([refused, answered()])
+  return error === undefined ? { from: address, port: localPort } : { error }
+}
+
+const scenarios = { sizes, answers, strangers, error, "from-addresses": fromAddresses, burst, many, who, arrival }
 process.stdout.write(`${JSON.stringify(await scenarios[request.scenario](request))}\n`)
 process.exit(0)

@@ -2,10 +2,10 @@
 //
 //   {"do": "size", "bytes", "seed"}   answers with that much of the pattern
 //   {"do": "intrude"}                 two strangers (another address, another port) send first; then answers
-//   {"do": "who"}                     answers with the client's address as it sees it
+//   {"do": "who"}                     answers with the client's address as it sees it, and the port that it was asked at
 //   {"do": "count", "name"}           says on standard output that it was there; answers nothing
 //
-// Request: {"listen": [{"address", "port"}]}: the first two addresses of a family know each other.
+// Request: {"listen": [{"address", "port", "isDualStack"}]}: the first two addresses of a family know each other.
 import dgram from "node:dgram"
 import { slice } from "./pattern.mjs"
 
@@ -13,12 +13,12 @@ const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`)
 const { listen } = JSON.parse(process.argv[2])
 const sockets = []
 
-function bind(address, port) {
+function bind(address, port, isDualStack = false) {
   return new Promise((resolve, reject) => {
     const type = address.includes(":") ? "udp6" : "udp4"
     const socket = dgram.createSocket({
       type,
-      ipv6Only: type === "udp6",
+      ipv6Only: type === "udp6" && !isDualStack,
       recvBufferSize: 4_000_000,
       sendBufferSize: 4_000_000,
     })
@@ -46,15 +46,16 @@ const behaviours = {
     }
   },
   who(socket, _request, from) {
-    socket.send(JSON.stringify({ address: from.address, port: from.port }), from.port, from.address)
+    const { address, port } = from
+    socket.send(JSON.stringify({ address, port, localPort: socket.address().port }), port, address)
   },
   count(_socket, { name }, from) {
     say({ event: "datagram", name, address: from.address, port: from.port })
   },
 }
 
-for (const { address, port } of listen) {
-  const socket = await bind(address, port)
+for (const { address, port, isDualStack } of listen) {
+  const socket = await bind(address, port, isDualStack)
   sockets.push(socket)
   socket.on("message", (message, from) => {
     if (message.length < 200 && message.subarray(0, 5).toString() === '{"do"') {

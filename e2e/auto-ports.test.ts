@@ -1,0 +1,141 @@
+/** Ports that are forwarded while something is bound to them at the other end, in both directions: the default of pasta. */
+import { afterEach, describe, expect, test } from "vitest"
+import { usePasta } from "./harness/pasta.ts"
+import type { Place } from "./harness/places.ts"
+import { eventually, type Program } from "./harness/processes.ts"
+import { type Arrival, atPorts, type Protocol, refused, tcp, udp } from "./harness/protocols.ts"
+import { type Listening, startServer } from "./harness/servers.ts"
+import { families, ipv4, overBoth, useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+const { host, world } = topology
+
+const started: Program[] = []
+afterEach(() => Promise.all(started.splice(0).map((server) => server.stop())))
+
+/** A server that is there until it is stopped, or the test ends. */
+async function serve(protocol: Protocol, place: Place, listen: readonly Partial<Listening>[]): Promise<Program> {
+  const server = await startServer(protocol.server, place, listen)
+  started.push(server)
+  return server
+}
+
+/** Asks until the port is open, and gives how that arrives. */
+function opened(protocol: Protocol, from: Place, address: string, port: number): Promise<Arrival> {
+  return eventually(`${protocol.name} port ${port} is open`, async () => {
+    const arrival = await protocol.arrival(from, address, port)
+    return "error" in arrival ? undefined : arrival
+  })
+}
+
+/** Asks until the port is closed. */
+function closed(protocol: Protocol, from: Place, address: string, port: number): Promise<true> {
+  return eventually(`${protocol.name} port ${port} is closed`, async () => {
+    const arrival = await protocol.arrival(from, address, port)
+    return "error" in arrival && "error" in refused && arrival.error === refused.error ? true : undefined
+  })
+}
+
+const both = [
+  { protocol: tcp, alone: ["-u", "none", "-U", "none"] },
+  { protocol: udp, alone: ["-t", "none", "-T", "none"] },
+]
+
+describe.each(both)("by default, $protocol.name ports", ({ protocol, alone }) => {
+  const running = usePasta(topology, { options: ["--config-net", ...alone] })
+
+  overBoth((family) => {
+    /** The same numbers for both families would have one wait for the other's ports to close. */
+    const at = (port: number) => port + family.version
+
+    test("of the namespace are open on the host while they are bound", async () => {
+      const port = at(6200)
+      expect(await protocol.arrival(world, family.host, port)).toEqual(refused)
+      const server = await serve(protocol, running.guest, atPorts([port]))
+      expect(await opened(protocol, world, family.host, port)).toEqual({ from: family.gateway, port })
+      expect(await opened(protocol, host, family.loopback, port)).toEqual({ from: family.host, port })
+      await server.stop()
+      await closed(protocol, world, family.host, port)
+      await closed(protocol, host, family.loopback, port)
+    })
+
+    test("of the host are open at the namespace's loopback while they are bound", async () => {
+      const port = at(6210)
+      expect(await protocol.arrival(running.guest, family.loopback, port)).toEqual(refused)
+      const server = await serve(protocol, host, [{ address: family.loopback, port }])
+      expect(await opened(protocol, running.guest, family.loopback, port)).toEqual({ from: family.loopback, port })
+      await server.stop()
+      await closed(protocol, running.guest, family.loopback, port)
+    })
+
+    test("that pasta has opened itself are not forwarded back", async () => {
+      const [there, back] = [at(6220), at(6230)]
+      const server = await serve(protocol, host, [{ address: family.loopback, port: there }])
+      await opened(protocol, running.guest, family.loopback, there)
+      // What comes and goes afterwards shows that pasta has looked again since.
+      const later = await serve(protocol, running.guest, atPorts([back]))
+      await opened(protocol, world, family.host, back)
+      expect(await protocol.arrival(world, family.host, there)).toEqual(refused)
+      await Promise.all([server.stop(), later.stop()])
+      await closed(protocol, running.guest, family.loopback, there)
+      await closed(protocol, world, family.host, back)
+      await closed(protocol, running.guest, family.loopback, back)
+    })
+  })
+
+  test("that are bound for IPv6 are open for IPv4 as well", async () => {
+    const port = 6240
+    await serve(protocol, running.guest, [{ address: "::", port, isDualStack: true }])
+    const arrived = { from: `::ffff:${ipv4.gateway}`, port }
+    expect(await opened(protocol, world, ipv4.host, port)).toEqual(arrived)
+  })
+})
+
+describe.each(both)("with auto and more, $protocol.name ports", ({ protocol, alone }) => {
+  const { inbound, outbound } = protocol
+  const rules = [
+    [inbound, "6300-6303,~6302,auto"],
+    [inbound, "6310:6301,auto"],
+    [inbound, `${ipv4.loopback}/6320-6329,auto`],
+    [outbound, "auto,~6331"],
+  ].flat()
+  const running = usePasta(topology, { options: ["--config-net", ...rules, ...alone] })
+
+  test("are those of the set that are bound, where they are to be open, and whence they are mapped", async () => {
+    const bound = [6300, 6301, 6302, 6304, 6320]
+    await serve(protocol, running.guest, atPorts(bound))
+    await opened(protocol, world, ipv4.host, 6300)
+    const ask = (from: Place, address: string, port: number) => protocol.arrival(from, address, port)
+    // Everything that is bound was seen at once.
+    expect(await ask(world, ipv4.host, 6301)).toMatchObject({ port: 6301 })
+    expect(await ask(world, ipv4.host, 6310)).toMatchObject({ port: 6301 })
+    expect(await ask(host, ipv4.loopback, 6320)).toMatchObject({ port: 6320 })
+    for (const port of [6302, 6303, 6304, 6320]) expect(await ask(world, ipv4.host, port)).toEqual(refused)
+  })
+
+  test("that are excluded stay closed, whatever is bound", async () => {
+    const bound = [6330, 6331].flatMap((port) => families.map(({ loopback }) => ({ address: loopback, port })))
+    await serve(protocol, host, bound)
+    await opened(protocol, running.guest, ipv4.loopback, 6330)
+    expect(await protocol.arrival(running.guest, ipv4.loopback, 6331)).toEqual(refused)
+  })
+})
+
+describe("UDP follows TCP", () => {
+  const options = ["--config-net", "-t", "6400-6401:6410-6411,auto", "-T", "none", "-U", "none"]
+  const running = usePasta(topology, { options })
+  const udpSockets = (port: number) => host.must(["ss", "-Hunl", `sport = :${port}`])
+
+  test("a UDP port is open while TCP is bound to its number in the namespace, without translation", async () => {
+    const server = await serve(tcp, running.guest, atPorts([6410, 6450]))
+    await opened(tcp, world, ipv4.host, 6400)
+    for (const port of [6410, 6450]) {
+      await eventually(`UDP port ${port} is open`, async () => ((await udpSockets(port)) === "" ? undefined : true))
+    }
+    expect(await udpSockets(6400)).toBe("")
+    await server.stop()
+    for (const port of [6410, 6450]) {
+      await eventually(`UDP port ${port} is closed`, async () => ((await udpSockets(port)) === "" ? true : undefined))
+    }
+  })
+})

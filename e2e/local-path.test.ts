@@ -1,0 +1,229 @@
+/** What is local at both ends bypasses the tap: whom the service sees, and that nothing is lost, left over or late. */
+import { describe, expect, test } from "vitest"
+import { testEndings } from "./cases/tcp-ending.ts"
+import { testPatience } from "./cases/tcp-patience.ts"
+import { throughLoopback } from "./harness/inbound.ts"
+import { descriptors } from "./harness/inspection.ts"
+import { fileFor, testWith } from "./harness/machine.ts"
+import { Pasta, usePasta } from "./harness/pasta.ts"
+import type { Place } from "./harness/places.ts"
+import { eventually, mustRun } from "./harness/processes.ts"
+import { CLOSED_PORT, startServer, TCP_PORT, tcpClient, UDP_PORT, udpClient, useServerIn } from "./harness/servers.ts"
+import { type Family, families, overBoth, useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+const sizes = [0, 1, 1400, 1472, 1473, 9000, 65_507]
+const anywhere = [{ address: "0.0.0.0" }, { address: "::" }]
+/** Descriptors that are kept for connections to come: sockets of both IP versions in the namespace, and pipes. */
+const KEPT = 2 * 32 + 2 * 16
+
+/** A port whose server dies in the middle of a test. */
+const MORTAL_PORT = TCP_PORT + 100
+const tcpPorts = [TCP_PORT, MORTAL_PORT, CLOSED_PORT].join(",")
+const noTcp = ["-t", "none", "-T", "none"]
+const noUdp = ["-u", "none", "-U", "none"]
+
+/** Both directions of the local path: clients at the loopback of one end, servers at that of the other. */
+const directions = [
+  { direction: "into the namespace", isInbound: true, connections: 10_000 },
+  { direction: "out of the namespace", isInbound: false, connections: 1000 },
+] as const
+
+function useDirection(isInbound: boolean, options: readonly string[]) {
+  const running = usePasta(topology, { options: ["--config-net", "--host-lo-to-ns-lo", ...options] })
+  const place = (isInside: boolean) => (isInside ? running.guest : topology.host)
+  return {
+    running,
+    servers: () => place(isInbound),
+    clients: {
+      get guest() {
+        return place(!isInbound)
+      },
+      families: throughLoopback,
+    },
+  }
+}
+
+describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
+  const ports = isInbound ? ["-t", tcpPorts, "-T", "none"] : ["-t", "none", "-T", tcpPorts]
+  const { running, servers, clients } = useDirection(isInbound, [...ports, ...noUdp])
+  const server = useServerIn("tcp-server.mjs", servers)
+
+  testEndings(clients, servers, server)
+  testPatience(clients, server)
+
+  overBoth((family) => {
+    test("50 MB are intact in both directions of a connection at once", async () => {
+      const request = { scenario: "echo", bytes: 50_000_000, seed: 31 }
+      expect(await tcpClient(clients.guest, family, request)).toEqual({ bytes: 50_000_000, intact: true })
+    })
+
+    test("a service that is not there resets the connection", async () => {
+      const request = { scenario: "read", port: CLOSED_PORT }
+      expect(await tcpClient(clients.guest, family, request)).toEqual({ bytes: 0, how: "ECONNRESET" })
+    })
+  }, throughLoopback)
+
+  test(`${connections.toLocaleString("en")} connections leave no descriptor behind`, async () => {
+    const held = () => descriptors(running.dataPath).length
+    const before = held()
+    for (const family of throughLoopback) {
+      const request = { scenario: "short", connections: connections / 2, atOnce: 50 }
+      expect(await tcpClient(clients.guest, family, request)).toEqual({ intact: connections / 2, errors: {} })
+    }
+    await eventually("what ended connections held is closed", () => (held() <= before + KEPT ? true : undefined))
+  }, 240_000)
+})
+
+describe.each(directions)("UDP $direction", ({ isInbound }) => {
+  const udpPorts = [UDP_PORT, CLOSED_PORT].join(",")
+  const ports = isInbound ? ["-u", udpPorts, "-U", "none"] : ["-u", "none", "-U", udpPorts]
+  const { servers, clients } = useDirection(isInbound, [...noTcp, ...ports])
+  useServerIn("udp-server.mjs", servers)
+
+  overBoth((family) => {
+    const ask = (request: { readonly scenario: string; readonly [option: string]: unknown }) =>
+      udpClient(clients.guest, family, request)
+
+    test("datagrams up to 65,507 bytes come back as they went", async () => {
+      expect(await ask({ scenario: "sizes", sizes })).toEqual({ intact: sizes })
+    })
+
+    test("large answers to small questions arrive", async () => {
+      expect(await ask({ scenario: "answers", sizes })).toEqual({ intact: sizes })
+    })
+
+    test("200 sockets at once all get their own answer", async () => {
+      expect(await ask({ scenario: "many", sockets: 200 })).toEqual({ answered: 200 })
+    })
+
+    test("the datagrams of a burst are all answered, in order", async () => {
+      expect(await ask({ scenario: "burst", count: 64, size: 1000 })).toEqual({ answered: 64, inOrder: true })
+    })
+
+    test("a service that is not there harms nobody", async () => {
+      expect(await ask({ scenario: "sizes", sizes: [10], attempts: 1, port: CLOSED_PORT })).toEqual({ intact: [] })
+      expect(await ask({ scenario: "sizes", sizes: [100] })).toEqual({ intact: [100] })
+    })
+  }, throughLoopback)
+})
+
+interface Ends {
+  readonly remoteAddress: string
+  readonly localAddress: string
+}
+
+/** Both addresses as the server of a TCP connection sees them. */
+async function tcpEnds(from: Place, family: Family): Promise<Ends | undefined> {
+  const { answers } = await tcpClient<{ answers: readonly Ends[] }>(from, family, { scenario: "who" })
+  return answers[0]
+}
+
+/** The client's address as the server sees it. */
+async function udpClientAddress(from: Place, family: Family): Promise<string | undefined> {
+  return (await udpClient<{ address?: string }>(from, family, { scenario: "who" })).address
+}
+
+/** What crosses the tap with this port while pasta runs with these options, as tcpdump puts it. */
+async function packetsDuring(options: readonly string[], port: number, body: (guest: Place) => Promise<void>) {
+  const file = fileFor("tap.pcap")
+  const pasta = await Pasta.start(topology, { options: ["--config-net", "-p", file, ...options] })
+  await body(pasta.guest).finally(() => pasta.stop())
+  return mustRun(["tcpdump", "-nn", "-r", file, "port", String(port)])
+}
+
+/** Where what comes from the host's loopback seems to come from, and where it arrives. */
+describe.each([
+  { name: "by default", options: [], from: "host", to: "host", crosses: false },
+  {
+    name: "with --host-lo-to-ns-lo",
+    options: ["--host-lo-to-ns-lo"],
+    from: "loopback",
+    to: "loopback",
+    crosses: false,
+  },
+  { name: "with --no-splice", options: ["--no-splice"], from: "gateway", to: "host", crosses: true },
+] as const)("from the host's loopback, $name,", ({ options, from, to, crosses }) => {
+  const how = crosses ? "through the tap" : "past the tap"
+
+  testWith("tcpdump")(`TCP goes ${how} and seems to come from the ${from} address`, async () => {
+    const ports = ["-t", String(TCP_PORT), "-T", "none", ...noUdp]
+    const packets = await packetsDuring([...options, ...ports], TCP_PORT, async (guest) => {
+      await startServer("tcp-server.mjs", guest, anywhere)
+      for (const family of throughLoopback) {
+        const expected = { remoteAddress: family[from], localAddress: family[to] }
+        expect(await tcpEnds(topology.host, family)).toMatchObject(expected)
+      }
+    })
+    expect(packets !== "").toBe(crosses)
+  })
+
+  testWith("tcpdump")(`UDP goes ${how} and seems to come from the ${from} address`, async () => {
+    const ports = [...noTcp, "-u", String(UDP_PORT), "-U", "none"]
+    const packets = await packetsDuring([...options, ...ports], UDP_PORT, async (guest) => {
+      await startServer("udp-server.mjs", guest, anywhere)
+      for (const family of throughLoopback) {
+        expect(await udpClientAddress(topology.host, family)).toBe(family[from])
+      }
+    })
+    expect(packets !== "").toBe(crosses)
+  })
+})
+
+describe("from the namespace's loopback", () => {
+  const onLoopback = families.map(({ loopback }) => ({ address: loopback }))
+
+  testWith("tcpdump")("TCP goes past the tap and comes from the host's loopback", async () => {
+    const server = await startServer("tcp-server.mjs", topology.host, onLoopback)
+    const ports = ["-T", String(TCP_PORT), "-t", "none", ...noUdp]
+    const packets = await packetsDuring(ports, TCP_PORT, async (guest) => {
+      for (const family of throughLoopback) {
+        const expected = { remoteAddress: family.loopback, localAddress: family.loopback }
+        expect(await tcpEnds(guest, family)).toMatchObject(expected)
+      }
+    }).finally(() => server.stop())
+    expect(packets).toBe("")
+  })
+
+  testWith("tcpdump")("UDP goes past the tap and comes from the host's loopback", async () => {
+    const server = await startServer("udp-server.mjs", topology.host, onLoopback)
+    const ports = [...noTcp, "-U", String(UDP_PORT), "-u", "none"]
+    const packets = await packetsDuring(ports, UDP_PORT, async (guest) => {
+      for (const family of throughLoopback) expect(await udpClientAddress(guest, family)).toBe(family.loopback)
+    }).finally(() => server.stop())
+    expect(packets).toBe("")
+  })
+})
+
+describe("with --splice-only", () => {
+  const ports = ["-t", String(TCP_PORT), "-T", String(TCP_PORT + 1)]
+  const running = usePasta(topology, { options: ["--splice-only", ...ports, ...noUdp] })
+  useServerIn("tcp-server.mjs", () => running.guest)
+  useServerIn("tcp-server.mjs", () => topology.host, [
+    { address: "127.0.0.1", port: TCP_PORT + 1 },
+    { address: "::1", port: TCP_PORT + 1 },
+  ])
+
+  test("there is no interface but lo", async () => {
+    const links = await running.guest.json<{ ifname: string; flags: string[] }[]>(["ip", "-j", "link"])
+    expect(links).toMatchObject([{ ifname: "lo", flags: expect.arrayContaining(["UP"]) }])
+  })
+
+  overBoth((family) => {
+    test("loopback reaches loopback, in both directions", async () => {
+      expect(await tcpEnds(topology.host, { ...family, server: family.loopback })).toMatchObject({
+        remoteAddress: family.loopback,
+        localAddress: family.loopback,
+      })
+      const request = { scenario: "download", bytes: 1_000_000, seed: 3, address: family.loopback, port: TCP_PORT + 1 }
+      expect(await tcpClient(running.guest, family, request)).toMatchObject({ intact: true })
+    })
+
+    test("the world doesn't reach the namespace", async () => {
+      const request = { scenario: "read", address: family.host }
+      const { bytes, how } = await tcpClient<{ bytes: number; how: string }>(topology.world, family, request)
+      expect(bytes).toBe(0)
+      expect(["ECONNREFUSED", "ECONNRESET"]).toContain(how)
+    })
+  })
+})
