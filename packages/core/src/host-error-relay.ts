@@ -3,7 +3,7 @@ import type { Arena } from "./arena.ts"
 import { Demiflow } from "./demiflow.ts"
 import type { DropReason } from "./drops.ts"
 import type { SideRef } from "./flow-table.ts"
-import { Errno, ErrorOrigin, type Socket, type SocketError } from "./host.ts"
+import { Errno, ErrorOrigin, emptySocketError, type Socket, type SocketError } from "./host.ts"
 import { IcmpErrors } from "./icmp-error.ts"
 import { icmpForm, isRelayed, NO_FORM, tooBigForm } from "./icmp-form.ts"
 import type { Components } from "./plugin.ts"
@@ -50,18 +50,7 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
   readonly #tap = new Demiflow()
   readonly #hostSide = new Demiflow()
   readonly #reporter = new Address()
-  readonly #entry: SocketError = {
-    errno: 0,
-    origin: 0,
-    icmpType: 0,
-    icmpCode: 0,
-    information: 0,
-    reporter: new Address(),
-    destination: new Address(),
-    destinationPort: 0,
-    payloadOffset: 0,
-    payloadLength: 0,
-  }
+  readonly #entry = emptySocketError()
   /** MTU that the host named last, in refusing a packet as too large; 0 if it didn't. */
   #hostMtu = 0
 

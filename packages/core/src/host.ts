@@ -7,7 +7,7 @@
  * triggered: once when something changes, so that a handler carries on until it is told "would block". An event may
  * be spurious: what counts is what the next call says.
  */
-import type { Address } from "./address.ts"
+import { Address } from "./address.ts"
 import type { Arena, Vectors } from "./arena.ts"
 import type { Demiflow } from "./demiflow.ts"
 import type { SideRef } from "./flow-table.ts"
@@ -104,6 +104,22 @@ export interface SocketError {
   /** Where the start of the payload that caused it was put, as an arena offset, and how many bytes of it. */
   payloadOffset: number
   payloadLength: number
+}
+
+/** An entry for {@link Host.receiveError} to fill in. */
+export function emptySocketError(): SocketError {
+  return {
+    errno: 0,
+    origin: 0,
+    icmpType: 0,
+    icmpCode: 0,
+    information: 0,
+    reporter: new Address(),
+    destination: new Address(),
+    destinationPort: 0,
+    payloadOffset: 0,
+    payloadLength: 0,
+  }
 }
 
 /**

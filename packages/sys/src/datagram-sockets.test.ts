@@ -4,6 +4,7 @@ import {
   Demiflow,
   Errno,
   ErrorOrigin,
+  emptySocketError,
   HostEvent,
   type SideRef,
   type Socket,
@@ -22,18 +23,7 @@ const batch = new DatagramBatch(256)
 const ROOM = 65_536
 const incoming = arena.reserve(16 * ROOM, 4096)
 
-const error = {
-  errno: 0,
-  origin: 0,
-  icmpType: 0,
-  icmpCode: 0,
-  information: 0,
-  reporter: new Address(),
-  destination: new Address(),
-  destinationPort: 0,
-  payloadOffset: 0,
-  payloadLength: 0,
-}
+const error = emptySocketError()
 
 /** Two sockets of the host that are connected to each other. */
 function pair(isV4: boolean): [Socket, Socket] {

@@ -4,12 +4,12 @@ import {
   DatagramBatch,
   Demiflow,
   Errno,
+  emptySocketError,
   HostEvent,
   Interface,
   NO_SIDE,
   type SideRef,
   type Socket,
-  type SocketError,
   Vectors,
 } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
@@ -30,18 +30,7 @@ function bench(options: Partial<SimulatedHostOptions> = {}) {
   const vectors = new Vectors(arena, 8)
   const batch = new DatagramBatch(8)
   const events: number[] = []
-  const queued: SocketError = {
-    errno: 0,
-    origin: 0,
-    icmpType: 0,
-    icmpCode: 0,
-    information: 0,
-    reporter: new Address(),
-    destination: new Address(),
-    destinationPort: 0,
-    payloadOffset: 0,
-    payloadLength: 0,
-  }
+  const queued = emptySocketError()
   return {
     clock,
     host,

@@ -1,4 +1,4 @@
-import { Address, type Components, type DropReason, type Drops, ErrorOrigin, type SocketError } from "@demiflow/core"
+import { type Components, type DropReason, type Drops, ErrorOrigin, emptySocketError } from "@demiflow/core"
 import type { SplicedSide } from "./spliced-flow.ts"
 
 /** Entries of one socket's error queue that are taken at a time: more than a socket's buffer holds. */
@@ -11,18 +11,7 @@ const QUEUE_BUDGET = 1024
 export class ReportedErrors {
   readonly #drops: Drops
   readonly #notDelivered: DropReason
-  readonly #entry: SocketError = {
-    errno: 0,
-    origin: 0,
-    icmpType: 0,
-    icmpCode: 0,
-    information: 0,
-    reporter: new Address(),
-    destination: new Address(),
-    destinationPort: 0,
-    payloadOffset: 0,
-    payloadLength: 0,
-  }
+  readonly #entry = emptySocketError()
 
   /** @param notDelivered counted for each datagram that something was reported about */
   constructor(components: Components, notDelivered: DropReason) {
