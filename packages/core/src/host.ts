@@ -50,6 +50,11 @@ export const Errno = {
   EINPROGRESS: 115,
 } as const
 
+/** True for the (positive) error numbers of a process or machine that has no descriptor or memory left. */
+export function isShortage(errno: number): boolean {
+  return errno === Errno.EMFILE || errno === Errno.ENFILE || errno === Errno.ENOMEM || errno === Errno.ENOBUFS
+}
+
 /** What happened on a socket, in the values of Linux' epoll. */
 export const HostEvent = {
   readable: 0x001,

@@ -25,7 +25,8 @@ export interface Pipes {
   close(pipe: Pipe): void
   /**
    * Moves bytes that have arrived at a TCP socket into a pipe that is empty: as many as there are, or as it takes. Answers how
-   * many; 0 at the end of what the correspondent sends; `-EAGAIN` if there are none yet.
+   * many; 0 at the end of what the correspondent sends; `-EAGAIN` if there are none yet, or the next one is marked as urgent
+   * (`HostEvent.urgent`): only reading gets past that.
    */
   fill(pipe: Pipe, socket: Socket): number
   /**

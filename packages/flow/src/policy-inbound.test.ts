@@ -118,6 +118,8 @@ describe("ForwardingPolicy for what is spliced", () => {
 
   it("goes to the namespace's loopback where that is asked for", () => {
     expect(target("127.0.0.1", "127.0.0.1", { used: loopback })).toBe("splice 0.0.0.0:0 → 127.0.0.1:22")
+    expect(target("127.0.0.1", "127.0.0.9", { used: loopback })).toBe("splice 0.0.0.0:0 → 127.0.0.9:22")
+    expect(target("127.0.0.1", "192.0.2.2", { used: loopback })).toBe("splice 0.0.0.0:0 → 127.0.0.1:22")
     expect(target("::1", "::1", { used: loopback })).toBe("splice [::]:0 → [::1]:22")
     const targetAddress = at("127.0.0.5")
     expect(target("198.51.100.7", "192.0.2.2", { used, targetAddress })).toBe("splice 0.0.0.0:0 → 127.0.0.5:22")

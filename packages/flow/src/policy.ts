@@ -104,7 +104,11 @@ export class ForwardingPolicy implements Forwarding {
     const isV4 = initiating.isV4
     const isTowardsNamespace = initiating.interface === Interface.host
     const isPublic = isTowardsNamespace && this.rules.splicing?.keepsLoopback !== true
-    const correspondent = listener.targetAddress ?? (isPublic ? namespace : isV4 ? LOOPBACK_V4 : LOOPBACK_V6)
+    // Of the addresses that are all loopback, the one that the correspondent chose.
+    const asked =
+      isTowardsNamespace && initiating.forwardingAddress.isLoopback ? initiating.forwardingAddress : undefined
+    const loopback = asked ?? (isV4 ? LOOPBACK_V4 : LOOPBACK_V6)
+    const correspondent = listener.targetAddress ?? (isPublic ? namespace : loopback)
     if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return this.#noGuestAddress
     target.interface = isTowardsNamespace ? Interface.splice : Interface.host
     target.forwardingAddress.copyFrom(isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)

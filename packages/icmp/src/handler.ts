@@ -41,6 +41,7 @@ import {
   Interface,
   IpProtocol,
   initiatingSide,
+  isShortage,
   LOOPBACK_V4,
   LOOPBACK_V6,
   NO_SIDE,
@@ -248,8 +249,4 @@ export class IcmpHandler implements ProtocolHandler {
 
 function isQueueFull(errno: number): boolean {
   return errno === 0 || errno === Errno.EAGAIN || errno === Errno.ENOBUFS
-}
-
-function isShortage(errno: number): boolean {
-  return errno === Errno.EMFILE || errno === Errno.ENFILE || errno === Errno.ENOMEM || errno === Errno.ENOBUFS
 }

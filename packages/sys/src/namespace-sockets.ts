@@ -5,12 +5,12 @@
  * visit brings back several, which wait here: twice as many each time, from one on, so that a program that needs few holds
  * few.
  */
-import { type Arena, Errno } from "@demiflow/core"
+import { type Arena, isShortage } from "@demiflow/core"
 import { checkResult } from "./errno.ts"
 import type { Native } from "./native.ts"
 
 /** Sockets of one kind that wait at most. */
-const MOST = 32
+const MOST = 16
 
 /** Sockets of one kind that wait to be taken. */
 interface Pool {
@@ -49,7 +49,7 @@ export class NamespaceSockets {
     if (pool.count === 0) {
       let result = this.#fill(pool)
       // Those that wait are not kept from who needs one now.
-      if (isShortage(result) && this.#closeWaiting() > 0) result = this.#fill(pool)
+      if (isShortage(-result) && this.#closeWaiting() > 0) result = this.#fill(pool)
       if (result < 0) return result
     }
     pool.count--
@@ -101,8 +101,4 @@ export class NamespaceSockets {
     this.#pools.push(pool)
     return pool
   }
-}
-
-function isShortage(error: number): boolean {
-  return error === -Errno.EMFILE || error === -Errno.ENFILE
 }

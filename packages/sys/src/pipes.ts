@@ -7,23 +7,20 @@
  * Sending to a connection that is closed raises SIGPIPE, which splice(2) has no flag against. Node.js ignores that signal from
  * its start on, and so do the programs that embed it here; the error is `-EPIPE` then (`pipes.test.ts` holds it).
  */
-import { type Arena, Errno, type Pipe, type Pipes, type Socket, Vectors } from "@demiflow/core"
-import { FileCommand, MessageFlag, SocketLevel, SocketOption } from "./constants.ts"
+import type { Arena, Pipe, Pipes, Socket } from "@demiflow/core"
+import { FileCommand, SocketLevel, SocketOption } from "./constants.ts"
 import type { Native } from "./native.ts"
 
 /** Bytes; what an ordinary user can have at most, unless `fs.pipe-max-size` says otherwise. */
 const LARGEST = 1 << 20
 /** Bytes; what the kernel gives a new pipe, unless the user has too many: then there is no larger one either. */
 const USUAL = 64 << 10
-/** Not more than the smallest pipe takes at once. */
-const COPIED_BYTES = 4096
 
 /** Opens, fills and drains them. */
 export class LinuxPipes implements Pipes {
   readonly #native: Native
   readonly #arena: Arena
   readonly #pair: number
-  readonly #copied: Vectors
   /** Writing ends, by the descriptor of the reading end, which names a pipe; -1 for what is no pipe. */
   #writingEnds = new Int32Array(256).fill(-1)
   /** Bytes to ask for next. */
@@ -33,8 +30,6 @@ export class LinuxPipes implements Pipes {
     this.#native = native
     this.#arena = arena
     this.#pair = arena.reserve(8, 8)
-    this.#copied = new Vectors(arena, 1)
-    this.#copied.set(0, arena.reserve(COPIED_BYTES), COPIED_BYTES)
   }
 
   open(): Pipe {
@@ -57,8 +52,7 @@ export class LinuxPipes implements Pipes {
   }
 
   fill(pipe: Pipe, socket: Socket): number {
-    const moved = this.#native.splice(socket, this.#writingEnds[pipe], LARGEST)
-    return moved === -Errno.EAGAIN ? this.#fillPastMark(pipe, socket) : moved
+    return this.#native.splice(socket, this.#writingEnds[pipe], LARGEST)
   }
 
   drain(pipe: Pipe, socket: Socket, length: number): number {
@@ -67,16 +61,6 @@ export class LinuxPipes implements Pipes {
 
   setLowWatermark(socket: Socket, bytes: number): number {
     return this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.receiveLowWatermark, bytes)
-  }
-
-  /**
-   * splice(2) stops before a byte that is marked as urgent, and says that nothing has arrived, for good. Reading, of a socket
-   * that keeps such bytes in line, goes past it (`e2e/platform` holds both); so what there is is copied this once.
-   */
-  #fillPastMark(pipe: Pipe, socket: Socket): number {
-    const length = this.#native.receiveVectors(socket, this.#copied.offset, 1, MessageFlag.doNotWait)
-    if (length <= 0) return length
-    return this.#native.write(this.#writingEnds[pipe], this.#copied.offsetAt(0), length)
   }
 
   /**

@@ -17,6 +17,7 @@ import {
   Interface,
   IpProtocol,
   initiatingSide,
+  isShortage,
   type Listener,
   NO_SOCKET,
   type Socket,
@@ -54,8 +55,11 @@ export class Accepted {
     this.#nextPort = (random.int32() >>> 0) % DYNAMIC_PORTS
   }
 
-  /** Somebody has connected to the listener's port. */
-  open(listener: Listener, socket: Socket, initiating: Demiflow): void {
+  /**
+   * Somebody has connected to the listener's port. Answers 0, or a negated error number if the host has no socket for the
+   * other end: the connection was reset then.
+   */
+  open(listener: Listener, socket: Socket, initiating: Demiflow): number {
     const { components } = this.#context
     const { forwarding, drops, guest } = components
     const target = this.#target
@@ -63,12 +67,13 @@ export class Accepted {
     if (verdict !== FORWARD) drops.count(verdict as DropReason)
     else if (target.interface === Interface.tap) {
       this.#openToGuest(socket, initiating, target)
-      return
+      return 0
     } else if (this.#splicing !== undefined) {
-      this.#splicing.open(socket, initiating, target)
-      return
+      const result = this.#splicing.open(socket, initiating, target)
+      return isShortage(-result) ? result : 0
     }
     hostAt(components, initiating.interface)?.reset(socket)
+    return 0
   }
 
   #openToGuest(socket: Socket, hostSide: Demiflow, tapSide: Demiflow): void {

@@ -95,10 +95,11 @@ export class Listening {
     this.#continueAt(port, -1)
     for (let budget = TURN_BUDGET; budget > 0; budget--) {
       const socket = host.tcpAccept(listener.socket, initiating)
-      if (socket >= 0) this.#accepted.open(listener, socket, initiating)
-      else if (socket === -Errno.EAGAIN) return
-      else if (socket !== -Errno.ECONNABORTED && socket !== -Errno.EINTR) {
-        this.#rest(port, -socket)
+      if (socket === -Errno.EAGAIN) return
+      if (socket === -Errno.ECONNABORTED || socket === -Errno.EINTR) continue
+      const result = socket < 0 ? socket : this.#accepted.open(listener, socket, initiating)
+      if (result < 0) {
+        this.#rest(port, -result)
         return
       }
     }

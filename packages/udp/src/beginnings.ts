@@ -7,6 +7,7 @@ import {
   type InitiatedFlow,
   IpProtocol,
   initiatingSide,
+  isShortage,
   NO_SOCKET,
   type SideRef,
   type Socket,
@@ -15,7 +16,7 @@ import {
 import type { ErrorRelay } from "./error-relay.ts"
 import type { ListeningPort, ListeningPorts } from "./listening-ports.ts"
 import type { UdpReasons } from "./reasons.ts"
-import { isShortage, type Scarcity } from "./scarcity.ts"
+import type { Scarcity } from "./scarcity.ts"
 import type { UdpFlow, UdpFlows } from "./state.ts"
 import type { WaitingPlace } from "./waiting-sources.ts"
 

@@ -1,4 +1,4 @@
-import { type Components, Errno, type FlowIndex, type InitiatedFlow, type Socket } from "@demiflow/core"
+import { type Components, type FlowIndex, type InitiatedFlow, isShortage, type Socket } from "@demiflow/core"
 import type { UdpReasons } from "./reasons.ts"
 import { type MayBeUnanswered, UnansweredFlows } from "./unanswered-flows.ts"
 
@@ -70,9 +70,4 @@ export class Scarcity {
     this.#nextWarning = clock.now + WARNING_INTERVAL
     log.warning("udp: no sockets left for new flows: raise the limit of open files (ulimit -n)")
   }
-}
-
-/** True for the error numbers of a process or machine that has no descriptor or memory left. */
-export function isShortage(errno: number): boolean {
-  return errno === Errno.EMFILE || errno === Errno.ENFILE || errno === Errno.ENOMEM || errno === Errno.ENOBUFS
 }

@@ -4,14 +4,15 @@ import { Coalescing } from "./coalescing.ts"
 import { FakePipes, FROM, TO } from "./fake-pipes.fixture.ts"
 import { SplicedConnection } from "./spliced-connection.ts"
 
-const MUCH = 1 << 20
+const MUCH = 8 << 20
 
 function setUp() {
   const pipes = new FakePipes()
   const connection = new SplicedConnection({} as Host, {} as Host)
   connection.flow = 7 as typeof connection.flow
-  connection.forth.reset(FROM, TO)
-  connection.back.reset(TO, FROM)
+  const { host } = pipes
+  connection.forth.reset(FROM, host, TO, host)
+  connection.back.reset(TO, host, FROM, host)
   const coalescing = new Coalescing(pipes)
   const looked: number[] = []
   /** What a look brings. */
@@ -56,6 +57,24 @@ test("one on which much comes waits for more, and is looked at every millisecond
   expect(looked).toEqual([7, 7, 7])
   expect(pipes.watermarks.slice(1)).toEqual([[FROM, 1]])
   expect(connection.isCoalescing).toBe(false)
+})
+
+test("one whose ends take turns speaks up at once, however much they say", () => {
+  const { pipes, connection, coalescing } = setUp()
+  for (let turn = 0; turn < 100; turn++) {
+    expect(coalescing.note(connection, connection.forth, 1 << 20, 5)).toBe(false)
+    expect(coalescing.note(connection, connection.back, 100, 5)).toBe(false)
+  }
+  expect(pipes.watermarks).toEqual([])
+})
+
+test("it is left alone again once the other end speaks", () => {
+  const { pipes, connection, coalescing, tick, bring } = setUp()
+  coalescing.note(connection, connection.forth, MUCH, 5)
+  coalescing.note(connection, connection.back, 1, 5)
+  bring(MUCH)
+  expect(tick(6)).toBe(Number.POSITIVE_INFINITY)
+  expect(pipes.watermarks.at(-1)).toEqual([FROM, 1])
 })
 
 test("a connection that has ended is forgotten", () => {

@@ -2,17 +2,18 @@ import type { Pipes } from "@demiflow/core"
 import type { Direction } from "./direction.ts"
 import type { SplicedConnection } from "./spliced-connection.ts"
 
-/** Bytes moved at once that make a direction one on which much is on its way. */
-const MUCH = 128 * 1024
+/** Bytes moved one way, with none the other way in between, that make it likely that many more come. */
+const MUCH = 4 << 20
 /** From how many bytes on its socket then speaks up. */
 const LOW_WATERMARK = 64 * 1024
 /** How long less than that may wait, milliseconds. */
 const LONGEST_WAIT = 1
 
 /**
- * Directions on which so much is on its way that their sockets are told to speak up only when a fair amount is there. So that
- * the end of a message doesn't wait for the beginning of the next, all of them are looked at after a moment; those on which
- * little came meanwhile are as the others again.
+ * Directions on which so much is on its way that their sockets are told to speak up only when a fair amount is there, instead
+ * of with each segment. So that the end of a message doesn't wait for the beginning of the next, all of them are looked at
+ * after a moment; those on which little came meanwhile are as the others again. Who takes turns in talking is left alone: the
+ * other end may be waiting for just the end of the message.
  */
 export class Coalescing {
   readonly #pipes: Pipes
@@ -26,9 +27,14 @@ export class Coalescing {
     this.#pipes = pipes
   }
 
-  /** Notes that a direction moved so many bytes, all that there were. True if a look is due that was not before. */
+  /** Notes that a direction moved so many bytes. True if a look is due that was not before. */
   note(connection: SplicedConnection, direction: Direction, bytes: number, now: number): boolean {
-    if (direction.isCoalescing || bytes < MUCH || direction.hasEnded) return false
+    if (bytes === 0) return false
+    const other = direction === connection.forth ? connection.back : connection.forth
+    other.bytesInARow = 0
+    direction.bytesInARow += bytes
+    direction.recentBytes += bytes
+    if (direction.isCoalescing || direction.bytesInARow < MUCH || direction.hasEnded) return false
     if (this.#pipes.setLowWatermark(direction.from, LOW_WATERMARK) < 0) return false
     direction.isCoalescing = true
     this.#list(connection)
@@ -67,10 +73,11 @@ export class Coalescing {
   }
 
   #judge(direction: Direction): void {
-    const isMuch = direction.recentBytes >= LOW_WATERMARK
+    const goesOn = direction.recentBytes >= LOW_WATERMARK && direction.bytesInARow >= MUCH && !direction.hasEnded
     direction.recentBytes = 0
-    if (!direction.isCoalescing || (isMuch && !direction.hasEnded)) return
+    if (!direction.isCoalescing || goesOn) return
     direction.isCoalescing = false
+    direction.bytesInARow = 0
     this.#pipes.setLowWatermark(direction.from, 1)
   }
 }

@@ -1,15 +1,20 @@
-import { NO_PIPE, NO_SOCKET, type Pipe, type Socket } from "@demiflow/core"
+import { type Host, NO_PIPE, NO_SOCKET, type Pipe, type Socket } from "@demiflow/core"
 
 /** One direction of a spliced connection: what one socket receives and the other one sends. */
 export class Direction {
   from: Socket = NO_SOCKET
   to: Socket = NO_SOCKET
+  /** Whose the two sockets are. */
+  fromHost: Host
+  toHost: Host
   /** Lent by the pool for as long as there is anything in it. */
   pipe: Pipe = NO_PIPE
   /** Bytes in the pipe. */
   heldBytes = 0
   /** `from` has more, as far as we know. */
   isReadable = false
+  /** A byte at `from` is marked as urgent: splice(2) doesn't get past it. */
+  isUrgent = false
   /** Everything was read from `from`. */
   hasEnded = false
   /** `to` takes more, as far as we know. */
@@ -18,20 +23,31 @@ export class Direction {
   isShut = false
   /** `from` says that it is readable only once much waits: see coalescing.ts. */
   isCoalescing = false
-  /** Bytes moved since that was decided last. */
+  /** Bytes moved since the other direction moved any, … */
+  bytesInARow = 0
+  /** … and since it was last looked at. */
   recentBytes = 0
 
+  constructor(fromHost: Host, toHost: Host) {
+    this.fromHost = fromHost
+    this.toHost = toHost
+  }
+
   /** Makes a pooled object new again. */
-  reset(from: Socket, to: Socket): void {
+  reset(from: Socket, fromHost: Host, to: Socket, toHost: Host): void {
     this.from = from
     this.to = to
+    this.fromHost = fromHost
+    this.toHost = toHost
     this.pipe = NO_PIPE
     this.heldBytes = 0
     this.isReadable = false
+    this.isUrgent = false
     this.hasEnded = false
     this.isWritable = false
     this.isShut = false
     this.isCoalescing = false
+    this.bytesInARow = 0
     this.recentBytes = 0
   }
 }

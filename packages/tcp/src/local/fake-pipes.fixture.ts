@@ -1,6 +1,6 @@
-import { Errno, type Pipe, type Pipes, type Socket } from "@demiflow/core"
+import { Errno, type Host, type Pipe, type Pipes, type Socket, type Vectors } from "@demiflow/core"
 
-/** Pipes between sockets of which only numbers of bytes are known. */
+/** Pipes between sockets of which only numbers of bytes are known, and what a host does with such sockets. */
 export class FakePipes implements Pipes {
   /** Bytes that wait at a socket. */
   readonly waiting: Map<Socket, number> = new Map()
@@ -12,6 +12,8 @@ export class FakePipes implements Pipes {
   readonly held: Map<Pipe, number> = new Map()
   readonly watermarks: [Socket, number][] = []
   capacity = 1000
+  /** Sockets that are at a byte which is marked as urgent. */
+  readonly atMark: Set<Socket> = new Set()
   /** Pipes that may be open at once. */
   most = 100
   #next = 0
@@ -31,7 +33,7 @@ export class FakePipes implements Pipes {
     if (this.held.get(pipe) !== 0) throw new Error(`pipe ${pipe} is not empty`)
     const waiting = this.waiting.get(socket) ?? 0
     if (waiting < 0) return waiting
-    const count = Math.min(waiting, this.capacity)
+    const count = this.atMark.has(socket) ? 0 : Math.min(waiting, this.capacity)
     if (count === 0) return this.ended.has(socket) ? 0 : -Errno.EAGAIN
     this.waiting.set(socket, waiting - count)
     this.held.set(pipe, count)
@@ -46,6 +48,30 @@ export class FakePipes implements Pipes {
     this.room.set(socket, room - count)
     this.held.set(pipe, (this.held.get(pipe) ?? 0) - count)
     return count
+  }
+
+  /** The calls of a host that copy. */
+  get host(): Host {
+    const host: Pick<Host, "peek" | "send" | "discard"> = {
+      peek: (socket: Socket, vectors: Vectors, first: number) => {
+        const waiting = this.waiting.get(socket) ?? 0
+        if (waiting === 0) return this.ended.has(socket) ? 0 : -Errno.EAGAIN
+        return Math.min(waiting, vectors.lengthAt(first))
+      },
+      send: (socket: Socket, vectors: Vectors, first: number) => {
+        const room = this.room.get(socket) ?? 0
+        const count = Math.min(room, vectors.lengthAt(first))
+        if (count === 0) return -Errno.EAGAIN
+        this.room.set(socket, room - count)
+        return count
+      },
+      discard: (socket: Socket, length: number) => {
+        this.waiting.set(socket, (this.waiting.get(socket) ?? 0) - length)
+        this.atMark.delete(socket)
+        return length
+      },
+    }
+    return host as Host
   }
 
   setLowWatermark(socket: Socket, bytes: number): number {

@@ -1,4 +1,4 @@
-import { Errno } from "@demiflow/core"
+import { Arena, Errno } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Direction } from "./direction.ts"
 import { FakePipes, FROM, TO } from "./fake-pipes.fixture.ts"
@@ -9,11 +9,12 @@ function setUp(waiting: number, room: number) {
   const pipes = new FakePipes()
   pipes.waiting.set(FROM, waiting)
   pipes.room.set(TO, room)
-  const direction = new Direction()
-  direction.reset(FROM, TO)
+  const { host } = pipes
+  const direction = new Direction(host, host)
+  direction.reset(FROM, host, TO, host)
   direction.isReadable = true
   direction.isWritable = true
-  return { pipes, direction, mover: new Mover(pipes, new PipePool(pipes)) }
+  return { pipes, direction, mover: new Mover(new Arena(1 << 17), pipes, new PipePool(pipes)) }
 }
 
 describe("moving bytes from socket to socket", () => {
@@ -70,14 +71,25 @@ describe("moving bytes from socket to socket", () => {
     }
   })
 
-  test("does nothing without a pipe, and loses nothing", () => {
-    const { pipes, direction, mover } = setUp(100, 1e9)
+  test("copies where there is no pipe, and keeps nothing that the receiver doesn't take", () => {
+    const { pipes, direction, mover } = setUp(200_000, 150_000)
     pipes.most = 0
-    expect(mover.move(direction)).toBe(Moved.noPipe)
-    expect([direction.isReadable, pipes.waiting.get(FROM)]).toEqual([true, 100])
-    pipes.most = 1
     expect(mover.move(direction)).toBe(Moved.all)
-    expect(mover.movedBytes).toBe(100)
+    expect(mover.movedBytes).toBe(150_000)
+    expect([direction.isWritable, direction.heldBytes, pipes.waiting.get(FROM)]).toEqual([false, 0, 50_000])
+    pipes.room.set(TO, 1e9)
+    pipes.ended.add(FROM)
+    direction.isWritable = true
+    expect(mover.move(direction)).toBe(Moved.all)
+    expect([mover.movedBytes, direction.hasEnded]).toEqual([50_000, true])
+  })
+
+  test("gets past a byte that is marked as urgent by copying, and goes on without", () => {
+    const { pipes, direction, mover } = setUp(100_000, 1e9)
+    pipes.atMark.add(FROM)
+    direction.isUrgent = true
+    expect(mover.move(direction)).toBe(Moved.all)
+    expect([mover.movedBytes, direction.isUrgent]).toEqual([100_000, false])
   })
 
   test("closes a pipe that is abandoned with something in it", () => {
@@ -91,27 +103,15 @@ describe("moving bytes from socket to socket", () => {
   })
 })
 
-describe("the pool of pipes", () => {
-  test("opens some with the first, for when descriptors run out", () => {
-    const pipes = new FakePipes()
-    const pool = new PipePool(pipes)
-    expect(pipes.held.size).toBe(0)
-    pool.take()
-    pipes.most = pipes.held.size
-    expect(pipes.most).toBeGreaterThan(4)
-    const others = Array.from({ length: pipes.most - 1 }, () => pool.take())
-    expect(Math.min(...others)).toBeGreaterThanOrEqual(0)
-    expect(pool.take()).toBe(-Errno.EMFILE)
-    pool.giveBack(others[0])
-    expect(pool.take()).toBe(others[0])
-  })
-
-  test("keeps no more than a few that nobody needs", () => {
-    const pipes = new FakePipes()
-    pipes.most = 1000
-    const pool = new PipePool(pipes)
-    const taken = Array.from({ length: 500 }, () => pool.take())
-    for (const pipe of taken) pool.giveBack(pipe)
-    expect(pipes.held.size).toBeLessThan(100)
-  })
+test("the pool keeps a few pipes that nobody needs, and no more", () => {
+  const pipes = new FakePipes()
+  pipes.most = 50
+  const pool = new PipePool(pipes)
+  const taken = Array.from({ length: 50 }, () => pool.take())
+  expect(pool.take()).toBe(-Errno.EMFILE)
+  for (const pipe of taken.slice(1)) pool.giveBack(pipe)
+  expect(pipes.held.size).toBeLessThan(5)
+  expect(pool.take()).toBeGreaterThanOrEqual(0)
+  pool.discard(taken[0])
+  expect(pipes.held.has(taken[0])).toBe(false)
 })

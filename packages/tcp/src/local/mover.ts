@@ -1,9 +1,11 @@
-import { Errno, NO_PIPE, type Pipes } from "@demiflow/core"
+import { type Arena, Errno, NO_PIPE, type Pipes, Vectors } from "@demiflow/core"
 import type { Direction } from "./direction.ts"
 import type { PipePool } from "./pipe-pool.ts"
 
 /** Bytes that one direction may move before others have their turn. */
 const BUDGET = 1 << 20
+/** Bytes that are copied at once, where there is no pipe for them. */
+const COPIED_BYTES = 65_536
 
 /** What became of an attempt to move bytes: one of these, or a negated error number of either socket. */
 export const Moved = {
@@ -11,20 +13,24 @@ export const Moved = {
   all: 0,
   /** What the budget allows. */
   part: 1,
-  /** Nothing, for want of a pipe. */
-  noPipe: 2,
 } as const
 
-/** Moves bytes from socket to socket. They stay in the kernel. */
+/**
+ * Moves bytes from socket to socket. They stay in the kernel; only where no pipe can be had, or one would be of no use, they are
+ * copied. What is copied stays at its socket until the other one has taken it, so that nothing has to be kept.
+ */
 export class Mover {
   readonly #pipes: Pipes
   readonly #pool: PipePool
+  readonly #copied: Vectors
   /** Bytes of the last call. */
   movedBytes = 0
 
-  constructor(pipes: Pipes, pool: PipePool) {
+  constructor(arena: Arena, pipes: Pipes, pool: PipePool) {
     this.#pipes = pipes
     this.#pool = pool
+    this.#copied = new Vectors(arena, 1)
+    this.#copied.set(0, arena.reserve(COPIED_BYTES), COPIED_BYTES)
   }
 
   /** Moves what can be moved now, within the budget. */
@@ -49,9 +55,10 @@ export class Mover {
     direction.heldBytes = 0
   }
 
+  /** `Moved.part` once something was read. */
   #fill(direction: Direction): number {
     const pipe = this.#pool.take()
-    if (pipe < 0) return Moved.noPipe
+    if (pipe < 0) return this.#copy(direction)
     const count = this.#pipes.fill(pipe, direction.from)
     if (count > 0) {
       direction.pipe = pipe
@@ -59,12 +66,39 @@ export class Mover {
       return Moved.part
     }
     this.#pool.giveBack(pipe)
-    if (count === 0) {
-      direction.hasEnded = true
-      return Moved.all
+    if (count === -Errno.EAGAIN && direction.isUrgent) {
+      direction.isUrgent = false
+      return this.#copy(direction)
     }
-    if (count !== -Errno.EAGAIN) return count
-    direction.isReadable = false
+    return this.#stop(direction, count)
+  }
+
+  /** `Moved.part` once something was taken. */
+  #copy(direction: Direction): number {
+    if (!direction.isWritable) return Moved.all
+    const { from, fromHost, to, toHost } = direction
+    const copied = this.#copied
+    const offset = copied.offsetAt(0)
+    const count = fromHost.peek(from, copied, 0, 1, 0)
+    if (count <= 0) return this.#stop(direction, count)
+    copied.set(0, offset, count)
+    const taken = toHost.send(to, copied, 0, 1)
+    copied.set(0, offset, COPIED_BYTES)
+    if (taken > 0) {
+      fromHost.discard(from, taken)
+      this.movedBytes += taken
+      return Moved.part
+    }
+    if (taken !== -Errno.EAGAIN) return taken
+    direction.isWritable = false
+    return Moved.all
+  }
+
+  /** There was nothing to read: for now, for ever, or because of an error. */
+  #stop(direction: Direction, result: number): number {
+    if (result === 0) direction.hasEnded = true
+    else if (result === -Errno.EAGAIN) direction.isReadable = false
+    else return result
     return Moved.all
   }
 

@@ -170,21 +170,44 @@ describe("local connections", () => {
     )
   })
 
-  test("wait for a pipe, and lose nothing, while others that stand still have all of them", () => {
+  test("go on, and end, without any pipe", () => {
     const sizes = { sendBuffer: 2000, receiveBuffer: 2000 }
-    const memory = bench({ host: sizes, localPath: { namespace: sizes, pipes: { capacity: 1000, most: 1 } } })
-    const first = connected(memory, host, loopback)
-    first.accepted.pause()
-    first.client.write(patternBytes(200_000, 1))
-    memory.run(20)
-    const second = memory.host.world.connect({ address: loopback, port: 5001 }, { address: loopback, port: 8080 })
-    second.write("me too")
+    const memory = bench({ host: sizes, localPath: { namespace: sizes, pipes: { most: 0 } } })
+    const { client, accepted } = connected(memory, host, loopback)
+    const bytes = patternBytes(50_000, 1)
+    client.write(bytes)
+    accepted.write("answer")
+    memory.run(500)
+    client.end()
+    accepted.end()
     memory.run(100)
-    expect(first.server.connection.receivedText).toBe("")
-    expect(memory.drops.entries()[0][0]).toBe("tcp: no pipe for a local connection")
-    first.client.reset()
-    memory.run(100)
-    expect(first.server.connection.receivedText).toBe("me too")
+    expect(Buffer.from(accepted.received).equals(Buffer.from(bytes))).toBe(true)
+    expect([client.receivedText, client.isEnded, accepted.isEnded]).toEqual(["answer", true, true])
+    expectNothingLeft(memory)
+  })
+
+  test("deliver what was said before a reset, either way", () => {
+    for (const place of [host, splice] as const) {
+      const memory = bench()
+      const { client, accepted } = connected(memory, place, loopback)
+      accepted.write("413 too large")
+      accepted.reset()
+      memory.run()
+      expect([client.receivedText, client.isReset]).toEqual(["413 too large", true])
+      expectNothingLeft(memory)
+    }
+  })
+
+  test("deliver what had come the other way when a sender finds the connection reset", () => {
+    const memory = bench()
+    const { client, accepted } = connected(memory, host, loopback)
+    client.write("more and more")
+    accepted.write("enough")
+    accepted.reset()
+    client.write("of it")
+    memory.run()
+    expect([client.receivedText, client.isReset]).toEqual(["enough", true])
+    expectNothingLeft(memory)
   })
 
   test("are reset when the stack stops, the table is full, or there are no sockets", () => {
@@ -203,6 +226,12 @@ describe("local connections", () => {
     const refused = poor.host.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
     poor.run()
     expect(refused.isReset).toBe(true)
+    // The port rests for a while: who comes next shall wait, not be reset as well.
+    const next = poor.host.world.connect({ address: loopback, port: 5001 }, { address: loopback, port: 8080 })
+    poor.run(400)
+    expect(next.isReset).toBe(false)
+    next.reset()
+    poor.run(600)
     expectNothingLeft(poor)
   })
 
@@ -224,18 +253,20 @@ describe("local connections", () => {
   test("on which much comes wait for more of it, but not for long", () => {
     const memory = bench({ host: { receiveBuffer: 1 << 20 }, localPath: { namespace: { sendBuffer: 1 << 20 } } })
     const { client, accepted } = connected(memory, host, loopback)
-    client.write(patternBytes(800_000, 1))
+    const much = 8 << 20
+    client.write(patternBytes(much, 1))
     memory.run()
+    expect(accepted.received.length).toBe(much)
     client.write("a little more")
     memory.run()
-    expect(accepted.received.length).toBe(800_000)
+    expect(accepted.received.length).toBe(much)
     memory.run(1)
-    expect(accepted.received.length).toBe(800_013)
+    expect(accepted.received.length).toBe(much + 13)
     memory.run(5)
     expect(memory.stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
     client.write("!")
     memory.run()
-    expect(accepted.received.length).toBe(800_014)
+    expect(accepted.received.length).toBe(much + 14)
   })
 })
 

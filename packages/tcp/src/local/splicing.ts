@@ -4,20 +4,23 @@
  *
  * Such a connection never touches the tap: what one socket receives is moved into a pipe and from there into the other
  * socket by the kernel (splice(2)), which passes pages on instead of copying them. A pipe is needed only between these two
- * moves, so a few of them serve all connections (pipe-pool.ts); a direction keeps one only while its receiver takes nothing.
- * What is in it, and in the sockets' own buffers, is all that is ever held: then the sender's window closes.
+ * moves, so one or two of them serve all connections (pipe-pool.ts); a direction keeps one only while its receiver takes
+ * nothing. What is in it, and in the sockets' own buffers, is all that is ever held: then the sender's window closes. Where no
+ * pipe can be had, bytes are copied, so that connections go on, and end, when descriptors have run out (mover.ts).
  *
  * It begins with a connection that was accepted: the other socket connects, and if it can't, the first one is reset. Each
  * direction ends by itself, once everything before the end is delivered; a reset or an error at one end is a reset at the
- * other. A connection has no time-out: both ends are processes of this machine, whose kernel says when one has gone.
+ * other, behind what came before it. A connection has no time-out: both ends are processes of this machine, whose kernel says
+ * when one has gone.
  *
  * Sockets tell once that something has changed (edge-triggered). A direction that used up its budget goes on in the next
- * turn, behind the others (moving is in mover.ts). While much is on its way, each wake-up would bring a segment or two: then the
- * receiving socket is told to speak up only when a fair amount is there, and is looked at after a moment in any case.
+ * turn, behind the others. While much is on its way, each wake-up would bring a segment or two: then the receiving socket is told
+ * to speak up only when a fair amount is there, and is looked at after a moment in any case (coalescing.ts).
  */
 import {
   type Demiflow,
   type DropReason,
+  Errno,
   type FlowIndex,
   flowOf,
   type Host,
@@ -39,9 +42,6 @@ import { Moved, Mover } from "./mover.ts"
 import { PipePool } from "./pipe-pool.ts"
 import { SplicedConnection } from "./spliced-connection.ts"
 
-/** When a direction that found no pipe tries again, milliseconds. */
-const PIPE_PAUSE = 10
-
 export class Splicing {
   readonly #context: TcpContext
   readonly #mover: Mover
@@ -50,54 +50,50 @@ export class Splicing {
   readonly #spare: SplicedConnection[] = []
   /** Those that have more to move than there was time for, in the order in which their turn comes. */
   readonly #waiting = new Queue<SplicedConnection>()
-  /** Those that go on later, as there was no pipe. */
-  readonly #withoutPipe = new Queue<SplicedConnection>()
-  #pausedUntil = Number.POSITIVE_INFINITY
   readonly #refused: DropReason
-  readonly #noPipe: DropReason
 
   constructor(context: TcpContext, { pipes }: LocalPath) {
-    const { drops } = context.components
+    const { arena, drops } = context.components
     this.#context = context
-    this.#mover = new Mover(pipes, new PipePool(pipes))
+    this.#mover = new Mover(arena, pipes, new PipePool(pipes))
     this.#coalescing = new Coalescing(pipes)
     this.#refused = drops.reason("tcp: other end of a local connection refused")
-    this.#noPipe = drops.reason("tcp: no pipe for a local connection")
   }
 
   /**
-   * Somebody has connected to a listener's port.
+   * Somebody has connected to a listener's port. Answers 0, or a negated error number if the connection was reset because the
+   * other one could not even be begun.
    *
    * @param initiating the side on which that was
    * @param target where it leads: on the host or inside the namespace
    */
-  open(socket: Socket, initiating: Demiflow, target: Demiflow): void {
+  open(socket: Socket, initiating: Demiflow, target: Demiflow): number {
     const { components } = this.#context
     const { flows, drops, handlerNumber } = components
     const host = hostAt(components, initiating.interface)
     const targetHost = hostAt(components, target.interface)
-    if (host === undefined || targetHost === undefined) return
+    if (host === undefined || targetHost === undefined) return -Errno.EPROTONOSUPPORT
     const created = flows.allocate(handlerNumber, IpProtocol.tcp)
     if (created < 0) {
       host.reset(socket)
-      return
+      return 0
     }
     const flow = flows.activate(flows.target(flows.initiate(created, initiating), target))
     const targetSocket = targetHost.tcpConnect(targetSide(flow), target)
-    if (targetSocket < 0 || host.watch(socket, initiatingSide(flow)) < 0) {
+    const result = targetSocket < 0 ? targetSocket : host.watch(socket, initiatingSide(flow))
+    if (result < 0) {
       drops.count(this.#refused)
       if (targetSocket >= 0) targetHost.reset(targetSocket)
       host.reset(socket)
       flows.release(flow)
-      return
+      return result
     }
     const connection = this.#add(flow, host, targetHost)
-    connection.initiatingSocket = socket
-    connection.targetSocket = targetSocket
-    connection.forth.reset(socket, targetSocket)
-    connection.back.reset(targetSocket, socket)
+    connection.forth.reset(socket, host, targetSocket, targetHost)
+    connection.back.reset(targetSocket, targetHost, socket, host)
     connection.back.isWritable = true
     if (components.log.isDebug) components.log.debug(`flow ${flow} (tcp) ${initiating} spliced to ${target}`)
+    return 0
   }
 
   /** Something happened on the socket of a side. */
@@ -105,17 +101,18 @@ export class Splicing {
     const connection = this.#connections[flowOf(side)]
     if (connection === undefined) return
     const isInitiating = side === initiatingSide(connection.flow)
-    if (events & HostEvent.error && this.#hasFailed(connection, isInitiating)) {
-      if (connection.isConnecting) this.#context.components.drops.count(this.#refused)
-      this.#end(connection, true)
-      return
-    }
     const outgoing = isInitiating ? connection.back : connection.forth
     const incoming = isInitiating ? connection.forth : connection.back
+    if (events & HostEvent.error && this.#hasFailed(connection, incoming)) {
+      if (connection.isConnecting) this.#context.components.drops.count(this.#refused)
+      this.#fail(connection)
+      return
+    }
     if (events & HostEvent.writable) {
       outgoing.isWritable = true
       if (!isInitiating) connection.isConnecting = false
     }
+    if (events & HostEvent.urgent) incoming.isUrgent = true
     if (events & ~(HostEvent.writable | HostEvent.error)) incoming.isReadable = true
     this.#move(connection)
   }
@@ -123,11 +120,12 @@ export class Splicing {
   /** Goes on with those whose turn has come. */
   tick(): void {
     const { now } = this.#context
-    if (this.#pausedUntil <= now) {
-      this.#pausedUntil = Number.POSITIVE_INFINITY
-      this.#carryOn(this.#withoutPipe)
-    } else if (this.#withoutPipe.count > 0) this.#context.wake(this.#pausedUntil)
-    this.#carryOn(this.#waiting)
+    for (let count = this.#waiting.count; count > 0; count--) {
+      const connection = this.#waiting.shift()
+      if (connection === undefined) break
+      connection.isWaiting = false
+      if (connection.flow >= 0) this.#move(connection)
+    }
     const next = this.#coalescing.tick(now, this.#look)
     if (next < Number.POSITIVE_INFINITY) this.#context.wake(next)
   }
@@ -139,66 +137,68 @@ export class Splicing {
   }
 
   readonly #look = (connection: SplicedConnection): void => {
-    connection.forth.isReadable = true
-    connection.back.isReadable = true
+    const { forth, back } = connection
+    forth.isReadable ||= forth.isCoalescing
+    back.isReadable ||= back.isCoalescing
     this.#move(connection)
-  }
-
-  #carryOn(queue: Queue<SplicedConnection>): void {
-    for (let count = queue.count; count > 0; count--) {
-      const connection = queue.shift()
-      if (connection === undefined) return
-      connection.isWaiting = false
-      if (connection.flow >= 0) this.#move(connection)
-    }
   }
 
   #move(connection: SplicedConnection): void {
     if (connection.isConnecting) return
-    const goesOn = this.#moveOne(connection, connection.forth) && this.#moveOne(connection, connection.back)
-    if (!goesOn) this.#end(connection, true)
-    else if (connection.forth.isShut && connection.back.isShut) this.#end(connection, false)
+    const { forth, back } = connection
+    if (!this.#moveOne(connection, forth) || !this.#moveOne(connection, back)) this.#fail(connection)
+    else if (forth.isShut && back.isShut) this.#end(connection, false)
   }
 
   /** False if the connection can't go on. */
   #moveOne(connection: SplicedConnection, direction: Direction): boolean {
     const result = this.#mover.move(direction)
     if (result < 0) return false
-    const { movedBytes } = this.#mover
-    direction.recentBytes += movedBytes
-    if (result === Moved.part) this.#wait(connection, this.#waiting, this.#context.now)
-    else if (result === Moved.noPipe) {
-      this.#context.components.drops.count(this.#noPipe)
-      if (this.#pausedUntil === Number.POSITIVE_INFINITY) this.#pausedUntil = this.#context.now + PIPE_PAUSE
-      this.#wait(connection, this.#withoutPipe, this.#pausedUntil)
-    } else if (this.#coalescing.note(connection, direction, movedBytes, this.#context.now)) {
+    const { now } = this.#context
+    if (result === Moved.part) this.#wait(connection)
+    if (this.#coalescing.note(connection, direction, this.#mover.movedBytes, now)) {
       this.#context.wake(this.#coalescing.nextLook)
     }
     if (direction.hasEnded && direction.heldBytes === 0 && !direction.isShut) {
       direction.isShut = true
-      const host = direction === connection.forth ? connection.targetHost : connection.initiatingHost
-      host.shutdownWrite(direction.to)
+      direction.toHost.shutdownWrite(direction.to)
     }
     return true
   }
 
-  #wait(connection: SplicedConnection, queue: Queue<SplicedConnection>, until: number): void {
-    this.#context.wake(until)
+  #wait(connection: SplicedConnection): void {
+    this.#context.wake(this.#context.now)
     if (connection.isWaiting) return
     connection.isWaiting = true
-    queue.push(connection)
+    this.#waiting.push(connection)
   }
 
-  #hasFailed(connection: SplicedConnection, isInitiating: boolean): boolean {
-    const host = isInitiating ? connection.initiatingHost : connection.targetHost
-    return host.socketError(isInitiating ? connection.initiatingSocket : connection.targetSocket) < 0
+  /** Takes the error of the socket that a direction reads from, once what came before it is moved. True if there is one. */
+  #hasFailed(connection: SplicedConnection, direction: Direction): boolean {
+    if (!connection.isConnecting && this.#moveRest(direction) < 0) return true
+    return direction.fromHost.socketError(direction.from) < 0
+  }
+
+  /** One end has failed, and the other one hears of it. What came before goes there first, as it would without us in between. */
+  #fail(connection: SplicedConnection): void {
+    if (!connection.isConnecting) {
+      this.#moveRest(connection.forth)
+      this.#moveRest(connection.back)
+    }
+    this.#end(connection, true)
+  }
+
+  /** Moves all that has arrived, as far as it is taken; a negated error number if there is one behind it. */
+  #moveRest(direction: Direction): number {
+    direction.isReadable = true
+    let result: number = Moved.part
+    while (result === Moved.part) result = this.#mover.move(direction)
+    return result
   }
 
   #add(flow: FlowIndex, host: Host, targetHost: Host): SplicedConnection {
     const connection = this.#spare.pop() ?? new SplicedConnection(host, targetHost)
     connection.flow = flow
-    connection.initiatingHost = host
-    connection.targetHost = targetHost
     connection.isConnecting = true
     // Grown one by one, so that it never becomes a dictionary.
     while (this.#connections.length <= flow) this.#connections.push(undefined)
@@ -207,23 +207,22 @@ export class Splicing {
   }
 
   #end(connection: SplicedConnection, isReset: boolean): void {
-    const { initiatingHost, targetHost, initiatingSocket, targetSocket, flow } = connection
-    for (const direction of [connection.forth, connection.back]) {
-      this.#mover.abandon(direction)
-      direction.isCoalescing = false
-    }
-    if (isReset) {
-      initiatingHost.reset(initiatingSocket)
-      targetHost.reset(targetSocket)
-    } else {
-      initiatingHost.close(initiatingSocket)
-      targetHost.close(targetSocket)
-    }
-    connection.initiatingSocket = NO_SOCKET
-    connection.targetSocket = NO_SOCKET
+    const { forth, back, flow } = connection
+    this.#release(forth, isReset)
+    this.#release(back, isReset)
     connection.flow = -1 as FlowIndex
     this.#connections[flow] = undefined
     this.#context.components.flows.release(flow)
     this.#spare.push(connection)
+  }
+
+  /** Lets go of what a direction reads from. */
+  #release(direction: Direction, isReset: boolean): void {
+    this.#mover.abandon(direction)
+    direction.isCoalescing = false
+    if (isReset) direction.fromHost.reset(direction.from)
+    else direction.fromHost.close(direction.from)
+    direction.from = NO_SOCKET
+    direction.to = NO_SOCKET
   }
 }
