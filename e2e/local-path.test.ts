@@ -9,7 +9,7 @@ import { Pasta, usePasta } from "./harness/pasta.ts"
 import type { Place } from "./harness/places.ts"
 import { eventually, mustRun } from "./harness/processes.ts"
 import { CLOSED_PORT, startServer, TCP_PORT, tcpClient, UDP_PORT, udpClient, useServerIn } from "./harness/servers.ts"
-import { type Family, families, overBoth, useTopology } from "./harness/topology.ts"
+import { type Family, families, ipv4, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 const sizes = [0, 1, 1400, 1472, 1473, 9000, 65_507]
@@ -51,6 +51,14 @@ describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
 
   testEndings(clients, servers, server)
   testPatience(clients, server)
+
+  if (isInbound) {
+    test("another loopback address of the host is the same one in the namespace", async () => {
+      const request = { scenario: "who", address: "127.0.0.5" }
+      const { answers } = await tcpClient<{ answers: readonly object[] }>(clients.guest, ipv4, request)
+      expect(answers[0]).toMatchObject({ localAddress: "127.0.0.5" })
+    })
+  }
 
   overBoth((family) => {
     test("50 MB are intact in both directions of a connection at once", async () => {

@@ -6,10 +6,11 @@ import { BackgroundPasta, inBackground, runAndLookForRest } from "./harness/back
 import { awaitFile } from "./harness/files.ts"
 import { Holder } from "./harness/holders.ts"
 import { descriptors, isRunning, markedProcesses, statusOf } from "./harness/inspection.ts"
-import { fileFor, temporaryFolder } from "./harness/machine.ts"
+import { fileFor, temporaryFolder, testWith } from "./harness/machine.ts"
 import { runPasta, startPastaProcess } from "./harness/pasta.ts"
 import { Namespace } from "./harness/places.ts"
 import { eventually } from "./harness/processes.ts"
+import { startServer } from "./harness/servers.ts"
 import { useTopology } from "./harness/topology.ts"
 
 interface Link {
@@ -134,6 +135,16 @@ describe("in the background", () => {
     await eventually("the interface is gone", async () => ((await names()).includes("eth0") ? undefined : true))
   })
 
+  testWith("ss")("SIGUSR1, by which the runtime opens its debugger, does nothing", async () => {
+    const pasta = await start([])
+    process.kill(pasta.pid, "SIGUSR1")
+    // The debugger would be there after some milliseconds; a look takes longer than that.
+    for (let look = 0; look < 10; look++) {
+      expect((await topology.host.run(["ss", "-Hltn"])).stdout).not.toContain(":9229")
+    }
+    await pasta.stop()
+  })
+
   test("-l: the log is in a file for its owner alone, with what --stats tells now and then", async () => {
     const log = join(temporaryFolder("log"), "pasta.log")
     const pasta = await start(["--config-net", "-l", log, "--stats", "1"])
@@ -245,6 +256,16 @@ describe("a failure before it is ready: status 1, one line, and nothing is left"
     expect(stderr).toMatch(/^[^\n]+\n$/)
     expect(stderr).toMatch(about)
     expect(await names()).toEqual(["lo"])
+  })
+
+  test("a port that is in use", async () => {
+    const holder = await startServer("tcp-server.mjs", topology.host, [{ address: "0.0.0.0", port: 5002 }])
+    const argv = ["-q", "--config-net", "-t", "5001-5003", "--netns", namespace.name]
+    const { status, stderr, left } = await runAndLookForRest(topology.host, argv, asRoot)
+    const stderrWanted = "pasta: Listen failed for HOST TCP port */5002: Address already in use\n"
+    expect({ status, stderr, left }).toEqual({ status: 1, stderr: stderrWanted, left: [] })
+    expect(await names()).toEqual(["lo"])
+    await holder.stop()
   })
 })
 

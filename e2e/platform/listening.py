@@ -278,3 +278,17 @@ def assume_probe():
                 listener.setblocking(False)
                 refused(errno.EAGAIN, listener.accept)
             probe(errno.ECONNREFUSED)
+
+
+def assume_listening_sockets_first():
+    """/proc/net/tcp lists sockets that listen before all others"""
+    for family, address in FAMILIES:
+        with opened(family, socket.SOCK_STREAM) as listener:
+            listener.bind((address, 0))
+            listener.listen()
+            client = socket.create_connection(listener.getsockname()[:2])
+            server = listener.accept()[0]
+            with client, server, open("/proc/net/tcp6" if family == socket.AF_INET6 else "/proc/net/tcp") as table:
+                states = [line.split()[3] for line in list(table)[1:]]
+        assert "0A" in states and "01" in states, states
+        assert "0A" not in states[states.count("0A") :], states

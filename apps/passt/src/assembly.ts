@@ -1,11 +1,11 @@
 import { type Configuration, defaultSocketPaths } from "@demiflow/config"
 import type { MacAddress } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
-import { Quit } from "@demiflow/program/command"
 import {
   BoundedLog,
   CountingLink,
   changeIdentity,
+  checkSpareDescriptors,
   type DataPathSettings,
   type Identity,
   type LogSink,
@@ -106,7 +106,7 @@ export class DataPath {
     })
     this.#openSocket()
     openForwardedPorts(new PortForwarding(this.#running.stack), this.#configuration.forwarding)
-    this.#checkSpareDescriptors()
+    checkSpareDescriptors(native)
     beforeChange()
     if (identity !== undefined) this.#become(identity)
     if (statisticsInterval === undefined || !(counting instanceof CountingLink)) return
@@ -149,16 +149,6 @@ export class DataPath {
     this.#listener =
       path === undefined ? listenAtFirstFree(native, arena, defaultSocketPaths()) : listenAt(native, arena, path)
     this.#hypervisor.listen(this.#listener)
-  }
-
-  /** Each port takes a descriptor, and so will each connection. */
-  #checkSpareDescriptors(): void {
-    const { native } = this.#machinery
-    const descriptor = native.createEvent(0)
-    if (descriptor < 0) {
-      throw new Quit("The limit of open files allows for no more than the forwarded ports: raise it (ulimit -n)")
-    }
-    native.close(descriptor)
   }
 
   #become(identity: Identity): void {

@@ -5,7 +5,7 @@
  */
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { decodeConfiguration } from "@demiflow/config"
-import { nameProgram, sentenceOf } from "@demiflow/program/command"
+import { keepDebuggerShut, nameProgram, sentenceOf } from "@demiflow/program/command"
 import { type DataPathSettings, endOnSignals, type LogSink, Machinery, ProgramLog } from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./launch-steps.ts"
@@ -18,6 +18,7 @@ const toLauncher: LogSink = {
   write: (_severity, message) => report({ kind: "message", message }),
 }
 
+keepDebuggerShut()
 nameProgram("passt")
 // The name by which processes are looked for, and ended.
 process.title = "passt"

@@ -9,7 +9,7 @@
  */
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { decodeConfiguration, runsInBackground } from "@demiflow/config"
-import { nameProgram, sentenceOf } from "@demiflow/program/command"
+import { keepDebuggerShut, nameProgram, sentenceOf } from "@demiflow/program/command"
 import { type DataPathSettings, type LogSink, Machinery, ProgramLog } from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./descriptors.ts"
@@ -23,6 +23,7 @@ const toLauncher: LogSink = {
   write: (_severity, message) => report({ kind: "message", message }),
 }
 
+keepDebuggerShut()
 nameProgram("pasta")
 let tellFailure = (message: string): void => report({ kind: "failed", message })
 process.on("uncaughtException", fail)

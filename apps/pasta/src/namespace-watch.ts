@@ -9,7 +9,7 @@
  *
  * What was meant by a notification is seen by looking at the path. Where this process may not look any more, because it has
  * become somebody else, the name of the file that has gone is enough; that it was only unmounted there isn't noticed. Nor is
- * the end of a thread whose process goes on. See docs/decisions/0011.
+ * the end of a thread whose process goes on. See docs/decisions/0012.
  */
 import { type FSWatcher, fstatSync, statSync, watch } from "node:fs"
 import { basename, dirname } from "node:path"

@@ -2,7 +2,7 @@
 import type { Configuration } from "@demiflow/config"
 import type { Stack } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
-import { AutoPorts, type Machinery, openForwardedPorts } from "@demiflow/program/data-path"
+import { AutoPorts, checkSpareDescriptors, type Machinery, openForwardedPorts } from "@demiflow/program/data-path"
 import { BoundPorts, LinuxLocalPath } from "@demiflow/sys"
 
 /** This process' own network namespace. */
@@ -31,6 +31,7 @@ export function openPorts(
 ): void {
   const forwarding = new PortForwarding(stack)
   openForwardedPorts(forwarding, rules)
+  checkSpareDescriptors(native)
   if (!rules.some(({ isAuto }) => isAuto)) return
   const boundAt = (network: number): BoundPorts => new BoundPorts(native, arena, network)
   new AutoPorts(forwarding, boundAt(HERE), boundAt(namespace)).start()

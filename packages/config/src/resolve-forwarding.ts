@@ -2,9 +2,9 @@
  * The options about ports, resolved to rules.
  *
  * pasta forwards what is bound (`auto`) wherever it isn't told otherwise. UDP follows TCP only there: a UDP rule that
- * follows what is bound opens a port also while TCP is bound to the port of this number at the other end, as protocols
- * like that of iperf3 use both. This is up to whoever looks what is bound; there is no rule for it. Ports given by
- * number are forwarded for the protocol that they are given for, and for no other.
+ * follows what is bound opens a port also while TCP is bound to its number at the other end and forwarded there. There is no
+ * rule for that: `PortForwarding.follow` in `@demiflow/flow` does it. Ports given by number are forwarded for the protocol
+ * that they are given for, and for no other.
  */
 import { Interface, type InterfaceId, IpProtocol } from "@demiflow/core"
 import { type ForwardingPlan, type ForwardingRequest, planForwarding } from "./forwarding-plan.ts"

@@ -4,19 +4,19 @@ import { type ForwardingRule, PortForwarding } from "./port-forwarding.ts"
 
 /** A stack that listens at every port but those in use, and notes where each leads. */
 function setUp(...inUse: number[]) {
-  const open = new Map<number, string>()
-  const ports: number[] = []
+  const open = new Map<ListenerRef, string>()
+  let count = 0
   const places: (number | undefined)[] = []
   const stack = {
     listen(protocol: number, end: ListeningEnd, _address: unknown, targetPort: number, place?: number): ListenerRef {
       if (inUse.includes(end.port)) return -Errno.EADDRINUSE as ListenerRef
       places.push(place)
-      const ref = ports.push(end.port) - 1
-      open.set(end.port, `${protocol} ${end.port} → ${targetPort}`)
-      return ref as ListenerRef
+      const ref = count++ as ListenerRef
+      open.set(ref, `${protocol} ${end.port} → ${targetPort}`)
+      return ref
     },
     unlisten(ref: ListenerRef): void {
-      open.delete(ports[ref])
+      open.delete(ref)
     },
   }
   return { forwarding: new PortForwarding(stack), listening: () => [...open.values()], inUse, places }
@@ -117,6 +117,37 @@ describe("a rule that follows what is bound", () => {
     expect(listening()).toEqual(["6 8000 → 80"])
     forwarding.follow(splice, bound(22))
     expect(listening()).toEqual(["6 8000 → 80", "6 22 → 22"])
+  })
+
+  describe("for UDP, also follows TCP", () => {
+    const { tcp, udp } = IpProtocol
+    const ports = { firstPort: 1, lastPort: 32767, firstTargetPort: 1, isAuto: true }
+    const boundTo =
+      (tcpPorts: number[], udpPorts: number[] = []) =>
+      (protocol: number) =>
+        protocol === tcp ? tcpPorts : udpPorts
+
+    it("where TCP is forwarded, without translation", () => {
+      const { forwarding, listening } = setUp()
+      forwarding.add(rule({ protocol: udp, ...ports }))
+      forwarding.follow(host, boundTo([5201], [53]))
+      expect(listening()).toEqual(["17 53 → 53"])
+      forwarding.add(rule({ firstPort: 6000, lastPort: 6000, firstTargetPort: 5201 }))
+      forwarding.follow(host, boundTo([5201, 80], [53]))
+      expect(listening()).toEqual(["17 53 → 53", "6 6000 → 5201", "17 5201 → 5201"])
+      forwarding.follow(host, boundTo([], []))
+      expect(listening()).toEqual(["6 6000 → 5201"])
+    })
+
+    it("but not the ports that the table itself has bound at the other end, for either protocol", () => {
+      const { forwarding, listening } = setUp()
+      forwarding.add(rule({ protocol: udp, ...ports }))
+      forwarding.add(rule({ protocol: tcp, ...ports }))
+      forwarding.add(rule({ interface: splice, firstPort: 9000, lastPort: 9000, firstTargetPort: 9001 }))
+      forwarding.add(rule({ interface: splice, protocol: udp, firstPort: 9100, lastPort: 9100, firstTargetPort: 9100 }))
+      forwarding.follow(host, boundTo([9000, 9100], [9100]))
+      expect(listening()).toEqual(["6 9000 → 9001", "17 9100 → 9100", "6 9100 → 9100"])
+    })
   })
 
   it("isn't misled by what the table itself has bound at the other end", () => {

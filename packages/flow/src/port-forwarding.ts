@@ -2,7 +2,7 @@
  * The table of forwarded ports: which ports of the host lead where at the guest. It may be changed at any time; each rule
  * that is added has its ports listened at, each one removed has them closed.
  */
-import type { Address, InterfaceId, ListenerRef, Stack } from "@demiflow/core"
+import { type Address, type InterfaceId, IpProtocol, isShortage, type ListenerRef, type Stack } from "@demiflow/core"
 
 /** A range of ports at one end, and the range of the same size at the other end that it leads to. */
 export interface ForwardingRule {
@@ -58,7 +58,7 @@ export class PortForwarding {
 
   /**
    * Listens at the ports of a rule. If one of them can't be had, none is, and the rule isn't added; but if the rule does
-   * with what there is, it is added in any case. A rule that follows what is bound has nothing open before
+   * with what there is, it is added in any case, unless there are no descriptors for it. A rule that follows what is bound has nothing open before
    * {@link PortForwarding.follow}.
    */
   add(rule: ForwardingRule): ForwardingOutcome {
@@ -71,7 +71,7 @@ export class PortForwarding {
         continue
       }
       failure ??= { port, errno: -ref }
-      if (rule.isBestEffort) continue
+      if (rule.isBestEffort && !isShortage(-ref)) continue
       this.#close(listeners)
       return { opened: 0, failure }
     }
@@ -91,23 +91,52 @@ export class PortForwarding {
   /**
    * Has the rules that follow what is bound open their ports at `end` as far as their target ports are bound at the other
    * end, and no others. What is bound there by this table itself doesn't count: two rules would lead to each other.
+   *
+   * UDP also follows TCP, as protocols such as iperf3's use both: a port counts as bound for UDP while TCP is bound to its
+   * number and a rule for TCP leads there.
+   *
+   * @param bound what is bound at the other end
    */
   follow(end: InterfaceId, bound: BoundPorts): void {
-    const isOpposite = (rule: ForwardingRule): boolean => rule.interface !== end
-    for (const protocol of this.#protocolsThatFollow(end)) {
-      const targets = new Set(bound(protocol))
-      for (const [rule, listeners] of this.#listeners) {
-        if (isOpposite(rule) && rule.protocol === protocol) for (const port of listeners.keys()) targets.delete(port)
-      }
-      for (const [rule, listeners] of this.#listeners) {
-        if (rule.isAuto && !isOpposite(rule) && rule.protocol === protocol) this.#adapt(rule, listeners, targets)
-      }
-    }
+    const { tcp, udp } = IpProtocol
+    const tcpTargets = this.#boundByOthers(end, tcp, bound)
+    this.#adaptAll(end, tcp, tcpTargets)
+    if (!this.#follows(end, udp)) return
+    const forwarded = this.#targetsOf(end, tcp).filter((port) => tcpTargets.has(port))
+    this.#adaptAll(
+      end,
+      udp,
+      this.#boundByOthers(end, udp, (protocol) => [...bound(protocol), ...forwarded]),
+    )
   }
 
-  #protocolsThatFollow(end: InterfaceId): Set<number> {
-    const following = this.rules.filter((rule) => rule.isAuto && rule.interface === end)
-    return new Set(following.map(({ protocol }) => protocol))
+  #follows(end: InterfaceId, protocol: number): boolean {
+    return this.rules.some((rule) => rule.isAuto && rule.interface === end && rule.protocol === protocol)
+  }
+
+  /** What is bound at the other end, without the ports of this table there. Not asked for if nobody wants to know. */
+  #boundByOthers(end: InterfaceId, protocol: number, bound: BoundPorts): Set<number> {
+    const isWanted = this.#follows(end, protocol) || this.#follows(end, IpProtocol.udp)
+    const ports = new Set(isWanted ? bound(protocol) : [])
+    for (const [rule, listeners] of this.#listeners) {
+      if (rule.interface === end || rule.protocol !== protocol) continue
+      for (const port of listeners.keys()) ports.delete(port)
+    }
+    return ports
+  }
+
+  /** Where the ports lead that are open at an end. */
+  #targetsOf(end: InterfaceId, protocol: number): number[] {
+    return [...this.#listeners].flatMap(([rule, listeners]) => {
+      if (rule.interface !== end || rule.protocol !== protocol) return []
+      return [...listeners.keys()].map((port) => port + rule.firstTargetPort - rule.firstPort)
+    })
+  }
+
+  #adaptAll(end: InterfaceId, protocol: number, targets: ReadonlySet<number>): void {
+    for (const [rule, listeners] of this.#listeners) {
+      if (rule.isAuto && rule.interface === end && rule.protocol === protocol) this.#adapt(rule, listeners, targets)
+    }
   }
 
   #adapt(rule: ForwardingRule, listeners: Map<number, ListenerRef>, targets: ReadonlySet<number>): void {

@@ -1,10 +1,9 @@
 /**
  * Forwarded ports that follow what is bound: `auto`.
  *
- * The kernel tells nobody when a port is bound, so both ends are looked at, again and again. A port of UDP is also opened while
- * TCP is bound to its number at the other end: protocols such as iperf3's use both.
+ * The kernel tells nobody when a port is bound, so both ends are looked at, again and again.
  */
-import { Interface, type InterfaceId, IpProtocol } from "@demiflow/core"
+import { Interface } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"
 import type { BoundPorts } from "@demiflow/sys"
 
@@ -43,15 +42,7 @@ export class AutoPorts {
   }
 
   #look(): void {
-    this.#follow(Interface.host, this.#namespace)
-    this.#follow(Interface.splice, this.#host)
-  }
-
-  #follow(end: InterfaceId, bound: Pick<BoundPorts, "of">): void {
-    this.#forwarding.follow(end, (protocol) => {
-      const ports = bound.of(protocol)
-      if (protocol === IpProtocol.udp) for (const port of bound.of(IpProtocol.tcp)) ports.add(port)
-      return ports
-    })
+    this.#forwarding.follow(Interface.host, (protocol) => this.#namespace.of(protocol))
+    this.#forwarding.follow(Interface.splice, (protocol) => this.#host.of(protocol))
   }
 }

@@ -3,5 +3,6 @@
  *
  * @packageDocumentation
  */
+export * from "./debugger.ts"
 export * from "./messages.ts"
 export * from "./run-program.ts"

@@ -1,7 +1,7 @@
 import type { ConfiguredRule } from "@demiflow/config"
 import { IpProtocol, interfaceName as nameOf } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"
-import { errnoSentence } from "@demiflow/sys"
+import { errnoSentence, type Native } from "@demiflow/sys"
 import { Quit } from "./messages.ts"
 
 /**
@@ -24,6 +24,26 @@ export function openForwardedPorts(forwarding: PortForwarding, rules: readonly C
     if (opened === 0 && ofOption.some(({ isAuto }) => !isAuto)) {
       throw new Quit(`No port could be forwarded for '${option}'${reason}`)
     }
+  }
+}
+
+/** Descriptors that have to be left for connections. */
+const SPARE_DESCRIPTORS = 64
+
+/**
+ * Makes sure that the forwarded ports have left something for the connections to them: each port takes a descriptor, and so
+ * does each connection. Throws {@link Quit}.
+ */
+export function checkSpareDescriptors(native: Native): void {
+  const spare: number[] = []
+  let last = 0
+  while (last >= 0 && spare.length < SPARE_DESCRIPTORS) {
+    last = native.createEvent(0)
+    if (last >= 0) spare.push(last)
+  }
+  for (const descriptor of spare) native.close(descriptor)
+  if (last < 0) {
+    throw new Quit("The limit of open files allows for no more than the forwarded ports: raise it (ulimit -n)")
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
 import { helpText, type Options, type Program, parseCommandLine } from "@demiflow/config"
+import { keepDebuggerShut } from "./debugger.ts"
 import { complain, nameProgram, sentenceOf } from "./messages.ts"
 
 const STATUS_FAILED = 1
@@ -15,6 +16,7 @@ export type Run = (options: Options, operands: readonly string[]) => Promise<num
  * @param run loads what help, version and mistakes in options don't need
  */
 export async function runProgram(program: Program, packageFile: URL, run: Run): Promise<never> {
+  keepDebuggerShut()
   nameProgram(program)
   process.exit(await statusOf(program, packageFile, run))
 }

@@ -47,8 +47,7 @@ export class BoundPorts {
   of(protocol: number): Set<number> {
     const ports = new Set<number>()
     const isTcp = protocol === IpProtocol.tcp
-    for (const descriptor of isTcp ? this.#tcp : this.#udp)
-      this.#read(descriptor, isTcp ? LISTENING : UNCONNECTED, ports)
+    for (const descriptor of isTcp ? this.#tcp : this.#udp) this.#read(descriptor, isTcp, ports)
     return ports
   }
 
@@ -56,8 +55,14 @@ export class BoundPorts {
     for (const descriptor of [...this.#tcp, ...this.#udp]) this.#native.close(descriptor)
   }
 
-  #read(descriptor: number, state: number, ports: Set<number>): void {
+  /**
+   * Of TCP, sockets that listen come first (`tcp_seq_start`), and the others are as many as the whole machine has connections: so
+   * reading ends with the first of them.
+   */
+  #read(descriptor: number, isTcp: boolean, ports: Set<number>): void {
+    const state = isTcp ? LISTENING : UNCONNECTED
     const window = this.#window
+    let isHeading = true
     let kept = 0
     let position = 0
     for (;;) {
@@ -73,6 +78,8 @@ export class BoundPorts {
       ) {
         const port = portOfLine(window, line, next, state)
         if (port > 0) ports.add(port)
+        else if (isTcp && !isHeading) return
+        isHeading = false
         line = next + 1
       }
       kept = Math.min(end - line, KEPT_BYTES)
