@@ -176,6 +176,8 @@ describe("two guests, each with its passt", () => {
       machines.push(await VirtualMachine.start(system, passt.socket, `52:54:00:12:34:0${number}`))
     }
     await Promise.all(machines.map(configure))
+    // The address that a guest has chosen for itself is known once it was used; before that, connections go to the assigned one.
+    await Promise.all(machines.map((machine) => machine.must(`ping6 -c 1 -W 5 ${ipv6.gateway}`)))
     hashes = await Promise.all(machines.map((machine) => serve(machine, BYTES / 10)))
   }, 180_000)
   afterAll(async () => {

@@ -76,8 +76,10 @@ export class FromAnyone {
       this.#prepare()
       const received = port.host.receiveFromAnyone(source.socket, this.#batch, this.#ends, BURST)
       if (received > 0) {
-        for (let index = 0; index < received; index++) this.#pass(port, index)
-        if (received < BURST && source === port) return
+        let hasBegun = false
+        for (let index = 0; index < received; index++) hasBegun = this.#pass(port, index) || hasBegun
+        // What came before a new flow's socket was connected is here, and goes before what comes there.
+        if (received < BURST && source === port && !hasBegun) return
       } else if (received === 0 || received === -Errno.EAGAIN) {
         // From now on it hears its correspondent only.
         if (!(source instanceof ListeningPort)) source.sharedWith = undefined
@@ -95,20 +97,22 @@ export class FromAnyone {
     }
   }
 
-  #pass(port: ListeningPort, index: number): void {
+  /** True if a flow began. */
+  #pass(port: ListeningPort, index: number): boolean {
     const { drops, flows } = this.#components
     const { offset, length, segmentSize } = this.#batch
     const initiating = this.#ends[index]
     initiating.interface = port.listener.interface
     if (initiating.correspondentPort === 0) {
       drops.count(this.#reasons.portZero)
-      return
+      return false
     }
     const side = flows.lookup(IpProtocol.udp, initiating)
     const flow = side < 0 ? this.#begin(port, initiating) : this.#find(flowOf(side))
-    if (flow === undefined) return
+    if (flow === undefined) return false
     if (flow instanceof UdpFlow) this.#toGuest.copy(flow, offset[index], length[index], segmentSize[index])
     else this.#splicing?.relay.pass(flow.initiating, offset[index], length[index], segmentSize[index])
+    return side < 0
   }
 
   #find(flow: FlowIndex): UdpFlow | SplicedFlow | undefined {

@@ -37,7 +37,8 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(toGuest(bench)).toEqual([[`tap ${end(server, 1234)} → ${end(guest, 53)}`, 12]])
     expect(bench.guest.datagrams[0].payload).toEqual(payload)
     expect(bench.flows.size).toBe(1)
-    expect(listener.receivingCalls).toHaveLength(1)
+    // Once more, for what came before the new socket was connected.
+    expect(listener.receivingCalls).toHaveLength(2)
     expect(bench.drops.total).toBe(0)
   })
 
@@ -103,6 +104,21 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     ])
     expect(bench.host.sockets.map(({ hearsAnyone }) => hearsAnyone)).toEqual([true, false, false])
     expect(bench.flows.size).toBe(2)
+  })
+
+  test("what came to the listener while a new socket was being opened goes before what came to that", () => {
+    const { bench, listener } = listening()
+    const sent = (size: number) => datagramsOf(listener, server, 1234, own, pattern(size))
+    const open = bench.host.udpAnswer.bind(bench.host)
+    bench.host.udpAnswer = (side, demiflow) => {
+      listener.incoming.push(...sent(2))
+      return open(side, demiflow)
+    }
+    listener.incoming.push(...sent(1))
+    bench.host.intruders.push(...sent(3))
+    bench.listenerEvent(listener)
+    bench.advance(0)
+    expect(toGuest(bench).map(([, length]) => length)).toEqual([1, 2, 3])
   })
 
   test("an event of a new socket comes to no harm before that", () => {
