@@ -5,7 +5,7 @@ import type { SplicedConnection } from "./spliced-connection.ts"
 /** Bytes moved one way, with none the other way in between, that make it likely that many more come. */
 const MUCH = 4 << 20
 /** From how many bytes on its socket then speaks up. */
-const LOW_WATERMARK = 64 * 1024
+const LOW_WATERMARK = 256 * 1024
 /** How long less than that may wait, milliseconds. */
 const LONGEST_WAIT = 1
 
