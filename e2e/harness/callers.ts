@@ -5,23 +5,12 @@ import { expect } from "vitest"
 import type { Identity } from "./identity.ts"
 import { temporaryFolder } from "./machine.ts"
 import { type PastaProcessOptions, runPasta } from "./pasta.ts"
-import { Place } from "./places.ts"
+import { type Place, ProcessPlace } from "./places.ts"
 import { eventually, type Program } from "./processes.ts"
 import type { Topology } from "./topology.ts"
 
 /** The user and network namespaces of a process that pasta has not started. */
-export class Entered extends Place {
-  readonly pid: number
-
-  constructor(pid: number) {
-    super()
-    this.pid = pid
-  }
-
-  get path(): string {
-    return `/proc/${this.pid}/ns/net`
-  }
-
+export class Entered extends ProcessPlace {
   prefix(): readonly string[] {
     return ["nsenter", "--target", String(this.pid), "--user", "--net", "--"]
   }

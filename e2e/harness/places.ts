@@ -98,8 +98,8 @@ export class Namespace extends Place {
   }
 }
 
-/** The user, network, mount and PID namespaces of a process that runs inside pasta. */
-export class Guest extends Place {
+/** Namespaces of a process. */
+export abstract class ProcessPlace extends Place {
   readonly pid: number
 
   constructor(pid: number) {
@@ -110,7 +110,10 @@ export class Guest extends Place {
   get path(): string {
     return `/proc/${this.pid}/ns/net`
   }
+}
 
+/** The user, network, mount and PID namespaces of a process that runs inside pasta. */
+export class Guest extends ProcessPlace {
   prefix(): readonly string[] {
     return ["nsenter", "--target", String(this.pid), "--user", "--net", "--mount", "--pid", "--"]
   }

@@ -69,6 +69,18 @@ describe("PortForwarding", () => {
     expect(listening()).toEqual(["6 8000 → 80", "6 8002 → 82"])
   })
 
+  it("doesn't pass over ports for which there is no descriptor: the others would have none for connections", () => {
+    let left = 2
+    const closed: ListenerRef[] = []
+    const forwarding = new PortForwarding({
+      listen: () => (left > 0 ? left-- : -Errno.EMFILE) as ListenerRef,
+      unlisten: (ref) => closed.push(ref),
+    })
+    const failure = { port: 8002, errno: Errno.EMFILE }
+    expect(forwarding.add(rule({ isBestEffort: true }))).toEqual({ opened: 0, failure })
+    expect(closed).toEqual([2, 1])
+  })
+
   it("changes while it is in use: rules come and go, one by one", () => {
     const { forwarding, listening } = setUp()
     const web = rule({ lastPort: 8000 })

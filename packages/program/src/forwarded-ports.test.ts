@@ -2,10 +2,11 @@ import { constants } from "node:os"
 import { type ConfiguredRule, type Program, parseCommandLine, resolveConfiguration } from "@demiflow/config"
 import type { ListenerRef, ListeningEnd } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
+import type { Native } from "@demiflow/sys"
 import { describe, expect, it } from "vitest"
-import { openForwardedPorts } from "./forwarded-ports.ts"
+import { checkSpareDescriptors, openForwardedPorts } from "./forwarded-ports.ts"
 
-const { EADDRINUSE, EACCES } = constants.errno
+const { EADDRINUSE, EACCES, EMFILE } = constants.errno
 
 function rulesOf(program: Program, ...argv: string[]): readonly ConfiguredRule[] {
   const parsed = parseCommandLine(argv, program)
@@ -56,5 +57,33 @@ describe("openForwardedPorts", () => {
   it("does with the ports there are for who wants all, unless there are none", () => {
     expect(open((port) => (port < 1024 ? EACCES : 0), "-t", "all")).toContain(1024)
     expect(() => open(() => EACCES, "-t", "all")).toThrow("No port could be forwarded for '-t all': Permission denied")
+  })
+})
+
+describe("checkSpareDescriptors", () => {
+  /** A process that may open so many. */
+  const limitedTo = (limit: number) => {
+    const open = new Set<number>()
+    const native = {
+      createEvent(): number {
+        if (open.size === limit) return -EMFILE
+        open.add(open.size)
+        return open.size - 1
+      },
+      close: (descriptor: number) => Number(open.delete(descriptor)),
+    }
+    return { open, native: native as unknown as Native }
+  }
+
+  it("is content with some for connections, and keeps none of them", () => {
+    const { open, native } = limitedTo(1000)
+    checkSpareDescriptors(native)
+    expect(open.size).toBe(0)
+  })
+
+  it("says so if the ports have left next to nothing", () => {
+    const { open, native } = limitedTo(10)
+    expect(() => checkSpareDescriptors(native)).toThrow("raise it (ulimit -n)")
+    expect(open.size).toBe(0)
   })
 })

@@ -1,7 +1,8 @@
-import { IpProtocol } from "@demiflow/core"
+import { Arena, IpProtocol } from "@demiflow/core"
 import { afterEach, expect, test } from "vitest"
 import { BoundPorts, portOfLine } from "./bound-ports.ts"
 import { SocketType } from "./constants.ts"
+import type { Native } from "./native.ts"
 import { arena, bound, native, openPingNamespace } from "./test-support.ts"
 
 const opened: number[] = []
@@ -58,4 +59,24 @@ test.each([
 ])("in the line %j the port is %i", (line, port) => {
   const bytes = new TextEncoder().encode(line)
   expect(portOfLine(bytes, 0, bytes.length, 0x0a)).toBe(port)
+})
+
+test("of TCP, reading ends with the first socket that doesn't listen, however many follow", () => {
+  const arena = new Arena(1 << 16)
+  const line = (port: number, state: string) => {
+    const text = `   0: 0100007F:${port.toString(16).padStart(4, "0").toUpperCase()} 00000000:0000 ${state} 00000000:00000000`
+    return `${text.padEnd(149)}\n`
+  }
+  const heading = `${"  sl  local_address rem_address   st tx_queue rx_queue".padEnd(149)}\n`
+  const table = Buffer.from(heading + line(22, "0A") + line(80, "0A") + line(9999, "01").repeat(1000))
+  let read = 0
+  const native = {
+    openInNamespace: (_namespace: number, path: string) => (path.endsWith("/tcp") ? 3 : -1),
+    readAt(_descriptor: number, offset: number, length: number, position: number): number {
+      read++
+      return table.copy(arena.bytes, offset, position, position + length)
+    },
+  }
+  expect(new BoundPorts(native as unknown as Native, arena, -1).of(IpProtocol.tcp)).toEqual(new Set([22, 80]))
+  expect(read).toBe(1)
 })

@@ -42,6 +42,9 @@ import { Moved, Mover } from "./mover.ts"
 import { PipePool } from "./pipe-pool.ts"
 import { SplicedConnection } from "./spliced-connection.ts"
 
+/** Budgets of the mover that hold more than a socket's receive buffer does. */
+const REST_ROUNDS = 32
+
 export class Splicing {
   readonly #context: TcpContext
   readonly #mover: Mover
@@ -192,7 +195,8 @@ export class Splicing {
   #moveRest(direction: Direction): number {
     direction.isReadable = true
     let result: number = Moved.part
-    while (result === Moved.part) result = this.#mover.move(direction)
+    // No error need be behind it after all, and then there may be no end to what comes.
+    for (let round = 0; result === Moved.part && round < REST_ROUNDS; round++) result = this.#mover.move(direction)
     return result
   }
 
