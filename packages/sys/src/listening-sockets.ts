@@ -29,8 +29,11 @@ import type { HostSockets } from "./host-sockets.ts"
 import { haveCommonAddress } from "./listening-ends.ts"
 import { readSocketAddress, SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
 
-/** Connections that wait at most; `net.core.somaxconn` may say less. */
-const BACKLOG = 128
+/**
+ * Connections that wait at most; `net.core.somaxconn` may say less. Of a crowd that comes at once, who finds no place tries
+ * again after 1, 3, 7 and 15 seconds.
+ */
+const BACKLOG = 1024
 /** Longest interface name, with its end. */
 const DEVICE_NAME_BYTES = 16
 const ENODEV = 19
