@@ -57,6 +57,6 @@ export function testPatience(running: Running, server: { readonly program: Progr
       expect(idle.ended).toBe(false)
       idle.closeInput()
       expect(lastLine((await idle.result).stdout)).toEqual({ endings: "input" })
-    })
+    }, 120_000)
   }, running.families)
 }
