@@ -1,6 +1,7 @@
 /* epoll, and what it takes to give libuv its turn from a loop of our own. */
 #include "native.h"
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -110,6 +111,13 @@ static napi_value wait_microseconds(napi_env env, napi_callback_info info)
 	return integer_result(env, store_events(memory, events, count));
 }
 
+/* yieldProcessor(): lets others that are ready to run on this processor go first. */
+static napi_value yield_processor(napi_env env, napi_callback_info info)
+{
+	(void)info;
+	return integer_result(env, result_of(sched_yield()));
+}
+
 static struct uv_loop_s *loop_of(napi_env env)
 {
 	struct uv_loop_s *loop = NULL;
@@ -156,6 +164,7 @@ napi_value register_epoll(napi_env env, napi_value exports)
 		{ "epollControl", control_epoll },
 		{ "epollWait", wait_milliseconds },
 		{ "epollWaitMicroseconds", wait_microseconds },
+		{ "yieldProcessor", yield_processor },
 		{ "loopDescriptor", loop_descriptor },
 		{ "loopTimeout", loop_timeout },
 	};

@@ -38,6 +38,8 @@ export interface Native {
   epollWait(epoll: number, offset: number, maximum: number, timeoutMilliseconds: number): number
   /** The same with a timeout in microseconds, rounded up to milliseconds where the kernel (before 5.11) lacks it. */
   epollWaitMicroseconds(epoll: number, offset: number, maximum: number, timeoutMicroseconds: number): number
+  /** Lets others that are ready to run on this processor go first. */
+  yieldProcessor(): number
   /** libuv's epoll descriptor of this thread. */
   loopDescriptor(): number
   /** Milliseconds until libuv wants a turn; 0 at once, -1 never. Not an errno. */
