@@ -124,6 +124,7 @@ describe("acknowledgements, the correspondent being far", () => {
   test("are of everything once the guest has ended: what is missing is told by a reset", () => {
     const { memory, guest, world } = far()
     guest.send("AF", "last words")
+    memory.run(1)
     guest.expect(check.tcp({ flags: "A", acknowledgement: guest.sequence }))
     memory.run(100)
     expect(world.receivedText).toBe("last words")

@@ -16,6 +16,7 @@ describe("the guest ends first", () => {
     const both = connected()
     const { memory, guest, world } = both
     guest.send("AF", "request")
+    memory.run(1)
     guest.expect(check.tcp({ flags: "A", acknowledgement: guest.sequence }))
     expect([world.receivedText, world.isEnded]).toEqual(["request", true])
     for (let count = 0; count < 5; count++) {
@@ -32,9 +33,20 @@ describe("the guest ends first", () => {
     expect(memory.flows.size).toBe(0)
   })
 
+  test("and the host's correspondent at once: our FIN acknowledges the guest's", () => {
+    const both = connected()
+    const { guest, world } = both
+    guest.send("AF")
+    world.end()
+    guest.expect(check.tcp({ flags: "AF", acknowledgement: guest.sequence }))
+    guest.send("A")
+    expectOver(both)
+  })
+
   test("and its FIN comes again: that is acknowledged again", () => {
     const { memory, guest, world } = connected()
     guest.send("AF")
+    memory.run(1)
     guest.expect(check.tcp({ flags: "A", acknowledgement: guest.sequence }))
     guest.send("AF", "", { sequence: after(guest.sequence, -1) })
     guest.expect(check.tcp({ flags: "A", acknowledgement: guest.sequence }))
@@ -48,6 +60,7 @@ describe("the guest ends first", () => {
     const both = connected()
     const { memory, guest, world } = both
     guest.send("AF")
+    memory.run(1)
     guest.expect(check.tcp({ flags: "A" }))
     world.end()
     memory.guest.expect(check.tcp({ flags: "AF" }))
@@ -60,6 +73,7 @@ describe("the guest ends first", () => {
   test("and never acknowledges our FIN: in the end it is reset", () => {
     const { memory, guest, world } = connected()
     guest.send("AF")
+    memory.run(1)
     guest.expect(check.tcp({ flags: "A" }))
     world.end()
     memory.run(3_600_000)
@@ -272,6 +286,7 @@ describe("what the host has not taken when both have ended", () => {
     world.pause()
     for (let at = 0; at < 4_200; at += 1_400) guest.send("A", patternBytes(1_400, at))
     guest.send("AF")
+    memory.run(1)
     guest.expect(check.tcp({ flags: "A", acknowledgement: guest.sequence }))
     world.end()
     guest.expect(check.tcp({ flags: "AF" }))

@@ -13,7 +13,7 @@ import { OutOfOrder } from "./out-of-order.ts"
 import { RTO_AFTER_LOST_SYN } from "./round-trip.ts"
 import type { Segment } from "./segment.ts"
 import { distance } from "./sequence-number.ts"
-import { acceptsFromTap, Event, State } from "./state.ts"
+import { acceptsFromTap, Event, State, sendsToTap } from "./state.ts"
 import type { ToHost } from "./to-host.ts"
 import type { ToTap } from "./to-tap.ts"
 import { TcpFlag } from "./wire.ts"
@@ -269,7 +269,8 @@ export class FromTap {
     // After a FIN was accepted nothing follows; if not all before it could be, it has to come again.
     if (!hasFin || isCut || connection.seqFromTap !== expected) return
     connection.seqFromTap = (connection.seqFromTap + 1) | 0
-    this.#toHost.acknowledge(connection, true)
+    // Most correspondents end as soon as they hear of it, and then our FIN says so as well.
+    this.#toHost.acknowledge(connection, !sendsToTap(connection.state))
     this.#context.apply(connection, Event.finFromTap)
   }
 
