@@ -77,8 +77,6 @@ export interface FlowTable {
   lookup(protocol: number, demiflow: Demiflow): SideRef
   /** Fills `into` with a side's demiflow. */
   readSide(side: SideRef, into: Demiflow): void
-  /** Corrects the forwarding end of a side that isn't findable yet, once the kernel has chosen it. */
-  setForwardingEnd(side: SideRef, demiflow: Demiflow): void
   /** The interface of a side. */
   interfaceOf(side: SideRef): InterfaceId
   /** The handler number given to `allocate`; -1 if the flow is not active. */

@@ -190,17 +190,6 @@ export class FixedFlowTable implements FlowTable {
     into.correspondentPort = keys[key + 9] & 0xffff
   }
 
-  setForwardingEnd(side: SideRef, demiflow: Demiflow): void {
-    if (this.#findable[side] === 1) throw new FlowStageError(side >> 1, Stage.active)
-    const key = side * KEY_WORDS
-    const forwarding = demiflow.forwardingAddress
-    this.#keys[key + 1] = forwarding.word0
-    this.#keys[key + 2] = forwarding.word1
-    this.#keys[key + 3] = forwarding.word2
-    this.#keys[key + 4] = forwarding.word3
-    this.#keys[key + 9] = (demiflow.forwardingPort << 16) | (this.#keys[key + 9] & 0xffff)
-  }
-
   interfaceOf(side: SideRef): InterfaceId {
     return (this.#keys[side * KEY_WORDS] >>> 8) as InterfaceId
   }

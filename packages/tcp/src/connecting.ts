@@ -11,6 +11,7 @@ import {
   Demiflow,
   Errno,
   FORWARD,
+  HostEvent,
   IcmpErrors,
   Interface,
   IpProtocol,
@@ -80,16 +81,14 @@ export class Connecting {
   }
 
   /** The host's connect has ended, well or not. */
-  concluded(connection: TcpConnection): void {
-    const { host, flows } = this.#context.components
-    const error = host.socketError(connection.socket)
-    if (error < 0) {
-      this.failed(connection, -error)
-      return
+  concluded(connection: TcpConnection, events: number): void {
+    if (events & (HostEvent.error | HostEvent.hangUp)) {
+      const error = this.#context.components.host.socketError(connection.socket)
+      if (error < 0) {
+        this.failed(connection, -error)
+        return
+      }
     }
-    const side = targetSide(connection.flow)
-    flows.readSide(side, this.#target)
-    if (host.boundEnd(connection.socket, this.#target) >= 0) flows.setForwardingEnd(side, this.#target)
     this.#context.chooseAcknowledgement(connection)
     this.#context.apply(connection, Event.hostConnected)
   }

@@ -93,7 +93,8 @@ export class TcpHandler implements ProtocolHandler {
     }
     if (connection.socket < 0) return
     if (connection.state === State.connecting) {
-      if (events & (HostEvent.writable | HostEvent.error | HostEvent.hangUp)) this.#connecting.concluded(connection)
+      if (events & (HostEvent.writable | HostEvent.error | HostEvent.hangUp))
+        this.#connecting.concluded(connection, events)
       if (connection.flow < 0 || connection.state === State.connecting) return
     } else if (events & HostEvent.error) {
       if (this.#context.components.host.socketError(connection.socket) < 0) {
