@@ -1,4 +1,5 @@
 import { Demiflow, type FlowIndex, Interface, NO_SOCKET, type Socket } from "@demiflow/core"
+import { LONG_AGO, MOST_SEGMENTS } from "./guest-queue.ts"
 import type { Held } from "./hold-pool.ts"
 import type { Island } from "./out-of-order.ts"
 import { State, type StateId } from "./state.ts"
@@ -26,6 +27,10 @@ export class TcpConnection implements Held {
   windowScaleToTap = 0
   /** Payload bytes accepted since the host's buffers were last asked about. */
   bytesSinceWindowUpdate = 0
+  /** Segments that it may have on their way at once (guest-queue.ts), … */
+  segmentsFromTap: number = MOST_SEGMENTS
+  /** … and when some were lost last, or more were allowed after that: clock milliseconds. */
+  lossFromTapAt: number = LONG_AGO
 
   // To the guest.
   initialToTap = 0
@@ -139,6 +144,8 @@ export class TcpConnection implements Held {
     this.windowToTap = 0
     this.windowScaleToTap = 0
     this.bytesSinceWindowUpdate = 0
+    this.segmentsFromTap = MOST_SEGMENTS
+    this.lossFromTapAt = LONG_AGO
     this.windowFromTap = 0
     this.windowScaleFromTap = 0
     this.largestWindowFromTap = 0

@@ -8,6 +8,7 @@
 import type { DropReason } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
+import { noteLoss } from "./guest-queue.ts"
 import { takeSyn } from "./handshake.ts"
 import { OutOfOrder } from "./out-of-order.ts"
 import { RTO_AFTER_LOST_SYN } from "./round-trip.ts"
@@ -249,6 +250,7 @@ export class FromTap {
     if (early > 0) {
       const isKept = acceptsFromTap(connection.state) && this.#ahead.keep(connection, segment)
       if (!isKept) this.#context.components.drops.count(this.#outOfOrder)
+      noteLoss(connection, this.#context.now)
       this.#toHost.acknowledge(connection, true)
       return
     }

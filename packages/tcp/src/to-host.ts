@@ -15,6 +15,7 @@ import { Errno } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import { ConnectionList } from "./connection-list.ts"
 import type { TcpContext } from "./context.ts"
+import { segmentsAtOnce } from "./guest-queue.ts"
 import { distance, later } from "./sequence-number.ts"
 import { acceptsFromTap, State, sendsToTap } from "./state.ts"
 
@@ -233,8 +234,15 @@ export class ToHost {
     if (connection.heldBytes > 0 || connection.socket < 0) return
     const { host } = this.#context.components
     const free = host.sendBufferSize(connection.socket) - host.unacknowledged(connection.socket)
-    const room = Math.min(Math.max(free, this.#floor()), WINDOW_LIMIT)
+    const room = Math.min(Math.max(free, this.#floor()), this.#limit(connection))
     connection.windowEdgeToTap = later(connection.windowEdgeToTap, (connection.seqFromTap + room) | 0)
+  }
+
+  /** Bytes that may be on their way from the guest at once. */
+  #limit(connection: TcpConnection): number {
+    const { components, output, now } = this.#context
+    if (components.guest.capabilities.tcpSegmentation || !connection.acknowledgesOnAccept) return WINDOW_LIMIT
+    return Math.min(segmentsAtOnce(connection, now) * output.ownMss(connection.tapSide.isV4), WINDOW_LIMIT)
   }
 
   #floor(): number {
