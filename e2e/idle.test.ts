@@ -1,0 +1,54 @@
+/** Without traffic nothing runs: no thread of the process that moves frames is woken up. */
+import { readdirSync, readFileSync } from "node:fs"
+import { setTimeout as pause } from "node:timers/promises"
+import { describe, expect, test } from "vitest"
+import { expectTraffic } from "./cases/traffic.ts"
+import { usePasta } from "./harness/pasta.ts"
+import type { Place } from "./harness/places.ts"
+import { eventually } from "./harness/processes.ts"
+import { useServer } from "./harness/servers.ts"
+import { usePasst } from "./harness/stand-in.ts"
+import { useTopology } from "./harness/topology.ts"
+
+/** Longer than any timer's period would be that runs without work; milliseconds. */
+const WHILE = 2500
+
+/** How often the process's threads have gone to sleep, and so were woken up, so far. */
+function wakeUps(pid: number): number {
+  const counts = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8")
+    return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1])
+  })
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
+function testIdle(running: { readonly guest: Place; readonly dataPath: number }): void {
+  test("nothing is woken up once there is no more traffic", async () => {
+    await expectTraffic(running.guest)
+    const quiet = await eventually(
+      "a while without a wake-up",
+      async () => {
+        const before = wakeUps(running.dataPath)
+        await pause(WHILE)
+        return wakeUps(running.dataPath) === before ? true : undefined
+      },
+      // Neighbours are asked after for half a minute.
+      60_000,
+    )
+    expect(quiet).toBe(true)
+  })
+}
+
+describe("pasta without ports to look after", () => {
+  const topology = useTopology()
+  useServer("tcp-server.mjs", topology)
+  useServer("udp-server.mjs", topology)
+  testIdle(usePasta(topology, { options: ["--config-net", "-t", "none", "-u", "none", "-T", "none", "-U", "none"] }))
+})
+
+describe("passt", () => {
+  const topology = useTopology()
+  useServer("tcp-server.mjs", topology)
+  useServer("udp-server.mjs", topology)
+  testIdle(usePasst(topology))
+})
