@@ -3,6 +3,8 @@
  *
  * @packageDocumentation
  */
+export * from "./allocation/bytes-per-call.ts"
+export * from "./allocation/quiet-guest.ts"
 export * from "./bytes.ts"
 export * from "./guest/connection-types.ts"
 export * from "./guest/guest-connection.ts"

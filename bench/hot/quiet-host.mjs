@@ -1,0 +1,80 @@
+// Sockets that cost nothing: they take all they are given, and have what `waiting` says.
+import { Errno } from "@demiflow/core"
+
+const SOCKET = 3
+const SEND_BUFFER_BYTES = 1 << 20
+/** Of a correspondent that is near, microseconds. */
+const ROUND_TRIP = 50
+
+/** @typedef {import("@demiflow/core").Vectors} Vectors */
+/** @typedef {import("@demiflow/core").DatagramBatch} DatagramBatch */
+
+export class QuietHost {
+  /** Bytes that wait, of TCP; datagrams, of UDP. */
+  waiting = 0
+  /** Payload that was handed over: bytes, or datagrams. */
+  taken = 0
+  /** Bytes of a datagram. */
+  datagramBytes = 0
+
+  /** @param {import("@demiflow/core").Arena} arena */
+  constructor(arena) {
+    this.arena = arena
+  }
+
+  tcpConnect = () => SOCKET
+  udpOpen = () => SOCKET
+  discard = (/** @type {number} */ _socket, /** @type {number} */ length) => length
+  unacknowledged = () => 0
+  unread = () => this.waiting
+  sendBufferSize = () => SEND_BUFFER_BYTES
+  socketError = () => 0
+  boundEnd = () => 0
+  setHopLimit = () => 0
+  receiveError = () => 0
+  close = () => {}
+
+  /** @param {number} _socket @param {import("@demiflow/core").TcpInformation} into */
+  tcpInformation(_socket, into) {
+    into.minimumRtt = ROUND_TRIP
+    return 0
+  }
+
+  /** @param {number} _socket @param {Vectors} vectors @param {number} first @param {number} count */
+  send(_socket, vectors, first, count) {
+    const length = sum(vectors, first, count)
+    this.taken = (this.taken + length) & 0x3fffffff
+    return length
+  }
+
+  /** @param {number} _socket @param {Vectors} vectors @param {number} first @param {number} count */
+  peek(_socket, vectors, first, count) {
+    const length = Math.min(sum(vectors, first, count), this.waiting)
+    this.waiting -= length
+    return length > 0 ? length : -Errno.EAGAIN
+  }
+
+  /** @param {number} _socket @param {DatagramBatch} _batch @param {number} _first @param {number} count */
+  sendDatagrams(_socket, _batch, _first, count) {
+    this.taken = (this.taken + count) & 0x3fffffff
+    return count
+  }
+
+  /** @param {number} _socket @param {DatagramBatch} batch @param {number} count */
+  receiveDatagrams(_socket, batch, count) {
+    const got = Math.min(count, this.waiting)
+    for (let index = 0; index < got; index++) {
+      batch.length[index] = this.datagramBytes
+      batch.segmentSize[index] = 0
+    }
+    this.waiting -= got
+    return got > 0 ? got : -Errno.EAGAIN
+  }
+}
+
+/** @param {Vectors} vectors @param {number} first @param {number} count */
+function sum(vectors, first, count) {
+  let length = 0
+  for (let index = first; index < first + count; index++) length += vectors.lengthAt(index)
+  return length
+}

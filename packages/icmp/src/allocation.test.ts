@@ -1,0 +1,132 @@
+/**
+ * Nothing on the path of an echo request and its reply allocates, once their flow is there.
+ *
+ * The handler runs on a real stack and flow table here, between a guest and a host that allocate nothing either, so that what
+ * the heap grows by is the handler's.
+ */
+
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import {
+  Address,
+  Arena,
+  type Clock,
+  type DatagramBatch,
+  Drops,
+  Errno,
+  type Host,
+  HostEvent,
+  ICMP_IDENTIFIER,
+  ICMP_TYPE,
+  Interface,
+  IpProtocol,
+  Sequence,
+  Stack,
+  silentLog,
+  targetSide,
+} from "@demiflow/core"
+import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import { bytesPerCall, QuietGuest, SeededRandom } from "@demiflow/testkit"
+import { expect, test } from "vitest"
+import { icmp } from "./index.ts"
+import { type Family, families } from "./test-support.ts"
+
+setFlagsFromString("--expose-gc")
+const heap = { collect: runInNewContext("gc") as () => void, used: () => process.memoryUsage().heapUsed }
+
+const LENGTH = 64
+const IDENTIFIER = 77
+
+/** A stack with one echo flow, whose ends are a few numbers. */
+class Echo {
+  readonly drops = new Drops()
+  readonly guest: QuietGuest
+  readonly #arena = new Arena(16 << 20)
+  readonly #clock: { now: number } & Clock = { now: 1_000 }
+  readonly #sequence = new Sequence(1)
+  readonly #flows: FixedFlowTable
+  readonly #stack: Stack
+  readonly #family: Family
+  /** Requests that have no reply yet. */
+  #waiting = 0
+
+  constructor(family: Family) {
+    const { drops } = this
+    const arena = this.#arena
+    const random = new SeededRandom(1)
+    this.#family = family
+    this.guest = new QuietGuest(arena, false)
+    this.#flows = new FixedFlowTable({ capacity: 64, random, drops })
+    const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
+    const parts = { arena, guest: this.guest, host: this.#host(), flows: this.#flows, forwarding, random, drops }
+    this.#stack = new Stack({ ...parts, clock: this.#clock, log: silentLog }, [icmp()])
+    this.#fill()
+  }
+
+  get flows(): number {
+    return this.#flows.size
+  }
+
+  /** One turn: a request of the guest, and the event that its reply brings. */
+  turn(): void {
+    this.#clock.now++
+    this.#stack.fromTap(this.#sequence)
+    this.#stack.fromHost(targetSide(0 as never), HostEvent.readable | HostEvent.writable)
+    this.#stack.expire(this.#clock.now)
+    this.#stack.endTurn()
+  }
+
+  #fill(): void {
+    const { view } = this.#arena
+    const { version, guestAddress, server, request } = this.#family
+    const sequence = this.#sequence
+    sequence.protocol = version === 4 ? IpProtocol.icmp : IpProtocol.icmpv6
+    sequence.demiflow.interface = Interface.tap
+    sequence.demiflow.correspondentAddress.copyFrom(Address.parse(guestAddress))
+    sequence.demiflow.forwardingAddress.copyFrom(Address.parse(server))
+    const header = this.#arena.reserve(LENGTH)
+    view.setUint8(header + ICMP_TYPE, request)
+    view.setUint16(header + ICMP_IDENTIFIER, IDENTIFIER)
+    sequence.count = 1
+    sequence.transportOffset[0] = header
+    sequence.endOffset[0] = header + LENGTH
+    sequence.hopLimit[0] = 64
+    sequence.checksumTrusted[0] = 1
+  }
+
+  /** Answers each request once. */
+  #host(): Host {
+    const host = {
+      arena: this.#arena,
+      pingOpen: () => 3,
+      setHopLimit: () => 0,
+      receiveError: () => 0,
+      sendDatagrams: (_socket: number, _batch: DatagramBatch, _first: number, count: number) => {
+        this.#waiting += count
+        return count
+      },
+      receiveDatagrams: (_: number, batch: DatagramBatch) => {
+        if (this.#waiting === 0) return -Errno.EAGAIN
+        this.#waiting--
+        batch.length[0] = LENGTH
+        this.#arena.view.setUint16(batch.offset[0] + ICMP_TYPE, this.#family.reply << 8)
+        return 1
+      },
+      close: () => {},
+    }
+    return host as unknown as Host
+  }
+}
+
+test.each(families)("echo over IPv$version takes no memory", (family) => {
+  const echo = new Echo(family)
+  let turns = 0
+  const bytes = bytesPerCall(heap, () => {
+    turns++
+    echo.turn()
+  })
+  expect(bytes).toBeLessThan(1)
+  expect(echo.flows).toBe(1)
+  expect(echo.drops.total).toBe(0)
+  expect(echo.guest.packets).toBe(turns)
+})

@@ -1,0 +1,205 @@
+/**
+ * Nothing on the path of a datagram allocates, once its flow is there: neither for each datagram nor for each call.
+ *
+ * The handler runs on a real stack and flow table here, between a guest and a host that allocate nothing either, so that what
+ * the heap grows by is the handler's.
+ */
+
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import {
+  Address,
+  Arena,
+  type Clock,
+  type DatagramBatch,
+  Drops,
+  Errno,
+  EtherType,
+  type Host,
+  HostEvent,
+  Interface,
+  IpProtocol,
+  Sequence,
+  Stack,
+  silentLog,
+  targetSide,
+  UDP_CHECKSUM,
+  UDP_HEADER_LENGTH,
+  UDP_LENGTH,
+  UDP_SOURCE_PORT,
+  UDP_TARGET_PORT,
+} from "@demiflow/core"
+import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import { bytesPerCall, QuietGuest, SeededRandom } from "@demiflow/testkit"
+import { describe, expect, test } from "vitest"
+import { udp } from "./index.ts"
+
+setFlagsFromString("--expose-gc")
+const heap = { collect: runInNewContext("gc") as () => void, used: () => process.memoryUsage().heapUsed }
+
+const DATAGRAMS = 8
+const PAYLOAD = 1_400
+const LONG_PAYLOAD = 5_600
+const GUEST_PORT = 40_000
+const PORT = 53
+
+/** What happens in each turn. */
+interface Kind {
+  /** Datagrams of the guest, in one sequence. */
+  readonly fromGuest: number
+  /** Datagrams that wait in the socket. */
+  readonly toGuest: number
+  /** Each is four of {@link PAYLOAD} bytes that the kernel or the guest left together. */
+  readonly isTogether?: boolean
+  /** The guest's link cuts what is left together. */
+  readonly isCut?: boolean
+}
+
+const kinds: Record<string, Kind> = {
+  "from the guest": { fromGuest: DATAGRAMS, toGuest: 0 },
+  "from the guest, left together": { fromGuest: DATAGRAMS, toGuest: 0, isTogether: true },
+  "to the guest": { fromGuest: 0, toGuest: DATAGRAMS },
+  "to the guest, put together for its link": { fromGuest: 0, toGuest: DATAGRAMS, isCut: true },
+  "to the guest, left together": { fromGuest: 0, toGuest: DATAGRAMS, isTogether: true, isCut: true },
+  "both ways": { fromGuest: DATAGRAMS, toGuest: DATAGRAMS },
+  "request and response": { fromGuest: 1, toGuest: 1 },
+}
+
+const families = [
+  ["IPv4", EtherType.ipv4, "192.0.2.2", "198.51.100.7"],
+  ["IPv6", EtherType.ipv6, "2001:db8::2", "2001:db8:1::7"],
+] as const
+
+/** Counts what it is sent. */
+class Guest extends QuietGuest {
+  bytes = 0
+
+  override end(offset: number, length: number): void {
+    super.end(offset, length)
+    this.bytes = (this.bytes + length - UDP_HEADER_LENGTH) | 0
+  }
+}
+
+/** A stack with one flow, whose ends are a few numbers. */
+class Exchange {
+  readonly drops = new Drops()
+  readonly guest: Guest
+  readonly #arena = new Arena(16 << 20)
+  readonly #clock: { now: number } & Clock = { now: 1_000 }
+  readonly #sequence = new Sequence(DATAGRAMS)
+  readonly #flows: FixedFlowTable
+  readonly #stack: Stack
+  readonly #kind: Kind
+  #waiting = 0
+  /** Bytes that the socket took, modulo 2^32. */
+  taken = 0
+
+  constructor(kind: Kind, etherType: number, guestAddress: string, address: string) {
+    const { drops } = this
+    const arena = this.#arena
+    const random = new SeededRandom(1)
+    this.#kind = kind
+    this.guest = new Guest(arena, kind.isCut ?? false)
+    this.#flows = new FixedFlowTable({ capacity: 64, random, drops })
+    const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
+    const parts = { arena, guest: this.guest, host: this.#host(), flows: this.#flows, forwarding, random, drops }
+    this.#stack = new Stack({ ...parts, clock: this.#clock, log: silentLog }, [udp()])
+    this.#sequence.etherType = etherType
+    this.#sequence.protocol = IpProtocol.udp
+    const { demiflow } = this.#sequence
+    demiflow.interface = Interface.tap
+    demiflow.correspondentAddress.copyFrom(Address.parse(guestAddress))
+    demiflow.correspondentPort = GUEST_PORT
+    demiflow.forwardingAddress.copyFrom(Address.parse(address))
+    demiflow.forwardingPort = PORT
+    this.#fill()
+    this.#fromGuest(1)
+  }
+
+  get flows(): number {
+    return this.#flows.size
+  }
+
+  get payload(): number {
+    return this.#kind.isTogether ? LONG_PAYLOAD : PAYLOAD
+  }
+
+  /** One turn: datagrams of the guest, and an event of the socket. */
+  turn(): void {
+    const { fromGuest, toGuest } = this.#kind
+    this.#clock.now++
+    if (fromGuest > 0) this.#fromGuest(fromGuest)
+    if (toGuest > 0) {
+      this.#waiting = toGuest
+      this.#stack.fromHost(targetSide(0 as never), HostEvent.readable | HostEvent.writable)
+    }
+    this.#stack.expire(this.#clock.now)
+    this.#stack.endTurn()
+  }
+
+  #fromGuest(count: number): void {
+    this.#sequence.count = count
+    this.#stack.fromTap(this.#sequence)
+  }
+
+  #fill(): void {
+    const { view } = this.#arena
+    const sequence = this.#sequence
+    const length = UDP_HEADER_LENGTH + this.payload
+    for (let index = 0; index < DATAGRAMS; index++) {
+      const header = this.#arena.reserve(length)
+      view.setUint16(header + UDP_SOURCE_PORT, GUEST_PORT)
+      view.setUint16(header + UDP_TARGET_PORT, PORT)
+      view.setUint16(header + UDP_LENGTH, length)
+      view.setUint16(header + UDP_CHECKSUM, 0xffff)
+      sequence.transportOffset[index] = header
+      sequence.endOffset[index] = header + length
+      sequence.segmentSize[index] = this.#kind.isTogether ? PAYLOAD : 0
+      sequence.hopLimit[index] = 64
+      sequence.checksumTrusted[index] = 1
+    }
+  }
+
+  /** Takes all there is, and gives what waits. */
+  #host(): Host {
+    const host = {
+      arena: this.#arena,
+      udpOpen: () => 3,
+      boundEnd: () => 0,
+      setHopLimit: () => 0,
+      receiveError: () => 0,
+      sendDatagrams: (_: number, batch: DatagramBatch, first: number, count: number) => {
+        for (let index = first; index < first + count; index++) this.taken = (this.taken + batch.length[index]) | 0
+        return count
+      },
+      receiveDatagrams: (_: number, batch: DatagramBatch, count: number) => {
+        const got = Math.min(count, this.#waiting)
+        for (let index = 0; index < got; index++) {
+          batch.length[index] = this.payload
+          batch.segmentSize[index] = this.#kind.isTogether ? PAYLOAD : 0
+        }
+        this.#waiting -= got
+        return got > 0 ? got : -Errno.EAGAIN
+      },
+      close: () => {},
+    }
+    return host as unknown as Host
+  }
+}
+
+describe.each(families)("a flow over %s", (_, etherType, guestAddress, address) => {
+  test.each(Object.entries(kinds))("%s takes no memory", (_, kind) => {
+    const exchange = new Exchange(kind, etherType, guestAddress, address)
+    const { payload, taken } = exchange
+    let turns = 0
+    const bytes = bytesPerCall(heap, () => {
+      turns++
+      exchange.turn()
+    })
+    expect(bytes).toBeLessThan(1)
+    expect(exchange.flows).toBe(1)
+    expect(exchange.drops.total).toBe(0)
+    expect(exchange.taken).toBe((taken + turns * kind.fromGuest * payload) | 0)
+    expect(exchange.guest.bytes).toBe((turns * kind.toGuest * payload) | 0)
+  })
+})
