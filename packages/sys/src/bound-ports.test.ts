@@ -1,15 +1,20 @@
-import { Arena, IpProtocol } from "@demiflow/core"
-import { afterEach, expect, test } from "vitest"
-import { BoundPorts, portOfLine } from "./bound-ports.ts"
-import { SocketType } from "./constants.ts"
+import { IpProtocol } from "@demiflow/core"
+import { afterAll, afterEach, describe, expect, test } from "vitest"
+import { BoundPorts } from "./bound-ports.ts"
+import { AddressFamily, SocketType } from "./constants.ts"
 import type { Native } from "./native.ts"
-import { arena, bound, native, openPingNamespace } from "./test-support.ts"
+import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
+import { arena, bound, loopback, native, openPingNamespace, unusedPort } from "./test-support.ts"
+
+const { tcp, udp } = IpProtocol
+const EPROTONOSUPPORT = 93
+const ENOBUFS = 105
 
 const opened: number[] = []
-
-afterEach(() => {
+const closeAll = () => {
   for (const descriptor of opened.splice(0)) native.close(descriptor)
-})
+}
+afterEach(closeAll)
 
 /** A bound port, closed after the test. */
 function take(isV4: boolean, type: 1 | 2): number {
@@ -18,65 +23,122 @@ function take(isV4: boolean, type: 1 | 2): number {
   return port
 }
 
-const ports = new BoundPorts(native, arena, -1)
+/** The port of a socket that is connected to another one on loopback, closed after the test. */
+function connected(isV4: boolean, type: 1 | 2, remotePort: number): number {
+  const local = unusedPort(isV4, type)
+  const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
+  const socket = native.socket(family, type, 0)
+  opened.push(socket)
+  const address = arena.reserve(SOCKET_ADDRESS_BYTES)
+  expect(native.bind(socket, address, writeSocketAddress(arena.view, address, loopback(isV4), local))).toBe(0)
+  const length = writeSocketAddress(arena.view, address, loopback(isV4), remotePort)
+  expect([0, -115]).toContain(native.connect(socket, address, length))
+  return local
+}
 
-test.each([true, false])("listening TCP and bound UDP sockets are found, and gone once closed (IPv4: %s)", (isV4) => {
-  const stream = take(isV4, SocketType.stream)
-  const datagram = take(isV4, SocketType.datagram)
-  expect(ports.of(IpProtocol.tcp)).toContain(stream)
-  expect(ports.of(IpProtocol.udp)).toContain(datagram)
-  for (const descriptor of opened.splice(0)) native.close(descriptor)
-  expect(ports.of(IpProtocol.tcp)).not.toContain(stream)
-  expect(ports.of(IpProtocol.udp)).not.toContain(datagram)
+/** A kernel that has nothing to say about sockets over netlink. */
+const withoutNetlink: Native = Object.assign(Object.create(native), {
+  socketInNamespace: (namespace: number, domain: number, type: number, protocol: number): number =>
+    domain === AddressFamily.netlink ? -EPROTONOSUPPORT : native.socketInNamespace(namespace, domain, type, protocol),
 })
 
-test("lists that are longer than what is read at once are read whole", () => {
-  const many = Array.from({ length: 400 }, () => take(true, SocketType.stream))
-  const found = ports.of(IpProtocol.tcp)
-  expect(many.filter((port) => !found.has(port))).toEqual([])
+describe.each([
+  ["netlink", native],
+  ["/proc", withoutNetlink],
+])("by %s", (_name, kernel) => {
+  const ports = new BoundPorts(kernel, arena, -1)
+  afterAll(() => ports.close())
+
+  test.each([true, false])("listening TCP and bound UDP sockets are found, and gone once closed (IPv4: %s)", (isV4) => {
+    const stream = take(isV4, SocketType.stream)
+    const datagram = take(isV4, SocketType.datagram)
+    expect(ports.of(tcp)).toContain(stream)
+    expect(ports.of(udp)).toContain(datagram)
+    closeAll()
+    expect(ports.of(tcp)).not.toContain(stream)
+    expect(ports.of(udp)).not.toContain(datagram)
+  })
+
+  test.each([true, false])("those that are connected, or bound and don't listen, aren't (IPv4: %s)", (isV4) => {
+    const stream = connected(isV4, SocketType.stream, take(isV4, SocketType.stream))
+    const datagram = connected(isV4, SocketType.datagram, take(isV4, SocketType.datagram))
+    expect(ports.of(tcp)).not.toContain(stream)
+    expect(ports.of(udp)).not.toContain(datagram)
+    const silent = native.socket(isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6, SocketType.stream, 0)
+    opened.push(silent)
+    const port = unusedPort(isV4, SocketType.stream)
+    const address = arena.reserve(SOCKET_ADDRESS_BYTES)
+    expect(native.bind(silent, address, writeSocketAddress(arena.view, address, loopback(isV4), port))).toBe(0)
+    expect(ports.of(tcp)).not.toContain(port)
+  })
+
+  test("lists that are longer than what is read at once are read whole", () => {
+    for (const [protocol, type] of [
+      [tcp, SocketType.stream],
+      [udp, SocketType.datagram],
+    ] as const) {
+      const many = Array.from({ length: 800 }, () => take(true, type))
+      const found = ports.of(protocol)
+      expect(many.filter((port) => !found.has(port))).toEqual([])
+      closeAll()
+    }
+  })
+
+  test("each namespace has its own", async () => {
+    const outside = take(true, SocketType.stream)
+    const namespace = await openPingNamespace()
+    const inside = new BoundPorts(kernel, arena, namespace.descriptor)
+    try {
+      expect(inside.of(tcp)).toEqual(new Set())
+      expect(inside.of(udp)).toEqual(new Set())
+      expect(ports.of(tcp)).toContain(outside)
+      const socket = namespace.sockets.open(AddressFamily.ipv4, SocketType.datagram, 0)
+      opened.push(socket)
+      const address = arena.reserve(SOCKET_ADDRESS_BYTES)
+      expect(native.bind(socket, address, writeSocketAddress(arena.view, address, loopback(true), 6053))).toBe(0)
+      expect(inside.of(udp)).toEqual(new Set([6053]))
+      expect(ports.of(udp)).not.toContain(6053)
+    } finally {
+      inside.close()
+      namespace.close()
+    }
+  })
 })
 
-test("each namespace has its own", async () => {
-  const outside = take(true, SocketType.stream)
-  const namespace = await openPingNamespace()
-  const inside = new BoundPorts(native, arena, namespace.descriptor)
-  try {
-    expect(inside.of(IpProtocol.tcp)).toEqual(new Set())
-    expect(ports.of(IpProtocol.tcp)).toContain(outside)
-  } finally {
-    inside.close()
-    namespace.close()
-  }
-})
-
-test.each([
-  ["   0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00", 22],
-  ["  11: 00000000000000000000000001000000:FFFE 00000000000000000000000000000000:0000 0A 00000000", 65534],
-  ["   0: 0100007F:0016 0100007F:C350 01 00000000:00000000 00", 0],
-  ["  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", 0],
-  ["", 0],
-  ["  3: 0100007F:0016 00000000:0000 0", 0],
-])("in the line %j the port is %i", (line, port) => {
-  const bytes = new TextEncoder().encode(line)
-  expect(portOfLine(bytes, 0, bytes.length, 0x0a)).toBe(port)
-})
-
-test("of TCP, reading ends with the first socket that doesn't listen, however many follow", () => {
-  const arena = new Arena(1 << 16)
-  const line = (port: number, state: string) => {
-    const text = `   0: 0100007F:${port.toString(16).padStart(4, "0").toUpperCase()} 00000000:0000 ${state} 00000000:00000000`
-    return `${text.padEnd(149)}\n`
-  }
-  const heading = `${"  sl  local_address rem_address   st tx_queue rx_queue".padEnd(149)}\n`
-  const table = Buffer.from(heading + line(22, "0A") + line(80, "0A") + line(9999, "01").repeat(1000))
-  let read = 0
-  const native = {
-    openInNamespace: (_namespace: number, path: string) => (path.endsWith("/tcp") ? 3 : -1),
-    readAt(_descriptor: number, offset: number, length: number, position: number): number {
-      read++
-      return table.copy(arena.bytes, offset, position, position + length)
+test("the kernel is asked anew after an answer of which most was never read", () => {
+  let isBroken = false
+  const breaking: Native = Object.assign(Object.create(native), {
+    receiveVectors(descriptor: number, vectors: number, count: number, flags: number): number {
+      if (!isBroken) return native.receiveVectors(descriptor, vectors, count, flags)
+      isBroken = false
+      return -ENOBUFS
     },
+  })
+  const ports = new BoundPorts(breaking, arena, -1)
+  const before = new Set(ports.of(udp))
+  const many = Array.from({ length: 1200 }, () => take(true, SocketType.datagram))
+  isBroken = true
+  expect(ports.of(udp)).toEqual(before)
+  const found = ports.of(udp)
+  expect(many.filter((port) => !found.has(port))).toEqual([])
+  ports.close()
+})
+
+describe("of descriptors", () => {
+  const count = () => {
+    const probe = native.socket(AddressFamily.ipv4, SocketType.datagram, 0)
+    native.close(probe)
+    return probe
   }
-  expect(new BoundPorts(native as unknown as Native, arena, -1).of(IpProtocol.tcp)).toEqual(new Set([22, 80]))
-  expect(read).toBe(1)
+
+  test.each([
+    ["netlink", native],
+    ["/proc", withoutNetlink],
+  ])("none is left over, by %s", (_name, kernel) => {
+    const before = count()
+    const ports = new BoundPorts(kernel, arena, -1)
+    expect(count()).toBeGreaterThan(before)
+    ports.close()
+    expect(count()).toBe(before)
+  })
 })

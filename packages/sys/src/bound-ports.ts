@@ -1,111 +1,54 @@
 /**
- * Which ports are bound in a network namespace, by what proc(5) says in `/proc/net/tcp`, `tcp6`, `udp` and `udp6`.
+ * Which ports are bound in a network namespace: as the kernel says over netlink or, where it doesn't, in files of /proc.
  *
- * The files are opened once and read over and over: what is read belongs to the namespace in which they were opened, and
- * nothing has to be opened later.
+ * Socket and files belong to the namespace in which they were opened. They are opened once, and nothing has to be opened
+ * later, when privileges may be gone.
  */
-import type { Arena } from "@demiflow/core"
-import { IpProtocol } from "@demiflow/core"
-import { OpenFlag } from "./constants.ts"
+import { type Arena, IpProtocol } from "@demiflow/core"
+import { SystemError } from "./errno.ts"
 import type { Native } from "./native.ts"
+import { NetlinkProtocol } from "./netlink/constants.ts"
+import { NetlinkSocket } from "./netlink/socket.ts"
+import { NetlinkPorts } from "./netlink-ports.ts"
+import { ProcPorts } from "./proc-ports.ts"
 
-const CHUNK_BYTES = 16_384
-/** A line is shorter than that: this much of a chunk may have to be kept for the next one. */
-const KEPT_BYTES = 1024
-
-const COLON = 0x3a
-const LINE_FEED = 0x0a
-const SPACE = 0x20
-
-/** As `st` has them: a TCP socket that listens, a UDP socket that isn't connected. */
-const LISTENING = 0x0a
-const UNCONNECTED = 0x07
-
-/** The files of one namespace. */
+/** The ports of one namespace. */
 export class BoundPorts {
-  readonly #native: Native
-  /** What was read, behind what was kept of the line before. */
-  readonly #window: Uint8Array
-  readonly #chunk: number
-  readonly #tcp: readonly number[]
-  readonly #udp: readonly number[]
+  readonly #socket: NetlinkSocket | undefined
+  readonly #tcp: NetlinkPorts | ProcPorts
+  readonly #udp: NetlinkPorts | ProcPorts
 
   /** @param namespaceDescriptor -1 for this process' own */
   constructor(native: Native, arena: Arena, namespaceDescriptor: number) {
-    this.#native = native
-    const window = arena.reserve(KEPT_BYTES + CHUNK_BYTES)
-    this.#window = arena.bytes.subarray(window, window + KEPT_BYTES + CHUNK_BYTES)
-    this.#chunk = window + KEPT_BYTES
-    const open = (name: string): number =>
-      native.openInNamespace(namespaceDescriptor, `/proc/thread-self/net/${name}`, OpenFlag.readOnly)
-    // One that can't be opened, as tcp6 without IPv6, has no ports.
-    this.#tcp = ["tcp", "tcp6"].map(open).filter((descriptor) => descriptor >= 0)
-    this.#udp = ["udp", "udp6"].map(open).filter((descriptor) => descriptor >= 0)
+    const socket = unlessRefused(
+      () => new NetlinkSocket(native, arena, namespaceDescriptor, NetlinkProtocol.socketDiagnosis),
+    )
+    // Each protocol is a module of its own in the kernel.
+    const open = (protocol: number) =>
+      (socket && unlessRefused(() => new NetlinkPorts(socket, protocol))) ??
+      new ProcPorts(native, arena, namespaceDescriptor, protocol)
+    this.#socket = socket
+    this.#tcp = open(IpProtocol.tcp)
+    this.#udp = open(IpProtocol.udp)
   }
 
   /** The ports at which somebody listens, or that are bound and not connected; in no order. */
   of(protocol: number): Set<number> {
-    const ports = new Set<number>()
-    const isTcp = protocol === IpProtocol.tcp
-    for (const descriptor of isTcp ? this.#tcp : this.#udp) this.#read(descriptor, isTcp, ports)
-    return ports
+    return (protocol === IpProtocol.tcp ? this.#tcp : this.#udp).read()
   }
 
   close(): void {
-    for (const descriptor of [...this.#tcp, ...this.#udp]) this.#native.close(descriptor)
-  }
-
-  /**
-   * Of TCP, sockets that listen come first (`tcp_seq_start`), and the others are as many as the whole machine has connections: so
-   * reading ends with the first of them.
-   */
-  #read(descriptor: number, isTcp: boolean, ports: Set<number>): void {
-    const state = isTcp ? LISTENING : UNCONNECTED
-    const window = this.#window
-    let isHeading = true
-    let kept = 0
-    let position = 0
-    for (;;) {
-      const count = this.#native.readAt(descriptor, this.#chunk, CHUNK_BYTES, position)
-      if (count <= 0) return
-      position += count
-      const end = KEPT_BYTES + count
-      let line = KEPT_BYTES - kept
-      for (
-        let next = window.indexOf(LINE_FEED, line);
-        next >= 0 && next < end;
-        next = window.indexOf(LINE_FEED, line)
-      ) {
-        const port = portOfLine(window, line, next, state)
-        if (port > 0) ports.add(port)
-        else if (isTcp && !isHeading) return
-        isHeading = false
-        line = next + 1
-      }
-      kept = Math.min(end - line, KEPT_BYTES)
-      window.copyWithin(KEPT_BYTES - kept, end - kept, end)
-    }
+    this.#socket?.close()
+    for (const ports of [this.#tcp, this.#udp]) if (ports instanceof ProcPorts) ports.close()
   }
 }
 
-/**
- * The port of a line such as `  0: 0100007F:0016 00000000:0000 0A …`: number, local and remote end, state, all in
- * hexadecimal digits. 0 if the socket is in another state, or for the heading.
- */
-export function portOfLine(bytes: Uint8Array, start: number, end: number, state: number): number {
-  const number = bytes.indexOf(COLON, start)
-  const local = bytes.indexOf(COLON, number + 1)
-  const remote = bytes.indexOf(COLON, local + 1)
-  const beforeState = bytes.indexOf(SPACE, remote + 1)
-  if (number < 0 || local < 0 || remote < 0 || beforeState < 0 || beforeState + 3 > end) return 0
-  return hexadecimal(bytes, beforeState + 1, 2) === state ? hexadecimal(bytes, local + 1, 4) : 0
-}
-
-function hexadecimal(bytes: Uint8Array, start: number, digits: number): number {
-  let value = 0
-  for (let index = start; index < start + digits; index++) {
-    const code = bytes[index]
-    value = value * 16 + (code <= 0x39 ? code - 0x30 : (code | 0x20) - 0x57)
+/** Undefined if a system call fails on the way. */
+function unlessRefused<Made>(make: () => Made): Made | undefined {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof SystemError) return undefined
+    throw error
   }
-  return value
 }

@@ -1,6 +1,6 @@
 /**
  * Linux for demiflow: system calls over one arena, the event loop of the data path, host sockets, namespaces and
- * rtnetlink.
+ * netlink.
  *
  * @packageDocumentation
  */

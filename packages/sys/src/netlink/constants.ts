@@ -1,6 +1,12 @@
-/** Numbers of rtnetlink(7): <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>. */
+/**
+ * Numbers of rtnetlink(7) and sock_diag(7): <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>,
+ * <linux/sock_diag.h>.
+ */
 
-/** Message types. */
+/** NETLINK_…: what a socket talks about. */
+export const NetlinkProtocol = { route: 0, socketDiagnosis: 4 } as const
+
+/** Message types. Each protocol counts its own from 16 on. */
 export const MessageType = {
   noOperation: 1,
   error: 2,
@@ -11,6 +17,8 @@ export const MessageType = {
   getAddress: 22,
   newRoute: 24,
   getRoute: 26,
+  /** SOCK_DIAG_BY_FAMILY */
+  socketsByFamily: 20,
 } as const
 
 /** NLM_F_…: flags of a message. */
@@ -30,9 +38,8 @@ export const NetlinkFlag = {
   append: 0x800,
 } as const
 
-/** NETLINK_…: protocol, level and options of sockets. */
+/** NETLINK_…: level and options of sockets. */
 export const NetlinkSocketOption = {
-  routeProtocol: 0,
   level: 270,
   capAcknowledgements: 10,
   extendedAcknowledgements: 11,

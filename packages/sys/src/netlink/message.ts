@@ -88,12 +88,14 @@ export class MessageWriter {
   readonly view: DataView
   /** Where the message begins. */
   readonly offset: number
+  readonly #bytes: Uint8Array
   readonly #end: number
   #at: number
 
   constructor(view: DataView, offset: number, capacity: number) {
     this.view = view
     this.offset = offset
+    this.#bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
     this.#end = offset + capacity
     this.#at = offset
   }
@@ -130,8 +132,7 @@ export class MessageWriter {
   }
 
   bytes(bytes: Uint8Array): this {
-    const at = this.#take(bytes.length)
-    new Uint8Array(this.view.buffer, this.view.byteOffset + at, bytes.length).set(bytes)
+    this.#bytes.set(bytes, this.#take(bytes.length))
     return this
   }
 
@@ -175,7 +176,7 @@ export class MessageWriter {
   #take(length: number): number {
     const at = this.#at
     if (at + length > this.#end) throw new RangeError("The netlink message is too long for its buffer")
-    for (let index = 0; index < length; index++) this.view.setUint8(at + index, 0)
+    this.#bytes.fill(0, at, at + length)
     this.#at = at + length
     return at
   }

@@ -2,7 +2,7 @@ import type { Arena } from "@demiflow/core"
 import { AddressFamily, MessageFlag, SocketLevel, SocketType } from "../constants.ts"
 import { checkResult, SystemError } from "../errno.ts"
 import type { Native } from "../native.ts"
-import { ErrorAttribute, MessageType, NetlinkFlag, NetlinkSocketOption } from "./constants.ts"
+import { ErrorAttribute, MessageType, NetlinkFlag, NetlinkProtocol, NetlinkSocketOption } from "./constants.ts"
 import { attributes, HEADER_BYTES, MACHINE_ORDER, type Message, MessageWriter, messages, textOf } from "./message.ts"
 
 /** Larger than any message of a dump: the kernel fills 32 KiB at most. */
@@ -13,13 +13,14 @@ const RECEIVE_TIMEOUT = 20
 const TIMEOUT_SECONDS = 5
 /** How often a list is asked for again that changed while it was told. */
 const ATTEMPTS = 10
+/** Datagrams that are dropped at most of an answer that came to no end. */
+const MOST_DROPPED = 1000
 
 /** Arena bytes that a {@link NetlinkSocket} sets aside. */
 export const NETLINK_ARENA_BYTES: number = BUFFER_BYTES + 256
 
 /**
- * A conversation with the kernel about the network of one namespace. Each request blocks until it is answered, which is
- * at once.
+ * A conversation with the kernel about one network namespace. Each request blocks until it is answered, which is at once.
  */
 export class NetlinkSocket {
   readonly #native: Native
@@ -33,8 +34,9 @@ export class NetlinkSocket {
 
   /**
    * @param namespaceDescriptor an open network namespace; -1 for the one that this process is in
+   * @param protocol a {@link NetlinkProtocol}
    */
-  constructor(native: Native, arena: Arena, namespaceDescriptor = -1) {
+  constructor(native: Native, arena: Arena, namespaceDescriptor = -1, protocol: number = NetlinkProtocol.route) {
     this.#native = native
     this.#view = arena.view
     this.#words = arena.words
@@ -42,12 +44,7 @@ export class NetlinkSocket {
     this.#vectors = arena.reserve(16, 8)
     this.#writer = new MessageWriter(this.#view, this.#buffer, BUFFER_BYTES)
     this.#descriptor = checkResult(
-      native.socketInNamespace(
-        namespaceDescriptor,
-        AddressFamily.netlink,
-        SocketType.raw,
-        NetlinkSocketOption.routeProtocol,
-      ),
+      native.socketInNamespace(namespaceDescriptor, AddressFamily.netlink, SocketType.raw, protocol),
       "open a netlink socket",
     )
     this.#setOptions()
@@ -80,12 +77,32 @@ export class NetlinkSocket {
   ): Item[] {
     for (let attempt = 1; ; attempt++) {
       const items: Item[] = []
-      this.#send(action, type, NetlinkFlag.dump, write)
-      const isWhole = this.#receive(action, (message) => {
-        const item = parse(this.#view, message)
+      const isWhole = this.dump(action, type, write, (view, message) => {
+        const item = parse(view, message)
         if (item !== undefined) items.push(item)
       })
       if (isWhole || attempt === ATTEMPTS) return items
+    }
+  }
+
+  /**
+   * Sends a request for a list and hands over each message of the answer; false if the list changed while it was told, so
+   * that it may be neither the one nor the other. Throws {@link SystemError}; what was handed over before is then a part.
+   *
+   * @param action what is attempted, as in "Could not …"
+   */
+  dump(
+    action: string,
+    type: number,
+    write: (writer: MessageWriter) => void,
+    take: (view: DataView, message: Message) => void,
+  ): boolean {
+    try {
+      this.#send(action, type, NetlinkFlag.dump, write)
+      return this.#receive(action, (message) => take(this.#view, message))
+    } catch (error) {
+      this.#dropAnswers()
+      throw error
     }
   }
 
@@ -132,6 +149,14 @@ export class NetlinkSocket {
         }
         take(message)
       }
+    }
+  }
+
+  /** While an answer waits to be read on, the kernel refuses to begin another one (EBUSY). */
+  #dropAnswers(): void {
+    for (let dropped = 0; dropped < MOST_DROPPED; dropped++) {
+      this.#setVector(BUFFER_BYTES)
+      if (this.#native.receiveVectors(this.#descriptor, this.#vectors, 1, MessageFlag.doNotWait) < 0) return
     }
   }
 

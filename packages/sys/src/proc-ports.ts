@@ -1,0 +1,114 @@
+/**
+ * Which ports of one protocol are bound in a network namespace, by what proc(5) says in `/proc/net/tcp` and `tcp6`, or `udp`
+ * and `udp6`.
+ *
+ * The files are opened once and read over and over: what is read belongs to the namespace in which they were opened, and
+ * nothing has to be opened later.
+ */
+import type { Arena } from "@demiflow/core"
+import { IpProtocol } from "@demiflow/core"
+import { OpenFlag } from "./constants.ts"
+import type { Native } from "./native.ts"
+
+const CHUNK_BYTES = 16_384
+/** A line is shorter than that: this much of a chunk may have to be kept for the next one. */
+const KEPT_BYTES = 1024
+
+const COLON = 0x3a
+const LINE_FEED = 0x0a
+const SPACE = 0x20
+
+/** As `st` has them: a TCP socket that listens, a UDP socket that isn't connected. */
+const LISTENING = 0x0a
+const UNCONNECTED = 0x07
+
+/** The files of one namespace and protocol. */
+export class ProcPorts {
+  readonly #native: Native
+  /** What was read, behind what was kept of the line before. */
+  readonly #window: Uint8Array
+  readonly #chunk: number
+  readonly #isTcp: boolean
+  readonly #files: readonly number[]
+
+  /**
+   * @param namespaceDescriptor -1 for this process' own
+   * @param protocol IP protocol number: TCP or UDP
+   */
+  constructor(native: Native, arena: Arena, namespaceDescriptor: number, protocol: number) {
+    this.#native = native
+    this.#isTcp = protocol === IpProtocol.tcp
+    const window = arena.reserve(KEPT_BYTES + CHUNK_BYTES)
+    this.#window = arena.bytes.subarray(window, window + KEPT_BYTES + CHUNK_BYTES)
+    this.#chunk = window + KEPT_BYTES
+    // One that can't be opened, as tcp6 without IPv6, has no ports.
+    this.#files = (this.#isTcp ? ["tcp", "tcp6"] : ["udp", "udp6"])
+      .map((name) => native.openInNamespace(namespaceDescriptor, `/proc/thread-self/net/${name}`, OpenFlag.readOnly))
+      .filter((descriptor) => descriptor >= 0)
+  }
+
+  /** The ports at which somebody listens, or that are bound and not connected; in no order. */
+  read(): Set<number> {
+    const ports = new Set<number>()
+    for (const descriptor of this.#files) this.#read(descriptor, ports)
+    return ports
+  }
+
+  close(): void {
+    for (const descriptor of this.#files) this.#native.close(descriptor)
+  }
+
+  /**
+   * Of TCP, sockets that listen come first (`tcp_seq_start`), and the others are as many as the whole machine has connections: so
+   * reading ends with the first of them.
+   */
+  #read(descriptor: number, ports: Set<number>): void {
+    const state = this.#isTcp ? LISTENING : UNCONNECTED
+    const window = this.#window
+    let isHeading = true
+    let kept = 0
+    let position = 0
+    for (;;) {
+      const count = this.#native.readAt(descriptor, this.#chunk, CHUNK_BYTES, position)
+      if (count <= 0) return
+      position += count
+      const end = KEPT_BYTES + count
+      let line = KEPT_BYTES - kept
+      for (
+        let next = window.indexOf(LINE_FEED, line);
+        next >= 0 && next < end;
+        next = window.indexOf(LINE_FEED, line)
+      ) {
+        const port = portOfLine(window, line, next, state)
+        if (port > 0) ports.add(port)
+        else if (this.#isTcp && !isHeading) return
+        isHeading = false
+        line = next + 1
+      }
+      kept = Math.min(end - line, KEPT_BYTES)
+      window.copyWithin(KEPT_BYTES - kept, end - kept, end)
+    }
+  }
+}
+
+/**
+ * The port of a line such as `  0: 0100007F:0016 00000000:0000 0A …`: number, local and remote end, state, all in
+ * hexadecimal digits. 0 if the socket is in another state, or for the heading.
+ */
+export function portOfLine(bytes: Uint8Array, start: number, end: number, state: number): number {
+  const number = bytes.indexOf(COLON, start)
+  const local = bytes.indexOf(COLON, number + 1)
+  const remote = bytes.indexOf(COLON, local + 1)
+  const beforeState = bytes.indexOf(SPACE, remote + 1)
+  if (number < 0 || local < 0 || remote < 0 || beforeState < 0 || beforeState + 3 > end) return 0
+  return hexadecimal(bytes, beforeState + 1, 2) === state ? hexadecimal(bytes, local + 1, 4) : 0
+}
+
+function hexadecimal(bytes: Uint8Array, start: number, digits: number): number {
+  let value = 0
+  for (let index = start; index < start + digits; index++) {
+    const code = bytes[index]
+    value = value * 16 + (code <= 0x39 ? code - 0x30 : (code | 0x20) - 0x57)
+  }
+  return value
+}
