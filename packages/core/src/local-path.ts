@@ -34,11 +34,8 @@ export interface Pipes {
    * being writable is then told as an event.
    */
   drain(pipe: Pipe, socket: Socket, length: number): number
-  /**
-   * Has the socket told as readable only once that many bytes wait, or the correspondent has ended (socket(7), SO_RCVLOWAT). 1
-   * is the usual. Reading gets what there is in any case.
-   */
-  setLowWatermark(socket: Socket, bytes: number): number
+  /** Has about so many bytes wait at a TCP socket at most, each way: received, and to be sent. Never grows by itself afterwards. */
+  limitBuffers(socket: Socket, bytes: number): number
 }
 
 /** What the local path is made of. */

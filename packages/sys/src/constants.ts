@@ -42,7 +42,6 @@ export const SocketOption = {
   urgentInLine: 10,
   linger: 13,
   peerCredentials: 17,
-  receiveLowWatermark: 18,
   bindToDevice: 25,
   peekOffset: 42,
   protocol: 38,

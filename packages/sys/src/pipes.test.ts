@@ -11,7 +11,7 @@ import {
   Vectors,
 } from "@demiflow/core"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { FileCommand, MessageFlag } from "./constants.ts"
+import { FileCommand, MessageFlag, SocketLevel, SocketOption } from "./constants.ts"
 import { LinuxHost } from "./linux-host.ts"
 import type { Native } from "./native.ts"
 import { LinuxPipes } from "./pipes.ts"
@@ -243,38 +243,17 @@ describe.each([
     expect(pipes.fill(pipe, far)).toBe(5)
   })
 
-  it("are told of by no fewer bytes than the low watermark, or of the end", () => {
-    const { near, far, farSide } = connect(isV4)
-    expect(pipes.setLowWatermark(far, 100)).toBe(0)
-    told(farSide)
-    send(near, region, 60)
-    untilArrived(far, 60)
-    expect(told(farSide) & HostEvent.readable).toBe(0)
-    send(near, region, 40)
-    events.until(farSide, HostEvent.readable)
-    expect(pipes.fill(pipe, far)).toBe(100)
-    // All that there is can be had before.
-    send(near, region, 10)
-    untilArrived(far, 10)
-    expect(told(farSide) & HostEvent.readable).toBe(0)
-    expect(pipes.fill(pipe, far)).toBe(10)
-    send(near, region, 20)
-    untilArrived(far, 20)
-    expect(told(farSide) & HostEvent.readable).toBe(0)
-    host.shutdownWrite(near)
-    events.until(farSide, HostEvent.readable | HostEvent.readEnd)
-    expect(pipes.fill(pipe, far)).toBe(20)
-    expect(pipes.fill(pipe, far)).toBe(0)
-  })
-
-  it("are told of at once when the low watermark is lowered to what has arrived", () => {
-    const { near, far, farSide } = connect(isV4)
-    expect(pipes.setLowWatermark(far, 100)).toBe(0)
-    told(farSide)
-    send(near, region, 60)
-    untilArrived(far, 60)
-    expect(pipes.setLowWatermark(far, 1)).toBe(0)
-    events.until(farSide, HostEvent.readable)
+  it("are kept in no larger buffers than is said", () => {
+    const { near, far } = connect(isV4)
+    for (const socket of [near, far]) {
+      expect(pipes.limitBuffers(socket, 100_000)).toBe(0)
+      for (const option of [SocketOption.receiveBuffer, SocketOption.sendBuffer]) {
+        expect(native.getOptionInteger(socket, SocketLevel.socket, option)).toBe(100_000)
+      }
+    }
+    let sent = 0
+    for (let taken = 1; taken > 0; sent += Math.max(taken, 0)) taken = send(near, region, REGION)
+    expect(sent).toBeLessThan(300_000)
   })
 })
 

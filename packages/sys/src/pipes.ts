@@ -59,8 +59,11 @@ export class LinuxPipes implements Pipes {
     return this.#native.splice(pipe, socket, length)
   }
 
-  setLowWatermark(socket: Socket, bytes: number): number {
-    return this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.receiveLowWatermark, bytes)
+  limitBuffers(socket: Socket, bytes: number): number {
+    // The kernel doubles it, for its own overhead (socket(7)), and takes no more than net.core.{r,w}mem_max.
+    const result = this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.receiveBuffer, bytes >> 1)
+    if (result < 0) return result
+    return this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.sendBuffer, bytes >> 1)
   }
 
   /**

@@ -21,12 +21,6 @@ export class Direction {
   isWritable = false
   /** `to` was told that nothing more comes. */
   isShut = false
-  /** `from` says that it is readable only once much waits: see coalescing.ts. */
-  isCoalescing = false
-  /** Bytes moved since the other direction moved any, … */
-  bytesInARow = 0
-  /** … and since it was last looked at. */
-  recentBytes = 0
 
   constructor(fromHost: Host, toHost: Host) {
     this.fromHost = fromHost
@@ -46,8 +40,5 @@ export class Direction {
     this.hasEnded = false
     this.isWritable = false
     this.isShut = false
-    this.isCoalescing = false
-    this.bytesInARow = 0
-    this.recentBytes = 0
   }
 }

@@ -10,7 +10,6 @@ export class FakePipes implements Pipes {
   readonly ended: Set<Socket> = new Set()
   /** Bytes in each pipe that is open. */
   readonly held: Map<Pipe, number> = new Map()
-  readonly watermarks: [Socket, number][] = []
   capacity = 1000
   /** Sockets that are at a byte which is marked as urgent. */
   readonly atMark: Set<Socket> = new Set()
@@ -74,8 +73,7 @@ export class FakePipes implements Pipes {
     return host as Host
   }
 
-  setLowWatermark(socket: Socket, bytes: number): number {
-    this.watermarks.push([socket, bytes])
+  limitBuffers(): number {
     return 0
   }
 }

@@ -7,14 +7,16 @@ export class SplicedConnection {
   flow: FlowIndex = -1 as FlowIndex
   /** The connection of the target side is not there yet. */
   isConnecting = true
+  /** Bytes moved, both ways, until that is much: see {@link SplicedConnection.isLimited}. */
+  movedBytes = 0
+  /** So much was moved that its sockets have been told to keep no more than a pipe does. */
+  isLimited = false
   /** From the initiating side to the target side. */
   readonly forth: Direction
   readonly back: Direction
   // Places in lists. They belong to the object, not to the connection: its next user finds it there already.
   /** Among those that have more than there was time for. */
   isWaiting = false
-  /** Among those that have to be looked at again. */
-  isCoalescing = false
 
   constructor(initiatingHost: Host, targetHost: Host) {
     this.forth = new Direction(initiatingHost, targetHost)

@@ -14,8 +14,8 @@
  * when one has gone.
  *
  * Sockets tell once that something has changed (edge-triggered). A direction that used up its budget goes on in the next
- * turn, behind the others. While much is on its way, each wake-up would bring a segment or two: then the receiving socket is told
- * to speak up only when a fair amount is there, and is looked at after a moment in any case (coalescing.ts).
+ * turn, behind the others. Left alone, sockets between which much is moved would keep ever more of it, and what was written
+ * long before it is read is no longer in the processor's cache: so they are told to keep less.
  */
 import {
   type Demiflow,
@@ -30,13 +30,13 @@ import {
   initiatingSide,
   type LocalPath,
   NO_SOCKET,
+  type Pipes,
   type SideRef,
   type Socket,
   targetSide,
 } from "@demiflow/core"
 import type { TcpContext } from "../context.ts"
 import { Queue } from "../queue.ts"
-import { Coalescing } from "./coalescing.ts"
 import type { Direction } from "./direction.ts"
 import { Moved, Mover } from "./mover.ts"
 import { PipePool } from "./pipe-pool.ts"
@@ -44,11 +44,15 @@ import { SplicedConnection } from "./spliced-connection.ts"
 
 /** Budgets of the mover that hold more than a socket's receive buffer does. */
 const REST_ROUNDS = 32
+/** Bytes moved that make it likely that many more come. */
+const MUCH = 1 << 20
+/** Bytes that a socket then keeps at most, each way. */
+const BUFFER_BYTES = 1 << 20
 
 export class Splicing {
   readonly #context: TcpContext
   readonly #mover: Mover
-  readonly #coalescing: Coalescing
+  readonly #pipes: Pipes
   readonly #connections: (SplicedConnection | undefined)[] = []
   readonly #spare: SplicedConnection[] = []
   /** Those that have more to move than there was time for, in the order in which their turn comes. */
@@ -59,7 +63,7 @@ export class Splicing {
     const { arena, drops } = context.components
     this.#context = context
     this.#mover = new Mover(arena, pipes, new PipePool(pipes))
-    this.#coalescing = new Coalescing(pipes)
+    this.#pipes = pipes
     this.#refused = drops.reason("tcp: other end of a local connection refused")
   }
 
@@ -122,28 +126,18 @@ export class Splicing {
 
   /** Goes on with those whose turn has come. */
   tick(): void {
-    const { now } = this.#context
     for (let count = this.#waiting.count; count > 0; count--) {
       const connection = this.#waiting.shift()
       if (connection === undefined) break
       connection.isWaiting = false
       if (connection.flow >= 0) this.#move(connection)
     }
-    const next = this.#coalescing.tick(now, this.#look)
-    if (next < Number.POSITIVE_INFINITY) this.#context.wake(next)
   }
 
   /** Ends a connection at once, by a reset at both ends. */
   abort(flow: FlowIndex): void {
     const connection = this.#connections[flow]
     if (connection !== undefined) this.#end(connection, true)
-  }
-
-  readonly #look = (connection: SplicedConnection): void => {
-    const { forth, back } = connection
-    forth.isReadable ||= forth.isCoalescing
-    back.isReadable ||= back.isCoalescing
-    this.#move(connection)
   }
 
   #move(connection: SplicedConnection): void {
@@ -157,16 +151,22 @@ export class Splicing {
   #moveOne(connection: SplicedConnection, direction: Direction): boolean {
     const result = this.#mover.move(direction)
     if (result < 0) return false
-    const { now } = this.#context
     if (result === Moved.part) this.#wait(connection)
-    if (this.#coalescing.note(connection, direction, this.#mover.movedBytes, now)) {
-      this.#context.wake(this.#coalescing.nextLook)
-    }
+    if (!connection.isLimited) this.#count(connection, this.#mover.movedBytes)
     if (direction.hasEnded && direction.heldBytes === 0 && !direction.isShut) {
       direction.isShut = true
       direction.toHost.shutdownWrite(direction.to)
     }
     return true
+  }
+
+  /** Counts what was moved, until that is much. */
+  #count(connection: SplicedConnection, bytes: number): void {
+    connection.movedBytes += bytes
+    if (connection.movedBytes < MUCH) return
+    connection.isLimited = true
+    this.#pipes.limitBuffers(connection.forth.from, BUFFER_BYTES)
+    this.#pipes.limitBuffers(connection.back.from, BUFFER_BYTES)
   }
 
   #wait(connection: SplicedConnection): void {
@@ -204,6 +204,8 @@ export class Splicing {
     const connection = this.#spare.pop() ?? new SplicedConnection(host, targetHost)
     connection.flow = flow
     connection.isConnecting = true
+    connection.movedBytes = 0
+    connection.isLimited = false
     // Grown one by one, so that it never becomes a dictionary.
     while (this.#connections.length <= flow) this.#connections.push(undefined)
     this.#connections[flow] = connection
@@ -223,7 +225,6 @@ export class Splicing {
   /** Lets go of what a direction reads from. */
   #release(direction: Direction, isReset: boolean): void {
     this.#mover.abandon(direction)
-    direction.isCoalescing = false
     if (isReset) direction.fromHost.reset(direction.from)
     else direction.fromHost.close(direction.from)
     direction.from = NO_SOCKET

@@ -88,8 +88,8 @@ export class SimulatedPipes implements Pipes {
     return taken
   }
 
-  setLowWatermark(socket: Socket, bytes: number): number {
-    return this.#findSocket(socket, "setLowWatermark")?.setLowWatermark(bytes) ?? -EBADF
+  limitBuffers(socket: Socket, bytes: number): number {
+    return this.#findSocket(socket, "limitBuffers")?.limitBuffers(bytes) ?? -EBADF
   }
 
   #lengthToFill(unread: number): number {

@@ -22,13 +22,11 @@ export interface TcpSocketSizes {
 const ALL_ENDED = HostEvent.readable | HostEvent.writable | HostEvent.readEnd | HostEvent.hangUp
 
 export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSender {
-  readonly sizes: TcpSocketSizes
+  sizes: TcpSocketSizes
   #state: "connecting" | "connected" | "closed" = "connecting"
   readonly #received = new ByteQueue()
   /** The correspondent has ended. */
   #isReadEnded = false
-  /** Bytes that must wait to be told of (SO_RCVLOWAT). */
-  #lowWatermark = 1
   /** Somebody waits for room in the send buffer (SOCK_NOSPACE). */
   #wantsRoom = false
   #outgoing: Pipe | undefined
@@ -86,7 +84,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     if (this.#state === "closed") return ALL_ENDED | error
     if (this.#state === "connecting" || this.#outgoing === undefined) return error
     let events = error
-    if (this.#isWorthReading()) events |= HostEvent.readable
+    if (this.#received.length > 0) events |= HostEvent.readable
     if (this.#isReadEnded) events |= HostEvent.readable | HostEvent.readEnd
     if (this.#outgoing.isEnding) {
       events |= HostEvent.writable
@@ -147,10 +145,11 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     return 0
   }
 
-  /** As `tcp_set_rcvlowat`: what waits already is told of at once, if it is enough. */
-  setLowWatermark(bytes: number): number {
-    this.#lowWatermark = bytes
-    this.kernel.list(this)
+  /** What waits already stays. */
+  limitBuffers(bytes: number): number {
+    const { sendBuffer, receiveBuffer } = this.sizes
+    const limited = { sendBuffer: Math.min(sendBuffer, bytes), receiveBuffer: Math.min(receiveBuffer, bytes) }
+    this.sizes = { ...this.sizes, ...limited }
     return 0
   }
 
@@ -207,12 +206,6 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     if (!this.#wantsRoom || !this.#isWriteable()) return
     this.#wantsRoom = false
     this.kernel.list(this)
-  }
-
-  /** As `tcp_stream_is_readable`: a correspondent that can send no more is not waited for. */
-  #isWorthReading(): boolean {
-    const { length } = this.#received
-    return length > 0 && (length >= this.#lowWatermark || this.room <= 0)
   }
 
   /** As `sk_stream_is_writeable`: a third of the buffer must be free for the event, not for the call. */
