@@ -11,6 +11,7 @@ import { usePasta } from "./harness/pasta.ts"
 import type { Place } from "./harness/places.ts"
 import { eventually } from "./harness/processes.ts"
 import { UDP_PORT } from "./harness/servers.ts"
+import { usePasst } from "./harness/stand-in.ts"
 import { type Family, overBoth, useTopology } from "./harness/topology.ts"
 
 /** Packets on a device besides those that are looked at: neighbours and routers are looked for. */
@@ -172,6 +173,23 @@ describe("where the host's kernel doesn't cut, because datagrams are longer than
       for (const each of [1, 10]) {
         const { good } = await carry({ ...burst, count: 60, size: 2000, each, stopped: running.dataPath })
         expect(good).toBe(60)
+      }
+    })
+  })
+})
+
+describe.each([65520, 1500])("over a link that cuts nothing, with an MTU of %i,", (mtu) => {
+  const topology = useTopology({ mtu: 65_535 })
+  const running = usePasst(topology, { mtu, options: ["-u", String(UDP_PORT)] })
+
+  overBoth((family) => {
+    testWith("python3")("datagrams arrive all the same, together before or not", async () => {
+      for (const each of [1, 20]) {
+        const burst = { count: 60, size: 1000, each, receives: "together" } as const
+        const up = { from: running.guest, to: topology.world, address: family.server }
+        expect(await carry({ ...up, ...burst })).toMatchObject({ good: 60 })
+        const down = { from: topology.world, to: running.guest, address: family.host, at: anywhere(family) }
+        expect(await carry({ ...down, ...burst })).toMatchObject({ good: 60 })
       }
     })
   })
