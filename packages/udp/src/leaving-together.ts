@@ -6,7 +6,9 @@ import type { Arena, DatagramBatch } from "@demiflow/core"
  * Datagrams of one size that follow each other travel through the sending and the receiving kernel as one. The copy that
  * puts them behind each other costs less than a tenth of a microsecond; measured on Linux 6.18 over veth, processor time
  * for a datagram of 1,400 bytes: sent to the host in one `sendmmsg` of 16, 4.1 µs, put together 0.8 µs; written to the
- * tap, 2.9 µs and 0.7 µs. Two are enough to gain.
+ * tap, 2.9 µs and 0.7 µs. Two are enough to gain. So it goes on with what arrived together already: 40 datagrams of 1,350
+ * bytes that came by tens cost 0.42 µs each when they are sent to the host as four, 0.17 µs when they are copied behind each
+ * other first.
  */
 
 /** Largest payload of a datagram that an IPv4 packet holds. */
