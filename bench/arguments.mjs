@@ -57,7 +57,7 @@ const options = /** @type {const} */ ({
 export function parseArguments(words) {
   const values = read(words)
   if (values.help) return undefined
-  const seconds = positive("seconds", values.seconds, values.quick ? 0.2 : 2)
+  const seconds = positive("seconds", values.seconds, values.quick ? 0.15 : 2)
   return {
     program: program(values.program),
     rounds: Math.ceil(positive("rounds", values.rounds, values.quick ? 3 : 5)),

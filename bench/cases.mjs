@@ -92,6 +92,19 @@ function udpCase(direction, size) {
   }
 }
 
+/** @param {"up" | "down"} direction @param {number} flows @returns {TrafficCase} */
+function quicCase(direction, flows) {
+  const label = `QUIC-like ${direction}${flows > 1 ? `, ${flows} flows` : ""}`
+  return {
+    mtu: DEFAULT_MTU,
+    rows: [{ group: GROUPS.udp, label, unit: "Gb/s", better: "more" }],
+    async measure(traffic) {
+      const transfer = await (direction === "up" ? traffic.quicUp(flows) : traffic.quicDown(flows))
+      return [transfer.gigabits]
+    },
+  }
+}
+
 /**
  * @param {string} label
  * @param {"exchange" | "connect-exchange" | "datagram-exchange"} kind
@@ -161,6 +174,10 @@ export const trafficCases = [
   udpCase("down", 1400),
   udpCase("up", 16_000),
   udpCase("down", 16_000),
+  quicCase("up", 1),
+  quicCase("down", 1),
+  quicCase("up", 100),
+  quicCase("down", 100),
   exchangeCase("TCP request-response", "exchange"),
   exchangeCase("TCP connect-request-response", "connect-exchange"),
   exchangeCase("UDP request-response", "datagram-exchange"),

@@ -128,6 +128,16 @@ export class Traffic {
     return this.#down("datagrams-down", 4, size)
   }
 
+  /** @param {number} flows */
+  quicUp(flows) {
+    return this.#up("quic-up", 4, flows, 1)
+  }
+
+  /** @param {number} flows */
+  quicDown(flows) {
+    return this.#down("quic-down", 4, flows)
+  }
+
   /**
    * @param {"exchange" | "connect-exchange" | "datagram-exchange"} kind
    * @returns {Promise<{ rate: number, median: number, percentile99: number, failures: number }>}

@@ -14,6 +14,7 @@ static void serve(int count, char **addresses) {
     serve_streams(addresses[index]);
     serve_exchanges(addresses[index]);
     serve_datagrams(addresses[index]);
+    serve_quic(addresses[index]);
   }
   puts("ready");
   for (;;) pause();
@@ -21,7 +22,7 @@ static void serve(int count, char **addresses) {
 
 static const char usage[] = "usage: traffic serve ADDRESS...\n"
                             "       traffic ping ADDRESS\n"
-                            "       traffic KIND ADDRESS WARM MEASURED RUN [STREAMS|SIZE]\n";
+                            "       traffic KIND ADDRESS WARM MEASURED RUN [STREAMS|SIZE|FLOWS]\n";
 
 int main(int count, char **words) {
   setvbuf(stdout, NULL, _IOLBF, 0);
@@ -46,6 +47,8 @@ int main(int count, char **words) {
   else if (strcmp(kind, "datagram-exchange") == 0) datagram_exchange(address, period);
   else if (strcmp(kind, "datagrams-up") == 0) datagrams_up(address, run, number, period);
   else if (strcmp(kind, "datagrams-down") == 0) datagrams_down(address, run, number, period);
+  else if (strcmp(kind, "quic-up") == 0) quic_up(address, run, number, period);
+  else if (strcmp(kind, "quic-down") == 0) quic_down(address, run, number, period);
   else {
     fputs(usage, stderr);
     return 2;

@@ -10,6 +10,7 @@ enum {
   STREAM_PORT = 7001,
   DATAGRAM_EXCHANGE_PORT = 7002,
   DATAGRAM_PORT = 7003,
+  QUIC_PORT = 7004,
   /* Several, so that thousands of connections a second don't run out of port pairs in TIME-WAIT. */
   EXCHANGE_PORT = 7100,
   EXCHANGE_PORTS = 32,
@@ -49,6 +50,7 @@ void print_count(const struct counter *counter, uint32_t run);
 void serve_streams(const char *address);
 void serve_exchanges(const char *address);
 void serve_datagrams(const char *address);
+void serve_quic(const char *address);
 
 /* The guest's ends: each prints a line of JSON. */
 void stream_up(const char *address, uint32_t run, int streams, struct period period);
@@ -58,6 +60,8 @@ void connect_exchange(const char *address, struct period period);
 void datagram_exchange(const char *address, struct period period);
 void datagrams_up(const char *address, uint32_t run, int size, struct period period);
 void datagrams_down(const char *address, uint32_t run, int size, struct period period);
+void quic_up(const char *address, uint32_t run, int flows, struct period period);
+void quic_down(const char *address, uint32_t run, int flows, struct period period);
 void ping(const char *address);
 
 #endif

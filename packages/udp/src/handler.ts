@@ -31,12 +31,12 @@
  * (`scarcity.ts`, `unanswered-flows.ts`).
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
- * Neighbours of one size are put together for the host to cut, and what the guest's offload left together stays so
- * (`leaving-together.ts` says why). The hop limit of each packet is that of the datagram which leaves the host, so that
+ * Neighbours of one size are put together for the host to cut, what the guest's offload left together with more of that
+ * size too (`leaving-together.ts` says why). The hop limit of each packet is that of the datagram which leaves the host, so that
  * tracing a route through us works. A full send queue loses datagrams, as any network does, and counts them.
  *
  * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get. What the host
- * left together stays so, and neighbours of one size are put together if the link cuts them. Each socket has a budget for
+ * left together stays so, and neighbours of one size, together or not, are put together if the link cuts them. Each socket has a budget for
  * each turn, and none is read while the guest is congested: what has more waits in one list, and has its turn in that
  * order (`waiting-sources.ts`).
  *

@@ -1,10 +1,14 @@
+import type { Arena, DatagramBatch } from "@demiflow/core"
+
 /**
  * When datagrams are put together, for the kernel or a device to cut (`UDP_SEGMENT` on host sockets, USO on the tap).
  *
  * Datagrams of one size that follow each other travel through the sending and the receiving kernel as one. The copy that
  * puts them behind each other costs less than a tenth of a microsecond; measured on Linux 6.18 over veth, processor time
  * for a datagram of 1,400 bytes: sent to the host in one `sendmmsg` of 16, 4.1 µs, put together 0.8 µs; written to the
- * tap, 2.9 µs and 0.7 µs. Two are enough to gain.
+ * tap, 2.9 µs and 0.7 µs. Two are enough to gain. So it goes on with what arrived together already: 40 datagrams of 1,350
+ * bytes that came by tens cost 0.42 µs each when they are sent to the host as four, 0.17 µs when they are copied behind each
+ * other first.
  */
 
 /** Largest payload of a datagram that an IPv4 packet holds. */
@@ -35,15 +39,38 @@ export function datagramsIn(length: number, segmentSize: number): number {
   return segmentSize > 0 ? Math.ceil(length / segmentSize) : 1
 }
 
-/** True if a datagram of `length` bytes may follow one of `first` bytes that `together` bytes begin with already. */
-export function mayFollow(first: number, length: number, together: number, count: number): boolean {
+/**
+ * True if `length` bytes may follow `together` bytes that begin with datagrams of `first` bytes: a datagram, or several of
+ * `segmentSize` bytes left together.
+ */
+export function mayFollow(first: number, together: number, length: number, segmentSize: number): boolean {
   return (
     length > 0 &&
-    length <= first &&
+    (segmentSize > 0 ? segmentSize === first : length <= first) &&
     first <= LARGEST_TOGETHER &&
-    count < MOST_TOGETHER &&
     together + length <= LARGEST_PAYLOAD &&
+    together + length <= first * MOST_TOGETHER &&
     // A shorter one ends it, so that all before it have the size of the first.
-    together === first * count
+    together % first === 0
   )
+}
+
+/**
+ * Copies what may follow entry `index` behind it, where there is room for {@link LARGEST_PAYLOAD}. Answers the first entry
+ * behind those: what is between them is part of the first now.
+ */
+export function putTogether(arena: Arena, batch: DatagramBatch, index: number, count: number): number {
+  const { offset, length, segmentSize } = batch
+  const first = segmentSize[index] || length[index]
+  let together = length[index]
+  let next = index + 1
+  for (; next < count && mayFollow(first, together, length[next], segmentSize[next]); next++) {
+    arena.copy(offset[next], offset[index] + together, length[next])
+    together += length[next]
+  }
+  if (together > length[index]) {
+    length[index] = together
+    segmentSize[index] = first
+  }
+  return next
 }

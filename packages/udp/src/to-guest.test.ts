@@ -171,6 +171,30 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     }
   })
 
+  test("what the host has together leaves together with more of that size, if the link cuts it", () => {
+    const lengths = [100, 12_000, 12_000, 12_000, 12_000, 12_000, 12_000, 700, 2400]
+    const segmentSizes = [0, 1200, 1200, 1200, 1200, 1200, 1200, 0, 1300]
+    for (const udpSegmentation of [true, false]) {
+      const bench = connected({ udpSegmentation, room: 5 << 20 })
+      const incoming = lengths.map((length, seed) => ({
+        bytes: pattern(length, seed),
+        segmentSize: segmentSizes[seed],
+      }))
+      // Calls ask for 2, 4, 8.
+      bench.socket.incoming.push(
+        ...Array.from({ length: 6 }, () => ({ bytes: pattern(0), segmentSize: 0 })),
+        ...incoming,
+      )
+      bench.event(bench.socket, HostEvent.readable)
+      bench.advance(1)
+      const sent = bench.guest.sent.slice(6).map(({ bytes, segmentSize }) => [bytes.length - 8, segmentSize])
+      const together = [100, 60_000, 12_000 + 700, 2400]
+      expect(sent.map(([length]) => length)).toEqual(udpSegmentation ? together : lengths)
+      expect(payloads(bench).slice(6)).toEqual(incoming.flatMap(({ bytes, segmentSize }) => cut(bytes, segmentSize)))
+      expect(bench.guest.openPackets).toBe(0)
+    }
+  })
+
   test("a datagram whose end was cut off is dropped; of several together, the complete ones are good", () => {
     const bench = connected()
     bench.socket.incoming.push(

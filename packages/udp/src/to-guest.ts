@@ -14,7 +14,7 @@ import {
   UDP_TARGET_PORT,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
-import { LARGEST_PAYLOAD, mayFollow, NOTHING_WHOLE, wholeLength } from "./leaving-together.ts"
+import { LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { UdpFlow } from "./state.ts"
 import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "./turn-budget.ts"
@@ -165,7 +165,9 @@ export class ToGuest {
     let bytes = 0
     let unused = -1
     for (let index = 0, next = 0; index < received; index = next) {
-      next = this.#putTogether(index, received)
+      next = this.#linkCuts(batch.segmentSize[index] || batch.length[index])
+        ? putTogether(this.#arena, batch, index, received)
+        : index + 1
       bytes += batch.length[index]
       const isPassed = this.#pass(
         batch.offset[index] - UDP_HEADER_LENGTH,
@@ -177,26 +179,6 @@ export class ToGuest {
     }
     if (unused >= 0) this.#components.guest.abandon(unused)
     return bytes
-  }
-
-  /** Puts datagrams of one size into the first one's packet, if the link cuts them. Answers the first behind them. */
-  #putTogether(index: number, received: number): number {
-    const batch = this.#batch
-    const first = batch.length[index]
-    let next = index + 1
-    if (next === received || batch.segmentSize[index] > 0 || !this.#linkCuts(first)) return next
-    let together = first
-    for (; next < received && batch.segmentSize[next] === 0; next++) {
-      const length = batch.length[next]
-      if (!mayFollow(first, length, together, next - index)) break
-      this.#arena.copy(batch.offset[next], batch.offset[index] + together, length)
-      together += length
-    }
-    if (together > first) {
-      batch.length[index] = together
-      batch.segmentSize[index] = first
-    }
-    return next
   }
 
   #linkCuts(segmentSize: number): boolean {

@@ -2,6 +2,7 @@ import { Errno } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Bench, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
+import { cut } from "./test-support/strict-guest.ts"
 
 describe.each(Object.entries(families))("from the guest over %s", (name, { guest, other, server }) => {
   const isV4 = name === "IPv4"
@@ -90,6 +91,36 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
       { bytes: pattern(2500), segmentSize: 1000 },
       { bytes: pattern(1000), segmentSize: 0 },
     ])
+  })
+
+  test("what the offload left together goes on together if it is of one size, up to 64 KiB", () => {
+    const bench = new Bench({ frameBytes: 1 << 20 })
+    const lengths = [12_000, 12_000, 12_000, 12_000, 12_000, 12_000, 3000, 1300, 1200, 500, 2400, 2600, 1300]
+    const segmentSizes = [1200, 1200, 1200, 1200, 1200, 1200, 1200, 0, 0, 0, 1200, 1300, 0]
+    const datagrams = lengths.map((length, seed) => ({
+      payload: pattern(length, seed),
+      segmentSize: segmentSizes[seed],
+    }))
+    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
+    expect(bench.socket.sent.map(({ bytes, segmentSize }) => [bytes.length, segmentSize])).toEqual([
+      [60_000, 1200],
+      [15_000, 1200],
+      [2500, 1300],
+      [500, 0],
+      [2400, 1200],
+      [3900, 1300],
+    ])
+    expect(bench.socket.datagrams).toEqual(datagrams.flatMap(({ payload, segmentSize }) => cut(payload, segmentSize)))
+    expect(bench.socket.sendingCalls).toEqual([6])
+  })
+
+  test("what the offload left together is sent apart where the host can't cut", () => {
+    const bench = new Bench()
+    bench.host.cutsNothing = true
+    const payload = pattern(3 * 70 + 1)
+    bench.fromGuest(guest, 40_000, server, 53, { payload, segmentSize: 3 })
+    expect(bench.socket.datagrams).toEqual(cut(payload, 3))
+    expect(bench.drops.total).toBe(0)
   })
 
   test("each datagram leaves with the hop limit that it came with, which is set only when it changes", () => {

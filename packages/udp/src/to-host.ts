@@ -1,6 +1,6 @@
 import { type Arena, type Components, DatagramBatch, type Demiflow, type Drops, Errno, type Host } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
-import { LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
+import { datagramsIn, LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { UdpFlow } from "./state.ts"
 
@@ -9,21 +9,10 @@ const BATCH_SIZE = 64
 /** Room for datagrams that are put together, before they have to be sent. */
 const GATHERED_BYTES = 4 * LARGEST_PAYLOAD
 
-/** Entries to send, with the packets of the guest that each of them holds. */
-class OutgoingBatch extends DatagramBatch {
-  readonly packets: Int32Array = new Int32Array(this.capacity)
-
-  add(offset: number, length: number, segmentSize: number): void {
-    this.offset[this.count] = offset
-    this.length[this.count] = length
-    this.segmentSize[this.count] = segmentSize
-    this.packets[this.count++] = 1
-  }
-}
-
 /**
- * Sends what a sequence holds: one call for many datagrams. A datagram is sent from where it arrived, unless one of the
- * same size follows: these are put together, for the host to cut. So does what an offload of the guest left together.
+ * Sends what a sequence holds: one call for many datagrams. What arrived is sent from where it arrived, whether it is one
+ * datagram or several that an offload of the guest left together, unless more of the same size follows: that is put
+ * together, for the host to cut.
  */
 export class ToHost {
   readonly #arena: Arena
@@ -31,9 +20,9 @@ export class ToHost {
   readonly #drops: Drops
   readonly #reasons: UdpReasons
   readonly #errors: ErrorRelay
-  readonly #batch = new OutgoingBatch(BATCH_SIZE)
+  readonly #batch = new DatagramBatch(BATCH_SIZE)
   /** For the datagrams of an entry that the host can't cut. */
-  readonly #pieces = new OutgoingBatch(BATCH_SIZE)
+  readonly #pieces = new DatagramBatch(BATCH_SIZE)
   readonly #gathered: number
   /** Behind what was put together last. */
   #end: number
@@ -57,12 +46,12 @@ export class ToHost {
     }
     const isTogether = segmentSize > 0 && segmentSize < length
     flow.lastLength = isTogether ? segmentSize : length
-    if (!isTogether && flow.isGathering && this.#join(offset, length)) return
+    if (flow.isGathering && this.#join(offset, length, isTogether ? segmentSize : 0)) return
     const batch = this.#batch
     if (batch.count === BATCH_SIZE || this.#end + LARGEST_PAYLOAD > this.#gathered + GATHERED_BYTES) {
       this.flush(flow, tap)
     }
-    batch.add(offset, length, isTogether ? segmentSize : 0)
+    append(batch, offset, length, isTogether ? segmentSize : 0)
   }
 
   /** Sends what was added. */
@@ -71,31 +60,27 @@ export class ToHost {
     this.#end = this.#gathered
   }
 
-  /** Puts a datagram behind those of the last entry, if they are of one size. */
-  #join(offset: number, length: number): boolean {
+  /** Puts a datagram, or several left together, behind those of the last entry, if they are of one size. */
+  #join(offset: number, length: number, segmentSize: number): boolean {
     const batch = this.#batch
     const last = batch.count - 1
     if (last < 0) return false
-    const packets = batch.packets[last]
     const together = batch.length[last]
-    // What the guest left together is one packet with a segment size: it stays as it is.
-    if (packets === 1 && batch.segmentSize[last] > 0) return false
-    const first = packets === 1 ? together : batch.segmentSize[last]
-    if (!mayFollow(first, length, together, packets)) return false
-    if (packets === 1) {
+    const first = batch.segmentSize[last] || together
+    if (!mayFollow(first, together, length, segmentSize)) return false
+    if (batch.offset[last] + together !== this.#end) {
       this.#arena.copy(batch.offset[last], this.#end, together)
       batch.offset[last] = this.#end
-      batch.segmentSize[last] = first
       this.#end += together
     }
     this.#arena.copy(offset, this.#end, length)
     this.#end += length
     batch.length[last] = together + length
-    batch.packets[last] = packets + 1
+    batch.segmentSize[last] = first
     return true
   }
 
-  #send(flow: UdpFlow, tap: Demiflow, batch: OutgoingBatch): void {
+  #send(flow: UdpFlow, tap: Demiflow, batch: DatagramBatch): void {
     let first = 0
     let isRepeated = false
     while (first < batch.count) {
@@ -106,7 +91,7 @@ export class ToHost {
         continue
       }
       if (sent === 0 || sent === -Errno.EAGAIN) {
-        for (; first < batch.count; first++) this.#drops.count(this.#reasons.sendQueueFull, batch.packets[first])
+        while (first < batch.count) this.#lose(batch, first++)
         break
       }
       // An error that an earlier datagram met is told here too, and only once: so the datagram gets a second chance.
@@ -121,24 +106,38 @@ export class ToHost {
     batch.count = 0
   }
 
-  #refused(flow: UdpFlow, tap: Demiflow, batch: OutgoingBatch, index: number, errno: number): void {
-    const packets = batch.packets[index]
+  #refused(flow: UdpFlow, tap: Demiflow, batch: DatagramBatch, index: number, errno: number): void {
+    const { offset, length, segmentSize } = batch
     if (errno === Errno.ENOBUFS) {
-      this.#drops.count(this.#reasons.sendQueueFull, packets)
-    } else if (packets > 1) {
+      this.#lose(batch, index)
+    } else if (segmentSize[index] > 0) {
       // Perhaps only because the host can't cut on this way: then the flow does without.
       flow.isGathering = false
-      this.#sendPieces(flow, tap, batch.offset[index], batch.length[index], batch.segmentSize[index])
+      this.#sendPieces(flow, tap, offset[index], length[index], segmentSize[index])
     } else {
       this.#drops.count(this.#reasons.sendFailed)
-      this.#errors.refuse(tap, errno, batch.offset[index], batch.segmentSize[index] || batch.length[index])
+      this.#errors.refuse(tap, errno, offset[index], length[index])
     }
   }
 
-  #sendPieces(flow: UdpFlow, tap: Demiflow, offset: number, length: number, size: number): void {
-    for (let done = 0; done < length; done += size) {
-      this.#pieces.add(offset + done, Math.min(size, length - done), 0)
-    }
-    this.#send(flow, tap, this.#pieces)
+  #lose(batch: DatagramBatch, index: number): void {
+    this.#drops.count(this.#reasons.sendQueueFull, datagramsIn(batch.length[index], batch.segmentSize[index]))
   }
+
+  #sendPieces(flow: UdpFlow, tap: Demiflow, offset: number, length: number, size: number): void {
+    const pieces = this.#pieces
+    for (let done = 0; done < length; done += size) {
+      // More than one batch of them can only be what the guest left together.
+      if (pieces.count === BATCH_SIZE) this.#send(flow, tap, pieces)
+      append(pieces, offset + done, Math.min(size, length - done), 0)
+    }
+    this.#send(flow, tap, pieces)
+  }
+}
+
+function append(batch: DatagramBatch, offset: number, length: number, segmentSize: number): void {
+  const index = batch.count++
+  batch.offset[index] = offset
+  batch.length[index] = length
+  batch.segmentSize[index] = segmentSize
 }

@@ -17,7 +17,7 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     const there = [pattern(3), pattern(0), pattern(65_507, 9), pattern(700)]
     deliver(answering, ...there)
     expect(areSame(opened.datagrams, there)).toBe(true)
-    const back = many(60, 1400)
+    const back = many(60, 10_000)
     deliver(opened, ...back)
     expect(areSame(answering.datagrams, back)).toBe(true)
     expect(opened.receivingCalls).toEqual([2, 4, 8, 16, 32])
@@ -25,6 +25,21 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     expect(new Set(answering.sent.slice(-30).map(({ offset }) => offset)).size).toBe(30)
     expect(bench.drops.total).toBe(0)
     expect(bench.guest.sent).toEqual([])
+  })
+
+  test("go together, and are cut at the other end, if neighbours are of one size", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    // Calls ask for 2, 4, 8, 16, 32.
+    const all = [...many(60, 1400), pattern(1), pattern(2)]
+    deliver(answering, ...all)
+    expect(opened.sent.map(({ bytes, segmentSize }) => [bytes.length, segmentSize])).toEqual([
+      ...[2, 4, 8, 16].map((count) => [count * 1400, 1400]),
+      [30 * 1400 + 1, 1400],
+      [2, 0],
+    ])
+    expect(areSame(opened.datagrams, all)).toBe(true)
+    expect(bench.drops.total).toBe(0)
   })
 
   test("go together where they came together, and one alone is one alone", () => {
@@ -111,8 +126,8 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     const { answering, opened } = begin(1234)
     opened.errors.push({ errno: Errno.EMSGSIZE, origin: ErrorOrigin.host, information: 1500 })
     opened.sendingAnswers.push(-Errno.EMSGSIZE, -Errno.EMSGSIZE)
-    deliver(answering, pattern(2000), pattern(2))
-    expect(opened.datagrams).toEqual([pattern(2)])
+    deliver(answering, pattern(2000), pattern(2001))
+    expect(opened.datagrams).toEqual([pattern(2001)])
     expect(opened.errors).toEqual([])
     expect(bench.drops.entries()).toEqual([["udp: refused by the host", 1]])
   })

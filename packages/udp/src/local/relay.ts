@@ -1,5 +1,5 @@
-import { type Clock, type Components, DatagramBatch, type Drops, Errno } from "@demiflow/core"
-import { datagramsIn, LARGEST_PAYLOAD, NOTHING_WHOLE, wholeLength } from "../leaving-together.ts"
+import { type Arena, type Clock, type Components, DatagramBatch, type Drops, Errno } from "@demiflow/core"
+import { datagramsIn, LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "../leaving-together.ts"
 import type { UdpReasons } from "../reasons.ts"
 import type { Scarcity } from "../scarcity.ts"
 import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "../turn-budget.ts"
@@ -9,12 +9,14 @@ import type { SplicedFlow, SplicedSide } from "./spliced-flow.ts"
 
 /**
  * Carries datagrams from the socket of one side to that of the other: one call receives many, and one sends them from where
- * they were received to. What the kernel had left together it is given together, to be cut where it is received.
+ * they were received to. What the kernel had left together it is given together, to be cut where it is received, and
+ * neighbours of one size are put together for that.
  *
  * A socket that has used up its budget waits for its next turn. What has no room in the send queue is lost, as datagrams are
  * on any way; what is reported about earlier ones is got over.
  */
 export class Relay {
+  readonly #arena: Arena
   readonly #clock: Clock
   readonly #drops: Drops
   readonly #reasons: UdpReasons
@@ -31,6 +33,7 @@ export class Relay {
     scarcity: Scarcity,
     waiting: WaitingPlace<SplicedSide>,
   ) {
+    this.#arena = components.arena
     this.#clock = components.clock
     this.#drops = components.drops
     this.#reasons = reasons
@@ -108,7 +111,8 @@ export class Relay {
     const batch = this.#batch
     let kept = 0
     let bytes = 0
-    for (let index = 0; index < received; index++) {
+    for (let index = 0, next = 0; index < received; index = next) {
+      next = putTogether(this.#arena, batch, index, received)
       const segmentSize = batch.segmentSize[index]
       const whole = wholeLength(batch.length[index], segmentSize)
       if (whole < batch.length[index]) this.#drops.count(this.#reasons.cutOff)
