@@ -88,7 +88,10 @@ export interface FlowTable {
   unschedule(flow: FlowIndex): void
   /** Earliest time at which something may be due, in clock milliseconds; Infinity if nothing is scheduled. */
   nextDeadline(): number
-  /** Calls `visit` for each flow that is due, after taking its request back. */
+  /**
+   * Calls `visit` for flows that are due, after taking their requests back: not more of them than a turn has time for, so that
+   * {@link FlowTable.nextDeadline} may have passed still.
+   */
   expire(now: number, visit: (flow: FlowIndex) => void): void
   /** Lets the places of released flows be used again: events gathered before the release can't reach a new flow. */
   endTurn(): void

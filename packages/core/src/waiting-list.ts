@@ -12,7 +12,7 @@ export interface WaitingSurroundings extends Pick<Components, "wakeAt"> {
   readonly guest: Pick<Guest, "isCongested">
 }
 
-/** Entries that were carried on with stay in the queue until there are so many. */
+/** Entries that were carried on with stay in the queue until there are so many, and as many as others. */
 const COMPACT_AT = 256
 
 /**
@@ -64,7 +64,9 @@ export class WaitingList<Source extends Waiting> {
 
   #compact(): void {
     const queue = this.#queue
-    if (this.#head < queue.length && this.#head < COMPACT_AT) return
+    const left = queue.length - this.#head
+    // Moving the others up costs no more than those have cost that make room.
+    if (left > 0 && (this.#head < COMPACT_AT || this.#head < left)) return
     queue.copyWithin(0, this.#head)
     queue.length -= this.#head
     this.#head = 0

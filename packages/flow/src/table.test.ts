@@ -146,6 +146,18 @@ describe("FixedFlowTable", () => {
     expect(flows.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
   })
 
+  it("visits some of many that are due at once, and the others when it is asked again", () => {
+    const flows = table(1_000)
+    for (let port = 0; port < 1_000; port++) flows.schedule(add(flows, tapSide(port)), port)
+    const seen: FlowIndex[] = []
+    for (let calls = 1; flows.nextDeadline() <= 1_000; calls++) {
+      flows.expire(1_000, (flow) => seen.push(flow))
+      expect(seen.length).toBeLessThanOrEqual(calls * 64)
+    }
+    expect(seen).toHaveLength(1_000)
+    expect(seen).toEqual([...seen].sort((a, b) => a - b))
+  })
+
   it("agrees with a map, whatever is added and removed (property)", () => {
     const step = fc.record({ port: fc.integer({ min: 0, max: 40 }), add: fc.boolean(), endTurn: fc.boolean() })
     fc.assert(

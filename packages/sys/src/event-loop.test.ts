@@ -1,6 +1,8 @@
 import { once } from "node:events"
 import { readFile } from "node:fs/promises"
 import { connect, createServer } from "node:net"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { MessageChannel } from "node:worker_threads"
 import type { ListenerRef, SideRef } from "@demiflow/core"
 import { afterEach, describe, expect, it } from "vitest"
@@ -8,6 +10,9 @@ import { EpollEvent } from "./constants.ts"
 import { SystemError } from "./errno.ts"
 import { EventLoop } from "./event-loop.ts"
 import { arena, native } from "./test-support.ts"
+
+setFlagsFromString("--expose-gc")
+const collect = runInNewContext("gc") as () => void
 
 const scratch = arena.reserve(64)
 const open: number[] = []
@@ -72,6 +77,19 @@ describe("event loop: descriptors", () => {
     loop.round(0)
     loop.round(0)
     expect(sides.sort()).toEqual([1, 2, 2])
+    loop.close()
+  })
+
+  it("takes no more memory for descriptors of flows that are forgotten", () => {
+    const loop = new EventLoop(native, arena)
+    const high = 15_000
+    // It isn't open, and there is a place for it nevertheless.
+    expect(loop.watchFlow(high, EpollEvent.readable, 1 as SideRef)).toBeLessThan(0)
+    collect()
+    const before = process.memoryUsage().heapUsed
+    for (let descriptor = 100; descriptor <= high; descriptor++) loop.forget(descriptor)
+    collect()
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(100_000)
     loop.close()
   })
 

@@ -125,7 +125,8 @@ export class EventLoop {
   forget(descriptor: number): void {
     if (descriptor < 0 || descriptor >= this.#sides.length) return
     this.#sides[descriptor] = NO_SIDE
-    this.#callbacks[descriptor] = undefined
+    // Flows have none. An array with a place for each of their descriptors, and holes between, would become a dictionary.
+    if (descriptor < this.#callbacks.length) this.#callbacks[descriptor] = undefined
     this.#generations[descriptor] = (this.#generations[descriptor] + 1) & GENERATION_MASK
   }
 

@@ -53,8 +53,10 @@ export class ListeningSockets {
   readonly #addressOffset: number
   readonly #deviceOffset: number
   readonly #listening = new Map<number, Listening>()
-  /** Ports of answering sockets, by descriptor. */
-  readonly #answering = new Map<number, number>()
+  /** Ports of answering sockets, by descriptor; 0 for any other. */
+  #answering = new Uint16Array(1024)
+  /** How many sockets answer from a port. */
+  readonly #answers = new Map<number, number>()
 
   constructor(sockets: HostSockets) {
     this.#sockets = sockets
@@ -135,14 +137,30 @@ export class ListeningSockets {
     let result = interfaceName === undefined ? 0 : this.#bindToDevice(descriptor, interfaceName)
     if (result === 0) result = this.#sockets.bindHere(descriptor, forwardingAddress, forwardingPort, scope)
     if (result < 0) return this.#sockets.abandon(descriptor, result)
-    this.#answering.set(descriptor, forwardingPort)
+    this.#noteAnswering(descriptor, forwardingPort)
     return descriptor
   }
 
   /** The socket is closed. */
   forget(socket: number): void {
     this.#listening.delete(socket)
-    this.#answering.delete(socket)
+    if (socket < this.#answering.length && this.#answering[socket] > 0) this.#noteAnswering(socket, 0)
+  }
+
+  /** @param port 0 once it is closed */
+  #noteAnswering(descriptor: number, port: number): void {
+    if (descriptor >= this.#answering.length) {
+      const larger = new Uint16Array(Math.max(descriptor + 1, this.#answering.length * 2))
+      larger.set(this.#answering)
+      this.#answering = larger
+    }
+    const before = this.#answering[descriptor]
+    this.#answering[descriptor] = port
+    if (port > 0) this.#answers.set(port, (this.#answers.get(port) ?? 0) + 1)
+    if (before === 0) return
+    const left = (this.#answers.get(before) ?? 0) - 1
+    if (left > 0) this.#answers.set(before, left)
+    else this.#answers.delete(before)
   }
 
   /** A socket for the end's family, without anything that depends on the protocol. */
@@ -178,8 +196,7 @@ export class ListeningSockets {
       if (other === descriptor || protocol !== SocketProtocol.udp || otherEnd.port !== end.port) continue
       if (haveCommonAddress(end, otherEnd)) return false
     }
-    for (const port of this.#answering.values()) if (port === end.port) return true
-    return false
+    return this.#answers.has(end.port)
   }
 
   #setFreebind(descriptor: number, isV4: boolean): void {

@@ -94,8 +94,10 @@ export class TcpConnection implements Held {
   acknowledgesOnAccept = true
   /** Milliseconds between questions for the correspondent's acknowledgements, to begin with. */
   pollInterval = 1
-  /** When it is asked next. */
-  pollAt = 0
+  /** When it is asked next, or -1, and its neighbours there: see poll-wheel.ts. */
+  pollAt = -1
+  pollNext: TcpConnection | undefined = undefined
+  pollPrevious: TcpConnection | undefined = undefined
   /** Since when it has acknowledged nothing more, while anything is open. */
   openSince = 0
   /** The host had no room, for a reason that it tells nobody the end of. */
@@ -119,7 +121,6 @@ export class TcpConnection implements Held {
   // Places in lists. They belong to the object, not to the connection: its next user finds it there already.
   isAckListed = false
   isPumpListed = false
-  isPollListed = false
 
   /** What is ahead of `seqFromTap`: see out-of-order.ts. */
   readonly islands: Island[] = []

@@ -5,6 +5,7 @@ import { OWN_WINDOW_SCALE } from "./handshake.ts"
 import { HoldPool } from "./hold-pool.ts"
 import type { TcpOptions } from "./options.ts"
 import { SegmentWriter } from "./output.ts"
+import { PollWheel } from "./poll-wheel.ts"
 import { distance } from "./sequence-number.ts"
 import {
   awaitsFinAcknowledgement,
@@ -40,6 +41,8 @@ export class TcpContext {
   readonly options: Required<TcpOptions>
   readonly output: SegmentWriter
   readonly pool: HoldPool
+  /** Whose correspondents are to be asked for their acknowledgements. */
+  readonly polls: PollWheel = new PollWheel()
   /** Payload of one sequence from the guest, as it is gathered. */
   readonly gathered: Vectors
   /** Scratch for any other system call. */
@@ -242,11 +245,13 @@ export class TcpContext {
     connection.undiscardedBytes = 0
     host.close(connection.socket)
     connection.socket = -1 as typeof connection.socket
+    this.polls.clear(connection)
   }
 
   #release(connection: TcpConnection): void {
     if (connection.socket >= 0) this.#closeSocket(connection)
     this.#clear(connection)
+    this.polls.clear(connection)
     this.components.flows.release(connection.flow)
     this.#connections[connection.flow] = undefined
     connection.flow = -1 as FlowIndex

@@ -21,8 +21,10 @@ export class Queue<Item> {
   }
 
   #grow(): void {
-    const { length } = this.#items
-    this.#items = Array.from({ length: length * 2 }, (_, index) => this.#items[(this.#first + index) & (length - 1)])
-    this.#first = 0
+    const items = this.#items
+    const { length } = items
+    // In place: what wraps around moves behind the others, and packets don't wait for a copy of all.
+    for (let index = 0; index < this.#first; index++) items.push(items[index])
+    for (let index = items.length; index < length * 2; index++) items.push(undefined)
   }
 }

@@ -41,8 +41,6 @@ export class ToHost {
   readonly #context: TcpContext
   #pending = new ConnectionList()
   #working = new ConnectionList()
-  #polled = new ConnectionList()
-  #polling = new ConnectionList()
   /** Acknowledgements have waited long enough for payload to ride on. */
   #isDelayOver = false
 
@@ -148,23 +146,9 @@ export class ToHost {
 
   /** Asks about connections whose acknowledgements wait for the correspondent's. */
   #poll(): void {
-    if (this.#polled.count === 0) return
-    const polling = this.#polled
-    this.#polled = this.#polling
-    this.#polling = polling
-    const { now } = this.#context
-    let next = Number.POSITIVE_INFINITY
-    for (let index = 0; index < polling.count; index++) {
-      const connection = polling.at(index)
-      if (connection.socket >= 0 && connection.pollAt > now) {
-        this.#polled.push(connection)
-        if (connection.pollAt < next) next = connection.pollAt
-        continue
-      }
-      connection.isPollListed = false
-      if (connection.socket >= 0) this.#ask(connection)
-    }
-    polling.clear()
+    const { now, polls } = this.#context
+    for (let due = polls.takeDue(now); due !== undefined; due = polls.takeDue(now)) this.#ask(due)
+    const next = polls.next()
     if (next < Number.POSITIVE_INFINITY) this.#context.wake(next)
   }
 
@@ -199,11 +183,9 @@ export class ToHost {
     const { now } = this.#context
     const interval = Math.min(Math.max(connection.pollInterval, 1), POLL_INTERVAL_LIMIT)
     const silence = Math.min((now - connection.openSince) >> POLL_SILENCE_SHIFT, POLL_SILENCE_LIMIT)
-    connection.pollAt = now + Math.max(interval, silence)
-    this.#context.wake(connection.pollAt)
-    if (connection.isPollListed) return
-    connection.isPollListed = true
-    this.#polled.push(connection)
+    const at = now + Math.max(interval, silence)
+    this.#context.polls.set(connection, at)
+    this.#context.wake(at)
   }
 
   /** True for an error of the host that passes. Any other one ends the connection. */

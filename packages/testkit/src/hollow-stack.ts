@@ -1,0 +1,165 @@
+/**
+ * A stack whose two ends keep nothing: what memory grows by is the stack's own, and so is the time that passes.
+ */
+import {
+  Address,
+  Arena,
+  type Clock,
+  type Components,
+  Drops,
+  Errno,
+  EtherType,
+  type Guest,
+  type Host,
+  Interface,
+  MacAddress,
+  type ProtocolPlugin,
+  Sequence,
+  type Socket,
+  Stack,
+  silentLog,
+} from "@demiflow/core"
+import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import { SeededRandom } from "./seeded-random.ts"
+
+/** How a {@link HollowStack} is made. */
+export interface HollowStackOptions {
+  /** Flows at most; 65,536 by default. */
+  readonly capacity?: number
+  /** What the host does differently from taking everything and having nothing. */
+  readonly host?: Partial<Host>
+}
+
+const ARENA_BYTES = 96 << 20
+const FRAME_BYTES = 2_048
+const GUEST_PORTS = 60_000
+const FIRST_GUEST_PORT = 2_000
+
+/** A stack between a guest and a host that are a few numbers each. Made with a plugin; there is one packet at a time. */
+export class HollowStack {
+  readonly arena: Arena = new Arena(ARENA_BYTES)
+  readonly clock: { now: number } & Clock = { now: 1_000 }
+  readonly drops: Drops = new Drops()
+  readonly flows: FixedFlowTable
+  readonly stack: Stack
+  /** The packet that {@link HollowStack.send} sends. */
+  readonly sequence: Sequence = new Sequence(1)
+  /** Arena offset of its transport header. */
+  readonly packet: number
+  /** Arena offset of the transport header that the guest was sent last. */
+  readonly received: number
+  /** Packets that the guest was sent. */
+  receivedCount = 0
+  #sockets = 3
+
+  constructor(plugins: readonly ProtocolPlugin[], options: HollowStackOptions = {}) {
+    const { arena, drops, clock } = this
+    this.packet = arena.reserve(FRAME_BYTES)
+    this.received = arena.reserve(1 << 17)
+    const random = new SeededRandom(1)
+    this.flows = new FixedFlowTable({ capacity: options.capacity ?? 65_536, random, drops })
+    const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
+    const host = { ...this.#host(), ...options.host } as Host
+    const parts: Omit<Components, "handlerNumber" | "wakeAt"> = {
+      arena,
+      guest: this.#guest(),
+      host,
+      flows: this.flows,
+      forwarding,
+      random,
+      drops,
+      clock,
+      log: silentLog,
+    }
+    this.stack = new Stack(parts, plugins)
+    const { sequence } = this
+    sequence.etherType = EtherType.ipv4
+    sequence.count = 1
+    sequence.transportOffset[0] = this.packet
+    sequence.checksumTrusted[0] = 1
+    sequence.hopLimit[0] = 64
+    sequence.demiflow.interface = Interface.tap
+    sequence.demiflow.correspondentAddress.copyFrom(Address.parse("192.0.2.2"))
+  }
+
+  /** Has the guest send the packet, `length` bytes from its transport header on, on the flow with this number. */
+  send(protocol: number, flow: number, length: number): void {
+    const { sequence } = this
+    sequence.protocol = protocol
+    // More flows than a guest has ports go to several servers.
+    sequence.demiflow.correspondentPort = FIRST_GUEST_PORT + (flow % GUEST_PORTS)
+    sequence.demiflow.forwardingAddress.copyFrom(Address.fromV4(0xc633_6407 + Math.floor(flow / GUEST_PORTS)))
+    sequence.demiflow.forwardingPort = 80
+    sequence.endOffset[0] = this.packet + length
+    const { view } = this.arena
+    view.setUint16(this.packet, sequence.demiflow.correspondentPort)
+    view.setUint16(this.packet + 2, 80)
+    this.stack.fromTap(sequence)
+  }
+
+  /** Ends the turn; `milliseconds` pass. */
+  endTurn(milliseconds = 0): void {
+    this.stack.endTurn()
+    this.clock.now += milliseconds
+    if (this.stack.nextDeadline() > this.clock.now) return
+    this.stack.expire(this.clock.now)
+    this.stack.endTurn()
+  }
+
+  #guest(): Guest {
+    const none = new Address()
+    return {
+      capabilities: { mtu: 1_500, headroom: 0, checksumOffload: true, tcpSegmentation: false, udpSegmentation: false },
+      mtu: 1_500,
+      ourMac: new MacAddress(),
+      guestMac: new MacAddress(),
+      ourLinkLocal: none,
+      lastSeenV4: none,
+      lastSeenV6: none,
+      lastSeenLinkLocal: none,
+      isCongested: false,
+      begin: () => this.received,
+      end: () => {
+        this.receivedCount++
+      },
+      abandon: () => {},
+      beginFrame: () => -1,
+      endFrame: () => {},
+      flush: () => {},
+    }
+  }
+
+  /** Takes all there is, and has nothing. */
+  #host(): Partial<Host> {
+    const open = (): Socket => this.#sockets++ as Socket
+    return {
+      arena: this.arena,
+      tcpConnect: open,
+      udpOpen: open,
+      pingOpen: open,
+      send: (_, vectors, first, count) => {
+        let length = 0
+        for (let index = first; index < first + count; index++) length += vectors.lengthAt(index)
+        return length
+      },
+      peek: () => -Errno.EAGAIN,
+      discard: (_, length) => length,
+      unacknowledged: () => 0,
+      unread: () => 0,
+      sendBufferSize: () => 1 << 20,
+      tcpInformation: (_, into) => {
+        into.minimumRtt = 0
+        return 0
+      },
+      sendDatagrams: (_, __, ___, count) => count,
+      receiveDatagrams: () => -Errno.EAGAIN,
+      receiveError: () => -Errno.EAGAIN,
+      setHopLimit: () => 0,
+      socketError: () => 0,
+      boundEnd: () => 0,
+      shutdownWrite: () => 0,
+      reset: () => {},
+      close: () => {},
+    }
+  }
+}
