@@ -1,0 +1,52 @@
+/** What an idle connection takes: objects and its part of the flow table. What the kernel keeps of it is not ours. */
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { HostEvent, IpProtocol, targetSide } from "@demiflow/core"
+import { HollowStack } from "@demiflow/testkit"
+import { expect, test } from "vitest"
+import { tcp } from "./index.ts"
+import { TCP_ACKNOWLEDGEMENT, TCP_FLAGS, TCP_HEADER_LENGTH, TCP_SEQUENCE, TcpFlag } from "./wire.ts"
+
+setFlagsFromString("--expose-gc")
+const collect = runInNewContext("gc") as () => void
+
+const FLOWS = 8_192
+/** Before what is counted, so that what is there only once is there already. */
+const FIRST_FLOWS = 1_024
+const LIMIT = 1_000
+
+/** Bytes in use: objects, and arrays outside the heap. */
+function inUse(): number {
+  collect()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+function connect(hollow: HollowStack, flow: number): void {
+  const { arena, packet, received, stack } = hollow
+  const send = (flags: number, acknowledgement: number) => {
+    arena.view.setInt32(packet + TCP_SEQUENCE, flags === TcpFlag.syn ? 1_000 : 1_001)
+    arena.view.setInt32(packet + TCP_ACKNOWLEDGEMENT, acknowledgement)
+    arena.view.setUint8(packet + 12, 5 << 4)
+    arena.view.setUint8(packet + TCP_FLAGS, flags)
+    arena.view.setUint16(packet + 14, 0xffff)
+    hollow.send(IpProtocol.tcp, flow, TCP_HEADER_LENGTH)
+  }
+  send(TcpFlag.syn, 0)
+  stack.fromHost(targetSide(flow as never), HostEvent.writable)
+  send(TcpFlag.acknowledgement, (arena.view.getInt32(received + TCP_SEQUENCE) + 1) | 0)
+  hollow.endTurn()
+}
+
+test("an idle connection takes less than 1 kB", () => {
+  const before = inUse()
+  const hollow = new HollowStack([tcp({ holdPoolSize: 0 })], { capacity: FLOWS })
+  const table = (inUse() - before - hollow.arena.bytes.length) / FLOWS
+  for (let flow = 0; flow < FIRST_FLOWS; flow++) connect(hollow, flow)
+  const began = inUse()
+  for (let flow = FIRST_FLOWS; flow < FLOWS; flow++) connect(hollow, flow)
+  const objects = (inUse() - began) / (FLOWS - FIRST_FLOWS)
+  expect(hollow.flows.size).toBe(FLOWS)
+  expect(hollow.receivedCount).toBe(FLOWS)
+  expect(table + objects).toBeLessThan(LIMIT)
+})

@@ -1,0 +1,57 @@
+/** What an idle flow takes: objects and its part of the flow table. What the kernel keeps of it is not ours. */
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { HostEvent, IpProtocol, targetSide, UDP_HEADER_LENGTH } from "@demiflow/core"
+import { HollowStack } from "@demiflow/testkit"
+import { expect, test } from "vitest"
+import { udp } from "./index.ts"
+
+setFlagsFromString("--expose-gc")
+const collect = runInNewContext("gc") as () => void
+
+const FLOWS = 8_192
+/** Before what is counted, so that what is there only once is there already. */
+const FIRST_FLOWS = 1_024
+const LIMIT = 1_000
+
+/** Bytes in use: objects, and arrays outside the heap. */
+function inUse(): number {
+  collect()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+function exchange(hollow: HollowStack, flow: number): void {
+  const { arena, packet, stack } = hollow
+  arena.view.setUint16(packet + 4, UDP_HEADER_LENGTH + 1)
+  hollow.send(IpProtocol.udp, flow, UDP_HEADER_LENGTH + 1)
+  stack.fromHost(targetSide(flow as never), HostEvent.readable)
+  hollow.endTurn()
+}
+
+test("an idle flow takes less than 1 kB", () => {
+  let answers = 0
+  const receiveDatagrams = (_: unknown, batch: { length: Int32Array; count: number }) => {
+    if (answers === 0) return -11
+    answers--
+    batch.length[0] = 1
+    batch.count = 1
+    return 1
+  }
+  const before = inUse()
+  const hollow = new HollowStack([udp()], { capacity: FLOWS, host: { receiveDatagrams } })
+  const table = (inUse() - before - hollow.arena.bytes.length) / FLOWS
+  const open = (from: number, to: number) => {
+    for (let flow = from; flow < to; flow++) {
+      answers = 1
+      exchange(hollow, flow)
+    }
+  }
+  open(0, FIRST_FLOWS)
+  const began = inUse()
+  open(FIRST_FLOWS, FLOWS)
+  const objects = (inUse() - began) / (FLOWS - FIRST_FLOWS)
+  expect(hollow.flows.size).toBe(FLOWS)
+  expect(hollow.receivedCount).toBe(FLOWS)
+  expect(table + objects).toBeLessThan(LIMIT)
+})
