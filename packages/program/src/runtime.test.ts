@@ -1,0 +1,28 @@
+import { afterEach, expect, test, vi } from "vitest"
+import { runtimeCommand } from "./runtime.ts"
+
+afterEach(() => vi.unstubAllEnvs())
+
+test("a script is run by this runtime, under another name", () => {
+  const { path, arguments: words } = runtimeCommand("pasta", "/data-path.cjs")
+  expect(path).toBe(process.execPath)
+  expect(words[0]).toBe("pasta")
+  expect(words.at(-1)).toBe("/data-path.cjs")
+})
+
+test("the space for new objects is small, and options from outside come behind and so can change that", () => {
+  vi.stubEnv("DEMIFLOW_NODE_OPTIONS", "--max-semi-space-size=16  --trace-gc")
+  const { arguments: words } = runtimeCommand("pasta", "/data-path.cjs")
+  const own = words.indexOf("--max-semi-space-size=1")
+  expect(own).toBeGreaterThan(0)
+  expect(words.indexOf("--max-semi-space-size=16")).toBeGreaterThan(own)
+  expect(words.slice(-3)).toEqual(["--max-semi-space-size=16", "--trace-gc", "/data-path.cjs"])
+})
+
+test("variables that are meant for the caller's own programs stay with them", () => {
+  vi.stubEnv("NODE_OPTIONS", "--inspect")
+  vi.stubEnv("COLOUR", "none")
+  const { variables } = runtimeCommand("pasta", "/data-path.cjs")
+  expect(variables).toContain("COLOUR=none")
+  expect(variables.filter((variable) => variable.startsWith("NODE_"))).toEqual([])
+})
