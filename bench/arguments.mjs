@@ -4,6 +4,7 @@ import { parseArgs } from "node:util"
 /**
  * @typedef {object} Settings
  * @property {"pasta" | "passt"} program
+ * @property {boolean} quick
  * @property {number} rounds How often each case is measured with each peer.
  * @property {number} measured Milliseconds that one measurement lasts …
  * @property {number} warm … and how long it runs before.
@@ -60,6 +61,7 @@ export function parseArguments(words) {
   const seconds = positive("seconds", values.seconds, values.quick ? 0.15 : 2)
   return {
     program: program(values.program),
+    quick: values.quick ?? false,
     rounds: Math.ceil(positive("rounds", values.rounds, values.quick ? 3 : 5)),
     measured: Math.round(seconds * 1000),
     // Enough for slow start to be over, and for code to have been compiled.

@@ -1,5 +1,6 @@
 // What is measured: each case gives one row or several.
 import { memoryTogether, pause, residentMemory, wakeUps } from "./processes.mjs"
+import { SCALE, scaleCases } from "./scale.mjs"
 import { servers } from "./topology.mjs"
 
 /** @typedef {import("./peers.mjs").Peer} Peer */
@@ -31,7 +32,7 @@ import { servers } from "./topology.mjs"
  * @property {(peer: Peer, generator: string) => Promise<readonly number[]>} measure
  */
 
-const DEFAULT_MTU = 65_520
+export const DEFAULT_MTU = 65_520
 const SMALL_MTU = 1500
 const GROUPS = {
   tcp: (/** @type {number} */ mtu) => `TCP, MTU ${mtu}`,
@@ -258,6 +259,7 @@ export const groups = [
   GROUPS.exchanges,
   GROUPS.tcp(SMALL_MTU),
   GROUPS.local,
+  SCALE,
   GROUPS.process,
 ]
 
@@ -270,4 +272,4 @@ export function isWanted(only, { group, label }) {
   return only === undefined || only.test(`${group}: ${label}`)
 }
 
-export const allRows = [...trafficCases, ...processCases].flatMap(({ rows }) => rows)
+export const allRows = [...trafficCases, ...scaleCases, ...processCases].flatMap(({ rows }) => rows)

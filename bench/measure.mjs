@@ -1,11 +1,13 @@
 // Measures, in the namespaces that main.mjs made, and shows what was measured.
 import { readFileSync } from "node:fs"
 import { parseArguments } from "./arguments.mjs"
-import { isWanted, processCases, trafficCases } from "./cases.mjs"
+import { DEFAULT_MTU, isWanted, processCases, trafficCases } from "./cases.mjs"
 import { describeMachine } from "./machine.mjs"
 import { choosePasstPeers, choosePastaPeers } from "./peers.mjs"
+import { raiseOpenFiles } from "./processes.mjs"
 import { makeReachable } from "./reachable.mjs"
 import { Report } from "./report/report.mjs"
+import { possibleScaleCases, scaleRounds } from "./scale.mjs"
 import { congestionControl, localServers, makeNetwork, servers, tune } from "./topology.mjs"
 import { Traffic, World } from "./traffic.mjs"
 
@@ -13,6 +15,8 @@ import { Traffic, World } from "./traffic.mjs"
 /** @typedef {import("./peers.mjs").Peer} Peer */
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1))
+// Each of many flows takes one.
+raiseOpenFiles()
 // npm runs scripts in the repository's folder, wherever they were called.
 process.chdir(process.env.INIT_CWD ?? ".")
 
@@ -68,11 +72,37 @@ async function measure(settings, folder) {
     for (const { guest } of guests.values()) await guest.stop()
     await world.stop()
   }
+  await measureScale()
   for (const { rows, measure, isFor } of processCases) {
     if (wanted(rows).length > 0 && peers.some(isFor)) await rounds(rows, isFor, (peer) => measure(peer, generator))
   }
   report.write(settings)
   return report.end()
+
+  async function measureScale() {
+    const cases = possibleScaleCases(settings.quick).filter(
+      ({ rows, isFor }) => wanted(rows).length > 0 && peers.some(isFor),
+    )
+    if (cases.length === 0) return
+    const world = new World(place, generator, servers)
+    await world.ready()
+    for (const scaleCase of cases) {
+      const { rows, isFor, measure } = scaleCase
+      const once = async (/** @type {Peer} */ peer) => {
+        const guest = await peer.start(DEFAULT_MTU)
+        try {
+          const traffic = new Traffic(world, guest, generator, settings)
+          tune(guest.place)
+          await traffic.firstAnswer()
+          return await measure(peer, traffic)
+        } finally {
+          await guest.stop()
+        }
+      }
+      await rounds(rows, isFor, once, scaleRounds(scaleCase, settings))
+    }
+    await world.stop()
+  }
 
   /** @param {readonly Peer[]} those @param {World} world @param {number} mtu @param {boolean} isLocal */
   async function startGuests(those, world, mtu, isLocal) {
@@ -98,12 +128,13 @@ async function measure(settings, folder) {
    * @param {readonly Row[]} rows
    * @param {(peer: Peer) => boolean} isFor
    * @param {(peer: Peer) => Promise<readonly (number | undefined)[]>} once
+   * @param {number} [times] How often.
    */
-  async function rounds(rows, isFor, once) {
+  async function rounds(rows, isFor, once, times = count) {
     const label = rows[0].label
-    for (let round = 1; round <= count; round++) {
+    for (let round = 1; round <= times; round++) {
       for (const peer of peers.filter(isFor)) {
-        report.progress(`${label}: ${peer.name}, round ${round} of ${count}`)
+        report.progress(`${label}: ${peer.name}, round ${round} of ${times}`)
         try {
           const values = await once(peer)
           rows.forEach((row, index) => {

@@ -4,6 +4,8 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 
 /** Clock ticks per second in what /proc says, the same on every architecture (proc(5)). */
 const TICKS = 100
+/** Enough for any case. */
+const OPEN_FILES = 200_000
 
 /** @type {Set<import("node:child_process").ChildProcess>} */
 const children = new Set()
@@ -89,6 +91,18 @@ export class Program {
     this.#partial = lines.pop() ?? ""
     for (const line of lines) this.#onLine(line)
   }
+}
+
+/** Has this process and those that it starts open as many files as may be. */
+export function raiseOpenFiles() {
+  const most = String(OPEN_FILES)
+  // Not everywhere may root do so. The runtime has raised the soft limit to the hard one.
+  spawnSync("prlimit", ["--pid", String(process.pid), `--nofile=${most}:${most}`])
+}
+
+/** Files that a process may have open at once. */
+export function mostOpenFiles() {
+  return Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 1024)
 }
 
 /** @param {number} milliseconds */

@@ -3,6 +3,8 @@ import { Program, processorSeconds, residentMemory, sum } from "./processes.mjs"
 
 /** How much longer than it should take a measurement may take, milliseconds. */
 const PATIENCE = 15_000
+/** What the beginning of a flow may take when many begin, milliseconds. */
+const SLOWEST_SET_UP = 2
 
 /**
  * What the receiving end of one stream counted.
@@ -143,8 +145,38 @@ export class Traffic {
    * @returns {Promise<{ rate: number, median: number, percentile99: number, failures: number }>}
    */
   async exchange(kind) {
-    const [result] = await this.#within(this.#program(kind, 4, 0))
+    const [result] = await this.#within(this.#program(kind, 4, [0]))
     return result
+  }
+
+  /**
+   * Opens many flows, and then measures how fast others begin beside them, and what one of these does then.
+   * @template T
+   * @param {"datagram-flows" | "connections"} kind
+   * @param {number} count
+   * @param {() => T} whenOpen
+   * @returns {Promise<{ opened: T, setUpRate: number, rate: number }>}
+   */
+  async manyFlows(kind, count, whenOpen) {
+    /** @type {any[]} */
+    const results = []
+    const program = this.#program(kind, 4, [0, count], (line) => {
+      results.push(line.startsWith("{") ? JSON.parse(line) : whenOpen())
+      // It has waited for this, and holds the flows for as long as its input is open.
+      if (results.length === 1) program.child.stdin.write("\n")
+      if (results.length === 3) program.child.stdin.end()
+    })
+    const ended = program.ended.then((status) => {
+      if (status !== 0) throw new Error(program.complaint)
+    })
+    try {
+      await this.#timed(ended, count * SLOWEST_SET_UP)
+    } finally {
+      program.kill()
+      await program.ended
+    }
+    const [opened, { rate: setUpRate }, { rate }] = results
+    return { opened, setUpRate, rate }
   }
 
   /** The most resident memory of the peer's data path while traffic runs both ways. */
@@ -171,7 +203,7 @@ export class Traffic {
     const run = this.#world.nextRun()
     const began = processorSeconds(this.#guest.processes())
     const counts = this.#world.counts(run, streams)
-    const program = this.#program(kind, version, run, number)
+    const program = this.#program(kind, version, [run, number])
     const failed = program.ended.then(() => {
       throw new Error(program.complaint)
     })
@@ -186,7 +218,7 @@ export class Traffic {
   /** @param {string} kind @param {4 | 6} version @param {number} number */
   async #down(kind, version, number) {
     const began = processorSeconds(this.#guest.processes())
-    return this.#transfer(began, await this.#within(this.#program(kind, version, this.#world.nextRun(), number)))
+    return this.#transfer(began, await this.#within(this.#program(kind, version, [this.#world.nextRun(), number])))
   }
 
   /** @param {number} began @param {readonly Count[]} counts @returns {Transfer} */
@@ -200,16 +232,17 @@ export class Traffic {
     }
   }
 
-  /** @param {string} kind @param {4 | 6} version @param {readonly number[]} numbers */
-  #program(kind, version, ...numbers) {
+  /**
+   * @param {string} kind @param {4 | 6} version
+   * @param {readonly number[]} [numbers]
+   * @param {(line: string) => void} [onLine]
+   */
+  #program(kind, version, numbers = [], onLine) {
     const period = numbers.length > 0 ? [this.#warm, this.#measured, ...numbers] : []
-    return new Program([
-      ...this.#guest.place,
-      this.#generator,
-      kind,
-      this.#world.addresses[version],
-      ...period.map(String),
-    ])
+    return new Program(
+      [...this.#guest.place, this.#generator, kind, this.#world.addresses[version], ...period.map(String)],
+      onLine,
+    )
   }
 
   /** @param {Program} program */
@@ -225,11 +258,13 @@ export class Traffic {
   /**
    * @template T
    * @param {Promise<T>} promise
+   * @param {number} [further] Milliseconds that it may take besides.
    * @returns {Promise<T>}
    */
-  #timed(promise) {
+  #timed(promise, further = 0) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error("it took too long")), this.#warm + this.#measured + PATIENCE)
+      const most = this.#warm + this.#measured + PATIENCE + further
+      const timer = setTimeout(() => reject(new Error("it took too long")), most)
       promise.then(resolve, reject).finally(() => clearTimeout(timer))
     })
   }

@@ -118,7 +118,7 @@ static int ask(int socket) {
   return send(socket, &text, 1, MSG_NOSIGNAL) == 1 && recv(socket, &text, 1, 0) == 1;
 }
 
-static void exchange_on(int socket, struct period period) {
+void exchange_on(int socket, struct period period) {
   set_time_limit(socket, TIME_LIMIT);
   struct samples samples = begin_samples(period);
   uint64_t began;

@@ -26,6 +26,7 @@ static const char usage[] = "usage: traffic serve ADDRESS...\n"
 
 int main(int count, char **words) {
   setvbuf(stdout, NULL, _IOLBF, 0);
+  raise_open_files();
   const char *kind = count > 2 ? words[1] : "";
   if (strcmp(kind, "serve") == 0) serve(count - 2, words + 2);
   if (strcmp(kind, "ping") == 0) {
@@ -45,6 +46,8 @@ int main(int count, char **words) {
   else if (strcmp(kind, "exchange") == 0) exchange(address, period);
   else if (strcmp(kind, "connect-exchange") == 0) connect_exchange(address, period);
   else if (strcmp(kind, "datagram-exchange") == 0) datagram_exchange(address, period);
+  else if (strcmp(kind, "connections") == 0) flows(address, SOCK_STREAM, number, period);
+  else if (strcmp(kind, "datagram-flows") == 0) flows(address, SOCK_DGRAM, number, period);
   else if (strcmp(kind, "datagrams-up") == 0) datagrams_up(address, run, number, period);
   else if (strcmp(kind, "datagrams-down") == 0) datagrams_down(address, run, number, period);
   else if (strcmp(kind, "quic-up") == 0) quic_up(address, run, number, period);

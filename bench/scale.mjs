@@ -1,0 +1,94 @@
+// The cases about many flows that are open at once: each begins with a new guest, which then has no others.
+import { mostOpenFiles, pause, residentMemory } from "./processes.mjs"
+
+/** @typedef {import("./cases.mjs").Row} Row */
+/** @typedef {import("./peers.mjs").Peer} Peer */
+/** @typedef {import("./traffic.mjs").Traffic} Traffic */
+
+/**
+ * @typedef {object} ScaleCase
+ * @property {number} flows
+ * @property {(peer: Peer) => boolean} isFor
+ * @property {readonly Row[]} rows
+ * @property {(peer: Peer, traffic: Traffic) => Promise<readonly (number | undefined)[]>} measure
+ */
+
+export const SCALE = "Scale"
+const COUNTS = [1, 100, 10_000, 50_000]
+const MOST_WHEN_QUICK = 10_000
+/** What a first look does once only. */
+const MANY = 10_000
+/** With fewer, what is measured is what the program takes for other things. */
+const FEWEST_FOR_MEMORY = 10_000
+/** Flows that begin beside the others, and other files of each process. */
+const FURTHER_FILES = 1200
+
+const kinds = /** @type {const} */ ({
+  "datagram-flows": { one: "UDP flow", many: "UDP flows", warmUp: "datagram-exchange" },
+  connections: { one: "TCP connection", many: "TCP connections", warmUp: "connect-exchange" },
+})
+
+/** @param {keyof typeof kinds} kind @param {number} flows @returns {ScaleCase} */
+function scaleCase(kind, flows) {
+  const { one, many, warmUp } = kinds[kind]
+  const beside = `beside ${flows.toLocaleString("en")} ${flows === 1 ? one : many}`
+  const hasMemory = flows >= FEWEST_FOR_MEMORY
+  return {
+    flows,
+    // The others are for one guest's few programs, or nothing that keeps flows.
+    isFor: (peer) => peer.runsCommands,
+    rows: [
+      { group: SCALE, label: `set-up ${beside}`, unit: "1000/s", better: "more" },
+      { group: SCALE, label: `request-response ${beside}`, unit: "1000/s", better: "more" },
+      ...(hasMemory
+        ? [
+            /** @type {Row} */ ({
+              group: SCALE,
+              label: `memory for each, ${beside.slice(7)}`,
+              unit: "B",
+              better: "less",
+            }),
+          ]
+        : []),
+    ],
+    async measure(peer, traffic) {
+      const dataPath = traffic.guest.dataPath()
+      await traffic.exchange(warmUp)
+      await pause(50)
+      const before = residentMemory(dataPath).all
+      try {
+        const { opened, setUpRate, rate } = await traffic.manyFlows(kind, flows, () => residentMemory(dataPath).all)
+        const memory = hasMemory ? [((opened - before) * 2 ** 20) / flows] : []
+        return [setUpRate / 1000, rate / 1000, ...memory]
+      } catch (error) {
+        // That others are not made for so many is a result.
+        if (peer.isCompared) return []
+        throw error
+      }
+    },
+  }
+}
+
+/** @type {readonly ScaleCase[]} */
+export const scaleCases = Object.keys(kinds).flatMap((kind) =>
+  COUNTS.map((flows) => scaleCase(/** @type {keyof typeof kinds} */ (kind), flows)),
+)
+
+/**
+ * Those that can be measured here: each flow takes a descriptor, at either end and of the program in between.
+ * @param {boolean} isQuick
+ * @param {number} openFiles How many a process may have open.
+ */
+export function possibleScaleCases(isQuick, openFiles = mostOpenFiles()) {
+  const most = openFiles - FURTHER_FILES
+  return scaleCases.filter(({ flows }) => flows <= most && (!isQuick || flows <= MOST_WHEN_QUICK))
+}
+
+/**
+ * How often one is measured.
+ * @param {ScaleCase} scaleCase
+ * @param {{ quick: boolean, rounds: number }} settings
+ */
+export function scaleRounds({ flows }, { quick, rounds }) {
+  return flows < MANY ? rounds : quick ? 1 : Math.min(rounds, 3)
+}

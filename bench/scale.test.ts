@@ -1,0 +1,24 @@
+import { expect, test } from "vitest"
+import { possibleScaleCases, scaleRounds } from "./scale.mjs"
+
+const counts = (isQuick: boolean, openFiles: number) => [
+  ...new Set(possibleScaleCases(isQuick, openFiles).map(({ flows }) => flows)),
+]
+
+test("as many flows are measured as there are descriptors for", () => {
+  expect(counts(false, 200_000)).toEqual([1, 100, 10_000, 50_000])
+  expect(counts(false, 20_000)).toEqual([1, 100, 10_000])
+  expect(counts(false, 1024)).toEqual([])
+})
+
+test("a first look measures no more than 10,000, and those once", () => {
+  expect(counts(true, 200_000)).toEqual([1, 100, 10_000])
+  const rounds = possibleScaleCases(true, 200_000).map((one) => scaleRounds(one, { quick: true, rounds: 3 }))
+  expect(rounds).toEqual([3, 3, 1, 3, 3, 1])
+})
+
+test("memory is told where there are enough flows to tell it", () => {
+  for (const { flows, rows } of possibleScaleCases(false, 200_000)) {
+    expect(rows.some(({ label }) => label.startsWith("memory"))).toBe(flows >= 10_000)
+  }
+})
