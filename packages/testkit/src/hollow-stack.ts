@@ -34,6 +34,8 @@ const ARENA_BYTES = 96 << 20
 const FRAME_BYTES = 2_048
 const GUEST_PORTS = 60_000
 const FIRST_GUEST_PORT = 2_000
+/** 198.51.100.7 */
+const FIRST_SERVER = 0xc633_6407
 
 /** A stack between a guest and a host that are a few numbers each. Made with a plugin; there is one packet at a time. */
 export class HollowStack {
@@ -80,6 +82,7 @@ export class HollowStack {
     sequence.hopLimit[0] = 64
     sequence.demiflow.interface = Interface.tap
     sequence.demiflow.correspondentAddress.copyFrom(Address.parse("192.0.2.2"))
+    sequence.demiflow.forwardingAddress.copyFrom(Address.fromV4(FIRST_SERVER))
   }
 
   /** Has the guest send the packet, `length` bytes from its transport header on, on the flow with this number. */
@@ -88,7 +91,7 @@ export class HollowStack {
     sequence.protocol = protocol
     // More flows than a guest has ports go to several servers.
     sequence.demiflow.correspondentPort = FIRST_GUEST_PORT + (flow % GUEST_PORTS)
-    sequence.demiflow.forwardingAddress.copyFrom(Address.fromV4(0xc633_6407 + Math.floor(flow / GUEST_PORTS)))
+    sequence.demiflow.forwardingAddress.word3 = (FIRST_SERVER + Math.floor(flow / GUEST_PORTS)) | 0
     sequence.demiflow.forwardingPort = 80
     sequence.endOffset[0] = this.packet + length
     const { view } = this.arena
