@@ -19,7 +19,7 @@ import { parseArgs } from "node:util"
 
 export const usage = `usage: npm run bench -- [OPTION]...
 
-  --quick            less than two minutes instead of twenty, for a first look
+  --quick            less than two minutes instead of half an hour, for a first look
   --program NAME     pasta (unless told otherwise), or passt with a guest behind its socket
   --only PATTERN     only the rows whose "group: case" matches this regular expression
   --rounds N         measure each case N times with each peer (5)
