@@ -16,8 +16,9 @@ import { mostOpenFiles, pause, residentMemory } from "./processes.mjs"
 export const SCALE = "Scale"
 const COUNTS = [1, 100, 10_000, 50_000]
 const MOST_WHEN_QUICK = 10_000
-/** What a first look does once only. */
+/** From so many on, one takes long. */
 const MANY = 10_000
+const MOST_ROUNDS_WITH_MANY = 3
 /** With fewer, what is measured is what the program takes for other things. */
 const FEWEST_FOR_MEMORY = 10_000
 /** Flows that begin beside the others, and other files of each process. */
@@ -90,5 +91,6 @@ export function possibleScaleCases(isQuick, openFiles = mostOpenFiles()) {
  * @param {{ quick: boolean, rounds: number }} settings
  */
 export function scaleRounds({ flows }, { quick, rounds }) {
-  return flows < MANY ? rounds : quick ? 1 : Math.min(rounds, 3)
+  if (quick) return 1
+  return flows < MANY ? rounds : Math.min(rounds, MOST_ROUNDS_WITH_MANY)
 }

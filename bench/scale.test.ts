@@ -11,10 +11,12 @@ test("as many flows are measured as there are descriptors for", () => {
   expect(counts(false, 1024)).toEqual([])
 })
 
-test("a first look measures no more than 10,000, and those once", () => {
+test("a first look measures no more than 10,000, and each once", () => {
   expect(counts(true, 200_000)).toEqual([1, 100, 10_000])
-  const rounds = possibleScaleCases(true, 200_000).map((one) => scaleRounds(one, { quick: true, rounds: 3 }))
-  expect(rounds).toEqual([3, 3, 1, 3, 3, 1])
+  const rounds = (quick: boolean) =>
+    possibleScaleCases(true, 200_000).map((one) => scaleRounds(one, { quick, rounds: 5 }))
+  expect(rounds(true)).toEqual([1, 1, 1, 1, 1, 1])
+  expect(rounds(false)).toEqual([5, 5, 3, 5, 5, 3])
 })
 
 test("memory is told where there are enough flows to tell it", () => {
