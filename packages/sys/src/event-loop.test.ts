@@ -81,16 +81,23 @@ describe("event loop: descriptors", () => {
   })
 
   it("takes no more memory for descriptors of flows that are forgotten", () => {
-    const loop = new EventLoop(native, arena)
     const high = 15_000
-    // It isn't open, and there is a place for it nevertheless.
-    expect(loop.watchFlow(high, EpollEvent.readable, 1 as SideRef)).toBeLessThan(0)
-    collect()
-    const before = process.memoryUsage().heapUsed
-    for (let descriptor = 100; descriptor <= high; descriptor++) loop.forget(descriptor)
-    collect()
-    expect(process.memoryUsage().heapUsed - before).toBeLessThan(100_000)
-    loop.close()
+    const loops: EventLoop[] = []
+    let least = Number.POSITIVE_INFINITY
+    // Something else may take memory meanwhile: the best of a few counts.
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const loop = new EventLoop(native, arena)
+      // It isn't open, and there is a place for it nevertheless.
+      expect(loop.watchFlow(high, EpollEvent.readable, 1 as SideRef)).toBeLessThan(0)
+      collect()
+      const before = process.memoryUsage().heapUsed
+      for (let descriptor = high; descriptor > 100; descriptor--) loop.forget(descriptor)
+      collect()
+      least = Math.min(least, process.memoryUsage().heapUsed - before)
+      loops.push(loop)
+    }
+    for (const loop of loops) loop.close()
+    expect(least).toBeLessThan(50_000)
   })
 
   it("does not deliver an event that was gathered before its descriptor was unwatched or closed", () => {
