@@ -7,8 +7,8 @@ afterEach(() => vi.useRealTimers())
 
 const { tcp, udp } = IpProtocol
 
-/** Notes what each end is told to follow, with what is bound at the other one. */
-function setUp() {
+/** Notes what each end is told to follow, with what is bound at the other one. `onLook` is called twice for a look. */
+function setUp(onLook = () => {}) {
   const bound: Record<"host" | "namespace", Record<number, number[]>> = {
     host: { [tcp]: [22], [udp]: [53] },
     namespace: { [tcp]: [80], [udp]: [67] },
@@ -16,6 +16,7 @@ function setUp() {
   const followed: unknown[] = []
   const table = {
     follow(end: InterfaceId, ports: (protocol: number) => Iterable<number>): void {
+      onLook()
       followed.push([end, [...ports(tcp)], [...ports(udp)]])
     },
   }
@@ -41,4 +42,14 @@ test("each end follows the other, at once and every second", () => {
   ports.stop()
   vi.advanceTimersByTime(5000)
   expect(followed).toHaveLength(4)
+})
+
+test("a look that takes long is not followed by another one soon", () => {
+  const { followed, ports } = setUp(() => vi.advanceTimersByTime(100))
+  ports.start()
+  vi.advanceTimersByTime(9_000)
+  expect(followed).toHaveLength(2)
+  vi.advanceTimersByTime(2_000)
+  expect(followed).toHaveLength(4)
+  ports.stop()
 })

@@ -9,6 +9,8 @@ import type { BoundPorts } from "@demiflow/sys"
 
 /** Between two looks, milliseconds. */
 const INTERVAL = 1000
+/** So many times as long as the last look took no other one begins: packets wait meanwhile. */
+const SPARING = 50
 
 /** Keeps the ports of a table's rules open as they follow others. */
 export class AutoPorts {
@@ -33,12 +35,14 @@ export class AutoPorts {
 
   /** Looks for the first time, and goes on doing so. */
   start(): void {
+    const began = performance.now()
     this.#look()
-    this.#timer = setInterval(() => this.#look(), INTERVAL)
+    const took = performance.now() - began
+    this.#timer = setTimeout(() => this.start(), Math.max(INTERVAL, took * SPARING))
   }
 
   stop(): void {
-    clearInterval(this.#timer)
+    clearTimeout(this.#timer)
   }
 
   #look(): void {
