@@ -63,6 +63,18 @@ static napi_value monotonic_microseconds(napi_env env, napi_callback_info info)
 	return value;
 }
 
+/* monotonicWord(): the lowest 32 bits of CLOCK_MONOTONIC in microseconds, signed. */
+static napi_value monotonic_word(napi_env env, napi_callback_info info)
+{
+	struct timespec now;
+	napi_value value = NULL;
+
+	(void)info;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	napi_create_int32(env, (int32_t)(uint32_t)((uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000), &value);
+	return value;
+}
+
 int32_t translate_vectors(struct native_state *state, int32_t offset, int32_t count)
 {
 	const uint8_t *table;
@@ -90,6 +102,7 @@ napi_value register_arena(napi_env env, napi_value exports)
 		{ "attach", attach },
 		{ "copy", copy },
 		{ "monotonicMicroseconds", monotonic_microseconds },
+		{ "monotonicWord", monotonic_word },
 	};
 
 	ADD_FUNCTIONS(env, exports, functions);

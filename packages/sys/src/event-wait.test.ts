@@ -10,8 +10,8 @@ class FakeKernel implements WaitCalls {
   sleeps = 0
   yields = 0
 
-  monotonicMicroseconds(): number {
-    return this.now
+  monotonicWord(): number {
+    return this.now | 0
   }
 
   yieldProcessor(): number {

@@ -11,7 +11,7 @@ const SHORT = 2 * LOOK
 const MOST_CREDIT = 8
 
 /** What waiting takes of the native layer. */
-export type WaitCalls = Pick<Native, "epollWaitMicroseconds" | "monotonicMicroseconds" | "yieldProcessor">
+export type WaitCalls = Pick<Native, "epollWaitMicroseconds" | "monotonicWord" | "yieldProcessor">
 
 /**
  * Waits for events of an epoll instance, and learns whether it pays off to look for them for some microseconds before
@@ -52,7 +52,7 @@ export class EventWait {
   }
 
   #look(): number {
-    const end = this.#calls.monotonicMicroseconds() + LOOK
+    const began = this.#calls.monotonicWord()
     do {
       this.#calls.yieldProcessor()
       const found = this.#take(0)
@@ -60,15 +60,15 @@ export class EventWait {
         this.#gainCredit()
         return found
       }
-    } while (this.#calls.monotonicMicroseconds() < end)
+    } while (elapsed(began, this.#calls.monotonicWord()) < LOOK)
     this.#credit--
     return 0
   }
 
   #sleep(timeoutMicroseconds: number): number {
-    const began = this.#calls.monotonicMicroseconds()
+    const began = this.#calls.monotonicWord()
     const found = this.#take(timeoutMicroseconds)
-    if (found !== 0 && this.#calls.monotonicMicroseconds() - began <= SHORT) this.#gainCredit()
+    if (found !== 0 && elapsed(began, this.#calls.monotonicWord()) <= SHORT) this.#gainCredit()
     return found
   }
 
@@ -79,4 +79,9 @@ export class EventWait {
   #take(timeoutMicroseconds: number): number {
     return this.#calls.epollWaitMicroseconds(this.#epoll, this.#offset, this.#maximum, timeoutMicroseconds)
   }
+}
+
+/** Microseconds between two words of the clock. After 35 minutes it is anything. */
+function elapsed(from: number, to: number): number {
+  return (to - from) | 0
 }

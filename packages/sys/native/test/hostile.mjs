@@ -60,6 +60,7 @@ const unchecked = new Set([
   "attach",
   "pollOpen",
   "monotonicMicroseconds",
+  "monotonicWord",
   "epollCreate",
   "loopDescriptor",
   "loopTimeout",

@@ -28,6 +28,8 @@ export function sumAndCopy() {
   assert.equal(native.checksum(0, size, 0), native.checksumPortable(0, size, 0))
   const earlier = native.monotonicMicroseconds()
   assert.ok(earlier <= native.monotonicMicroseconds())
+  const word = native.monotonicWord()
+  assert.ok(((native.monotonicWord() - word) | 0) >= 0)
 }
 
 export function moveFrames() {
