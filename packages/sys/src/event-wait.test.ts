@@ -9,6 +9,8 @@ class FakeKernel implements WaitCalls {
   eventAt = Number.POSITIVE_INFINITY
   sleeps = 0
   yields = 0
+  /** How long others keep the processor when they are let go first. */
+  yieldTakes = 0
 
   monotonicWord(): number {
     return this.now | 0
@@ -16,6 +18,7 @@ class FakeKernel implements WaitCalls {
 
   yieldProcessor(): number {
     this.yields++
+    this.now += this.yieldTakes
     return 0
   }
 
@@ -85,6 +88,29 @@ describe("waiting for events", () => {
     const { yields } = kernel
     expect(wait.wait(30)).toBe(0)
     expect(kernel.yields).toBe(yields)
+  })
+
+  it("is late by no more than others kept the processor", () => {
+    for (let count = 0; count < 10; count++) sleepsFor(20)
+    kernel.yieldTakes = 5000
+    let before = kernel.now
+    expect(wait.wait(20_000)).toBe(0)
+    expect(kernel.now - before).toBeLessThanOrEqual(20_004)
+    before = kernel.now
+    expect(wait.wait(1000)).toBe(0)
+    expect(kernel.now - before).toBeLessThanOrEqual(1004)
+  })
+
+  it("doesn't look for a long while once somebody else kept the processor", () => {
+    for (let count = 0; count < 100; count++) sleepsFor(20)
+    kernel.yieldTakes = 4000
+    expect(sleepsFor(20)).toBe(false)
+    kernel.yields = 0
+    for (let count = 0; count < 200; count++) expect(sleepsFor(20)).toBe(true)
+    expect(kernel.yields).toBe(0)
+    kernel.yieldTakes = 0
+    for (let count = 0; count < 200; count++) sleepsFor(20)
+    expect(sleepsFor(20)).toBe(false)
   })
 
   it("only looks once when there is no time to wait", () => {

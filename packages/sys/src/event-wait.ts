@@ -9,6 +9,10 @@ const LOOK = 30
 const SHORT = 2 * LOOK
 /** How many times it is looked in vain, after it has paid off for long. */
 const MOST_CREDIT = 8
+/** Somebody else who had the processor for so long in the middle of a look is busy with other things, microseconds, … */
+const KEPT = 500
+/** … and it isn't looked for so many sleeps. */
+const DEBT = 300
 
 /** What waiting takes of the native layer. */
 export type WaitCalls = Pick<Native, "epollWaitMicroseconds" | "monotonicWord" | "yieldProcessor">
@@ -19,13 +23,16 @@ export type WaitCalls = Pick<Native, "epollWaitMicroseconds" | "monotonicWord" |
  *
  * Who sleeps has to be woken up, which takes longer than a request and its response take otherwise. Each short sleep
  * says that looking would have paid off, each look in vain that it did not. While it looks, whoever else is ready to run on
- * this processor goes first: often it is the one who makes what is looked for. Without traffic it sleeps at once.
+ * this processor goes first: often it is the one who makes what is looked for. Whoever keeps it for longer has other things to
+ * do, and would keep it again: only who sleeps gets it back as soon as there is an event, so that it isn't looked for a long
+ * while then. Without traffic it sleeps at once.
  */
 export class EventWait {
   readonly #calls: WaitCalls
   readonly #epoll: number
   readonly #offset: number
   readonly #maximum: number
+  /** Looks that may be in vain, or, below 0, sleeps without a look that are still to come. */
   #credit = 0
 
   /**
@@ -44,31 +51,32 @@ export class EventWait {
   wait(timeoutMicroseconds: number): number {
     const ready = this.#take(0)
     if (ready !== 0 || timeoutMicroseconds === 0) return ready
+    const began = this.#calls.monotonicWord()
     const isLooking = this.#credit > 0 && (timeoutMicroseconds < 0 || timeoutMicroseconds > LOOK)
-    if (!isLooking) return this.#sleep(timeoutMicroseconds)
-    const found = this.#look()
+    if (!isLooking) return this.#sleep(timeoutMicroseconds, began)
+    const found = this.#look(began)
     if (found !== 0) return found
-    return this.#sleep(timeoutMicroseconds < 0 ? timeoutMicroseconds : timeoutMicroseconds - LOOK)
+    const now = this.#calls.monotonicWord()
+    if (timeoutMicroseconds < 0) return this.#sleep(timeoutMicroseconds, now)
+    return this.#sleep(Math.max(timeoutMicroseconds - elapsed(began, now), 0), now)
   }
 
-  #look(): number {
-    const began = this.#calls.monotonicWord()
-    do {
+  #look(began: number): number {
+    for (;;) {
       this.#calls.yieldProcessor()
       const found = this.#take(0)
-      if (found !== 0) {
-        this.#gainCredit()
-        return found
-      }
-    } while (elapsed(began, this.#calls.monotonicWord()) < LOOK)
-    this.#credit--
-    return 0
+      const took = elapsed(began, this.#calls.monotonicWord())
+      if (took > KEPT) this.#credit = -DEBT
+      else if (found > 0) this.#gainCredit()
+      else if (took >= LOOK) this.#credit--
+      if (found !== 0 || took >= LOOK) return found
+    }
   }
 
-  #sleep(timeoutMicroseconds: number): number {
-    const began = this.#calls.monotonicWord()
+  #sleep(timeoutMicroseconds: number, began: number): number {
     const found = this.#take(timeoutMicroseconds)
-    if (found !== 0 && elapsed(began, this.#calls.monotonicWord()) <= SHORT) this.#gainCredit()
+    if (this.#credit < 0) this.#credit++
+    else if (found > 0 && elapsed(began, this.#calls.monotonicWord()) <= SHORT) this.#gainCredit()
     return found
   }
 
@@ -81,7 +89,7 @@ export class EventWait {
   }
 }
 
-/** Microseconds between two words of the clock. After 35 minutes it is anything. */
+/** Microseconds between two words of the clock, at most 71 minutes. */
 function elapsed(from: number, to: number): number {
-  return (to - from) | 0
+  return (to - from) >>> 0
 }
