@@ -8,13 +8,16 @@
  * its start on, and so do the programs that embed it here; the error is `-EPIPE` then (`pipes.test.ts` holds it).
  */
 import type { Arena, Pipe, Pipes, Socket } from "@demiflow/core"
-import { FileCommand, SocketLevel, SocketOption } from "./constants.ts"
+import { AddressFamily, FileCommand, SocketLevel, SocketOption, SocketType } from "./constants.ts"
 import type { Native } from "./native.ts"
 
 /** Bytes; what an ordinary user can have at most, unless `fs.pipe-max-size` says otherwise. */
 const LARGEST = 1 << 20
 /** Bytes; what the kernel gives a new pipe, unless the user has too many: then there is no larger one either. */
 const USUAL = 64 << 10
+
+/** Bytes of a socket's buffer that are enough to keep both ends busy. */
+const LEAST_BUFFER = 256 << 10
 
 /** Opens, fills and drains them. */
 export class LinuxPipes implements Pipes {
@@ -25,11 +28,13 @@ export class LinuxPipes implements Pipes {
   #writingEnds = new Int32Array(256).fill(-1)
   /** Bytes to ask for next. */
   #size = LARGEST
+  readonly #canLimit: boolean
 
   constructor(native: Native, arena: Arena) {
     this.#native = native
     this.#arena = arena
     this.#pair = arena.reserve(8, 8)
+    this.#canLimit = grantsBuffers(native, LEAST_BUFFER)
   }
 
   open(): Pipe {
@@ -60,10 +65,7 @@ export class LinuxPipes implements Pipes {
   }
 
   limitBuffers(socket: Socket, bytes: number): number {
-    // The kernel doubles it, for its own overhead (socket(7)), and takes no more than net.core.{r,w}mem_max.
-    const result = this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.receiveBuffer, bytes >> 1)
-    if (result < 0) return result
-    return this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.sendBuffer, bytes >> 1)
+    return this.#canLimit ? setBuffers(this.#native, socket, Math.max(bytes, LEAST_BUFFER)) : 0
   }
 
   /**
@@ -83,4 +85,23 @@ export class LinuxPipes implements Pipes {
     larger.set(this.#writingEnds)
     this.#writingEnds = larger
   }
+}
+
+/** The kernel doubles what is asked for, for its own overhead, and grants no more than `net.core.{r,w}mem_max` (socket(7)). */
+function setBuffers(native: Native, socket: number, bytes: number): number {
+  const result = native.setOptionInteger(socket, SocketLevel.socket, SocketOption.receiveBuffer, bytes >> 1)
+  if (result < 0) return result
+  return native.setOptionInteger(socket, SocketLevel.socket, SocketOption.sendBuffer, bytes >> 1)
+}
+
+/** Does this machine grant so much? A socket with little more than nothing would stand still most of the time. */
+function grantsBuffers(native: Native, bytes: number): boolean {
+  const socket = native.socket(AddressFamily.ipv4, SocketType.stream, 0)
+  if (socket < 0) return false
+  setBuffers(native, socket, bytes)
+  const granted = [SocketOption.receiveBuffer, SocketOption.sendBuffer].map((option) =>
+    native.getOptionInteger(socket, SocketLevel.socket, option),
+  )
+  native.close(socket)
+  return granted.every((size) => size >= bytes)
 }

@@ -9,7 +9,7 @@ export class SplicedConnection {
   isConnecting = true
   /** Bytes moved, both ways, until that is much: see {@link SplicedConnection.isLimited}. */
   movedBytes = 0
-  /** So much was moved that its sockets have been told to keep no more than a pipe does. */
+  /** So much was moved that its sockets have been told to keep less. */
   isLimited = false
   /** From the initiating side to the target side. */
   readonly forth: Direction
