@@ -31,6 +31,8 @@ export class TcpConnection implements Held {
   segmentsFromTap: number = MOST_SEGMENTS
   /** … and when some were lost last, or more were allowed after that: clock milliseconds. */
   lossFromTapAt: number = LONG_AGO
+  /** First sequence number that can't have been on its way when they were lost. */
+  lossEndFromTap = 0
 
   // To the guest.
   initialToTap = 0

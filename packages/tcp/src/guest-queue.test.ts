@@ -14,10 +14,10 @@ function roomy(options: ConnectOptions = {}): Connected {
   })
 }
 
-/** The guest sends; answers the window that it is then given, bytes. */
-function windowAfter({ memory, guest }: Connected, bytes: number): number {
+/** The guest sends; answers the window that it is given after so many milliseconds, bytes. */
+function windowAfter({ memory, guest }: Connected, bytes: number, milliseconds = 200): number {
   for (let sent = 0; sent < bytes; sent += MSS) guest.send("A", patternBytes(MSS))
-  memory.run(200)
+  memory.run(milliseconds)
   return (segments(memory).at(-1)?.tcp?.window ?? Number.NaN) << SCALE_OF_OURS
 }
 
@@ -48,16 +48,27 @@ describe("the window of a guest that cuts its segments itself", () => {
 
   test("never falls below what keeps everybody busy", () => {
     const both = roomy()
-    for (let count = 0; count < 10; count++) {
+    for (let count = 0; count < 6; count++) {
       lose(both)
-      both.memory.run(20)
+      // All that may have been on its way arrives.
+      for (let part = 0; part < 9; part++) windowAfter(both, 30 * MSS, 1)
     }
-    expect(windowAfter(both, 256 * MSS)).toBeCloseTo(32 * MSS, -3)
+    expect(windowAfter(both, 30 * MSS)).toBeCloseTo(32 * MSS, -3)
   })
 
-  test("is halved once for losses that come together", () => {
+  test("is halved once for what is lost of one window, however long it takes to be sent again", () => {
     const both = roomy()
-    for (let count = 0; count < 5; count++) lose(both)
+    const { memory, guest } = both
+    const expected = guest.sequence
+    for (let ahead = 1; ahead < 8; ahead += 2) {
+      guest.send("A", patternBytes(MSS), { sequence: after(expected, ahead * MSS) })
+      memory.run(50)
+    }
+    for (let hole = 0; hole < 8; hole += 2)
+      guest.send("A", patternBytes(MSS), { sequence: after(expected, hole * MSS) })
+    guest.sequence = after(expected, 8 * MSS)
+    memory.run(1)
+    segments(memory)
     expect(windowAfter(both, 256 * MSS)).toBeCloseTo(128 * MSS, -3)
   })
 

@@ -10,22 +10,23 @@
  * half. It gets more back when nothing was lost for a while.
  */
 import type { TcpConnection } from "./connection.ts"
+import { distance } from "./sequence-number.ts"
 
 /** Segments that a guest may have on their way to us at once, if it cuts them itself: what its queue surely takes, … */
 export const MOST_SEGMENTS = 256
 /** … and however much is lost. */
 const FEWEST_SEGMENTS = 32
-/** Segments that are lost so soon after others are part of the same loss, milliseconds. */
-const SAME_LOSS = 10
 /** Without a loss for so long, twice as many are tried, milliseconds. */
 const QUIET = 1000
 /** A loss that counts for nothing any more, clock milliseconds. */
 export const LONG_AGO: number = -QUIET
 
-/** Something that the connection sent was lost on its way to us. */
+/** Something that the connection sent was lost on its way to us. What is lost of one window is one loss (as RFC 6582 has it). */
 export function noteLoss(connection: TcpConnection, now: number): void {
-  if (now - connection.lossFromTapAt < SAME_LOSS) return
+  const isSame = distance(connection.lossEndFromTap, connection.seqFromTap) < 0
+  if (isSame && now - connection.lossFromTapAt < QUIET) return
   connection.lossFromTapAt = now
+  connection.lossEndFromTap = connection.windowEdgeToTap
   connection.segmentsFromTap = Math.max(connection.segmentsFromTap >> 1, FEWEST_SEGMENTS)
 }
 
