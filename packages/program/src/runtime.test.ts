@@ -1,7 +1,10 @@
 import { afterEach, expect, test, vi } from "vitest"
 import { runtimeCommand } from "./runtime.ts"
 
-afterEach(() => vi.unstubAllEnvs())
+afterEach(() => {
+  vi.unstubAllEnvs()
+  vi.unstubAllGlobals()
+})
 
 test("a script is run by this runtime, under another name", () => {
   const { path, arguments: words } = runtimeCommand("pasta", "/data-path.cjs")
@@ -17,6 +20,11 @@ test("the space for new objects is small, and options from outside come behind a
   expect(own).toBeGreaterThan(0)
   expect(words.indexOf("--max-semi-space-size=16")).toBeGreaterThan(own)
   expect(words.slice(-3)).toEqual(["--max-semi-space-size=16", "--trace-gc", "/data-path.cjs"])
+})
+
+test("a runtime that is newer than those that were tried gets no options that it may not know", () => {
+  vi.stubGlobal("process", { ...process, versions: { ...process.versions, node: "99.0.0" } })
+  expect(runtimeCommand("pasta", "/data-path.cjs").arguments).toEqual(["pasta", ...process.execArgv, "/data-path.cjs"])
 })
 
 test("variables that are meant for the caller's own programs stay with them", () => {

@@ -7,8 +7,13 @@ const NODE_OPTIONS_VARIABLE = "DEMIFLOW_NODE_OPTIONS"
  * so that what is new is mostly the state of flows, and stays. The space for new objects is small then: it is often full,
  * but what has to be moved out of it is never much, less than it would take other threads to be there and help. And what
  * stays is not looked through each time it has grown a bit, which pays only where much of it has become garbage.
+ *
+ * A runtime does not start with an option that it doesn't know, and not all of these are promised to stay: they are for
+ * the versions with which they were tried.
  */
 const MEMORY_OPTIONS = ["--max-semi-space-size=1", "--no-parallel-scavenge", "--initial-old-space-size=128"]
+/** Of Node.js. */
+const LAST_TRIED_VERSION = 24
 /** Variables of the caller that are meant for its own programs of that runtime. */
 const RUNTIME_VARIABLE = /^NODE_/
 
@@ -26,10 +31,11 @@ export interface RuntimeCommand {
  */
 export function runtimeCommand(name: string, script: string): RuntimeCommand {
   const options = process.env[NODE_OPTIONS_VARIABLE]?.split(" ") ?? []
+  const memoryOptions = Number.parseInt(process.versions.node, 10) <= LAST_TRIED_VERSION ? MEMORY_OPTIONS : []
   const variables = Object.entries(process.env).filter(([variable]) => !RUNTIME_VARIABLE.test(variable))
   return {
     path: process.execPath,
-    arguments: [name, ...MEMORY_OPTIONS, ...process.execArgv, ...options.filter((option) => option !== ""), script],
+    arguments: [name, ...memoryOptions, ...process.execArgv, ...options.filter((option) => option !== ""), script],
     variables: variables.map(([variable, value]) => `${variable}=${value}`),
   }
 }
