@@ -154,6 +154,16 @@ test.each<[string, Datagram[][]]>([
   expect(ports.read()).toEqual(new Set([22, 8080]))
 })
 
+test("when the kernel refuses from some time on, ports stay as they were", () => {
+  const { fake, ports } = setUp()
+  fake.answers.push(whole(22), whole(443))
+  ports.read()
+  for (let time = 0; time < 3; time++) {
+    fake.answers.push([[{ error: -EACCES }]])
+    expect(ports.read()).toEqual(new Set([22, 443]))
+  }
+})
+
 test("a first answer that isn't consistent is no refusal", () => {
   const { fake, ports } = setUp([[{ ports: [80], flags: NetlinkFlag.interrupted }, { done: 0 }]])
   fake.answers.push(whole(80), whole())

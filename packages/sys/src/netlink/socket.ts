@@ -11,7 +11,7 @@ const BUFFER_BYTES = 64 * 1024
 const RECEIVE_TIMEOUT = 20
 /** Answers come within microseconds; this is only so as not to hang should the kernel break the rules. */
 const TIMEOUT_SECONDS = 5
-/** How often a list is asked for again that changed while it was told. */
+/** How often a list is asked for that changed while it was told, as far as the kernel says so. */
 const ATTEMPTS = 10
 /** Datagrams that are dropped at most of an answer that came to no end, and passed over at most before one comes. */
 const MOST_DROPPED = 1000
@@ -89,8 +89,9 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends a request for a list and hands over each message of the answer; false if the list changed while it was told, so
-   * that it may be neither the one nor the other. Throws {@link SystemError}; what was handed over before is then a part.
+   * Sends a request for a list and hands over each message of the answer; false if the kernel says that the list changed
+   * while it was told, so that it may be neither the one nor the other: rtnetlink does, sock_diag isn't known to. Throws
+   * {@link SystemError}; what was handed over before is then a part.
    *
    * @param action what is attempted, as in "Could not …"
    */
