@@ -219,9 +219,10 @@ export interface Host {
    */
   pingOpen(side: SideRef, demiflow: Demiflow): Socket
   /**
-   * Sends datagrams `first` to `first + count - 1`, those with a segment size as several datagrams. Answers how many
-   * entries were taken, or, if the first was not, its negated error number: call again from the first that wasn't taken
-   * to learn why. An error that is pending on the socket is told in this way as well, and cleared: the datagram was not
+   * Sends entries `first` to `first + count - 1`, those with a segment size as several datagrams: how many they may be, or
+   * how long, is the host's own affair, which sends apart what its kernel or device doesn't cut. Answers how many entries
+   * were taken, or, if the first was not, its negated error number: call again from the first that wasn't taken to learn
+   * why. An error that is pending on the socket is told in this way as well, and cleared: the datagram was not
    * sent then, but may be when offered again.
    */
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number

@@ -13,11 +13,9 @@ import { HollowStack } from "@demiflow/testkit"
 import { udp } from "@demiflow/udp"
 
 const EAGAIN = -11
-const SYN = 2
 const RESET = 4
 const PUSH = 8
 const ACKNOWLEDGEMENT = 16
-const TCP_HEADER = 20
 /** Steps in which the flows are set up. */
 const STEPS = 5
 const PACKETS = 400_000
@@ -37,7 +35,7 @@ const hollow = new HollowStack([tcp({ holdPoolSize: 0 }), udp()], {
     },
   },
 })
-const { arena, packet, received, stack } = hollow
+const { arena, packet, stack } = hollow
 const sequences = new Int32Array(hollow.flows.capacity)
 const acknowledgements = new Int32Array(hollow.flows.capacity)
 const pauses: number[] = []
@@ -46,23 +44,14 @@ new PerformanceObserver((list) => {
 }).observe({ entryTypes: ["gc"] })
 
 function segment(flow: number, flags: number, length = 0): void {
-  arena.view.setInt32(packet + 4, sequences[flow])
-  arena.view.setInt32(packet + 8, acknowledgements[flow])
-  arena.view.setUint8(packet + 12, (TCP_HEADER / 4) << 4)
-  arena.view.setUint8(packet + 13, flags)
-  arena.view.setUint16(packet + 14, 0xffff)
-  hollow.send(IpProtocol.tcp, flow, TCP_HEADER + length)
+  hollow.sendSegment(flow, flags, sequences[flow], acknowledgements[flow], length)
   sequences[flow] += length
 }
 
 /** @param index number of the flow in the table */
 function connect(flow: number, index: number): void {
-  sequences[flow] = 1_000
-  segment(flow, SYN)
-  stack.fromHost(targetSide(index as never), HostEvent.writable)
-  acknowledgements[flow] = arena.view.getInt32(received + 4) + 1
-  sequences[flow]++
-  segment(flow, ACKNOWLEDGEMENT)
+  acknowledgements[flow] = hollow.connect(flow, index)
+  sequences[flow] = 1
 }
 
 function exchange(flow: number, index: number): void {

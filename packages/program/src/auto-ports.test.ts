@@ -53,3 +53,13 @@ test("a look that takes long is not followed by another one soon", () => {
   expect(followed).toHaveLength(4)
   ports.stop()
 })
+
+test("a process that was stopped during a look doesn't wait for hours", () => {
+  const { followed, ports } = setUp(() => vi.advanceTimersByTime(600_000))
+  ports.start()
+  vi.advanceTimersByTime(29_999)
+  expect(followed).toHaveLength(2)
+  vi.advanceTimersByTime(1)
+  expect(followed).toHaveLength(4)
+  ports.stop()
+})

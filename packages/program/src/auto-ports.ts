@@ -11,6 +11,8 @@ import type { BoundPorts } from "@demiflow/sys"
 const INTERVAL = 1000
 /** So many times as long as the last look took no other one begins: packets wait meanwhile. */
 const SPARING = 50
+/** But the next look begins after so long: a look also takes long if the process was stopped meanwhile. */
+const LONGEST_INTERVAL = 30_000
 
 /** Keeps the ports of a table's rules open as they follow others. */
 export class AutoPorts {
@@ -35,14 +37,19 @@ export class AutoPorts {
 
   /** Looks for the first time, and goes on doing so. */
   start(): void {
-    const began = performance.now()
-    this.#look()
-    const took = performance.now() - began
-    this.#timer = setTimeout(() => this.start(), Math.max(INTERVAL, took * SPARING))
+    this.#lookAndGoOn()
   }
 
   stop(): void {
     clearTimeout(this.#timer)
+  }
+
+  #lookAndGoOn(): void {
+    const began = performance.now()
+    this.#look()
+    const took = performance.now() - began
+    const pause = Math.min(Math.max(INTERVAL, took * SPARING), LONGEST_INTERVAL)
+    this.#timer = setTimeout(() => this.#lookAndGoOn(), pause)
   }
 
   #look(): void {

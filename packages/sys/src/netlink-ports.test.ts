@@ -16,8 +16,8 @@ const EACCES = 13
 const ENOBUFS = 105
 const EAGAIN = 11
 
-/** A message of an answer. */
-type Part = { ports: number[]; flags?: number } | { done: number } | { error: number }
+/** A message of an answer; `age` is how many requests ago it would have been one. */
+type Part = { ports: number[]; flags?: number; age?: number } | { done: number } | { error: number }
 /** A datagram, or what receiving it fails with. */
 type Datagram = Part[] | number
 
@@ -31,6 +31,7 @@ class FakeKernel {
 
   readonly native = {
     socketInNamespace: () => 3,
+    connect: () => 0,
     openInNamespace: (_namespace: number, path: string) => this.opened.push(path) + 100,
     setOption: () => 0,
     setOptionInteger: () => 0,
@@ -63,7 +64,7 @@ class FakeKernel {
       for (const write of bodiesOf(part)) {
         const writer = new MessageWriter(this.arena.view, at, capacity)
         write(writer)
-        at += writer.finish(next.sequenceNumber)
+        at += writer.finish(next.sequenceNumber - ("age" in part ? (part.age ?? 0) : 0))
       }
     }
     return at - offset
@@ -101,6 +102,7 @@ function setUp(...answers: Datagram[][]) {
 }
 
 const whole = (...ports: number[]): Datagram[] => [[{ ports }, { done: 0 }]]
+const others = (count: number): Datagram[] => Array.from({ length: count }, () => [{ ports: [1], age: 1 }])
 
 test("both IP versions are asked for sockets in the state that counts", () => {
   const { fake } = setUp()
@@ -125,7 +127,14 @@ test("an answer may be in several datagrams", () => {
   expect(ports.read()).toEqual(new Set([22, 80, 443, 8080, 65535]))
 })
 
+test("what answers another request is passed over", () => {
+  const { fake, ports } = setUp()
+  fake.answers.push([...others(1_000), ...whole(22)], [...others(1), ...whole(443)])
+  expect(ports.read()).toEqual(new Set([22, 443]))
+})
+
 test.each<[string, Datagram[][]]>([
+  ["doesn't come among many others", [[...others(1_001), ...whole(80)]]],
   ["isn't consistent", [[[{ ports: [80], flags: NetlinkFlag.interrupted }], [{ done: 0 }]], whole()]],
   ["isn't consistent at its end", [whole(22), [[{ ports: [443] }, { ports: [1], flags: 0x10 }], [{ done: 0 }]]]],
   ["breaks off", [[[{ ports: [80] }], ENOBUFS, [{ ports: [22] }], [{ done: 0 }]]]],
@@ -143,6 +152,16 @@ test.each<[string, Datagram[][]]>([
   fake.answers.splice(0)
   fake.answers.push(whole(22), whole(8080))
   expect(ports.read()).toEqual(new Set([22, 8080]))
+})
+
+test("when the kernel refuses from some time on, ports stay as they were", () => {
+  const { fake, ports } = setUp()
+  fake.answers.push(whole(22), whole(443))
+  ports.read()
+  for (let time = 0; time < 3; time++) {
+    fake.answers.push([[{ error: -EACCES }]])
+    expect(ports.read()).toEqual(new Set([22, 443]))
+  }
 })
 
 test("a first answer that isn't consistent is no refusal", () => {

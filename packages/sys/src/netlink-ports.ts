@@ -21,7 +21,7 @@ const FAMILIES = [AddressFamily.ipv4, AddressFamily.ipv6]
 export class NetlinkPorts {
   readonly #socket: NetlinkSocket
   readonly #protocol: number
-  /** As of the last answer that was whole. */
+  /** As of the last answer that came to its end. */
   #ports: Set<number>
 
   /**
@@ -37,8 +37,9 @@ export class NetlinkPorts {
   }
 
   /**
-   * The ports at which somebody listens, or that are bound and not connected; in no order. They are those of the time before
-   * if the answer breaks off or isn't consistent: who asks again later gets a better one.
+   * The ports at which somebody listens, or that are bound and not connected; in no order. Sockets that come or go while the
+   * kernel tells of them may be missing or not: who asks again later hears of them. Ports are those of the time before if the
+   * answer breaks off, is refused, or the kernel says that it isn't consistent; if it refuses from now on, they stay so.
    */
   read(): Set<number> {
     try {
@@ -49,7 +50,7 @@ export class NetlinkPorts {
     return this.#ports
   }
 
-  /** Undefined if what was answered isn't consistent. */
+  /** Undefined if the kernel says that what it answered isn't consistent. */
   #ask(): Set<number> | undefined {
     const ports = new Set<number>()
     const state = this.#protocol === IpProtocol.tcp ? LISTENING : UNCONNECTED

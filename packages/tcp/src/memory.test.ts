@@ -1,11 +1,9 @@
 /** What an idle connection takes: objects and its part of the flow table. What the kernel keeps of it is not ours. */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { HostEvent, IpProtocol, targetSide } from "@demiflow/core"
 import { HollowStack } from "@demiflow/testkit"
 import { expect, test } from "vitest"
 import { tcp } from "./index.ts"
-import { TCP_ACKNOWLEDGEMENT, TCP_FLAGS, TCP_HEADER_LENGTH, TCP_SEQUENCE, TcpFlag } from "./wire.ts"
 
 setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
@@ -23,18 +21,7 @@ function inUse(): number {
 }
 
 function connect(hollow: HollowStack, flow: number): void {
-  const { arena, packet, received, stack } = hollow
-  const send = (flags: number, acknowledgement: number) => {
-    arena.view.setInt32(packet + TCP_SEQUENCE, flags === TcpFlag.syn ? 1_000 : 1_001)
-    arena.view.setInt32(packet + TCP_ACKNOWLEDGEMENT, acknowledgement)
-    arena.view.setUint8(packet + 12, 5 << 4)
-    arena.view.setUint8(packet + TCP_FLAGS, flags)
-    arena.view.setUint16(packet + 14, 0xffff)
-    hollow.send(IpProtocol.tcp, flow, TCP_HEADER_LENGTH)
-  }
-  send(TcpFlag.syn, 0)
-  stack.fromHost(targetSide(flow as never), HostEvent.writable)
-  send(TcpFlag.acknowledgement, (arena.view.getInt32(received + TCP_SEQUENCE) + 1) | 0)
+  hollow.connect(flow)
   hollow.endTurn()
 }
 

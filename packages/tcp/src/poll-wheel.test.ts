@@ -41,7 +41,19 @@ test("one that was taken out is not due, and may be taken out twice", () => {
   for (const connection of [a, b, c]) wheel.set(connection, 7)
   wheel.clear(b)
   wheel.clear(b)
-  expect(due(wheel, 10)).toEqual([c, a])
+  expect(due(wheel, 10)).toEqual([a, c])
+})
+
+test("those that are asked late come before those that have the same slot a turn of the wheel later", () => {
+  const wheel = new PollWheel()
+  const [a, b, c] = [new TcpConnection(), new TcpConnection(), new TcpConnection()]
+  wheel.set(a, 1_000)
+  wheel.set(b, 1_000)
+  expect(wheel.takeDue(1_030)).toBe(a)
+  wheel.set(a, 1_000 + 1_024)
+  wheel.set(c, 1_025)
+  expect(due(wheel, 1_030)).toEqual([b, c])
+  expect(wheel.next()).toBe(2_024)
 })
 
 test("a clock that leaps passes nobody over", () => {

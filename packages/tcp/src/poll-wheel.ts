@@ -7,9 +7,13 @@ const MASK = SLOTS - 1
 /**
  * Connections in the order in which their correspondents are asked: a wheel with a slot for each millisecond, in which they
  * are chained. Whatever their number, adding, moving and taking out costs the same, and those that aren't due cost nothing.
+ *
+ * A slot's first one is due first, also when they are asked so late that a slot has some of a turn of the wheel later: those
+ * were added later, because nobody is added as far ahead as that.
  */
 export class PollWheel {
   readonly #first: (TcpConnection | undefined)[] = Array.from({ length: SLOTS }, () => undefined)
+  readonly #last: (TcpConnection | undefined)[] = Array.from({ length: SLOTS }, () => undefined)
   #count = 0
   /** Nobody is to be asked before that, clock milliseconds. */
   #from = 0
@@ -19,10 +23,12 @@ export class PollWheel {
     if (connection.pollAt === at) return
     this.clear(connection)
     connection.pollAt = at
-    const next = this.#first[at & MASK]
-    connection.pollNext = next
-    if (next !== undefined) next.pollPrevious = connection
-    this.#first[at & MASK] = connection
+    const slot = at & MASK
+    const previous = this.#last[slot]
+    connection.pollPrevious = previous
+    if (previous === undefined) this.#first[slot] = connection
+    else previous.pollNext = connection
+    this.#last[slot] = connection
     if (this.#count++ === 0 || at < this.#from) this.#from = at
   }
 
@@ -30,9 +36,11 @@ export class PollWheel {
   clear(connection: TcpConnection): void {
     const { pollAt, pollNext, pollPrevious } = connection
     if (pollAt < 0) return
-    if (pollPrevious === undefined) this.#first[pollAt & MASK] = pollNext
+    const slot = pollAt & MASK
+    if (pollPrevious === undefined) this.#first[slot] = pollNext
     else pollPrevious.pollNext = pollNext
-    if (pollNext !== undefined) pollNext.pollPrevious = pollPrevious
+    if (pollNext === undefined) this.#last[slot] = pollPrevious
+    else pollNext.pollPrevious = pollPrevious
     connection.pollNext = undefined
     connection.pollPrevious = undefined
     connection.pollAt = -1
@@ -45,9 +53,8 @@ export class PollWheel {
     // A clock that leapt has passed over all slots, however far.
     if (now - this.#from >= SLOTS) this.#from = now - MASK
     for (; this.#from <= now; this.#from++) {
-      let connection = this.#first[this.#from & MASK]
-      while (connection !== undefined && connection.pollAt > now) connection = connection.pollNext
-      if (connection === undefined) continue
+      const connection = this.#first[this.#from & MASK]
+      if (connection === undefined || connection.pollAt > now) continue
       this.clear(connection)
       return connection
     }
@@ -57,8 +64,9 @@ export class PollWheel {
   /** When somebody is due next, or Infinity: right after {@link PollWheel.takeDue} has answered undefined. */
   next(): number {
     if (this.#count === 0) return Number.POSITIVE_INFINITY
-    let at = this.#from
-    while (this.#first[at & MASK] === undefined) at++
-    return at
+    for (let at = this.#from; at < this.#from + SLOTS; at++) {
+      if (this.#first[at & MASK] !== undefined) return at
+    }
+    return Number.POSITIVE_INFINITY
   }
 }

@@ -23,7 +23,7 @@ export class Queue<Item> {
   #grow(): void {
     const items = this.#items
     const { length } = items
-    // In place: what wraps around moves behind the others, and packets don't wait for a copy of all.
+    // What wraps around moves behind the others. All are copied at worst, but it doubles: that is about once for each item.
     for (let index = 0; index < this.#first; index++) items.push(items[index])
     for (let index = items.length; index < length * 2; index++) items.push(undefined)
   }

@@ -28,6 +28,8 @@ const POLL_INTERVAL_LIMIT = 10
 /** … but for one that has acknowledged nothing for a while: an eighth (as a shift) of that while, and at most so long. */
 const POLL_SILENCE_SHIFT = 3
 const POLL_SILENCE_LIMIT = 1000
+/** Connections that are asked about in one turn: packets wait meanwhile. */
+const POLLS_IN_TURN = 256
 /** Window beyond what was accepted, at most: more than a 64-segment batch of 64 KiB. */
 const WINDOW_LIMIT = 6 << 20
 const FLOOR_PLENTY = 256 << 10
@@ -144,12 +146,19 @@ export class ToHost {
     this.#poll()
   }
 
-  /** Asks about connections whose acknowledgements wait for the correspondent's. */
+  /** Asks about connections whose acknowledgements wait for the correspondent's; in the next turn about more. */
   #poll(): void {
     const { now, polls } = this.#context
-    for (let due = polls.takeDue(now); due !== undefined; due = polls.takeDue(now)) this.#ask(due)
-    const next = polls.next()
-    if (next < Number.POSITIVE_INFINITY) this.#context.wake(next)
+    for (let asked = 0; asked < POLLS_IN_TURN; asked++) {
+      const due = polls.takeDue(now)
+      if (due === undefined) {
+        const next = polls.next()
+        if (next < Number.POSITIVE_INFINITY) this.#context.wake(next)
+        return
+      }
+      this.#ask(due)
+    }
+    this.#context.wake(now)
   }
 
   #ask(connection: TcpConnection): void {

@@ -9,15 +9,19 @@ import {
   Drops,
   Errno,
   EtherType,
+  type FlowIndex,
   type Guest,
   type Host,
+  HostEvent,
   Interface,
+  IpProtocol,
   MacAddress,
   type ProtocolPlugin,
   Sequence,
   type Socket,
   Stack,
   silentLog,
+  targetSide,
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
 import { SeededRandom } from "./seeded-random.ts"
@@ -34,6 +38,15 @@ const ARENA_BYTES = 96 << 20
 const FRAME_BYTES = 2_048
 const GUEST_PORTS = 60_000
 const FIRST_GUEST_PORT = 2_000
+/** TCP (RFC 9293, section 3.1): offsets in bytes from the start of the header, its length, flags. */
+const SEQUENCE = 4
+const ACKNOWLEDGEMENT = 8
+const DATA_OFFSET = 12
+const FLAGS = 13
+const WINDOW = 14
+const TCP_HEADER_LENGTH = 20
+const SYN_FLAG = 2
+const ACKNOWLEDGEMENT_FLAG = 16
 /** 198.51.100.7 */
 const FIRST_SERVER = 0xc633_6407
 
@@ -98,6 +111,32 @@ export class HollowStack {
     view.setUint16(this.packet, sequence.demiflow.correspondentPort)
     view.setUint16(this.packet + 2, 80)
     this.stack.fromTap(sequence)
+  }
+
+  /** Has the guest send a TCP segment with `length` bytes of payload, whatever they are, on the flow with this number. */
+  sendSegment(flow: number, flags: number, sequenceNumber: number, acknowledgement: number, length = 0): void {
+    const { packet } = this
+    const { view } = this.arena
+    view.setInt32(packet + SEQUENCE, sequenceNumber)
+    view.setInt32(packet + ACKNOWLEDGEMENT, acknowledgement)
+    view.setUint8(packet + DATA_OFFSET, (TCP_HEADER_LENGTH / 4) << 4)
+    view.setUint8(packet + FLAGS, flags)
+    view.setUint16(packet + WINDOW, 0xffff)
+    this.send(IpProtocol.tcp, flow, TCP_HEADER_LENGTH + length)
+  }
+
+  /**
+   * Has the guest open a TCP connection, which the host accepts. Answers the number that the guest acknowledges with; its
+   * own next one is 1.
+   *
+   * @param index where the flow table has the flow
+   */
+  connect(flow: number, index: number = flow): number {
+    this.sendSegment(flow, SYN_FLAG, 0, 0)
+    this.stack.fromHost(targetSide(index as FlowIndex), HostEvent.writable)
+    const next = (this.arena.view.getInt32(this.received + SEQUENCE) + 1) | 0
+    this.sendSegment(flow, ACKNOWLEDGEMENT_FLAG, 1, next)
+    return next
   }
 
   /** Ends the turn; `milliseconds` pass. */

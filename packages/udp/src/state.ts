@@ -25,8 +25,6 @@ export class UdpFlow implements WaitingSource, MayBeUnanswered {
   hopLimit = 0
   /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
   lastLength = 0
-  /** Whether datagrams of one size may be put together for the host to cut. */
-  isGathering = true
   /** Entries that the next receiving call asks for. */
   burst = 0
   isWaiting = false
@@ -81,7 +79,6 @@ export class UdpFlows {
     state.sharedWith = undefined
     state.hopLimit = 0
     state.lastLength = 0
-    state.isGathering = true
     state.burst = 0
     const flow = state.flow
     while (this.#byFlow.length <= flow) this.#byFlow.push(undefined)

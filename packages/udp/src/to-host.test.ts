@@ -1,6 +1,6 @@
 import { Errno } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
-import { Bench, pattern } from "./test-support/bench.ts"
+import { Bench, icmpErrors, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
 import { cut } from "./test-support/strict-guest.ts"
 
@@ -63,16 +63,21 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     expect(bench.socket.datagrams.map(([byte]) => byte)).toEqual(datagrams.map(({ payload }) => payload[0]))
   })
 
-  test("a host that can't cut gets the datagrams one by one, and is not asked again", () => {
+  test("what is put together and refused costs two calls, is counted whole, and has one error tell of its first", () => {
     const bench = new Bench()
-    bench.host.cutsNothing = true
-    const datagrams = [1, 2, 3].map((seed) => ({ payload: pattern(50, seed) }))
-    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(9) }, ...datagrams, { payload: pattern(60) })
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(9) })
+    bench.socket.sendingAnswers.push(-Errno.EPERM, -Errno.EPERM)
+    const datagrams = Array.from({ length: 64 }, (_, seed) => ({ payload: pattern(50, seed) }))
     bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
-    const payloads = datagrams.map(({ payload }) => payload)
-    expect(bench.socket.datagrams).toEqual([pattern(9), ...payloads, pattern(60), ...payloads])
-    expect(bench.socket.sendingCalls).toEqual([3, 2, 2, 3, 1, 3])
-    expect(bench.drops.total).toBe(0)
+    expect(bench.socket.sendingCalls).toEqual([1, 1, 1])
+    expect(bench.drops.entries()).toEqual([["udp: refused by the host", 64]])
+    const [error, ...others] = icmpErrors(bench.guest)
+    expect(others).toEqual([])
+    expect(error.quoted.subarray(8)).toEqual(pattern(50, 0))
+    // It may have been refused for a moment only.
+    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
+    expect(bench.socket.sendingCalls).toEqual([1, 1, 1, 1])
+    expect(bench.socket.datagrams.slice(1)).toEqual(datagrams.map(({ payload }) => payload))
   })
 
   test("DESIGN 3.1: two guest addresses with the same port are two flows", () => {
@@ -114,11 +119,11 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     expect(bench.socket.sendingCalls).toEqual([6])
   })
 
-  test("what the offload left together is sent apart where the host can't cut", () => {
+  test("what the offload left together is the host's to send apart, however many they are", () => {
     const bench = new Bench()
-    bench.host.cutsNothing = true
     const payload = pattern(3 * 70 + 1)
     bench.fromGuest(guest, 40_000, server, 53, { payload, segmentSize: 3 })
+    expect(bench.socket.sent).toMatchObject([{ bytes: payload, segmentSize: 3 }])
     expect(bench.socket.datagrams).toEqual(cut(payload, 3))
     expect(bench.drops.total).toBe(0)
   })

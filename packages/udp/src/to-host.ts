@@ -12,7 +12,7 @@ const GATHERED_BYTES = 4 * LARGEST_PAYLOAD
 /**
  * Sends what a sequence holds: one call for many datagrams. What arrived is sent from where it arrived, whether it is one
  * datagram or several that an offload of the guest left together, unless more of the same size follows: that is put
- * together, for the host to cut.
+ * together, for the host to cut or to send apart.
  */
 export class ToHost {
   readonly #arena: Arena
@@ -21,8 +21,6 @@ export class ToHost {
   readonly #reasons: UdpReasons
   readonly #errors: ErrorRelay
   readonly #batch = new DatagramBatch(BATCH_SIZE)
-  /** For the datagrams of an entry that the host can't cut. */
-  readonly #pieces = new DatagramBatch(BATCH_SIZE)
   readonly #gathered: number
   /** Behind what was put together last. */
   #end: number
@@ -46,17 +44,20 @@ export class ToHost {
     }
     const isTogether = segmentSize > 0 && segmentSize < length
     flow.lastLength = isTogether ? segmentSize : length
-    if (flow.isGathering && this.#join(offset, length, isTogether ? segmentSize : 0)) return
+    if (this.#join(offset, length, isTogether ? segmentSize : 0)) return
     const batch = this.#batch
     if (batch.count === BATCH_SIZE || this.#end + LARGEST_PAYLOAD > this.#gathered + GATHERED_BYTES) {
       this.flush(flow, tap)
     }
-    append(batch, offset, length, isTogether ? segmentSize : 0)
+    const index = batch.count++
+    batch.offset[index] = offset
+    batch.length[index] = length
+    batch.segmentSize[index] = isTogether ? segmentSize : 0
   }
 
   /** Sends what was added. */
   flush(flow: UdpFlow, tap: Demiflow): void {
-    if (this.#batch.count > 0) this.#send(flow, tap, this.#batch)
+    if (this.#batch.count > 0) this.#send(flow, tap)
     this.#end = this.#gathered
   }
 
@@ -80,7 +81,8 @@ export class ToHost {
     return true
   }
 
-  #send(flow: UdpFlow, tap: Demiflow, batch: DatagramBatch): void {
+  #send(flow: UdpFlow, tap: Demiflow): void {
+    const batch = this.#batch
     let first = 0
     let isRepeated = false
     while (first < batch.count) {
@@ -101,43 +103,23 @@ export class ToHost {
         continue
       }
       isRepeated = false
-      this.#refused(flow, tap, batch, first++, -sent)
+      this.#refused(tap, batch, first++, -sent)
     }
     batch.count = 0
   }
 
-  #refused(flow: UdpFlow, tap: Demiflow, batch: DatagramBatch, index: number, errno: number): void {
-    const { offset, length, segmentSize } = batch
+  /** What was put together is refused as one, and for all of it the same is true: one error tells of the first datagram. */
+  #refused(tap: Demiflow, batch: DatagramBatch, index: number, errno: number): void {
     if (errno === Errno.ENOBUFS) {
       this.#lose(batch, index)
-    } else if (segmentSize[index] > 0) {
-      // Perhaps only because the host can't cut on this way: then the flow does without.
-      flow.isGathering = false
-      this.#sendPieces(flow, tap, offset[index], length[index], segmentSize[index])
-    } else {
-      this.#drops.count(this.#reasons.sendFailed)
-      this.#errors.refuse(tap, errno, offset[index], length[index])
+      return
     }
+    const { offset, length, segmentSize } = batch
+    this.#drops.count(this.#reasons.sendFailed, datagramsIn(length[index], segmentSize[index]))
+    this.#errors.refuse(tap, errno, offset[index], segmentSize[index] || length[index])
   }
 
   #lose(batch: DatagramBatch, index: number): void {
     this.#drops.count(this.#reasons.sendQueueFull, datagramsIn(batch.length[index], batch.segmentSize[index]))
   }
-
-  #sendPieces(flow: UdpFlow, tap: Demiflow, offset: number, length: number, size: number): void {
-    const pieces = this.#pieces
-    for (let done = 0; done < length; done += size) {
-      // More than one batch of them can only be what the guest left together.
-      if (pieces.count === BATCH_SIZE) this.#send(flow, tap, pieces)
-      append(pieces, offset + done, Math.min(size, length - done), 0)
-    }
-    this.#send(flow, tap, pieces)
-  }
-}
-
-function append(batch: DatagramBatch, offset: number, length: number, segmentSize: number): void {
-  const index = batch.count++
-  batch.offset[index] = offset
-  batch.length[index] = length
-  batch.segmentSize[index] = segmentSize
 }

@@ -2,6 +2,7 @@ import { closeSync, openSync } from "node:fs"
 import {
   Address,
   Arena,
+  Errno,
   type HostNetwork,
   type InterfaceAddress,
   MacAddress,
@@ -10,7 +11,11 @@ import {
 } from "@demiflow/core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { attachArena } from "../attach.ts"
+import { AddressFamily, SocketType } from "../constants.ts"
+import { MessageTable } from "../message-table.ts"
+import type { Native } from "../native.ts"
 import { NamespaceFlag, runSteps } from "../process/index.ts"
+import { MessageType, NetlinkProtocol } from "./constants.ts"
 import { addAddress, addRoute, changeLink, readNetwork } from "./network.ts"
 import { NetlinkSocket } from "./socket.ts"
 
@@ -30,6 +35,34 @@ describe("the network of this process", () => {
     expect(() => changeLink(socket, 999_999, { isUp: true })).toThrow(
       /^Could not change the network interface 999999: .*\((ENODEV|EPERM)\)/,
     )
+    socket.close()
+  })
+})
+
+// What is sent to other processes takes privileges: root inside of a namespace has them.
+describe.runIf(process.getuid?.() === 0)("another process", () => {
+  const address = arena.reserve(12, 4)
+  const table = new MessageTable(arena, 1)
+
+  it.each(Object.values(NetlinkProtocol))("can't send anything to our socket (protocol %i)", (protocol) => {
+    let descriptor = -1
+    const observed: Native = Object.assign(Object.create(native), {
+      socketInNamespace: (...parameters: Parameters<Native["socketInNamespace"]>) => {
+        descriptor = native.socketInNamespace(...parameters)
+        return descriptor
+      },
+    })
+    const socket = new NetlinkSocket(observed, arena, -1, protocol)
+    const other = native.socket(AddressFamily.netlink, SocketType.raw, protocol)
+    const ask = () => socket.request("do nothing", MessageType.noOperation, 0, () => {})
+    ask()
+    expect(native.getSocketName(descriptor, address, 12)).toBe(12)
+    expect(arena.view.getUint32(address + 4, true)).not.toBe(0)
+    table.setName(0, address, 12)
+    table.setData(0, arena.reserve(32, 4), 32)
+    expect(native.sendMessages(other, table.offset, 1, 0)).toBe(-Errno.ECONNREFUSED)
+    ask()
+    native.close(other)
     socket.close()
   })
 })

@@ -11,10 +11,12 @@ const BUFFER_BYTES = 64 * 1024
 const RECEIVE_TIMEOUT = 20
 /** Answers come within microseconds; this is only so as not to hang should the kernel break the rules. */
 const TIMEOUT_SECONDS = 5
-/** How often a list is asked for again that changed while it was told. */
+/** How often a list is asked for that changed while it was told, as far as the kernel says so. */
 const ATTEMPTS = 10
-/** Datagrams that are dropped at most of an answer that came to no end. */
+/** Datagrams that are dropped at most of an answer that came to no end, and passed over at most before one comes. */
 const MOST_DROPPED = 1000
+/** Bytes of `struct sockaddr_nl`: family, padding, port, groups. The kernel's port is 0. */
+const ADDRESS_BYTES = 12
 
 /** Arena bytes that a {@link NetlinkSocket} sets aside. */
 export const NETLINK_ARENA_BYTES: number = BUFFER_BYTES + 256
@@ -48,6 +50,7 @@ export class NetlinkSocket {
       "open a netlink socket",
     )
     this.#setOptions()
+    this.#connect()
   }
 
   /**
@@ -86,8 +89,9 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends a request for a list and hands over each message of the answer; false if the list changed while it was told, so
-   * that it may be neither the one nor the other. Throws {@link SystemError}; what was handed over before is then a part.
+   * Sends a request for a list and hands over each message of the answer; false if the kernel says that the list changed
+   * while it was told, so that it may be neither the one nor the other: rtnetlink does, sock_diag isn't known to. Throws
+   * {@link SystemError}; what was handed over before is then a part.
    *
    * @param action what is attempted, as in "Could not …"
    */
@@ -122,6 +126,17 @@ export class NetlinkSocket {
     this.#native.setOption(this.#descriptor, SocketLevel.socket, RECEIVE_TIMEOUT, this.#buffer, 16)
   }
 
+  /** From now on only the kernel can send to us: otherwise, whoever has privileges inside the namespace could, too. */
+  #connect(): void {
+    this.#view.setUint16(this.#buffer, AddressFamily.netlink, MACHINE_ORDER)
+    for (let at = 2; at < ADDRESS_BYTES; at += 2) this.#view.setUint16(this.#buffer + at, 0, MACHINE_ORDER)
+    const result = this.#native.connect(this.#descriptor, this.#buffer, ADDRESS_BYTES)
+    if (result < 0) this.close()
+    checkResult(result, "connect a netlink socket")
+    // What has come in before that.
+    this.#dropAnswers()
+  }
+
   #send(action: string, type: number, flags: number, write: (writer: MessageWriter) => void): void {
     this.#sequenceNumber++
     this.#writer.begin(type, flags | NetlinkFlag.request)
@@ -134,14 +149,16 @@ export class NetlinkSocket {
   /** Hands messages over until the last one; false if the kernel says that they don't belong together. */
   #receive(action: string, take: (message: Message) => void): boolean {
     let isWhole = true
-    for (;;) {
+    for (let dropped = 0; dropped <= MOST_DROPPED; ) {
       this.#setVector(BUFFER_BYTES)
       // With this flag the result is the message's full length, also if it did not fit.
       const length = this.#native.receiveVectors(this.#descriptor, this.#vectors, 1, MessageFlag.truncate)
       checkResult(length, action)
       if (length > BUFFER_BYTES) throw new SystemError(action, 90, "the kernel's answer is too long")
+      let isAnswer = false
       for (const message of messages(this.#view, this.#buffer, length)) {
         if (message.sequenceNumber !== this.#sequenceNumber) continue
+        isAnswer = true
         if (message.flags & NetlinkFlag.interrupted) isWhole = false
         if (message.type === MessageType.error || message.type === MessageType.done) {
           this.#checkEnd(action, message)
@@ -149,7 +166,9 @@ export class NetlinkSocket {
         }
         take(message)
       }
+      if (!isAnswer) dropped++
     }
+    throw new SystemError(action, 71, "the kernel answers something else")
   }
 
   /** While an answer waits to be read on, the kernel refuses to begin another one (EBUSY). */

@@ -1,6 +1,6 @@
 import { Errno, ErrorOrigin, HostEvent, IcmpType, Icmpv6Type, type SideRef, type Socket } from "@demiflow/core"
 import { beforeEach, expect, it } from "vitest"
-import { toBytes } from "../bytes.ts"
+import { concatenate, toBytes } from "../bytes.ts"
 import { patternBytes } from "../packets/layer.ts"
 import type { HostBench } from "./host-bench.ts"
 import type { CorrespondentUdp } from "./host-under-test.ts"
@@ -54,6 +54,18 @@ export function udpTests(bench: () => HostBench, isV4: boolean): void {
     expect(host().sendDatagrams(socket, bench().batch, 0, 1)).toBe(1)
     await bench().until("all arrive", () => remote.received.length === 3)
     expect(remote.received).toEqual([content.slice(0, 1_000), content.slice(1_000, 2_000), content.slice(2_000)])
+  })
+
+  it("sends apart what was left together, however much it is", async () => {
+    const content = patternBytes(605)
+    host().arena.bytes.set(content, bench().region)
+    bench().batch.offset[0] = bench().region
+    bench().batch.length[0] = content.length
+    bench().batch.segmentSize[0] = 3
+    expect(host().sendDatagrams(socket, bench().batch, 0, 1)).toBe(1)
+    await bench().until("all arrive", () => remote.received.length === 202)
+    expect(remote.received.map(({ length }) => length)).toEqual([...new Array(201).fill(3), 2])
+    expect(concatenate(remote.received)).toEqual(content)
   })
 
   it("receives into the caller's places, and tells when there is something", async () => {

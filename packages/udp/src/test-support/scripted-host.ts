@@ -14,8 +14,6 @@ import {
 } from "@demiflow/core"
 import { cut } from "./strict-guest.ts"
 
-const EIO = 5
-
 /** A datagram, or several of `segmentSize` bytes left together. */
 export interface HostDatagram {
   readonly bytes: Uint8Array
@@ -85,8 +83,6 @@ export class ScriptedHost
   readonly intruders: HostDatagram[] = []
   readonly ownV4: Address = Address.parse("192.0.2.1")
   readonly ownV6: Address = Address.parse("2001:db8::1")
-  /** True if entries with a segment size are refused, as where a device can't compute checksums. */
-  cutsNothing = false
   readonly #errorSpace: number
   readonly #firstDescriptor: number
 
@@ -136,12 +132,7 @@ export class ScriptedHost
     state.sendingCalls.push(count)
     const answer = state.sendingAnswers.shift() ?? Number.POSITIVE_INFINITY
     if (answer < 0) return answer
-    let taken = Math.min(answer, count)
-    if (this.cutsNothing) {
-      const refused = batch.segmentSize.subarray(first, first + taken).findIndex((size) => size > 0)
-      if (refused === 0) return -EIO
-      if (refused > 0) taken = refused
-    }
+    const taken = Math.min(answer, count)
     for (let index = first; index < first + taken; index++) {
       const offset = batch.offset[index]
       const bytes = this.arena.bytes.slice(offset, offset + batch.length[index])
