@@ -114,7 +114,7 @@ export class ToHost {
       connection.openSince = this.#context.now
     }
     const room = distance(connection.seqFromTap, connection.windowEdgeToTap)
-    if (connection.bytesSinceWindowUpdate >= WINDOW_UPDATE_BYTES || room < WINDOW_UPDATE_ROOM) {
+    if (connection.bytesSinceWindowUpdate >= WINDOW_UPDATE_BYTES || room < this.#littleRoom(connection)) {
       this.#moveEdge(connection)
     }
     const window = Math.max(distance(connection.ackToTap, connection.windowEdgeToTap), 0)
@@ -227,6 +227,11 @@ export class ToHost {
     const free = host.sendBufferSize(connection.socket) - host.unacknowledged(connection.socket)
     const room = Math.min(Math.max(free, this.#floor()), this.#limit(connection))
     connection.windowEdgeToTap = later(connection.windowEdgeToTap, (connection.seqFromTap + room) | 0)
+  }
+
+  /** With less of the window than this left, bytes, it is looked whether it can be moved. */
+  #littleRoom(connection: TcpConnection): number {
+    return Math.min(WINDOW_UPDATE_ROOM, this.#limit(connection) >> 1)
   }
 
   /** Bytes that may be on their way from the guest at once. */
