@@ -43,6 +43,8 @@ const set = (inside, ...variables) => must(...inside, "sysctl", "-q", "-w", ...v
 async function makeNetwork() {
   const router = await namespace()
   const world = await namespace()
+  // Nobody else is there who could have an address already; looking for them, the kernel would hold up IPv6 for two seconds.
+  for (const inside of [[], router.inside, world.inside]) set(inside, "net.ipv6.conf.default.accept_dad=0")
   configure([], "link set lo up", `link add eth0 type veth peer name eth0 netns ${router.pid}`, "link set eth0 up")
   configure(
     router.inside,
