@@ -10,7 +10,7 @@ import {
   type Socket,
 } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
-import { SocketLevel, SocketType, UdpOption } from "./constants.ts"
+import { AddressFamily, IpOption, Ipv6Option, SocketLevel, SocketOption, SocketType, UdpOption } from "./constants.ts"
 import { LinuxHost } from "./linux-host.ts"
 import { arena, bound, Events, loopback, native, towards, unusedPort } from "./test-support.ts"
 
@@ -53,6 +53,14 @@ function receive(socket: Socket): number {
     batch.length[index] = ROOM
   }
   return host.receiveDatagrams(socket, batch, 16)
+}
+
+/** Has a pair exchange more than one datagram at once, after which both are made for much. */
+function carryMuch(from: Socket, to: Socket): void {
+  put(0, 1)
+  put(1, 1)
+  expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+  expect(receive(to)).toBe(2)
 }
 
 function closeAll(...sockets: Socket[]): void {
@@ -110,6 +118,7 @@ for (const isV4 of [true, false]) {
 
     it("tells the segment size of what the kernel left together", () => {
       const [from, to] = pair(isV4)
+      carryMuch(from, to)
       // Loopback passes on uncut what its receiver takes uncut.
       put(0, 3000, 1000)
       expect(host.sendDatagrams(from, batch, 0, 1)).toBe(1)
@@ -120,6 +129,58 @@ for (const isV4 of [true, false]) {
       expect(receive(to)).toBe(1)
       expect([batch.length[0], batch.segmentSize[0]]).toEqual([3000, 0])
       closeAll(from, to)
+    })
+
+    it("has the hop limit that it was told last", () => {
+      const socket = host.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
+      const current = () =>
+        isV4
+          ? native.getOptionInteger(socket, SocketLevel.ip, IpOption.timeToLive)
+          : native.getOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.unicastHops)
+      const usual = current()
+      for (const hopLimit of [usual, 3, usual, usual, 255]) {
+        expect(host.setHopLimit(socket, isV4, hopLimit)).toBe(0)
+        expect(current()).toBe(hopLimit)
+      }
+      expect(host.setHopLimit(socket, isV4, 0)).toBe(0)
+      expect(current()).toBe(usual)
+      closeAll(socket)
+    })
+
+    it("is made for much as soon as more than one comes or goes at once, and not before", () => {
+      const [from, to] = pair(isV4)
+      const isLarge = (socket: Socket) => {
+        const option = (level: number, name: number) => native.getOptionInteger(socket, level, name)
+        const usual = native.socket(isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6, SocketType.datagram, 0)
+        const isLarger = (name: number) =>
+          option(SocketLevel.socket, name) > native.getOptionInteger(usual, SocketLevel.socket, name)
+        const answer = [
+          option(SocketLevel.udp, UdpOption.receiveOffload) === 1,
+          isLarger(SocketOption.receiveBuffer),
+          isLarger(SocketOption.sendBuffer),
+        ]
+        native.close(usual)
+        return answer
+      }
+      put(0, 100)
+      for (let count = 0; count < 3; count++) {
+        expect(host.sendDatagrams(from, batch, 0, 1)).toBe(1)
+        expect(receive(to)).toBe(1)
+      }
+      expect([...isLarge(from), ...isLarge(to)]).toEqual(new Array(6).fill(false))
+      put(1, 100)
+      expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+      expect([...isLarge(from), ...isLarge(to)]).toEqual([true, true, true, false, false, false])
+      expect(receive(to)).toBe(2)
+      expect(isLarge(to)).toEqual([true, true, true])
+      closeAll(from, to)
+      // Whoever has the descriptor next begins anew.
+      const [again, other] = pair(isV4)
+      expect([...isLarge(again), ...isLarge(other)]).toEqual(new Array(6).fill(false))
+      put(0, 3000, 1000)
+      expect(host.sendDatagrams(again, batch, 0, 1)).toBe(1)
+      expect(isLarge(again)).toEqual([true, true, true])
+      closeAll(again, other)
     })
 
     it("sends apart what the kernel refuses to cut", () => {

@@ -3,7 +3,12 @@
  *
  * Datagrams move in batches (`recvmmsg`, `sendmmsg`). Where the kernel left several of one size together (UDP_GRO) or is
  * to cut them (UDP_SEGMENT), one message carries up to 64 KiB; see udp(7).
+ *
+ * Most flows that we open are a question and its answer, and most system calls for one would be spent on options of its
+ * socket. So such a socket is made for much only when it has moved more than one datagram at once, and told a hop limit only
+ * when that isn't the usual one.
  */
+import { readFileSync } from "node:fs"
 import { type Arena, type DatagramBatch, type Demiflow, Errno, type Socket } from "@demiflow/core"
 import {
   IpOption,
@@ -16,6 +21,7 @@ import {
   UdpOption,
 } from "./constants.ts"
 import { CONTROL_HEADER_BYTES, findControlMessage, writeControlHeader } from "./control-message.ts"
+import { DescriptorFlags } from "./descriptor-flags.ts"
 import type { HostSockets } from "./host-sockets.ts"
 import { MessageTable } from "./message-table.ts"
 import type { Native } from "./native.ts"
@@ -26,6 +32,13 @@ const CONTROL_BYTES = 64
 const RECEIVE = MessageFlag.doNotWait | MessageFlag.truncate
 /** Asked for; the kernel gives what `net.core.rmem_max` and `wmem_max` allow. */
 const BUFFER_BYTES = 4 << 20
+
+/** Flags of a socket: it was made for much, or is of a kind that is not; it was told a hop limit. */
+const IS_LARGE = 1
+const HAS_HOP_LIMIT = 2
+
+/** Hop limit of IPv4 sockets that were told none, in this network namespace (ip(7), `ip_default_ttl`). */
+const USUAL_HOP_LIMIT_FILE = "/proc/sys/net/ipv4/ip_default_ttl"
 
 /** Arena bytes that datagram sockets take. */
 export const DATAGRAM_ARENA_BYTES: number = MESSAGES * (2 * CONTROL_BYTES + 2 * 32) + 4096
@@ -39,12 +52,16 @@ export class DatagramSockets {
   readonly #outgoing: MessageTable
   readonly #incomingControl: number
   readonly #outgoingControl: number
+  readonly #flags = new DescriptorFlags()
+  /** 0 if it isn't known. Of IPv6, routes and interfaces have their own. */
+  readonly #usualHopLimitV4: number
 
   constructor(sockets: HostSockets) {
     const { native, arena } = sockets
     this.#sockets = sockets
     this.#native = native
     this.#arena = arena
+    this.#usualHopLimitV4 = sockets.areHere ? usualHopLimit() : 0
     this.#incoming = new MessageTable(arena, MESSAGES)
     this.#outgoing = new MessageTable(arena, MESSAGES)
     this.#incomingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
@@ -63,7 +80,6 @@ export class DatagramSockets {
     const { forwardingAddress, forwardingPort } = demiflow
     const error = this.#sockets.bind(descriptor, forwardingAddress, forwardingPort, SocketProtocol.udp)
     if (error < 0) return this.#sockets.abandon(descriptor, error)
-    this.setOptions(descriptor)
     const result = this.connect(descriptor, demiflow)
     // Between bind() and connect() anybody could have sent something.
     if (result >= 0 && forwardingPort !== 0) this.#drain(descriptor)
@@ -83,18 +99,22 @@ export class DatagramSockets {
     // Somebody else on this host has the identifier: any other will do.
     if (error === -Errno.EADDRINUSE) error = this.#sockets.bind(descriptor, forwardingAddress, 0, protocol)
     if (error < 0) return this.#sockets.abandon(descriptor, error)
-    return this.connect(descriptor, demiflow)
+    const result = this.connect(descriptor, demiflow)
+    if (result >= 0) this.#flags.set(descriptor, IS_LARGE)
+    return result
   }
 
-  /** Has a UDP socket take much at once. */
-  setOptions(descriptor: number): void {
+  /** Has a UDP socket take much at once: larger buffers, and what the kernel left together. */
+  enlarge(descriptor: number): void {
+    this.#flags.set(descriptor, IS_LARGE)
     this.#native.setOptionInteger(descriptor, SocketLevel.udp, UdpOption.receiveOffload, 1)
     this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.receiveBuffer, BUFFER_BYTES)
     this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.sendBuffer, BUFFER_BYTES)
   }
 
-  /** Connects a bound socket, its error queue on. Closes it when that fails. `scope` as for `HostSockets.connect`. */
+  /** Connects a new, bound socket, its error queue on. Closes it when that fails. `scope` as for `HostSockets.connect`. */
   connect(descriptor: number, demiflow: Demiflow, scope = 0): number {
+    this.#flags.clear(descriptor)
     if (demiflow.isV4) this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
     else this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
     const result = this.#sockets.connect(descriptor, demiflow, scope)
@@ -102,6 +122,8 @@ export class DatagramSockets {
   }
 
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
+    if (isV4 && hopLimit === this.#usualHopLimitV4 && !this.#flags.has(socket, HAS_HOP_LIMIT)) return 0
+    this.#flags.set(socket, HAS_HOP_LIMIT)
     const value = hopLimit === 0 ? -1 : hopLimit
     return isV4
       ? this.#native.setOptionInteger(socket, SocketLevel.ip, IpOption.timeToLive, value)
@@ -134,6 +156,7 @@ export class DatagramSockets {
       table.setControlLength(index, CONTROL_BYTES)
     }
     const received = this.#native.receiveMessages(socket, table.offset, wanted, RECEIVE)
+    if (received > 1) this.#expectMuch(socket)
     batch.count = Math.max(received, 0)
     for (let index = 0; index < received; index++) {
       const length = table.resultLength(index)
@@ -148,7 +171,12 @@ export class DatagramSockets {
     for (let count = 0; count < MESSAGES && this.#native.discard(descriptor, 1) >= 0; count++);
   }
 
+  #expectMuch(socket: Socket): void {
+    if (!this.#flags.has(socket, IS_LARGE)) this.enlarge(socket)
+  }
+
   #sendSome(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
+    if (count > 1 || batch.segmentSize[first] > 0) this.#expectMuch(socket)
     const table = this.#outgoing
     for (let index = 0; index < count; index++) {
       const segmentSize = batch.segmentSize[first + index]
@@ -198,6 +226,14 @@ export function readSegmentSize(view: DataView, control: number, controlLength: 
   if (at < 0) return 0
   const segmentSize = view.getInt32(at, true)
   return segmentSize < length ? segmentSize : 0
+}
+
+function usualHopLimit(): number {
+  try {
+    return Number.parseInt(readFileSync(USUAL_HOP_LIMIT_FILE, "latin1"), 10) || 0
+  } catch {
+    return 0
+  }
 }
 
 /** EIO is what devices without checksum offload get on some kernels. */

@@ -118,7 +118,7 @@ export class LinuxHost implements Host {
 
   udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
     const descriptor = this.#listening.listenUdp(end)
-    if (descriptor >= 0) this.#datagrams.setOptions(descriptor)
+    if (descriptor >= 0) this.#datagrams.enlarge(descriptor)
     return this.#watchListener(descriptor, listener)
   }
 
@@ -127,8 +127,9 @@ export class LinuxHost implements Host {
     const interfaceName = this.#receiver.interfaceNameAt(demiflow.forwardingPort)
     const descriptor = this.#listening.openAnswering(demiflow, scope, interfaceName)
     if (descriptor < 0) return descriptor as Socket
-    this.#datagrams.setOptions(descriptor)
     let result = this.#datagrams.connect(descriptor, demiflow, scope)
+    // Who comes to a listening socket may send any amount at once, and has begun to.
+    if (result >= 0) this.#datagrams.enlarge(descriptor)
     if (result >= 0) result = this.#sockets.watchDatagrams(descriptor, side)
     if (result < 0) this.#listening.forget(descriptor)
     return result as Socket
