@@ -12,6 +12,7 @@ import {
 import { describe, expect, it } from "vitest"
 import { AddressFamily, IpOption, Ipv6Option, SocketLevel, SocketOption, SocketType, UdpOption } from "./constants.ts"
 import { LinuxHost } from "./linux-host.ts"
+import type { Native } from "./native.ts"
 import { arena, bound, Events, loopback, native, towards, unusedPort } from "./test-support.ts"
 
 const events = new Events()
@@ -193,6 +194,21 @@ for (const isV4 of [true, false]) {
       while (receive(to) > 0) lengths.push(...batch.length.subarray(0, batch.count))
       expect(lengths).toEqual([...new Array(201).fill(3), 2, 7])
       closeAll(from, to)
+    })
+
+    it("tells what is left of what it sends apart, when the kernel refuses more", () => {
+      // The kernel takes 64 datagrams of a call, then 3 and no more, until it is asked once again.
+      const answers = [-Errno.EINVAL, 64, 3, -Errno.EAGAIN, -Errno.EINVAL, 64, 64, 7]
+      const scripted = { ...native, sendMessages: () => answers.shift() ?? -Errno.EIO } as Native
+      const scriptedHost = new LinuxHost(scripted, arena, events.loop)
+      const socket = scriptedHost.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
+      put(0, 605, 3)
+      const start = batch.offset[0]
+      expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(-Errno.EAGAIN)
+      expect([batch.offset[0] - start, batch.length[0], batch.segmentSize[0]]).toEqual([67 * 3, 605 - 67 * 3, 3])
+      expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(1)
+      expect(answers).toEqual([])
+      scriptedHost.close(socket)
     })
 
     it("tells the whole length of a datagram that it had to cut off", () => {

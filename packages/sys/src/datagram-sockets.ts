@@ -187,28 +187,33 @@ export class DatagramSockets {
     }
     const sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
     if (isRefusalToCut(sent) && batch.segmentSize[first] > 0) {
-      return this.#sendApart(socket, batch.offset[first], batch.length[first], batch.segmentSize[first])
+      return this.#sendApart(socket, batch, first)
     }
     return sent
   }
 
   /**
    * Sends what was left together as datagrams of their own: more segments than the kernel cuts (64, 128 since Linux 6.10),
-   * or longer than the path's MTU.
+   * or longer than the path's MTU. If one is refused, those before it are taken off the entry.
    */
-  #sendApart(socket: Socket, offset: number, length: number, segmentSize: number): number {
+  #sendApart(socket: Socket, batch: DatagramBatch, entry: number): number {
     const table = this.#outgoing
-    let done = 0
-    while (done < length) {
-      let index = 0
-      for (let at = done; at < length && index < MESSAGES; at += segmentSize, index++) {
-        table.setData(index, offset + at, Math.min(segmentSize, length - at))
-        table.setControl(index, this.#outgoingControl, 0)
+    const segmentSize = batch.segmentSize[entry]
+    let offset = batch.offset[entry]
+    const end = offset + batch.length[entry]
+    while (offset < end) {
+      let count = 0
+      for (let at = offset; at < end && count < MESSAGES; at += segmentSize, count++) {
+        table.setData(count, at, Math.min(segmentSize, end - at))
+        table.setControl(count, this.#outgoingControl, 0)
       }
-      const sent = this.#native.sendMessages(socket, table.offset, index, MessageFlag.doNotWait)
-      // What the socket has no room for is lost, as datagrams are.
-      if (sent < 0) return done > 0 ? 1 : sent
-      done += sent * segmentSize
+      const sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
+      if (sent <= 0) {
+        batch.offset[entry] = offset
+        batch.length[entry] = end - offset
+        return sent
+      }
+      offset += sent * segmentSize
     }
     return 1
   }

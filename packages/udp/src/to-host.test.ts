@@ -187,6 +187,22 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     expect(bench.drops.entries()).toEqual([["udp: host's queue full", 5]])
   })
 
+  test("of what the host sends apart, what is refused is counted, or offered once more", () => {
+    const bench = new Bench()
+    const together = { payload: pattern(10), segmentSize: 1 }
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
+    bench.socket.sendingAnswers.push(-Errno.EAGAIN)
+    bench.socket.sentBeforeRefusal.push(7)
+    bench.fromGuest(guest, 40_000, server, 53, together)
+    expect(bench.socket.datagrams).toHaveLength(1 + 7)
+    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 3]])
+    bench.socket.sendingAnswers.push(-Errno.ECONNREFUSED)
+    bench.socket.sentBeforeRefusal.push(4)
+    bench.fromGuest(guest, 40_000, server, 53, together)
+    expect(bench.socket.datagrams).toHaveLength(1 + 7 + 10)
+    expect(bench.drops.total).toBe(3)
+  })
+
   test("a full device queue costs what it was offered, and no more", () => {
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })

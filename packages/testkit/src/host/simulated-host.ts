@@ -326,8 +326,11 @@ export class SimulatedHost implements Host {
       let start = batch.offset[index]
       do {
         const answer = datagrams.sendOne(this.arena.bytes.slice(start, Math.min(end, start + size)))
-        // A batch that was left together is taken or refused as a whole.
-        if (answer < 0 && start === batch.offset[index]) return index > first ? index - first : answer
+        if (answer < 0) {
+          batch.length[index] = end - start
+          batch.offset[index] = start
+          return index > first ? index - first : answer
+        }
         start += size
       } while (start < end)
     }

@@ -45,6 +45,8 @@ export class ScriptedSocket {
   readonly sendingCalls: number[] = []
   /** Answers of the next sending calls: a negative error number refuses the first entry; Infinity takes them all. */
   readonly sendingAnswers: number[] = []
+  /** How many datagrams of the first entry a call takes that refuses the next one: for as many refusals as there are. */
+  readonly sentBeforeRefusal: number[] = []
   /** What waits to be received, and the answers of calls before that. */
   readonly incoming: HostDatagram[] = []
   readonly receivingAnswers: number[] = []
@@ -131,14 +133,22 @@ export class ScriptedHost
     const state = this.#find(socket)
     state.sendingCalls.push(count)
     const answer = state.sendingAnswers.shift() ?? Number.POSITIVE_INFINITY
-    if (answer < 0) return answer
-    const taken = Math.min(answer, count)
-    for (let index = first; index < first + taken; index++) {
-      const offset = batch.offset[index]
-      const bytes = this.arena.bytes.slice(offset, offset + batch.length[index])
-      state.sent.push({ bytes, segmentSize: batch.segmentSize[index], offset, hopLimit: state.hopLimit })
+    if (answer < 0) {
+      const bytes = (state.sentBeforeRefusal.shift() ?? 0) * batch.segmentSize[first]
+      if (bytes > 0) this.#sendEntry(state, batch, first, bytes)
+      batch.offset[first] += bytes
+      batch.length[first] -= bytes
+      return answer
     }
+    const taken = Math.min(answer, count)
+    for (let index = first; index < first + taken; index++) this.#sendEntry(state, batch, index, batch.length[index])
     return taken
+  }
+
+  #sendEntry(state: ScriptedSocket, batch: DatagramBatch, index: number, length: number): void {
+    const offset = batch.offset[index]
+    const bytes = this.arena.bytes.slice(offset, offset + length)
+    state.sent.push({ bytes, segmentSize: batch.segmentSize[index], offset, hopLimit: state.hopLimit })
   }
 
   receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number {
