@@ -5,6 +5,7 @@ import { attachArena, EventLoop, LinuxHost, type Native, SystemRandom } from "@d
 import { createStack, type RunningStack, type TapOptions, Tracer } from "@demiflow/tap"
 import type { BoundedLog } from "./bounded-log.ts"
 import { captureTo } from "./capture.ts"
+import { compileEarly } from "./compile-early.ts"
 import type { ProgramLog } from "./log.ts"
 import { protocolPlugins } from "./protocols.ts"
 
@@ -30,6 +31,10 @@ export class Machinery {
   readonly loop: EventLoop = new EventLoop(this.native, this.arena)
   readonly drops: Drops = new Drops()
   #flows: FixedFlowTable | undefined
+
+  constructor() {
+    compileEarly()
+  }
 
   /** Flows that there are now. */
   get flowCount(): number {

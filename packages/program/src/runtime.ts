@@ -3,6 +3,11 @@
 /** Options for the runtime, separated by spaces. For profiling; NODE_OPTIONS isn't meant for it. */
 const NODE_OPTIONS_VARIABLE = "DEMIFLOW_NODE_OPTIONS"
 /**
+ * One thread beside the main one, which compiles what has run often. With as many as the runtime would have (four), those
+ * keep all processors busy in the first seconds, a whole slice at a time, while packets wait; and compiling is no sooner done.
+ */
+const THREAD_OPTIONS = ["--v8-pool-size=1"]
+/**
  * How the data path's memory is managed, for pauses that are short however many flows there are. Packets allocate nothing,
  * so that what is new is mostly the state of flows, and stays. The space for new objects is small then: it is often full,
  * but what has to be moved out of it is never much, less than it would take other threads to be there and help. And what
@@ -35,7 +40,14 @@ export function runtimeCommand(name: string, script: string): RuntimeCommand {
   const variables = Object.entries(process.env).filter(([variable]) => !RUNTIME_VARIABLE.test(variable))
   return {
     path: process.execPath,
-    arguments: [name, ...memoryOptions, ...process.execArgv, ...options.filter((option) => option !== ""), script],
+    arguments: [
+      name,
+      ...THREAD_OPTIONS,
+      ...memoryOptions,
+      ...process.execArgv,
+      ...options.filter((option) => option !== ""),
+      script,
+    ],
     variables: variables.map(([variable, value]) => `${variable}=${value}`),
   }
 }
