@@ -122,7 +122,7 @@ export class DataPath {
       this.#hypervisor.adopt(hypervisor.descriptor)
       this.#running?.stack.endTurn()
     }
-    await this.#machinery.loop.run()
+    await this.#machinery.run()
   }
 
   /** Ends {@link DataPath.run}. */

@@ -74,7 +74,7 @@ export class DataPath {
    * signal asked for it. Undefined: the launcher is gone.
    */
   async run(): Promise<number | undefined> {
-    if (this.#status === undefined) await this.#machinery.loop.run()
+    if (this.#status === undefined) await this.#machinery.run()
     this.#events.finish()
     this.#machinery.tellDrops(this.#log)
     return this.#status

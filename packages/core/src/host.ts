@@ -222,8 +222,8 @@ export interface Host {
    * Sends entries `first` to `first + count - 1`, those with a segment size as several datagrams: how many they may be, or
    * how long, is the host's own affair, which sends apart what its kernel or device doesn't cut. Answers how many entries
    * were taken, or, if the first was not, its negated error number: call again from the first that wasn't taken to learn
-   * why. Of an entry that is sent apart, the datagrams before the one that was refused are gone: `offset` and `length` are
-   * those of the rest. An error that is pending on the socket is told in this way as well, and cleared: the datagram was not
+   * why. Of an entry that is sent apart, the datagrams before the one that was refused are gone: `offset`,
+   * `length` and `segmentSize` are those of the rest. An error that is pending on the socket is told in this way as well, and cleared: the datagram was not
    * sent then, but may be when offered again.
    */
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number

@@ -32,10 +32,6 @@ export class Machinery {
   readonly drops: Drops = new Drops()
   #flows: FixedFlowTable | undefined
 
-  constructor() {
-    compileEarly()
-  }
-
   /** Flows that there are now. */
   get flowCount(): number {
     return this.#flows?.size ?? 0
@@ -81,6 +77,13 @@ export class Machinery {
     loop.hooks.endTurn = () => stack.endTurn()
     loop.clock.advance()
     return running
+  }
+
+  /** Moves packets until the loop is stopped. */
+  run(): Promise<void> {
+    // Not before: V8 then knows no code of the runtime's own that was compiled with other options, and compiles it again.
+    compileEarly()
+    return this.loop.run()
   }
 
   /** Tells who debugs what was dropped. */

@@ -22,6 +22,13 @@ test("the space for new objects is small, and options from outside come behind a
   expect(words.slice(-3)).toEqual(["--max-semi-space-size=16", "--trace-gc", "/data-path.cjs"])
 })
 
+test("one thread compiles, whether this runtime was started so or not", () => {
+  const isOption = (word: string) => word.startsWith("--v8-pool-size")
+  expect(runtimeCommand("passt", "/data-path.cjs").arguments.filter(isOption)).toEqual(["--v8-pool-size=1"])
+  vi.stubGlobal("process", { ...process, execArgv: ["--v8-pool-size=1"] })
+  expect(runtimeCommand("passt", "/data-path.cjs").arguments.filter(isOption)).toEqual(["--v8-pool-size=1"])
+})
+
 test("a runtime that is newer than those that were tried gets no options that it may not know", () => {
   vi.stubGlobal("process", { ...process, versions: { ...process.versions, node: "99.0.0" } })
   const documented = ["--v8-pool-size=1"]

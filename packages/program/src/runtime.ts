@@ -42,7 +42,7 @@ export function runtimeCommand(name: string, script: string): RuntimeCommand {
     path: process.execPath,
     arguments: [
       name,
-      ...THREAD_OPTIONS,
+      ...THREAD_OPTIONS.filter((option) => !process.execArgv.includes(option)),
       ...memoryOptions,
       ...process.execArgv,
       ...options.filter((option) => option !== ""),

@@ -177,6 +177,7 @@ for (const isV4 of [true, false]) {
       closeAll(from, to)
       // Whoever has the descriptor next begins anew.
       const [again, other] = pair(isV4)
+      expect([again, other].sort()).toEqual([from, to].sort())
       expect([...isLarge(again), ...isLarge(other)]).toEqual(new Array(6).fill(false))
       put(0, 3000, 1000)
       expect(host.sendDatagrams(again, batch, 0, 1)).toBe(1)
@@ -207,6 +208,35 @@ for (const isV4 of [true, false]) {
       expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(-Errno.EAGAIN)
       expect([batch.offset[0] - start, batch.length[0], batch.segmentSize[0]]).toEqual([67 * 3, 605 - 67 * 3, 3])
       expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(1)
+      expect(answers).toEqual([])
+      // What is left may be a single datagram.
+      put(0, 250, 100)
+      answers.push(-Errno.EINVAL, 2, -Errno.EAGAIN)
+      expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(-Errno.EAGAIN)
+      expect([batch.offset[0] - start, batch.length[0], batch.segmentSize[0]]).toEqual([200, 50, 0])
+      scriptedHost.close(socket)
+    })
+
+    it("is made for much when it has no room for one, and then tries again", () => {
+      const answers = [1, -Errno.EAGAIN, 1, -Errno.EAGAIN]
+      const options: number[] = []
+      const scripted = {
+        ...native,
+        sendMessages: () => answers.shift() ?? -Errno.EIO,
+        setOptionInteger(descriptor: number, level: number, name: number, value: number) {
+          if (level === SocketLevel.socket) options.push(name)
+          return native.setOptionInteger(descriptor, level, name, value)
+        },
+      } as Native
+      const scriptedHost = new LinuxHost(scripted, arena, events.loop)
+      const socket = scriptedHost.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
+      options.length = 0
+      put(0, 100)
+      expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(1)
+      expect(options).toEqual([])
+      expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(1)
+      expect(options).toEqual([SocketOption.receiveBuffer, SocketOption.sendBuffer])
+      expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(-Errno.EAGAIN)
       expect(answers).toEqual([])
       scriptedHost.close(socket)
     })

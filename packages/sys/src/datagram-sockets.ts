@@ -4,11 +4,9 @@
  * Datagrams move in batches (`recvmmsg`, `sendmmsg`). Where the kernel left several of one size together (UDP_GRO) or is
  * to cut them (UDP_SEGMENT), one message carries up to 64 KiB; see udp(7).
  *
- * Most flows that we open are a question and its answer, and most system calls for one would be spent on options of its
- * socket. So such a socket is made for much only when it has moved more than one datagram at once, and told a hop limit only
- * when that isn't the usual one.
+ * Most flows that we open are a question and its answer, and options of its socket would be much of the work for one. So
+ * such a socket is made for much only when more than one datagram moves at once, or it has no room for one.
  */
-import { readFileSync } from "node:fs"
 import { type Arena, type DatagramBatch, type Demiflow, Errno, type Socket } from "@demiflow/core"
 import {
   IpOption,
@@ -21,7 +19,7 @@ import {
   UdpOption,
 } from "./constants.ts"
 import { CONTROL_HEADER_BYTES, findControlMessage, writeControlHeader } from "./control-message.ts"
-import { DescriptorFlags } from "./descriptor-flags.ts"
+import { DescriptorSet } from "./descriptor-set.ts"
 import type { HostSockets } from "./host-sockets.ts"
 import { MessageTable } from "./message-table.ts"
 import type { Native } from "./native.ts"
@@ -32,13 +30,6 @@ const CONTROL_BYTES = 64
 const RECEIVE = MessageFlag.doNotWait | MessageFlag.truncate
 /** Asked for; the kernel gives what `net.core.rmem_max` and `wmem_max` allow. */
 const BUFFER_BYTES = 4 << 20
-
-/** Flags of a socket: it was made for much, or is of a kind that is not; it was told a hop limit. */
-const IS_LARGE = 1
-const HAS_HOP_LIMIT = 2
-
-/** Hop limit of IPv4 sockets that were told none, in this network namespace (ip(7), `ip_default_ttl`). */
-const USUAL_HOP_LIMIT_FILE = "/proc/sys/net/ipv4/ip_default_ttl"
 
 /** Arena bytes that datagram sockets take. */
 export const DATAGRAM_ARENA_BYTES: number = MESSAGES * (2 * CONTROL_BYTES + 2 * 32) + 4096
@@ -52,16 +43,14 @@ export class DatagramSockets {
   readonly #outgoing: MessageTable
   readonly #incomingControl: number
   readonly #outgoingControl: number
-  readonly #flags = new DescriptorFlags()
-  /** 0 if it isn't known. Of IPv6, routes and interfaces have their own. */
-  readonly #usualHopLimitV4: number
+  /** Sockets that were made for much, or are of a kind that isn't. */
+  readonly #large = new DescriptorSet()
 
   constructor(sockets: HostSockets) {
     const { native, arena } = sockets
     this.#sockets = sockets
     this.#native = native
     this.#arena = arena
-    this.#usualHopLimitV4 = sockets.areHere ? usualHopLimit() : 0
     this.#incoming = new MessageTable(arena, MESSAGES)
     this.#outgoing = new MessageTable(arena, MESSAGES)
     this.#incomingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
@@ -80,6 +69,7 @@ export class DatagramSockets {
     const { forwardingAddress, forwardingPort } = demiflow
     const error = this.#sockets.bind(descriptor, forwardingAddress, forwardingPort, SocketProtocol.udp)
     if (error < 0) return this.#sockets.abandon(descriptor, error)
+    this.#large.delete(descriptor)
     const result = this.connect(descriptor, demiflow)
     // Between bind() and connect() anybody could have sent something.
     if (result >= 0 && forwardingPort !== 0) this.#drain(descriptor)
@@ -99,22 +89,20 @@ export class DatagramSockets {
     // Somebody else on this host has the identifier: any other will do.
     if (error === -Errno.EADDRINUSE) error = this.#sockets.bind(descriptor, forwardingAddress, 0, protocol)
     if (error < 0) return this.#sockets.abandon(descriptor, error)
-    const result = this.connect(descriptor, demiflow)
-    if (result >= 0) this.#flags.set(descriptor, IS_LARGE)
-    return result
+    this.#large.add(descriptor)
+    return this.connect(descriptor, demiflow)
   }
 
   /** Has a UDP socket take much at once: larger buffers, and what the kernel left together. */
   enlarge(descriptor: number): void {
-    this.#flags.set(descriptor, IS_LARGE)
+    this.#large.add(descriptor)
     this.#native.setOptionInteger(descriptor, SocketLevel.udp, UdpOption.receiveOffload, 1)
     this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.receiveBuffer, BUFFER_BYTES)
     this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.sendBuffer, BUFFER_BYTES)
   }
 
-  /** Connects a new, bound socket, its error queue on. Closes it when that fails. `scope` as for `HostSockets.connect`. */
+  /** Connects a bound socket, its error queue on. Closes it when that fails. `scope` as for `HostSockets.connect`. */
   connect(descriptor: number, demiflow: Demiflow, scope = 0): number {
-    this.#flags.clear(descriptor)
     if (demiflow.isV4) this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
     else this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
     const result = this.#sockets.connect(descriptor, demiflow, scope)
@@ -122,8 +110,6 @@ export class DatagramSockets {
   }
 
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
-    if (isV4 && hopLimit === this.#usualHopLimitV4 && !this.#flags.has(socket, HAS_HOP_LIMIT)) return 0
-    this.#flags.set(socket, HAS_HOP_LIMIT)
     const value = hopLimit === 0 ? -1 : hopLimit
     return isV4
       ? this.#native.setOptionInteger(socket, SocketLevel.ip, IpOption.timeToLive, value)
@@ -138,7 +124,7 @@ export class DatagramSockets {
     let taken = 0
     while (taken < count) {
       const sent = this.#sendSome(socket, batch, first + taken, Math.min(count - taken, MESSAGES))
-      if (sent < 0) return taken > 0 ? taken : sent
+      if (sent <= 0) return taken > 0 ? taken : sent
       taken += sent
     }
     return taken
@@ -156,7 +142,7 @@ export class DatagramSockets {
       table.setControlLength(index, CONTROL_BYTES)
     }
     const received = this.#native.receiveMessages(socket, table.offset, wanted, RECEIVE)
-    if (received > 1) this.#expectMuch(socket)
+    if (received > 1 || received === wanted) this.#expectMuch(socket)
     batch.count = Math.max(received, 0)
     for (let index = 0; index < received; index++) {
       const length = table.resultLength(index)
@@ -172,7 +158,16 @@ export class DatagramSockets {
   }
 
   #expectMuch(socket: Socket): void {
-    if (!this.#flags.has(socket, IS_LARGE)) this.enlarge(socket)
+    if (!this.#large.has(socket)) this.enlarge(socket)
+  }
+
+  /** Sends the first entries of the table. Where there is no room for them, there may be if the socket is made for much. */
+  #sendTable(socket: Socket, count: number): number {
+    const { offset } = this.#outgoing
+    const sent = this.#native.sendMessages(socket, offset, count, MessageFlag.doNotWait)
+    if (sent !== -Errno.EAGAIN || this.#large.has(socket)) return sent
+    this.enlarge(socket)
+    return this.#native.sendMessages(socket, offset, count, MessageFlag.doNotWait)
   }
 
   #sendSome(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
@@ -185,7 +180,7 @@ export class DatagramSockets {
       if (segmentSize > 0) this.#arena.view.setUint16(control + CONTROL_HEADER_BYTES, segmentSize, true)
       table.setControl(index, control, segmentSize > 0 ? CONTROL_HEADER_BYTES + 8 : 0)
     }
-    const sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
+    const sent = this.#sendTable(socket, count)
     if (isRefusalToCut(sent) && batch.segmentSize[first] > 0) {
       return this.#sendApart(socket, batch, first)
     }
@@ -207,10 +202,11 @@ export class DatagramSockets {
         table.setData(count, at, Math.min(segmentSize, end - at))
         table.setControl(count, this.#outgoingControl, 0)
       }
-      const sent = this.#native.sendMessages(socket, table.offset, count, MessageFlag.doNotWait)
+      const sent = this.#sendTable(socket, count)
       if (sent <= 0) {
         batch.offset[entry] = offset
         batch.length[entry] = end - offset
+        if (end - offset <= segmentSize) batch.segmentSize[entry] = 0
         return sent
       }
       offset += sent * segmentSize
@@ -231,14 +227,6 @@ export function readSegmentSize(view: DataView, control: number, controlLength: 
   if (at < 0) return 0
   const segmentSize = view.getInt32(at, true)
   return segmentSize < length ? segmentSize : 0
-}
-
-function usualHopLimit(): number {
-  try {
-    return Number.parseInt(readFileSync(USUAL_HOP_LIMIT_FILE, "latin1"), 10) || 0
-  } catch {
-    return 0
-  }
 }
 
 /** EIO is what devices without checksum offload get on some kernels. */

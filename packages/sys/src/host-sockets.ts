@@ -66,11 +66,6 @@ export class HostSockets {
     this.#inNamespace = outbound.sockets
   }
 
-  /** True if sockets are in the network namespace of this process, not in another one. */
-  get areHere(): boolean {
-    return this.#inNamespace === undefined
-  }
-
   /** An unbound socket for the demiflow's family, or a negated errno. */
   open(demiflow: Demiflow, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
     const isV4 = demiflow.isV4

@@ -196,11 +196,23 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     bench.fromGuest(guest, 40_000, server, 53, together)
     expect(bench.socket.datagrams).toHaveLength(1 + 7)
     expect(bench.drops.entries()).toEqual([["udp: host's queue full", 3]])
-    bench.socket.sendingAnswers.push(-Errno.ECONNREFUSED)
-    bench.socket.sentBeforeRefusal.push(4)
+    // Errors of earlier datagrams, each of which one may be sent behind.
+    bench.socket.sendingAnswers.push(-Errno.ECONNREFUSED, -Errno.ECONNREFUSED)
+    bench.socket.sentBeforeRefusal.push(4, 3)
     bench.fromGuest(guest, 40_000, server, 53, together)
     expect(bench.socket.datagrams).toHaveLength(1 + 7 + 10)
     expect(bench.drops.total).toBe(3)
+  })
+
+  test("the error about the last one of several is about no more than that one", () => {
+    const bench = new Bench()
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
+    bench.socket.sendingAnswers.push(-Errno.ENETUNREACH, -Errno.ENETUNREACH)
+    bench.socket.sentBeforeRefusal.push(2)
+    bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(240), segmentSize: 100 })
+    expect(bench.socket.datagrams).toHaveLength(1 + 2)
+    expect(bench.drops.entries()).toEqual([["udp: refused by the host", 1]])
+    expect(icmpErrors(bench.guest).map(({ quoted }) => quoted.subarray(8))).toEqual([pattern(240).subarray(200)])
   })
 
   test("a full device queue costs what it was offered, and no more", () => {

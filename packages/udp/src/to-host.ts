@@ -86,6 +86,7 @@ export class ToHost {
     let first = 0
     let isRepeated = false
     while (first < batch.count) {
+      const offset = batch.offset[first]
       const sent = this.#host.sendDatagrams(flow.socket, batch, first, batch.count - first)
       if (sent > 0) {
         first += sent
@@ -97,6 +98,7 @@ export class ToHost {
         break
       }
       // An error that an earlier datagram met is told here too, and only once: so the datagram gets a second chance.
+      if (batch.offset[first] !== offset) isRepeated = false
       if (!isRepeated && sent !== -Errno.ENOBUFS) {
         isRepeated = true
         this.#errors.drain(flow)

@@ -329,6 +329,7 @@ export class SimulatedHost implements Host {
         if (answer < 0) {
           batch.length[index] = end - start
           batch.offset[index] = start
+          if (batch.length[index] <= size) batch.segmentSize[index] = 0
           return index > first ? index - first : answer
         }
         start += size

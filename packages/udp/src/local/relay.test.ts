@@ -91,6 +91,22 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     expect(bench.drops.entries()).toEqual([["udp: host's queue full", 4]])
   })
 
+  test("are counted, or offered again, if they go apart and one of them is refused", () => {
+    const { bench, begin, deliver } = splicingBench(direction)
+    const { answering, opened } = begin(1234)
+    const together = { bytes: pattern(10), segmentSize: 1 }
+    opened.sendingAnswers.push(-Errno.EAGAIN)
+    opened.sentBeforeRefusal.push(7)
+    deliver(answering, together)
+    expect(opened.datagrams).toHaveLength(7)
+    expect(bench.drops.entries()).toEqual([["udp: host's queue full", 3]])
+    opened.sendingAnswers.push(-Errno.ECONNREFUSED, -Errno.ECONNREFUSED)
+    opened.sentBeforeRefusal.push(4, 3)
+    deliver(answering, together)
+    expect(opened.datagrams).toHaveLength(7 + 10)
+    expect(bench.drops.total).toBe(3)
+  })
+
   test("get over what is reported about earlier ones, in either direction", () => {
     const { bench, begin, deliver } = splicingBench(direction)
     const { answering, opened } = begin(1234)

@@ -131,13 +131,14 @@ export class Relay {
     let first = 0
     let isRepeated = false
     while (first < count) {
+      const offset = this.#batch.offset[first]
       const sent = to.host.sendDatagrams(to.socket, this.#batch, first, count - first)
       if (sent > 0) {
         first += sent
         isRepeated = false
       } else if (sent === 0 || sent === -Errno.EAGAIN) {
         while (first < count) this.#lose(first++, -Errno.EAGAIN)
-      } else if (isRepeated || sent === -Errno.ENOBUFS) {
+      } else if ((isRepeated && this.#batch.offset[first] === offset) || sent === -Errno.ENOBUFS) {
         this.#lose(first++, sent)
         isRepeated = false
       } else {

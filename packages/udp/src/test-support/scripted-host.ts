@@ -134,10 +134,13 @@ export class ScriptedHost
     state.sendingCalls.push(count)
     const answer = state.sendingAnswers.shift() ?? Number.POSITIVE_INFINITY
     if (answer < 0) {
-      const bytes = (state.sentBeforeRefusal.shift() ?? 0) * batch.segmentSize[first]
+      const segmentSize = batch.segmentSize[first]
+      const bytes = (state.sentBeforeRefusal.shift() ?? 0) * segmentSize
       if (bytes > 0) this.#sendEntry(state, batch, first, bytes)
       batch.offset[first] += bytes
       batch.length[first] -= bytes
+      if (batch.length[first] <= segmentSize) batch.segmentSize[first] = 0
+
       return answer
     }
     const taken = Math.min(answer, count)
