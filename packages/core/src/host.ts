@@ -59,7 +59,7 @@ export function isShortage(errno: number): boolean {
 export const HostEvent = {
   readable: 0x001,
   /**
-   * A byte is marked as urgent (RFC 9293, section 3.8.5). It is read as any other, but reading stops before it: less than
+   * A byte is marked as urgent (RFC 9293, section 3.8.5). It is read like the others, but reading stops before it: less than
    * was asked for, or nothing, does not mean that there is no more. Discarding what comes before helps in any case.
    */
   urgent: 0x002,
@@ -222,9 +222,9 @@ export interface Host {
    * Sends entries `first` to `first + count - 1`, those with a segment size as several datagrams: how many they may be, or
    * how long, is the host's own affair, which sends apart what its kernel or device doesn't cut. Answers how many entries
    * were taken, or, if the first was not, its negated error number: call again from the first that wasn't taken to learn
-   * why. Of an entry that is sent apart, the datagrams before the one that was refused are gone: `offset`,
-   * `length` and `segmentSize` are those of the rest. An error that is pending on the socket is told in this way as well, and cleared: the datagram was not
-   * sent then, but may be when offered again.
+   * why. Of an entry that is sent apart, the datagrams before the one that was refused are gone: `offset`, `length` and
+   * `segmentSize` are those of the rest. An error that is pending on the socket is told in this way as well, and cleared:
+   * the datagram was not sent then, but may be when offered again.
    */
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number
   /**

@@ -31,7 +31,7 @@ const KEEP_ALIVE_IDLE = 7_200_000
 const KEEP_ALIVE_INTERVAL = 75_000
 /**
  * How long what is held for a host that takes none of it may wait once the guest is gone, milliseconds: about as long as
- * Linux keeps payload of a socket that nobody has any more.
+ * Linux keeps payload of a socket after its last user has gone.
  */
 const DRAIN_PATIENCE = 600_000
 

@@ -91,7 +91,7 @@ describe("payload from the guest", () => {
     expect(world.isEnded).toBe(true)
   })
 
-  test("is passed on with the urgent flag as any other", () => {
+  test("is passed on with the urgent flag like other payload", () => {
     const { memory, guest, world } = connected()
     guest.send("AU", "urgent", { urgent: 3 })
     memory.run(1)

@@ -6,7 +6,7 @@
  * exactly this flow. Flows are found by their tap side; the host side is found by its socket. Neither end says when it
  * is done, so flows end by time: 30 s after the last datagram if the side that didn't begin never said anything, 180 s
  * otherwise (`timeouts.ts`). Traffic only notes the time; the timer looks at the note when it runs out and starts again
- * if there was any.
+ * if some had come.
  *
  * Flows begin (`beginnings.ts`) with the first datagram,
  *
@@ -33,7 +33,7 @@
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
  * Neighbours of one size are put together for the host to cut, what the guest's offload left together with more of that
  * size too (`leaving-together.ts` says why). The hop limit of each packet is that of the datagram which leaves the host, so that
- * tracing a route through us works. A full send queue loses datagrams, as any network does, and counts them.
+ * tracing a route through us works. A full send queue loses datagrams, as networks do, and counts them.
  *
  * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get. What the host
  * left together stays so, and neighbours of one size, together or not, are put together if the link cuts them. Each socket has a budget for

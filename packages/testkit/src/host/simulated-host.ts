@@ -32,6 +32,7 @@ import { copyEnds } from "./ends.ts"
 import { shakeHands } from "./inbound-connection.ts"
 import { type HostFaults, NO_HOST_FAULTS, SimulatedKernel } from "./simulated-kernel.ts"
 import type { SimulatedSocket } from "./simulated-socket.ts"
+import { SocketTable } from "./socket-table.ts"
 import { TcpListeningSocket } from "./tcp-listening-socket.ts"
 import { TcpSocket, type TcpSocketSizes } from "./tcp-socket.ts"
 import { UdpListeningSocket } from "./udp-listening-socket.ts"
@@ -80,26 +81,18 @@ const EEXIST = 17
 const DEFAULT_BUFFER = 131_072
 const NO_DESCRIPTORS = -Errno.EMFILE as Socket
 const ERROR_SPACE = 1_024
-const FIRST_DESCRIPTOR = 3
-/** Where numbers of probes begin, from the first descriptor on. */
-const FIRST_PROBE = 1 << 20
 
 /** A host without a kernel. */
 export class SimulatedHost implements Host {
   readonly arena: Arena
   readonly world: World
-  /** What was done wrong with sockets: uses after close. Empty if all is well. */
-  readonly violations: string[] = []
   /** Sockets opened so far for flows: those that a plugin opens without a side, to find out if it may, aside. */
   opened = 0
   readonly #kernel: SimulatedKernel
   readonly #options: SimulatedHostOptions
-  readonly #sockets = new Map<number, SimulatedSocket>()
+  readonly #sockets: SocketTable
   readonly #bindings: Bindings
   readonly #errorOffset: number
-  /** Descriptors are never used twice, so that a use after close is found. */
-  #nextDescriptor: number
-  #nextProbe: number
 
   constructor(options: SimulatedHostOptions) {
     const random = options.random ?? new SeededRandom(1)
@@ -107,26 +100,28 @@ export class SimulatedHost implements Host {
     this.arena = options.arena
     this.#kernel = new SimulatedKernel(options.clock, random, { ...NO_HOST_FAULTS, ...options.faults })
     const addresses = (options.addresses ?? ["192.0.2.1", "2001:db8::1"]).map(toAddress)
-    this.#bindings = new Bindings(this.#sockets, addresses, options.interfaces ?? ["eth0", "lo"])
+    this.#sockets = new SocketTable(options.descriptors, options.firstDescriptor)
+    this.#bindings = new Bindings(this.#sockets.open, addresses, options.interfaces ?? ["eth0", "lo"])
     this.#errorOffset = options.arena.reserve(ERROR_SPACE)
-    this.#nextDescriptor = options.firstDescriptor ?? FIRST_DESCRIPTOR
-    this.#nextProbe = this.#nextDescriptor + FIRST_PROBE
     this.world = new World({
       deliver: (ends, bytes, { interfaceName }) => this.#deliver(ends, bytes, interfaceName),
       connect: (ends, connectOptions) => this.#connectFromWorld(ends, connectOptions),
     })
   }
 
+  /** What was done wrong with sockets: uses after close. Empty if all is well. */
+  get violations(): string[] {
+    return this.#sockets.violations
+  }
+
   /** Number of sockets that are open. */
   get openSockets(): number {
-    return this.#sockets.size
+    return this.#sockets.open.size
   }
 
   /** Of these, how many listen. */
   get listeningSockets(): number {
-    let count = 0
-    for (const socket of this.#sockets.values()) if (socket.listening !== undefined) count++
-    return count
+    return this.#sockets.listeningCount
   }
 
   /** True if events wait to be told. */
@@ -136,12 +131,12 @@ export class SimulatedHost implements Host {
 
   /** True if the socket is open, and one of this host's. */
   hasSocket(socket: Socket): boolean {
-    return this.#sockets.has(socket)
+    return this.#sockets.open.has(socket)
   }
 
   /** A TCP socket, for pipes. If there is none by this number, that is recorded as a misuse of `call`. */
   findTcp(socket: Socket, call: string): TcpSocket | undefined {
-    return this.#find(socket, TcpSocket, call)
+    return this.#sockets.find(socket, TcpSocket, call)
   }
 
   /**
@@ -168,12 +163,12 @@ export class SimulatedHost implements Host {
   }
 
   tcpConnect(side: SideRef, demiflow: Demiflow): Socket {
-    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, TcpSocket)
+    const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, TcpSocket)
     if (typeof bound === "number") return bound
     const outcome = this.world.outcome(bound)
     if (outcome === "noRoute") return -outcomeErrors.noRoute as Socket
     const { clock } = this.#options
-    const socket = new TcpSocket(this.#kernel, this.#descriptor(side), side, bound, this.#tcpSizes)
+    const socket = new TcpSocket(this.#kernel, this.#sockets.descriptorFor(side), side, bound, this.#tcpSizes)
     if (outcome === "accept") this.#connect(socket)
     else {
       const delay = outcome === "silent" ? this.#connectTimeout : socket.sizes.rtt
@@ -183,7 +178,7 @@ export class SimulatedHost implements Host {
   }
 
   send(socket: Socket, vectors: Vectors, first: number, count: number): number {
-    const tcp = this.#find(socket, TcpSocket, "send")
+    const tcp = this.#sockets.find(socket, TcpSocket, "send")
     if (tcp === undefined) return -EBADF
     let length = 0
     for (let index = first; index < first + count; index++) length += vectors.lengthAt(index)
@@ -198,7 +193,7 @@ export class SimulatedHost implements Host {
   }
 
   peek(socket: Socket, vectors: Vectors, first: number, count: number, skip: number): number {
-    const tcp = this.#find(socket, TcpSocket, "peek")
+    const tcp = this.#sockets.find(socket, TcpSocket, "peek")
     if (tcp === undefined) return -EBADF
     let copied = 0
     for (let index = first; index < first + count; index++) {
@@ -215,60 +210,60 @@ export class SimulatedHost implements Host {
   }
 
   discard(socket: Socket, length: number): number {
-    return this.#find(socket, TcpSocket, "discard")?.discard(length) ?? -EBADF
+    return this.#sockets.find(socket, TcpSocket, "discard")?.discard(length) ?? -EBADF
   }
 
   unacknowledged(socket: Socket): number {
-    return this.#find(socket, TcpSocket, "unacknowledged")?.unacknowledged ?? -EBADF
+    return this.#sockets.find(socket, TcpSocket, "unacknowledged")?.unacknowledged ?? -EBADF
   }
 
   unread(socket: Socket): number {
-    return this.#find(socket, TcpSocket, "unread")?.unread ?? -EBADF
+    return this.#sockets.find(socket, TcpSocket, "unread")?.unread ?? -EBADF
   }
 
   sendBufferSize(socket: Socket): number {
-    if (this.#find(socket, TcpSocket, "sendBufferSize") === undefined) return -EBADF
+    if (this.#sockets.find(socket, TcpSocket, "sendBufferSize") === undefined) return -EBADF
     return this.#options.sendBufferSize ?? Math.ceil((this.#options.sendBuffer ?? 131_072) * 1.25)
   }
 
   tcpInformation(socket: Socket, into: TcpInformation): number {
-    return this.#find(socket, TcpSocket, "tcpInformation")?.information(into) ?? -EBADF
+    return this.#sockets.find(socket, TcpSocket, "tcpInformation")?.information(into) ?? -EBADF
   }
 
   shutdownWrite(socket: Socket): number {
-    return this.#find(socket, TcpSocket, "shutdownWrite")?.shutdownWrite() ?? -EBADF
+    return this.#sockets.find(socket, TcpSocket, "shutdownWrite")?.shutdownWrite() ?? -EBADF
   }
 
   reset(socket: Socket): void {
-    const tcp = this.#find(socket, TcpSocket, "reset")
+    const tcp = this.#sockets.find(socket, TcpSocket, "reset")
     if (tcp === undefined) return
     tcp.reset()
     this.close(socket)
   }
 
   tcpListen(listener: ListenerRef, end: ListeningEnd): Socket {
-    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindListening(end, TcpListeningSocket)
+    const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindListening(end, TcpListeningSocket)
     if (typeof bound === "number") return bound
     const backlog = this.#options.backlog ?? 128
-    const descriptor = this.#newDescriptor()
+    const descriptor = this.#sockets.newDescriptor()
     return this.#open(new TcpListeningSocket(this.#kernel, descriptor, bound, { ref: listener, end }, backlog))
   }
 
   tcpAccept(listening: Socket, demiflow: Demiflow): Socket {
-    const found = this.#find(listening, TcpListeningSocket, "tcpAccept")
+    const found = this.#sockets.find(listening, TcpListeningSocket, "tcpAccept")
     if (found === undefined) return -EBADF as Socket
     // As the kernel does, which looks for a descriptor first: the connection goes on waiting.
-    if (this.#isOutOfDescriptors) return NO_DESCRIPTORS
+    if (this.#sockets.isFull) return NO_DESCRIPTORS
     const accepted = found.take()
     if (accepted === undefined) return -Errno.EAGAIN as Socket
-    accepted.descriptor = this.#newDescriptor()
+    accepted.descriptor = this.#sockets.newDescriptor()
     this.opened++
     copyEnds(accepted.demiflow, demiflow)
     return this.#open(accepted)
   }
 
   watch(socket: Socket, side: SideRef): number {
-    const found = this.#find(socket, TcpSocket, "watch")
+    const found = this.#sockets.find(socket, TcpSocket, "watch")
     if (found === undefined) return -EBADF
     if (found.isWatched) {
       this.violations.push(`watch(${socket}): the socket is watched already`)
@@ -280,18 +275,18 @@ export class SimulatedHost implements Host {
   }
 
   udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
-    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindListening(end, UdpListeningSocket)
+    const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindListening(end, UdpListeningSocket)
     if (typeof bound === "number") return bound
     const { world } = this
     const delay = () => this.#delay()
     const listening = { ref: listener, end }
-    const descriptor = this.#newDescriptor()
+    const descriptor = this.#sockets.newDescriptor()
     const buffer = this.#datagramBuffer
     return this.#open(new UdpListeningSocket(this.#kernel, descriptor, bound, listening, world, delay, buffer))
   }
 
   udpAnswer(side: SideRef, demiflow: Demiflow): Socket {
-    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindShared(demiflow)
+    const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindShared(demiflow)
     if (typeof bound === "number") return bound
     const socket = this.#newDatagramSocket(UdpSocket, side, bound)
     for (const { from, bytes } of this.world.takeIntruders()) {
@@ -307,13 +302,13 @@ export class SimulatedHost implements Host {
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
-    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, UdpSocket)
+    const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, UdpSocket)
     return typeof bound === "number" ? bound : this.#open(this.#newDatagramSocket(UdpSocket, side, bound))
   }
 
   pingOpen(side: SideRef, demiflow: Demiflow): Socket {
     if (this.#options.forbidsPing) return -Errno.EACCES as Socket
-    const bound = this.#isOutOfDescriptors ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, PingSocket)
+    const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, PingSocket)
     return typeof bound === "number" ? bound : this.#open(this.#newDatagramSocket(PingSocket, side, bound))
   }
 
@@ -369,11 +364,11 @@ export class SimulatedHost implements Host {
   }
 
   socketError(socket: Socket): number {
-    return this.#find(socket, undefined, "socketError")?.takeError() ?? -EBADF
+    return this.#sockets.find(socket, undefined, "socketError")?.takeError() ?? -EBADF
   }
 
   boundEnd(socket: Socket, demiflow: Demiflow): number {
-    const found = this.#find(socket, undefined, "boundEnd")
+    const found = this.#sockets.find(socket, undefined, "boundEnd")
     if (found === undefined) return -EBADF
     demiflow.forwardingAddress.copyFrom(found.demiflow.forwardingAddress)
     demiflow.forwardingPort = found.demiflow.forwardingPort
@@ -381,10 +376,10 @@ export class SimulatedHost implements Host {
   }
 
   close(socket: Socket): void {
-    const found = this.#find(socket, undefined, "close")
+    const found = this.#sockets.find(socket, undefined, "close")
     if (found === undefined) return
     found.isOpen = false
-    this.#sockets.delete(socket)
+    this.#sockets.open.delete(socket)
     found.closed()
   }
 
@@ -392,7 +387,7 @@ export class SimulatedHost implements Host {
     deliver: (side: SideRef, events: number) => void,
     deliverToListener: ((listener: ListenerRef, events: number) => void) | undefined,
   ): void {
-    const able = [...this.#sockets.values()].filter((socket) => socket.isWatched && socket.mayTellForNoReason)
+    const able = [...this.#sockets.open.values()].filter((socket) => socket.isWatched && socket.mayTellForNoReason)
     if (able.length === 0) return
     const { side, listening } = this.#kernel.random.pick(able)
     if (listening === undefined) deliver(side, HostEvent.readable | HostEvent.writable)
@@ -462,10 +457,6 @@ export class SimulatedHost implements Host {
     return this.#options.coalescesDatagrams ?? false
   }
 
-  get #isOutOfDescriptors(): boolean {
-    return this.#sockets.size >= (this.#options.descriptors ?? Number.POSITIVE_INFINITY)
-  }
-
   get #tcpSizes(): TcpSocketSizes {
     const { sendBuffer = DEFAULT_BUFFER, receiveBuffer = DEFAULT_BUFFER, rtt = 0 } = this.#options
     return { sendBuffer, receiveBuffer, rtt }
@@ -474,43 +465,17 @@ export class SimulatedHost implements Host {
   #newDatagramSocket(kind: typeof UdpSocket | typeof PingSocket, side: SideRef, bound: Demiflow): DatagramSocket {
     const delay = () => this.#delay()
     const buffer = this.#datagramBuffer
-    return new kind(this.#kernel, this.#descriptor(side), side, bound, this.world, delay, buffer)
+    return new kind(this.#kernel, this.#sockets.descriptorFor(side), side, bound, this.world, delay, buffer)
   }
 
   #open(socket: SimulatedSocket): Socket {
     if (socket.side >= 0) this.opened++
-    this.#sockets.set(socket.descriptor, socket)
+    this.#sockets.open.set(socket.descriptor, socket)
     this.#kernel.list(socket)
     return socket.descriptor
   }
 
-  /** Probes take numbers of their own, so that a test may know those of its flows: 3, 4, 5 … */
-  #descriptor(side: SideRef): Socket {
-    return side < 0 ? (this.#nextProbe++ as Socket) : this.#newDescriptor()
-  }
-
-  #newDescriptor(): Socket {
-    return this.#nextDescriptor++ as Socket
-  }
-
   #findDatagram(socket: Socket, call: string): DatagramSocket | undefined {
-    return this.#find<DatagramSocket>(socket, DatagramSocket, call)
-  }
-
-  #find<Kind extends SimulatedSocket>(
-    socket: Socket,
-    kind: (abstract new (...parameters: never[]) => Kind) | undefined,
-    call: string,
-  ): Kind | undefined {
-    const found = this.#sockets.get(socket)
-    if (found === undefined) {
-      this.violations.push(`${call}(${socket}): the socket is not open`)
-      return undefined
-    }
-    if (kind !== undefined && !(found instanceof kind)) {
-      this.violations.push(`${call}(${socket}): the socket is of another kind`)
-      return undefined
-    }
-    return found as Kind
+    return this.#sockets.find<DatagramSocket>(socket, DatagramSocket, call)
   }
 }

@@ -1,0 +1,71 @@
+import type { SideRef, Socket } from "@demiflow/core"
+import type { SimulatedSocket } from "./simulated-socket.ts"
+
+const FIRST_DESCRIPTOR = 3
+/** Where numbers of probes begin, from the first descriptor on. */
+const FIRST_PROBE = 1 << 20
+
+/**
+ * The open sockets of a simulated host, by descriptor. Descriptors are never used twice, so that a use after close is
+ * found; what is done wrong with them is recorded.
+ */
+export class SocketTable {
+  readonly open: Map<number, SimulatedSocket> = new Map()
+  /** Uses of sockets that are closed, or of another kind. Empty if all is well. */
+  readonly violations: string[] = []
+  readonly #most: number
+  #nextDescriptor: number
+  #nextProbe: number
+
+  /**
+   * @param most sockets that may be open at once
+   * @param firstDescriptor number of the first
+   */
+  constructor(most: number = Number.POSITIVE_INFINITY, firstDescriptor: number = FIRST_DESCRIPTOR) {
+    this.#most = most
+    this.#nextDescriptor = firstDescriptor
+    this.#nextProbe = firstDescriptor + FIRST_PROBE
+  }
+
+  get isFull(): boolean {
+    return this.open.size >= this.#most
+  }
+
+  /** How many listen. */
+  get listeningCount(): number {
+    let count = 0
+    for (const socket of this.open.values()) if (socket.listening !== undefined) count++
+    return count
+  }
+
+  newDescriptor(): Socket {
+    return this.#nextDescriptor++ as Socket
+  }
+
+  /** Probes, which have no side, take numbers of their own, so that a test may know those of its flows: 3, 4, 5 … */
+  descriptorFor(side: SideRef): Socket {
+    return side < 0 ? (this.#nextProbe++ as Socket) : this.newDescriptor()
+  }
+
+  /**
+   * An open socket, of that kind if one is given.
+   *
+   * @param call who asks, for what is recorded if there is none
+   */
+  find<Kind extends SimulatedSocket>(
+    socket: Socket,
+    kind: (abstract new (...parameters: never[]) => Kind) | undefined,
+    call: string,
+  ): Kind | undefined {
+    const found = this.open.get(socket)
+    if (found === undefined) {
+      this.violations.push(`${call}(${socket}): the socket is not open`)
+      return undefined
+    }
+    if (kind !== undefined && !(found instanceof kind)) {
+      this.violations.push(`${call}(${socket}): the socket is of another kind`)
+      return undefined
+    }
+    return found as Kind
+  }
+}
