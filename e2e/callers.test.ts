@@ -20,7 +20,7 @@ const hash = hashOf(1, BYTES)
 /** A web server; the caller ends it. */
 async function startWebServer(place: Place, listen: readonly string[]): Promise<Program> {
   const request = { listen, port: WEB_PORT, folder: "/usr/share" }
-  const server = place.startNode("http-server.mjs", request, { timeout: 500_000 })
+  const server = place.startNode("http-server.mjs", request)
   await server.printed(/ready/)
   return server
 }

@@ -101,7 +101,7 @@ describe("DHCPv6", () => {
   testWith("dhclient")("--no-dhcpv6 answers nothing", async () => {
     const pasta = await Pasta.start(topology, { options: ["--no-dhcpv6"] })
     await raise(pasta.guest)
-    await expect(dhclient(pasta.guest, "-6")).rejects.toThrow()
+    await expect(dhclient(pasta.guest, "-6", 4)).rejects.toThrow()
     await pasta.stop()
   })
 })

@@ -24,16 +24,11 @@ function runTime(pid: number): number {
 function testIdle(running: { readonly guest: Place; readonly dataPath: number }): void {
   test("nothing is woken up once there is no more traffic", async () => {
     await expectTraffic(running.guest)
-    const quiet = await eventually(
-      "a while without a wake-up",
-      async () => {
-        const before = runTime(running.dataPath)
-        await pause(WHILE)
-        return runTime(running.dataPath) === before ? true : undefined
-      },
-      // Neighbours are asked after for half a minute.
-      60_000,
-    )
+    const quiet = await eventually("a while without a wake-up", async () => {
+      const before = runTime(running.dataPath)
+      await pause(WHILE)
+      return runTime(running.dataPath) === before ? true : undefined
+    })
     expect(quiet).toBe(true)
   })
 }

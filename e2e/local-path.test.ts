@@ -80,7 +80,7 @@ describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
       expect(await tcpClient(clients.guest, family, request)).toEqual({ intact: connections / 2, errors: {} })
     }
     await eventually("what ended connections held is closed", () => (held() <= before + KEPT ? true : undefined))
-  }, 240_000)
+  })
 })
 
 describe.each(directions)("UDP $direction", ({ isInbound }) => {

@@ -17,7 +17,7 @@ useServer("udp-server.mjs", topology)
 
 async function startWriter(pasta: Pasta): Promise<Program> {
   const program = reachable(join(import.meta.dirname, "programs/write-frames.py"))
-  const writer = pasta.guest.start(["/usr/bin/python3", program, "eth0"], { keepInputOpen: true, timeout: 240_000 })
+  const writer = pasta.guest.start(["/usr/bin/python3", program, "eth0"], { keepInputOpen: true })
   await writer.printed(/ready/)
   return writer
 }
@@ -38,29 +38,25 @@ function drops(stderr: string): Readonly<Record<string, number>> {
 
 const total = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((sum, count) => sum + count, 0)
 
-testWith("python3")(
-  "mutated frames of every protocol crash nothing",
-  async () => {
-    const pasta = await Pasta.start(topology, { options: ["--config-net", "-d"] })
-    const writer = await startWriter(pasta)
-    await write(writer, Object.values(validFrames))
-    await fc.assert(
-      fc.asyncProperty(fc.array(mutatedFrame, { minLength: 300, maxLength: 300 }), async (frames) => {
-        expect(await write(writer, frames)).toBeGreaterThan(0)
-        // An answer shows that all before it has been dealt with, and how.
-        expect(await pasta.guest.run(["ping", "-c", "1", "-W", "5", "198.51.100.7"])).toMatchObject({ status: 0 })
-      }),
-      { numRuns: 20, seed: 20_240_519, endOnFailure: true },
-    )
-    writer.closeInput()
-    await expectTraffic(pasta.guest)
-    const { status, stderr } = await pasta.stop()
-    expect(status).toBe(0)
-    expect(stderr).not.toMatch(/\bat .*:\d+:\d+/)
-    expect(total(drops(stderr))).toBeGreaterThan(1000)
-  },
-  180_000,
-)
+testWith("python3")("mutated frames of every protocol crash nothing", async () => {
+  const pasta = await Pasta.start(topology, { options: ["--config-net", "-d"] })
+  const writer = await startWriter(pasta)
+  await write(writer, Object.values(validFrames))
+  await fc.assert(
+    fc.asyncProperty(fc.array(mutatedFrame, { minLength: 300, maxLength: 300 }), async (frames) => {
+      expect(await write(writer, frames)).toBeGreaterThan(0)
+      // An answer shows that all before it has been dealt with, and how.
+      expect(await pasta.guest.run(["ping", "-c", "1", "-W", "5", "198.51.100.7"])).toMatchObject({ status: 0 })
+    }),
+    { numRuns: 20, seed: 20_240_519, endOnFailure: true },
+  )
+  writer.closeInput()
+  await expectTraffic(pasta.guest)
+  const { status, stderr } = await pasta.stop()
+  expect(status).toBe(0)
+  expect(stderr).not.toMatch(/\bat .*:\d+:\d+/)
+  expect(total(drops(stderr))).toBeGreaterThan(1000)
+})
 
 /** Frames with exactly one thing wrong, which no implementation may take for valid. */
 function wrong(): Readonly<Record<string, Buffer>> {

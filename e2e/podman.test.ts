@@ -80,7 +80,7 @@ async function inUnshare(): Promise<User> {
 let web: readonly Program[] = []
 beforeAll(async () => {
   const start = (place: Namespace, listen: readonly string[]) =>
-    place.startNode("http-server.mjs", { listen, port: WEB_PORT, folder: "/usr/share" }, { timeout: 500_000 })
+    place.startNode("http-server.mjs", { listen, port: WEB_PORT, folder: "/usr/share" })
   const servers = families.map(({ server }) => server)
   web = [start(topology.world, servers), start(topology.host, [ipv4.host])]
   for (const server of web) await server.printed(/ready/)

@@ -16,7 +16,7 @@ let folder: string
 beforeAll(async () => {
   folder = temporaryFolder("web")
   const listen = families.map((family) => family.server)
-  server = topology.world.startNode("http-server.mjs", { listen, port: PORT, folder }, { timeout: 500_000 })
+  server = topology.world.startNode("http-server.mjs", { listen, port: PORT, folder })
   await server.printed(/ready/)
 })
 afterAll(() => server?.stop())
@@ -58,9 +58,7 @@ overBoth((family) => {
   })
 
   testWith("iperf3")("iperf3 measures in both directions, and over UDP", async () => {
-    const iperf = topology.world.start(["iperf3", "--server", "--bind", family.server, "--forceflush"], {
-      timeout: 60_000,
-    })
+    const iperf = topology.world.start(["iperf3", "--server", "--bind", family.server, "--forceflush"])
     await iperf.printed(/Server listening/)
     for (const options of [[], ["--reverse"], ["--udp", "--bitrate", "10M"]]) {
       const argv = ["iperf3", "--client", family.server, "--time", "1", "--json", ...options]

@@ -1,4 +1,5 @@
 import { defineConfig, type ViteUserConfig } from "vitest/config"
+import { CASE_LIMIT } from "./harness/limits.ts"
 
 // Network namespaces, mounts and raw sockets: without root there is nothing to run.
 const isRoot = process.getuid?.() === 0
@@ -17,8 +18,8 @@ const configuration: ViteUserConfig = defineConfig({
     globalSetup: isRoot ? ["harness/global-setup.ts"] : [],
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: CASE_LIMIT,
+    hookTimeout: CASE_LIMIT,
     teardownTimeout: 20_000,
   },
 })

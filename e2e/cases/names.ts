@@ -14,7 +14,7 @@ export function useNameServer(topology: Topology): void {
 
   beforeAll(async () => {
     const listen = [ipv4, ipv6].flatMap((family) => [family.server, family.other, family.gateway])
-    server = topology.world.startNode("dns-server.mjs", { listen }, { timeout: 500_000 })
+    server = topology.world.startNode("dns-server.mjs", { listen })
     await server.printed(/ready/)
   })
   afterAll(() => server?.stop())

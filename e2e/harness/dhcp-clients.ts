@@ -44,18 +44,19 @@ export async function udhcpc(
   const client = clientScript(
     '[ "$1" = bound ] && ip addr add $ip/$mask dev $interface && ip route add default via $router',
   )
-  const patience = ["-f", "-n", "-q", "-t", "5", "-T", "1"]
+  const patience = ["-f", "-n", "-q", "-t", "60", "-T", "1"]
   const result = await guest.run(["udhcpc", "-i", "eth0", ...patience, "-s", client.script, ...options])
   return { ...client, result }
 }
 
-/** Runs ISC's client until it has a lease; rejects when it gets none. */
-export async function dhclient(guest: Place, version: "-4" | "-6"): Promise<Client> {
+/** Runs ISC's client until it has a lease; rejects when it gets none in `patience` seconds. */
+export async function dhclient(guest: Place, version: "-4" | "-6", patience = 60): Promise<Client> {
   const client = clientScript("exit 0")
   const { folder, script } = client
   const ask = version === "-4" ? "subnet-mask, routers, interface-mtu, domain-name-servers, domain-search" : ""
-  writeFileSync(`${folder}/dhclient.conf`, version === "-4" ? `request ${ask};\ntimeout 10;\n` : "timeout 10;\n")
+  const request = version === "-4" ? `request ${ask};\n` : ""
+  writeFileSync(`${folder}/dhclient.conf`, `${request}timeout ${patience};\n`)
   const files = ["-cf", `${folder}/dhclient.conf`, "-lf", `${folder}/leases`, "-pf", `${folder}/pid`]
-  await guest.must(["dhclient", version, "-1", "-v", "-sf", script, ...files, "eth0"], { timeout: 40_000 })
+  await guest.must(["dhclient", version, "-1", "-v", "-sf", script, ...files, "eth0"])
   return client
 }

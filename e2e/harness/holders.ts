@@ -22,7 +22,6 @@ export class Holder {
     const program = new Program([...user, ...words, "sh", "-c", HOLD], {
       environment: environmentOf(as),
       keepInputOpen: true,
-      timeout: 500_000,
     })
     const [, pid = ""] = await program.printed(/^holder (\d+)$/m)
     return new Holder(program, Number(pid))

@@ -2,6 +2,7 @@
 import { join } from "node:path"
 import { awaitFile } from "./files.ts"
 import { environmentOf, type Identity, identity } from "./identity.ts"
+import { timeLeft } from "./limits.ts"
 import { passtExecutable, reachable, temporaryFolder } from "./machine.ts"
 import type { Namespace } from "./places.ts"
 import { type ProcessOptions, Program, type Result } from "./processes.ts"
@@ -34,7 +35,7 @@ export function startPasstProcess(
 
 /** Runs passt with these arguments to its end. */
 export function runPasst(host: Namespace, argv: readonly string[], options: PasstProcessOptions = {}): Promise<Result> {
-  return startPasstProcess(host, argv, options).result
+  return startPasstProcess(host, argv, { timeout: timeLeft(), ...options }).result
 }
 
 export class Passt {
@@ -61,7 +62,6 @@ export class Passt {
     // Written once initialisation is done.
     const pid = awaitFile(join(folder, "pid"))
     const program = startPasstProcess(topology.host, ["-f", "-s", socket, "-P", join(folder, "pid"), ...options], {
-      timeout: 500_000,
       ...settings,
     })
     program.result.finally(() => pid.forget())

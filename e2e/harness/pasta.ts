@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import { afterAll, beforeAll } from "vitest"
 import { environmentOf, type Identity, identity } from "./identity.ts"
 import { descriptors, markedProcesses, networkOf } from "./inspection.ts"
+import { timeLeft } from "./limits.ts"
 import { pastaExecutable, reachable } from "./machine.ts"
 import { Guest, type Namespace } from "./places.ts"
 import { eventually, type ProcessOptions, Program, type Result } from "./processes.ts"
@@ -52,7 +53,7 @@ export function runPasta(
   as: Identity = "ordinary",
   options: PastaProcessOptions = {},
 ): Promise<Result> {
-  return startPastaProcess(host, argv, as, options).result
+  return startPastaProcess(host, argv, as, { timeout: timeLeft(), ...options }).result
 }
 
 export class Pasta {
@@ -75,7 +76,6 @@ export class Pasta {
       ...(options.before === undefined ? {} : { before: options.before }),
       environment: { ...options.environment, DEMIFLOW_E2E_MARK: mark },
       keepInputOpen: true,
-      timeout: 500_000,
     })
     const [, inode = ""] = await program.printed(/^net:\[(\d+)\]$/m)
     // A process that is about to execute another file has no environment to look at for a moment.

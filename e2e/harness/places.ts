@@ -1,5 +1,6 @@
 /** Where a program runs: a named network namespace, or the namespace that pasta has connected. */
 import { join } from "node:path"
+import { timeLeft } from "./limits.ts"
 import { ordinaryUser, reachable } from "./machine.ts"
 import { mustRun, type ProcessOptions, Program, type Result, run } from "./processes.ts"
 
@@ -23,7 +24,7 @@ export abstract class Place {
   }
 
   async run(argv: readonly string[], options: PlaceOptions = {}): Promise<Result> {
-    return this.start(argv, options).result
+    return this.start(argv, { timeout: timeLeft(), ...options }).result
   }
 
   /** Rejects unless the exit status is zero; gives standard output. */
@@ -50,7 +51,10 @@ export abstract class Place {
 
   /** Runs one of `programs/` and gives the JSON of the last line that it prints. */
   async node<T>(program: string, request: object, options: PlaceOptions = {}): Promise<T> {
-    const { status, signal, stdout, stderr } = await this.startNode(program, request, options).result
+    const { status, signal, stdout, stderr } = await this.startNode(program, request, {
+      timeout: timeLeft(),
+      ...options,
+    }).result
     const last = stdout.trim().split("\n").at(-1) ?? ""
     if (status !== 0 || last === "") {
       throw new Error(`${program} ${JSON.stringify(request)}: ended with ${status ?? signal}\n${stdout}${stderr}`)

@@ -92,7 +92,7 @@ export class Podman {
 
   options(): ProcessOptions {
     const { PATH } = process.env
-    return { environment: { PATH, HOME: this.folder, XDG_RUNTIME_DIR: this.folder }, timeout: 500_000 }
+    return { environment: { PATH, HOME: this.folder, XDG_RUNTIME_DIR: this.folder } }
   }
 
   start(...command: readonly string[]): Program {

@@ -3,6 +3,7 @@
  * started themselves. Nothing here sleeps: a caller waits for a line, or for the end.
  */
 import { type ChildProcess, spawn } from "node:child_process"
+import { isInCase, timeLeft } from "./limits.ts"
 
 /** What is left of a process that has ended. */
 export interface Result {
@@ -21,11 +22,12 @@ export interface ProcessOptions {
   readonly input?: string | Buffer
   /** Leaves standard input open, for `write` and `closeInput`. */
   readonly keepInputOpen?: boolean
-  /** Milliseconds before the process is killed and `result` rejects. */
+  /**
+   * Milliseconds before the process is killed and `result` rejects. Absent: what the case leaves that starts it; a
+   * process that a hook starts stays until somebody ends it.
+   */
   readonly timeout?: number
 }
-
-const DEFAULT_TIMEOUT = 60_000
 
 /** Process groups that are still there; killed when the test process ends for whatever reason. */
 const alive = new Set<number>()
@@ -81,22 +83,23 @@ export class Program {
         this.#wake()
       })
     }
-    this.result = this.#settle(options.timeout ?? DEFAULT_TIMEOUT)
+    this.result = this.#settle(options.timeout ?? (isInCase() ? timeLeft() : undefined))
     this.result.catch(() => {}) // Whoever awaits it is told; whoever does not, need not be.
   }
 
-  #settle(timeout: number): Promise<Result> {
+  #settle(timeout: number | undefined): Promise<Result> {
     return new Promise((resolve, reject) => {
       let late = false
-      const timer = setTimeout(() => {
+      const giveUp = () => {
         late = true
         this.kill()
-      }, timeout)
+      }
+      const timer = timeout === undefined ? undefined : setTimeout(giveUp, timeout)
       const finish = (error?: Error, status: number | null = null, signal: NodeJS.Signals | null = null) => {
         clearTimeout(timer)
         this.#ended = true
         alive.delete(this.pid)
-        for (const waiter of this.#waiters) waiter.reject(this.#failure("ended before it printed what was awaited"))
+        for (const { pattern, reject } of this.#waiters) reject(this.#failure(`ended without printing ${pattern}`))
         this.#waiters.clear()
         if (error !== undefined) reject(error)
         else if (late) reject(this.#failure(`still ran after ${timeout} ms`))
@@ -121,12 +124,13 @@ export class Program {
     }
   }
 
-  /** Resolves once the output matches; rejects when the process ends first, or after `timeout` milliseconds. */
-  printed(pattern: RegExp, stream: "stdout" | "stderr" = "stdout", timeout = 20_000): Promise<RegExpExecArray> {
+  /** Resolves once the output matches; rejects when the process ends first, or when the case has no time left. */
+  printed(pattern: RegExp, stream: "stdout" | "stderr" = "stdout"): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const there = pattern.exec(this[stream])
       if (there !== null) return resolve(there)
       if (this.#ended) return reject(this.#failure(`ended without printing ${pattern}`))
+      const timeout = timeLeft()
       const timer = setTimeout(() => {
         this.#waiters.delete(waiter)
         reject(this.#failure(`did not print ${pattern} in ${timeout} ms`))
@@ -176,9 +180,9 @@ export class Program {
   }
 }
 
-/** Runs to the end. Rejects only on a timeout or when the file can't be executed. */
+/** Runs to the end. Rejects only when the case has no time left, or when the file can't be executed. */
 export async function run(argv: readonly string[], options: ProcessOptions = {}): Promise<Result> {
-  return new Program(argv, options).result
+  return new Program(argv, { timeout: timeLeft(), ...options }).result
 }
 
 /** Runs to the end and rejects unless the exit status is zero. */
@@ -189,11 +193,8 @@ export async function mustRun(argv: readonly string[], options: ProcessOptions =
 }
 
 /** Looks again and again until `probe` gives a value; for states that nothing announces. */
-export async function eventually<T>(
-  what: string,
-  probe: () => T | undefined | Promise<T | undefined>,
-  timeout = 20_000,
-): Promise<T> {
+export async function eventually<T>(what: string, probe: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  const timeout = timeLeft()
   const end = Date.now() + timeout
   for (;;) {
     const value = await probe()

@@ -72,7 +72,7 @@ export class StandIn {
   }
 
   static async start(guest: Namespace, socket: string, options: GuestOptions = {}): Promise<StandIn> {
-    const program = new Program(standInCommand(guest, socket), { timeout: 500_000 })
+    const program = new Program(standInCommand(guest, socket))
     await program.printed(/^connected$/m)
     if (options.unconfigured !== true) await configureGuest(guest, options)
     return new StandIn(program)

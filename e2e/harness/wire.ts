@@ -37,7 +37,7 @@ export type WireEnd = readonly [string, string]
 export async function startWire(options: WireOptions, one: WireEnd, other: WireEnd): Promise<Wire> {
   const { seed = 1, loss = 0, delay = 0, jitter = 0, reorder = 0, duplicate = 0 } = options
   const numbers = [seed, loss, delay, jitter, reorder, duplicate].map(String)
-  const program = new Program([compiled("wire"), ...numbers, ...one, ...other], { timeout: 600_000 })
+  const program = new Program([compiled("wire"), ...numbers, ...one, ...other])
   await program.printed(/^ready$/m)
   let counts: Promise<WireCounts> | undefined
   return {

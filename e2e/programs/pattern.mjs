@@ -1,32 +1,38 @@
 // Bytes that both ends can make: a block of random bytes whose length is no power of two, over and
-// over, so that lost, doubled or displaced data shows in the hash.
+// over, so that lost, doubled or displaced data shows in the hash. A seed is where in the block they begin.
 import { createHash } from "node:crypto"
 
 const BLOCK = 1_048_583
+/** A prime, so that all seeds below BLOCK begin elsewhere. */
+const STRIDE = 4099
 
-function makeBlock(seed) {
-  const words = new Uint32Array(Math.ceil(BLOCK / 4))
-  let state = (seed * 2_654_435_761 + 1) >>> 0
-  for (let i = 0; i < words.length; i++) {
+// Twice, so that a piece may begin anywhere.
+const words = new Uint32Array(Math.ceil((2 * BLOCK) / 4))
+const bytes = Buffer.from(words.buffer)
+const MADE_TWICE = 2 * BLOCK
+let made = 0
+let state = 1
+
+/** Makes the bytes up to there, not more: a program that lives for 20 ms needs few of them. */
+function make(end) {
+  if (end <= made) return
+  for (; made < Math.min(end, BLOCK); made += 4) {
     state ^= state << 13
     state ^= state >>> 17
     state ^= state << 5
-    words[i] = state
+    words[made / 4] = state
   }
-  return Buffer.from(words.buffer, 0, BLOCK)
+  if (end <= BLOCK) return
+  bytes.copyWithin(BLOCK, 0, BLOCK)
+  made = MADE_TWICE
 }
 
-const blocks = new Map()
-
-/** Up to `most` bytes of the pattern of `seed` from `offset`; a view that must not be written to. */
+/** Up to `most` bytes of the pattern of `seed` from `offset`, and up to BLOCK; a view that must not be written to. */
 export function slice(seed, offset, most) {
-  let block = blocks.get(seed)
-  if (block === undefined) {
-    block = makeBlock(seed)
-    blocks.set(seed, block)
-  }
-  const start = offset % BLOCK
-  return block.subarray(start, Math.min(start + most, BLOCK))
+  const start = (seed * STRIDE + offset) % BLOCK
+  const end = start + Math.min(most, BLOCK)
+  make(end)
+  return bytes.subarray(start, end)
 }
 
 /** SHA-256 of the first `bytes` bytes of the pattern of `seed`, in hexadecimal. */

@@ -31,9 +31,6 @@ export async function makeSystem(): Promise<System> {
   return system
 }
 
-/** Without hardware support, which few machines that run tests have. */
-const BOOT_TIMEOUT = 60_000
-
 export class VirtualMachine {
   readonly program: Program
   #requests = 0
@@ -54,7 +51,6 @@ export class VirtualMachine {
     const append = ["-append", "console=ttyS1 quiet panic=-1 mitigations=off tsc=reliable"]
     const program = new Program([...ordinaryUser.prefix, ...argv, ...append], {
       keepInputOpen: true,
-      timeout: 500_000,
       environment: { ...process.env, HOME: "/tmp" },
     })
     const machine = new VirtualMachine(program)
@@ -63,21 +59,21 @@ export class VirtualMachine {
   }
 
   async #ready(behind: number): Promise<void> {
-    await this.program.printed(new RegExp(`^[^]{${behind},}^ready\\r?\\n`, "m"), "stdout", BOOT_TIMEOUT)
+    await this.program.printed(new RegExp(`^[^]{${behind},}^ready\\r?\\n`, "m"))
   }
 
   /** Runs a script in the guest; gives what it printed and its exit status. */
-  async run(script: string, timeout = 60_000): Promise<{ readonly status: number; readonly output: string }> {
+  async run(script: string): Promise<{ readonly status: number; readonly output: string }> {
     const number = ++this.#requests
     this.program.write(`${number} ${Buffer.from(script).toString("base64")}\n`)
     const answer = new RegExp(`^${number} (\\d+) (\\S*)\\r?\\n`, "m")
-    const [, status, output = ""] = await this.program.printed(answer, "stdout", timeout)
+    const [, status, output = ""] = await this.program.printed(answer)
     return { status: Number(status), output: Buffer.from(output, "base64").toString() }
   }
 
   /** The same, and rejects unless the exit status is zero. */
-  async must(script: string, timeout?: number): Promise<string> {
-    const { status, output } = await this.run(script, timeout)
+  async must(script: string): Promise<string> {
+    const { status, output } = await this.run(script)
     if (status !== 0) throw new Error(`in the guest: ${script}: ended with ${status}\n${output}`)
     return output
   }
