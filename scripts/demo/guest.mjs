@@ -1,12 +1,18 @@
 // The command that pasta runs in the demo: looks at the network from inside, and uses it.
-import { execFileSync, spawnSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import { Resolver } from "node:dns/promises"
 import { get } from "node:http"
+import { delimiter } from "node:path"
+import { Arena } from "@demiflow/core"
+import { attachArena, NetlinkSocket, readNetwork } from "@demiflow/sys"
 import { gateway, NAME, PORT, path, server } from "./network.mjs"
-import { fact, failure, success } from "./print.mjs"
+import { fact, failure, leftOut, success } from "./print.mjs"
 
 const BYTES = 500_000_000
 let failed = 0
+
+// Where administration tools are is not in everybody's PATH.
+process.env.PATH = [process.env.PATH, "/usr/sbin", "/sbin"].filter(Boolean).join(delimiter)
 
 /** Runs a step, which gives what to show of it. */
 async function step(label, body) {
@@ -18,20 +24,23 @@ async function step(label, body) {
   }
 }
 
-const ip = (...argv) => JSON.parse(execFileSync("ip", ["-j", ...argv], { encoding: "utf8" }) || "[]")
-
 function showNetwork() {
-  for (const { ifname, mtu, addr_info: addresses } of ip("addr", "show", "up")) {
-    if (ifname === "lo") continue
+  const arena = new Arena(1 << 18)
+  const { interfaces, addresses, routes } = readNetwork(new NetlinkSocket(attachArena(arena), arena))
+  for (const { index, name, mtu, isUp, isLoopback } of interfaces) {
+    if (isLoopback || !isUp) continue
     const visible = addresses
-      .filter(({ scope }) => scope === "global")
-      .map(({ local, prefixlen }) => `${local}/${prefixlen}`)
-    if (visible.length === 0) throw new Error(`${ifname} has no address`)
-    fact("Address", `${ifname}, MTU ${mtu}`, ...visible)
+      .filter(({ interfaceIndex, scope }) => interfaceIndex === index && scope === 0)
+      .map(({ address, prefixLength }) => `${address}/${prefixLength}`)
+    if (visible.length === 0) throw new Error(`${name} has no address`)
+    fact("Address", `${name}, MTU ${mtu}`, ...visible)
   }
-  for (const version of ["-4", "-6"]) {
-    const routes = ip(version, "route").filter(({ dst }) => !dst.startsWith("fe80:"))
-    for (const { dst, gateway: via, dev } of routes) fact("Route", dst, via === undefined ? `on ${dev}` : `via ${via}`)
+  for (const { prefix, prefixLength, nextHops } of routes) {
+    if (prefix?.isLinkLocal) continue
+    const [hop] = nextHops
+    const to = prefix === undefined ? "default" : `${prefix}/${prefixLength}`
+    const on = interfaces.find(({ index }) => index === hop?.interfaceIndex)?.name
+    fact("Route", to, hop?.gateway === undefined ? `on ${on}` : `via ${hop.gateway}`)
   }
 }
 
@@ -92,7 +101,20 @@ try {
 }
 for (const version of [4, 6]) await step("Download", () => download(version))
 await step("Name", resolve)
-for (const version of [4, 6]) await step("Ping", () => ping(version))
-for (const version of [4, 6]) await step("Trace", () => trace(version))
-process.stdout.write(failed === 0 ? "\nEverything worked.\n\n" : `\n${failed} of these failed.\n\n`)
+
+/** Steps that are not worth a program of our own. */
+const withPrograms = [
+  { label: "Ping", program: "ping", show: ping },
+  { label: "Trace", program: "traceroute", show: trace },
+]
+const missing = withPrograms.filter(({ program }) => spawnSync(program, ["--version"]).error?.code === "ENOENT")
+for (const entry of withPrograms) {
+  const { label, program, show } = entry
+  if (missing.includes(entry)) leftOut(label, `${program} is not installed`)
+  else for (const version of [4, 6]) await step(label, () => show(version))
+}
+
+const verdict = failed > 0 ? `${failed} of these failed.` : "Everything worked."
+const rest = missing.length > 0 ? ` Left out: ${missing.map(({ label }) => label).join(", ")}.` : ""
+process.stdout.write(`\n${verdict}${rest}\n\n`)
 process.exit(failed === 0 ? 0 : 1)

@@ -1,29 +1,13 @@
 // npm run demo: shows pasta at work between namespaces that it makes for that, as root or as an
-// ordinary user, and leaves nothing behind.
+// ordinary user, and leaves nothing behind. It needs Node.js, the kernel, and what this repository has built.
 //
-// This first process looks whether the machine has what it takes and moves into namespaces of its own:
-// whatever is made there is gone when the processes in them are. stage.mjs goes on from there.
-import { spawn } from "node:child_process"
-import { accessSync, constants, existsSync } from "node:fs"
-import { delimiter, join } from "node:path"
+// This first process looks whether the machine has what it takes and goes on in namespaces of its own (stage.mjs):
+// whatever is made there is gone when the processes in them are.
+import { accessSync, constants } from "node:fs"
+import { join } from "node:path"
 import { giveUp } from "./print.mjs"
 
-const isRoot = process.getuid?.() === 0
-const packages = {
-  ip: "iproute2",
-  unshare: "util-linux",
-  nsenter: "util-linux",
-  ping: "iputils-ping",
-  traceroute: "traceroute",
-}
-const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"]
-
-const missing = Object.keys(packages).filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))))
 if (process.platform !== "linux") giveUp("it needs Linux.", "Run it on a Linux machine.")
-if (missing.length > 0) {
-  const names = [...new Set(missing.map((tool) => packages[tool]))].join(" ")
-  giveUp(`not installed: ${missing.join(", ")}.`, `On Debian or Ubuntu: sudo apt-get install ${names}`)
-}
 try {
   accessSync("/dev/net/tun", constants.R_OK | constants.W_OK)
 } catch (error) {
@@ -35,24 +19,31 @@ try {
   )
 }
 
-const stage = [process.execPath, join(import.meta.dirname, "stage.mjs"), isRoot ? "root" : "an ordinary user"]
-const unshare = isRoot ? ["unshare", "--net"] : ["unshare", "--user", "--map-root-user", "--net"]
-const child = spawn(unshare[0], [...unshare.slice(1), ...stage], {
-  detached: true, // A process group, so that all of it can be ended together.
-  stdio: "inherit",
-  env: { ...process.env, PATH: folders.join(delimiter) },
-})
+const { NamespaceFlag } = await import("@demiflow/sys")
+const { runToEnd } = await import("./children.mjs")
 
-function end() {
-  try {
-    process.kill(-child.pid, "SIGKILL")
-  } catch {
-    // All gone already.
-  }
-}
+const user = process.getuid()
+const group = process.getgid()
+const isRoot = user === 0
+
+/** An ordinary user is root of a user namespace of its own, see user_namespaces(7). */
+const steps = isRoot
+  ? [{ kind: "unshare", flags: NamespaceFlag.network }]
+  : [
+      { kind: "unshare", flags: NamespaceFlag.user | NamespaceFlag.network },
+      { kind: "writeFile", path: "/proc/self/setgroups", contents: "deny", mayFail: true },
+      { kind: "writeFile", path: "/proc/self/uid_map", contents: `0 ${user} 1` },
+      { kind: "writeFile", path: "/proc/self/gid_map", contents: `0 ${group} 1` },
+    ]
+
+// All that is started ends with this process.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1))
-process.on("exit", end)
-child.on("error", (error) => giveUp(error.message, "Is util-linux installed?"))
-child.on("exit", (status) => {
-  process.exitCode = status ?? 1
-})
+const stage = [process.execPath, join(import.meta.dirname, "stage.mjs"), isRoot ? "root" : "an ordinary user"]
+try {
+  process.exitCode = await runToEnd(stage, steps)
+} catch (error) {
+  giveUp(
+    error.message,
+    "The demo needs to make network namespaces: run it as root, or where ordinary users may (user namespaces).",
+  )
+}

@@ -24,6 +24,9 @@ export const success = (label, ...columns) => row(colors.green("✓"), label, co
 /** A step that did not. */
 export const failure = (label, ...columns) => row(colors.red("✗"), label, columns)
 
+/** A step that this machine can't show. */
+export const leftOut = (label, reason) => row("-", label, [colors.dim(`left out: ${reason}`)])
+
 /** Why the demo can't start, and what to do. Ends the process. */
 export function giveUp(reason, remedy) {
   process.stderr.write(`${colors.red("The demo can't run:")} ${reason}\n${remedy}\n`)
