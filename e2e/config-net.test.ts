@@ -1,6 +1,6 @@
 /** --config-net: addresses, routes, MTU and link of the namespace, as configured or as the host has them. */
 import { mkdirSync, symlinkSync } from "node:fs"
-import { beforeAll, describe, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { reachable, temporaryFolder } from "./harness/machine.ts"
 import { Pasta, runPasta } from "./harness/pasta.ts"
 import { tcpClient, useServer } from "./harness/servers.ts"
@@ -160,6 +160,89 @@ test("-i takes addresses and routes from another interface", async () => {
   await topology.host.configure(["link delete eth9"])
   expect(globals(named(seen, "eth9"))).toEqual(["203.0.113.50/24"])
   expect(gateways(seen.routes4)).toEqual(["203.0.113.1"])
+})
+
+describe("addresses and routes of all sorts", () => {
+  const show = ["-4 route show dev eth9", "-6 route show dev eth9", "-o addr show dev eth9 scope global"]
+  const script = show.map((words) => `ip ${words}`).join("; echo; ")
+  // The number of the interface is another one.
+  const sections = (text: string) =>
+    text
+      .replaceAll(/^\d+: /gm, "")
+      .split("\n\n")
+      .slice(0, show.length)
+
+  beforeAll(() =>
+    topology.host.configure([
+      "link add eth9 type veth peer name eth8",
+      "link set eth9 up",
+      "link set eth8 up",
+      "addr add 203.0.113.50/24 brd + dev eth9",
+      "addr add 203.0.113.51/24 dev eth9",
+      "addr add 10.9.0.1 peer 10.9.0.2 dev eth9",
+      "addr add 10.8.0.1/24 metric 100 dev eth9",
+      "addr add 10.7.0.1/24 noprefixroute dev eth9",
+      "addr add 2001:db8:9::1/112 dev eth9 nodad",
+      "addr add 2001:db8:9:1::1/128 dev eth9 nodad",
+      "addr add 2001:db8:9:2::1 peer 2001:db8:9:2::2 dev eth9 nodad",
+      "route add default via 203.0.113.1 dev eth9 metric 9000",
+      "route add 10.99.0.0/16 via 203.0.113.1 mtu 1400 metric 77",
+      "route add 11.0.0.0/8 via 203.0.113.1 advmss 1200 initcwnd 7 window 70000 rto_min 50ms",
+      "route add 13.0.0.0/8 via 203.0.113.9",
+      "route add 13.0.0.0/8 tos 0x10 via 203.0.113.1",
+      "route add 16.0.0.0/8 nexthop via 203.0.113.3 dev eth9 nexthop via 203.0.113.4 dev eth9 weight 3",
+      "route add 17.0.0.0/8 via 172.16.0.1 dev eth9 onlink proto dhcp",
+      "route add default via fe80::9 dev eth9 metric 9000",
+      "route add 2001:db8:9:8::/64 via 2001:db8:9::9 mtu 1400",
+      "route add 2001:db8:9:7::/64 via 2001:db8:9::9 pref high",
+      "route add 2001:db8:9:a::/64 via 2001:db8:9::9",
+      "route add 2001:db8:9:a::/64 from 2001:db8:9::/48 via 2001:db8:9::8",
+    ]),
+  )
+  afterAll(() => topology.host.configure(["link delete eth9"]))
+
+  const inside = async (command: string) => {
+    const options = ["--config-net", "-i", "eth9", "--", "sh", "-euc", command]
+    const { stdout, stderr } = await runPasta(topology.host, options)
+    return { sections: sections(stdout), stderr }
+  }
+
+  test("are as on the host, down to their attributes", async () => {
+    const there = sections(await topology.host.shell(script))
+    expect(there.every((text) => text.includes("eth9") || text.includes(" via "))).toBe(true)
+    const here = await inside(script)
+    expect(here.sections, here.stderr).toEqual(there)
+  })
+
+  test("have their connected routes again once the link was down, and take a default route", async () => {
+    const down = "ip link set eth9 down; ip link set eth9 up"
+    const replace = "ip route replace default via 203.0.113.1; ip -6 route replace default via 2001:db8:9::9"
+    const { sections: seen, stderr } = await inside(`${down}; ${replace}; ${script}`)
+    const connected = sections(await topology.host.shell(script)).map((text) =>
+      text
+        .split("\n")
+        .filter((line) => !/ via |nexthop/.test(line))
+        .join("\n"),
+    )
+    const [routes4, routes6, addresses] = seen.map((text) =>
+      text
+        .split("\n")
+        .filter((line) => !line.startsWith("default"))
+        .join("\n"),
+    )
+    expect([routes4, routes6, addresses], stderr).toEqual(connected)
+    expect(seen.join("\n")).toContain("default via 203.0.113.1")
+    expect(seen.join("\n")).toContain("default via 2001:db8:9::9")
+  })
+
+  test("--no-copy-routes has a default route, also where the host's names no gateway", async () => {
+    await topology.host.configure(["route replace default dev eth9 metric 9000"])
+    const { stdout } = await runPasta(topology.host, [
+      ...["--config-net", "-i", "eth9", "--no-copy-routes", "-4", "--"],
+      ...["ip", "-j", "route", "get", "198.51.100.7"],
+    ])
+    expect(JSON.parse(stdout)).toMatchObject([{ dst: "198.51.100.7", dev: "eth9" }])
+  })
 })
 
 test("the network works without `ip` being installed", async () => {

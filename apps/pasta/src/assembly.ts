@@ -54,7 +54,7 @@ export class DataPath {
     const plain = tap ?? new NoLink(arena)
     const counting = statisticsInterval === undefined ? undefined : new CountingLink(plain)
     const link = machinery.observe(counting ?? plain, configuration, log)
-    setUpNamespace(native, arena, DataPathDescriptor.network, tap?.device.name, configuration)
+    setUpNamespace(native, arena, DataPathDescriptor.network, tap?.device.name, configuration, log)
     if (target !== undefined && target.kind !== "new" && namespace?.quitsWithNamespace) {
       watchNamespace(machinery, target, log, () => this.#end(0))
     }

@@ -1,8 +1,18 @@
 /** What is set up in the network namespace. */
 import { type Configuration, type NamespaceNetwork, TAP_INTERFACE_INDEX } from "@demiflow/config"
-import type { Arena, NextHop } from "@demiflow/core"
+import type { Arena, Log, NextHop, Route } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
-import { addAddress, addRoute, changeLink, type Native, NetlinkSocket, OpenFlag, readNetwork } from "@demiflow/sys"
+import {
+  addAddress,
+  addRoute,
+  changeLink,
+  type Native,
+  NetlinkSocket,
+  OpenFlag,
+  readNetwork,
+  replaceRoute,
+  SystemError,
+} from "@demiflow/sys"
 
 const LOOPBACK_INDEX = 1
 
@@ -19,6 +29,7 @@ export function setUpNamespace(
   namespace: number,
   tapName: string | undefined,
   configuration: Configuration,
+  log: Log,
 ): void {
   const socket = new NetlinkSocket(native, arena, namespace)
   try {
@@ -30,34 +41,63 @@ export function setUpNamespace(
     if (index === undefined) throw new Quit(`The network interface ${tapName} has disappeared from the namespace`)
     if (macAddress !== undefined) changeLink(socket, index, { macAddress })
     if (network === undefined) return
-    disableDuplicateAddressDetection(native, arena, namespace, tapName)
+    prepareIpv6(native, arena, namespace, tapName)
     changeLink(socket, index, { mtu: configuration.mtu, isUp: true })
-    setUpNetwork(socket, index, network)
+    setUpNetwork(socket, index, network, log)
   } finally {
     socket.close()
   }
 }
 
-function setUpNetwork(socket: NetlinkSocket, index: number, network: NamespaceNetwork): void {
+function setUpNetwork(socket: NetlinkSocket, index: number, network: NamespaceNetwork, log: Log): void {
   const here = (place: number): number => (place === TAP_INTERFACE_INDEX ? index : place)
-  for (const entry of network.addresses) addAddress(socket, { ...entry, interfaceIndex: here(entry.interfaceIndex) })
-  for (const route of network.routes) {
+  const routeHere = (route: Route): Route => {
     const nextHops = route.nextHops.map((hop): NextHop => ({ ...hop, interfaceIndex: here(hop.interfaceIndex) }))
-    addRoute(socket, { ...route, nextHops })
+    return { ...route, nextHops }
   }
+  for (const entry of network.addresses) addAddress(socket, { ...entry, interfaceIndex: here(entry.interfaceIndex) })
+  for (const route of network.replacing) replaceRoute(socket, routeHere(route))
+  for (const route of network.routes) addOrTell(socket, routeHere(route), log)
 }
 
 /**
- * Has the kernel use the interface's own link-local address at once. It would spend a second or two on making sure that
- * nobody else has it (RFC 4862, section 5.4), when there is nobody else, and IPv6 would not work meanwhile.
+ * A route of the host may have attributes that this namespace has no right to (a congestion control, an encapsulation):
+ * it is then better there without them than not at all.
  */
-function disableDuplicateAddressDetection(native: Native, arena: Arena, namespace: number, tapName: string): void {
-  const path = `/proc/sys/net/ipv6/conf/${tapName}/accept_dad`
-  const descriptor = native.openInNamespace(namespace, path, OpenFlag.writeOnly)
-  // Without IPv6 in the kernel there is no such file.
-  if (descriptor < 0) return
-  const zero = arena.reserve(1, 1)
-  arena.bytes[zero] = "0".charCodeAt(0)
-  native.write(descriptor, zero, 1)
-  native.close(descriptor)
+function addOrTell(socket: NetlinkSocket, route: Route, log: Log): void {
+  try {
+    addRoute(socket, route)
+  } catch (error) {
+    const plain = withoutAttributes(route)
+    if (plain === undefined || !(error instanceof SystemError)) throw error
+    addRoute(socket, plain)
+    log.warning(`${error.message}: added without its attributes`)
+  }
+}
+
+/** Undefined if it has none. */
+function withoutAttributes({ attributes, ...route }: Route): Route | undefined {
+  if (attributes === undefined && route.nextHops.every((hop) => hop.attributes === undefined)) return undefined
+  return { ...route, nextHops: route.nextHops.map(({ attributes: _, ...hop }) => hop) }
+}
+
+/**
+ * Has the kernel use the interface's own link-local address at once: it would spend a second or two on making sure that
+ * nobody else has it (RFC 4862, section 5.4), when there is nobody else, and IPv6 would not work meanwhile. And has it
+ * keep IPv6 addresses when the interface goes down, as it keeps IPv4 ones: nobody would set them up again.
+ */
+function prepareIpv6(native: Native, arena: Arena, namespace: number, tapName: string): void {
+  const value = arena.reserve(1, 1)
+  for (const [name, digit] of [
+    ["accept_dad", "0"],
+    ["keep_addr_on_down", "1"],
+  ] as const) {
+    const path = `/proc/sys/net/ipv6/conf/${tapName}/${name}`
+    const descriptor = native.openInNamespace(namespace, path, OpenFlag.writeOnly)
+    // Without IPv6 in the kernel there is no such file.
+    if (descriptor < 0) continue
+    arena.bytes[value] = digit.charCodeAt(0)
+    native.write(descriptor, value, 1)
+    native.close(descriptor)
+  }
 }

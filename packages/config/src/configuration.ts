@@ -34,7 +34,10 @@ export interface Ipv4Configuration extends FamilyConfiguration {
 export interface Ipv6Configuration extends FamilyConfiguration {
   /** Undefined in local mode: the guest then has only the link-local address that it chooses. */
   readonly guestAddress: Address | undefined
-  /** Always 64, as stateless address configuration wants it. */
+  /**
+   * 0–128, of the address as `--config-net` sets it up: that of the host, else 64. Advertisements always say 64, as
+   * stateless address configuration wants it.
+   */
   readonly prefixLength: number
   /** The link-local address from which we speak as the guest's router. */
   readonly ourLinkLocal: Address
@@ -94,6 +97,8 @@ export interface NamespaceConfiguration {
  */
 export interface NamespaceNetwork {
   readonly addresses: readonly InterfaceAddress[]
+  /** Routes that take the place of those that the kernel has added with the addresses. */
+  readonly replacing: readonly Route[]
   readonly routes: readonly Route[]
 }
 

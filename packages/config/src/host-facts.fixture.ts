@@ -1,5 +1,13 @@
 /** A host's network, written the way `ip address` and `ip route` show it. For tests. */
-import { Address, type HostNetwork, type InterfaceAddress, MacAddress, type NextHop, type Route } from "@demiflow/core"
+import {
+  Address,
+  type HostNetwork,
+  type InterfaceAddress,
+  MacAddress,
+  type NextHop,
+  type RawAttribute,
+  type Route,
+} from "@demiflow/core"
 
 export interface HopText {
   readonly dev: string
@@ -18,6 +26,9 @@ export interface RouteText extends Partial<HopText> {
   readonly metric?: number
   readonly source?: string
   readonly protocol?: number
+  readonly from?: string
+  readonly tos?: number
+  readonly attributes?: readonly RawAttribute[]
 }
 
 export interface AddressText {
@@ -26,6 +37,8 @@ export interface AddressText {
   readonly address: string
   readonly scope?: number
   readonly flags?: number
+  readonly peer?: string
+  readonly broadcast?: string
 }
 
 export function hostNetwork(
@@ -46,16 +59,28 @@ export function hostNetwork(
     addresses: addresses.map((text): InterfaceAddress => {
       const { address, prefixLength } = parsePrefix(text.address)
       const scope = text.scope ?? (address.isLinkLocal ? 253 : 0)
-      return { interfaceIndex: indexOf(text.dev), address, prefixLength, scope, flags: text.flags ?? 0x80 }
+      return {
+        interfaceIndex: indexOf(text.dev),
+        address,
+        prefixLength,
+        scope,
+        flags: text.flags ?? 0x80,
+        ...(text.peer !== undefined && { pointToPoint: Address.parse(text.peer) }),
+        ...(text.broadcast !== undefined && { broadcast: Address.parse(text.broadcast) }),
+      }
     }),
     routes: routes.map((text): Route => {
       const prefix = text.to === "default" ? undefined : parsePrefix(text.to)
       const hops = text.hops ?? (text.dev === undefined ? [] : [{ ...text, dev: text.dev }])
+      const from = text.from === undefined ? undefined : parsePrefix(text.from)
       const gateways = hops.map((hop) => hop.via)
       return {
         isV4: prefix?.address.isV4 ?? text.isV4 ?? !gateways.some((via) => via?.includes(":")),
         prefix: prefix?.address,
         prefixLength: prefix?.prefixLength ?? 0,
+        ...(from !== undefined && { sourcePrefix: from.address, sourcePrefixLength: from.prefixLength }),
+        ...(text.tos !== undefined && { typeOfService: text.tos }),
+        ...(text.attributes !== undefined && { attributes: text.attributes }),
         table: text.table ?? 254,
         type: text.type ?? 1,
         scope: gateways[0] === undefined ? 253 : 0,

@@ -1,21 +1,15 @@
 /**
  * What `--config-net` sets up in the namespace, for one version of IP: the addresses and routes of the template interface
  * as they are, or a single address and a default route.
+ *
+ * What is copied is what the kernel said, attribute by attribute, with the interface translated. What has a lifetime on
+ * the host (an address or route that was learnt from a router) has none in the namespace, where nobody would renew it.
  */
-import type { Address, HostNetwork, InterfaceAddress, NextHop, Route } from "@demiflow/core"
+import { Address, type HostNetwork, type InterfaceAddress, type NextHop, type Route } from "@demiflow/core"
 import { TAP_INTERFACE_INDEX } from "./configuration.ts"
+import { type ConnectedNetwork, connect } from "./connected-routes.ts"
+import { AddressFlag, HOP_ON_LINK, ROUTE_UNICAST, RouteProtocol, Scope, TABLE_MAIN } from "./rtnetlink.ts"
 import { isDefault, isSettled, type Template, usableRoutes } from "./template.ts"
-
-const TABLE_MAIN = 254
-const ROUTE_UNICAST = 1
-const SCOPE_GLOBAL = 0
-/** rtnetlink's RTPROT_BOOT: set up by a program, as with ip(8). */
-const PROTOCOL_BOOT = 3
-/** No duplicate address detection: nobody else is on the link, and the address is to be usable at once. */
-const FLAG_NO_DAD = 0x02
-const FLAG_NO_PREFIX_ROUTE = 0x200
-/** rtnetlink's RTNH_F_ONLINK: take the gateway to be on the link, whatever the other routes say. */
-const HOP_ON_LINK = 4
 
 /** What is to be set up, one IP version. */
 export interface NamespacePlan {
@@ -31,57 +25,93 @@ export interface NamespacePlan {
   readonly copyRoutes: boolean
 }
 
-/** Addresses, the guest's own first. */
-export function planAddresses(plan: NamespacePlan, host: HostNetwork, routes: readonly Route[]): InterfaceAddress[] {
-  const { guestAddress, prefixLength, template } = plan
-  const addresses: InterfaceAddress[] = []
-  if (guestAddress !== undefined) {
-    const kept = template?.address.address.equals(guestAddress) ? template.address.flags : 0
-    addresses.push(onTap(guestAddress, prefixLength, kept, routes))
+/** Addresses and routes in the order in which they are to be set up. */
+export function planNetwork(plan: NamespacePlan, host: HostNetwork): ConnectedNetwork {
+  const addresses = planAddresses(plan, host)
+  if (plan.template === undefined || !plan.copyRoutes) {
+    const route = defaultRoute(plan)
+    return { addresses, replacing: [], routes: route === undefined ? [] : [route] }
   }
-  if (template === undefined || !plan.copyAddresses) return addresses
-  for (const entry of host.addresses) {
-    if (entry.interfaceIndex !== template.interface.index || entry.address.isV4 !== plan.isV4) continue
-    if (entry.address.isLinkLocal || entry.address.isLoopback || !isSettled(entry)) continue
-    if (guestAddress?.equals(entry.address)) continue
-    addresses.push(onTap(entry.address, entry.prefixLength, entry.flags, routes))
-  }
-  return addresses
+  const routes = dropForeignSources(copyRoutes(plan.isV4, plan.template, host), addresses)
+  const { index } = plan.template.interface
+  const isOfHost = ({ address, prefixLength }: InterfaceAddress) =>
+    host.addresses.some(
+      (entry) => entry.interfaceIndex === index && entry.prefixLength === prefixLength && entry.address.equals(address),
+    )
+  return connect(addresses, routes, isOfHost)
 }
 
-/** Routes, those that others may need first. */
-export function planRoutes(plan: NamespacePlan, host: HostNetwork): Route[] {
-  const { template } = plan
-  if (template === undefined || !plan.copyRoutes) {
-    return plan.gateway === undefined ? [] : [defaultRoute(plan, plan.gateway)]
+function planAddresses(plan: NamespacePlan, host: HostNetwork): InterfaceAddress[] {
+  const { guestAddress, template } = plan
+  const addresses: InterfaceAddress[] = []
+  // Without the host's routes, the kernel's are all that there is.
+  const kept = AddressFlag.deprecated | (plan.copyRoutes ? AddressFlag.noPrefixRoute : 0)
+  for (const entry of host.addresses) {
+    if (entry.interfaceIndex !== template?.interface.index || entry.address.isV4 !== plan.isV4) continue
+    if (guestAddress?.equals(entry.address)) addresses.push(onTap(withPrefixLength(entry, plan.prefixLength), kept))
+    else if (plan.copyAddresses && isCopied(entry)) addresses.push(onTap(entry, kept))
   }
-  const copied = usableRoutes(host, plan.isV4).flatMap((route) => copyRoute(route, template.interface.index))
+  if (guestAddress !== undefined && !addresses.some(({ address }) => address.equals(guestAddress))) {
+    addresses.unshift(onTap(ownAddress(guestAddress, plan.prefixLength), kept))
+  }
+  // The kernel lists the latest IPv6 address first: in this order they come out as on the host.
+  return plan.isV4 ? addresses : addresses.reverse()
+}
+
+/** Link-local addresses belong to their link, and one that is being removed will be gone. */
+function isCopied(entry: InterfaceAddress): boolean {
+  if (entry.address.isLinkLocal || entry.address.isLoopback) return false
+  const isKept = (entry.flags & AddressFlag.permanent) !== 0 && (entry.flags & AddressFlag.deprecated) !== 0
+  return isSettled(isKept ? { ...entry, flags: entry.flags & ~AddressFlag.deprecated } : entry)
+}
+
+/** An address that the host doesn't have on the template, as ip(8) would add it. */
+function ownAddress(address: Address, prefixLength: number): InterfaceAddress {
+  return {
+    interfaceIndex: TAP_INTERFACE_INDEX,
+    address,
+    prefixLength,
+    scope: Scope.global,
+    flags: 0,
+    ...broadcastOf(address, prefixLength),
+  }
+}
+
+/** The guest's own address may have another mask than on the host (`-n`). */
+function withPrefixLength(entry: InterfaceAddress, prefixLength: number): InterfaceAddress {
+  return entry.prefixLength === prefixLength ? entry : ownAddress(entry.address, prefixLength)
+}
+
+/** The subnet's broadcast address, where there is one: IPv4 with room for it (RFC 3021 has none in a /31). */
+function broadcastOf(address: Address, prefixLength: number): { broadcast?: Address } {
+  if (!address.isV4 || prefixLength > 30) return {}
+  return { broadcast: Address.fromV4(address.word3 | (prefixLength === 0 ? -1 : 0xffffffff >>> prefixLength)) }
+}
+
+/** Of the flags, most are about the address's state on the host. Nobody else is on the tap: IPv6 may use it at once. */
+function onTap(entry: InterfaceAddress, kept: number): InterfaceAddress {
+  return {
+    ...entry,
+    interfaceIndex: TAP_INTERFACE_INDEX,
+    flags: (entry.flags & kept) | (entry.address.isV4 ? 0 : AddressFlag.noDuplicateDetection),
+  }
+}
+
+/** Routes of the template, those that others may need first. */
+function copyRoutes(isV4: boolean, template: Template, host: HostNetwork): Route[] {
+  const copied = usableRoutes(host, isV4).flatMap((route) => copyRoute(route, template.interface.index))
   const onLink = copied.filter((route) => route.nextHops.every((hop) => hop.gateway === undefined))
   const others = copied.filter((route) => !onLink.includes(route))
   return [...onLink, ...others.map((route) => makeReachable(route, onLink))]
 }
 
 /** Leaves out preferred sources that aren't there to be used. */
-export function dropForeignSources(routes: readonly Route[], addresses: readonly InterfaceAddress[]): Route[] {
+function dropForeignSources(routes: readonly Route[], addresses: readonly InterfaceAddress[]): Route[] {
   return routes.map((route) => {
     const { preferredSource } = route
     if (preferredSource === undefined || addresses.some((entry) => entry.address.equals(preferredSource))) return route
     return { ...route, preferredSource: undefined }
   })
-}
-
-/** The kernel adds a route for the prefix of an address unless told not to: tell it where that route comes anyway. */
-function onTap(address: Address, prefixLength: number, flags: number, routes: readonly Route[]): InterfaceAddress {
-  const hasRoute = routes.some(
-    (route) => route.prefix?.sharesPrefix(address, prefixLength) && route.prefixLength === prefixLength,
-  )
-  return {
-    interfaceIndex: TAP_INTERFACE_INDEX,
-    address,
-    prefixLength,
-    scope: SCOPE_GLOBAL,
-    flags: (flags & FLAG_NO_PREFIX_ROUTE) | (hasRoute ? FLAG_NO_PREFIX_ROUTE : 0) | (address.isV4 ? 0 : FLAG_NO_DAD),
-  }
 }
 
 function copyRoute(route: Route, interfaceIndex: number): Route[] {
@@ -105,17 +135,20 @@ function makeReachable(route: Route, onLink: readonly Route[]): Route {
   return { ...route, nextHops }
 }
 
-function defaultRoute(plan: NamespacePlan, gateway: Address): Route {
-  const covered = plan.guestAddress?.sharesPrefix(gateway, plan.prefixLength) || (!plan.isV4 && gateway.isLinkLocal)
+/** By the gateway, else straight to the link where the host's is like that; undefined if the host has none. */
+function defaultRoute({ isV4, gateway, guestAddress, prefixLength, template }: NamespacePlan): Route | undefined {
+  if (gateway === undefined && template?.hasDefaultRoute !== true) return undefined
+  const covered =
+    gateway === undefined || guestAddress?.sharesPrefix(gateway, prefixLength) || (!isV4 && gateway.isLinkLocal)
   const hop = { interfaceIndex: TAP_INTERFACE_INDEX, gateway, weight: 1, flags: covered ? 0 : HOP_ON_LINK }
   return {
-    isV4: plan.isV4,
+    isV4,
     prefix: undefined,
     prefixLength: 0,
     table: TABLE_MAIN,
     type: ROUTE_UNICAST,
-    scope: SCOPE_GLOBAL,
-    protocol: PROTOCOL_BOOT,
+    scope: gateway === undefined && isV4 ? Scope.link : Scope.global,
+    protocol: RouteProtocol.boot,
     metric: undefined,
     preferredSource: undefined,
     nextHops: [hop],

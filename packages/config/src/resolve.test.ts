@@ -1,4 +1,4 @@
-import type { HostNetwork } from "@demiflow/core"
+import type { HostNetwork, Route } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
 import type { Configuration } from "./configuration.ts"
@@ -350,13 +350,15 @@ describe("name service", () => {
 describe("what is set up in the namespace", () => {
   const network = (argv: string, host = usualHost()) => {
     const setUp = resolve(argv, { network: host }).namespace?.network
+    const describeRoute = (route: Route) => {
+      const to = route.prefix === undefined ? "default" : `${route.prefix}/${route.prefixLength}`
+      const hops = route.nextHops.map((hop) => ` via ${hop.gateway} on ${hop.interfaceIndex} flags ${hop.flags}`)
+      return `${to}${hops.join("")}${route.preferredSource ? ` from ${route.preferredSource}` : ""}`
+    }
     return {
       addresses: setUp?.addresses.map((entry) => `${entry.address}/${entry.prefixLength} ${entry.flags.toString(16)}`),
-      routes: setUp?.routes.map((route) => {
-        const to = route.prefix === undefined ? "default" : `${route.prefix}/${route.prefixLength}`
-        const hops = route.nextHops.map((hop) => ` via ${hop.gateway} on ${hop.interfaceIndex} flags ${hop.flags}`)
-        return `${to}${hops.join("")}${route.preferredSource ? ` from ${route.preferredSource}` : ""}`
-      }),
+      ...(setUp !== undefined && setUp.replacing.length > 0 && { replacing: setUp.replacing.map(describeRoute) }),
+      routes: setUp?.routes.map(describeRoute),
     }
   }
 
@@ -370,21 +372,17 @@ describe("what is set up in the namespace", () => {
     })
   })
 
-  test("addresses and routes of the host, those on link first, without a second prefix route", () => {
+  test("addresses and routes of the host, but connected ones, which the kernel adds", () => {
     expect(network("--config-net")).toEqual({
-      addresses: ["88.198.0.164/27 200", "2001:db8:222:904::2/64 202"],
-      routes: [
-        "88.198.0.160/27 via undefined on 0 flags 0 from 88.198.0.164",
-        "default via 88.198.0.161 on 0 flags 0",
-        "2001:db8:222:904::/64 via undefined on 0 flags 0",
-        "default via fe80::1 on 0 flags 0",
-      ],
+      addresses: ["88.198.0.164/27 0", "2001:db8:222:904::2/64 2"],
+      replacing: ["88.198.0.160/27 via undefined on 0 flags 0 from 88.198.0.164"],
+      routes: ["default via 88.198.0.161 on 0 flags 0", "default via fe80::1 on 0 flags 0"],
     })
   })
 
   test("-a sets up a single address, for its version only", () => {
     const { addresses, routes } = network("--config-net -a 10.1.2.3/24")
-    expect(addresses).toEqual(["10.1.2.3/24 0", "2001:db8:222:904::2/64 202"])
+    expect(addresses).toEqual(["10.1.2.3/24 0", "2001:db8:222:904::2/64 2"])
     expect(routes?.[0]).toBe("88.198.0.160/27 via undefined on 0 flags 0")
   })
 
@@ -392,7 +390,7 @@ describe("what is set up in the namespace", () => {
     expect(network("--config-net -4 -g 88.198.0.170").routes).toEqual(["default via 88.198.0.170 on 0 flags 0"])
     expect(network("--config-net -4 -g 10.0.0.1").routes).toEqual(["default via 10.0.0.1 on 0 flags 4"])
     expect(network("--config-net -6 -g 2001:db8:9::1").routes).toEqual(["default via 2001:db8:9::1 on 0 flags 4"])
-    expect(network("--config-net -g 10.0.0.1").routes).toHaveLength(3)
+    expect(network("--config-net -g 10.0.0.1").routes).toHaveLength(2)
   })
 
   const large = () =>
@@ -437,5 +435,26 @@ describe("what is set up in the namespace", () => {
       addresses: ["10.0.0.5/32 0"],
       routes: ["default via 10.200.0.1 on 0 flags 4"],
     })
+  })
+
+  test("a default route without a gateway stays one with --no-copy-routes", () => {
+    const uplink = hostNetwork(
+      ["lo", "wg0"],
+      [
+        { dev: "wg0", address: "10.0.0.2/32" },
+        { dev: "wg0", address: "2001:db8::2/128" },
+      ],
+      [
+        { to: "default", dev: "wg0", isV4: true },
+        { to: "default", dev: "wg0", isV4: false },
+      ],
+    )
+    for (const options of ["", "--no-copy-routes"]) {
+      expect(network(`--config-net ${options}`, uplink).routes).toEqual([
+        "default via undefined on 0 flags 0",
+        "default via undefined on 0 flags 0",
+      ])
+    }
+    expect(network("--config-net --no-copy-routes", twoInterfaces()).routes).toEqual([])
   })
 })

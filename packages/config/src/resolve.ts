@@ -17,7 +17,7 @@ import {
   v6Advertisers,
 } from "./configuration.ts"
 import { decideNameServers } from "./name-servers.ts"
-import { dropForeignSources, type NamespacePlan, planAddresses, planRoutes } from "./namespace-network.ts"
+import { type NamespacePlan, planNetwork } from "./namespace-network.ts"
 import { resolveNamespaceTarget } from "./namespace-target.ts"
 import { MAXIMUM_MTU } from "./option-values.ts"
 import type { Options, Program } from "./options.ts"
@@ -184,7 +184,7 @@ function resolveV6(context: Context): Ipv6Configuration {
   return {
     ...resolveFamily(context, false, guestAddress, gateway),
     guestAddress,
-    prefixLength: V6_PREFIX_LENGTH,
+    prefixLength: options.address.v6 === undefined && template ? template.address.prefixLength : V6_PREFIX_LENGTH,
     ourLinkLocal,
   }
 }
@@ -287,14 +287,11 @@ function resolveNetwork(
       copyRoutes: options.copyRoutes && options.gateway[isV4 ? "v4" : "v6"] === undefined,
     })
   }
-  const networks = plans.map((plan) => {
-    const routes = planRoutes(plan, host)
-    const addresses = planAddresses(plan, host, routes)
-    return { addresses, routes: dropForeignSources(routes, addresses) }
-  })
+  const networks = plans.map((plan) => planNetwork(plan, host))
   return {
-    addresses: networks.flatMap((network) => network.addresses),
-    routes: networks.flatMap((network) => network.routes),
+    addresses: networks.flatMap(({ addresses }) => addresses),
+    replacing: networks.flatMap(({ replacing }) => replacing),
+    routes: networks.flatMap(({ routes }) => routes),
   }
 }
 

@@ -6,15 +6,9 @@
  * in local mode, with link-local addresses.
  */
 import type { Address, HostNetwork, InterfaceAddress, NetworkInterface, NextHop, Route } from "@demiflow/core"
+import { AddressFlag, ROUTE_UNICAST, Scope, TABLE_MAIN } from "./rtnetlink.ts"
 
-const TABLE_MAIN = 254
-const ROUTE_UNICAST = 1
-const SCOPE_LINK = 253
-/** rtnetlink: IFA_F_TEMPORARY for IPv6, IFA_F_SECONDARY for IPv4. */
-const FLAG_SECONDARY_OR_TEMPORARY = 0x01
-const FLAG_DAD_FAILED = 0x08
-const FLAG_DEPRECATED = 0x20
-const FLAG_TENTATIVE = 0x40
+const UNSETTLED = AddressFlag.duplicateDetectionFailed | AddressFlag.deprecated | AddressFlag.tentative
 
 /** What the guest of one IP version is modelled on. */
 export interface Template {
@@ -23,6 +17,8 @@ export interface Template {
   readonly address: InterfaceAddress
   /** Of the interface's first default route; undefined if it has none, or one without gateway. */
   readonly gateway: Address | undefined
+  /** True if the interface has a default route, with or without a gateway. */
+  readonly hasDefaultRoute: boolean
   /** The interface's own link-local address, if it has one (IPv6). */
   readonly linkLocal: Address | undefined
 }
@@ -42,6 +38,7 @@ export function findTemplate(host: HostNetwork, isV4: boolean, name: string | un
   return {
     interface: candidate,
     address,
+    hasDefaultRoute: defaultRoute !== undefined,
     gateway: defaultRoute && chooseNextHop(defaultRoute, candidate.index)?.gateway,
     linkLocal: isV4 ? undefined : addresses.find((entry) => entry.address.isLinkLocal)?.address,
   }
@@ -74,7 +71,7 @@ export function isDefault(route: Route): boolean {
 
 /** True for an address that is set up, and will stay. */
 export function isSettled(entry: InterfaceAddress): boolean {
-  return (entry.flags & (FLAG_DAD_FAILED | FLAG_DEPRECATED | FLAG_TENTATIVE)) === 0
+  return (entry.flags & UNSETTLED) === 0
 }
 
 function defaultInterface(host: HostNetwork, isV4: boolean): NetworkInterface | undefined {
@@ -113,8 +110,8 @@ function chooseAddress(
     ({ address }) => address.isUnicast && !address.isLoopback && (address.isV4 || !address.isLinkLocal),
   )
   const settled = candidates.filter(isSettled)
-  const global = settled.filter((entry) => entry.scope < SCOPE_LINK && !entry.address.isLinkLocal)
-  const primary = global.filter((entry) => (entry.flags & FLAG_SECONDARY_OR_TEMPORARY) === 0)
+  const global = settled.filter((entry) => entry.scope < Scope.link && !entry.address.isLinkLocal)
+  const primary = global.filter((entry) => (entry.flags & AddressFlag.secondaryOrTemporary) === 0)
   const bySource = candidates.filter((entry) => preferred?.equals(entry.address))
   return [...bySource, ...primary, ...global, ...settled, ...candidates][0]
 }

@@ -19,6 +19,14 @@ export interface NetworkInterface {
   readonly isLoopback: boolean
 }
 
+/** A netlink attribute that is passed on as it came. Its meaning is the kernel's alone. */
+export interface RawAttribute {
+  /** Its number, without flags: RTA_* of a route, IFA_* of an address. */
+  readonly type: number
+  /** Its content, 0–255 each, as the kernel wrote it. */
+  readonly bytes: readonly number[]
+}
+
 /** An address configured on an interface. */
 export interface InterfaceAddress {
   readonly interfaceIndex: number
@@ -31,6 +39,12 @@ export interface InterfaceAddress {
   readonly flags: number
   /** Other end of a point-to-point link, when there is one. */
   readonly pointToPoint?: Address
+  /** Broadcast address of its network (IPv4), when there is one. */
+  readonly broadcast?: Address
+  /** Metric of the route that the kernel adds for the prefix; absent: the kernel's default. */
+  readonly routeMetric?: number
+  /** Other attributes that belong to the address. */
+  readonly attributes?: readonly RawAttribute[]
 }
 
 /** One way to leave: an interface and, unless on link, a gateway. */
@@ -41,6 +55,8 @@ export interface NextHop {
   readonly weight: number
   /** rtnetlink RTNH_F_* bits (4 is on-link). */
   readonly flags: number
+  /** Other attributes of this hop of a multipath route: encapsulation, realm. */
+  readonly attributes?: readonly RawAttribute[]
 }
 
 /** A route of a table. */
@@ -51,6 +67,12 @@ export interface Route {
   readonly prefix: Address | undefined
   /** 0 for the default route. */
   readonly prefixLength: number
+  /** IPv6: only packets from this prefix take the route; absent: those from everywhere. */
+  readonly sourcePrefix?: Address
+  /** 0–128; absent without `sourcePrefix`. */
+  readonly sourcePrefixLength?: number
+  /** IPv4: only packets with this type of service take the route; absent: any. */
+  readonly typeOfService?: number
   /** rtnetlink table, 254 is main. */
   readonly table: number
   /** rtnetlink route type: 1 unicast, 2 local, 3 broadcast, … */
@@ -64,6 +86,8 @@ export interface Route {
   readonly preferredSource: Address | undefined
   /** One entry, several for a multipath route, none for unreachable and the like. */
   readonly nextHops: readonly NextHop[]
+  /** Other attributes: MTU, advertised MSS and other metrics, router preference, encapsulation, … */
+  readonly attributes?: readonly RawAttribute[]
 }
 
 /** Everything learnt, at one moment. Routes in the order in which the kernel listed them. */

@@ -6,12 +6,23 @@ import {
   MACHINE_ORDER,
   type Message,
   type MessageWriter,
+  otherAttributes,
   type Range,
   uint32Of,
 } from "./message.ts"
 
 /** Bytes of `struct ifaddrmsg`. */
 const ADDRESS_BYTES = 8
+/** IFA_F_DEPRECATED */
+const DEPRECATED = 0x20
+/** INFINITY_LIFE_TIME */
+const FOREVER = 0xffffffff
+
+/**
+ * Attributes that are parsed, and those that say nothing of what the address is: its label names the interface, and its
+ * lifetimes are somebody's to renew.
+ */
+const KNOWN = new Set<number>(Object.values(AddressAttribute))
 
 /** The address that an RTM_NEWADDR message describes; undefined for one of another family or a malformed one. */
 export function parseInterfaceAddress(view: DataView, message: Message): InterfaceAddress | undefined {
@@ -24,14 +35,20 @@ export function parseInterfaceAddress(view: DataView, message: Message): Interfa
   const other = readAddress(view, found.get(AddressAttribute.address))
   const address = ours ?? other
   if (address === undefined) return undefined
-  const entry: InterfaceAddress = {
+  const broadcast = readAddress(view, found.get(AddressAttribute.broadcast))
+  const routeMetric = uint32Of(view, found.get(AddressAttribute.routeMetric))
+  const others = otherAttributes(view, found, KNOWN)
+  return {
     interfaceIndex: view.getUint32(offset + 4, MACHINE_ORDER),
     address,
     prefixLength: view.getUint8(offset + 1),
     scope: view.getUint8(offset + 3),
     flags: uint32Of(view, found.get(AddressAttribute.flags)) ?? view.getUint8(offset + 2),
+    ...(other !== undefined && !other.equals(address) && { pointToPoint: other }),
+    ...(broadcast !== undefined && { broadcast }),
+    ...(routeMetric !== undefined && { routeMetric }),
+    ...(others.length > 0 && { attributes: others }),
   }
-  return other === undefined || other.equals(address) ? entry : { ...entry, pointToPoint: other }
 }
 
 /** What RTM_GETADDR takes to list all addresses. */
@@ -41,20 +58,21 @@ export function writeAddressQuery(writer: MessageWriter): void {
 
 /** What RTM_NEWADDR takes to add an address. */
 export function writeInterfaceAddress(writer: MessageWriter, entry: InterfaceAddress): void {
-  const { address, prefixLength, pointToPoint } = entry
+  const { address, prefixLength, pointToPoint, broadcast, routeMetric } = entry
   writer.uint8(address.isV4 ? Family.ipv4 : Family.ipv6, prefixLength, entry.flags & 0xff, entry.scope)
   writer.uint32(entry.interfaceIndex)
   writer.attributeBytes(AddressAttribute.local, address.toBytes())
   writer.attributeBytes(AddressAttribute.address, (pointToPoint ?? address).toBytes())
-  const broadcast = pointToPoint === undefined ? broadcastOf(address, prefixLength) : undefined
   if (broadcast !== undefined) writer.attributeBytes(AddressAttribute.broadcast, broadcast.toBytes())
   writer.attributeUint32(AddressAttribute.flags, entry.flags)
+  if (routeMetric !== undefined) writer.attributeUint32(AddressAttribute.routeMetric, routeMetric)
+  writer.attributes(entry.attributes)
+  if (entry.flags & DEPRECATED) writer.attribute(AddressAttribute.cacheInformation, () => writeDeprecated(writer))
 }
 
-/** The subnet's broadcast address, where there is one: IPv4 with room for it (RFC 3021 has none in a /31). */
-function broadcastOf(address: Address, prefixLength: number): Address | undefined {
-  if (!address.isV4 || prefixLength > 30) return undefined
-  return Address.fromV4(address.word3 | (prefixLength === 0 ? -1 : 0xffffffff >>> prefixLength))
+/** A `struct ifa_cacheinfo`: preferred for no time, valid for ever. The kernel takes the flag from here alone. */
+function writeDeprecated(writer: MessageWriter): void {
+  writer.uint32(0).uint32(FOREVER).uint32(0).uint32(0)
 }
 
 /** The address in an attribute; undefined if there is none of either family. */

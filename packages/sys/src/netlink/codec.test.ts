@@ -1,6 +1,11 @@
 import { Address, type InterfaceAddress, type Route } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { parseInterfaceAddress, writeInterfaceAddress } from "./addresses.ts"
+import {
+  ADDRESSES_WITH_ATTRIBUTES,
+  ROUTES_V4_WITH_ATTRIBUTES,
+  ROUTES_V6_WITH_ATTRIBUTES,
+} from "./attributes.fixture.ts"
 import { MessageType, NetlinkFlag } from "./constants.ts"
 import { ADDRESSES, LINKS, ROUTES_V4, ROUTES_V6 } from "./dumps.fixture.ts"
 import { parseLink, writeLinkChanges } from "./links.ts"
@@ -74,8 +79,26 @@ describe("a list of addresses", () => {
     ])
   })
 
+  it("keeps metrics of prefix routes, the other end and the broadcast address, but neither labels nor lifetimes", () => {
+    const details = parseAll(ADDRESSES_WITH_ATTRIBUTES, parseInterfaceAddress).map(
+      ({ address, prefixLength, pointToPoint, broadcast, routeMetric, attributes: others }) =>
+        [`${address}/${prefixLength}`, pointToPoint ?? "-", broadcast ?? "-", routeMetric ?? "-", others ?? "-"].join(
+          " ",
+        ),
+    )
+    expect(details.filter((text) => !/^(127|::1|fe80)/.test(text))).toEqual([
+      "192.0.2.10/24 - 192.0.2.255 100 -",
+      "10.9.0.1/32 10.9.0.2 - - -",
+      "192.0.2.11/24 - - - -",
+      "2001:db8:6::1/64 - - - -",
+      "2001:db8:5::1/128 2001:db8:5::2 - - -",
+      "2001:db8:1::10/112 - - 512 -",
+    ])
+  })
+
   it("comes back from what is written", () => {
-    for (const entry of parseAll(ADDRESSES, parseInterfaceAddress)) {
+    const entries = [ADDRESSES, ADDRESSES_WITH_ATTRIBUTES].flatMap((dump) => parseAll(dump, parseInterfaceAddress))
+    for (const entry of entries) {
       const [back] = parseAll(
         write((writer) => writeInterfaceAddress(writer, entry)),
         parseInterfaceAddress,
@@ -84,16 +107,29 @@ describe("a list of addresses", () => {
     }
   })
 
-  it("gets the broadcast address of the subnet", () => {
-    const entry = { interfaceIndex: 3, address: Address.parse("192.0.2.10"), prefixLength: 26, scope: 0, flags: 0x200 }
+  it("is written attribute by attribute", () => {
+    const entry = {
+      interfaceIndex: 3,
+      address: Address.parse("192.0.2.10"),
+      prefixLength: 26,
+      scope: 0,
+      flags: 0x220,
+      broadcast: Address.parse("192.0.2.63"),
+      routeMetric: 100,
+      attributes: [{ type: 11, bytes: [9] }],
+    }
     expect(hex(write((writer) => writeInterfaceAddress(writer, entry)))).toBe(
       [
-        "38000000" + "1800" + "0100" + "07000000" + "00000000",
-        "02" + "1a" + "00" + "00" + "03000000",
+        "5c000000" + "1800" + "0100" + "07000000" + "00000000",
+        "02" + "1a" + "20" + "00" + "03000000",
         "0800" + "0200" + "c000020a",
         "0800" + "0100" + "c000020a",
         "0800" + "0400" + "c000023f",
-        "0800" + "0800" + "00020000",
+        "0800" + "0800" + "20020000",
+        "0800" + "0900" + "64000000",
+        "0500" + "0b00" + "09000000",
+        // Deprecated: preferred for no time, valid for ever.
+        "1400" + "0600" + "00000000" + "ffffffff" + "00000000" + "00000000",
       ].join(""),
     )
   })
@@ -126,9 +162,41 @@ describe("a list of routes", () => {
     )
   })
 
+  it("keeps attributes as they are, but neither a medium preference nor a lifetime nor a next hop object", () => {
+    const dumps = [ROUTES_V4_WITH_ATTRIBUTES, ROUTES_V6_WITH_ATTRIBUTES]
+    const raw = (entry: Pick<Route, "attributes">) =>
+      entry.attributes?.map(({ type, bytes }) => ` ${type}:${hex(Uint8Array.from(bytes))}`).join("") ?? ""
+    const details = dumps
+      .flatMap((dump) => parseAll(dump, parseRoute))
+      .filter((route) => route.protocol !== 2)
+      .map(
+        (route) =>
+          `${route.prefix ?? "default"}${route.typeOfService === undefined ? "" : ` tos ${route.typeOfService}`}` +
+          `${route.sourcePrefix === undefined ? "" : ` from ${route.sourcePrefix}/${route.sourcePrefixLength}`}` +
+          `${raw(route)}${route.nextHops.map((hop) => ` via ${hop.gateway}${raw(hop)}`).join("")}`,
+      )
+    // 8: metrics, 11: realm, 20: router preference, 21 and 22: encapsulation.
+    expect(details).toEqual([
+      "default via 192.0.2.1",
+      "10.99.0.0 8:08000100040000000800020078050000 via 192.0.2.1",
+      "11.0.0.0 8:0800010000200000080003007011010008000800b004000008000b000700000008000d003200000008000e00090000000a0010006375626963000000 via 192.0.2.1",
+      "13.0.0.0 tos 16 via 192.0.2.1",
+      "13.0.0.0 via 192.0.2.9",
+      "16.0.0.0 via 192.0.2.3 11:05000000 via 192.0.2.4",
+      "19.0.0.0 via 192.0.2.7",
+      "21.0.0.0 22:0c000100000000000000000408000200c000024d0800030000000000050005000000000005000400000000000600060000000000 21:0200 via 192.0.2.1",
+      "2001:db8:7:: 20:01 via 2001:db8:1::1",
+      "2001:db8:8:: 8:0800020078050000 via 2001:db8:1::9",
+      "2001:db8:a:: from 2001:db8:1::/64 20:03 via 2001:db8:1::1",
+      "2001:db8:a:: via 2001:db8:1::9",
+      "2001:db8:b:: via 2001:db8:1::1",
+    ])
+  })
+
   it("comes back from what is written", () => {
-    const routes = [...parseAll(ROUTES_V4, parseRoute), ...parseAll(ROUTES_V6, parseRoute)]
-    expect(routes.length).toBeGreaterThan(20)
+    const dumps = [ROUTES_V4, ROUTES_V6, ROUTES_V4_WITH_ATTRIBUTES, ROUTES_V6_WITH_ATTRIBUTES]
+    const routes = dumps.flatMap((dump) => parseAll(dump, parseRoute))
+    expect(routes.length).toBeGreaterThan(40)
     for (const route of routes) {
       expect(
         parseAll(
@@ -185,7 +253,7 @@ describe("changes of an interface", () => {
 
 describe("malformed answers", () => {
   it("end the list where a length makes no sense, and are never read beyond their end", () => {
-    for (const dump of [LINKS, ADDRESSES, ROUTES_V4, ROUTES_V6]) {
+    for (const dump of [LINKS, ADDRESSES, ROUTES_V4, ROUTES_V6, ROUTES_V4_WITH_ATTRIBUTES, ADDRESSES_WITH_ATTRIBUTES]) {
       for (let length = 0; length < 600; length++) {
         const view = new DataView(Uint8Array.from(dump.subarray(0, length)).buffer)
         for (const message of messages(view, 0, length)) {
@@ -202,6 +270,7 @@ describe("malformed answers", () => {
       [LINKS, parseLink],
       [ADDRESSES, parseInterfaceAddress],
       [ROUTES_V4, parseRoute],
+      [ROUTES_V4_WITH_ATTRIBUTES, parseRoute],
     ] as const) {
       const bytes = Uint8Array.from(dump.subarray(0, 1500))
       for (let at = 0; at < bytes.length; at++) {

@@ -58,18 +58,30 @@ export const SKIP_STATISTICS = 8
 export const LinkFlag = { up: 0x1, loopback: 0x8, pointToPoint: 0x10 } as const
 
 /** IFA_… */
-export const AddressAttribute = { address: 1, local: 2, broadcast: 4, flags: 8 } as const
+export const AddressAttribute = {
+  address: 1,
+  local: 2,
+  label: 3,
+  broadcast: 4,
+  cacheInformation: 6,
+  flags: 8,
+  routeMetric: 9,
+} as const
 
 /** RTA_… */
 export const RouteAttribute = {
   destination: 1,
+  source: 2,
   outputInterface: 4,
   gateway: 5,
   metric: 6,
   preferredSource: 7,
   multipath: 9,
+  cacheInformation: 12,
   table: 15,
   via: 18,
+  expires: 23,
+  nextHopObject: 30,
 } as const
 
 /** RT_TABLE_… */

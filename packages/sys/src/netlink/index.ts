@@ -1,3 +1,3 @@
 export type { LinkChanges } from "./links.ts"
-export { addAddress, addRoute, changeLink, readNetwork } from "./network.ts"
+export { addAddress, addRoute, changeLink, readNetwork, replaceRoute } from "./network.ts"
 export { NETLINK_ARENA_BYTES, NetlinkSocket } from "./socket.ts"

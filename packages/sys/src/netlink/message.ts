@@ -3,6 +3,8 @@
  * in machine byte order; addresses, where attributes carry them, in network order. See netlink(7).
  */
 
+import type { RawAttribute } from "@demiflow/core"
+
 /** Bytes of a message header. */
 export const HEADER_BYTES = 16
 /** Bytes of an attribute header. */
@@ -64,6 +66,19 @@ export function attributes(view: DataView, offset: number, end: number): Map<num
     at += align(size)
   }
   return found
+}
+
+/** The attributes whose types aren't among `known`, copied. */
+export function otherAttributes(
+  view: DataView,
+  found: ReadonlyMap<number, Range>,
+  known: ReadonlySet<number>,
+): RawAttribute[] {
+  const others: RawAttribute[] = []
+  for (const [type, range] of found) {
+    if (!known.has(type)) others.push({ type, bytes: [...bytesOf(view, range)] })
+  }
+  return others
 }
 
 /** The bytes of a range, without copying. */
@@ -142,6 +157,12 @@ export class MessageWriter {
 
   attributeBytes(type: number, bytes: Uint8Array): this {
     return this.attribute(type, () => this.bytes(bytes))
+  }
+
+  /** Attributes as they came. */
+  attributes(others: readonly RawAttribute[] = []): this {
+    for (const { type, bytes } of others) this.attributeBytes(type, Uint8Array.from(bytes))
+    return this
   }
 
   /** An attribute whose contents `write` adds. */

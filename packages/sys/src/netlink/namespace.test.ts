@@ -16,7 +16,7 @@ import { MessageTable } from "../message-table.ts"
 import type { Native } from "../native.ts"
 import { NamespaceFlag, runSteps } from "../process/index.ts"
 import { MessageType, NetlinkProtocol } from "./constants.ts"
-import { addAddress, addRoute, changeLink, readNetwork } from "./network.ts"
+import { addAddress, addRoute, changeLink, readNetwork, replaceRoute } from "./network.ts"
 import { NetlinkSocket } from "./socket.ts"
 
 const arena = new Arena(1 << 20)
@@ -215,6 +215,40 @@ describe.runIf(process.getuid?.() === 0)("the network of another namespace", () 
       for (const entry of wanted) expect(routes).toContainEqual(entry)
       const [first] = wanted
       expect(() => addRoute(socket, first)).not.toThrow()
+    })
+
+    it("gets routes with attributes, and two that differ in these only are two", () => {
+      const mtu = (value: number) => ({
+        attributes: [{ type: 8, bytes: [8, 0, 2, 0, value & 0xff, value >> 8, 0, 0] }],
+      })
+      const via4 = [hop("192.0.2.1")]
+      const via6 = [hop("fe80::1")]
+      const wanted = [
+        route("203.0.117.0/24", via4, mtu(1400)),
+        route("203.0.118.0/24", via4, { typeOfService: 0x10 }),
+        route("203.0.118.0/24", [hop("192.0.2.2")]),
+        route("2001:db8:3::/48", via6, { attributes: [{ type: 20, bytes: [1] }] }),
+        route("2001:db8:4::/48", via6, { sourcePrefix: Address.parse("2001:db8::"), sourcePrefixLength: 32 }),
+        route("2001:db8:4::/48", [hop("fe80::2")], mtu(1300)),
+      ]
+      for (const entry of wanted) addRoute(socket, entry)
+      const { routes } = readNetwork(socket)
+      for (const entry of wanted) expect(routes).toContainEqual(entry)
+    })
+
+    it("gets routes in the place of those that the kernel adds with an address", () => {
+      const connected = (prefix: string) =>
+        readNetwork(socket).routes.filter((entry) => `${entry.prefix}/${entry.prefixLength}` === prefix)
+      for (const [text, prefix, metric] of [
+        ["198.18.0.7/24", "198.18.0.0/24", 100],
+        ["2001:db8:5::7/64", "2001:db8:5::/64", 100],
+      ] as const) {
+        addAddress(socket, { ...address(text, 0x02), routeMetric: metric })
+        expect(connected(prefix)).toMatchObject([{ protocol: 2, metric }])
+        const other = route(prefix, [hop(undefined)], { protocol: 16, scope: text.includes(":") ? 0 : 253, metric })
+        replaceRoute(socket, other)
+        expect(connected(prefix)).toEqual([other])
+      }
     })
 
     it("is told in the kernel's words what is wrong", () => {

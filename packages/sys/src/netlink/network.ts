@@ -44,10 +44,7 @@ export function changeLink(socket: NetlinkSocket, index: number, changes: LinkCh
   )
 }
 
-/**
- * Adds an address with the flags of the entry; IPv4 ones with the broadcast address of their subnet. Throws
- * `SystemError`; an address that is there already is none to throw for.
- */
+/** Adds an address as the entry says. Throws `SystemError`; an address that is there already is none to throw for. */
 export function addAddress(socket: NetlinkSocket, entry: InterfaceAddress): void {
   socket.request(
     `add the address ${entry.address}/${entry.prefixLength}`,
@@ -59,15 +56,20 @@ export function addAddress(socket: NetlinkSocket, entry: InterfaceAddress): void
 
 /** Adds a route. Throws `SystemError`, but not for a route that is there already. */
 export function addRoute(socket: NetlinkSocket, route: Route): void {
-  const to = route.prefix === undefined ? "default route" : `route to ${route.prefix}/${route.prefixLength}`
   try {
-    socket.request(
-      `add the IPv${route.isV4 ? 4 : 6} ${to}`,
-      MessageType.newRoute,
-      NetlinkFlag.create | NetlinkFlag.append,
-      (writer) => writeRoute(writer, route),
-    )
+    setRoute(socket, "add", route, NetlinkFlag.append)
   } catch (error) {
     if (!(error instanceof SystemError && error.errno === EEXIST)) throw error
   }
+}
+
+/** Puts a route in the place of one to the same prefix with the same metric, if there is one. Throws `SystemError`. */
+export function replaceRoute(socket: NetlinkSocket, route: Route): void {
+  setRoute(socket, "replace", route, NetlinkFlag.replace)
+}
+
+function setRoute(socket: NetlinkSocket, verb: string, route: Route, flag: number): void {
+  const to = route.prefix === undefined ? "default route" : `route to ${route.prefix}/${route.prefixLength}`
+  const action = `${verb} the IPv${route.isV4 ? 4 : 6} ${to}`
+  socket.request(action, MessageType.newRoute, NetlinkFlag.create | flag, (writer) => writeRoute(writer, route))
 }

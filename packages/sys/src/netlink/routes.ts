@@ -1,12 +1,30 @@
-import type { Address, NextHop, Route } from "@demiflow/core"
+import type { Address, NextHop, RawAttribute, Route } from "@demiflow/core"
 import { readAddress } from "./addresses.ts"
 import { Family, ROUTE_CLONED, RouteAttribute } from "./constants.ts"
-import { align, attributes, MACHINE_ORDER, type Message, type MessageWriter, type Range, uint32Of } from "./message.ts"
+import {
+  align,
+  attributes,
+  MACHINE_ORDER,
+  type Message,
+  type MessageWriter,
+  otherAttributes,
+  type Range,
+  uint32Of,
+} from "./message.ts"
 
 /** Bytes of `struct rtmsg`. */
 const ROUTE_BYTES = 12
 /** Bytes of `struct rtnexthop`. */
 const NEXT_HOP_BYTES = 8
+
+/** RTA_PREF (RFC 4191), which every IPv6 route has, and the value that it has unless somebody says otherwise. */
+const ROUTER_PREFERENCE = 20
+const MEDIUM = 0
+/**
+ * Attributes that are parsed, and those that say nothing of what the route is: when it was used and when it ends, and
+ * the number of a next hop object, whose content is told as well.
+ */
+const KNOWN = new Set<number>(Object.values(RouteAttribute))
 
 /**
  * The route that an RTM_NEWROUTE message describes; undefined for one of another family, for one that was learnt for a
@@ -20,10 +38,14 @@ export function parseRoute(view: DataView, message: Message): Route | undefined 
   if ((family !== Family.ipv4 && family !== Family.ipv6) || flags & ROUTE_CLONED) return undefined
   const found = attributes(view, offset + ROUTE_BYTES, end)
   const prefixLength = view.getUint8(offset + 1)
+  const sourcePrefix = readAddress(view, found.get(RouteAttribute.source))
+  const typeOfService = view.getUint8(offset + 3)
   return {
     isV4: family === Family.ipv4,
     prefix: prefixLength === 0 ? undefined : readAddress(view, found.get(RouteAttribute.destination)),
     prefixLength,
+    ...(sourcePrefix !== undefined && { sourcePrefix, sourcePrefixLength: view.getUint8(offset + 2) }),
+    ...(typeOfService !== 0 && { typeOfService }),
     table: uint32Of(view, found.get(RouteAttribute.table)) ?? view.getUint8(offset + 4),
     protocol: view.getUint8(offset + 5),
     scope: view.getUint8(offset + 6),
@@ -31,6 +53,7 @@ export function parseRoute(view: DataView, message: Message): Route | undefined 
     metric: uint32Of(view, found.get(RouteAttribute.metric)),
     preferredSource: readAddress(view, found.get(RouteAttribute.preferredSource)),
     nextHops: parseNextHops(view, found, flags & 0xff),
+    ...attributesBeside(view, found),
   }
 }
 
@@ -44,11 +67,14 @@ export function writeRouteQuery(writer: MessageWriter, isV4: boolean, table: num
 export function writeRoute(writer: MessageWriter, route: Route): void {
   const { isV4, prefix, nextHops } = route
   const single = nextHops.length === 1 ? nextHops[0] : undefined
-  writer.uint8(isV4 ? Family.ipv4 : Family.ipv6, prefix === undefined ? 0 : route.prefixLength, 0, 0)
+  const { sourcePrefix, sourcePrefixLength = 0, typeOfService = 0 } = route
+  writer.uint8(isV4 ? Family.ipv4 : Family.ipv6, prefix === undefined ? 0 : route.prefixLength)
+  writer.uint8(sourcePrefix === undefined ? 0 : sourcePrefixLength, typeOfService)
   // Tables beyond 255 have no place here, only in the attribute.
   writer.uint8(route.table > 255 ? 0 : route.table, route.protocol, route.scope, route.type)
   writer.uint32(single?.flags ?? 0)
   if (prefix !== undefined) writer.attributeBytes(RouteAttribute.destination, prefix.toBytes())
+  if (sourcePrefix !== undefined) writer.attributeBytes(RouteAttribute.source, sourcePrefix.toBytes())
   writer.attributeUint32(RouteAttribute.table, route.table)
   if (route.metric !== undefined) writer.attributeUint32(RouteAttribute.metric, route.metric)
   if (route.preferredSource !== undefined) {
@@ -57,17 +83,20 @@ export function writeRoute(writer: MessageWriter, route: Route): void {
   if (single !== undefined) {
     writer.attributeUint32(RouteAttribute.outputInterface, single.interfaceIndex)
     writeGateway(writer, isV4, single.gateway)
+    writer.attributes(single.attributes)
   } else if (nextHops.length > 1) {
     writer.attribute(RouteAttribute.multipath, () => {
       for (const hop of nextHops) writeNextHop(writer, isV4, hop)
     })
   }
+  writer.attributes(route.attributes)
 }
 
 function writeNextHop(writer: MessageWriter, isV4: boolean, hop: NextHop): void {
   writer.record(() => {
     writer.uint8(hop.flags, hop.weight - 1).uint32(hop.interfaceIndex)
     writeGateway(writer, isV4, hop.gateway)
+    writer.attributes(hop.attributes)
   })
 }
 
@@ -97,11 +126,13 @@ function parseMultipath(view: DataView, range: Range): NextHop[] {
   while (at + NEXT_HOP_BYTES <= range.end) {
     const size = view.getUint16(at, MACHINE_ORDER)
     if (size < NEXT_HOP_BYTES || at + size > range.end) break
+    const found = attributes(view, at + NEXT_HOP_BYTES, at + size)
     hops.push({
       interfaceIndex: view.getInt32(at + 4, MACHINE_ORDER),
-      gateway: readGateway(view, attributes(view, at + NEXT_HOP_BYTES, at + size)),
+      gateway: readGateway(view, found),
       weight: view.getUint8(at + 3) + 1,
       flags: view.getUint8(at + 2),
+      ...attributesBeside(view, found),
     })
     at += align(size)
   }
@@ -112,4 +143,12 @@ function readGateway(view: DataView, found: Map<number, Range>): Address | undef
   const via = found.get(RouteAttribute.via)
   if (via !== undefined) return readAddress(view, { offset: via.offset + 2, end: via.end })
   return readAddress(view, found.get(RouteAttribute.gateway))
+}
+
+/** What is neither parsed nor transient; nothing at all where there is none of it. */
+function attributesBeside(view: DataView, found: Map<number, Range>): { attributes?: readonly RawAttribute[] } {
+  const others = otherAttributes(view, found, KNOWN).filter(
+    ({ type, bytes }) => type !== ROUTER_PREFERENCE || bytes[0] !== MEDIUM,
+  )
+  return others.length > 0 ? { attributes: others } : {}
 }
