@@ -1,14 +1,14 @@
 /** pasta ends when the namespace that it was told to connect is gone from where it was found, or stays if told so. */
-import { mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, test } from "vitest"
 import { type BackgroundPasta, inBackground } from "./harness/background.ts"
 import { Holder } from "./harness/holders.ts"
-import { descriptors } from "./harness/inspection.ts"
+import { descriptors, processesInNetwork } from "./harness/inspection.ts"
 import { temporaryFolder } from "./harness/machine.ts"
 import { startPastaProcess } from "./harness/pasta.ts"
 import { Namespace } from "./harness/places.ts"
-import { mustRun, run } from "./harness/processes.ts"
+import { eventually, mustRun, run } from "./harness/processes.ts"
 import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
@@ -152,6 +152,40 @@ test("nobody looks again and again: what is waited for are descriptors", async (
   const namespace = await createNamespace()
   await expectEnd(["--netns", namespace.name], async ({ pid }) => {
     expect(descriptors(pid)).toEqual(expect.arrayContaining(["anon_inode:inotify", `/proc/${pid}/mountinfo`]))
+    await namespace.remove()
+  })
+})
+
+describe("the interface is deleted, and the namespace stays", () => {
+  const line = /^pasta: The interface eth0 is gone.*$/gm
+
+  test.each(["ordinary", "root"] as const)("with a command, which ends with it (%s user)", async (as) => {
+    const script = "readlink /proc/self/ns/net; ip link del eth0; exec sleep 1000"
+    const argv = ["--config-net", "-I", "eth0", "--", "sh", "-c", script]
+    const { status, stdout, stderr } = await startPastaProcess(topology.host, argv, as).result
+    expect({ status, lines: stderr.match(line)?.length }).toEqual({ status: 1, lines: 1 })
+    const [, inode = ""] = /\[(\d+)\]/.exec(stdout) ?? []
+    await eventually("no process is left", () => (processesInNetwork(inode).length === 0 ? true : undefined))
+  })
+
+  test("in the foreground", async () => {
+    const namespace = await createNamespace()
+    const argv = ["-f", "-I", "eth0", "--netns", namespace.name]
+    const program = startPastaProcess(topology.host, argv, "root")
+    await program.printed(/Namespace interface:/, "stderr")
+    await namespace.must(["ip", "link", "del", "eth0"])
+    const { status, stderr } = await program.result
+    expect({ status, lines: stderr.match(line)?.length }).toEqual({ status: 1, lines: 1 })
+    await namespace.remove()
+  })
+
+  test("in the background: the log says so", async () => {
+    const namespace = await createNamespace()
+    const log = join(temporaryFolder("gone"), "log")
+    await expectEnd(["-l", log, "-I", "eth0", "--netns", namespace.name], () =>
+      namespace.must(["ip", "link", "del", "eth0"]),
+    )
+    expect(readFileSync(log, "utf8").match(/error: .*The interface eth0 is gone/g)).toHaveLength(1)
     await namespace.remove()
   })
 })

@@ -1,5 +1,6 @@
 import type { Configuration } from "@demiflow/config"
 import type { Link } from "@demiflow/core"
+import { Quit } from "@demiflow/program/command"
 import {
   BoundedLog,
   CountingLink,
@@ -16,6 +17,7 @@ import { openTap, TapLink } from "@demiflow/tun-tap"
 import { commandInit, endWithLauncher, watchCommand } from "./command-life.ts"
 import { DataPathDescriptor } from "./descriptors.ts"
 import { enterNamespace } from "./enter-namespace.ts"
+import { explainLostTap } from "./failures.ts"
 import { setUpNamespace } from "./namespace-setup.ts"
 import { watchNamespace } from "./namespace-watch.ts"
 import { openLocalPath, openPorts } from "./ports.ts"
@@ -38,6 +40,7 @@ export class DataPath {
   /** For what the guest causes. */
   readonly #events: BoundedLog
   #status: number | undefined
+  #failure: Quit | undefined
 
   /** Opens and sets up everything. Throws an error with a `code` whose message is for the user. */
   constructor(machinery: Machinery, options: DataPathOptions, log: ProgramLog) {
@@ -58,7 +61,7 @@ export class DataPath {
     if (target !== undefined && target.kind !== "new" && namespace?.quitsWithNamespace) {
       watchNamespace(machinery, target, log, () => this.#end(0))
     }
-    this.#assemble(configuration, link, tap?.descriptor, linkLocalScope)
+    this.#assemble(configuration, link, tap, linkLocalScope)
     // Not earlier: ports are opened that others may not have.
     if (identity !== undefined) changeIdentity(identity)
     if (this.init !== undefined) watchCommand(machinery, this.init, (status) => this.#end(status))
@@ -71,12 +74,13 @@ export class DataPath {
 
   /**
    * Moves packets until the end: of the command, whose status that is, as shells tell it; of the namespace; or because a
-   * signal asked for it. Undefined: the launcher is gone.
+   * signal asked for it. Undefined: the launcher is gone. Throws `Quit` if the tap device is gone.
    */
   async run(): Promise<number | undefined> {
     if (this.#status === undefined) await this.#machinery.run()
     this.#events.finish()
     this.#machinery.tellDrops(this.#log)
+    if (this.#failure !== undefined) throw this.#failure
     return this.#status
   }
 
@@ -101,7 +105,7 @@ export class DataPath {
   #assemble(
     configuration: Configuration,
     link: Link,
-    descriptor: number | undefined,
+    device: TapLink | undefined,
     linkLocalScope: number | undefined,
   ): void {
     const { loop } = this.#machinery
@@ -111,10 +115,17 @@ export class DataPath {
     openPorts(this.#machinery, stack, configuration, DataPathDescriptor.network)
     stack.start()
     stack.endTurn()
-    if (descriptor === undefined) return
-    loop.watchDescriptor(descriptor, EpollEvent.readable, () => {
-      // The interface is gone with its namespace: what is left is to wait for the end.
-      if (tap.receive() < 0) loop.unwatch(descriptor)
+    if (device === undefined) return
+    loop.watchDescriptor(device.descriptor, EpollEvent.readable, () => {
+      const count = tap.receive()
+      if (count < 0) this.#loseTap(device, -count)
     })
+  }
+
+  /** Nothing can reach the guest any more: that is an end, not a silence. */
+  #loseTap({ descriptor, device }: TapLink, errno: number): void {
+    this.#machinery.loop.unwatch(descriptor)
+    this.#failure = new Quit(explainLostTap(device.name, errno))
+    this.#machinery.loop.stop()
   }
 }

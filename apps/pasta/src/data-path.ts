@@ -39,14 +39,19 @@ async function main(): Promise<void> {
   // The name by which processes are looked for, and ended.
   if (isBackground) process.title = "pasta"
   const machinery = new Machinery()
-  const { sinks, tellsInfo } = openSinks(machinery, configuration)
+  const { sinks, kept, tellsInfo } = openSinks(machinery, configuration)
   const log = new ProgramLog(configuration.verbosity, tellsInfo, isBackground ? [toLauncher] : sinks)
   const dataPath = new DataPath(machinery, { ...settings, configuration, isBackground }, log)
   report({ kind: "ready", init: dataPath.init })
   if (isBackground) {
     leaveLauncher()
     log.sinks = sinks
-    tellFailure = (message) => log.error(message)
+  }
+  tellFailure = (message) => {
+    log.sinks = kept
+    log.error(message)
+    // It is the launcher that tells it on standard error.
+    if (!isBackground) report({ kind: "failed", message })
   }
   const status = await dataPath.run()
   if (!isBackground && status !== undefined) report({ kind: "ended", status })

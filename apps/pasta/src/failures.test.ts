@@ -1,7 +1,7 @@
 import { constants } from "node:os"
 import type { Step } from "@demiflow/sys"
 import { describe, expect, it } from "vitest"
-import { explainStepFailure } from "./failures.ts"
+import { explainLostTap, explainStepFailure } from "./failures.ts"
 
 const { EPERM, EACCES, ENOSPC, ENOENT, ENOSYS, ENOEXEC, EBUSY } = constants.errno
 const explain = (step: Step, errno: number) =>
@@ -65,4 +65,9 @@ describe("explainStepFailure", () => {
       for (const step of [spawn, execute]) expect(explain(step, errno).text).not.toContain("\n")
     }
   })
+})
+
+it("says why there is no tap device any more", () => {
+  expect(explainLostTap("eth0", 77)).toBe("The interface eth0 is gone: it was deleted in the namespace")
+  expect(explainLostTap("eth0", EBUSY)).toMatch(/^Can't read from the interface eth0 any more: .*EBUSY/)
 })

@@ -30,11 +30,19 @@ const NEW_USER_NAMESPACE = 0x10000000
 const { EPERM, EACCES, ENOSPC, ENOENT, EINVAL, ENOSYS } = constants.errno
 /** Nested too deeply, in kernels before 4.9. */
 const EUSERS = 87
+/** What a tap device answers once its interface is deleted. */
+const EBADFD = 77
 
 /** Puts a step that failed in words that say what to do. */
 export function explainStepFailure({ step, errno }: StepFailure, context: StepContext): Complaint {
   if (step.mayFail) return { text: explainLoss(step, reasonOf(errno)), isWarning: true, status: STATUS_FAILED }
   return { text: explainEnd(step, errno, context), isWarning: false, status: statusOf(step, errno) }
+}
+
+/** Says why there is no tap device any more. */
+export function explainLostTap(name: string, errno: number): string {
+  if (errno === EBADFD) return `The interface ${name} is gone: it was deleted in the namespace`
+  return `Can't read from the interface ${name} any more: ${reasonOf(errno)}`
 }
 
 function statusOf(step: Step, errno: number): number {

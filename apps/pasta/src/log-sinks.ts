@@ -4,6 +4,8 @@ import { type LogSink, type Machinery, openLog, openLogFile, standardError } fro
 /** Where messages go, and whether that is also where to tell what happens while everything is as it should be. */
 export interface Sinks {
   readonly sinks: readonly LogSink[]
+  /** Those of them that aren't standard error. */
+  readonly kept: readonly LogSink[]
   readonly tellsInfo: boolean
 }
 
@@ -17,8 +19,8 @@ export function openSinks({ native, arena }: Machinery, configuration: Configura
   if (namespace?.target.kind === "new") {
     const file = openLogFile(configuration)
     const sinks = file.length === 0 || isDebug ? [...file, standardError(verbosity)] : file
-    return { sinks, tellsInfo: logFile !== undefined || statisticsInterval !== undefined }
+    return { sinks, kept: file, tellsInfo: logFile !== undefined || statisticsInterval !== undefined }
   }
   const log = openLog(native, arena, configuration)
-  return { sinks: foreground ? [...log, standardError(verbosity)] : log, tellsInfo: true }
+  return { sinks: foreground ? [...log, standardError(verbosity)] : log, kept: log, tellsInfo: true }
 }

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises"
 import { Drops, FrameBatch } from "@demiflow/core"
 import { type FrontendUnderTest, frontendCompliance } from "@demiflow/testkit/compliance"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { FRAME_LENGTH_BYTES, LONGEST_STREAM_FRAME } from "./framing.ts"
 import { describeStreamEnd } from "./stream-errors.ts"
 import { StreamLink, type StreamLinkOptions, streamLinkArenaBytes } from "./stream-link.ts"
@@ -167,6 +167,14 @@ describe("a stream link, receiving", () => {
       expect(link.end).toEqual({ kind: "closed" })
     }
     expect(describeStreamEnd({ kind: "closed" })).toBe("the hypervisor closed the connection")
+  })
+
+  it.each([12, 105])("goes on after a read for which there was no memory (%i)", (errno) => {
+    other.write(framed(numberedFrame(1, 60)))
+    const receiveVectors = vi.spyOn(native, "receiveVectors").mockReturnValueOnce(-errno)
+    expect([link.receive(batch), link.end]).toEqual([0, undefined])
+    expect([link.receive(batch), link.end]).toEqual([1, undefined])
+    receiveVectors.mockRestore()
   })
 
   it("tells that the connection failed, if the other end goes without having read", () => {

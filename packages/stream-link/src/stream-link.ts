@@ -143,7 +143,7 @@ export class StreamLink implements Link {
     const splitter = this.#splitter
     if (!splitter.isWaiting && splitter.badLength < 0) {
       const result = this.#read()
-      if (result < 0) return result === -Errno.EAGAIN ? 0 : result
+      if (result < 0) return isPassing(result) ? 0 : result
     }
     const count = splitter.take(batch)
     if (splitter.short !== this.#short) this.#countShort()
@@ -199,7 +199,7 @@ export class StreamLink implements Link {
       splitter.filled(length)
       return length
     }
-    if (length === -Errno.EAGAIN) return length
+    if (isPassing(length)) return length
     this.#fail(length === 0 ? { kind: "closed" } : { kind: "failed", errno: -length })
     return length === 0 ? -Errno.EPIPE : length
   }
@@ -252,7 +252,7 @@ export class StreamLink implements Link {
   #write(count: number): number {
     const sent = this.#native.sendVectors(this.#descriptor, this.#vectors.offset, count, MessageFlag.doNotWait)
     if (sent >= 0) return sent
-    if (sent !== -Errno.EAGAIN && sent !== -Errno.ENOBUFS && sent !== -Errno.ENOMEM) {
+    if (!isPassing(sent)) {
       this.#fail({ kind: "failed", errno: -sent })
       this.onWaiting?.()
     }
@@ -269,4 +269,9 @@ export class StreamLink implements Link {
     if (this.#shortFrame !== undefined) this.#drops?.count(this.#shortFrame, short - this.#short)
     this.#short = short
   }
+}
+
+/** True for what a call answers that is to be tried again: the stream goes on. */
+function isPassing(errno: number): boolean {
+  return errno === -Errno.EAGAIN || errno === -Errno.ENOBUFS || errno === -Errno.ENOMEM
 }

@@ -12,8 +12,9 @@
  * at the next multiple of 64 bytes from `offset`: small frames stay close together, in cache. Their lengths go to
  * `lengthsOffset` as int32. room * maximum bytes must be in the arena.
  *
- * Returns how many; 0 when there was none; a negative errno when the first read failed otherwise. A frame of length 0
- * is the end of a stream and ends the batch. A frame that fills its room may have been cut.
+ * Returns how many; 0 when there was none. A read that fails otherwise counts as a frame whose length is the negative
+ * errno, and ends the batch: the caller learns what came before it, and what became of each read. A frame of length 0 is
+ * the end of a stream and ends the batch. A frame that fills its room may have been cut.
  */
 static napi_value read_frames(napi_env env, napi_callback_info info)
 {
@@ -39,13 +40,13 @@ static napi_value read_frames(napi_env env, napi_callback_info info)
 		if (length < 0) {
 			if (errno == EINTR)
 				continue;
-			if (errno != EAGAIN && !count)
-				return integer_result(env, -errno);
-			break;
+			if (errno == EAGAIN)
+				break;
+			length = -errno;
 		}
 		store_int32(lengths + (size_t)count * 4, (int32_t)length);
 		count++;
-		if (!length)
+		if (length <= 0)
 			break;
 		frame += ((size_t)length + FRAME_ALIGNMENT - 1) & ~(size_t)(FRAME_ALIGNMENT - 1);
 	}

@@ -50,7 +50,8 @@ export interface Native {
   /**
    * Reads whole frames of up to `room` bytes, a multiple of 64, until none waits or `maximum` are read: the first to
    * `offset`, each further one to the next multiple of 64 bytes from `offset` behind the one before. Lengths go to
-   * `lengthsOffset`. Answers the count, 0 if none waited. A frame of length 0 is the end of a stream.
+   * `lengthsOffset`. Answers the count, 0 if none waited. The length of the last one may be 0, at the end of a stream, or
+   * the negated errno of a read that failed.
    */
   readFrames(descriptor: number, offset: number, room: number, maximum: number, lengthsOffset: number): number
   /**

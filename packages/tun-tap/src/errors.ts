@@ -33,11 +33,24 @@ export class TunTapError extends Error {
 
 const EPERM = 1
 const ENOENT = 2
+const EIO = 5
 const ENXIO = 6
+const ENOMEM = 12
 const EACCES = 13
 const EBUSY = 16
 const EINVAL = 22
 const ENODEV = 19
+const ENOBUFS = 105
+
+/**
+ * True for the error numbers with which a read fails for one frame, which the kernel then drops: it is cut in a way that has
+ * no place in the virtio header (EINVAL), or there is no memory for it. After all others the device is gone.
+ *
+ * @param errno positive
+ */
+export function isAboutOneFrame(errno: number): boolean {
+  return errno === EINVAL || errno === EIO || errno === ENOMEM || errno === ENOBUFS
+}
 
 /** The error for a failed open of /dev/net/tun. */
 export function openError(errno: number): TunTapError {

@@ -101,6 +101,56 @@ describe("reading frames", () => {
   })
 })
 
+/** Stands for reads of the kernel's: each gives a frame of that many bytes, or fails with that negated errno. */
+function kernelAnswers(...results: number[]): void {
+  vi.spyOn(native, "readFrames").mockImplementation((_descriptor, offset, _room, maximum, lengthsOffset) => {
+    let frame = offset
+    let count = 0
+    while (count < maximum && results.length > 0) {
+      const [length] = results.splice(0, 1)
+      arena.bytes.fill(0, frame, frame + 10)
+      arena.words[(lengthsOffset >> 2) + count++] = length
+      if (length <= 0) break
+      frame += (length + 63) & -64
+    }
+    return count
+  })
+}
+
+describe("a read that fails", () => {
+  const [EIO, ENOMEM, EINVAL, EBADFD, EBADF] = [5, 12, 22, 77, 9]
+  afterEach(() => vi.restoreAllMocks())
+
+  it("for one frame is counted, and the next ones are read", () => {
+    const drops = new Drops()
+    const link = new TapLink(device, { drops })
+    kernelAnswers(-EIO, 70, -ENOMEM, -EINVAL, 80)
+    const seen = [1, 2, 3, 4, 5, 6].map(() => link.receive(batch))
+    expect(seen).toEqual([0, 1, 0, 0, 1, 0])
+    expect(drops.get("tap: can't be read")).toBe(3)
+  })
+
+  it.each([EBADFD, EBADF])("for good (%i) is told, behind what came before", (errno) => {
+    const own = new FrameIo(device, 8)
+    kernelAnswers(...new Array(16).fill(70), -errno, -errno)
+    let received = 0
+    let last = 1
+    while (last > 0) {
+      last = own.receive(batch)
+      if (last > 0) received += last
+    }
+    expect([received, last, own.unread]).toEqual([16, -errno, 0])
+  })
+
+  it("again and again is for good", () => {
+    const own = new FrameIo(device, 8)
+    kernelAnswers(...new Array(600).fill(-EINVAL), 70, ...new Array(1_001).fill(-EINVAL))
+    let last = 0
+    while (last >= 0) last = own.receive(batch)
+    expect([last, own.unread]).toEqual([-EINVAL, 1_600])
+  })
+})
+
 describe("writing frames", () => {
   it("puts a header before each", () => {
     for (let index = 0; index < 3; index++) {

@@ -8,6 +8,7 @@
  */
 import { Errno, type FrameBatch, Vectors } from "@demiflow/core"
 import type { TunTapDevice } from "./device.ts"
+import { isAboutOneFrame } from "./errors.ts"
 import { readVirtioHeader, writeVirtioHeader } from "./virtio-header.ts"
 
 /** Room for the longest frame: 65,535 bytes of IP, Ethernet header, VLAN tag, virtio header; and a multiple of 64. */
@@ -16,6 +17,8 @@ export const FRAME_ROOM = 65_664
 const LARGEST_BATCH = 64
 /** So many single frames in a row before two are asked for. */
 const PATIENCE = 8
+/** Reads in a row that fail for one frame each, after which the device counts as broken: it would be readable for ever. */
+const FAILURE_LIMIT = 1_000
 
 /** One device's frames. Holds arena space for good, so make one for a device's life. */
 export class FrameIo {
@@ -27,6 +30,8 @@ export class FrameIo {
   #ask = 1
   #fullInRow = 0
   #refused = 0
+  #unread = 0
+  #failuresInRow = 0
 
   /** @param batchLimit frames read at once at most: {@link FRAME_ROOM} arena bytes are held for each */
   constructor(device: TunTapDevice, batchLimit: number = LARGEST_BATCH) {
@@ -43,6 +48,11 @@ export class FrameIo {
     return this.#refused
   }
 
+  /** Frames that could not be read so far, one by one. */
+  get unread(): number {
+    return this.#unread
+  }
+
   /** Arena bytes that one of these takes. */
   static arenaBytes(batchLimit: number = LARGEST_BATCH): number {
     return batchLimit * (FRAME_ROOM + 4) + LARGEST_BATCH * 8 + 3 * 64
@@ -50,7 +60,7 @@ export class FrameIo {
 
   /**
    * Fills the batch with frames that wait. They stay valid until the next call. Answers the count, 0 if none waits, or a
-   * negated errno when the device is gone for good, because somebody deleted it.
+   * negated errno when the device is gone for good, because somebody deleted it. A frame that can't be read is passed over.
    */
   receive(batch: FrameBatch): number {
     const { native, arena, descriptor, virtioHeaderBytes } = this.#device
@@ -63,6 +73,8 @@ export class FrameIo {
     let kept = 0
     for (let index = 0; index < count; index++) {
       const length = arena.words[(this.#lengths >> 2) + index]
+      // Always the last one: what came before it is handed out first, and a device that is gone fails again.
+      if (length < 0 && !this.#passOver(-length) && kept === 0) return length
       if (length > virtioHeaderBytes) {
         batch.setPlain(kept, offset + virtioHeaderBytes, length - virtioHeaderBytes)
         if (virtioHeaderBytes > 0) readVirtioHeader(arena.view, offset, batch, kept)
@@ -71,6 +83,7 @@ export class FrameIo {
       offset += (length + 63) & -64
     }
     batch.count = kept
+    if (kept > 0) this.#failuresInRow = 0
     return kept
   }
 
@@ -113,6 +126,14 @@ export class FrameIo {
       }
     }
     return done
+  }
+
+  /** Counts a frame that could not be read. False if the device is gone. */
+  #passOver(errno: number): boolean {
+    if (!isAboutOneFrame(errno) || this.#failuresInRow >= FAILURE_LIMIT) return false
+    this.#unread += 1
+    this.#failuresInRow += 1
+    return true
   }
 
   #learn(count: number, asked: number): void {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { arena, native, pretendDevice, scratch } from "./test-support.ts"
 
 function send(descriptor: number, ...bytes: number[]): void {
@@ -43,6 +43,20 @@ describe("a device, frame by frame", () => {
     expect((await reads[1])?.[0]).toBe(2)
     device.close()
     expect(await reads[2]).toBeUndefined()
+    native.close(kernelEnd)
+  })
+
+  it("passes over a frame that can't be read", async () => {
+    const { device, kernelEnd } = pretendDevice(0)
+    const readFrames = vi.spyOn(native, "readFrames").mockImplementationOnce((...[, , , , lengths]) => {
+      arena.words[lengths >> 2] = -22
+      return 1
+    })
+    send(kernelEnd, 1)
+    expect((await device.read())?.[0]).toBe(1)
+    expect(readFrames).toHaveBeenCalledTimes(2)
+    readFrames.mockRestore()
+    device.close()
     native.close(kernelEnd)
   })
 

@@ -1,7 +1,7 @@
 /** Frames one by one, as bytes of their own, on libuv's loop: the simple way to use a device. */
 import { type Arena, Errno } from "@demiflow/core"
 import type { TunTapDevice } from "./device.ts"
-import { systemError, TunTapError } from "./errors.ts"
+import { isAboutOneFrame, systemError, TunTapError } from "./errors.ts"
 import { FRAME_ROOM } from "./frame-io.ts"
 
 /** Frames read by one native call. */
@@ -83,6 +83,10 @@ export class FrameStream {
     let offset = frames
     for (let index = 0; index < count; index++) {
       const length = arena.words[(this.#space >> 2) + index]
+      if (length < 0) {
+        if (!isAboutOneFrame(-length)) this.#end()
+        break
+      }
       this.#deliver(arena.bytes.slice(offset, offset + length))
       offset += (length + 63) & -64
     }

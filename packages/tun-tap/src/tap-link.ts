@@ -7,7 +7,7 @@ import { FrameIo } from "./frame-io.ts"
 export interface TapLinkOptions {
   /** Largest IP packet of one frame: the MTU that the interface has, or gets. 65520 if absent. */
   readonly mtu?: number
-  /** Counts frames that the kernel refuses. */
+  /** Counts frames that the kernel refuses, or that can't be read. */
   readonly drops?: Drops
 }
 
@@ -29,7 +29,9 @@ export class TapLink implements Link {
   readonly #io: FrameIo
   readonly #drops: Drops | undefined
   readonly #refusedReason: DropReason | undefined
+  readonly #unreadReason: DropReason | undefined
   #refused = 0
+  #unread = 0
 
   constructor(device: TunTapDevice, options: TapLinkOptions = {}) {
     if (!device.isTap) {
@@ -43,6 +45,7 @@ export class TapLink implements Link {
     this.#io = new FrameIo(device)
     this.#drops = options.drops
     this.#refusedReason = options.drops?.reason("tap: refused by the kernel")
+    this.#unreadReason = options.drops?.reason("tap: can't be read")
     const has = (bits: number): boolean => (device.offloads & bits) === bits
     this.capabilities = {
       mtu: options.mtu ?? 65_520,
@@ -59,7 +62,9 @@ export class TapLink implements Link {
   }
 
   receive(batch: FrameBatch): number {
-    return this.#io.receive(batch)
+    const count = this.#io.receive(batch)
+    if (this.#io.unread !== this.#unread) this.#countUnread()
+    return count
   }
 
   send(batch: FrameBatch, first: number, count: number): number {
@@ -70,6 +75,12 @@ export class TapLink implements Link {
 
   close(): void {
     this.device.close()
+  }
+
+  #countUnread(): void {
+    const { unread } = this.#io
+    if (this.#unreadReason !== undefined) this.#drops?.count(this.#unreadReason, unread - this.#unread)
+    this.#unread = unread
   }
 
   #countRefused(): void {
