@@ -1,5 +1,4 @@
 import { type Configuration, defaultSocketPaths } from "@demiflow/config"
-import type { MacAddress } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
 import {
   BoundedLog,
@@ -29,9 +28,6 @@ import type { RunningStack } from "@demiflow/tap"
 /** What a turn may queue for the guest: the link keeps twice as much while the hypervisor takes nothing. */
 const TRANSMIT_BYTES = 2 << 20
 
-/** Addresses of one guest that are told. More is a guest that makes them up. */
-const MOST_ADDRESSES_TOLD = 64
-
 /** What a data path goes by: `DataPathSettings`, decoded. */
 export interface DataPathOptions extends Omit<DataPathSettings, "configuration"> {
   readonly configuration: Configuration
@@ -47,7 +43,6 @@ export class DataPath {
   readonly #events: BoundedLog
   readonly #link: StreamLink
   readonly #hypervisor: Hypervisor
-  readonly #macsTold = new Set<string>()
   #running: RunningStack | undefined
   #listener: StreamListener | undefined
   #sinks: readonly LogSink[] = []
@@ -102,7 +97,7 @@ export class DataPath {
       log: this.#events,
       linkLocalScope,
       transmitBytes: TRANSMIT_BYTES,
-      onGuestMac: (mac) => this.#tellMac(mac),
+      onGuestMac: (mac) => this.#events.info(`New guest MAC address observed: ${mac}`),
     })
     this.#openSocket()
     openForwardedPorts(new PortForwarding(this.#running.stack), this.#configuration.forwarding)
@@ -173,17 +168,7 @@ export class DataPath {
     else this.#events.info(text)
     this.#running?.stack.stop()
     this.#running?.tap.forgetGuest()
-    this.#macsTold.clear()
     if (this.#configuration.hypervisor?.oneOff) this.stop()
-  }
-
-  /** A guest that is a bridge has several, which take turns: each is told once. */
-  #tellMac(mac: MacAddress): void {
-    if (this.#macsTold.size >= MOST_ADDRESSES_TOLD) return
-    const text = mac.toString()
-    if (this.#macsTold.has(text)) return
-    this.#macsTold.add(text)
-    this.#events.info(`New guest MAC address observed: ${text}`)
   }
 }
 

@@ -1,4 +1,4 @@
-import { ADDRESS_LIFETIME, ADDRESS_LIMIT, Address, EtherType, MacAddress } from "@demiflow/core"
+import { Address, CHECKSUM_DONE, Demiflow, EtherType, Interface, MacAddress } from "@demiflow/core"
 import { build, buildPacket, check, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
@@ -8,6 +8,8 @@ import { type ArpOptions, arp } from "./index.ts"
 const GUEST = "192.0.2.2"
 const GATEWAY = "192.0.2.1"
 const NOBODY = "0.0.0.0"
+/** Milliseconds for which an announced address is its station's. */
+const ADDRESS_LIFETIME = 300_000
 
 function setUp(options: ArpOptions = {}) {
   const log = new RecordingLog()
@@ -98,17 +100,22 @@ describe("addresses of the guest's own", () => {
     answers("192.0.2.9", GATEWAY)
     answers(GATEWAY, "192.0.2.9")
     memory.stack.stop()
+    memory.tap.forgetGuest()
     memory.stack.start()
     expect([answers(GUEST, "192.0.2.9"), answers("192.0.2.7", GUEST)]).toEqual([true, false])
     answers(GATEWAY, "192.0.2.9")
     expect(log.messages("warning")).toHaveLength(2)
   })
 
-  test("are a limited number: the one seen longest ago goes first", () => {
-    const { answers } = setUp()
+  test("are a limited number", () => {
+    const { answers, memory } = setUp()
     const address = (index: number) => Address.fromV4(0x0a000000 + index).toString()
-    for (let index = 1; index <= ADDRESS_LIMIT + 1; index++) answers(address(index), GATEWAY)
-    expect([answers(GUEST, address(1)), answers(GUEST, address(3))]).toEqual([true, false])
+    for (let index = 1; index <= 3000; index++) answers(address(index), GATEWAY)
+    const known = Array.from({ length: 3000 }, (_, index) =>
+      memory.tap.neighbours.isAnnounced(Address.parse(address(index + 1))),
+    )
+    expect(known.filter((isKnown) => isKnown).length).toBeLessThanOrEqual(1024)
+    expect(answers(GUEST, address(3000))).toBe(false)
   })
 })
 
@@ -175,6 +182,55 @@ describe("the guest is looked for at the start", () => {
     memory.stack.stop()
     memory.stack.start()
     guest.expectNothing()
+  })
+})
+
+describe("the neighbour table", () => {
+  const other = MacAddress.parse("02:00:00:00:00:0b")
+  const stationOf = ({ memory }: ReturnType<typeof setUp>, address: string) => {
+    const { tap, guest } = memory
+    const side = Demiflow.of(Interface.tap, Address.parse(GATEWAY), 53, Address.parse(address), 4000)
+    guest.takeAll()
+    tap.end(tap.begin(side, 253, 8), 8, CHECKSUM_DONE)
+    tap.flush()
+    return guest.takeAll()
+  }
+  const announce = (setup: ReturnType<typeof setUp>, senderMac: MacAddress, targetAddress: string) => {
+    const packet = build.arp({ operation: "request", senderMac, senderAddress: GUEST, targetAddress })
+    setup.guest.send(build.ethernet({ source: String(senderMac), etherType: EtherType.arp }), packet)
+  }
+
+  test("has the address that a station speaks for, and moves it when another one announces it", () => {
+    const setup = setUp()
+    setup.send(GUEST, GATEWAY)
+    const [before] = stationOf(setup, GUEST)
+    announce(setup, other, GUEST)
+    const [after] = stationOf(setup, GUEST)
+    expect([before, after].map((frame) => String(frame.ethernet?.target))).toEqual([
+      String(setup.guest.mac),
+      String(other),
+    ])
+  })
+
+  test("has us ask for an address that isn't known, from the first of ours", () => {
+    const setup = setUp()
+    const [question, packet] = stationOf(setup, "192.0.2.77")
+    expect(question.arp).toMatchObject({ operation: 1, senderAddress: Address.parse(GATEWAY) })
+    expect([String(question.arp?.targetAddress), String(question.ethernet?.target)]).toEqual([
+      "192.0.2.77",
+      "ff:ff:ff:ff:ff:ff",
+    ])
+    expect(packet.ip?.target).toEqual(Address.parse("192.0.2.77"))
+  })
+
+  test("has us ask the station alone that was silent for a minute", () => {
+    const setup = setUp()
+    setup.send(GUEST, GATEWAY)
+    setup.memory.run(60_000)
+    const [question, packet] = stationOf(setup, GUEST)
+    const mac = String(setup.guest.mac)
+    expect([question.arp?.operation, String(question.ethernet?.target)]).toEqual([1, mac])
+    expect(String(packet.ethernet?.target)).toBe(mac)
   })
 })
 

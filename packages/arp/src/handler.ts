@@ -5,22 +5,22 @@
  * subnet that is only a copy of the host's, and every other one, as it pleases the guest's routes. The exception is what
  * belongs to the guest itself: the address it was assigned, and any other that it uses. These may be on several
  * stations behind the link (containers bridged to it, say), which must find each other without us in between. The guest's
- * own addresses show in the sender field of what it sends; each is remembered for five minutes after it was last
- * seen.
+ * own addresses show in the sender field of what it sends: they are announced to the neighbour table, which remembers each
+ * for five minutes, and knows by them where packets go.
  *
  * A station that is about to take an address asks for it first (RFC 5227): a probe, with no sender address. An answer
  * would mean that the address is taken, so probes are answered only for the addresses that really are ours, such as the
  * gateway's. Announcements, which ask for the sender's own address, are never answered. Who announces one of ours is in
  * the way of its own traffic; that is worth a warning, once.
  *
- * Replies from the guest only tell which addresses it has. The guest's Ethernet address is learnt from its frames by the
- * tap layer, and an answer goes to whom the question names as its sender.
+ * Replies from the guest only tell which addresses it has. An answer goes to the station that the question names as its sender.
+ *
+ * The neighbour table has us ask for addresses whose station isn't known, or wasn't heard for a while.
  *
  * A guest that was there before us, or before we were reconnected, may have nothing to say until somebody speaks to it. So
  * that we know its Ethernet address by then, we can ask for its assigned address when we start.
  *
- * Not done: RARP, other hardware than Ethernet, other questions of our own (what we send goes to the guest's last
- * Ethernet address).
+ * Not done: RARP, other hardware than Ethernet.
  *
  * RFC 826, 5227.
  */
@@ -32,13 +32,14 @@ import {
   type DropReason,
   EtherType,
   HANDLED,
-  KnownAddresses,
   MacAddress,
   type ProtocolHandler,
   type Sequence,
 } from "@demiflow/core"
 import { type ArpMalformation, type ArpPacket, readArp, writeArp } from "./packet.ts"
 import { ARP_LENGTH, Operation } from "./wire.ts"
+
+const BROADCAST = new MacAddress(0xffff, -1)
 
 /** What the plugin has to know of the link. */
 export interface ArpOptions {
@@ -58,7 +59,7 @@ export class ArpHandler implements ProtocolHandler {
   readonly name = "arp"
   readonly claims: readonly Claim[] = [{ etherType: EtherType.arp }]
   readonly #components: Components
-  readonly #guestAddresses: KnownAddresses
+  readonly #guestAddress: Address | undefined
   readonly #ourAddresses: readonly Address[]
   readonly #reasons: Readonly<Record<ArpMalformation | "no room", DropReason>>
   readonly #packet: ArpPacket = {
@@ -76,7 +77,7 @@ export class ArpHandler implements ProtocolHandler {
     const { drops } = components
     this.#lookedFor = looksForGuest ? guestAddress?.clone() : undefined
     this.#components = components
-    this.#guestAddresses = new KnownAddresses(guestAddress)
+    this.#guestAddress = guestAddress?.clone()
     this.#ourAddresses = ourAddresses.map((address) => address.clone())
     this.#reasons = {
       truncated: drops.reason("arp: truncated"),
@@ -86,10 +87,10 @@ export class ArpHandler implements ProtocolHandler {
       sender: drops.reason("arp: sender"),
       "no room": drops.reason("arp: no room"),
     }
+    components.guest.neighbours.askWith(true, (address, station) => this.#ask(address, station))
   }
 
   start(): void {
-    this.#guestAddresses.forget()
     this.#hasWarned = false
     this.#lookForGuest()
   }
@@ -113,9 +114,9 @@ export class ArpHandler implements ProtocolHandler {
   }
 
   #noticeSender({ senderAddress, senderMac }: ArpPacket): void {
-    const { clock, guest, log } = this.#components
+    const { guest, log } = this.#components
     if (!this.#isOurs(senderAddress)) {
-      if (isStation(senderAddress)) this.#guestAddresses.notice(senderAddress, clock.now)
+      if (isStation(senderAddress)) guest.neighbours.announce(senderAddress, senderMac, true)
       return
     }
     if (this.#hasWarned || senderMac.equals(guest.ourMac)) return
@@ -127,7 +128,8 @@ export class ArpHandler implements ProtocolHandler {
 
   #isToBeAnswered(asked: Address, isProbe: boolean): boolean {
     if (this.#isOurs(asked)) return true
-    return !isProbe && isStation(asked) && !this.#guestAddresses.has(asked, this.#components.clock.now)
+    if (isProbe || !isStation(asked) || this.#guestAddress?.equals(asked)) return false
+    return !this.#components.guest.neighbours.isAnnounced(asked)
   }
 
   #isOurs(address: Address): boolean {
@@ -149,20 +151,24 @@ export class ArpHandler implements ProtocolHandler {
     return undefined
   }
 
-  /** Asks everybody for the guest's assigned address. Not without one of our own: that would be a probe. */
   #lookForGuest(): void {
+    if (this.#lookedFor !== undefined && this.#components.guest.guestMac.isBroadcast)
+      this.#ask(this.#lookedFor, undefined)
+  }
+
+  /** Asks for the address: the station, or everybody. Not without an address of our own: that would be a probe. */
+  #ask(address: Address, station: MacAddress | undefined): void {
     const { drops, guest } = this.#components
     const [ours] = this.#ourAddresses
-    if (this.#lookedFor === undefined || ours === undefined || !guest.guestMac.isBroadcast) return
+    if (ours === undefined) return
     const request: ArpPacket = {
       operation: Operation.request,
       senderMac: guest.ourMac,
       senderAddress: ours,
       targetMac: new MacAddress(),
-      targetAddress: this.#lookedFor,
+      targetAddress: address,
     }
-    // The guest's address is the broadcast address until it was seen.
-    if (!this.#send(guest.guestMac, request)) drops.count(this.#reasons["no room"])
+    if (!this.#send(station ?? BROADCAST, request)) drops.count(this.#reasons["no room"])
   }
 
   /** False if there is no room. */

@@ -7,6 +7,8 @@ import type { Program, Verbosity } from "./options.ts"
 export interface FamilyConfiguration {
   /** Host interface from which addresses and routes were taken; undefined in local mode. */
   readonly template: string | undefined
+  /** True if the user chose the guest's address: what is forwarded to the guest goes there, whichever the guest uses. */
+  readonly isGuestAddressFixed: boolean
   /** Where the guest sends what isn't on its link; undefined if the host's route names no gateway. */
   readonly gateway: Address | undefined
   /** Source of what leaves on the host; undefined: the host's routing decides. */

@@ -1,8 +1,9 @@
+import { Address } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
 import type { Configuration } from "./configuration.ts"
 import { NO_NETWORK, usualHost } from "./host-facts.fixture.ts"
-import { arpOptions, dhcpv4Lease, dhcpv6Lease, ndpOptions } from "./plugin-options.ts"
+import { arpOptions, dhcpv4Lease, dhcpv6Lease, guestAddressOptions, ndpOptions } from "./plugin-options.ts"
 import { resolveConfiguration } from "./resolve.ts"
 
 function configurationOf(argv: string, network = usualHost()): Configuration {
@@ -33,6 +34,30 @@ describe("neighbours", () => {
 
   test("the guest's own address is never ours", () => {
     expect(arpOptions(configurationOf("--map-host-loopback 88.198.0.164"))?.ourAddresses.join()).toBe("88.198.0.161")
+  })
+})
+
+describe("which addresses are the guest's", () => {
+  test("those of the network that it is given, or the one that the user chose", () => {
+    const { v4, v6 } = configurationOf("")
+    expect(guestAddressOptions(configurationOf(""))).toEqual({
+      guestV4: v4?.guestAddress,
+      guestV4PrefixLength: 27,
+      isGuestV4Fixed: false,
+      guestV6: v6?.guestAddress,
+      guestV6PrefixLength: 64,
+      isGuestV6Fixed: false,
+    })
+    expect(guestAddressOptions(configurationOf("-a 10.0.2.2/24"))).toMatchObject({
+      guestV4PrefixLength: 24,
+      isGuestV4Fixed: true,
+      isGuestV6Fixed: false,
+    })
+    expect(guestAddressOptions(configurationOf("-4 -a 10.0.2.2"))).toEqual({
+      guestV4: Address.parse("10.0.2.2"),
+      guestV4PrefixLength: 8,
+      isGuestV4Fixed: true,
+    })
   })
 })
 

@@ -5,6 +5,8 @@
 import type { Address } from "@demiflow/core"
 import type { Configuration, FamilyConfiguration } from "./configuration.ts"
 
+const ADVERTISED_PREFIX_LENGTH = 64
+
 /** Options of `@demiflow/arp` and, in part, `@demiflow/ndp`. */
 export interface NeighbourOptions {
   readonly guestAddress: Address | undefined
@@ -39,6 +41,33 @@ export interface Dhcpv4LeaseOptions extends Dhcpv6LeaseOptions {
   readonly gateway: Address
   readonly mtu: number | undefined
   readonly hostname: string | undefined
+}
+
+/** What `@demiflow/tap` has to know of the guest's addresses. */
+export interface GuestAddressOptions {
+  readonly guestV4?: Address
+  readonly guestV6?: Address
+  readonly guestV4PrefixLength?: number
+  readonly guestV6PrefixLength?: number
+  readonly isGuestV4Fixed?: boolean
+  readonly isGuestV6Fixed?: boolean
+}
+
+/** Which addresses are the guest's. */
+export function guestAddressOptions({ v4, v6 }: Configuration): GuestAddressOptions {
+  return {
+    ...(v4 && {
+      guestV4: v4.guestAddress,
+      guestV4PrefixLength: v4.prefixLength,
+      isGuestV4Fixed: v4.isGuestAddressFixed,
+    }),
+    ...(v6?.guestAddress && {
+      guestV6: v6.guestAddress,
+      // What is advertised for stateless configuration has 64 bits.
+      guestV6PrefixLength: Math.min(v6.prefixLength, ADVERTISED_PREFIX_LENGTH),
+      isGuestV6Fixed: v6.isGuestAddressFixed,
+    }),
+  }
 }
 
 /** Undefined: no ARP, as IPv4 is off. */

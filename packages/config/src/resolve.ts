@@ -218,6 +218,7 @@ function resolveFamily(
   }
   return {
     template: template?.interface.name,
+    isGuestAddressFixed: options.address[family] !== undefined,
     gateway,
     outboundAddress: options.outboundAddress[family],
     outboundInterface: options.outboundInterface[family],

@@ -12,6 +12,7 @@ import type { Address } from "./address.ts"
 import type { Demiflow } from "./demiflow.ts"
 import type { LinkCapabilities } from "./link.ts"
 import type { MacAddress } from "./mac-address.ts"
+import type { Neighbours } from "./neighbours.ts"
 
 /** Checksum kinds for {@link Guest.end}, besides the offset of a checksum field. */
 export const CHECKSUM_DONE = -1
@@ -23,13 +24,15 @@ export interface Guest {
   readonly mtu: number
   /** Our own Ethernet address. */
   readonly ourMac: MacAddress
-  /** The guest's Ethernet address: the last one seen, broadcast before that. */
+  /** The Ethernet address that was heard last, broadcast before that: where a packet goes whose station isn't known. */
   readonly guestMac: MacAddress
+  /** The stations of the guest's link by their IP addresses: where packets go. */
+  readonly neighbours: Neighbours
   /** Our own link-local address, from which we speak as the guest's router. */
   readonly ourLinkLocal: Address
   /**
-   * The addresses that the guest was last seen to use, or to announce: consulted only to start something towards the guest. The one
-   * assigned stands there until the guest was seen.
+   * The addresses of its network that the guest was last seen to use, or to announce: consulted only to start something
+   * towards the guest. The one assigned stands there until the guest was seen, or for good where the user said so.
    */
   readonly lastSeenV4: Address
   readonly lastSeenV6: Address
@@ -46,9 +49,11 @@ export interface Guest {
    * @param protocol IP protocol number
    * @param room bytes for transport header and payload at most, to 65,515
    * @param hopLimit of the packet, 1–255
+   * @param station Ethernet address that it goes to, where that isn't the neighbour with the correspondent's address: for a
+   *   station that has no address yet. Without meaning for groups
    * @returns arena offset for the transport header, or -1 if there is no room before the next {@link Guest.flush}
    */
-  begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number): number
+  begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number, station?: MacAddress): number
   /**
    * Finishes the packet and queues it.
    *

@@ -3,6 +3,7 @@ import {
   type Components,
   Demiflow,
   IpProtocol,
+  type MacAddress,
   type Sequence,
   transportChecksumIsRight,
   UDP_CHECKSUM,
@@ -48,16 +49,17 @@ export class ReplySender {
   /**
    * Sends one datagram. `emit` writes the payload to the room it gets, and answers its length in bytes.
    *
+   * @param station Ethernet address of the client: it may have no IP address yet
    * @param room for the payload, bytes
    * @returns false if the guest takes nothing more this turn
    */
-  send(from: UdpEnd, to: UdpEnd, room: number, emit: (target: Uint8Array) => number): boolean {
+  send(from: UdpEnd, to: UdpEnd, station: MacAddress, room: number, emit: (target: Uint8Array) => number): boolean {
     const { arena, guest } = this.#components
     this.#side.forwardingAddress.copyFrom(from.address)
     this.#side.forwardingPort = from.port
     this.#side.correspondentAddress.copyFrom(to.address)
     this.#side.correspondentPort = to.port
-    const offset = guest.begin(this.#side, IpProtocol.udp, UDP_HEADER_LENGTH + room, HOP_LIMIT)
+    const offset = guest.begin(this.#side, IpProtocol.udp, UDP_HEADER_LENGTH + room, HOP_LIMIT, station)
     if (offset < 0) return false
     const start = offset + UDP_HEADER_LENGTH
     const length = UDP_HEADER_LENGTH + emit(arena.bytes.subarray(start, start + room))

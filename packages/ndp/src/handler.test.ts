@@ -1,4 +1,4 @@
-import { ADDRESS_LIFETIME, Address, HANDLED, IpProtocol, type ProtocolPlugin } from "@demiflow/core"
+import { Address, CHECKSUM_DONE, Demiflow, HANDLED, Interface, IpProtocol, type ProtocolPlugin } from "@demiflow/core"
 import { build, check, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
@@ -7,6 +7,8 @@ import { type NdpOptions, ndp } from "./index.ts"
 const GUEST = "2001:db8::2"
 const GATEWAY = "2001:db8::1"
 const NOBODY = "::"
+/** Milliseconds for which an announced address is its station's. */
+const ADDRESS_LIFETIME = 300_000
 const LINK_LOCAL = "fe80::2"
 const ALL_NODES = "ff02::1"
 const RS = 133
@@ -132,6 +134,7 @@ describe("addresses of the guest's own", () => {
     advertise(GATEWAY)
     expect(ask("2001:db8::9")).toBeUndefined()
     memory.stack.stop()
+    memory.tap.forgetGuest()
     memory.stack.start()
     expect([ask("2001:db8::9"), ask(GUEST)]).toEqual(["RS", undefined])
     advertise(GATEWAY)
@@ -195,6 +198,67 @@ describe("duplicate address detection (RFC 4862, section 5.4)", () => {
       detect(address)
       expect(answer(address, ALL_NODES)).toBe("RO")
     }
+  })
+})
+
+describe("the neighbour table", () => {
+  const A = "02:00:00:00:00:0a"
+  const B = "02:00:00:00:00:0b"
+  const NEIGHBOUR = "2001:db8::9"
+  const OVERRIDE = 0x20000000
+  const bytesOf = (mac: string) => [...Buffer.from(mac.replaceAll(":", ""), "hex")]
+  const sendTo = ({ memory: { tap, guest } }: ReturnType<typeof setUp>, address: string) => {
+    const side = Demiflow.of(Interface.tap, Address.parse(GATEWAY), 53, Address.parse(address), 4000)
+    guest.takeAll()
+    tap.end(tap.begin(side, 253, 8), 8, CHECKSUM_DONE)
+    tap.flush()
+    return guest.takeAll()
+  }
+  const stationOf = (setup: ReturnType<typeof setUp>, address: string) =>
+    String(sendTo(setup, address).at(-1)?.ethernet?.target)
+  /** An advertisement with the option that names a station. */
+  const advertise = ({ send }: ReturnType<typeof setUp>, mac: string, source: string, information: number) =>
+    send([...Address.parse(NEIGHBOUR).toBytes(), 2, 1, ...bytesOf(mac)], { type: NA, source, information })
+
+  test("has the station that a solicitation or an advertisement names", () => {
+    const setup = setUp()
+    setup.solicit(GATEWAY, { source: "2001:db8::77" }, [1, 1, ...bytesOf(B)])
+    advertise(setup, A, NEIGHBOUR, OVERRIDE)
+    expect([stationOf(setup, "2001:db8::77"), stationOf(setup, NEIGHBOUR)]).toEqual([B, A])
+  })
+
+  test("moves an address by what comes from it and overrides, by nothing else", () => {
+    const setup = setUp()
+    advertise(setup, A, NEIGHBOUR, OVERRIDE)
+    // The packet itself comes from the other address: the guest's own station.
+    advertise(setup, B, "2001:db8::77", OVERRIDE)
+    setup.detect(NEIGHBOUR)
+    expect(stationOf(setup, NEIGHBOUR)).toBe(A)
+    advertise(setup, B, NEIGHBOUR, OVERRIDE)
+    expect(stationOf(setup, NEIGHBOUR)).toBe(B)
+  })
+
+  test("has us solicit an address that isn't known", () => {
+    const setup = setUp()
+    const [question, packet] = sendTo(setup, "2001:db8::1:2")
+    expect([question.icmp?.type, String(question.ip?.target), String(question.ethernet?.target)]).toEqual([
+      NS,
+      solicitedNode("2001:db8::1:2"),
+      "33:33:ff:01:00:02",
+    ])
+    expect(packet.ip?.target).toEqual(Address.parse("2001:db8::1:2"))
+  })
+
+  test("has us solicit the station alone that was silent for a minute", () => {
+    const setup = setUp()
+    setup.advertise(NEIGHBOUR, { source: NEIGHBOUR })
+    setup.memory.run(60_000)
+    const [question] = sendTo(setup, NEIGHBOUR)
+    expect([question.icmp?.type, String(question.ip?.target), String(question.ethernet?.target)]).toEqual([
+      NS,
+      NEIGHBOUR,
+      String(setup.guest.mac),
+    ])
   })
 })
 

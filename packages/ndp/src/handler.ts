@@ -4,8 +4,9 @@
  * Neighbours. Whatever IPv6 address the guest looks for on its link, it is found at our Ethernet address, as for IPv4 with
  * ARP. The exception is what belongs to the guest itself: the address it was assigned, and any other that it uses, which
  * may be on several stations behind the link. The guest's own addresses show as source of its messages, and as target of
- * its advertisements and of its duplicate address detection; each is remembered for five minutes after it was last
- * seen. For addresses that are ours in earnest (our link-local one, the gateway's) the advertisement overrides what the
+ * its advertisements and of its duplicate address detection: they are announced to the neighbour table, which remembers each
+ * for five minutes, and knows by them where packets go. An advertisement moves an address from one station to another if it
+ * comes from the address itself and overrides (RFC 4861, section 7.2.5); a detection moves none. For addresses that are ours in earnest (our link-local one, the gateway's) the advertisement overrides what the
  * guest knew; for all others we are a proxy (RFC 4861, section 7.2.8), and it doesn't.
  *
  * Duplicate address detection (RFC 4862, section 5.4) asks from the unspecified address. It is answered for the addresses
@@ -16,6 +17,8 @@
  * Unsolicited advertisements go to all nodes: three when a guest comes, up to 16 s apart, then at random between 200 and
  * 600 s (section 6.2.4), until it goes. They come from our link-local address, as guests accept no other (section 6.1.2),
  * and say the same each time, so that the bytes are made once.
+ *
+ * The neighbour table has us solicit addresses whose station isn't known, or wasn't heard for a while.
  *
  * A guest that was there before us, or before we were reconnected, may have nothing to say until somebody speaks to it. So
  * that we know its Ethernet address by then, we can ask for its assigned address when we start.
@@ -43,7 +46,7 @@ import {
   ICMP_HEADER_LENGTH,
   ICMP_TYPE,
   IpProtocol,
-  KnownAddresses,
+  type MacAddress,
   NOT_MINE,
   type ProtocolHandler,
   type Sequence,
@@ -83,7 +86,7 @@ export class NdpHandler implements ProtocolHandler {
   readonly name = "ndp"
   readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.icmpv6 }]
   readonly #components: Components
-  readonly #guestAddresses: KnownAddresses
+  readonly #guestAddress: Address | undefined
   readonly #ourAddresses: readonly Address[]
   /** The address to ask for at the start. */
   readonly #lookedFor: Address | undefined
@@ -96,7 +99,7 @@ export class NdpHandler implements ProtocolHandler {
     const { guestAddress, ourAddresses = [], looksForGuest = false, routerAdvertisement } = options
     const { guest, drops } = components
     this.#components = components
-    this.#guestAddresses = new KnownAddresses(guestAddress)
+    this.#guestAddress = guestAddress?.clone()
     this.#ourAddresses = [guest.ourLinkLocal, ...ourAddresses].map((address) => address.clone())
     this.#lookedFor = looksForGuest ? guestAddress?.clone() : undefined
     this.#reasons = {
@@ -111,10 +114,10 @@ export class NdpHandler implements ProtocolHandler {
       "no room": drops.reason("ndp: no room"),
     }
     this.#router = routerAdvertisement && new Router(components, routerAdvertisement, this.#reasons["no room"])
+    guest.neighbours.askWith(false, (address, station) => this.#ask(address, station))
   }
 
   start(): void {
-    this.#guestAddresses.forget()
     this.#hasWarned = false
     this.#router?.start()
     this.#lookForGuest()
@@ -160,29 +163,34 @@ export class NdpHandler implements ProtocolHandler {
       case "malformed":
         return message.reason
       case "routerSolicitation":
-        if (source.isUnspecified && message.hasSourceLinkLayer) return "address"
-        if (!source.isUnspecified) this.#noticeGuest(source)
+        if (source.isUnspecified && message.linkLayer !== undefined) return "address"
+        if (!source.isUnspecified) this.#noticeGuest(source, stationOf(message, sequence), true)
         this.#router?.answer(source)
         return undefined
       case "neighbourSolicitation":
-        if (source.isUnspecified && (message.hasSourceLinkLayer || !isSolicitedNode(destination))) return "address"
-        return this.#answerNeighbourSolicitation(source, message.target)
+        if (source.isUnspecified && (message.linkLayer !== undefined || !isSolicitedNode(destination))) return "address"
+        return this.#answerNeighbourSolicitation(source, message.target, stationOf(message, sequence))
       case "neighbourAdvertisement":
         // An advertisement to a group can't be one that was solicited.
         if (destination.isMulticast && (message.flags & NeighbourFlag.solicited) !== 0) return "address"
-        this.#noticeGuest(message.target)
+        this.#noticeGuest(
+          message.target,
+          stationOf(message, sequence),
+          (message.flags & NeighbourFlag.override) !== 0 && source.equals(message.target),
+        )
         return undefined
     }
   }
 
-  #answerNeighbourSolicitation(source: Address, target: Address): NdpProblem | undefined {
-    const { clock, guest, log } = this.#components
+  #answerNeighbourSolicitation(source: Address, target: Address, station: MacAddress): NdpProblem | undefined {
+    const { guest, log } = this.#components
     const isOurs = this.#isOurs(target)
     const isDetection = source.isUnspecified
-    if (!isDetection) this.#noticeGuest(source)
+    if (!isDetection) this.#noticeGuest(source, station, true)
     if (!isOurs) {
-      if (isDetection) this.#noticeGuest(target)
-      if (!target.isUnicast || target.isLoopback || this.#guestAddresses.has(target, clock.now)) return undefined
+      if (isDetection) this.#noticeGuest(target, station, false)
+      if (!target.isUnicast || target.isLoopback || this.#guestAddress?.equals(target)) return undefined
+      if (guest.neighbours.isAnnounced(target)) return undefined
     }
     this.#side.forwardingAddress.copyFrom(isOurs ? target : guest.ourLinkLocal)
     this.#side.correspondentAddress.copyFrom(isDetection ? ALL_NODES : source)
@@ -196,14 +204,11 @@ export class NdpHandler implements ProtocolHandler {
     return undefined
   }
 
-  #noticeGuest(address: Address): void {
-    const { clock, guest, log } = this.#components
+  #noticeGuest(address: Address, station: MacAddress, mayMove: boolean): void {
+    const { guest, log } = this.#components
     if (!address.isUnicast || address.isLoopback) return
     if (!this.#isOurs(address)) {
-      this.#guestAddresses.notice(address, clock.now)
-      // A guest asks for an address that it is about to use before it sends anything from there.
-      const lastSeen = address.isLinkLocal ? guest.lastSeenLinkLocal : guest.lastSeenV6
-      lastSeen.copyFrom(address)
+      guest.neighbours.announce(address, station, mayMove)
       return
     }
     if (this.#hasWarned) return
@@ -216,20 +221,29 @@ export class NdpHandler implements ProtocolHandler {
     return false
   }
 
-  /** Asks for the guest's assigned address, as whoever looks for a neighbour does (RFC 4861, section 7.2.2). */
   #lookForGuest(): void {
+    if (this.#lookedFor !== undefined && this.#components.guest.guestMac.isBroadcast)
+      this.#ask(this.#lookedFor, undefined)
+  }
+
+  /** Solicits the address: of the station, or of everybody (RFC 4861, section 7.2.2). */
+  #ask(address: Address, station: MacAddress | undefined): void {
     const { arena, drops, guest } = this.#components
-    if (this.#lookedFor === undefined || !guest.guestMac.isBroadcast) return
     this.#side.forwardingAddress.copyFrom(guest.ourLinkLocal)
-    this.#side.correspondentAddress.copyFrom(solicitedNode(this.#lookedFor))
-    const offset = guest.begin(this.#side, IpProtocol.icmpv6, NEIGHBOUR_SOLICITATION_LENGTH, HOP_LIMIT)
+    this.#side.correspondentAddress.copyFrom(station === undefined ? solicitedNode(address) : address)
+    const offset = guest.begin(this.#side, IpProtocol.icmpv6, NEIGHBOUR_SOLICITATION_LENGTH, HOP_LIMIT, station)
     if (offset < 0) {
       drops.count(this.#reasons["no room"])
       return
     }
-    writeNeighbourSolicitation(arena.view, offset, this.#lookedFor, guest.ourMac)
+    writeNeighbourSolicitation(arena.view, offset, address, guest.ourMac)
     guest.end(offset, NEIGHBOUR_SOLICITATION_LENGTH, ICMP_CHECKSUM)
   }
+}
+
+/** The station that a message speaks of: the one in its option, else the one that sent it. */
+function stationOf({ linkLayer }: { linkLayer: MacAddress | undefined }, { sourceMac }: Sequence): MacAddress {
+  return linkLayer === undefined || linkLayer.isMulticast || linkLayer.isZero ? sourceMac : linkLayer
 }
 
 /** Moves one packet's entry to a lower place. */

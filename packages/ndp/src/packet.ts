@@ -1,4 +1,4 @@
-import { Address, ICMP_CODE, ICMP_HEADER_LENGTH, ICMP_TYPE, Icmpv6Type, type MacAddress } from "@demiflow/core"
+import { Address, ICMP_CODE, ICMP_HEADER_LENGTH, ICMP_TYPE, Icmpv6Type, MacAddress } from "@demiflow/core"
 import {
   NdpOption,
   NEIGHBOUR_FLAGS,
@@ -13,11 +13,16 @@ import {
 /** What can be wrong with the form of a message. */
 export type NdpMalformation = "truncated" | "code" | "option length" | "target" | "message type"
 
-/** A message, or what is wrong with it. */
+/** A message, or what is wrong with it. The link-layer address is the source's of a solicitation, the target's of an advertisement. */
 export type ParsedNdp =
-  | { readonly kind: "routerSolicitation"; readonly hasSourceLinkLayer: boolean }
-  | { readonly kind: "neighbourSolicitation"; readonly target: Address; readonly hasSourceLinkLayer: boolean }
-  | { readonly kind: "neighbourAdvertisement"; readonly target: Address; readonly flags: number }
+  | { readonly kind: "routerSolicitation"; readonly linkLayer: MacAddress | undefined }
+  | { readonly kind: "neighbourSolicitation"; readonly target: Address; readonly linkLayer: MacAddress | undefined }
+  | {
+      readonly kind: "neighbourAdvertisement"
+      readonly target: Address
+      readonly flags: number
+      readonly linkLayer: MacAddress | undefined
+    }
   | { readonly kind: "malformed"; readonly reason: NdpMalformation }
 
 /** True for the ICMPv6 types that RFC 4861 defines. */
@@ -36,14 +41,16 @@ export function parseNdp(view: DataView, offset: number, end: number): ParsedNdp
   if (optionsAt === undefined) return malformed("message type")
   if (end - offset < optionsAt) return malformed("truncated")
   if (view.getUint8(offset + ICMP_CODE) !== 0) return malformed("code")
-  const options = readOptionTypes(view, offset + optionsAt, end)
+  const isAdvertisement = type === Icmpv6Type.neighbourAdvertisement
+  const wanted = isAdvertisement ? NdpOption.targetLinkLayer : NdpOption.sourceLinkLayer
+  const options = readLinkLayer(view, offset + optionsAt, end, wanted)
   if (options === undefined) return malformed("option length")
-  const hasSourceLinkLayer = options.includes(NdpOption.sourceLinkLayer)
-  if (type === Icmpv6Type.routerSolicitation) return { kind: "routerSolicitation", hasSourceLinkLayer }
+  const { linkLayer } = options
+  if (type === Icmpv6Type.routerSolicitation) return { kind: "routerSolicitation", linkLayer }
   const target = new Address().readV6(view, offset + NEIGHBOUR_TARGET)
   if (target.isMulticast) return malformed("target")
-  if (type === Icmpv6Type.neighbourSolicitation) return { kind: "neighbourSolicitation", target, hasSourceLinkLayer }
-  return { kind: "neighbourAdvertisement", target, flags: view.getUint8(offset + NEIGHBOUR_FLAGS) }
+  if (!isAdvertisement) return { kind: "neighbourSolicitation", target, linkLayer }
+  return { kind: "neighbourAdvertisement", target, flags: view.getUint8(offset + NEIGHBOUR_FLAGS), linkLayer }
 }
 
 function malformed(reason: NdpMalformation): ParsedNdp {
@@ -63,18 +70,23 @@ function optionsOffset(type: number): number | undefined {
   }
 }
 
-/** Undefined if an option has no length, or one that leads beyond the end. */
-function readOptionTypes(view: DataView, start: number, end: number): number[] | undefined {
-  const types: number[] = []
+/** The link-layer option of this type. Undefined if an option has no length, or one that leads beyond the end. */
+function readLinkLayer(
+  view: DataView,
+  start: number,
+  end: number,
+  wanted: number,
+): { linkLayer: MacAddress | undefined } | undefined {
+  let linkLayer: MacAddress | undefined
   let position = start
   while (position < end) {
     if (end - position < OPTION_UNIT) return undefined
     const length = view.getUint8(position + OPTION_LENGTH) * OPTION_UNIT
     if (length === 0 || length > end - position) return undefined
-    types.push(view.getUint8(position + OPTION_TYPE))
+    if (view.getUint8(position + OPTION_TYPE) === wanted) linkLayer = new MacAddress().read(view, position + 2)
     position += length
   }
-  return types
+  return { linkLayer }
 }
 
 /** Bytes of a neighbour solicitation, and of an advertisement, with our Ethernet address. */

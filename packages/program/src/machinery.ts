@@ -1,4 +1,4 @@
-import { type Configuration, forwardingRules } from "@demiflow/config"
+import { type Configuration, forwardingRules, guestAddressOptions } from "@demiflow/config"
 import { Arena, Drops, type Link, type LocalPath } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
 import { attachArena, EventLoop, LinuxHost, type Native, SystemRandom } from "@demiflow/sys"
@@ -66,8 +66,7 @@ export class Machinery {
       ourMac: configuration.macAddress,
       ...(configuration.mtu !== undefined && { mtu: configuration.mtu }),
       ...(v6 !== undefined && { ourLinkLocal: v6.ourLinkLocal }),
-      ...(v4 !== undefined && { guestV4: v4.guestAddress }),
-      ...(v6?.guestAddress !== undefined && { guestV6: v6.guestAddress }),
+      ...guestAddressOptions(configuration),
     })
     const { stack } = running
     loop.hooks.onSide = (side, events) => stack.fromHost(side, events)

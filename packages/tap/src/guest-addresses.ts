@@ -1,51 +1,86 @@
-import { Address, MacAddress } from "@demiflow/core"
+import { Address, type Clock, MacAddress, type Random, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
+import { NeighbourTable } from "./neighbour-table.ts"
+import { Stations } from "./stations.ts"
 
 const BROADCAST = new MacAddress(0xffff, -1)
 
+/** The addresses that a guest is given, and what is to be made of others that it uses. */
+export interface GuestAddressOptions {
+  /** The addresses the guest is given, which stand in for those it uses until it was seen. */
+  readonly guestV4?: Readonly<Address>
+  readonly guestV6?: Readonly<Address>
+  readonly guestLinkLocal?: Readonly<Address>
+  /**
+   * Bits of these addresses that are their network's, 0–32 and 0–128. Addresses of no such network are the guest's only if a
+   * station announces them on the link: others are in what it forwards, or invents. Absent: any address may be the guest's.
+   */
+  readonly guestV4PrefixLength?: number
+  readonly guestV6PrefixLength?: number
+  /** True if what is started towards the guest goes to the address it is given, whichever it uses. */
+  readonly isGuestV4Fixed?: boolean
+  readonly isGuestV6Fixed?: boolean
+  /** Called for each station that frames come from, the first time; valid during the call. */
+  readonly onGuestMac?: (mac: MacAddress) => void
+}
+
 /**
- * What the guest was last seen to use. Consulted only to start something towards the guest: what answers a packet of
- * the guest goes to that packet's source.
+ * The stations of the guest's link, with the addresses they have, and what was seen last. The latter is consulted only to
+ * start something towards the guest: what answers a packet of the guest goes to that packet's source.
  */
 export class GuestAddresses {
-  /** Broadcast until a frame was seen. */
+  readonly neighbours: NeighbourTable
+  readonly stations: Stations
+  /** Heard last; broadcast until a frame was seen. */
   readonly mac: MacAddress = new MacAddress()
   readonly v4: Address = new Address()
   readonly v6: Address = new Address()
   readonly linkLocal: Address = new Address()
-  /** Called when frames come from another Ethernet address than the ones before. */
-  onMac: ((mac: MacAddress) => void) | undefined = undefined
-  readonly #assignedV4: Address
-  readonly #assignedV6: Address
-  readonly #assignedLinkLocal: Address
+  readonly #options: GuestAddressOptions
 
-  /** @param v4 @param v6 @param linkLocal what stands there until the guest is seen; copied */
-  constructor(v4: Readonly<Address>, v6: Readonly<Address>, linkLocal: Readonly<Address>) {
-    this.#assignedV4 = v4.clone()
-    this.#assignedV6 = v6.clone()
-    this.#assignedLinkLocal = linkLocal.clone()
+  constructor(clock: Clock, random: Random, ourMac: MacAddress, options: GuestAddressOptions) {
+    this.#options = options
+    this.stations = new Stations(clock, random)
+    this.neighbours = new NeighbourTable(clock, random, ourMac)
+    this.neighbours.onAnnounced = (address) => this.#use(address)
     this.forget()
   }
 
   /** As if the guest had never been seen. */
   forget(): void {
+    const { guestV4 = UNSPECIFIED_V4, guestV6 = UNSPECIFIED_V6, guestLinkLocal = UNSPECIFIED_V6 } = this.#options
     this.mac.copyFrom(BROADCAST)
-    this.v4.copyFrom(this.#assignedV4)
-    this.v6.copyFrom(this.#assignedV6)
-    this.linkLocal.copyFrom(this.#assignedLinkLocal)
+    this.v4.copyFrom(guestV4)
+    this.v6.copyFrom(guestV6)
+    this.linkLocal.copyFrom(guestLinkLocal)
+    this.stations.forget()
+    this.neighbours.forget()
   }
 
   /** Notes the Ethernet source of a frame. Copies it. */
   noticeMac(source: MacAddress): void {
-    if (source.low === this.mac.low && source.high === this.mac.high) return
     this.mac.copyFrom(source)
-    this.onMac?.(this.mac)
+    if (this.stations.notice(source.high, source.low)) this.#options.onGuestMac?.(source)
   }
 
-  /** Notes the source of a packet, unless it is the unspecified address. Copies it, and changes nothing else. */
-  notice(source: Address): void {
+  /** Notes the source of a packet that came from a station, unless it is the unspecified address. Copies both. */
+  notice(source: Address, station: MacAddress): void {
+    if (source.isUnspecified) return
+    this.neighbours.learn(source, station)
+    if (this.#isOfNetwork(source) || this.neighbours.isAnnounced(source)) this.#use(source)
+  }
+
+  #use(source: Address): void {
     if (source.isV4) {
-      if (source.word3 !== 0) this.v4.word3 = source.word3
+      if (this.#options.isGuestV4Fixed !== true) this.v4.word3 = source.word3
     } else if (source.isLinkLocal) this.linkLocal.copyFrom(source)
-    else if (!source.isUnspecified) this.v6.copyFrom(source)
+    else if (this.#options.isGuestV6Fixed !== true) this.v6.copyFrom(source)
+  }
+
+  #isOfNetwork(source: Address): boolean {
+    const { guestV4, guestV6, guestV4PrefixLength, guestV6PrefixLength } = this.#options
+    if (!source.isV4 && source.isLinkLocal) return true
+    const assigned = source.isV4 ? guestV4 : guestV6
+    const length = source.isV4 ? guestV4PrefixLength : guestV6PrefixLength
+    return assigned === undefined || length === undefined || assigned.sharesPrefix(source, length)
   }
 }

@@ -6,7 +6,6 @@ import {
   ETHERNET_SOURCE,
   ETHERNET_TARGET,
   ETHERNET_TYPE,
-  EtherType,
   finishChecksum,
   foldSum,
   IPV4_CHECKSUM,
@@ -26,35 +25,24 @@ import {
 const V4_START = 0x4500
 const V6_START = 0x60000000
 
-/** The Ethernet header of a packet to `target`: groups have addresses of their own (RFC 1112, 6.4; RFC 2464, 7). */
-export function writeEthernet(
-  view: DataView,
-  frame: number,
-  ourMac: MacAddress,
-  guestMac: MacAddress,
-  target: Address,
-  isV4: boolean,
-): void {
-  view.setUint16(frame + ETHERNET_TYPE, isV4 ? EtherType.ipv4 : EtherType.ipv6)
-  view.setUint16(frame + ETHERNET_SOURCE, ourMac.high)
-  view.setInt32(frame + ETHERNET_SOURCE + 2, ourMac.low)
-  if (!target.isMulticast && !target.isLimitedBroadcast) {
-    view.setUint16(frame + ETHERNET_TARGET, guestMac.high)
-    view.setInt32(frame + ETHERNET_TARGET + 2, guestMac.low)
-  } else if (!isV4) {
-    view.setUint16(frame + ETHERNET_TARGET, 0x3333)
-    view.setInt32(frame + ETHERNET_TARGET + 2, target.word3)
-  } else if (target.isLimitedBroadcast) {
-    view.setUint16(frame + ETHERNET_TARGET, 0xffff)
-    view.setInt32(frame + ETHERNET_TARGET + 2, -1)
-  } else {
-    view.setUint16(frame + ETHERNET_TARGET, 0x0100)
-    view.setInt32(frame + ETHERNET_TARGET + 2, 0x5e000000 | (target.word3 & 0x7fffff))
+/**
+ * Takes the Ethernet address of the group, or of everybody, if the IP address is one (RFC 1112, section 6.4; RFC 2464,
+ * section 7). False if it is not.
+ */
+export function readGroup(address: Address, target: MacAddress): boolean {
+  if (address.isMulticast) {
+    target.high = address.isV4 ? 0x0100 : 0x3333
+    target.low = address.isV4 ? 0x5e000000 | (address.word3 & 0x7fffff) : address.word3
+    return true
   }
+  if (!address.isLimitedBroadcast) return false
+  target.high = 0xffff
+  target.low = -1
+  return true
 }
 
-/** The header of a frame that isn't IP. */
-export function writePlainEthernet(
+/** The Ethernet header of a frame. */
+export function writeEthernet(
   view: DataView,
   frame: number,
   ourMac: MacAddress,

@@ -9,6 +9,7 @@ export type Verdict = DropReason | typeof PASSED
 export class InboundReasons {
   readonly ethernetShort: DropReason
   readonly ethernetSource: DropReason
+  readonly ethernetTarget: DropReason
   readonly ethernetVlan: DropReason
   readonly ethernetLength: DropReason
   readonly v4Short: DropReason
@@ -34,6 +35,7 @@ export class InboundReasons {
   constructor(drops: Drops) {
     this.ethernetShort = drops.reason("eth: shorter than its header")
     this.ethernetSource = drops.reason("eth: source address of a group or of nobody")
+    this.ethernetTarget = drops.reason("eth: for another station")
     this.ethernetVlan = drops.reason("eth: VLAN tag")
     this.ethernetLength = drops.reason("eth: length instead of an EtherType")
     this.v4Short = drops.reason("ip4: shorter than its header")

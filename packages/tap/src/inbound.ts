@@ -8,9 +8,11 @@
  *
  * Checked are: the Ethernet header; for IPv4 (RFC 791; RFC 1122, section 3.2.1) version, header and total length,
  * checksum and the sanity of the addresses, options being skipped; for IPv6 (RFC 8200) version, payload length,
- * addresses, and the extension headers, see {@link ExtensionHeaders}. Not checked: the Ethernet destination (a frame
- * for somebody else reaches us only when a bridge floods it, and the guest may know us by an older address), the
+ * addresses, and the extension headers, see {@link ExtensionHeaders}. Not checked: the
  * time to live, and everything from the transport header on.
+ *
+ * Frames to another station of the link, which a bridge floods, are not ours. Another station is one that frames came from in the last five
+ * minutes. Any other Ethernet destination may be ours: the guest may know us by an older address.
  */
 import {
   type Arena,
@@ -40,6 +42,7 @@ import {
   IPV6_SOURCE,
   IPV6_TARGET,
   type Link,
+  type MacAddress,
   Segmentation,
   Sequence,
   type Stack,
@@ -62,6 +65,7 @@ export class Inbound {
   readonly #view: DataView
   readonly #drops: Drops
   readonly #guest: GuestAddresses
+  readonly #ourMac: MacAddress
   readonly #batch: FrameBatch
   readonly #sequence: Sequence
   readonly #reasons: InboundReasons
@@ -77,12 +81,21 @@ export class Inbound {
   #macHigh = 0
   #macLow = 0
 
-  constructor(link: Link, clock: Clock, drops: Drops, guest: GuestAddresses, batchSize: number, slots: number) {
+  constructor(
+    link: Link,
+    clock: Clock,
+    drops: Drops,
+    guest: GuestAddresses,
+    ourMac: MacAddress,
+    batchSize: number,
+    slots: number,
+  ) {
     this.#link = link
     this.#arena = link.arena
     this.#view = link.arena.view
     this.#drops = drops
     this.#guest = guest
+    this.#ourMac = ourMac
     this.#batch = new FrameBatch(batchSize)
     this.#sequence = new Sequence(batchSize)
     this.#reasons = new InboundReasons(drops)
@@ -126,6 +139,7 @@ export class Inbound {
     const high = view.getUint16(frame + ETHERNET_SOURCE)
     const low = view.getInt32(frame + ETHERNET_SOURCE + 2)
     if ((high & 0x0100) !== 0 || (high | low) === 0) return this.#reasons.ethernetSource
+    if (this.#isForAnotherStation(frame)) return this.#reasons.ethernetTarget
     this.#frame = frame
     this.#macHigh = high
     this.#macLow = low
@@ -137,6 +151,13 @@ export class Inbound {
     if (type === EtherType.ipv4) return this.#v4(network, frame + length, segmentSize, trusted, true)
     if (type === EtherType.ipv6) return this.#v6(network, frame + length, segmentSize, trusted, true)
     return this.#other(type, network, frame + length)
+  }
+
+  #isForAnotherStation(frame: number): boolean {
+    const high = this.#view.getUint16(frame + ETHERNET_TARGET)
+    const low = this.#view.getInt32(frame + ETHERNET_TARGET + 2)
+    if (low === this.#ourMac.low && high === this.#ourMac.high) return false
+    return (high & 0x0100) === 0 && this.#guest.stations.isPresent(high, low)
   }
 
   /** @param limit arena offset behind the frame, which may be padded */
@@ -339,7 +360,7 @@ export class Inbound {
     const sequence = this.#sequence
     if (sequence.count === 0) return
     this.#guest.noticeMac(sequence.sourceMac)
-    if (sequence.protocol >= 0) this.#guest.notice(sequence.demiflow.correspondentAddress)
+    if (sequence.protocol >= 0) this.#guest.notice(sequence.demiflow.correspondentAddress, sequence.sourceMac)
     this.#stack?.fromTap(sequence)
     sequence.count = 0
   }

@@ -15,19 +15,21 @@
  * memory of its own; see {@link Cutter}.
  */
 import {
+  type Address,
   type Arena,
   CHECKSUM_DONE,
   type Demiflow,
   type DropReason,
   type Drops,
   ETHERNET_HEADER_LENGTH,
+  EtherType,
   IPV4_DONT_FRAGMENT,
   IPV4_HEADER_LENGTH,
   IPV6_HEADER_LENGTH,
   IPV6_PAYLOAD_LENGTH,
   IpProtocol,
   type Link,
-  type MacAddress,
+  MacAddress,
   type Random,
   Segmentation,
   type SegmentationId,
@@ -36,7 +38,7 @@ import {
 import { Cutter, completeChecksum } from "./cutter.ts"
 import { FRAME_ALIGNMENT, FrameQueue } from "./frame-queue.ts"
 import type { GuestAddresses } from "./guest-addresses.ts"
-import { beginV4, beginV6, completeV4, pseudoHeaderSum, writeEthernet, writePlainEthernet } from "./headers.ts"
+import { beginV4, beginV6, completeV4, pseudoHeaderSum, readGroup, writeEthernet } from "./headers.ts"
 
 const LARGEST_PACKET = 65_535
 /** RFC 4861 wants 255 of what it defines, and we are one hop away from the guest. */
@@ -77,6 +79,7 @@ export class Outbound {
   readonly #start: number
   readonly #end: number
   readonly #tooLong: DropReason
+  readonly #target = new MacAddress()
   #next: number
   #open = 0
 
@@ -112,15 +115,21 @@ export class Outbound {
   }
 
   /** See `Guest.begin`. */
-  begin(demiflow: Demiflow, protocol: number, room: number, hopLimit: number = DEFAULT_HOP_LIMIT): number {
+  begin(
+    demiflow: Demiflow,
+    protocol: number,
+    room: number,
+    hopLimit: number = DEFAULT_HOP_LIMIT,
+    station: MacAddress | undefined = undefined,
+  ): number {
+    const target = this.#targetOf(demiflow.correspondentAddress, station)
     const slot = this.#take(room)
     if (slot < 0) return -1
     const transport = slot + this.#lead
     const isV4 = demiflow.correspondentAddress.isV4
     const network = transport - (isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH)
     const view = this.#view
-    const { mac } = this.#guest
-    writeEthernet(view, network - ETHERNET_HEADER_LENGTH, this.#ourMac, mac, demiflow.correspondentAddress, isV4)
+    writeEthernet(view, network - ETHERNET_HEADER_LENGTH, this.#ourMac, target, isV4 ? EtherType.ipv4 : EtherType.ipv6)
     if (isV4) beginV4(view, network, demiflow, (hopLimit << 8) | protocol)
     else beginV6(view, network, demiflow, protocol, hopLimit)
     const notes = slot >> 2
@@ -215,7 +224,7 @@ export class Outbound {
     const slot = this.#take(room)
     if (slot < 0) return -1
     const offset = slot + this.#lead
-    writePlainEthernet(this.#view, offset - ETHERNET_HEADER_LENGTH, this.#ourMac, target, etherType)
+    writeEthernet(this.#view, offset - ETHERNET_HEADER_LENGTH, this.#ourMac, target, etherType)
     this.#words[(slot >> 2) + NOTE_STATE] = SlotState.openFrame
     return offset
   }
@@ -240,6 +249,15 @@ export class Outbound {
   flush(): void {
     this.#queue.send()
     if (this.#open === 0) this.#next = this.#start
+  }
+
+  /** Where packets to the address go. Valid until the next call. */
+  #targetOf(address: Address, station: MacAddress | undefined): MacAddress {
+    const target = this.#target
+    if (readGroup(address, target)) return target
+    if (station !== undefined) return station
+    const { mac, neighbours } = this.#guest
+    return neighbours.resolve(address) ? neighbours.station : mac
   }
 
   #take(room: number): number {

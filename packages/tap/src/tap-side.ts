@@ -2,22 +2,21 @@
  * The tap side of a stack: what comes from the guest's link as frames goes to the stack as sequences, and what
  * protocols build leaves as frames.
  */
-import {
-  type Address,
-  type Arena,
-  type Clock,
-  type Demiflow,
-  type Drops,
-  type Guest,
-  type Link,
-  type LinkCapabilities,
-  type MacAddress,
-  type Random,
-  type Stack,
-  UNSPECIFIED_V4,
-  UNSPECIFIED_V6,
+import type {
+  Address,
+  Arena,
+  Clock,
+  Demiflow,
+  Drops,
+  Guest,
+  Link,
+  LinkCapabilities,
+  MacAddress,
+  Neighbours,
+  Random,
+  Stack,
 } from "@demiflow/core"
-import { GuestAddresses } from "./guest-addresses.ts"
+import { GuestAddresses, type GuestAddressOptions } from "./guest-addresses.ts"
 import { Inbound } from "./inbound.ts"
 import { Outbound } from "./outbound.ts"
 import { reassemblyBytes } from "./reassembly.ts"
@@ -46,7 +45,7 @@ export interface TapSizes {
 }
 
 /** What a tap side is made of. */
-export interface TapOptions extends TapSizes {
+export interface TapOptions extends TapSizes, GuestAddressOptions {
   readonly link: Link
   readonly clock: Clock
   readonly random: Random
@@ -57,12 +56,6 @@ export interface TapOptions extends TapSizes {
   readonly ourMac: MacAddress
   /** The address from which we speak as the guest's router. */
   readonly ourLinkLocal: Address
-  /** The addresses the guest is given, which stand in for those it uses until it was seen. */
-  readonly guestV4?: Readonly<Address>
-  readonly guestV6?: Readonly<Address>
-  readonly guestLinkLocal?: Readonly<Address>
-  /** Called when the guest's frames come from another Ethernet address than the ones before; valid during the call. */
-  readonly onGuestMac?: (mac: MacAddress) => void
 }
 
 /** Bytes of arena that a tap side with these sizes reserves at most. */
@@ -101,15 +94,10 @@ export class TapSide implements Guest {
     this.mtu = mtu
     this.ourMac = options.ourMac.clone()
     this.ourLinkLocal = options.ourLinkLocal.clone()
-    this.#guest = new GuestAddresses(
-      options.guestV4 ?? UNSPECIFIED_V4,
-      options.guestV6 ?? UNSPECIFIED_V6,
-      options.guestLinkLocal ?? UNSPECIFIED_V6,
-    )
-    this.#guest.onMac = options.onGuestMac
+    this.#guest = new GuestAddresses(clock, random, this.ourMac, options)
     this.#budget = options.budget ?? batchSize * 4
     const slots = options.reassemblySlots ?? DEFAULT_REASSEMBLY_SLOTS
-    this.#inbound = new Inbound(link, clock, drops, this.#guest, batchSize, slots)
+    this.#inbound = new Inbound(link, clock, drops, this.#guest, this.ourMac, batchSize, slots)
     this.#outbound = new Outbound(link, drops, random, this.#guest, this.ourMac, mtu, OUTBOUND_BATCH_SIZE, {
       transmitBytes: options.transmitBytes ?? DEFAULT_TRANSMIT_BYTES,
       spareBytes: SPARE_BYTES,
@@ -118,6 +106,10 @@ export class TapSide implements Guest {
 
   get guestMac(): MacAddress {
     return this.#guest.mac
+  }
+
+  get neighbours(): Neighbours {
+    return this.#guest.neighbours
   }
 
   get lastSeenV4(): Address {
@@ -160,8 +152,8 @@ export class TapSide implements Guest {
     return this.#inbound.receive(budget)
   }
 
-  begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number): number {
-    return this.#outbound.begin(demiflow, protocol, room, hopLimit)
+  begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number, station?: MacAddress): number {
+    return this.#outbound.begin(demiflow, protocol, room, hopLimit, station)
   }
 
   end(transportOffset: number, length: number, checksumOffset: number, segmentSize = 0, headerLength = 0): void {

@@ -24,6 +24,7 @@ import {
   targetSide,
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import { noNeighbours } from "./guest/no-neighbours.ts"
 import { SeededRandom } from "./seeded-random.ts"
 
 /** How a {@link HollowStack} is made. */
@@ -155,6 +156,7 @@ export class HollowStack {
       mtu: 1_500,
       ourMac: new MacAddress(),
       guestMac: new MacAddress(),
+      neighbours: noNeighbours,
       ourLinkLocal: none,
       lastSeenV4: none,
       lastSeenV6: none,

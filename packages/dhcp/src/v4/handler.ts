@@ -83,7 +83,7 @@ export class Dhcpv4Handler implements ProtocolHandler {
       return undefined
     }
     const from = { address: this.#lease.serverAddress, port: SERVER_PORT }
-    const wasSent = this.#sender.send(from, answer.destination, answer.limit, (target) =>
+    const wasSent = this.#sender.send(from, answer.destination, sequence.sourceMac, answer.limit, (target) =>
       emitDhcpv4(answer.header, answer.options, answer.limit, target),
     )
     if (!wasSent) return this.#reasons.get("no room")

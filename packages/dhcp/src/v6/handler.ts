@@ -90,7 +90,7 @@ export class Dhcpv6Handler implements ProtocolHandler {
     }
     const from = { address: guest.ourLinkLocal, port: SERVER_PORT }
     const to = { address: sequence.demiflow.correspondentAddress, port: CLIENT_PORT }
-    const wasSent = this.#sender.send(from, to, PAYLOAD_LIMIT, (target) =>
+    const wasSent = this.#sender.send(from, to, sequence.sourceMac, PAYLOAD_LIMIT, (target) =>
       emitDhcpv6(answer.type, answer.transactionId, answer.options, target),
     )
     if (!wasSent) return this.#reasons.get("no room")

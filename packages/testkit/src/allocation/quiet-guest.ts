@@ -1,4 +1,5 @@
-import { Address, type Arena, type Guest, type LinkCapabilities, MacAddress } from "@demiflow/core"
+import { Address, type Arena, type Guest, type LinkCapabilities, MacAddress, type Neighbours } from "@demiflow/core"
+import { noNeighbours } from "../guest/no-neighbours.ts"
 
 /** Room for the largest packet, and where the next one begins. */
 const PACKET_BYTES = 66_048
@@ -14,6 +15,7 @@ export class QuietGuest implements Guest {
   readonly mtu: number = MTU
   readonly ourMac: MacAddress = new MacAddress()
   readonly guestMac: MacAddress = new MacAddress()
+  readonly neighbours: Neighbours = noNeighbours
   readonly ourLinkLocal: Address = new Address()
   readonly lastSeenV4: Address = new Address()
   readonly lastSeenV6: Address = new Address()

@@ -1,0 +1,210 @@
+/**
+ * Which station has which IP address: the neighbour table, theory of operation.
+ *
+ * Learning. Every packet teaches that its source address is at its Ethernet source, as long as it was not
+ * sent by us: answers go back where the question came from, also through a router behind the link, and a station that changes its
+ * Ethernet address, or takes an address over from another one, needs to say nothing more. Messages of ARP and
+ * neighbour discovery teach as well; these addresses are *announced*: they are a station's own on this link, while the source of a
+ * packet may be anything. A station never changes what is known of an address but by speaking from it or announcing it.
+ *
+ * Sending. A packet goes to the station that has its destination address. If none is known, it goes to the station heard last,
+ * at once: with one guest that is right, and with several, the packet is lost as on any busy network. The address is
+ * asked for at the same time, so that what is sent again arrives (RFC 1122, section 2.3.2.2, would have the packet kept; a
+ * link with one guest, which is the usual one, would then wait for what it knows). An
+ * entry that wasn't confirmed for a minute is used on, and its station asked, as RFC 1122, section 2.3.2.1 (4), and
+ * RFC 4861, section 7.3, want: after three questions without an answer the entry is forgotten. Questions for one
+ * address are a second apart at least, and there is a budget for all of them.
+ *
+ * Memory. A fixed number of places, eight for each hash. Where there is no room, an entry makes room that nobody confirmed yet, then
+ * one that was never announced, then the one that wasn't confirmed for longest. Nothing here allocates.
+ */
+import {
+  type Address,
+  type AskForNeighbour,
+  type Clock,
+  MacAddress,
+  type Neighbours,
+  type Random,
+  RateBudget,
+} from "@demiflow/core"
+import { StationKey } from "./station-key.ts"
+
+const CAPACITY = 1024
+const WAYS = 8
+/** Milliseconds for which an announced address is its station's, after it was announced last. */
+const ANNOUNCEMENT_LIFETIME = 300_000
+/** Milliseconds without a packet after which an entry has to be confirmed. */
+const CONFIRMED_FOR = 60_000
+const BETWEEN_QUESTIONS = 1_000
+const MOST_QUESTIONS = 3
+/** Of all questions: a guest may have us send to addresses that it makes up. */
+const QUESTIONS_PER_SECOND = 16
+const QUESTIONS_AT_ONCE = 64
+/** Before any time. */
+const NEVER = Number.NEGATIVE_INFINITY
+
+/** Stations by IP address. */
+export class NeighbourTable implements Neighbours {
+  /** The station that {@link NeighbourTable.resolve} found. */
+  readonly station: MacAddress = new MacAddress()
+  /** Called with each address that is announced. */
+  onAnnounced: ((address: Address) => void) | undefined = undefined
+  readonly #clock: Clock
+  readonly #ourMac: MacAddress
+  readonly #key: StationKey
+  readonly #budget = new RateBudget(QUESTIONS_PER_SECOND, QUESTIONS_AT_ONCE)
+  /** Four words for each address; four of zero: the place is free. */
+  readonly #words = new Int32Array(CAPACITY * 4)
+  readonly #high = new Int32Array(CAPACITY)
+  /** Both parts are zero as long as the station isn't known. */
+  readonly #low = new Int32Array(CAPACITY)
+  readonly #confirmedAt = new Float64Array(CAPACITY)
+  readonly #announcedAt = new Float64Array(CAPACITY)
+  readonly #askedAt = new Float64Array(CAPACITY)
+  /** Questions since the entry was confirmed. */
+  readonly #questions = new Uint8Array(CAPACITY)
+  readonly #askedStation = new MacAddress()
+  #askV4: AskForNeighbour | undefined
+  #askV6: AskForNeighbour | undefined
+  #last = 0
+
+  /** @param ourMac never learnt: a frame that comes from there is one of ours, sent back */
+  constructor(clock: Clock, random: Random, ourMac: MacAddress) {
+    this.#clock = clock
+    this.#ourMac = ourMac
+    this.#key = new StationKey(random)
+  }
+
+  askWith(isV4: boolean, ask: AskForNeighbour): void {
+    if (isV4) this.#askV4 = ask
+    else this.#askV6 = ask
+  }
+
+  /** As if nobody had been heard. */
+  forget(): void {
+    this.#words.fill(0)
+  }
+
+  announce(address: Address, station: MacAddress, mayMove: boolean): void {
+    if (station.equals(this.#ourMac)) return
+    const found = this.#find(address)
+    const isOther = found >= 0 && this.#hasStation(found) && !this.#isAt(found, station)
+    if (isOther && !mayMove) return
+    this.learn(address, station)
+    this.#announcedAt[this.#last] = this.#clock.now
+    this.onAnnounced?.(address)
+  }
+
+  isAnnounced(address: Address): boolean {
+    const place = this.#find(address)
+    return place >= 0 && this.#wasAnnounced(place)
+  }
+
+  /** A packet came from the address, which is neither a group's nor unspecified, and from this station. */
+  learn(address: Address, station: MacAddress): void {
+    if (station.equals(this.#ourMac)) return
+    let place = this.#find(address)
+    if (place < 0) place = this.#take(address)
+    this.#high[place] = station.high
+    this.#low[place] = station.low
+    this.#confirmedAt[place] = this.#clock.now
+    this.#questions[place] = 0
+    this.#last = place
+  }
+
+  /**
+   * Finds the station to which a packet for the address goes, and has it asked for if need be. Answers true if it is known: it
+   * is in `station` then.
+   */
+  resolve(address: Address): boolean {
+    let place = this.#find(address)
+    if (place < 0) place = this.#take(address)
+    this.#last = place
+    const { now } = this.#clock
+    if (now - this.#confirmedAt[place] >= CONFIRMED_FOR && now - this.#askedAt[place] >= BETWEEN_QUESTIONS) {
+      this.#ask(address, place, now)
+    }
+    this.station.high = this.#high[place]
+    this.station.low = this.#low[place]
+    return this.#hasStation(place)
+  }
+
+  #ask(address: Address, place: number, now: number): void {
+    const ask = address.isV4 ? this.#askV4 : this.#askV6
+    if (ask === undefined || !this.#budget.take(now)) return
+    this.#askedAt[place] = now
+    const isKnown = this.#hasStation(place)
+    if (isKnown && this.#questions[place]++ >= MOST_QUESTIONS) {
+      this.#high[place] = 0
+      this.#low[place] = 0
+      ask(address, undefined)
+      return
+    }
+    this.#askedStation.high = this.#high[place]
+    this.#askedStation.low = this.#low[place]
+    ask(address, isKnown ? this.#askedStation : undefined)
+  }
+
+  #wasAnnounced(place: number): boolean {
+    return this.#clock.now - this.#announcedAt[place] < ANNOUNCEMENT_LIFETIME
+  }
+
+  #hasStation(place: number): boolean {
+    return this.#low[place] !== 0 || this.#high[place] !== 0
+  }
+
+  #isAt(place: number, { high, low }: MacAddress): boolean {
+    return this.#low[place] === low && this.#high[place] === high
+  }
+
+  #find(address: Address): number {
+    const last = this.#last
+    if (this.#is(last, address)) return last
+    const first = this.#firstPlace(address)
+    for (let place = first; place < first + WAYS; place++) if (this.#is(place, address)) return place
+    return -1
+  }
+
+  #is(place: number, { word0, word1, word2, word3 }: Address): boolean {
+    const words = this.#words
+    const at = place * 4
+    return words[at + 3] === word3 && words[at + 2] === word2 && words[at + 1] === word1 && words[at] === word0
+  }
+
+  #firstPlace({ word0, word1, word2, word3 }: Address): number {
+    return (this.#key.hash(word0, word1, word2, word3) % (CAPACITY / WAYS)) * WAYS
+  }
+
+  /** A place for an address that has none, in its set; the entry there is forgotten. */
+  #take(address: Address): number {
+    const first = this.#firstPlace(address)
+    let place = first
+    for (let other = first + 1; other < first + WAYS; other++) if (this.#isLessOfUse(other, place)) place = other
+    const words = this.#words
+    words[place * 4] = address.word0
+    words[place * 4 + 1] = address.word1
+    words[place * 4 + 2] = address.word2
+    words[place * 4 + 3] = address.word3
+    this.#high[place] = 0
+    this.#low[place] = 0
+    this.#confirmedAt[place] = NEVER
+    this.#announcedAt[place] = NEVER
+    this.#askedAt[place] = NEVER
+    this.#questions[place] = 0
+    return place
+  }
+
+  #isLessOfUse(place: number, other: number): boolean {
+    const use = this.#use(place)
+    const otherUse = this.#use(other)
+    return use < otherUse || (use === otherUse && this.#confirmedAt[place] < this.#confirmedAt[other])
+  }
+
+  #use(place: number): number {
+    const at = place * 4
+    const words = this.#words
+    if ((words[at] | words[at + 1] | words[at + 2] | words[at + 3]) === 0) return 0
+    if (!this.#hasStation(place)) return 1
+    return this.#wasAnnounced(place) ? 3 : 2
+  }
+}

@@ -1,0 +1,129 @@
+/** A link with several stations: each gets what is its own, and only what is for us is taken. */
+import { Address, MacAddress } from "@demiflow/core"
+import { describe, expect, test } from "vitest"
+import { Fixture } from "../test/fixture.ts"
+import { ethernet, ipv4, ipv6, OUR_MAC, parse, pattern, udp } from "../test/packets.ts"
+import { flushed, send, towards } from "../test/sending.ts"
+
+const A = "02:00:00:00:00:0a"
+const B = "02:00:00:00:00:0b"
+const datagram = udp([4000, 53], pattern(20))
+const versions = [
+  { name: "IPv4", build: ipv4, a: "192.0.2.10", b: "192.0.2.11", world: "198.51.100.7" },
+  { name: "IPv6", build: ipv6, a: "2001:db8::a", b: "2001:db8::b", world: "2001:db8:1::7" },
+]
+
+/** The Ethernet destination of a packet to the address. */
+function stationOf(fixture: Fixture, world: string, address: string): string {
+  send(fixture, towards(world, address), 17, datagram)
+  return parse(flushed(fixture)[0].bytes).target
+}
+
+describe.each(versions)(
+  "5. The destination of every packet to the guest is filled in per packet: $name",
+  ({ build, a, b, world }) => {
+    test("each station gets the packets to its address", () => {
+      const fixture = new Fixture()
+      fixture.deliver(
+        build(17, datagram, { from: a, to: world, mac: A }),
+        build(17, datagram, { from: b, to: world, mac: B }),
+      )
+      expect([stationOf(fixture, world, a), stationOf(fixture, world, b)]).toEqual([A, B])
+    })
+
+    test("one that speaks last changes nothing for the others", () => {
+      const fixture = new Fixture()
+      fixture.deliver(build(17, datagram, { from: a, to: world, mac: A }), ethernet(0x0806, pattern(28), B))
+      expect(stationOf(fixture, world, a)).toBe(A)
+    })
+
+    test("an address whose station isn't known is at the one heard last, and asked for", () => {
+      const fixture = new Fixture()
+      const asked: string[] = []
+      fixture.tap.neighbours.askWith(!b.includes(":"), (address) => asked.push(String(address)))
+      expect(stationOf(fixture, world, b)).toBe("ff:ff:ff:ff:ff:ff")
+      fixture.deliver(build(17, datagram, { from: a, to: world, mac: A }))
+      expect([stationOf(fixture, world, b), asked]).toEqual([A, [b]])
+      fixture.tap.neighbours.announce(Address.parse(b), MacAddress.parse(B), true)
+      expect([stationOf(fixture, world, b), stationOf(fixture, world, a)]).toEqual([B, A])
+    })
+
+    test("a station without an address of its own is answered where it is", () => {
+      const fixture = new Fixture()
+      fixture.deliver(build(17, datagram, { from: a, to: world, mac: A }))
+      const offset = fixture.tap.begin(towards(world, a), 17, 28, 255, MacAddress.parse(B))
+      fixture.tap.end(offset, 28, -1)
+      expect(parse(flushed(fixture)[0].bytes).target).toBe(B)
+    })
+
+    test("what one station sends to another is not ours", () => {
+      const fixture = new Fixture()
+      const between = ethernet(
+        build === ipv4 ? 0x0800 : 0x86dd,
+        build(17, datagram, { from: a, to: b }).slice(14),
+        A,
+        B,
+      )
+      fixture.deliver(build(17, datagram, { from: b, to: world, mac: B }))
+      expect(fixture.deliver(between)).toEqual([])
+      expect(fixture.drops.entries()).toEqual([["eth: for another station", 1]])
+    })
+
+    test("an Ethernet address that nobody has may be one that we had", () => {
+      const fixture = new Fixture()
+      const toOld = ethernet(
+        build === ipv4 ? 0x0800 : 0x86dd,
+        build(17, datagram, { from: a, to: world }).slice(14),
+        A,
+        B,
+      )
+      expect(fixture.deliver(toOld)).toHaveLength(1)
+    })
+
+    test("what we sent comes back from a bridge, and teaches nothing", () => {
+      const fixture = new Fixture()
+      fixture.deliver(
+        build(17, datagram, { from: a, to: world, mac: A }),
+        build(17, datagram, { from: a, to: world, mac: OUR_MAC }),
+      )
+      expect(stationOf(fixture, world, a)).toBe(A)
+    })
+  },
+)
+
+describe.each(versions)("what is started towards the guest: $name", ({ build, a, b, world }) => {
+  const isV4 = build === ipv4
+  const lastSeen = ({ tap }: Fixture) => String(isV4 ? tap.lastSeenV4 : tap.lastSeenV6)
+  const options = (isFixed: boolean) => ({
+    guestV4: Address.parse("192.0.2.10"),
+    guestV6: Address.parse("2001:db8::a"),
+    guestV4PrefixLength: 24,
+    guestV6PrefixLength: 64,
+    isGuestV4Fixed: isFixed,
+    isGuestV6Fixed: isFixed,
+  })
+
+  test("goes to the address of its network that was seen last", () => {
+    const fixture = new Fixture({}, options(false))
+    fixture.deliver(build(17, datagram, { from: b, to: world }))
+    expect(lastSeen(fixture)).toBe(b)
+    fixture.deliver(build(17, datagram, { from: world, to: a }))
+    expect(lastSeen(fixture)).toBe(b)
+  })
+
+  test("goes to another address as well once a station announced it", () => {
+    const fixture = new Fixture({}, options(false))
+    const other = isV4 ? "10.9.9.9" : "2001:db8:9::9"
+    fixture.tap.neighbours.announce(Address.parse(other), MacAddress.parse(A), true)
+    expect(lastSeen(fixture)).toBe(other)
+    fixture.deliver(build(17, datagram, { from: a, to: world }), build(17, datagram, { from: other, to: world }))
+    expect(lastSeen(fixture)).toBe(other)
+  })
+
+  test("goes to the address that the user chose, whichever is used", () => {
+    const fixture = new Fixture({}, options(true))
+    fixture.deliver(build(17, datagram, { from: b, to: world }))
+    fixture.tap.neighbours.announce(Address.parse(b), MacAddress.parse(A), true)
+    expect(lastSeen(fixture)).toBe(a)
+  })
+})

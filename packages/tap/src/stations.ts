@@ -1,0 +1,89 @@
+/**
+ * The stations of the guest's link, by their Ethernet addresses: those that frames came from.
+ *
+ * A fixed number of places, four for each hash; the station that was silent for longest makes room for a new one. What
+ * is to be known of each station has an array here, beside its addresses.
+ */
+import type { Clock, Random } from "@demiflow/core"
+import { StationKey } from "./station-key.ts"
+
+/** A bridge forgets a station after five minutes (IEEE 802.1Q, 8.8.3). */
+const LIFETIME = 300_000
+const CAPACITY = 256
+const WAYS = 4
+/** Before any time: the place is free. */
+const NEVER = Number.NEGATIVE_INFINITY
+
+/** No place of {@link Stations}. */
+export const NO_STATION = -1
+
+/** What is known of each station, by its place: valid until a station is noticed that takes the place. */
+export class Stations {
+  readonly #clock: Clock
+  readonly #key: StationKey
+  readonly #high = new Int32Array(CAPACITY)
+  readonly #low = new Int32Array(CAPACITY)
+  readonly #heardAt = new Float64Array(CAPACITY).fill(NEVER)
+  #last = 0
+
+  constructor(clock: Clock, random: Random) {
+    this.#clock = clock
+    this.#key = new StationKey(random)
+  }
+
+  /** As if nobody had been heard. */
+  forget(): void {
+    this.#heardAt.fill(NEVER)
+  }
+
+  /** True if no station is known. */
+  get isEmpty(): boolean {
+    return this.#heardAt.every((time) => time === NEVER)
+  }
+
+  /** The station's place, {@link NO_STATION} if it wasn't heard of. */
+  find(high: number, low: number): number {
+    const last = this.#last
+    if (this.#is(last, high, low)) return last
+    const first = this.#firstPlace(high, low)
+    for (let place = first; place < first + WAYS; place++) if (this.#is(place, high, low)) return place
+    return NO_STATION
+  }
+
+  /** True for a station that was heard within the last five minutes. */
+  isPresent(high: number, low: number): boolean {
+    const place = this.find(high, low)
+    return place !== NO_STATION && this.#clock.now - this.#heardAt[place] < LIFETIME
+  }
+
+  /** A frame came from the station. Answers true if it wasn't known before. */
+  notice(high: number, low: number): boolean {
+    let place = this.find(high, low)
+    const isNew = place === NO_STATION
+    if (isNew) {
+      place = this.#placeToUse(high, low)
+      this.#high[place] = high
+      this.#low[place] = low
+    }
+    this.#heardAt[place] = this.#clock.now
+    this.#last = place
+    return isNew
+  }
+
+  #is(place: number, high: number, low: number): boolean {
+    return this.#low[place] === low && this.#high[place] === high && this.#heardAt[place] !== NEVER
+  }
+
+  #firstPlace(high: number, low: number): number {
+    return (this.#key.hash(0, 0, high, low) % (CAPACITY / WAYS)) * WAYS
+  }
+
+  #placeToUse(high: number, low: number): number {
+    const first = this.#firstPlace(high, low)
+    let oldest = first
+    for (let place = first + 1; place < first + WAYS; place++) {
+      if (this.#heardAt[place] < this.#heardAt[oldest]) oldest = place
+    }
+    return oldest
+  }
+}
