@@ -30,7 +30,7 @@ describe("a guest with other addresses than it was assigned", () => {
 
   overBoth((family) => {
     test("is reached at the one that it was seen to use", async () => {
-      const request = { scenario: "attempt", address: family.server, port: TCP_PORT, timeout: 3000 }
+      const request = { scenario: "attempt", address: family.server, port: TCP_PORT }
       expect(await tcpClient(others.guest, family, request)).toMatchObject({ outcome: "connected" })
       for (const { arrival } of protocols) {
         expect(await arrival(topology.world, family.host, 7700)).toEqual({ from: family.gateway, port: PORT })

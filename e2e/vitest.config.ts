@@ -1,4 +1,6 @@
+import { availableParallelism } from "node:os"
 import { defineConfig, type ViteUserConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 import { CASE_LIMIT } from "./harness/limits.ts"
 
 // Network namespaces, mounts and raw sockets: without root there is nothing to run.
@@ -9,6 +11,24 @@ if (!isRoot) {
   console.warn(`${message}. Skipped.`)
 }
 
+/** Files that take longest: they begin first, so that no core is left with one of them at the end. */
+const LONGEST = [
+  "passt-qemu",
+  "passt-tcp",
+  "tcp-impaired-inside-65520",
+  "hostile-namespace",
+  "local-path",
+  "auto-ports",
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification) => LONGEST.some((name) => moduleId.endsWith(`/${name}.test.ts`))
+    const sorted = await super.sort(files)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
+
 const configuration: ViteUserConfig = defineConfig({
   root: import.meta.dirname,
   test: {
@@ -17,7 +37,10 @@ const configuration: ViteUserConfig = defineConfig({
     passWithNoTests: !isRoot,
     globalSetup: isRoot ? ["harness/global-setup.ts"] : [],
     pool: "forks",
-    maxWorkers: 2,
+    // One more than there are cores: many cases wait for the kernel's timers.
+    maxWorkers: availableParallelism() + 1,
+    sequence: { sequencer: LongestFirst },
+    setupFiles: ["../scripts/test/record-limit.ts"],
     testTimeout: CASE_LIMIT,
     hookTimeout: CASE_LIMIT,
     teardownTimeout: 20_000,

@@ -20,7 +20,7 @@ async function whoIs(guest: Place, family: Family, address: string) {
 }
 
 const attempt = (guest: Place, family: Family, address: string) =>
-  tcpClient<{ outcome: string }>(guest, family, { scenario: "attempt", address, port: TCP_PORT, timeout: 5000 })
+  tcpClient<{ outcome: string }>(guest, family, { scenario: "attempt", address, port: TCP_PORT })
 
 export function testMapping(topology: Topology, connected: WithGuest): void {
   const servers: Program[] = []

@@ -4,37 +4,29 @@ import { CLOSED_PORT, tcpClient } from "../harness/servers.ts"
 import { overBoth } from "../harness/topology.ts"
 import type { Running } from "./running.ts"
 
-interface Attempt {
-  readonly outcome: string
-  readonly seconds: number
-}
-
-/** A guest that is told nothing would try for two minutes by itself. */
-const AT_ONCE = 5
-
 /** RFC 9293 leaves a choice: a reset, or an ICMP error that the guest turns into its own code. */
 const UNREACHABLE = ["EHOSTUNREACH", "ENETUNREACH", "EACCES", "ECONNREFUSED"]
 
-/** With a host that gives up after one retransmission of a SYN: see `giveUpEarly`. */
+/**
+ * With a host that gives up after one retransmission of a SYN: see `giveUpEarly`. A guest that is told nothing tries for two
+ * minutes by itself, which is longer than the client waits for an outcome.
+ */
 export function testVerdicts(running: Running): void {
   overBoth((family) => {
     const attempt = (address: string, port = CLOSED_PORT) =>
-      tcpClient<Attempt>(running.guest, family, { scenario: "attempt", address, port })
+      tcpClient<{ outcome: string }>(running.guest, family, { scenario: "attempt", address, port })
 
-    test("a refused connection is refused at once", async () => {
-      const { outcome, seconds } = await attempt(family.server)
-      expect(outcome).toBe("ECONNREFUSED")
-      expect(seconds).toBeLessThan(AT_ONCE)
+    test("a refused connection is refused", async () => {
+      expect(await attempt(family.server)).toEqual({ outcome: "ECONNREFUSED" })
     })
 
     test.each([
       { where: "the world", address: family.unreachable },
       { where: "a filter in the world", address: family.prohibited },
       { where: "the host's own routes", address: family.unroutable },
-    ])("what is unreachable according to $where is unreachable at once", async ({ address }) => {
-      const { outcome, seconds } = await attempt(address)
+    ])("what is unreachable according to $where is unreachable", async ({ address }) => {
+      const { outcome } = await attempt(address)
       expect(UNREACHABLE).toContain(outcome)
-      expect(seconds).toBeLessThan(AT_ONCE)
     })
 
     test("a connection that the host gives up on fails, long before the guest would give up", async () => {
