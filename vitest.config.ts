@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 
@@ -19,7 +20,13 @@ export default defineConfig({
         extends: true as const,
         root,
         // Only against tests that hang: how long one takes depends on what else the machine does.
-        test: { name, testTimeout: 60_000, include: ["**/*.test.ts"], exclude: ["**/node_modules/**", "**/dist/**"] },
+        test: {
+          name,
+          testTimeout: 120_000,
+          setupFiles: [fileURLToPath(new URL("scripts/test/record-limit.ts", import.meta.url))],
+          include: ["**/*.test.ts"],
+          exclude: ["**/node_modules/**", "**/dist/**"],
+        },
       }),
     ),
     passWithNoTests: true,

@@ -5,8 +5,21 @@
  * @property {number} numFailedTests
  * @property {number} numPendingTests
  * @property {number} numTodoTests
- * @property {{ status: string, assertionResults: { status: string }[] }[]} testResults One for each test file.
+ * @property {FileResults[]} testResults One for each test file.
+ *
+ * @typedef {object} FileResults
+ * @property {string} status
+ * @property {TestResult[]} assertionResults
+ *
+ * @typedef {object} TestResult
+ * @property {string} status
+ * @property {string} [fullName]
+ * @property {number} [duration] Milliseconds.
+ * @property {{ limit?: number }} [meta] What `record-limit.ts` has written.
  */
+
+/** The part of its limit that a case may take on an idle machine. */
+const PART = 5
 
 /**
  * How many tests passed, failed and were skipped. A test file that could not be loaded holds no test: it
@@ -22,4 +35,20 @@ export function countTests(results) {
     failed: results.numFailedTests + broken.length,
     skipped: results.numPendingTests + results.numTodoTests,
   }
+}
+
+/**
+ * The tests that took more than a fifth of their limit, in seconds; those that took most of it first.
+ * @param {Results} results
+ */
+export function slowTests(results) {
+  return results.testResults
+    .flatMap((file) => file.assertionResults)
+    .map(({ fullName = "", duration = 0, meta }) => ({
+      name: fullName,
+      seconds: duration / 1000,
+      limit: (meta?.limit ?? Number.POSITIVE_INFINITY) / 1000,
+    }))
+    .filter(({ seconds, limit }) => seconds * PART > limit)
+    .sort((one, other) => other.seconds / other.limit - one.seconds / one.limit)
 }

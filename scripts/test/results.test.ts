@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { countTests } from "./results.mjs"
+import { countTests, slowTests } from "./results.mjs"
 
 test("adds up passed, failed and skipped tests, and test files that could not be loaded", () => {
   const results = {
@@ -14,4 +14,27 @@ test("adds up passed, failed and skipped tests, and test files that could not be
     ],
   }
   expect(countTests(results)).toEqual({ passed: 5, failed: 2, skipped: 3 })
+})
+
+test("finds the tests that took more than a fifth of their limit, the worst first", () => {
+  const took = (fullName: string, duration: number, limit?: number) => ({
+    status: "passed",
+    fullName,
+    duration,
+    ...(limit === undefined ? {} : { meta: { limit } }),
+  })
+  const results = {
+    numPassedTests: 4,
+    numFailedTests: 0,
+    numPendingTests: 0,
+    numTodoTests: 0,
+    testResults: [
+      { status: "passed", assertionResults: [took("a fifth", 2000, 10_000), took("more", 2001, 10_000)] },
+      { status: "passed", assertionResults: [took("most", 9000, 10_000), took("of no limit", 9000)] },
+    ],
+  }
+  expect(slowTests(results)).toEqual([
+    { name: "most", seconds: 9, limit: 10 },
+    { name: "more", seconds: 2.001, limit: 10 },
+  ])
 })

@@ -187,7 +187,9 @@ function hostileTests(setup: () => ProtocolUnderTest): void {
           const bad = replaceInside(layers, depth, bytes)
           send(bad)
           sendTrusted(bad)
-          for (const { problems } of stack.guest.takeAll()) expect(problems).toEqual([])
+          // An assertion for each of so many would take most of the time.
+          const ill = stack.guest.takeAll().find(({ problems }) => problems.length > 0)
+          if (ill !== undefined) expect(ill.problems).toEqual([])
         }
       }
     }
