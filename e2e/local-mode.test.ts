@@ -1,6 +1,8 @@
 /** A host without a network of its own: link-local addresses, and the host's loopback behind the gateway. */
 import { expect, test } from "vitest"
+import { throughLoopback } from "./harness/inbound.ts"
 import { Pasta, runPasta } from "./harness/pasta.ts"
+import { protocols } from "./harness/protocols.ts"
 import { startServer, tcpClient } from "./harness/servers.ts"
 import { ipv4, useTopology } from "./harness/topology.ts"
 
@@ -36,4 +38,17 @@ test("the gateway is the host's loopback", async () => {
   }
   await pasta.stop()
   await server.stop()
+})
+
+test("ports are reached over the host's loopback, IPv6 ones at the guest's link-local address", async () => {
+  const ports = protocols.flatMap(({ inbound, outbound, port }) => [inbound, String(port), outbound, "none"])
+  const pasta = await Pasta.start(topology, { options: ["--config-net", ...ports] })
+  for (const { server, port, arrival } of protocols) {
+    await startServer(server, pasta.guest, [{ address: "0.0.0.0" }, { address: "::" }])
+    for (const { version, loopback } of throughLoopback) {
+      const from = version === 4 ? "169.254.2.1" : expect.stringMatching(/^fe80:/)
+      expect(await arrival(topology.host, loopback, port)).toEqual({ from, port })
+    }
+  }
+  await pasta.stop()
 })

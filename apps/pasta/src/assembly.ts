@@ -109,7 +109,7 @@ export class DataPath {
     linkLocalScope: number | undefined,
   ): void {
     const { loop } = this.#machinery
-    const localPath = openLocalPath(this.#machinery, configuration, DataPathDescriptor.network)
+    const localPath = openLocalPath(this.#machinery, configuration, DataPathDescriptor.network, device?.device.name)
     const parts = { link, log: this.#events, linkLocalScope, localPath }
     const { stack, tap } = this.#machinery.assemble(configuration, parts)
     openPorts(this.#machinery, stack, configuration, DataPathDescriptor.network)

@@ -12,14 +12,16 @@ const HERE = -1
  * The way for what is local at both ends; none where no port is forwarded, for then nothing is. Throws a `SystemError`.
  *
  * @param namespace descriptor of the network namespace
+ * @param tapName name of the tap interface; undefined: there is none
  */
 export function openLocalPath(
   { native, arena, loop }: Machinery,
   { forwarding, splicing }: Configuration,
   namespace: number,
+  tapName: string | undefined,
 ): LinuxLocalPath | undefined {
   if (splicing === undefined || forwarding.length === 0) return undefined
-  return new LinuxLocalPath(native, arena, loop, namespace)
+  return new LinuxLocalPath(native, arena, loop, namespace, tapName)
 }
 
 /** Opens all ports, and has those that follow what is bound do so from now on. Throws `Quit` for one that can't be had. */

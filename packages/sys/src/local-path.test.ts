@@ -1,4 +1,5 @@
 import {
+  Address,
   DatagramBatch,
   Demiflow,
   Errno,
@@ -10,6 +11,7 @@ import {
   LOOPBACK_V4,
   type SideRef,
   type Socket,
+  UNSPECIFIED_V6,
   Vectors,
 } from "@demiflow/core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -26,6 +28,7 @@ const ACCEPTED = 3 as SideRef
 const ENODEV = 19
 /** Nobody else is in the namespace. */
 const PORT = 5_000
+const LINK_LOCAL = "fe80::7"
 
 describe.skipIf(missing !== "")(`the local path${missing}`, () => {
   const events = new Events()
@@ -39,9 +42,14 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
   let inside: Host
 
   beforeAll(async () => {
-    const commands = ["ip link add cable0 type veth peer cable1", "ip link set cable0 up"]
+    const commands = [
+      "ip link add cable0 type veth peer cable1",
+      "ip link set cable1 up",
+      "ip link set cable0 up",
+      `ip addr add ${LINK_LOCAL}/64 dev cable0 nodad`,
+    ]
     namespace = await openPingNamespace(commands.join(" && "))
-    path = new LinuxLocalPath(native, arena, events.loop, namespace.descriptor)
+    path = new LinuxLocalPath(native, arena, events.loop, namespace.descriptor, "cable0")
     inside = path.host
   })
   afterAll(() => {
@@ -139,6 +147,20 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
       expect(batch.length[0]).toBe(20)
       for (const each of [listening, asking, answering]) inside.close(each)
     }
+  })
+
+  it("reaches link-local addresses, which mean nothing without an interface", () => {
+    const demiflow = Demiflow.of(Interface.splice, UNSPECIFIED_V6, 0, Address.parse(LINK_LOCAL), PORT)
+    const listening = inside.tcpListen(LISTENER, listeningEnd())
+    const connecting = inside.tcpConnect(CONNECTING, demiflow)
+    events.until(CONNECTING, HostEvent.writable)
+    expect(inside.socketError(connecting)).toBe(0)
+    const hearing = inside.udpListen(LISTENER, listeningEnd())
+    const asking = inside.udpOpen(CONNECTING, demiflow)
+    sendDatagram(asking, 30)
+    expect(receiveFromAnyone(hearing)).toBe(1)
+    expect(ends[0].forwardingAddress.toString()).toBe(LINK_LOCAL)
+    for (const each of [listening, connecting, hearing, asking]) inside.close(each)
   })
 
   it("moves bytes from a socket outside to one inside", () => {

@@ -20,10 +20,19 @@ export class LinuxLocalPath implements LocalPath {
    *
    * @param loop its hooks are told of events inside as of all others
    * @param namespaceDescriptor isn't needed afterwards
+   * @param linkLocalInterface name of the interface inside on which link-local IPv6 addresses are: those of the namespace
+   *   itself can't be reached without; absent: there is none
    */
-  constructor(native: Native, arena: Arena, loop: EventLoop, namespaceDescriptor: number) {
+  constructor(
+    native: Native,
+    arena: Arena,
+    loop: EventLoop,
+    namespaceDescriptor: number,
+    linkLocalInterface?: string | undefined,
+  ) {
     this.#sockets = new NamespaceSockets(native, arena, namespaceDescriptor)
-    this.host = new LinuxHost(native, arena, loop, { sockets: this.#sockets })
+    const linkLocalScope = linkLocalInterface === undefined ? 0 : this.#sockets.interfaceIndex(linkLocalInterface)
+    this.host = new LinuxHost(native, arena, loop, { sockets: this.#sockets, linkLocalScope })
     this.pipes = new LinuxPipes(native, arena)
   }
 

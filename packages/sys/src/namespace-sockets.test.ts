@@ -66,6 +66,12 @@ describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
   const openUdp = () => sockets.open(AddressFamily.ipv6, SocketType.datagram, SocketProtocol.udp)
   const closeAll = (descriptors: number[]) => descriptors.map((descriptor) => limited.close(descriptor))
 
+  it("knows the interfaces inside by their names", () => {
+    expect(sockets.interfaceIndex("lo")).toBe(1)
+    expect(sockets.interfaceIndex("eth0")).toBe(0)
+    expect(sockets.interfaceIndex("a name that is too long")).toBe(0)
+  })
+
   it("are inside, non-blocking and closed on exec, and of the kind that is asked for", () => {
     const opened = [openTcp(), openUdp(), openUdp(), openTcp()]
     expect(opened.map(namespaceOf)).toEqual(opened.map(() => fstatSync(namespace.descriptor).ino))

@@ -6,11 +6,17 @@
  * few.
  */
 import { type Arena, isShortage } from "@demiflow/core"
+import { AddressFamily, SocketType } from "./constants.ts"
 import { checkResult } from "./errno.ts"
 import type { Native } from "./native.ts"
 
 /** Sockets of one kind that wait at most. */
 const MOST = 16
+/** `struct ifreq` of netdevice(7): a name, and what is asked for or answered. */
+const INTERFACE_REQUEST_BYTES = 40
+const NAME_BYTES = 16
+/** SIOCGIFINDEX. */
+const GET_INTERFACE_INDEX = 0x8933
 
 /** Sockets of one kind that wait to be taken. */
 interface Pool {
@@ -54,6 +60,18 @@ export class NamespaceSockets {
     }
     pool.count--
     return pool.descriptors[pool.count]
+  }
+
+  /** Index of an interface inside, by its name; 0 if there is none, or it can't be found out. */
+  interfaceIndex(name: string): number {
+    const bytes = new TextEncoder().encode(name)
+    const socket = bytes.length < NAME_BYTES ? this.open(AddressFamily.ipv4, SocketType.datagram, 0) : -1
+    if (socket < 0) return 0
+    const request = this.#arena.reserve(INTERFACE_REQUEST_BYTES, 8)
+    this.#arena.bytes.set(bytes, request)
+    const result = this.#native.ioctl(socket, GET_INTERFACE_INDEX, request)
+    this.#native.close(socket)
+    return result < 0 ? 0 : this.#arena.view.getInt32(request + NAME_BYTES, true)
   }
 
   /** Closes the sockets that nobody has taken, and ends the thread. */
