@@ -8,6 +8,7 @@ import { fileFor, testWith } from "./harness/machine.ts"
 import { Pasta, usePasta } from "./harness/pasta.ts"
 import type { Place } from "./harness/places.ts"
 import { eventually, mustRun } from "./harness/processes.ts"
+import { udp } from "./harness/protocols.ts"
 import { CLOSED_PORT, startServer, TCP_PORT, tcpClient, UDP_PORT, udpClient, useServerIn } from "./harness/servers.ts"
 import { type Family, families, ipv4, overBoth, useTopology } from "./harness/topology.ts"
 
@@ -179,9 +180,11 @@ describe.each([
 })
 
 describe("from the namespace's loopback", () => {
-  const onLoopback = families.map(({ loopback }) => ({ address: loopback }))
+  /** Where systemd-resolved serves, for instance. */
+  const another = { ...ipv4, server: "127.0.0.53", loopback: "127.0.0.53" }
+  const onLoopback = [...families, another].map(({ loopback }) => ({ address: loopback }))
 
-  testWith("tcpdump")("TCP goes past the tap and comes from the host's loopback", async () => {
+  testWith("tcpdump")("TCP goes past the tap, from and to the same loopback addresses of the host", async () => {
     const server = await startServer("tcp-server.mjs", topology.host, onLoopback)
     const ports = ["-T", String(TCP_PORT), "-t", "none", ...noUdp]
     const packets = await packetsDuring(ports, TCP_PORT, async (guest) => {
@@ -189,15 +192,18 @@ describe("from the namespace's loopback", () => {
         const expected = { remoteAddress: family.loopback, localAddress: family.loopback }
         expect(await tcpEnds(guest, family)).toMatchObject(expected)
       }
+      expect(await tcpEnds(guest, another)).toMatchObject({ localAddress: another.loopback })
     }).finally(() => server.stop())
     expect(packets).toBe("")
   })
 
-  testWith("tcpdump")("UDP goes past the tap and comes from the host's loopback", async () => {
+  testWith("tcpdump")("UDP goes past the tap, from and to the same loopback addresses of the host", async () => {
     const server = await startServer("udp-server.mjs", topology.host, onLoopback)
     const ports = [...noTcp, "-U", String(UDP_PORT), "-u", "none"]
     const packets = await packetsDuring(ports, UDP_PORT, async (guest) => {
       for (const family of throughLoopback) expect(await udpClientAddress(guest, family)).toBe(family.loopback)
+      // Its server hears of it only at that address, and its answer comes from there.
+      expect(await udp.arrival(guest, another.loopback, UDP_PORT, "127.0.0.5")).toMatchObject({ from: "127.0.0.5" })
     }).finally(() => server.stop())
     expect(packets).toBe("")
   })

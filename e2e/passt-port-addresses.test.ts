@@ -75,5 +75,11 @@ describe("with --no-map-gw", () => {
         expect(await arrival(topology.world, family.host, 7800)).toEqual({ from: family.gateway, port: PORT })
       }
     })
+
+    test("the host's own address, which the guest has as well, arrives as the gateway", async () => {
+      for (const { arrival } of protocols) {
+        expect(await arrival(topology.host, family.host, 7800)).toEqual({ from: family.gateway, port: PORT })
+      }
+    })
   })
 })

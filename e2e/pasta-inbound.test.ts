@@ -1,5 +1,5 @@
 /** Ports of the host that pasta forwards into the namespace: over the tap from the world, and from the host's loopback. */
-import { describe, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { portRules, targetRules, testPortRules, testTargetRules, useSecondAddresses } from "./cases/port-rules.ts"
 import { testTransfers } from "./cases/tcp-transfer.ts"
 import { testDatagrams } from "./cases/udp.ts"
@@ -7,11 +7,19 @@ import { second, throughHost, throughLoopback } from "./harness/inbound.ts"
 import { usePasta } from "./harness/pasta.ts"
 import { type Protocol, tcp, udp } from "./harness/protocols.ts"
 import { TCP_PORT, tcpClient, UDP_PORT, udpClient, useServerIn } from "./harness/servers.ts"
-import { overBoth, useTopology } from "./harness/topology.ts"
+import { families, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 /** Forwarded, but nothing listens there in the namespace. */
 const ABSENT_PORT = 5998
+
+/** What gives the host further addresses, or takes them away. */
+function secondAddresses(verb: "add" | "del"): readonly string[] {
+  return families.map(({ version, prefixLength }) => {
+    const nodad = verb === "add" && version === 6 ? " nodad" : ""
+    return `addr ${verb} ${second[version]}/${prefixLength} dev eth0${nodad}`
+  })
+}
 
 /** The options for a protocol alone. */
 const onlyTcp = ["-T", "none", "-u", "none", "-U", "none"]
@@ -36,6 +44,34 @@ describe.each(both)("rules for $protocol.name that name loopback", ({ protocol, 
   const loopback = { 4: "127.0.0.1", 6: "::1" }
   const running = usePasta(topology, { options: ["--config-net", ...targetRules(protocol, loopback), ...alone] })
   testTargetRules(topology, protocol, running, loopback, "loopback")
+})
+
+describe("from the host's own addresses, which the guest has as well, with the options of Podman", () => {
+  beforeAll(() => topology.host.configure(secondAddresses("add")))
+  afterAll(() => topology.host.configure(secondAddresses("del")))
+  const ports = both.flatMap(({ protocol: { inbound, outbound, port } }) => [inbound, `${port}`, outbound, "none"])
+  const mapping = ["--no-map-gw", "--map-guest-addr", "169.254.1.2"]
+  const running = usePasta(topology, { options: ["--config-net", ...mapping, ...ports] })
+  for (const { protocol } of both) useServerIn(protocol.server, () => running.guest)
+
+  overBoth((family) => {
+    // IPv6 has no alias here: the guest hears of its gateway.
+    const from = family.version === 4 ? "169.254.1.2" : family.gateway
+
+    test.each(both)("$protocol.name arrives as ours from each of them", async ({ protocol: { arrival, port } }) => {
+      for (const source of [family.host, second[family.version]]) {
+        expect(await arrival(topology.host, family.host, port, source)).toEqual({ from, port })
+      }
+    })
+
+    test("much arrives whole", async () => {
+      const own = { ...family, server: family.host }
+      const stream = { scenario: "echo", bytes: 1_000_000, seed: 5 }
+      expect(await tcpClient(topology.host, own, stream)).toEqual({ bytes: 1_000_000, intact: true })
+      const sizes = [1, 1473, 65_507]
+      expect(await udpClient(topology.host, own, { scenario: "sizes", sizes })).toEqual({ intact: sizes })
+    })
+  })
 })
 
 const ends = [

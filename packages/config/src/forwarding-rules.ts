@@ -1,16 +1,27 @@
+import type { Address } from "@demiflow/core"
 import type { FamilyRules, ForwardingRules } from "@demiflow/flow"
 import type { Configuration, Ipv4Configuration, Ipv6Configuration } from "./configuration.ts"
 
 /** The part of a configuration that the forwarding policy goes by. */
-export function forwardingRules({ splicing, v4, v6 }: Configuration): ForwardingRules {
-  return { ...(splicing && { splicing }), ...(v4 && { v4: familyRules(v4) }), ...(v6 && { v6: familyRules(v6) }) }
+export function forwardingRules({ splicing, namespace, v4, v6 }: Configuration): ForwardingRules {
+  const given = namespace?.network?.addresses.map(({ address }) => address) ?? []
+  return {
+    ...(splicing && { splicing }),
+    ...(v4 && { v4: familyRules(v4, given) }),
+    ...(v6 && { v6: familyRules(v6, given) }),
+  }
 }
 
-function familyRules(family: Ipv4Configuration | Ipv6Configuration): FamilyRules {
+function familyRules(family: Ipv4Configuration | Ipv6Configuration, given: readonly Address[]): FamilyRules {
+  const { guestAddress } = family
   return {
     hostLoopback: family.mapHostLoopback,
     guestAlias: family.mapGuestAddress,
-    guestAddress: family.guestAddress,
+    guestAddress,
+    otherGuestAddresses: given.filter(
+      (address) => address.isV4 === guestAddress?.isV4 && !address.equals(guestAddress),
+    ),
+    ourAddress: family.gateway,
     dnsForward: family.dnsForward,
     dnsHost: family.dnsHost,
     outboundAddress: family.outboundAddress,

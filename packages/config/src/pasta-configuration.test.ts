@@ -260,6 +260,16 @@ describe("--config-net copies", () => {
     expect(flags).toEqual([0, 0x200, 0x202, 0x02])
   })
 
+  test("what the forwarding policy knows for the guest's: nobody else can appear to it under these", () => {
+    const others = (argv: string) => {
+      const { v4, v6 } = forwardingRules(resolve(`--config-net ${argv}`, host()))
+      return [v4, v6].map((family) => family?.otherGuestAddresses?.join())
+    }
+    expect(others("")).toEqual(["10.1.0.5", "2001:db8:2::5"])
+    expect(others("-a 10.0.0.9")).toEqual(["", "2001:db8:2::5"])
+    expect(others("--no-copy-addrs")).toEqual(["", ""])
+  })
+
   test("every route of the main table, with metrics and next hops, in an order in which gateways can be reached", () => {
     expect(network("").routes).toEqual([
       "default 10.0.0.1*1 100",

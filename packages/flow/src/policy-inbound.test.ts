@@ -119,7 +119,8 @@ describe("ForwardingPolicy for what is spliced", () => {
   it("goes to the namespace's loopback where that is asked for", () => {
     expect(target("127.0.0.1", "127.0.0.1", { used: loopback })).toBe("splice 0.0.0.0:0 → 127.0.0.1:22")
     expect(target("127.0.0.1", "127.0.0.9", { used: loopback })).toBe("splice 0.0.0.0:0 → 127.0.0.9:22")
-    expect(target("127.0.0.1", "192.0.2.2", { used: loopback })).toBe("splice 0.0.0.0:0 → 127.0.0.1:22")
+    // Only what was addressed to loopback is delivered there.
+    expect(target("127.0.0.1", "192.0.2.2", { used: loopback })).toBe("splice 0.0.0.0:0 → 192.0.2.9:22")
     expect(target("::1", "::1", { used: loopback })).toBe("splice [::]:0 → [::1]:22")
     const targetAddress = at("127.0.0.5")
     expect(target("198.51.100.7", "192.0.2.2", { used, targetAddress })).toBe("splice 0.0.0.0:0 → 127.0.0.5:22")
@@ -145,10 +146,33 @@ describe("ForwardingPolicy for what is spliced", () => {
     const inside = { used, interface: Interface.splice }
     expect(target("127.0.0.1", "127.0.0.1", inside)).toBe("host 0.0.0.0:0 → 127.0.0.1:22")
     expect(target("::1", "::1", inside)).toBe("host [::]:0 → [::1]:22")
+    // Its own public address is no address of the host's loopback.
+    expect(target("192.0.2.9", "192.0.2.9", inside)).toBe("host 0.0.0.0:0 → 127.0.0.1:22")
+  })
+
+  it.each([
+    { from: "the namespace", to: "host", circumstances: { used, interface: Interface.splice } },
+    { from: "the host", to: "splice", circumstances: { used: loopback } },
+    { from: "the host to a namespace without tap", to: "splice", circumstances: { used: only } },
+  ])("keeps loopback addresses, both of them, from $from", ({ to, circumstances }) => {
+    expect(target("127.0.0.1", "127.0.0.53", circumstances)).toBe(`${to} 0.0.0.0:0 → 127.0.0.53:22`)
+    expect(target("127.0.0.5", "127.0.0.53", circumstances)).toBe(`${to} 127.0.0.5:0 → 127.0.0.53:22`)
+    expect(target("127.0.0.5", "127.255.255.1", circumstances)).toBe(`${to} 127.0.0.5:0 → 127.255.255.1:22`)
+    // A rule that says where it leads is obeyed.
+    const targetAddress = at("127.0.0.9")
+    const elsewhere = { ...circumstances, targetAddress }
+    expect(target("127.0.0.1", "127.0.0.53", elsewhere)).toBe(`${to} 0.0.0.0:0 → 127.0.0.9:22`)
+  })
+
+  it("goes to the link-local address of a namespace that has no other", () => {
+    const seen = { ...guest, lastSeenV6: at("::") }
+    expect(target("::1", "::1", { used, seen })).toBe("splice [::]:0 → [fe80::9]:22")
   })
 
   it("forwards nothing else if there is no tap", () => {
-    expect(target("127.0.0.1", "127.0.0.1", { used: only })).toBe("splice 0.0.0.0:0 → 192.0.2.9:22")
+    // Nor has the namespace a public address.
+    expect(target("127.0.0.1", "127.0.0.1", { used: only })).toBe("splice 0.0.0.0:0 → 127.0.0.1:22")
+    expect(target("127.0.0.1", "192.0.2.2", { used: only })).toBe("splice 0.0.0.0:0 → 127.0.0.1:22")
     const reason = "forward: not from loopback, and nothing else is forwarded"
     expect(target("198.51.100.7", "192.0.2.2", { used: only })).toBe(reason)
   })

@@ -21,7 +21,15 @@ import {
   UNSPECIFIED_V6,
 } from "@demiflow/core"
 import type { FamilyRules, ForwardingRules } from "./rules.ts"
-import { addressOfGuest, addressOfNamespace, type GuestEnds, isSpliced, sourceTowardsGuest } from "./towards-guest.ts"
+import {
+  addressOfGuest,
+  addressOfNamespace,
+  aliasOfGuest,
+  type GuestEnds,
+  isGuestAddress,
+  isSpliced,
+  sourceTowardsGuest,
+} from "./towards-guest.ts"
 
 const DNS_PORT = 53
 const DNS_OVER_TLS_PORT = 853
@@ -94,7 +102,10 @@ export class ForwardingPolicy implements Forwarding {
     return FORWARD
   }
 
-  /** From a socket at one end to a socket at the other, whose own address the kernel there chooses. */
+  /**
+   * From a socket at one end to a socket at the other. What is loopback here keeps its address there, both the one that was
+   * asked for and the one that asked; all else the kernel there chooses.
+   */
   #splice(
     listener: Listener,
     initiating: Demiflow,
@@ -102,16 +113,15 @@ export class ForwardingPolicy implements Forwarding {
     target: Demiflow,
   ): DropReason | typeof FORWARD {
     const isV4 = initiating.isV4
+    const asked = initiating.forwardingAddress
     const isTowardsNamespace = initiating.interface === Interface.host
-    const isPublic = isTowardsNamespace && this.rules.splicing?.keepsLoopback !== true
-    // Of the addresses that are all loopback, the one that the correspondent chose.
-    const asked =
-      isTowardsNamespace && initiating.forwardingAddress.isLoopback ? initiating.forwardingAddress : undefined
-    const loopback = asked ?? (isV4 ? LOOPBACK_V4 : LOOPBACK_V6)
+    const { keepsLoopback = false, isOnly = false } = this.rules.splicing ?? {}
+    const isPublic = isTowardsNamespace && !isOnly && !(keepsLoopback && asked.isLoopback)
+    const loopback = asked.isLoopback ? asked : isV4 ? LOOPBACK_V4 : LOOPBACK_V6
     const correspondent = listener.targetAddress ?? (isPublic ? namespace : loopback)
     if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return this.#noGuestAddress
     target.interface = isTowardsNamespace ? Interface.splice : Interface.host
-    target.forwardingAddress.copyFrom(isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
+    target.forwardingAddress.copyFrom(sourceOnLoopback(initiating.correspondentAddress, correspondent, isV4))
     target.forwardingPort = 0
     target.correspondentAddress.copyFrom(correspondent)
     target.correspondentPort = listener.targetPort
@@ -121,11 +131,12 @@ export class ForwardingPolicy implements Forwarding {
   translateToGuest(address: Address): void {
     const rules = address.isV4 ? this.rules.v4 : this.rules.v6
     if (rules === undefined) return
-    if (address.isLoopback) {
-      if (rules.hostLoopback !== undefined) address.copyFrom(rules.hostLoopback)
-    } else if (rules.guestAlias !== undefined && rules.guestAddress?.equals(address)) {
-      address.copyFrom(rules.guestAlias)
-    }
+    const known = address.isLoopback
+      ? rules.hostLoopback
+      : isGuestAddress(rules, address)
+        ? aliasOfGuest(rules)
+        : undefined
+    if (known !== undefined) address.copyFrom(known)
   }
 }
 
@@ -142,6 +153,12 @@ function translateFromGuest(
   if (rules.hostLoopback?.equals(asked)) return isV4 ? LOOPBACK_V4 : LOOPBACK_V6
   if (rules.guestAddress !== undefined && rules.guestAlias?.equals(asked)) return rules.guestAddress
   return asked
+}
+
+/** The kernel would choose the first loopback address for all of them. */
+function sourceOnLoopback(source: Address, correspondent: Readonly<Address>, isV4: boolean): Readonly<Address> {
+  const isKept = isV4 && source.isLoopback && correspondent.isLoopback && !source.equals(LOOPBACK_V4)
+  return isKept ? source : isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6
 }
 
 function isDns(protocol: number, port: number): boolean {

@@ -25,7 +25,8 @@ export function addressOfNamespace(guest: GuestEnds, isV4: boolean): Readonly<Ad
 
 /**
  * The address under which the guest hears of a correspondent. Its own loopback and its own addresses would be no use to it
- * as a source: the host's loopback and the host's global address, which the guest has too, need another name there.
+ * as a source: it would answer itself. The host's loopback has the name that the rules give it, or none. An address that
+ * the host shares with the guest has its alias, or else the correspondent appears as ourselves: `passt(1)`, --gateway.
  */
 export function sourceTowardsGuest(
   rules: FamilyRules,
@@ -36,8 +37,19 @@ export function sourceTowardsGuest(
   if (source.isLoopback) return rules.hostLoopback
   const { lastSeenV4, lastSeenV6, lastSeenLinkLocal, ourLinkLocal } = guest
   if (!isV4 && source.equals(lastSeenLinkLocal)) return ourLinkLocal
-  const isGuests = source.equals(isV4 ? lastSeenV4 : lastSeenV6) || rules.guestAddress?.equals(source)
-  return isGuests ? (rules.guestAlias ?? rules.hostLoopback) : source
+  if (!source.equals(isV4 ? lastSeenV4 : lastSeenV6) && !isGuestAddress(rules, source)) return source
+  return aliasOfGuest(rules) ?? (isV4 ? rules.hostLoopback : ourLinkLocal)
+}
+
+/** True if the guest was given the address. */
+export function isGuestAddress(rules: FamilyRules, address: Readonly<Address>): boolean {
+  const { guestAddress, otherGuestAddresses = [] } = rules
+  return guestAddress?.equals(address) === true || otherGuestAddresses.some((other) => other.equals(address))
+}
+
+/** What the guest knows the host by, where both have an address. */
+export function aliasOfGuest({ guestAlias, ourAddress }: FamilyRules): Readonly<Address> | undefined {
+  return guestAlias ?? ourAddress
 }
 
 /** Where the guest is reached by somebody whom it knows by this address. */
