@@ -27,11 +27,14 @@ const information = {
   notSentBytes: -9,
 }
 
-it("this kernel has a peek offset for TCP, so that both ways are tested", () => {
-  expect([probePeekOffset(native, AddressFamily.ipv4), probePeekOffset(native, AddressFamily.ipv6)]).toEqual([
-    true,
-    true,
-  ])
+it("this kernel has a peek offset for TCP, so that both ways are tested", ({ skip }) => {
+  const found = [probePeekOffset(native, AddressFamily.ipv4), probePeekOffset(native, AddressFamily.ipv6)]
+  // Elsewhere than in continuous integration any kernel may be tested.
+  skip(
+    process.env.CI !== "true" && found.includes(false),
+    "this kernel has no SO_PEEK_OFF for TCP over both IP versions",
+  )
+  expect(found).toEqual([true, true])
 })
 
 for (const { name, host } of hosts) {
