@@ -143,7 +143,7 @@ describe("router advertisements", () => {
 
   testWith("python3")("say all that was configured", async () => {
     const solicit = reachable(join(import.meta.dirname, "programs/router-solicitation.py"))
-    expect(await running.guest.json(["/usr/bin/python3", solicit, "eth0"])).toMatchObject({
+    expect(await running.guest.json(["/usr/bin/python3", solicit, "eth0", "60"])).toMatchObject({
       hopLimit: 64,
       mac: "9a:55:9a:55:9a:55",
       prefix: "2001:db8:1::/64",
@@ -159,7 +159,7 @@ describe("router advertisements", () => {
     for (const option of ["--no-ra", "--no-ndp"]) {
       const pasta = await Pasta.start(topology, { options: [option] })
       await raise(pasta.guest)
-      expect((await pasta.guest.run(["/usr/bin/python3", solicit, "eth0"])).status).not.toBe(0)
+      expect((await pasta.guest.run(["/usr/bin/python3", solicit, "eth0", "1"])).status).not.toBe(0)
       await pasta.stop()
     }
   })

@@ -116,7 +116,7 @@ describe("router advertisements", () => {
   testWith("python3")("say all that was configured", () =>
     withGuest(["-m", "1400", ...names], async (guest) => {
       const solicit = reachable(join(import.meta.dirname, "programs/router-solicitation.py"))
-      expect(await guest.json(["/usr/bin/python3", solicit, "eth0"])).toMatchObject({
+      expect(await guest.json(["/usr/bin/python3", solicit, "eth0", "60"])).toMatchObject({
         hopLimit: 64,
         mac: "9a:55:9a:55:9a:55",
         prefix: "2001:db8:1::/64",

@@ -196,10 +196,11 @@ export async function mustRun(argv: readonly string[], options: ProcessOptions =
 export async function eventually<T>(what: string, probe: () => T | undefined | Promise<T | undefined>): Promise<T> {
   const timeout = timeLeft()
   const end = Date.now() + timeout
-  for (;;) {
+  // A probe may be a program to run: less and less often, the longer it takes.
+  for (let pause = 20; ; pause = Math.min(pause * 1.3, 300)) {
     const value = await probe()
     if (value !== undefined) return value
     if (Date.now() > end) throw new Error(`not seen in ${timeout} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setTimeout(resolve, pause))
   }
 }

@@ -1,6 +1,7 @@
 """Sends a router solicitation on an interface and prints the advertisement that answers it, as JSON.
 
-Argument: the interface's name. Options that are known are decoded (RFC 4861, 8106).
+Arguments: the interface's name, and after how many seconds there is no answer. Options that are known are decoded
+(RFC 4861, 8106).
 """
 
 import ipaddress
@@ -13,7 +14,7 @@ name = sys.argv[1]
 s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode())
 s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-s.settimeout(5)
+s.settimeout(float(sys.argv[2]))
 s.sendto(struct.pack("!BBHI", 133, 0, 0, 0), ("ff02::2", 0, 0, socket.if_nametoindex(name)))
 while True:
     message, sender = s.recvfrom(65536)
