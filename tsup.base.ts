@@ -18,7 +18,10 @@ export function library(options: Options = {}): Config {
   })
 }
 
-/** A command: the workspace packages are bundled, so that it starts from as few files as possible. */
+/**
+ * A command: the workspace packages are bundled, so that it starts from as few files as possible. They are bundled from
+ * their sources, as tests see them: a command can be built before they are, and is never older than they are.
+ */
 export function application(options: Options): Config {
   return defineConfig({
     format: ["esm"],
@@ -31,6 +34,9 @@ export function application(options: Options): Config {
     sourcemap: false,
     clean: true,
     splitting: true,
+    esbuildOptions(settings) {
+      settings.conditions = ["@demiflow/source"]
+    },
     ...options,
   })
 }

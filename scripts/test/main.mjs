@@ -1,4 +1,4 @@
-// npm test: builds, then runs every test: units and simulations, then end to end on this machine's kernel.
+// npm test: builds the commands, then runs every test: units and simulations, then end to end on this machine's kernel.
 // The second kind runs even if the first fails, so that one run tells everything.
 //
 //   --report FOLDER   also writes vitest's results there, as unit.json and e2e.json
@@ -25,9 +25,10 @@ function reporters(name) {
   return ["--reporter=default", "--reporter=json", `--outputFile.json=${join(options.report, `${name}.json`)}`]
 }
 
+const quiet = join(root, "scripts/quiet/main.mjs")
 const vitest = join(root, "node_modules", ".bin", "vitest")
 const passed =
-  step("Build", ["npm", "run", "--silent", "build"]) &&
+  step("Build", [process.execPath, quiet, "The commands", "npm", "run", "build:commands"]) &&
   [
     step("Units and simulations", [vitest, "run", ...reporters("unit")]),
     step("End to end, on this kernel", [vitest, "run", "--config", "e2e/vitest.config.ts", ...reporters("e2e")]),
