@@ -60,6 +60,23 @@ overBoth((family) => {
     expect(["EHOSTUNREACH", "ENETUNREACH", "EACCES"]).toContain(result.error)
   })
 
+  testWith("python3")("a protocol that isn't carried is refused", async () => {
+    const [gre, unknown] = [await send(family, family.server, 40, "47"), await send(family, family.server, 40, "253")]
+    for (const result of [gre, unknown]) {
+      expect(result).toMatchObject({ type: four ? 3 : 4, code: four ? 2 : 1, mtu: four ? 0 : 6, from: family.server })
+      expect(result.error).toBe(four ? "ENOPROTOOPT" : "EPROTO")
+      expect(result.quoted).toBe(40)
+    }
+  })
+
+  testWith("ping")("groups that the gateway is in answer to echo requests", async () => {
+    const groups = four ? ["224.0.0.1"] : ["ff02::1%eth0", "ff02::2%eth0"]
+    for (const group of groups) {
+      const answered = await running.guest.run(["ping", "-n", "-c", "2", "-W", "5", "-i", "0.2", "-L", group])
+      expect(answered.stdout).toContain(`bytes from ${four ? family.gateway : "fe80::"}`)
+    }
+  })
+
   testWith("python3")("packet too big, with the narrowest MTU", async () => {
     const result = await send(family, family.server, 1440, "nofragment")
     expect(result).toMatchObject({ error: "EMSGSIZE", type: four ? 3 : 2, code: four ? 4 : 0, mtu: 1400 })

@@ -1,6 +1,7 @@
-"""Sends one datagram from a connected UDP socket and says which error came back for it.
+"""Sends one datagram from a connected socket and says which error came back for it.
 
-Arguments: address, port, bytes, and "nofragment" to forbid fragments. Prints JSON: the error's name,
+Arguments: address, port, bytes; "nofragment" to forbid fragments, or the number of an IP protocol other than UDP, for which
+it takes root. Prints JSON: the error's name,
 and from the kernel's error queue the ICMP type and code, the reported MTU, who sent it, and how much of
 the datagram the ICMP message quoted.
 """
@@ -16,14 +17,16 @@ IP_MTU_DISCOVER, IP_RECVERR, IPV6_MTU_DISCOVER, IPV6_RECVERR, DO = 10, 11, 23, 2
 
 address, port, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 six = ":" in address
-s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+protocol = int(sys.argv[4]) if sys.argv[4:] and sys.argv[4].isdigit() else 0
+kind = socket.SOCK_RAW if protocol else socket.SOCK_DGRAM
+s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind, protocol)
 level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
 s.setsockopt(level, IPV6_RECVERR if six else IP_RECVERR, 1)
 if sys.argv[4:] == ["nofragment"]:
     s.setsockopt(level, IPV6_MTU_DISCOVER if six else IP_MTU_DISCOVER, DO)
 payload = bytes(i % 251 for i in range(size))
 try:
-    s.connect((address, port))
+    s.connect((address, 0 if protocol else port))
     s.send(payload)
 except OSError as error:
     print(json.dumps({"error": "local " + errno.errorcode[error.errno]}))

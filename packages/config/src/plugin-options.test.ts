@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
 import type { Configuration } from "./configuration.ts"
 import { NO_NETWORK, usualHost } from "./host-facts.fixture.ts"
-import { arpOptions, dhcpv4Lease, dhcpv6Lease, guestAddressOptions, ndpOptions } from "./plugin-options.ts"
+import { arpOptions, dhcpv4Lease, dhcpv6Lease, guestAddressOptions, icmpOptions, ndpOptions } from "./plugin-options.ts"
 import { resolveConfiguration } from "./resolve.ts"
 
 function configurationOf(argv: string, network = usualHost()): Configuration {
@@ -59,6 +59,13 @@ describe("which addresses are the guest's", () => {
       isGuestV4Fixed: true,
     })
   })
+})
+
+test("groups are joined with all addresses that are ours", () => {
+  const ours = (argv: string) => icmpOptions(configurationOf(argv))?.ourAddresses.join()
+  expect(ours("")).toBe(`88.198.0.161,${configurationOf("").v6?.ourLinkLocal},fe80::1`)
+  expect(ours("-4")).toBe("88.198.0.161")
+  expect(ours("-6 --no-icmp")).toBeUndefined()
 })
 
 describe("advertisements", () => {

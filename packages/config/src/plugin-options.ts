@@ -70,6 +70,12 @@ export function guestAddressOptions({ v4, v6 }: Configuration): GuestAddressOpti
   }
 }
 
+/** Options of `@demiflow/icmp`. */
+export interface IcmpPluginOptions {
+  /** Addresses that are ours on the guest's link. */
+  readonly ourAddresses: readonly Address[]
+}
+
 /** Undefined: no ARP, as IPv4 is off. */
 export function arpOptions({ v4 }: Configuration): NeighbourOptions | undefined {
   return v4 && neighbourOptions(v4)
@@ -93,6 +99,14 @@ export function ndpOptions(
     ...neighbourOptions(v6),
     routerAdvertisement: protocols.routerAdvertisements ? routerAdvertisement : undefined,
   }
+}
+
+/** Undefined: no ICMP. */
+export function icmpOptions({ v4, v6, protocols }: Configuration): IcmpPluginOptions | undefined {
+  if (!protocols.icmp) return undefined
+  const ofV4 = v4 === undefined ? [] : neighbourOptions(v4).ourAddresses
+  const ofV6 = v6 === undefined ? [] : [v6.ourLinkLocal, ...neighbourOptions(v6).ourAddresses]
+  return { ourAddresses: [...ofV4, ...ofV6] }
 }
 
 /** Undefined: no DHCPv4. */

@@ -7,15 +7,9 @@ import { Errno, ErrorOrigin, emptySocketError, type Socket, type SocketError } f
 import { IcmpErrors } from "./icmp-error.ts"
 import { icmpForm, isRelayed, NO_FORM, tooBigForm } from "./icmp-form.ts"
 import type { Components } from "./plugin.ts"
-import { RateBudget } from "./rate-budget.ts"
+import { icmpErrorBudget } from "./rate-budget.ts"
 import { IcmpType, IcmpUnreachable, Icmpv6Type } from "./wire/icmp.ts"
 
-/**
- * How many ICMP errors of our own making the guest gets: RFC 4443, section 2.4 (f), asks for a limit. The numbers that Linux
- * uses for itself (`icmp_msgs_per_sec`, `icmp_msgs_burst`). Errors that are only relayed were limited where they were made.
- */
-const ERRORS_PER_SECOND = 1000
-const ERRORS_AT_ONCE = 50
 /** Entries of one socket's error queue that are taken at a time: more than a socket's buffer holds. */
 const QUEUE_BUDGET = 1024
 /** Bytes of payload that the longest quotation can hold (RFC 4443, section 2.4 (c)). */
@@ -46,7 +40,7 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
   readonly #unknownError: DropReason
   readonly #headerLength: number
   readonly #icmp: IcmpErrors
-  readonly #budget = new RateBudget(ERRORS_PER_SECOND, ERRORS_AT_ONCE)
+  readonly #budget = icmpErrorBudget()
   readonly #tap = new Demiflow()
   readonly #hostSide = new Demiflow()
   readonly #reporter = new Address()

@@ -90,6 +90,24 @@ describe("IPv6", () => {
   })
 })
 
+describe("about a packet at hand", () => {
+  test.each([
+    ["IPv4", tap4, 576 - 28, CHECKSUM_DONE],
+    ["IPv6", tap6, 1280 - 48, 2],
+  ])("over %s, it is quoted as it came, in the name of the address asked", (_, tap, most, checksum) => {
+    const { arena, errors, begun, ended } = setUp()
+    for (const length of [60, 2000]) errors.sendAbout(tap, 4, 1, 46, QUOTE, QUOTE + length)
+    const asked = `${tap.forwardingAddress}`
+    for (const [index, quoted] of [60, most].entries()) {
+      const { bytes, length, checksumOffset } = ended[index]
+      expect(begun[index].demiflow.replace(/[[\]]/g, "")).toContain(`tap ${asked}:0 → `)
+      expect([length, checksumOffset]).toEqual([8 + quoted, checksum])
+      expect([bytes[0], bytes[1], new DataView(bytes.buffer).getUint32(4)]).toEqual([4, 1, 46])
+      expect(bytes.slice(8)).toEqual(arena.bytes.slice(QUOTE, QUOTE + quoted))
+    }
+  })
+})
+
 describe("no error is sent", () => {
   test.each([
     ["about a packet to a group", "224.0.0.251", "192.0.2.2"],

@@ -30,6 +30,7 @@ import {
 
 const IPV4_PACKET_LIMIT = 576
 const IPV6_PACKET_LIMIT = 1280
+const HOP_LIMIT = 64
 
 /** Sends ICMP and ICMPv6 errors that quote a packet of the guest. Holds scratch space; make one per handler. */
 export class IcmpErrors {
@@ -65,25 +66,65 @@ export class IcmpErrors {
     quoteLength: number,
     originalLength: number,
   ): void {
-    if (demiflow.forwardingAddress.isMulticast || !demiflow.correspondentAddress.isUnicast) return
     const isV4 = demiflow.isV4
     const ipLength = isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH
-    const limit = (isV4 ? IPV4_PACKET_LIMIT : IPV6_PACKET_LIMIT) - 2 * ipLength - ICMP_HEADER_LENGTH
-    const quoted = Math.min(quoteLength, limit)
-    const length = ICMP_HEADER_LENGTH + ipLength + quoted
+    const quoted = Math.min(quoteLength, quoteLimit(isV4) - ipLength)
+    const offset = this.#begin(demiflow, type, code, information, reporter, ipLength + quoted)
+    if (offset < 0) return
+    const inner = offset + ICMP_HEADER_LENGTH
+    if (isV4) this.#quoteV4(inner, demiflow, protocol, originalLength)
+    else this.#quoteV6(inner, demiflow, protocol, originalLength)
+    this.#arena.copy(quoteOffset, inner + ipLength, quoted)
+    this.#end(offset, ICMP_HEADER_LENGTH + ipLength + quoted, isV4)
+  }
+
+  /**
+   * The same about a packet that is at hand, which is quoted as it came: in the name of the address that the guest sent it to.
+   *
+   * @param packetOffset arena offset of its IP header
+   * @param packetEnd arena offset behind it
+   */
+  sendAbout(
+    demiflow: Demiflow,
+    type: number,
+    code: number,
+    information: number,
+    packetOffset: number,
+    packetEnd: number,
+  ): void {
+    const isV4 = demiflow.isV4
+    const quoted = Math.min(packetEnd - packetOffset, quoteLimit(isV4))
+    const offset = this.#begin(demiflow, type, code, information, demiflow.forwardingAddress, quoted)
+    if (offset < 0) return
+    this.#arena.copy(packetOffset, offset + ICMP_HEADER_LENGTH, quoted)
+    this.#end(offset, ICMP_HEADER_LENGTH + quoted, isV4)
+  }
+
+  /** Answers the arena offset of the error's header, or -1. */
+  #begin(
+    demiflow: Demiflow,
+    type: number,
+    code: number,
+    information: number,
+    reporter: Readonly<Address>,
+    quoted: number,
+  ): number {
+    if (demiflow.forwardingAddress.isMulticast || !demiflow.correspondentAddress.isUnicast) return -1
     this.#demiflow.forwardingAddress.copyFrom(reporter)
     this.#demiflow.correspondentAddress.copyFrom(demiflow.correspondentAddress)
-    const offset = this.#guest.begin(this.#demiflow, isV4 ? IpProtocol.icmp : IpProtocol.icmpv6, length, 64)
-    if (offset < 0) return
+    const protocol = demiflow.isV4 ? IpProtocol.icmp : IpProtocol.icmpv6
+    const offset = this.#guest.begin(this.#demiflow, protocol, ICMP_HEADER_LENGTH + quoted, HOP_LIMIT)
+    if (offset < 0) return -1
     const view = this.#arena.view
     view.setUint8(offset + ICMP_TYPE, type)
     view.setUint8(offset + ICMP_CODE, code)
     view.setUint16(offset + ICMP_CHECKSUM, 0)
     view.setUint32(offset + ICMP_MTU, information)
-    const inner = offset + ICMP_HEADER_LENGTH
-    if (isV4) this.#quoteV4(inner, demiflow, protocol, originalLength)
-    else this.#quoteV6(inner, demiflow, protocol, originalLength)
-    this.#arena.copy(quoteOffset, inner + ipLength, quoted)
+    return offset
+  }
+
+  #end(offset: number, length: number, isV4: boolean): void {
+    const view = this.#arena.view
     if (isV4) {
       view.setUint16(offset + ICMP_CHECKSUM, finishChecksum(this.#arena.sum(offset, length, 0)))
       this.#guest.end(offset, length, CHECKSUM_DONE)
@@ -111,4 +152,10 @@ export class IcmpErrors {
     demiflow.correspondentAddress.writeV6(view, offset + IPV6_SOURCE)
     demiflow.forwardingAddress.writeV6(view, offset + IPV6_TARGET)
   }
+}
+
+/** Bytes of the packet, IP header included, that an error quotes at most. */
+function quoteLimit(isV4: boolean): number {
+  const ipLength = isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH
+  return (isV4 ? IPV4_PACKET_LIMIT : IPV6_PACKET_LIMIT) - ipLength - ICMP_HEADER_LENGTH
 }

@@ -23,6 +23,10 @@ export type Claim =
       readonly etherType: number
     }
   | {
+      /** Packets of every IP protocol on which no handler has a claim, whenever it is registered. */
+      readonly otherIpProtocols: true
+    }
+  | {
       /** Packets of this IP protocol, over both versions of IP. */
       readonly ipProtocol: number
       /** True if the first four bytes of its header are source and destination port, as in TCP, UDP, SCTP. */

@@ -22,3 +22,11 @@ export class RateBudget {
     return true
   }
 }
+
+/**
+ * How many ICMP errors of our own making the guest gets: RFC 4443, section 2.4 (f), asks for a limit. The numbers that Linux
+ * uses for itself (`icmp_msgs_per_sec`, `icmp_msgs_burst`). Errors that are only relayed were limited where they were made.
+ */
+export function icmpErrorBudget(): RateBudget {
+  return new RateBudget(1000, 50)
+}

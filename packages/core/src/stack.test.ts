@@ -136,6 +136,19 @@ describe("packets from the guest", () => {
     expect(drops.get("stack: no handler")).toBe(5)
   })
 
+  test("go to the claimant of other protocols if nobody claims theirs, in whatever order they register", () => {
+    const { stack, drops, events } = setUp()
+    stack.register(recorder(events, "others", [{ otherIpProtocols: true }]))
+    stack.register(recorder(events, "tcp", [{ ipProtocol: 6 }], NOT_MINE))
+    stack.register(recorder(events, "dns", [{ ipProtocol: 17, forwardingPort: 53 }]))
+    for (const sequence of [packets(132), packets(6), packets(17, 53), packets(17, 54), packets(-1)]) {
+      stack.fromTap(sequence)
+    }
+    expect(events).toEqual(["others got 1", "tcp got 1", "dns got 1", "others got 1"])
+    // TCP's own handler doesn't want it, and a frame that isn't IP is of no IP protocol.
+    expect(drops.entries()).toEqual([["stack: no handler", 2]])
+  })
+
   test("that a handler drops are counted under its reason", () => {
     const { stack, drops, events } = setUp()
     stack.register(recorder(events, "tcp", [{ ipProtocol: 6 }], drops.reason("tcp: malformed")))

@@ -31,6 +31,7 @@ export class Stack {
   /** Claims to one port, by protocol · 65,536 + port. */
   readonly #byPort = new Map<number, ProtocolHandler[]>()
   readonly #byProtocol: ProtocolHandler[][] = []
+  readonly #ofOtherProtocols: ProtocolHandler[] = []
   readonly #byEtherType = new Map<number, ProtocolHandler[]>()
   readonly #portProtocols = new Uint8Array(256)
   readonly #wakeAt: number[] = []
@@ -193,12 +194,16 @@ export class Stack {
         if (disposition !== NOT_MINE) return disposition
       }
     }
-    return offer(this.#byProtocol[sequence.protocol], sequence)
+    return offer(this.#byProtocol[sequence.protocol] ?? this.#ofOtherProtocols, sequence)
   }
 
   #addClaim(claim: Claim, handler: ProtocolHandler): void {
     if ("etherType" in claim) {
       append(this.#byEtherType, claim.etherType, handler)
+      return
+    }
+    if ("otherIpProtocols" in claim) {
+      this.#ofOtherProtocols.push(handler)
       return
     }
     const { ipProtocol, forwardingPort } = claim

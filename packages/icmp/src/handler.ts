@@ -16,6 +16,9 @@
  * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
  * are counted as dropped.
  *
+ * Echo requests to groups that we are in ourselves are answered here (`group-echo.ts`). What isn't carried at all, because it is of
+ * another IP protocol, is refused by a handler of its own (`refusal.ts`).
+ *
  * Neighbour and listener discovery are ICMPv6 as well, but speak of the link: they are left to other handlers. Errors
  * from the guest about what it was sent are counted and go no further, as ordinary sockets can't tell them to a
  * correspondent. So is every other message: timestamps, redirects, node information.
@@ -55,6 +58,7 @@ import {
 } from "@demiflow/core"
 import { checkEchoRequest, isAboutTheLink, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
+import { GroupEcho } from "./group-echo.ts"
 import { DEFAULT_TIMEOUT, type IcmpOptions } from "./options.ts"
 import { type IcmpReasons, icmpReasons } from "./reasons.ts"
 import { type EchoFlow, EchoFlows } from "./state.ts"
@@ -73,6 +77,7 @@ export class IcmpHandler implements ProtocolHandler {
   readonly #states = new EchoFlows()
   readonly #errors: ErrorRelay
   readonly #toGuest: ToGuest
+  readonly #groups: GroupEcho
   readonly #batch = new DatagramBatch(1)
   readonly #tap = new Demiflow(Interface.tap)
   readonly #target = new Demiflow()
@@ -86,6 +91,7 @@ export class IcmpHandler implements ProtocolHandler {
     this.#reasons = icmpReasons(components.drops)
     this.#errors = new ErrorRelay(components, this.#reasons)
     this.#toGuest = new ToGuest(components, this.#reasons, this.#errors)
+    this.#groups = new GroupEcho(components.arena, components.guest, options.ourAddresses ?? [])
   }
 
   start(): void {
@@ -105,7 +111,7 @@ export class IcmpHandler implements ProtocolHandler {
     for (let index = 0; index < sequence.count; index++) {
       const verdict = checkEchoRequest(arena, sequence, index, this.#reasons)
       if (verdict !== SOUND) drops.count(verdict)
-      else this.#forward(sequence, index)
+      else if (!this.#groups.answers(sequence, index)) this.#forward(sequence, index)
     }
     return HANDLED
   }

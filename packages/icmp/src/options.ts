@@ -1,3 +1,5 @@
+import type { Address } from "@demiflow/core"
+
 /** Milliseconds without traffic after which an echo flow ends: RFC 5508, section 3.2, asks for 60 s at least. */
 export const DEFAULT_TIMEOUT = 60_000
 
@@ -5,4 +7,9 @@ export const DEFAULT_TIMEOUT = 60_000
 export interface IcmpOptions {
   /** Lifetime of an echo flow without traffic in either direction, milliseconds; 60,000 unless told otherwise. */
   readonly timeout?: number
+  /**
+   * Our own addresses on the guest's link. Echo requests to groups that they make us a member of (224.0.0.1, ff02::1, ff02::2,
+   * solicited-node groups) are answered from the first one of the family; without one, they are dropped.
+   */
+  readonly ourAddresses?: readonly Readonly<Address>[]
 }

@@ -16,17 +16,17 @@ function handlers(...argv: string[]): string[] {
 
 describe("protocolPlugins", () => {
   it("has all of them, those with a claim to a port or a part of ICMP first", () => {
-    expect(handlers()).toEqual(["arp", "ndp", "dhcp", "dhcpv6", "tcp", "udp", "icmp"])
+    expect(handlers()).toEqual(["arp", "ndp", "dhcp", "dhcpv6", "tcp", "udp", "icmp", "refusal"])
   })
 
   it("leaves out those that are switched off", () => {
-    expect(handlers("--no-tcp", "--no-dhcp")).toEqual(["arp", "ndp", "dhcpv6", "udp", "icmp"])
-    expect(handlers("--no-udp", "--no-dhcpv6", "--no-ndp")).toEqual(["arp", "dhcp", "tcp", "icmp"])
-    expect(handlers("--no-icmp")).toEqual(["arp", "dhcp", "dhcpv6", "tcp", "udp"])
+    expect(handlers("--no-tcp", "--no-dhcp")).toEqual(["arp", "ndp", "dhcpv6", "udp", "icmp", "refusal"])
+    expect(handlers("--no-udp", "--no-dhcpv6", "--no-ndp")).toEqual(["arp", "dhcp", "tcp", "icmp", "refusal"])
+    expect(handlers("--no-icmp")).toEqual(["arp", "dhcp", "dhcpv6", "tcp", "udp", "refusal"])
   })
 
   it("leaves out those of a version of IP that is switched off", () => {
-    expect(handlers("-4")).toEqual(["arp", "dhcp", "tcp", "udp", "icmp"])
-    expect(handlers("-6")).toEqual(["ndp", "dhcpv6", "tcp", "udp", "icmp"])
+    expect(handlers("-4")).toEqual(["arp", "dhcp", "tcp", "udp", "icmp", "refusal"])
+    expect(handlers("-6")).toEqual(["ndp", "dhcpv6", "tcp", "udp", "icmp", "refusal"])
   })
 })

@@ -1,8 +1,8 @@
 import { arp } from "@demiflow/arp"
-import { arpOptions, type Configuration, dhcpv4Lease, dhcpv6Lease, ndpOptions } from "@demiflow/config"
+import { arpOptions, type Configuration, dhcpv4Lease, dhcpv6Lease, icmpOptions, ndpOptions } from "@demiflow/config"
 import type { ProtocolPlugin } from "@demiflow/core"
 import { dhcpv4, dhcpv6 } from "@demiflow/dhcp"
-import { icmp } from "@demiflow/icmp"
+import { icmp, refusal } from "@demiflow/icmp"
 import { ndp } from "@demiflow/ndp"
 import { tcp } from "@demiflow/tcp"
 import { udp } from "@demiflow/udp"
@@ -20,7 +20,8 @@ export function protocolPlugins(configuration: Configuration): ProtocolPlugin[] 
     ...plug(dhcpv6, dhcpv6Lease(configuration)),
     ...plug(tcp, protocols.tcp ? {} : undefined),
     ...plug(udp, protocols.udp ? {} : undefined),
-    ...plug(icmp, protocols.icmp ? {} : undefined),
+    ...plug(icmp, icmpOptions(configuration)),
+    refusal(),
   ]
 }
 

@@ -17,6 +17,7 @@ const datagram = udp([4000, 53], pattern(24))
 const frames: [string, Uint8Array][] = [
   ["ARP", ethernet(0x0806, pattern(28))],
   ["VLAN", ethernet(0x8100, pattern(28))],
+  ["priority tag", ethernet(0x8100, join(Uint8Array.of(0xe0, 0, 8, 0), ipv4(17, datagram, four).subarray(14)))],
   ["802.3", ethernet(40, pattern(40))],
   ["UDP", ipv4(17, datagram, four)],
   ["UDP, padded", ipv4(17, udp([1, 2], pattern(2)), { ...four, padding: 16 })],
@@ -45,7 +46,7 @@ function check(fixture: Fixture, frame: Uint8Array): void {
       must(sequence.transportOffset[index] <= sequence.endOffset[index])
       must(length <= 65_575)
       // A whole packet may come of a fragment that is smaller.
-      if (sequence.protocol < 0) must(length === frame.length - 14)
+      if (sequence.protocol < 0) must(length === frame.length - (frame[12] === 0x81 ? 18 : 14))
     }
   }
   fixture.deliver(frame)

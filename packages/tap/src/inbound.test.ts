@@ -4,11 +4,13 @@ import { Fixture } from "../test/fixture.ts"
 import {
   ethernet,
   GUEST_MAC,
+  hasRightChecksum,
   ipv4,
   ipv6,
   join,
   macBytes,
   OUR_MAC,
+  parse,
   pattern,
   tcpHeader,
   u16,
@@ -306,6 +308,118 @@ describe("IPv6 extension headers", () => {
     const fixture = new Fixture()
     expect(fixture.deliver(ipv6(next, payload, six))).toEqual([])
     expect(fixture.drops.entries()).toEqual([[`ip6: ${reason}`, 1]])
+  })
+})
+
+describe("a parameter problem (RFC 4443, section 3.4; RFC 8200, section 4)", () => {
+  const extension = (next: number, ...body: number[]) => {
+    const bytes = new Uint8Array(Math.ceil((2 + body.length) / 8) * 8)
+    bytes.set([next, bytes.length / 8 - 1, ...body])
+    return bytes
+  }
+  const padded = (next: number) => extension(next, 1, 4, 0, 0, 0, 0)
+  const answer = (frame: Uint8Array) => {
+    const fixture = new Fixture()
+    expect(fixture.deliver(frame)).toEqual([])
+    expect(fixture.drops.total).toBe(1)
+    fixture.tap.flush()
+    return fixture.received().map(({ bytes }) => parse(bytes))
+  }
+
+  test.each<[string, number, number, number, Uint8Array]>([
+    ["names hop-by-hop options further back", 1, 40, 60, join(padded(0), padded(17))],
+    ["names the type of a route still to go", 0, 42, 43, extension(17, 0, 1, 0, 0, 0, 0)],
+    ["... behind options", 0, 50, 0, join(padded(43), extension(17, 2, 1, 0, 0, 0, 0))],
+    ["names an option to be reported", 2, 43, 60, extension(17, 0, 0x80, 3, 0, 0, 0)],
+    ["names a jumbogram", 2, 42, 0, extension(17, 0xc2, 4, 0, 1, 0, 0)],
+    [
+      "names the header that is too many",
+      7,
+      40 + 17 * 8,
+      60,
+      join(...new Array<Uint8Array>(19).fill(padded(60)), padded(17)),
+    ],
+  ])("%s", (_, code, pointer, next, headers) => {
+    const frame = ipv6(next, join(headers, datagram()), six)
+    const [packet, ...others] = answer(frame)
+    expect(others).toEqual([])
+    expect(packet).toMatchObject({ from: six.to, to: six.from, protocol: 58 })
+    expect(hasRightChecksum(packet)).toBe(true)
+    expect([...packet.transport.subarray(0, 2), ...packet.transport.subarray(4, 8)]).toEqual([
+      4,
+      code,
+      0,
+      0,
+      0,
+      pointer,
+    ])
+    expect(packet.transport.subarray(8)).toEqual(frame.subarray(14))
+  })
+
+  test.each<[string, Uint8Array]>([
+    ["an option that says so", ipv6(60, join(extension(17, 0x40, 0, 0, 0, 0, 0), datagram()), six)],
+    ["nothing inside", ipv6(59, datagram(), six)],
+    ["a header that is cut off", ipv6(60, Uint8Array.of(17, 9, 0, 0, 0, 0, 0, 0), six)],
+    ["a packet to a group", ipv6(43, join(extension(17, 0, 1), datagram()), { ...six, to: "ff02::1" })],
+    ["a packet from nobody", ipv6(43, join(extension(17, 0, 1), datagram()), { ...six, from: "::" })],
+    ["an error", ipv6(43, join(extension(58, 0, 1, 0, 0, 0, 0), Uint8Array.of(1, 4, 0, 0)), six)],
+    ["an error further back", ipv6(43, join(extension(60, 0, 1, 0, 0, 0, 0), padded(58), Uint8Array.of(127)), six)],
+    ["a redirect", ipv6(43, join(extension(58, 0, 1, 0, 0, 0, 0), Uint8Array.of(137, 0)), six)],
+  ])("is not told about %s", (_, frame) => {
+    if (frame[38] === 0xff) frame.set(macBytes("33:33:00:00:00:01"), 0)
+    expect(answer(frame)).toEqual([])
+  })
+
+  test("is told about an echo request", () => {
+    const frame = ipv6(43, join(extension(58, 0, 1, 0, 0, 0, 0), Uint8Array.of(128, 0, 0, 0, 0, 1, 0, 1)), six)
+    expect(answer(frame)).toHaveLength(1)
+  })
+})
+
+describe("a tag with a priority (IEEE 802.1Q, 9.6)", () => {
+  const tagged = (frame: Uint8Array, tag: number) =>
+    join(frame.subarray(0, 12), Uint8Array.from([0x81, 0, ...u16(tag)]), frame.subarray(12))
+  const frames: [string, Uint8Array][] = [
+    ["IPv4", ipv4(17, datagram(), four)],
+    ["IPv6", ipv6(17, datagram(), six)],
+    ["what isn't IP", ethernet(0x0806, pattern(28))],
+    ["padding", ipv4(17, datagram(), { ...four, padding: 9 })],
+  ]
+
+  test.each(frames)("alone is as none: %s", (_, frame) => {
+    const plain = new Fixture().deliver(frame)
+    const [sequence] = plain
+    for (const priority of [0, 0x1000, 0xe000]) {
+      const found = new Fixture().deliver(tagged(frame, priority))
+      const packets = sequence.packets.map((packet) => ({ ...packet, network: packet.network + 4 }))
+      expect(found).toEqual([{ ...sequence, packets }])
+    }
+  })
+
+  test("doesn't keep packets apart, and what the link says about the frame holds", () => {
+    const fixture = new Fixture()
+    const marks = { segmentation: Segmentation.udp, segmentSize: 10, checksumStart: 38 }
+    fixture.sendMarked(tagged(ipv4(17, datagram(1), four), 0xa000), marks)
+    fixture.send(ipv4(17, datagram(2), four))
+    while (fixture.tap.receive() > 0);
+    expect(fixture.seen.map(({ packets }) => packets.map((packet) => [packet.segmentSize, packet.trusted]))).toEqual([
+      [
+        [10, true],
+        [0, false],
+      ],
+    ])
+  })
+
+  test.each<[string, Uint8Array]>([
+    ["eth: VLAN tag", tagged(ipv4(17, datagram(), four), 0x2001)],
+    ["eth: VLAN tag", tagged(tagged(ipv4(17, datagram(), four), 0), 0)],
+    ["eth: shorter than its header", tagged(ipv4(17, datagram(), four), 0).slice(0, 17)],
+    ["eth: length instead of an EtherType", tagged(ethernet(40, pattern(40)), 0)],
+    ["ip4: shorter than its header", tagged(ipv4(17, datagram(), four), 0).slice(0, 30)],
+  ])("is no way around %s", (reason, frame) => {
+    const fixture = new Fixture()
+    expect(fixture.deliver(frame)).toEqual([])
+    expect(fixture.drops.entries()).toEqual([[reason, 1]])
   })
 })
 

@@ -8,7 +8,7 @@
  *
  * Checked are: the Ethernet header; for IPv4 (RFC 791; RFC 1122, section 3.2.1) version, header and total length,
  * checksum and the sanity of the addresses, options being skipped; for IPv6 (RFC 8200) version, payload length,
- * addresses, and the extension headers, see {@link ExtensionHeaders}. Not checked: the
+ * addresses, and the extension headers, see {@link ExtensionHeaders}. A tag that has a priority alone is skipped. Not checked: the
  * time to live, and everything from the transport header on.
  *
  * Frames to another station of the link, which a bridge floods, are not ours. Another station is one that frames came from in the last five
@@ -46,9 +46,12 @@ import {
   Segmentation,
   Sequence,
   type Stack,
+  VLAN_IDENTIFIER_MASK,
+  VLAN_TAG_LENGTH,
 } from "@demiflow/core"
 import { ExtensionHeaders } from "./extension-headers.ts"
 import type { GuestAddresses } from "./guest-addresses.ts"
+import { HeaderRefusal } from "./header-refusal.ts"
 import { InboundReasons, PASSED, type Verdict } from "./inbound-reasons.ts"
 import { Reassembly } from "./reassembly.ts"
 
@@ -72,6 +75,7 @@ export class Inbound {
   readonly #headers: ExtensionHeaders
   readonly #reassembly: Reassembly
   #stack: Stack | undefined
+  #refusal: HeaderRefusal | undefined
   /** The first four bytes of the transport header, where they are ports: part of what a sequence has in common. */
   #ports = 0
   /** The packets of the sequence in hand have no ports: what they have in common, nobody here knows. */
@@ -105,6 +109,7 @@ export class Inbound {
 
   attach(stack: Stack): void {
     this.#stack = stack
+    this.#refusal = new HeaderRefusal(stack.parts, this.#headers)
   }
 
   /** Another guest may come: pieces of the one before are of no use to it. */
@@ -143,8 +148,15 @@ export class Inbound {
     this.#frame = frame
     this.#macHigh = high
     this.#macLow = low
-    const type = view.getUint16(frame + ETHERNET_TYPE)
-    const network = frame + ETHERNET_HEADER_LENGTH
+    let type = view.getUint16(frame + ETHERNET_TYPE)
+    let network = frame + ETHERNET_HEADER_LENGTH
+    if (type === EtherType.vlan) {
+      if (length < ETHERNET_HEADER_LENGTH + VLAN_TAG_LENGTH) return this.#reasons.ethernetShort
+      // VLAN 0 stands for none: such a tag has a priority, which we have no use for, and nothing else (IEEE 802.1Q, 9.6).
+      if ((view.getUint16(network) & VLAN_IDENTIFIER_MASK) !== 0) return this.#reasons.ethernetVlan
+      type = view.getUint16(network + 2)
+      network += VLAN_TAG_LENGTH
+    }
     const segmentSize = batch.segmentation[index] === Segmentation.none ? 0 : batch.segmentSize[index]
     // A checksum that is still to be completed never left the guest's machine: nothing could have damaged it.
     const trusted = batch.checksumTrusted[index] | (batch.checksumStart[index] > 0 ? 1 : 0)
@@ -224,7 +236,11 @@ export class Inbound {
     if (end > limit) return reasons.v6PayloadLength
     const headers = this.#headers
     const verdict = headers.walk(view.getUint8(network + IPV6_NEXT_HEADER), payload, end)
-    if (verdict !== PASSED) return verdict
+    if (verdict !== PASSED) {
+      const isOwed = headers.problemCode >= 0 && this.#checkV6Addresses(network) === PASSED
+      if (isOwed) this.#refusal?.send(this.#frame, network, end)
+      return verdict
+    }
     if (headers.fragmentOffset >= 0) {
       if (!mayBeFragment) return reasons.v6HeaderOrder
       return this.#fragment(EtherType.ipv6, this.#reassembly.addV6(network, headers.fragmentOffset, end))

@@ -3,6 +3,7 @@ import {
   Arena,
   type Claim,
   Drops,
+  FORWARD,
   FrameBatch,
   HANDLED,
   type Link,
@@ -98,6 +99,7 @@ export class Fixture {
       clock: this.clock,
       log: silentLog,
       drops: this.drops,
+      forwarding: { target: () => FORWARD },
       flows: { endTurn: () => {} },
     } as unknown as StackParts
     const handler: ProtocolHandler = {
