@@ -9,7 +9,17 @@ import { Pasta, usePasta } from "./harness/pasta.ts"
 import type { Place } from "./harness/places.ts"
 import { eventually, mustRun } from "./harness/processes.ts"
 import { udp } from "./harness/protocols.ts"
-import { CLOSED_PORT, startServer, TCP_PORT, tcpClient, UDP_PORT, udpClient, useServerIn } from "./harness/servers.ts"
+import {
+  CLOSED_PORT,
+  lastLine,
+  startServer,
+  startTcpClient,
+  TCP_PORT,
+  tcpClient,
+  UDP_PORT,
+  udpClient,
+  useServerIn,
+} from "./harness/servers.ts"
 import { type Family, families, ipv4, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
@@ -73,6 +83,21 @@ describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
     })
   }, throughLoopback)
 
+  overBoth((family) => {
+    test("a reader that pauses has nothing dropped, and need not wait for what is sent again", async () => {
+      const places = [topology.host, running.guest]
+      const before = await Promise.all(places.map(drops))
+      const request = { scenario: "slow-download", bytes: 60_000_000, seed: 44, rate: 1 }
+      const client = startTcpClient(clients.guest, family, request, { keepInputOpen: true })
+      await client.printed(/started/)
+      // Meanwhile the buffers on the way fill up.
+      await tcpClient(clients.guest, family, { scenario: "download", bytes: 50_000_000, seed: 45 })
+      client.write("now as fast as you can\n")
+      expect(lastLine((await client.result).stdout)).toEqual({ bytes: 60_000_000, intact: true })
+      expect(await Promise.all(places.map(drops))).toEqual(before)
+    })
+  }, throughLoopback)
+
   test(`${connections.toLocaleString("en")} connections leave no descriptor behind`, async () => {
     const held = () => descriptors(running.dataPath).length
     const before = held()
@@ -116,6 +141,14 @@ describe.each(directions)("UDP $direction", ({ isInbound }) => {
     })
   }, throughLoopback)
 })
+
+/** Segments that the kernel had no room for in their sockets' receive buffers. */
+async function drops(place: Place): Promise<number> {
+  const [names, values] = (await place.must(["grep", "^TcpExt:", "/proc/net/netstat"])).trim().split("\n")
+  const index = names.split(" ").indexOf("TCPRcvQDrop")
+  expect(index).toBeGreaterThan(0)
+  return Number(values.split(" ")[index])
+}
 
 interface Ends {
   readonly remoteAddress: string

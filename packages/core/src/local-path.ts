@@ -34,11 +34,6 @@ export interface Pipes {
    * being writable is then told as an event.
    */
   drain(pipe: Pipe, socket: Socket, length: number): number
-  /**
-   * Has about so many bytes wait at a TCP socket at most, each way: received, and to be sent. Changes nothing, and answers 0, where
-   * the machine doesn't let sockets have enough of them to keep both ends busy.
-   */
-  limitBuffers(socket: Socket, bytes: number): number
 }
 
 /** What the local path is made of. */

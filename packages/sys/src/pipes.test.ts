@@ -10,8 +10,8 @@ import {
   type Socket,
   Vectors,
 } from "@demiflow/core"
-import { afterEach, beforeEach, describe, expect, it, test } from "vitest"
-import { FileCommand, MessageFlag, SocketLevel, SocketOption } from "./constants.ts"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { FileCommand, MessageFlag } from "./constants.ts"
 import { LinuxHost } from "./linux-host.ts"
 import type { Native } from "./native.ts"
 import { LinuxPipes } from "./pipes.ts"
@@ -24,8 +24,6 @@ const REGION = 256 << 10
 const region = arena.reserve(REGION, 64)
 const vectors = new Vectors(arena, 1)
 
-const LIMIT = 300 << 10
-const bufferOptions = [SocketOption.receiveBuffer, SocketOption.sendBuffer]
 const EPERM = 1
 const openDescriptors = (): number => readdirSync("/proc/self/fd").length
 
@@ -244,31 +242,6 @@ describe.each([
     expect(host.discard(far, 2)).toBe(2)
     expect(pipes.fill(pipe, far)).toBe(5)
   })
-
-  it("are kept in no larger buffers than is said", () => {
-    const { near, far } = connect(isV4)
-    for (const socket of [near, far]) {
-      expect(pipes.limitBuffers(socket, LIMIT)).toBe(0)
-      for (const option of bufferOptions)
-        expect(native.getOptionInteger(socket, SocketLevel.socket, option)).toBe(LIMIT)
-    }
-    let sent = 0
-    for (let taken = 1; taken > 0; sent += Math.max(taken, 0)) taken = send(near, region, REGION)
-    expect(sent).toBeLessThan(3 * LIMIT)
-  })
-})
-
-test("buffers are left alone where the machine grants too little", () => {
-  /** As if `net.core.rmem_max` were small. */
-  const frugal: Native = Object.assign(Object.create(native), {
-    setOptionInteger: (socket: number, level: number, option: number, value: number) =>
-      native.setOptionInteger(socket, level, option, option === SocketOption.receiveBuffer ? 32 << 10 : value),
-  })
-  const { near } = connect(true)
-  const sizes = () => bufferOptions.map((option) => native.getOptionInteger(near, SocketLevel.socket, option))
-  const before = sizes()
-  expect(new LinuxPipes(frugal, arena).limitBuffers(near, LIMIT)).toBe(0)
-  expect(sizes()).toEqual(before)
 })
 
 describe("a pipe", () => {

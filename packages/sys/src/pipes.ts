@@ -8,16 +8,13 @@
  * its start on, and so do the programs that embed it here; the error is `-EPIPE` then (`pipes.test.ts` holds it).
  */
 import type { Arena, Pipe, Pipes, Socket } from "@demiflow/core"
-import { AddressFamily, FileCommand, SocketLevel, SocketOption, SocketType } from "./constants.ts"
+import { FileCommand } from "./constants.ts"
 import type { Native } from "./native.ts"
 
 /** Bytes; what an ordinary user can have at most, unless `fs.pipe-max-size` says otherwise. */
 const LARGEST = 1 << 20
 /** Bytes; what the kernel gives a new pipe, unless the user has too many: then there is no larger one either. */
 const USUAL = 64 << 10
-
-/** Bytes of a socket's buffer that are enough to keep both ends busy. */
-const LEAST_BUFFER = 256 << 10
 
 /** Opens, fills and drains them. */
 export class LinuxPipes implements Pipes {
@@ -28,13 +25,11 @@ export class LinuxPipes implements Pipes {
   #writingEnds = new Int32Array(256).fill(-1)
   /** Bytes to ask for next. */
   #size = LARGEST
-  readonly #canLimit: boolean
 
   constructor(native: Native, arena: Arena) {
     this.#native = native
     this.#arena = arena
     this.#pair = arena.reserve(8, 8)
-    this.#canLimit = grantsBuffers(native, LEAST_BUFFER)
   }
 
   open(): Pipe {
@@ -64,10 +59,6 @@ export class LinuxPipes implements Pipes {
     return this.#native.splice(pipe, socket, length)
   }
 
-  limitBuffers(socket: Socket, bytes: number): number {
-    return this.#canLimit ? setBuffers(this.#native, socket, Math.max(bytes, LEAST_BUFFER)) : 0
-  }
-
   /**
    * Has a new pipe take more. All pipes of an ordinary user share a limit (pipe(7), `pipe-user-pages-soft`), of which other
    * programs have their part as well. So the first pipes are large and later ones may be smaller; each begins with twice of what
@@ -85,23 +76,4 @@ export class LinuxPipes implements Pipes {
     larger.set(this.#writingEnds)
     this.#writingEnds = larger
   }
-}
-
-/** The kernel doubles what is asked for, for its own overhead, and grants no more than `net.core.{r,w}mem_max` (socket(7)). */
-function setBuffers(native: Native, socket: number, bytes: number): number {
-  const result = native.setOptionInteger(socket, SocketLevel.socket, SocketOption.receiveBuffer, bytes >> 1)
-  if (result < 0) return result
-  return native.setOptionInteger(socket, SocketLevel.socket, SocketOption.sendBuffer, bytes >> 1)
-}
-
-/** Does this machine grant so much? A socket with little more than nothing would stand still most of the time. */
-function grantsBuffers(native: Native, bytes: number): boolean {
-  const socket = native.socket(AddressFamily.ipv4, SocketType.stream, 0)
-  if (socket < 0) return false
-  setBuffers(native, socket, bytes)
-  const granted = [SocketOption.receiveBuffer, SocketOption.sendBuffer].map((option) =>
-    native.getOptionInteger(socket, SocketLevel.socket, option),
-  )
-  native.close(socket)
-  return granted.every((size) => size >= bytes)
 }

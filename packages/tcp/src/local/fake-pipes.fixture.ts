@@ -72,10 +72,6 @@ export class FakePipes implements Pipes {
     }
     return host as Host
   }
-
-  limitBuffers(): number {
-    return 0
-  }
 }
 
 export const FROM: Socket = 10 as Socket

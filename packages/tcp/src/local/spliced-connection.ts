@@ -7,10 +7,6 @@ export class SplicedConnection {
   flow: FlowIndex = -1 as FlowIndex
   /** The connection of the target side is not there yet. */
   isConnecting = true
-  /** Bytes moved, both ways, until that is much: see {@link SplicedConnection.isLimited}. */
-  movedBytes = 0
-  /** So much was moved that its sockets have been told to keep less. */
-  isLimited = false
   /** From the initiating side to the target side. */
   readonly forth: Direction
   readonly back: Direction

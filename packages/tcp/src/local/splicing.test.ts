@@ -249,29 +249,6 @@ describe("local connections", () => {
     memory.run()
     expect(late.isConnected).toBe(false)
   })
-
-  test("on which much was moved keep less of it from then on", () => {
-    const large = 8 << 20
-    const roomy = { receiveBuffer: large, sendBuffer: large }
-    const memory = bench({ host: roomy, localPath: { namespace: roomy } })
-    const { client, accepted } = connected(memory, host, loopback)
-    /** What is under way when the server takes nothing, but for what waits at the server itself. */
-    const kept = (bytes: number) => {
-      accepted.pause()
-      const before = accepted.receivedLength
-      client.write(patternBytes(bytes))
-      memory.run(10)
-      const sent = bytes - client.unacknowledged
-      accepted.resume()
-      memory.run(10)
-      expect(accepted.receivedLength - before).toBe(bytes)
-      return sent
-    }
-    expect(kept(1 << 19)).toBe(1 << 19)
-    client.write(patternBytes(1 << 20))
-    memory.run(10)
-    expect(kept(large)).toBeLessThan(4 << 20)
-  })
 })
 
 test("nothing listens inside where there is no local path", () => {

@@ -14,8 +14,8 @@
  * when one has gone.
  *
  * Sockets tell once that something has changed (edge-triggered). A direction that used up its budget goes on in the next
- * turn, behind the others. Left alone, sockets between which much is moved would keep ever more of it, and what was written
- * long before it is read is no longer in the processor's cache: so they are told to keep less.
+ * turn, behind the others. How much sockets keep is left to the kernel: it drops what a smaller buffer has no room for, and the
+ * sender then waits for its time-out.
  */
 import {
   type Demiflow,
@@ -30,7 +30,6 @@ import {
   initiatingSide,
   type LocalPath,
   NO_SOCKET,
-  type Pipes,
   type SideRef,
   type Socket,
   targetSide,
@@ -44,15 +43,10 @@ import { SplicedConnection } from "./spliced-connection.ts"
 
 /** Budgets of the mover that hold more than a socket's receive buffer does. */
 const REST_ROUNDS = 32
-/** Bytes moved that make it likely that many more come. */
-const MUCH = 1 << 20
-/** Bytes that a socket then keeps at most, each way. */
-const BUFFER_BYTES = 1 << 20
 
 export class Splicing {
   readonly #context: TcpContext
   readonly #mover: Mover
-  readonly #pipes: Pipes
   readonly #connections: (SplicedConnection | undefined)[] = []
   readonly #spare: SplicedConnection[] = []
   /** Those that have more to move than there was time for, in the order in which their turn comes. */
@@ -63,7 +57,6 @@ export class Splicing {
     const { arena, drops } = context.components
     this.#context = context
     this.#mover = new Mover(arena, pipes, new PipePool(pipes))
-    this.#pipes = pipes
     this.#refused = drops.reason("tcp: other end of a local connection refused")
   }
 
@@ -152,21 +145,11 @@ export class Splicing {
     const result = this.#mover.move(direction)
     if (result < 0) return false
     if (result === Moved.part) this.#wait(connection)
-    if (!connection.isLimited) this.#count(connection, this.#mover.movedBytes)
     if (direction.hasEnded && direction.heldBytes === 0 && !direction.isShut) {
       direction.isShut = true
       direction.toHost.shutdownWrite(direction.to)
     }
     return true
-  }
-
-  /** Counts what was moved, until that is much. */
-  #count(connection: SplicedConnection, bytes: number): void {
-    connection.movedBytes += bytes
-    if (connection.movedBytes < MUCH) return
-    connection.isLimited = true
-    this.#pipes.limitBuffers(connection.forth.from, BUFFER_BYTES)
-    this.#pipes.limitBuffers(connection.back.from, BUFFER_BYTES)
   }
 
   #wait(connection: SplicedConnection): void {
@@ -204,8 +187,6 @@ export class Splicing {
     const connection = this.#spare.pop() ?? new SplicedConnection(host, targetHost)
     connection.flow = flow
     connection.isConnecting = true
-    connection.movedBytes = 0
-    connection.isLimited = false
     // Grown one by one, so that it never becomes a dictionary.
     while (this.#connections.length <= flow) this.#connections.push(undefined)
     this.#connections[flow] = connection

@@ -88,10 +88,6 @@ export class SimulatedPipes implements Pipes {
     return taken
   }
 
-  limitBuffers(socket: Socket, bytes: number): number {
-    return this.#findSocket(socket, "limitBuffers")?.limitBuffers(bytes) ?? -EBADF
-  }
-
   #lengthToFill(unread: number): number {
     const { capacity = DEFAULT_CAPACITY, partialFill = 0 } = this.#options
     const length = Math.min(capacity, unread)

@@ -22,7 +22,7 @@ export interface TcpSocketSizes {
 const ALL_ENDED = HostEvent.readable | HostEvent.writable | HostEvent.readEnd | HostEvent.hangUp
 
 export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSender {
-  sizes: TcpSocketSizes
+  readonly sizes: TcpSocketSizes
   #state: "connecting" | "connected" | "closed" = "connecting"
   readonly #received = new ByteQueue()
   /** The correspondent has ended. */
@@ -142,14 +142,6 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     into.sendWindow = this.#state === "connected" ? this.#worldRoom() : 0
     into.sendMss = this.demiflow.isV4 ? 1_460 : 1_440
     into.notSentBytes = this.#outgoing?.unsent ?? 0
-    return 0
-  }
-
-  /** What waits already stays. */
-  limitBuffers(bytes: number): number {
-    const { sendBuffer, receiveBuffer } = this.sizes
-    const limited = { sendBuffer: Math.min(sendBuffer, bytes), receiveBuffer: Math.min(receiveBuffer, bytes) }
-    this.sizes = { ...this.sizes, ...limited }
     return 0
   }
 
