@@ -85,6 +85,8 @@ export interface TcpInformation {
   sendMss: number
   /** Bytes handed to the kernel that it has not sent yet; -1 where the kernel doesn't tell. */
   notSentBytes: number
+  /** Milliseconds since anything was received from the correspondent's kernel, be it an acknowledgement. */
+  silence: number
 }
 
 /** Where an error on a socket comes from. */
@@ -186,6 +188,15 @@ export interface Host {
   sendBufferSize(socket: Socket): number
   /** Fills `into`; 0, or a negated error number. */
   tcpInformation(socket: Socket, into: TcpInformation): number
+  /**
+   * Sets how long the correspondent may be silent before the host asks whether it is still there (a keep-alive, RFC 9293,
+   * section 3.8.4): asked at once if it has been silent for so long. Every TCP socket begins with the host's default. An
+   * answer shows as {@link TcpInformation.silence}; a reset, or no answer to several questions, ends the connection by an
+   * error. While the correspondent has data to acknowledge, the host doesn't ask: retransmissions find the same out.
+   *
+   * @param idle seconds, 1–32,767; 0 restores the host's default
+   */
+  keepAlive(socket: Socket, idle: number): number
   /** Says that we send nothing more; what was handed over is still delivered. */
   shutdownWrite(socket: Socket): number
   /** Closes a TCP socket by a reset instead of an orderly end. */

@@ -49,7 +49,7 @@ export const SocketOption = {
 } as const
 
 /** tcp(7) */
-export const TcpOption = { noDelay: 1, maximumSegment: 2, information: 11, quickAcknowledge: 12 } as const
+export const TcpOption = { noDelay: 1, maximumSegment: 2, keepIdle: 4, information: 11, quickAcknowledge: 12 } as const
 
 /** udp(7) */
 export const UdpOption = { segment: 103, receiveOffload: 104 } as const

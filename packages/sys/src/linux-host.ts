@@ -92,6 +92,10 @@ export class LinuxHost implements Host {
     return this.#tcp.tcpInformation(socket, into)
   }
 
+  keepAlive(socket: Socket, idle: number): number {
+    return this.#tcp.keepAlive(socket, idle)
+  }
+
   shutdownWrite(socket: Socket): number {
     return this.#tcp.shutdownWrite(socket)
   }

@@ -1,7 +1,7 @@
 import { constants } from "node:os"
 import { Address, Demiflow, Errno, HostEvent, NO_SOCKET, type SideRef, type Socket, Vectors } from "@demiflow/core"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { AddressFamily, SocketType } from "./constants.ts"
+import { AddressFamily, SocketLevel, SocketOption, SocketType, TcpOption } from "./constants.ts"
 import { LinuxHost } from "./linux-host.ts"
 import { probePeekOffset } from "./tcp-sockets.ts"
 import { arena, bound, Events, loopback, native, towards, unusedPort } from "./test-support.ts"
@@ -25,6 +25,7 @@ const information = {
   sendWindow: -9,
   sendMss: -9,
   notSentBytes: -9,
+  silence: -9,
 }
 
 it("this kernel has a peek offset for TCP, so that both ways are tested", ({ skip }) => {
@@ -214,6 +215,17 @@ for (const { name, host } of hosts) {
         host.send(socket, vectors, 0, 1)
         expect(host.tcpInformation(socket, information)).toBe(0)
         expect(information.bytesAcknowledged).toBe(1234)
+      })
+
+      it("asks a silent correspondent: at the kernel's times, at others, and at the kernel's again", () => {
+        const idle = () => native.getOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle)
+        expect(native.getOptionInteger(socket, SocketLevel.socket, SocketOption.keepAlive)).toBe(1)
+        const usual = idle()
+        expect(host.keepAlive(socket, 7)).toBe(0)
+        expect(idle()).toBe(7)
+        expect(host.keepAlive(socket, 0)).toBe(0)
+        expect(idle()).toBe(usual)
+        expect(host.keepAlive(NO_SOCKET, 7)).toBeLessThan(0)
       })
 
       it("says that it sends nothing more, and goes on receiving", () => {

@@ -25,6 +25,8 @@ const PEEK = MessageFlag.peek | MessageFlag.doNotWait
 const INFORMATION_BYTES = 256
 const TCPI_STATE = 0
 const TCPI_SEND_MSS = 16
+const TCPI_LAST_DATA_RECEIVED = 52
+const TCPI_LAST_ACKNOWLEDGEMENT_RECEIVED = 56
 const TCPI_RTT = 68
 const TCPI_BYTES_ACKNOWLEDGED = 120
 const TCPI_NOT_SENT_BYTES = 144
@@ -62,6 +64,8 @@ export class TcpSockets {
   /** For kernels without peek offset. */
   readonly #skipping: Vectors | undefined
   readonly #skippedOffset: number = 0
+  /** Seconds after which the kernel asks by itself (`net.ipv4.tcp_keepalive_time`); 0 before it was needed. */
+  #defaultIdle = 0
 
   /** @param usePeekOffset false to do without SO_PEEK_OFF even where the kernel has it */
   constructor(native: Native, arena: Arena, usePeekOffset: boolean) {
@@ -92,6 +96,8 @@ export class TcpSockets {
     this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.noDelay, 1)
     // Otherwise an urgent byte would be missing from the stream, and offsets behind it would be wrong.
     this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.urgentInLine, 1)
+    // Otherwise a correspondent that has gone without a word would never be missed.
+    this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.keepAlive, 1)
   }
 
   /**
@@ -151,12 +157,27 @@ export class TcpSockets {
     const { view } = this.#arena
     const has = (field: number, bytes: number): boolean => length >= field + bytes
     into.sendMss = view.getUint32(at + TCPI_SEND_MSS, true)
+    into.silence = Math.min(
+      view.getUint32(at + TCPI_LAST_DATA_RECEIVED, true),
+      view.getUint32(at + TCPI_LAST_ACKNOWLEDGEMENT_RECEIVED, true),
+    )
     into.rtt = view.getUint32(at + TCPI_RTT, true)
     into.minimumRtt = has(TCPI_MINIMUM_RTT, 4) ? view.getUint32(at + TCPI_MINIMUM_RTT, true) : into.rtt
     into.bytesAcknowledged = has(TCPI_BYTES_ACKNOWLEDGED, 8) ? this.#readAcknowledged(at) : 0
     into.notSentBytes = has(TCPI_NOT_SENT_BYTES, 4) ? view.getUint32(at + TCPI_NOT_SENT_BYTES, true) : -1
     into.sendWindow = has(TCPI_SEND_WINDOW, 4) ? view.getUint32(at + TCPI_SEND_WINDOW, true) : -1
     return 0
+  }
+
+  /** As core's `Host.keepAlive`. Setting the time makes the kernel ask at once where it has passed already. */
+  keepAlive(socket: Socket, idle: number): number {
+    if (this.#defaultIdle === 0) {
+      // Nobody has set it before on any socket, this one included.
+      const seconds = this.#native.getOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle)
+      if (seconds <= 0) return seconds
+      this.#defaultIdle = seconds
+    }
+    return this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle, idle || this.#defaultIdle)
   }
 
   shutdownWrite(socket: Socket): number {

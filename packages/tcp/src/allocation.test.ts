@@ -214,6 +214,7 @@ class Bench {
       },
       socketError: () => 0,
       boundEnd: () => 0,
+      keepAlive: () => 0,
       shutdownWrite: () => 0,
       reset: () => {},
       close: () => {},

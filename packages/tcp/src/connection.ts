@@ -86,7 +86,10 @@ export class TcpConnection implements Held {
   /** When the last segment of the guest arrived; in `timeWait`, when the host last took some of what is held for it. */
   lastFromTap = 0
   lingerUntil = -1
+  /** Questions since then whether it is still there. */
   keepAliveProbes = 0
+  /** When the host was made to ask whether the correspondent is still there, which nobody knows yet; else -1. */
+  askedAt = -1
   /** When a challenge acknowledgement was sent last. */
   challengedAt = -1
   /** Deadline that is in the flow table. */
@@ -169,6 +172,7 @@ export class TcpConnection implements Held {
     this.retransmitAt = -1
     this.lingerUntil = -1
     this.keepAliveProbes = 0
+    this.askedAt = -1
     this.challengedAt = -1
     this.scheduledAt = -1
     this.acknowledgesOnAccept = true

@@ -3,6 +3,7 @@ import { Vectors } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import { OWN_WINDOW_SCALE } from "./handshake.ts"
 import { HoldPool } from "./hold-pool.ts"
+import { keepAliveAt } from "./keep-alive.ts"
 import type { TcpOptions } from "./options.ts"
 import { SegmentWriter } from "./output.ts"
 import { PollWheel } from "./poll-wheel.ts"
@@ -26,14 +27,6 @@ export const MAXIMUM_VECTORS = 512
 
 /** How long we stay to acknowledge a FIN that comes again, milliseconds: the link to the guest loses little. */
 const LINGER = 1000
-/** RFC 9293, section 3.8.4: the default may not be less than two hours. */
-const KEEP_ALIVE_IDLE = 7_200_000
-const KEEP_ALIVE_INTERVAL = 75_000
-/**
- * How long what is held for a host that takes none of it may wait once the guest is gone, milliseconds: about as long as
- * Linux keeps payload of a socket after its last user has gone.
- */
-const DRAIN_PATIENCE = 600_000
 
 /** What the parts of the protocol share: the stack's components, the pool, and what becomes of a connection. */
 export class TcpContext {
@@ -54,6 +47,7 @@ export class TcpContext {
     sendWindow: 0,
     sendMss: 0,
     notSentBytes: 0,
+    silence: 0,
   }
   /** Connections by flow. */
   readonly #connections: (TcpConnection | undefined)[] = []
@@ -109,6 +103,8 @@ export class TcpContext {
       connection.lingerUntil = this.now + LINGER
       this.arm(connection)
     }
+    // Asked earlier from now on whether it is still there.
+    if (connection.state === State.closeWait) this.arm(connection)
     if (effects & (Effect.shutdownHost | Effect.linger)) this.settleHost(connection)
     if (effects & Effect.release) {
       if (event !== Event.abort && connection.heldBytes > 0) {
@@ -150,8 +146,13 @@ export class TcpContext {
    * no error in CLOSING and LAST-ACK), and what it had sent is still delivered.
    */
   resetFromTap(connection: TcpConnection): void {
-    const { state, ackFromTap, seqToTapHighest } = connection
-    if (state !== State.closing && state !== State.lastAck) {
+    const { ackFromTap, seqToTapHighest } = connection
+    if (connection.state === State.closeWait && this.#isForgotten(connection)) {
+      this.apply(connection, Event.finToTap)
+      this.apply(connection, Event.finAcknowledged)
+      return
+    }
+    if (connection.state !== State.closing && connection.state !== State.lastAck) {
       this.abort(connection, false)
       return
     }
@@ -198,7 +199,7 @@ export class TcpContext {
    * too early costs less than moving it with each segment.
    */
   arm(connection: TcpConnection): void {
-    let deadline = this.keepAliveAt(connection)
+    let deadline = keepAliveAt(connection)
     if (connection.retransmitAt >= 0 && connection.retransmitAt < deadline) deadline = connection.retransmitAt
     if (connection.lingerUntil >= 0 && connection.lingerUntil < deadline) deadline = connection.lingerUntil
     // Never at this very moment: what is due now is being worked on.
@@ -220,15 +221,18 @@ export class TcpContext {
     this.#wakeAt = Number.POSITIVE_INFINITY
   }
 
-  /** When the guest is to be asked whether it is still there; in `timeWait`, when what is held is given up. */
-  keepAliveAt(connection: TcpConnection): number {
-    if (connection.state === State.timeWait) return connection.lastFromTap + DRAIN_PATIENCE
-    return connection.lastFromTap + KEEP_ALIVE_IDLE + connection.keepAliveProbes * KEEP_ALIVE_INTERVAL
-  }
-
   /** True if something that we sent, or have to send, is waiting for the guest. */
   isOutstanding(connection: TcpConnection): boolean {
     return connection.ackFromTap !== connection.seqToTapHighest || awaitsFinAcknowledgement(connection.state)
+  }
+
+  /**
+   * True if the reset is only the answer to our question: the guest has closed, and forgotten a connection whose
+   * correspondent hasn't got all yet. It gets it, as it would from the guest's own kernel.
+   */
+  #isForgotten(connection: TcpConnection): boolean {
+    if (connection.keepAliveProbes === 0 || connection.ackFromTap !== connection.seqToTapHighest) return false
+    return connection.heldBytes > 0 || this.components.host.unacknowledged(connection.socket) > 0
   }
 
   /** Lets go of all payload that is kept for a connection. */

@@ -10,6 +10,7 @@ import type { TcpConnection } from "./connection.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
 import { noteLoss } from "./guest-queue.ts"
 import { takeSyn } from "./handshake.ts"
+import { asksForCorrespondent } from "./keep-alive.ts"
 import { OutOfOrder } from "./out-of-order.ts"
 import { RTO_AFTER_LOST_SYN } from "./round-trip.ts"
 import type { Segment } from "./segment.ts"
@@ -49,10 +50,6 @@ export class FromTap {
   /** One segment. Call {@link FromTap.finish} after the last one of a sequence. */
   segment(connection: TcpConnection, segment: Segment): SegmentVerdictId {
     const flags = segment.flags
-    if (connection.state !== State.timeWait) {
-      connection.lastFromTap = this.#context.now
-      connection.keepAliveProbes = 0
-    }
     const expected = (connection.seqFromTap + this.#gatheredBytes) | 0
     const { length } = segment
     if (
@@ -92,6 +89,11 @@ export class FromTap {
     if (flags & TcpFlag.syn) return this.#again(connection, segment)
     if (flags & TcpFlag.reset) {
       this.#resetFromTap(connection, segment)
+      return SegmentVerdict.done
+    }
+    if (asksForCorrespondent(connection, segment)) {
+      this.#heard(connection)
+      if (this.#toHost.isAnswerDue(connection)) this.#challenge(connection)
       return SegmentVerdict.done
     }
     if (!this.#isInWindow(connection, segment)) {
@@ -167,7 +169,9 @@ export class FromTap {
   #resetFromTap(connection: TcpConnection, segment: Segment): void {
     // RFC 1337: both directions are done, and what is still held for the host must not be lost.
     if (connection.state === State.timeWait) return
-    if (segment.sequence === connection.seqFromTap) this.#context.resetFromTap(connection)
+    // The second is what the guest was told to be next, so far as the correspondent has acknowledged.
+    const isNext = segment.sequence === connection.seqFromTap || segment.sequence === connection.ackToTap
+    if (isNext) this.#context.resetFromTap(connection)
     else if (this.#isInWindow(connection, segment)) this.#challenge(connection)
     else this.#context.components.drops.count(this.#outOfWindow)
   }
@@ -193,7 +197,15 @@ export class FromTap {
     return start + sequenceLength > 0
   }
 
+  /** The guest is there: a segment of it was found to be right. In `timeWait`, the time stands for something else. */
+  #heard(connection: TcpConnection): void {
+    if (connection.state === State.timeWait) return
+    connection.lastFromTap = this.#context.now
+    connection.keepAliveProbes = 0
+  }
+
   #established(connection: TcpConnection, segment: Segment): void {
+    this.#heard(connection)
     connection.ackFromTap = segment.acknowledgement
     connection.retransmitAt = -1
     if (connection.retries > 0) connection.rto = RTO_AFTER_LOST_SYN
@@ -220,6 +232,7 @@ export class FromTap {
       this.#challenge(connection)
       return false
     }
+    this.#heard(connection)
     const window = segment.window << connection.windowScaleFromTap
     const isSame = window === connection.windowFromTap
     if (!isOld) this.#window(connection, segment, window)

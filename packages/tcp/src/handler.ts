@@ -21,6 +21,7 @@ import { TcpConnection } from "./connection.ts"
 import { TcpContext } from "./context.ts"
 import { FromTap, SegmentVerdict } from "./from-tap.ts"
 import { InitialSequence } from "./initial-sequence.ts"
+import { isGivenUp, keepAliveAt } from "./keep-alive.ts"
 import { Listening } from "./listening.ts"
 import { Splicing } from "./local/splicing.ts"
 import type { TcpOptions } from "./options.ts"
@@ -29,9 +30,6 @@ import { Event, State } from "./state.ts"
 import { ToHost } from "./to-host.ts"
 import { ToTap } from "./to-tap.ts"
 import { TcpFlag } from "./wire.ts"
-
-/** Probes that a silent guest is sent before its connection is given up (Linux: tcp_keepalive_probes). */
-const KEEP_ALIVE_PROBES = 9
 
 export class TcpHandler implements ProtocolHandler {
   readonly name = "tcp"
@@ -134,7 +132,7 @@ export class TcpHandler implements ProtocolHandler {
     }
     if (connection.lingerUntil >= 0 && connection.lingerUntil <= now) connection.lingerUntil = -1
     if (connection.retransmitAt >= 0 && connection.retransmitAt <= now) this.#toTap.timedOut(connection)
-    if (connection.flow >= 0 && this.#context.keepAliveAt(connection) <= now) this.#keepAlive(connection)
+    if (connection.flow >= 0 && keepAliveAt(connection) <= now) this.#keepAlive(connection)
     if (connection.flow >= 0) this.#context.arm(connection)
   }
 
@@ -195,12 +193,8 @@ export class TcpHandler implements ProtocolHandler {
   }
 
   #keepAlive(connection: TcpConnection): void {
-    const { state } = connection
-    const hasGuest = state > State.synReceived && state !== State.timeWait
-    if (!hasGuest || connection.keepAliveProbes++ >= KEEP_ALIVE_PROBES) {
-      this.#context.abort(connection, true)
-      return
-    }
-    this.#toTap.sendProbe(connection)
+    if (isGivenUp(connection)) this.#context.abort(connection, true)
+    // What is sent again, or asks for a window, asks the same.
+    else if (connection.state > State.synReceived && connection.retransmitAt < 0) this.#toTap.sendProbe(connection)
   }
 }

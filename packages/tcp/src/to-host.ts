@@ -16,6 +16,7 @@ import type { TcpConnection } from "./connection.ts"
 import { ConnectionList } from "./connection-list.ts"
 import type { TcpContext } from "./context.ts"
 import { segmentsAtOnce } from "./guest-queue.ts"
+import { isCorrespondentHeard, knowsCorrespondent } from "./keep-alive.ts"
 import { distance, later } from "./sequence-number.ts"
 import { acceptsFromTap, State, sendsToTap } from "./state.ts"
 
@@ -106,6 +107,14 @@ export class ToHost {
     this.#pending.push(connection)
   }
 
+  /** The guest asks after its correspondent (keep-alive.ts). True if it is to be answered now; else it is in time. */
+  isAnswerDue(connection: TcpConnection): boolean {
+    if (knowsCorrespondent(this.#context, connection)) return true
+    connection.openSince = this.#context.now
+    this.#pollLater(connection)
+    return false
+  }
+
   /** A segment with an acknowledgement is about to be sent: brings the numbers up to date. */
   prepareSegment(connection: TcpConnection): void {
     const acknowledgeable = this.#acknowledgeable(connection)
@@ -167,9 +176,11 @@ export class ToHost {
       this.flush(connection)
       if (connection.socket < 0) return
     }
+    const isAnswered = connection.askedAt >= 0 && isCorrespondentHeard(this.#context, connection)
     const hasAdvanced = this.#acknowledgeable(connection) !== connection.ackToTap
-    if (hasAdvanced) this.acknowledge(connection, true)
-    else if (connection.ackToTap !== connection.seqFromTap) this.#pollLater(connection)
+    if (hasAdvanced || isAnswered) this.acknowledge(connection, true)
+    const isOpen = connection.ackToTap !== connection.seqFromTap
+    if ((isOpen && !hasAdvanced) || connection.askedAt >= 0) this.#pollLater(connection)
   }
 
   #settle(connection: TcpConnection, isDelayOver: boolean): void {

@@ -57,6 +57,7 @@ describe("a window that is shut", () => {
     guest.window = 0
     guest.send("A")
     memory.run(3_600_000)
+    segments(memory)
     world.write("hello")
     memory.run(1_000)
     expect(memory.guest.inbox).toHaveLength(1)

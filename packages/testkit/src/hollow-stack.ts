@@ -201,6 +201,7 @@ export class HollowStack {
       setHopLimit: () => 0,
       socketError: () => 0,
       boundEnd: () => 0,
+      keepAlive: () => 0,
       shutdownWrite: () => 0,
       reset: () => {},
       close: () => {},

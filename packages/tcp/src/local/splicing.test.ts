@@ -61,6 +61,42 @@ describe.each(Object.entries(families))("a local connection over %s", (_name, { 
       expectNothingLeft(memory)
     })
 
+    test("is ended by the reset with which a closed end answers once it is forgotten, behind what it sent", () => {
+      for (const isRead of [true, false]) {
+        const memory = bench()
+        const { client, accepted } = connected(memory, place, loopback)
+        const content = patternBytes(200_000)
+        if (!isRead) accepted.pause()
+        client.write(content)
+        client.end()
+        memory.run(59_000)
+        expect(client.questions).toBe(0)
+        memory.run(2_000)
+        expect(client.questions).toBe(1)
+        client.reset()
+        memory.run()
+        expect(accepted.isReset).toBe(isRead)
+        accepted.resume()
+        memory.run()
+        expect(accepted.receivedLength).toBe(200_000)
+        accepted.end()
+        expectNothingLeft(memory)
+      }
+    })
+
+    test("is kept for a closed direction whose end answers", () => {
+      const memory = bench()
+      const { client, accepted } = connected(memory, place, loopback)
+      client.end()
+      memory.run(3_600_000)
+      expect(client.questions).toBeGreaterThan(50)
+      accepted.write("at last")
+      accepted.end()
+      memory.run()
+      expect([client.receivedText, client.isEnded]).toEqual(["at last", true])
+      expectNothingLeft(memory)
+    })
+
     test("passes resets on, either way", () => {
       for (const breaks of ["client", "accepted"] as const) {
         const memory = bench()

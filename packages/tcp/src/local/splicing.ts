@@ -11,7 +11,9 @@
  * It begins with a connection that was accepted: the other socket connects, and if it can't, the first one is reset. Each
  * direction ends by itself, once everything before the end is delivered; a reset or an error at one end is a reset at the
  * other, behind what came before it. A connection has no time-out: both ends are processes of this machine, whose kernel says
- * when one has gone.
+ * when one has gone. It doesn't say when it has forgotten one whose process has closed and whose other end hasn't (Linux: a
+ * minute later, `tcp_fin_timeout`): so that is asked each minute, and answers by a reset. One that has closed its direction
+ * only keeps the connection.
  *
  * Sockets tell once that something has changed (edge-triggered). A direction that used up its budget goes on in the next
  * turn, behind the others. How much sockets keep is left to the kernel: it drops what a smaller buffer has no room for, and the
@@ -43,6 +45,8 @@ import { SplicedConnection } from "./spliced-connection.ts"
 
 /** Budgets of the mover that hold more than a socket's receive buffer does. */
 const REST_ROUNDS = 32
+/** Silence after which an end that sends nothing more is asked whether it is still there, seconds. */
+const SILENCE_AFTER_END = 60
 
 export class Splicing {
   readonly #context: TcpContext
@@ -105,7 +109,9 @@ export class Splicing {
     const incoming = isInitiating ? connection.forth : connection.back
     if (events & HostEvent.error && this.#hasFailed(connection, incoming)) {
       if (connection.isConnecting) this.#context.components.drops.count(this.#refused)
-      this.#fail(connection)
+      // One that had closed before is forgotten, and what it sent is still delivered.
+      if (incoming.isShut && incoming.toHost.unacknowledged(incoming.to) > 0) this.#end(connection, false)
+      else this.#fail(connection)
       return
     }
     if (events & HostEvent.writable) {
@@ -148,6 +154,7 @@ export class Splicing {
     if (direction.hasEnded && direction.heldBytes === 0 && !direction.isShut) {
       direction.isShut = true
       direction.toHost.shutdownWrite(direction.to)
+      direction.fromHost.keepAlive(direction.from, SILENCE_AFTER_END)
     }
     return true
   }

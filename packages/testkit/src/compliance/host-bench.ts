@@ -37,6 +37,7 @@ export class HostBench {
     sendWindow: -9,
     sendMss: -9,
     notSentBytes: -9,
+    silence: -9,
   }
   readonly socketError: SocketError = {
     errno: 0,

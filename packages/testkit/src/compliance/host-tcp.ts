@@ -210,6 +210,18 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
     expect(bench().eventsOf(side)).toBe(0)
   })
 
+  it("asks a silent correspondent whether it is still there, which ends the silence", async () => {
+    const silence = () => {
+      expect(host().tcpInformation(socket, bench().information)).toBe(0)
+      return bench().information.silence
+    }
+    await bench().until("a second of silence has passed", () => silence() >= 1_000)
+    expect(host().keepAlive(socket, 1)).toBe(0)
+    await bench().until("the correspondent answers", () => silence() < 1_000)
+    expect(host().keepAlive(socket, 0)).toBe(0)
+    expect(bench().eventsOf(side) & (readable | error | hangUp | readEnd)).toBe(0)
+  })
+
   it("knows the size of its send buffer and something of the connection", async () => {
     expect(host().sendBufferSize(socket)).toBeGreaterThan(0)
     expect(host().tcpInformation(socket, bench().information)).toBe(0)

@@ -119,6 +119,11 @@ export class Pipe {
     this.#sent = 0
   }
 
+  /** Nothing arrives any more; what was written waits for good. */
+  stop(): void {
+    this.#isCut = true
+  }
+
   /** Sends what the receiver has room for. Called again when the receiver has more room. */
   transmit(): void {
     if (this.#isCut || this.#isReset || this.#isHeld) return

@@ -230,6 +230,10 @@ export class SimulatedHost implements Host {
     return this.#sockets.find(socket, TcpSocket, "tcpInformation")?.information(into) ?? -EBADF
   }
 
+  keepAlive(socket: Socket, idle: number): number {
+    return this.#sockets.find(socket, TcpSocket, "keepAlive")?.keepAlive(idle) ?? -EBADF
+  }
+
   shutdownWrite(socket: Socket): number {
     return this.#sockets.find(socket, TcpSocket, "shutdownWrite")?.shutdownWrite() ?? -EBADF
   }

@@ -4,6 +4,7 @@
  * data or an end, on room after a short write, on the outcome of a connect, on an error.
  */
 import { type Demiflow, Errno, HostEvent, type SideRef, type Socket, type TcpInformation } from "@demiflow/core"
+import type { VirtualTimer } from "../virtual-clock.ts"
 import { ByteQueue } from "./byte-queue.ts"
 import type { Pipe, PipeReceiver, PipeSender } from "./pipe.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
@@ -19,10 +20,17 @@ export interface TcpSocketSizes {
   readonly rtt: number
 }
 
+/** Linux' `tcp_keepalive_time`, `tcp_keepalive_intvl` (milliseconds) and `tcp_keepalive_probes`. */
+const KEEP_ALIVE_IDLE = 7_200_000
+const KEEP_ALIVE_INTERVAL = 75_000
+const KEEP_ALIVE_PROBES = 9
+
 const ALL_ENDED = HostEvent.readable | HostEvent.writable | HostEvent.readEnd | HostEvent.hangUp
 
 export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSender {
   readonly sizes: TcpSocketSizes
+  /** How often the world was asked whether it is still there. */
+  questions = 0
   #state: "connecting" | "connected" | "closed" = "connecting"
   readonly #received = new ByteQueue()
   /** The correspondent has ended. */
@@ -36,6 +44,12 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   #worldRoom: () => number = () => 0
   /** Where a reset goes that we send. */
   #resetWorld: () => void = () => {}
+  /** The machine of the other end is there, and can be reached. */
+  #isWorldThere = true
+  #heardAt = 0
+  #keepAliveIdle = KEEP_ALIVE_IDLE
+  #keepAliveProbes = 0
+  #keepAliveTimer: VirtualTimer | undefined
 
   constructor(kernel: SimulatedKernel, descriptor: Socket, side: SideRef, demiflow: Demiflow, sizes: TcpSocketSizes) {
     super(kernel, descriptor, side, demiflow)
@@ -56,7 +70,23 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
       return
     }
     this.#state = "connected"
+    this.#heard()
     this.kernel.list(this)
+  }
+
+  /** Nothing comes from the other end any more, and nobody says so. */
+  vanish(): void {
+    this.#isWorldThere = false
+    this.#incoming?.cut()
+    this.#outgoing?.stop()
+    this.#askLater()
+  }
+
+  /** As core's `Host.keepAlive`. By default the world is asked only once it has vanished: before that it would answer. */
+  keepAlive(idle: number): number {
+    this.#keepAliveIdle = idle * 1_000 || KEEP_ALIVE_IDLE
+    this.#askLater()
+    return 0
   }
 
   /** The connection fails, or ends, with a positive error number. */
@@ -142,6 +172,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     into.sendWindow = this.#state === "connected" ? this.#worldRoom() : 0
     into.sendMss = this.demiflow.isV4 ? 1_460 : 1_440
     into.notSentBytes = this.#outgoing?.unsent ?? 0
+    into.silence = this.kernel.clock.now - this.#heardAt
     return 0
   }
 
@@ -181,11 +212,13 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
       this.reset()
       return
     }
+    this.#heard()
     this.#received.push(bytes)
     this.kernel.list(this)
   }
 
   arriveEnd(): void {
+    this.#heard()
     this.#isReadEnded = true
     this.kernel.list(this)
   }
@@ -195,6 +228,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   }
 
   acknowledged(): void {
+    this.#heard()
     if (!this.#wantsRoom || !this.#isWriteable()) return
     this.#wantsRoom = false
     this.kernel.list(this)
@@ -204,6 +238,39 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   #isWriteable(): boolean {
     const used = this.#outgoing?.unacknowledged ?? 0
     return this.sizes.sendBuffer - used >= used / 2
+  }
+
+  #heard(): void {
+    this.#heardAt = this.kernel.clock.now
+    this.#keepAliveProbes = 0
+  }
+
+  #askLater(): void {
+    this.#keepAliveTimer?.cancel()
+    this.#keepAliveTimer = undefined
+    if (this.#isWorldThere && this.#keepAliveIdle === KEEP_ALIVE_IDLE) return
+    this.#askIn(this.#heardAt + this.#keepAliveIdle - this.kernel.clock.now)
+  }
+
+  #askIn(delay: number): void {
+    this.#keepAliveTimer = this.kernel.clock.schedule(delay, () => this.#ask())
+  }
+
+  #ask(): void {
+    if (this.#state !== "connected" || !this.isOpen) return
+    const waiting = this.#heardAt + this.#keepAliveIdle - this.kernel.clock.now
+    if (waiting > 0 && this.#keepAliveProbes === 0) this.#askIn(waiting)
+    else if (this.#keepAliveProbes === KEEP_ALIVE_PROBES) this.fail(Errno.ETIMEDOUT)
+    else {
+      this.#keepAliveProbes++
+      this.questions++
+      this.kernel.clock.schedule(this.sizes.rtt, () => {
+        if (!this.#isWorldThere) return
+        this.#heard()
+        this.#askLater()
+      })
+      this.#askIn(KEEP_ALIVE_INTERVAL)
+    }
   }
 
   /** What reading answers when there is nothing (left) to read. */

@@ -107,6 +107,16 @@ export class WorldConnection {
     this.#end.reset()
   }
 
+  /** The machine of this end is gone without a word: nothing arrives or leaves any more, and nobody answers the host. */
+  vanish(): void {
+    this.#end.vanish()
+  }
+
+  /** How often the host has asked whether this end is still there. */
+  get questions(): number {
+    return this.#end.socket.questions
+  }
+
   /** Stops reading: the window that the host sees closes once `receiveBuffer` bytes wait. */
   pause(): void {
     this.#end.isPaused = true
@@ -139,8 +149,10 @@ export class WorldEnd implements PipeReceiver, PipeSender {
   #isEndArrived = false
   #pieces: Uint8Array[] = []
   readonly #receiveBuffer: number
+  readonly socket: TcpSocket
 
   constructor(clock: VirtualClock, delay: () => number, socket: TcpSocket, receiveBuffer: number) {
+    this.socket = socket
     this.#receiveBuffer = receiveBuffer
     this.outgoing = new Pipe(clock, delay, this, socket)
     this.incoming = new Pipe(clock, delay, socket, this)
@@ -192,6 +204,10 @@ export class WorldEnd implements PipeReceiver, PipeSender {
       this.connection?.onEnd?.()
     }
     return bytes.length
+  }
+
+  vanish(): void {
+    this.socket.vanish()
   }
 
   reset(): void {
