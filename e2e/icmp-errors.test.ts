@@ -1,10 +1,14 @@
-/** What a router or the far host says about a datagram reaches the guest as ICMP, with the datagram quoted. */
+/**
+ * What a router or the far host says about a datagram reaches the guest as ICMP, with the datagram quoted; and what the guest says about
+ * how its packets are to be treated reaches them.
+ */
 import { join } from "node:path"
-import { beforeAll, expect } from "vitest"
+import { afterAll, beforeAll, expect } from "vitest"
 import { reachable, testWith } from "./harness/machine.ts"
 import { usePasta } from "./harness/pasta.ts"
+import type { Program } from "./harness/processes.ts"
 import { CLOSED_PORT } from "./harness/servers.ts"
-import { type Family, overBoth, useTopology } from "./harness/topology.ts"
+import { type Family, families, overBoth, useTopology } from "./harness/topology.ts"
 
 interface DatagramError {
   readonly error: string
@@ -22,6 +26,20 @@ const running = usePasta(topology)
 beforeAll(async () => {
   await topology.router?.configure(["link set eth1 mtu 1400"])
   await topology.world.configure(["link set eth0 mtu 1400"])
+})
+
+const marks = (...words: string[]) => {
+  const [how, ...others] = words
+  return ["/usr/bin/python3", reachable(join(import.meta.dirname, "programs/marks.py")), how, "5002", ...others]
+}
+
+let server: Program | undefined
+beforeAll(async () => {
+  server = topology.world.start(marks("serve", ...families.map(({ server }) => server)), { timeout: 300_000 })
+  await server.printed(/ready/)
+})
+afterAll(async () => {
+  await server?.stop()
 })
 
 const send = (_family: Family, address: string, bytes = 100, ...how: string[]): Promise<DatagramError> =>
@@ -81,4 +99,26 @@ overBoth((family) => {
     const result = await send(family, family.server, 1440, "nofragment")
     expect(result).toMatchObject({ error: "EMSGSIZE", type: four ? 3 : 2, code: four ? 4 : 0, mtu: 1400 })
   })
+
+  testWith("python3")("packet too big for the host's own link", async () => {
+    const result = await send(family, family.other, 1480, "nofragment")
+    expect(result).toMatchObject({ error: "EMSGSIZE", type: four ? 3 : 2, code: four ? 4 : 0, mtu: 1500 })
+  })
+
+  testWith("python3")(
+    "DSCP and ECN arrive, and come back with the answer; a SYN has the guest's hop limit",
+    async () => {
+      for (const [trafficClass, hopLimit] of [
+        [0xb8, 9],
+        [0x03, 200],
+      ]) {
+        const answer = await running.guest.json(marks("ask", family.server, String(trafficClass), String(hopLimit)))
+        expect(answer).toEqual({
+          udp: [trafficClass, trafficClass ^ 0xff],
+          // ECN is the host's kernel's for TCP. The router counts.
+          tcp: [trafficClass & 0xfc, hopLimit - 1],
+        })
+      }
+    },
+  )
 })

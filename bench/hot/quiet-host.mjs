@@ -31,6 +31,9 @@ export class QuietHost {
   socketError = () => 0
   boundEnd = () => 0
   setHopLimit = () => 0
+  setTrafficClass = () => 0
+  setFragmentation = () => 0
+  stopQueuingErrors = () => {}
   receiveError = () => 0
   close = () => {}
 

@@ -1,6 +1,7 @@
 /** Echo requests: every size, identifier and sequence, and as many hops as the guest asks for. */
 import { expect } from "vitest"
 import { testWith } from "../harness/machine.ts"
+import { CLOSED_PORT } from "../harness/servers.ts"
 import { overBoth } from "../harness/topology.ts"
 import type { Running } from "./running.ts"
 
@@ -12,8 +13,9 @@ export function testEcho(running: Running): void {
 
     testWith("ping")("every size up to 65,000 bytes is answered with what was sent", async () => {
       for (const size of [0, 1, 15, 56, 1452, 1472, 1473, 8000, 65_000]) {
-        // A pattern other than ping's own; ping says so when an answer differs ("wrong data byte").
-        const { stdout, status } = await ping("-c", "1", "-s", String(size), "-p", "c3a5")
+        // A pattern other than ping's own; ping says so when an answer differs ("wrong data byte"). The first request that the guest's
+        // link takes whole and the host's doesn't is not to be fragmented: it brings the MTU, and the next one gets through.
+        const { stdout, status } = await ping("-c", "2", "-i", "0.1", "-s", String(size), "-p", "c3a5")
         expect({ size, status }).toEqual({ size, status: 0 })
         expect(stdout).toContain(`${size + 8} bytes from ${family.server}`)
         expect(stdout).not.toContain("wrong data")
@@ -40,6 +42,15 @@ export function testEcho(running: Running): void {
       expect((await ping("-c", "1", "-t", "2")).status).toBe(0)
     })
 
+    testWith("ping")("a request that may not be fragmented brings the MTU of the way", async () => {
+      // Without and with what IP and ICMP put in front.
+      const largest = 1500 - (family.version === 4 ? 28 : 48)
+      expect((await ping("-c", "1", "-M", "do", "-s", String(largest))).status).toBe(0)
+      const { stdout, stderr, status } = await ping("-c", "1", "-M", "do", "-s", String(largest + 1))
+      expect(status).toBe(1)
+      expect(stdout + stderr).toMatch(/mtu ?[:=] ?1500/)
+    })
+
     testWith("ping")("what is unreachable for the host is reported to the guest", async () => {
       const { stdout, status } = await running.guest.run(["ping", "-n", "-c", "1", "-W", "5", family.unreachable])
       expect(status).toBe(1)
@@ -52,6 +63,10 @@ export function testEcho(running: Running): void {
 
     testWith("traceroute")("traceroute with datagrams shows the router and the goal", async () => {
       expect(await hops([])).toEqual([family.gateway, family.server])
+    })
+
+    testWith("traceroute")("traceroute with connections shows the router and the goal", async () => {
+      expect(await hops(["-T", "-p", String(CLOSED_PORT)])).toEqual([family.gateway, family.server])
     })
 
     async function hops(options: readonly string[]): Promise<readonly string[]> {

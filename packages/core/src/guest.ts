@@ -64,6 +64,7 @@ export interface Guest {
    * @param segmentSize payload bytes of each segment where TCP or UDP payload is left together for the link to cut
    *   (only as its capabilities say), else 0
    * @param headerLength bytes of the transport header, needed with a segment size
+   * @param trafficClass IPv4 type of service or IPv6 traffic class, 0–255; 0 if not given
    */
   end(
     transportOffset: number,
@@ -71,6 +72,7 @@ export interface Guest {
     checksumOffset: number,
     segmentSize?: number,
     headerLength?: number,
+    trafficClass?: number,
   ): void
   /** Takes back packets that were begun and not ended, from this one on. */
   abandon(transportOffset: number): void

@@ -80,13 +80,15 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     original: number,
   ): number
 
-  /** Relays what a flow's error queue holds. */
-  drain(flow: Flow): void {
+  /** Relays what a flow's error queue holds; answers how many entries the guest heard of. */
+  drain(flow: Flow): number {
     this.#hostMtu = 0
+    let relayed = 0
     for (let taken = 0; taken < QUEUE_BUDGET; taken++) {
-      if (this.#components.host.receiveError(flow.socket, this.#entry) <= 0) return
-      this.#relay(flow, this.#entry)
+      if (this.#components.host.receiveError(flow.socket, this.#entry) <= 0) break
+      if (this.#relay(flow, this.#entry)) relayed++
     }
+    return relayed
   }
 
   /**
@@ -107,11 +109,11 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     this.#send(tap, form, information, tap.forwardingAddress, quoted, payloadLength)
   }
 
-  #relay(flow: Flow, entry: SocketError): void {
+  #relay(flow: Flow, entry: SocketError): boolean {
     if (entry.origin === ErrorOrigin.host) {
       // The call that it is the answer to, or the next one, tells the same and has the guest's packet at hand.
       if (entry.errno === Errno.EMSGSIZE) this.#hostMtu = entry.information
-      return
+      return false
     }
     const tap = this.#tap
     this.#components.flows.readSide(flow.tapSide, tap)
@@ -120,7 +122,7 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     const form = isSame ? (entry.icmpType << 8) | entry.icmpCode : icmpForm(entry.errno, isV4)
     if (form === NO_FORM) {
       this.#components.drops.count(this.#unknownError)
-      return
+      return false
     }
     const information = isSame ? informationOf(entry, isV4) : 0
     const reporter = this.#reporterOf(flow, tap, entry)
@@ -129,6 +131,7 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     const known = Math.min(entry.payloadLength, QUOTE_LIMIT)
     const quoted = this.writeQuote(tap, flow, entry.payloadOffset, known, original)
     this.#send(tap, form, information, reporter, quoted, original)
+    return true
   }
 
   #send(

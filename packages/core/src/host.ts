@@ -143,12 +143,15 @@ export class DatagramBatch {
   readonly length: Int32Array
   /** Payload bytes of each datagram where several of one size (the last may be shorter) were left together, else 0. */
   readonly segmentSize: Int32Array
+  /** IPv4 type of service or IPv6 traffic class of what was received; not read for sending. */
+  readonly trafficClass: Uint8Array
 
   constructor(capacity: number) {
     this.capacity = capacity
     this.offset = new Int32Array(capacity)
     this.length = new Int32Array(capacity)
     this.segmentSize = new Int32Array(capacity)
+    this.trafficClass = new Uint8Array(capacity)
   }
 }
 
@@ -159,8 +162,24 @@ export interface Host {
   /**
    * Begins to connect, without blocking, to the demiflow's correspondent end, from its forwarding end as far as that is
    * given. The outcome is told by an event on the side: writable, then {@link Host.socketError}.
+   *
+   * @param hopLimit of what is sent, from the SYN on; the host's default if 0 or not given
+   * @param trafficClass of what is sent, without ECN; 0 if not given
+   * @param queuesErrors what routers report is queued for {@link Host.receiveError}, up to {@link Host.stopQueuingErrors};
+   *   the payload there is the quoted TCP header
    */
-  tcpConnect(side: SideRef, demiflow: Demiflow): Socket
+  tcpConnect(
+    side: SideRef,
+    demiflow: Demiflow,
+    hopLimit?: number,
+    trafficClass?: number,
+    queuesErrors?: boolean,
+  ): Socket
+  /**
+   * Once a TCP socket is connected: what routers report is the kernel's business from now on. While it is queued, it counts
+   * as an error of the connection as well, which no report may end (RFC 1122, section 4.2.3.9).
+   */
+  stopQueuingErrors(socket: Socket, isV4: boolean): void
   /** Listens for connections; that one waits is told as an event of the listener. */
   tcpListen(listener: ListenerRef, end: ListeningEnd): Socket
   /**
@@ -168,6 +187,8 @@ export interface Host {
    * correspondent connected to. `-EAGAIN` if none waits. Nothing is told of the socket before {@link Host.watch}.
    */
   tcpAccept(listening: Socket, demiflow: Demiflow): Socket
+  /** Traffic class of the SYN that began an accepted connection; 0 if the host doesn't know. To be asked once. */
+  acceptedTrafficClass(socket: Socket): number
   /** From here on events of an accepted socket are told to the side, those included that hold already; 0 or negative. */
   watch(socket: Socket, side: SideRef): number
   /** Hands over payload; answers the bytes taken. */
@@ -240,7 +261,7 @@ export interface Host {
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number
   /**
    * Receives up to `count` datagrams into entries from index 0. The caller has set `offset` and, in `length`, the room
-   * there; the host replaces `length` by the datagram's own length and sets `segmentSize`. A length above the room means
+   * there; the host replaces `length` by the datagram's own length and sets `segmentSize` and `trafficClass`. A length above the room means
    * that the datagram's end was cut off and is lost. Answers how many were received: fewer than `count` mean that there
    * were no more; `-EAGAIN` if there were none; another error is one pending on the socket, now cleared.
    */
@@ -253,6 +274,16 @@ export interface Host {
   receiveError(socket: Socket, into: SocketError): number
   /** IPv4 time to live or IPv6 hop limit of what is sent from now on; 0 restores the host's default. */
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number
+  /**
+   * IPv4 type of service or IPv6 traffic class of what is sent from now on, 0–255. Of a TCP socket the two bits of ECN stay
+   * as they are. The host may refuse some classes: `-EPERM`.
+   */
+  setTrafficClass(socket: Socket, isV4: boolean, trafficClass: number): number
+  /**
+   * Whether datagrams sent from now on may be fragmented. Those that may not and are too large for the host's own link are
+   * refused with `-EMSGSIZE`, and its MTU is in the error queue; what is too large further on is reported by routers.
+   */
+  setFragmentation(socket: Socket, isV4: boolean, isAllowed: boolean): number
 
   /** Takes the pending error of a socket: 0 or a negated error number. */
   socketError(socket: Socket): number

@@ -10,9 +10,19 @@ import type { Arena } from "./arena.ts"
 import { finishChecksum } from "./checksum.ts"
 import { Demiflow, Interface } from "./demiflow.ts"
 import { CHECKSUM_DONE, type Guest } from "./guest.ts"
-import { ICMP_CHECKSUM, ICMP_CODE, ICMP_HEADER_LENGTH, ICMP_MTU, ICMP_TYPE } from "./wire/icmp.ts"
+import {
+  ICMP_CHECKSUM,
+  ICMP_CODE,
+  ICMP_HEADER_LENGTH,
+  ICMP_MTU,
+  ICMP_TYPE,
+  IcmpType,
+  IcmpUnreachable,
+} from "./wire/icmp.ts"
 import {
   IPV4_CHECKSUM,
+  IPV4_DONT_FRAGMENT,
+  IPV4_FLAGS_AND_OFFSET,
   IPV4_HEADER_LENGTH,
   IPV4_PROTOCOL,
   IPV4_SOURCE,
@@ -72,7 +82,7 @@ export class IcmpErrors {
     const offset = this.#begin(demiflow, type, code, information, reporter, ipLength + quoted)
     if (offset < 0) return
     const inner = offset + ICMP_HEADER_LENGTH
-    if (isV4) this.#quoteV4(inner, demiflow, protocol, originalLength)
+    if (isV4) this.#quoteV4(inner, demiflow, protocol, originalLength, isFragmentationNeeded(type, code))
     else this.#quoteV6(inner, demiflow, protocol, originalLength)
     this.#arena.copy(quoteOffset, inner + ipLength, quoted)
     this.#end(offset, ICMP_HEADER_LENGTH + ipLength + quoted, isV4)
@@ -131,11 +141,12 @@ export class IcmpErrors {
     } else this.#guest.end(offset, length, ICMP_CHECKSUM)
   }
 
-  #quoteV4(offset: number, demiflow: Demiflow, protocol: number, originalLength: number): void {
+  #quoteV4(offset: number, demiflow: Demiflow, protocol: number, originalLength: number, dontFragment: boolean): void {
     const view = this.#arena.view
     this.#arena.bytes.fill(0, offset, offset + IPV4_HEADER_LENGTH)
     view.setUint8(offset, 0x45)
     view.setUint16(offset + IPV4_TOTAL_LENGTH, IPV4_HEADER_LENGTH + originalLength)
+    if (dontFragment) view.setUint16(offset + IPV4_FLAGS_AND_OFFSET, IPV4_DONT_FRAGMENT)
     view.setUint8(offset + IPV4_TIME_TO_LIVE, 1)
     view.setUint8(offset + IPV4_PROTOCOL, protocol)
     demiflow.correspondentAddress.writeV4(view, offset + IPV4_SOURCE)
@@ -158,4 +169,9 @@ export class IcmpErrors {
 function quoteLimit(isV4: boolean): number {
   const ipLength = isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH
   return (isV4 ? IPV4_PACKET_LIMIT : IPV6_PACKET_LIMIT) - ipLength - ICMP_HEADER_LENGTH
+}
+
+/** Only what forbade to be fragmented is reported so (RFC 792). */
+function isFragmentationNeeded(type: number, code: number): boolean {
+  return type === IcmpType.destinationUnreachable && code === IcmpUnreachable.fragmentationNeeded
 }

@@ -31,6 +31,10 @@ export class Sequence {
   readonly segmentSize: Int32Array
   /** IPv4 time to live or IPv6 hop limit. */
   readonly hopLimit: Uint8Array
+  /** IPv4 type of service or IPv6 traffic class: DSCP and ECN. */
+  readonly trafficClass: Uint8Array
+  /** 1 where nobody on the way may fragment the packet: IPv4 that says so, IPv6 that its source left whole. */
+  readonly dontFragment: Uint8Array
   /** 1 where the link vouches for the transport checksum, 0 where it has to be verified. */
   readonly checksumTrusted: Uint8Array
 
@@ -40,6 +44,8 @@ export class Sequence {
     this.endOffset = new Int32Array(capacity)
     this.segmentSize = new Int32Array(capacity)
     this.hopLimit = new Uint8Array(capacity)
+    this.trafficClass = new Uint8Array(capacity)
+    this.dontFragment = new Uint8Array(capacity)
     this.checksumTrusted = new Uint8Array(capacity)
   }
 }

@@ -100,6 +100,7 @@ class Echo {
       arena: this.#arena,
       pingOpen: () => 3,
       setHopLimit: () => 0,
+      setFragmentation: () => 0,
       receiveError: () => 0,
       sendDatagrams: (_socket: number, _batch: DatagramBatch, _first: number, count: number) => {
         this.#waiting += count

@@ -66,13 +66,21 @@ describe.each(families)("errors over IPv$version", (family) => {
     const [type, code] = family.hostUnreachable
     guest.expect(check.ip({ source: routers[1] }), check.icmp({ type, code }))
     host.world.route(server, { hops: routers, mtu: 1300 })
-    guest.send(...ping(family, 1, 2), build.patternPayload(1400))
+    guest.send(...ping(family, 1, 2, { doNotFragment: true }), build.patternPayload(1400))
     const [tooBigType, tooBigCode] = family.tooBig
     guest.expect(
       check.ip({ source: routers[1] }),
       check.icmp({ type: tooBigType, code: tooBigCode, information: 1300 }),
       check.quote(check.icmp({ sequence: 2 })),
     )
+  })
+
+  test("a request that may be fragmented is, on its way over IPv4", () => {
+    const { guest, host } = icmpStack()
+    host.world.route(server, { hops: routers, mtu: 1300 })
+    guest.send(...ping(family, 1, 1), build.patternPayload(1400))
+    const [type, code] = family.version === 4 ? [0, 0] : family.tooBig
+    guest.expect(check.icmp({ type, code }))
   })
 
   test("no route on the host is told in the name of the address that the guest wrote to", () => {

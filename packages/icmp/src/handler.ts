@@ -8,10 +8,10 @@
  * identifier back. Sequence numbers and payload pass as they are, in both directions.
  *
  * Requests are sent from where they arrived; the host fills in identifier and checksum. Replies are received straight
- * behind room for the IP header (`to-guest.ts`). The hop limit of each request is that of the packet which leaves the
- * host, and what routers report comes from the socket's error queue and goes to the guest as the same error, quoting
- * its own request (`error-relay.ts`): so `traceroute -I` and `ping -t` work through us. A flow ends 60 s after its last
- * message.
+ * behind room for the IP header (`to-guest.ts`). Hop limit, traffic class and "don't fragment" of each request are those of
+ * the packet which leaves the host, and what routers report comes from the socket's error queue and goes to the guest as the
+ * same error, quoting its own request (`error-relay.ts`): so `traceroute -I`, `ping -t` and `ping -M do` work through us. A
+ * reply keeps its traffic class. A flow ends 60 s after its last message.
  *
  * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
  * are counted as dropped.
@@ -47,6 +47,8 @@ import {
   isShortage,
   LOOPBACK_V4,
   LOOPBACK_V6,
+  markSocket,
+  marksOf,
   NO_SIDE,
   NOT_MINE,
   type ProtocolHandler,
@@ -174,9 +176,10 @@ export class IcmpHandler implements ProtocolHandler {
     flow.lastActivity = clock.now
     flow.lastLength = length
     flow.lastSequence = arena.view.getUint16(offset + ICMP_SEQUENCE)
-    if (sequence.hopLimit[index] !== flow.hopLimit) {
-      flow.hopLimit = sequence.hopLimit[index]
-      host.setHopLimit(flow.socket, flow.isHostV4, flow.hopLimit)
+    const marks = marksOf(sequence, index, flow.marks)
+    if (marks !== flow.marks) {
+      markSocket(host, flow.socket, flow.isHostV4, flow.marks, marks)
+      flow.marks = marks
     }
     this.#batch.offset[0] = offset
     this.#batch.length[0] = length

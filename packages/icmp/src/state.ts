@@ -1,6 +1,7 @@
 import {
   type FlowIndex,
   flowOf,
+  NO_MARKS,
   NO_SOCKET,
   oppositeSide,
   type SideRef,
@@ -18,8 +19,8 @@ export class EchoFlow implements Waiting {
   isHostV4 = true
   /** Clock milliseconds of the last message in either direction. */
   lastActivity = 0
-  /** Hop limit that the socket sends with; 0 if it was never set. */
-  hopLimit = 0
+  /** Marks that the socket sends with. */
+  marks: number = NO_MARKS
   /** Bytes and sequence number of the last request, for what an error's quotation left out. */
   lastLength = 0
   lastSequence = 0
@@ -55,7 +56,7 @@ export class EchoFlows {
     state.tapSide = tapSide
     state.socket = socket
     state.isHostV4 = isHostV4
-    state.hopLimit = 0
+    state.marks = NO_MARKS
     const flow = state.flow
     while (this.#byFlow.length <= flow) this.#byFlow.push(undefined)
     this.#byFlow[flow] = state

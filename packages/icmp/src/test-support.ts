@@ -56,6 +56,8 @@ export interface PingOptions {
   readonly from?: string
   readonly to?: string
   readonly hopLimit?: number
+  readonly trafficClass?: number
+  readonly doNotFragment?: boolean
 }
 
 /** ICMP alone on a stack in memory, with a link that takes the largest packets whole. */
@@ -66,5 +68,5 @@ export function icmpStack(options: MemoryStackOptions = {}, icmpOptions?: IcmpOp
 /** The headers of an echo request from the guest. */
 export function ping(family: Family, identifier: number, sequence: number, options: PingOptions = {}): Layer[] {
   const { from = family.guestAddress, to = family.server, hopLimit = 64 } = options
-  return [build.ip(from, to, hopLimit), build.echoRequest(family.version, identifier, sequence)]
+  return [build.ip(from, to, hopLimit, undefined, options), build.echoRequest(family.version, identifier, sequence)]
 }

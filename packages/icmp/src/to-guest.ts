@@ -80,7 +80,8 @@ export class ToGuest {
       flow.lastActivity = clock.now
       let unfit = -1
       for (let index = 0; index < received; index++) {
-        if (!this.#pass(batch.offset[index], batch.length[index]) && unfit < 0) unfit = batch.offset[index]
+        const isPassed = this.#pass(batch.offset[index], batch.length[index], batch.trafficClass[index])
+        if (!isPassed && unfit < 0) unfit = batch.offset[index]
       }
       if (unfit >= 0) guest.abandon(unfit)
       if (received < asked) return
@@ -112,7 +113,7 @@ export class ToGuest {
   }
 
   /** Finishes a reply in its packet. False if it is none, or too large. */
-  #pass(offset: number, length: number): boolean {
+  #pass(offset: number, length: number, trafficClass: number): boolean {
     const { drops, guest } = this.#components
     const view = this.#arena.view
     const isV4 = this.#tap.isV4
@@ -125,8 +126,8 @@ export class ToGuest {
     if (isV4) {
       // No pseudo-header (RFC 792): `Guest.end` would add one.
       view.setUint16(offset + ICMP_CHECKSUM, finishChecksum(this.#arena.sum(offset, length, 0)))
-      guest.end(offset, length, CHECKSUM_DONE)
-    } else guest.end(offset, length, ICMP_CHECKSUM)
+      guest.end(offset, length, CHECKSUM_DONE, 0, 0, trafficClass)
+    } else guest.end(offset, length, ICMP_CHECKSUM, 0, 0, trafficClass)
     return true
   }
 

@@ -49,7 +49,15 @@ export const SocketOption = {
 } as const
 
 /** tcp(7) */
-export const TcpOption = { noDelay: 1, maximumSegment: 2, keepIdle: 4, information: 11, quickAcknowledge: 12 } as const
+export const TcpOption = {
+  noDelay: 1,
+  maximumSegment: 2,
+  keepIdle: 4,
+  information: 11,
+  quickAcknowledge: 12,
+  saveSyn: 27,
+  savedSyn: 28,
+} as const
 
 /** udp(7) */
 export const UdpOption = { segment: 103, receiveOffload: 104 } as const
@@ -62,6 +70,7 @@ export const IpOption = {
   mtuDiscover: 10,
   receiveErrors: 11,
   receiveTimeToLive: 12,
+  receiveTypeOfService: 13,
   freebind: 15,
   bindAddressNoPort: 24,
 } as const
@@ -76,6 +85,9 @@ export const Ipv6Option = {
   receivePacketInformation: 49,
   packetInformation: 50,
   receiveHopLimit: 51,
+  /** IPV6_RECVTCLASS: asks for {@link Ipv6Option.trafficClass}. */
+  receiveTrafficClass: 66,
+  trafficClass: 67,
   freebind: 78,
 } as const
 

@@ -10,7 +10,16 @@ import {
   type Socket,
 } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
-import { AddressFamily, IpOption, Ipv6Option, SocketLevel, SocketOption, SocketType, UdpOption } from "./constants.ts"
+import {
+  AddressFamily,
+  IpOption,
+  Ipv6Option,
+  MtuDiscovery,
+  SocketLevel,
+  SocketOption,
+  SocketType,
+  UdpOption,
+} from "./constants.ts"
 import { LinuxHost } from "./linux-host.ts"
 import type { Native } from "./native.ts"
 import { arena, bound, Events, loopback, native, towards, unusedPort } from "./test-support.ts"
@@ -146,6 +155,38 @@ for (const isV4 of [true, false]) {
       expect(host.setHopLimit(socket, isV4, 0)).toBe(0)
       expect(current()).toBe(usual)
       closeAll(socket)
+    })
+
+    it("sends with the traffic class that it was told last, ECN included, and tells that of what it receives", () => {
+      const [from, to] = pair(isV4)
+      const seen: number[][] = []
+      for (const [index, trafficClass] of [0, 0xb8, 0xb9, 0x03, 0].entries()) {
+        if (index > 0) expect(host.setTrafficClass(from, isV4, trafficClass)).toBe(0)
+        put(0, 3000, 1000)
+        put(1, 10)
+        expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+        while (receive(to) > 0) {
+          for (let entry = 0; entry < batch.count; entry++) seen.push([batch.length[entry], batch.trafficClass[entry]])
+        }
+      }
+      const classes = new Set(seen.map(([, trafficClass]) => trafficClass))
+      expect([...classes]).toEqual([0, 0xb8, 0xb9, 0x03])
+      expect(seen.reduce((sum, [length]) => sum + length, 0)).toBe(5 * 3010)
+      closeAll(from, to)
+    })
+
+    it("leaves fragmentation to the kernel until it is told", () => {
+      const [socket, other] = pair(isV4)
+      const current = () =>
+        isV4
+          ? native.getOptionInteger(socket, SocketLevel.ip, IpOption.mtuDiscover)
+          : native.getOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.mtuDiscover)
+      expect(current()).toBe(MtuDiscovery.want)
+      expect(host.setFragmentation(socket, isV4, false)).toBe(0)
+      expect(current()).toBe(MtuDiscovery.probe)
+      expect(host.setFragmentation(socket, isV4, true)).toBe(0)
+      expect(current()).toBe(isV4 ? MtuDiscovery.never : MtuDiscovery.want)
+      closeAll(socket, other)
     })
 
     it("is made for much as soon as more than one comes or goes at once, and not before", () => {

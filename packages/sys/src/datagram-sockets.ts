@@ -12,13 +12,15 @@ import {
   IpOption,
   Ipv6Option,
   MessageFlag,
+  MtuDiscovery,
   SocketLevel,
   SocketOption,
   SocketProtocol,
   SocketType,
   UdpOption,
 } from "./constants.ts"
-import { CONTROL_HEADER_BYTES, findControlMessage, writeControlHeader } from "./control-message.ts"
+import { CONTROL_HEADER_BYTES, writeControlHeader } from "./control-message.ts"
+import { readDatagramNotes } from "./datagram-notes.ts"
 import { DescriptorSet } from "./descriptor-set.ts"
 import type { HostSockets } from "./host-sockets.ts"
 import { MessageTable } from "./message-table.ts"
@@ -101,19 +103,32 @@ export class DatagramSockets {
     this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.sendBuffer, BUFFER_BYTES)
   }
 
-  /** Connects a bound socket, its error queue on. Closes it when that fails. `scope` as for `HostSockets.connect`. */
+  /** Connects a bound socket, its error queue on, and told the class of what it receives. Closes it when that fails. `scope` as for `HostSockets.connect`. */
   connect(descriptor: number, demiflow: Demiflow, scope = 0): number {
-    if (demiflow.isV4) this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
-    else this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
+    const native = this.#native
+    if (demiflow.isV4) {
+      native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
+      native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveTypeOfService, 1)
+    } else {
+      native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
+      native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveTrafficClass, 1)
+    }
     const result = this.#sockets.connect(descriptor, demiflow, scope)
     return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
   }
 
-  setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
-    const value = hopLimit === 0 ? -1 : hopLimit
-    return isV4
-      ? this.#native.setOptionInteger(socket, SocketLevel.ip, IpOption.timeToLive, value)
-      : this.#native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.unicastHops, value)
+  /**
+   * A packet that may not be fragmented leaves whatever is known of the path: who sent it keeps a path MTU of its own, and
+   * the routers' answers to this packet are for it (IP_PMTUDISC_PROBE). IPv4 that may be is not marked, so that routers cut it as
+   * well. IPv6 that may be is cut by the kernel only, as it knows the path.
+   */
+  setFragmentation(socket: Socket, isV4: boolean, isAllowed: boolean): number {
+    if (!isV4) {
+      const discovery = isAllowed ? MtuDiscovery.want : MtuDiscovery.probe
+      return this.#native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.mtuDiscover, discovery)
+    }
+    const discovery = isAllowed ? MtuDiscovery.never : MtuDiscovery.probe
+    return this.#native.setOptionInteger(socket, SocketLevel.ip, IpOption.mtuDiscover, discovery)
   }
 
   /**
@@ -145,9 +160,9 @@ export class DatagramSockets {
     if (received > 1 || received === wanted) this.#expectMuch(socket)
     batch.count = Math.max(received, 0)
     for (let index = 0; index < received; index++) {
-      const length = table.resultLength(index)
-      batch.length[index] = length
-      batch.segmentSize[index] = this.#segmentSize(index, length)
+      batch.length[index] = table.resultLength(index)
+      const control = this.#incomingControl + index * CONTROL_BYTES
+      readDatagramNotes(this.#arena.view, control, table.controlLength(index), batch, index)
     }
     return received
   }
@@ -213,20 +228,6 @@ export class DatagramSockets {
     }
     return 1
   }
-
-  #segmentSize(index: number, length: number): number {
-    const controlLength = this.#incoming.controlLength(index)
-    if (controlLength === 0) return 0
-    return readSegmentSize(this.#arena.view, this.#incomingControl + index * CONTROL_BYTES, controlLength, length)
-  }
-}
-
-/** Bytes of each datagram where the control messages tell that several were left together in `length` bytes, else 0. */
-export function readSegmentSize(view: DataView, control: number, controlLength: number, length: number): number {
-  const at = findControlMessage(view, control, controlLength, SocketLevel.udp, UdpOption.receiveOffload)
-  if (at < 0) return 0
-  const segmentSize = view.getInt32(at, true)
-  return segmentSize < length ? segmentSize : 0
 }
 
 /** EIO is what devices without checksum offload get on some kernels. */

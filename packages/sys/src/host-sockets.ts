@@ -12,6 +12,7 @@ import {
   AddressFamily,
   EpollEvent,
   IpOption,
+  Ipv6Option,
   SocketLevel,
   SocketOption,
   SocketProtocol,
@@ -151,6 +152,28 @@ export class HostSockets {
   abandon(descriptor: number, error: number): Socket {
     this.native.close(descriptor)
     return error as Socket
+  }
+
+  /** As core's `Host`. */
+  setHopLimit(socket: number, isV4: boolean, hopLimit: number): number {
+    const value = hopLimit === 0 ? -1 : hopLimit
+    return isV4
+      ? this.native.setOptionInteger(socket, SocketLevel.ip, IpOption.timeToLive, value)
+      : this.native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.unicastHops, value)
+  }
+
+  /** As core's `Host`. */
+  setTrafficClass(socket: number, isV4: boolean, trafficClass: number): number {
+    return isV4
+      ? this.native.setOptionInteger(socket, SocketLevel.ip, IpOption.typeOfService, trafficClass)
+      : this.native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.trafficClass, trafficClass)
+  }
+
+  /** Whether what routers report is queued, for {@link ErrorQueue}. */
+  queueErrors(socket: number, isV4: boolean, isOn: boolean): number {
+    return isV4
+      ? this.native.setOptionInteger(socket, SocketLevel.ip, IpOption.receiveErrors, isOn ? 1 : 0)
+      : this.native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.receiveErrors, isOn ? 1 : 0)
   }
 
   socketError(socket: Socket): number {

@@ -51,17 +51,29 @@ export class LinuxHost implements Host {
     this.#receiver = new UnconnectedReceiver(this.#sockets, this.#listening)
   }
 
-  tcpConnect(side: SideRef, demiflow: Demiflow): Socket {
+  tcpConnect(side: SideRef, demiflow: Demiflow, hopLimit = 0, trafficClass = 0, queuesErrors = false): Socket {
     const sockets = this.#sockets
+    const { isV4 } = demiflow
     const descriptor = sockets.open(demiflow, SocketType.stream, SocketProtocol.tcp)
     if (descriptor < 0) return descriptor as Socket
-    this.#tcp.adopt(descriptor, demiflow.isV4)
+    this.#tcp.adopt(descriptor, isV4)
+    if (hopLimit > 0) sockets.setHopLimit(descriptor, isV4, hopLimit)
+    if (trafficClass > 0) sockets.setTrafficClass(descriptor, isV4, trafficClass)
+    if (queuesErrors) sockets.queueErrors(descriptor, isV4, true)
     const { forwardingAddress, forwardingPort } = demiflow
     let result = sockets.bind(descriptor, forwardingAddress, forwardingPort, SocketProtocol.tcp)
     if (result === 0) result = sockets.connect(descriptor, demiflow)
     if (result < 0 && result !== -Errno.EINPROGRESS) return sockets.abandon(descriptor, result)
     // Watched only now: a socket that has not begun to connect counts as hung up.
     return sockets.watchStream(descriptor, side)
+  }
+
+  stopQueuingErrors(socket: Socket, isV4: boolean): void {
+    this.#sockets.queueErrors(socket, isV4, false)
+  }
+
+  acceptedTrafficClass(socket: Socket): number {
+    return this.#tcp.acceptedTrafficClass(socket)
   }
 
   send(socket: Socket, vectors: Vectors, first: number, count: number): number {
@@ -106,7 +118,7 @@ export class LinuxHost implements Host {
   }
 
   tcpListen(listener: ListenerRef, end: ListeningEnd): Socket {
-    const descriptor = this.#listening.listenTcp(end, (socket) => this.#tcp.setOptions(socket))
+    const descriptor = this.#listening.listenTcp(end, (socket) => this.#tcp.setListeningOptions(socket))
     return this.#watchListener(descriptor, listener)
   }
 
@@ -166,7 +178,15 @@ export class LinuxHost implements Host {
   }
 
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
-    return this.#datagrams.setHopLimit(socket, isV4, hopLimit)
+    return this.#sockets.setHopLimit(socket, isV4, hopLimit)
+  }
+
+  setTrafficClass(socket: Socket, isV4: boolean, trafficClass: number): number {
+    return this.#sockets.setTrafficClass(socket, isV4, trafficClass)
+  }
+
+  setFragmentation(socket: Socket, isV4: boolean, isAllowed: boolean): number {
+    return this.#datagrams.setFragmentation(socket, isV4, isAllowed)
   }
 
   socketError(socket: Socket): number {

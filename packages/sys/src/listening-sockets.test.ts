@@ -15,7 +15,7 @@ import {
   Vectors,
 } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
-import { AddressFamily, SocketLevel, SocketOption, SocketType, TcpOption } from "./constants.ts"
+import { AddressFamily, IpOption, Ipv6Option, SocketLevel, SocketOption, SocketType, TcpOption } from "./constants.ts"
 import { checkResult } from "./errno.ts"
 import { LinuxHost } from "./linux-host.ts"
 import type { Native } from "./native.ts"
@@ -107,6 +107,40 @@ describe("accepted sockets", () => {
       expect(native.getOptionInteger(socket, SocketLevel.socket, SocketOption.urgentInLine)).toBe(1)
       for (const descriptor of [listening, socket]) host.close(descriptor)
       native.close(client)
+    })
+  }
+
+  for (const [isV4, address] of [
+    [true, undefined],
+    [false, undefined],
+    [true, "127.0.0.1"],
+  ] as const) {
+    const name = `${isV4 ? "IPv4" : "IPv6"} connection of ${address ?? "any address"}`
+    it(`tell the traffic class of the SYN, and take marks of their own: an ${name}`, () => {
+      const port = unusedPort(false, SocketType.stream)
+      const bound = address === undefined ? undefined : Address.parse(address)
+      const listening = host.tcpListen(LISTENER, listeningEnd(port, { address: bound }))
+      const client = host.tcpConnect(SIDE, towards(isV4, port), 7, 0xbb, true)
+      expect(client).toBeGreaterThanOrEqual(0)
+      const options = (socket: number) =>
+        isV4
+          ? [IpOption.timeToLive, IpOption.typeOfService, IpOption.receiveErrors].map((option) =>
+              native.getOptionInteger(socket, SocketLevel.ip, option),
+            )
+          : [Ipv6Option.unicastHops, Ipv6Option.trafficClass, Ipv6Option.receiveErrors].map((option) =>
+              native.getOptionInteger(socket, SocketLevel.ipv6, option),
+            )
+      expect(options(client)).toEqual([7, 0xb8, 1])
+      host.stopQueuingErrors(client, isV4)
+      expect(options(client)).toEqual([7, 0xb8, 0])
+      const socket = accept(listening, new Demiflow())
+      // Without ECN, which the kernels see to.
+      expect(host.acceptedTrafficClass(socket)).toBe(0xb8)
+      expect(host.acceptedTrafficClass(socket)).toBe(0)
+      expect(host.setHopLimit(socket, isV4, 9)).toBe(0)
+      expect(host.setTrafficClass(socket, isV4, 0x48)).toBe(0)
+      expect(options(socket)).toEqual([9, 0x48, 0])
+      for (const descriptor of [listening, socket, client]) host.close(descriptor)
     })
   }
 

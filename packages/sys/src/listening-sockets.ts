@@ -107,8 +107,10 @@ export class ListeningSockets {
     // A dual-stack socket tells of both, and the first says more: which address of the host a group's is on.
     if (end.address?.isV4 !== false) {
       native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.packetInformation, 1)
+      native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveTypeOfService, 1)
     }
     native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receivePacketInformation, 1)
+    native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveTrafficClass, 1)
     let result = this.#bind(descriptor, end)
     if (result === -Errno.EADDRINUSE && this.#isHeldByAnswers(descriptor, end)) {
       native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 1)

@@ -90,7 +90,14 @@ export class TcpSockets {
     this.adoptAccepted(socket, isV4)
   }
 
-  /** Sets options of a socket; those that it accepts have them of it. */
+  /** Sets options of a listening socket; those that it accepts have them of it. */
+  setListeningOptions(socket: number): void {
+    this.setOptions(socket)
+    // The kernel keeps the header of each SYN, until it is asked for.
+    this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.saveSyn, 1)
+  }
+
+  /** Sets options of a socket. */
   setOptions(socket: number): void {
     // The guest's TCP decided already what goes into one segment.
     this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.noDelay, 1)
@@ -101,7 +108,7 @@ export class TcpSockets {
   }
 
   /**
-   * Sets up a socket that was accepted from one with {@link TcpSockets.setOptions}.
+   * Sets up a socket that was accepted from one with {@link TcpSockets.setListeningOptions}.
    *
    * @param isV4 the socket's own family: that of a dual-stack socket is IPv6 for all connections
    */
@@ -136,6 +143,15 @@ export class TcpSockets {
     const at = this.#peekOffsets[socket]
     if (discarded > 0 && at >= 0) this.#peekOffsets[socket] = Math.max(0, at - discarded)
     return discarded
+  }
+
+  /** As core's `Host`: the SYN is as it was on the wire, from its IP header on. */
+  acceptedTrafficClass(socket: Socket): number {
+    const at = this.#informationOffset
+    const length = this.#native.getOption(socket, SocketLevel.tcp, TcpOption.savedSyn, at, INFORMATION_BYTES)
+    if (length < 2) return 0
+    const start = this.#arena.view.getUint16(at)
+    return start >>> 12 === 4 ? start & 0xff : (start >>> 4) & 0xff
   }
 
   unacknowledged(socket: Socket): number {

@@ -9,7 +9,7 @@
 import { type Arena, type DatagramBatch, type Demiflow, type Socket, UNSPECIFIED_V6 } from "@demiflow/core"
 import { IpOption, Ipv6Option, MessageFlag, SocketLevel } from "./constants.ts"
 import { controlSpace, findControlMessage } from "./control-message.ts"
-import { readSegmentSize } from "./datagram-sockets.ts"
+import { readDatagramNotes } from "./datagram-notes.ts"
 import type { HostSockets } from "./host-sockets.ts"
 import type { ListeningSockets } from "./listening-sockets.ts"
 import { MessageTable } from "./message-table.ts"
@@ -20,8 +20,8 @@ const MESSAGES = 64
 const V4_INFORMATION_BYTES = 12
 const V4_LOCAL_ADDRESS = 4
 const V6_INFORMATION_BYTES = 20
-/** A dual-stack socket tells of an IPv4 datagram in both ways; and how many were left together. */
-const CONTROL_BYTES = controlSpace(V4_INFORMATION_BYTES) + controlSpace(V6_INFORMATION_BYTES) + controlSpace(4)
+/** A dual-stack socket tells of an IPv4 datagram in both ways; how many were left together; and the class in one way. */
+const CONTROL_BYTES = controlSpace(V4_INFORMATION_BYTES) + controlSpace(V6_INFORMATION_BYTES) + 2 * controlSpace(4)
 const NAME_BYTES = 32
 const FLAGS = MessageFlag.doNotWait | MessageFlag.truncate
 
@@ -66,11 +66,9 @@ export class UnconnectedReceiver {
     const port = this.#listening.get(socket)?.end.port ?? -1
     if (port >= 0) this.#receivedAt = socket
     for (let index = 0; index < received; index++) {
-      const length = table.resultLength(index)
+      batch.length[index] = table.resultLength(index)
       const control = this.#controls + index * CONTROL_BYTES
-      const controlLength = table.controlLength(index)
-      batch.length[index] = length
-      batch.segmentSize[index] = readSegmentSize(this.#arena.view, control, controlLength, length)
+      readDatagramNotes(this.#arena.view, control, table.controlLength(index), batch, index)
       this.#readEnds(socket, index, port, ends[index])
     }
     return received

@@ -166,13 +166,18 @@ describe.each(demiflows)("packets over the MTU, over %s", (_, demiflow) => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 65_000 }), fc.integer({ min: 1280, max: 9000 }), (length, mtu) => {
         const fixture = new Fixture({ ...capabilities, mtu }, { transmitBytes: 1 << 20, reassemblySlots: 1 })
-        send(fixture, demiflow, 17, udp([53, 4000], pattern(length)), { checksumOffset: 6, hopLimit: 9 })
+        send(fixture, demiflow, 17, udp([53, 4000], pattern(length)), {
+          checksumOffset: 6,
+          hopLimit: 9,
+          trafficClass: 0xb9,
+        })
         const frames = flushed(fixture)
         const packets = frames.map((frame) => parse(frame.bytes))
         expect(frames.every((frame) => frame.bytes.length - 14 <= mtu)).toBe(true)
         expect(
           packets.every(({ hopLimit, dontFragment, protocol }) => hopLimit === 9 && !dontFragment && protocol === 17),
         ).toBe(true)
+        expect(packets.every(({ trafficClass }) => trafficClass === 0xb9)).toBe(true)
         if (packets.length === 1) {
           expect(isRightOrPartial(frames[0])).toBe(true)
           return

@@ -52,6 +52,7 @@ export class Cutter {
   #ipLength = 0
   #lifeAndProtocol = 0
   #addressSum = 0
+  #trafficClass = 0
   #identification: number
 
   constructor(link: Link, random: Random, queue: FrameQueue, mtu: number) {
@@ -73,13 +74,21 @@ export class Cutter {
   }
 
   /** Says which packet is to be cut: Ethernet, IP and transport header in front of its payload. */
-  take(transport: number, length: number, isV4: boolean, lifeAndProtocol: number, addressSum: number): void {
+  take(
+    transport: number,
+    length: number,
+    isV4: boolean,
+    lifeAndProtocol: number,
+    addressSum: number,
+    trafficClass: number,
+  ): void {
     this.#transport = transport
     this.#length = length
     this.#isV4 = isV4
     this.#ipLength = isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH
     this.#lifeAndProtocol = lifeAndProtocol
     this.#addressSum = addressSum
+    this.#trafficClass = trafficClass
   }
 
   /** Sends the packet as it is, in fragments if it exceeds the MTU. */
@@ -172,7 +181,7 @@ export class Cutter {
     const network = payload - IPV4_HEADER_LENGTH
     const flagsAndOffset = (hasMore ? IPV4_MORE_FRAGMENTS : 0) | (position >> 3)
     const total = IPV4_HEADER_LENGTH + size
-    completeV4(this.#view, network, total, identification, flagsAndOffset, this.#lifeAndProtocol, this.#addressSum)
+    this.#completeV4(network, total, identification, flagsAndOffset)
   }
 
   #markFragmentV6(header: number, size: number, position: number, hasMore: boolean, identification: number): void {
@@ -196,7 +205,20 @@ export class Cutter {
     const total = IPV4_HEADER_LENGTH + length
     const flags = isTcp ? IPV4_DONT_FRAGMENT : 0
     const identification = isTcp ? 0 : this.identify()
-    completeV4(this.#view, network, total, identification, flags, this.#lifeAndProtocol, this.#addressSum)
+    this.#completeV4(network, total, identification, flags)
+  }
+
+  #completeV4(network: number, total: number, identification: number, flagsAndOffset: number): void {
+    completeV4(
+      this.#view,
+      network,
+      total,
+      identification,
+      flagsAndOffset,
+      this.#lifeAndProtocol,
+      this.#addressSum,
+      this.#trafficClass,
+    )
   }
 
   /** Queues a frame that isn't a fragment, its checksum completed or left to the link. */

@@ -56,7 +56,6 @@ export function writeEthernet(
 
 /** What is known of an IPv4 header at once: the rest is {@link completeV4}'s. */
 export function beginV4(view: DataView, network: number, demiflow: Demiflow, lifeAndProtocol: number): void {
-  view.setUint16(network, V4_START)
   view.setUint16(network + IPV4_TIME_TO_LIVE, lifeAndProtocol)
   view.setInt32(network + IPV4_SOURCE, demiflow.forwardingAddress.word3)
   view.setInt32(network + IPV4_TARGET, demiflow.correspondentAddress.word3)
@@ -68,6 +67,7 @@ export function beginV4(view: DataView, network: number, demiflow: Demiflow, lif
  * @param totalLength of the packet, bytes
  * @param flagsAndOffset as in the header
  * @param addressSum the folded sum of both addresses
+ * @param trafficClass type of service, 0–255
  */
 export function completeV4(
   view: DataView,
@@ -77,20 +77,28 @@ export function completeV4(
   flagsAndOffset: number,
   lifeAndProtocol: number,
   addressSum: number,
+  trafficClass: number,
 ): void {
+  const start = V4_START | trafficClass
+  view.setUint16(network, start)
   view.setUint16(network + IPV4_TOTAL_LENGTH, totalLength)
   view.setUint16(network + IPV4_IDENTIFICATION, identification)
   view.setUint16(network + IPV4_FLAGS_AND_OFFSET, flagsAndOffset)
-  const sum = V4_START + totalLength + identification + flagsAndOffset + lifeAndProtocol + addressSum
+  const sum = start + totalLength + identification + flagsAndOffset + lifeAndProtocol + addressSum
   view.setUint16(network + IPV4_CHECKSUM, finishChecksum(foldSum(sum)))
 }
 
-/** All of an IPv6 header but the payload length. */
+/** All of an IPv6 header but the payload length, and a traffic class other than 0: {@link classifyV6}'s. */
 export function beginV6(view: DataView, network: number, demiflow: Demiflow, nextHeader: number, life: number): void {
   view.setInt32(network, V6_START)
   view.setUint16(network + IPV6_NEXT_HEADER, (nextHeader << 8) | life)
   demiflow.forwardingAddress.writeV6(view, network + IPV6_SOURCE)
   demiflow.correspondentAddress.writeV6(view, network + IPV6_TARGET)
+}
+
+/** Puts a traffic class into an IPv6 header. */
+export function classifyV6(view: DataView, network: number, trafficClass: number): void {
+  view.setInt32(network, V6_START | (trafficClass << 20))
 }
 
 /** The folded sum of a pseudo-header of whose addresses the sum is known. */

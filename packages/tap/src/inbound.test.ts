@@ -165,6 +165,28 @@ describe("sequences", () => {
     expect(sequence).toMatchObject({ etherType: 0x0800, protocol: 17 })
   })
 
+  test("tell how each packet is to be treated on its way", () => {
+    const v4 = [
+      ipv4(17, datagram(1), { ...four, trafficClass: 0xb8, flagsAndOffset: 0x4000 }),
+      ipv4(17, datagram(2), { ...four, trafficClass: 0x03 }),
+    ]
+    const v6 = [ipv6(17, datagram(1), { ...six, trafficClass: 0xb9 }), ipv6(17, datagram(2), six)]
+    const marks = new Fixture()
+      .deliver(...v4, ...v6)
+      .map(({ packets }) => packets.map(({ trafficClass, dontFragment }) => [trafficClass, dontFragment]))
+    expect(marks).toEqual([
+      [
+        [0xb8, true],
+        [0x03, false],
+      ],
+      // No router fragments IPv6 (RFC 8200, section 5).
+      [
+        [0xb9, true],
+        [0, true],
+      ],
+    ])
+  })
+
   test.each<[string, Uint8Array]>([
     ["destination", ipv4(17, datagram(), { ...four, to: "198.51.100.8" })],
     ["source port", ipv4(17, datagram(1, [4001, 53]), four)],

@@ -26,6 +26,7 @@ import {
   FrameBatch,
   foldSum,
   IPV4_CHECKSUM,
+  IPV4_DONT_FRAGMENT,
   IPV4_FLAGS_AND_OFFSET,
   IPV4_FRAGMENT_OFFSET_MASK,
   IPV4_HEADER_LENGTH,
@@ -222,7 +223,8 @@ export class Inbound {
       correspondentAddress.readV4(view, network + IPV4_SOURCE)
       forwardingAddress.readV4(view, network + IPV4_TARGET)
     }
-    this.#append(network, transport, end, segmentSize, lifeAndProtocol >>> 8, trusted)
+    const dontFragment = (flags & IPV4_DONT_FRAGMENT) === 0 ? 0 : 1
+    this.#append(network, transport, end, segmentSize, lifeAndProtocol >>> 8, start & 0xff, dontFragment, trusted)
     return PASSED
   }
 
@@ -230,7 +232,8 @@ export class Inbound {
     const view = this.#view
     const reasons = this.#reasons
     if (limit - network < IPV6_HEADER_LENGTH) return reasons.v6Short
-    if (view.getUint8(network) >>> 4 !== 6) return reasons.v6Version
+    const start = view.getUint16(network)
+    if (start >>> 12 !== 6) return reasons.v6Version
     const payload = network + IPV6_HEADER_LENGTH
     const end = payload + view.getUint16(network + IPV6_PAYLOAD_LENGTH)
     if (end > limit) return reasons.v6PayloadLength
@@ -265,7 +268,10 @@ export class Inbound {
       sequence.demiflow.correspondentAddress.readV6(view, network + IPV6_SOURCE)
       sequence.demiflow.forwardingAddress.readV6(view, network + IPV6_TARGET)
     }
-    this.#append(network, transport, end, segmentSize, view.getUint8(network + IPV6_HOP_LIMIT), trusted)
+    const hopLimit = view.getUint8(network + IPV6_HOP_LIMIT)
+    // A datagram that its source cut may be cut again.
+    const dontFragment = mayBeFragment ? 1 : 0
+    this.#append(network, transport, end, segmentSize, hopLimit, (start >>> 4) & 0xff, dontFragment, trusted)
     return PASSED
   }
 
@@ -283,7 +289,7 @@ export class Inbound {
       correspondentAddress.word3 =
         0
     forwardingAddress.copyFrom(correspondentAddress)
-    this.#append(network, network, end, 0, 0, 0)
+    this.#append(network, network, end, 0, 0, 0, 0, 0)
     this.#deliver()
     return PASSED
   }
@@ -359,6 +365,8 @@ export class Inbound {
     end: number,
     segmentSize: number,
     hopLimit: number,
+    trafficClass: number,
+    dontFragment: number,
     trusted: number,
   ): void {
     const sequence = this.#sequence
@@ -368,6 +376,8 @@ export class Inbound {
     sequence.endOffset[index] = end
     sequence.segmentSize[index] = segmentSize
     sequence.hopLimit[index] = hopLimit
+    sequence.trafficClass[index] = trafficClass
+    sequence.dontFragment[index] = dontFragment
     sequence.checksumTrusted[index] = trusted
     sequence.count = index + 1
   }

@@ -130,6 +130,17 @@ describe.each(demiflows)("packets over %s", (_, demiflow) => {
   const isV4 = demiflow.isV4
   const headers = isV4 ? 34 : 54
 
+  test("have the traffic class that they are given, each for itself", () => {
+    const fixture = new Fixture()
+    const datagram = udp([53, 4000], pattern(100))
+    for (const trafficClass of [0xb8, 0x03, 0, 0xff]) {
+      send(fixture, demiflow, 17, datagram, { checksumOffset: 6, trafficClass })
+    }
+    const packets = flushed(fixture).map(({ bytes }) => parse(bytes))
+    expect(packets.map(({ trafficClass }) => trafficClass)).toEqual([0xb8, 0x03, 0, 0xff])
+    expect(packets.every((packet) => hasRightChecksum(packet))).toBe(true)
+  })
+
   test("are complete", () => {
     const fixture = new Fixture()
     const datagram = udp([53, 4000], pattern(100))
@@ -142,6 +153,7 @@ describe.each(demiflows)("packets over %s", (_, demiflow) => {
       to: demiflow.correspondentAddress.toString(),
       protocol: 17,
       hopLimit: 7,
+      trafficClass: 0,
       dontFragment: false,
       isFragment: false,
     })

@@ -38,7 +38,7 @@ import {
 import { Cutter, completeChecksum } from "./cutter.ts"
 import { FRAME_ALIGNMENT, FrameQueue } from "./frame-queue.ts"
 import type { GuestAddresses } from "./guest-addresses.ts"
-import { beginV4, beginV6, completeV4, pseudoHeaderSum, readGroup, writeEthernet } from "./headers.ts"
+import { beginV4, beginV6, classifyV6, completeV4, pseudoHeaderSum, readGroup, writeEthernet } from "./headers.ts"
 
 const LARGEST_PACKET = 65_535
 /** RFC 4861 wants 255 of what it defines, and we are one hop away from the guest. */
@@ -140,7 +140,14 @@ export class Outbound {
   }
 
   /** See `Guest.end`. */
-  end(transport: number, length: number, checksumOffset: number, segmentSize: number, headerLength: number): void {
+  end(
+    transport: number,
+    length: number,
+    checksumOffset: number,
+    segmentSize: number,
+    headerLength: number,
+    trafficClass: number,
+  ): void {
     const slot = transport - this.#lead
     const notes = slot >> 2
     const state = this.#words[notes + NOTE_STATE]
@@ -157,6 +164,9 @@ export class Outbound {
     const addressSum = this.#words[notes + NOTE_ADDRESS_SUM]
     const lifeAndProtocol = this.#words[notes + NOTE_LIFE_AND_PROTOCOL]
     const protocol = lifeAndProtocol & 0xff
+    const view = this.#view
+    const network = transport - ipLength
+    if (!isV4 && trafficClass !== 0) classifyV6(view, network, trafficClass)
     const room = this.#mtu - ipLength - headerLength
     // TCP may be cut smaller than asked for; datagrams are what they are, and become fragments where they don't fit.
     const size = protocol === IpProtocol.tcp && room > 0 ? Math.min(segmentSize, room) : segmentSize
@@ -167,7 +177,7 @@ export class Outbound {
       (protocol === IpProtocol.tcp ? this.#cutsTcp : protocol === IpProtocol.udp && this.#cutsUdp)
     if (!linkCuts && (isCut || total > this.#mtu)) {
       const cutter = this.#cutter
-      cutter.take(transport, length, isV4, lifeAndProtocol, addressSum)
+      cutter.take(transport, length, isV4, lifeAndProtocol, addressSum, trafficClass)
       if (isCut && protocol === IpProtocol.tcp) cutter.cutTcp(size, headerLength)
       else if (isCut && protocol === IpProtocol.udp) cutter.cutUdp(size)
       else cutter.cutNothing(checksumOffset)
@@ -175,12 +185,10 @@ export class Outbound {
       return
     }
 
-    const view = this.#view
-    const network = transport - ipLength
     if (!isV4) view.setUint16(network + IPV6_PAYLOAD_LENGTH, length)
     else if (protocol === IpProtocol.tcp) {
-      completeV4(view, network, total, 0, IPV4_DONT_FRAGMENT, lifeAndProtocol, addressSum)
-    } else completeV4(view, network, total, this.#cutter.identify(), 0, lifeAndProtocol, addressSum)
+      completeV4(view, network, total, 0, IPV4_DONT_FRAGMENT, lifeAndProtocol, addressSum, trafficClass)
+    } else completeV4(view, network, total, this.#cutter.identify(), 0, lifeAndProtocol, addressSum, trafficClass)
 
     const frame = network - ETHERNET_HEADER_LENGTH
     const queue = this.#queue

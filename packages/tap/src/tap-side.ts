@@ -156,8 +156,15 @@ export class TapSide implements Guest {
     return this.#outbound.begin(demiflow, protocol, room, hopLimit, station)
   }
 
-  end(transportOffset: number, length: number, checksumOffset: number, segmentSize = 0, headerLength = 0): void {
-    this.#outbound.end(transportOffset, length, checksumOffset, segmentSize, headerLength)
+  end(
+    transportOffset: number,
+    length: number,
+    checksumOffset: number,
+    segmentSize = 0,
+    headerLength = 0,
+    trafficClass = 0,
+  ): void {
+    this.#outbound.end(transportOffset, length, checksumOffset, segmentSize, headerLength, trafficClass)
   }
 
   abandon(transportOffset: number): void {

@@ -24,6 +24,8 @@ export interface SeenPacket {
   readonly network: number
   readonly transport: Uint8Array
   readonly hopLimit: number
+  readonly trafficClass: number
+  readonly dontFragment: boolean
   readonly segmentSize: number
   readonly trusted: boolean
 }
@@ -175,6 +177,8 @@ export class Fixture {
         network: sequence.networkOffset[index],
         transport: this.arena.bytes.slice(sequence.transportOffset[index], sequence.endOffset[index]),
         hopLimit: sequence.hopLimit[index],
+        trafficClass: sequence.trafficClass[index],
+        dontFragment: sequence.dontFragment[index] === 1,
         segmentSize: sequence.segmentSize[index],
         trusted: sequence.checksumTrusted[index] === 1,
       })),

@@ -58,6 +58,7 @@ interface IpOptions {
   readonly from: string
   readonly to: string
   readonly hopLimit?: number
+  readonly trafficClass?: number
   /** IPv4 options, a multiple of four bytes. */
   readonly options?: number[]
   readonly identification?: number
@@ -72,7 +73,7 @@ export function ipv4(protocol: number, payload: Uint8Array, ip: IpOptions): Uint
   const headerLength = 20 + options.length
   const header = Uint8Array.from([
     0x40 | (headerLength / 4),
-    0,
+    ip.trafficClass ?? 0,
     ...u16(headerLength + payload.length),
     ...u16(ip.identification ?? 0),
     ...u16(ip.flagsAndOffset ?? 0),
@@ -90,7 +91,8 @@ export function ipv4(protocol: number, payload: Uint8Array, ip: IpOptions): Uint
 
 export function ipv6(nextHeader: number, payload: Uint8Array, ip: IpOptions): Uint8Array {
   const header = Uint8Array.from([
-    ...[0x60, 0, 0, 0],
+    ...u16(0x6000 | ((ip.trafficClass ?? 0) << 4)),
+    ...[0, 0],
     ...u16(payload.length),
     nextHeader,
     ip.hopLimit ?? 64,
@@ -149,6 +151,7 @@ export interface Parsed {
   readonly to: string
   readonly protocol: number
   readonly hopLimit: number
+  readonly trafficClass: number
   readonly identification: number
   readonly dontFragment: boolean
   readonly moreFragments: boolean
@@ -177,6 +180,7 @@ export function parse(frame: Uint8Array): Parsed {
       to: Address.fromBytes(frame.subarray(30, 34)).toString(),
       protocol: frame[23],
       hopLimit: frame[22],
+      trafficClass: frame[15],
       identification: view.getUint16(18),
       dontFragment: (flags & 0x4000) !== 0,
       moreFragments: (flags & 0x2000) !== 0,
@@ -186,7 +190,7 @@ export function parse(frame: Uint8Array): Parsed {
     }
   }
   if (etherType !== 0x86dd) throw new Error(`EtherType ${etherType}`)
-  if (view.getUint32(14) !== 0x60000000) throw new Error("version")
+  if ((view.getUint32(14) & 0xf00fffff) !== 0x60000000) throw new Error("version, flow label")
   if (view.getUint16(18) !== frame.length - 54) throw new Error("payload length")
   const isFragment = frame[20] === 44
   if (isFragment && frame[55] !== 0) throw new Error("reserved")
@@ -199,6 +203,7 @@ export function parse(frame: Uint8Array): Parsed {
     to: Address.fromBytes(frame.subarray(38, 54)).toString(),
     protocol: isFragment ? frame[54] : frame[20],
     hopLimit: frame[21],
+    trafficClass: (view.getUint16(14) >>> 4) & 0xff,
     identification: isFragment ? view.getUint32(58) : 0,
     dontFragment: false,
     moreFragments: (offsetAndMore & 1) !== 0,

@@ -24,6 +24,7 @@ export interface Sending {
   readonly segmentSize?: number
   readonly headerLength?: number
   readonly hopLimit?: number
+  readonly trafficClass?: number
 }
 
 /** Sends a transport header and payload as handlers do. */
@@ -37,8 +38,8 @@ export function send(
   const offset = fixture.tap.begin(demiflow, protocol, transport.length, options.hopLimit)
   if (offset < 0) return offset
   fixture.arena.bytes.set(transport, offset)
-  const { checksumOffset = CHECKSUM_DONE, segmentSize, headerLength } = options
-  fixture.tap.end(offset, transport.length, checksumOffset, segmentSize, headerLength)
+  const { checksumOffset = CHECKSUM_DONE, segmentSize, headerLength, trafficClass } = options
+  fixture.tap.end(offset, transport.length, checksumOffset, segmentSize, headerLength, trafficClass)
   return offset
 }
 

@@ -32,6 +32,8 @@ import { distance } from "./sequence-number.ts"
 import { Event, State, sendsToTap } from "./state.ts"
 import { DEFAULT_MSS_V4, DEFAULT_MSS_V6 } from "./wire.ts"
 
+/** The part of the traffic class that isn't ECN, which concerns the two kernels that speak to each other. */
+const DSCP = 0xfc
 /** The dynamic ports (RFC 6335, section 6), of which a correspondent gets one if its own is taken. */
 const FIRST_DYNAMIC_PORT = 49_152
 const DYNAMIC_PORTS = 65_536 - FIRST_DYNAMIC_PORT
@@ -103,6 +105,7 @@ export class Accepted {
     connection.socket = socket
     connection.state = State.synSent
     connection.lastFromTap = this.#context.now
+    connection.trafficClassToTap = this.#context.components.host.acceptedTrafficClass(socket) & DSCP
     // Nothing is known of the guest's numbers before it answers.
     connection.initialFromTap = 0
     connection.seqFromTap = 0

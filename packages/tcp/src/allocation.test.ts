@@ -125,6 +125,7 @@ class Bench {
     for (let index = 0; index < SEGMENTS; index++) {
       this.#sequence.transportOffset[index] = this.#frames + index * 2_048
       this.#sequence.checksumTrusted[index] = 1
+      this.#sequence.hopLimit[index] = 64
     }
     this.#connect()
   }

@@ -3,7 +3,8 @@
  *
  * The guest's SYN is answered only once the host is connected, so that a guest sees a refusal as a refusal: a reset. A
  * correspondent that can't be reached is reported as a router would (ICMP); a guest that has been waiting longer than
- * the host's patience learns the same.
+ * the host's patience learns the same. The host's SYN has the guest's hop limit, and what a router says when that is used up
+ * comes to the guest in the router's name (connect-errors.ts).
  */
 
 import type { DropReason } from "@demiflow/core"
@@ -12,6 +13,7 @@ import {
   Errno,
   FORWARD,
   HostEvent,
+  hopLimitIn,
   IcmpErrors,
   Interface,
   IpProtocol,
@@ -21,22 +23,22 @@ import {
   type Sequence,
   type Socket,
   targetSide,
+  trafficClassIn,
 } from "@demiflow/core"
+import { ConnectErrors, writeSyn } from "./connect-errors.ts"
 import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"
 import { beginNumbers, takeSyn } from "./handshake.ts"
 import type { InitialSequence } from "./initial-sequence.ts"
 import type { Segment } from "./segment.ts"
 import { Event, State } from "./state.ts"
-import {
-  TCP_DATA_OFFSET,
-  TCP_FLAGS,
-  TCP_HEADER_LENGTH,
-  TCP_SEQUENCE,
-  TCP_SOURCE_PORT,
-  TCP_TARGET_PORT,
-  TcpFlag,
-} from "./wire.ts"
+import { TCP_HEADER_LENGTH } from "./wire.ts"
+
+/**
+ * A hop limit that no way uses up: it is what systems begin with at least, and more than programs that trace a route go up to.
+ * Below it, what routers report is worth two more system calls.
+ */
+const FAR = 64
 
 export class Connecting {
   readonly #context: TcpContext
@@ -45,7 +47,9 @@ export class Connecting {
   readonly #target = new Demiflow(Interface.host)
   /** Where the guest's SYN is put together for an ICMP error to quote, without its options. */
   readonly #quote: number
+  readonly #connectErrors: ConnectErrors
   readonly #noSocket: DropReason
+  readonly #noHopLimit: DropReason
 
   constructor(context: TcpContext, initialSequence: InitialSequence) {
     const { arena, guest, drops } = context.components
@@ -53,13 +57,21 @@ export class Connecting {
     this.#initialSequence = initialSequence
     this.#errors = new IcmpErrors(arena, guest)
     this.#quote = arena.reserve(TCP_HEADER_LENGTH)
+    this.#connectErrors = new ConnectErrors(context.components)
     this.#noSocket = drops.reason("tcp: no socket")
+    this.#noHopLimit = drops.reason("tcp: hop limit 0")
   }
 
   /** The guest asks for a new connection. */
   open(sequence: Sequence, segment: Segment): void {
     const { flows, forwarding, host, drops, handlerNumber } = this.#context.components
     const tapSide = sequence.demiflow
+    const { marks } = segment
+    const hopLimit = hopLimitIn(marks)
+    if (hopLimit === 0) {
+      drops.count(this.#noHopLimit)
+      return
+    }
     const verdict = forwarding.target(IpProtocol.tcp, tapSide, this.#target)
     if (verdict !== FORWARD) {
       drops.count(verdict as DropReason)
@@ -69,7 +81,9 @@ export class Connecting {
     if (created < 0) return
     const initiated = flows.initiate(created, tapSide)
     const targeted = flows.target(initiated, this.#target)
-    const socket = host.tcpConnect(targetSide(targeted), this.#target)
+    const queuesErrors = hopLimit < FAR
+    const side = targetSide(targeted)
+    const socket = host.tcpConnect(side, this.#target, hopLimit, trafficClassIn(marks), queuesErrors)
     if (socket < 0) {
       flows.cancel(targeted)
       this.#refuse(sequence, segment, socket)
@@ -77,6 +91,8 @@ export class Connecting {
     }
     const connection = this.#context.open(flows.activate(targeted))
     this.#fill(connection, segment, socket)
+    connection.marks = marks
+    connection.queuesErrors = queuesErrors
     this.#context.arm(connection)
   }
 
@@ -89,6 +105,10 @@ export class Connecting {
         return
       }
     }
+    if (connection.queuesErrors) {
+      connection.queuesErrors = false
+      this.#context.components.host.stopQueuingErrors(connection.socket, connection.tapSide.isV4)
+    }
     this.#context.chooseAcknowledgement(connection)
     this.#context.apply(connection, Event.hostConnected)
   }
@@ -96,7 +116,8 @@ export class Connecting {
   /** The host's connect failed with this (positive) error number. */
   failed(connection: TcpConnection, errno: number): void {
     const { tapSide } = connection
-    if (!this.#report(tapSide, errno, connection.initialFromTap)) {
+    const isRelayed = connection.queuesErrors && this.#connectErrors.relay(connection)
+    if (!isRelayed && !this.#report(tapSide, errno, connection.initialFromTap)) {
       // RFC 9293, section 3.5.2: our number was never told, so it is 0.
       connection.ackFromTap = 0
       connection.seqToTapHighest = 0
@@ -127,13 +148,8 @@ export class Connecting {
   #report(tapSide: Demiflow, errno: number, initialFromTap: number): boolean {
     const form = unreachable(errno, tapSide.isV4)
     if (form === NO_FORM) return false
-    const { view } = this.#context.components.arena
-    this.#context.components.arena.bytes.fill(0, this.#quote, this.#quote + TCP_HEADER_LENGTH)
-    view.setUint16(this.#quote + TCP_SOURCE_PORT, tapSide.correspondentPort)
-    view.setUint16(this.#quote + TCP_TARGET_PORT, tapSide.forwardingPort)
-    view.setInt32(this.#quote + TCP_SEQUENCE, initialFromTap)
-    view.setUint8(this.#quote + TCP_DATA_OFFSET, (TCP_HEADER_LENGTH / 4) << 4)
-    view.setUint8(this.#quote + TCP_FLAGS, TcpFlag.syn)
+    const { bytes, view } = this.#context.components.arena
+    writeSyn(view, bytes, this.#quote, tapSide, initialFromTap)
     const length = TCP_HEADER_LENGTH
     this.#errors.send(
       tapSide,

@@ -1,4 +1,4 @@
-import { Demiflow, type FlowIndex, Interface, NO_SOCKET, type Socket } from "@demiflow/core"
+import { Demiflow, type FlowIndex, Interface, NO_MARKS, NO_SOCKET, type Socket } from "@demiflow/core"
 import { LONG_AGO, MOST_SEGMENTS } from "./guest-queue.ts"
 import type { Held } from "./hold-pool.ts"
 import type { Island } from "./out-of-order.ts"
@@ -11,6 +11,12 @@ export class TcpConnection implements Held {
   state: StateId = State.closed
   /** The tap side: what segments to the guest are addressed by. */
   readonly tapSide: Demiflow = new Demiflow(Interface.tap)
+  /** Hop limit and traffic class with which the host's socket sends: those of the guest's segments. */
+  marks: number = NO_MARKS
+  /** Traffic class of what the guest is sent, as far as it is known. */
+  trafficClassToTap = 0
+  /** While the host's socket connects: what routers report is queued. */
+  queuesErrors = false
 
   // From the guest. Sequence numbers are signed 32-bit integers.
   /** The guest's initial sequence number. */
@@ -146,6 +152,9 @@ export class TcpConnection implements Held {
     this.flow = -1 as FlowIndex
     this.socket = NO_SOCKET
     this.state = State.closed
+    this.marks = NO_MARKS
+    this.trafficClassToTap = 0
+    this.queuesErrors = false
     this.windowEdgeToTap = 0
     this.windowToTap = 0
     this.windowScaleToTap = 0

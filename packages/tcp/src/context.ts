@@ -1,5 +1,5 @@
 import type { Components, FlowIndex, TcpInformation } from "@demiflow/core"
-import { Vectors } from "@demiflow/core"
+import { markSocket, Vectors } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import { OWN_WINDOW_SCALE } from "./handshake.ts"
 import { HoldPool } from "./hold-pool.ts"
@@ -177,6 +177,12 @@ export class TcpContext {
     connection.windowProbes = 0
     connection.retransmitAt = this.now + connection.rto
     this.arm(connection)
+  }
+
+  /** Has the host's socket send as the guest does: with its hop limit and traffic class. */
+  mark(connection: TcpConnection, marks: number): void {
+    markSocket(this.components.host, connection.socket, connection.tapSide.isV4, connection.marks, marks)
+    connection.marks = marks
   }
 
   /** Whether what the host takes counts as acknowledged: by how near the correspondent is. */

@@ -36,6 +36,8 @@ export class FromTap {
   readonly #ahead: OutOfOrder
   #gatheredCount = 0
   #gatheredBytes = 0
+  /** Of the segment gathered last. */
+  #gatheredMarks = 0
 
   constructor(context: TcpContext, toHost: ToHost, toTap: ToTap) {
     const { drops } = context.components
@@ -63,7 +65,7 @@ export class FromTap {
         if (connection.flow < 0) this.#handOver(connection)
         return SegmentVerdict.done
       }
-      if (length > 0) this.#gather(connection, segment.payloadOffset, length)
+      if (length > 0) this.#gather(connection, segment.payloadOffset, length, segment.marks)
       return SegmentVerdict.done
     }
     this.#handOver(connection)
@@ -121,8 +123,9 @@ export class FromTap {
       return SegmentVerdict.done
     }
     if (flags & TcpFlag.acknowledgement) return SegmentVerdict.refuse
-    if (!(flags & TcpFlag.syn) || segment.sequence === connection.initialFromTap) return SegmentVerdict.done
-    // The guest gave the first attempt up and begins another one between the same ends.
+    const isRepeated = segment.sequence === connection.initialFromTap && segment.marks === connection.marks
+    if (!(flags & TcpFlag.syn) || isRepeated) return SegmentVerdict.done
+    // The guest gave the first attempt up and begins another one between the same ends; or it asks the next router.
     this.#context.abort(connection, false)
     return SegmentVerdict.reopen
   }
@@ -276,7 +279,7 @@ export class FromTap {
     const room = distance(connection.seqFromTap, connection.windowEdgeToTap)
     const length = Math.min(segment.endOffset - start, room)
     const isCut = length < segment.endOffset - start
-    if (length > 0) this.#gather(connection, start, length)
+    if (length > 0) this.#gather(connection, start, length, segment.marks)
     const expected = (connection.seqFromTap + this.#gatheredBytes) | 0
     this.#handOver(connection)
     if (connection.flow < 0) return
@@ -289,10 +292,11 @@ export class FromTap {
     this.#context.apply(connection, Event.finFromTap)
   }
 
-  #gather(connection: TcpConnection, offset: number, length: number): void {
+  #gather(connection: TcpConnection, offset: number, length: number, marks: number): void {
     if (this.#gatheredCount === MAXIMUM_VECTORS) this.#handOver(connection)
     this.#context.gathered.set(this.#gatheredCount++, offset, length)
     this.#gatheredBytes += length
+    this.#gatheredMarks = marks
   }
 
   #handOver(connection: TcpConnection): void {
@@ -301,6 +305,9 @@ export class FromTap {
     if (count === 0) return
     this.#gatheredCount = 0
     this.#gatheredBytes = 0
-    if (connection.flow >= 0) this.#toHost.accept(connection, count, bytes)
+    if (connection.flow < 0) return
+    const marks = this.#gatheredMarks
+    if (marks !== connection.marks && connection.socket >= 0) this.#context.mark(connection, marks)
+    this.#toHost.accept(connection, count, bytes)
   }
 }

@@ -49,7 +49,14 @@ export class SegmentWriter {
   end(connection: TcpConnection, offset: number, sequence: number, flags: number, length: number): void {
     this.#writeHeader(connection, offset, sequence, flags | TcpFlag.acknowledgement)
     const segmentSize = length > connection.mssToTap ? connection.mssToTap : 0
-    this.#guest.end(offset, TCP_HEADER_LENGTH + length, TCP_CHECKSUM, segmentSize, TCP_HEADER_LENGTH)
+    this.#guest.end(
+      offset,
+      TCP_HEADER_LENGTH + length,
+      TCP_CHECKSUM,
+      segmentSize,
+      TCP_HEADER_LENGTH,
+      connection.trafficClassToTap,
+    )
   }
 
   /** Sends a segment without payload; false if there was no room. */
@@ -57,7 +64,7 @@ export class SegmentWriter {
     const offset = this.begin(connection, 0)
     if (offset < 0) return false
     this.#writeHeader(connection, offset, sequence, flags | TcpFlag.acknowledgement)
-    this.#guest.end(offset, TCP_HEADER_LENGTH, TCP_CHECKSUM)
+    this.#guest.end(offset, TCP_HEADER_LENGTH, TCP_CHECKSUM, 0, 0, connection.trafficClassToTap)
     return true
   }
 
@@ -77,7 +84,7 @@ export class SegmentWriter {
     view.setUint16(offset + TCP_WINDOW, Math.min(connection.windowToTap, 0xffff))
     const mss = this.ownMss(connection.tapSide.isV4)
     writeSynOptions(view, offset + TCP_HEADER_LENGTH, mss, windowScale)
-    this.#guest.end(offset, length, TCP_CHECKSUM)
+    this.#guest.end(offset, length, TCP_CHECKSUM, 0, 0, connection.trafficClassToTap)
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Arena, Sequence } from "@demiflow/core"
+import { type Arena, type Sequence, streamMarksOf } from "@demiflow/core"
 import {
   TCP_ACKNOWLEDGEMENT,
   TCP_DATA_OFFSET,
@@ -20,6 +20,8 @@ export class Segment {
   flags = 0
   /** As it stands in the header, unscaled. */
   window = 0
+  /** Hop limit and traffic class: core's `streamMarksOf`. */
+  marks = 0
 
   /** Payload bytes. */
   get length(): number {
@@ -47,6 +49,7 @@ export class Segment {
     this.acknowledgement = view.getInt32(start + TCP_ACKNOWLEDGEMENT)
     this.flags = view.getUint8(start + TCP_FLAGS)
     this.window = view.getUint16(start + TCP_WINDOW)
+    this.marks = streamMarksOf(sequence, index)
     return true
   }
 }

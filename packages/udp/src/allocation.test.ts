@@ -167,6 +167,7 @@ class Exchange {
       udpOpen: () => 3,
       boundEnd: () => 0,
       setHopLimit: () => 0,
+      setFragmentation: () => 0,
       receiveError: () => 0,
       sendDatagrams: (_: number, batch: DatagramBatch, first: number, count: number) => {
         for (let index = first; index < first + count; index++) this.taken = (this.taken + batch.length[index]) | 0

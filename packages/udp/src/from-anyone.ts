@@ -100,7 +100,7 @@ export class FromAnyone {
   /** True if a flow began. */
   #pass(port: ListeningPort, index: number): boolean {
     const { drops, flows } = this.#components
-    const { offset, length, segmentSize } = this.#batch
+    const { offset, length, segmentSize, trafficClass } = this.#batch
     const initiating = this.#ends[index]
     initiating.interface = port.listener.interface
     if (initiating.correspondentPort === 0) {
@@ -110,8 +110,9 @@ export class FromAnyone {
     const side = flows.lookup(IpProtocol.udp, initiating)
     const flow = side < 0 ? this.#begin(port, initiating) : this.#find(flowOf(side))
     if (flow === undefined) return false
-    if (flow instanceof UdpFlow) this.#toGuest.copy(flow, offset[index], length[index], segmentSize[index])
-    else this.#splicing?.relay.pass(flow.initiating, offset[index], length[index], segmentSize[index])
+    if (flow instanceof UdpFlow) {
+      this.#toGuest.copy(flow, offset[index], length[index], segmentSize[index], trafficClass[index])
+    } else this.#splicing?.relay.pass(flow.initiating, offset[index], length[index], segmentSize[index])
     return side < 0
   }
 

@@ -32,10 +32,11 @@
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
  * Neighbours of one size are put together for the host to cut, what the guest's offload left together with more of that
- * size too (`leaving-together.ts` says why). The hop limit of each packet is that of the datagram which leaves the host, so that
- * tracing a route through us works. A full send queue loses datagrams, as networks do, and counts them.
+ * size too (`leaving-together.ts` says why). Hop limit, traffic class and "don't fragment" of each packet are those of the datagram
+ * which leaves the host, so that tracing a route and the search for the path's MTU (RFC 8899) work through us, and DSCP and ECN are
+ * kept. A full send queue loses datagrams, as networks do, and counts them.
  *
- * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get. What the host
+ * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get, and keep their traffic class. What the host
  * left together stays so, and neighbours of one size, together or not, are put together if the link cuts them. Each socket has a budget for
  * each turn, and none is read while the guest is congested: what has more waits in one list, and has its turn in that
  * order (`waiting-sources.ts`).
@@ -45,8 +46,7 @@
  * the host itself refuses (no route, say) becomes an error in the name of the address that the guest wrote to. What the
  * guest reports (that nobody listens at its port, say) goes no further: a socket can't tell it to a correspondent.
  *
- * Not done: multicast and broadcast (the policy refuses them, as a connected socket has one correspondent), type of service,
- * and the guest's "don't fragment" bit: the host discovers the path MTU by itself and fragments.
+ * Not done: multicast and broadcast (the policy refuses them, as a connected socket has one correspondent).
  *
  * RFC 768; RFC 1122, section 4.1; RFC 8200, section 8.1; RFC 4787 for the treatment of flows.
  */
@@ -62,6 +62,7 @@ import {
   hostAt,
   IpProtocol,
   type Listener,
+  marksOf,
   NO_SOCKET,
   NOT_MINE,
   type ProtocolHandler,
@@ -152,7 +153,7 @@ export class UdpHandler implements ProtocolHandler {
         flow = this.#beginnings.fromGuest(tap, offset, length, sequence.count - index)
         if (flow === undefined) return HANDLED
       }
-      this.#toHost.add(flow, tap, offset, length, sequence.segmentSize[index], sequence.hopLimit[index])
+      this.#toHost.add(flow, tap, offset, length, sequence.segmentSize[index], marksOf(sequence, index, flow.marks))
       isHeard = true
     }
     if (flow === undefined || !isHeard) return HANDLED

@@ -20,8 +20,8 @@ describe.each(Object.entries(families))(
   "a stack in memory over %s",
   (name, { guest: guestAddress, server, router }) => {
     const isV4 = name === "IPv4"
-    const datagram = (port: number, content: string | Uint8Array, hopLimit?: number) => [
-      build.ip(guestAddress, server, hopLimit),
+    const datagram = (port: number, content: string | Uint8Array, hopLimit?: number, marks?: build.PacketMarks) => [
+      build.ip(guestAddress, server, hopLimit, undefined, marks),
       build.udp({ sourcePort: port, targetPort: 53 }),
       build.payload(content),
     ]
@@ -94,11 +94,49 @@ describe.each(Object.entries(families))(
     test("too large a datagram is told with the MTU of the way", () => {
       const { guest, host } = stackWith()
       host.world.route(server, { hops: [router], mtu: 1400 })
-      guest.send(...datagram(1, patternBytes(1400)))
+      guest.send(...datagram(1, patternBytes(1400), undefined, { doNotFragment: true }))
       guest.expect(
         check.ip({ source: router }),
         check.icmp({ type: isV4 ? 3 : 2, code: isV4 ? 4 : 0, information: 1400 }),
       )
+    })
+
+    test("DSCP and ECN are kept both ways, of each datagram", () => {
+      const { guest, host, drops } = stackWith()
+      host.world.receive(53, ({ trafficClass, reply }) => reply("back", { trafficClass: trafficClass ^ 0xff }))
+      for (const trafficClass of [0xb8, 0xb8, 0x02, 0, 0x03]) {
+        guest.send(...datagram(40_000, "there", 64, { trafficClass }))
+        const { ip } = guest.expect(check.payload("back"))
+        expect(ip?.trafficClass).toBe(trafficClass ^ 0xff)
+      }
+      expect(drops.total).toBe(0)
+    })
+
+    test("datagrams of different classes that arrive together stay apart", () => {
+      const { guest, host } = stackWith({
+        link: { checksumOffload: true, udpSegmentation: true },
+        host: { coalescesDatagrams: true },
+      })
+      const classes = [0, 0, 0xb8, 0xb8, 0x01]
+      host.world.receive(53, ({ reply }) => {
+        for (const trafficClass of classes) reply("same size", { trafficClass })
+      })
+      guest.send(...datagram(40_000, "all"))
+      const frames = guest.takeAll()
+      expect(frames.map(({ ip, payload }) => [ip?.trafficClass, payload.length])).toEqual([
+        [0, 18],
+        [0xb8, 18],
+        [0x01, 9],
+      ])
+    })
+
+    test("a datagram that may be fragmented reaches its correspondent over a narrower way, over IPv4", () => {
+      const { guest, host } = stackWith()
+      host.world.route(server, { hops: [router], mtu: 1400 })
+      host.world.receive(53, ({ reply }) => reply("whole"))
+      guest.send(...datagram(1, patternBytes(1400)))
+      if (isV4) guest.expect(check.payload("whole"))
+      else guest.expect(check.icmp({ type: 2, code: 0, information: 1400 }))
     })
 
     test("datagrams that the guest left together arrive one by one, and so do the answers that the host left together", () => {

@@ -56,15 +56,16 @@ export function mayFollow(first: number, together: number, length: number, segme
 }
 
 /**
- * Copies what may follow entry `index` behind it, where there is room for {@link LARGEST_PAYLOAD}. Answers the first entry
+ * Copies what may follow entry `index`, of the same traffic class, behind it, where there is room for {@link LARGEST_PAYLOAD}. Answers the first entry
  * behind those: what is between them is part of the first now.
  */
 export function putTogether(arena: Arena, batch: DatagramBatch, index: number, count: number): number {
-  const { offset, length, segmentSize } = batch
+  const { offset, length, segmentSize, trafficClass } = batch
   const first = segmentSize[index] || length[index]
   let together = length[index]
   let next = index + 1
   for (; next < count && mayFollow(first, together, length[next], segmentSize[next]); next++) {
+    if (trafficClass[next] !== trafficClass[index]) break
     arena.copy(offset[next], offset[index] + together, length[next])
     together += length[next]
   }

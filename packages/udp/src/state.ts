@@ -1,4 +1,13 @@
-import { type FlowIndex, flowOf, NO_SOCKET, oppositeSide, type SideRef, type Socket, targetSide } from "@demiflow/core"
+import {
+  type FlowIndex,
+  flowOf,
+  NO_MARKS,
+  NO_SOCKET,
+  oppositeSide,
+  type SideRef,
+  type Socket,
+  targetSide,
+} from "@demiflow/core"
 import type { ListeningPort } from "./listening-ports.ts"
 import type { SplicedSide } from "./local/spliced-flow.ts"
 import type { MayBeUnanswered } from "./unanswered-flows.ts"
@@ -21,8 +30,8 @@ export class UdpFlow implements WaitingSource, MayBeUnanswered {
    * same port, and that they were meant for.
    */
   sharedWith: ListeningPort | undefined = undefined
-  /** Hop limit that the socket sends with; 0 if it was never set. */
-  hopLimit = 0
+  /** Marks that the socket sends with. */
+  marks: number = NO_MARKS
   /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
   lastLength = 0
   /** Entries that the next receiving call asks for. */
@@ -77,7 +86,7 @@ export class UdpFlows {
     state.lastActivity = now
     state.hasReply = false
     state.sharedWith = undefined
-    state.hopLimit = 0
+    state.marks = NO_MARKS
     state.lastLength = 0
     state.burst = 0
     const flow = state.flow

@@ -107,7 +107,7 @@ export class ToGuest {
    * @param offset of the payload in the arena
    * @param length bytes, more than {@link LARGEST_PAYLOAD} if its end was cut off
    */
-  copy(flow: UdpFlow, offset: number, length: number, segmentSize: number): void {
+  copy(flow: UdpFlow, offset: number, length: number, segmentSize: number, trafficClass: number): void {
     const { clock, drops, flows, guest } = this.#components
     flow.lastActivity = clock.now
     if (!flow.beganOnHost) flow.hasReply = true
@@ -119,7 +119,7 @@ export class ToGuest {
       return
     }
     this.#arena.copy(offset, packet + UDP_HEADER_LENGTH, there)
-    if (!this.#pass(packet, length, segmentSize)) guest.abandon(packet)
+    if (!this.#pass(packet, length, segmentSize, trafficClass)) guest.abandon(packet)
     this.#flushAfter(there)
   }
 
@@ -173,6 +173,7 @@ export class ToGuest {
         batch.offset[index] - UDP_HEADER_LENGTH,
         batch.length[index],
         batch.segmentSize[index],
+        batch.trafficClass[index],
       )
       const firstUnused = isPassed ? index + 1 : index
       if (unused < 0 && firstUnused < next) unused = batch.offset[firstUnused] - UDP_HEADER_LENGTH
@@ -192,7 +193,7 @@ export class ToGuest {
    * Finishes an entry in its packet: one datagram, or several of `segmentSize` bytes left together, for the guest's side to
    * cut. False if it can't be passed on.
    */
-  #pass(offset: number, length: number, segmentSize: number): boolean {
+  #pass(offset: number, length: number, segmentSize: number, trafficClass: number): boolean {
     const { drops, guest } = this.#components
     const whole = wholeLength(length, segmentSize)
     if (whole < length) drops.count(this.#reasons.oversized)
@@ -202,7 +203,7 @@ export class ToGuest {
     view.setUint16(offset + UDP_TARGET_PORT, this.#tap.correspondentPort)
     view.setUint16(offset + UDP_LENGTH, UDP_HEADER_LENGTH + whole)
     const size = segmentSize < whole ? segmentSize : 0
-    guest.end(offset, UDP_HEADER_LENGTH + whole, UDP_CHECKSUM, size, UDP_HEADER_LENGTH)
+    guest.end(offset, UDP_HEADER_LENGTH + whole, UDP_CHECKSUM, size, UDP_HEADER_LENGTH, trafficClass)
     return true
   }
 }

@@ -13,7 +13,9 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     expect(bench.host.opened.map(String)).toEqual([
       isV4 ? "host 0.0.0.0:40000 → 198.51.100.7:53" : "host [::]:40000 → [2001:db8:1::7]:53",
     ])
-    expect(bench.socket.sent).toEqual([{ bytes: pattern(33), segmentSize: 0, offset, hopLimit: 64 }])
+    expect(bench.socket.sent).toEqual([
+      { bytes: pattern(33), segmentSize: 0, offset, hopLimit: 64, trafficClass: 0, dontFragment: false },
+    ])
     expect(bench.flows.size).toBe(1)
     expect(bench.drops.total).toBe(0)
   })
@@ -136,6 +138,27 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     expect(bench.socket.sent.map(({ hopLimit }) => hopLimit)).toEqual([64, 64, 1, 2, 255])
     expect(bench.socket.sent.map(({ bytes }) => bytes.length)).toEqual([4, 4, 8, 4, 4])
     expect(bench.socket.hopLimitCalls).toBe(4)
+  })
+
+  test('so it is with the traffic class and with "don\'t fragment"', () => {
+    const bench = new Bench()
+    const marks = [
+      [0, false],
+      [0xb8, false],
+      [0xb8, true],
+      [0xb8, true],
+      [0x02, true],
+      [0, false],
+    ] as const
+    const datagrams = marks.map(([trafficClass, dontFragment]) => ({ payload: pattern(4), trafficClass, dontFragment }))
+    bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
+    const { sent, trafficClassCalls, fragmentationCalls, hopLimitCalls } = bench.socket
+    // Neighbours that are treated alike are put together.
+    expect(sent.map(({ trafficClass, dontFragment }) => [trafficClass, dontFragment])).toEqual(
+      marks.filter((_, index) => index !== 3),
+    )
+    expect(sent.map(({ bytes }) => bytes.length)).toEqual([4, 4, 8, 4, 4])
+    expect([trafficClassCalls, fragmentationCalls, hopLimitCalls]).toEqual([3, 3, 1])
   })
 
   test("a bad datagram among good ones is the only one dropped", () => {

@@ -1,4 +1,13 @@
-import { type Arena, type Components, DatagramBatch, type Demiflow, type Drops, Errno, type Host } from "@demiflow/core"
+import {
+  type Arena,
+  type Components,
+  DatagramBatch,
+  type Demiflow,
+  type Drops,
+  Errno,
+  type Host,
+  markSocket,
+} from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
@@ -36,11 +45,11 @@ export class ToHost {
   }
 
   /** Adds a datagram to what {@link ToHost.flush} sends, sending what was added before if it is time for that. */
-  add(flow: UdpFlow, tap: Demiflow, offset: number, length: number, segmentSize: number, hopLimit: number): void {
-    if (hopLimit !== flow.hopLimit) {
+  add(flow: UdpFlow, tap: Demiflow, offset: number, length: number, segmentSize: number, marks: number): void {
+    if (marks !== flow.marks) {
       this.flush(flow, tap)
-      this.#host.setHopLimit(flow.socket, flow.isHostV4, hopLimit)
-      flow.hopLimit = hopLimit
+      markSocket(this.#host, flow.socket, flow.isHostV4, flow.marks, marks)
+      flow.marks = marks
     }
     const isTogether = segmentSize > 0 && segmentSize < length
     flow.lastLength = isTogether ? segmentSize : length

@@ -35,6 +35,9 @@ export class ScriptedConnection {
   acknowledgement = 0
   /** What is told as the window, not scaled. */
   window = 0xffff
+  /** Hop limit and traffic class of what is sent. */
+  hopLimit = 64
+  trafficClass = 0
 
   constructor(guest: ScriptedGuest, options: ScriptedConnectionOptions) {
     this.guest = guest
@@ -63,7 +66,7 @@ export class ScriptedConnection {
   send(flags: string, content: BytesLike = "", fields: Partial<TcpFields> = {}): void {
     const bytes = toBytes(content)
     this.guest.send(
-      ip(this.source, this.target),
+      ip(this.source, this.target, this.hopLimit, undefined, { trafficClass: this.trafficClass }),
       tcp({
         sourcePort: this.sourcePort,
         targetPort: this.port,

@@ -7,67 +7,27 @@ import {
   type DatagramBatch,
   type Demiflow,
   Errno,
-  ErrorOrigin,
   HostEvent,
   IcmpType,
-  IcmpUnreachable,
   Icmpv6Type,
-  Icmpv6Unreachable,
   type SideRef,
   type Socket,
 } from "@demiflow/core"
 import { copyEnds } from "./ends.ts"
+import { type QueuedError, queuedError, type Report } from "./queued-error.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
 import { SimulatedSocket } from "./simulated-socket.ts"
+import { DEFAULT_HOP_LIMIT, type Leaving } from "./socket-marks.ts"
 import { toAddress, type World } from "./world.ts"
 
-/** One entry of an error queue, before it is copied out. */
-export interface QueuedError {
-  readonly errno: number
-  readonly origin: number
-  readonly icmpType: number
-  readonly icmpCode: number
-  readonly information: number
-  readonly reporter: Address
-  readonly destination: Address
-  readonly destinationPort: number
-  readonly payload: Uint8Array
-}
-
-/** What a packet met on its way, for the two versions of ICMP. */
-const reports = {
-  portUnreachable: {
-    errno: Errno.ECONNREFUSED,
-    v4: [IcmpType.destinationUnreachable, IcmpUnreachable.port],
-    v6: [Icmpv6Type.destinationUnreachable, Icmpv6Unreachable.port],
-  },
-  hostUnreachable: {
-    errno: Errno.EHOSTUNREACH,
-    v4: [IcmpType.destinationUnreachable, IcmpUnreachable.host],
-    v6: [Icmpv6Type.destinationUnreachable, Icmpv6Unreachable.address],
-  },
-  tooBig: {
-    errno: Errno.EMSGSIZE,
-    v4: [IcmpType.destinationUnreachable, IcmpUnreachable.fragmentationNeeded],
-    v6: [Icmpv6Type.packetTooBig, 0],
-  },
-  timeExceeded: {
-    errno: Errno.EHOSTUNREACH,
-    v4: [IcmpType.timeExceeded, 0],
-    v6: [Icmpv6Type.timeExceeded, 0],
-  },
-} as const
-
-/** Bytes of the original that a report quotes at most. */
-const QUOTE_LIMIT = 512
 /** Bytes that the kernel leaves together at most. */
 const GATHERED_LIMIT = 65_507
-const DEFAULT_HOP_LIMIT = 64
 
 /** A datagram that waits, and between whom it went. */
 interface Arrived {
   readonly bytes: Uint8Array
   readonly ends: Demiflow
+  readonly trafficClass: number
 }
 
 export abstract class DatagramSocket extends SimulatedSocket {
@@ -81,7 +41,6 @@ export abstract class DatagramSocket extends SimulatedSocket {
   /** When what was sent last arrives, in each direction. */
   #there = 0
   #back = 0
-  hopLimit = 0
   /** Datagrams that had no room when they arrived. */
   overflowed = 0
 
@@ -107,7 +66,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
   /** Prepares a datagram for the wire, or answers a negated error number. */
   protected abstract prepare(bytes: Uint8Array): Uint8Array | number
   /** Hands a datagram to its destination; false if its port is not in use. */
-  protected abstract deliver(bytes: Uint8Array, hopLimit: number): boolean
+  protected abstract deliver(packet: Leaving): boolean
 
   override readiness(): number {
     let events = this.#isBlocked ? 0 : HostEvent.writable
@@ -134,8 +93,9 @@ export abstract class DatagramSocket extends SimulatedSocket {
     if (this.world.routeTo(this.demiflow.correspondentAddress).hasNoRoute) return -Errno.ENETUNREACH
     const prepared = this.prepare(bytes)
     if (typeof prepared === "number") return prepared
-    const hopLimit = this.hopLimit || DEFAULT_HOP_LIMIT
-    this.#there = this.#inOrder(this.#there, () => this.#travel(prepared, hopLimit))
+    const { hopLimit, trafficClass, isFragmentable } = this.marks
+    const packet = { bytes: prepared, hopLimit: hopLimit || DEFAULT_HOP_LIMIT, trafficClass }
+    this.#there = this.#inOrder(this.#there, () => this.#travel(packet, isFragmentable === true))
     return 1
   }
 
@@ -161,6 +121,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
       const length = isCoalescing ? this.#gather(first, memory, offset, room) : size
       batch.length[filled] = length
       batch.segmentSize[filled] = length > size ? size : 0
+      batch.trafficClass[filled] = first.trafficClass
       if (ends !== undefined) copyEnds(first.ends, ends[filled])
       filled++
     }
@@ -168,25 +129,25 @@ export abstract class DatagramSocket extends SimulatedSocket {
   }
 
   /** Takes the oldest entry of the error queue. The pending error follows the queue: ip(7). */
-  takeQueuedError(): QueuedError | undefined {
+  override takeQueuedError(): QueuedError | undefined {
     const entry = this.#errors.shift()
     if (entry !== undefined) this.pendingError = this.#errors[0]?.errno ?? 0
     return entry
   }
 
   /** A datagram arrives, from the correspondent unless said otherwise. */
-  arrive(bytes: Uint8Array, ends: Demiflow = this.demiflow): void {
-    this.#back = this.#inOrder(this.#back, () => this.arriveNow(bytes, ends))
+  arrive(bytes: Uint8Array, ends: Demiflow = this.demiflow, trafficClass = 0): void {
+    this.#back = this.#inOrder(this.#back, () => this.arriveNow(bytes, ends, trafficClass))
   }
 
   /** A datagram has arrived. */
-  arriveNow(bytes: Uint8Array, ends: Demiflow): void {
+  arriveNow(bytes: Uint8Array, ends: Demiflow, trafficClass = 0): void {
     if (!this.isOpen) return
     if (this.#arrivedBytes + bytes.length > this.#receiveBuffer) {
       this.overflowed++
       return
     }
-    this.#arrived.push({ bytes, ends })
+    this.#arrived.push({ bytes, ends, trafficClass })
     this.#arrivedBytes += bytes.length
     this.kernel.list(this)
   }
@@ -200,14 +161,14 @@ export abstract class DatagramSocket extends SimulatedSocket {
   }
 
   #takeArrived(): Arrived {
-    const arrived = this.#arrived.shift() ?? { bytes: new Uint8Array(0), ends: this.demiflow }
+    const arrived = this.#arrived.shift() ?? { bytes: new Uint8Array(0), ends: this.demiflow, trafficClass: 0 }
     this.#arrivedBytes -= arrived.bytes.length
     return arrived
   }
 
   /**
-   * As UDP_GRO: datagrams of the size of the first behind it, between the same ends; a shorter one ends it. Answers the
-   * bytes of all.
+   * As UDP_GRO: datagrams of the size of the first behind it, between the same ends and of one traffic class; a shorter one
+   * ends it. Answers the bytes of all.
    */
   #gather(first: Arrived, memory: Uint8Array, offset: number, room: number): number {
     const size = first.bytes.length
@@ -215,7 +176,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
     for (let last = size; last === size && size > 0; ) {
       const next = this.#arrived[0]?.bytes
       if (next === undefined || next.length === 0 || next.length > size) break
-      if (!this.#arrived[0].ends.equals(first.ends)) break
+      if (!this.#arrived[0].ends.equals(first.ends) || this.#arrived[0].trafficClass !== first.trafficClass) break
       if (length + next.length > Math.min(room, GATHERED_LIMIT)) break
       memory.set(this.#takeArrived().bytes, offset + length)
       length += next.length
@@ -224,38 +185,29 @@ export abstract class DatagramSocket extends SimulatedSocket {
     return length
   }
 
-  #travel(bytes: Uint8Array, hopLimit: number): void {
+  #travel(packet: Leaving, isFragmentable: boolean): void {
+    const { bytes, hopLimit } = packet
     const route = this.world.routeTo(this.demiflow.correspondentAddress)
     const hops = route.hops ?? []
     if (route.isSilent) return
     const lastHop = toAddress(hops.at(-1) ?? this.demiflow.correspondentAddress)
+    // Routers fragment IPv4 only (RFC 8200, section 4.5).
+    const isCut = isFragmentable && this.demiflow.isV4
     if (hopLimit <= hops.length) this.#report("timeExceeded", toAddress(hops[hopLimit - 1]), 0, bytes)
     else if (route.isUnreachable) this.#report("hostUnreachable", lastHop, 0, bytes)
-    else if (route.mtu !== undefined && bytes.length + this.overhead > route.mtu) {
+    else if (!isCut && route.mtu !== undefined && bytes.length + this.overhead > route.mtu) {
       this.#report("tooBig", lastHop, route.mtu, bytes)
-    } else if (!this.deliver(bytes, hopLimit - hops.length)) {
+    } else if (!this.deliver({ ...packet, hopLimit: hopLimit - hops.length })) {
       this.#report("portUnreachable", this.demiflow.correspondentAddress, 0, bytes)
     }
   }
 
-  #report(what: keyof typeof reports, reporter: Address, information: number, bytes: Uint8Array): void {
-    const isV4 = this.demiflow.isV4
-    const { errno, v4, v6 } = reports[what]
-    const [icmpType, icmpCode] = isV4 ? v4 : v6
+  #report(what: Report, reporter: Address, information: number, bytes: Uint8Array): void {
     this.#back = this.#inOrder(this.#back, () => {
       if (!this.isOpen) return
-      this.#errors.push({
-        errno,
-        origin: isV4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6,
-        icmpType,
-        icmpCode,
-        information,
-        reporter: reporter.clone(),
-        destination: this.demiflow.correspondentAddress.clone(),
-        destinationPort: this.demiflow.correspondentPort,
-        payload: bytes.subarray(0, QUOTE_LIMIT),
-      })
-      this.pendingError = errno
+      const entry = queuedError(what, this.demiflow, reporter, information, bytes)
+      this.#errors.push(entry)
+      this.pendingError = entry.errno
       this.kernel.list(this)
     })
   }
@@ -275,8 +227,8 @@ export class UdpSocket extends DatagramSocket {
     return bytes
   }
 
-  protected override deliver(bytes: Uint8Array, hopLimit: number): boolean {
-    return this.world.arrive(this.demiflow, bytes, hopLimit)
+  protected override deliver(packet: Leaving): boolean {
+    return this.world.arrive(this.demiflow, packet)
   }
 }
 
@@ -302,11 +254,12 @@ export class PingSocket extends DatagramSocket {
     return bytes
   }
 
-  protected override deliver(bytes: Uint8Array): boolean {
+  /** Replies have the class of the request, as Linux answers. */
+  protected override deliver({ bytes, trafficClass }: Leaving): boolean {
     if (!this.demiflow.correspondentAddress.isUnicast) return true
     const reply = bytes.slice()
     reply[0] = this.demiflow.isV4 ? IcmpType.echoReply : Icmpv6Type.echoReply
-    this.arrive(reply)
+    this.arrive(reply, this.demiflow, trafficClass)
     return true
   }
 }

@@ -30,13 +30,15 @@ import { Bindings } from "./bindings.ts"
 import { DatagramSocket, PingSocket, UdpSocket } from "./datagram-socket.ts"
 import { copyEnds } from "./ends.ts"
 import { shakeHands } from "./inbound-connection.ts"
+import { copyOut, queuedError } from "./queued-error.ts"
 import { type HostFaults, NO_HOST_FAULTS, SimulatedKernel } from "./simulated-kernel.ts"
 import type { SimulatedSocket } from "./simulated-socket.ts"
+import { DEFAULT_HOP_LIMIT } from "./socket-marks.ts"
 import { SocketTable } from "./socket-table.ts"
 import { TcpListeningSocket } from "./tcp-listening-socket.ts"
 import { TcpSocket, type TcpSocketSizes } from "./tcp-socket.ts"
 import { UdpListeningSocket } from "./udp-listening-socket.ts"
-import { betweenEnds, toAddress, World, type WorldConnectOptions } from "./world.ts"
+import { type ArrivalOptions, betweenEnds, toAddress, World, type WorldConnectOptions } from "./world.ts"
 import { outcomeErrors, WorldConnection, WorldEnd } from "./world-connection.ts"
 
 /** How a simulated host is made. */
@@ -79,6 +81,9 @@ export interface SimulatedHostOptions {
 const EBADF = 9
 const EEXIST = 17
 const DEFAULT_BUFFER = 131_072
+/** The two bits of the traffic class that a TCP socket's kernel has for itself (RFC 3168). */
+const ECN = 0x03
+const TCP_HEADER_LENGTH = 20
 const NO_DESCRIPTORS = -Errno.EMFILE as Socket
 const ERROR_SPACE = 1_024
 
@@ -104,7 +109,7 @@ export class SimulatedHost implements Host {
     this.#bindings = new Bindings(this.#sockets.open, addresses, options.interfaces ?? ["eth0", "lo"])
     this.#errorOffset = options.arena.reserve(ERROR_SPACE)
     this.world = new World({
-      deliver: (ends, bytes, { interfaceName }) => this.#deliver(ends, bytes, interfaceName),
+      deliver: (ends, bytes, options) => this.#deliver(ends, bytes, options),
       connect: (ends, connectOptions) => this.#connectFromWorld(ends, connectOptions),
     })
   }
@@ -162,19 +167,41 @@ export class SimulatedHost implements Host {
     return told
   }
 
-  tcpConnect(side: SideRef, demiflow: Demiflow): Socket {
+  tcpConnect(side: SideRef, demiflow: Demiflow, hopLimit = 0, trafficClass = 0, queuesErrors = false): Socket {
     const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, TcpSocket)
     if (typeof bound === "number") return bound
     const outcome = this.world.outcome(bound)
     if (outcome === "noRoute") return -outcomeErrors.noRoute as Socket
     const { clock } = this.#options
     const socket = new TcpSocket(this.#kernel, this.#sockets.descriptorFor(side), side, bound, this.#tcpSizes)
-    if (outcome === "accept") this.#connect(socket)
+    socket.marks.hopLimit = hopLimit
+    socket.marks.trafficClass = trafficClass & ~ECN
+    socket.queuesErrors = queuesErrors
+    const hops = this.world.routeTo(bound.correspondentAddress).hops ?? []
+    if ((hopLimit || DEFAULT_HOP_LIMIT) <= hops.length) {
+      const entry = queuedError(
+        "timeExceeded",
+        bound,
+        toAddress(hops[hopLimit - 1]),
+        0,
+        new Uint8Array(TCP_HEADER_LENGTH),
+      )
+      clock.schedule(socket.sizes.rtt, () => socket.reported(entry))
+    } else if (outcome === "accept") this.#connect(socket)
     else {
       const delay = outcome === "silent" ? this.#connectTimeout : socket.sizes.rtt
       clock.schedule(delay, () => socket.fail(outcomeErrors[outcome]))
     }
     return this.#open(socket)
+  }
+
+  stopQueuingErrors(socket: Socket): void {
+    const tcp = this.#sockets.find(socket, TcpSocket, "stopQueuingErrors")
+    if (tcp !== undefined) tcp.queuesErrors = false
+  }
+
+  acceptedTrafficClass(socket: Socket): number {
+    return this.#sockets.find(socket, TcpSocket, "acceptedTrafficClass")?.synTrafficClass ?? 0
   }
 
   send(socket: Socket, vectors: Vectors, first: number, count: number): number {
@@ -343,27 +370,31 @@ export class SimulatedHost implements Host {
   }
 
   receiveError(socket: Socket, into: SocketError): number {
-    const entry = this.#findDatagram(socket, "receiveError")?.takeQueuedError()
+    const entry = this.#sockets.find(socket, undefined, "receiveError")?.takeQueuedError()
     if (entry === undefined) return 0
-    into.errno = entry.errno
-    into.origin = entry.origin
-    into.icmpType = entry.icmpType
-    into.icmpCode = entry.icmpCode
-    into.information = entry.information
-    into.reporter.copyFrom(entry.reporter)
-    into.destination.copyFrom(entry.destination)
-    into.destinationPort = entry.destinationPort
-    into.payloadOffset = this.#errorOffset
-    into.payloadLength = entry.payload.length
-    this.arena.bytes.set(entry.payload, this.#errorOffset)
+    copyOut(entry, into, this.arena, this.#errorOffset)
     return 1
   }
 
   setHopLimit(socket: Socket, _isV4: boolean, hopLimit: number): number {
-    const datagrams = this.#findDatagram(socket, "setHopLimit")
-    if (datagrams === undefined) return -EBADF
+    const found = this.#sockets.find(socket, undefined, "setHopLimit")
+    if (found === undefined) return -EBADF
     if (hopLimit < 0 || hopLimit > 255) return -Errno.EINVAL
-    datagrams.hopLimit = hopLimit
+    found.marks.hopLimit = hopLimit
+    return 0
+  }
+
+  setTrafficClass(socket: Socket, _isV4: boolean, trafficClass: number): number {
+    const found = this.#sockets.find(socket, undefined, "setTrafficClass")
+    if (found === undefined) return -EBADF
+    found.marks.trafficClass = found instanceof TcpSocket ? trafficClass & ~ECN : trafficClass
+    return 0
+  }
+
+  setFragmentation(socket: Socket, _isV4: boolean, isAllowed: boolean): number {
+    const datagrams = this.#findDatagram(socket, "setFragmentation")
+    if (datagrams === undefined) return -EBADF
+    datagrams.marks.isFragmentable = isAllowed
     return 0
   }
 
@@ -398,10 +429,10 @@ export class SimulatedHost implements Host {
     else deliverToListener?.(listening.ref, HostEvent.readable)
   }
 
-  #deliver(ends: Demiflow, bytes: Uint8Array, interfaceName: string | undefined): void {
+  #deliver(ends: Demiflow, bytes: Uint8Array, { interfaceName, trafficClass }: ArrivalOptions): void {
     const connected = this.#bindings.findUdp(ends)
     if (connected !== undefined) {
-      connected.arrive(bytes)
+      connected.arrive(bytes, undefined, trafficClass)
       return
     }
     const listening = this.#bindings.findListening(UdpListeningSocket, ends, interfaceName)
@@ -412,13 +443,17 @@ export class SimulatedHost implements Host {
       const own = seen.isV4 ? this.#bindings.firstAddress(true) : UNSPECIFIED_V6
       seen.forwardingAddress.copyFrom(own ?? UNSPECIFIED_V4)
     }
-    listening.arrive(bytes, seen)
+    listening.arrive(bytes, seen, trafficClass)
   }
 
-  #connectFromWorld(ends: Demiflow, { receiveBuffer, interfaceName }: WorldConnectOptions): WorldConnection {
+  #connectFromWorld(
+    ends: Demiflow,
+    { receiveBuffer, interfaceName, trafficClass = 0 }: WorldConnectOptions,
+  ): WorldConnection {
     const { clock } = this.#options
     const delay = () => this.#delay()
     const socket = new TcpSocket(this.#kernel, NO_SOCKET, NO_SIDE, ends, this.#tcpSizes)
+    socket.synTrafficClass = trafficClass
     const end = new WorldEnd(clock, delay, socket, receiveBuffer ?? DEFAULT_BUFFER)
     end.begin()
     const connection = new WorldConnection(end, socket)

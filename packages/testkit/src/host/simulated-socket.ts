@@ -1,6 +1,8 @@
 import type { Demiflow, SideRef, Socket } from "@demiflow/core"
 import type { Listening } from "./listening.ts"
+import type { QueuedError } from "./queued-error.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
+import { SocketMarks } from "./socket-marks.ts"
 
 /** What every simulated socket has, whatever it speaks. */
 export abstract class SimulatedSocket {
@@ -12,6 +14,7 @@ export abstract class SimulatedSocket {
   readonly listening: Listening | undefined = undefined
   /** Host side: the forwarding end is what it is bound to. */
   readonly demiflow: Demiflow
+  readonly marks: SocketMarks = new SocketMarks()
   protected readonly kernel: SimulatedKernel
   isOpen = true
   /** True while it waits in the list of sockets to report. */
@@ -41,6 +44,11 @@ export abstract class SimulatedSocket {
 
   /** Closes it: what that means to the other end, a protocol knows. */
   abstract closed(): void
+
+  /** Takes the oldest entry of the error queue. */
+  takeQueuedError(): QueuedError | undefined {
+    return undefined
+  }
 
   /** Takes the pending error: 0 or a negated error number. */
   takeError(): number {

@@ -7,6 +7,7 @@ import { type Demiflow, Errno, HostEvent, type SideRef, type Socket, type TcpInf
 import type { VirtualTimer } from "../virtual-clock.ts"
 import { ByteQueue } from "./byte-queue.ts"
 import type { Pipe, PipeReceiver, PipeSender } from "./pipe.ts"
+import type { QueuedError } from "./queued-error.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
 import { SimulatedSocket } from "./simulated-socket.ts"
 
@@ -31,6 +32,11 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   readonly sizes: TcpSocketSizes
   /** How often the world was asked whether it is still there. */
   questions = 0
+  /** Traffic class of the SYN of a connection that was accepted. */
+  synTrafficClass = 0
+  /** Whether what routers report is queued. */
+  queuesErrors = false
+  #queuedError: QueuedError | undefined
   #state: "connecting" | "connected" | "closed" = "connecting"
   readonly #received = new ByteQueue()
   /** The correspondent has ended. */
@@ -97,6 +103,19 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     this.#outgoing?.cut()
     this.#incoming?.cut()
     this.kernel.list(this)
+  }
+
+  /** A router has answered the SYN. */
+  reported(entry: QueuedError): void {
+    if (this.queuesErrors) this.#queuedError = entry
+    this.fail(entry.errno)
+  }
+
+  /** Takes the oldest entry of the error queue. */
+  override takeQueuedError(): QueuedError | undefined {
+    const entry = this.#queuedError
+    this.#queuedError = undefined
+    return entry
   }
 
   /** True once it failed, or was reset by either end. */

@@ -30,9 +30,11 @@ export class WorldConnection {
   /** Called when the host resets the connection. */
   onReset: (() => void) | undefined
   readonly #end: WorldEnd
+  readonly #socket: TcpSocket
 
   constructor(end: WorldEnd, socket: TcpSocket) {
     this.#end = end
+    this.#socket = socket
     this.address = socket.demiflow.correspondentAddress.clone()
     this.port = socket.demiflow.correspondentPort
     this.hostAddress = socket.demiflow.forwardingAddress.clone()
@@ -68,6 +70,15 @@ export class WorldConnection {
   /** Bytes that have arrived and were not read, since reading is paused. */
   get unread(): number {
     return this.#end.waiting.length
+  }
+
+  /** Hop limit and traffic class, without ECN, with which the host sends. 0 is the host's default. */
+  get hopLimit(): number {
+    return this.#socket.marks.hopLimit
+  }
+
+  get trafficClass(): number {
+    return this.#socket.marks.trafficClass
   }
 
   /** Bytes written that the host has not acknowledged. */

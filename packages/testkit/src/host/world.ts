@@ -6,6 +6,7 @@
  */
 import { Address, Demiflow, Interface } from "@demiflow/core"
 import { type BytesLike, toBytes, toText } from "../bytes.ts"
+import type { Leaving } from "./socket-marks.ts"
 import type { ConnectOutcome, WorldConnection } from "./world-connection.ts"
 
 /** An address in its class, as text, or any. */
@@ -55,6 +56,8 @@ export type WorldEndLike = WorldEndpoint & { readonly address: AddressLike }
 export interface ArrivalOptions {
   /** The first of the host's interfaces by default, or `lo` for its loopback addresses. */
   readonly interfaceName?: string
+  /** IPv4 type of service or IPv6 traffic class; 0 by default. */
+  readonly trafficClass?: number
 }
 
 /** What a test may say about a connection to the host. */
@@ -99,10 +102,12 @@ export interface WorldDatagram {
   /** Where it came from. */
   readonly hostAddress: Address
   readonly hostPort: number
-  /** Hop limit that it was sent with. */
+  /** Hop limit that it arrived with. */
   readonly hopLimit: number
+  /** Traffic class that it was sent with. */
+  readonly trafficClass: number
   /** Sends bytes back. */
-  reply(content: BytesLike): void
+  reply(content: BytesLike, options?: ArrivalOptions): void
 }
 
 interface Entry<Value> {
@@ -227,16 +232,16 @@ export class World {
   }
 
   /** Hands a datagram to whoever receives there; false if nobody does. */
-  arrive(demiflow: Demiflow, bytes: Uint8Array, hopLimit: number): boolean {
+  arrive(demiflow: Demiflow, packet: Leaving): boolean {
     const address = demiflow.correspondentAddress.clone()
     const port = demiflow.correspondentPort
     const onDatagram = find(this.#correspondents, address, port)
     if (onDatagram === undefined) return false
     const hostAddress = demiflow.forwardingAddress.clone()
     const hostPort = demiflow.forwardingPort
-    const reply = (content: BytesLike) =>
-      this.send({ address, port }, { address: hostAddress, port: hostPort }, content)
-    onDatagram({ bytes, text: toText(bytes), address, port, hostAddress, hostPort, hopLimit, reply })
+    const reply = (content: BytesLike, options?: ArrivalOptions) =>
+      this.send({ address, port }, { address: hostAddress, port: hostPort }, content, options)
+    onDatagram({ ...packet, text: toText(packet.bytes), address, port, hostAddress, hostPort, reply })
     return true
   }
 }

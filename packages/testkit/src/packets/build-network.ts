@@ -158,11 +158,26 @@ export function ipv6(fields: Ipv6Fields): Layer {
   }
 }
 
+/** What a packet says about its way, besides the hop limit. */
+export interface PacketMarks {
+  /** IPv4 type of service or IPv6 traffic class. */
+  readonly trafficClass?: number
+  /** Of IPv4. */
+  readonly doNotFragment?: boolean
+}
+
 /** An IPv4 or IPv6 header, as the addresses are. */
-export function ip(source: AddressLike, target: AddressLike, hopLimit = 64, protocol?: number): Layer {
+export function ip(
+  source: AddressLike,
+  target: AddressLike,
+  hopLimit = 64,
+  protocol?: number,
+  marks: PacketMarks = {},
+): Layer {
   const from: Address = toAddress(source)
-  if (from.isV4) return ipv4({ source: from, target, timeToLive: hopLimit, protocol })
-  return ipv6({ source: from, target, hopLimit, nextHeader: protocol })
+  const { trafficClass, doNotFragment } = marks
+  if (!from.isV4) return ipv6({ source: from, target, hopLimit, nextHeader: protocol, trafficClass })
+  return ipv4({ source: from, target, timeToLive: hopLimit, protocol, typeOfService: trafficClass, doNotFragment })
 }
 
 /** An IPv6 extension header of the usual form (RFC 8200, section 4): hop-by-hop, routing, destination options. */

@@ -39,6 +39,8 @@ export interface BenchOptions extends UdpOptions {
 export interface GuestDatagram {
   readonly payload: Uint8Array
   readonly hopLimit?: number
+  readonly trafficClass?: number
+  readonly dontFragment?: boolean
   readonly segmentSize?: number
   /** Changes the packet before it is handed over: header and payload. */
   readonly spoil?: (packet: Uint8Array) => void
@@ -198,6 +200,8 @@ export class Bench {
     sequence.endOffset[index] = offset + (datagram.available ?? length)
     sequence.segmentSize[index] = segmentSize
     sequence.hopLimit[index] = hopLimit
+    sequence.trafficClass[index] = datagram.trafficClass ?? 0
+    sequence.dontFragment[index] = datagram.dontFragment ? 1 : 0
     return offset + length
   }
 }

@@ -18,6 +18,8 @@ import { cut } from "./strict-guest.ts"
 export interface HostDatagram {
   readonly bytes: Uint8Array
   readonly segmentSize: number
+  /** Of what is received. */
+  readonly trafficClass?: number
   /** Between whom, at sockets that hear anybody. */
   readonly ends?: Demiflow
 }
@@ -33,6 +35,14 @@ export interface ScriptedError {
   readonly payload?: Uint8Array
 }
 
+/** From where in the arena something was sent, and with which marks. */
+interface SentAs {
+  readonly offset: number
+  readonly hopLimit: number
+  readonly trafficClass: number
+  readonly dontFragment: boolean | undefined
+}
+
 /** One socket, with everything that happened to it. */
 export class ScriptedSocket {
   /** What events are told to: a side of a flow, or a listener. */
@@ -41,7 +51,7 @@ export class ScriptedSocket {
   /** Until it was read empty, it holds datagrams of anybody. */
   hearsAnyone: boolean
   /** What was sent, with the arena offset that it was sent from, and how many entries each call had. */
-  readonly sent: (HostDatagram & { readonly offset: number; readonly hopLimit: number })[] = []
+  readonly sent: (HostDatagram & SentAs)[] = []
   readonly sendingCalls: number[] = []
   /** Answers of the next sending calls: a negative error number refuses the first entry; Infinity takes them all. */
   readonly sendingAnswers: number[] = []
@@ -54,6 +64,10 @@ export class ScriptedSocket {
   readonly errors: ScriptedError[] = []
   hopLimit = 0
   hopLimitCalls = 0
+  trafficClass = 0
+  trafficClassCalls = 0
+  dontFragment: boolean | undefined = undefined
+  fragmentationCalls = 0
   isOpen = true
 
   /** Payloads sent, those that were left together one by one. */
@@ -151,7 +165,8 @@ export class ScriptedHost
   #sendEntry(state: ScriptedSocket, batch: DatagramBatch, index: number, length: number): void {
     const offset = batch.offset[index]
     const bytes = this.arena.bytes.slice(offset, offset + length)
-    state.sent.push({ bytes, segmentSize: batch.segmentSize[index], offset, hopLimit: state.hopLimit })
+    const { hopLimit, trafficClass, dontFragment } = state
+    state.sent.push({ bytes, segmentSize: batch.segmentSize[index], offset, hopLimit, trafficClass, dontFragment })
   }
 
   receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number {
@@ -177,10 +192,11 @@ export class ScriptedHost
     if (answer !== undefined) return answer
     const received = Math.min(count, state.incoming.length)
     if (received === 0) return -Errno.EAGAIN
-    for (const [index, { bytes, segmentSize }] of state.incoming.splice(0, received).entries()) {
+    for (const [index, { bytes, segmentSize, trafficClass }] of state.incoming.splice(0, received).entries()) {
       this.arena.bytes.set(bytes.subarray(0, batch.length[index]), batch.offset[index])
       batch.length[index] = bytes.length
       batch.segmentSize[index] = segmentSize
+      batch.trafficClass[index] = trafficClass ?? 0
     }
     return received
   }
@@ -205,6 +221,20 @@ export class ScriptedHost
     const state = this.#find(socket)
     state.hopLimit = hopLimit
     state.hopLimitCalls++
+    return 0
+  }
+
+  setTrafficClass(socket: Socket, _isV4: boolean, trafficClass: number): number {
+    const state = this.#find(socket)
+    state.trafficClass = trafficClass
+    state.trafficClassCalls++
+    return 0
+  }
+
+  setFragmentation(socket: Socket, _isV4: boolean, isAllowed: boolean): number {
+    const state = this.#find(socket)
+    state.dontFragment = !isAllowed
+    state.fragmentationCalls++
     return 0
   }
 

@@ -20,6 +20,7 @@ export interface SentPacket {
   readonly checksumOffset: number
   readonly segmentSize: number
   readonly headerLength: number
+  readonly trafficClass: number
 }
 
 const HEADROOM = 64
@@ -95,14 +96,22 @@ export class StrictGuest implements Guest {
     return offset
   }
 
-  end(offset: number, length: number, checksumOffset: number, segmentSize = 0, headerLength = 0): void {
+  end(
+    offset: number,
+    length: number,
+    checksumOffset: number,
+    segmentSize = 0,
+    headerLength = 0,
+    trafficClass = 0,
+  ): void {
     const open = this.#open.get(offset)
     if (open === undefined) throw new Error("a packet was ended that isn't open")
     if (length > open.room) throw new Error(`a packet of ${length} bytes was ended that has room for ${open.room}`)
     this.#open.delete(offset)
     this.#lastEnded = Math.max(this.#lastEnded, offset)
     const bytes = this.#arena.bytes.slice(offset, offset + length)
-    this.sent.push({ tap: open.tap, protocol: open.protocol, bytes, checksumOffset, segmentSize, headerLength })
+    const { tap, protocol } = open
+    this.sent.push({ tap, protocol, bytes, checksumOffset, segmentSize, headerLength, trafficClass })
     // What lies behind an ended packet is free for others.
     this.#arena.bytes.fill(0xdd, offset + length, offset + open.room)
   }

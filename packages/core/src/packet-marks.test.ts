@@ -1,0 +1,75 @@
+import { describe, expect, test } from "vitest"
+import type { Host, Socket } from "./host.ts"
+import { hopLimitIn, markSocket, marksOf, NO_MARKS, streamMarksOf, trafficClassIn } from "./packet-marks.ts"
+import { Sequence } from "./sequence.ts"
+
+const SOCKET = 3 as Socket
+
+/** A sequence with one packet. */
+function packet(hopLimit: number, trafficClass: number, dontFragment: boolean, length = 1_500): Sequence {
+  const sequence = new Sequence(1)
+  sequence.count = 1
+  sequence.hopLimit[0] = hopLimit
+  sequence.trafficClass[0] = trafficClass
+  sequence.dontFragment[0] = dontFragment ? 1 : 0
+  sequence.networkOffset[0] = 100
+  sequence.endOffset[0] = 100 + length
+  return sequence
+}
+
+/** Calls that a host gets when a socket's marks change. */
+function calls(before: number, marks: number): unknown[] {
+  const made: unknown[] = []
+  const host = {
+    setHopLimit: (...words: unknown[]) => made.push(["hop limit", ...words]),
+    setTrafficClass: (...words: unknown[]) => made.push(["class", ...words]),
+    setFragmentation: (...words: unknown[]) => made.push(["fragmentation", ...words]),
+  }
+  markSocket(host as unknown as Host, SOCKET, true, before, marks)
+  return made
+}
+
+describe("marks", () => {
+  test("hold what they are made of", () => {
+    for (const [hopLimit, trafficClass] of [
+      [1, 0],
+      [64, 0xb8],
+      [255, 0xff],
+    ]) {
+      const marks = marksOf(packet(hopLimit, trafficClass, true), 0, NO_MARKS)
+      expect([hopLimitIn(marks), trafficClassIn(marks)]).toEqual([hopLimit, trafficClass])
+    }
+  })
+
+  test("of a stream are without ECN, and say nothing of fragments", () => {
+    const marks = streamMarksOf(packet(9, 0xbb, true), 0)
+    expect(marks).toBe(streamMarksOf(packet(9, 0xb8, false), 0))
+    expect(calls(NO_MARKS, marks)).toEqual([
+      ["hop limit", SOCKET, true, 9],
+      ["class", SOCKET, true, 0xb8],
+    ])
+  })
+
+  test("set only what is different", () => {
+    const first = marksOf(packet(64, 0, true), 0, NO_MARKS)
+    expect(calls(NO_MARKS, first)).toEqual([
+      ["hop limit", SOCKET, true, 64],
+      ["fragmentation", SOCKET, true, false],
+    ])
+    expect(calls(first, first)).toEqual([])
+    expect(calls(first, marksOf(packet(64, 2, true), 0, first))).toEqual([["class", SOCKET, true, 2]])
+    expect(calls(first, marksOf(packet(64, 0, false), 0, first))).toEqual([["fragmentation", SOCKET, true, true]])
+  })
+
+  test("leave fragmentation as it is for what no host fragments, unless the socket says that it may be", () => {
+    const small = packet(64, 0, true, 552)
+    const quiet = marksOf(small, 0, NO_MARKS)
+    expect(calls(NO_MARKS, quiet)).toEqual([["hop limit", SOCKET, true, 64]])
+    expect(marksOf(small, 0, quiet)).toBe(quiet)
+    const whole = marksOf(packet(64, 0, true, 553), 0, quiet)
+    expect(calls(quiet, whole)).toEqual([["fragmentation", SOCKET, true, false]])
+    expect(marksOf(small, 0, whole)).toBe(whole)
+    const cut = marksOf(packet(64, 0, false, 20), 0, whole)
+    expect(calls(cut, marksOf(small, 0, cut))).toEqual([["fragmentation", SOCKET, true, false]])
+  })
+})

@@ -1,0 +1,69 @@
+/**
+ * What the guest says about how its packets are to be treated on their way, and how a socket of the host comes to send so.
+ *
+ * Hop limit, traffic class and "don't fragment" of a packet are packed into one number, its marks, so that a flow compares
+ * one number for each packet. A socket option is set only when they change.
+ */
+import type { Host, Socket } from "./host.ts"
+import type { Sequence } from "./sequence.ts"
+
+/** Marks of a socket that was never given any: it sends as the host is set up. */
+export const NO_MARKS = 0
+
+const HOP_LIMIT = 0xff
+const CLASS_SHIFT = 8
+const MAY_FRAGMENT = 1 << 16
+const DONT_FRAGMENT = 2 << 16
+const FRAGMENTATION = MAY_FRAGMENT | DONT_FRAGMENT
+/**
+ * Bytes of the largest packet that a Linux host never fragments by itself (`net.ipv4.route.min_pmtu`): whether it may matters to
+ * none of this size, so that the many flows with nothing larger are spared a system call.
+ */
+const NEVER_FRAGMENTED = 552
+/** The marks that a stream has: its segments are the host's, and so is their congestion (ECN, RFC 3168, section 6.1). */
+const STREAM_MARKS = HOP_LIMIT | (0xfc << CLASS_SHIFT)
+
+/**
+ * The marks of packet `index` of a sequence, for a socket that sends datagrams.
+ *
+ * @param before the marks that the socket has, whose word on fragmentation goes for what is too small for it to matter
+ */
+export function marksOf(sequence: Sequence, index: number, before: number): number {
+  let fragmentation = MAY_FRAGMENT
+  if (sequence.dontFragment[index] === 1) {
+    const length = sequence.endOffset[index] - sequence.networkOffset[index]
+    fragmentation = length <= NEVER_FRAGMENTED && (before & MAY_FRAGMENT) === 0 ? before & FRAGMENTATION : DONT_FRAGMENT
+  }
+  return sequence.hopLimit[index] | (sequence.trafficClass[index] << CLASS_SHIFT) | fragmentation
+}
+
+/** The marks of packet `index` of a sequence that a stream of bytes has. */
+export function streamMarksOf(sequence: Sequence, index: number): number {
+  return (sequence.hopLimit[index] | (sequence.trafficClass[index] << CLASS_SHIFT)) & STREAM_MARKS
+}
+
+/** Hop limit, 0–255. */
+export function hopLimitIn(marks: number): number {
+  return marks & HOP_LIMIT
+}
+
+/** Traffic class, 0–255. */
+export function trafficClassIn(marks: number): number {
+  return (marks >> CLASS_SHIFT) & 0xff
+}
+
+/**
+ * Has a socket send with these marks from now on. What the host refuses stays as it was: a packet of the wrong class is
+ * better than none.
+ *
+ * @param isV4 IP version on the host
+ * @param before the marks that the socket has
+ */
+export function markSocket(host: Host, socket: Socket, isV4: boolean, before: number, marks: number): void {
+  const changed = before ^ marks
+  if ((changed & HOP_LIMIT) !== 0) host.setHopLimit(socket, isV4, hopLimitIn(marks))
+  if ((changed & (0xff << CLASS_SHIFT)) !== 0) host.setTrafficClass(socket, isV4, trafficClassIn(marks))
+  if ((changed & FRAGMENTATION) !== 0) {
+    host.setFragmentation(socket, isV4, (marks & DONT_FRAGMENT) === 0)
+  }
+}
