@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
+import { longestFirst } from "./scripts/test/longest-first.ts"
 
 // One project for each workspace, so that `vitest run --project tcp` runs the tests of one of them.
 // The tests against real kernels have their own configuration, e2e/vitest.config.ts.
@@ -30,5 +31,8 @@ export default defineConfig({
       }),
     ),
     passWithNoTests: true,
+    sequence: {
+      sequencer: longestFirst(["tcp/src/simulate", "tcp/src/simulate-from-world", "tcp/src/simulate-congested"]),
+    },
   },
 })

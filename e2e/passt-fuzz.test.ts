@@ -88,7 +88,7 @@ test("memory and descriptors are the same after 100,000 frames of rubbish", asyn
   expect(memory.at(-1)).toBeLessThan((memory[2] ?? 0) + 16 * 1024)
   await servesARealGuest(passt)
   await endsWell(passt)
-})
+}, 240_000)
 
 const length = fc.oneof(
   fc.constantFrom(0, 1, 13, 14, 42, 60, 1514, 65_534, 65_535, 65_536, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff),

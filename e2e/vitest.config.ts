@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os"
 import { defineConfig, type ViteUserConfig } from "vitest/config"
-import { BaseSequencer, type TestSpecification } from "vitest/node"
+import { longestFirst } from "../scripts/test/longest-first.ts"
 import { CASE_LIMIT } from "./harness/limits.ts"
 
 // Network namespaces, mounts and raw sockets: without root there is nothing to run.
@@ -11,8 +11,7 @@ if (!isRoot) {
   console.warn(`${message}. Skipped.`)
 }
 
-/** Files that take longest: they begin first, so that no core is left with one of them at the end. */
-const LONGEST = [
+const longest = [
   "passt-qemu",
   "passt-tcp",
   "tcp-impaired-inside-65520",
@@ -20,14 +19,6 @@ const LONGEST = [
   "local-path",
   "auto-ports",
 ]
-
-class LongestFirst extends BaseSequencer {
-  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({ moduleId }: TestSpecification) => LONGEST.some((name) => moduleId.endsWith(`/${name}.test.ts`))
-    const sorted = await super.sort(files)
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
-  }
-}
 
 const configuration: ViteUserConfig = defineConfig({
   root: import.meta.dirname,
@@ -39,7 +30,7 @@ const configuration: ViteUserConfig = defineConfig({
     pool: "forks",
     // One more than there are cores: many cases wait for the kernel's timers.
     maxWorkers: availableParallelism() + 1,
-    sequence: { sequencer: LongestFirst },
+    sequence: { sequencer: longestFirst(longest) },
     setupFiles: ["../scripts/test/record-limit.ts"],
     testTimeout: CASE_LIMIT,
     hookTimeout: CASE_LIMIT,

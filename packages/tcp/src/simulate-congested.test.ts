@@ -1,0 +1,3 @@
+import { congested, testSimulated } from "./simulation.fixture.ts"
+
+testSimulated("over a link that is congested again and again", 0.5, congested)
