@@ -4,7 +4,7 @@ import { describe, expect } from "vitest"
 import { dig, testResolution, useNameServer } from "./cases/names.ts"
 import { fileFor, testWith } from "./harness/machine.ts"
 import { runPasta, usePasta } from "./harness/pasta.ts"
-import { ipv4, overBoth, useTopology } from "./harness/topology.ts"
+import { ipv4, ipv6, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 useNameServer(topology)
@@ -51,6 +51,20 @@ describe("--dns-forward", () => {
     testWith("dig", "unshare")("is implied for a gateway that is the host's resolver", async () => {
       expect(await ask([], family.gateway, [family.gateway])).toBe(`"${family.gateway} ${family.host}"\n`)
     })
+  })
+
+  testWith("dig", "unshare")("leads to a link-local name server, on the interface that its zone names", async () => {
+    await topology.host.configure([`link add eth7 index 77 type veth peer name eth7 netns ${topology.world.name}`])
+    for (const end of [topology.host, topology.world]) await end.configure(["link set eth7 up"])
+    await topology.world.configure(["addr add fe80::53/64 dev eth7 nodad"])
+    const server = topology.world.startNode("dns-server.mjs", { listen: ["fe80::53%eth7"] })
+    await server.printed(/ready/)
+    const asked = '"fe80::53%eth7 fe80::'
+    expect(await ask(["--dns-forward", "2001:db8:1::53"], "2001:db8:1::53", ["fe80::53%77"])).toContain(asked)
+    // Without the option, the gateway stands for it.
+    expect(await ask([], ipv6.gateway, ["fe80::53%77"], "+tcp")).toContain(asked)
+    await server.stop()
+    await topology.host.configure(["link delete eth7"])
   })
 
   testWith("dig", "unshare")("leaves other ports alone", async () => {

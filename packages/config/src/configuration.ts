@@ -25,6 +25,8 @@ export interface FamilyConfiguration {
   readonly dnsForward: Address | undefined
   /** The host's name server. */
   readonly dnsHost: Address | undefined
+  /** Index of the host interface on which it is, where its address is link-local with a zone. */
+  readonly dnsHostScope: number | undefined
 }
 
 export interface Ipv4Configuration extends FamilyConfiguration {

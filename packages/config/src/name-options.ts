@@ -1,6 +1,7 @@
 /** Name service. */
 import { address, type OptionRow, parseSearchList, set, value } from "./option-row.ts"
 import { parseHostAddress, parseUnicast } from "./option-values.ts"
+import { type NameServer, parseNameServer } from "./resolv-conf.ts"
 
 export const nameOptions: readonly OptionRow[] = [
   {
@@ -31,8 +32,10 @@ export const nameOptions: readonly OptionRow[] = [
     long: ["dns-host"],
     argument: "ADDR",
     group: "Name service",
-    help: "Name server for --dns-forward. Default: the first in /etc/resolv.conf.",
-    apply: address("Invalid DNS host address", parseUnicast, (options) => options.dnsHost),
+    help: "Name server for --dns-forward; a link-local one with %INTERFACE. Default: the first in /etc/resolv.conf.",
+    apply: value("Invalid DNS host address", parseDnsHost, (options, server) => {
+      options.dnsHost[server.address.isV4 ? "v4" : "v6"] = server
+    }),
   },
   {
     long: ["search"],
@@ -81,3 +84,7 @@ export const nameOptions: readonly OptionRow[] = [
     }),
   },
 ]
+
+function parseDnsHost(text: string): NameServer | undefined {
+  return parseUnicast(text.replace(/%.*$/, "")) && parseNameServer(text)
+}

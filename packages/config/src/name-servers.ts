@@ -6,21 +6,26 @@
  * reached by another address that stands for it.
  *
  * The gateway's address stands for the host's loopback by default. Where the gateway is the resolver as well, that
- * mapping would shadow it; and a resolver on 127.0.0.53 isn't on 127.0.0.1. In both cases name service to that address
- * is handled as with `--dns-forward`, unless that option was given.
+ * mapping would shadow it; a resolver on 127.0.0.53 isn't on 127.0.0.1; and a link-local address with a zone
+ * (`fe80::1%eth0`) means nothing in the guest. In all three cases name service to that address is handled as with
+ * `--dns-forward`, unless that option was given.
+ *
+ * A host without a name server in `resolv.conf` asks the local machine (resolv.conf(5)), and so does the guest.
  */
-import type { Address } from "@demiflow/core"
+import { type Address, LOOPBACK_V4, LOOPBACK_V6 } from "@demiflow/core"
+import type { NameServer } from "./resolv-conf.ts"
 
 /** What is known of one IP version. */
 export interface NameServerFacts {
+  readonly isV4: boolean
   /** `--dns`, those of this version; undefined if the option wasn't given at all. */
   readonly chosen: readonly Address[] | undefined
-  /** Those of the host's `resolv.conf`, of this version. */
-  readonly ofHost: readonly Address[]
+  /** Those of the host's `resolv.conf`, of both versions. */
+  readonly ofHost: readonly NameServer[]
   /** `--dns-forward`. */
   readonly dnsForward: Address | undefined
   /** `--dns-host`. */
-  readonly dnsHost: Address | undefined
+  readonly dnsHost: NameServer | undefined
   readonly mapHostLoopback: Address | undefined
   readonly mapGuestAddress: Address | undefined
   readonly guestAddress: Address | undefined
@@ -32,56 +37,69 @@ export interface NameServerDecision {
   readonly nameServers: readonly Address[]
   /** Defined only with `dnsHost`. */
   readonly dnsForward: Address | undefined
-  readonly dnsHost: Address | undefined
+  readonly dnsHost: NameServer | undefined
   /** Name servers of the host that the guest can't reach. */
   readonly unreachable: readonly Address[]
 }
 
 /** Decides for one IP version. */
 export function decideNameServers(facts: NameServerFacts): NameServerDecision {
-  const dnsHost = facts.dnsHost ?? facts.ofHost[0]
-  const dnsForward = dnsHost && (facts.dnsForward ?? impliedForward(facts, dnsHost))
+  const { isV4, ofHost, chosen } = facts
+  const listed = ofHost.filter(({ address }) => address.isV4 === isV4)
+  const implied = ofHost.length === 0 ? localMachine(isV4) : undefined
+  const dnsHost = facts.dnsHost ?? listed[0] ?? (facts.dnsForward && implied)
+  const dnsForward = dnsHost && (facts.dnsForward ?? impliedForward(facts, dnsHost, listed))
   const decision = { dnsForward, dnsHost: dnsForward && dnsHost }
-  if (facts.chosen !== undefined) return { ...decision, nameServers: facts.chosen, unreachable: [] }
+  if (chosen !== undefined) return { ...decision, nameServers: chosen, unreachable: [] }
 
   const nameServers: Address[] = []
   const unreachable: Address[] = []
-  for (const server of facts.ofHost) {
+  for (const server of implied === undefined ? listed : [implied]) {
     const address = asSeenByGuest(server, facts, decision)
-    if (address === undefined) unreachable.push(server)
-    else if (!nameServers.some((known) => known.equals(address))) nameServers.push(address)
+    if (address !== undefined && !nameServers.some((known) => known.equals(address))) nameServers.push(address)
+    // Nobody has asked for the local machine.
+    if (address === undefined && server !== implied) unreachable.push(server.address)
   }
   return { ...decision, nameServers, unreachable }
 }
 
+function localMachine(isV4: boolean): NameServer {
+  return { address: (isV4 ? LOOPBACK_V4 : LOOPBACK_V6).clone(), zone: undefined }
+}
+
 /** The loopback mapping's address, where it would shadow the resolver or miss it. */
-function impliedForward(facts: NameServerFacts, dnsHost: Address): Address | undefined {
-  const { mapHostLoopback, ofHost } = facts
+function impliedForward(
+  facts: NameServerFacts,
+  dnsHost: NameServer,
+  listed: readonly NameServer[],
+): Address | undefined {
+  const { mapHostLoopback } = facts
   if (mapHostLoopback === undefined) return undefined
-  const shadows = ofHost.some((server) => server.equals(mapHostLoopback))
+  const shadows = listed.some(({ address }) => address.equals(mapHostLoopback))
   return shadows || isShadowed(dnsHost, facts) ? mapHostLoopback : undefined
 }
 
 function asSeenByGuest(
-  server: Address,
+  server: NameServer,
   facts: NameServerFacts,
   { dnsForward, dnsHost }: Pick<NameServerDecision, "dnsForward" | "dnsHost">,
 ): Address | undefined {
   const { mapHostLoopback, mapGuestAddress, guestAddress } = facts
+  const { address } = server
   if (!isShadowed(server, facts)) {
     // Reaching it by its own address needs that this address stands for nothing else.
-    if (mapGuestAddress?.equals(server)) return undefined
-    return mapHostLoopback?.equals(server) && !dnsForward?.equals(server) ? undefined : server
+    if (mapGuestAddress?.equals(address)) return undefined
+    return mapHostLoopback?.equals(address) && !dnsForward?.equals(address) ? undefined : address
   }
-  if (dnsHost?.equals(server)) return dnsForward
-  if (guestAddress?.equals(server)) return mapGuestAddress
-  const mappedAsIs = isMappedLoopback(server) && !dnsForward?.equals(mapHostLoopback ?? server)
+  if (dnsHost?.address.equals(address) && dnsHost.zone === server.zone) return dnsForward
+  if (guestAddress?.equals(address)) return mapGuestAddress
+  const mappedAsIs = isMappedLoopback(address) && !dnsForward?.equals(mapHostLoopback ?? address)
   return mappedAsIs ? mapHostLoopback : undefined
 }
 
 /** True for an address of the host that means something else in the guest. */
-function isShadowed(server: Address, { guestAddress }: NameServerFacts): boolean {
-  return server.isLoopback || guestAddress?.equals(server) === true
+function isShadowed({ address, zone }: NameServer, { guestAddress }: NameServerFacts): boolean {
+  return zone !== undefined || address.isLoopback || guestAddress?.equals(address) === true
 }
 
 /** 127.0.0.1 and ::1, where the loopback mapping leads. */

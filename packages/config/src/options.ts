@@ -1,5 +1,6 @@
 import type { Address, MacAddress } from "@demiflow/core"
 import type { PortSpecification } from "./port-specification.ts"
+import type { NameServer } from "./resolv-conf.ts"
 import type { RunAs } from "./run-as.ts"
 
 /** The program whose command line is parsed. They share most options. */
@@ -65,7 +66,7 @@ export interface Options {
   /** `-S`: empty after `-S none`. */
   searchDomains: readonly string[] | undefined
   dnsForward: PerFamily<Address>
-  dnsHost: PerFamily<Address>
+  dnsHost: PerFamily<NameServer>
   /** `--map-host-loopback` with an address. */
   mapHostLoopback: PerFamily<Address>
   /** `--no-map-gw` and `--map-host-loopback none`: the gateway is no default for the mapping. */

@@ -9,6 +9,10 @@ test("name servers and search domains", () => {
       "nameserver 192.0.2.3   ",
       "nameserver\t2001:db8::3",
       "nameserver fe80::1%eth0",
+      "nameserver fe80::2",
+      "nameserver 2001:db8::4%eth0",
+      "nameserver 192.0.2.4%eth0",
+      "nameserver fe80::3%",
       "nameserver nonsense",
       "nameserver 0.0.0.0",
       "nameserver",
@@ -17,7 +21,13 @@ test("name servers and search domains", () => {
       "search second.example third.example. .",
     ].join("\n"),
   )
-  expect(nameServers.map(String)).toEqual(["192.0.2.3", "2001:db8::3"])
+  expect(nameServers.map(({ address, zone }) => (zone === undefined ? `${address}` : `${address}%${zone}`))).toEqual([
+    "192.0.2.3",
+    "2001:db8::3",
+    "fe80::1%eth0",
+    "fe80::2",
+    "2001:db8::4",
+  ])
   expect(searchDomains).toEqual(["second.example", "third.example."])
 })
 

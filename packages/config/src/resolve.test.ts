@@ -338,6 +338,44 @@ describe("name service", () => {
     expect(names("--dns-forward 10.9.9.53", "2001:db8::53")).toMatchObject({ forward: ",", warnings: 1 })
   })
 
+  describe("on a link-local address with a zone", () => {
+    const scoped = (argv: string, ...servers: string[]) => {
+      const resolvConf = servers.map((server) => `nameserver ${server}\n`).join("")
+      const { v6, notices } = resolve(argv, { resolvConf })
+      const forward = [v6?.dnsForward, v6?.dnsHost, v6?.dnsHostScope].join()
+      return { v6: v6?.nameServers.join(), forward, notices: notices.length }
+    }
+
+    test("is never told to the guest, but what stands for it is", () => {
+      expect(scoped("--dns-forward 2001:db8::d", "fe80::53%eth0")).toEqual({
+        v6: "2001:db8::d",
+        forward: "2001:db8::d,fe80::53,2",
+        notices: 0,
+      })
+      expect(scoped("", "fe80::53%eth0")).toEqual({ v6: "fe80::1", forward: "fe80::1,fe80::53,2", notices: 0 })
+      expect(scoped("", "fe80::1%2")).toEqual({ v6: "fe80::1", forward: "fe80::1,fe80::1,2", notices: 0 })
+      expect(scoped("", "2001:db8::53", "fe80::53%eth0")).toEqual({ v6: "2001:db8::53", forward: ",,", notices: 1 })
+      expect(scoped("--no-map-gw", "fe80::53%eth0")).toEqual({ v6: "", forward: ",,", notices: 1 })
+    })
+
+    test("may be given by --dns-host, and on an interface that isn't there has no scope", () => {
+      expect(scoped("--dns-forward 2001:db8::d --dns-host fe80::54%lo", "fe80::53%eth0").forward).toBe(
+        "2001:db8::d,fe80::54,1",
+      )
+      expect(scoped("--dns-forward 2001:db8::d", "fe80::53%gone").forward).toBe("2001:db8::d,fe80::53,")
+    })
+  })
+
+  test("without any is that of the local machine, where the guest reaches that", () => {
+    expect(names("")).toEqual({ v4: "88.198.0.161", v6: "fe80::1", forward: ",", warnings: 0, notices: 0 })
+    expect(names("--no-map-gw")).toMatchObject({ v4: "", v6: "", forward: ",", notices: 0 })
+    expect(names("--no-map-gw --dns-forward 10.9.9.53")).toMatchObject({
+      v4: "10.9.9.53",
+      forward: "10.9.9.53,127.0.0.1",
+    })
+    expect(names("-D none")).toMatchObject({ v4: "", v6: "" })
+  })
+
   test("search domains come from resolv.conf unless given", () => {
     const resolvConf = "search a.example b.example\n"
     expect(resolve("", { resolvConf }).searchDomains).toEqual(["a.example", "b.example"])

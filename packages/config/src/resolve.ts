@@ -21,7 +21,7 @@ import { type NamespacePlan, planNetwork } from "./namespace-network.ts"
 import { resolveNamespaceTarget } from "./namespace-target.ts"
 import { MAXIMUM_MTU } from "./option-values.ts"
 import type { Options, Program } from "./options.ts"
-import { parseResolvConf, type ResolverFile } from "./resolv-conf.ts"
+import { type NameServer, parseResolvConf, type ResolverFile } from "./resolv-conf.ts"
 import { findIdlePorts, resolveForwarding } from "./resolve-forwarding.ts"
 import { findInterface, findTemplate, type Template } from "./template.ts"
 
@@ -201,8 +201,9 @@ function resolveFamily(
   const mapHostLoopback = options.mapHostLoopback[family] ?? (options.noMapGateway ? undefined : gateway)
   const mapGuestAddress = options.mapGuestAddress[family]
   const { nameServers, dnsForward, dnsHost, unreachable } = decideNameServers({
+    isV4,
     chosen: options.nameServers?.filter((server) => server.isV4 === isV4),
-    ofHost: context.resolver.nameServers.filter((server) => server.isV4 === isV4),
+    ofHost: context.resolver.nameServers,
     dnsForward: options.dnsForward[family],
     dnsHost: options.dnsHost[family],
     mapHostLoopback,
@@ -226,8 +227,16 @@ function resolveFamily(
     mapHostLoopback,
     mapGuestAddress,
     dnsForward,
-    dnsHost,
+    dnsHost: dnsHost?.address,
+    dnsHostScope: findScope(context, dnsHost),
   }
+}
+
+/** Index of the interface that a name server's zone names; undefined: it names none, or one that isn't there. */
+function findScope({ host }: Context, server: NameServer | undefined): number | undefined {
+  const zone = server?.zone
+  if (zone === undefined) return undefined
+  return (findInterface(host, zone) ?? host.interfaces.find(({ index }) => String(index) === zone))?.index
 }
 
 function resolveLogFile({ logPath, logSize }: Options): LogFileConfiguration | undefined {

@@ -56,6 +56,8 @@ export class Machinery {
         ...(v4?.outboundInterface !== undefined && { interfaceV4: v4.outboundInterface }),
         ...(v6?.outboundInterface !== undefined && { interfaceV6: v6.outboundInterface }),
         ...(linkLocalScope !== undefined && { linkLocalScope }),
+        ...(v6?.dnsHost !== undefined &&
+          v6.dnsHostScope !== undefined && { scopedAddress: { address: v6.dnsHost, scope: v6.dnsHostScope } }),
       }),
       flows: this.#flows,
       forwarding: new ForwardingPolicy(forwardingRules(configuration), drops),

@@ -33,6 +33,8 @@ export interface OutboundOptions {
   readonly interfaceV6?: string
   /** Index of the interface on which link-local IPv6 addresses are, the kernel's choice if absent. */
   readonly linkLocalScope?: number
+  /** A link-local IPv6 address that is on an interface of its own. */
+  readonly scopedAddress?: { readonly address: Address; readonly scope: number }
 }
 
 /** Of sockets that send datagrams, room is no event: it would be told with each datagram that has left. Listeners have none. */
@@ -52,6 +54,7 @@ export class HostSockets {
   readonly #deviceLengthV4: number
   readonly #deviceLengthV6: number
   readonly #linkLocalScope: number
+  readonly #scopedAddress: OutboundOptions["scopedAddress"]
   readonly #inNamespace: NamespaceSockets | undefined
 
   constructor(native: Native, arena: Arena, loop: EventLoop, outbound: OutboundOptions) {
@@ -64,6 +67,7 @@ export class HostSockets {
     this.#deviceLengthV4 = this.#writeDevice(this.#deviceV4, outbound.interfaceV4)
     this.#deviceLengthV6 = this.#writeDevice(this.#deviceV6, outbound.interfaceV6)
     this.#linkLocalScope = outbound.linkLocalScope ?? 0
+    this.#scopedAddress = outbound.scopedAddress
     this.#inNamespace = outbound.sockets
   }
 
@@ -196,8 +200,12 @@ export class HostSockets {
   }
 
   #write(address: Readonly<Address>, port: number, scope = 0): number {
-    const known = address.isLinkLocal ? scope || this.#linkLocalScope : 0
+    const known = address.isLinkLocal ? scope || this.#scopeOf(address) : 0
     return writeSocketAddress(this.arena.view, this.#addressOffset, address, port, known)
+  }
+
+  #scopeOf(address: Readonly<Address>): number {
+    return this.#scopedAddress?.address.equals(address as Address) ? this.#scopedAddress.scope : this.#linkLocalScope
   }
 
   #writeDevice(offset: number, name: string | undefined): number {
