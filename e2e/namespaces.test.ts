@@ -1,12 +1,13 @@
 /** Which namespace is connected: each kind of it, as root, as an ordinary user, and as user 0 of somebody's user namespace. */
 import { readFileSync, readlinkSync } from "node:fs"
+import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { inBackground, runAndLookForRest } from "./harness/background.ts"
 import { Holder } from "./harness/holders.ts"
 import type { Identity } from "./harness/identity.ts"
 import { isRunning, statusOf } from "./harness/inspection.ts"
-import { ordinaryUser } from "./harness/machine.ts"
-import { type PastaProcessOptions, runPasta, startPastaProcess } from "./harness/pasta.ts"
+import { ordinaryUser, temporaryFolder } from "./harness/machine.ts"
+import { Pasta, type PastaProcessOptions, runPasta, startPastaProcess } from "./harness/pasta.ts"
 import { Namespace } from "./harness/places.ts"
 import { eventually, mustRun } from "./harness/processes.ts"
 import { families, useTopology } from "./harness/topology.ts"
@@ -284,4 +285,14 @@ describe.each(["ordinary", "root"] as const)("a command with --no-pidns, as %s u
     const { stdout } = await run("sh", "-c", "ls /proc/$$/fd; :")
     expect(stdout.trim().split("\n")).toEqual(["0", "1", "2"])
   })
+})
+
+test("a command's launcher closes what its caller has left open", async () => {
+  const fifo = join(temporaryFolder("fifo"), "fifo")
+  await topology.host.must(["mkfifo", fifo])
+  const reader = topology.host.start(["cat", fifo])
+  const pasta = await Pasta.start(topology, { before: ["sh", "-euc", 'exec 7>"$0"; exec "$@"', fifo] })
+  // The end comes once nobody writes any more.
+  expect((await reader.result).status).toBe(0)
+  await pasta.stop()
 })

@@ -35,6 +35,16 @@ async function during(
 
 const mode = (path: string): number => statSync(path).mode & 0o777
 
+test("in the foreground, it closes what its caller has left open", async () => {
+  const fifo = join(temporaryFolder("fifo"), "fifo")
+  await topology.host.must(["mkfifo", fifo])
+  const reader = topology.host.start(["cat", fifo])
+  // The end comes once nobody writes any more.
+  const before = ["sh", "-euc", 'exec 7>"$0"; exec "$@"', fifo]
+  const visited = await during([], async () => void (await reader.result), { before })
+  expect(visited).toMatchObject({ status: 0 })
+})
+
 describe("what it says", () => {
   test("where its socket is, what the guest is told, which ports lead there, how to start QEMU, in this order", () =>
     during(["-t", "2222:22", "-u", "5353:53"], async ({ program, socket }) => {

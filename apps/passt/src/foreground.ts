@@ -1,12 +1,19 @@
 /** Everything in one process, which the user ends. */
 import type { Options } from "@demiflow/config"
 import { endOnSignals, Machinery, ProgramLog, standardError } from "@demiflow/program/data-path"
-import { decideConfiguration, readIdentityFacts, requestedIdentity, writePidFile } from "@demiflow/program/launch"
+import {
+  closeInherited,
+  decideConfiguration,
+  readIdentityFacts,
+  requestedIdentity,
+  writePidFile,
+} from "@demiflow/program/launch"
 import { announceReady } from "./announce.ts"
 import { DataPath } from "./assembly.ts"
 
 /** Moves packets until it is told to end; answers the exit status. Throws an error with a `code`. */
 export async function runInForeground(options: Options): Promise<number> {
+  closeInherited(process.argv, options.descriptor)
   // The name by which processes are looked for, and ended.
   process.title = "passt"
   const identity = requestedIdentity(options.runAs, readIdentityFacts())

@@ -1,4 +1,5 @@
 import { type Options, resolveNamespaceTarget } from "@demiflow/config"
+import { closeInherited } from "@demiflow/program/launch"
 
 /**
  * Connects a namespace: a new one, for a command, or one that exists. Answers the status to exit with. Throws an error with
@@ -6,6 +7,8 @@ import { type Options, resolveNamespaceTarget } from "@demiflow/config"
  */
 export async function launch(options: Options, operands: readonly string[]): Promise<number> {
   const target = resolveNamespaceTarget(options)
+  // Whoever returns at once gives everything back by that.
+  if (target.kind === "new" || options.foreground) closeInherited(process.argv)
   if (target.kind === "new") {
     const { launchCommand } = await import("./command-launcher.ts")
     return launchCommand(options, target, operands)

@@ -6,6 +6,7 @@
 export * from "./announce.ts"
 export * from "./data-path-process.ts"
 export * from "./identity.ts"
+export { closeInherited } from "./inherited-descriptors.ts"
 export * from "./learn.ts"
 export * from "./pid-file.ts"
 export * from "./report.ts"

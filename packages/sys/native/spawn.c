@@ -159,6 +159,24 @@ static void reset_signals(void)
 		sigaction(signal, &action, NULL);
 }
 
+/* Fills the program in from the arena: 0 or a negative errno. `pointers` is to be freed. */
+static int32_t read_program(struct native_state *state, const int32_t *arguments, struct program *program)
+{
+	program->word_count = arguments[1];
+	program->string_bytes = arguments[3];
+	program->words = memory_at(state, arguments[0], (int64_t)program->word_count * 4);
+	program->strings = memory_at(state, arguments[2], program->string_bytes);
+	program->parent = getpid();
+	if (!program->words || !program->strings)
+		return -EFAULT;
+	if (!is_well_formed(program))
+		return -EINVAL;
+
+	/* At least one word for each pointer, and one for each end of a list. */
+	program->pointers = malloc(((size_t)program->word_count + 8) * sizeof(*program->pointers));
+	return program->pointers ? 0 : -ENOMEM;
+}
+
 /* runSteps(wordsOffset, wordCount, stringsOffset, stringBytes, reportDescriptor): the child's number or -errno */
 static napi_value run_steps(napi_env env, napi_callback_info info)
 {
@@ -170,21 +188,10 @@ static napi_value run_steps(napi_env env, napi_callback_info info)
 
 	if (!state)
 		return integer_result(env, -EINVAL);
-	program.word_count = arguments[1];
-	program.string_bytes = arguments[3];
-	program.words = memory_at(state, arguments[0], (int64_t)program.word_count * 4);
-	program.strings = memory_at(state, arguments[2], program.string_bytes);
+	result = read_program(state, arguments, &program);
+	if (result)
+		return integer_result(env, result);
 	program.report = arguments[4];
-	program.parent = getpid();
-	if (!program.words || !program.strings)
-		return integer_result(env, -EFAULT);
-	if (!is_well_formed(&program))
-		return integer_result(env, -EINVAL);
-
-	/* At least one word for each pointer, and one for each end of a list. */
-	program.pointers = malloc(((size_t)program.word_count + 8) * sizeof(*program.pointers));
-	if (!program.pointers)
-		return integer_result(env, -ENOMEM);
 
 	/* No handler of the runtime may run in the child. */
 	sigfillset(&all);
@@ -202,11 +209,45 @@ static napi_value run_steps(napi_env env, napi_callback_info info)
 	return integer_result(env, result);
 }
 
+/*
+ * runStepsHere(wordsOffset, wordCount, stringsOffset, stringBytes): carries the steps out in this process, none of which
+ * may start another. Returns after the last of them, or -errno after one that fails.
+ */
+static napi_value run_steps_here(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[4];
+	struct native_state *state = read_arguments(env, info, 4, arguments);
+	struct program program = { .report = -1 };
+	int32_t result;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	result = read_program(state, arguments, &program);
+	for (int32_t step = 0; !result && step < program.word_count;) {
+		const int32_t opcode = word(&program, step) & OPCODE_MASK, index = step + 1;
+
+		if (opcode == STEP_SPAWN || opcode == STEP_INIT) {
+			result = -EINVAL;
+			break;
+		}
+		result = -carry_out_step(&program, (enum opcode)opcode, index);
+		if (word(&program, step) & MAY_FAIL)
+			result = 0;
+		step = index + step_operands[opcode];
+		if (opcode == STEP_EXECUTE)
+			step += length_of_lists(&program, index);
+	}
+
+	free(program.pointers);
+	return integer_result(env, result);
+}
+
 /* Adds the functions of this file to the addon's exports. */
 napi_value register_spawn(napi_env env, napi_value exports)
 {
 	static const struct native_function functions[] = {
 		{ "runSteps", run_steps },
+		{ "runStepsHere", run_steps_here },
 	};
 
 	ADD_FUNCTIONS(env, exports, functions);

@@ -175,6 +175,8 @@ export interface Native {
     stringBytes: number,
     reportDescriptor: number,
   ): number
+  /** Carries out a list of steps in this process, none of which starts another. Answers 0, or the error of one that failed. */
+  runStepsHere(wordsOffset: number, wordCount: number, stringsOffset: number, stringBytes: number): number
   /** 1 if this process' group is the terminal's foreground group, else 0. */
   isForeground(terminal: number): number
   /** Makes this process' group the foreground group if the present one is gone. Answers 1 if so, else 0. */

@@ -3,7 +3,7 @@
 //
 //   node exercise.mjs ADDON SEED
 import { attachToHostileThings, callWithNonsense, useClosedDescriptors, useMemoryOutside } from "./hostile.mjs"
-import { askForTerminals, carryOutSteps, refuseSteps } from "./steps.mjs"
+import { askForTerminals, carryOutSteps, carryOutStepsHere, refuseSteps } from "./steps.mjs"
 import {
   connect,
   moveFrames,
@@ -29,6 +29,7 @@ wait()
 openFiles()
 reside()
 carryOutSteps()
+carryOutStepsHere()
 askForTerminals()
 refuseSteps(Number(process.argv[3] ?? 1))
 callWithNonsense(Number(process.argv[3] ?? 1))

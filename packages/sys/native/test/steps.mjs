@@ -60,7 +60,25 @@ export function refuseSteps(seed) {
     if (random(8) === 0) words.push((random(2) === 0 ? 1 : -1) * 0x7fffffff)
     words.push(...REFUSED)
     assert.equal(native.runSteps(...place(words, "a\0bc\0"), 2), -EINVAL)
+    assert.equal(native.runStepsHere(...place(words, "a\0bc\0")), -EINVAL)
   }
+}
+
+/** In this process: up to one that fails, or that would start a process. */
+export function carryOutStepsHere() {
+  const strings = "/dev/null\0/nowhere\0"
+  const [file, nowhere] = [0, 10]
+  native.createPipe(0)
+  const number = get(4)
+  native.close(get(0))
+  const open = [OPEN, file, 2, number]
+  assert.equal(native.runStepsHere(...place([...open, WRITE_FILE | MAY_FAIL, nowhere, file, 4], strings)), 0)
+  assert.equal(native.write(number, 0, 1), 1)
+  const failing = [EXECUTE, 1, 1, -1, nowhere, nowhere, ...open]
+  native.close(number)
+  assert.equal(native.runStepsHere(...place(failing, strings)), -constants.errno.ENOENT)
+  assert.equal(native.runStepsHere(...place([SPAWN, 0, open.length, ...open], strings)), -EINVAL)
+  assert.ok(native.write(number, 0, 1) < 0)
 }
 
 /** Descriptors that are no terminals. */

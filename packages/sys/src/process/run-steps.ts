@@ -16,12 +16,32 @@ export interface StepProcess {
  * @param reportDescriptor where a step that fails is told, see {@link parseReport}; not inherited unless a step says so
  */
 export function runSteps(native: Native, arena: Arena, steps: readonly Step[], reportDescriptor: number): StepProcess {
+  const { encoded, place } = write(arena, steps)
+  return { process: checkResult(native.runSteps(...place, reportDescriptor), "start a process"), steps: encoded }
+}
+
+/**
+ * Carries out the steps in this process. Throws a `SystemError` if one fails; the steps before it are done then. One that
+ * executes a program ends the runtime, with all its threads, and doesn't return. Takes arena as {@link runSteps} does.
+ *
+ * @param steps none that starts a process
+ */
+export function runStepsHere(native: Native, arena: Arena, steps: readonly Step[]): void {
+  checkResult(native.runStepsHere(...write(arena, steps).place), "carry out a step")
+}
+
+function write(
+  arena: Arena,
+  steps: readonly Step[],
+): {
+  encoded: EncodedSteps
+  place: [wordsOffset: number, wordCount: number, stringsOffset: number, stringBytes: number]
+} {
   const encoded = encodeSteps(steps)
   const { words, strings } = encoded
   const wordsOffset = arena.reserve(words.byteLength, 4)
   const stringsOffset = arena.reserve(strings.length, 1)
   arena.words.set(words, wordsOffset >> 2)
   arena.bytes.set(strings, stringsOffset)
-  const result = native.runSteps(wordsOffset, words.length, stringsOffset, strings.length, reportDescriptor)
-  return { process: checkResult(result, "start a process"), steps: encoded }
+  return { encoded, place: [wordsOffset, words.length, stringsOffset, strings.length] }
 }

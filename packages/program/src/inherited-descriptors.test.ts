@@ -1,0 +1,39 @@
+import { expect, it } from "vitest"
+import { hasForeign } from "./inherited-descriptors.ts"
+
+/** As Node.js 20 has them. */
+const runtime = [
+  "anon_inode:[eventpoll]",
+  "pipe:[1]",
+  "pipe:[1]",
+  "pipe:[2]",
+  "pipe:[2]",
+  "anon_inode:[eventfd]",
+  "anon_inode:[eventpoll]",
+  "/dev/null",
+  "pipe:[3]",
+  "pipe:[3]",
+  "anon_inode:[eventfd]",
+  "anon_inode:[io_uring]",
+]
+
+const isForeign = (...more: string[]) => hasForeign([...more, ...runtime].map((what, index) => [index + 3, what]))
+
+it("has nothing against what a runtime opens", () => {
+  expect(isForeign()).toBe(false)
+  expect(isForeign("/dev/null")).toBe(false)
+})
+
+it.each([
+  [["socket:[7]"]],
+  [["/srv/file"]],
+  [["pipe:[7]"]],
+  // Both ends, in more pipes than event loops need.
+  [["pipe:[7]", "pipe:[7]", "pipe:[8]", "pipe:[8]"]],
+  // One end, twice, of a pipe that the runtime has as well.
+  [["pipe:[1]"]],
+  [["/dev/pts/0"]],
+  [["anon_inode:[timerfd]"]],
+])("knows what the caller has left open: %j", (more) => {
+  expect(isForeign(...more)).toBe(true)
+})

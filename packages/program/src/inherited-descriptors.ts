@@ -1,0 +1,91 @@
+/**
+ * Descriptors that the caller has left open, and that nobody has told us about. For as long as we hold them, the other end
+ * of a pipe never sees its end, and a file system can't be unmounted.
+ *
+ * The runtime has opened descriptors of its own by the time that any of our code runs, in the gaps that the caller left, and
+ * nothing marks them as its own. So none is closed here. If there is one that can't be the runtime's, this process
+ * executes the same command once more, and the kernel closes everything else on the way: what is open then is the runtime's.
+ */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+import { Arena } from "@demiflow/core"
+import { attachArena, lastArguments, runStepsHere, type Step, type Text } from "@demiflow/sys"
+
+const FOLDER = "/proc/self/fd"
+const FIRST_UNSTANDARD = 3
+const ARENA_BYTES = 1 << 20
+/** Set in between: what is open after that stays, whatever it is. */
+const VARIABLE = "DEMIFLOW_CLOSED_INHERITED"
+/** A path by which a descriptor is handed over: `/dev/fd/63`, `/proc/self/fd/5`. */
+const DESCRIPTOR_PATH = /^(?:-[^/]*)?(?:\/dev\/fd|\/proc\/(?:self|thread-self|\d+)\/fd)\/(\d+)$/
+/** What the event loops of a runtime consist of, apart from pipes, of which both ends are here. */
+const OF_RUNTIME = new Set(["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[io_uring]", "/dev/null"])
+const POLL = "anon_inode:[eventpoll]"
+/** Pipes of a runtime beside the one of each event loop: for signals, and for the one that keeps the debugger shut. */
+const FURTHER_PIPES = 2
+
+/**
+ * Closes what the caller has left open, standard descriptors excepted, by executing this command again if there is any.
+ * To be called before anything is opened. Throws a `SystemError`.
+ *
+ * @param commandLine options and operands: descriptors whose paths they name stay open
+ * @param told a descriptor that an option names by its number
+ */
+export function closeInherited(commandLine: readonly string[], told?: number): void {
+  if (process.env[VARIABLE] !== undefined) {
+    delete process.env[VARIABLE]
+    return
+  }
+  const kept = [...(told === undefined ? [] : [told]), ...commandLine.flatMap(namedDescriptor)]
+  if (!hasForeign(openDescriptors().filter(([number]) => !kept.includes(number)))) return
+  process.env[VARIABLE] = "1"
+  const arena = new Arena(ARENA_BYTES)
+  const steps: Step[] = [
+    { kind: "closeOnExecFrom", first: FIRST_UNSTANDARD },
+    ...[0, 1, 2, ...kept].map(keepOpen),
+    { kind: "execute", paths: [process.execPath], arguments: ownCommandLine() },
+  ]
+  runStepsHere(attachArena(arena), arena, steps)
+}
+
+/** The runtime has marked standard descriptors to be closed. */
+function keepOpen(descriptor: number): Step {
+  return { kind: "duplicate", descriptor, number: descriptor, mayFail: true }
+}
+
+/** As bytes: an argument need not be valid UTF-8. */
+function ownCommandLine(): Text[] {
+  return lastArguments(readFileSync("/proc/self/cmdline"), Number.POSITIVE_INFINITY)
+}
+
+/** The descriptor whose path is the argument, alone or behind an option: `-l/dev/fd/5`, `--netns=/proc/self/fd/5`. */
+function namedDescriptor(argument: string): number[] {
+  const match = DESCRIPTOR_PATH.exec(argument)
+  return match === null ? [] : [Number(match[1])]
+}
+
+/** Numbers, and what is open there. */
+function openDescriptors(): [number: number, what: string][] {
+  const open: [number, string][] = []
+  for (const name of readdirSync(FOLDER)) {
+    const number = Number(name)
+    if (number < FIRST_UNSTANDARD) continue
+    try {
+      open.push([number, readlinkSync(`${FOLDER}/${name}`)])
+    } catch {
+      // The one by which the folder was read.
+    }
+  }
+  return open
+}
+
+/** True if there is more than what a runtime opens by itself. */
+export function hasForeign(descriptors: readonly (readonly [number: number, what: string])[]): boolean {
+  const pipes = new Map<string, number>()
+  let loops = 0
+  for (const [, what] of descriptors) {
+    if (what.startsWith("pipe:")) pipes.set(what, (pipes.get(what) ?? 0) + 1)
+    else if (!OF_RUNTIME.has(what)) return true
+    if (what === POLL) loops++
+  }
+  return pipes.size > loops + FURTHER_PIPES || [...pipes.values()].some((ends) => ends !== 2)
+}
