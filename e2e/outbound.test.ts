@@ -1,5 +1,6 @@
 /** From where the host's sockets speak: -o, --outbound-if4, --outbound-if6. */
 import { beforeAll, describe, expect, test } from "vitest"
+import { testWith } from "./harness/machine.ts"
 import { Pasta } from "./harness/pasta.ts"
 import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
 import { overBoth, useTopology } from "./harness/topology.ts"
@@ -54,6 +55,22 @@ overBoth((family) => {
   test("-o binds to an address of the host", async () => {
     const address = second[family.version]
     expect(await sources("-o", address)).toEqual({ tcp: address, udp: address })
+  })
+
+  testWith("python3")("-o with an address that the host lacks says so, and the guest is refused at once", async () => {
+    const missing = family.version === 4 ? "192.0.2.99" : "2001:db8:1::99"
+    const pasta = await Pasta.start(topology, { options: ["--config-net", "-o", missing] })
+    expect(pasta.program.stderr).toContain(`Outbound address ${missing} is on none of the host's interfaces`)
+    const script = `import socket,sys
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    s = socket.socket(socket.AF_INET${family.version === 4 ? "" : "6"}, kind)
+    try:
+        s.connect((sys.argv[1], 7)); s.send(b"x"); s.recv(1)
+    except OSError as e: print(e.strerror)`
+    const answers = await pasta.guest.must(["/usr/bin/python3", "-c", script, family.server])
+    const answer = family.version === 4 ? "No route to host" : "Permission denied"
+    expect(answers).toBe(`${answer}\n${answer}\n`)
+    await pasta.stop()
   })
 
   describe(`--outbound-if${family.version}`, () => {

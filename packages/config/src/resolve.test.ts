@@ -242,6 +242,17 @@ describe("switches", () => {
   })
 })
 
+test("an outbound address that the host lacks is warned of", () => {
+  const warnings = (argv: string) =>
+    resolve(argv).notices.flatMap(({ level, text }) => (level === "warning" ? text : []))
+  expect(warnings("-o 88.198.0.164 -o 2001:db8:222:904::2")).toEqual([])
+  expect(warnings("-o 192.0.2.99 -o 2001:db8::99")).toEqual([
+    expect.stringContaining("192.0.2.99 is on none of the host's interfaces"),
+    expect.stringContaining("2001:db8::99 is on none of the host's interfaces"),
+  ])
+  expect(warnings("-4 -o 2001:db8::99")).toEqual([])
+})
+
 describe("mapping to the host", () => {
   const mapped = (argv: string) => {
     const { v4, v6 } = resolve(argv)

@@ -213,6 +213,11 @@ function resolveFamily(
   for (const server of unreachable) {
     inform(context, `The guest can't reach the host's name server ${server}: see --dns-forward`)
   }
+  const outbound = options.outboundAddress[family]
+  if (outbound !== undefined && !context.host.addresses.some((entry) => entry.address.equals(outbound))) {
+    const consequence = "as long as it can't be bound, what the guest begins is refused"
+    warn(context, `Outbound address ${outbound} is on none of the host's interfaces: ${consequence}`)
+  }
   const asked = options.dnsForward[family]
   if (asked !== undefined && dnsForward === undefined) {
     warn(context, `No name server to forward queries for ${asked} to: see --dns-host`)

@@ -29,6 +29,7 @@ export const Errno = {
   EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,
+  ENODEV: 19,
   EINVAL: 22,
   ENFILE: 23,
   EMFILE: 24,

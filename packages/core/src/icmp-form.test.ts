@@ -11,6 +11,8 @@ test.each([
   ["host is down: host or address unreachable", Errno.EHOSTDOWN, [3, 1], [1, 3]],
   ["network unreachable: net unreachable or no route", Errno.ENETUNREACH, [3, 0], [1, 0]],
   ["network is down: net unreachable or no route", Errno.ENETDOWN, [3, 0], [1, 0]],
+  ["no such address on this host: administratively prohibited", Errno.EADDRNOTAVAIL, [3, 13], [1, 1]],
+  ["no such interface: administratively prohibited", Errno.ENODEV, [3, 13], [1, 1]],
   ["not permitted: administratively prohibited", Errno.EPERM, [3, 13], [1, 1]],
 ])("%s", (_, errno, v4, v6) => {
   expect(typeAndCode(icmpForm(errno, true))).toEqual(v4)

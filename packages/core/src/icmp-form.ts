@@ -27,6 +27,10 @@ export function icmpForm(errno: number, isV4: boolean): number {
         ? form(IcmpType.destinationUnreachable, IcmpUnreachable.net)
         : form(Icmpv6Type.destinationUnreachable, Icmpv6Unreachable.noRoute)
     case Errno.EPERM:
+    // The way out that the user has named isn't there: an address of the host, an interface. Programs that use UDP hear of
+    // no other ICMP error at once.
+    case Errno.EADDRNOTAVAIL:
+    case Errno.ENODEV:
       return isV4
         ? form(IcmpType.destinationUnreachable, IcmpUnreachable.administrativelyProhibited)
         : form(Icmpv6Type.destinationUnreachable, Icmpv6Unreachable.prohibited)
