@@ -1,5 +1,6 @@
 /** --config-net: addresses, routes, MTU and link of the namespace, as configured or as the host has them. */
 import { mkdirSync, symlinkSync } from "node:fs"
+import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { reachable, temporaryFolder } from "./harness/machine.ts"
 import { Pasta, runPasta } from "./harness/pasta.ts"
@@ -244,6 +245,25 @@ describe("addresses and routes of all sorts", () => {
     expect(JSON.parse(stdout)).toMatchObject([{ dst: "198.51.100.7", dev: "eth9" }])
   })
 })
+
+test.runIf(process.arch === "x64").each([
+  ["IPv4", "2", ipv6],
+  ["IPv6", "10", ipv4],
+] as const)(
+  "where there are no sockets for %s, it is off, and the other version works",
+  async (name, family, other) => {
+    const program = reachable(join(import.meta.dirname, "programs/without-family.py"))
+    const pasta = await Pasta.start(topology, { before: ["/usr/bin/python3", program, family] })
+    expect(pasta.program.stderr.match(/is off/g)).toHaveLength(1)
+    expect(pasta.program.stderr).toContain(`${name} is off, as there are no sockets for it here`)
+    const version = other.version === 4 ? "-6" : "-4"
+    expect(await pasta.guest.must(["ip", version, "-br", "addr", "show", "dev", "eth0", "scope", "global"])).toBe("")
+    expect(await pasta.guest.must(["ip", version, "route", "show", "default"])).toBe("")
+    const request = { scenario: "download", bytes: 1000, seed: 1 }
+    expect(await tcpClient(pasta.guest, other, request)).toMatchObject({ intact: true })
+    await pasta.stop()
+  },
+)
 
 test("the network works without `ip` being installed", async () => {
   // A PATH in which there is nothing but the interpreter, a shell and what the harness needs.

@@ -253,6 +253,42 @@ test("an outbound address that the host lacks is warned of", () => {
   expect(warnings("-4 -o 2001:db8::99")).toEqual([])
 })
 
+describe("a version of IP without sockets", () => {
+  const without = (argv: string, refusals: { v4?: string; v6?: string }, network = usualHost()) => {
+    const parsed = parseCommandLine(argv.split(" ").filter(Boolean), "pasta")
+    if (parsed.kind !== "run") throw new Error(JSON.stringify(parsed))
+    return resolveConfiguration(parsed.options, { network, resolvConf: "", refusals }, "pasta")
+  }
+
+  test.each(["v4", "v6"] as const)("is off, and that is said once: %s", (family) => {
+    const resolution = without("--config-net", { [family]: "not here" })
+    if (resolution.kind === "error") throw new Error(resolution.message)
+    const { configuration } = resolution
+    expect(configuration[family]).toBeUndefined()
+    expect(configuration[family === "v4" ? "v6" : "v4"]).toBeDefined()
+    expect(configuration.notices).toEqual([
+      { level: "warning", text: expect.stringMatching(new RegExp(`^IPv${family[1]} is off, .*: not here$`)) },
+    ])
+    const { addresses = [], routes = [] } = configuration.namespace?.network ?? {}
+    expect([...addresses.map(({ address }) => address.isV4), ...routes.map(({ isV4 }) => isV4)]).not.toContain(
+      family === "v4",
+    )
+  })
+
+  test("is no more than information where the host has no address of it", () => {
+    const resolution = without("", { v6: "not here" }, NO_NETWORK)
+    if (resolution.kind === "error") throw new Error(resolution.message)
+    expect(resolution.configuration.notices.filter(({ level }) => level === "warning")).toEqual([])
+  })
+
+  test("is an error if nothing else is left", () => {
+    const message = "There are no sockets for any version of IP that could be used"
+    expect(without("-6", { v6: "not here" })).toEqual({ kind: "error", message })
+    expect(without("", { v4: "not here", v6: "not here" })).toEqual({ kind: "error", message })
+    expect(without("-4", { v6: "not here" })).toMatchObject({ kind: "configuration" })
+  })
+})
+
 describe("mapping to the host", () => {
   const mapped = (argv: string) => {
     const { v4, v6 } = resolve(argv)

@@ -32,6 +32,8 @@ export interface HostFacts {
   readonly resolvConf: string
   /** Text of `/proc/sys/net/ipv4/ip_local_port_range`. Absent or empty: what Linux has by default. */
   readonly localPortRange?: string
+  /** Why there are no sockets of a version of IP here: by the system's own word. Absent: there are. */
+  readonly refusals?: { readonly v4?: string | undefined; readonly v6?: string | undefined }
 }
 
 /** A configuration, or one sentence on why there can't be one. */
@@ -74,10 +76,14 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
     notices: [],
   }
   const mtu = options.mtu === 0 ? undefined : (options.mtu ?? MAXIMUM_MTU)
-  const v4 = options.ipv6Only ? undefined : resolveV4(context)
-  const v6 = options.ipv4Only || tooSmallForV6(mtu, context) ? undefined : resolveV6(context)
+  const v4 = options.ipv6Only || isRefused(context, "v4", facts) ? undefined : resolveV4(context)
+  const hasV6 = !options.ipv4Only && !isRefused(context, "v6", facts)
+  const v6 = hasV6 && !tooSmallForV6(mtu, context) ? resolveV6(context) : undefined
   if (v4 === undefined && v6 === undefined) {
-    return { kind: "error", message: `Invalid MTU: ${mtu} (IPv6 needs ${V6_MINIMUM_MTU} at least)` }
+    const message = hasV6
+      ? `Invalid MTU: ${mtu} (IPv6 needs ${V6_MINIMUM_MTU} at least)`
+      : "There are no sockets for any version of IP that could be used"
+    return { kind: "error", message }
   }
   const versions = { hasV4: v4 !== undefined, hasV6: v6 !== undefined, localPortRange: facts.localPortRange ?? "" }
   const forwarding = resolveForwarding(options, versions, program)
@@ -142,6 +148,17 @@ function findInterfaceProblem(options: Options, host: HostNetwork): string | und
     return `Outbound interface ${v6} has no IPv6 address`
   }
   return undefined
+}
+
+/** Says so where somebody expects otherwise: the host has such addresses. */
+function isRefused(context: Context, family: "v4" | "v6", { refusals }: HostFacts): boolean {
+  const reason = refusals?.[family]
+  if (reason === undefined) return false
+  const isV4 = family === "v4"
+  const isExpected = isV4 ? context.templateV4 !== undefined : context.templateV6 !== undefined
+  const tell = isExpected ? warn : inform
+  tell(context, `IPv${isV4 ? 4 : 6} is off, as there are no sockets for it here: ${reason}`)
+  return true
 }
 
 function tooSmallForV6(mtu: number | undefined, context: Context): boolean {

@@ -1,7 +1,15 @@
 import { readFileSync } from "node:fs"
 import { type Configuration, type Options, type Program, resolveConfiguration } from "@demiflow/config"
-import type { Arena } from "@demiflow/core"
-import { type Native, NetlinkSocket, readNetwork } from "@demiflow/sys"
+import { type Arena, isShortage } from "@demiflow/core"
+import {
+  AddressFamily,
+  errnoName,
+  errnoSentence,
+  type Native,
+  NetlinkSocket,
+  readNetwork,
+  SocketType,
+} from "@demiflow/sys"
 import type { IdentityFacts } from "./identity.ts"
 import { Quit } from "./messages.ts"
 
@@ -21,6 +29,7 @@ export function decideConfiguration(native: Native, arena: Arena, options: Optio
     network,
     resolvConf: readOr("/etc/resolv.conf", ""),
     localPortRange: readOr("/proc/sys/net/ipv4/ip_local_port_range", ""),
+    refusals: { v4: socketRefusal(native, AddressFamily.ipv4), v6: socketRefusal(native, AddressFamily.ipv6) },
   }
   const resolution = resolveConfiguration(options, facts, program)
   if (resolution.kind === "error") throw new Quit(resolution.message)
@@ -28,6 +37,15 @@ export function decideConfiguration(native: Native, arena: Arena, options: Optio
   const scope = configuration.v6?.outboundInterface ?? configuration.v6?.template
   const linkLocalScope = network.interfaces.find(({ name }) => name === scope)?.index
   return { configuration, linkLocalScope }
+}
+
+/** Why there are no sockets of a family, as in a sandbox or by a kernel without it; undefined if there are. */
+function socketRefusal(native: Native, family: number): string | undefined {
+  const descriptor = native.socket(family, SocketType.datagram, 0)
+  if (descriptor >= 0) native.close(descriptor)
+  // A shortage is for whatever meets it later to tell.
+  if (descriptor >= 0 || isShortage(-descriptor)) return undefined
+  return `${errnoSentence(descriptor)} (${errnoName(descriptor)})`
 }
 
 /** What is known of who we are. */

@@ -11,6 +11,7 @@ import {
   type Address,
   type Demiflow,
   Errno,
+  isShortage,
   type ListeningEnd,
   type Socket,
   UNSPECIFIED_V4,
@@ -36,8 +37,6 @@ import { readSocketAddress, SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
 const BACKLOG = 1024
 /** Longest interface name, with its end. */
 const DEVICE_NAME_BYTES = 16
-const ENODEV = 19
-const EAFNOSUPPORT = 97
 
 /** What is remembered of a listening socket. */
 export interface Listening {
@@ -170,8 +169,8 @@ export class ListeningSockets {
     const { native } = this.#sockets
     let isV4 = end.address?.isV4 ?? false
     let descriptor = this.#sockets.openAnyway(isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6, type, protocol)
-    if (descriptor === -EAFNOSUPPORT && end.address === undefined) {
-      // A kernel without IPv6.
+    if (descriptor < 0 && !isShortage(-descriptor) && end.address === undefined) {
+      // A kernel without IPv6, or a sandbox that forbids it.
       isV4 = true
       descriptor = this.#sockets.openAnyway(AddressFamily.ipv4, type, protocol)
     }
@@ -211,7 +210,7 @@ export class ListeningSockets {
     const { native, arena } = this.#sockets
     const bytes = new TextEncoder().encode(name)
     // The kernel would cut it short.
-    if (bytes.length === 0 || bytes.length >= DEVICE_NAME_BYTES) return -ENODEV
+    if (bytes.length === 0 || bytes.length >= DEVICE_NAME_BYTES) return -Errno.ENODEV
     arena.bytes.set(bytes, this.#deviceOffset)
     return native.setOption(descriptor, SocketLevel.socket, SocketOption.bindToDevice, this.#deviceOffset, bytes.length)
   }
