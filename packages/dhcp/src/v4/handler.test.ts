@@ -109,7 +109,8 @@ describe("what is dropped is counted", () => {
   test("by what is wrong with it", () => {
     const sound = capture("udhcpcDiscover")
     expect(dropped(sound.subarray(0, 200))).toEqual([["dhcp: truncated", 1]])
-    expect(dropped(sound.map((byte, index) => (index === 236 ? 0 : byte)))).toEqual([["dhcp: no magic cookie", 1]])
+    const other = sound.map((byte, index) => (index === 236 ? 0 : byte)).subarray(0, 299)
+    expect(dropped(other)).toEqual([["dhcp: no magic cookie", 1]])
     expect(dropped(sound, { checksum: 0x1234 })).toEqual([["dhcp: checksum", 1]])
     expect(dropped(sound, { length: 7 })).toEqual([["dhcp: UDP length", 1]])
     expect(dropped(sound, { length: 9000 })).toEqual([["dhcp: UDP length", 1]])
@@ -127,7 +128,8 @@ describe("what is dropped is counted", () => {
         expect(drops.total + told() - before).toBe(1)
         for (const frame of frames) {
           expect(frame.problems).toEqual([])
-          expect([Type.offer, Type.acknowledge, Type.refuse]).toContain(typeOf(frame.payload))
+          // None in a reply to a BOOTP request.
+          expect([Type.offer, Type.acknowledge, Type.refuse, undefined]).toContain(typeOf(frame.payload))
         }
       }),
       { numRuns: 500 },

@@ -14,13 +14,15 @@
  * one that it is given, or to everybody if the client says that it can't receive anything else yet. The frame goes to the
  * Ethernet address that the request came from, whatever address the guest was seen to use before.
  *
- * What doesn't fit the message that the client takes goes to its server name and boot file fields; the list of search
- * domains, which may be any length, is cut short before that. What clients ask for comes first.
+ * What doesn't fit the message that the client takes goes to its server name and boot file fields; the lists of name servers
+ * and search domains, which may be any length, are cut short before that. What clients ask for comes first.
  *
- * Not done: BOOTP without DHCP, several addresses, DNS updates (clients that ask for them are told so), authentication
+ * A request without a message type is a BOOTP client's, and gets what fits the 64 bytes that BOOTP has for it.
+ *
+ * Not done: several addresses, DNS updates (clients that ask for them are told so), authentication
  * (RFC 3118), and vendor options.
  *
- * RFC 2131, 2132; 2563 (a client gets an address here and shouldn't choose one), 3046 (what relay agents add is repeated),
+ * RFC 2131, 2132; 951, 1534 (BOOTP), 2563 (a client gets an address here and shouldn't choose one), 3046 (what relay agents add is repeated),
  * 3396 (long options), 3397 (search domains), 3442 (a gateway outside of the subnet), 4039 (rapid commit), 4702 (names), 6842 (client identifiers).
  */
 import {

@@ -27,42 +27,75 @@ const NOTHING = Address.fromV4(0)
 /** RFC 4702, section 2.1. */
 const FqdnFlag = { server: 0x01, overridden: 0x02, wireForm: 0x04, noUpdate: 0x08 } as const
 const FQDN_RESULT_CODE = 255
+/** Bytes of a value that its length field counts. */
+const LONGEST_OPTION = 255
 
 /**
  * What is configured, those that the client asked for first, in its order (RFC 2132, section 9.8). The rest follows as far
- * as there is room: some clients use an MTU, say, that they didn't ask for. A list of search domains that is too long
- * for what is left is cut short.
+ * as there is room: some clients use an MTU, say, that they didn't ask for. A list of name servers or search domains that
+ * is too long for what is left is cut short.
  *
  * @param room in the options field, bytes
  */
 export function leaseParameters(request: Dhcpv4Message, lease: Dhcpv4Lease, room: number): Dhcpv4OptionValue[] {
   const options = otherParameters(request, lease)
-  const left = room - options.reduce((sum, option) => sum + encodedLength(option.value.length), 0)
-  const searchDomains = searchList(lease, left)
-  if (searchDomains.length > 0) options.push({ code: Option.domainSearch, value: searchDomains })
   // There are 256 codes, however often a client repeats them.
   const asked = [...new Set(request.options.get(Option.parameterRequestList))]
+  addLists(options, lease, room)
   const rank = (code: number) => (asked.includes(code) ? asked.indexOf(code) : asked.length)
   return options.sort((first, second) => rank(first.code) - rank(second.code))
 }
 
-/** RFC 3397. */
-function searchList({ searchDomains = [] }: Dhcpv4Lease, room: number): Uint8Array {
-  let length = room
-  while (length > 0 && encodedLength(length) > room) length--
-  return encodeDomainNames(searchDomains, true, length)
+/**
+ * What a BOOTP client is given: of the options only those that BOOTP has as well (RFC 1534, section 2; RFC 1497).
+ *
+ * @param room in the options field, bytes
+ */
+export function bootpParameters(lease: Dhcpv4Lease, room: number): Dhcpv4OptionValue[] {
+  const options: Dhcpv4OptionValue[] = [{ code: Option.subnetMask, value: maskOf(lease) }]
+  if (lease.gateway !== undefined) options.push({ code: Option.router, value: lease.gateway.toBytes() })
+  addNameServers(options, lease, room)
+  const hostname = lease.hostname === undefined ? undefined : asciiBytes(lease.hostname)
+  if (hostname !== undefined) options.push({ code: Option.hostName, value: hostname })
+  return options
+}
+
+/** Lists, as much of them as there is room for behind the other options. */
+function addLists(options: Dhcpv4OptionValue[], lease: Dhcpv4Lease, room: number): void {
+  addNameServers(options, lease, room)
+  const { searchDomains = [] } = lease
+  let length = room - lengthOf(options)
+  while (length > 0 && encodedLength(length) > room - lengthOf(options)) length--
+  // RFC 3397, section 2: clients that know this option put together what doesn't fit one (RFC 3396).
+  const value = encodeDomainNames(searchDomains, true, length)
+  if (value.length > 0) options.push({ code: Option.domainSearch, value })
+}
+
+/** In one option: nobody asks more than a few of them. */
+function addNameServers(options: Dhcpv4OptionValue[], { nameServers = [] }: Dhcpv4Lease, room: number): void {
+  const left = Math.min(room - lengthOf(options) - encodedLength(0), LONGEST_OPTION)
+  const fitting = nameServers.slice(0, Math.max(0, Math.floor(left / 4)))
+  const value = Uint8Array.from(fitting.flatMap((server) => [...server.toBytes()]))
+  if (value.length > 0) options.push({ code: Option.nameServers, value })
+}
+
+function lengthOf(options: readonly Dhcpv4OptionValue[]): number {
+  return options.reduce((sum, option) => sum + encodedLength(option.value.length), 0)
+}
+
+function maskOf({ prefixLength }: Dhcpv4Lease): Uint8Array {
+  return words(prefixLength === 0 ? 0 : -1 << (32 - prefixLength))
 }
 
 function otherParameters(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4OptionValue[] {
-  const { gateway, mtu, nameServers = [], hostname } = lease
+  const { gateway, mtu, hostname } = lease
   const options: Dhcpv4OptionValue[] = []
   const add = (code: number, value: Uint8Array | undefined) => {
     if (value !== undefined && value.length > 0) options.push({ code, value })
   }
-  add(Option.subnetMask, words(lease.prefixLength === 0 ? 0 : -1 << (32 - lease.prefixLength)))
+  add(Option.subnetMask, maskOf(lease))
   add(Option.classlessStaticRoutes, routesTo(lease))
   add(Option.router, gateway?.toBytes())
-  add(Option.nameServers, Uint8Array.from(nameServers.flatMap((server) => [...server.toBytes()])))
   add(Option.interfaceMtu, mtu === undefined ? undefined : Uint8Array.of(mtu >>> 8, mtu & 0xff))
   add(Option.hostName, hostname === undefined ? undefined : asciiBytes(hostname))
   add(Option.clientFqdn, fqdnOption(request, lease))

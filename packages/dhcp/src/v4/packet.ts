@@ -3,6 +3,7 @@ import { OptionPieces } from "./option-pieces.ts"
 import {
   BOOT_FILE,
   BOOT_FILE_SIZE,
+  BOOTP_LENGTH,
   CLIENT_ADDRESS,
   Dhcpv4Option,
   FLAGS,
@@ -51,7 +52,10 @@ export interface Dhcpv4Header {
 
 /** A DHCPv4 message. */
 export interface Dhcpv4Message extends Dhcpv4Header {
-  /** By code. What a message says in several options of one code is put together (RFC 3396, section 7). */
+  /**
+   * By code. What a message says in several options of one code is put together (RFC 3396, section 7). None where the
+   * field holds something else, as BOOTP lets it.
+   */
   readonly options: ReadonlyMap<number, Uint8Array>
 }
 
@@ -72,10 +76,11 @@ export type ParsedDhcpv4 =
 export function parseDhcpv4(bytes: Uint8Array): ParsedDhcpv4 {
   if (bytes.length < OPTIONS) return { kind: "malformed", reason: "truncated" }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (view.getUint32(MAGIC_COOKIE) !== MAGIC) return { kind: "malformed", reason: "no magic cookie" }
+  const hasOptions = view.getUint32(MAGIC_COOKIE) === MAGIC
+  if (!hasOptions && bytes.length < BOOTP_LENGTH) return { kind: "malformed", reason: "no magic cookie" }
   const hardwareLength = bytes[HARDWARE_LENGTH]
   if (hardwareLength > HARDWARE_ADDRESS_SIZE) return { kind: "malformed", reason: "hardware address length" }
-  const options = readOptions(bytes)
+  const options = hasOptions ? readOptions(bytes) : new Map<number, Uint8Array>()
   if (typeof options === "string") return { kind: "malformed", reason: options }
   const address = (offset: number) => new Address().readV4(view, offset)
   const message: Dhcpv4Message = {

@@ -146,9 +146,8 @@ describe("other messages", () => {
     expect(refusal(answerDhcpv4(request({ 53: [type] }), lease))).toBe("message type")
   })
 
-  test("a reply, a message without type, options of the wrong length", () => {
+  test("a reply, options of the wrong length", () => {
     expect(refusal(answerDhcpv4(request({}, { operation: 2 }), lease))).toBe("not a request")
-    expect(refusal(answerDhcpv4(request({ 53: undefined }), lease))).toBe("no message type")
     for (const options of [
       { 53: [1, 1] },
       { 53: [] },
@@ -195,6 +194,25 @@ describe("options", () => {
     // One more would have been too much.
     expect(limit - length).toBeLessThan(sizes[count] - sizes[count - 1] + 2)
     expect([sent.has(Option.router), sent.has(Option.overload)]).toEqual([true, false])
+  })
+
+  test("lists share the room, and only search domains get a long option (RFC 3397)", () => {
+    const nameServers = Array.from({ length: 100 }, (_, index) => Address.fromV4(0xc0000200 + index))
+    const searchDomains = Array.from({ length: 90 }, (_, index) => `domain-number-${index}.example`)
+    const { options } = reply(request({ 57: [0x05, 0xdc] }), { nameServers, searchDomains })
+    expect(options.get(Option.nameServers)).toHaveLength(252)
+    expect(options.get(Option.domainSearch)?.length).toBeGreaterThan(800)
+  })
+
+  test("name servers that have no room are left out, not the option", () => {
+    const nameServers = Array.from({ length: 100 }, (_, index) => Address.fromV4(0xc0000200 + index))
+    const answer = answerDhcpv4(request({ 57: undefined }), { ...lease, hostname: "x".repeat(63), nameServers })
+    if (answer.kind !== "reply") throw new Error(answer.kind)
+    const target = new Uint8Array(answer.limit)
+    const parsed = parseDhcpv4(target.subarray(0, emitDhcpv4(answer.header, answer.options, answer.limit, target)))
+    if (parsed.kind !== "message") throw new Error(parsed.reason)
+    expect(parsed.message.options.get(Option.nameServers)?.length).toBeGreaterThan(100)
+    expect(parsed.message.options.has(Option.overload)).toBe(false)
   })
 
   test("search domains are compressed (RFC 3397)", () => {
@@ -259,4 +277,52 @@ test("whatever can be read is answered or refused, and what is answered can be w
       expect([length >= 300, isComplete]).toEqual([true, true])
     }),
   )
+})
+
+describe("a BOOTP client", () => {
+  /** As RFC 951 has them: 300 bytes, and anything behind the addresses and names. */
+  function bootp(vendor: number[], fields: Partial<Record<number, number>> = {}): Dhcpv4Message {
+    const bytes = new Uint8Array(300)
+    bytes.set([1, 1, 6, 0, 1, 2, 3, 4])
+    bytes.set([2, 0, 0, 0, 0, 1], 28)
+    bytes.set(vendor, 236)
+    for (const [at, value] of Object.entries(fields)) bytes[Number(at)] = value ?? 0
+    const parsed = parseDhcpv4(bytes)
+    if (parsed.kind !== "message") throw new Error(parsed.reason)
+    return parsed.message
+  }
+  const MAGIC = [99, 130, 83, 99]
+
+  test.each([
+    ["with the cookie", [...MAGIC, 255]],
+    ["with options of its own", [...MAGIC, 12, 1, 120, 255]],
+    ["with nothing there", []],
+    ["with something else there", [1, 2, 3, 4, 5]],
+  ])("%s gets its address, and no option that is DHCP's", (_what, vendor) => {
+    const { header, options, destination, limit, description } = reply(bootp(vendor))
+    expect([String(header.yourAddress), limit, description]).toEqual(["192.0.2.2", 300, "reply to BOOTP request"])
+    expect(destination).toEqual(at("192.0.2.2"))
+    expect([...options.keys()]).toEqual([Option.subnetMask, Option.router, Option.nameServers])
+  })
+
+  test("that has its address is given none; one that can't receive unicast gets a broadcast", () => {
+    const known = reply(bootp(MAGIC, { 12: 192, 14: 2, 15: 9 }))
+    expect([String(known.header.yourAddress), String(known.header.clientAddress)]).toEqual(["0.0.0.0", "192.0.2.9"])
+    expect(known.destination).toEqual(at("192.0.2.9"))
+    expect(reply(bootp(MAGIC, { 10: 0x80 })).destination).toEqual(at("255.255.255.255"))
+  })
+
+  test("gets as many name servers as 64 bytes hold, and the message has 300", () => {
+    const nameServers = Array.from({ length: 40 }, (_, index) => Address.fromV4(0xc0000200 + index))
+    const answer = answerDhcpv4(bootp(MAGIC), { ...lease, nameServers })
+    if (answer.kind !== "reply") throw new Error(answer.kind)
+    const target = new Uint8Array(300)
+    expect(emitDhcpv4(answer.header, answer.options, answer.limit, target)).toBe(300)
+    const parsed = parseDhcpv4(target)
+    expect(parsed.kind === "message" && parsed.message.options.get(Option.nameServers)).toHaveLength(44)
+  })
+
+  test("is none that is shorter, without the cookie", () => {
+    expect(parseDhcpv4(new Uint8Array(299))).toEqual({ kind: "malformed", reason: "no magic cookie" })
+  })
 })

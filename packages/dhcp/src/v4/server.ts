@@ -4,9 +4,10 @@
  */
 import { Address } from "@demiflow/core"
 import { asciiBytes, words } from "../bytes.ts"
-import { type Dhcpv4Lease, leaseParameters } from "./lease.ts"
+import { bootpParameters, type Dhcpv4Lease, leaseParameters } from "./lease.ts"
 import { type Dhcpv4Header, type Dhcpv4Message, type Dhcpv4OptionValue, encodedLength } from "./packet.ts"
 import {
+  BOOTP_LENGTH,
   BROADCAST_FLAG,
   CLIENT_PORT,
   IP_AND_UDP_HEADERS,
@@ -40,7 +41,7 @@ export type Dhcpv4Answer =
   /** A message that no client should send. */
   | { readonly kind: "refused"; readonly reason: Dhcpv4Refusal }
 
-export type Dhcpv4Refusal = "not a request" | "no message type" | "message type" | "option value" | "no address"
+export type Dhcpv4Refusal = "not a request" | "message type" | "option value" | "no address"
 
 /** We have one guest, and it may keep its address for good. */
 const INFINITE_LEASE = 0xffffffff
@@ -66,7 +67,7 @@ export function answerDhcpv4(
   if (request.operation !== Operation.request) return { kind: "refused", reason: "not a request" }
   if (!hasSoundOptions(request)) return { kind: "refused", reason: "option value" }
   const type = request.options.get(Option.messageType)
-  if (type === undefined) return { kind: "refused", reason: "no message type" }
+  if (type === undefined) return answerBootp(request, lease)
   switch (type[0]) {
     case Type.discover:
       return answerDiscover(request, lease, longest)
@@ -136,6 +137,23 @@ function answerInform(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: numbe
     destination: { address: request.clientAddress, port: CLIENT_PORT },
     limit,
     description: "ack to inform",
+  }
+}
+
+/**
+ * RFC 1534, section 2: a message without a type is a BOOTP client's, which keeps its address for good and knows no option
+ * of DHCP. RFC 951, section 7.3: a client that has its address is given none.
+ */
+function answerBootp(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answer {
+  const { clientAddress } = request
+  const yourAddress = clientAddress.isUnspecified ? lease.guestAddress : NOTHING
+  return {
+    kind: "reply",
+    header: { ...replyHeader(request), clientAddress, yourAddress },
+    options: bootpParameters(lease, BOOTP_LENGTH - OPTIONS - END_LENGTH),
+    destination: destinationOf(request, lease.guestAddress),
+    limit: BOOTP_LENGTH,
+    description: "reply to BOOTP request",
   }
 }
 

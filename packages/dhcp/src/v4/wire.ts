@@ -26,6 +26,8 @@ export const OPTIONS = 240
 export const MAGIC = 0x63825363
 /** Shortest message that every client takes: a BOOTP message (RFC 1542, section 2.1), bytes. */
 export const MINIMUM_LENGTH = 300
+/** Of these the options field has 64, the cookie included (RFC 951, section 3): all that a BOOTP client need take. */
+export const BOOTP_LENGTH = 300
 /** The one bit of the flags: the client can't receive unicast yet. */
 export const BROADCAST_FLAG = 0x8000
 

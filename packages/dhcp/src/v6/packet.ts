@@ -157,7 +157,7 @@ export interface Dhcpv6OptionValue {
 
 /** The bytes of an option that holds options behind some fields of its own. */
 export function nestOptions(fields: Uint8Array, options: readonly Dhcpv6OptionValue[]): Uint8Array {
-  const bytes = new Uint8Array(fields.length + options.reduce((sum, option) => sum + sizeOf(option), 0))
+  const bytes = new Uint8Array(fields.length + sizeOfOptions(options))
   bytes.set(fields)
   emitOptions(options, bytes, fields.length)
   return bytes
@@ -188,6 +188,11 @@ function emitOptions(options: readonly Dhcpv6OptionValue[], target: Uint8Array, 
     position += sizeOf(option)
   }
   return position
+}
+
+/** Bytes that options take. */
+export function sizeOfOptions(options: readonly Dhcpv6OptionValue[]): number {
+  return options.reduce((sum, option) => sum + sizeOf(option), 0)
 }
 
 function sizeOf(option: Dhcpv6OptionValue): number {

@@ -260,3 +260,22 @@ test("whatever can be read is answered or refused, and what is answered can be w
     { numRuns: 500 },
   )
 })
+
+test.each([1232, 300])("lists are cut to what %i bytes hold", (limit) => {
+  const nameServers = Array.from({ length: 100 }, (_, index) => Address.parse(`2001:db8::${index + 1}`))
+  const searchDomains = Array.from({ length: 100 }, (_, index) => `domain-number-${index}.example`)
+  for (const changes of [{ nameServers }, { searchDomains }]) {
+    const given = { ...lease, nameServers: [], searchDomains: [], fqdn: "guest.example", ...changes }
+    const { type, transactionId, options } = replyOf(
+      answerDhcpv6(message(Type.solicit, { requestedOptions: [23, 24, 39] }), given, server, true, limit),
+    )
+    const target = new Uint8Array(limit)
+    const length = emitDhcpv6(type, transactionId, options, target)
+    expect(length).toBeGreaterThan(limit - 30)
+    const sent = options.find(
+      ({ code }) => code === ("nameServers" in changes ? Option.nameServers : Option.domainList),
+    )
+    expect(Buffer.from(target.subarray(0, length)).includes(sent?.value ?? "none")).toBe(true)
+    expect(Buffer.from(target.subarray(0, length)).includes("guest")).toBe(true)
+  }
+})

@@ -5,10 +5,12 @@
 import type { Address, MacAddress } from "@demiflow/core"
 import { words } from "../bytes.ts"
 import { encodeDomainNames } from "../domain-name.ts"
-import { type Association, type Dhcpv6Message, type Dhcpv6OptionValue, nestOptions } from "./packet.ts"
+import { type Association, type Dhcpv6Message, type Dhcpv6OptionValue, nestOptions, sizeOfOptions } from "./packet.ts"
 import {
   DUID_LINK_LAYER,
   HARDWARE_ETHERNET,
+  OPTION_HEADER_LENGTH,
+  OPTIONS,
   Dhcpv6Option as Option,
   Dhcpv6Status as Status,
   Dhcpv6MessageType as Type,
@@ -55,6 +57,7 @@ export type Dhcpv6Refusal =
 const INFINITE = 0xffffffff
 /** The client need not wait for other servers (RFC 8415, section 18.2.9). */
 const HIGHEST_PREFERENCE = 255
+const V6_ADDRESS_LENGTH = 16
 /** How much of an address tells the link. */
 const PREFIX_LENGTH = 64
 /** RFC 4704, section 4.1. */
@@ -100,12 +103,14 @@ export function serverIdentifier(ourMac: MacAddress): Uint8Array {
  *
  * @param server our identifier
  * @param wasMulticast false if the message came to an address of ours, which none should
+ * @param limit bytes that the answer may have: what is configured is cut short to fit
  */
 export function answerDhcpv6(
   message: Dhcpv6Message,
   lease: Dhcpv6Lease,
   server: Uint8Array,
   wasMulticast = true,
+  limit: number = Number.POSITIVE_INFINITY,
 ): Dhcpv6Answer {
   const name = MESSAGE_NAMES.get(message.type)
   if (name === undefined) return { kind: "refused", reason: "message type" }
@@ -123,21 +128,26 @@ export function answerDhcpv6(
     options: [...identification(message, server), ...options],
     description: `received ${name}, sending ${type === Type.advertise ? "ADVERTISE" : "REPLY"}`,
   })
+  const withParameters = (...needed: Dhcpv6OptionValue[]): Dhcpv6OptionValue[] => {
+    const taken = OPTIONS + sizeOfOptions(identification(message, server)) + sizeOfOptions(needed)
+    return [...needed, ...parameters(message, lease, limit - taken)]
+  }
   // Section 18.4: we never say that clients may use our own address.
   if (!wasMulticast) return reply([status(Status.useMulticast)])
 
   switch (message.type) {
     case Type.solicit: {
-      const given = [...associationsFor(message, lease), ...parameters(message, lease)]
+      const given = associationsFor(message, lease)
       if (message.rapidCommit && lease.guestAddress !== undefined) {
-        return reply([{ code: Option.rapidCommit, value: new Uint8Array() }, ...given])
+        return reply(withParameters({ code: Option.rapidCommit, value: new Uint8Array() }, ...given))
       }
-      return reply([{ code: Option.preference, value: Uint8Array.of(HIGHEST_PREFERENCE) }, ...given], Type.advertise)
+      const preference = { code: Option.preference, value: Uint8Array.of(HIGHEST_PREFERENCE) }
+      return reply(withParameters(preference, ...given), Type.advertise)
     }
     case Type.request:
     case Type.renew:
     case Type.rebind:
-      return reply([...associationsFor(message, lease), ...parameters(message, lease)])
+      return reply(withParameters(...associationsFor(message, lease)))
     case Type.confirm:
       return answerConfirm(message, lease, reply)
     case Type.release:
@@ -151,7 +161,7 @@ export function answerDhcpv6(
       }
     }
     default:
-      return reply(parameters(message, lease))
+      return reply(withParameters())
   }
 }
 
@@ -257,8 +267,8 @@ function identification(message: Dhcpv6Message, server: Uint8Array): Dhcpv6Optio
   ]
 }
 
-/** What is configured, and the client asked for. */
-function parameters(message: Dhcpv6Message, lease: Dhcpv6Lease): Dhcpv6OptionValue[] {
+/** What is configured, and the client asked for: of the lists as much as there is room for behind the name. */
+function parameters(message: Dhcpv6Message, lease: Dhcpv6Lease, room: number): Dhcpv6OptionValue[] {
   const { nameServers = [], searchDomains = [], fqdn } = lease
   const { requestedOptions } = message
   const options: Dhcpv6OptionValue[] = []
@@ -266,8 +276,7 @@ function parameters(message: Dhcpv6Message, lease: Dhcpv6Lease): Dhcpv6OptionVal
     const isAsked = requestedOptions?.includes(code) ?? true
     if (isAsked && value.length > 0) options.push({ code, value })
   }
-  add(Option.nameServers, Uint8Array.from(nameServers.flatMap((server) => [...server.toBytes()])))
-  add(Option.domainList, encodeDomainNames(searchDomains))
+  const left = () => Math.max(0, room - sizeOfOptions(options) - OPTION_HEADER_LENGTH)
   // RFC 4704, section 6: nobody updates the DNS, and a client that wants us to is told so.
   if (fqdn !== undefined) {
     const overridden = message.fqdn !== undefined && (message.fqdn[0] & FqdnFlag.server) !== 0
@@ -276,6 +285,9 @@ function parameters(message: Dhcpv6Message, lease: Dhcpv6Lease): Dhcpv6OptionVal
     if (message.fqdn !== undefined) options.push({ code: Option.clientFqdn, value })
     else add(Option.clientFqdn, value)
   }
+  const fitting = nameServers.slice(0, Math.min(nameServers.length, Math.floor(left() / V6_ADDRESS_LENGTH)))
+  add(Option.nameServers, Uint8Array.from(fitting.flatMap((server) => [...server.toBytes()])))
+  add(Option.domainList, encodeDomainNames(searchDomains, false, left()))
   return options
 }
 
