@@ -279,6 +279,36 @@ describe("where the host forbids ping sockets", () => {
     expect(memory.leftovers()).toEqual([])
   })
 
+  test("the permission is noticed when it comes, and not asked for more than once a second", () => {
+    const log = new RecordingLog()
+    const memory = icmpStack({ log })
+    const open = memory.host.pingOpen.bind(memory.host)
+    let isAllowed = false
+    let asked = 0
+    memory.host.pingOpen = (side, demiflow) => {
+      asked++
+      return isAllowed ? open(side, demiflow) : (-Errno.EACCES as ReturnType<typeof open>)
+    }
+    memory.stack.start()
+    for (const family of families) {
+      for (let sequence = 1; sequence <= 20; sequence++) memory.guest.send(...ping(family, 1, sequence))
+    }
+    // One for each version of IP.
+    expect(asked).toBe(2)
+    memory.run(1_000)
+    memory.guest.send(...ping(families[0]!, 1, 21))
+    expect(asked).toBe(4)
+    isAllowed = true
+    memory.guest.send(...ping(families[0]!, 1, 22))
+    memory.guest.expectNothing()
+    memory.run(1_000)
+    for (const family of families) memory.guest.send(...ping(family, 1, 23))
+    memory.run()
+    expect(memory.drops.get("icmp: ping sockets forbidden")).toBe(42)
+    expect([log.messages("warning").length, log.messages("info").length]).toEqual([1, 1])
+    expect(memory.host.openSockets).toBe(2)
+  })
+
   test("nothing is said where it allows them, and the sockets that found it out are closed", () => {
     const log = new RecordingLog()
     const memory = icmpStack({ log })

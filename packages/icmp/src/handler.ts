@@ -14,7 +14,7 @@
  * reply keeps its traffic class. A flow ends 60 s after its last message.
  *
  * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
- * are counted as dropped.
+ * are counted as dropped. The permission may come later: it is asked for again by requests, once a second at most.
  *
  * Echo requests to groups that we are in ourselves are answered here (`group-echo.ts`). What isn't carried at all, because it is of
  * another IP protocol, is refused by a handler of its own (`refusal.ts`).
@@ -69,6 +69,9 @@ import { ToGuest } from "./to-guest.ts"
 /** Milliseconds between two warnings that there are no more sockets. */
 const WARNING_INTERVAL = 60_000
 
+/** Milliseconds between two questions whether ping sockets are allowed by now. */
+const PERMISSION_INTERVAL = 1_000
+
 /** ICMP and ICMPv6 echo, set up on a stack. */
 export class IcmpHandler implements ProtocolHandler {
   readonly name = "icmp"
@@ -85,6 +88,7 @@ export class IcmpHandler implements ProtocolHandler {
   readonly #target = new Demiflow()
   #isForbiddenV4 = false
   #isForbiddenV6 = false
+  #nextPermission = 0
   #nextWarning = 0
 
   constructor(components: Components, options: IcmpOptions = {}) {
@@ -97,8 +101,7 @@ export class IcmpHandler implements ProtocolHandler {
   }
 
   start(): void {
-    this.#isForbiddenV4 = this.#isForbidden(Demiflow.of(Interface.host, UNSPECIFIED_V4, 0, LOOPBACK_V4, 0))
-    this.#isForbiddenV6 = this.#isForbidden(Demiflow.of(Interface.host, UNSPECIFIED_V6, 0, LOOPBACK_V6, 0))
+    this.#askPermission()
     if (!this.#isForbiddenV4 && !this.#isForbiddenV6) return
     this.#components.log.warning(
       "icmp: this host forbids ping sockets, so that pings won't be answered: allow them with " +
@@ -150,6 +153,22 @@ export class IcmpHandler implements ProtocolHandler {
     host.close(flow.socket)
     this.#states.remove(flow)
     flows.release(index)
+  }
+
+  #askPermission(): void {
+    this.#nextPermission = this.#components.clock.now + PERMISSION_INTERVAL
+    this.#isForbiddenV4 = this.#isForbidden(Demiflow.of(Interface.host, UNSPECIFIED_V4, 0, LOOPBACK_V4, 0))
+    this.#isForbiddenV6 = this.#isForbidden(Demiflow.of(Interface.host, UNSPECIFIED_V6, 0, LOOPBACK_V6, 0))
+  }
+
+  /** Whether this version of IP has no ping sockets, as far as that was found out lately. */
+  #isStillForbidden(isV4: boolean): boolean {
+    const isForbidden = isV4 ? this.#isForbiddenV4 : this.#isForbiddenV6
+    if (!isForbidden || this.#components.clock.now < this.#nextPermission) return isForbidden
+    this.#askPermission()
+    if (isV4 ? this.#isForbiddenV4 : this.#isForbiddenV6) return true
+    this.#components.log.info("icmp: this host allows ping sockets now")
+    return false
   }
 
   #isForbidden(demiflow: Demiflow): boolean {
@@ -215,7 +234,7 @@ export class IcmpHandler implements ProtocolHandler {
       return undefined
     }
     const isV4 = this.#target.isV4
-    if (isV4 ? this.#isForbiddenV4 : this.#isForbiddenV6) {
+    if (this.#isStillForbidden(isV4)) {
       drops.count(this.#reasons.forbidden)
       return undefined
     }
