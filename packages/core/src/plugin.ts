@@ -6,11 +6,13 @@
  */
 import type { Arena } from "./arena.ts"
 import type { Clock, Log, Random } from "./clock.ts"
+import type { Demiflow } from "./demiflow.ts"
 import type { Disposition } from "./disposition.ts"
 import type { Drops } from "./drops.ts"
 import type { FlowIndex, FlowTable, SideRef } from "./flow-table.ts"
 import type { Forwarding } from "./forwarding.ts"
 import type { Guest } from "./guest.ts"
+import type { GuestError } from "./guest-error.ts"
 import type { Host } from "./host.ts"
 import type { Listener } from "./listener.ts"
 import type { LocalPath } from "./local-path.ts"
@@ -52,6 +54,13 @@ export interface Components {
   readonly handlerNumber: number
   /** Asks for {@link ProtocolHandler.tick} at the time, in clock milliseconds; replaces an earlier request. */
   wakeAt(deadline: number): void
+  /**
+   * Hands an ICMP error from the guest's side to the handler of the flow that it is about; false if there is none.
+   *
+   * @param protocol IP protocol of the packet that it quotes
+   * @param tapSide that packet's ends: forwarding is where it came from
+   */
+  reportGuestError(protocol: number, tapSide: Demiflow, error: Readonly<GuestError>): boolean
 }
 
 /** A protocol, set up on a stack. */
@@ -63,6 +72,11 @@ export interface ProtocolHandler {
   fromTap(sequence: Sequence): Disposition
   /** Something happened on the socket of a side of an active flow of this handler; bits of `HostEvent`. */
   fromHost?(side: SideRef, events: number): void
+  /**
+   * A packet sent on this side, a flow's tap side, didn't arrive, or so somebody says who knows the flow's ends: a handler checks
+   * what more is quoted before it believes that. Valid during the call.
+   */
+  fromGuestError?(side: SideRef, error: Readonly<GuestError>): void
   /** Opens the listener's port and sets its socket; 0, or a negated error number. Absent: the protocol can't listen. */
   listen?(listener: Listener): number
   /** Closes the listener's port. Flows that began there go on. */

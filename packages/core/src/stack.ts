@@ -17,7 +17,7 @@ import type { Claim, Components, ProtocolHandler, ProtocolPlugin } from "./plugi
 import type { Sequence } from "./sequence.ts"
 
 /** What a stack is made of: everything that its protocols are offered but what concerns a single one. */
-export type StackParts = Omit<Components, "handlerNumber" | "wakeAt">
+export type StackParts = Omit<Components, "handlerNumber" | "wakeAt" | "reportGuestError">
 
 interface Listening {
   readonly listener: Listener
@@ -37,6 +37,7 @@ export class Stack {
   readonly #wakeAt: number[] = []
   readonly #unclaimed: DropReason
   readonly #expireFlow: (flow: FlowIndex) => void
+  readonly #reportGuestError: Components["reportGuestError"]
   readonly #listeners: (Listening | undefined)[] = []
   readonly #freeListeners: ListenerRef[] = []
   #now = 0
@@ -48,6 +49,13 @@ export class Stack {
     this.#unclaimed = parts.drops.reason("stack: no handler")
     this.#expireFlow = (flow) => {
       this.#handlers[this.parts.flows.handlerOf(flow)]?.expire?.(flow, this.#now)
+    }
+    this.#reportGuestError = (protocol, tapSide, error) => {
+      const side = this.parts.flows.lookup(protocol, tapSide)
+      const handler = side < 0 ? undefined : this.#handlers[this.parts.flows.handlerOf(flowOf(side))]
+      if (handler?.fromGuestError === undefined) return false
+      handler.fromGuestError(side, error)
+      return true
     }
     for (const plugin of plugins) this.register(plugin)
   }
@@ -64,7 +72,7 @@ export class Stack {
     const wakeAt = (deadline: number) => {
       this.#wakeAt[handlerNumber] = deadline
     }
-    const handler = plugin({ ...this.parts, handlerNumber, wakeAt })
+    const handler = plugin({ ...this.parts, handlerNumber, wakeAt, reportGuestError: this.#reportGuestError })
     this.#handlers.push(handler)
     for (const claim of handler.claims) this.#addClaim(claim, handler)
     return handler

@@ -20,8 +20,9 @@
  * another IP protocol, is refused by a handler of its own (`refusal.ts`).
  *
  * Neighbour and listener discovery are ICMPv6 as well, but speak of the link: they are left to other handlers. Errors
- * from the guest about what it was sent are counted and go no further, as ordinary sockets can't tell them to a
- * correspondent. So is every other message: timestamps, redirects, node information.
+ * from the guest's side about what it was sent go to the protocol whose flow they are about (`guest-errors.ts`). The others are
+ * counted and go no further, as ordinary sockets can't tell them to a correspondent; so is every other message: timestamps,
+ * redirects, node information.
  *
  * RFC 792; RFC 4443, section 4; RFC 5508 for the treatment of flows.
  */
@@ -61,6 +62,7 @@ import {
 import { checkEchoRequest, isAboutTheLink, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
 import { GroupEcho } from "./group-echo.ts"
+import { GuestErrors } from "./guest-errors.ts"
 import { DEFAULT_TIMEOUT, type IcmpOptions } from "./options.ts"
 import { type IcmpReasons, icmpReasons } from "./reasons.ts"
 import { type EchoFlow, EchoFlows } from "./state.ts"
@@ -81,6 +83,7 @@ export class IcmpHandler implements ProtocolHandler {
   readonly #reasons: IcmpReasons
   readonly #states = new EchoFlows()
   readonly #errors: ErrorRelay
+  readonly #guestErrors: GuestErrors
   readonly #toGuest: ToGuest
   readonly #groups: GroupEcho
   readonly #batch = new DatagramBatch(1)
@@ -96,6 +99,7 @@ export class IcmpHandler implements ProtocolHandler {
     this.#timeout = options.timeout ?? DEFAULT_TIMEOUT
     this.#reasons = icmpReasons(components.drops)
     this.#errors = new ErrorRelay(components, this.#reasons)
+    this.#guestErrors = new GuestErrors(components)
     this.#toGuest = new ToGuest(components, this.#reasons, this.#errors)
     this.#groups = new GroupEcho(components.arena, components.guest, options.ourAddresses ?? [])
   }
@@ -115,6 +119,7 @@ export class IcmpHandler implements ProtocolHandler {
     this.#tap.copyFrom(sequence.demiflow)
     for (let index = 0; index < sequence.count; index++) {
       const verdict = checkEchoRequest(arena, sequence, index, this.#reasons)
+      if (verdict === this.#reasons.errorFromGuest && this.#guestErrors.take(sequence, index)) continue
       if (verdict !== SOUND) drops.count(verdict)
       else if (!this.#groups.answers(sequence, index)) this.#forward(sequence, index)
     }

@@ -9,7 +9,7 @@ export interface IcmpReasons {
   readonly wrongVersion: DropReason
   /** With a time to live or hop limit of 0, which nobody may send (RFC 1122, section 3.2.1.7). */
   readonly hopLimit: DropReason
-  /** An error from the guest about something that it received: there is no way to tell the correspondent. */
+  /** An error from the guest's side about something that it was sent, which no flow of ours can do anything about. */
   readonly errorFromGuest: DropReason
   /** Any other message that isn't an echo request. */
   readonly unsupported: DropReason

@@ -6,6 +6,7 @@ import {
   type DropReason,
   type FlowIndex,
   flowOf,
+  type GuestError,
   HANDLED,
   HostEvent,
   IpProtocol,
@@ -108,6 +109,11 @@ export class TcpHandler implements ProtocolHandler {
       connection.isHostReadable = true
       this.#toTap.pump(connection)
     }
+  }
+
+  fromGuestError(side: SideRef, error: Readonly<GuestError>): void {
+    const connection = this.#context.connectionOf(flowOf(side))
+    if (connection !== undefined) this.#toTap.reported(connection, error)
   }
 
   listen(listener: Listener): number {

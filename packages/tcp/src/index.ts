@@ -22,6 +22,7 @@
  *   6582 (round-trip.ts, congestion.ts).
  *   Where the link cuts nothing, one read fills many segments, with room for headers between them. While the link has more than
  *   the guest takes, payload stays in the sockets, and the time that passes is not the guest's: time-outs begin anew.
+ * - **How large segments are** (path-mtu.ts). As the guest's SYN says, until a router on its side says "too big".
  * - **Whether both are still there** (keep-alive.ts). Silent guests are asked, and the correspondent when the guest asks.
  * - **The end** (state.ts). Each direction ends by itself: a FIN of the guest becomes a shutdown of the socket once all before
  *   it is handed over, the end of what the socket gives becomes a FIN. A reset, or a time limit, ends both. What is held

@@ -15,10 +15,11 @@
  * Deliberately not done: selective acknowledgements, time stamps, delaying of short segments (the sender behind the host's
  * socket has decided that already).
  */
-import { Errno } from "@demiflow/core"
+import { Errno, type GuestError } from "@demiflow/core"
 import { grow, halve } from "./congestion.ts"
 import type { TcpConnection } from "./connection.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
+import { mssAfter } from "./path-mtu.ts"
 import { Queue } from "./queue.ts"
 import { backOff, measured, probeInterval } from "./round-trip.ts"
 import { distance, later } from "./sequence-number.ts"
@@ -181,6 +182,21 @@ export class ToTap {
     if (connection.flow >= 0 && connection.retransmitAt <= this.#context.now) {
       this.#context.startRetransmitTimer(connection)
     }
+  }
+
+  /**
+   * Somebody on the guest's side reports that a segment didn't arrive. One that was too big is sent again at once, with all behind it,
+   * in smaller ones. The way is not congested, so no less may be in flight than before.
+   */
+  reported(connection: TcpConnection, error: Readonly<GuestError>): void {
+    const mss = mssAfter(this.#context.components.arena, connection, error)
+    if (mss === 0) return
+    connection.mssToTap = mss
+    this.#goBack(connection)
+    connection.isResending = true
+    connection.recoverSeq = connection.seqToTapHighest
+    this.#context.startRetransmitTimer(connection)
+    this.pump(connection)
   }
 
   /** Asks the guest to answer, with a sequence number that it has acknowledged already. */

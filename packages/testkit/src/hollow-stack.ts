@@ -5,7 +5,6 @@ import {
   Address,
   Arena,
   type Clock,
-  type Components,
   Drops,
   Errno,
   EtherType,
@@ -20,6 +19,7 @@ import {
   Sequence,
   type Socket,
   Stack,
+  type StackParts,
   silentLog,
   targetSide,
 } from "@demiflow/core"
@@ -76,7 +76,7 @@ export class HollowStack {
     this.flows = new FixedFlowTable({ capacity: options.capacity ?? 65_536, random, drops })
     const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
     const host = { ...this.#host(), ...options.host } as Host
-    const parts: Omit<Components, "handlerNumber" | "wakeAt"> = {
+    const parts: StackParts = {
       arena,
       guest: this.#guest(),
       host,

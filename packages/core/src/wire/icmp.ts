@@ -9,6 +9,9 @@ export const ICMP_SEQUENCE = 6
 /** Errors: where the next hop's MTU stands (RFC 1191, section 4: the last two bytes; RFC 4443, 3.2: all four). */
 export const ICMP_MTU = 4
 
+/** Errors: where the packet that caused it is quoted. */
+export const ICMP_QUOTE = 8
+
 export const IcmpType = {
   echoReply: 0,
   destinationUnreachable: 3,
