@@ -48,6 +48,19 @@ describe("a client on the link", () => {
     guest.expectNothing()
   })
 
+  test("that speaks BOOTP gets its address in 300 bytes, without a message type", () => {
+    const { guest, send, log } = setUp()
+    const bytes = capture("udhcpcDiscover").slice(0, 300).fill(0, 236)
+    send(bytes)
+    const frame = guest.expect(
+      check.ipv4({ target: lease.guestAddress }),
+      check.udp({ sourcePort: 67, targetPort: 68 }),
+    )
+    expect([frame.problems, frame.payload.length, typeOf(frame.payload)]).toEqual([[], 300, undefined])
+    expect([...frame.payload.subarray(16, 20)]).toEqual([192, 0, 2, 2])
+    expect(log.messages("info")).toEqual([expect.stringContaining("reply to BOOTP request")])
+  })
+
   test("that can't receive yet is answered by broadcast", () => {
     const { guest, send } = setUp()
     const bytes = capture("udhcpcDiscover")
