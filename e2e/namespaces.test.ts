@@ -9,8 +9,8 @@ import { isRunning, statusOf } from "./harness/inspection.ts"
 import { ordinaryUser, temporaryFolder } from "./harness/machine.ts"
 import { Pasta, type PastaProcessOptions, runPasta, startPastaProcess } from "./harness/pasta.ts"
 import { Namespace } from "./harness/places.ts"
-import { eventually, mustRun } from "./harness/processes.ts"
-import { families, useTopology } from "./harness/topology.ts"
+import { eventually, mustRun, run } from "./harness/processes.ts"
+import { families, ipv4, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 
@@ -285,6 +285,19 @@ describe.each(["ordinary", "root"] as const)("a command with --no-pidns, as %s u
     const { stdout } = await run("sh", "-c", "ls /proc/$$/fd; :")
     expect(stdout.trim().split("\n")).toEqual(["0", "1", "2"])
   })
+})
+
+test("a namespace in which IPv6 is disabled gets IPv4, and that is said", async () => {
+  const disable = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
+  const holder = await Holder.start(["unshare", "--net", "sh", "-euc", `${disable}; exec "$@"`, "sh"])
+  const pasta = startPastaProcess(topology.host, ["--config-net", "-f", "--netns", holder.path("net")], "root")
+  await pasta.printed(/IPv6 is disabled in the namespace/, "stderr")
+  await eventually("the namespace is connected", async () => {
+    const { status } = await run(["nsenter", `--net=${holder.path("net")}`, "ping", "-c1", "-W1", ipv4.server])
+    return status === 0 ? true : undefined
+  })
+  await pasta.stop()
+  await holder.stop()
 })
 
 test("a command's launcher closes what its caller has left open", async () => {

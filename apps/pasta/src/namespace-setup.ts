@@ -15,6 +15,8 @@ import {
 } from "@demiflow/sys"
 
 const LOOPBACK_INDEX = 1
+/** EACCES, of an interface on which IPv6 is disabled; EOPNOTSUPP, EAFNOSUPPORT, of a kernel without it. */
+const V6_DISABLED: readonly number[] = [13, 95, 97]
 
 /**
  * Brings up the loopback interface, without which ports can't be bound on its addresses, and, if the configuration has
@@ -55,9 +57,22 @@ function setUpNetwork(socket: NetlinkSocket, index: number, network: NamespaceNe
     const nextHops = route.nextHops.map((hop): NextHop => ({ ...hop, interfaceIndex: here(hop.interfaceIndex) }))
     return { ...route, nextHops }
   }
-  for (const entry of network.addresses) addAddress(socket, { ...entry, interfaceIndex: here(entry.interfaceIndex) })
-  for (const route of network.replacing) replaceRoute(socket, routeHere(route))
-  for (const route of network.routes) addOrTell(socket, routeHere(route), log)
+  let hasV6 = true
+  const set = (isV4: boolean, change: () => void): void => {
+    if (!isV4 && !hasV6) return
+    try {
+      change()
+    } catch (error) {
+      if (isV4 || !(error instanceof SystemError) || !V6_DISABLED.includes(error.errno)) throw error
+      hasV6 = false
+      log.warning("IPv6 is disabled in the namespace (sysctl net.ipv6.conf.all.disable_ipv6): it gets IPv4 only")
+    }
+  }
+  for (const entry of network.addresses) {
+    set(entry.address.isV4, () => addAddress(socket, { ...entry, interfaceIndex: here(entry.interfaceIndex) }))
+  }
+  for (const route of network.replacing) set(route.isV4, () => replaceRoute(socket, routeHere(route)))
+  for (const route of network.routes) set(route.isV4, () => addOrTell(socket, routeHere(route), log))
 }
 
 /**
