@@ -1,8 +1,9 @@
 /** Real DHCP clients, and the kernel's own autoconfiguration, in a guest that nobody has configured. */
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { dhclient, raise, udhcpc } from "./harness/dhcp-clients.ts"
-import { reachable, testWith } from "./harness/machine.ts"
+import { reachable, temporaryFolder, testWith } from "./harness/machine.ts"
 import type { Namespace } from "./harness/places.ts"
 import { eventually, type Program } from "./harness/processes.ts"
 import { tcpClient, useServer } from "./harness/servers.ts"
@@ -27,6 +28,15 @@ async function withGuest(
   } finally {
     await connection.stop()
   }
+}
+
+/** Of all frames of a capture: a header of 24 bytes, then 16 before each frame, with its length. */
+function frameLengths(capture: Buffer): number[] {
+  const lengths: number[] = []
+  for (let at = 24; at < capture.length; at += 16 + lengths[lengths.length - 1]) {
+    lengths.push(capture.readUInt32LE(at + 8))
+  }
+  return lengths
 }
 
 const downloads = (guest: Namespace, family = ipv4) =>
@@ -65,6 +75,23 @@ describe("DHCPv4", () => {
         expect(told()).not.toHaveProperty("hostname")
       },
     ),
+  )
+
+  testWith("udhcpc", "ping")(
+    "a guest that doesn't ask for the MTU gets frames that every Ethernet card takes",
+    async () => {
+      const asked: Record<string, boolean> = {}
+      for (const options of [[], ["-O", "mtu"]]) {
+        const capture = join(temporaryFolder("capture"), "pcap")
+        await withGuest([...names, "-p", capture], async (guest) => {
+          await udhcpc(guest, ...options)
+          // Its interface has an MTU of 1,500, and the request is in fragments.
+          await guest.must(["ping", "-n", "-c", "1", "-s", "3000", "-W", "10", ipv4.server])
+        })
+        asked[options.join()] = frameLengths(readFileSync(capture)).some((length) => length > 1514)
+      }
+      expect(asked).toEqual({ "": false, "-O,mtu": true })
+    },
   )
 
   testWith("udhcpc")("--no-dhcp answers nothing", () =>

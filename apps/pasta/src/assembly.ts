@@ -12,7 +12,7 @@ import {
   tellStatistics,
 } from "@demiflow/program/data-path"
 import { EpollEvent } from "@demiflow/sys"
-import { NoLink } from "@demiflow/tap"
+import { NoLink, type TapSide } from "@demiflow/tap"
 import { openTap, TapLink } from "@demiflow/tun-tap"
 import { commandInit, endWithLauncher, watchCommand } from "./command-life.ts"
 import { DataPathDescriptor } from "./descriptors.ts"
@@ -57,11 +57,12 @@ export class DataPath {
     const plain = tap ?? new NoLink(arena)
     const counting = statisticsInterval === undefined ? undefined : new CountingLink(plain)
     const link = machinery.observe(counting ?? plain, configuration, log)
-    setUpNamespace(native, arena, DataPathDescriptor.network, tap?.device.name, configuration, log)
+    const station = setUpNamespace(native, arena, DataPathDescriptor.network, tap?.device.name, configuration, log)
     if (target !== undefined && target.kind !== "new" && namespace?.quitsWithNamespace) {
       watchNamespace(machinery, target, log, () => this.#end(0))
     }
-    this.#assemble(configuration, link, tap, linkLocalScope)
+    const side = this.#assemble(configuration, link, tap, linkLocalScope)
+    if (station !== undefined && configuration.mtu !== undefined) side.noticeMtuOf(station, configuration.mtu)
     // Not earlier: ports are opened that others may not have.
     if (identity !== undefined) changeIdentity(identity)
     if (this.init !== undefined) watchCommand(machinery, this.init, (status) => this.#end(status))
@@ -107,7 +108,7 @@ export class DataPath {
     link: Link,
     device: TapLink | undefined,
     linkLocalScope: number | undefined,
-  ): void {
+  ): TapSide {
     const { loop } = this.#machinery
     const localPath = openLocalPath(this.#machinery, configuration, DataPathDescriptor.network, device?.device.name)
     const parts = { link, log: this.#events, linkLocalScope, localPath }
@@ -115,11 +116,12 @@ export class DataPath {
     openPorts(this.#machinery, stack, configuration, DataPathDescriptor.network)
     stack.start()
     stack.endTurn()
-    if (device === undefined) return
+    if (device === undefined) return tap
     loop.watchDescriptor(device.descriptor, EpollEvent.readable, () => {
       const count = tap.receive()
       if (count < 0) this.#loseTap(device, -count)
     })
+    return tap
   }
 
   /** Nothing can reach the guest any more: that is an end, not a silence. */

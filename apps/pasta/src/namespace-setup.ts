@@ -1,6 +1,6 @@
 /** What is set up in the network namespace. */
 import { type Configuration, type NamespaceNetwork, TAP_INTERFACE_INDEX } from "@demiflow/config"
-import type { Arena, Log, NextHop, Route } from "@demiflow/core"
+import type { Arena, Log, MacAddress, NextHop, Route } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
 import {
   addAddress,
@@ -20,7 +20,8 @@ const V6_DISABLED: readonly number[] = [13, 95, 97]
 
 /**
  * Brings up the loopback interface, without which ports can't be bound on its addresses, and, if the configuration has
- * a network for the namespace, sets up the tap interface with it. Throws an error with a `code`.
+ * a network for the namespace, sets up the tap interface with it. Answers the Ethernet address of an interface that was given
+ * its MTU. Throws an error with a `code`.
  *
  * @param namespace descriptor of the network namespace
  * @param tapName name of the tap interface; undefined: there is none
@@ -32,20 +33,22 @@ export function setUpNamespace(
   tapName: string | undefined,
   configuration: Configuration,
   log: Log,
-): void {
+): MacAddress | undefined {
   const socket = new NetlinkSocket(native, arena, namespace)
   try {
     changeLink(socket, LOOPBACK_INDEX, { isUp: true })
     const network = configuration.namespace?.network
     const macAddress = configuration.namespace?.macAddress
-    if (tapName === undefined || (network === undefined && macAddress === undefined)) return
-    const index = readNetwork(socket).interfaces.find(({ name }) => name === tapName)?.index
-    if (index === undefined) throw new Quit(`The network interface ${tapName} has disappeared from the namespace`)
+    if (tapName === undefined || (network === undefined && macAddress === undefined)) return undefined
+    const found = readNetwork(socket).interfaces.find(({ name }) => name === tapName)
+    if (found === undefined) throw new Quit(`The network interface ${tapName} has disappeared from the namespace`)
+    const { index } = found
     if (macAddress !== undefined) changeLink(socket, index, { macAddress })
-    if (network === undefined) return
+    if (network === undefined) return undefined
     prepareIpv6(native, arena, namespace, tapName)
     changeLink(socket, index, { mtu: configuration.mtu, isUp: true })
     setUpNetwork(socket, index, network, log)
+    return configuration.mtu === undefined ? undefined : (macAddress ?? found.macAddress)
   } finally {
     socket.close()
   }

@@ -74,6 +74,11 @@ export interface Guest {
     headerLength?: number,
     trafficClass?: number,
   ): void
+  /**
+   * Says that the station heard last, whose packets are being handled, takes IP packets of `mtu` bytes of this version in one
+   * frame: it has agreed to that, or said so. Absent where that makes no difference.
+   */
+  noticeMtu?(isV4: boolean, mtu: number): void
   /** Takes back packets that were begun and not ended, from this one on. */
   abandon(transportOffset: number): void
   /**

@@ -1,5 +1,5 @@
 import { type Configuration, forwardingRules, guestAddressOptions } from "@demiflow/config"
-import { Arena, Drops, type Link, type LocalPath } from "@demiflow/core"
+import { Arena, Drops, ETHERNET_MTU, type Link, type LocalPath } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
 import { attachArena, EventLoop, LinuxHost, type Native, SystemRandom } from "@demiflow/sys"
 import { createStack, type RunningStack, type TapOptions, Tracer } from "@demiflow/tap"
@@ -66,6 +66,7 @@ export class Machinery {
       plugins: protocolPlugins(configuration),
       drops,
       ourMac: configuration.macAddress,
+      unaskedMtu: ETHERNET_MTU,
       ...(configuration.mtu !== undefined && { mtu: configuration.mtu }),
       ...(v6 !== undefined && { ourLinkLocal: v6.ourLinkLocal }),
       ...guestAddressOptions(configuration),

@@ -43,7 +43,6 @@ export class Cutter {
   readonly #view: DataView
   readonly #random: Random
   readonly #queue: FrameQueue
-  readonly #mtu: number
   readonly #headroom: number
   readonly #checksumOffload: boolean
   #transport = 0
@@ -53,14 +52,14 @@ export class Cutter {
   #lifeAndProtocol = 0
   #addressSum = 0
   #trafficClass = 0
+  #mtu = 0
   #identification: number
 
-  constructor(link: Link, random: Random, queue: FrameQueue, mtu: number) {
+  constructor(link: Link, random: Random, queue: FrameQueue) {
     this.#arena = link.arena
     this.#view = link.arena.view
     this.#random = random
     this.#queue = queue
-    this.#mtu = mtu
     this.#headroom = link.capabilities.headroom
     this.#checksumOffload = link.capabilities.checksumOffload
     this.#identification = random.int32() & 0xffff
@@ -73,7 +72,11 @@ export class Cutter {
     return identification
   }
 
-  /** Says which packet is to be cut: Ethernet, IP and transport header in front of its payload. */
+  /**
+   * Says which packet is to be cut: Ethernet, IP and transport header in front of its payload.
+   *
+   * @param mtu bytes of the largest IP packet that may come of it
+   */
   take(
     transport: number,
     length: number,
@@ -81,7 +84,9 @@ export class Cutter {
     lifeAndProtocol: number,
     addressSum: number,
     trafficClass: number,
+    mtu: number,
   ): void {
+    this.#mtu = mtu
     this.#transport = transport
     this.#length = length
     this.#isV4 = isV4

@@ -37,9 +37,9 @@ export class GuestAddresses {
   readonly linkLocal: Address = new Address()
   readonly #options: GuestAddressOptions
 
-  constructor(clock: Clock, random: Random, ourMac: MacAddress, options: GuestAddressOptions) {
+  constructor(clock: Clock, random: Random, ourMac: MacAddress, unaskedMtu: number, options: GuestAddressOptions) {
     this.#options = options
-    this.stations = new Stations(clock, random)
+    this.stations = new Stations(clock, random, unaskedMtu)
     this.neighbours = new NeighbourTable(clock, random, ourMac)
     this.neighbours.onAnnounced = (address) => this.#use(address)
     this.forget()

@@ -19,6 +19,7 @@ import {
   type Clock,
   type Drops,
   ETHERNET_HEADER_LENGTH,
+  ETHERNET_MTU,
   ETHERNET_SOURCE,
   ETHERNET_TARGET,
   ETHERNET_TYPE,
@@ -58,6 +59,8 @@ import { Reassembly } from "./reassembly.ts"
 
 /** An EtherType field below this is the length of an IEEE 802.3 frame. */
 const SMALLEST_ETHERTYPE = 0x0600
+/** Ethernet header, tag, and an IP packet of 1,500 bytes: the sender of a longer frame takes such ones as well. */
+const LARGEST_PLAIN_FRAME = ETHERNET_HEADER_LENGTH + VLAN_TAG_LENGTH + ETHERNET_MTU
 /** What a right header adds up to. */
 const ALL_ONES = 0xffff
 const MAPPED_PREFIX = 0x0000ffff
@@ -161,6 +164,9 @@ export class Inbound {
     const segmentSize = batch.segmentation[index] === Segmentation.none ? 0 : batch.segmentSize[index]
     // A checksum that is still to be completed never left the guest's machine: nothing could have damaged it.
     const trusted = batch.checksumTrusted[index] | (batch.checksumStart[index] > 0 ? 1 : 0)
+    if (length > LARGEST_PLAIN_FRAME && segmentSize === 0) {
+      this.#guest.stations.noticeMtu(high, low, type === EtherType.ipv4, frame + length - network)
+    }
     if (type === EtherType.ipv4) return this.#v4(network, frame + length, segmentSize, trusted, true)
     if (type === EtherType.ipv6) return this.#v6(network, frame + length, segmentSize, trusted, true)
     return this.#other(type, network, frame + length)

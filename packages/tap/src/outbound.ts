@@ -22,6 +22,7 @@ import {
   type DropReason,
   type Drops,
   ETHERNET_HEADER_LENGTH,
+  ETHERNET_TARGET,
   EtherType,
   IPV4_DONT_FRAGMENT,
   IPV4_HEADER_LENGTH,
@@ -53,6 +54,12 @@ const NOTES_BYTES = 16
 
 const SlotState = { taken: 0, openV4: 1, openV6: 2, openFrame: 3, queued: 4 } as const
 
+/** Bytes of the largest IP packet: for any station, and for one that hasn't shown what it takes. */
+export interface Mtus {
+  readonly mtu: number
+  readonly unaskedMtu: number
+}
+
 /** Sizes of what the outbound half reserves, bytes. */
 export interface OutboundSizes {
   /** Packets that are being built or wait for the link. */
@@ -70,6 +77,7 @@ export class Outbound {
   readonly #guest: GuestAddresses
   readonly #ourMac: MacAddress
   readonly #mtu: number
+  readonly #unaskedMtu: number
   readonly #queue: FrameQueue
   readonly #cutter: Cutter
   readonly #checksumOffload: boolean
@@ -89,7 +97,7 @@ export class Outbound {
     random: Random,
     guest: GuestAddresses,
     ourMac: MacAddress,
-    mtu: number,
+    { mtu, unaskedMtu }: Mtus,
     batchSize: number,
     sizes: OutboundSizes,
   ) {
@@ -101,8 +109,9 @@ export class Outbound {
     this.#guest = guest
     this.#ourMac = ourMac
     this.#mtu = mtu
+    this.#unaskedMtu = unaskedMtu
     this.#queue = new FrameQueue(link, drops, batchSize, sizes.spareBytes)
-    this.#cutter = new Cutter(link, random, this.#queue, mtu)
+    this.#cutter = new Cutter(link, random, this.#queue)
     this.#checksumOffload = capabilities.checksumOffload
     // Where the link cuts, it computes the checksums of the pieces.
     this.#cutsTcp = capabilities.tcpSegmentation && capabilities.checksumOffload
@@ -167,7 +176,8 @@ export class Outbound {
     const view = this.#view
     const network = transport - ipLength
     if (!isV4 && trafficClass !== 0) classifyV6(view, network, trafficClass)
-    const room = this.#mtu - ipLength - headerLength
+    const mtu = total > this.#unaskedMtu ? this.#mtuTowards(network, isV4) : this.#mtu
+    const room = mtu - ipLength - headerLength
     // TCP may be cut smaller than asked for; datagrams are what they are, and become fragments where they don't fit.
     const size = protocol === IpProtocol.tcp && room > 0 ? Math.min(segmentSize, room) : segmentSize
     const isCut = size > 0 && length - headerLength > size
@@ -175,9 +185,9 @@ export class Outbound {
       isCut &&
       size <= room &&
       (protocol === IpProtocol.tcp ? this.#cutsTcp : protocol === IpProtocol.udp && this.#cutsUdp)
-    if (!linkCuts && (isCut || total > this.#mtu)) {
+    if (!linkCuts && (isCut || total > mtu)) {
       const cutter = this.#cutter
-      cutter.take(transport, length, isV4, lifeAndProtocol, addressSum, trafficClass)
+      cutter.take(transport, length, isV4, lifeAndProtocol, addressSum, trafficClass, mtu)
       if (isCut && protocol === IpProtocol.tcp) cutter.cutTcp(size, headerLength)
       else if (isCut && protocol === IpProtocol.udp) cutter.cutUdp(size)
       else cutter.cutNothing(checksumOffset)
@@ -266,6 +276,13 @@ export class Outbound {
     if (station !== undefined) return station
     const { mac, neighbours } = this.#guest
     return neighbours.resolve(address) ? neighbours.station : mac
+  }
+
+  /** What the station takes to which the packet at `network` goes. */
+  #mtuTowards(network: number, isV4: boolean): number {
+    const target = network - ETHERNET_HEADER_LENGTH + ETHERNET_TARGET
+    const known = this.#guest.stations.mtu(this.#view.getUint16(target), this.#view.getInt32(target + 2), isV4)
+    return known < this.#mtu ? known : this.#mtu
   }
 
   #take(room: number): number {

@@ -4,7 +4,7 @@ import { NO_STATION, Stations } from "./stations.ts"
 
 function setUp() {
   const clock = new ManualClock()
-  return { clock, stations: new Stations(clock, new CountingRandom()) }
+  return { clock, stations: new Stations(clock, new CountingRandom(), 1500) }
 }
 
 test("a station is new once, and has its place", () => {
@@ -43,4 +43,20 @@ test("there is a limited number, and the latest is among them", () => {
   }
   const known = Array.from({ length: 5_000 }, (_, low) => stations.find(0x0200, low)).filter((place) => place >= 0)
   expect(known.length).toBeLessThanOrEqual(256)
+})
+
+test("what a station takes is known for each version of IP, never less than before, and gone with the station", () => {
+  const { stations } = setUp()
+  stations.noticeMtu(0x0200, 1, true, 9000)
+  stations.notice(0x0200, 1)
+  const known = () => [stations.mtu(0x0200, 1, true), stations.mtu(0x0200, 1, false), stations.mtu(0x0200, 2, true)]
+  expect(known()).toEqual([1500, 1500, 1500])
+  stations.noticeMtu(0x0200, 1, true, 9000)
+  stations.noticeMtu(0x0200, 1, true, 2000)
+  stations.noticeMtu(0x0200, 1, false, 3000)
+  stations.notice(0x0200, 1)
+  expect(known()).toEqual([9000, 3000, 1500])
+  stations.forget()
+  stations.notice(0x0200, 1)
+  expect(known()).toEqual([1500, 1500, 1500])
 })

@@ -24,9 +24,14 @@ export class Stations {
   readonly #high = new Int32Array(CAPACITY)
   readonly #low = new Int32Array(CAPACITY)
   readonly #heardAt = new Float64Array(CAPACITY).fill(NEVER)
+  readonly #mtuV4 = new Int32Array(CAPACITY)
+  readonly #mtuV6 = new Int32Array(CAPACITY)
+  readonly #unaskedMtu: number
   #last = 0
 
-  constructor(clock: Clock, random: Random) {
+  /** @param unaskedMtu what a station takes of which nothing is known, bytes */
+  constructor(clock: Clock, random: Random, unaskedMtu: number) {
+    this.#unaskedMtu = unaskedMtu
     this.#clock = clock
     this.#key = new StationKey(random)
   }
@@ -64,10 +69,27 @@ export class Stations {
       place = this.#placeToUse(high, low)
       this.#high[place] = high
       this.#low[place] = low
+      this.#mtuV4[place] = this.#unaskedMtu
+      this.#mtuV6[place] = this.#unaskedMtu
     }
     this.#heardAt[place] = this.#clock.now
     this.#last = place
     return isNew
+  }
+
+  /** Bytes of the largest IP packet of one version that the station has shown to take in one frame. */
+  mtu(high: number, low: number, isV4: boolean): number {
+    const place = this.find(high, low)
+    if (place === NO_STATION) return this.#unaskedMtu
+    return isV4 ? this.#mtuV4[place] : this.#mtuV6[place]
+  }
+
+  /** Notes that a station takes IP packets of so many bytes, unless it is known to take larger ones, or not known at all. */
+  noticeMtu(high: number, low: number, isV4: boolean, mtu: number): void {
+    const place = this.find(high, low)
+    if (place === NO_STATION) return
+    const known = isV4 ? this.#mtuV4 : this.#mtuV6
+    if (mtu > known[place]) known[place] = mtu
   }
 
   #is(place: number, high: number, low: number): boolean {

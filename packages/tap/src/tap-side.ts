@@ -52,6 +52,12 @@ export interface TapOptions extends TapSizes, GuestAddressOptions {
   readonly drops: Drops
   /** Largest IP packet that the guest takes, 68–65,535 bytes; the link's if not given or if that is smaller. */
   readonly mtu?: number
+  /**
+   * Largest IP packet for a station that hasn't shown that it takes larger ones, bytes: by sending one, by agreeing to the MTU in
+   * DHCP, by the segment size that it names in TCP, or see {@link TapSide.noticeMtuOf}. For each version of IP. `mtu` if not
+   * given or if that is smaller.
+   */
+  readonly unaskedMtu?: number
   /** Our own Ethernet address. */
   readonly ourMac: MacAddress
   /** The address from which we speak as the guest's router. */
@@ -94,11 +100,13 @@ export class TapSide implements Guest {
     this.mtu = mtu
     this.ourMac = options.ourMac.clone()
     this.ourLinkLocal = options.ourLinkLocal.clone()
-    this.#guest = new GuestAddresses(clock, random, this.ourMac, options)
+    const unaskedMtu = Math.min(options.unaskedMtu ?? mtu, mtu)
+    this.#guest = new GuestAddresses(clock, random, this.ourMac, unaskedMtu, options)
     this.#budget = options.budget ?? batchSize * 4
     const slots = options.reassemblySlots ?? DEFAULT_REASSEMBLY_SLOTS
     this.#inbound = new Inbound(link, clock, drops, this.#guest, this.ourMac, batchSize, slots)
-    this.#outbound = new Outbound(link, drops, random, this.#guest, this.ourMac, mtu, OUTBOUND_BATCH_SIZE, {
+    const mtus = { mtu, unaskedMtu }
+    this.#outbound = new Outbound(link, drops, random, this.#guest, this.ourMac, mtus, OUTBOUND_BATCH_SIZE, {
       transmitBytes: options.transmitBytes ?? DEFAULT_TRANSMIT_BYTES,
       spareBytes: SPARE_BYTES,
     })
@@ -169,6 +177,18 @@ export class TapSide implements Guest {
 
   abandon(transportOffset: number): void {
     this.#outbound.abandon(transportOffset)
+  }
+
+  noticeMtu(isV4: boolean, mtu: number): void {
+    const { high, low } = this.#guest.mac
+    this.#guest.stations.noticeMtu(high, low, isV4, mtu)
+  }
+
+  /** Says that a station takes IP packets of both versions of `mtu` bytes in one frame, as whoever set it up knows. */
+  noticeMtuOf({ high, low }: MacAddress, mtu: number): void {
+    const { stations } = this.#guest
+    stations.notice(high, low)
+    for (const isV4 of [true, false]) stations.noticeMtu(high, low, isV4, mtu)
   }
 
   beginFrame(target: MacAddress, etherType: number, room: number): number {

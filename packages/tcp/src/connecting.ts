@@ -127,14 +127,14 @@ export class Connecting {
   }
 
   #fill(connection: TcpConnection, segment: Segment, socket: Socket): void {
-    const { arena, flows, clock } = this.#context.components
+    const { flows, clock } = this.#context.components
     const { tapSide } = connection
     flows.readSide(initiatingSide(connection.flow), tapSide)
     connection.socket = socket
     connection.state = State.connecting
     connection.lastFromTap = clock.now
     beginNumbers(connection, this.#initialSequence.next(tapSide))
-    takeSyn(arena, connection, segment, this.#context.output.ownMss(tapSide.isV4))
+    takeSyn(this.#context.components, connection, segment, this.#context.output.ownMss(tapSide.isV4))
   }
 
   #refuse(sequence: Sequence, segment: Segment, errno: number): void {

@@ -141,7 +141,7 @@ export class FromTap {
       return SegmentVerdict.done
     }
     if (!(flags & TcpFlag.syn)) return SegmentVerdict.done
-    takeSyn(components.arena, connection, segment, output.ownMss(connection.tapSide.isV4))
+    takeSyn(components, connection, segment, output.ownMss(connection.tapSide.isV4))
     if (!isAnswer) {
       this.#context.apply(connection, Event.synFromTap)
       return SegmentVerdict.done

@@ -1,6 +1,6 @@
 import { Address, Errno } from "@demiflow/core"
 import { check, type MemoryStack } from "@demiflow/testkit"
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 import { after, bench, connected, PORT, SERVER, SERVER_V6, scripted, segments } from "./test-support/bench.ts"
 
 const SERVERS = { IPv4: SERVER, IPv6: SERVER_V6 }
@@ -27,6 +27,14 @@ describe.each(Object.entries(SERVERS))("the handshake over %s", (name, target) =
     guest.send("A")
     memory.guest.expectNothing()
     expect(memory.listener.connection.address.equals(Address.parse(target))).toBe(true)
+  })
+
+  test("says what the guest's interface takes in one frame", () => {
+    const memory = bench()
+    const noticeMtu = vi.spyOn(memory.tap, "noticeMtu")
+    scripted(memory, { target }).send("S", "", { options: { mss: 8_960 } })
+    memory.run()
+    expect(noticeMtu.mock.calls).toEqual([[isV4, 8_960 + headers]])
   })
 
   test("without options is answered without window scaling, and segments are as small as the standard says", () => {

@@ -1,5 +1,5 @@
 /** What both ways of beginning a connection have in common: the numbers of either end's SYN, and what the guest's says. */
-import type { Arena } from "@demiflow/core"
+import { type Components, IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import type { Segment } from "./segment.ts"
 import { DEFAULT_MSS_V4, DEFAULT_MSS_V6, readSynOptions, type SynOptions, TCP_HEADER_LENGTH } from "./wire.ts"
@@ -26,7 +26,12 @@ export function beginNumbers(connection: TcpConnection, initial: number): void {
  *
  * @param ownMss payload bytes of a segment that the guest's link allows
  */
-export function takeSyn(arena: Arena, connection: TcpConnection, segment: Segment, ownMss: number): void {
+export function takeSyn(
+  { arena, guest }: Components,
+  connection: TcpConnection,
+  segment: Segment,
+  ownMss: number,
+): void {
   connection.initialFromTap = segment.sequence
   connection.seqFromTap = (segment.sequence + 1) | 0
   connection.ackToTap = connection.seqFromTap
@@ -41,6 +46,9 @@ export function takeSyn(arena: Arena, connection: TcpConnection, segment: Segmen
   const isScaling = scratch.windowScale >= 0
   connection.windowScaleFromTap = isScaling ? scratch.windowScale : 0
   connection.windowScaleToTap = isScaling ? OWN_WINDOW_SCALE : 0
-  const asked = scratch.maximumSegmentSize || (connection.tapSide.isV4 ? DEFAULT_MSS_V4 : DEFAULT_MSS_V6)
+  const { isV4 } = connection.tapSide
+  const asked = scratch.maximumSegmentSize || (isV4 ? DEFAULT_MSS_V4 : DEFAULT_MSS_V6)
+  // It is what the interface's MTU leaves (RFC 9293, section 3.7.1; RFC 6691, section 2).
+  guest.noticeMtu?.(isV4, asked + (isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH) + TCP_HEADER_LENGTH)
   connection.mssToTap = Math.max(Math.min(asked, ownMss), MINIMUM_MSS)
 }

@@ -23,6 +23,9 @@ export const IPV6_SOURCE = 8
 export const IPV6_TARGET = 24
 export const IPV6_FRAGMENT_HEADER_LENGTH = 8
 
+/** Bytes of the largest IP packet that every Ethernet card takes in one frame (RFC 894; RFC 2464, section 2). */
+export const ETHERNET_MTU = 1500
+
 /** IP protocol numbers (also IPv6 next header values) that this program speaks of. */
 export const IpProtocol = {
   hopByHop: 0,

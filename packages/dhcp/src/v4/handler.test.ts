@@ -1,7 +1,7 @@
 import { Address } from "@demiflow/core"
 import { build, check, type MemoryStackOptions, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
 import fc from "fast-check"
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 import { dhcpv4 } from "../index.ts"
 import { hostileMessages } from "../mutations.fixture.ts"
 import { DHCPV4_CAPTURES, type Dhcpv4Capture } from "./captures.fixture.ts"
@@ -29,6 +29,36 @@ function typeOf(bytes: Uint8Array): number | undefined {
   const parsed = parseDhcpv4(bytes)
   return parsed.kind === "message" ? parsed.message.options.get(Option.messageType)?.[0] : undefined
 }
+
+describe("a client that asked for the interface's MTU and has it now takes such packets", () => {
+  test.each([
+    ["dhclientRequest", [[true, 9000]]],
+    ["dhclientReboot", [[true, 9000]]],
+    ["dhcpcdRapidDiscover", [[true, 9000]]],
+    ["networkdRenew", [[true, 9000]]],
+    ["dhclientDiscover", []],
+    ["udhcpcRequest", []],
+    ["oldWindowsInform", []],
+  ] as const)("%s", (name, noticed) => {
+    const memory = memoryStack([dhcpv4({ ...lease, mtu: 9000 })])
+    const noticeMtu = vi.spyOn(memory.tap, "noticeMtu")
+    memory.guest.send(
+      build.ipv4({ source: "0.0.0.0", target: "255.255.255.255" }),
+      build.udp({ sourcePort: 68, targetPort: 67 }),
+      payload(capture(name)),
+    )
+    expect(memory.guest.takeAll()).toHaveLength(1)
+    expect(noticeMtu.mock.calls).toEqual(noticed)
+  })
+
+  test("nothing is known without an MTU in the lease", () => {
+    const { memory, send } = setUp()
+    const noticeMtu = vi.spyOn(memory.tap, "noticeMtu")
+    send(capture("dhclientRequest"))
+    memory.run()
+    expect(noticeMtu).not.toHaveBeenCalled()
+  })
+})
 
 describe("a client on the link", () => {
   test.each([

@@ -89,6 +89,7 @@ export class Dhcpv4Handler implements ProtocolHandler {
       emitDhcpv4(answer.header, answer.options, answer.limit, target),
     )
     if (!wasSent) return this.#reasons.get("no room")
+    if (answer.confirmsMtu && this.#lease.mtu !== undefined) guest.noticeMtu?.(true, this.#lease.mtu)
     log.info(line)
     return undefined
   }

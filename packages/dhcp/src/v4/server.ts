@@ -33,6 +33,8 @@ export type Dhcpv4Answer =
       readonly destination: Dhcpv4Destination
       /** Bytes that the client takes. */
       readonly limit: number
+      /** True if the client has asked for the interface's MTU, and has it now. */
+      readonly confirmsMtu: boolean
       /** For the log: `offer to discover`. */
       readonly description: string
     }
@@ -136,6 +138,7 @@ function answerInform(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: numbe
     options: withParameters(request, lease, limit, identification(request, lease, Type.acknowledge)),
     destination: { address: request.clientAddress, port: CLIENT_PORT },
     limit,
+    confirmsMtu: asksForMtu(request) && lease.mtu !== undefined,
     description: "ack to inform",
   }
 }
@@ -175,6 +178,7 @@ function grant(
     options: withParameters(request, lease, limit, [...identification(request, lease, type), leaseTime, ...extra]),
     destination: destinationOf(request, lease.guestAddress),
     limit,
+    confirmsMtu: type === Type.acknowledge && asksForMtu(request) && lease.mtu !== undefined,
     description,
   }
 }
@@ -194,8 +198,14 @@ function refuse(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number, wan
       ? { address: request.relayAddress, port: SERVER_PORT }
       : { address: BROADCAST, port: CLIENT_PORT },
     limit: messageLimit(request, longest),
+    confirmsMtu: false,
     description: `nak to request for ${wanted}`,
   }
+}
+
+/** A client that doesn't know the option goes on as it was: its card takes what every card takes. */
+function asksForMtu({ options }: Dhcpv4Message): boolean {
+  return options.get(Option.parameterRequestList)?.includes(Option.interfaceMtu) === true
 }
 
 function replyHeader(request: Dhcpv4Message): Dhcpv4Header {
