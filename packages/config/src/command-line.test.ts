@@ -55,8 +55,9 @@ describe("what a command line asks for", () => {
 })
 
 describe("conflicts", () => {
-  test("-4 and -6 exclude each other", () => {
-    expect(problem("-4", "-6")).toMatch(/mutually exclusive/)
+  test("of -4 and -6, the last one counts", () => {
+    expect(options("-4", "-6")).toMatchObject({ ipv4Only: false, ipv6Only: true })
+    expect(options("-6", "-4")).toMatchObject({ ipv4Only: true, ipv6Only: false })
   })
 
   test("a netmask and CIDR notation exclude each other, for IPv4", () => {
@@ -99,7 +100,7 @@ describe("conflicts", () => {
 describe("arguments", () => {
   test.each([
     ["-m", "67"],
-    ["-m", "65521"],
+    ["-m", "65522"],
     ["-m", "-1"],
     ["-m", "1e3"],
     ["-m", ""],

@@ -82,7 +82,6 @@ function apply(row: OptionRow, options: Options, argument: string, program: Prog
 }
 
 function findConflict(options: Options, operands: readonly string[]): string | undefined {
-  if (options.ipv4Only && options.ipv6Only) return "Options --ipv4-only and --ipv6-only are mutually exclusive"
   if (options.netmask !== undefined && options.address.v4?.prefixLength !== undefined) {
     return "Option --netmask and a prefix length in --address are mutually exclusive"
   }

@@ -91,12 +91,12 @@ function refusal(specification: PortSpecification, program: Program): string | u
   return `Invalid port specifier ${text}: ${loopback.targetAddress} can't be reached from outside of the guest`
 }
 
-/** Ports add up, but not to `none`. */
+/** Ports add up, but for `none`, which may stand before them only: as a default that others override. */
 function add(options: Options, field: PortsField, specification: PortSpecification): string | undefined {
   const others = options[field]
-  if (others.some((other) => other.kind !== specification.kind)) {
-    return `Port forwarding mode 'none' conflicts with ports to forward`
-  }
-  options[field] = [...others, specification]
+  if (specification.kind === "none") {
+    if (others.some(({ kind }) => kind !== "none")) return "Port forwarding mode 'none' conflicts with ports to forward"
+    options[field] = [specification]
+  } else options[field] = [...others.filter(({ kind }) => kind !== "none"), specification]
   return undefined
 }

@@ -19,6 +19,7 @@ export const guestOptions: readonly OptionRow[] = [
     help: "IPv4 only.",
     apply: set((options) => {
       options.ipv4Only = true
+      options.ipv6Only = false
     }),
   },
   {
@@ -28,6 +29,7 @@ export const guestOptions: readonly OptionRow[] = [
     help: "IPv6 only.",
     apply: set((options) => {
       options.ipv6Only = true
+      options.ipv4Only = false
     }),
   },
   {

@@ -4,8 +4,10 @@ import type { AssignedAddress } from "./options.ts"
 
 /** Smallest MTU that IPv4 works with (RFC 791, section 3.2), bytes. */
 export const MINIMUM_MTU = 68
-/** The largest 802.3 frame without its header, rounded down to 32 bits: largest MTU and default, bytes. */
-export const MAXIMUM_MTU = 65_520
+/** The largest frame that a tap device takes without its header: largest MTU, bytes. */
+const MAXIMUM_MTU = 65_521
+/** The same rounded down to 32 bits. */
+export const DEFAULT_MTU = 65_520
 /** Where ip-netns(8) keeps its namespaces. */
 const NETNS_FOLDER = "/run/netns"
 /** The smallest log file that the existing program takes, bytes. */

@@ -150,8 +150,8 @@ describe("ports", () => {
     expect(given.udpNamespacePorts).toEqual([{ kind: "none" }])
   })
 
-  test.each(["-t", "-u", "-T", "-U"])("of %s don't go together with none", (option) => {
-    expect(problem(option, "none", option, "auto")).toContain("'none' conflicts")
+  test.each(["-t", "-u", "-T", "-U"])("of %s may follow none, and aren't taken back by it", (option) => {
+    expect(parseCommandLine([option, "none", option, "auto"], "pasta").kind).toBe("run")
     expect(problem(option, "22", option, "none")).toContain("'none' conflicts")
   })
 

@@ -95,16 +95,20 @@ function parsePorts(text: string): ForwardedPorts {
   return { kind: "ports", text, address, interfaceName, ranges, all, exclusions, isAuto }
 }
 
+/** Stands for no address in particular. */
+const ANY_ADDRESS = "*"
+
 /** A target may contain a slash as well: the first one ends the listening address only if there is such an address. */
-function splitListeningEnd(text: string): Pick<ForwardedPorts, "address" | "interfaceName"> & { list: string } {
-  const slash = text.indexOf("/")
-  const nothing = { address: undefined, interfaceName: undefined, list: text }
+function splitListeningEnd(argument: string): Pick<ForwardedPorts, "address" | "interfaceName"> & { list: string } {
+  const slash = argument.indexOf("/")
+  const nothing = { address: undefined, interfaceName: undefined, list: argument }
   if (slash < 0) return nothing
-  const head = text.slice(0, slash)
-  const list = text.slice(slash + 1)
+  const head = argument.slice(0, slash)
+  const list = argument.slice(slash + 1)
   const percent = head.indexOf("%")
-  const address = parseAddress(percent < 0 ? head : head.slice(0, percent))
-  const isUsable = address !== undefined && (address.isUnicast || address.isUnspecified)
+  const text = percent < 0 ? head : head.slice(0, percent)
+  const address = text === ANY_ADDRESS ? undefined : parseAddress(text)
+  const isUsable = text === ANY_ADDRESS || (address !== undefined && (address.isUnicast || address.isUnspecified))
   if (percent < 0) {
     if (isUsable) return { address, interfaceName: undefined, list }
     if (mayBeEntries(head)) return nothing

@@ -19,7 +19,7 @@ import {
 import { decideNameServers } from "./name-servers.ts"
 import { type NamespacePlan, planNetwork } from "./namespace-network.ts"
 import { resolveNamespaceTarget } from "./namespace-target.ts"
-import { MAXIMUM_MTU } from "./option-values.ts"
+import { DEFAULT_MTU } from "./option-values.ts"
 import type { Options, Program } from "./options.ts"
 import { type NameServer, parseResolvConf, type ResolverFile } from "./resolv-conf.ts"
 import { findIdlePorts, resolveForwarding } from "./resolve-forwarding.ts"
@@ -75,7 +75,7 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
     templateV6: findTemplate(host, false, options.interface ?? options.outboundInterface.v6),
     notices: [],
   }
-  const mtu = options.mtu === 0 ? undefined : (options.mtu ?? MAXIMUM_MTU)
+  const mtu = options.mtu === 0 ? undefined : (options.mtu ?? DEFAULT_MTU)
   const v4 = options.ipv6Only || isRefused(context, "v4", facts) ? undefined : resolveV4(context)
   const hasV6 = !options.ipv4Only && !isRefused(context, "v6", facts)
   const v6 = hasV6 && !tooSmallForV6(mtu, context) ? resolveV6(context) : undefined
