@@ -68,11 +68,18 @@ describe("ForwardingPolicy", () => {
     ["::1", "2001:db8::2", "forward: loopback address from the guest"],
     ["0.0.0.0", "192.0.2.2", "forward: not a unicast address"],
     ["255.255.255.255", "192.0.2.2", "forward: not a unicast address"],
-    ["224.0.0.1", "192.0.2.2", "forward: not a unicast address"],
-    ["ff02::1", "2001:db8::2", "forward: not a unicast address"],
+    ["198.51.100.7", "224.0.0.1", "forward: not a unicast address"],
+    ["ff01::1", "2001:db8::2", "forward: not a unicast address"],
     ["198.51.100.7", "0.0.0.0", "forward: not a unicast address"],
   ])("refuses %s from %s: %s", (address, from, reason) => {
     expect(target(UDP, asked(address, 53, from))).toBe(reason)
+  })
+
+  it("lets datagrams go to groups outside, and nothing else", () => {
+    expect(target(UDP, asked("224.0.0.251", 5353, "192.0.2.2"))).toBe("host 0.0.0.0:40000 → 224.0.0.251:5353")
+    expect(target(UDP, asked("ff05::c", 1900, "2001:db8::2"))).toBe("host [2001:db8::9]:40000 → [ff05::c]:1900")
+    expect(target(TCP, asked("224.0.0.251", 5353, "192.0.2.2"))).toBe("forward: not a unicast address")
+    expect(target(UDP, asked("ff02::1:2", 547, "2001:db8::2"))).toBe("forward: not a unicast address")
   })
 
   it("refuses an IP version that is disabled, and sides that no rule speaks of", () => {

@@ -3,7 +3,7 @@
  *
  * A pure function of the rules and the initiating side. For a flow that the guest begins, the address that the guest
  * wrote is its own, or one of the few that stand for something on the host: the resolver, the host's loopback, the
- * host's global address. Nothing else is ever translated.
+ * host's global address. Nothing else is ever translated. Datagrams may go to groups as well.
  */
 import {
   type Address,
@@ -20,6 +20,7 @@ import {
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
+import { isGroupOutside } from "./groups.ts"
 import type { FamilyRules, ForwardingRules } from "./rules.ts"
 import {
   addressOfGuest,
@@ -62,7 +63,9 @@ export class ForwardingPolicy implements Forwarding {
     if (rules === undefined) return this.#disabled
     if (initiating.interface !== Interface.tap) return this.#noRule
     const asked = initiating.forwardingAddress
-    if (!asked.isUnicast || !initiating.correspondentAddress.isUnicast) return this.#notUnicast
+    const isReachable =
+      asked.isUnicast || (protocol === IpProtocol.udp && isGroupOutside(asked, initiating.forwardingPort))
+    if (!isReachable || !initiating.correspondentAddress.isUnicast) return this.#notUnicast
     if (asked.isLoopback || initiating.correspondentAddress.isLoopback) return this.#loopback
 
     target.interface = Interface.host

@@ -72,12 +72,15 @@ export const IpOption = {
   receiveTimeToLive: 12,
   receiveTypeOfService: 13,
   freebind: 15,
+  multicastTimeToLive: 33,
   bindAddressNoPort: 24,
 } as const
 
 /** ipv6(7) */
 export const Ipv6Option = {
   unicastHops: 16,
+  multicastInterface: 17,
+  multicastHops: 18,
   mtuDiscover: 23,
   receiveErrors: 25,
   only: 26,

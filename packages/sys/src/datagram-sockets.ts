@@ -47,6 +47,8 @@ export class DatagramSockets {
   readonly #outgoingControl: number
   /** Sockets that were made for much, or are of a kind that isn't. */
   readonly #large = new DescriptorSet()
+  /** Sockets whose correspondent is a group. */
+  readonly #groups = new DescriptorSet()
 
   constructor(sockets: HostSockets) {
     const { native, arena } = sockets
@@ -113,8 +115,14 @@ export class DatagramSockets {
       native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
       native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveTrafficClass, 1)
     }
+    this.#noteGroup(descriptor, demiflow)
     const result = this.#sockets.connect(descriptor, demiflow, scope)
     return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
+  }
+
+  setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
+    if (this.#groups.has(socket)) return this.#sockets.setGroupHopLimit(socket, isV4, hopLimit)
+    return this.#sockets.setHopLimit(socket, isV4, hopLimit)
   }
 
   /**
@@ -170,6 +178,15 @@ export class DatagramSockets {
   /** Throws away what has arrived: as much of it as could in a moment. */
   #drain(descriptor: number): void {
     for (let count = 0; count < MESSAGES && this.#native.discard(descriptor, 1) >= 0; count++);
+  }
+
+  #noteGroup(descriptor: number, { correspondentAddress, isV4 }: Demiflow): void {
+    if (!correspondentAddress.isMulticast) {
+      this.#groups.delete(descriptor)
+      return
+    }
+    this.#groups.add(descriptor)
+    if (!isV4) this.#sockets.chooseGroupInterface(descriptor)
   }
 
   #expectMuch(socket: Socket): void {

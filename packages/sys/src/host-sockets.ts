@@ -173,6 +173,26 @@ export class HostSockets {
       : this.native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.trafficClass, trafficClass)
   }
 
+  /**
+   * Hop limit of what is sent to groups, which the kernel keeps apart; 0 restores its default of 1. (`setHopLimit` is for all
+   * else.)
+   */
+  setGroupHopLimit(socket: number, isV4: boolean, hopLimit: number): number {
+    const value = hopLimit === 0 ? -1 : hopLimit
+    return isV4
+      ? this.native.setOptionInteger(socket, SocketLevel.ip, IpOption.multicastTimeToLive, value)
+      : this.native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.multicastHops, value)
+  }
+
+  /**
+   * Has a socket send to IPv6 groups by the interface on which link-local addresses are: for the kernel, all of them are on every
+   * interface alike. IPv4 groups are routed.
+   */
+  chooseGroupInterface(socket: number): void {
+    if (this.#linkLocalScope === 0) return
+    this.native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.multicastInterface, this.#linkLocalScope)
+  }
+
   /** Whether what routers report is queued, for {@link ErrorQueue}. */
   queueErrors(socket: number, isV4: boolean, isOn: boolean): number {
     return isV4

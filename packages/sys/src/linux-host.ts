@@ -178,7 +178,7 @@ export class LinuxHost implements Host {
   }
 
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
-    return this.#sockets.setHopLimit(socket, isV4, hopLimit)
+    return this.#datagrams.setHopLimit(socket, isV4, hopLimit)
   }
 
   setTrafficClass(socket: Socket, isV4: boolean, trafficClass: number): number {

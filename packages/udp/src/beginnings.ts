@@ -14,6 +14,7 @@ import {
   targetSide,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
+import { GroupSenders } from "./group-senders.ts"
 import type { ListeningPort, ListeningPorts } from "./listening-ports.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { Scarcity } from "./scarcity.ts"
@@ -36,6 +37,8 @@ export class Beginnings {
   readonly #waiting: WaitingPlace<UdpFlow>
   readonly #timeoutBeforeReply: number
   readonly #target = new Demiflow()
+  /** Where the guest's flows to groups come from. */
+  readonly groupSenders: GroupSenders
 
   constructor(
     components: Components,
@@ -48,6 +51,7 @@ export class Beginnings {
     timeoutBeforeReply: number,
   ) {
     this.#components = components
+    this.groupSenders = new GroupSenders(components.host)
     this.#reasons = reasons
     this.#states = states
     this.#ports = ports
@@ -87,6 +91,7 @@ export class Beginnings {
     // What its correspondent sends to the listening socket belongs to it as well.
     if (isShared) flows.makeTargetFindable(flow)
     const state = this.#begin(initiatingSide(flow), socket, target.isV4, isShared ? sharedWith : undefined)
+    if (target.correspondentAddress.isMulticast) this.groupSenders.add(state, target)
     this.#log(flow, tap, target)
     return state
   }
@@ -129,6 +134,7 @@ export class Beginnings {
   end(flow: UdpFlow): void {
     const { flows, host, log } = this.#components
     if (log.isDebug) log.debug(`flow ${flow.flow} (udp) ended`)
+    this.groupSenders.remove(flow)
     host.close(flow.socket)
     this.#scarcity.settled(flow)
     this.#states.remove(flow)

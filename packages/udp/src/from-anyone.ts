@@ -108,6 +108,10 @@ export class FromAnyone {
       return false
     }
     const side = flows.lookup(IpProtocol.udp, initiating)
+    if (side < 0 && this.#beginnings.groupSenders.have(initiating)) {
+      drops.count(this.#reasons.ownGroup)
+      return false
+    }
     const flow = side < 0 ? this.#begin(port, initiating) : this.#find(flowOf(side))
     if (flow === undefined) return false
     if (flow instanceof UdpFlow) {

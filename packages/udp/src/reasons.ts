@@ -11,6 +11,8 @@ export interface UdpReasons {
   readonly noChecksum: DropReason
   /** To or from port 0 (reserved: RFC 6335, section 6). */
   readonly portZero: DropReason
+  /** What the guest has sent to a group, heard at a listening port of its own. */
+  readonly ownGroup: DropReason
   /** With a time to live or hop limit of 0, which nobody may send (RFC 1122, section 3.2.1.7). */
   readonly hopLimit: DropReason
   /** The flow table has counted the first packet of a sequence itself; the others are counted here. */
@@ -45,6 +47,7 @@ export function udpReasons(drops: Drops): UdpReasons {
     checksum: drops.reason("udp: bad checksum"),
     noChecksum: drops.reason("udp: no checksum over IPv6"),
     portZero: drops.reason("udp: port 0"),
+    ownGroup: drops.reason("udp: the guest's own, to a group"),
     hopLimit: drops.reason("udp: hop limit 0"),
     tableFull: drops.reason("flow: table full"),
     noSocket: drops.reason("udp: no socket left"),

@@ -190,14 +190,49 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     expect(bench.drops.entries()).toEqual([["udp: port 0", 2]])
   })
 
-  test("nothing goes to groups", () => {
+  test("what goes to a group leaves, with its hop limit", () => {
     const bench = new Bench()
-    for (const group of isV4 ? ["224.0.0.251", "255.255.255.255"] : ["ff02::fb"]) {
-      bench.fromGuest(guest, 5353, group, 5353, { payload: pattern(1) }, { payload: pattern(1) })
+    const group = isV4 ? "224.0.0.251" : "ff02::fb"
+    bench.fromGuest(guest, 5353, group, 5353, { payload: pattern(1), hopLimit: 255 })
+    expect(bench.host.opened.map(String)).toEqual([
+      isV4 ? "host 0.0.0.0:5353 → 224.0.0.251:5353" : "host [::]:5353 → [ff02::fb]:5353",
+    ])
+    expect(bench.socket.sent).toMatchObject([{ bytes: pattern(1), hopLimit: 255 }])
+    expect(bench.drops.total).toBe(0)
+  })
+
+  test("nothing goes to everybody, to a group inside the guest, or to DHCPv6 servers", () => {
+    const bench = new Bench()
+    const targets = isV4
+      ? [["255.255.255.255", 5353]]
+      : [
+          ["ff01::fb", 5353],
+          ["ff02::1:2", 547],
+        ]
+    for (const [address, port] of targets as [string, number][]) {
+      bench.fromGuest(guest, 5353, address, port, { payload: pattern(1) }, { payload: pattern(1) })
     }
     expect(bench.host.opened).toEqual([])
-    expect(bench.drops.entries()).toEqual([["forward: not a unicast address", isV4 ? 4 : 2]])
+    expect(bench.drops.entries()).toEqual([["forward: not a unicast address", 2 * targets.length]])
     expect(bench.guest.sent).toEqual([])
+  })
+
+  test("what the guest sent to a group does not come back to it at a forwarded port, what others send there does", () => {
+    const bench = new Bench()
+    const listening = bench.listen(5353)
+    const own = isV4 ? "192.0.2.1" : "2001:db8::1"
+    const another = isV4 ? "192.0.2.77" : "2001:db8::77"
+    const heardAt = isV4 ? own : "::"
+    bench.fromGuest(guest, 40_000, isV4 ? "224.0.0.251" : "ff02::fb", 5353, { payload: pattern(1) })
+    bench.fromAnyone(listening, own, 40_000, heardAt, pattern(1))
+    expect(bench.drops.entries()).toEqual([["udp: the guest's own, to a group", 1]])
+    expect(bench.guest.datagrams).toEqual([])
+    bench.fromAnyone(listening, another, 40_000, heardAt, pattern(2))
+    expect(bench.guest.datagrams.map(({ payload }) => payload)).toEqual([pattern(2)])
+    // Once the flow has ended, the port may be anybody's.
+    bench.advance(200_000)
+    bench.fromAnyone(listening, own, 40_000, heardAt, pattern(3))
+    expect(bench.drops.entries()).toEqual([["udp: the guest's own, to a group", 1]])
   })
 
   test("what the send buffer has no room for is dropped and counted", () => {

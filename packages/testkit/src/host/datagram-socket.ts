@@ -189,6 +189,11 @@ export abstract class DatagramSocket extends SimulatedSocket {
     const { bytes, hopLimit } = packet
     const route = this.world.routeTo(this.demiflow.correspondentAddress)
     const hops = route.hops ?? []
+    // Nothing is reported about what goes to a group (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
+    if (!this.demiflow.correspondentAddress.isUnicast) {
+      if (hopLimit > hops.length) this.deliver({ ...packet, hopLimit: hopLimit - hops.length })
+      return
+    }
     if (route.isSilent) return
     const lastHop = toAddress(hops.at(-1) ?? this.demiflow.correspondentAddress)
     // Routers fragment IPv4 only (RFC 8200, section 4.5).

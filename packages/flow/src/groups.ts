@@ -1,0 +1,15 @@
+import type { Address } from "@demiflow/core"
+
+/** IPv6 scopes (RFC 4291, section 2.7) that end before the host's links: reserved, and interface-local. */
+const LARGEST_INNER_SCOPE = 1
+const DHCPV6_SERVER_PORT = 547
+
+/**
+ * True for a multicast address to which the guest's datagrams leave the host, as if the guest were on the host's link. DHCPv6
+ * (RFC 8415, section 7.1) is about the guest's own link: whoever configures that, the host's network doesn't.
+ */
+export function isGroupOutside(address: Readonly<Address>, port: number): boolean {
+  if (!address.isMulticast) return false
+  if (address.isV4) return true
+  return ((address.word0 >>> 16) & 0xf) > LARGEST_INNER_SCOPE && port !== DHCPV6_SERVER_PORT
+}
