@@ -53,8 +53,9 @@ describe.each(Object.entries(families))("DESIGN section 3, TCP over %s", (_, { s
       guest.send("A")
     }
     memory.run(7_200_000)
-    const asked = segments(memory).map(({ ip }) => String(ip?.target))
-    expect(asked.sort()).toEqual([...guests].sort())
+    // More than once each, while nothing is heard of them.
+    const asked = new Set(segments(memory).map(({ ip }) => String(ip?.target)))
+    expect([...asked].sort()).toEqual([...guests].sort())
     for (const { guest, world } of connections) {
       world.reset()
       guest.expect(check.tcp({ flags: "RA" }))
