@@ -153,8 +153,9 @@ describe("what it writes", () => {
     const arp: string[] = []
     for (let at = 24; at < bytes.length; at += 16 + bytes.readUInt32LE(at + 8)) {
       const frame = bytes.subarray(at + 16)
-      if (frame.readUInt16BE(12) !== 0x0806) continue
       const sender = frame.toString("hex", 6, 12) === "9a559a559a55" ? "passt" : "guest"
+      if (sender === "passt") expect(bytes.readUInt32LE(at + 8)).toBeGreaterThanOrEqual(60)
+      if (frame.readUInt16BE(12) !== 0x0806) continue
       arp.push(`${sender} ${frame.readUInt16BE(20) === 1 ? "asks" : "answers"}`)
     }
     // That passt looks for its guest first is for a guest that was there before it.

@@ -11,7 +11,7 @@ import { Passt, passtCommand } from "./harness/passt.ts"
 import { eventually, Program } from "./harness/processes.ts"
 import { lastLine, startTcpClient, TCP_PORT, useServer, useServerIn } from "./harness/servers.ts"
 import { Connection, configureGuest, createGuest, standInCommand, usePasst } from "./harness/stand-in.ts"
-import { useTopology } from "./harness/topology.ts"
+import { ipv4, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 useServer("tcp-server.mjs", topology)
@@ -35,6 +35,39 @@ describe("who connects", () => {
       await connection.reconnect()
     }
     expect((await connection.stop()).status).toBe(0)
+  })
+
+  overBoth((family) => {
+    test("again, with the same guest, keeps the guest's connections", async () => {
+      const connection = await Connection.start(topology, { mac: "02:00:5e:10:00:42" })
+      const request = { scenario: "many", connections: 5, bytes: 200_000, seed: 3, pause: true }
+      const client = startTcpClient(connection.guest, family, request, { keepInputOpen: true })
+      await client.printed(/connected/)
+      await connection.standIn.stop()
+      client.write("now\n")
+      await connection.reconnect()
+      expect(lastLine((await client.result).stdout)).toEqual({ connected: 5, intact: 5 })
+      const { stderr } = await connection.stop()
+      expect(stderr).not.toMatch(/Another guest/)
+    })
+  })
+
+  testWith("ss")("again, with another guest, ends the connections of the one before", async () => {
+    const connection = await Connection.start(topology)
+    const request = { scenario: "hold", connections: 3, name: "before" }
+    const client = startTcpClient(connection.guest, ipv4, request, { keepInputOpen: true })
+    await client.printed(/"held"/)
+    const established = async () => {
+      const { stdout } = await topology.host.run(["ss", "-Htn", "state", "established", "dst", ipv4.server])
+      return stdout.split("\n").length - 1
+    }
+    await connection.standIn.stop()
+    expect(await established()).toBe(3)
+    await connection.reconnect()
+    await connection.passt.program.printed(/^Another guest than before/m, "stderr")
+    await eventually("all have ended", async () => ((await established()) === 0 ? true : undefined))
+    client.closeInput()
+    await connection.stop()
   })
 
   test.each(["-1", "--one-off"])("%s ends with the first one", async (option) => {

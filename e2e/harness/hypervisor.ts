@@ -21,7 +21,7 @@ function isArpReply(frame: Buffer, host: number): boolean {
 
 interface Waiter {
   readonly wants: (frame: Buffer) => boolean
-  readonly resolve: () => void
+  readonly resolve: (frame: Buffer) => void
   readonly reject: (error: Error) => void
 }
 
@@ -67,7 +67,7 @@ export class Hypervisor {
       for (const waiter of this.#waiters) {
         if (!waiter.wants(frame)) continue
         this.#waiters.delete(waiter)
-        waiter.resolve()
+        waiter.resolve(frame)
       }
     }
   }
@@ -78,12 +78,17 @@ export class Hypervisor {
     await Promise.race([new Promise((resolve) => this.#socket.once("drain", resolve)), this.closed])
   }
 
-  /** The next answer to `arpRequest(host)`; rejects when the connection ends first. */
-  answered(host: number): Promise<void> {
+  /** The next frame of passt's that is wanted; rejects when the connection ends first. */
+  frame(wants: (frame: Buffer) => boolean): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) reject(new Error("passt has closed the connection"))
-      this.#waiters.add({ wants: (frame) => isArpReply(frame, host), resolve, reject })
+      this.#waiters.add({ wants, resolve, reject })
     })
+  }
+
+  /** The next answer to `arpRequest(host)`; rejects when the connection ends first. */
+  async answered(host: number): Promise<void> {
+    await this.frame((frame) => isArpReply(frame, host))
   }
 
   /** An answer to a question shows that everything that was sent before has been dealt with. */

@@ -19,6 +19,8 @@ export interface StandInCounts {
 export interface GuestOptions {
   /** MTU of the guest's interface, 65520 when absent. */
   readonly mtu?: number
+  /** Ethernet address of the guest's interface; another one each time when absent. */
+  readonly mac?: string
   /** Leaves the interface as the kernel makes it: down, without addresses. */
   readonly unconfigured?: boolean
 }
@@ -54,6 +56,7 @@ export function standInCommand(guest: Namespace, socket: string): readonly strin
 /** Gives the guest what passt would tell it: the host's own addresses and gateways. */
 export async function configureGuest(guest: Namespace, options: GuestOptions = {}): Promise<void> {
   await guest.configure([
+    ...(options.mac === undefined ? [] : [`link set ${DEVICE} address ${options.mac}`]),
     // As patient as the queue of a virtual machine, where a full socket stops the sender.
     `link set ${DEVICE} mtu ${options.mtu ?? 65520} txqueuelen 10000 up`,
     ...families.flatMap(({ version, host, prefixLength, gateway }) => [

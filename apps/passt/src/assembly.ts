@@ -48,6 +48,7 @@ export class DataPath {
   #sinks: readonly LogSink[] = []
   #statistics: NodeJS.Timeout | undefined
   #isStopping = false
+  #wasConnected = false
 
   /** Opens nothing yet. */
   constructor(machinery: Machinery, options: DataPathOptions, log: ProgramLog) {
@@ -98,6 +99,7 @@ export class DataPath {
       linkLocalScope,
       transmitBytes: TRANSMIT_BYTES,
       onGuestMac: (mac) => this.#events.info(`New guest MAC address observed: ${mac}`),
+      onOtherGuest: () => this.#onOtherGuest(),
     })
     this.#openSocket()
     openForwardedPorts(new PortForwarding(this.#running.stack), this.#configuration.forwarding)
@@ -158,7 +160,10 @@ export class DataPath {
 
   #onConnected(process: number): void {
     this.#events.info(`accepted connection${from(process)}`)
+    if (this.#wasConnected) this.#running?.tap.reconnected()
     this.#running?.stack.start()
+    if (this.#wasConnected) this.#running?.stack.reconnected()
+    this.#wasConnected = true
   }
 
   #onGone(end: StreamEnd): void {
@@ -166,9 +171,14 @@ export class DataPath {
     // A hypervisor that is killed ends its connection in whatever way.
     if (end.kind === "bad length") this.#events.warning(text)
     else this.#events.info(text)
+    if (this.#configuration.hypervisor?.oneOff) this.stop()
+  }
+  /** Another guest than the one that was there before: nobody answers for what that had begun. */
+  #onOtherGuest(): void {
+    this.#events.info("Another guest than before: ending the flows of the last one")
     this.#running?.stack.stop()
     this.#running?.tap.forgetGuest()
-    if (this.#configuration.hypervisor?.oneOff) this.stop()
+    this.#running?.stack.start()
   }
 }
 

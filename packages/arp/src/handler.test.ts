@@ -185,6 +185,15 @@ describe("the guest is looked for at the start", () => {
   })
 })
 
+test("the guest is asked for when its link was gone, as it may be another one", () => {
+  const { guest, memory, send } = setUp({ looksForGuest: true })
+  send(GUEST, GATEWAY)
+  guest.takeAll()
+  memory.stack.reconnected()
+  memory.run()
+  expect(guest.takeAll().map((frame) => String(frame.arp?.targetAddress))).toEqual([GUEST])
+})
+
 describe("the neighbour table", () => {
   const other = MacAddress.parse("02:00:00:00:00:0b")
   const stationOf = ({ memory }: ReturnType<typeof setUp>, address: string) => {

@@ -95,6 +95,11 @@ export class ArpHandler implements ProtocolHandler {
     this.#lookForGuest()
   }
 
+  /** The guest may be another one, and is the sooner known for it. */
+  reconnected(): void {
+    if (this.#lookedFor !== undefined) this.#ask(this.#lookedFor, undefined)
+  }
+
   fromTap(sequence: Sequence): Disposition {
     const { arena, drops } = this.#components
     for (let index = 0; index < sequence.count; index++) {

@@ -18,7 +18,15 @@ export interface LinkCapabilities {
   readonly tcpSegmentation: boolean
   /** True if UDP datagrams may be sent left together, to be split in equal sizes. */
   readonly udpSegmentation: boolean
+  /**
+   * Bytes that every frame we send has at least: shorter ones are padded with zeros. 60 if absent, what Ethernet wants of a
+   * frame without its check sequence (IEEE 802.3, section 4.2.3.3): network cards and what emulates them drop shorter ones.
+   */
+  readonly smallestFrame?: number
 }
+
+/** See {@link LinkCapabilities.smallestFrame}. */
+export const SMALLEST_FRAME = 60
 
 /** How a frame's transport payload is to be cut, or was left together. */
 export const Segmentation = { none: 0, tcp4: 1, tcp6: 2, udp: 3 } as const

@@ -18,6 +18,8 @@ export interface Neighbours {
   announce(address: Address, station: MacAddress, mayMove: boolean): void
   /** True for an address that a station announced within the last five minutes: nobody else answers for it. */
   isAnnounced(address: Address): boolean
+  /** A station asks for an address as one that has none, by DHCP: it was started, or started again. */
+  startsOver(station: MacAddress): void
   /** Names what asks for addresses of one IP version. Called when a packet is to leave whose station isn't known. */
   askWith(isV4: boolean, ask: AskForNeighbour): void
 }

@@ -91,6 +91,11 @@ export interface ProtocolHandler {
   endTurn?(): void
   /** The link takes frames again, after `guest.isCongested`. */
   resume?(): void
+  /**
+   * The link was gone for a while, what was sent meanwhile is lost, and it is there again. What waits for an answer of the
+   * guest is sent again now.
+   */
+  reconnected?(): void
   /** Called when the stack starts, when packets may be sent: for each guest that comes, once. */
   start?(): void
   /** Called when the guest is gone, after its flows were ended: nothing is to be sent before the next `start`. */

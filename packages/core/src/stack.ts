@@ -152,6 +152,15 @@ export class Stack {
     for (const handler of this.#handlers) handler.resume?.()
   }
 
+  /**
+   * The link was gone, and is there again, with the same guest as far as is known: flows go on at once. Call it after
+   * {@link Stack.start}.
+   */
+  reconnected(): void {
+    this.resume()
+    for (const handler of this.#handlers) handler.reconnected?.()
+  }
+
   /** Runs what is due. */
   expire(now: number): void {
     this.#now = now

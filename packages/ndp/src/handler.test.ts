@@ -201,6 +201,16 @@ describe("duplicate address detection (RFC 4862, section 5.4)", () => {
   })
 })
 
+test("the guest is asked for when its link was gone, as it may be another one", () => {
+  const { guest, memory, advertise } = setUp({ looksForGuest: true })
+  advertise(GUEST)
+  memory.run()
+  guest.takeAll()
+  memory.stack.reconnected()
+  memory.run()
+  expect(guest.takeAll().map((frame) => String(frame.ip?.target))).toEqual([solicitedNode(GUEST)])
+})
+
 describe("the neighbour table", () => {
   const A = "02:00:00:00:00:0a"
   const B = "02:00:00:00:00:0b"

@@ -123,6 +123,11 @@ export class NdpHandler implements ProtocolHandler {
     this.#lookForGuest()
   }
 
+  /** The guest may be another one, and is the sooner known for it. */
+  reconnected(): void {
+    if (this.#lookedFor !== undefined) this.#ask(this.#lookedFor, undefined)
+  }
+
   stop(): void {
     this.#router?.stop()
   }

@@ -14,7 +14,7 @@ const ARENA_BYTES = 160 << 20
 const FLOW_CAPACITY_VARIABLE = "DEMIFLOW_FLOW_CAPACITY"
 
 /** What a stack is assembled from, beside its configuration. */
-export interface AssemblyParts extends Pick<TapOptions, "onGuestMac" | "transmitBytes"> {
+export interface AssemblyParts extends Pick<TapOptions, "onGuestMac" | "onOtherGuest" | "transmitBytes"> {
   readonly link: Link
   /** For what the guest causes, and so with bounds: see `BoundedLog`. */
   readonly log: BoundedLog

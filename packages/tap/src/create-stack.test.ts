@@ -24,7 +24,7 @@ const sizes = { transmitBytes: 1 << 20, reassemblySlots: 1 }
 
 function setUp(plugins: ProtocolPlugin[], hostArena?: Arena) {
   const arena = new Arena(tapArenaBytes(sizes) + (4 << 20))
-  const [link, guest] = memoryLinkPair(arena, arena, { queueBytes: 1 << 20 })
+  const [link, guest] = memoryLinkPair(arena, arena, { capabilities: { smallestFrame: 0 }, queueBytes: 1 << 20 })
   const clock = new ManualClock()
   const drops = new Drops()
   const events: string[] = []

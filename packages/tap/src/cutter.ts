@@ -178,7 +178,8 @@ export class Cutter {
       this.#arena.copy(from + position, frame + headers + extra, size)
       if (this.#isV4) this.#markFragmentV4(frame + headers, size, position, hasMore, identification)
       else this.#markFragmentV6(frame + headers, size, position, hasMore, identification)
-      this.#queue.batch.setPlain(this.#queue.next(), frame, headers + extra + size)
+      const padded = this.#queue.pad(frame, headers + extra + size)
+      this.#queue.batch.setPlain(this.#queue.next(), frame, padded)
     }
   }
 
@@ -230,7 +231,7 @@ export class Cutter {
   #enqueue(frame: number, transport: number, length: number, checksumOffset: number): void {
     const { batch } = this.#queue
     const index = this.#queue.next()
-    batch.setPlain(index, frame, transport - frame + length)
+    batch.setPlain(index, frame, this.#queue.pad(frame, transport - frame + length))
     if (checksumOffset === CHECKSUM_DONE) return
     if (this.#checksumOffload) {
       const pseudo = pseudoHeaderSum(this.#addressSum, this.#lifeAndProtocol & 0xff, length)

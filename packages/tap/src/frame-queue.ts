@@ -1,4 +1,4 @@
-import { type DropReason, type Drops, FrameBatch, type Link } from "@demiflow/core"
+import { type Arena, type DropReason, type Drops, FrameBatch, type Link, SMALLEST_FRAME } from "@demiflow/core"
 
 /** Starts of frames, so that headers don't straddle cache lines. */
 export const FRAME_ALIGNMENT = 64
@@ -9,6 +9,9 @@ export const FRAME_ALIGNMENT = 64
  */
 export class FrameQueue {
   readonly batch: FrameBatch
+  readonly #arena: Arena
+  readonly #smallest: number
+  readonly #headroom: number
   readonly #link: Link
   readonly #drops: Drops
   readonly #linkFull: DropReason
@@ -19,6 +22,9 @@ export class FrameQueue {
   /** @param spareBytes reserved of the link's arena; more than the largest frame takes with its headroom */
   constructor(link: Link, drops: Drops, capacity: number, spareBytes: number) {
     this.batch = new FrameBatch(capacity)
+    this.#arena = link.arena
+    this.#smallest = link.capabilities.smallestFrame ?? SMALLEST_FRAME
+    this.#headroom = link.capabilities.headroom
     this.#link = link
     this.#drops = drops
     this.#linkFull = drops.reason("link: full")
@@ -35,14 +41,22 @@ export class FrameQueue {
   }
 
   /**
-   * Sets spare memory aside for one frame, for which {@link FrameQueue.next} is called before anything else here.
+   * Sets spare memory aside for one frame with its headroom and padding, for which {@link FrameQueue.next} is called before anything else here.
    * Sends what waits if there is no room.
    */
   spare(size: number): number {
-    if (this.batch.count === this.batch.capacity || this.#spareNext + size > this.#spareEnd) this.send()
+    const room = Math.max(size, this.#headroom + this.#smallest)
+    if (this.batch.count === this.batch.capacity || this.#spareNext + room > this.#spareEnd) this.send()
     const offset = this.#spareNext
-    this.#spareNext = offset + ((size + FRAME_ALIGNMENT - 1) & -FRAME_ALIGNMENT)
+    this.#spareNext = offset + ((room + FRAME_ALIGNMENT - 1) & -FRAME_ALIGNMENT)
     return offset
+  }
+
+  /** Pads a frame with zeros to what the link wants at least; answers its length then. There is room behind it. */
+  pad(frame: number, length: number): number {
+    if (length >= this.#smallest) return length
+    this.#arena.bytes.fill(0, frame + length, frame + this.#smallest)
+    return this.#smallest
   }
 
   /** Hands everything to the link. What it doesn't take is lost: a packet network may do that. */

@@ -1,5 +1,6 @@
 import { Address, type Clock, MacAddress, type Random, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
 import { NeighbourTable } from "./neighbour-table.ts"
+import { Reconnection } from "./reconnection.ts"
 import { Stations } from "./stations.ts"
 
 const BROADCAST = new MacAddress(0xffff, -1)
@@ -21,6 +22,11 @@ export interface GuestAddressOptions {
   readonly isGuestV6Fixed?: boolean
   /** Called for each station that frames come from, the first time; valid during the call. */
   readonly onGuestMac?: (mac: MacAddress) => void
+  /**
+   * Called when the guest is another one than before {@link TapSide.reconnected}: end the flows (`Stack.stop`), call
+   * {@link TapSide.forgetGuest}, and start the stack again.
+   */
+  readonly onOtherGuest?: () => void
 }
 
 /**
@@ -30,6 +36,7 @@ export interface GuestAddressOptions {
 export class GuestAddresses {
   readonly neighbours: NeighbourTable
   readonly stations: Stations
+  readonly reconnection: Reconnection
   /** Heard last; broadcast until a frame was seen. */
   readonly mac: MacAddress = new MacAddress()
   readonly v4: Address = new Address()
@@ -42,6 +49,11 @@ export class GuestAddresses {
     this.stations = new Stations(clock, random, unaskedMtu)
     this.neighbours = new NeighbourTable(clock, random, ourMac)
     this.neighbours.onAnnounced = (address) => this.#use(address)
+    this.reconnection = new Reconnection(clock, this.stations)
+    this.reconnection.onOtherGuest = options.onOtherGuest
+    this.neighbours.onStartsOver = (station) => {
+      if (!this.#isOfAnother(station)) this.reconnection.startsOver()
+    }
     this.forget()
   }
 
@@ -74,6 +86,11 @@ export class GuestAddresses {
       if (this.#options.isGuestV4Fixed !== true) this.v4.word3 = source.word3
     } else if (source.isLinkLocal) this.linkLocal.copyFrom(source)
     else if (this.#options.isGuestV6Fixed !== true) this.v6.copyFrom(source)
+  }
+
+  /** True if the guest's address is at another station, of which this one tells nothing. */
+  #isOfAnother(station: MacAddress): boolean {
+    return [this.v4, this.v6].some((address) => this.neighbours.isElsewhere(address, station))
   }
 
   #isOfNetwork(source: Address): boolean {

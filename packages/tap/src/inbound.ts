@@ -129,6 +129,7 @@ export class Inbound {
     while (handled < budget) {
       const count = this.#link.receive(batch)
       if (count < 0) return handled > 0 ? handled : count
+      if (count > 0 && this.#guest.reconnection.awaitsFrame) this.#tellFirst(batch)
       for (let index = 0; index < count; index++) {
         const verdict = this.#ethernet(batch, index)
         if (verdict !== PASSED) this.#drops.count(verdict)
@@ -138,6 +139,13 @@ export class Inbound {
       if (count < batch.capacity) break
     }
     return handled
+  }
+
+  /** The first frame after a while without a link: whose it is says whether the guest is another one. */
+  #tellFirst(batch: FrameBatch): void {
+    const source = this.#sequence.sourceMac.read(this.#view, batch.offset[0] + ETHERNET_SOURCE)
+    if (batch.length[0] < ETHERNET_HEADER_LENGTH || source.isMulticast || source.isZero) return
+    this.#guest.reconnection.frameFrom(source)
   }
 
   #ethernet(batch: FrameBatch, index: number): Verdict {

@@ -47,6 +47,8 @@ const NEVER = Number.NEGATIVE_INFINITY
 export class NeighbourTable implements Neighbours {
   /** The station that {@link NeighbourTable.resolve} found. */
   readonly station: MacAddress = new MacAddress()
+  /** Called with each station that starts over. */
+  onStartsOver: ((station: MacAddress) => void) | undefined = undefined
   /** Called with each address that is announced. */
   onAnnounced: ((address: Address) => void) | undefined = undefined
   readonly #clock: Clock
@@ -80,6 +82,16 @@ export class NeighbourTable implements Neighbours {
     else this.#askV6 = ask
   }
 
+  startsOver(station: MacAddress): void {
+    this.onStartsOver?.(station)
+  }
+
+  /** True if the address is known to be at another station. */
+  isElsewhere(address: Address, station: MacAddress): boolean {
+    const place = this.#find(address)
+    return place >= 0 && this.#hasStation(place) && !this.#isAt(place, station)
+  }
+
   /** As if nobody had been heard. */
   forget(): void {
     this.#words.fill(0)
@@ -87,9 +99,7 @@ export class NeighbourTable implements Neighbours {
 
   announce(address: Address, station: MacAddress, mayMove: boolean): void {
     if (station.equals(this.#ourMac)) return
-    const found = this.#find(address)
-    const isOther = found >= 0 && this.#hasStation(found) && !this.#isAt(found, station)
-    if (isOther && !mayMove) return
+    if (!mayMove && this.isElsewhere(address, station)) return
     this.learn(address, station)
     this.#announcedAt[this.#last] = this.#clock.now
     this.onAnnounced?.(address)

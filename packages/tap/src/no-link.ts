@@ -9,6 +9,7 @@ export class NoLink implements Link {
     checksumOffload: true,
     tcpSegmentation: true,
     udpSegmentation: true,
+    smallestFrame: 0,
   }
 
   constructor(arena: Arena) {

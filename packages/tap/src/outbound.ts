@@ -34,6 +34,7 @@ import {
   type Random,
   Segmentation,
   type SegmentationId,
+  SMALLEST_FRAME,
   sumPseudoHeader,
 } from "@demiflow/core"
 import { Cutter, completeChecksum } from "./cutter.ts"
@@ -84,6 +85,8 @@ export class Outbound {
   readonly #cutsTcp: boolean
   readonly #cutsUdp: boolean
   readonly #lead: number
+  /** What padding takes behind an Ethernet header, in a slot of any kind. */
+  readonly #smallestRoom: number
   readonly #start: number
   readonly #end: number
   readonly #tooLong: DropReason
@@ -117,6 +120,7 @@ export class Outbound {
     this.#cutsTcp = capabilities.tcpSegmentation && capabilities.checksumOffload
     this.#cutsUdp = capabilities.udpSegmentation && capabilities.checksumOffload
     this.#lead = (NOTES_BYTES + capabilities.headroom + ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH + 15) & -16
+    this.#smallestRoom = (capabilities.smallestFrame ?? SMALLEST_FRAME) - ETHERNET_HEADER_LENGTH
     this.#start = arena.reserve(sizes.transmitBytes, FRAME_ALIGNMENT)
     this.#end = this.#start + sizes.transmitBytes
     this.#next = this.#start
@@ -204,7 +208,8 @@ export class Outbound {
     const queue = this.#queue
     const index = queue.next()
     const { batch } = queue
-    batch.setPlain(index, frame, ETHERNET_HEADER_LENGTH + total)
+    const frameLength = queue.pad(frame, ETHERNET_HEADER_LENGTH + total)
+    batch.setPlain(index, frame, frameLength)
     if (linkCuts) {
       batch.segmentation[index] = segmentationOf(protocol, isV4)
       batch.segmentSize[index] = size
@@ -218,7 +223,7 @@ export class Outbound {
         batch.checksumOffset[index] = checksumOffset
       } else completeChecksum(this.#arena, transport, length, checksumOffset, protocol, pseudo)
     }
-    this.#keep(slot, transport + length)
+    this.#keep(slot, frame + frameLength)
   }
 
   /** See `Guest.abandon`. */
@@ -258,9 +263,11 @@ export class Outbound {
       this.#giveBack(slot)
       return
     }
+    const frame = offset - ETHERNET_HEADER_LENGTH
     const index = this.#queue.next()
-    this.#queue.batch.setPlain(index, offset - ETHERNET_HEADER_LENGTH, ETHERNET_HEADER_LENGTH + length)
-    this.#keep(slot, offset + length)
+    const frameLength = this.#queue.pad(frame, ETHERNET_HEADER_LENGTH + length)
+    this.#queue.batch.setPlain(index, frame, frameLength)
+    this.#keep(slot, frame + frameLength)
   }
 
   /** See `Guest.flush`. */
@@ -286,7 +293,7 @@ export class Outbound {
   }
 
   #take(room: number): number {
-    const size = this.#lead + room
+    const size = this.#lead + Math.max(room, this.#smallestRoom)
     if (this.#next + size > this.#end) {
       if (this.#open > 0) return -1
       this.flush()

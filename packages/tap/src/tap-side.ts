@@ -136,6 +136,14 @@ export class TapSide implements Guest {
     return this.#link.isCongested ?? false
   }
 
+  /**
+   * The link was gone for a while, and is there again: with the same guest, or with another one, which is told by
+   * {@link GuestAddressOptions.onOtherGuest} then. Call `Stack.reconnected` as well.
+   */
+  reconnected(): void {
+    this.#guest.reconnection.begin()
+  }
+
   /** Another guest may come: what the one before was seen to use is forgotten, and so are pieces of its datagrams. */
   forgetGuest(): void {
     this.#guest.forget()
@@ -157,7 +165,9 @@ export class TapSide implements Guest {
    */
   receive(budget: number = this.#budget): number {
     if (!this.#isAttached) throw new NotAttachedError()
-    return this.#inbound.receive(budget)
+    const received = this.#inbound.receive(budget)
+    this.#guest.reconnection.settle()
+    return received
   }
 
   begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number, station?: MacAddress): number {

@@ -7,6 +7,7 @@ import { keepAliveAt } from "./keep-alive.ts"
 import type { TcpOptions } from "./options.ts"
 import { SegmentWriter } from "./output.ts"
 import { PollWheel } from "./poll-wheel.ts"
+import { withoutBackOff } from "./round-trip.ts"
 import { distance } from "./sequence-number.ts"
 import {
   awaitsFinAcknowledgement,
@@ -183,6 +184,20 @@ export class TcpContext {
   mark(connection: TcpConnection, marks: number): void {
     markSocket(this.components.host, connection.socket, connection.tapSide.isV4, connection.marks, marks)
     connection.marks = marks
+  }
+
+  /**
+   * Has everything sent again that waits for an answer of the guest, connection by connection as the flow table wakes them:
+   * so many in a turn.
+   */
+  retryAll(): void {
+    for (const connection of this.#connections) {
+      if (connection === undefined || connection.retransmitAt < 0) continue
+      withoutBackOff(connection)
+      connection.retransmitAt = this.now
+      connection.windowProbes = 0
+      this.arm(connection)
+    }
   }
 
   /** Whether what the host takes counts as acknowledged: by how near the correspondent is. */

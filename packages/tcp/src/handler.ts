@@ -150,6 +150,11 @@ export class TcpHandler implements ProtocolHandler {
     this.#splicing?.tick()
   }
 
+  reconnected(): void {
+    this.#toTap.linkIsBack()
+    this.#context.retryAll()
+  }
+
   resume(): void {
     this.#toTap.guestTakesMore()
   }

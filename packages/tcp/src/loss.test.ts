@@ -345,3 +345,39 @@ describe("a link to the guest that is full", () => {
     guest.expect(check.tcp({ flags: "A", acknowledgement: guest.sequence, window: check.atLeast(16_384) }))
   })
 })
+
+describe("after the link was gone", () => {
+  test("what is unacknowledged comes again at once, without what its time-out had grown to", () => {
+    const both = connected(options)
+    const { memory, guest } = both
+    const first = lose(both, 1)
+    memory.run(40_000)
+    expect(segments(memory).length).toBeGreaterThan(3)
+    memory.run(1_000)
+    memory.guest.expectNothing()
+    memory.stack.reconnected()
+    memory.run(2)
+    expect(numbers(memory, first)).toEqual(["A 0+1000"])
+    // RFC 6298, section 2: not the tens of seconds that the next one would have taken.
+    memory.run(2_000)
+    expect(numbers(memory, first).length).toBeGreaterThan(0)
+    acknowledge(both, first, 1)
+    guest.send("A", "still here")
+    memory.run(1)
+    expect(both.world.receivedText).toBe("still here")
+  })
+
+  test("a connection that waits for nothing sends nothing", () => {
+    const { memory } = connected(options)
+    memory.stack.reconnected()
+    memory.run(1_000)
+    memory.guest.expectNothing()
+  })
+
+  test("nobody waits for ever: retransmissions end the connection", () => {
+    const both = connected(options)
+    lose(both, 1)
+    both.memory.run(1_800_000)
+    expect(both.world.isReset).toBe(true)
+  })
+})

@@ -1,5 +1,5 @@
 /** Round-trip time and retransmission time-out towards the guest (RFC 6298), milliseconds. */
-import type { TcpConnection } from "./connection.ts"
+import { INITIAL_RTO, type TcpConnection } from "./connection.ts"
 
 /** As Linux: a second (RFC 6298, 2.4) is far too long for a link inside one machine. */
 const MINIMUM_RTO = 200
@@ -19,6 +19,10 @@ export function measured(connection: TcpConnection, rtt: number): void {
     connection.rttVariation += (Math.abs(error) - connection.rttVariation) / 4
     connection.smoothedRtt += error / 8
   }
+  setTimeOut(connection)
+}
+
+function setTimeOut(connection: TcpConnection): void {
   const rto = Math.round(connection.smoothedRtt + Math.max(1, 4 * connection.rttVariation))
   connection.rto = Math.min(Math.max(rto, MINIMUM_RTO), MAXIMUM_RTO)
 }
@@ -26,6 +30,13 @@ export function measured(connection: TcpConnection, rtt: number): void {
 /** Milliseconds to the next question whether a shut window has opened (RFC 9293, section 3.8.6.1: exponentially more). */
 export function probeInterval(connection: TcpConnection): number {
   return Math.min(connection.rto * 2 ** connection.windowProbes, MAXIMUM_RTO)
+}
+
+/** Forgets that time-outs have passed: what was sent was lost with the link, not on the way. */
+export function withoutBackOff(connection: TcpConnection): void {
+  connection.retries = 0
+  if (connection.smoothedRtt < 0) connection.rto = INITIAL_RTO
+  else setTimeOut(connection)
 }
 
 /** Doubles the time-out after it has passed (RFC 6298, 5.5). */

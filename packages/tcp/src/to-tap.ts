@@ -113,6 +113,11 @@ export class ToTap {
     this.resume()
   }
 
+  /** Nothing waits on the way to the guest: what was on it is lost. */
+  linkIsBack(): void {
+    this.#congestedAt = Number.NEGATIVE_INFINITY
+  }
+
   /** What is queued is on its way to the link. */
   endTurn(): void {
     this.#unflushed = 0

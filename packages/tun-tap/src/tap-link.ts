@@ -53,6 +53,8 @@ export class TapLink implements Link {
       checksumOffload: has(Offload.checksum),
       tcpSegmentation: has(TCP_SEGMENTATION),
       udpSegmentation: has(UDP_SEGMENTATION),
+      // The kernel at the other end takes frames of any length.
+      smallestFrame: 0,
     }
   }
 

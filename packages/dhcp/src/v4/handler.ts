@@ -41,7 +41,7 @@ import { ReplySender, udpPayload } from "../reply.ts"
 import type { Dhcpv4Lease } from "./lease.ts"
 import { emitDhcpv4, parseDhcpv4 } from "./packet.ts"
 import { answerDhcpv4 } from "./server.ts"
-import { IP_AND_UDP_HEADERS, SERVER_PORT } from "./wire.ts"
+import { IP_AND_UDP_HEADERS, Dhcpv4MessageType as MessageType, Dhcpv4Option as Option, SERVER_PORT } from "./wire.ts"
 
 /** DHCPv4, set up on a stack. */
 export class Dhcpv4Handler implements ProtocolHandler {
@@ -76,6 +76,9 @@ export class Dhcpv4Handler implements ProtocolHandler {
     if (typeof payload === "string") return this.#reasons.get(payload)
     const parsed = parseDhcpv4(payload)
     if (parsed.kind === "malformed") return this.#reasons.get(parsed.reason)
+    const type = parsed.message.options.get(Option.messageType)?.[0]
+    // A message without a type is a BOOTP client's, which boots.
+    if (type === undefined || type === MessageType.discover) guest.neighbours.startsOver(sequence.sourceMac)
     const answer = answerDhcpv4(parsed.message, this.#lease, guest.mtu - IP_AND_UDP_HEADERS)
     if (answer.kind === "refused") return this.#reasons.get(answer.reason)
     const line = `DHCP: ${answer.description} from ${sequence.sourceMac}`

@@ -35,7 +35,7 @@ import { DropReasons } from "../drop-reasons.ts"
 import { ReplySender, udpPayload } from "../reply.ts"
 import { emitDhcpv6, parseDhcpv6 } from "./packet.ts"
 import { answerDhcpv6, type Dhcpv6Lease, serverIdentifier } from "./server.ts"
-import { CLIENT_PORT, SERVER_PORT } from "./wire.ts"
+import { CLIENT_PORT, Dhcpv6MessageType, SERVER_PORT } from "./wire.ts"
 
 /** RFC 8415, section 7.1. */
 const ALL_AGENTS_AND_SERVERS = Address.parse("ff02::1:2")
@@ -82,6 +82,7 @@ export class Dhcpv6Handler implements ProtocolHandler {
     if (typeof payload === "string") return this.#reasons.get(payload)
     const parsed = parseDhcpv6(payload)
     if (parsed.kind === "malformed") return this.#reasons.get(parsed.reason)
+    if (parsed.message.type === Dhcpv6MessageType.solicit) guest.neighbours.startsOver(sequence.sourceMac)
     const answer = answerDhcpv6(parsed.message, this.#lease, this.#identifier, wasMulticast, PAYLOAD_LIMIT)
     if (answer.kind === "refused") return this.#reasons.get(answer.reason)
     if (answer.kind === "silent") {

@@ -4,5 +4,6 @@ import type { Neighbours } from "@demiflow/core"
 export const noNeighbours: Neighbours = {
   announce() {},
   isAnnounced: () => false,
+  startsOver() {},
   askWith() {},
 }

@@ -1,0 +1,111 @@
+/** Several stations behind one link, and a published port whose address the user chose. */
+import { beforeAll, describe, expect, test } from "vitest"
+import { checksum } from "./harness/frames.ts"
+import { framed, Hypervisor } from "./harness/hypervisor.ts"
+import { Passt } from "./harness/passt.ts"
+import { usePasta } from "./harness/pasta.ts"
+import { tcp, udp } from "./harness/protocols.ts"
+import { tcpClient, UDP_PORT, useServer, useServerIn } from "./harness/servers.ts"
+import { ipv4, ipv6, overBoth, useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+useServer("tcp-server.mjs", topology)
+useServer("udp-server.mjs", topology)
+
+const OUR_MAC = "9a559a559a55"
+const BROADCAST = "ffffffffffff"
+
+interface Station {
+  readonly mac: string
+  readonly address: string
+}
+
+const bytesOf = (address: string) => Buffer.from(address.split(".").map(Number))
+
+/** A frame with a datagram from a station, to port 5001. */
+function datagram({ mac, address }: Station, to: string, text: string, ethernetTarget = OUR_MAC): Buffer {
+  const udpHeader = Buffer.alloc(8)
+  udpHeader.writeUInt16BE(4000, 0)
+  udpHeader.writeUInt16BE(UDP_PORT, 2)
+  udpHeader.writeUInt16BE(8 + text.length, 4)
+  const ip = Buffer.concat([Buffer.from("450000000001000040110000", "hex"), bytesOf(address), bytesOf(to)])
+  ip.writeUInt16BE(28 + text.length, 2)
+  ip.writeUInt16BE(checksum(ip), 10)
+  return Buffer.concat([Buffer.from(`${ethernetTarget}${mac}0800`, "hex"), ip, udpHeader, Buffer.from(text)])
+}
+
+/** A question of the station for the gateway, which everybody hears. */
+function arpRequest({ mac, address }: Station): Buffer {
+  const start = Buffer.from(`${BROADCAST}${mac}08060001080006040001${mac}`, "hex")
+  return Buffer.concat([start, bytesOf(address), Buffer.alloc(6), bytesOf(ipv4.gateway)])
+}
+
+const targetOf = (frame: Buffer) => frame.toString("hex", 0, 6)
+const isAnswer = (text: string) => (frame: Buffer) => frame.includes(text)
+
+test("each station of a hypervisor gets what is its own, and what is between them is nobody else's", async () => {
+  const a = { mac: "02000000000a", address: ipv4.host }
+  const b = { mac: "02000000000b", address: "192.0.2.77" }
+  const passt = await Passt.start(topology, ["-d"])
+  const hypervisor = await Hypervisor.connect(passt.socket)
+  const send = (frame: Buffer) => hypervisor.send(framed(frame))
+  await send(arpRequest(b))
+  const answered = [a, b].map(({ address }) => hypervisor.frame(isAnswer(`from ${address}`)))
+  await send(datagram(a, ipv4.server, `from ${a.address}`))
+  // Heard last, before the answer can come.
+  await send(arpRequest(b))
+  await send(datagram(b, ipv4.server, `from ${b.address}`))
+  expect((await Promise.all(answered)).map(targetOf)).toEqual([a.mac, b.mac])
+  // As a bridge floods it: to the other station's Ethernet address, and to an address of the world.
+  await send(datagram(a, ipv4.server, "overheard", b.mac))
+  const last = hypervisor.frame(isAnswer("last"))
+  await send(datagram(a, ipv4.server, "last"))
+  await last
+  await hypervisor.disconnect()
+  const { stderr } = await passt.stop()
+  expect(stderr).toMatch(/dropped: 1 \(eth: for another station\)/)
+  // The one that says it is the source of a packet, not the one that is its Ethernet destination.
+  expect(stderr.match(/New guest MAC address observed/g)).toHaveLength(2)
+})
+
+describe("with -a, and a bridge in the namespace on which another address talks", () => {
+  const assigned = { 4: "10.0.2.2", 6: "fd00:2::2" } as const
+  const other = { 4: "10.0.2.77", 6: "fd00:2::77" } as const
+  const port = 7000
+  const running = usePasta(topology, {
+    options: [
+      ...["--config-net", "-a", `${assigned[4]}/24`, "-g", "10.0.2.1", "-a", assigned[6]],
+      ...["-t", String(port), "-u", String(port)],
+    ],
+  })
+  beforeAll(async () => {
+    const lines = [
+      "link add br0 type bridge",
+      "addr flush dev eth0",
+      "link set eth0 master br0",
+      "link set eth0 up",
+      "link set br0 up",
+      ...[assigned, other].flatMap((addresses) => [
+        `addr add ${addresses[4]}/24 dev br0`,
+        `addr add ${addresses[6]}/64 dev br0 nodad`,
+      ]),
+      "route replace default via 10.0.2.1 dev br0",
+      "route replace default via fe80::1 dev br0",
+    ]
+    // The subnet of the host is behind the gateway as well.
+    await running.guest.must(["ip", "-6", "route", "flush", "dev", "eth0"])
+    await running.guest.must(["ip", "-batch", "-"], { input: `${lines.join("\n")}\n` })
+  })
+  const listen = [ipv4, ipv6].map(({ version }) => ({ address: assigned[version], port }))
+  for (const { server } of [tcp, udp]) useServerIn(server, () => running.guest, listen)
+
+  overBoth((family) => {
+    test("ports lead to the address given", async () => {
+      const request = { scenario: "from-addresses", from: [other[family.version]], bytes: 1000 }
+      expect(await tcpClient(running.guest, family, request)).toEqual({ intact: 1 })
+      for (const { arrival } of [tcp, udp]) {
+        expect(await arrival(topology.world, family.host, port)).toMatchObject({ port })
+      }
+    })
+  })
+})

@@ -1,0 +1,88 @@
+import { Address, MacAddress } from "@demiflow/core"
+import { describe, expect, test } from "vitest"
+import { Fixture } from "../test/fixture.ts"
+import { ethernet, ipv4, pattern, udp } from "../test/packets.ts"
+
+const A = "02:00:00:00:00:0a"
+const B = "02:00:00:00:00:0b"
+const ADDRESS = "192.0.2.2"
+const packet = (mac: string, from = ADDRESS) => ipv4(17, udp([1, 2], pattern(4)), { from, to: "198.51.100.7", mac })
+
+function setUp() {
+  const happened: string[] = []
+  const fixture = new Fixture(
+    {},
+    {
+      guestV4: Address.parse(ADDRESS),
+      onOtherGuest: () => {
+        happened.push("other guest")
+        fixture.tap.forgetGuest()
+      },
+    },
+  )
+  fixture.onSequence = (sequence) => happened.push(String(sequence.sourceMac))
+  fixture.deliver(packet(A), packet(B, "192.0.2.3"))
+  happened.length = 0
+  return { fixture, happened, startsOver: (mac: string) => fixture.tap.neighbours.startsOver(MacAddress.parse(mac)) }
+}
+
+describe("after the link was gone", () => {
+  test("the guest is the same if a station from before speaks first", () => {
+    const { fixture, happened } = setUp()
+    fixture.tap.reconnected()
+    fixture.deliver(packet(B, "192.0.2.3"), packet("02:00:00:00:00:0c", "192.0.2.4"))
+    expect(happened).toEqual([B, "02:00:00:00:00:0c"])
+  })
+
+  test("the guest is another one if a new station speaks first, and its frame is the other guest's", () => {
+    const { fixture, happened } = setUp()
+    fixture.tap.reconnected()
+    fixture.deliver(packet("02:00:00:00:00:0c"), packet(A))
+    expect(happened).toEqual(["other guest", "02:00:00:00:00:0c", A])
+    expect(String(fixture.tap.lastSeenV4)).toBe(ADDRESS)
+  })
+
+  test("what is no frame tells nothing", () => {
+    const { fixture, happened } = setUp()
+    fixture.tap.reconnected()
+    fixture.deliver(new Uint8Array(10), ethernet(0x0806, pattern(28), "03:00:00:00:00:01"), packet(A))
+    expect(happened).toEqual([A])
+  })
+
+  test("the guest is another one if the station with its address starts over, once", () => {
+    const { fixture, happened, startsOver } = setUp()
+    fixture.tap.reconnected()
+    fixture.onSequence = () => startsOver(A)
+    fixture.deliver(packet(A))
+    expect(happened).toEqual(["other guest"])
+    fixture.deliver(packet(A))
+    expect(happened).toEqual(["other guest"])
+  })
+
+  test("the guest is the same if another of its stations starts over, or if it does so later", () => {
+    const { fixture, happened, startsOver } = setUp()
+    fixture.tap.reconnected()
+    fixture.onSequence = () => startsOver(B)
+    fixture.deliver(packet(A))
+    fixture.clock.now += 120_000
+    fixture.onSequence = () => startsOver(A)
+    fixture.deliver(packet(A))
+    expect(happened).toEqual([])
+  })
+})
+
+test("a guest that starts over with its link in place is the same", () => {
+  const { fixture, happened, startsOver } = setUp()
+  fixture.onSequence = () => startsOver(A)
+  fixture.deliver(packet(A), packet("02:00:00:00:00:0c"))
+  expect(happened).toEqual([])
+})
+
+test("the first guest of all is no other one", () => {
+  const happened: string[] = []
+  const fixture = new Fixture({}, { onOtherGuest: () => happened.push("other guest") })
+  fixture.tap.reconnected()
+  fixture.onSequence = () => fixture.tap.neighbours.startsOver(MacAddress.parse(A))
+  fixture.deliver(packet(A))
+  expect(happened).toEqual([])
+})

@@ -1,0 +1,63 @@
+/**
+ * A link that was gone and is there again: is it the same guest?
+ *
+ * A hypervisor that connects again mostly runs the same guest, whose connections go on. It is another guest if the first frame comes from a
+ * station that was not known before, or if, within two minutes, the station that had the guest's address asks for an address from
+ * scratch, by DHCP: a guest that was started again. Neither has to be found for anything to work: the guest's own kernel
+ * resets what it knows nothing of, connection by connection.
+ */
+import type { Clock, MacAddress } from "@demiflow/core"
+import { NO_STATION, type Stations } from "./stations.ts"
+
+/** Milliseconds within which a guest that was started again has come as far as DHCP. */
+const TIME_TO_START = 120_000
+
+/** Tells another guest from the one before. */
+export class Reconnection {
+  /** Called when it is another guest, with nothing of it handled yet but questions. */
+  onOtherGuest: (() => void) | undefined = undefined
+  readonly #clock: Clock
+  readonly #stations: Stations
+  #isFirstFrame = false
+  #startedOver = false
+  #at = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock, stations: Stations) {
+    this.#clock = clock
+    this.#stations = stations
+  }
+
+  /** The link is there again. */
+  begin(): void {
+    this.#isFirstFrame = !this.#stations.isEmpty
+    this.#startedOver = false
+    this.#at = this.#isFirstFrame ? this.#clock.now : Number.NEGATIVE_INFINITY
+  }
+
+  /** True until the first frame was looked at. */
+  get awaitsFrame(): boolean {
+    return this.#isFirstFrame
+  }
+
+  /** A frame is about to be handled, which came from the station. */
+  frameFrom(station: MacAddress): void {
+    this.#isFirstFrame = false
+    if (this.#stations.find(station.high, station.low) === NO_STATION) this.#other()
+  }
+
+  /** The station that has, or had, the guest's address begins from scratch. */
+  startsOver(): void {
+    this.#startedOver = this.#clock.now - this.#at < TIME_TO_START
+  }
+
+  /** Nothing is being handled. */
+  settle(): void {
+    if (this.#startedOver) this.#other()
+  }
+
+  #other(): void {
+    this.#startedOver = false
+    this.#at = Number.NEGATIVE_INFINITY
+    this.onOtherGuest?.()
+  }
+}
