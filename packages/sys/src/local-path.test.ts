@@ -17,10 +17,16 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { LinuxHost } from "./linux-host.ts"
 import { LinuxLocalPath } from "./local-path.ts"
-import { arena, Events, loopback, native, openPingNamespace, type PingNamespace, towards } from "./test-support.ts"
-
-// On a user's machine, without root, there is no namespace to enter; wherever CI runs, there is.
-const missing = process.getuid?.() === 0 || process.env.CI ? "" : " (skipped: needs root)"
+import {
+  arena,
+  Events,
+  loopback,
+  missing,
+  native,
+  openPingNamespace,
+  type PingNamespace,
+  towards,
+} from "./test-support.ts"
 
 const LISTENER = 1 as ListenerRef
 const CONNECTING = 2 as SideRef

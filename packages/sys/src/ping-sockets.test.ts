@@ -1,15 +1,12 @@
 import { Address, DatagramBatch, Demiflow, Errno, HostEvent, type SideRef, type Socket } from "@demiflow/core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { LinuxHost } from "./linux-host.ts"
-import { arena, Events, native, openPingNamespace, type PingNamespace, towards } from "./test-support.ts"
+import { arena, Events, missing, native, openPingNamespace, type PingNamespace, towards } from "./test-support.ts"
 
 const side = 9 as SideRef
 const identifier = 0x4d2a
 const region = arena.reserve(65_536, 64)
 const batch = new DatagramBatch(8)
-
-// On a user's machine, without root, there is no namespace to test in; wherever CI runs, there is.
-const missing = process.getuid?.() === 0 || process.env.CI ? "" : " (skipped: needs root)"
 
 describe.skipIf(missing !== "")(`ping sockets${missing}`, () => {
   const events = new Events()

@@ -85,6 +85,9 @@ export class Events {
   }
 }
 
+/** Appended to titles of what needs root. On a user's machine, without root, it is skipped; wherever CI runs, it isn't. */
+export const missing: string = process.getuid?.() === 0 || process.env.CI ? "" : " (skipped: needs root)"
+
 /** A network namespace with loopback up in which everybody may ping. */
 export interface PingNamespace {
   readonly descriptor: number
