@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest"
 import { testEndings } from "./cases/tcp-ending.ts"
 import { testPatience } from "./cases/tcp-patience.ts"
 import { throughLoopback } from "./harness/inbound.ts"
-import { descriptors } from "./harness/inspection.ts"
+import { descriptors, receiveBufferDrops } from "./harness/inspection.ts"
 import { fileFor, testWith } from "./harness/machine.ts"
 import { Pasta, usePasta } from "./harness/pasta.ts"
 import type { Place } from "./harness/places.ts"
@@ -86,7 +86,7 @@ describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
   overBoth((family) => {
     test("a reader that pauses has nothing dropped, and need not wait for what is sent again", async () => {
       const places = [topology.host, running.guest]
-      const before = await Promise.all(places.map(drops))
+      const before = await Promise.all(places.map(receiveBufferDrops))
       const request = { scenario: "slow-download", bytes: 60_000_000, seed: 44, rate: 1 }
       const client = startTcpClient(clients.guest, family, request, { keepInputOpen: true })
       await client.printed(/started/)
@@ -94,7 +94,7 @@ describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
       await tcpClient(clients.guest, family, { scenario: "download", bytes: 50_000_000, seed: 45 })
       client.write("now as fast as you can\n")
       expect(lastLine((await client.result).stdout)).toEqual({ bytes: 60_000_000, intact: true })
-      expect(await Promise.all(places.map(drops))).toEqual(before)
+      expect(await Promise.all(places.map(receiveBufferDrops))).toEqual(before)
     })
   }, throughLoopback)
 
@@ -141,14 +141,6 @@ describe.each(directions)("UDP $direction", ({ isInbound }) => {
     })
   }, throughLoopback)
 })
-
-/** Segments that the kernel had no room for in their sockets' receive buffers. */
-async function drops(place: Place): Promise<number> {
-  const [names, values] = (await place.must(["grep", "^TcpExt:", "/proc/net/netstat"])).trim().split("\n")
-  const index = names.split(" ").indexOf("TCPRcvQDrop")
-  expect(index).toBeGreaterThan(0)
-  return Number(values.split(" ")[index])
-}
 
 interface Ends {
   readonly remoteAddress: string

@@ -1,5 +1,6 @@
-/** What /proc tells about the processes under test. */
+/** What /proc tells about the processes under test, and their namespaces. */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
+import type { Place } from "./places.ts"
 
 /** Processes whose environment bears this mark. */
 export function markedProcesses(mark: string): readonly number[] {
@@ -73,4 +74,12 @@ export function isRunning(pid: number): boolean {
   } catch {
     return false
   }
+}
+
+/** TCP segments that a namespace's kernel had no room for in the receive buffers of their sockets. */
+export async function receiveBufferDrops(place: Place): Promise<number> {
+  const [names, values] = (await place.must(["grep", "^TcpExt:", "/proc/net/netstat"])).trim().split("\n")
+  const index = names.split(" ").indexOf("TCPRcvQDrop")
+  if (index < 0) throw new Error("This kernel doesn't count what receive buffers have no room for")
+  return Number(values.split(" ")[index])
 }
