@@ -140,9 +140,10 @@ export class NeighbourTable implements Neighbours {
   }
 
   #ask(address: Address, place: number, now: number): void {
+    // Also where nothing can be asked now: the next packet need not find that out again.
+    this.#askedAt[place] = now
     const ask = address.isV4 ? this.#askV4 : this.#askV6
     if (ask === undefined || !this.#budget.take(now)) return
-    this.#askedAt[place] = now
     const isKnown = this.#hasStation(place)
     if (isKnown && this.#questions[place]++ >= MOST_QUESTIONS) {
       this.#high[place] = 0
