@@ -128,12 +128,15 @@ describe("in the background", () => {
     }
   })
 
-  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s ends it, and its interface goes with it", async (signal) => {
-    const pasta = await start([])
-    expect(await names()).toEqual(["lo", "eth0"])
-    await pasta.stop(signal)
-    await eventually("the interface is gone", async () => ((await names()).includes("eth0") ? undefined : true))
-  })
+  test.each(["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"] as const)(
+    "%s ends it, and its interface goes with it",
+    async (signal) => {
+      const pasta = await start([])
+      expect(await names()).toEqual(["lo", "eth0"])
+      await pasta.stop(signal)
+      await eventually("the interface is gone", async () => ((await names()).includes("eth0") ? undefined : true))
+    },
+  )
 
   testWith("ss")("SIGUSR1, by which the runtime opens its debugger, does nothing", async () => {
     const pasta = await start([])

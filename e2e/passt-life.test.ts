@@ -258,13 +258,16 @@ describe("who it is, started by root", () => {
 })
 
 describe("how it ends", () => {
-  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s: status 0, and the socket is gone", async (signal) => {
-    const passt = await Passt.start(topology)
-    const hypervisor = await Hypervisor.connect(passt.socket)
-    await hypervisor.settle()
-    passt.program.signal(signal)
-    expect((await passt.program.result).status).toBe(0)
-    await hypervisor.closed
-    expect(existsSync(passt.socket)).toBe(false)
-  })
+  test.each(["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"] as const)(
+    "%s: status 0, and the socket is gone",
+    async (signal) => {
+      const passt = await Passt.start(topology)
+      const hypervisor = await Hypervisor.connect(passt.socket)
+      await hypervisor.settle()
+      passt.program.signal(signal)
+      expect((await passt.program.result).status).toBe(0)
+      await hypervisor.closed
+      expect(existsSync(passt.socket)).toBe(false)
+    },
+  )
 })

@@ -4,7 +4,7 @@ import { LineSplitter, type Native } from "@demiflow/sys"
 
 const SIGTERM = 15
 /** What ends a program, which has something to end first. */
-const ENDING_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const
+const ENDING_SIGNALS = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"] as const
 /** What a terminal sends to everybody in its foreground: the command has got it as well. */
 const TERMINAL_SIGNALS = { SIGINT: 2, SIGQUIT: 3 } as const
 /** Passed on to the command in any case. */

@@ -1,4 +1,4 @@
-const ENDING_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const
+const ENDING_SIGNALS = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"] as const
 
 /** Has the signals that ask a program to end do so in order. */
 export function endOnSignals(dataPath: { stop(): void }): void {
