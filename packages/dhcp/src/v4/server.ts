@@ -156,6 +156,7 @@ function answerBootp(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answer {
     options: bootpParameters(lease, BOOTP_LENGTH - OPTIONS - END_LENGTH),
     destination: destinationOf(request, lease.guestAddress),
     limit: BOOTP_LENGTH,
+    confirmsMtu: false,
     description: "reply to BOOTP request",
   }
 }
