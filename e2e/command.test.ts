@@ -73,6 +73,20 @@ describe.each(["ordinary", "root"] as const)("as %s user", (as) => {
     expect(stdout).toBe("-x --help marked\n/usr\n")
   })
 
+  test("the command gets as many arguments as the kernel lets it have, whatever the caller has left open", async () => {
+    const count = 12
+    const many = Array.from({ length: count }, () => "x".repeat(100_000))
+    const { stdout } = await run("sh", "-c", "echo $#", "sh", ...many)
+    expect(stdout).toBe(`${count}\n`)
+    const { stdout: again } = await runPasta(
+      topology.host,
+      ["--config-net", "sh", "-c", "echo $#", "sh", ...many],
+      as,
+      { before: ["sh", "-euc", 'exec 7</dev/zero; exec "$0" "$@"'] },
+    )
+    expect(again).toBe(`${count}\n`)
+  })
+
   test("the command is root in user, network, PID, mount, UTS and IPC namespaces of its own", async () => {
     const script =
       "id -u; id -g; echo $$; for n in user net pid mnt uts ipc; do readlink /proc/self/ns/$n; done; cat /proc/self/uid_map"

@@ -173,6 +173,7 @@ export class DataPath {
     else this.#events.info(text)
     if (this.#configuration.hypervisor?.oneOff) this.stop()
   }
+
   /** Another guest than the one that was there before: nobody answers for what that had begun. */
   #onOtherGuest(): void {
     this.#events.info("Another guest than before: ending the flows of the last one")

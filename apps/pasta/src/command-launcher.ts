@@ -18,7 +18,7 @@ import {
   runtimeCommand,
   writePidFile,
 } from "@demiflow/program/launch"
-import { attachArena, lastArguments, NETLINK_ARENA_BYTES } from "@demiflow/sys"
+import { attachArena, lastArguments, type Native, NETLINK_ARENA_BYTES, roomForArguments } from "@demiflow/sys"
 import { chooseCommand } from "./command.ts"
 import { type CommandUserNamespace, commandSteps } from "./command-steps.ts"
 import { callersOpenFileLimit } from "./limits.ts"
@@ -27,6 +27,7 @@ import { awaitStatus, passSignalsOn } from "./supervise.ts"
 import { ForegroundTerminal } from "./terminal.ts"
 import { openUserNamespace } from "./user-namespace.ts"
 
+/** Apart from the command's own arguments. */
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 /** Stands for bytes of an argument that are no valid UTF-8. */
 const REPLACEMENT = "\ufffd"
@@ -56,9 +57,9 @@ export async function launchCommand(
 
 class Launcher {
   readonly #options: Options
-  readonly #arena = new Arena(ARENA_BYTES)
-  readonly #native = attachArena(this.#arena)
-  readonly #terminal = new ForegroundTerminal(this.#native)
+  readonly #arena: Arena
+  readonly #native: Native
+  readonly #terminal: ForegroundTerminal
   readonly #identity: Identity | undefined
   readonly #go: Pipe
   readonly #child: DataPathProcess
@@ -67,6 +68,9 @@ class Launcher {
   /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
   constructor(options: Options, { userNamespace, hasPidNamespace }: NewNamespace, operands: readonly string[]) {
     this.#options = options
+    this.#arena = new Arena(ARENA_BYTES + roomForArguments(operands))
+    this.#native = attachArena(this.#arena)
+    this.#terminal = new ForegroundTerminal(this.#native)
     const command = chooseCommand(operands, process.env, argumentBytes(operands))
     const scratch = this.#arena.reserve(8, 8)
     const mapped = createPipe(this.#native, this.#arena, scratch)

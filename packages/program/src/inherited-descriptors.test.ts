@@ -1,11 +1,11 @@
 import { expect, it } from "vitest"
 import { hasForeign } from "./inherited-descriptors.ts"
 
-/** As Node.js 20 has them. */
+/** As Node.js 20 has them; "!" marks a pipe that blocks. */
 const runtime = [
   "anon_inode:[eventpoll]",
-  "pipe:[1]",
-  "pipe:[1]",
+  "!pipe:[1]",
+  "!pipe:[1]",
   "pipe:[2]",
   "pipe:[2]",
   "anon_inode:[eventfd]",
@@ -17,7 +17,13 @@ const runtime = [
   "anon_inode:[io_uring]",
 ]
 
-const isForeign = (...more: string[]) => hasForeign([...more, ...runtime].map((what, index) => [index + 3, what]))
+const isForeign = (...more: string[]) =>
+  hasForeign(
+    [...more, ...runtime].map((text, index) => {
+      const what = text.replace("!", "")
+      return { number: index + 3, what, isNonBlocking: what === text && what.startsWith("pipe:") }
+    }),
+  )
 
 it("has nothing against what a runtime opens", () => {
   expect(isForeign()).toBe(false)
@@ -27,11 +33,15 @@ it("has nothing against what a runtime opens", () => {
 it.each([
   [["socket:[7]"]],
   [["/srv/file"]],
+  // One end, which blocks or doesn't.
+  [["!pipe:[7]"]],
   [["pipe:[7]"]],
+  // Both ends of one pipe, as a caller has it for another child.
+  [["!pipe:[7]", "!pipe:[7]"]],
   // Both ends, in more pipes than event loops need.
-  [["pipe:[7]", "pipe:[7]", "pipe:[8]", "pipe:[8]"]],
+  [["pipe:[7]", "pipe:[7]"]],
   // One end, twice, of a pipe that the runtime has as well.
-  [["pipe:[1]"]],
+  [["pipe:[2]"]],
   [["/dev/pts/0"]],
   [["anon_inode:[timerfd]"]],
 ])("knows what the caller has left open: %j", (more) => {

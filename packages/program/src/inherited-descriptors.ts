@@ -6,22 +6,33 @@
  * nothing marks them as its own. So none is closed here. If there is one that can't be the runtime's, this process
  * executes the same command once more, and the kernel closes everything else on the way: what is open then is the runtime's.
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { Arena } from "@demiflow/core"
-import { attachArena, lastArguments, runStepsHere, type Step, type Text } from "@demiflow/sys"
+import { attachArena, lastArguments, roomForArguments, runStepsHere, type Step, type Text } from "@demiflow/sys"
 
 const FOLDER = "/proc/self/fd"
+const NOTES = "/proc/self/fdinfo"
 const FIRST_UNSTANDARD = 3
 const ARENA_BYTES = 1 << 20
 /** Set in between: what is open after that stays, whatever it is. */
 const VARIABLE = "DEMIFLOW_CLOSED_INHERITED"
 /** A path by which a descriptor is handed over: `/dev/fd/63`, `/proc/self/fd/5`. */
 const DESCRIPTOR_PATH = /^(?:-[^/]*)?(?:\/dev\/fd|\/proc\/(?:self|thread-self|\d+)\/fd)\/(\d+)$/
-/** What the event loops of a runtime consist of, apart from pipes, of which both ends are here. */
+/** What the event loops of a runtime consist of, apart from pipes. */
 const OF_RUNTIME = new Set(["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[io_uring]", "/dev/null"])
 const POLL = "anon_inode:[eventpoll]"
-/** Pipes of a runtime beside the one of each event loop: for signals, and for the one that keeps the debugger shut. */
-const FURTHER_PIPES = 2
+/** Pipes of a runtime that block: the lock of its signal handlers. The one of each event loop doesn't block. */
+const BLOCKING_PIPES = 1
+const O_NONBLOCK = 0o4000
+
+/** What is open at a number. */
+export interface OpenDescriptor {
+  readonly number: number
+  /** As its link says: `pipe:[7]`, a path. */
+  readonly what: string
+  /** False for all but pipes. */
+  readonly isNonBlocking: boolean
+}
 
 /**
  * Closes what the caller has left open, standard descriptors excepted, by executing this command again if there is any.
@@ -36,9 +47,9 @@ export function closeInherited(commandLine: readonly string[], told?: number): v
     return
   }
   const kept = [...(told === undefined ? [] : [told]), ...commandLine.flatMap(namedDescriptor)]
-  if (!hasForeign(openDescriptors().filter(([number]) => !kept.includes(number)))) return
+  if (!hasForeign(openDescriptors().filter(({ number }) => !kept.includes(number)))) return
   process.env[VARIABLE] = "1"
-  const arena = new Arena(ARENA_BYTES)
+  const arena = new Arena(ARENA_BYTES + roomForArguments(process.argv))
   const steps: Step[] = [
     { kind: "closeOnExecFrom", first: FIRST_UNSTANDARD },
     ...[0, 1, 2, ...kept].map(keepOpen),
@@ -63,29 +74,43 @@ function namedDescriptor(argument: string): number[] {
   return match === null ? [] : [Number(match[1])]
 }
 
-/** Numbers, and what is open there. */
-function openDescriptors(): [number: number, what: string][] {
-  const open: [number, string][] = []
-  for (const name of readdirSync(FOLDER)) {
+/** None without /proc: then nothing is known of them. */
+function openDescriptors(): OpenDescriptor[] {
+  if (!existsSync(FOLDER)) return []
+  return readdirSync(FOLDER).flatMap((name) => {
     const number = Number(name)
-    if (number < FIRST_UNSTANDARD) continue
+    if (number < FIRST_UNSTANDARD) return []
     try {
-      open.push([number, readlinkSync(`${FOLDER}/${name}`)])
+      const what = readlinkSync(`${FOLDER}/${name}`)
+      return [{ number, what, isNonBlocking: isPipe(what) && isNonBlocking(name) }]
     } catch {
       // The one by which the folder was read.
+      return []
     }
-  }
-  return open
+  })
 }
 
-/** True if there is more than what a runtime opens by itself. */
-export function hasForeign(descriptors: readonly (readonly [number: number, what: string])[]): boolean {
-  const pipes = new Map<string, number>()
+function isNonBlocking(name: string): boolean {
+  const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`${NOTES}/${name}`, "latin1"))
+  return (Number.parseInt(flags?.[1] ?? "0", 8) & O_NONBLOCK) !== 0
+}
+
+function isPipe(what: string): boolean {
+  return what.startsWith("pipe:")
+}
+
+/** True if there is more than what a runtime opens by itself, which has both ends of its pipes. */
+export function hasForeign(descriptors: readonly OpenDescriptor[]): boolean {
+  const ends = new Map<string, number>()
+  const blocking = new Set<string>()
   let loops = 0
-  for (const [, what] of descriptors) {
-    if (what.startsWith("pipe:")) pipes.set(what, (pipes.get(what) ?? 0) + 1)
-    else if (!OF_RUNTIME.has(what)) return true
+  for (const { what, isNonBlocking } of descriptors) {
+    if (isPipe(what)) {
+      ends.set(what, (ends.get(what) ?? 0) + 1)
+      if (!isNonBlocking) blocking.add(what)
+    } else if (!OF_RUNTIME.has(what)) return true
     if (what === POLL) loops++
   }
-  return pipes.size > loops + FURTHER_PIPES || [...pipes.values()].some((ends) => ends !== 2)
+  if ([...ends.values()].some((count) => count !== 2)) return true
+  return blocking.size > BLOCKING_PIPES || ends.size - blocking.size > loops
 }

@@ -2,6 +2,8 @@ import type { Text } from "./steps.ts"
 
 /** Where execvp(3) searches when PATH isn't set. */
 const DEFAULT_PATH = "/bin:/usr/bin"
+/** Bytes of an operand in a list of steps. */
+const OPERAND_BYTES = 4
 
 /**
  * The paths to try for a command, in the manner of execvp(3): the command itself if there is a slash in it, else one for
@@ -24,8 +26,15 @@ export function lastArguments(commandLine: Uint8Array, count: number): Text[] {
   let end = commandLine.length
   while (found.length < count && end > 0) {
     const start = commandLine.lastIndexOf(0, end - 2) + 1
-    found.unshift(commandLine.subarray(start, end - 1))
+    found.push(commandLine.subarray(start, end - 1))
     end = start
   }
-  return found
+  return found.reverse()
+}
+
+/** Arena bytes that the arguments of a program take at most among the steps of `runSteps`: a multiple of 8. */
+export function roomForArguments(list: readonly string[]): number {
+  // Each has an operand, and a zero byte at its end.
+  const bytes = list.reduce((sum, argument) => sum + Buffer.byteLength(argument) + 1 + OPERAND_BYTES, 0)
+  return (bytes + 7) & -8
 }

@@ -7,7 +7,7 @@ import { attachArena } from "../attach.ts"
 import { loadNative } from "../native.ts"
 import { LineSplitter, parseStepFailure, type StepFailure } from "./report.ts"
 import { runSteps } from "./run-steps.ts"
-import { executablePaths, lastArguments } from "./search-path.ts"
+import { executablePaths, lastArguments, roomForArguments } from "./search-path.ts"
 import { encodeSteps, NamespaceFlag, ResourceLimit, type Step } from "./steps.ts"
 import { type ProcessEnd, parseWaitStatus } from "./wait-status.ts"
 
@@ -393,4 +393,15 @@ describe("lastArguments", () => {
     const line = readFileSync("/proc/self/cmdline")
     expect(lastArguments(line, 1)).toHaveLength(1)
   })
+})
+
+it("knows what arguments take at most", () => {
+  const list = ["", "ä", "x".repeat(1000)]
+  const bare = encodeSteps([{ kind: "execute", paths: ["/p"], arguments: [] }])
+  const full = encodeSteps([{ kind: "execute", paths: ["/p"], arguments: list }])
+  const taken = ({ words, strings }: typeof full) => words.byteLength + strings.length
+  const room = roomForArguments(list)
+  expect(room % 8).toBe(0)
+  expect(room - (taken(full) - taken(bare))).toBeGreaterThanOrEqual(0)
+  expect(room - (taken(full) - taken(bare))).toBeLessThan(8)
 })
