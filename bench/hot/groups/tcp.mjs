@@ -6,6 +6,11 @@ import { build, buildPacket } from "@demiflow/testkit"
 import { offloads, plain, QuietLink } from "../quiet-link.mjs"
 import { QuietStack } from "../quiet-stack.mjs"
 
+const ETHERNET = 14
+/** In the frame. */
+const IPV4_LENGTH = 16
+const IPV6_LENGTH = 18
+const IPV6_HEADER = 40
 const SEQUENCE = 4
 const ACKNOWLEDGEMENT = 8
 const FLAGS = 13
@@ -36,11 +41,14 @@ class Guest {
   constructor(link, version) {
     this.#link = link
     this.#transport = version === 4 ? 34 : 54
-    link.onSent = (frame, length) => {
+    link.onSent = (frame) => {
       const header = frame + this.#transport
       const { view } = link.arena
       const isSyn = (view.getUint8(header + FLAGS) & SYN) !== 0
-      const payload = length - this.#transport - HEADER
+      // Short frames are padded.
+      const packet =
+        version === 4 ? view.getUint16(frame + IPV4_LENGTH) : IPV6_HEADER + view.getUint16(frame + IPV6_LENGTH)
+      const payload = ETHERNET + packet - this.#transport - HEADER
       const reached = (view.getInt32(header + SEQUENCE) + (isSyn ? 1 : payload)) | 0
       if (isSyn || ((reached - this.reached) | 0) > 0) this.reached = reached
     }
