@@ -1,6 +1,6 @@
 import { Address, Demiflow, Errno, HostEvent, initiatingSide, NO_SIDE, targetSide } from "@demiflow/core"
-import { build, check, RecordingLog } from "@demiflow/testkit"
-import { describe, expect, test } from "vitest"
+import { build, check, RecordingLog, SimulatedHost } from "@demiflow/testkit"
+import { afterEach, describe, expect, test, vi } from "vitest"
 import { families, icmpStack, ping } from "./test-support.ts"
 
 describe.each(families)("echo over IPv$version", (family) => {
@@ -264,10 +264,13 @@ describe.each(families)("echo over IPv$version", (family) => {
 })
 
 describe("where the host forbids ping sockets", () => {
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
+
   test("that is said once, at start, and requests are counted", () => {
     const log = new RecordingLog()
     const memory = icmpStack({ host: { forbidsPing: true }, log })
-    memory.stack.start()
     for (const family of families) {
       memory.guest.send(...ping(family, 1, 1))
       memory.guest.send(...ping(family, 1, 2))
@@ -281,46 +284,38 @@ describe("where the host forbids ping sockets", () => {
 
   test("the permission is noticed when it comes, and not asked for more than once a second", () => {
     const log = new RecordingLog()
-    const memory = icmpStack({ log })
-    const open = memory.host.pingOpen.bind(memory.host)
-    let isAllowed = false
-    let asked = 0
-    memory.host.pingOpen = (side, demiflow) => {
-      asked++
-      return isAllowed ? open(side, demiflow) : (-Errno.EACCES as ReturnType<typeof open>)
-    }
-    memory.stack.start()
+    const pingOpen = vi.spyOn(SimulatedHost.prototype, "pingOpen")
+    const memory = icmpStack({ host: { forbidsPing: true }, log })
+    // At start, one for each version of IP.
+    expect(pingOpen).toHaveBeenCalledTimes(2)
     for (const family of families) {
       for (let sequence = 1; sequence <= 20; sequence++) memory.guest.send(...ping(family, 1, sequence))
     }
-    // One for each version of IP.
-    expect(asked).toBe(2)
+    memory.guest.expectNothing()
+    expect(pingOpen).toHaveBeenCalledTimes(2)
     memory.run(1_000)
     memory.guest.send(...ping(families[0]!, 1, 21))
-    expect(asked).toBe(4)
-    isAllowed = true
+    memory.guest.expectNothing()
+    expect(pingOpen).toHaveBeenCalledTimes(4)
+    memory.host.forbidsPing = false
     memory.guest.send(...ping(families[0]!, 1, 22))
     memory.guest.expectNothing()
+    expect(pingOpen).toHaveBeenCalledTimes(4)
     memory.run(1_000)
     for (const family of families) memory.guest.send(...ping(family, 1, 23))
-    memory.run()
-    expect(memory.drops.get("icmp: ping sockets forbidden")).toBe(42)
+    for (const { reply } of families) memory.guest.expect(check.icmp({ type: reply, sequence: 23 }))
+    memory.guest.expectNothing()
+    expect(memory.drops.entries()).toEqual([["icmp: ping sockets forbidden", 42]])
     expect([log.messages("warning").length, log.messages("info").length]).toEqual([1, 1])
     expect(memory.host.openSockets).toBe(2)
   })
 
   test("nothing is said where it allows them, and the sockets that found it out are closed", () => {
     const log = new RecordingLog()
+    const pingOpen = vi.spyOn(SimulatedHost.prototype, "pingOpen")
     const memory = icmpStack({ log })
-    const sides: number[] = []
-    const open = memory.host.pingOpen.bind(memory.host)
-    memory.host.pingOpen = (side, demiflow) => {
-      sides.push(side)
-      return open(side, demiflow)
-    }
-    memory.stack.start()
     memory.run()
-    expect(sides.every((side) => side === NO_SIDE)).toBe(true)
+    expect(pingOpen.mock.calls.map(([side]) => side)).toEqual([NO_SIDE, NO_SIDE])
     expect(log.messages("warning")).toEqual([])
     expect(memory.leftovers()).toEqual([])
   })

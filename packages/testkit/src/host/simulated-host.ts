@@ -93,6 +93,8 @@ export class SimulatedHost implements Host {
   readonly world: World
   /** Sockets opened so far for flows: those that a plugin opens without a side, to find out if it may, aside. */
   opened = 0
+  /** Ping sockets are refused while this is true. */
+  forbidsPing: boolean
   readonly #kernel: SimulatedKernel
   readonly #options: SimulatedHostOptions
   readonly #sockets: SocketTable
@@ -102,6 +104,7 @@ export class SimulatedHost implements Host {
   constructor(options: SimulatedHostOptions) {
     const random = options.random ?? new SeededRandom(1)
     this.#options = options
+    this.forbidsPing = options.forbidsPing ?? false
     this.arena = options.arena
     this.#kernel = new SimulatedKernel(options.clock, random, { ...NO_HOST_FAULTS, ...options.faults })
     const addresses = (options.addresses ?? ["192.0.2.1", "2001:db8::1"]).map(toAddress)
@@ -338,7 +341,7 @@ export class SimulatedHost implements Host {
   }
 
   pingOpen(side: SideRef, demiflow: Demiflow): Socket {
-    if (this.#options.forbidsPing) return -Errno.EACCES as Socket
+    if (this.forbidsPing) return -Errno.EACCES as Socket
     const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindAlone(demiflow, PingSocket)
     return typeof bound === "number" ? bound : this.#open(this.#newDatagramSocket(PingSocket, side, bound))
   }
