@@ -211,6 +211,21 @@ test("the guest is asked for when its link was gone, as it may be another one", 
   expect(guest.takeAll().map((frame) => String(frame.ip?.target))).toEqual([solicitedNode(GUEST)])
 })
 
+test("an answer whose station has to be asked for keeps its addresses", () => {
+  const { guest, memory, tap } = setUp()
+  guest.send(
+    build.ethernet({ source: String(tap.ourMac) }),
+    build.ipv6({ source: "2001:db8::9", target: solicitedNode(GATEWAY), hopLimit: 255 }),
+    build.icmpv6({ type: NS }),
+    payload(Address.parse(GATEWAY).toBytes()),
+  )
+  memory.run()
+  expect(guest.takeAll().map(({ icmp, ip }) => [icmp?.type, String(ip?.source), String(ip?.target)])).toEqual([
+    [NS, String(tap.ourLinkLocal), solicitedNode("2001:db8::9")],
+    [NA, GATEWAY, "2001:db8::9"],
+  ])
+})
+
 describe("the neighbour table", () => {
   const A = "02:00:00:00:00:0a"
   const B = "02:00:00:00:00:0b"

@@ -93,6 +93,8 @@ export class NdpHandler implements ProtocolHandler {
   readonly #router: Router | undefined
   readonly #reasons: Readonly<Record<NdpProblem, DropReason>>
   readonly #side = new Demiflow()
+  /** Of questions, which sending anything else may cause. */
+  readonly #question = new Demiflow()
   #hasWarned = false
 
   constructor(components: Components, options: NdpOptions) {
@@ -234,9 +236,10 @@ export class NdpHandler implements ProtocolHandler {
   /** Solicits the address: of the station, or of everybody (RFC 4861, section 7.2.2). */
   #ask(address: Address, station: MacAddress | undefined): void {
     const { arena, drops, guest } = this.#components
-    this.#side.forwardingAddress.copyFrom(guest.ourLinkLocal)
-    this.#side.correspondentAddress.copyFrom(station === undefined ? solicitedNode(address) : address)
-    const offset = guest.begin(this.#side, IpProtocol.icmpv6, NEIGHBOUR_SOLICITATION_LENGTH, HOP_LIMIT, station)
+    const question = this.#question
+    question.forwardingAddress.copyFrom(guest.ourLinkLocal)
+    question.correspondentAddress.copyFrom(station === undefined ? solicitedNode(address) : address)
+    const offset = guest.begin(question, IpProtocol.icmpv6, NEIGHBOUR_SOLICITATION_LENGTH, HOP_LIMIT, station)
     if (offset < 0) {
       drops.count(this.#reasons["no room"])
       return
@@ -259,5 +262,7 @@ function moveEntry(sequence: Sequence, from: number, to: number): void {
   sequence.endOffset[to] = sequence.endOffset[from]
   sequence.segmentSize[to] = sequence.segmentSize[from]
   sequence.hopLimit[to] = sequence.hopLimit[from]
+  sequence.trafficClass[to] = sequence.trafficClass[from]
+  sequence.dontFragment[to] = sequence.dontFragment[from]
   sequence.checksumTrusted[to] = sequence.checksumTrusted[from]
 }

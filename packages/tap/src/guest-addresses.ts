@@ -43,9 +43,12 @@ export class GuestAddresses {
   readonly v6: Address = new Address()
   readonly linkLocal: Address = new Address()
   readonly #options: GuestAddressOptions
+  readonly #ourMac: MacAddress
 
+  /** @param ourMac a frame that comes from there is one of ours, sent back: it says nothing of the guest */
   constructor(clock: Clock, random: Random, ourMac: MacAddress, unaskedMtu: number, options: GuestAddressOptions) {
     this.#options = options
+    this.#ourMac = ourMac
     this.stations = new Stations(clock, random, unaskedMtu)
     this.neighbours = new NeighbourTable(clock, random, ourMac)
     this.neighbours.onAnnounced = (address) => this.#use(address)
@@ -70,13 +73,19 @@ export class GuestAddresses {
 
   /** Notes the Ethernet source of a frame. Copies it. */
   noticeMac(source: MacAddress): void {
+    if (this.#isOurs(source)) return
     this.mac.copyFrom(source)
     if (this.stations.notice(source.high, source.low)) this.#options.onGuestMac?.(source)
   }
 
+  /** Notes the Ethernet source of the first frame after {@link Reconnection.begin}, which shows whether the guest is another one. */
+  noticeFirst(station: MacAddress): void {
+    if (!station.isMulticast && !station.isZero && !this.#isOurs(station)) this.reconnection.frameFrom(station)
+  }
+
   /** Notes the source of a packet that came from a station, unless it is the unspecified address. Copies both. */
   notice(source: Address, station: MacAddress): void {
-    if (source.isUnspecified) return
+    if (source.isUnspecified || this.#isOurs(station)) return
     this.neighbours.learn(source, station)
     if (this.#isOfNetwork(source) || this.neighbours.isAnnounced(source)) this.#use(source)
   }
@@ -88,7 +97,12 @@ export class GuestAddresses {
     else if (this.#options.isGuestV6Fixed !== true) this.v6.copyFrom(source)
   }
 
-  /** True if the guest's address is at another station, of which this one tells nothing. */
+  /** False as long as nobody else was heard: a guest may have been given our address, and works then. */
+  #isOurs(station: MacAddress): boolean {
+    return station.equals(this.#ourMac) && !this.mac.isBroadcast && !this.mac.equals(this.#ourMac)
+  }
+
+  /** True if the guest's address is at another station: what this one does says nothing about the guest. */
   #isOfAnother(station: MacAddress): boolean {
     return [this.v4, this.v6].some((address) => this.neighbours.isElsewhere(address, station))
   }

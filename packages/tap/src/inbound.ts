@@ -129,7 +129,7 @@ export class Inbound {
     while (handled < budget) {
       const count = this.#link.receive(batch)
       if (count < 0) return handled > 0 ? handled : count
-      if (count > 0 && this.#guest.reconnection.awaitsFrame) this.#tellFirst(batch)
+      if (this.#guest.reconnection.awaitsFrame) this.#noticeFirst(batch, count)
       for (let index = 0; index < count; index++) {
         const verdict = this.#ethernet(batch, index)
         if (verdict !== PASSED) this.#drops.count(verdict)
@@ -141,11 +141,13 @@ export class Inbound {
     return handled
   }
 
-  /** The first frame after a while without a link: whose it is says whether the guest is another one. */
-  #tellFirst(batch: FrameBatch): void {
-    const source = this.#sequence.sourceMac.read(this.#view, batch.offset[0] + ETHERNET_SOURCE)
-    if (batch.length[0] < ETHERNET_HEADER_LENGTH || source.isMulticast || source.isZero) return
-    this.#guest.reconnection.frameFrom(source)
+  /** Finds the first frame of a station after a while without a link. */
+  #noticeFirst(batch: FrameBatch, count: number): void {
+    const { reconnection } = this.#guest
+    for (let index = 0; index < count && reconnection.awaitsFrame; index++) {
+      if (batch.length[index] < ETHERNET_HEADER_LENGTH) continue
+      this.#guest.noticeFirst(this.#sequence.sourceMac.read(this.#view, batch.offset[index] + ETHERNET_SOURCE))
+    }
   }
 
   #ethernet(batch: FrameBatch, index: number): Verdict {
@@ -172,7 +174,7 @@ export class Inbound {
     const segmentSize = batch.segmentation[index] === Segmentation.none ? 0 : batch.segmentSize[index]
     // A checksum that is still to be completed never left the guest's machine: nothing could have damaged it.
     const trusted = batch.checksumTrusted[index] | (batch.checksumStart[index] > 0 ? 1 : 0)
-    if (length > LARGEST_PLAIN_FRAME && segmentSize === 0) {
+    if (length > LARGEST_PLAIN_FRAME && segmentSize === 0 && (type === EtherType.ipv4 || type === EtherType.ipv6)) {
       this.#guest.stations.noticeMtu(high, low, type === EtherType.ipv4, frame + length - network)
     }
     if (type === EtherType.ipv4) return this.#v4(network, frame + length, segmentSize, trusted, true)

@@ -1,7 +1,7 @@
 import { Address, MacAddress } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Fixture } from "../test/fixture.ts"
-import { ethernet, ipv4, pattern, udp } from "../test/packets.ts"
+import { ethernet, ipv4, OUR_MAC, pattern, udp } from "../test/packets.ts"
 
 const A = "02:00:00:00:00:0a"
 const B = "02:00:00:00:00:0b"
@@ -42,7 +42,21 @@ describe("after the link was gone", () => {
     expect(String(fixture.tap.lastSeenV4)).toBe(ADDRESS)
   })
 
-  test("what is no frame tells nothing", () => {
+  test("a frame of ours that was sent back counts for nothing", () => {
+    const { fixture, happened } = setUp()
+    fixture.tap.reconnected()
+    fixture.deliver(packet(OUR_MAC, "192.0.2.1"), packet(A))
+    expect(happened).toEqual([OUR_MAC, A])
+  })
+
+  test("a new station behind what is no frame is another guest", () => {
+    const { fixture, happened } = setUp()
+    fixture.tap.reconnected()
+    fixture.deliver(new Uint8Array(10), packet("02:00:00:00:00:0c"))
+    expect(happened).toEqual(["other guest", "02:00:00:00:00:0c"])
+  })
+
+  test("what is no frame counts for nothing", () => {
     const { fixture, happened } = setUp()
     fixture.tap.reconnected()
     fixture.deliver(new Uint8Array(10), ethernet(0x0806, pattern(28), "03:00:00:00:00:01"), packet(A))

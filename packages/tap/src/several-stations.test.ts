@@ -56,6 +56,24 @@ describe.each(versions)(
       expect(parse(flushed(fixture)[0].bytes).target).toBe(B)
     })
 
+    test("a frame of ours that was sent back says nothing of the guest", () => {
+      const fixture = new Fixture()
+      const lastSeen = () => {
+        const { guestMac, lastSeenV4, lastSeenV6 } = fixture.tap
+        return [guestMac, lastSeenV4, lastSeenV6].map(String)
+      }
+      fixture.deliver(build(17, datagram, { from: a, to: world, mac: A }))
+      const before = lastSeen()
+      fixture.deliver(build(17, datagram, { from: b, to: world, mac: OUR_MAC }))
+      expect([lastSeen(), stationOf(fixture, world, b)]).toEqual([before, A])
+    })
+
+    test("a guest that has our Ethernet address is found there", () => {
+      const fixture = new Fixture()
+      fixture.deliver(build(17, datagram, { from: a, to: world, mac: OUR_MAC }))
+      expect([stationOf(fixture, world, a), fixture.seen.length]).toEqual([OUR_MAC, 1])
+    })
+
     test("what one station sends to another is not ours", () => {
       const fixture = new Fixture()
       const between = ethernet(

@@ -1,7 +1,17 @@
 import { Segmentation } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Fixture } from "../test/fixture.ts"
-import { hasRightChecksum, ipv4, ipv6, joinFragments, parse, pattern, tcpHeader, udp } from "../test/packets.ts"
+import {
+  ethernet,
+  hasRightChecksum,
+  ipv4,
+  ipv6,
+  joinFragments,
+  parse,
+  pattern,
+  tcpHeader,
+  udp,
+} from "../test/packets.ts"
 import { flushed, four, isRightOrPartial, offloads, send, six, towards } from "../test/sending.ts"
 
 const UNASKED = { unaskedMtu: 1500 }
@@ -59,6 +69,13 @@ describe.each([
     expect(longest(answer(fixture))).toBe(1514)
   })
 
+  test("a frame that isn't IP says nothing about IP", () => {
+    const fixture = setUp()
+    fixture.deliver(ipv4(17, request, ends))
+    fixture.deliver(ethernet(0x88b5, pattern(4_000)))
+    expect([longest(answer(fixture)), longest(answer(fixture, six))]).toEqual([1514, 1510])
+  })
+
   test("neither fragments nor what is left together show anything", () => {
     const fixture = setUp()
     const whole = largeRequest(4_000)
@@ -96,7 +113,7 @@ describe.each([
     expect(longest(answer(fixture))).toBe(1514)
   })
 
-  test("whoever set a station up knows", () => {
+  test("what is said of a station counts", () => {
     const fixture = setUp()
     fixture.deliver(ipv4(17, request, ends), ipv6(17, request, ends6))
     const [{ sourceMac }] = fixture.seen
