@@ -6,14 +6,14 @@
  * belongs to the guest itself: the address it was assigned, and any other that it uses. These may be on several
  * stations behind the link (containers bridged to it, say), which must find each other without us in between. The guest's
  * own addresses show in the sender field of what it sends: they are announced to the neighbour table, which remembers each
- * for five minutes, and knows by them where packets go.
+ * for five minutes, and finds the stations of packets by them.
  *
  * A station that is about to take an address asks for it first (RFC 5227): a probe, with no sender address. An answer
  * would mean that the address is taken, so probes are answered only for the addresses that really are ours, such as the
  * gateway's. Announcements, which ask for the sender's own address, are never answered. Who announces one of ours is in
  * the way of its own traffic; that is worth a warning, once.
  *
- * Replies from the guest only tell which addresses it has. An answer goes to the station that the question names as its sender.
+ * Replies from the guest only show which addresses it has. An answer goes to the station that the question names as sender.
  *
  * The neighbour table has us ask for addresses whose station isn't known, or wasn't heard for a while.
  *

@@ -1,6 +1,6 @@
 /**
- * ICMP errors towards the guest, for any protocol: what happened to a packet that the guest sent, told as a router or
- * host on the way would tell it (RFC 792; RFC 4443, section 2.4).
+ * ICMP errors towards the guest, for any protocol: what happened to a packet that the guest sent, reported as a router or
+ * host on the way would report it (RFC 792; RFC 4443, section 2.4).
  *
  * The original packet is quoted from its IP header on: as much of it as fits in 576 bytes for IPv4 (RFC 1812,
  * section 4.3.2.3) and 1,280 for IPv6 (RFC 4443, section 2.4 (c)).
@@ -89,7 +89,7 @@ export class IcmpErrors {
   }
 
   /**
-   * The same about a packet that is at hand, which is quoted as it came: in the name of the address that the guest sent it to.
+   * Sends an error about a packet that is at hand, and quotes it as it came. Its destination address reports the error.
    *
    * @param packetOffset arena offset of its IP header
    * @param packetEnd arena offset behind it

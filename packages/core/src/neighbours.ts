@@ -6,8 +6,8 @@ export type AskForNeighbour = (address: Address, station: MacAddress | undefined
 
 /**
  * The stations of the guest's link, and the addresses that they have there (RFC 826; RFC 4861, section 5.1). The guest is
- * one station or several: a bridge with virtual machines behind it, say. The implementation is in `@demiflow/tap`, where
- * every packet of a station teaches its address as well.
+ * one station or several: a bridge with virtual machines behind it, say. The implementation is in `@demiflow/tap`, which
+ * learns addresses from every packet as well.
  */
 export interface Neighbours {
   /**

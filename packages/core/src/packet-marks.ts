@@ -1,8 +1,6 @@
 /**
- * What the guest says about how its packets are to be treated on their way, and how a socket of the host comes to send so.
- *
- * Hop limit, traffic class and "don't fragment" of a packet are packed into one number, its marks, so that a flow compares
- * one number for each packet. A socket option is set only when they change.
+ * Marks of a packet: its hop limit, traffic class and "don't fragment", packed into one number, which the host's socket takes
+ * over. So a flow compares one number for each packet, and sets a socket option only when the marks change.
  */
 import type { Host, Socket } from "./host.ts"
 import type { Sequence } from "./sequence.ts"
@@ -16,8 +14,8 @@ const MAY_FRAGMENT = 1 << 16
 const DONT_FRAGMENT = 2 << 16
 const FRAGMENTATION = MAY_FRAGMENT | DONT_FRAGMENT
 /**
- * Bytes of the largest packet that a Linux host never fragments by itself (`net.ipv4.route.min_pmtu`): whether it may matters to
- * none of this size, so that the many flows with nothing larger are spared a system call.
+ * Bytes of the largest packet that a Linux host never fragments by itself (`net.ipv4.route.min_pmtu`). "Don't fragment" makes
+ * no difference up to this size, so that the many flows with nothing larger are spared a system call.
  */
 const NEVER_FRAGMENTED = 552
 /** The marks that a stream has: its segments are the host's, and so is their congestion (ECN, RFC 3168, section 6.1). */
@@ -26,7 +24,7 @@ const STREAM_MARKS = HOP_LIMIT | (0xfc << CLASS_SHIFT)
 /**
  * The marks of packet `index` of a sequence, for a socket that sends datagrams.
  *
- * @param before the marks that the socket has, whose word on fragmentation goes for what is too small for it to matter
+ * @param before the marks that the socket has, whose fragmentation bits are kept for a packet that is too small for them to matter
  */
 export function marksOf(sequence: Sequence, index: number, before: number): number {
   let fragmentation = MAY_FRAGMENT

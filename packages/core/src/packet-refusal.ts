@@ -17,8 +17,8 @@ export interface RefusalParts {
 }
 
 /**
- * Refuses packets of the guest that can't be carried: says so by an ICMP error, at a limited rate (RFC 4443, section 2.4 (f)),
- * where the packet would have gone somewhere otherwise. Holds scratch space; make one per handler.
+ * Refuses packets of the guest that can't be carried: reports that by an ICMP error, at a limited rate (RFC 4443,
+ * section 2.4 (f)), if the policy has a target for the packet. Holds scratch space; make one per handler.
  */
 export class PacketRefusal {
   readonly #forwarding: Forwarding
@@ -34,9 +34,10 @@ export class PacketRefusal {
   }
 
   /**
-   * Refuses a packet. Says nothing about one to a group or to everybody, at layer 2 or 3, or from nobody (RFC 1122,
-   * section 3.2.2; RFC 4443, section 2.4 (e)), and nothing about one that the policy has no target for: that is the answer, then, and
-   * counts as the reason to drop it; else {@link FORWARD}. It is up to the caller that the packet isn't an ICMP error itself.
+   * Refuses a packet. Answers the policy's reason to drop it if the policy has no target for it, else {@link FORWARD}. No
+   * report is sent about a packet without a target, about one to a group or to everybody, at layer 2 or 3, or about one from
+   * nobody (RFC 1122, section 3.2.2; RFC 4443, section 2.4 (e)). The packet must not be an ICMP error itself: the caller has
+   * made sure of that.
    *
    * @param demiflow tap side of the packet
    * @param targetMac Ethernet destination of its frame

@@ -1,4 +1,4 @@
-/** So many at once, and so many a second after that: a token bucket, for what others could have us do without end. */
+/** A token bucket, for work that others could cause without end: `burst` at once, then `perSecond`. */
 export class RateBudget {
   readonly #perMillisecond: number
   readonly #burst: number
@@ -24,8 +24,8 @@ export class RateBudget {
 }
 
 /**
- * How many ICMP errors of our own making the guest gets: RFC 4443, section 2.4 (f), asks for a limit. The numbers that Linux
- * uses for itself (`icmp_msgs_per_sec`, `icmp_msgs_burst`). Errors that are only relayed were limited where they were made.
+ * The limit of ICMP errors of our own making towards the guest (RFC 4443, section 2.4 (f)), with the numbers that Linux uses
+ * for itself (`icmp_msgs_per_sec`, `icmp_msgs_burst`). Errors that are only relayed were limited at their origin.
  */
 export function icmpErrorBudget(): RateBudget {
   return new RateBudget(1000, 50)

@@ -56,7 +56,7 @@ describe.each(families)("an error from the guest's side over IPv$version", (fami
     return Object.assign(memory, { heard })
   }
 
-  test("reaches the protocol whose packet it quotes, whoever sent it", () => {
+  test("reaches the protocol whose packet it quotes, whichever router sent it", () => {
     const { guest, heard, drops } = bench()
     for (const from of [guestAddress, otherAddress]) {
       guest.send(build.ip(from, server), header(1_300), build.ip(server, guestAddress), segment, build.payload("x"))

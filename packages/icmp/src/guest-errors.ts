@@ -1,7 +1,7 @@
 /**
- * Errors from the guest's side about packets that it was sent (RFC 792; RFC 4443, section 3): a guest may be a router, behind which a
- * link takes less than ours. They are read as far as the packet that they quote, and handed to the protocol whose flow that
- * belongs to, which decides what to believe (RFC 5927).
+ * ICMP errors from the guest's side about packets that it was sent (RFC 792; RFC 4443, section 3): a guest may be a router,
+ * behind which a link takes less than ours. The flow of the quoted packet is found; its protocol decides what to believe
+ * (RFC 5927).
  */
 import {
   type Arena,
@@ -37,7 +37,7 @@ const LEAST_QUOTE = 8
 /** MTUs that links have, largest first (RFC 1191, section 7.1, without those above Ethernet's). */
 const PLATEAUS = [1492, 1006, 508, 296, 68]
 
-/** Reads them. */
+/** Reads ICMP errors from the guest's side. */
 export class GuestErrors {
   readonly #arena: Arena
   readonly #report: Components["reportGuestError"]
@@ -69,7 +69,7 @@ export class GuestErrors {
     return this.#report(protocol, this.#tap, error)
   }
 
-  /** What an error names as the next hop's MTU; or, where it comes from a router that names none, the next that links have. */
+  /** The next hop's MTU as the error names it; for one of an old router that names none, the next smaller plateau. */
   #mtu(offset: number, isV4: boolean): number {
     const { view } = this.#arena
     if (!isV4) return view.getUint32(offset + ICMP_MTU)

@@ -9,20 +9,20 @@
  *
  * Requests are sent from where they arrived; the host fills in identifier and checksum. Replies are received straight
  * behind room for the IP header (`to-guest.ts`). Hop limit, traffic class and "don't fragment" of each request are those of
- * the packet which leaves the host, and what routers report comes from the socket's error queue and goes to the guest as the
- * same error, quoting its own request (`error-relay.ts`): so `traceroute -I`, `ping -t` and `ping -M do` work through us. A
- * reply keeps its traffic class. A flow ends 60 s after its last message.
+ * the packet which leaves the host. What routers report comes from the socket's error queue and goes to the guest as the
+ * same error, quoting its own request (`error-relay.ts`): so `traceroute -I`, `ping -t` and `ping -M do` work through us.
+ * A reply keeps its traffic class. A flow ends 60 s after its last message.
  *
  * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
  * are counted as dropped. The permission may come later: it is asked for again by requests, once a second at most.
  *
- * Echo requests to groups that we are in ourselves are answered here (`group-echo.ts`). What isn't carried at all, because it is of
- * another IP protocol, is refused by a handler of its own (`refusal.ts`).
+ * Echo requests to groups that we are in ourselves are answered here (`group-echo.ts`). Other IP protocols, which aren't
+ * carried at all, are refused by a handler of its own (`refusal.ts`).
  *
- * Neighbour and listener discovery are ICMPv6 as well, but speak of the link: they are left to other handlers. Errors
- * from the guest's side about what it was sent go to the protocol whose flow they are about (`guest-errors.ts`). The others are
- * counted and go no further, as ordinary sockets can't tell them to a correspondent; so is every other message: timestamps,
- * redirects, node information.
+ * Neighbour and listener discovery are ICMPv6 as well, but speak of the link: they are left to other handlers. Errors from
+ * the guest's side about what it was sent go to the protocol of the flow in question (`guest-errors.ts`). Other errors are
+ * counted and go no further, as ordinary sockets can't report them to a correspondent; so does every other message:
+ * timestamps, redirects, node information.
  *
  * RFC 792; RFC 4443, section 4; RFC 5508 for the treatment of flows.
  */
@@ -216,7 +216,7 @@ export class IcmpHandler implements ProtocolHandler {
     const batch = this.#batch
     let sent = host.sendDatagrams(flow.socket, batch, 0, 1)
     if (sent < 0 && !isQueueFull(-sent)) {
-      // An error that an earlier request met is told here too, and only once: so the request gets a second chance.
+      // The call may report an error that an earlier request met, and only once: so the request is retried once.
       this.#errors.drain(flow)
       sent = host.sendDatagrams(flow.socket, batch, 0, 1)
     }
@@ -229,7 +229,7 @@ export class IcmpHandler implements ProtocolHandler {
     this.#errors.refuse(this.#tap, -sent, batch.offset[0], batch.length[0])
   }
 
-  /** Starts a flow for the request at `offset`. If there can be none, it is counted, and the guest told if possible. */
+  /** Starts a flow for the request at `offset`. If there can be none, that is counted, and reported to the guest if possible. */
   #open(protocol: number, offset: number, length: number): EchoFlow | undefined {
     const { clock, drops, flows, forwarding, handlerNumber, host } = this.#components
     const tap = this.#tap

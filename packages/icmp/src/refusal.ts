@@ -1,8 +1,8 @@
 /**
- * What can't be carried is refused: packets of an IP protocol that no handler claims (GRE, ESP, SCTP, UDP-Lite …) are answered
+ * Refusing what can't be carried: packets of an IP protocol that no handler claims (GRE, ESP, SCTP, UDP-Lite …) are answered
  * with "protocol unreachable" (RFC 1122, section 3.2.2.1), over IPv6 with "unrecognized next header" (RFC 4443,
- * section 3.4; RFC 8200, section 4), as the host that the guest asked would answer. A VPN or an SCTP client in the guest
- * then knows at once.
+ * section 3.4; RFC 8200, section 4), as the addressed host would answer. A VPN or an SCTP client in the guest then knows at
+ * once.
  */
 import {
   type Claim,
@@ -40,7 +40,7 @@ export class RefusalHandler implements ProtocolHandler {
   }
 
   fromTap(sequence: Sequence): Disposition {
-    // Without a handler, they are turned off: whoever does that wants silence.
+    // Without a handler, the user has turned them off, and wants silence.
     if (isUsual(sequence.protocol)) return NOT_MINE
     for (let index = 0; index < sequence.count; index++) {
       const verdict = this.#refuse(sequence, index)
@@ -75,7 +75,7 @@ function isUsual(protocol: number): boolean {
   )
 }
 
-/** Arena offset of the field that announces the transport header: in the IPv6 header, or in the last extension header. */
+/** Arena offset of the field with the transport header's type: in the IPv6 header, or in the last extension header. */
 function lastNextHeader(view: DataView, network: number, transport: number): number {
   let field = network + IPV6_NEXT_HEADER
   for (let offset = network + IPV6_HEADER_LENGTH; offset < transport; ) {

@@ -13,7 +13,10 @@ import {
 /** What can be wrong with the form of a message. */
 export type NdpMalformation = "truncated" | "code" | "option length" | "target" | "message type"
 
-/** A message, or what is wrong with it. The link-layer address is the source's of a solicitation, the target's of an advertisement. */
+/**
+ * A message, or what is wrong with it. The link-layer address is the source's of a solicitation, the target's of an
+ * advertisement.
+ */
 export type ParsedNdp =
   | { readonly kind: "routerSolicitation"; readonly linkLayer: MacAddress | undefined }
   | { readonly kind: "neighbourSolicitation"; readonly target: Address; readonly linkLayer: MacAddress | undefined }

@@ -43,7 +43,7 @@ export function decideConfiguration(native: Native, arena: Arena, options: Optio
 function socketRefusal(native: Native, family: number): string | undefined {
   const descriptor = native.socket(family, SocketType.datagram, 0)
   if (descriptor >= 0) native.close(descriptor)
-  // A shortage is for whatever meets it later to tell.
+  // A shortage is reported by what meets it later.
   if (descriptor >= 0 || isShortage(-descriptor)) return undefined
   return `${errnoSentence(descriptor)} (${errnoName(descriptor)})`
 }

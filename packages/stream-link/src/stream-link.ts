@@ -53,7 +53,7 @@ export function streamLinkArenaBytes(options: StreamLinkOptions = {}): number {
   return receiveBytes + backlogBytes + MOST_PIECES * 8 + 1024
 }
 
-/** Frames with whoever is attached. */
+/** Frames to and from the hypervisor that is attached. */
 export class StreamLink implements Link {
   readonly arena: Arena
   readonly capabilities: LinkCapabilities

@@ -37,7 +37,7 @@ const TCP_CHECKSUM = 16
 const LAST_ONLY = 0x09
 const FIRST_ONLY = 0x80
 
-/** Cuts the packet it was last told to take. */
+/** Cuts one packet at a time: the one of the last {@link Cutter.take}. */
 export class Cutter {
   readonly #arena: Arena
   readonly #view: DataView

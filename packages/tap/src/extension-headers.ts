@@ -3,8 +3,8 @@
  * the end of the packet.
  *
  * We are the packet's destination as far as these headers go. Options are skipped where their type allows it (section
- * 4.2) and nothing of them is obeyed; a routing header must have no segments left (section 4.4, RFC 5095). Where the RFCs
- * want an ICMPv6 Parameter Problem for what is dropped, the walk says which.
+ * 4.2) and nothing of them is obeyed; a routing header must have no segments left (section 4.4, RFC 5095). The RFCs want
+ * some drops reported by an ICMPv6 Parameter Problem: the walk notes its code and pointer.
  */
 import {
   ICMP_TYPE,
@@ -140,10 +140,10 @@ export class ExtensionHeaders {
   }
 
   /**
-   * Notes what the sender is owed, unless that packet is an ICMPv6 error or redirect (RFC 4443, section 2.4 (e)). Answers the
-   * reason.
+   * Notes what the sender is owed, unless that packet is an ICMPv6 error or redirect (RFC 4443, section 2.4 (e)). Answers
+   * the reason.
    *
-   * @param type of the header at `offset`, from which on the packet has not been looked at
+   * @param type of the header at `offset`, from which on the packet has not been read
    */
   #problem(reason: Verdict, code: number, pointer: number, type: number, offset: number, end: number): Verdict {
     if (this.#leadsToError(type, offset, end)) return reason

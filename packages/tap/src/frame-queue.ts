@@ -41,8 +41,8 @@ export class FrameQueue {
   }
 
   /**
-   * Sets spare memory aside for one frame with its headroom and padding, for which {@link FrameQueue.next} is called before anything else here.
-   * Sends what waits if there is no room.
+   * Sets spare memory aside for one frame with its headroom and padding. Sends what waits if there is no room. The next call
+   * but {@link FrameQueue.pad} has to be {@link FrameQueue.next}, for that frame.
    */
   spare(size: number): number {
     const room = Math.max(size, this.#headroom + this.#smallest)

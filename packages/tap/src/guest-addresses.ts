@@ -12,8 +12,8 @@ export interface GuestAddressOptions {
   readonly guestV6?: Readonly<Address>
   readonly guestLinkLocal?: Readonly<Address>
   /**
-   * Bits of these addresses that are their network's, 0–32 and 0–128. Addresses of no such network are the guest's only if a
-   * station announces them on the link: others are in what it forwards, or invents. Absent: any address may be the guest's.
+   * Bits of these addresses that are their network's, 0–32 and 0–128. An address of another network is the guest's only if
+   * a station announces it on the link: else the guest forwards it, or has invented it. Absent: any may be the guest's.
    */
   readonly guestV4PrefixLength?: number
   readonly guestV6PrefixLength?: number
@@ -30,8 +30,8 @@ export interface GuestAddressOptions {
 }
 
 /**
- * The stations of the guest's link, with the addresses they have, and what was seen last. The latter is consulted only to
- * start something towards the guest: what answers a packet of the guest goes to that packet's source.
+ * The stations of the guest's link, with the addresses they have, and the addresses that were seen last. The latter are
+ * consulted only to start something towards the guest: what answers a packet of the guest goes to that packet's source.
  */
 export class GuestAddresses {
   readonly neighbours: NeighbourTable

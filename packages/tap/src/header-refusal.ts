@@ -12,7 +12,7 @@ import {
 } from "@demiflow/core"
 import type { ExtensionHeaders } from "./extension-headers.ts"
 
-/** Tells senders of IPv6 packets why these are dropped for what their extension headers say (RFC 4443, section 3.4). */
+/** Reports to the sender that an IPv6 packet was dropped for its extension headers (RFC 4443, section 3.4). */
 export class HeaderRefusal {
   readonly #view: DataView
   readonly #headers: ExtensionHeaders

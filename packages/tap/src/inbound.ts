@@ -8,11 +8,11 @@
  *
  * Checked are: the Ethernet header; for IPv4 (RFC 791; RFC 1122, section 3.2.1) version, header and total length,
  * checksum and the sanity of the addresses, options being skipped; for IPv6 (RFC 8200) version, payload length,
- * addresses, and the extension headers, see {@link ExtensionHeaders}. A tag that has a priority alone is skipped. Not checked: the
- * time to live, and everything from the transport header on.
+ * addresses, and the extension headers, see {@link ExtensionHeaders}. A tag that has a priority alone is skipped. Not
+ * checked: the time to live, and everything from the transport header on.
  *
- * Frames to another station of the link, which a bridge floods, are not ours. Another station is one that frames came from in the last five
- * minutes. Any other Ethernet destination may be ours: the guest may know us by an older address.
+ * Frames to another station of the link, which a bridge floods, are not ours. Another station is one that frames came from
+ * in the last five minutes. Any other Ethernet destination may be ours: the guest may know us by an older address.
  */
 import {
   type Arena,

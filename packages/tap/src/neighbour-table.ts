@@ -1,22 +1,22 @@
 /**
  * Which station has which IP address: the neighbour table, theory of operation.
  *
- * Learning. Every packet teaches that its source address is at its Ethernet source, as long as it was not
- * sent by us: answers go back where the question came from, also through a router behind the link, and a station that changes its
- * Ethernet address, or takes an address over from another one, needs to say nothing more. Messages of ARP and
- * neighbour discovery teach as well; these addresses are *announced*: they are a station's own on this link, while the source of a
- * packet may be anything. A station never changes what is known of an address but by speaking from it or announcing it.
+ * Learning. Every packet shows that its source address is at its Ethernet source, unless that is our own. So answers go back
+ * where the question came from, also through a router behind the link. A station that changes its Ethernet address, or
+ * takes an address over from another one, needs to say nothing more. Messages of ARP and neighbour discovery count as well;
+ * these addresses are *announced*: they are a station's own on this link, while the source of a packet may be anything.
+ * Nothing else changes an entry.
  *
- * Sending. A packet goes to the station that has its destination address. If none is known, it goes to the station heard last,
- * at once: with one guest that is right, and with several, the packet is lost as on any busy network. The address is
- * asked for at the same time, so that what is sent again arrives (RFC 1122, section 2.3.2.2, would have the packet kept; a
- * link with one guest, which is the usual one, would then wait for what it knows). An
- * entry that wasn't confirmed for a minute is used on, and its station asked, as RFC 1122, section 2.3.2.1 (4), and
- * RFC 4861, section 7.3, want: after three questions without an answer the entry is forgotten. Questions for one
- * address are a second apart at least, and there is a budget for all of them.
+ * Sending. A packet goes to the station that has its destination address. If none is known, the packet goes to the station
+ * heard last, at once: with one guest that is right, and with several, the packet is lost as on any busy network. The
+ * address is asked for at the same time, so that a retransmission arrives. (RFC 1122, section 2.3.2.2, would have the packet
+ * kept. A link with one guest, which is the usual one, would then wait for what it knows.) An entry that wasn't confirmed
+ * for a minute is used on, and its station asked, as RFC 1122, section 2.3.2.1 (4), and RFC 4861, section 7.3, want: after
+ * three questions without an answer the station is forgotten. Questions for one address are a second apart at least, and
+ * there is a budget for all of them.
  *
- * Memory. A fixed number of places, eight for each hash. Where there is no room, an entry makes room that nobody confirmed yet, then
- * one that was never announced, then the one that wasn't confirmed for longest. Nothing here allocates.
+ * Memory. A fixed number of places, eight for each hash. Where there is no room, an entry without a station is evicted; else
+ * one that was never announced; else the one that was confirmed longest ago. Nothing here allocates.
  */
 import {
   type Address,
@@ -123,8 +123,8 @@ export class NeighbourTable implements Neighbours {
   }
 
   /**
-   * Finds the station to which a packet for the address goes, and has it asked for if need be. Answers true if it is known: it
-   * is in `station` then.
+   * Finds the station to which a packet for the address goes, and has it asked for if need be. Answers true if the station
+   * is known: it is in `station` then.
    */
   resolve(address: Address): boolean {
     let place = this.#find(address)

@@ -1,10 +1,10 @@
 /**
  * A link that was gone and is there again: is it the same guest?
  *
- * A hypervisor that connects again mostly runs the same guest, whose connections go on. It is another guest if the first frame comes from a
- * station that was not known before, or if, within two minutes, the station that had the guest's address asks for an address from
- * scratch, by DHCP: a guest that was started again. Neither has to be found for anything to work: the guest's own kernel
- * resets what it knows nothing of, connection by connection.
+ * A hypervisor that connects again mostly runs the same guest, whose connections go on. Two signs show another guest. The
+ * first frame comes from a station that was not known before. Or within two minutes, the station that had the guest's
+ * address asks for an address from scratch, by DHCP: the guest was started again. Nothing depends on these signs: the kernel
+ * of another guest resets the connections that it doesn't know, one by one.
  */
 import type { Clock, MacAddress } from "@demiflow/core"
 import { NO_STATION, type Stations } from "./stations.ts"
@@ -12,7 +12,7 @@ import { NO_STATION, type Stations } from "./stations.ts"
 /** Milliseconds within which a guest that was started again has come as far as DHCP. */
 const TIME_TO_START = 120_000
 
-/** Tells another guest from the one before. */
+/** Finds out whether the guest is another one than before. */
 export class Reconnection {
   /** Called when it is another guest, with nothing of it handled yet but questions. */
   onOtherGuest: (() => void) | undefined = undefined
@@ -34,7 +34,7 @@ export class Reconnection {
     this.#at = this.#isFirstFrame ? this.#clock.now : Number.NEGATIVE_INFINITY
   }
 
-  /** True until the first frame was looked at. */
+  /** True until the first frame of a station. */
   get awaitsFrame(): boolean {
     return this.#isFirstFrame
   }

@@ -84,7 +84,7 @@ export class Stations {
     return isV4 ? this.#mtuV4[place] : this.#mtuV6[place]
   }
 
-  /** Notes that a station takes IP packets of so many bytes, unless it is known to take larger ones, or not known at all. */
+  /** Notes that a station takes IP packets of `mtu` bytes at least. Does nothing for a station that isn't known. */
   noticeMtu(high: number, low: number, isV4: boolean, mtu: number): void {
     const place = this.find(high, low)
     if (place === NO_STATION) return

@@ -53,9 +53,9 @@ export interface TapOptions extends TapSizes, GuestAddressOptions {
   /** Largest IP packet that the guest takes, 68–65,535 bytes; the link's if not given or if that is smaller. */
   readonly mtu?: number
   /**
-   * Largest IP packet for a station that hasn't shown that it takes larger ones, bytes: by sending one, by agreeing to the MTU in
-   * DHCP, by the segment size that it names in TCP, or see {@link TapSide.noticeMtuOf}. For each version of IP. `mtu` if not
-   * given or if that is smaller.
+   * Largest IP packet for a station that hasn't shown that it takes larger ones, bytes, for each version of IP. A station
+   * shows that by sending one, by agreeing to the MTU in DHCP, or by the segment size that it names in TCP; see also
+   * {@link TapSide.noticeMtuOf}. `mtu` if not given or if that is smaller.
    */
   readonly unaskedMtu?: number
   /** Our own Ethernet address. */
@@ -137,8 +137,8 @@ export class TapSide implements Guest {
   }
 
   /**
-   * The link was gone for a while, and is there again: with the same guest, or with another one, which is told by
-   * {@link GuestAddressOptions.onOtherGuest} then. Call `Stack.reconnected` as well.
+   * The link was gone for a while, and is there again. {@link GuestAddressOptions.onOtherGuest} is called if the guest shows
+   * to be another one. Call `Stack.reconnected` as well.
    */
   reconnected(): void {
     this.#guest.reconnection.begin()
@@ -194,7 +194,7 @@ export class TapSide implements Guest {
     this.#guest.stations.noticeMtu(high, low, isV4, mtu)
   }
 
-  /** Says that a station takes IP packets of both versions of `mtu` bytes in one frame, as whoever set it up knows. */
+  /** Says that a station was set up to take IP packets of `mtu` bytes, of both versions, in one frame. */
   noticeMtuOf({ high, low }: MacAddress, mtu: number): void {
     const { stations } = this.#guest
     stations.notice(high, low)

@@ -43,8 +43,8 @@ const ENODEV = 19
 const ENOBUFS = 105
 
 /**
- * True for the error numbers with which a read fails for one frame, which the kernel then drops: it is cut in a way that has
- * no place in the virtio header (EINVAL), or there is no memory for it. After all others the device is gone.
+ * True for the error numbers with which a read fails for one frame, which the kernel then drops: the virtio header has no
+ * form for its segmentation (EINVAL), or there is no memory for it. After all others the device is gone.
  *
  * @param errno positive
  */

@@ -17,7 +17,7 @@ export const FRAME_ROOM = 65_664
 const LARGEST_BATCH = 64
 /** So many single frames in a row before two are asked for. */
 const PATIENCE = 8
-/** Reads in a row that fail for one frame each, after which the device counts as broken: it would be readable for ever. */
+/** Reads in a row that fail for one frame each, after which the device counts as broken: it would stay readable. */
 const FAILURE_LIMIT = 1_000
 
 /** One device's frames. Holds arena space for good, so make one for a device's life. */
@@ -59,8 +59,8 @@ export class FrameIo {
   }
 
   /**
-   * Fills the batch with frames that wait. They stay valid until the next call. Answers the count, 0 if none waits, or a
-   * negated errno when the device is gone for good, because somebody deleted it. A frame that can't be read is passed over.
+   * Fills the batch with frames that wait. They stay valid until the next call. A frame that can't be read is passed over.
+   * Answers the count, 0 if none waits, or a negated errno when the device is gone for good, because somebody deleted it.
    */
   receive(batch: FrameBatch): number {
     const { native, arena, descriptor, virtioHeaderBytes } = this.#device
