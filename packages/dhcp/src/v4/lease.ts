@@ -56,7 +56,8 @@ export function bootpParameters(lease: Dhcpv4Lease, room: number): Dhcpv4OptionV
   if (lease.gateway !== undefined) options.push({ code: Option.router, value: lease.gateway.toBytes() })
   addNameServers(options, lease, room)
   const hostname = lease.hostname === undefined ? undefined : asciiBytes(lease.hostname)
-  if (hostname !== undefined) options.push({ code: Option.hostName, value: hostname })
+  const fits = hostname !== undefined && lengthOf(options) + encodedLength(hostname.length) <= room
+  if (fits) options.push({ code: Option.hostName, value: hostname })
   return options
 }
 

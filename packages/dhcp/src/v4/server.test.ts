@@ -6,7 +6,7 @@ import { DHCPV4_CAPTURES } from "./captures.fixture.ts"
 import type { Dhcpv4Lease } from "./lease.ts"
 import { type Dhcpv4Message, emitDhcpv4, parseDhcpv4 } from "./packet.ts"
 import { answerDhcpv4, type Dhcpv4Answer } from "./server.ts"
-import { Dhcpv4Option as Option, Dhcpv4MessageType as Type } from "./wire.ts"
+import { BOOT_FILE, BOOT_FILE_SIZE, Dhcpv4Option as Option, Dhcpv4MessageType as Type } from "./wire.ts"
 
 const lease: Dhcpv4Lease = {
   guestAddress: Address.parse("192.0.2.2"),
@@ -314,12 +314,16 @@ describe("a BOOTP client", () => {
 
   test("gets as many name servers as 64 bytes hold, and the message has 300", () => {
     const nameServers = Array.from({ length: 40 }, (_, index) => Address.fromV4(0xc0000200 + index))
-    const answer = answerDhcpv4(bootp(MAGIC), { ...lease, nameServers })
+    const answer = answerDhcpv4(bootp(MAGIC), { ...lease, nameServers, hostname: "left-out" })
     if (answer.kind !== "reply") throw new Error(answer.kind)
     const target = new Uint8Array(300)
     expect(emitDhcpv4(answer.header, answer.options, answer.limit, target)).toBe(300)
     const parsed = parseDhcpv4(target)
-    expect(parsed.kind === "message" && parsed.message.options.get(Option.nameServers)).toHaveLength(44)
+    if (parsed.kind !== "message") throw new Error(parsed.reason)
+    expect(parsed.message.options.get(Option.nameServers)).toHaveLength(44)
+    // The boot file's field is the client's: a BOOTP client knows nothing of options there (RFC 2132, section 9.3).
+    expect([...parsed.message.options.keys()]).toEqual([Option.subnetMask, Option.router, Option.nameServers])
+    expect(target.subarray(BOOT_FILE, BOOT_FILE + BOOT_FILE_SIZE).every((byte) => byte === 0)).toBe(true)
   })
 
   test("is none that is shorter, without the cookie", () => {
