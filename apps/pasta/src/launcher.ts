@@ -7,7 +7,7 @@ import { closeInherited } from "@demiflow/program/launch"
  */
 export async function launch(options: Options, operands: readonly string[]): Promise<number> {
   const target = resolveNamespaceTarget(options)
-  // Whoever returns at once gives everything back by that.
+  // A launcher that returns at once closes everything by its end.
   if (target.kind === "new" || options.foreground) closeInherited(process.argv)
   if (target.kind === "new") {
     const { launchCommand } = await import("./command-launcher.ts")

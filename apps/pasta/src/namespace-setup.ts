@@ -74,22 +74,22 @@ function setUpNetwork(socket: NetlinkSocket, index: number, network: NamespaceNe
   for (const entry of network.addresses) {
     set(entry.address.isV4, () => addAddress(socket, { ...entry, interfaceIndex: here(entry.interfaceIndex) }))
   }
-  for (const route of network.replacing) set(route.isV4, () => replaceRoute(socket, routeHere(route)))
-  for (const route of network.routes) set(route.isV4, () => addOrTell(socket, routeHere(route), log))
+  for (const route of network.replacing) set(route.isV4, () => setRoute(socket, replaceRoute, routeHere(route), log))
+  for (const route of network.routes) set(route.isV4, () => setRoute(socket, addRoute, routeHere(route), log))
 }
 
 /**
  * A route of the host may have attributes that this namespace has no right to (a congestion control, an encapsulation):
  * it is then better there without them than not at all.
  */
-function addOrTell(socket: NetlinkSocket, route: Route, log: Log): void {
+function setRoute(socket: NetlinkSocket, set: typeof addRoute, route: Route, log: Log): void {
   try {
-    addRoute(socket, route)
+    set(socket, route)
   } catch (error) {
     const plain = withoutAttributes(route)
     if (plain === undefined || !(error instanceof SystemError)) throw error
-    addRoute(socket, plain)
-    log.warning(`${error.message}: added without its attributes`)
+    set(socket, plain)
+    log.warning(`${error.message}: set up without its attributes`)
   }
 }
 

@@ -6,7 +6,7 @@ const DHCPV6_SERVER_PORT = 547
 
 /**
  * True for a multicast address to which the guest's datagrams leave the host, as if the guest were on the host's link. DHCPv6
- * (RFC 8415, section 7.1) is about the guest's own link: whoever configures that, the host's network doesn't.
+ * (RFC 8415, section 7.1) is about the guest's own link, which the host's network doesn't configure.
  */
 export function isGroupOutside(address: Readonly<Address>, port: number): boolean {
   if (!address.isMulticast) return false

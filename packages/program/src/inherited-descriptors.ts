@@ -1,5 +1,5 @@
 /**
- * Descriptors that the caller has left open, and that nobody has told us about. For as long as we hold them, the other end
+ * Descriptors that the caller has left open without any use for them. For as long as we hold them, the other end
  * of a pipe never sees its end, and a file system can't be unmounted.
  *
  * The runtime has opened descriptors of its own by the time that any of our code runs, in the gaps that the caller left, and
@@ -39,14 +39,14 @@ export interface OpenDescriptor {
  * To be called before anything is opened. Throws a `SystemError`.
  *
  * @param commandLine options and operands: descriptors whose paths they name stay open
- * @param told a descriptor that an option names by its number
+ * @param named a descriptor that an option names by its number
  */
-export function closeInherited(commandLine: readonly string[], told?: number): void {
+export function closeInherited(commandLine: readonly string[], named?: number): void {
   if (process.env[VARIABLE] !== undefined) {
     delete process.env[VARIABLE]
     return
   }
-  const kept = [...(told === undefined ? [] : [told]), ...commandLine.flatMap(namedDescriptor)]
+  const kept = [...(named === undefined ? [] : [named]), ...commandLine.flatMap(namedDescriptor)]
   if (!hasForeign(openDescriptors().filter(({ number }) => !kept.includes(number)))) return
   process.env[VARIABLE] = "1"
   const arena = new Arena(ARENA_BYTES + roomForArguments(process.argv))

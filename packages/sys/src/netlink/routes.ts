@@ -22,7 +22,7 @@ const ROUTER_PREFERENCE = 20
 const MEDIUM = 0
 /**
  * Attributes that are parsed, and those that say nothing of what the route is: when it was used and when it ends, and
- * the number of a next hop object, whose content is told as well.
+ * the number of a next hop object, whose content comes with it.
  */
 const KNOWN = new Set<number>(Object.values(RouteAttribute))
 
