@@ -87,9 +87,12 @@ describe("template interface", () => {
     expect(attempt("-4 --outbound-if6 eth0", network)).toMatchObject({ kind: "configuration" })
   })
 
-  test.each(["-i nope", "--outbound-if4 nope", "--outbound-if6 nope"])("that isn't there is an error: %s", (argv) => {
-    expect(attempt(argv)).toEqual({ kind: "error", message: expect.stringContaining("nope") })
-  })
+  test.each(["-i nope", "--outbound-if4 nope", "--outbound-if6 nope", "--dns-host fe80::1%nope"])(
+    "that isn't there is an error: %s",
+    (argv) => {
+      expect(attempt(argv)).toEqual({ kind: "error", message: expect.stringContaining("nope") })
+    },
+  )
 
   test("gives the address that the host itself would use", () => {
     const addresses = [
@@ -393,7 +396,7 @@ describe("name service", () => {
       return { v6: v6?.nameServers.join(), forward, notices: notices.length }
     }
 
-    test("is never told to the guest, but what stands for it is", () => {
+    test("never gets to the guest, but what stands for it does", () => {
       expect(scoped("--dns-forward 2001:db8::d", "fe80::53%eth0")).toEqual({
         v6: "2001:db8::d",
         forward: "2001:db8::d,fe80::53,2",

@@ -2,7 +2,7 @@
  * From what the user asked for and what the host has, to what the guest gets. Pure: everything known of the host is in
  * {@link HostFacts}.
  */
-import { Address, type HostNetwork, MacAddress } from "@demiflow/core"
+import { Address, type HostNetwork, MacAddress, type NetworkInterface } from "@demiflow/core"
 import type { SplicingRules } from "@demiflow/flow"
 import {
   type Configuration,
@@ -141,6 +141,10 @@ function findInterfaceProblem(options: Options, host: HostNetwork): string | und
       return `Invalid interface name ${name}: there is no such interface on the host`
     }
   }
+  const zone = options.dnsHost.v6?.zone
+  if (zone !== undefined && findZone(host, zone) === undefined) {
+    return `Invalid DNS host address: there is no interface ${zone} on the host`
+  }
   if (v4 !== undefined && !options.ipv6Only && findTemplate(host, true, v4) === undefined) {
     return `Outbound interface ${v4} has no IPv4 address`
   }
@@ -256,9 +260,12 @@ function resolveFamily(
 
 /** Index of the interface that a name server's zone names; undefined: it names none, or one that isn't there. */
 function findScope({ host }: Context, server: NameServer | undefined): number | undefined {
-  const zone = server?.zone
-  if (zone === undefined) return undefined
-  return (findInterface(host, zone) ?? host.interfaces.find(({ index }) => String(index) === zone))?.index
+  return server?.zone === undefined ? undefined : findZone(host, server.zone)?.index
+}
+
+/** The interface that a zone names, or gives the index of. */
+function findZone(host: HostNetwork, zone: string): NetworkInterface | undefined {
+  return findInterface(host, zone) ?? host.interfaces.find(({ index }) => String(index) === zone)
 }
 
 function resolveLogFile({ logPath, logSize }: Options): LogFileConfiguration | undefined {
