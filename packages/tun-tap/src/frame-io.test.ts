@@ -210,6 +210,7 @@ describe("tap link", () => {
   it("tells what the device can do", () => {
     expect(new TapLink(device).capabilities).toEqual({
       mtu: 65_520,
+      smallestFrame: 0,
       headroom: 10,
       checksumOffload: true,
       tcpSegmentation: true,
@@ -218,6 +219,7 @@ describe("tap link", () => {
     const plain = pretendDevice(0).device
     expect(new TapLink(plain, { mtu: 1500 }).capabilities).toEqual({
       mtu: 1500,
+      smallestFrame: 0,
       headroom: 0,
       checksumOffload: false,
       tcpSegmentation: false,
