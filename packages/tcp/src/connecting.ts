@@ -40,6 +40,11 @@ import { TCP_HEADER_LENGTH } from "./wire.ts"
  */
 const FAR = 64
 
+/** Whether a socket that connects with these marks queues what routers report. */
+function queuesErrors(marks: number): boolean {
+  return hopLimitIn(marks) < FAR
+}
+
 export class Connecting {
   readonly #context: TcpContext
   readonly #initialSequence: InitialSequence
@@ -81,9 +86,8 @@ export class Connecting {
     if (created < 0) return
     const initiated = flows.initiate(created, tapSide)
     const targeted = flows.target(initiated, this.#target)
-    const queuesErrors = hopLimit < FAR
     const side = targetSide(targeted)
-    const socket = host.tcpConnect(side, this.#target, hopLimit, trafficClassIn(marks), queuesErrors)
+    const socket = host.tcpConnect(side, this.#target, hopLimit, trafficClassIn(marks), queuesErrors(marks))
     if (socket < 0) {
       flows.cancel(targeted)
       this.#refuse(sequence, segment, socket)
@@ -92,7 +96,6 @@ export class Connecting {
     const connection = this.#context.open(flows.activate(targeted))
     this.#fill(connection, segment, socket)
     connection.marks = marks
-    connection.queuesErrors = queuesErrors
     this.#context.arm(connection)
   }
 
@@ -105,8 +108,7 @@ export class Connecting {
         return
       }
     }
-    if (connection.queuesErrors) {
-      connection.queuesErrors = false
+    if (queuesErrors(connection.marks)) {
       this.#context.components.host.stopQueuingErrors(connection.socket, connection.tapSide.isV4)
     }
     this.#context.chooseAcknowledgement(connection)
@@ -116,7 +118,7 @@ export class Connecting {
   /** The host's connect failed with this (positive) error number. */
   failed(connection: TcpConnection, errno: number): void {
     const { tapSide } = connection
-    const isRelayed = connection.queuesErrors && this.#connectErrors.relay(connection)
+    const isRelayed = queuesErrors(connection.marks) && this.#connectErrors.relay(connection)
     if (!isRelayed && !this.#report(tapSide, errno, connection.initialFromTap)) {
       // RFC 9293, section 3.5.2: our number was never told, so it is 0.
       connection.ackFromTap = 0

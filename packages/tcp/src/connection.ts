@@ -15,8 +15,6 @@ export class TcpConnection implements Held {
   marks: number = NO_MARKS
   /** Traffic class of what the guest is sent, as far as it is known. */
   trafficClassToTap = 0
-  /** While the host's socket connects: what routers report is queued. */
-  queuesErrors = false
 
   // From the guest. Sequence numbers are signed 32-bit integers.
   /** The guest's initial sequence number. */
@@ -133,8 +131,8 @@ export class TcpConnection implements Held {
   isAckListed = false
   isPumpListed = false
 
-  /** What is ahead of `seqFromTap`: see out-of-order.ts. */
-  readonly islands: Island[] = []
+  /** What is ahead of `seqFromTap`, once anything was: see out-of-order.ts. */
+  islands: Island[] | undefined = undefined
 
   // What the host didn't take: see hold-pool.ts.
   heldBytes = 0
@@ -154,7 +152,6 @@ export class TcpConnection implements Held {
     this.state = State.closed
     this.marks = NO_MARKS
     this.trafficClassToTap = 0
-    this.queuesErrors = false
     this.windowEdgeToTap = 0
     this.windowToTap = 0
     this.windowScaleToTap = 0

@@ -259,8 +259,9 @@ export class TcpContext {
   /** Lets go of all payload that is kept for a connection. */
   #clear(connection: TcpConnection): void {
     this.pool.clear(connection)
+    if (connection.islands === undefined) return
     for (const island of connection.islands) this.pool.clear(island)
-    connection.islands.length = 0
+    connection.islands = undefined
   }
 
   #closeSocket(connection: TcpConnection): void {

@@ -76,7 +76,9 @@ export class FromTap {
   /** The sequence is over. */
   finish(connection: TcpConnection): void {
     this.#handOver(connection)
-    if (connection.islands.length > 0 && acceptsFromTap(connection.state)) this.#ahead.deliver(connection)
+    if (connection.islands !== undefined && acceptsFromTap(connection.state)) {
+      this.#ahead.deliver(connection, connection.islands)
+    }
     if (connection.flow >= 0) this.#toTap.finish(connection)
   }
 

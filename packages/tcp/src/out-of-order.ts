@@ -37,6 +37,7 @@ export class OutOfOrder {
     const { sequence, length, payloadOffset } = segment
     if (length === 0 || pool.free < options.holdPoolSize >> 1) return false
     if (distance((sequence + length) | 0, connection.windowEdgeToTap) < 0) return false
+    connection.islands ??= []
     const { islands } = connection
     for (let index = 0; index < islands.length; index++) {
       const island = islands[index]
@@ -54,9 +55,8 @@ export class OutOfOrder {
   }
 
   /** Hands over what is not ahead any more. */
-  deliver(connection: TcpConnection): void {
+  deliver(connection: TcpConnection, islands: Island[]): void {
     const { pool, gathered } = this.#context
-    const { islands } = connection
     for (let index = 0; index < islands.length; index++) {
       const island = islands[index]
       const overlap = distance(island.start, connection.seqFromTap)
