@@ -153,70 +153,45 @@ def assume_devices_apart():
         os.system("ip link del cable0")
 
 
-def listening_udp(family, address):
-    """As the program opens it: SO_REUSEADDR only once it is bound."""
-    if address is None:
-        listener = dual(socket.SOCK_DGRAM)
-    else:
-        listener = opened(family, socket.SOCK_DGRAM)
-        listener.bind((address, 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setblocking(False)
-    return listener
-
-
-def received(sock, wait=True):
-    """All that has come: at least one where that is waited for."""
-    contents = []
-    if wait:
-        select.select([sock], [], [], 5)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            contents.append(sock.recv(100))
-    return contents
-
-
-def assume_udp_answering_socket():
-    """a UDP socket that sets SO_REUSEADDR once it is bound shares its port with sockets that set it before, and only with them"""
+def assume_udp_port_is_exclusive():
+    """a UDP socket without SO_REUSEADDR shares its port with no socket that sets it, but with one of the other version"""
     for family, address in FAMILIES:
-        for bound in (address, None):
-            with contextlib.ExitStack() as stack:
-                listener = stack.enter_context(listening_udp(family, bound))
-                port = listener.getsockname()[1]
-                with opened(family, socket.SOCK_DGRAM) as program:
-                    refused(errno.EADDRINUSE, program.bind, (address, port))
-                friend, stranger = (stack.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(2))
-                friend.bind((address, 0))
-                stranger.bind((address, 0))
-                answering = stack.enter_context(opened(family, socket.SOCK_DGRAM, True))
-                answering.setblocking(False)
-                answering.bind((address, port))
-                # Until it is connected, the newer and more particular socket gets what everybody sends.
-                stranger.sendto(b"between", (address, port))
-                answering.connect(friend.getsockname())
-                friend.sendto(b"friend", (address, port))
-                stranger.sendto(b"stranger", (address, port))
-                assert received(answering) == [b"between", b"friend"]
-                assert received(listener) == [b"stranger"]
-                answering.send(b"answer")
-                assert friend.recvfrom(100)[1][:2] == (address, port)
-                answering.close()
-                friend.sendto(b"again", (address, port))
-                assert received(listener) == [b"again"]
+        with opened(family, socket.SOCK_DGRAM) as own, opened(family, socket.SOCK_DGRAM, True) as program:
+            if family == socket.AF_INET6:
+                own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            own.bind(("0.0.0.0" if family == socket.AF_INET else "::", 0))
+            port = own.getsockname()[1]
+            refused(errno.EADDRINUSE, program.bind, (address, port))
+            other, there = FAMILIES[family == socket.AF_INET]
+            with opened(other, socket.SOCK_DGRAM) as sibling:
+                sibling.bind((there, port))
 
 
-def assume_udp_port_held_by_answers():
-    """a UDP socket that answers keeps its port from a socket without SO_REUSEADDR, not from one that set it before bind()"""
-    for family, address in FAMILIES:
-        with listening_udp(family, address) as listener, opened(family, socket.SOCK_DGRAM, True) as answering:
-            end = listener.getsockname()
-            answering.bind(end)
-            answering.connect((address, 9))
-            listener.close()
-            with opened(family, socket.SOCK_DGRAM) as successor:
-                refused(errno.EADDRINUSE, successor.bind, end)
-                successor.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                successor.bind(end)
+def assume_udp_answer_from_where_it_was_asked():
+    """a dual-stack UDP socket that isn't connected sends to both versions, from the address that a control message names"""
+    with dual(socket.SOCK_DGRAM) as own, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six:
+        port = own.getsockname()[1]
+        six.bind(("::1", 0))
+        source = struct.pack("=16si", socket.inet_pton(socket.AF_INET6, "::1"), 0)
+        own.sendmsg([b"x"], [(socket.IPPROTO_IPV6, IPV6_PKTINFO, source)], 0, six.getsockname())
+        assert six.recvfrom(9)[1][:2] == ("::1", port)
+    # Names of IPv4 are taken by a socket of IPv6 as they are; Python writes them as mapped ones.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as four:
+        four.bind(("127.0.0.1", 0))
+        source = struct.pack("=i4s4s", 0, socket.inet_aton("127.0.0.5"), bytes(4))
+        own.sendmsg([b"x"], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, four.getsockname())
+        assert four.recvfrom(9)[1][0] == "127.0.0.5"
+
+
+def assume_udp_error_names_destination():
+    """the error queue of a UDP socket that isn't connected says whom a datagram was for that met an error"""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        own.setsockopt(socket.IPPROTO_IP, 11, 1)
+        gone.bind(("127.0.0.1", 0))
+        end = gone.getsockname()
+        gone.close()
+        own.sendto(b"x", end)
+        assert own.recvmsg(9, 200, socket.MSG_ERRQUEUE)[3] == end
 
 
 def information(sock):

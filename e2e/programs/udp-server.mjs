@@ -1,7 +1,7 @@
 // A UDP server that sends every datagram back, unless it is a request in JSON:
 //
 //   {"do": "size", "bytes", "seed"}   answers with that much of the pattern
-//   {"do": "intrude"}                 two strangers (another address, another port) send first; then answers
+//   {"do": "intrude"}                 others (another address, another port) send first; then answers
 //   {"do": "who"}                     answers with the client's address as it sees it, and the port that it was asked at
 //   {"do": "count", "name"}           says on standard output that it was there; answers nothing
 //
@@ -40,7 +40,8 @@ const behaviours = {
     const strangers = [...others, await bind(socket.address().address, 0)]
     let left = strangers.length
     for (const stranger of strangers) {
-      stranger.send("from a stranger", from.port, from.address, () => {
+      const isSameAddress = stranger.address().address === socket.address().address
+      stranger.send(isSameAddress ? "from another port" : "from a stranger", from.port, from.address, () => {
         if (--left === 0) socket.send("from the one that was asked", from.port, from.address)
       })
     }

@@ -55,6 +55,11 @@ export interface Guest {
    */
   begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number, station?: MacAddress): number
   /**
+   * Gives a packet that was begun, and not ended, other ends: for who learns only with the payload whom it is for. The version
+   * of IP may be another one.
+   */
+  redirect(transportOffset: number, demiflow: Demiflow, protocol: number, hopLimit?: number): void
+  /**
    * Finishes the packet and queues it.
    *
    * @param transportOffset what `begin` answered

@@ -16,7 +16,12 @@ const gateway = Address.parse("192.0.2.1")
 const router = Address.parse("203.0.113.1")
 const loopback = Address.parse("127.0.0.1")
 
-const flow: FlowWithErrors = { tapSide: 1 as SideRef, hostSide: 0 as SideRef, socket: 7 as Socket, lastLength: 300 }
+const flow: FlowWithErrors & { readonly socket: Socket } = {
+  tapSide: 1 as SideRef,
+  hostSide: 0 as SideRef,
+  socket: 7 as Socket,
+  lastLength: 300,
+}
 const sides = [
   Demiflow.of(Interface.host, loopback, 5000, loopback, 1234),
   Demiflow.of(Interface.tap, gateway, 1234, guestAddress, 53),

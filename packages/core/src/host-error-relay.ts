@@ -3,7 +3,7 @@ import type { Arena } from "./arena.ts"
 import { Demiflow } from "./demiflow.ts"
 import type { DropReason } from "./drops.ts"
 import type { SideRef } from "./flow-table.ts"
-import { Errno, ErrorOrigin, emptySocketError, type Socket, type SocketError } from "./host.ts"
+import { Errno, ErrorOrigin, emptySocketError, type Host, type Socket, type SocketError } from "./host.ts"
 import { IcmpErrors } from "./icmp-error.ts"
 import { icmpForm, isRelayed, NO_FORM, tooBigForm } from "./icmp-form.ts"
 import type { Components } from "./plugin.ts"
@@ -20,7 +20,6 @@ export interface FlowWithErrors {
   /** The side towards the guest. */
   readonly tapSide: SideRef
   readonly hostSide: SideRef
-  readonly socket: Socket
   /** Bytes of the guest's last packet, as far as its socket was handed them. */
   readonly lastLength: number
 }
@@ -80,13 +79,26 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     original: number,
   ): number
 
-  /** Relays what a flow's error queue holds; answers how many entries the guest heard of. */
-  drain(flow: Flow): number {
+  /** Relays what the error queue of a flow's own socket holds; answers how many entries the guest heard of. */
+  drain(flow: Flow & { readonly socket: Socket }): number {
+    return this.drainShared(flow.socket, () => flow)
+  }
+
+  /**
+   * Relays what the error queue of a socket holds that several flows share; answers how many entries the guest heard of.
+   *
+   * @param flowOf the flow whose packet caused an error, by the packet's destination; undefined passes the error over
+   */
+  protected drainShared(
+    socket: Socket,
+    flowOf: (entry: SocketError) => Flow | undefined,
+    host: Host = this.#components.host,
+  ): number {
     this.#hostMtu = 0
     let relayed = 0
     for (let taken = 0; taken < QUEUE_BUDGET; taken++) {
-      if (this.#components.host.receiveError(flow.socket, this.#entry) <= 0) break
-      if (this.#relay(flow, this.#entry)) relayed++
+      if (host.receiveError(socket, this.#entry) <= 0) break
+      if (this.#relay(flowOf, this.#entry)) relayed++
     }
     return relayed
   }
@@ -109,12 +121,14 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     this.#send(tap, form, information, tap.forwardingAddress, quoted, payloadLength)
   }
 
-  #relay(flow: Flow, entry: SocketError): boolean {
+  #relay(flowOf: (entry: SocketError) => Flow | undefined, entry: SocketError): boolean {
     if (entry.origin === ErrorOrigin.host) {
       // The call that it is the answer to, or the next one, tells the same and has the guest's packet at hand.
       if (entry.errno === Errno.EMSGSIZE) this.#hostMtu = entry.information
       return false
     }
+    const flow = flowOf(entry)
+    if (flow === undefined) return false
     const tap = this.#tap
     this.#components.flows.readSide(flow.tapSide, tap)
     const isV4 = tap.isV4

@@ -146,6 +146,11 @@ export class DatagramBatch {
   readonly segmentSize: Int32Array
   /** IPv4 type of service or IPv6 traffic class of what was received; not read for sending. */
   readonly trafficClass: Uint8Array
+  /**
+   * Set by {@link Host.receiveFromAnyone}: index of the interface on which a correspondent's link-local address is, as
+   * {@link Host.sendDatagramsTo} wants it back; else 0.
+   */
+  readonly scope: Int32Array
 
   constructor(capacity: number) {
     this.capacity = capacity
@@ -153,6 +158,7 @@ export class DatagramBatch {
     this.length = new Int32Array(capacity)
     this.segmentSize = new Int32Array(capacity)
     this.trafficClass = new Uint8Array(capacity)
+    this.scope = new Int32Array(capacity)
   }
 }
 
@@ -229,20 +235,38 @@ export interface Host {
    * correspondent report are queued for {@link Host.receiveError}. Datagrams received may come several together.
    */
   udpOpen(side: SideRef, demiflow: Demiflow): Socket
-  /** Listens for datagrams from anybody; that some wait is told as an event of the listener. */
-  udpListen(listener: ListenerRef, end: ListeningEnd): Socket
   /**
-   * A UDP socket for one correspondent of a listening socket: bound to the demiflow's forwarding end, which the listening
-   * socket has as well, and connected as by {@link Host.udpOpen}. What the correspondent sends from now on arrives here and
-   * not at the listening socket. Before it is connected others may have got in: until it answers `-EAGAIN`, read it by
-   * {@link Host.receiveFromAnyone}.
+   * A UDP socket at the demiflow's forwarding end, shared with no other socket of the host, that sends to anybody and hears
+   * anybody: by {@link Host.sendDatagramsTo} and {@link Host.receiveFromAnyone}. Of the correspondent, it matters only whether
+   * its address is a loopback one, see {@link Host.separatesLoopback}. Errors are queued as for {@link Host.udpOpen}.
    */
-  udpAnswer(side: SideRef, demiflow: Demiflow): Socket
+  udpBind(side: SideRef, demiflow: Demiflow): Socket
+  /** Listens for datagrams from anybody, as {@link Host.udpBind}; that some wait is told as an event of the listener. */
+  udpListen(listener: ListenerRef, end: ListeningEnd): Socket
+  /** True if a socket that reaches the outside doesn't reach the host's loopback: it is held to an interface. */
+  separatesLoopback(isV4: boolean): boolean
+  /** Events of the socket are told to this side from now on. */
+  handOver(socket: Socket, side: SideRef): void
   /**
-   * As {@link Host.receiveDatagrams}, for a socket from {@link Host.udpListen} or {@link Host.udpAnswer}: fills in both
-   * ends of `ends[i]` for datagram `i`. The forwarding address is that which the host would answer from.
+   * As {@link Host.receiveDatagrams}, for a socket from {@link Host.udpBind} or {@link Host.udpListen}: fills in the
+   * correspondent end of `ends[i]`, and the batch's `scope`, for datagram `i`. Of a socket that listens, the forwarding end as
+   * well: the address there is that which the host would answer from.
    */
   receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number
+  /**
+   * As {@link Host.sendDatagrams}, for such a socket: all entries go to the demiflow's correspondent end, from its forwarding
+   * address unless that is unspecified.
+   *
+   * @param scope index of the interface on which link-local addresses of the demiflow are; 0: the one that all are on
+   */
+  sendDatagramsTo(
+    socket: Socket,
+    demiflow: Demiflow,
+    scope: number,
+    batch: DatagramBatch,
+    first: number,
+    count: number,
+  ): number
   /**
    * A ping socket (icmp(7), `IPPROTO_ICMP` datagrams) for echo requests to the correspondent, with the forwarding port as
    * identifier if possible, or else one of the host's choice. What is sent and received are whole ICMP or ICMPv6

@@ -6,7 +6,7 @@
  */
 import type { Arena } from "./arena.ts"
 import type { Clock, Log, Random } from "./clock.ts"
-import type { Demiflow } from "./demiflow.ts"
+import type { Demiflow, InterfaceId } from "./demiflow.ts"
 import type { Disposition } from "./disposition.ts"
 import type { Drops } from "./drops.ts"
 import type { FlowIndex, FlowTable, SideRef } from "./flow-table.ts"
@@ -83,6 +83,11 @@ export interface ProtocolHandler {
   unlisten?(listener: Listener): void
   /** Something happened on the socket of a listener of this handler; bits of `HostEvent`. */
   fromListener?(listener: Listener, events: number): void
+  /**
+   * Numbers of ports there that flows are bound to by sockets that hear anybody: they look as if somebody listened. Those of
+   * listeners aside.
+   */
+  portsInUse?(place: InterfaceId): Iterable<number>
   /** What was asked for with `flows.schedule` is due. */
   expire?(flow: FlowIndex, now: number): void
   /** What was asked for with `wakeAt` is due. */

@@ -120,6 +120,13 @@ export class Stack {
     listening.handler.unlisten?.(listening.listener)
   }
 
+  /** Numbers of ports there that flows of a protocol have, and nobody listens at: see {@link ProtocolHandler.portsInUse}. */
+  portsInUse(protocol: number, place: InterfaceId): number[] {
+    const numbers: number[] = []
+    for (const handler of this.#byProtocol[protocol] ?? []) numbers.push(...(handler.portsInUse?.(place) ?? []))
+    return numbers
+  }
+
   /** Lets handlers send what they send unasked. Call it when the link takes frames; only the first call counts. */
   start(): void {
     if (this.#isStarted) return

@@ -1,4 +1,4 @@
-import { Errno, Interface, IpProtocol, type ListenerRef, type ListeningEnd } from "@demiflow/core"
+import { Errno, Interface, type InterfaceId, IpProtocol, type ListenerRef, type ListeningEnd } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { type ForwardingRule, PortForwarding } from "./port-forwarding.ts"
 
@@ -7,6 +7,7 @@ function setUp(...inUse: number[]) {
   const open = new Map<ListenerRef, string>()
   let count = 0
   const places: (number | undefined)[] = []
+  const ofFlows: number[] = []
   const stack = {
     listen(protocol: number, end: ListeningEnd, _address: unknown, targetPort: number, place?: number): ListenerRef {
       if (inUse.includes(end.port)) return -Errno.EADDRINUSE as ListenerRef
@@ -18,8 +19,10 @@ function setUp(...inUse: number[]) {
     unlisten(ref: ListenerRef): void {
       open.delete(ref)
     },
+    portsInUse: (protocol: number, place: InterfaceId): number[] =>
+      protocol === IpProtocol.udp && place === Interface.host ? ofFlows : [],
   }
-  return { forwarding: new PortForwarding(stack), listening: () => [...open.values()], inUse, places }
+  return { forwarding: new PortForwarding(stack), listening: () => [...open.values()], inUse, places, ofFlows }
 }
 
 function rule(fields: Partial<ForwardingRule>): ForwardingRule {
@@ -75,6 +78,7 @@ describe("PortForwarding", () => {
     const forwarding = new PortForwarding({
       listen: () => (left > 0 ? left-- : -Errno.EMFILE) as ListenerRef,
       unlisten: (ref) => closed.push(ref),
+      portsInUse: () => [],
     })
     const failure = { port: 8002, errno: Errno.EMFILE }
     expect(forwarding.add(rule({ isBestEffort: true }))).toEqual({ opened: 0, failure })
@@ -129,6 +133,15 @@ describe("a rule that follows what is bound", () => {
     expect(listening()).toEqual(["6 8000 → 80"])
     forwarding.follow(splice, bound(22))
     expect(listening()).toEqual(["6 8000 → 80", "6 22 → 22"])
+  })
+
+  it("does not follow ports that flows of its own stack have", () => {
+    const { forwarding, listening, ofFlows } = setUp()
+    const range = { firstPort: 80, lastPort: 90, firstTargetPort: 80, isAuto: true }
+    forwarding.add(rule({ ...range, interface: splice, protocol: IpProtocol.udp }))
+    ofFlows.push(81)
+    forwarding.follow(splice, bound(80, 81))
+    expect(listening()).toEqual(["17 80 → 80"])
   })
 
   describe("for UDP, also follows TCP", () => {

@@ -2,7 +2,15 @@
  * The table of forwarded ports: which ports of the host lead where at the guest. It may be changed at any time; each rule
  * that is added has its ports listened at, each one removed has them closed.
  */
-import { type Address, type InterfaceId, IpProtocol, isShortage, type ListenerRef, type Stack } from "@demiflow/core"
+import {
+  type Address,
+  Interface,
+  type InterfaceId,
+  IpProtocol,
+  isShortage,
+  type ListenerRef,
+  type Stack,
+} from "@demiflow/core"
 
 /** A range of ports at one end, and the range of the same size at the other end that it leads to. */
 export interface ForwardingRule {
@@ -43,11 +51,11 @@ export type BoundPorts = (protocol: number) => Iterable<number>
 
 /** The table. */
 export class PortForwarding {
-  readonly #stack: Pick<Stack, "listen" | "unlisten">
+  readonly #stack: Pick<Stack, "listen" | "unlisten" | "portsInUse">
   /** Rules in the order in which they were added, with their listeners by port. */
   readonly #listeners = new Map<ForwardingRule, Map<number, ListenerRef>>()
 
-  constructor(stack: Pick<Stack, "listen" | "unlisten">) {
+  constructor(stack: Pick<Stack, "listen" | "unlisten" | "portsInUse">) {
     this.#stack = stack
   }
 
@@ -114,10 +122,12 @@ export class PortForwarding {
     return this.rules.some((rule) => rule.isAuto && rule.interface === end && rule.protocol === protocol)
   }
 
-  /** What is bound at the other end, without the ports of this table there. Not asked for if nobody wants to know. */
+  /** What is bound at the other end, without what is our own there. Not asked for if nobody wants to know. */
   #boundByOthers(end: InterfaceId, protocol: number, bound: BoundPorts): Set<number> {
     const isWanted = this.#follows(end, protocol) || this.#follows(end, IpProtocol.udp)
     const ports = new Set(isWanted ? bound(protocol) : [])
+    const other = end === Interface.host ? Interface.splice : Interface.host
+    for (const port of ports.size > 0 ? this.#stack.portsInUse(protocol, other) : []) ports.delete(port)
     for (const [rule, listeners] of this.#listeners) {
       if (rule.interface === end || rule.protocol !== protocol) continue
       for (const port of listeners.keys()) ports.delete(port)

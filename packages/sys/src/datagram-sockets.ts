@@ -1,5 +1,5 @@
 /**
- * UDP and ping sockets of the host, connected to one correspondent each.
+ * UDP and ping sockets of the host: connected to one correspondent, or, for UDP, with any number of them.
  *
  * Datagrams move in batches (`recvmmsg`, `sendmmsg`). Where the kernel left several of one size together (UDP_GRO) or is
  * to cut them (UDP_SEGMENT), one message carries up to 64 KiB; see udp(7).
@@ -7,7 +7,7 @@
  * Most flows that we open are a question and its answer, and options of its socket would be much of the work for one. So
  * such a socket is made for much only when more than one datagram moves at once, or it has no room for one.
  */
-import { type Arena, type DatagramBatch, type Demiflow, Errno, type Socket } from "@demiflow/core"
+import { type Address, type Arena, type DatagramBatch, type Demiflow, Errno, type Socket } from "@demiflow/core"
 import {
   IpOption,
   Ipv6Option,
@@ -19,16 +19,21 @@ import {
   SocketType,
   UdpOption,
 } from "./constants.ts"
-import { CONTROL_HEADER_BYTES, writeControlHeader } from "./control-message.ts"
+import { CONTROL_HEADER_BYTES, controlSpace, writeControlHeader } from "./control-message.ts"
 import { readDatagramNotes } from "./datagram-notes.ts"
 import { DescriptorSet } from "./descriptor-set.ts"
 import type { HostSockets } from "./host-sockets.ts"
 import { MessageTable } from "./message-table.ts"
 import type { Native } from "./native.ts"
+import { SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
 
 /** Messages in one system call. */
 const MESSAGES = 64
+/** What is received has one control message. What is sent may have two: how it is to be cut, and where it comes from. */
 const CONTROL_BYTES = 64
+const SEGMENT_BYTES = controlSpace(2)
+const V4_INFORMATION_BYTES = 12
+const V6_INFORMATION_BYTES = 20
 const RECEIVE = MessageFlag.doNotWait | MessageFlag.truncate
 /** Asked for; the kernel gives what `net.core.rmem_max` and `wmem_max` allow. */
 const BUFFER_BYTES = 4 << 20
@@ -45,10 +50,18 @@ export class DatagramSockets {
   readonly #outgoing: MessageTable
   readonly #incomingControl: number
   readonly #outgoingControl: number
+  readonly #name: number
+  readonly #source: number
+  /** Of the call in progress: bytes of the name that its messages go to, 0 for a connected socket. */
+  #nameLength = 0
+  /** Bytes of the control message that says which address they come from; 0 without one. */
+  #sourceLength = 0
   /** Sockets that were made for much, or are of a kind that isn't. */
   readonly #large = new DescriptorSet()
   /** Sockets whose correspondent is a group. */
   readonly #groups = new DescriptorSet()
+  /** Sockets whose correspondents may be groups as well as others. */
+  readonly #shared = new DescriptorSet()
 
   constructor(sockets: HostSockets) {
     const { native, arena } = sockets
@@ -59,6 +72,8 @@ export class DatagramSockets {
     this.#outgoing = new MessageTable(arena, MESSAGES)
     this.#incomingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
     this.#outgoingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
+    this.#name = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
+    this.#source = arena.reserve(CONTROL_BYTES, 8)
     for (let index = 0; index < MESSAGES; index++) {
       this.#incoming.setControl(index, this.#incomingControl + index * CONTROL_BYTES, CONTROL_BYTES)
       const control = this.#outgoingControl + index * CONTROL_BYTES
@@ -78,6 +93,24 @@ export class DatagramSockets {
     // Between bind() and connect() anybody could have sent something.
     if (result >= 0 && forwardingPort !== 0) this.#drain(descriptor)
     return result
+  }
+
+  /**
+   * A UDP socket bound to the demiflow's forwarding end, its error queue on, or a negated errno. Not watched yet. The port is
+   * nobody else's: without SO_REUSEADDR the kernel lets no two sockets have it.
+   */
+  openUnconnected(demiflow: Demiflow): number {
+    const descriptor = this.#sockets.openShared(demiflow, SocketType.datagram, SocketProtocol.udp)
+    if (descriptor < 0) return descriptor
+    this.#large.delete(descriptor)
+    this.hearNotes(descriptor, demiflow.isV4)
+    this.#groups.delete(descriptor)
+    this.#shared.add(descriptor)
+    if (!demiflow.isV4) this.#sockets.chooseGroupInterface(descriptor)
+    // The same port of the other version of IP is for another socket.
+    if (!demiflow.isV4) this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.only, 1)
+    const result = this.#sockets.bindHere(descriptor, demiflow.forwardingAddress, demiflow.forwardingPort)
+    return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
   }
 
   /** A connected ping socket with its error queue on, or a negated errno. Not watched yet. */
@@ -107,20 +140,14 @@ export class DatagramSockets {
 
   /** Connects a bound socket, its error queue on, and told the class of what it receives. Closes it when that fails. `scope` as for `HostSockets.connect`. */
   connect(descriptor: number, demiflow: Demiflow, scope = 0): number {
-    const native = this.#native
-    if (demiflow.isV4) {
-      native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
-      native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveTypeOfService, 1)
-    } else {
-      native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
-      native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveTrafficClass, 1)
-    }
+    this.hearNotes(descriptor, demiflow.isV4)
     this.#noteGroup(descriptor, demiflow)
     const result = this.#sockets.connect(descriptor, demiflow, scope)
     return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
   }
 
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
+    if (this.#shared.has(socket)) this.#sockets.setGroupHopLimit(socket, isV4, hopLimit)
     if (this.#groups.has(socket)) return this.#sockets.setGroupHopLimit(socket, isV4, hopLimit)
     return this.#sockets.setHopLimit(socket, isV4, hopLimit)
   }
@@ -139,6 +166,18 @@ export class DatagramSockets {
     return this.#native.setOptionInteger(socket, SocketLevel.ip, IpOption.mtuDiscover, discovery)
   }
 
+  /** Turns the error queue of a socket on, and has it told the class of what it receives, for one version of IP. */
+  hearNotes(descriptor: number, isV4: boolean): void {
+    const native = this.#native
+    if (isV4) {
+      native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
+      native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveTypeOfService, 1)
+    } else {
+      native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveErrors, 1)
+      native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveTrafficClass, 1)
+    }
+  }
+
   /**
    * Sends datagrams; answers how many were taken, or the negated errno that the first of them met. A short count tells
    * that the next one was refused: offering it again tells why.
@@ -153,6 +192,23 @@ export class DatagramSockets {
     return taken
   }
 
+  /** As {@link DatagramSockets.send}, by a socket that isn't connected: see core's `Host.sendDatagramsTo`. */
+  sendTo(
+    socket: Socket,
+    demiflow: Demiflow,
+    scope: number,
+    batch: DatagramBatch,
+    first: number,
+    count: number,
+  ): number {
+    const { correspondentAddress, correspondentPort, forwardingAddress } = demiflow
+    this.#nameLength = this.#sockets.writeName(this.#name, correspondentAddress, correspondentPort, scope)
+    if (!forwardingAddress.isUnspecified) this.#writeSource(forwardingAddress, scope)
+    const sent = this.send(socket, batch, first, count)
+    this.#nameLength = this.#sourceLength = 0
+    return sent
+  }
+
   /**
    * Receives up to `count` datagrams to where the batch's entries say; answers how many there were, or a negated errno.
    * The length of one that was cut off is told as it was (recv(2), MSG_TRUNC).
@@ -165,7 +221,7 @@ export class DatagramSockets {
       table.setControlLength(index, CONTROL_BYTES)
     }
     const received = this.#native.receiveMessages(socket, table.offset, wanted, RECEIVE)
-    if (received > 1 || received === wanted) this.#expectMuch(socket)
+    if (received > 1 || received === wanted) this.expectMuch(socket)
     batch.count = Math.max(received, 0)
     for (let index = 0; index < received; index++) {
       batch.length[index] = table.resultLength(index)
@@ -181,6 +237,7 @@ export class DatagramSockets {
   }
 
   #noteGroup(descriptor: number, { correspondentAddress, isV4 }: Demiflow): void {
+    this.#shared.delete(descriptor)
     if (!correspondentAddress.isMulticast) {
       this.#groups.delete(descriptor)
       return
@@ -189,8 +246,39 @@ export class DatagramSockets {
     if (!isV4) this.#sockets.chooseGroupInterface(descriptor)
   }
 
-  #expectMuch(socket: Socket): void {
+  /** More than one datagram moves at once. */
+  expectMuch(socket: Socket): void {
     if (!this.#large.has(socket)) this.enlarge(socket)
+  }
+
+  /** Prepares the control message that says which address datagrams come from. */
+  #writeSource(address: Readonly<Address>, scope: number): void {
+    const { view } = this.#arena
+    const data = this.#source + CONTROL_HEADER_BYTES
+    if (address.isV4) {
+      writeControlHeader(view, this.#source, SocketLevel.ip, IpOption.packetInformation, V4_INFORMATION_BYTES)
+      view.setInt32(data, 0)
+      address.writeV4(view, data + 4)
+      view.setInt32(data + 8, 0)
+      this.#sourceLength = controlSpace(V4_INFORMATION_BYTES)
+    } else {
+      writeControlHeader(view, this.#source, SocketLevel.ipv6, Ipv6Option.packetInformation, V6_INFORMATION_BYTES)
+      address.writeV6(view, data)
+      view.setInt32(data + 16, this.#sockets.scopeFor(address, scope), true)
+      this.#sourceLength = controlSpace(V6_INFORMATION_BYTES)
+    }
+  }
+
+  #setMessage(index: number, offset: number, length: number, segmentSize: number): void {
+    const table = this.#outgoing
+    const control = this.#outgoingControl + index * CONTROL_BYTES
+    table.setData(index, offset, length)
+    table.setName(index, this.#name, this.#nameLength)
+    if (segmentSize > 0) {
+      this.#arena.view.setUint16(control + CONTROL_HEADER_BYTES, segmentSize, true)
+      if (this.#sourceLength > 0) this.#arena.copy(this.#source, control + SEGMENT_BYTES, this.#sourceLength)
+      table.setControl(index, control, SEGMENT_BYTES + this.#sourceLength)
+    } else table.setControl(index, this.#source, this.#sourceLength)
   }
 
   /** Sends the first entries of the table. Where there is no room for them, there may be if the socket is made for much. */
@@ -203,14 +291,10 @@ export class DatagramSockets {
   }
 
   #sendSome(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
-    if (count > 1 || batch.segmentSize[first] > 0) this.#expectMuch(socket)
-    const table = this.#outgoing
+    if (count > 1 || batch.segmentSize[first] > 0) this.expectMuch(socket)
     for (let index = 0; index < count; index++) {
-      const segmentSize = batch.segmentSize[first + index]
-      table.setData(index, batch.offset[first + index], batch.length[first + index])
-      const control = this.#outgoingControl + index * CONTROL_BYTES
-      if (segmentSize > 0) this.#arena.view.setUint16(control + CONTROL_HEADER_BYTES, segmentSize, true)
-      table.setControl(index, control, segmentSize > 0 ? CONTROL_HEADER_BYTES + 8 : 0)
+      const entry = first + index
+      this.#setMessage(index, batch.offset[entry], batch.length[entry], batch.segmentSize[entry])
     }
     const sent = this.#sendTable(socket, count)
     if (isRefusalToCut(sent) && batch.segmentSize[first] > 0) {
@@ -224,15 +308,13 @@ export class DatagramSockets {
    * or longer than the path's MTU. If one is refused, those before it are taken off the entry.
    */
   #sendApart(socket: Socket, batch: DatagramBatch, entry: number): number {
-    const table = this.#outgoing
     const segmentSize = batch.segmentSize[entry]
     let offset = batch.offset[entry]
     const end = offset + batch.length[entry]
     while (offset < end) {
       let count = 0
       for (let at = offset; at < end && count < MESSAGES; at += segmentSize, count++) {
-        table.setData(count, at, Math.min(segmentSize, end - at))
-        table.setControl(count, this.#outgoingControl, 0)
+        this.#setMessage(count, at, Math.min(segmentSize, end - at), 0)
       }
       const sent = this.#sendTable(socket, count)
       if (sent <= 0) {

@@ -98,6 +98,11 @@ export class EventLoop {
     return result
   }
 
+  /** Has events of a watched descriptor, those gathered already included, told to another side. */
+  handOver(descriptor: number, side: SideRef): void {
+    this.#sides[descriptor] = side
+  }
+
   /** As {@link EventLoop.watchFlow}, for a socket that listens: tells `hooks.onListener`. */
   watchListener(descriptor: number, events: number, listener: ListenerRef): number {
     return this.watchFlow(descriptor, events, (FIRST_LISTENER - listener) as SideRef)

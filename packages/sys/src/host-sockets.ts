@@ -42,6 +42,7 @@ const DATAGRAM_EVENTS = EpollEvent.readable | EpollEvent.edgeTriggered
 const STREAM_EVENTS = DATAGRAM_EVENTS | EpollEvent.urgent | EpollEvent.writable | EpollEvent.readEnd
 /** Longest interface name, with its end. */
 const DEVICE_NAME_BYTES = 16
+const LOOPBACK_DEVICE = "lo"
 
 /** Opens, binds, connects, watches and closes. */
 export class HostSockets {
@@ -53,6 +54,7 @@ export class HostSockets {
   readonly #deviceV6: number
   readonly #deviceLengthV4: number
   readonly #deviceLengthV6: number
+  readonly #loopbackDevice: number
   readonly #linkLocalScope: number
   readonly #scopedAddress: OutboundOptions["scopedAddress"]
   readonly #inNamespace: NamespaceSockets | undefined
@@ -66,6 +68,8 @@ export class HostSockets {
     this.#deviceV6 = arena.reserve(DEVICE_NAME_BYTES, 8)
     this.#deviceLengthV4 = this.#writeDevice(this.#deviceV4, outbound.interfaceV4)
     this.#deviceLengthV6 = this.#writeDevice(this.#deviceV6, outbound.interfaceV6)
+    this.#loopbackDevice = arena.reserve(DEVICE_NAME_BYTES, 8)
+    this.#writeDevice(this.#loopbackDevice, LOOPBACK_DEVICE)
     this.#linkLocalScope = outbound.linkLocalScope ?? 0
     this.#scopedAddress = outbound.scopedAddress
     this.#inNamespace = outbound.sockets
@@ -91,6 +95,25 @@ export class HostSockets {
     if (result === 0) return descriptor
     this.native.close(descriptor)
     return result
+  }
+
+  /** True if sockets that leave the host are held to an interface. */
+  isHeld(isV4: boolean): boolean {
+    return (isV4 ? this.#deviceLengthV4 : this.#deviceLengthV6) > 0
+  }
+
+  /**
+   * As {@link HostSockets.open}, for a socket with many correspondents. Where those of the outside are held to an interface,
+   * the others are held to the loopback interface: both may have one port then.
+   */
+  openShared(demiflow: Demiflow, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
+    const descriptor = this.open(demiflow, type, protocol)
+    if (descriptor < 0 || !demiflow.correspondentAddress.isLoopback || !this.isHeld(demiflow.isV4)) return descriptor
+    const { native } = this
+    const length = LOOPBACK_DEVICE.length
+    const { socket: level } = SocketLevel
+    const result = native.setOption(descriptor, level, SocketOption.bindToDevice, this.#loopbackDevice, length)
+    return result < 0 ? this.abandon(descriptor, result) : descriptor
   }
 
   /** An unbound socket that isn't held to the way out of the host, or a negated errno. */
@@ -219,9 +242,27 @@ export class HostSockets {
     this.native.close(socket)
   }
 
+  /** Has events of a watched socket told to another side. */
+  handOver(socket: Socket, side: SideRef): void {
+    this.#loop.handOver(socket, side)
+  }
+
+  /**
+   * Writes a socket address; answers its length.
+   *
+   * @param scope as for {@link HostSockets.connect}
+   */
+  writeName(offset: number, address: Readonly<Address>, port: number, scope: number): number {
+    return writeSocketAddress(this.arena.view, offset, address, port, this.scopeFor(address, scope))
+  }
+
+  /** Index of the interface on which an address is; 0 if any. */
+  scopeFor(address: Readonly<Address>, scope: number): number {
+    return address.isLinkLocal ? scope || this.#scopeOf(address) : 0
+  }
+
   #write(address: Readonly<Address>, port: number, scope = 0): number {
-    const known = address.isLinkLocal ? scope || this.#scopeOf(address) : 0
-    return writeSocketAddress(this.arena.view, this.#addressOffset, address, port, known)
+    return this.writeName(this.#addressOffset, address, port, scope)
   }
 
   #scopeOf(address: Readonly<Address>): number {

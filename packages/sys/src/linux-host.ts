@@ -134,25 +134,42 @@ export class LinuxHost implements Host {
 
   udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
     const descriptor = this.#listening.listenUdp(end)
-    if (descriptor >= 0) this.#datagrams.enlarge(descriptor)
+    if (descriptor >= 0) {
+      this.#datagrams.enlarge(descriptor)
+      if (end.address?.isV4 !== false) this.#datagrams.hearNotes(descriptor, true)
+      if (end.address?.isV4 !== true) this.#datagrams.hearNotes(descriptor, false)
+    }
     return this.#watchListener(descriptor, listener)
   }
 
-  udpAnswer(side: SideRef, demiflow: Demiflow): Socket {
-    const scope = this.#receiver.scopeOf(demiflow)
-    const interfaceName = this.#receiver.interfaceNameAt(demiflow.forwardingPort)
-    const descriptor = this.#listening.openAnswering(demiflow, scope, interfaceName)
-    if (descriptor < 0) return descriptor as Socket
-    let result = this.#datagrams.connect(descriptor, demiflow, scope)
-    // Who comes to a listening socket may send any amount at once, and has begun to.
-    if (result >= 0) this.#datagrams.enlarge(descriptor)
-    if (result >= 0) result = this.#sockets.watchDatagrams(descriptor, side)
-    if (result < 0) this.#listening.forget(descriptor)
-    return result as Socket
+  udpBind(side: SideRef, demiflow: Demiflow): Socket {
+    const descriptor = this.#datagrams.openUnconnected(demiflow)
+    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watchDatagrams(descriptor, side)
+  }
+
+  separatesLoopback(isV4: boolean): boolean {
+    return this.#sockets.isHeld(isV4)
+  }
+
+  handOver(socket: Socket, side: SideRef): void {
+    this.#sockets.handOver(socket, side)
   }
 
   receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
-    return this.#receiver.receive(socket, batch, ends, count)
+    const received = this.#receiver.receive(socket, batch, ends, count)
+    if (received > 1 || received === count) this.#datagrams.expectMuch(socket)
+    return received
+  }
+
+  sendDatagramsTo(
+    socket: Socket,
+    demiflow: Demiflow,
+    scope: number,
+    batch: DatagramBatch,
+    first: number,
+    count: number,
+  ): number {
+    return this.#datagrams.sendTo(socket, demiflow, scope, batch, first, count)
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {

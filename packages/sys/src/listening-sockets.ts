@@ -1,11 +1,9 @@
 /**
- * Sockets of the host that listen, and UDP sockets that answer beside them.
+ * Sockets of the host that listen.
  *
  * A TCP socket listens with SO_REUSEADDR: connections of its predecessor, open or in TIME_WAIT, don't keep the port, another
- * listening socket does. For UDP, SO_REUSEADDR would let two programs listen at one port, one of which hears nothing. So it
- * is set only once the socket is bound, which tells whether the port is free; from then on the sockets that answer single
- * correspondents, which set it beforehand, can be bound to the same port (`e2e/platform` holds this). The kernel hands a
- * datagram to the socket that fits best: to the connected one, if it is from its correspondent, else to the one that listens.
+ * listening socket does. For UDP, SO_REUSEADDR would let two programs listen at one port, one of which hears nothing: a UDP
+ * socket never has it, and its port is its own. All that it sends and hears goes by it, whoever the correspondent is.
  */
 import {
   type Address,
@@ -27,7 +25,6 @@ import {
   SocketType,
 } from "./constants.ts"
 import type { HostSockets } from "./host-sockets.ts"
-import { haveCommonAddress } from "./listening-ends.ts"
 import { readSocketAddress, SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
 
 /**
@@ -52,10 +49,6 @@ export class ListeningSockets {
   readonly #addressOffset: number
   readonly #deviceOffset: number
   readonly #listening = new Map<number, Listening>()
-  /** Ports of answering sockets, by descriptor; 0 for any other. */
-  #answering = new Uint16Array(1024)
-  /** How many sockets answer from a port. */
-  readonly #answers = new Map<number, number>()
 
   constructor(sockets: HostSockets) {
     this.#sockets = sockets
@@ -110,58 +103,13 @@ export class ListeningSockets {
     }
     native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receivePacketInformation, 1)
     native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveTrafficClass, 1)
-    let result = this.#bind(descriptor, end)
-    if (result === -Errno.EADDRINUSE && this.#isHeldByAnswers(descriptor, end)) {
-      native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 1)
-      result = this.#bind(descriptor, end)
-    }
-    if (result < 0) return this.#abandon(descriptor, result)
-    native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 1)
-    return descriptor
-  }
-
-  /**
-   * A UDP socket bound to the demiflow's forwarding end beside a listening one, or a negated errno. Not connected yet.
-   *
-   * @param scope index of the interface on which link-local addresses of the demiflow are; 0 if not known
-   * @param interfaceName what the listening socket is bound to, if it is
-   */
-  openAnswering(demiflow: Demiflow, scope: number, interfaceName: string | undefined): number {
-    const { native } = this.#sockets
-    const { isV4, forwardingAddress, forwardingPort } = demiflow
-    const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
-    const descriptor = this.#sockets.openAnyway(family, SocketType.datagram, SocketProtocol.udp)
-    if (descriptor < 0) return descriptor
-    native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 1)
-    // The address need not be the host's, where the listening socket's isn't.
-    this.#setFreebind(descriptor, isV4)
-    let result = interfaceName === undefined ? 0 : this.#bindToDevice(descriptor, interfaceName)
-    if (result === 0) result = this.#sockets.bindHere(descriptor, forwardingAddress, forwardingPort, scope)
-    if (result < 0) return this.#sockets.abandon(descriptor, result)
-    this.#noteAnswering(descriptor, forwardingPort)
-    return descriptor
+    const result = this.#bind(descriptor, end)
+    return result < 0 ? this.#abandon(descriptor, result) : descriptor
   }
 
   /** The socket is closed. */
   forget(socket: number): void {
     this.#listening.delete(socket)
-    if (socket < this.#answering.length && this.#answering[socket] > 0) this.#noteAnswering(socket, 0)
-  }
-
-  /** @param port 0 once it is closed */
-  #noteAnswering(descriptor: number, port: number): void {
-    if (descriptor >= this.#answering.length) {
-      const larger = new Uint16Array(Math.max(descriptor + 1, this.#answering.length * 2))
-      larger.set(this.#answering)
-      this.#answering = larger
-    }
-    const before = this.#answering[descriptor]
-    this.#answering[descriptor] = port
-    if (port > 0) this.#answers.set(port, (this.#answers.get(port) ?? 0) + 1)
-    if (before === 0) return
-    const left = (this.#answers.get(before) ?? 0) - 1
-    if (left > 0) this.#answers.set(before, left)
-    else this.#answers.delete(before)
   }
 
   /** A socket for the end's family, without anything that depends on the protocol. */
@@ -189,15 +137,6 @@ export class ListeningSockets {
     const any = this.#listening.get(descriptor)?.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6
     const address: Readonly<Address> = end.address ?? any
     return this.#sockets.bindHere(descriptor, address, end.port)
-  }
-
-  /** True if sockets of ours answer from the port, and none listens there: then they are what keeps it in use. */
-  #isHeldByAnswers(descriptor: number, end: ListeningEnd): boolean {
-    for (const [other, { end: otherEnd, protocol }] of this.#listening) {
-      if (other === descriptor || protocol !== SocketProtocol.udp || otherEnd.port !== end.port) continue
-      if (haveCommonAddress(end, otherEnd)) return false
-    }
-    return this.#answers.has(end.port)
   }
 
   #setFreebind(descriptor: number, isV4: boolean): void {

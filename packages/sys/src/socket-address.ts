@@ -59,16 +59,7 @@ export function readSocketAddress(view: DataView, offset: number, into: Address)
   return view.getUint16(offset + PORT)
 }
 
-/**
- * Interface index in the IPv6 socket address at `offset`, if that is of the address and port; else -1. 0 where the kernel
- * gave none.
- */
-export function readSocketScope(view: DataView, offset: number, address: Readonly<Address>, port: number): number {
-  if (view.getUint16(offset, true) !== AddressFamily.ipv6 || view.getUint16(offset + PORT) !== port) return -1
-  const isSame =
-    view.getInt32(offset + V6_ADDRESS) === address.word0 &&
-    view.getInt32(offset + V6_ADDRESS + 4) === address.word1 &&
-    view.getInt32(offset + V6_ADDRESS + 8) === address.word2 &&
-    view.getInt32(offset + V6_ADDRESS + 12) === address.word3
-  return isSame ? view.getInt32(offset + V6_SCOPE, true) : -1
+/** Interface index in the IPv6 socket address at `offset`: 0 where the kernel gave none. */
+export function readSocketScope(view: DataView, offset: number): number {
+  return view.getInt32(offset + V6_SCOPE, true)
 }

@@ -4,9 +4,16 @@
  *
  * Of an IPv4 datagram to a group or to everybody, the kernel tells from which address of the host it would be answered
  * (`ipi_spec_dst`); of an IPv6 datagram to a group it doesn't: then the forwarding address is unspecified, and the kernel
- * chooses when an answering socket is connected.
+ * chooses for each answer.
  */
-import { type Arena, type DatagramBatch, type Demiflow, type Socket, UNSPECIFIED_V6 } from "@demiflow/core"
+import {
+  type Address,
+  type Arena,
+  type DatagramBatch,
+  type Demiflow,
+  type Socket,
+  UNSPECIFIED_V6,
+} from "@demiflow/core"
 import { IpOption, Ipv6Option, MessageFlag, SocketLevel } from "./constants.ts"
 import { controlSpace, findControlMessage } from "./control-message.ts"
 import { readDatagramNotes } from "./datagram-notes.ts"
@@ -36,10 +43,6 @@ export class UnconnectedReceiver {
   readonly #table: MessageTable
   readonly #names: number
   readonly #controls: number
-  /** How many names of the table are those of datagrams that were received last. */
-  #received = 0
-  /** The listening socket at which some were received last. */
-  #receivedAt = -1
 
   constructor(sockets: HostSockets, listening: ListeningSockets) {
     const { arena } = sockets
@@ -62,62 +65,36 @@ export class UnconnectedReceiver {
     }
     const received = this.#sockets.native.receiveMessages(socket, table.offset, wanted, FLAGS)
     if (received <= 0) return received
-    this.#received = received
+    const { view } = this.#arena
     const port = this.#listening.get(socket)?.end.port ?? -1
-    if (port >= 0) this.#receivedAt = socket
     for (let index = 0; index < received; index++) {
       batch.length[index] = table.resultLength(index)
       const control = this.#controls + index * CONTROL_BYTES
-      readDatagramNotes(this.#arena.view, control, table.controlLength(index), batch, index)
-      this.#readEnds(socket, index, port, ends[index])
+      const controlLength = table.controlLength(index)
+      readDatagramNotes(view, control, controlLength, batch, index)
+      const name = this.#names + index * NAME_BYTES
+      const { correspondentAddress } = ends[index]
+      ends[index].correspondentPort = Math.max(0, readSocketAddress(view, name, correspondentAddress))
+      const isScoped = correspondentAddress.isLinkLocal && !correspondentAddress.isV4
+      batch.scope[index] = isScoped ? readSocketScope(view, name) : 0
+      // Only listening sockets say where datagrams went.
+      if (port >= 0) {
+        ends[index].forwardingPort = port
+        this.#readTarget(control, controlLength, ends[index].forwardingAddress)
+      }
     }
     return received
   }
 
-  /**
-   * Index of the interface over which the correspondent, whose address is link-local, was heard among the datagrams
-   * received last; 0 if it wasn't. The demiflow's addresses alone don't say.
-   */
-  scopeOf(demiflow: Demiflow): number {
-    const { correspondentAddress, correspondentPort } = demiflow
-    if (correspondentAddress.isV4 || !correspondentAddress.isLinkLocal) return 0
-    for (let index = 0; index < this.#received; index++) {
-      const scope = readSocketScope(
-        this.#arena.view,
-        this.#names + index * NAME_BYTES,
-        correspondentAddress,
-        correspondentPort,
-      )
-      if (scope > 0) return scope
-    }
-    return 0
-  }
-
-  /** Name of the interface that the socket is held to at which datagrams were received last, if that has the port. */
-  interfaceNameAt(port: number): string | undefined {
-    const end = this.#listening.get(this.#receivedAt)?.end
-    return end?.port === port ? end.interfaceName : undefined
-  }
-
-  #readEnds(socket: Socket, index: number, port: number, ends: Demiflow): void {
+  #readTarget(control: number, controlLength: number, address: Address): void {
     const { view } = this.#arena
-    const name = this.#names + index * NAME_BYTES
-    ends.correspondentPort = Math.max(0, readSocketAddress(view, name, ends.correspondentAddress))
-    const control = this.#controls + index * CONTROL_BYTES
-    const controlLength = this.#table.controlLength(index)
-    ends.forwardingPort = port
     const v4 = findControlMessage(view, control, controlLength, SocketLevel.ip, IpOption.packetInformation)
     if (v4 >= 0) {
-      ends.forwardingAddress.readV4(view, v4 + V4_LOCAL_ADDRESS)
+      address.readV4(view, v4 + V4_LOCAL_ADDRESS)
       return
     }
     const v6 = findControlMessage(view, control, controlLength, SocketLevel.ipv6, Ipv6Option.packetInformation)
-    if (v6 >= 0) {
-      ends.forwardingAddress.readV6(view, v6)
-      if (ends.forwardingAddress.isMulticast) ends.forwardingAddress.copyFrom(UNSPECIFIED_V6)
-      return
-    }
-    // A socket that answers: what it is bound to is where everything went that it got.
-    this.#sockets.boundEnd(socket, ends)
+    if (v6 >= 0) address.readV6(view, v6)
+    if (v6 < 0 || address.isMulticast) address.copyFrom(UNSPECIFIED_V6)
   }
 }

@@ -139,17 +139,34 @@ export class Outbound {
     const slot = this.#take(room)
     if (slot < 0) return -1
     const transport = slot + this.#lead
+    this.#address(transport, demiflow, protocol, hopLimit, target)
+    return transport
+  }
+
+  /** See `Guest.redirect`. */
+  redirect(transport: number, demiflow: Demiflow, protocol: number, hopLimit: number = DEFAULT_HOP_LIMIT): void {
+    const target = this.#targetOf(demiflow.correspondentAddress, undefined)
+    this.#address(transport, demiflow, protocol, hopLimit, target)
+  }
+
+  /** Writes the headers of a packet, and the notes about them. */
+  #address(
+    transport: number,
+    demiflow: Demiflow,
+    protocol: number,
+    hopLimit: number,
+    target: Readonly<MacAddress>,
+  ): void {
     const isV4 = demiflow.correspondentAddress.isV4
     const network = transport - (isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH)
     const view = this.#view
     writeEthernet(view, network - ETHERNET_HEADER_LENGTH, this.#ourMac, target, isV4 ? EtherType.ipv4 : EtherType.ipv6)
     if (isV4) beginV4(view, network, demiflow, (hopLimit << 8) | protocol)
     else beginV6(view, network, demiflow, protocol, hopLimit)
-    const notes = slot >> 2
+    const notes = (transport - this.#lead) >> 2
     this.#words[notes + NOTE_STATE] = isV4 ? SlotState.openV4 : SlotState.openV6
     this.#words[notes + NOTE_ADDRESS_SUM] = sumPseudoHeader(demiflow, 0, 0)
     this.#words[notes + NOTE_LIFE_AND_PROTOCOL] = (hopLimit << 8) | protocol
-    return transport
   }
 
   /** See `Guest.end`. */

@@ -174,6 +174,10 @@ export class TapSide implements Guest {
     return this.#outbound.begin(demiflow, protocol, room, hopLimit, station)
   }
 
+  redirect(transportOffset: number, demiflow: Demiflow, protocol: number, hopLimit?: number): void {
+    this.#outbound.redirect(transportOffset, demiflow, protocol, hopLimit)
+  }
+
   end(
     transportOffset: number,
     length: number,

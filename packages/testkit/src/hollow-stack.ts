@@ -163,6 +163,7 @@ export class HollowStack {
       lastSeenLinkLocal: none,
       isCongested: false,
       begin: () => this.received,
+      redirect: () => {},
       end: () => {
         this.receivedCount++
       },
@@ -180,6 +181,9 @@ export class HollowStack {
       arena: this.arena,
       tcpConnect: open,
       udpOpen: open,
+      udpBind: open,
+      separatesLoopback: () => false,
+      handOver: () => {},
       pingOpen: open,
       send: (_, vectors, first, count) => {
         let length = 0
@@ -196,7 +200,9 @@ export class HollowStack {
         return 0
       },
       sendDatagrams: (_, __, ___, count) => count,
+      sendDatagramsTo: (_, __, ___, ____, _____, count) => count,
       receiveDatagrams: () => -Errno.EAGAIN,
+      receiveFromAnyone: () => -Errno.EAGAIN,
       receiveError: () => -Errno.EAGAIN,
       setHopLimit: () => 0,
       setTrafficClass: () => 0,

@@ -12,6 +12,7 @@ import {
   Arena,
   type Clock,
   type DatagramBatch,
+  type Demiflow,
   Drops,
   Errno,
   EtherType,
@@ -164,18 +165,21 @@ class Exchange {
   #host(): Host {
     const host = {
       arena: this.#arena,
-      udpOpen: () => 3,
+      udpBind: () => 3,
+      separatesLoopback: () => false,
       boundEnd: () => 0,
       setHopLimit: () => 0,
       setFragmentation: () => 0,
       receiveError: () => 0,
-      sendDatagrams: (_: number, batch: DatagramBatch, first: number, count: number) => {
+      sendDatagramsTo: (_: number, __: Demiflow, ___: number, batch: DatagramBatch, first: number, count: number) => {
         for (let index = first; index < first + count; index++) this.taken = (this.taken + batch.length[index]) | 0
         return count
       },
-      receiveDatagrams: (_: number, batch: DatagramBatch, count: number) => {
+      receiveFromAnyone: (_: number, batch: DatagramBatch, ends: readonly Demiflow[], count: number) => {
         const got = Math.min(count, this.#waiting)
         for (let index = 0; index < got; index++) {
+          ends[index].correspondentAddress.copyFrom(this.#sequence.demiflow.forwardingAddress)
+          ends[index].correspondentPort = PORT
           batch.length[index] = this.payload
           batch.segmentSize[index] = this.#kind.isTogether ? PAYLOAD : 0
         }

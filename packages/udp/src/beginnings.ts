@@ -1,64 +1,72 @@
 import {
+  type Address,
   type Components,
   Demiflow,
-  Errno,
   type FlowIndex,
   FORWARD,
+  flowOf,
   type InitiatedFlow,
   IpProtocol,
   initiatingSide,
   isShortage,
-  NO_SOCKET,
+  oppositeSide,
   type SideRef,
   type Socket,
   targetSide,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
 } from "@demiflow/core"
+import { Correspondents } from "./correspondents.ts"
 import type { ErrorRelay } from "./error-relay.ts"
 import { GroupSenders } from "./group-senders.ts"
-import type { ListeningPort, ListeningPorts } from "./listening-ports.ts"
+import { GuestPort, type Port } from "./ports.ts"
+import type { PortsInUse } from "./ports-in-use.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { Scarcity } from "./scarcity.ts"
 import type { UdpFlow, UdpFlows } from "./state.ts"
-import type { WaitingPlace } from "./waiting-sources.ts"
+import { isWellKnown, type Timeouts } from "./timeouts.ts"
 
 /** Where other ports are looked for that a correspondent may have at the guest (RFC 6335, section 6), and how often. */
 const FIRST_DYNAMIC_PORT = 49_152
 const DYNAMIC_PORT_MASK = 0x3fff
 const PORT_ATTEMPTS = 16
 
+/** What {@link Beginnings} works with. */
+export interface BeginningsParts {
+  readonly components: Components
+  readonly reasons: UdpReasons
+  readonly states: UdpFlows
+  readonly ports: PortsInUse
+  readonly errors: ErrorRelay
+  readonly scarcity: Scarcity
+  readonly timeouts: Timeouts
+}
+
 /** How flows between host and tap begin, on either side, and end. */
 export class Beginnings {
   readonly #components: Components
   readonly #reasons: UdpReasons
   readonly #states: UdpFlows
-  readonly #ports: ListeningPorts
+  readonly #ports: PortsInUse
   readonly #errors: ErrorRelay
   readonly #scarcity: Scarcity
-  readonly #waiting: WaitingPlace<UdpFlow>
-  readonly #timeoutBeforeReply: number
+  readonly #timeouts: Timeouts
+  /** Of the guest's ports. */
+  readonly #correspondents: Correspondents<UdpFlow>
   readonly #target = new Demiflow()
   /** Where the guest's flows to groups come from. */
   readonly groupSenders: GroupSenders
 
-  constructor(
-    components: Components,
-    reasons: UdpReasons,
-    states: UdpFlows,
-    ports: ListeningPorts,
-    errors: ErrorRelay,
-    scarcity: Scarcity,
-    waiting: WaitingPlace<UdpFlow>,
-    timeoutBeforeReply: number,
-  ) {
-    this.#components = components
-    this.groupSenders = new GroupSenders(components.host)
-    this.#reasons = reasons
-    this.#states = states
-    this.#ports = ports
-    this.#errors = errors
-    this.#scarcity = scarcity
-    this.#waiting = waiting
-    this.#timeoutBeforeReply = timeoutBeforeReply
+  constructor(parts: BeginningsParts) {
+    this.#components = parts.components
+    this.#reasons = parts.reasons
+    this.#states = parts.states
+    this.#ports = parts.ports
+    this.#errors = parts.errors
+    this.#scarcity = parts.scarcity
+    this.#timeouts = parts.timeouts
+    this.#correspondents = new Correspondents(parts.components.random)
+    this.groupSenders = new GroupSenders(parts.components.host)
   }
 
   /**
@@ -68,10 +76,14 @@ export class Beginnings {
   fromGuest(tap: Demiflow, offset: number, length: number, count: number): UdpFlow | undefined {
     const { drops, flows, forwarding, handlerNumber } = this.#components
     const target = this.#target
-    const verdict = forwarding.target(IpProtocol.udp, tap, target)
-    if (verdict !== FORWARD) {
-      drops.count(verdict, count)
-      return undefined
+    const asked = this.#ports.listening.askedBy(tap)
+    if (asked >= 0) flows.readSide(oppositeSide(asked), target)
+    else {
+      const verdict = forwarding.target(IpProtocol.udp, tap, target)
+      if (verdict !== FORWARD) {
+        drops.count(verdict, count)
+        return undefined
+      }
     }
     const place = flows.allocate(handlerNumber, IpProtocol.udp)
     if (place < 0) {
@@ -79,93 +91,108 @@ export class Beginnings {
       return undefined
     }
     const initiated = flows.initiate(place, tap)
-    const sharedWith = this.#ports.leadingTo(tap, target)
-    let socket = sharedWith === undefined ? NO_SOCKET : this.#share(initiated, target)
-    const isShared = socket >= 0
-    if (!isShared) socket = this.#open(initiated, target)
-    if (socket < 0) {
-      if (!isShortage(-socket)) this.#errors.refuse(tap, -socket, offset, length)
-      return this.#scarcity.giveUp(initiated, -socket, count)
+    const question = asked < 0 ? undefined : this.#states.get(flowOf(asked))
+    const port = question?.port ?? this.#portFor(initiated, tap, target)
+    if (typeof port === "number") {
+      if (!isShortage(-port)) this.#errors.refuse(tap, -port, offset, length)
+      return this.#scarcity.giveUp(initiated, -port, count)
     }
     const flow = flows.activate(flows.target(initiated, target))
-    // What its correspondent sends to the listening socket belongs to it as well.
-    if (isShared) flows.makeTargetFindable(flow)
-    const state = this.#begin(initiatingSide(flow), socket, target.isV4, isShared ? sharedWith : undefined)
+    // What the correspondent sends belongs to the flow that it has begun, if there is one.
+    if (flows.lookup(IpProtocol.udp, target) < 0) flows.makeTargetFindable(flow)
+    const state = this.#begin(initiatingSide(flow), port, target, question?.scope ?? 0)
+    if (question !== undefined) {
+      state.hasReply = true
+      if (question.beganOnHost) this.#answered(question)
+    }
     if (target.correspondentAddress.isMulticast) this.groupSenders.add(state, target)
     this.#log(flow, tap, target)
     return state
   }
 
   /**
-   * Begins a flow for a datagram from the host, with the target side at the guest that the policy says. If there can be none,
-   * it is counted as dropped.
+   * Begins a flow for `count` datagrams from the host, with the target side at the guest that `target` says. If there can be
+   * none, they are counted as dropped.
    */
-  fromHost(port: ListeningPort, hostSide: Demiflow, target: Demiflow): UdpFlow | undefined {
-    const { drops, flows, handlerNumber, host } = this.#components
+  fromHost(port: Port, hostSide: Demiflow, target: Demiflow, scope: number, count: number): UdpFlow | undefined {
+    const { drops, flows, handlerNumber } = this.#components
     if (!this.#makeUnique(target)) {
-      drops.count(this.#reasons.noPort)
+      drops.count(this.#reasons.noPort, count)
+      return undefined
+    }
+    this.#scarcity.makeRoom()
+    if (port.socket < 0) {
+      // The flow that gave way was the last one of the port.
+      drops.count(this.#reasons.closed, count)
       return undefined
     }
     const place = flows.allocate(handlerNumber, IpProtocol.udp)
-    if (place < 0) return undefined
-    this.#scarcity.makeRoom()
-    const initiated = flows.initiate(place, hostSide)
-    const side = initiatingSide(initiated)
-    let socket = host.udpAnswer(side, hostSide)
-    if (this.#scarcity.isRelieved(socket)) socket = host.udpAnswer(side, hostSide)
-    if (socket < 0) return this.#scarcity.giveUp(initiated, -socket, 1)
-    const flow = flows.activate(flows.target(initiated, target))
+    if (place < 0) {
+      drops.count(this.#reasons.tableFull, count - 1)
+      return undefined
+    }
+    const flow = flows.activate(flows.target(flows.initiate(place, hostSide), target))
     flows.makeTargetFindable(flow)
-    const state = this.#begin(targetSide(flow), socket, hostSide.isV4, port)
+    const state = this.#begin(targetSide(flow), port, hostSide, scope)
     this.#scarcity.begun(state)
     this.#log(flow, hostSide, target)
     return state
   }
 
+  /** The newest flow at a port of the guest's with a correspondent at this address. */
+  correspondentAt(port: Port, address: Address): UdpFlow | undefined {
+    return this.#correspondents.find(port, address)
+  }
+
   /** Notes that the guest has sent something on a flow. */
   heardGuest(flow: UdpFlow): void {
     flow.lastActivity = this.#components.clock.now
-    if (!flow.beganOnHost) return
-    flow.hasReply = true
-    this.#scarcity.settled(flow)
+    if (flow.beganOnHost) this.#answered(flow)
+    else if (flow.hasReply) flow.isConversation = true
   }
 
   /** Ends a flow. */
   end(flow: UdpFlow): void {
-    const { flows, host, log } = this.#components
+    const { flows, log } = this.#components
     if (log.isDebug) log.debug(`flow ${flow.flow} (udp) ended`)
     this.groupSenders.remove(flow)
-    host.close(flow.socket)
+    const { port } = flow
     this.#scarcity.settled(flow)
+    if (port !== undefined) {
+      if (port instanceof GuestPort) this.#correspondents.remove(flow)
+      flow.port = undefined
+      this.#ports.leave(port, flow)
+    }
     this.#states.remove(flow)
     flows.release(flow.flow)
   }
 
-  /** A socket for a flow of the guest's, at the port asked for or, if that can't be had, any. */
-  #open(flow: InitiatedFlow, target: Demiflow): Socket {
-    const { host } = this.#components
-    const side = targetSide(flow)
-    let socket = host.udpOpen(side, target)
-    if (target.forwardingPort !== 0 && (socket === -Errno.EADDRINUSE || socket === -Errno.EACCES)) {
-      target.forwardingPort = 0
-      socket = host.udpOpen(side, target)
-    }
-    // The guest goes before senders on the host whom it doesn't answer.
-    if (this.#scarcity.isRelieved(socket)) socket = host.udpOpen(side, target)
-    return socket
+  #answered(flow: UdpFlow): void {
+    flow.hasReply = true
+    this.#scarcity.settled(flow)
   }
 
-  /** A socket for a flow of the guest's, at the port that a listening socket has; its forwarding end is filled in. */
-  #share(flow: InitiatedFlow, target: Demiflow): Socket {
-    const { flows, host } = this.#components
-    const socket = host.udpAnswer(targetSide(flow), target)
-    if (socket < 0) return socket
-    const wanted = target.clone()
-    // The correspondent may have begun a flow from there, which the guest knows by another port.
-    if (host.boundEnd(socket, target) === 0 && flows.lookup(IpProtocol.udp, target) < 0) return socket
-    host.close(socket)
-    target.copyFrom(wanted)
-    return NO_SOCKET
+  /**
+   * The port of the host by which a flow of the guest's leaves, and `target` as the side that it has there; a negated error
+   * number if there is none.
+   */
+  #portFor(flow: InitiatedFlow, tap: Demiflow, target: Demiflow): Port | Socket {
+    const { host } = this.#components
+    const { isV4 } = target
+    // The host answers itself from its loopback anyway, and one socket will do for both.
+    if (target.forwardingAddress.isLoopback && !host.separatesLoopback(isV4)) {
+      target.forwardingAddress.copyFrom(isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
+    }
+    const listening = this.#ports.listening.leadingTo(tap, target)
+    if (listening !== undefined) return listening
+    const known = this.#ports.guest.find(tap, target)
+    if (known !== undefined) return known
+    const side = targetSide(flow)
+    const opened = this.#ports.guest.add(side, tap, target)
+    // The guest goes before senders on the host whom it doesn't answer.
+    return typeof opened === "number" && this.#scarcity.isRelieved(opened)
+      ? this.#ports.guest.add(side, tap, target)
+      : opened
   }
 
   /**
@@ -181,14 +208,16 @@ export class Beginnings {
     return true
   }
 
-  #begin(tapSide: SideRef, socket: Socket, isHostV4: boolean, sharedWith: ListeningPort | undefined): UdpFlow {
+  #begin(tapSide: SideRef, port: Port, hostSide: Demiflow, scope: number): UdpFlow {
     const { clock, flows } = this.#components
-    const state = this.#states.add(tapSide, socket, isHostV4, clock.now)
-    flows.schedule(state.flow, clock.now + this.#timeoutBeforeReply)
-    if (sharedWith !== undefined) {
-      state.sharedWith = sharedWith
-      this.#waiting.wait(state, clock.now)
-    }
+    const state = this.#states.add(tapSide, hostSide.isV4, clock.now)
+    state.port = port
+    state.scope = scope
+    state.correspondent.copyFrom(hostSide.correspondentAddress)
+    state.isToWellKnownPort = isWellKnown(hostSide.correspondentPort)
+    port.board(state)
+    if (port instanceof GuestPort) this.#correspondents.add(state, port)
+    flows.schedule(state.flow, clock.now + this.#timeouts.of(state))
     return state
   }
 

@@ -1,10 +1,13 @@
 import {
   addSums,
   type Components,
-  type Demiflow,
+  Demiflow,
+  type Drops,
   finishUdpChecksum,
   HostErrorRelay,
+  Interface,
   IpProtocol,
+  type SocketError,
   sumPseudoHeader,
   UDP_CHECKSUM,
   UDP_HEADER_LENGTH,
@@ -12,13 +15,44 @@ import {
   UDP_SOURCE_PORT,
   UDP_TARGET_PORT,
 } from "@demiflow/core"
+import type { FlowFinder } from "./flow-finder.ts"
+import type { Port } from "./ports.ts"
 import type { UdpReasons } from "./reasons.ts"
-import type { UdpFlow } from "./state.ts"
+import { UdpFlow } from "./state.ts"
 
 /** Tells the guest as ICMP errors what happened to its datagrams beyond us. */
 export class ErrorRelay extends HostErrorRelay<UdpFlow> {
-  constructor(components: Components, reasons: UdpReasons) {
+  readonly #drops: Drops
+  readonly #reasons: UdpReasons
+  readonly #finder: FlowFinder
+  readonly #ends = new Demiflow(Interface.host)
+  #port: Port | undefined
+  readonly #flowOf = (entry: SocketError): UdpFlow | undefined => this.#find(entry)
+
+  constructor(components: Components, reasons: UdpReasons, finder: FlowFinder) {
     super(components, reasons.unknownError, UDP_HEADER_LENGTH)
+    this.#drops = components.drops
+    this.#reasons = reasons
+    this.#finder = finder
+  }
+
+  /** Relays what the error queue of a port's socket holds: each error belongs to the flow whose datagram it is about. */
+  drainPort(port: Port): void {
+    if (port.socket < 0) return
+    this.#port = port
+    this.drainShared(port.socket, this.#flowOf, port.host)
+  }
+
+  #find(entry: SocketError): UdpFlow | undefined {
+    if (this.#port === undefined) return undefined
+    const ends = this.#ends
+    ends.correspondentAddress.copyFrom(entry.destination)
+    ends.correspondentPort = entry.destinationPort
+    const flow = this.#finder.sentTo(this.#port, ends)
+    if (flow instanceof UdpFlow) return flow
+    // A socket can't report to its correspondent that nobody listens at the other end.
+    this.#drops.count(flow === undefined ? this.#reasons.unknownError : this.#reasons.notDelivered)
+    return undefined
   }
 
   protected override protocolOn(): number {

@@ -7,14 +7,44 @@ const payload = pattern(12)
 
 describe.each(Object.entries(families))("flows over %s", (name, { guest, server }) => {
   const isV4 = name === "IPv4"
-  const begin = (bench: Bench, port = 40_000) => bench.fromGuest(guest, port, server, 53, { payload })
+  const begin = (bench: Bench, port = 40_000) => bench.fromGuest(guest, port, server, 5300, { payload })
+  const ask = (bench: Bench) => bench.fromGuest(guest, 40_000, server, 53, { payload })
+  const lasts = (bench: Bench, milliseconds: number) => {
+    bench.advance(milliseconds - 1)
+    expect(bench.flows.size).toBe(1)
+    bench.advance(1)
+    expect([bench.flows.size, bench.host.openSockets]).toEqual([0, 0])
+  }
 
-  test("end 30 s after the last datagram while nothing has come back", () => {
+  test("end 30 s after a single exchange with a port below 1024 (RFC 4787, REQ-5 (a)), answered or not", () => {
+    const bench = new Bench()
+    ask(bench)
+    lasts(bench, 30_000)
+    ask(bench)
+    // A second question, before the first answer, is part of the exchange.
+    ask(bench)
+    bench.fromHost(bench.socket, payload)
+    bench.fromHost(bench.socket, payload)
+    lasts(bench, 30_000)
+  })
+
+  test("end 180 s after the last datagram where the guest goes on after an answer from such a port", () => {
+    const bench = new Bench()
+    ask(bench)
+    bench.fromHost(bench.socket, payload)
+    ask(bench)
+    lasts(bench, 180_000)
+    ask(bench)
+    bench.fromHost(bench.socket, payload)
+    lasts(bench, 30_000)
+  })
+
+  test("end 120 s after the last datagram while nothing has come back", () => {
     const bench = new Bench()
     begin(bench)
     bench.advance(20_000)
     begin(bench)
-    bench.advance(29_999)
+    bench.advance(119_999)
     expect(bench.host.openSockets).toBe(1)
     bench.advance(1)
     expect(bench.host.openSockets).toBe(0)
@@ -37,7 +67,7 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
   })
 
   test("take other times if told so", () => {
-    const bench = new Bench({ timeoutBeforeReply: 10, timeoutAfterReply: 20 })
+    const bench = new Bench({ timeoutBeforeReply: 10, timeoutAfterReply: 20, timeoutOneShot: 5 })
     begin(bench)
     bench.advance(10)
     expect(bench.flows.size).toBe(0)
@@ -47,12 +77,14 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     expect(bench.flows.size).toBe(1)
     bench.advance(1)
     expect(bench.flows.size).toBe(0)
+    ask(bench)
+    lasts(bench, 5)
   })
 
   test("start anew after their end", () => {
     const bench = new Bench()
     begin(bench)
-    bench.advance(30_000)
+    bench.advance(120_000)
     begin(bench)
     bench.fromHost(bench.socket, payload)
     expect(bench.host.sockets).toHaveLength(2)
@@ -77,7 +109,7 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     bench.fromGuest(guest, 3, server, 53, { payload }, { payload }, { payload })
     expect(bench.host.opened).toHaveLength(2)
     expect(bench.drops.entries()).toEqual([["flow: table full", 3]])
-    bench.advance(30_000)
+    bench.advance(120_000)
     begin(bench, 3)
     expect(bench.flows.size).toBe(1)
     expect(bench.drops.total).toBe(3)

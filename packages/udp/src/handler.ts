@@ -1,33 +1,37 @@
 /**
  * UDP between the guest and the host: theory of operation.
  *
- * A flow is what one address and port of the guest's exchanges with one address and port beyond us. It has a host socket
- * of its own, connected to the correspondent there, so that the kernel hears nobody else and reports errors (ICMP) about
- * exactly this flow. Flows are found by their tap side; the host side is found by its socket. Neither end says when it
- * is done, so flows end by time: 30 s after the last datagram if the side that didn't begin never said anything, 180 s
- * otherwise (`timeouts.ts`). Traffic only notes the time; the timer looks at the note when it runs out and starts again
- * if some had come.
+ * A flow is what one address and port of the guest's exchanges with one address and port beyond us. Flows share the sockets
+ * of ports (`ports.ts`): each socket is bound, connected to nobody, and nobody else's. What is sent names its correspondent;
+ * what is received is found by both ends, as the kernel names them (`flow-finder.ts`). So, without any more:
+ *
+ * - all correspondents of a port of the guest's see the same port of the host: the guest's own number, where that is free
+ *   (`guest-ports.ts`; RFC 4787, REQ-1, endpoint-independent mapping). It is the same one for several addresses of the
+ *   guest's, as a program in there mostly has one socket for all of them;
+ * - whoever the guest corresponds with from a port may answer from another one, and nobody else is heard (`newcomers.ts`;
+ *   REQ-8, address-dependent filtering);
+ * - the order of what one socket receives stays, also while flows begin.
+ *
+ * Neither end says when it is done, so flows end by time (`timeouts.ts`). Traffic only notes the time; the timer looks at the
+ * note when it runs out and starts again if some had come. A port of the guest's is closed with its last flow.
  *
  * Flows begin (`beginnings.ts`) with the first datagram,
  *
- * - of the guest: the forwarding policy says where it goes. The socket takes the guest's own port where that is free on the
- *   host, as the policy asks: some correspondents expect a well-known source port. If it isn't free because a listener has
- *   it that leads to just there, the socket shares it. Otherwise the kernel chooses a port.
- * - of anybody on the host, at a listening socket (`from-anyone.ts`). The policy says where at the guest it goes, and the
- *   flow gets a socket that shares the listener's port and is connected to the sender: from then on the kernel prefers it,
- *   and the flow is like any other, from the guest's answers to the errors about them. When it ends, the listener hears
- *   the sender again. Such a flow is found by its host side too, as what had come before is still in the listener's queue.
- *   Between being bound and being connected a new socket hears everybody: until it was empty once, it is read like
- *   the listening one, by sender.
+ * - of the guest: the forwarding policy says where it goes. It leaves by a listening port of ours if the correspondent has
+ *   asked there, or if that has the guest's port number and leads to just there (`listening-ports.ts`): an answer leaves from
+ *   where the question came to, whichever of its addresses the guest answers from. Otherwise by a port of the guest's.
+ * - of anybody on the host, at a listening socket: the policy says where at the guest it goes. Listening sockets say with
+ *   each datagram which address of the host it came to, and answers leave from that. When a port is listened at no more, its
+ *   flows go on with its socket.
  *
  * Where the policy says so, a flow that begins at a listening socket goes to a socket at the other end of the local path
  * instead of the tap: from the host into the guest's namespace, or from a listener in there to the host. Such spliced flows
- * have two sockets and no packets, and are `local/`'s: `local/splicing.ts` says how they go. What follows here is about flows
- * between host and tap; time-outs and limits are the same for both.
+ * have a socket at the other end and no packets, and are `local/`'s: `local/splicing.ts` says how they go. What follows here is
+ * about flows between host and tap; time-outs and limits are the same for both.
  *
  * Two senders may look the same to the guest: they came to two ports that lead to one, or one address stands for both. The
- * later one is shown under another port then, as netfilter does it. Anybody can forge senders, and each takes a
- * socket: flows that their target hasn't answered give way, oldest first, at a limit or when there are no sockets left
+ * later one is shown under another port then, as netfilter does it. Anybody can forge senders: flows that their target
+ * hasn't answered give way, oldest first, at a limit, and those with a socket of their own when there are none left
  * (`scarcity.ts`, `unanswered-flows.ts`).
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
@@ -42,14 +46,14 @@
  * order (`waiting-sources.ts`).
  *
  * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
- * error queue and goes to the guest as the same ICMP error, quoting the guest's datagram with the guest's addresses. What
+ * error queue, belongs to the flow with the destination that it names, and goes to the guest as the same ICMP error, quoting the guest's datagram with the guest's addresses. What
  * the host itself refuses (no route, say) becomes an error in the name of the address that the guest wrote to. What the
  * guest reports (that nobody listens at its port, say) goes no further: a socket can't tell it to a correspondent.
  *
  * To a multicast group a flow leads as to any correspondent, but that nobody answers in a group's name. The host's kernel hands
  * what is sent there to its own sockets as well: at a listening port it is not taken for somebody else's (`group-senders.ts`).
  *
- * Not done: broadcast (the policy refuses it), and answers to what was sent to a group, as a connected socket has one correspondent.
+ * Not done: broadcast (the policy refuses it), and answers to what was sent to a group: whose addresses they have, the guest hasn't said.
  *
  * RFC 768; RFC 1122, section 4.1; RFC 8200, section 8.1; RFC 4787 for the treatment of flows.
  */
@@ -63,9 +67,12 @@ import {
   HANDLED,
   HostEvent,
   hostAt,
+  Interface,
+  type InterfaceId,
   IpProtocol,
   type Listener,
   marksOf,
+  NO_MARKS,
   NO_SOCKET,
   NOT_MINE,
   type ProtocolHandler,
@@ -76,13 +83,16 @@ import {
 import { Beginnings } from "./beginnings.ts"
 import { checkDatagram, payloadLength, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
-import { FromAnyone } from "./from-anyone.ts"
-import { ListeningPort, ListeningPorts } from "./listening-ports.ts"
+import { FlowFinder } from "./flow-finder.ts"
+import type { SplicedFlow } from "./local/spliced-flow.ts"
 import { Splicing } from "./local/splicing.ts"
+import { Newcomers } from "./newcomers.ts"
+import { ListeningPort, Port } from "./ports.ts"
+import { PortsInUse } from "./ports-in-use.ts"
 import { type UdpReasons, udpReasons } from "./reasons.ts"
 import { Scarcity } from "./scarcity.ts"
 import { type Source, UdpFlow, UdpFlows } from "./state.ts"
-import { DEFAULT_TIMEOUT_AFTER_REPLY, DEFAULT_TIMEOUT_BEFORE_REPLY, type UdpOptions } from "./timeouts.ts"
+import { Timeouts, type UdpOptions } from "./timeouts.ts"
 import { ToGuest } from "./to-guest.ts"
 import { ToHost } from "./to-host.ts"
 import { WaitingSources } from "./waiting-sources.ts"
@@ -92,48 +102,39 @@ export class UdpHandler implements ProtocolHandler {
   readonly name = "udp"
   readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.udp, hasPorts: true }]
   readonly #components: Components
-  readonly #timeoutBeforeReply: number
-  readonly #timeoutAfterReply: number
+  readonly #timeouts: Timeouts
   readonly #reasons: UdpReasons
   readonly #states = new UdpFlows()
   readonly #errors: ErrorRelay
   readonly #toHost: ToHost
   readonly #toGuest: ToGuest
-  readonly #ports = new ListeningPorts()
+  readonly #ports: PortsInUse
   readonly #beginnings: Beginnings
-  readonly #fromAnyone: FromAnyone
   /** Absent where there is no local path. */
   readonly #splicing: Splicing | undefined
   readonly #waiting: WaitingSources<Source>
 
   constructor(components: Components, options: UdpOptions = {}) {
-    const states = this.#states
     const reasons = udpReasons(components.drops)
-    const errors = new ErrorRelay(components, reasons)
+    const finder = new FlowFinder(components, (flow) => this.#find(flow))
+    const errors = new ErrorRelay(components, reasons, finder)
     const waiting = new WaitingSources<Source>(components, (source) => this.#drain(source))
     const scarcity = new Scarcity(components, reasons, (flow) => this.abort(flow))
+    const ports = new PortsInUse(components)
+    const timeouts = new Timeouts(options)
+    const parts = { components, reasons, states: this.#states, ports, errors, scarcity, timeouts, waiting }
     this.#components = components
-    this.#timeoutBeforeReply = options.timeoutBeforeReply ?? DEFAULT_TIMEOUT_BEFORE_REPLY
-    this.#timeoutAfterReply = options.timeoutAfterReply ?? DEFAULT_TIMEOUT_AFTER_REPLY
+    this.#timeouts = timeouts
     this.#reasons = reasons
     this.#errors = errors
+    this.#ports = ports
     this.#waiting = waiting
     this.#toHost = new ToHost(components, reasons, errors)
-    this.#toGuest = new ToGuest(components, reasons, errors, waiting)
-    const timeout = this.#timeoutBeforeReply
-    this.#beginnings = new Beginnings(components, reasons, states, this.#ports, errors, scarcity, waiting, timeout)
-    if (components.localPath !== undefined) {
-      this.#splicing = new Splicing(components, reasons, scarcity, waiting, timeout)
-    }
-    this.#fromAnyone = new FromAnyone(
-      components,
-      reasons,
-      states,
-      this.#beginnings,
-      this.#toGuest,
-      this.#splicing,
-      waiting,
-    )
+    this.#beginnings = new Beginnings(parts)
+    const splicing = components.localPath === undefined ? undefined : new Splicing(parts)
+    const newcomers = new Newcomers(components, reasons, this.#beginnings, splicing)
+    this.#splicing = splicing
+    this.#toGuest = new ToGuest({ ...parts, finder, newcomers, splicing })
   }
 
   fromTap(sequence: Sequence): Disposition {
@@ -143,6 +144,7 @@ export class UdpHandler implements ProtocolHandler {
     const side = flows.lookup(IpProtocol.udp, tap)
     let flow = side < 0 ? undefined : this.#states.get(flowOf(side))
     if (side >= 0 && flow === undefined) return NOT_MINE
+    const isKnown = flow !== undefined
     let isHeard = false
     for (let index = 0; index < sequence.count; index++) {
       const verdict = checkDatagram(arena, sequence, index, this.#reasons)
@@ -156,45 +158,66 @@ export class UdpHandler implements ProtocolHandler {
         flow = this.#beginnings.fromGuest(tap, offset, length, sequence.count - index)
         if (flow === undefined) return HANDLED
       }
-      this.#toHost.add(flow, tap, offset, length, sequence.segmentSize[index], marksOf(sequence, index, flow.marks))
+      this.#toHost.add(
+        flow,
+        tap,
+        offset,
+        length,
+        sequence.segmentSize[index],
+        marksOf(sequence, index, flow.port?.marksOf(flow.isHostV4) ?? NO_MARKS),
+      )
       isHeard = true
     }
     if (flow === undefined || !isHeard) return HANDLED
-    this.#toHost.flush(flow, tap)
-    this.#beginnings.heardGuest(flow)
+    // What the host has no way for takes no room.
+    if (this.#toHost.flush(flow, tap) || isKnown) this.#beginnings.heardGuest(flow)
+    else this.abort(flow.flow)
     return HANDLED
   }
 
   fromHost(side: SideRef, events: number): void {
-    const source = this.#states.get(flowOf(side)) ?? this.#splicing?.sideOf(side)
-    if (source === undefined) return
+    const flow = this.#find(flowOf(side))
+    if (flow === undefined) return
+    const port = side === flow.portSide ? portOf(flow) : undefined
+    const spliced = port === undefined ? this.#splicing?.sideOf(side) : undefined
     if ((events & HostEvent.error) !== 0) {
-      if (source instanceof UdpFlow) this.#errors.drain(source)
-      else this.#splicing?.drainErrors(source)
+      if (port !== undefined) this.#errors.drainPort(port)
+      else if (spliced !== undefined) this.#splicing?.drainErrors(spliced)
     }
     // That a send buffer has room again concerns nobody: what it had no room for is gone.
-    if ((events & ~HostEvent.writable) !== 0) this.#drain(source)
+    if ((events & ~HostEvent.writable) !== 0) this.#drain(port ?? spliced)
   }
 
   listen(listener: Listener): number {
     const host = hostAt(this.#components, listener.interface)
     if (host === undefined) return -Errno.EPROTONOSUPPORT
-    const socket = host.udpListen(listener.ref, listener.end)
+    const { ref, end, interface: place } = listener
+    let socket = host.udpListen(ref, end)
+    if (socket === -Errno.EADDRINUSE && this.#ports.free(place, end.port, (flow) => this.abort(flow))) {
+      socket = host.udpListen(ref, end)
+    }
     if (socket < 0) return socket
     listener.socket = socket
-    this.#ports.add(listener, host)
+    // What arrives on the host may be for the guest's link; what arrives in the namespace never is.
+    this.#ports.listening.add(new ListeningPort(listener, host, socket, place === Interface.host))
     return 0
   }
 
   unlisten(listener: Listener): void {
-    hostAt(this.#components, listener.interface)?.close(listener.socket)
     listener.socket = NO_SOCKET
-    this.#ports.remove(listener)
+    const port = this.#ports.listening.get(listener.ref)
+    if (port !== undefined) this.#ports.listening.retire(port)
   }
 
-  fromListener(listener: Listener): void {
-    const port = this.#ports.get(listener.ref)
-    if (port !== undefined) this.#drain(port)
+  fromListener(listener: Listener, events: number): void {
+    const port = this.#ports.listening.get(listener.ref)
+    if (port === undefined) return
+    if ((events & HostEvent.error) !== 0) this.#errors.drainPort(port)
+    if ((events & ~HostEvent.writable) !== 0) this.#drain(port)
+  }
+
+  portsInUse(place: InterfaceId): Iterable<number> {
+    return this.#ports.numbers(place)
   }
 
   tick(): void {
@@ -211,9 +234,9 @@ export class UdpHandler implements ProtocolHandler {
   }
 
   expire(index: FlowIndex, now: number): void {
-    const flow = this.#states.get(index) ?? this.#splicing?.get(index)
+    const flow = this.#find(index)
     if (flow === undefined) return
-    const deadline = flow.lastActivity + (flow.hasReply ? this.#timeoutAfterReply : this.#timeoutBeforeReply)
+    const deadline = flow.lastActivity + this.#timeouts.of(flow)
     if (deadline > now) this.#components.flows.schedule(index, deadline)
     else this.abort(index)
   }
@@ -225,10 +248,17 @@ export class UdpHandler implements ProtocolHandler {
     if (spliced !== undefined) this.#splicing?.end(spliced)
   }
 
-  #drain(source: Source): void {
-    if (source instanceof ListeningPort || source.sharedWith !== undefined) this.#fromAnyone.drain(source)
-    else if (source.socket < 0) return
-    else if (source instanceof UdpFlow) this.#toGuest.drain(source)
+  #find(index: FlowIndex): UdpFlow | SplicedFlow | undefined {
+    return this.#states.get(index) ?? this.#splicing?.get(index)
+  }
+
+  #drain(source: Source | undefined): void {
+    if (source === undefined || source.socket < 0) return
+    if (source instanceof Port) this.#toGuest.drain(source)
     else this.#splicing?.relay.drain(source)
   }
+}
+
+function portOf(flow: UdpFlow | SplicedFlow): Port | undefined {
+  return flow instanceof UdpFlow ? flow.port : flow.initiating.port
 }

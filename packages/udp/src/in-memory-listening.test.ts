@@ -17,216 +17,191 @@ function listeningStack(targetPort: number, options: MemoryStackOptions = {}) {
   return { ...memory, memory, listen }
 }
 
-describe.each(Object.entries(families))(
-  "a stack that listens over %s",
-  (name, { guest: guestAddress, server, other }) => {
-    const isV4 = name === "IPv4"
-    const own = isV4 ? "192.0.2.1" : "2001:db8::1"
-    const client = { address: server, port: 40_000 }
+describe.each(Object.entries(families))("a stack that listens over %s", (name, { guest: guestAddress, server }) => {
+  const isV4 = name === "IPv4"
+  const own = isV4 ? "192.0.2.1" : "2001:db8::1"
+  const client = { address: server, port: 40_000 }
 
-    test("a client's question reaches the guest, and the answer comes from the port that was asked", () => {
-      const { memory, guest, host, listen, drops } = listeningStack(53)
-      const listener = listen(5353)
-      const answers: string[] = []
-      host.world.receive(client, ({ text, hostAddress, hostPort }) =>
-        answers.push(`${text} ${hostAddress} ${hostPort}`),
-      )
-      host.world.send(client, { address: own, port: 5353 }, "example.org?")
-      guest.expect(
-        check.ip({ source: server, target: guestAddress }),
-        check.udp({ sourcePort: 40_000, targetPort: 53 }),
-        check.payload("example.org?"),
-      )
-      guest.send(
-        build.ip(guestAddress, server),
-        build.udp({ sourcePort: 53, targetPort: 40_000 }),
-        build.payload("192.0.2.99"),
-      )
-      memory.run()
-      expect(answers).toEqual([`192.0.2.99 ${own} 5353`])
-      host.world.send(client, { address: own, port: 5353 }, "and now?")
-      guest.expect(check.udp({ sourcePort: 40_000, targetPort: 53 }), check.payload("and now?"))
-      expect(memory.flows.size).toBe(1)
-      memory.run(180_000)
-      expect(memory.flows.size).toBe(0)
-      host.world.send(client, { address: own, port: 5353 }, "still there?")
-      guest.expect(check.payload("still there?"))
-      memory.stack.unlisten(listener)
-      memory.run(30_000)
-      expect(memory.leftovers()).toEqual([])
-      expect(drops.total).toBe(0)
+  test("a client's question reaches the guest, and the answer comes from the port that was asked", () => {
+    const { memory, guest, host, listen, drops } = listeningStack(53)
+    const listener = listen(5353)
+    const answers: string[] = []
+    host.world.receive(client, ({ text, hostAddress, hostPort }) => answers.push(`${text} ${hostAddress} ${hostPort}`))
+    host.world.send(client, { address: own, port: 5353 }, "example.org?")
+    guest.expect(
+      check.ip({ source: server, target: guestAddress }),
+      check.udp({ sourcePort: 40_000, targetPort: 53 }),
+      check.payload("example.org?"),
+    )
+    guest.send(
+      build.ip(guestAddress, server),
+      build.udp({ sourcePort: 53, targetPort: 40_000 }),
+      build.payload("192.0.2.99"),
+    )
+    memory.run()
+    expect(answers).toEqual([`192.0.2.99 ${own} 5353`])
+    host.world.send(client, { address: own, port: 5353 }, "and now?")
+    guest.expect(check.udp({ sourcePort: 40_000, targetPort: 53 }), check.payload("and now?"))
+    expect(memory.flows.size).toBe(1)
+    memory.run(180_000)
+    expect(memory.flows.size).toBe(0)
+    host.world.send(client, { address: own, port: 5353 }, "still there?")
+    guest.expect(check.payload("still there?"))
+    memory.stack.unlisten(listener)
+    memory.run(120_000)
+    expect(memory.leftovers()).toEqual([])
+    expect(drops.total).toBe(0)
+  })
+
+  test("an answer to a client that is gone is reported to the guest", () => {
+    const { guest, host, listen } = listeningStack(53)
+    listen(53)
+    host.world.send(client, { address: own, port: 53 }, "?")
+    guest.expect(check.payload("?"))
+    guest.send(build.ip(guestAddress, server), build.udp({ sourcePort: 53, targetPort: 40_000 }), build.payload("!"))
+    guest.expect(
+      check.ip({ source: server }),
+      check.icmp({ type: isV4 ? 3 : 1, code: isV4 ? 3 : 4 }),
+      check.quote(
+        check.ip({ source: guestAddress, target: server }),
+        check.udp({ sourcePort: 53 }),
+        check.payload("!"),
+      ),
+    )
+  })
+
+  test("a client on the host itself has the address that stands for its loopback, and is answered", () => {
+    const gateway = isV4 ? "192.0.2.254" : "2001:db8::fe"
+    const loopback = isV4 ? "127.0.0.1" : "::1"
+    const hostLoopback = Address.parse(gateway)
+    const { memory, guest, host, listen } = listeningStack(53, {
+      rules: { v4: { hostLoopback }, v6: { hostLoopback } },
     })
+    listen(53)
+    const local = { address: loopback, port: 40_000 }
+    const answers: string[] = []
+    host.world.receive(local, ({ text }) => answers.push(text))
+    host.world.send(local, { address: loopback, port: 53 }, "?")
+    guest.expect(check.ip({ source: gateway, target: guestAddress }), check.udp({ sourcePort: 40_000 }))
+    guest.send(build.ip(guestAddress, gateway), build.udp({ sourcePort: 53, targetPort: 40_000 }), build.payload("!"))
+    memory.run()
+    expect(answers).toEqual(["!"])
+  })
 
-    test("strangers that get in before a socket is connected are strangers to the flow", () => {
-      const { memory, guest, host, listen } = listeningStack(53)
-      listen(53)
-      host.world.sendBeforeConnect({ address: other, port: 7 }, "from elsewhere")
-      host.world.send(client, { address: own, port: 53 }, "first")
-      guest.expect(check.ip({ source: server }), check.payload("first"))
-      guest.expect(check.ip({ source: other }), check.udp({ sourcePort: 7 }), check.payload("from elsewhere"))
-      expect(memory.flows.size).toBe(2)
-      expect(memory.host.violations).toEqual([])
+  test("a service that speaks first does so from its port", () => {
+    const { memory, guest, host, listen } = listeningStack(51_820)
+    listen(51_820)
+    const ports: number[] = []
+    host.world.receive(client, ({ hostPort, reply }) => {
+      ports.push(hostPort)
+      reply("hello")
     })
+    guest.send(
+      build.ip(guestAddress, server),
+      build.udp({ sourcePort: 51_820, targetPort: client.port }),
+      build.payload("hello?"),
+    )
+    memory.run()
+    expect(ports).toEqual([51_820])
+    guest.expect(check.udp({ sourcePort: client.port, targetPort: 51_820 }), check.payload("hello"))
+    expect(memory.flows.size).toBe(1)
+    expect(host.violations).toEqual([])
+  })
 
-    test("an answer to a client that is gone is reported to the guest", () => {
-      const { guest, host, listen } = listeningStack(53)
-      listen(53)
-      host.world.send(client, { address: own, port: 53 }, "?")
-      guest.expect(check.payload("?"))
-      guest.send(build.ip(guestAddress, server), build.udp({ sourcePort: 53, targetPort: 40_000 }), build.payload("!"))
-      guest.expect(
-        check.ip({ source: server }),
-        check.icmp({ type: isV4 ? 3 : 1, code: isV4 ? 3 : 4 }),
-        check.quote(
-          check.ip({ source: guestAddress, target: server }),
-          check.udp({ sourcePort: 53 }),
-          check.payload("!"),
-        ),
-      )
+  test("whoever sends what, each datagram comes once, each answer to who was answered, and nothing is left behind", () => {
+    const event = fc.record({
+      client: fc.integer({ min: 100, max: 105 }),
+      port: fc.constantFrom(5000, 5001, 5002),
+      length: fc.nat(2000),
+      pause: fc.constantFrom(0, 0, 1, 5, 200_000),
     })
-
-    test("a client on the host itself has the address that stands for its loopback, and is answered", () => {
-      const gateway = isV4 ? "192.0.2.254" : "2001:db8::fe"
-      const loopback = isV4 ? "127.0.0.1" : "::1"
-      const hostLoopback = Address.parse(gateway)
-      const { memory, guest, host, listen } = listeningStack(53, {
-        rules: { v4: { hostLoopback }, v6: { hostLoopback } },
-      })
-      listen(53)
-      const local = { address: loopback, port: 40_000 }
-      const answers: string[] = []
-      host.world.receive(local, ({ text }) => answers.push(text))
-      host.world.send(local, { address: loopback, port: 53 }, "?")
-      guest.expect(check.ip({ source: gateway, target: guestAddress }), check.udp({ sourcePort: 40_000 }))
-      guest.send(build.ip(guestAddress, gateway), build.udp({ sourcePort: 53, targetPort: 40_000 }), build.payload("!"))
-      memory.run()
-      expect(answers).toEqual(["!"])
-    })
-
-    test("a service that speaks first does so from its port", () => {
-      const { memory, guest, host, listen } = listeningStack(51_820)
-      listen(51_820)
-      const ports: number[] = []
-      host.world.receive(client, ({ hostPort, reply }) => {
-        ports.push(hostPort)
-        reply("hello")
-      })
-      guest.send(
-        build.ip(guestAddress, server),
-        build.udp({ sourcePort: 51_820, targetPort: client.port }),
-        build.payload("hello?"),
-      )
-      memory.run()
-      expect(ports).toEqual([51_820])
-      guest.expect(check.udp({ sourcePort: client.port, targetPort: 51_820 }), check.payload("hello"))
-      expect(memory.flows.size).toBe(1)
-      expect(host.violations).toEqual([])
-    })
-
-    test("whoever sends what, each datagram comes once, each answer to who was answered, and nothing is left behind", () => {
-      const event = fc.record({
-        client: fc.integer({ min: 100, max: 105 }),
-        port: fc.constantFrom(5000, 5001, 5002),
-        length: fc.nat(2000),
-        stranger: fc.option(fc.integer({ min: 100, max: 105 }), { nil: undefined }),
-        pause: fc.constantFrom(0, 0, 1, 5, 200_000),
-      })
-      fc.assert(
-        fc.property(fc.integer(), fc.array(event, { minLength: 1, maxLength: 40 }), (seed, events) => {
-          const { memory, guest, host, listen, drops } = listeningStack(0, {
-            seed,
-            capacity: 128,
-            host: {
-              faults: { lateEvent: 0.3, lateness: 5, spuriousEvent: 0.3 },
-              rtt: 4,
-              jitter: 3,
-              coalescesDatagrams: seed % 2 === 0,
-            },
+    fc.assert(
+      fc.property(fc.integer(), fc.array(event, { minLength: 1, maxLength: 40 }), (seed, events) => {
+        const { memory, guest, host, listen, drops } = listeningStack(0, {
+          seed,
+          capacity: 128,
+          host: {
+            faults: { lateEvent: 0.3, lateness: 5, spuriousEvent: 0.3 },
+            rtt: 4,
+            jitter: 3,
+            coalescesDatagrams: seed % 2 === 0,
+          },
+        })
+        const listeners = [listen(5000, 53), listen(5001, 53), listen(5002, 5002)]
+        const sent: string[] = []
+        const heard: string[] = []
+        const answers: string[] = []
+        /** Says whom it is from and where it goes. */
+        const question = (from: number, port: number, length: number) => {
+          const text = `${sent.length} ${from} ${port} `.padEnd(length, "x")
+          sent.push(text)
+          return text
+        }
+        for (let port = 100; port < 106; port++) {
+          host.world.receive({ address: server, port }, ({ text, hostPort }) => {
+            const [, from, asked] = text.split(" ")
+            expect([from, asked === `${hostPort}`]).toEqual([`${port}`, true])
+            answers.push(text)
           })
-          const listeners = [listen(5000, 53), listen(5001, 53), listen(5002, 5002)]
-          const sent: string[] = []
-          const heard: string[] = []
-          const answers: string[] = []
-          /** Says whom it is from and where it goes, where strangers count as sent to any port. */
-          const question = (from: number, port: number | "any", length: number) => {
-            const text = `${sent.length} ${from} ${port} `.padEnd(length, "x")
-            sent.push(text)
-            return text
+        }
+        const answerAll = () => {
+          for (const { udp: header, payload, problems } of guest.takeAll()) {
+            expect(problems).toEqual([])
+            const text = String.fromCharCode(...payload)
+            const { sourcePort = 0, targetPort = 0 } = header ?? {}
+            expect(targetPort).toBe(text.includes(" 5002 ") ? 5002 : 53)
+            heard.push(text)
+            guest.send(
+              build.ip(guestAddress, server),
+              build.udp({ sourcePort: targetPort, targetPort: sourcePort }),
+              build.payload(text),
+            )
           }
-          for (let port = 100; port < 106; port++) {
-            host.world.receive({ address: server, port }, ({ text, hostPort }) => {
-              const [, from, asked] = text.split(" ")
-              expect([from, asked === "any" || asked === `${hostPort}`]).toEqual([`${port}`, true])
-              answers.push(text)
-            })
-          }
-          const answerAll = () => {
-            for (const { udp: header, payload, problems } of guest.takeAll()) {
-              expect(problems).toEqual([])
-              const text = String.fromCharCode(...payload)
-              const { sourcePort = 0, targetPort = 0 } = header ?? {}
-              if (!text.includes("any")) expect(targetPort).toBe(text.includes(" 5002 ") ? 5002 : 53)
-              heard.push(text)
-              guest.send(
-                build.ip(guestAddress, server),
-                build.udp({ sourcePort: targetPort, targetPort: sourcePort }),
-                build.payload(text),
-              )
-            }
-          }
-          const strangers: string[] = []
-          for (const { client: from, port, length, stranger, pause } of events) {
-            if (stranger !== undefined) {
-              strangers.push(question(stranger, "any", 0))
-              host.world.sendBeforeConnect({ address: server, port: stranger }, strangers[strangers.length - 1])
-            }
-            host.world.send({ address: server, port: from }, { address: own, port }, question(from, port, length))
-            // What the guest answers only after its flow has ended leaves from elsewhere.
-            if (pause > 1000) {
-              memory.run(50)
-              answerAll()
-            }
-            memory.run(pause)
-            answerAll()
-          }
-          for (let round = 0; round < 3; round++) {
+        }
+        for (const { client: from, port, length, pause } of events) {
+          host.world.send({ address: server, port: from }, { address: own, port }, question(from, port, length))
+          // What the guest answers only after its flow has ended leaves from elsewhere.
+          if (pause > 1000) {
             memory.run(50)
             answerAll()
           }
-          // Strangers wait for a socket to be opened, in vain perhaps.
-          const missing = sent.filter((text) => !heard.includes(text))
-          expect(missing.filter((text) => !strangers.includes(text))).toEqual([])
-          expect(heard.length).toBe(sent.length - missing.length)
-          expect([...answers].sort()).toEqual([...heard].sort())
-          expect(drops.total).toBe(0)
-          for (const ref of listeners) memory.stack.unlisten(ref)
-          memory.run(200_000)
-          expect(memory.leftovers()).toEqual([])
-        }),
-        { numRuns: 40 },
-      )
-    })
+          memory.run(pause)
+          answerAll()
+        }
+        for (let round = 0; round < 3; round++) {
+          memory.run(50)
+          answerAll()
+        }
+        expect([...heard].sort()).toEqual([...sent].sort())
+        expect([...answers].sort()).toEqual([...heard].sort())
+        expect(drops.total).toBe(0)
+        for (const ref of listeners) memory.stack.unlisten(ref)
+        memory.run(200_000)
+        expect(memory.leftovers()).toEqual([])
+      }),
+      { numRuns: 40 },
+    )
+  })
 
-    test("datagrams of all sizes make their way there and back", () => {
-      const { memory, guest, host, listen, drops } = listeningStack(53)
-      listen(53)
-      const back: number[] = []
-      host.world.receive(client, ({ bytes }) =>
-        back.push(sameBytes(bytes, patternBytes(bytes.length)) ? bytes.length : -1),
+  test("datagrams of all sizes make their way there and back", () => {
+    const { memory, guest, host, listen, drops } = listeningStack(53)
+    listen(53)
+    const back: number[] = []
+    host.world.receive(client, ({ bytes }) =>
+      back.push(sameBytes(bytes, patternBytes(bytes.length)) ? bytes.length : -1),
+    )
+    const sizes = [0, 1, 512, 1472, 8192, isV4 ? 65_507 : 65_487]
+    for (const length of sizes) {
+      host.world.send(client, { address: own, port: 53 }, patternBytes(length))
+      guest.expect(check.payload(patternBytes(length)))
+      guest.send(
+        build.ip(guestAddress, server),
+        build.udp({ sourcePort: 53, targetPort: 40_000 }),
+        build.payload(patternBytes(length)),
       )
-      const sizes = [0, 1, 512, 1472, 8192, isV4 ? 65_507 : 65_487]
-      for (const length of sizes) {
-        host.world.send(client, { address: own, port: 53 }, patternBytes(length))
-        guest.expect(check.payload(patternBytes(length)))
-        guest.send(
-          build.ip(guestAddress, server),
-          build.udp({ sourcePort: 53, targetPort: 40_000 }),
-          build.payload(patternBytes(length)),
-        )
-        memory.run()
-      }
-      expect(back).toEqual(sizes)
-      expect(drops.total).toBe(0)
-    })
-  },
-)
+      memory.run()
+    }
+    expect(back).toEqual(sizes)
+    expect(drops.total).toBe(0)
+  })
+})

@@ -39,18 +39,61 @@ describe.each(Object.entries(families))(
       expect(memory.leftovers()).toEqual([])
     })
 
-    test("only the correspondent that was addressed is heard", () => {
+    test("who answers from another port of the address that was asked is heard and answered, nobody else is", () => {
       const memory = stackWith()
-      const { guest, host } = memory
+      const { guest, host, drops } = memory
+      const own = isV4 ? "192.0.2.1" : "2001:db8::1"
+      const acknowledged: string[] = []
       host.world.receive(53, () => {})
+      host.world.receive({ address: server, port: 54 }, ({ text, hostPort }) =>
+        acknowledged.push(`${text} ${hostPort}`),
+      )
       guest.send(...datagram(40_000, "?"))
       memory.run()
-      const to = { address: isV4 ? "192.0.2.1" : "2001:db8::1", port: 40_000 }
+      const to = { address: own, port: 40_000 }
       host.world.send({ address: router, port: 53 }, to, "not asked")
-      host.world.send({ address: server, port: 54 }, to, "not asked")
       guest.expectNothing()
+      expect(drops.entries()).toEqual([["udp: from an address that the guest has not written to", 1]])
+      host.world.send({ address: server, port: 54 }, to, "block")
+      guest.expect(
+        check.ip({ source: server, target: guestAddress }),
+        check.udp({ sourcePort: 54, targetPort: 40_000 }),
+        check.payload("block"),
+      )
+      guest.send(
+        build.ip(guestAddress, server),
+        build.udp({ sourcePort: 40_000, targetPort: 54 }),
+        build.payload("acknowledged"),
+      )
+      memory.run()
+      expect(acknowledged).toEqual(["acknowledged 40000"])
       host.world.send({ address: server, port: 53 }, to, "asked")
       guest.expect(check.payload("asked"))
+      memory.run(180_000)
+      expect(memory.leftovers()).toEqual([])
+      // The mapping is gone, and so is who may use it.
+      host.world.send({ address: server, port: 53 }, to, "late")
+      guest.expectNothing()
+    })
+
+    test("a port of the guest's is one port of the host's for all its correspondents", () => {
+      const memory = stackWith()
+      const { guest, host } = memory
+      const seen: number[] = []
+      host.world.receive(53, ({ hostPort, reply }) => {
+        seen.push(hostPort)
+        reply("!")
+      })
+      for (const address of [server, router, server]) {
+        guest.send(
+          build.ip(guestAddress, address),
+          build.udp({ sourcePort: 40_000, targetPort: 53 }),
+          build.payload("?"),
+        )
+        guest.expect(check.ip({ source: address }), check.udp({ targetPort: 40_000 }), check.payload("!"))
+      }
+      expect(seen).toEqual([40_000, 40_000, 40_000])
+      expect([memory.host.openSockets, memory.flows.size]).toEqual([1, 2])
     })
 
     test("datagrams of all sizes make their way there and back", () => {

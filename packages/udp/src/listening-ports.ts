@@ -1,54 +1,80 @@
-import { type Demiflow, type Host, Interface, type Listener, type ListenerRef, type Socket } from "@demiflow/core"
-import type { WaitingSource } from "./waiting-sources.ts"
+import {
+  Demiflow,
+  type FlowTable,
+  Interface,
+  IpProtocol,
+  type ListenerRef,
+  NO_SIDE,
+  type SideRef,
+} from "@demiflow/core"
+import type { ListeningPort } from "./ports.ts"
 
-/** A port at which datagrams for the other end arrive, from anybody: of the host, or inside the namespace. */
-export class ListeningPort implements WaitingSource {
-  readonly listener: Listener
-  /** Whose its socket is. */
-  readonly host: Host
-  isWaiting = false
-
-  constructor(listener: Listener, host: Host) {
-    this.listener = listener
-    this.host = host
-  }
-
-  /** What arrives on the host may be for the guest's link; what arrives in the namespace never is. */
-  get needsGuest(): boolean {
-    return this.listener.interface === Interface.host
-  }
-
-  /** Negative once it is closed. */
-  get socket(): Socket {
-    return this.listener.socket
-  }
-}
-
-/** The ports at which UDP listens. */
+/** The ports at which UDP listens, and those at which it listened that are still in use. */
 export class ListeningPorts {
+  readonly #flows: FlowTable
   readonly #byRef = new Map<ListenerRef, ListeningPort>()
   /** By port number: there may be several, at different addresses. */
-  readonly #byPort = new Map<number, ListeningPort[]>()
+  readonly #byNumber = new Map<number, ListeningPort[]>()
+  /** Ports of the host, by the guest's port that they lead to. */
+  readonly #byTarget = new Map<number, ListeningPort[]>()
+  readonly #retired = new Set<ListeningPort>()
+  readonly #probe = new Demiflow()
 
-  /** @param host whose socket it has */
-  add(listener: Listener, host: Host): void {
-    const port = new ListeningPort(listener, host)
-    this.#byRef.set(listener.ref, port)
-    const others = this.#byPort.get(listener.end.port)
-    if (others === undefined) this.#byPort.set(listener.end.port, [port])
-    else others.push(port)
+  constructor(flows: FlowTable) {
+    this.#flows = flows
   }
 
-  remove(listener: Listener): void {
-    const port = this.#byRef.get(listener.ref)
-    this.#byRef.delete(listener.ref)
-    const left = this.#byPort.get(listener.end.port)?.filter((other) => other !== port) ?? []
-    if (left.length > 0) this.#byPort.set(listener.end.port, left)
-    else this.#byPort.delete(listener.end.port)
+  add(port: ListeningPort): void {
+    this.#byRef.set(port.listener.ref, port)
+    if (port.interface !== Interface.host) return
+    addTo(this.#byNumber, port.number, port)
+    addTo(this.#byTarget, port.listener.targetPort, port)
+  }
+
+  /** It listens no more. Kept as long as it is in use. */
+  retire(port: ListeningPort): void {
+    this.#byRef.delete(port.listener.ref)
+    removeFrom(this.#byNumber, port.number, port)
+    removeFrom(this.#byTarget, port.listener.targetPort, port)
+    port.retire()
+    if (port.isInUse) this.#retired.add(port)
+    else port.close()
+  }
+
+  /** The last flow of a port that listens no more has ended. */
+  drop(port: ListeningPort): void {
+    this.#retired.delete(port)
+    port.close()
   }
 
   get(ref: ListenerRef): ListeningPort | undefined {
     return this.#byRef.get(ref)
+  }
+
+  /** Ports that listen no more and are still in use. */
+  get retired(): Iterable<ListeningPort> {
+    return this.#retired
+  }
+
+  /**
+   * The guest's side of the flow that a datagram of the guest's answers, where the guest answers from another of its addresses
+   * than the one that was asked: a program that listens at all of them leaves the choice to its kernel.
+   *
+   * @param tap the side that the datagram came on, which no flow has
+   */
+  askedBy(tap: Demiflow): SideRef {
+    const ports = this.#byTarget.get(tap.correspondentPort)
+    if (ports === undefined) return NO_SIDE
+    const probe = this.#probe.copyFrom(tap)
+    for (const { guestAddresses } of ports) {
+      for (const address of guestAddresses) {
+        if (address.isV4 !== tap.isV4) continue
+        probe.correspondentAddress.copyFrom(address)
+        const side = this.#flows.lookup(IpProtocol.udp, probe)
+        if (side >= 0) return side
+      }
+    }
+    return NO_SIDE
   }
 
   /**
@@ -58,15 +84,39 @@ export class ListeningPorts {
    * @param host its side on the host, as wanted
    */
   leadingTo(tap: Demiflow, host: Demiflow): ListeningPort | undefined {
-    const ports = this.#byPort.get(host.forwardingPort)
+    const ports = this.#byNumber.get(host.forwardingPort)
     if (ports === undefined) return undefined
-    for (let index = 0; index < ports.length; index++) {
-      const { interface: place, end, targetAddress, targetPort } = ports[index].listener
-      if (place !== Interface.host) continue
+    for (const port of ports) {
+      const { end, targetAddress, targetPort } = port.listener
       if (targetPort !== tap.correspondentPort) continue
       if (targetAddress !== undefined && !tap.correspondentAddress.equals(targetAddress)) continue
-      if (end.address === undefined || end.address.isV4 === host.isV4) return ports[index]
+      const isSameVersion = end.address === undefined || end.address.isV4 === host.isV4
+      if (isSameVersion && !this.#isInTouch(port, host)) return port
     }
     return undefined
   }
+
+  /** Whether a flow that began at the port, under another name, has the correspondent: it would get all that is sent there. */
+  #isInTouch(port: ListeningPort, host: Demiflow): boolean {
+    if (this.#flows.lookup(IpProtocol.udp, host) >= 0) return true
+    const probe = this.#probe.copyFrom(host)
+    for (const own of port.ownAddresses) {
+      if (own.isV4 !== host.isV4) continue
+      probe.forwardingAddress.copyFrom(own)
+      if (this.#flows.lookup(IpProtocol.udp, probe) >= 0) return true
+    }
+    return false
+  }
+}
+
+function addTo(map: Map<number, ListeningPort[]>, key: number, port: ListeningPort): void {
+  const others = map.get(key)
+  if (others === undefined) map.set(key, [port])
+  else others.push(port)
+}
+
+function removeFrom(map: Map<number, ListeningPort[]>, key: number, port: ListeningPort): void {
+  const left = map.get(key)?.filter((other) => other !== port) ?? []
+  if (left.length > 0) map.set(key, left)
+  else map.delete(key)
 }

@@ -30,15 +30,14 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
 
   const toGuest = (bench: Bench) => bench.guest.datagrams.map(({ tap, payload: bytes }) => [`${tap}`, bytes.length])
 
-  test("a datagram opens a socket beside the listening one to its sender, and comes to the guest's port", () => {
+  test("a datagram opens no other socket, and comes to the guest's port", () => {
     const { bench, listener, arrive } = listening()
     arrive(payload)
-    expect(bench.host.answered.map(String)).toEqual([`host ${end(own, 5000)} → ${end(server, 1234)}`])
+    expect(bench.host.opened).toHaveLength(1)
     expect(toGuest(bench)).toEqual([[`tap ${end(server, 1234)} → ${end(guest, 53)}`, 12]])
     expect(bench.guest.datagrams[0].payload).toEqual(payload)
     expect(bench.flows.size).toBe(1)
-    // Once more, for what came before the new socket was connected.
-    expect(listener.receivingCalls).toHaveLength(2)
+    expect(listener.receivingCalls).toHaveLength(1)
     expect(bench.drops.total).toBe(0)
   })
 
@@ -60,24 +59,25 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(bench.flows.size).toBe(3)
   })
 
-  test("the guest's answers leave by the flow's socket, and what follows comes by it", () => {
+  test("the guest's answers leave by the listening socket, from where the sender wrote to, and what follows is the same flow", () => {
     const { bench, arrive, answer } = listening()
     arrive(payload)
     answer(pattern(3))
     expect(bench.flows.size).toBe(1)
-    expect(bench.host.opened).toHaveLength(2)
+    expect(bench.host.opened).toHaveLength(1)
     expect(bench.socket.datagrams).toEqual([pattern(3)])
-    bench.fromHost(bench.socket, pattern(7))
+    expect(bench.socket.sent.map(({ to }) => `${to}`)).toEqual([`host ${end(own, 5000)} → ${end(server, 1234)}`])
+    arrive(pattern(7))
     expect(toGuest(bench).at(-1)).toEqual([`tap ${end(server, 1234)} → ${end(guest, 53)}`, 7])
   })
 
   test("DESIGN 3.6: the address last seen only begins a flow, which then keeps its own", () => {
-    const { bench, arrive } = listening()
+    const { bench, listener, arrive } = listening()
     arrive(payload)
     const lastSeen = isV4 ? bench.guest.lastSeenV4 : bench.guest.lastSeenV6
     lastSeen.copyFrom(Address.parse(other))
-    bench.fromHost(bench.socket, pattern(1))
-    bench.fromAnyone(bench.host.sockets[0], router, 9, own, pattern(2))
+    arrive(pattern(1))
+    bench.fromAnyone(listener, router, 9, own, pattern(2))
     expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([guest, guest, other])
   })
 
@@ -87,66 +87,36 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(toGuest(bench)).toEqual([[`tap ${end(server, 1234)} → ${end(other, 53)}`, 12]])
   })
 
-  test("what got into a new socket before it was connected is treated as what comes to the listening one", () => {
-    const { bench, listener, arrive } = listening()
-    bench.host.intruders.push(
-      ...datagramsOf(listener, server, 1234, own, pattern(2)),
-      ...datagramsOf(listener, router, 99, own, pattern(3)),
-      ...datagramsOf(listener, server, 1234, own, pattern(4)),
-    )
-    arrive(pattern(1))
-    bench.advance(0)
-    expect(toGuest(bench)).toEqual([
-      [`tap ${end(server, 1234)} → ${end(guest, 53)}`, 1],
-      [`tap ${end(server, 1234)} → ${end(guest, 53)}`, 2],
-      [`tap ${end(router, 99)} → ${end(guest, 53)}`, 3],
-      [`tap ${end(server, 1234)} → ${end(guest, 53)}`, 4],
-    ])
-    expect(bench.host.sockets.map(({ hearsAnyone }) => hearsAnyone)).toEqual([true, false, false])
-    expect(bench.flows.size).toBe(2)
-  })
-
-  test("what came to the listener while a new socket was being opened goes before what came to that", () => {
-    const { bench, listener } = listening()
-    const sent = (size: number) => datagramsOf(listener, server, 1234, own, pattern(size))
-    const open = bench.host.udpAnswer.bind(bench.host)
-    bench.host.udpAnswer = (side, demiflow) => {
-      listener.incoming.push(...sent(2))
-      return open(side, demiflow)
+  test("what several senders send while their flows begin stays in order", () => {
+    const { bench, listener } = listening({ capacity: 256 })
+    const senders = Array.from({ length: 20 }, (_, index) => 1000 + index)
+    for (let round = 0; round < 15; round++) {
+      for (const port of senders) listener.incoming.push(...datagramsOf(listener, server, port, own, pattern(round)))
     }
-    listener.incoming.push(...sent(1))
-    bench.host.intruders.push(...sent(3))
     bench.listenerEvent(listener)
     bench.advance(0)
-    expect(toGuest(bench).map(([, length]) => length)).toEqual([1, 2, 3])
+    for (const port of senders) {
+      const lengths = bench.guest.datagrams.filter(({ tap }) => tap.forwardingPort === port)
+      expect(lengths.map(({ payload: bytes }) => bytes.length)).toEqual(Array.from({ length: 15 }, (_, round) => round))
+    }
+    expect(bench.host.opened).toHaveLength(1)
   })
 
-  test("an event of a new socket comes to no harm before that", () => {
-    const { bench, listener } = listening()
-    listener.incoming.push(...datagramsOf(listener, server, 1234, own, pattern(1)))
-    bench.host.intruders.push(...datagramsOf(listener, router, 99, own, pattern(3)))
-    bench.stack.fromListener(listener.side as never, HostEvent.readable)
-    bench.event(bench.socket, HostEvent.readable | HostEvent.writable)
-    bench.advance(0)
-    expect(toGuest(bench).map(([, length]) => length)).toEqual([1, 3])
-  })
-
-  test("a flow that ends before its socket was empty leaves nothing of that to the next one", () => {
-    const { bench, listener } = listening()
-    listener.incoming.push(...datagramsOf(listener, server, 1234, own, payload))
-    bench.stack.fromListener(listener.side as never, HostEvent.readable)
+  test("a flow that ends leaves nothing to the next one", () => {
+    const { bench, arrive } = listening()
+    arrive(payload)
     bench.stack.abortFlows()
     bench.fromGuest(guest, 40_000, router, 53, { payload })
     bench.fromHost(bench.socket, pattern(3))
     expect(toGuest(bench).at(-1)).toEqual([`tap ${end(router, 53)} → ${end(guest, 40_000)}`, 3])
   })
 
-  test("ends 30 s after the last datagram that the guest did not answer, 180 s after the last otherwise", () => {
+  test("ends 120 s after the last datagram that the guest did not answer, 180 s after the last otherwise", () => {
     const { bench, arrive, answer } = listening()
     arrive(payload)
     bench.advance(20_000)
-    bench.fromHost(bench.socket, payload)
-    bench.advance(29_999)
+    arrive(payload)
+    bench.advance(119_999)
     expect(bench.flows.size).toBe(1)
     bench.advance(1)
     expect(bench.flows.size).toBe(0)
@@ -166,21 +136,44 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     arrive(payload)
     bench.advance(20_000)
     bench.fromGuest(guest, 53, server, 1234, { payload, hopLimit: 0 })
-    bench.advance(10_000)
+    bench.advance(100_000)
     expect(bench.flows.size).toBe(0)
   })
 
-  test("flows go on when their listener is closed", () => {
+  test("flows go on when their listener is closed, and begin no more", () => {
     const { bench, listener, arrive, answer } = listening()
     arrive(payload)
     bench.stack.unlisten(0 as never)
-    expect(listener.isOpen).toBe(false)
+    expect(listener.isOpen).toBe(true)
     answer(pattern(3))
-    bench.fromHost(bench.socket, pattern(4))
-    expect(bench.socket.datagrams).toEqual([pattern(3)])
-    expect(toGuest(bench)).toHaveLength(2)
-    bench.stack.abortFlows()
+    expect(listener.datagrams).toEqual([pattern(3)])
+    listener.incoming.push(
+      ...datagramsOf(listener, server, 1234, own, pattern(4)),
+      ...datagramsOf(listener, router, 9, own, pattern(5)),
+    )
+    expect(listener.isListening).toBe(false)
+    bench.event(listener, HostEvent.readable)
+    expect(toGuest(bench).map(([, length]) => length)).toEqual([12, 4])
+    expect(bench.drops.entries()).toEqual([["udp: port closed", 1]])
+    bench.advance(180_000)
     expect(bench.host.openSockets).toBe(0)
+  })
+
+  test("a port is listened at anew, though flows of an earlier listener, or of the guest's own, have it still", () => {
+    const { bench, listener, arrive } = listening({}, 5000, 5000)
+    arrive(payload)
+    bench.stack.unlisten(0 as never)
+    bench.fromGuest(guest, 5001, server, 53, { payload })
+    for (const port of [5000, 5001]) {
+      bench.host.openingAnswers.push(-Errno.EADDRINUSE)
+      const next = bench.listen(port)
+      bench.fromAnyone(next, server, 1234, own, pattern(3))
+      bench.fromGuest(guest, port, server, 53, { payload: pattern(4) })
+      expect(next.datagrams).toEqual([pattern(4)])
+    }
+    expect(listener.isOpen).toBe(false)
+    expect(bench.host.openSockets).toBe(2)
+    expect(bench.drops.total).toBe(0)
   })
 
   test("what is reported about an answer comes to the guest, quoting its own datagram", () => {
@@ -195,8 +188,9 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       icmpCode,
       reporter: loopback,
       payload: pattern(9),
+      destination: { address: loopback, port: 1234 },
     })
-    bench.event(bench.socket, HostEvent.error)
+    bench.stack.fromListener(0 as never, HostEvent.error)
     const [error] = icmpErrors(bench.guest)
     expect(error).toMatchObject({
       type: icmpType,
@@ -222,13 +216,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(two.forwardingPort).toBeGreaterThanOrEqual(49_152)
     bench.fromGuest(guest, 53, gateway, two.forwardingPort, { payload: pattern(22) })
     bench.fromGuest(guest, 53, gateway, 1234, { payload: pattern(11) })
-    const answers = bench.host.sockets.map(({ demiflow, datagrams }) => [demiflow.forwardingPort, datagrams.length])
-    expect(answers).toEqual([
-      [5000, 0],
-      [5000, 1],
-      [6000, 0],
-      [6000, 1],
-    ])
+    expect(bench.host.sockets.map(({ datagrams }) => datagrams)).toEqual([[pattern(11)], [pattern(22)]])
   })
 
   test("nobody gets another port if all that are tried are taken", () => {
@@ -255,11 +243,10 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     test("have the listener's port, and hear what their correspondent sends there", () => {
       const bench = new Bench()
       const listener = bench.listen(5000)
-      bench.host.intruders.push(...datagramsOf(listener, router, 9, own, pattern(1)))
       bench.fromGuest(guest, 5000, server, 1234, { payload: pattern(5) })
-      expect(bench.host.answered.map(({ forwardingPort }) => forwardingPort)).toEqual([5000])
-      expect(bench.socket.datagrams).toEqual([pattern(5)])
-      bench.advance(0)
+      expect(bench.host.opened).toHaveLength(1)
+      expect(listener.datagrams).toEqual([pattern(5)])
+      bench.fromAnyone(listener, router, 9, own, pattern(1))
       bench.fromAnyone(listener, server, 1234, own, pattern(2))
       expect(toGuest(bench)).toEqual([
         [`tap ${end(router, 9)} → ${end(guest, 5000)}`, 1],
@@ -268,7 +255,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       expect(bench.flows.size).toBe(2)
     })
 
-    test("have another one if that leads elsewhere, or can't be shared", () => {
+    test("have another one if that leads elsewhere", () => {
       const bench = new Bench()
       bench.listen(5000, 53)
       bench.listen(5001, 5001, {}, other)
@@ -277,26 +264,34 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
         bench.host.openingAnswers.push(-Errno.EADDRINUSE)
         bench.fromGuest(guest, port, server, 1234, { payload })
       }
-      expect(bench.host.answered).toEqual([])
-      bench.listen(5003)
-      bench.host.openingAnswers.push(-Errno.EADDRNOTAVAIL, -Errno.EADDRINUSE)
-      bench.fromGuest(guest, 5003, server, 1234, { payload })
-      expect(bench.flows.size).toBe(4)
-      expect(bench.socket.demiflow.forwardingPort).toBe(0)
+      expect(bench.flows.size).toBe(3)
+      expect(bench.host.sockets.map(({ sent }) => sent.length)).toEqual([0, 0, 0, 1, 1, 1])
     })
 
-    test("have another one if the correspondent has begun a flow there, under another name", () => {
+    test("answer from where they were asked, whichever of its addresses the guest answers from", () => {
       const bench = new Bench()
-      const listener = bench.listen(5000)
+      const listener = bench.listen(5000, 53)
       bench.fromAnyone(listener, server, 1234, own, payload)
-      bench.fromGuest(other, 5000, server, 1234, { payload })
-      const [, first, shared, second] = bench.host.sockets
-      expect(shared.isOpen).toBe(false)
-      bench.fromHost(first, pattern(1))
-      bench.fromHost(second, pattern(2))
-      expect(second.sent).toHaveLength(1)
-      expect(second.demiflow.forwardingAddress.isUnspecified).toBe(true)
-      expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([guest, guest, other])
+      bench.fromGuest(other, 53, server, 1234, { payload })
+      expect(bench.flows.size).toBe(2)
+      expect(bench.host.opened).toHaveLength(1)
+      expect(listener.sent.map(({ to }) => `${to}`)).toEqual([`host ${end(own, 5000)} → ${end(server, 1234)}`])
+      bench.fromAnyone(listener, server, 1234, own, pattern(1))
+      expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([guest, guest])
+      // The question counts as answered.
+      bench.advance(179_000)
+      expect(bench.flows.size).toBe(2)
+      bench.advance(1_000)
+      expect(bench.flows.size).toBe(0)
+    })
+
+    test("answer a client that the guest knows by another name", () => {
+      const bench = new Bench({ rules: loopbackRules })
+      const listener = bench.listen(5000, 53)
+      bench.fromAnyone(listener, loopback, 1234, loopback, payload)
+      bench.fromAnyone(listener, gateway, 1234, own, payload)
+      bench.fromGuest(other, 53, gateway, 1234, { payload: pattern(3) })
+      expect(listener.sent.map(({ to }) => `${to}`)).toEqual([`host ${end(loopback, 5000)} → ${end(loopback, 1234)}`])
     })
   })
 
@@ -309,7 +304,6 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     bench.fromAnyone(listener, isV4 ? "2001:db8::5" : "192.0.2.5", 5, own, payload)
     bench.fromAnyone(listener, loopback, 5, loopback, payload)
     expect(bench.flows.size).toBe(0)
-    expect(bench.host.answered).toEqual([])
     expect(bench.drops.entries().sort()).toEqual([
       ["forward: IP version disabled", 1],
       ["forward: not a unicast address", 2],
@@ -322,7 +316,6 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     const { bench, arrive } = listening()
     for (const address of [bench.guest.lastSeenV4, bench.guest.lastSeenV6]) address.copyFrom(Address.parse("0.0.0.0"))
     arrive(payload)
-    expect(bench.host.answered).toEqual([])
     expect(bench.drops.entries()).toEqual([["forward: no address of the guest", 1]])
   })
 
@@ -333,43 +326,14 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(bench.host.openSockets).toBe(0)
   })
 
-  test("a sender that can't be answered is counted", () => {
+  test("the guest's own flows need a socket each port, and are refused without, where no sender holds one", () => {
     const { bench, arrive } = listening()
-    bench.host.openingAnswers.push(-Errno.ENETUNREACH)
     arrive(payload)
-    expect(bench.flows.size).toBe(0)
-    expect(bench.guest.sent).toEqual([])
-    expect(bench.drops.entries()).toEqual([["udp: host has no way there", 1]])
-  })
-
-  test("datagrams are dropped without sockets, counted, with one warning a minute, and none is left waiting", () => {
-    const { bench, listener, arrive } = listening()
-    bench.host.openingAnswers.push(...Array.from({ length: 20 }, () => -Errno.EMFILE))
-    arrive(...Array.from({ length: 20 }, () => payload))
-    bench.advance(10)
-    expect(listener.incoming).toEqual([])
-    expect(bench.drops.entries()).toEqual([["udp: no socket left", 20]])
-    expect(bench.warnings).toHaveLength(1)
-    expect(bench.stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
-    arrive(payload)
-    expect(bench.flows.size).toBe(1)
-  })
-
-  test("without sockets, the oldest flow that the guest hasn't answered gives way, also to the guest's own", () => {
-    const { bench, listener, answer } = listening()
-    bench.fromAnyone(listener, server, 1234, own, payload)
-    answer(payload)
-    for (const port of [1, 2, 3]) bench.fromAnyone(listener, server, port, own, payload)
-    const [, answered, first, second, third] = bench.host.sockets
-    bench.host.openingAnswers.push(-Errno.EMFILE)
-    bench.fromAnyone(listener, server, 4, own, payload)
-    expect([answered, first, second, third].map(({ isOpen }) => isOpen)).toEqual([true, false, true, true])
     bench.host.openingAnswers.push(-Errno.EMFILE)
     bench.fromGuest(guest, 40_000, router, 53, { payload })
-    expect([answered, first, second, third].map(({ isOpen }) => isOpen)).toEqual([true, false, false, true])
-    expect(bench.socket.datagrams).toEqual([payload])
-    expect(bench.drops.total).toBe(0)
-    expect(bench.guest.datagrams).toHaveLength(5)
+    expect(bench.flows.size).toBe(1)
+    expect(bench.drops.entries()).toEqual([["udp: no socket left", 1]])
+    expect(bench.warnings).toHaveLength(1)
   })
 
   test("a flood of senders ends none of the flows that the guest has answered, and takes a quarter of the table", () => {
@@ -378,26 +342,14 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     answer(payload)
     for (let sender = 2000; sender < 2500; sender++) bench.fromAnyone(listener, router, sender, own, payload)
     expect(bench.flows.size).toBe(17)
-    expect(bench.host.openSockets).toBe(18)
-    bench.fromHost(bench.host.sockets[1], pattern(5))
+    expect(bench.host.openSockets).toBe(1)
+    bench.fromAnyone(listener, server, 1234, own, pattern(5))
     expect(bench.guest.datagrams).toHaveLength(502)
-    bench.advance(30_000)
+    bench.advance(120_000)
     expect(bench.flows.size).toBe(1)
     bench.advance(180_000)
     expect(bench.flows.size).toBe(0)
     expect(bench.host.openSockets).toBe(1)
-  })
-
-  test("a new flow may take the socket of the one whose strangers are being read", () => {
-    const { bench, listener, arrive } = listening({ capacity: 4 })
-    for (let port = 2; port < 40; port++) {
-      bench.host.intruders.push(...datagramsOf(listener, router, port, own, pattern(port)))
-    }
-    arrive(pattern(1))
-    bench.advance(0)
-    expect(bench.flows.size).toBe(1)
-    expect(bench.host.openSockets).toBe(2)
-    expect(bench.guest.datagrams.length + bench.drops.total).toBeGreaterThan(1)
   })
 
   test("a full table is counted", () => {
@@ -405,7 +357,6 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     for (const port of [1, 2]) bench.fromGuest(guest, port, server, 9, { payload })
     bench.fromAnyone(listener, server, 1234, own, payload, payload)
     expect(bench.drops.entries()).toEqual([["flow: table full", 2]])
-    expect(bench.host.answered).toEqual([])
   })
 
   test("a flood at a listener gives way to others after each budget, and is carried on with", () => {
@@ -415,7 +366,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     bench.stack.fromListener(0 as never, HostEvent.readable)
     bench.stack.endTurn()
     expect(bench.guest.datagrams.length).toBeGreaterThan(40)
-    expect(bench.guest.datagrams.length).toBeLessThan(150)
+    expect(bench.guest.datagrams.length).toBeLessThan(200)
     expect(bench.stack.nextDeadline()).toBe(bench.clock.now)
     bench.advance(0)
     expect(bench.guest.datagrams.map(({ payload: bytes }) => bytes)).toEqual(many)

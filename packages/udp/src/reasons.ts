@@ -23,8 +23,10 @@ export interface UdpReasons {
   readonly openFailed: DropReason
   /** The guest knows other correspondents by all ports that were tried under this address. */
   readonly noPort: DropReason
-  /** A datagram that began a flow found no room towards the guest. */
-  readonly noRoom: DropReason
+  /** Would begin something at a port that listens no more. */
+  readonly closed: DropReason
+  /** Arrived at a port of the guest's from an address that the guest has not written to from there. */
+  readonly stranger: DropReason
   /** The host's send buffer or device queue is full. */
   readonly sendQueueFull: DropReason
   /** The host's kernel refused the datagram. */
@@ -53,7 +55,8 @@ export function udpReasons(drops: Drops): UdpReasons {
     noSocket: drops.reason("udp: no socket left"),
     openFailed: drops.reason("udp: host has no way there"),
     noPort: drops.reason("udp: no port left to show the guest"),
-    noRoom: drops.reason("udp: no room towards the guest"),
+    closed: drops.reason("udp: port closed"),
+    stranger: drops.reason("udp: from an address that the guest has not written to"),
     sendQueueFull: drops.reason("udp: host's queue full"),
     sendFailed: drops.reason("udp: refused by the host"),
     oversized: drops.reason("udp: too large for the guest"),

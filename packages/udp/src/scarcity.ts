@@ -26,7 +26,8 @@ export class Scarcity {
 
   /** Makes sure that one more flow may be without answer. */
   makeRoom(): void {
-    if (this.#unanswered.count >= this.#mostUnanswered) this.#endOldestUnanswered()
+    const { count, oldest } = this.#unanswered
+    if (count >= this.#mostUnanswered && oldest !== undefined) this.#endFlow(oldest.flow)
   }
 
   /** Notes that a flow has begun that anybody could begin. */
@@ -41,7 +42,7 @@ export class Scarcity {
 
   /** What opening a socket answered: true if there was none left, and now is one again, so that it is worth another try. */
   isRelieved(answer: Socket): boolean {
-    return isShortage(-answer) && this.#endOldestUnanswered()
+    return isShortage(-answer) && this.#endOldestWithSocket()
   }
 
   /**
@@ -57,10 +58,11 @@ export class Scarcity {
   }
 
   /** True if there was one. */
-  #endOldestUnanswered(): boolean {
-    const { oldest } = this.#unanswered
-    if (oldest === undefined) return false
-    this.#endFlow(oldest.flow)
+  #endOldestWithSocket(): boolean {
+    let flow = this.#unanswered.oldest
+    while (flow !== undefined && !flow.holdsSocket) flow = flow.newer
+    if (flow === undefined) return false
+    this.#endFlow(flow.flow)
     return true
   }
 

@@ -1,45 +1,37 @@
-import {
-  type FlowIndex,
-  flowOf,
-  NO_MARKS,
-  NO_SOCKET,
-  oppositeSide,
-  type SideRef,
-  type Socket,
-  targetSide,
-} from "@demiflow/core"
-import type { ListeningPort } from "./listening-ports.ts"
+import { Address, type FlowIndex, flowOf, oppositeSide, type SideRef, targetSide } from "@demiflow/core"
+import type { Correspondence } from "./correspondents.ts"
 import type { SplicedSide } from "./local/spliced-flow.ts"
+import type { Port, Rider } from "./ports.ts"
+import type { Lasting } from "./timeouts.ts"
 import type { MayBeUnanswered } from "./unanswered-flows.ts"
-import type { WaitingSource } from "./waiting-sources.ts"
 
 /** What UDP keeps of a flow between host and tap, besides its two sides in the flow table. */
-export class UdpFlow implements WaitingSource, MayBeUnanswered {
+export class UdpFlow implements MayBeUnanswered, Rider, Correspondence, Lasting {
   /** The side towards the guest. */
   tapSide: SideRef
-  /** Connected to the correspondent of the host side; {@link NO_SOCKET} once the flow has ended. */
-  socket: Socket = NO_SOCKET
+  /** Whose socket it shares; undefined once it has ended. */
+  port: Port | undefined = undefined
   /** IP version on the host side. */
   isHostV4 = true
+  /** Who is there, and on which interface of the host if the address is a link-local one. */
+  readonly correspondent: Address = new Address()
+  scope = 0
   /** Clock milliseconds of the last datagram in either direction. */
   lastActivity = 0
-  /** Whether anything has come back to where the flow began. */
+  isToWellKnownPort = false
   hasReply = false
-  /**
-   * Set while the socket may hold datagrams of anybody, which came in before it was connected: the listener that has the
-   * same port, and that they were meant for.
-   */
-  sharedWith: ListeningPort | undefined = undefined
-  /** Marks that the socket sends with. */
-  marks: number = NO_MARKS
+  isConversation = false
   /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
   lastLength = 0
-  /** Entries that the next receiving call asks for. */
-  burst = 0
-  isWaiting = false
+  readonly holdsSocket: boolean = false
   isUnanswered = false
   older: MayBeUnanswered | undefined = undefined
   newer: MayBeUnanswered | undefined = undefined
+  nextRider: Rider | undefined = undefined
+  previousRider: Rider | undefined = undefined
+  olderAlike: Correspondence | undefined = undefined
+  newerAlike: Correspondence | undefined = undefined
+  alikeKey = 0
 
   constructor(tapSide: SideRef) {
     this.tapSide = tapSide
@@ -53,8 +45,8 @@ export class UdpFlow implements WaitingSource, MayBeUnanswered {
     return oppositeSide(this.tapSide)
   }
 
-  get needsGuest(): boolean {
-    return true
+  get portSide(): SideRef {
+    return this.hostSide
   }
 
   /** Whether the first datagram came from the host. */
@@ -64,7 +56,7 @@ export class UdpFlow implements WaitingSource, MayBeUnanswered {
 }
 
 /** What has a socket from which datagrams are received. */
-export type Source = UdpFlow | ListeningPort | SplicedSide
+export type Source = Port | SplicedSide
 
 /** The UDP flows by index, and objects of ended ones for the next to come: no flow allocates in the long run. */
 export class UdpFlows {
@@ -78,26 +70,23 @@ export class UdpFlows {
   }
 
   /** Starts the state of a flow. */
-  add(tapSide: SideRef, socket: Socket, isHostV4: boolean, now: number): UdpFlow {
+  add(tapSide: SideRef, isHostV4: boolean, now: number): UdpFlow {
     const state = this.#pool.pop() ?? new UdpFlow(tapSide)
     state.tapSide = tapSide
-    state.socket = socket
     state.isHostV4 = isHostV4
+    state.scope = 0
     state.lastActivity = now
     state.hasReply = false
-    state.sharedWith = undefined
-    state.marks = NO_MARKS
+    state.isConversation = false
     state.lastLength = 0
-    state.burst = 0
     const flow = state.flow
     while (this.#byFlow.length <= flow) this.#byFlow.push(undefined)
     this.#byFlow[flow] = state
     return state
   }
 
-  /** Ends it. The object may still stand in a list of waiting ones: it has no socket then. */
+  /** Ends it. */
   remove(state: UdpFlow): void {
-    state.socket = NO_SOCKET
     this.#byFlow[state.flow] = undefined
     this.#pool.push(state)
   }

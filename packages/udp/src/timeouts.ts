@@ -1,19 +1,65 @@
 /**
  * How long a flow lives without traffic.
  *
- * UDP has no end of a conversation: RFC 4787, section 4.3, leaves a NAT two minutes at least once a mapping is in use, and
- * most questions get one answer at once or none. The defaults are what Linux' connection tracking and the C tools do.
+ * UDP has no end of a conversation. RFC 4787, REQ-5, asks for two minutes at least, whether anything was answered or not,
+ * and lets a NAT be brief with correspondents' ports below 1024 (a): name servers, mostly, which answer one question once.
+ * There, connection tracking's 30 s hold until the side that began goes on after the first answer: a tunnel or QUIC may use
+ * such a port too.
  */
 
-/** Milliseconds, before the correspondent on the host side has sent anything. */
-export const DEFAULT_TIMEOUT_BEFORE_REPLY = 30_000
+/** Milliseconds that a single exchange with a correspondent's port below 1024 lasts, answered or not. */
+export const DEFAULT_TIMEOUT_ONE_SHOT = 30_000
+/** Milliseconds since the last datagram, before the target has sent anything. */
+export const DEFAULT_TIMEOUT_BEFORE_REPLY = 120_000
 /** Milliseconds since the last datagram in either direction, once it has. */
 export const DEFAULT_TIMEOUT_AFTER_REPLY = 180_000
 
+/** Ports that RFC 4787, REQ-5 (a), speaks of end before this one. */
+const FIRST_REGISTERED_PORT = 1024
+
 /** Options of the UDP plugin. */
 export interface UdpOptions {
-  /** Lifetime without traffic while nothing has come back, milliseconds; 30,000 unless told otherwise. */
+  /**
+   * Lifetime without traffic of a single exchange with a correspondent's port below 1024, milliseconds; 30,000 unless told
+   * otherwise.
+   */
+  readonly timeoutOneShot?: number
+  /** Lifetime without traffic while nothing has come back, milliseconds; 120,000 unless told otherwise. */
   readonly timeoutBeforeReply?: number
   /** Lifetime without traffic in either direction afterwards, milliseconds; 180,000 unless told otherwise. */
   readonly timeoutAfterReply?: number
+}
+
+/** What a flow's lifetime depends on. */
+export interface Lasting {
+  /** Whether {@link isWellKnown} holds for its correspondent's port on the host or in the namespace. */
+  isToWellKnownPort: boolean
+  /** Whether anything has come back to where the flow began. */
+  hasReply: boolean
+  /** Whether the side that began has sent more after that. */
+  isConversation: boolean
+}
+
+/** True for ports that the shorter lifetime is for. */
+export function isWellKnown(port: number): boolean {
+  return port < FIRST_REGISTERED_PORT
+}
+
+/** The lifetimes of a stack's flows. */
+export class Timeouts {
+  readonly #oneShot: number
+  readonly #beforeReply: number
+  readonly #afterReply: number
+
+  constructor(options: UdpOptions) {
+    this.#oneShot = options.timeoutOneShot ?? DEFAULT_TIMEOUT_ONE_SHOT
+    this.#beforeReply = options.timeoutBeforeReply ?? DEFAULT_TIMEOUT_BEFORE_REPLY
+    this.#afterReply = options.timeoutAfterReply ?? DEFAULT_TIMEOUT_AFTER_REPLY
+  }
+
+  /** Milliseconds without traffic after which the flow ends. */
+  of(flow: Lasting): number {
+    if (flow.isToWellKnownPort && !flow.isConversation) return this.#oneShot
+    return flow.hasReply ? this.#afterReply : this.#beforeReply
+  }
 }

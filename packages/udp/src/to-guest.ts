@@ -4,6 +4,7 @@ import {
   DatagramBatch,
   Demiflow,
   Errno,
+  Interface,
   IPV4_HEADER_LENGTH,
   IPV6_HEADER_LENGTH,
   IpProtocol,
@@ -14,9 +15,14 @@ import {
   UDP_TARGET_PORT,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
+import type { FlowFinder } from "./flow-finder.ts"
 import { LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "./leaving-together.ts"
+import type { SplicedFlow } from "./local/spliced-flow.ts"
+import type { Splicing } from "./local/splicing.ts"
+import type { Newcomers } from "./newcomers.ts"
+import { GuestPort, type Port } from "./ports.ts"
 import type { UdpReasons } from "./reasons.ts"
-import type { UdpFlow } from "./state.ts"
+import { UdpFlow } from "./state.ts"
 import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "./turn-budget.ts"
 import type { WaitingPlace } from "./waiting-sources.ts"
 
@@ -25,11 +31,26 @@ const ROOM_PAUSE = 1
 /** Bytes that are passed on before the link is given them, so that it can say that it has had enough. */
 const FLUSH_BYTES = 512 * 1024
 
+/** What {@link ToGuest} works with. */
+export interface ToGuestParts {
+  readonly components: Components
+  readonly reasons: UdpReasons
+  readonly errors: ErrorRelay
+  readonly finder: FlowFinder
+  readonly newcomers: Newcomers
+  /** Absent where there is no local path. */
+  readonly splicing: Splicing | undefined
+  readonly waiting: WaitingPlace<Port>
+}
+
 /**
- * Receives from sockets of flows, straight behind room for the headers towards the guest. Datagrams of one size that
- * arrive together leave together, if the link cuts them.
+ * Receives from the sockets of ports, straight behind room for the headers towards the guest. Which flow a datagram belongs to
+ * is known only once it is there: mostly to the one that was heard last, for which the headers are written beforehand.
+ * Otherwise they are written anew. Neighbours of one flow and one size leave together, if the link cuts them.
  *
- * A flow that has used up its budget, or finds the guest congested or no room towards it, waits. What isn't received
+ * What goes by the local path is sent from where it was received.
+ *
+ * A port that has used up its budget, or finds the guest congested or no room towards it, waits. What isn't received
  * meanwhile stays in the kernel's buffer.
  */
 export class ToGuest {
@@ -37,95 +58,81 @@ export class ToGuest {
   readonly #arena: Arena
   readonly #reasons: UdpReasons
   readonly #errors: ErrorRelay
+  readonly #finder: FlowFinder
+  readonly #newcomers: Newcomers
+  readonly #splicing: Splicing | undefined
+  readonly #waiting: WaitingPlace<Port>
+  /** The side that the open packets are for. */
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(LARGEST_BURST)
-  readonly #waiting: WaitingPlace<UdpFlow>
+  readonly #ends: readonly Demiflow[] = Array.from({ length: LARGEST_BURST }, () => new Demiflow(Interface.host))
+  /** The first of the packets received into that isn't needed; -1 if all are. */
+  #unused = -1
   #unflushed = 0
 
-  constructor(components: Components, reasons: UdpReasons, errors: ErrorRelay, waiting: WaitingPlace<UdpFlow>) {
-    this.#components = components
-    this.#arena = components.arena
-    this.#reasons = reasons
-    this.#errors = errors
-    this.#waiting = waiting
+  constructor(parts: ToGuestParts) {
+    this.#components = parts.components
+    this.#arena = parts.components.arena
+    this.#reasons = parts.reasons
+    this.#errors = parts.errors
+    this.#finder = parts.finder
+    this.#newcomers = parts.newcomers
+    this.#splicing = parts.splicing
+    this.#waiting = parts.waiting
   }
 
-  /** Passes on what waits in a flow's socket, within its budget. */
-  drain(flow: UdpFlow): void {
-    const { guest, host, flows, clock } = this.#components
+  /** Passes on what waits in a port's socket, within its budget. */
+  drain(port: Port): void {
+    const { guest, clock } = this.#components
     const batch = this.#batch
-    flows.readSide(flow.tapSide, this.#tap)
-    let wanted = flow.burst === 0 ? SMALLEST_BURST : flow.burst
+    const { needsGuest } = port
+    let wanted = port.burst === 0 ? SMALLEST_BURST : port.burst
     let datagrams = 0
     let bytes = 0
     let errors = 0
-    for (;;) {
-      if (guest.isCongested) {
-        this.#wait(flow, wanted, clock.now)
+    while (port.socket >= 0) {
+      if (needsGuest && guest.isCongested) {
+        this.#wait(port, wanted, clock.now)
         return
       }
-      const asked = this.#reserve(wanted)
+      const asked = needsGuest ? this.#reserve(port, wanted) : this.#prepare(wanted)
       if (asked === 0) {
-        this.#wait(flow, wanted, clock.now + ROOM_PAUSE)
+        this.#wait(port, wanted, clock.now + ROOM_PAUSE)
         return
       }
       const start = batch.offset[0] - UDP_HEADER_LENGTH
-      const received = host.receiveDatagrams(flow.socket, batch, asked)
+      const received = port.host.receiveFromAnyone(port.socket, batch, this.#ends, asked)
       if (received <= 0) {
-        guest.abandon(start)
-        flow.burst = 0
+        if (needsGuest) guest.abandon(start)
+        port.burst = 0
         if (received === 0 || received === -Errno.EAGAIN) return
-        this.#errors.drain(flow)
+        this.#errors.drainPort(port)
         if (++errors === BUDGET_ERRORS) {
-          this.#wait(flow, 0, clock.now)
+          this.#wait(port, 0, clock.now)
           return
         }
         continue
       }
-      if (received < asked) guest.abandon(batch.offset[received] - UDP_HEADER_LENGTH)
-      flow.lastActivity = clock.now
-      if (!flow.beganOnHost) flow.hasReply = true
-      const passed = this.#passAll(received)
+      if (needsGuest && received < asked) guest.abandon(batch.offset[received] - UDP_HEADER_LENGTH)
+      const passed = this.#passAll(port, received)
       bytes += passed
-      this.#flushAfter(passed)
+      if (needsGuest) this.#flushAfter(passed)
       if (received < asked) {
-        flow.burst = 0
+        port.burst = 0
         return
       }
       datagrams += received
       wanted = Math.min(wanted * 2, LARGEST_BURST)
       if (datagrams >= BUDGET_DATAGRAMS || bytes >= BUDGET_BYTES) {
-        this.#wait(flow, wanted, clock.now)
+        this.#wait(port, wanted, clock.now)
         return
       }
     }
   }
 
-  /**
-   * Passes on a datagram that isn't in a packet yet, or several of `segmentSize` bytes left together.
-   *
-   * @param offset of the payload in the arena
-   * @param length bytes, more than {@link LARGEST_PAYLOAD} if its end was cut off
-   */
-  copy(flow: UdpFlow, offset: number, length: number, segmentSize: number, trafficClass: number): void {
-    const { clock, drops, flows, guest } = this.#components
-    flow.lastActivity = clock.now
-    if (!flow.beganOnHost) flow.hasReply = true
-    flows.readSide(flow.tapSide, this.#tap)
-    const there = Math.min(length, LARGEST_PAYLOAD)
-    const packet = this.#beginPacket(UDP_HEADER_LENGTH + there)
-    if (packet < 0) {
-      drops.count(this.#reasons.noRoom)
-      return
-    }
-    this.#arena.copy(offset, packet + UDP_HEADER_LENGTH, there)
-    if (!this.#pass(packet, length, segmentSize, trafficClass)) guest.abandon(packet)
-    this.#flushAfter(there)
-  }
-
-  #wait(flow: UdpFlow, burst: number, until: number): void {
-    flow.burst = burst
-    this.#waiting.wait(flow, until)
+  #wait(port: Port, burst: number, until: number): void {
+    port.burst = burst
+    this.#waiting.wait(port, until)
   }
 
   /** Hands packets to the link from time to time. */
@@ -136,13 +143,25 @@ export class ToGuest {
     this.#components.guest.flush()
   }
 
+  /** Has datagrams received into the local path's own space; answers how many of those wanted. */
+  #prepare(wanted: number): number {
+    if (this.#splicing === undefined) return 0
+    this.#splicing.relay.prepare(this.#batch, wanted)
+    return wanted
+  }
+
   /** Begins packets to receive into; answers how many of those wanted there was room for. */
-  #reserve(wanted: number): number {
-    const guest = this.#components.guest
+  #reserve(port: Port, wanted: number): number {
+    const { guest, flows } = this.#components
     const batch = this.#batch
+    if (port.heardLast >= 0) flows.readSide(port.heardLast, this.#tap)
     for (let count = 0; count < wanted; count++) {
       const room = UDP_HEADER_LENGTH + LARGEST_PAYLOAD
-      const offset = count === 0 ? this.#beginPacket(room) : guest.begin(this.#tap, IpProtocol.udp, room)
+      let offset = guest.begin(this.#tap, IpProtocol.udp, room)
+      if (offset < 0 && count === 0) {
+        guest.flush()
+        offset = guest.begin(this.#tap, IpProtocol.udp, room)
+      }
       if (offset < 0) return count
       batch.offset[count] = offset + UDP_HEADER_LENGTH
       batch.length[count] = LARGEST_PAYLOAD
@@ -150,36 +169,62 @@ export class ToGuest {
     return wanted
   }
 
-  /** Begins a packet while none is open. */
-  #beginPacket(room: number): number {
-    const guest = this.#components.guest
-    const offset = guest.begin(this.#tap, IpProtocol.udp, room)
-    if (offset >= 0) return offset
-    guest.flush()
-    return guest.begin(this.#tap, IpProtocol.udp, room)
+  /** Passes on what was received, and answers how many bytes went to the guest or by the local path. */
+  #passAll(port: Port, received: number): number {
+    const ends = this.#ends
+    const begunFor = port.heardLast
+    let bytes = 0
+    this.#unused = -1
+    for (let first = 0, next = 0; first < received; first = next) {
+      next = first + 1
+      while (next < received && isSameSender(ends[next], ends[first], port)) next++
+      const flow = this.#flowOf(port, first, next)
+      if (flow instanceof UdpFlow) {
+        bytes += this.#passRun(flow, first, next, flow.tapSide !== begunFor)
+        port.heardLast = flow.tapSide
+        continue
+      }
+      this.#noteUnused(this.#batch.offset[first] - UDP_HEADER_LENGTH)
+      if (flow !== undefined) bytes += this.#splicing?.relay.pass(flow.initiating, this.#batch, first, next) ?? 0
+    }
+    if (this.#unused >= 0 && port.needsGuest) this.#components.guest.abandon(this.#unused)
+    return bytes
   }
 
-  /** Passes on what was received, and answers how many bytes. */
-  #passAll(received: number): number {
+  /** The flow of some datagrams of one sender, a new one if need be. If there can be none, they are counted as dropped. */
+  #flowOf(port: Port, first: number, next: number): UdpFlow | SplicedFlow | undefined {
+    const ends = this.#ends[first]
+    const flow = this.#finder.heardAt(port, ends)
+    if (flow !== undefined) return flow
+    return this.#newcomers.begin(port, ends, this.#batch.scope[first], next - first)
+  }
+
+  /** Passes on datagrams of one flow, and answers how many bytes. */
+  #passRun(flow: UdpFlow, first: number, next: number, isOther: boolean): number {
+    const { clock, flows, guest } = this.#components
     const batch = this.#batch
+    const tap = this.#tap
+    flows.readSide(flow.tapSide, tap)
+    flow.lastActivity = clock.now
+    if (!flow.beganOnHost) flow.hasReply = true
+    else if (flow.hasReply) flow.isConversation = true
     let bytes = 0
-    let unused = -1
-    for (let index = 0, next = 0; index < received; index = next) {
-      next = this.#linkCuts(batch.segmentSize[index] || batch.length[index])
-        ? putTogether(this.#arena, batch, index, received)
+    for (let index = first, after = first; index < next; index = after) {
+      const packet = batch.offset[index] - UDP_HEADER_LENGTH
+      if (isOther) guest.redirect(packet, tap, IpProtocol.udp)
+      after = this.#linkCuts(batch.segmentSize[index] || batch.length[index])
+        ? putTogether(this.#arena, batch, index, next)
         : index + 1
       bytes += batch.length[index]
-      const isPassed = this.#pass(
-        batch.offset[index] - UDP_HEADER_LENGTH,
-        batch.length[index],
-        batch.segmentSize[index],
-        batch.trafficClass[index],
-      )
+      const isPassed = this.#pass(packet, batch.length[index], batch.segmentSize[index], batch.trafficClass[index])
       const firstUnused = isPassed ? index + 1 : index
-      if (unused < 0 && firstUnused < next) unused = batch.offset[firstUnused] - UDP_HEADER_LENGTH
+      if (firstUnused < after) this.#noteUnused(batch.offset[firstUnused] - UDP_HEADER_LENGTH)
     }
-    if (unused >= 0) this.#components.guest.abandon(unused)
     return bytes
+  }
+
+  #noteUnused(packet: number): void {
+    if (this.#unused < 0) this.#unused = packet
   }
 
   #linkCuts(segmentSize: number): boolean {
@@ -206,4 +251,14 @@ export class ToGuest {
     guest.end(offset, UDP_HEADER_LENGTH + whole, UDP_CHECKSUM, size, UDP_HEADER_LENGTH, trafficClass)
     return true
   }
+}
+
+/** True if two datagrams that a port received came from one end, to one end. */
+function isSameSender(one: Demiflow, other: Demiflow, port: Port): boolean {
+  return (
+    one.correspondentPort === other.correspondentPort &&
+    one.correspondentAddress.equals(other.correspondentAddress) &&
+    // The port of a guest's doesn't say where a datagram went.
+    (port instanceof GuestPort || one.forwardingAddress.equals(other.forwardingAddress))
+  )
 }

@@ -2,10 +2,10 @@ import {
   type Arena,
   type Components,
   DatagramBatch,
-  type Demiflow,
+  Demiflow,
   type Drops,
   Errno,
-  type Host,
+  type FlowTable,
   markSocket,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
@@ -25,18 +25,20 @@ const GATHERED_BYTES = 4 * LARGEST_PAYLOAD
  */
 export class ToHost {
   readonly #arena: Arena
-  readonly #host: Host
+  readonly #flows: FlowTable
   readonly #drops: Drops
   readonly #reasons: UdpReasons
   readonly #errors: ErrorRelay
   readonly #batch = new DatagramBatch(BATCH_SIZE)
   readonly #gathered: number
+  readonly #hostSide = new Demiflow()
+  #isRefused = false
   /** Behind what was put together last. */
   #end: number
 
   constructor(components: Components, reasons: UdpReasons, errors: ErrorRelay) {
     this.#arena = components.arena
-    this.#host = components.host
+    this.#flows = components.flows
     this.#drops = components.drops
     this.#reasons = reasons
     this.#errors = errors
@@ -46,17 +48,19 @@ export class ToHost {
 
   /** Adds a datagram to what {@link ToHost.flush} sends, sending what was added before if it is time for that. */
   add(flow: UdpFlow, tap: Demiflow, offset: number, length: number, segmentSize: number, marks: number): void {
-    if (marks !== flow.marks) {
-      this.flush(flow, tap)
-      markSocket(this.#host, flow.socket, flow.isHostV4, flow.marks, marks)
-      flow.marks = marks
+    const { port, isHostV4 } = flow
+    const before = port?.marksOf(isHostV4)
+    if (port !== undefined && before !== undefined && marks !== before) {
+      this.#sendBatch(flow, tap)
+      markSocket(port.host, port.socket, isHostV4, before, marks)
+      port.noteMarks(isHostV4, marks)
     }
     const isTogether = segmentSize > 0 && segmentSize < length
     flow.lastLength = isTogether ? segmentSize : length
     if (this.#join(offset, length, isTogether ? segmentSize : 0)) return
     const batch = this.#batch
     if (batch.count === BATCH_SIZE || this.#end + LARGEST_PAYLOAD > this.#gathered + GATHERED_BYTES) {
-      this.flush(flow, tap)
+      this.#sendBatch(flow, tap)
     }
     const index = batch.count++
     batch.offset[index] = offset
@@ -64,8 +68,15 @@ export class ToHost {
     batch.segmentSize[index] = isTogether ? segmentSize : 0
   }
 
-  /** Sends what was added. */
-  flush(flow: UdpFlow, tap: Demiflow): void {
+  /** Sends what was added. False if the host refused some of what was added since the last time. */
+  flush(flow: UdpFlow, tap: Demiflow): boolean {
+    this.#sendBatch(flow, tap)
+    const isRefused = this.#isRefused
+    this.#isRefused = false
+    return !isRefused
+  }
+
+  #sendBatch(flow: UdpFlow, tap: Demiflow): void {
     if (this.#batch.count > 0) this.#send(flow, tap)
     this.#end = this.#gathered
   }
@@ -92,11 +103,15 @@ export class ToHost {
 
   #send(flow: UdpFlow, tap: Demiflow): void {
     const batch = this.#batch
+    const hostSide = this.#hostSide
+    const { port, scope } = flow
+    if (port === undefined) return
+    this.#flows.readSide(flow.hostSide, hostSide)
     let first = 0
     let isRepeated = false
     while (first < batch.count) {
       const offset = batch.offset[first]
-      const sent = this.#host.sendDatagrams(flow.socket, batch, first, batch.count - first)
+      const sent = port.host.sendDatagramsTo(port.socket, hostSide, scope, batch, first, batch.count - first)
       if (sent > 0) {
         first += sent
         isRepeated = false
@@ -110,7 +125,7 @@ export class ToHost {
       if (batch.offset[first] !== offset) isRepeated = false
       if (!isRepeated && sent !== -Errno.ENOBUFS) {
         isRepeated = true
-        this.#errors.drain(flow)
+        this.#errors.drainPort(port)
         continue
       }
       isRepeated = false
@@ -125,6 +140,7 @@ export class ToHost {
       this.#lose(batch, index)
       return
     }
+    if (errno !== Errno.EMSGSIZE) this.#isRefused = true
     const { offset, length, segmentSize } = batch
     this.#drops.count(this.#reasons.sendFailed, datagramsIn(length[index], segmentSize[index]))
     this.#errors.refuse(tap, errno, offset[index], segmentSize[index] || length[index])

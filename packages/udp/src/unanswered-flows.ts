@@ -3,6 +3,8 @@ import type { FlowIndex } from "@demiflow/core"
 /** A flow that may stand in the list. */
 export interface MayBeUnanswered {
   readonly flow: FlowIndex
+  /** Whether it has a socket that no other flow shares. */
+  readonly holdsSocket: boolean
   /** Whether it stands there, and its neighbours: kept by the list. */
   isUnanswered: boolean
   older: MayBeUnanswered | undefined
@@ -12,8 +14,8 @@ export interface MayBeUnanswered {
 /**
  * Flows that began at a listening port and that their target hasn't answered, in the order of their beginning.
  *
- * Anybody can begin such flows, under as many addresses as he can forge, and each takes a socket for half a minute. So
- * there is a limit to them, at which the oldest one gives way: a target that answers does so long before, and to one that
+ * Anybody can begin such flows, under as many addresses as he can forge, and each takes a place in the flow table for a while.
+ * So there is a limit to them, at which the oldest one gives way: a target that answers does so long before, and to one that
  * doesn't nothing is lost, since the next datagram of that sender begins a flow anew.
  */
 export class UnansweredFlows {

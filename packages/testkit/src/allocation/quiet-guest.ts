@@ -38,6 +38,8 @@ export class QuietGuest implements Guest {
     return this.#start + this.#next * PACKET_BYTES
   }
 
+  redirect(): void {}
+
   end(_offset: number, _length: number): void {
     this.packets++
   }

@@ -188,8 +188,19 @@ export class HostBench {
     return this.under.host.arena.bytes.slice(offset, offset + length)
   }
 
-  /** Sends datagrams in one call. */
+  /** Sends datagrams in one call, by a connected socket. */
   sendDatagrams(socket: Socket, ...datagrams: readonly Uint8Array[]): number {
+    this.#putDatagrams(datagrams)
+    return this.under.host.sendDatagrams(socket, this.batch, 0, datagrams.length)
+  }
+
+  /** Sends datagrams in one call to the correspondent end of a demiflow, as a socket that isn't connected does. */
+  sendDatagramsTo(socket: Socket, demiflow: Demiflow, ...datagrams: readonly Uint8Array[]): number {
+    this.#putDatagrams(datagrams)
+    return this.under.host.sendDatagramsTo(socket, demiflow, 0, this.batch, 0, datagrams.length)
+  }
+
+  #putDatagrams(datagrams: readonly Uint8Array[]): void {
     let at = this.region
     for (const [index, bytes] of datagrams.entries()) {
       this.under.host.arena.bytes.set(bytes, at)
@@ -198,7 +209,6 @@ export class HostBench {
       this.batch.segmentSize[index] = 0
       at += bytes.length
     }
-    return this.under.host.sendDatagrams(socket, this.batch, 0, datagrams.length)
   }
 
   /** Receives into entries with this much room each; the datagrams (those left together taken apart), or the answer. */

@@ -1,5 +1,6 @@
 import {
   type Address,
+  type Demiflow,
   Errno,
   ErrorOrigin,
   HostEvent,
@@ -59,15 +60,11 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     return socket
   }
 
-  /** Opens an answering socket for who sent a first datagram. */
-  async function answer(): Promise<{ socket: Socket; side: ReturnType<HostBench["newSide"]> }> {
+  /** Has a first datagram come, and answers between whom it was. */
+  async function question(): Promise<Demiflow> {
     sendFrom(remote, "first")
     const [{ ends }] = await receive(bench(), listening, 1)
-    const side = bench().newSide()
-    const socket = bench().keep(host().udpAnswer(side, ends))
-    expect(socket).toBeGreaterThanOrEqual(0)
-    expect(bench().receiveFromAnyone(socket)).toBe(-Errno.EAGAIN)
-    return { socket, side }
+    return ends
   }
 
   it("tells that datagrams wait, and between whom each is", async () => {
@@ -121,80 +118,71 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
   })
 
   it("answers from the end that was sent to", async () => {
-    const { socket } = await answer()
-    expect(bench().sendDatagrams(socket, toBytes("answer"))).toBe(1)
-    await bench().until("it arrives", () => remote.received.length === 1)
-    expect(remote.received).toEqual([toBytes("answer")])
-    expect(remote.senders.map(describeEnd)).toEqual([describeEnd(end)])
-    const bound = bench().towards(remote)
-    expect(host().boundEnd(socket, bound)).toBe(0)
-    expect(describeEnd({ address: bound.forwardingAddress, port: bound.forwardingPort })).toBe(describeEnd(end))
+    const ends = await question()
+    expect(bench().sendDatagramsTo(listening, ends, toBytes("answer"), toBytes("another"))).toBe(2)
+    await bench().until("they arrive", () => remote.received.length === 2)
+    expect(remote.received).toEqual([toBytes("answer"), toBytes("another")])
+    expect(remote.senders.map(describeEnd)).toEqual([describeEnd(end), describeEnd(end)])
   })
 
-  it("hears one correspondent at the answering socket, and all others where it listens", async () => {
-    const { socket, side } = await answer()
+  it("answers each correspondent, and goes on hearing all of them", async () => {
+    const first = await question()
     const other = await bench().under.openUdp(isV4)
-    sendFrom(remote, "friend")
     sendFrom(other, "stranger")
-    await bench().untilEvents(side, readable)
-    expect(bench().receiveDatagrams(socket)).toEqual([toBytes("friend")])
-    const [{ bytes, ends }] = await receive(bench(), listening, 1)
-    expect(bytes).toEqual(toBytes("stranger"))
-    expect(ends.correspondentPort).toBe(other.port)
-    expect(bench().receiveFromAnyone(listening)).toBe(-Errno.EAGAIN)
-    // Both at once.
-    const second = bench().keep(host().udpAnswer(bench().newSide(), ends))
-    expect(second).toBeGreaterThanOrEqual(0)
-    expect(bench().sendDatagrams(second, toBytes("to the stranger"))).toBe(1)
-    await bench().until("it arrives", () => other.received.length === 1)
-    expect(describeEnd(other.senders[0])).toBe(describeEnd(end))
+    const [{ ends: second }] = await receive(bench(), listening, 1)
+    expect(bench().sendDatagramsTo(listening, second, toBytes("to the stranger"))).toBe(1)
+    expect(bench().sendDatagramsTo(listening, first, toBytes("to the first"))).toBe(1)
+    await bench().until("they arrive", () => other.received.length === 1 && remote.received.length === 1)
+    expect([other.received, remote.received]).toEqual([[toBytes("to the stranger")], [toBytes("to the first")]])
+    sendFrom(remote, "again")
+    sendFrom(other, "too")
+    const ports = (await receive(bench(), listening, 2)).map(({ ends }) => ends.correspondentPort)
+    expect(ports.sort()).toEqual([remote.port, other.port].sort())
     other.close()
   })
 
-  it("says between whom it is also at the answering socket", async () => {
-    const { socket, side } = await answer()
-    sendFrom(remote, "again")
-    await bench().untilEvents(side, readable)
-    const [{ bytes, ends }] = await receive(bench(), socket, 1)
-    expect(bytes).toEqual(toBytes("again"))
-    expect(describeEnd({ address: ends.correspondentAddress, port: ends.correspondentPort })).toBe(describeEnd(remote))
-    expect(describeEnd({ address: ends.forwardingAddress, port: ends.forwardingPort })).toBe(describeEnd(end))
+  it("cuts what is left together, and what it sends apart goes from the same end", async () => {
+    const ends = await question()
+    const { batch, region } = bench()
+    const content = patternBytes(605)
+    host().arena.bytes.set(content, region)
+    batch.offset[0] = region
+    batch.length[0] = content.length
+    for (const [size, count] of [
+      [100, 7],
+      [3, 202],
+    ]) {
+      batch.offset[0] = region
+      batch.length[0] = content.length
+      batch.segmentSize[0] = size
+      const before = remote.received.length
+      expect(host().sendDatagramsTo(listening, ends, 0, batch, 0, 1)).toBe(1)
+      await bench().until("all arrive", () => remote.received.length === before + count)
+    }
+    expect(new Set(remote.senders.map(describeEnd))).toEqual(new Set([describeEnd(end)]))
   })
 
-  it("listens again for who was answered, once the answering socket is closed", async () => {
-    const { socket } = await answer()
-    host().close(socket)
-    bench().closed(socket)
-    sendFrom(remote, "back")
-    const [{ bytes }] = await receive(bench(), listening, 1)
-    expect(bytes).toEqual(toBytes("back"))
-  })
-
-  it("lets several sockets answer one correspondent, of which the newest hears it", async () => {
-    const { socket, side } = await answer()
-    const own = bench().towards(remote)
-    expect(host().boundEnd(socket, own)).toBe(0)
-    const newest = bench().keep(host().udpAnswer(bench().newSide(), own))
-    expect(newest).toBeGreaterThanOrEqual(0)
-    sendFrom(remote, "to the newest")
-    await bench().until("it arrives", () => typeof bench().receiveDatagrams(newest) !== "number")
-    host().close(newest)
-    bench().closed(newest)
-    sendFrom(remote, "to the other")
-    await bench().untilEvents(side, readable)
-    expect(bench().receiveDatagrams(socket)).toEqual([toBytes("to the other")])
-  })
-
-  it("queues at the answering socket what is reported of an answer", async () => {
-    const { socket, side } = await answer()
+  it("queues what is reported of an answer, and whom it was for", async () => {
+    const ends = await question()
     remote.close()
     await bench().settle()
-    expect(bench().sendDatagrams(socket, toBytes("anybody?"))).toBe(1)
-    await bench().untilEvents(side, error)
-    expect(host().receiveError(socket, bench().socketError)).toBe(1)
-    expect(bench().socketError.errno).toBe(Errno.ECONNREFUSED)
-    expect(bench().socketError.origin).toBe(isV4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6)
+    bench().forgetArrivals(listener)
+    expect(bench().sendDatagramsTo(listening, ends, toBytes("anybody?"))).toBe(1)
+    await bench().until("it is told", () => (bench().eventsOfListener(listener) & error) !== 0)
+    const { socketError } = bench()
+    expect(host().receiveError(listening, socketError)).toBe(1)
+    expect(socketError.errno).toBe(Errno.ECONNREFUSED)
+    expect(socketError.origin).toBe(isV4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6)
+    expect([`${socketError.destination}`, socketError.destinationPort]).toEqual([`${remote.address}`, remote.port])
     remote = await bench().under.openUdp(isV4)
+  })
+
+  it("tells a side of its events once it is handed over", async () => {
+    const side = bench().newSide()
+    host().handOver(listening, side)
+    sendFrom(remote, "to the side")
+    await bench().untilEvents(side, readable)
+    expect(bench().eventsOfListener(listener)).toBe(0)
   })
 
   it("tells nothing once it is closed", async () => {
@@ -205,18 +193,16 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     expect(bench().eventsOfListener(listener)).toBe(0)
   })
 
-  it("says when the port is in use, and listens again beside sockets that still answer from it", async () => {
+  it("says when the port is in use, and that nobody else may have it", async () => {
     expect(tryToListen(end.address, end.port)).toBe(-Errno.EADDRINUSE)
     expect(tryToListen((isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6) as Address, end.port)).toBe(-Errno.EADDRINUSE)
     expect(tryToListen(undefined, end.port)).toBe(-Errno.EADDRINUSE)
-    const { socket } = await answer()
-    // In use by the listening socket, whatever else there is.
-    expect(tryToListen(end.address, end.port)).toBe(-Errno.EADDRINUSE)
+    const own = bench().towards(remote)
+    own.forwardingPort = end.port
+    expect(host().udpBind(bench().newSide(), own)).toBe(-Errno.EADDRINUSE)
     host().close(listening)
     bench().closed(listening)
     expect(tryToListen(end.address, end.port)).toBeGreaterThanOrEqual(0)
-    sendFrom(remote, "friend")
-    await bench().until("it arrives", () => bench().receiveDatagrams(socket) !== -Errno.EAGAIN)
   })
 }
 
@@ -235,8 +221,7 @@ export function dualStackUdpTests(bench: () => HostBench): void {
       )
       const sender = { address: ends.correspondentAddress, port: ends.correspondentPort }
       expect(describeEnd(sender)).toBe(describeEnd(remote))
-      const socket = bench().keep(bench().under.host.udpAnswer(bench().newSide(), ends))
-      expect(bench().sendDatagrams(socket, toBytes("answer"))).toBe(1)
+      expect(bench().sendDatagramsTo(listening, ends, toBytes("answer"))).toBe(1)
       await bench().until("it arrives", () => remote.received.length === 1)
       expect(describeEnd(remote.senders[0])).toBe(describeEnd({ address, port }))
       remote.close()

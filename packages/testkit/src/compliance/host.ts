@@ -3,6 +3,7 @@ import { HostBench } from "./host-bench.ts"
 import { tcpTests } from "./host-tcp.ts"
 import { dualStackTcpTests, tcpListenTests } from "./host-tcp-listen.ts"
 import { pingTests, udpTests } from "./host-udp.ts"
+import { udpBoundTests } from "./host-udp-bound.ts"
 import { dualStackUdpTests, udpListenTests } from "./host-udp-listen.ts"
 import type { HostUnderTest } from "./host-under-test.ts"
 
@@ -39,6 +40,7 @@ export function hostCompliance(
     describe(`TCP over ${version}`, () => tcpTests(bench, isV4))
     describe(`TCP connections to the host over ${version}`, () => tcpListenTests(bench, isV4))
     describe(`UDP over ${version}`, () => udpTests(bench, isV4))
+    describe(`UDP with anybody over ${version}`, () => udpBoundTests(bench, isV4))
     describe(`UDP from anyone over ${version}`, () => udpListenTests(bench, isV4))
     if (options.hasPing ?? true) describe(`echo over ${version}`, () => pingTests(bench, isV4))
   }

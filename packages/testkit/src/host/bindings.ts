@@ -17,7 +17,7 @@ import { areInConflict, covers, specificity } from "./listening.ts"
 import type { SimulatedSocket } from "./simulated-socket.ts"
 import { TcpListeningSocket } from "./tcp-listening-socket.ts"
 import { TcpSocket } from "./tcp-socket.ts"
-import { UdpListeningSocket } from "./udp-listening-socket.ts"
+import { UnconnectedUdpSocket } from "./unconnected-udp-socket.ts"
 
 type ConnectedKind = typeof TcpSocket | typeof UdpSocket | typeof PingSocket
 type ListeningKind<Kind> = new (...parameters: never[]) => Kind
@@ -52,9 +52,31 @@ export class Bindings {
     return this.#addresses.find((address) => address.isV4 === isV4)
   }
 
+  /**
+   * The forwarding end of a UDP socket that isn't connected, which no other socket may have a part of: without SO_REUSEADDR.
+   */
+  bindUnconnected({ forwardingAddress: address, forwardingPort }: Demiflow): ListeningEnd | Socket {
+    if (!address.isUnspecified && !this.#isOwn(address)) return -Errno.EADDRNOTAVAIL as Socket
+    const end = { address, port: forwardingPort, interfaceName: undefined, freebind: false }
+    if (forwardingPort !== 0) return this.#isHeld(end) ? (-Errno.EADDRINUSE as Socket) : end
+    do end.port = this.#takeEphemeralPort()
+    while (this.#isHeld(end))
+    return end
+  }
+
+  /** The forwarding end from which a socket that isn't connected sends to the demiflow's correspondent, or no socket. */
+  sourceOf(end: ListeningEnd, demiflow: Demiflow): Demiflow | Socket {
+    const ends = demiflow.clone()
+    ends.forwardingPort = end.port
+    if (ends.forwardingAddress.isUnspecified && end.address?.isUnspecified === false) {
+      ends.forwardingAddress.copyFrom(end.address)
+    }
+    return this.#withOwnAddress(ends)
+  }
+
   /** The demiflow with its forwarding end filled in, for a socket that nobody else's end may be shared with. */
   bindAlone(demiflow: Demiflow, kind: ConnectedKind): Demiflow | Socket {
-    const bound = this.bindShared(demiflow)
+    const bound = this.#withOwnAddress(demiflow.clone())
     if (typeof bound === "number") return bound
     if (bound.forwardingPort !== 0) {
       if (!this.#isTaken(bound, kind)) return bound
@@ -62,15 +84,19 @@ export class Bindings {
       if (kind !== PingSocket) return -Errno.EADDRINUSE as Socket
     }
     do {
-      bound.forwardingPort = this.#nextPort++
-      if (this.#nextPort > 0xffff) this.#nextPort = FIRST_EPHEMERAL_PORT
+      bound.forwardingPort = this.#takeEphemeralPort()
     } while (this.#isTaken(bound, kind))
     return bound
   }
 
-  /** The demiflow with its forwarding address filled in, whoever else is bound there. */
-  bindShared(demiflow: Demiflow): Demiflow | Socket {
-    const bound = demiflow.clone()
+  #takeEphemeralPort(): number {
+    const port = this.#nextPort++
+    if (this.#nextPort > 0xffff) this.#nextPort = FIRST_EPHEMERAL_PORT
+    return port
+  }
+
+  /** The demiflow with its forwarding address filled in. */
+  #withOwnAddress(bound: Demiflow): Demiflow | Socket {
     bound.interface = Interface.host
     if (bound.forwardingAddress.isUnspecified) {
       const { correspondentAddress } = bound
@@ -86,9 +112,8 @@ export class Bindings {
     const { address = UNSPECIFIED_V6, port, interfaceName, freebind } = end
     if (interfaceName !== undefined && !this.#interfaces.includes(interfaceName)) return -ENODEV as Socket
     if (!address.isUnspecified && !freebind && !this.#isOwn(address)) return -Errno.EADDRNOTAVAIL as Socket
-    for (const socket of this.#sockets.values()) {
-      const other = socket instanceof kind ? socket.listening?.end : undefined
-      if (other !== undefined && areInConflict(end, other)) return -Errno.EADDRINUSE as Socket
+    if (kind === UnconnectedUdpSocket ? this.#isHeld(end) : this.#isListenedAt(end, kind)) {
+      return -Errno.EADDRINUSE as Socket
     }
     return Demiflow.of(Interface.host, address, port, address.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6, 0)
   }
@@ -96,37 +121,66 @@ export class Bindings {
   /** The socket that listens for what arrives between the ends; the most particular, if there are several. */
   findListening<Kind extends SimulatedSocket>(
     kind: ListeningKind<Kind>,
-    { forwardingAddress, forwardingPort }: Demiflow,
-    interfaceName: string = forwardingAddress.isLoopback ? "lo" : this.#interfaces[0],
+    ends: Demiflow,
+    interfaceName: string = this.#arrivalInterface(ends),
   ): Kind | undefined {
     let best: { readonly socket: Kind; readonly specificity: number } | undefined
     for (const socket of this.#sockets.values()) {
       if (!(socket instanceof kind) || socket.listening === undefined) continue
       const { end } = socket.listening
-      if (!covers(end, forwardingAddress, forwardingPort, interfaceName)) continue
+      if (!covers(end, ends.forwardingAddress, ends.forwardingPort, interfaceName)) continue
       const found = { socket, specificity: specificity(end) }
       if (best === undefined || found.specificity > best.specificity) best = found
     }
     return best?.socket
   }
 
-  /** The UDP socket that is connected between the ends: of several that share them, only the newest hears anything. */
-  findUdp(ends: Demiflow): UdpSocket | undefined {
-    let found: UdpSocket | undefined
+  /** The UDP socket for what arrives between the ends: the one that is connected so, or the most particular of the others. */
+  findUdp(ends: Demiflow, interfaceName: string = this.#arrivalInterface(ends)): UdpSocket | undefined {
+    let best: UnconnectedUdpSocket | undefined
     for (const socket of this.#sockets.values()) {
-      if (socket instanceof UdpSocket && socket.demiflow.equals(ends)) found = socket
+      if (socket instanceof UnconnectedUdpSocket) {
+        if (!covers(socket.end, ends.forwardingAddress, ends.forwardingPort, interfaceName)) continue
+        if (best === undefined || specificity(socket.end) > specificity(best.end)) best = socket
+      } else if (socket instanceof UdpSocket && socket.demiflow.equals(ends)) return socket
     }
-    return found
+    return best
+  }
+
+  #arrivalInterface({ forwardingAddress }: Demiflow): string {
+    return forwardingAddress.isLoopback ? "lo" : this.#interfaces[0]
+  }
+
+  #isListenedAt(end: ListeningEnd, kind: ListeningKind<SimulatedSocket>): boolean {
+    for (const socket of this.#sockets.values()) {
+      const other = socket instanceof kind ? socket.listening?.end : undefined
+      if (other !== undefined && areInConflict(end, other)) return true
+    }
+    return false
+  }
+
+  /** Whether a UDP socket has a part of the end. */
+  #isHeld(end: ListeningEnd): boolean {
+    for (const socket of this.#sockets.values()) {
+      if (!(socket instanceof UdpSocket)) continue
+      const { forwardingAddress: address, forwardingPort: port } = socket.demiflow
+      const connected = { address, port, interfaceName: undefined, freebind: false }
+      if (areInConflict(end, socket instanceof UnconnectedUdpSocket ? socket.end : connected)) return true
+    }
+    return false
   }
 
   #isTaken({ forwardingAddress, forwardingPort }: Demiflow, kind: ConnectedKind): boolean {
-    const listeningKind = kind === TcpSocket ? TcpListeningSocket : kind === UdpSocket ? UdpListeningSocket : undefined
+    const address = forwardingAddress
+    if (kind === UdpSocket) {
+      return this.#isHeld({ address, port: forwardingPort, interfaceName: undefined, freebind: false })
+    }
     for (const socket of this.#sockets.values()) {
       if (socket instanceof kind) {
         const { demiflow } = socket
         if (demiflow.forwardingPort !== forwardingPort) continue
         if (demiflow.forwardingAddress.equals(forwardingAddress)) return true
-      } else if (listeningKind !== undefined && socket instanceof listeningKind) {
+      } else if (kind === TcpSocket && socket instanceof TcpListeningSocket) {
         const { end } = socket.listening
         if (covers(end, forwardingAddress, forwardingPort, end.interfaceName ?? "")) return true
       }

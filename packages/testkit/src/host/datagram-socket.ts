@@ -66,7 +66,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
   /** Prepares a datagram for the wire, or answers a negated error number. */
   protected abstract prepare(bytes: Uint8Array): Uint8Array | number
   /** Hands a datagram to its destination; false if its port is not in use. */
-  protected abstract deliver(packet: Leaving): boolean
+  protected abstract deliver(packet: Leaving, ends: Demiflow): boolean
 
   override readiness(): number {
     let events = this.#isBlocked ? 0 : HostEvent.writable
@@ -77,8 +77,8 @@ export abstract class DatagramSocket extends SimulatedSocket {
 
   override closed(): void {}
 
-  /** Sends one datagram; 1 if it was taken, else a negated error number. */
-  sendOne(bytes: Uint8Array): number {
+  /** Sends one datagram between the ends; 1 if it was taken, else a negated error number. */
+  sendOne(bytes: Uint8Array, ends: Demiflow = this.demiflow): number {
     if (this.pendingError !== 0) return this.takeError()
     if (bytes.length > this.maximum) return -Errno.EMSGSIZE
     if (this.kernel.random.chance(this.kernel.faults.partialSend)) {
@@ -90,12 +90,12 @@ export abstract class DatagramSocket extends SimulatedSocket {
       return -Errno.EAGAIN
     }
     if (this.#isBlocked) return -Errno.EAGAIN
-    if (this.world.routeTo(this.demiflow.correspondentAddress).hasNoRoute) return -Errno.ENETUNREACH
+    if (this.world.routeTo(ends.correspondentAddress).hasNoRoute) return -Errno.ENETUNREACH
     const prepared = this.prepare(bytes)
     if (typeof prepared === "number") return prepared
     const { hopLimit, trafficClass, isFragmentable } = this.marks
     const packet = { bytes: prepared, hopLimit: hopLimit || DEFAULT_HOP_LIMIT, trafficClass }
-    this.#there = this.#inOrder(this.#there, () => this.#travel(packet, isFragmentable === true))
+    this.#there = this.#inOrder(this.#there, () => this.#travel(packet, isFragmentable === true, ends))
     return 1
   }
 
@@ -185,32 +185,32 @@ export abstract class DatagramSocket extends SimulatedSocket {
     return length
   }
 
-  #travel(packet: Leaving, isFragmentable: boolean): void {
+  #travel(packet: Leaving, isFragmentable: boolean, ends: Demiflow): void {
     const { bytes, hopLimit } = packet
-    const route = this.world.routeTo(this.demiflow.correspondentAddress)
+    const route = this.world.routeTo(ends.correspondentAddress)
     const hops = route.hops ?? []
     // Nothing is reported about what goes to a group (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
-    if (!this.demiflow.correspondentAddress.isUnicast) {
-      if (hopLimit > hops.length) this.deliver({ ...packet, hopLimit: hopLimit - hops.length })
+    if (!ends.correspondentAddress.isUnicast) {
+      if (hopLimit > hops.length) this.deliver({ ...packet, hopLimit: hopLimit - hops.length }, ends)
       return
     }
     if (route.isSilent) return
-    const lastHop = toAddress(hops.at(-1) ?? this.demiflow.correspondentAddress)
+    const lastHop = toAddress(hops.at(-1) ?? ends.correspondentAddress)
     // Routers fragment IPv4 only (RFC 8200, section 4.5).
-    const isCut = isFragmentable && this.demiflow.isV4
-    if (hopLimit <= hops.length) this.#report("timeExceeded", toAddress(hops[hopLimit - 1]), 0, bytes)
-    else if (route.isUnreachable) this.#report("hostUnreachable", lastHop, 0, bytes)
+    const isCut = isFragmentable && ends.isV4
+    if (hopLimit <= hops.length) this.#report("timeExceeded", ends, toAddress(hops[hopLimit - 1]), 0, bytes)
+    else if (route.isUnreachable) this.#report("hostUnreachable", ends, lastHop, 0, bytes)
     else if (!isCut && route.mtu !== undefined && bytes.length + this.overhead > route.mtu) {
-      this.#report("tooBig", lastHop, route.mtu, bytes)
-    } else if (!this.deliver({ ...packet, hopLimit: hopLimit - hops.length })) {
-      this.#report("portUnreachable", this.demiflow.correspondentAddress, 0, bytes)
+      this.#report("tooBig", ends, lastHop, route.mtu, bytes)
+    } else if (!this.deliver({ ...packet, hopLimit: hopLimit - hops.length }, ends)) {
+      this.#report("portUnreachable", ends, ends.correspondentAddress, 0, bytes)
     }
   }
 
-  #report(what: Report, reporter: Address, information: number, bytes: Uint8Array): void {
+  #report(what: Report, ends: Demiflow, reporter: Address, information: number, bytes: Uint8Array): void {
     this.#back = this.#inOrder(this.#back, () => {
       if (!this.isOpen) return
-      const entry = queuedError(what, this.demiflow, reporter, information, bytes)
+      const entry = queuedError(what, ends, reporter, information, bytes)
       this.#errors.push(entry)
       this.pendingError = entry.errno
       this.kernel.list(this)
@@ -218,7 +218,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
   }
 }
 
-/** A connected UDP socket. */
+/** A UDP socket, connected unless it says otherwise. */
 export class UdpSocket extends DatagramSocket {
   protected override get overhead(): number {
     return this.demiflow.isV4 ? 28 : 48
@@ -232,8 +232,8 @@ export class UdpSocket extends DatagramSocket {
     return bytes
   }
 
-  protected override deliver(packet: Leaving): boolean {
-    return this.world.arrive(this.demiflow, packet)
+  protected override deliver(packet: Leaving, ends: Demiflow): boolean {
+    return this.world.arrive(ends, packet)
   }
 }
 

@@ -37,8 +37,8 @@ import { DEFAULT_HOP_LIMIT } from "./socket-marks.ts"
 import { SocketTable } from "./socket-table.ts"
 import { TcpListeningSocket } from "./tcp-listening-socket.ts"
 import { TcpSocket, type TcpSocketSizes } from "./tcp-socket.ts"
-import { UdpListeningSocket } from "./udp-listening-socket.ts"
-import { type ArrivalOptions, betweenEnds, toAddress, World, type WorldConnectOptions } from "./world.ts"
+import { type UnconnectedEnd, UnconnectedUdpSocket } from "./unconnected-udp-socket.ts"
+import { type ArrivalOptions, toAddress, World, type WorldConnectOptions } from "./world.ts"
 import { outcomeErrors, WorldConnection, WorldEnd } from "./world-connection.ts"
 
 /** How a simulated host is made. */
@@ -80,6 +80,7 @@ export interface SimulatedHostOptions {
 
 const EBADF = 9
 const EEXIST = 17
+const EDESTADDRREQ = 89
 const DEFAULT_BUFFER = 131_072
 /** The two bits of the traffic class that a TCP socket's kernel has for itself (RFC 3168). */
 const ECN = 0x03
@@ -309,30 +310,31 @@ export class SimulatedHost implements Host {
   }
 
   udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
-    const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindListening(end, UdpListeningSocket)
+    const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindListening(end, UnconnectedUdpSocket)
     if (typeof bound === "number") return bound
-    const { world } = this
-    const delay = () => this.#delay()
-    const listening = { ref: listener, end }
-    const descriptor = this.#sockets.newDescriptor()
-    const buffer = this.#datagramBuffer
-    return this.#open(new UdpListeningSocket(this.#kernel, descriptor, bound, listening, world, delay, buffer))
+    return this.#openUnconnected(bound, { end, listening: { ref: listener, end } })
   }
 
-  udpAnswer(side: SideRef, demiflow: Demiflow): Socket {
-    const bound = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindShared(demiflow)
-    if (typeof bound === "number") return bound
-    const socket = this.#newDatagramSocket(UdpSocket, side, bound)
-    for (const { from, bytes } of this.world.takeIntruders()) {
-      const own = { address: bound.forwardingAddress, port: bound.forwardingPort }
-      socket.arriveNow(bytes, betweenEnds(from, own))
-    }
-    return this.#open(socket)
+  udpBind(side: SideRef, demiflow: Demiflow): Socket {
+    const end = this.#sockets.isFull ? NO_DESCRIPTORS : this.#bindings.bindUnconnected(demiflow)
+    if (typeof end === "number") return end
+    const bound = demiflow.clone()
+    bound.forwardingPort = end.port
+    return this.#openUnconnected(bound, { end: { ...end, address: bound.forwardingAddress }, side })
+  }
+
+  separatesLoopback(): boolean {
+    return false
+  }
+
+  handOver(socket: Socket, side: SideRef): void {
+    this.#sockets.find(socket, UnconnectedUdpSocket, "handOver")?.handOver(side)
   }
 
   receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
-    const datagrams = this.#findDatagram(socket, "receiveFromAnyone")
-    return datagrams?.receive(batch, count, this.arena.bytes, this.#isCoalescing, ends) ?? -EBADF
+    const unconnected = this.#sockets.find(socket, UnconnectedUdpSocket, "receiveFromAnyone")
+    batch.scope.fill(0, 0, count)
+    return unconnected?.receive(batch, count, this.arena.bytes, this.#isCoalescing, ends) ?? -EBADF
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
@@ -349,12 +351,31 @@ export class SimulatedHost implements Host {
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
     const datagrams = this.#findDatagram(socket, "sendDatagrams")
     if (datagrams === undefined) return -EBADF
+    if (datagrams instanceof UnconnectedUdpSocket) return -EDESTADDRREQ
+    return this.#sendAll(datagrams, datagrams.demiflow, batch, first, count)
+  }
+
+  sendDatagramsTo(
+    socket: Socket,
+    demiflow: Demiflow,
+    _scope: number,
+    batch: DatagramBatch,
+    first: number,
+    count: number,
+  ): number {
+    const unconnected = this.#sockets.find(socket, UnconnectedUdpSocket, "sendDatagramsTo")
+    if (unconnected === undefined) return -EBADF
+    const ends = this.#bindings.sourceOf(unconnected.end, demiflow)
+    return typeof ends === "number" ? ends : this.#sendAll(unconnected, ends, batch, first, count)
+  }
+
+  #sendAll(datagrams: DatagramSocket, ends: Demiflow, batch: DatagramBatch, first: number, count: number): number {
     for (let index = first; index < first + count; index++) {
       const end = batch.offset[index] + batch.length[index]
       const size = batch.segmentSize[index] || Math.max(1, batch.length[index])
       let start = batch.offset[index]
       do {
-        const answer = datagrams.sendOne(this.arena.bytes.slice(start, Math.min(end, start + size)))
+        const answer = datagrams.sendOne(this.arena.bytes.slice(start, Math.min(end, start + size)), ends)
         if (answer < 0) {
           batch.length[index] = end - start
           batch.offset[index] = start
@@ -433,20 +454,14 @@ export class SimulatedHost implements Host {
   }
 
   #deliver(ends: Demiflow, bytes: Uint8Array, { interfaceName, trafficClass }: ArrivalOptions): void {
-    const connected = this.#bindings.findUdp(ends)
-    if (connected !== undefined) {
-      connected.arrive(bytes, undefined, trafficClass)
-      return
-    }
-    const listening = this.#bindings.findListening(UdpListeningSocket, ends, interfaceName)
-    if (listening === undefined) return
+    const found = this.#bindings.findUdp(ends, interfaceName)
     const seen = ends.clone()
     // The host can't answer from a group's address: which of its own it would take, it knows beforehand for IPv4 only.
     if (!seen.forwardingAddress.isUnicast) {
       const own = seen.isV4 ? this.#bindings.firstAddress(true) : UNSPECIFIED_V6
       seen.forwardingAddress.copyFrom(own ?? UNSPECIFIED_V4)
     }
-    listening.arrive(bytes, seen, trafficClass)
+    found?.arrive(bytes, seen, trafficClass)
   }
 
   #connectFromWorld(
@@ -502,6 +517,13 @@ export class SimulatedHost implements Host {
   get #tcpSizes(): TcpSocketSizes {
     const { sendBuffer = DEFAULT_BUFFER, receiveBuffer = DEFAULT_BUFFER, rtt = 0 } = this.#options
     return { sendBuffer, receiveBuffer, rtt }
+  }
+
+  #openUnconnected(bound: Demiflow, end: UnconnectedEnd): Socket {
+    const descriptor = this.#sockets.descriptorFor(end.side ?? (0 as SideRef))
+    const delay = () => this.#delay()
+    const buffer = this.#datagramBuffer
+    return this.#open(new UnconnectedUdpSocket(this.#kernel, descriptor, bound, end, this.world, delay, buffer))
   }
 
   #newDatagramSocket(kind: typeof UdpSocket | typeof PingSocket, side: SideRef, bound: Demiflow): DatagramSocket {

@@ -11,7 +11,7 @@ export abstract class SimulatedSocket {
   /** Whom its events are told; none for a probe, or before an accepted connection is watched. */
   side: SideRef
   /** Present on a socket that listens: its events are told by listener. */
-  readonly listening: Listening | undefined = undefined
+  listening: Listening | undefined = undefined
   /** Host side: the forwarding end is what it is bound to. */
   readonly demiflow: Demiflow
   readonly marks: SocketMarks = new SocketMarks()

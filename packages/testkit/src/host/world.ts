@@ -130,19 +130,12 @@ export interface ReachableHost {
   connect(ends: Demiflow, options: WorldConnectOptions): WorldConnection
 }
 
-/** A datagram that gets into a socket before it is connected. */
-export interface Intruder {
-  readonly from: WorldEndLike
-  readonly bytes: Uint8Array
-}
-
 /** The world. Reached as `host.world`. */
 export class World {
   #listeners: Entry<WorldListener>[] = []
   #correspondents: Entry<(datagram: WorldDatagram) => void>[] = []
   readonly #routes: RouteEntry[] = []
   readonly #host: ReachableHost
-  #intruders: Intruder[] = []
 
   constructor(host: ReachableHost) {
     this.#host = host
@@ -177,21 +170,6 @@ export class World {
   /** Sends a datagram to the host, unasked. What the host answers arrives where {@link World.receive} was asked to. */
   send(from: WorldEndLike, to: WorldEndLike, content: BytesLike, options: ArrivalOptions = {}): void {
     this.#host.deliver(betweenEnds(from, to), toBytes(content).slice(), options)
-  }
-
-  /**
-   * Has the next socket that the host opens by `udpAnswer` receive this from a stranger, in the moment in which it is bound
-   * and not yet connected.
-   */
-  sendBeforeConnect(from: WorldEndLike, content: BytesLike): void {
-    this.#intruders.push({ from, bytes: toBytes(content).slice() })
-  }
-
-  /** Takes what was said by {@link World.sendBeforeConnect}. For the host. */
-  takeIntruders(): readonly Intruder[] {
-    const intruders = this.#intruders
-    this.#intruders = []
-    return intruders
   }
 
   /** Connects to a port at which the host listens, or not: the connection tells how it goes. */

@@ -1,4 +1,14 @@
-import { type Arena, type Clock, type Components, DatagramBatch, type Drops, Errno } from "@demiflow/core"
+import {
+  type Arena,
+  type Clock,
+  type Components,
+  DatagramBatch,
+  Demiflow,
+  type Drops,
+  Errno,
+  type FlowTable,
+} from "@demiflow/core"
+import type { ErrorRelay } from "../error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "../leaving-together.ts"
 import type { UdpReasons } from "../reasons.ts"
 import type { Scarcity } from "../scarcity.ts"
@@ -6,6 +16,16 @@ import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_
 import type { WaitingPlace } from "../waiting-sources.ts"
 import type { ReportedErrors } from "./reported-errors.ts"
 import type { SplicedFlow, SplicedSide } from "./spliced-flow.ts"
+
+/** What {@link Relay} works with. */
+export interface RelayParts {
+  readonly components: Components
+  readonly reasons: UdpReasons
+  /** For sockets that a side shares with flows of other kinds. */
+  readonly errors: ErrorRelay
+  readonly scarcity: Scarcity
+  readonly waiting: WaitingPlace<SplicedSide>
+}
 
 /**
  * Carries datagrams from the socket of one side to that of the other: one call receives many, and one sends them from where
@@ -19,25 +39,24 @@ export class Relay {
   readonly #arena: Arena
   readonly #clock: Clock
   readonly #drops: Drops
+  readonly #flows: FlowTable
   readonly #reasons: UdpReasons
   readonly #errors: ReportedErrors
+  readonly #portErrors: ErrorRelay
   readonly #scarcity: Scarcity
   readonly #waiting: WaitingPlace<SplicedSide>
   readonly #batch = new DatagramBatch(LARGEST_BURST)
+  readonly #ends = new Demiflow()
   readonly #space: number
 
-  constructor(
-    components: Components,
-    reasons: UdpReasons,
-    errors: ReportedErrors,
-    scarcity: Scarcity,
-    waiting: WaitingPlace<SplicedSide>,
-  ) {
+  constructor({ components, reasons, errors, scarcity, waiting }: RelayParts, reported: ReportedErrors) {
     this.#arena = components.arena
     this.#clock = components.clock
     this.#drops = components.drops
+    this.#flows = components.flows
     this.#reasons = reasons
-    this.#errors = errors
+    this.#errors = reported
+    this.#portErrors = errors
     this.#scarcity = scarcity
     this.#waiting = waiting
     this.#space = components.arena.reserve(LARGEST_BURST * LARGEST_PAYLOAD)
@@ -51,7 +70,7 @@ export class Relay {
     let bytes = 0
     let errors = 0
     while (datagrams < BUDGET_DATAGRAMS && bytes < BUDGET_BYTES && errors < BUDGET_ERRORS) {
-      this.#prepare(wanted)
+      this.prepare(batch, wanted)
       const received = from.host.receiveDatagrams(from.socket, batch, wanted)
       if (received === 0 || received === -Errno.EAGAIN) {
         from.burst = 0
@@ -63,7 +82,7 @@ export class Relay {
         continue
       }
       this.#heard(from)
-      bytes += this.#passAll(from.opposite, received)
+      bytes += this.#passAll(from.opposite, batch, 0, received)
       if (received < wanted) {
         from.burst = 0
         return
@@ -75,44 +94,41 @@ export class Relay {
     this.#waiting.wait(from, this.#clock.now)
   }
 
-  /**
-   * Passes on a datagram that was received elsewhere, or several of `segmentSize` bytes left together, in the name of a
-   * side.
-   *
-   * @param offset of the payload in the arena
-   * @param length bytes, more than {@link LARGEST_PAYLOAD} if its end was cut off
-   */
-  pass(from: SplicedSide, offset: number, length: number, segmentSize: number): void {
-    this.#batch.offset[0] = offset
-    this.#batch.length[0] = length
-    this.#batch.segmentSize[0] = segmentSize
-    this.#heard(from)
-    this.#passAll(from.opposite, 1)
-  }
-
-  #heard(from: SplicedSide): void {
-    const flow: SplicedFlow = from.flow
-    flow.lastActivity = this.#clock.now
-    if (from === flow.initiating || flow.hasReply) return
-    flow.hasReply = true
-    this.#scarcity.settled(flow)
-  }
-
-  #prepare(wanted: number): void {
-    const batch = this.#batch
+  /** Has entries of a batch, {@link LARGEST_BURST} at most, received into the local path's space. */
+  prepare(batch: DatagramBatch, wanted: number): void {
     for (let index = 0; index < wanted; index++) {
       batch.offset[index] = this.#space + index * LARGEST_PAYLOAD
       batch.length[index] = LARGEST_PAYLOAD
     }
   }
 
-  /** Passes on the first entries of the batch, without those that were cut off. Answers how many bytes. */
-  #passAll(to: SplicedSide, received: number): number {
-    const batch = this.#batch
-    let kept = 0
+  /**
+   * Passes on datagrams that a port has received, in the name of a side: entries `first` to `next - 1` of a batch, with room
+   * for {@link LARGEST_PAYLOAD} each. Answers how many bytes.
+   */
+  pass(from: SplicedSide, batch: DatagramBatch, first: number, next: number): number {
+    this.#heard(from)
+    return this.#passAll(from.opposite, batch, first, next)
+  }
+
+  #heard(from: SplicedSide): void {
+    const flow: SplicedFlow = from.flow
+    flow.lastActivity = this.#clock.now
+    if (from === flow.initiating) {
+      if (flow.hasReply) flow.isConversation = true
+      return
+    }
+    if (flow.hasReply) return
+    flow.hasReply = true
+    this.#scarcity.settled(flow)
+  }
+
+  /** Passes on entries of a batch, without those that were cut off. Answers how many bytes. */
+  #passAll(to: SplicedSide, batch: DatagramBatch, first: number, end: number): number {
+    let kept = first
     let bytes = 0
-    for (let index = 0, next = 0; index < received; index = next) {
-      next = putTogether(this.#arena, batch, index, received)
+    for (let index = first, next = first; index < end; index = next) {
+      next = putTogether(this.#arena, batch, index, end)
       const segmentSize = batch.segmentSize[index]
       const whole = wholeLength(batch.length[index], segmentSize)
       if (whole < batch.length[index]) this.#drops.count(this.#reasons.cutOff)
@@ -123,35 +139,40 @@ export class Relay {
       kept++
       bytes += whole
     }
-    this.#send(to, kept)
+    this.#send(to, batch, first, kept)
     return bytes
   }
 
-  #send(to: SplicedSide, count: number): void {
-    let first = 0
+  #send(to: SplicedSide, batch: DatagramBatch, start: number, end: number): void {
+    const { port } = to
+    if (port !== undefined) this.#flows.readSide(to.flow.portSide, this.#ends)
+    let first = start
     let isRepeated = false
-    while (first < count) {
-      const offset = this.#batch.offset[first]
-      const sent = to.host.sendDatagrams(to.socket, this.#batch, first, count - first)
+    while (first < end) {
+      const offset = batch.offset[first]
+      const sent =
+        port === undefined
+          ? to.host.sendDatagrams(to.socket, batch, first, end - first)
+          : to.host.sendDatagramsTo(port.socket, this.#ends, to.scope, batch, first, end - first)
       if (sent > 0) {
         first += sent
         isRepeated = false
       } else if (sent === 0 || sent === -Errno.EAGAIN) {
-        while (first < count) this.#lose(first++, -Errno.EAGAIN)
-      } else if ((isRepeated && this.#batch.offset[first] === offset) || sent === -Errno.ENOBUFS) {
-        this.#lose(first++, sent)
+        while (first < end) this.#lose(batch, first++, -Errno.EAGAIN)
+      } else if ((isRepeated && batch.offset[first] === offset) || sent === -Errno.ENOBUFS) {
+        this.#lose(batch, first++, sent)
         isRepeated = false
       } else {
         // An error that an earlier datagram met is told here too, and only once: so the datagram gets a second chance.
-        this.#errors.drain(to)
+        if (port === undefined) this.#errors.drain(to)
+        else this.#portErrors.drainPort(port)
         isRepeated = true
       }
     }
   }
 
-  #lose(index: number, answer: number): void {
+  #lose({ length, segmentSize }: DatagramBatch, index: number, answer: number): void {
     const isFull = answer === -Errno.EAGAIN || answer === -Errno.ENOBUFS
-    const { length, segmentSize } = this.#batch
     const reason = isFull ? this.#reasons.sendQueueFull : this.#reasons.sendFailed
     this.#drops.count(reason, datagramsIn(length[index], segmentSize[index]))
   }

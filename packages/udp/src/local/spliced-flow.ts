@@ -8,22 +8,25 @@ import {
   type SideRef,
   type Socket,
 } from "@demiflow/core"
-import type { ListeningPort } from "../listening-ports.ts"
+import type { Port, Rider } from "../ports.ts"
+import type { Lasting } from "../timeouts.ts"
 import type { MayBeUnanswered } from "../unanswered-flows.ts"
 import type { WaitingSource } from "../waiting-sources.ts"
 
-/** One side of a spliced flow: what is received by its socket leaves by that of the opposite side. */
+/**
+ * One side of a spliced flow: what is received on it leaves on the opposite side. The initiating side shares the socket of a
+ * port, the target side has one of its own.
+ */
 export class SplicedSide implements WaitingSource {
   readonly flow: SplicedFlow
   /** Whose the socket is: the host's, or the namespace's. */
   host: Host
-  /** Connected to the correspondent of this side; {@link NO_SOCKET} once the flow has ended. */
+  /** Connected to the correspondent of this side; {@link NO_SOCKET} without one of its own, and once the flow has ended. */
   socket: Socket = NO_SOCKET
-  /**
-   * Set, on the initiating side, while the socket may hold datagrams of anybody, which came in before it was connected: the
-   * listener that has the same port, and that they were meant for.
-   */
-  sharedWith: ListeningPort | undefined = undefined
+  /** Whose socket the side shares. */
+  port: Port | undefined = undefined
+  /** Interface of the host on which the correspondent's link-local address is. */
+  scope = 0
   /** Entries that the next receiving call asks for. */
   burst = 0
   isWaiting = false
@@ -42,34 +45,47 @@ export class SplicedSide implements WaitingSource {
     return false
   }
 
-  /** A flow begins with this socket. */
-  begin(host: Host, socket: Socket, sharedWith: ListeningPort | undefined): void {
+  /** A flow begins that shares a port's socket on this side. */
+  share(port: Port, scope: number): void {
+    this.host = port.host
+    this.socket = NO_SOCKET
+    this.port = port
+    this.scope = scope
+  }
+
+  /** A flow begins that has this socket on this side. */
+  own(host: Host, socket: Socket): void {
     this.host = host
     this.socket = socket
-    this.sharedWith = sharedWith
+    this.port = undefined
     this.burst = 0
   }
 
   /** The flow has ended: the side may still stand in a list of waiting ones. */
   close(): void {
-    this.host.close(this.socket)
+    if (this.socket >= 0) this.host.close(this.socket)
     this.socket = NO_SOCKET
+    this.port = undefined
   }
 }
 
 /** What UDP keeps of a flow from socket to socket, besides its two sides in the flow table. */
-export class SplicedFlow implements MayBeUnanswered {
+export class SplicedFlow implements MayBeUnanswered, Rider, Lasting {
   /** The initiating side, by which both are known. */
   ref: SideRef = NO_SIDE
   readonly initiating: SplicedSide
   readonly target: SplicedSide
   /** Clock milliseconds of the last datagram in either direction. */
   lastActivity = 0
-  /** Whether anything has come back to where the flow began. */
+  isToWellKnownPort = false
   hasReply = false
+  isConversation = false
+  readonly holdsSocket: boolean = true
   isUnanswered = false
   older: MayBeUnanswered | undefined = undefined
   newer: MayBeUnanswered | undefined = undefined
+  nextRider: Rider | undefined = undefined
+  previousRider: Rider | undefined = undefined
 
   constructor(initiatingHost: Host, targetHost: Host) {
     this.initiating = new SplicedSide(this, initiatingHost)
@@ -78,6 +94,10 @@ export class SplicedFlow implements MayBeUnanswered {
 
   get flow(): FlowIndex {
     return flowOf(this.ref)
+  }
+
+  get portSide(): SideRef {
+    return this.ref
   }
 }
 
@@ -104,12 +124,13 @@ export class SplicedFlows {
     flow.ref = initiatingSide(index)
     flow.lastActivity = now
     flow.hasReply = false
+    flow.isConversation = false
     while (this.#byFlow.length <= index) this.#byFlow.push(undefined)
     this.#byFlow[index] = flow
     return flow
   }
 
-  /** Ends it, and closes both sockets. */
+  /** Ends it, and closes its socket. */
   remove(flow: SplicedFlow): void {
     flow.initiating.close()
     flow.target.close()

@@ -1,11 +1,10 @@
 /**
  * UDP over the local path: from a socket of the host to one inside the guest's namespace, or the other way.
  *
- * A datagram that arrives at a listening port and that the policy splices begins a flow with two connected sockets: one
- * beside the listening socket, towards its sender, which so gets its answers from where it wrote to; and one at the other
- * end, from any port, towards whoever listens there. From then on the kernel knows both by their correspondents, and
- * `relay.ts` carries datagrams between them. The flow is found by its initiating side, for what had come to the
- * listening socket before, and by its sockets.
+ * A datagram that arrives at a listening port and that the policy splices begins a flow. On its initiating side it shares the
+ * listening socket, by which its sender so gets answers from where it wrote to; at the other end it has a socket of its own,
+ * from any port, connected to whoever listens there. `relay.ts` carries datagrams between them. The flow is found by its
+ * initiating side, for what the listening socket receives, and by its socket.
  *
  * The guest's link has no part in this. Flows go on while it is congested, and listeners inside the namespace are heard.
  * Those of the host wait for it, since what arrives there may be for the link as well.
@@ -22,44 +21,52 @@ import {
   type Host,
   hostAt,
   IpProtocol,
-  initiatingSide,
+  type NewFlow,
   type SideRef,
   type Socket,
   targetSide,
 } from "@demiflow/core"
-import type { ListeningPort } from "../listening-ports.ts"
+import type { ErrorRelay } from "../error-relay.ts"
+import type { Port } from "../ports.ts"
+import type { PortsInUse } from "../ports-in-use.ts"
 import type { UdpReasons } from "../reasons.ts"
 import type { Scarcity } from "../scarcity.ts"
+import { isWellKnown, type Timeouts } from "../timeouts.ts"
 import type { WaitingPlace } from "../waiting-sources.ts"
 import { Relay } from "./relay.ts"
 import { ReportedErrors } from "./reported-errors.ts"
 import { type SplicedFlow, SplicedFlows, type SplicedSide } from "./spliced-flow.ts"
+
+/** What {@link Splicing} works with. */
+export interface SplicingParts {
+  readonly components: Components
+  readonly reasons: UdpReasons
+  readonly errors: ErrorRelay
+  readonly scarcity: Scarcity
+  readonly ports: PortsInUse
+  readonly timeouts: Timeouts
+  readonly waiting: WaitingPlace<SplicedSide>
+}
 
 /** Spliced flows: how they begin, go on and end. */
 export class Splicing {
   readonly #components: Components
   readonly #reasons: UdpReasons
   readonly #scarcity: Scarcity
-  readonly #waiting: WaitingPlace<SplicedSide>
-  readonly #timeoutBeforeReply: number
+  readonly #ports: PortsInUse
+  readonly #timeouts: Timeouts
   readonly #flows = new SplicedFlows()
   readonly #errors: ReportedErrors
   readonly relay: Relay
 
-  constructor(
-    components: Components,
-    reasons: UdpReasons,
-    scarcity: Scarcity,
-    waiting: WaitingPlace<SplicedSide>,
-    timeoutBeforeReply: number,
-  ) {
-    this.#components = components
-    this.#reasons = reasons
-    this.#scarcity = scarcity
-    this.#waiting = waiting
-    this.#timeoutBeforeReply = timeoutBeforeReply
-    this.#errors = new ReportedErrors(components, reasons.notDelivered)
-    this.relay = new Relay(components, reasons, this.#errors, scarcity, waiting)
+  constructor(parts: SplicingParts) {
+    this.#components = parts.components
+    this.#reasons = parts.reasons
+    this.#scarcity = parts.scarcity
+    this.#ports = parts.ports
+    this.#timeouts = parts.timeouts
+    this.#errors = new ReportedErrors(parts.components, parts.reasons.notDelivered)
+    this.relay = new Relay(parts, this.#errors)
   }
 
   /** The state of a flow, if it is a spliced one. */
@@ -72,33 +79,31 @@ export class Splicing {
     return this.#flows.sideOf(ref)
   }
 
-  /** Begins a flow for a datagram that arrived at a port. If there can be none, it is counted as dropped. */
-  begin(port: ListeningPort, initiating: Demiflow, target: Demiflow): SplicedFlow | undefined {
+  /** Begins a flow for datagrams that arrived at a port. If there can be none, they are counted as dropped. */
+  begin(port: Port, initiating: Demiflow, target: Demiflow, scope: number, count: number): SplicedFlow | undefined {
     const { clock, drops, flows, handlerNumber, log } = this.#components
     const targetHost = hostAt(this.#components, target.interface)
     if (targetHost === undefined) {
-      drops.count(this.#reasons.openFailed)
+      drops.count(this.#reasons.openFailed, count)
       return undefined
     }
-    const place = flows.allocate(handlerNumber, IpProtocol.udp)
-    if (place < 0) return undefined
     this.#scarcity.makeRoom()
-    const initiated = flows.initiate(place, initiating)
-    const answering = this.#answer(port.host, initiatingSide(initiated), initiating)
-    if (answering < 0) return this.#scarcity.giveUp(initiated, -answering, 1)
-    const opened = this.#open(targetHost, targetSide(initiated), target)
-    if (opened < 0) {
-      port.host.close(answering)
-      return this.#scarcity.giveUp(initiated, -opened, 1)
+    const place = port.socket < 0 ? -1 : flows.allocate(handlerNumber, IpProtocol.udp)
+    if (place < 0) {
+      drops.count(port.socket < 0 ? this.#reasons.closed : this.#reasons.tableFull, count - 1)
+      return undefined
     }
+    const initiated = flows.initiate(place as NewFlow, initiating)
+    const opened = this.#open(targetHost, targetSide(initiated), target)
+    if (opened < 0) return this.#scarcity.giveUp(initiated, -opened, count)
     const index = flows.activate(flows.target(initiated, target))
     const flow = this.#flows.add(index, port.host, targetHost, clock.now)
-    flow.initiating.begin(port.host, answering, port)
-    flow.target.begin(targetHost, opened, undefined)
-    flows.schedule(index, clock.now + this.#timeoutBeforeReply)
+    flow.isToWellKnownPort = isWellKnown(target.correspondentPort)
+    flow.initiating.share(port, scope)
+    flow.target.own(targetHost, opened)
+    port.board(flow)
+    flows.schedule(index, clock.now + this.#timeouts.of(flow))
     this.#scarcity.begun(flow)
-    // No event tells of what was there before it was connected.
-    this.#waiting.wait(flow.initiating, clock.now)
     if (log.isDebug) log.debug(`flow ${index} (udp) ${initiating} ⇄ ${target}`)
     return flow
   }
@@ -112,15 +117,12 @@ export class Splicing {
   end(flow: SplicedFlow): void {
     const { flows, log } = this.#components
     const index = flow.flow
+    const { port } = flow.initiating
     if (log.isDebug) log.debug(`flow ${index} (udp) ended`)
     this.#scarcity.settled(flow)
     this.#flows.remove(flow)
+    if (port !== undefined) this.#ports.leave(port, flow)
     flows.release(index)
-  }
-
-  #answer(host: Host, side: SideRef, initiating: Demiflow): Socket {
-    const socket = host.udpAnswer(side, initiating)
-    return this.#scarcity.isRelieved(socket) ? host.udpAnswer(side, initiating) : socket
   }
 
   #open(host: Host, side: SideRef, target: Demiflow): Socket {

@@ -33,6 +33,8 @@ export interface ScriptedError {
   readonly information?: number
   readonly reporter?: string
   readonly payload?: Uint8Array
+  /** Of the datagram that caused it; whom the socket was opened for by default. */
+  readonly destination?: { readonly address: string; readonly port: number }
 }
 
 /** From where in the arena something was sent, and with which marks. */
@@ -41,16 +43,20 @@ interface SentAs {
   readonly hopLimit: number
   readonly trafficClass: number
   readonly dontFragment: boolean | undefined
+  readonly to: Demiflow
 }
 
 /** One socket, with everything that happened to it. */
 export class ScriptedSocket {
   /** What events are told to: a side of a flow, or a listener. */
-  readonly side: SideRef
+  side: SideRef
+  /** Whether that is a listener. */
+  isListening: boolean
+  /** What it was opened for. */
   readonly demiflow: Demiflow
-  /** Until it was read empty, it holds datagrams of anybody. */
-  hearsAnyone: boolean
-  /** What was sent, with the arena offset that it was sent from, and how many entries each call had. */
+  /** It is connected to nobody. */
+  readonly hearsAnyone: boolean
+  /** What was sent, with the arena offset that it was sent from, whom to, and how many entries each call had. */
   readonly sent: (HostDatagram & SentAs)[] = []
   readonly sendingCalls: number[] = []
   /** Answers of the next sending calls: a negative error number refuses the first entry; Infinity takes them all. */
@@ -75,17 +81,29 @@ export class ScriptedSocket {
     return this.sent.flatMap(({ bytes, segmentSize }) => cut(bytes, segmentSize))
   }
 
-  constructor(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean) {
+  constructor(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean, isListening: boolean) {
     this.side = side
     this.demiflow = demiflow
     this.hearsAnyone = hearsAnyone
+    this.isListening = isListening
   }
 }
 
 /** A host whose sockets do what a test says. Any use of a closed socket throws. */
 export class ScriptedHost
   implements
-    Pick<Host, "udpOpen" | "udpListen" | "udpAnswer" | "sendDatagrams" | "receiveDatagrams" | "receiveFromAnyone">
+    Pick<
+      Host,
+      | "udpOpen"
+      | "udpListen"
+      | "udpBind"
+      | "handOver"
+      | "separatesLoopback"
+      | "sendDatagrams"
+      | "sendDatagramsTo"
+      | "receiveDatagrams"
+      | "receiveFromAnyone"
+    >
 {
   readonly arena: Arena
   readonly sockets: ScriptedSocket[] = []
@@ -93,12 +111,9 @@ export class ScriptedHost
   readonly openingAnswers: number[] = []
   /** What openings were asked for, successful or not. */
   readonly opened: Demiflow[] = []
-  /** What {@link ScriptedHost.udpAnswer} was asked for. */
-  readonly answered: Demiflow[] = []
-  /** What the next socket from there holds already. */
-  readonly intruders: HostDatagram[] = []
-  readonly ownV4: Address = Address.parse("192.0.2.1")
-  readonly ownV6: Address = Address.parse("2001:db8::1")
+  /** Ports of its own choice: the next one. */
+  nextPort = 50_000
+  isHeldToInterface = false
   readonly #errorSpace: number
   readonly #firstDescriptor: number
 
@@ -125,32 +140,59 @@ export class ScriptedHost
   udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
     const demiflow = new Demiflow(Interface.host)
     demiflow.forwardingPort = end.port
-    return this.#open(listener as number as SideRef, demiflow, true)
+    return this.#open(listener as number as SideRef, demiflow, true, true)
   }
 
-  udpAnswer(side: SideRef, demiflow: Demiflow): Socket {
-    this.answered.push(demiflow.clone())
+  udpBind(side: SideRef, demiflow: Demiflow): Socket {
     const socket = this.#open(side, demiflow, true)
-    if (socket >= 0) this.#find(socket).incoming.push(...this.intruders.splice(0))
+    if (socket >= 0) {
+      const { demiflow: bound } = this.#find(socket)
+      if (bound.forwardingPort === 0) bound.forwardingPort = this.nextPort++
+    }
     return socket
   }
 
   boundEnd(socket: Socket, demiflow: Demiflow): number {
     demiflow.forwardingPort = this.#find(socket).demiflow.forwardingPort
-    if (demiflow.forwardingAddress.isUnspecified) {
-      demiflow.forwardingAddress.copyFrom(demiflow.isV4 ? this.ownV4 : this.ownV6)
-    }
     return 0
+  }
+
+  separatesLoopback(): boolean {
+    return this.isHeldToInterface
+  }
+
+  handOver(socket: Socket, side: SideRef): void {
+    const state = this.#find(socket)
+    state.side = side
+    state.isListening = false
   }
 
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
     const state = this.#find(socket)
+    if (state.hearsAnyone) throw new Error(`socket ${socket} isn't connected`)
+    return this.#send(state, state.demiflow, batch, first, count)
+  }
+
+  sendDatagramsTo(
+    socket: Socket,
+    demiflow: Demiflow,
+    _scope: number,
+    batch: DatagramBatch,
+    first: number,
+    count: number,
+  ): number {
+    const state = this.#find(socket)
+    if (!state.hearsAnyone) throw new Error(`socket ${socket} is connected`)
+    return this.#send(state, demiflow.clone(), batch, first, count)
+  }
+
+  #send(state: ScriptedSocket, to: Demiflow, batch: DatagramBatch, first: number, count: number): number {
     state.sendingCalls.push(count)
     const answer = state.sendingAnswers.shift() ?? Number.POSITIVE_INFINITY
     if (answer < 0) {
       const segmentSize = batch.segmentSize[first]
       const bytes = (state.sentBeforeRefusal.shift() ?? 0) * segmentSize
-      if (bytes > 0) this.#sendEntry(state, batch, first, bytes)
+      if (bytes > 0) this.#sendEntry(state, to, batch, first, bytes)
       batch.offset[first] += bytes
       batch.length[first] -= bytes
       if (batch.length[first] <= segmentSize) batch.segmentSize[first] = 0
@@ -158,20 +200,22 @@ export class ScriptedHost
       return answer
     }
     const taken = Math.min(answer, count)
-    for (let index = first; index < first + taken; index++) this.#sendEntry(state, batch, index, batch.length[index])
+    for (let index = first; index < first + taken; index++) {
+      this.#sendEntry(state, to, batch, index, batch.length[index])
+    }
     return taken
   }
 
-  #sendEntry(state: ScriptedSocket, batch: DatagramBatch, index: number, length: number): void {
+  #sendEntry(state: ScriptedSocket, to: Demiflow, batch: DatagramBatch, index: number, length: number): void {
     const offset = batch.offset[index]
     const bytes = this.arena.bytes.slice(offset, offset + length)
     const { hopLimit, trafficClass, dontFragment } = state
-    state.sent.push({ bytes, segmentSize: batch.segmentSize[index], offset, hopLimit, trafficClass, dontFragment })
+    state.sent.push({ bytes, segmentSize: batch.segmentSize[index], offset, hopLimit, trafficClass, dontFragment, to })
   }
 
   receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number {
     const state = this.#find(socket)
-    if (state.hearsAnyone) throw new Error(`socket ${socket} may hold datagrams of strangers`)
+    if (state.hearsAnyone) throw new Error(`socket ${socket} is connected to nobody`)
     return this.#receive(state, batch, count)
   }
 
@@ -181,9 +225,8 @@ export class ScriptedHost
     for (const [index, { ends: own }] of state.incoming.slice(0, count).entries()) {
       ends[index].copyFrom(own ?? state.demiflow)
     }
-    const received = this.#receive(state, batch, count)
-    if (received === -Errno.EAGAIN) state.hearsAnyone = state.demiflow.correspondentPort === 0
-    return received
+    batch.scope.fill(0, 0, count)
+    return this.#receive(state, batch, count)
   }
 
   #receive(state: ScriptedSocket, batch: DatagramBatch, count: number): number {
@@ -202,8 +245,12 @@ export class ScriptedHost
   }
 
   receiveError(socket: Socket, into: SocketError): number {
-    const entry = this.#find(socket).errors.shift()
+    const state = this.#find(socket)
+    const entry = state.errors.shift()
     if (entry === undefined) return 0
+    const { correspondentAddress, correspondentPort } = state.demiflow
+    into.destination.copyFrom(entry.destination ? Address.parse(entry.destination.address) : correspondentAddress)
+    into.destinationPort = entry.destination?.port ?? correspondentPort
     const payload = entry.payload ?? new Uint8Array()
     this.arena.bytes.set(payload, this.#errorSpace)
     into.errno = entry.errno
@@ -242,12 +289,22 @@ export class ScriptedHost
     this.#find(socket).isOpen = false
   }
 
-  #open(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean): Socket {
+  #open(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean, isListening = false): Socket {
     this.opened.push(demiflow.clone())
-    const answer = this.openingAnswers.shift() ?? 0
+    const answer =
+      this.openingAnswers.shift() ?? (hearsAnyone && this.#isTaken(demiflow, isListening) ? -Errno.EADDRINUSE : 0)
     if (answer < 0) return answer as Socket
-    const index = this.sockets.push(new ScriptedSocket(side, demiflow.clone(), hearsAnyone)) - 1
+    const index = this.sockets.push(new ScriptedSocket(side, demiflow.clone(), hearsAnyone, isListening)) - 1
     return (this.#firstDescriptor + index) as Socket
+  }
+
+  /** Whether a socket that isn't connected has the port. */
+  #isTaken({ forwardingAddress, forwardingPort, isV4 }: Demiflow, isListening: boolean): boolean {
+    return this.sockets.some(({ isOpen, hearsAnyone, demiflow, isListening: isOtherListening }) => {
+      if (!isOpen || !hearsAnyone || forwardingPort === 0 || demiflow.forwardingPort !== forwardingPort) return false
+      if (isListening || isOtherListening) return true
+      return demiflow.isV4 === isV4 && demiflow.forwardingAddress.equals(forwardingAddress)
+    })
   }
 
   #find(socket: Socket): ScriptedSocket {

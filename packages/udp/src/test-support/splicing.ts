@@ -1,6 +1,6 @@
 import { HostEvent, Interface, type InterfaceId, type ListenerRef } from "@demiflow/core"
 import type { ForwardingRules } from "@demiflow/flow"
-import { Bench, type BenchOptions } from "./bench.ts"
+import { Bench, type BenchOptions, datagramsOf } from "./bench.ts"
 import { families } from "./families.ts"
 import type { HostDatagram, ScriptedHost, ScriptedSocket } from "./scripted-host.ts"
 
@@ -51,15 +51,19 @@ export interface SplicingBench {
   readonly listener: ScriptedSocket
   /** Datagrams from a port arrive at the listening socket. */
   arrive(port: number, ...payloads: Uint8Array[]): void
-  /** Begins a flow from a port, and answers its sockets, both read until they were empty. */
+  /** Begins a flow from a port. */
   begin(port: number): Sockets
-  /** Datagrams arrive at a connected socket. */
+  /** Datagrams arrive at a socket; at the listening one, from where the last flow began. */
   deliver(socket: ScriptedSocket, ...datagrams: (Uint8Array | HostDatagram)[]): void
 }
 
 /** The sockets of a spliced flow. */
 export interface Sockets {
+  /** Further datagrams arrive from where the flow began. */
+  ask(...payloads: Uint8Array[]): void
+  /** Listens, and answers. */
   readonly answering: ScriptedSocket
+  /** To the target. */
   readonly opened: ScriptedSocket
 }
 
@@ -71,6 +75,13 @@ export function splicingBench(direction: Direction, options: BenchOptions = {}):
   const { loopback } = direction
   const arrive = (port: number, ...payloads: Uint8Array[]) =>
     bench.fromAnyone(listener, loopback, port, loopback, ...payloads)
+  let lastPort = 0
+  const hear = (port: number, datagrams: readonly (Uint8Array | HostDatagram)[]) => {
+    const [{ ends }] = datagramsOf(listener, loopback, port, loopback, new Uint8Array())
+    listener.incoming.push(...datagrams.map((datagram) => ({ ...toDatagram(datagram), ends })))
+    if (listener.isListening) bench.listenerEvent(listener)
+    else bench.event(listener, HostEvent.readable)
+  }
   return {
     bench,
     near,
@@ -79,22 +90,27 @@ export function splicingBench(direction: Direction, options: BenchOptions = {}):
     arrive,
     begin(port) {
       arrive(port, new Uint8Array([1]))
-      bench.advance(0)
-      const [answering, opened] = [near.sockets.at(-1), far.sockets.at(-1)]
-      if (answering === undefined || opened === undefined) throw new Error("no flow began")
+      lastPort = port
+      const opened = far.sockets.at(-1)
+      if (opened === undefined) throw new Error("no flow began")
       opened.sent.length = 0
-      opened.sendingCalls.length = answering.receivingCalls.length = 0
-      return { answering, opened }
+      opened.sendingCalls.length = listener.receivingCalls.length = 0
+      return {
+        ask: (...payloads) => hear(port, payloads),
+        answering: listener,
+        opened,
+      }
     },
     deliver(socket, ...datagrams) {
-      socket.incoming.push(
-        ...datagrams.map((datagram) =>
-          datagram instanceof Uint8Array ? { bytes: datagram, segmentSize: 0 } : datagram,
-        ),
-      )
+      if (socket === listener) return hear(lastPort, datagrams)
+      socket.incoming.push(...datagrams.map(toDatagram))
       bench.event(socket, HostEvent.readable)
     },
   }
+}
+
+function toDatagram(datagram: Uint8Array | HostDatagram): HostDatagram {
+  return datagram instanceof Uint8Array ? { bytes: datagram, segmentSize: 0 } : datagram
 }
 
 /** The number of a listener, for calls of the stack. */

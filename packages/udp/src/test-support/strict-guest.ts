@@ -96,6 +96,12 @@ export class StrictGuest implements Guest {
     return offset
   }
 
+  redirect(offset: number, demiflow: Demiflow, protocol: number): void {
+    const open = this.#open.get(offset)
+    if (open === undefined) throw new Error("a packet was redirected that isn't open")
+    this.#open.set(offset, { ...open, tap: demiflow.clone(), protocol })
+  }
+
   end(
     offset: number,
     length: number,

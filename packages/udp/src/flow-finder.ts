@@ -1,0 +1,76 @@
+import {
+  type Components,
+  type Demiflow,
+  type FlowIndex,
+  flowOf,
+  IpProtocol,
+  type SideRef,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
+} from "@demiflow/core"
+import type { SplicedFlow } from "./local/spliced-flow.ts"
+import { GuestPort, ListeningPort, type Port } from "./ports.ts"
+import type { UdpFlow } from "./state.ts"
+
+/** Finds the flow of what a port's socket has received, or has heard about. */
+export class FlowFinder {
+  readonly #flows: Components["flows"]
+  readonly #get: (flow: FlowIndex) => UdpFlow | SplicedFlow | undefined
+
+  /** @param get the state of a flow of either kind */
+  constructor({ flows }: Components, get: (flow: FlowIndex) => UdpFlow | SplicedFlow | undefined) {
+    this.#flows = flows
+    this.#get = get
+  }
+
+  /** The flow of a datagram that a port has received; `ends` as its side of the host, both ends known. */
+  heardAt(port: Port, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
+    this.#complete(port, ends)
+    const side = this.#lookUp(port, ends)
+    return side < 0 ? undefined : this.#get(flowOf(side))
+  }
+
+  /** The flow by which a port has sent to the correspondent end of `ends`. */
+  sentTo(port: Port, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
+    this.#complete(port, ends)
+    if (port instanceof ListeningPort) {
+      ends.forwardingPort = port.number
+      for (const own of port.ownAddresses) {
+        if (own.isV4 !== ends.isV4) continue
+        ends.forwardingAddress.copyFrom(own)
+        const side = this.#flows.lookup(IpProtocol.udp, ends)
+        if (side >= 0) return this.#get(flowOf(side))
+      }
+      setUnspecified(ends)
+    }
+    const side = this.#flows.lookup(IpProtocol.udp, ends)
+    return side < 0 ? undefined : this.#get(flowOf(side))
+  }
+
+  #complete(port: Port, ends: Demiflow): void {
+    ends.interface = port.interface
+    if (!(port instanceof GuestPort)) return
+    ends.forwardingAddress.copyFrom(port.address)
+    ends.forwardingPort = port.number
+  }
+
+  #lookUp(port: Port, ends: Demiflow): SideRef {
+    const side = this.#flows.lookup(IpProtocol.udp, ends)
+    const { forwardingAddress } = ends
+    if (side >= 0 || port instanceof GuestPort || forwardingAddress.isUnspecified) return side
+    // A flow that the guest began there left the choice of the address to the host.
+    const { word0, word1, word2, word3 } = forwardingAddress
+    setUnspecified(ends)
+    const begun = this.#flows.lookup(IpProtocol.udp, ends)
+    forwardingAddress.word0 = word0
+    forwardingAddress.word1 = word1
+    forwardingAddress.word2 = word2
+    forwardingAddress.word3 = word3
+    return begun
+  }
+}
+
+/** Leaves the forwarding address unspecified, of the correspondent's family. */
+function setUnspecified({ correspondentAddress, forwardingAddress }: Demiflow): void {
+  forwardingAddress.copyFrom(correspondentAddress.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
+}
