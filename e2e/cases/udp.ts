@@ -6,8 +6,8 @@ import type { Running } from "./running.ts"
 
 const sizes = [0, 1, 2, 1400, 1452, 1453, 1472, 1473, 9000, 65_507]
 
-/** Against the world's UDP server. */
-export function testDatagrams(running: Running): void {
+/** Against a UDP server. `isThroughTap`: the client is behind our link, where we say who is heard; elsewhere its kernel does. */
+export function testDatagrams(running: Running, isThroughTap = true): void {
   overBoth((family) => {
     // The guest's own fragments are reassembled, and answers over the MTU are fragmented towards it.
     test("datagrams of all sizes come back as they went", async () => {
@@ -19,9 +19,10 @@ export function testDatagrams(running: Running): void {
     })
 
     // RFC 4787, REQ-8: a TFTP server answers from a port of its own.
-    test("the correspondent that was asked is heard from any of its ports, and nobody else is", async () => {
+    const heard = isThroughTap ? ["from another port", "from the one that was asked"] : ["from the one that was asked"]
+    test(`only the correspondent that was asked is heard${isThroughTap ? ", from any of its ports" : ""}`, async () => {
       const { got } = await udpClient<{ got: string[] }>(running.guest, family, { scenario: "strangers" })
-      expect(new Set(got)).toEqual(new Set(["from another port", "from the one that was asked"]))
+      expect(got.sort()).toEqual(heard)
     })
 
     test("200 sockets at once all get their own answer", async () => {

@@ -1,4 +1,5 @@
 import { type Address, type Demiflow, type Host, NO_SIDE } from "@demiflow/core"
+import type { Port } from "./ports.ts"
 import type { UdpFlow } from "./state.ts"
 
 interface Sender {
@@ -54,6 +55,14 @@ export class GroupSenders {
     const left = this.#byPort.get(port)?.filter((sender) => sender.flow !== flow) ?? []
     if (left.length > 0) this.#byPort.set(port, left)
     else this.#byPort.delete(port)
+  }
+
+  /** The newest flow to a group at a port: its answers may come from anybody. */
+  newestAt(port: Port): UdpFlow | undefined {
+    return this.#byPort
+      .get(port.number)
+      ?.filter(({ flow }) => flow.port === port)
+      .at(-1)?.flow
   }
 
   /** True if datagrams from there are those of such a flow. */

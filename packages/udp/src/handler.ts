@@ -50,10 +50,11 @@
  * the host itself refuses (no route, say) becomes an error in the name of the address that the guest wrote to. What the
  * guest reports (that nobody listens at its port, say) goes no further: a socket can't tell it to a correspondent.
  *
- * To a multicast group a flow leads as to any correspondent, but that nobody answers in a group's name. The host's kernel hands
- * what is sent there to its own sockets as well: at a listening port it is not taken for somebody else's (`group-senders.ts`).
+ * To a multicast group a flow leads as to any correspondent. Its members answer from their own addresses, so the guest's port
+ * then hears anybody (`newcomers.ts`). The host's kernel hands what is sent to a group to its own sockets as well: ours don't
+ * take it for somebody else's (`group-senders.ts`).
  *
- * Not done: broadcast (the policy refuses it), and answers to what was sent to a group: whose addresses they have, the guest hasn't said.
+ * Not done: broadcast (the policy refuses it).
  *
  * RFC 768; RFC 1122, section 4.1; RFC 8200, section 8.1; RFC 4787 for the treatment of flows.
  */

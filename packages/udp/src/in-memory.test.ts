@@ -39,6 +39,33 @@ describe.each(Object.entries(families))(
       expect(memory.leftovers()).toEqual([])
     })
 
+    test("anybody answers what was sent to a group, and is answered", () => {
+      const { guest, host, drops, run } = stackWith()
+      const own = isV4 ? "192.0.2.1" : "2001:db8::1"
+      const heard: string[] = []
+      host.world.receive({ address: server, port: 1900 }, ({ text, hostPort }) => heard.push(`${text} ${hostPort}`))
+      guest.send(
+        build.ip(guestAddress, isV4 ? "239.255.255.250" : "ff0e::c"),
+        build.udp({ sourcePort: 40_000, targetPort: 1900 }),
+        build.payload("search"),
+      )
+      run()
+      host.world.send({ address: server, port: 1900 }, { address: own, port: 40_000 }, "here")
+      guest.expect(
+        check.ip({ source: server, target: guestAddress }),
+        check.udp({ sourcePort: 1900, targetPort: 40_000 }),
+        check.payload("here"),
+      )
+      guest.send(
+        build.ip(guestAddress, server),
+        build.udp({ sourcePort: 40_000, targetPort: 1900 }),
+        build.payload("thanks"),
+      )
+      run()
+      expect(heard).toContain("thanks 40000")
+      expect(drops.total).toBe(0)
+    })
+
     test("who answers from another port of the address that was asked is heard and answered, nobody else is", () => {
       const memory = stackWith()
       const { guest, host, drops } = memory

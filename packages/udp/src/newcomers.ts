@@ -11,7 +11,8 @@ import type { UdpFlow } from "./state.ts"
  *
  * At a listening port, the policy says. At a port of the guest's, those are passed on that come from an address which the guest
  * corresponds with from there: a TFTP server answers from another port than the one that was asked (RFC 1350, section 4), and
- * a NAT in front of the correspondent may have it speak from another one. All else is dropped (RFC 4787, REQ-8).
+ * a NAT in front of the correspondent may have it speak from another one. If the guest has sent to a group from there, anybody
+ * may answer (mDNS, SSDP). All else is dropped (RFC 4787, REQ-8).
  */
 export class Newcomers {
   readonly #components: Components
@@ -37,16 +38,10 @@ export class Newcomers {
    */
   begin(port: Port, initiating: Demiflow, scope: number, count: number): UdpFlow | SplicedFlow | undefined {
     if (initiating.correspondentPort === 0) return this.#drop(this.#reasons.portZero, count)
-    const target = this.#target
-    if (!(port instanceof ListeningPort)) {
-      const known = this.#beginnings.correspondentAt(port, initiating.correspondentAddress)
-      if (known === undefined) return this.#drop(this.#reasons.stranger, count)
-      this.#components.flows.readSide(known.tapSide, target)
-      target.forwardingPort = initiating.correspondentPort
-      return this.#beginnings.fromHost(port, initiating, target, scope, count)
-    }
-    if (port.isClosed) return this.#drop(this.#reasons.closed, count)
     if (this.#beginnings.groupSenders.have(initiating)) return this.#drop(this.#reasons.ownGroup, count)
+    if (!(port instanceof ListeningPort)) return this.#answer(port, initiating, scope, count)
+    if (port.isClosed) return this.#drop(this.#reasons.closed, count)
+    const target = this.#target
     const { forwarding, guest } = this.#components
     const verdict = forwarding.targetAtGuest(port.listener, initiating, guest, target)
     if (verdict !== FORWARD) return this.#drop(verdict, count)
@@ -57,6 +52,22 @@ export class Newcomers {
       : this.#splicing?.begin(port, initiating, target, scope, count)
     if (flow !== undefined) port.noteAddresses(initiating.forwardingAddress, target.correspondentAddress)
     return flow
+  }
+
+  /** At a port of the guest's. */
+  #answer(port: Port, initiating: Demiflow, scope: number, count: number): UdpFlow | undefined {
+    const { flows, forwarding } = this.#components
+    const target = this.#target
+    const known = this.#beginnings.correspondentAt(port, initiating.correspondentAddress)
+    const asked = known ?? this.#beginnings.groupSenders.newestAt(port)
+    if (asked === undefined) return this.#drop(this.#reasons.stranger, count)
+    flows.readSide(asked.tapSide, target)
+    target.forwardingPort = initiating.correspondentPort
+    if (known === undefined) {
+      target.forwardingAddress.copyFrom(initiating.correspondentAddress)
+      forwarding.translateToGuest(target.forwardingAddress)
+    }
+    return this.#beginnings.fromHost(port, initiating, target, scope, count)
   }
 
   #drop(reason: DropReason, count: number): undefined {

@@ -3,6 +3,7 @@ import {
   type Host,
   type InterfaceId,
   type Listener,
+  markSocket,
   NO_MARKS,
   NO_SIDE,
   NO_SOCKET,
@@ -91,8 +92,11 @@ export abstract class Port implements WaitingSource {
     return isV4 ? this.#marksV4 : this.#marksV6
   }
 
-  /** The socket sends with other marks from now on. */
-  noteMarks(isV4: boolean, marks: number): void {
+  /** The socket sends with these marks from now on, over one version of IP. */
+  mark(isV4: boolean, marks: number): void {
+    const before = this.marksOf(isV4)
+    if (marks === before) return
+    markSocket(this.host, this.socket, isV4, before, marks)
     if (isV4) this.#marksV4 = marks
     else this.#marksV6 = marks
   }

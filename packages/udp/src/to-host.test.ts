@@ -194,10 +194,10 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     const bench = new Bench()
     const group = isV4 ? "224.0.0.251" : "ff02::fb"
     bench.fromGuest(guest, 5353, group, 5353, { payload: pattern(1), hopLimit: 255 })
-    expect(bench.host.opened.map(String)).toEqual([
+    expect(bench.host.opened.map(String)[0]).toBe(
       isV4 ? "host 0.0.0.0:5353 → 224.0.0.251:5353" : "host [::]:5353 → [ff02::fb]:5353",
-    ])
-    expect(bench.socket.sent).toMatchObject([{ bytes: pattern(1), hopLimit: 255 }])
+    )
+    expect(bench.host.sockets[0].sent).toMatchObject([{ bytes: pattern(1), hopLimit: 255 }])
     expect(bench.drops.total).toBe(0)
   })
 

@@ -1,13 +1,4 @@
-import {
-  type Arena,
-  type Components,
-  DatagramBatch,
-  Demiflow,
-  type Drops,
-  Errno,
-  type FlowTable,
-  markSocket,
-} from "@demiflow/core"
+import { type Arena, type Components, DatagramBatch, Demiflow, type Drops, Errno, type FlowTable } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
@@ -49,11 +40,9 @@ export class ToHost {
   /** Adds a datagram to what {@link ToHost.flush} sends, sending what was added before if it is time for that. */
   add(flow: UdpFlow, tap: Demiflow, offset: number, length: number, segmentSize: number, marks: number): void {
     const { port, isHostV4 } = flow
-    const before = port?.marksOf(isHostV4)
-    if (port !== undefined && before !== undefined && marks !== before) {
+    if (port !== undefined && marks !== port.marksOf(isHostV4)) {
       this.#sendBatch(flow, tap)
-      markSocket(port.host, port.socket, isHostV4, before, marks)
-      port.noteMarks(isHostV4, marks)
+      port.mark(isHostV4, marks)
     }
     const isTogether = segmentSize > 0 && segmentSize < length
     flow.lastLength = isTogether ? segmentSize : length

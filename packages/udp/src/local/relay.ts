@@ -7,6 +7,7 @@ import {
   type Drops,
   Errno,
   type FlowTable,
+  NO_MARKS,
 } from "@demiflow/core"
 import type { ErrorRelay } from "../error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "../leaving-together.ts"
@@ -145,7 +146,11 @@ export class Relay {
 
   #send(to: SplicedSide, batch: DatagramBatch, start: number, end: number): void {
     const { port } = to
-    if (port !== undefined) this.#flows.readSide(to.flow.portSide, this.#ends)
+    if (port !== undefined) {
+      this.#flows.readSide(to.flow.portSide, this.#ends)
+      // A flow of the guest's link may have sent from there with marks of its own.
+      port.mark(this.#ends.isV4, NO_MARKS)
+    }
     let first = start
     let isRepeated = false
     while (first < end) {

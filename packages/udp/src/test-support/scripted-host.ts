@@ -114,6 +114,9 @@ export class ScriptedHost
   /** Ports of its own choice: the next one. */
   nextPort = 50_000
   isHeldToInterface = false
+  /** Addresses of its own, of a socket that is connected and was given none. */
+  readonly ownV4: Address = Address.parse("192.0.2.1")
+  readonly ownV6: Address = Address.parse("2001:db8::1")
   readonly #errorSpace: number
   readonly #firstDescriptor: number
 
@@ -154,6 +157,9 @@ export class ScriptedHost
 
   boundEnd(socket: Socket, demiflow: Demiflow): number {
     demiflow.forwardingPort = this.#find(socket).demiflow.forwardingPort
+    if (demiflow.forwardingAddress.isUnspecified) {
+      demiflow.forwardingAddress.copyFrom(demiflow.isV4 ? this.ownV4 : this.ownV6)
+    }
     return 0
   }
 
