@@ -29,7 +29,10 @@ function openFor(program: Program, refuse: (port: number) => number, ...argv: st
     if (errno === 0) opened.push(port)
     return (errno === 0 ? opened.length : -errno) as ListenerRef
   }
-  openForwardedPorts(new PortForwarding({ listen, unlisten: () => {}, portsInUse: () => [] }), rulesOf(program, ...argv))
+  openForwardedPorts(
+    new PortForwarding({ listen, unlisten: () => {}, portsInUse: () => [] }),
+    rulesOf(program, ...argv),
+  )
   return opened
 }
 
