@@ -35,7 +35,6 @@ describe("what is refused is refused with one line and status 1:", () => {
     ["an option without its value", ["--mtu"]],
     ["an abbreviation of several options", ["--no-d", "--", "true"]],
     ["a value for an option that takes none", ["--config-net=yes", "--", "true"]],
-    ["-4 with -6", ["-4", "-6", "--", "true"]],
     ["-a that is no address", ["-a", "192.0.2.300", "--", "true"]],
     ["-a with a prefix length, and -n", ["-a", "192.0.2.9/24", "-n", "25", "--", "true"]],
     ["a prefix length that is too long", ["-a", "192.0.2.9/33", "--", "true"]],

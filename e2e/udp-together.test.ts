@@ -12,7 +12,7 @@ import type { Place } from "./harness/places.ts"
 import { eventually } from "./harness/processes.ts"
 import { UDP_PORT } from "./harness/servers.ts"
 import { usePasst } from "./harness/stand-in.ts"
-import { type Family, families, overBoth, useTopology } from "./harness/topology.ts"
+import { type Family, overBoth, useTopology } from "./harness/topology.ts"
 
 /** Packets on a device besides those that are looked at: neighbours and routers are looked for. */
 const OTHER_PACKETS = 12
@@ -28,8 +28,6 @@ interface Burst {
   /** Datagrams by one call. */
   readonly each: number
   readonly receives: "alone" | "together"
-  /** Whether routers may fragment them. */
-  readonly isFragmentable?: boolean
   /** A process that is stopped while they are sent, so that it finds all of them. */
   readonly stopped?: number
 }
@@ -43,13 +41,12 @@ interface Arrival {
 const program = () => reachable(join(import.meta.dirname, "programs/datagram-burst.py"))
 
 async function carry(burst: Burst): Promise<Arrival> {
-  const { from, to, address, at = address, count, size, each, receives, isFragmentable, stopped } = burst
+  const { from, to, address, at = address, count, size, each, receives, stopped } = burst
   const words = ["/usr/bin/python3", program()]
   const receiver = to.start([...words, "receive", at, String(UDP_PORT), String(count), receives])
   await receiver.printed(/^ready$/m)
   const numbers = [UDP_PORT, count, size, each].map(String)
-  const manner = isFragmentable === true ? ["fragmentable"] : []
-  const sender = from.start([...words, "send", address, ...numbers, ...manner], { keepInputOpen: true })
+  const sender = from.start([...words, "send", address, ...numbers], { keepInputOpen: true })
   // What comes before a flow has a socket of its own is not looked at here.
   await receiver.printed(/^begun$/m)
   if (stopped !== undefined) await stopIdle(stopped)
@@ -170,14 +167,14 @@ describe("where the host's kernel doesn't cut, because datagrams are longer than
   const topology = useTopology()
   const running = usePasta(topology, { options: ["--config-net", "-m", "65520"] })
 
-  // IPv6 is never fragmented on the way: such a guest learns the MTU (icmp-errors.test.ts).
-  testWith("python3")("they arrive all the same, together before or not", async () => {
-    const { server } = families[0]
-    const burst = { from: running.guest, to: topology.world, address: server, receives: "together" } as const
-    for (const each of [1, 10]) {
-      const settings = { count: 60, size: 2000, each, isFragmentable: true, stopped: running.dataPath }
-      expect(await carry({ ...burst, ...settings })).toMatchObject({ good: 60 })
-    }
+  overBoth((family) => {
+    testWith("python3")("they arrive all the same, together before or not", async () => {
+      const burst = { from: running.guest, to: topology.world, address: family.server, receives: "together" } as const
+      for (const each of [1, 10]) {
+        const { good } = await carry({ ...burst, count: 60, size: 2000, each, stopped: running.dataPath })
+        expect(good).toBe(60)
+      }
+    })
   })
 })
 

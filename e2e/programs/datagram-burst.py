@@ -6,9 +6,9 @@ Says "ready", and "begun" when there is a flow. Receives so many, or what comes 
 prints JSON: how many were as they were sent and in order, in how many messages they came, and how many there were in one
 at most.
 
-    send ADDRESS PORT COUNT SIZE EACH [fragmentable]
+    send ADDRESS PORT COUNT SIZE EACH
 
-Routers on the way may fragment what is sent with "fragmentable" (IPv4, ip(7): IP_PMTUDISC_INTERFACE). Begins the flow with an empty datagram. On a line of input, sends that many datagrams of that size, EACH by one call, and
+Begins the flow with an empty datagram. On a line of input, sends that many datagrams of that size, EACH by one call, and
 says "sent".
 """
 
@@ -18,7 +18,6 @@ import struct
 import sys
 
 UDP_SEGMENT, UDP_GRO = 103, 104
-IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE = 10, 4
 BUFFER_BYTES, QUIET_SECONDS = 4 << 20, 5
 
 role, address, port, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -54,9 +53,7 @@ def receive(is_together):
     print(json.dumps({"good": good, "messages": messages, "most": most}))
 
 
-def send(size, each, is_fragmentable):
-    if is_fragmentable:
-        s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE)
+def send(size, each):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
     s.connect((address, port))
     s.send(b"")
@@ -70,4 +67,4 @@ def send(size, each, is_fragmentable):
 if role == "receive":
     receive(sys.argv[5] == "together")
 else:
-    send(int(sys.argv[5]), int(sys.argv[6]), "fragmentable" in sys.argv[7:])
+    send(int(sys.argv[5]), int(sys.argv[6]))

@@ -36,7 +36,7 @@ describe("marks", () => {
       [64, 0xb8],
       [255, 0xff],
     ]) {
-      const marks = marksOf(packet(hopLimit, trafficClass, true), 0, NO_MARKS)
+      const marks = marksOf(packet(hopLimit, trafficClass, true), 0, NO_MARKS, 1_536)
       expect([hopLimitIn(marks), trafficClassIn(marks)]).toEqual([hopLimit, trafficClass])
     }
   })
@@ -50,26 +50,36 @@ describe("marks", () => {
     ])
   })
 
+  test("let what is larger than any path be fragmented, but not what is left together of smaller datagrams", () => {
+    const large = packet(64, 0, true, 1_537)
+    expect(calls(NO_MARKS, marksOf(large, 0, NO_MARKS, 1_536))).toContainEqual(["fragmentation", SOCKET, true, true])
+    large.transportOffset[0] = large.networkOffset[0] + 20
+    large.segmentSize[0] = 1_000
+    expect(calls(NO_MARKS, marksOf(large, 0, NO_MARKS, 1_536))).toContainEqual(["fragmentation", SOCKET, true, false])
+  })
+
   test("set only what is different", () => {
-    const first = marksOf(packet(64, 0, true), 0, NO_MARKS)
+    const first = marksOf(packet(64, 0, true), 0, NO_MARKS, 1_536)
     expect(calls(NO_MARKS, first)).toEqual([
       ["hop limit", SOCKET, true, 64],
       ["fragmentation", SOCKET, true, false],
     ])
     expect(calls(first, first)).toEqual([])
-    expect(calls(first, marksOf(packet(64, 2, true), 0, first))).toEqual([["class", SOCKET, true, 2]])
-    expect(calls(first, marksOf(packet(64, 0, false), 0, first))).toEqual([["fragmentation", SOCKET, true, true]])
+    expect(calls(first, marksOf(packet(64, 2, true), 0, first, 1_536))).toEqual([["class", SOCKET, true, 2]])
+    expect(calls(first, marksOf(packet(64, 0, false), 0, first, 1_536))).toEqual([
+      ["fragmentation", SOCKET, true, true],
+    ])
   })
 
   test("leave fragmentation as it is for what no host fragments, unless the socket says that it may be", () => {
     const small = packet(64, 0, true, 552)
-    const quiet = marksOf(small, 0, NO_MARKS)
+    const quiet = marksOf(small, 0, NO_MARKS, 1_536)
     expect(calls(NO_MARKS, quiet)).toEqual([["hop limit", SOCKET, true, 64]])
-    expect(marksOf(small, 0, quiet)).toBe(quiet)
-    const whole = marksOf(packet(64, 0, true, 553), 0, quiet)
+    expect(marksOf(small, 0, quiet, 1_536)).toBe(quiet)
+    const whole = marksOf(packet(64, 0, true, 553), 0, quiet, 1_536)
     expect(calls(quiet, whole)).toEqual([["fragmentation", SOCKET, true, false]])
-    expect(marksOf(small, 0, whole)).toBe(whole)
-    const cut = marksOf(packet(64, 0, false, 20), 0, whole)
-    expect(calls(cut, marksOf(small, 0, cut))).toEqual([["fragmentation", SOCKET, true, false]])
+    expect(marksOf(small, 0, whole, 1_536)).toBe(whole)
+    const cut = marksOf(packet(64, 0, false, 20), 0, whole, 1_536)
+    expect(calls(cut, marksOf(small, 0, cut, 1_536))).toEqual([["fragmentation", SOCKET, true, false]])
   })
 })

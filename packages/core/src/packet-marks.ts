@@ -4,6 +4,7 @@
  */
 import type { Host, Socket } from "./host.ts"
 import type { Sequence } from "./sequence.ts"
+import { UDP_HEADER_LENGTH } from "./wire/udp.ts"
 
 /** Marks of a socket that was never given any: it sends as the host is set up. */
 export const NO_MARKS = 0
@@ -18,6 +19,13 @@ const FRAGMENTATION = MAY_FRAGMENT | DONT_FRAGMENT
  * no difference up to this size, so that the many flows with nothing larger are spared a system call.
  */
 const NEVER_FRAGMENTED = 552
+/**
+ * Bytes of the largest datagram whose "don't fragment" is kept. A search for the path's MTU (RFC 8899) goes a little beyond the
+ * 1,500 bytes of nearly every link. On what is larger, a guest's kernel sets the bit because its own link is wider, and its
+ * applications would get an error for what every host fragments.
+ */
+export const LARGEST_KEPT_WHOLE = 1_536
+const ANY_LENGTH = 65_575
 /** The marks that a stream has: its segments are the host's, and so is their congestion (ECN, RFC 3168, section 6.1). */
 const STREAM_MARKS = HOP_LIMIT | (0xfc << CLASS_SHIFT)
 
@@ -25,14 +33,22 @@ const STREAM_MARKS = HOP_LIMIT | (0xfc << CLASS_SHIFT)
  * The marks of packet `index` of a sequence, for a socket that sends datagrams.
  *
  * @param before the marks that the socket has, whose fragmentation bits are kept for a packet that is too small for them to matter
+ * @param keptWhole bytes of the largest packet whose "don't fragment" is kept; any if not given
  */
-export function marksOf(sequence: Sequence, index: number, before: number): number {
+export function marksOf(sequence: Sequence, index: number, before: number, keptWhole: number = ANY_LENGTH): number {
   let fragmentation = MAY_FRAGMENT
-  if (sequence.dontFragment[index] === 1) {
-    const length = sequence.endOffset[index] - sequence.networkOffset[index]
+  const length = packetLength(sequence, index)
+  if (sequence.dontFragment[index] === 1 && length <= keptWhole) {
     fragmentation = length <= NEVER_FRAGMENTED && (before & MAY_FRAGMENT) === 0 ? before & FRAGMENTATION : DONT_FRAGMENT
   }
   return sequence.hopLimit[index] | (sequence.trafficClass[index] << CLASS_SHIFT) | fragmentation
+}
+
+/** Bytes of a packet, or of each of the datagrams that it is left together of. */
+function packetLength({ endOffset, networkOffset, segmentSize, transportOffset }: Sequence, index: number): number {
+  const end =
+    segmentSize[index] > 0 ? transportOffset[index] + UDP_HEADER_LENGTH + segmentSize[index] : endOffset[index]
+  return end - networkOffset[index]
 }
 
 /** The marks of packet `index` of a sequence that a stream of bytes has. */

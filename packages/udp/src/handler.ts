@@ -71,6 +71,7 @@ import {
   Interface,
   type InterfaceId,
   IpProtocol,
+  LARGEST_KEPT_WHOLE,
   type Listener,
   marksOf,
   NO_MARKS,
@@ -165,7 +166,7 @@ export class UdpHandler implements ProtocolHandler {
         offset,
         length,
         sequence.segmentSize[index],
-        marksOf(sequence, index, flow.port?.marksOf(flow.isHostV4) ?? NO_MARKS),
+        marksOf(sequence, index, flow.port?.marksOf(flow.isHostV4) ?? NO_MARKS, LARGEST_KEPT_WHOLE),
       )
       isHeard = true
     }
