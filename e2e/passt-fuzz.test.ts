@@ -33,28 +33,29 @@ async function endsWell(passt: Passt): Promise<void> {
   expect(stderr).not.toMatch(/\bat .*:\d+:\d+/) // No stack trace.
 }
 
-/**
- * Gives what waits until passt has noticed that its guest is gone and has closed what belonged to it: a
- * hypervisor that comes before that is refused as a second one.
- */
+/** A connection that is not refused for one that passt has not yet seen end, after a first frame of this station. */
+async function welcome(passt: Passt, station = 1): Promise<Hypervisor> {
+  return eventually("passt takes a hypervisor", async () => {
+    const hypervisor = await Hypervisor.connect(passt.socket)
+    const greeted = hypervisor.settle(123, station).then(() => hypervisor)
+    return greeted.catch(() => undefined)
+  })
+}
+
+/** Gives what has another guest come and go, which ends all that belonged to the one before, and waits until that is closed. */
 async function watchDescriptors(passt: Passt): Promise<() => Promise<unknown>> {
   const count = () => descriptors(passt.pid).length
   const hypervisor = await Hypervisor.connect(passt.socket)
   await hypervisor.settle()
   const idle = count() - 1
-  const settled = () => eventually("descriptors are as before", () => (count() <= idle ? true : undefined))
   await hypervisor.disconnect()
+  let station = 0x10000
+  const settled = async () => {
+    await (await welcome(passt, ++station)).disconnect()
+    await eventually("descriptors are as before", () => (count() <= idle ? true : undefined))
+  }
   await settled()
   return settled
-}
-
-/** A connection that is not refused for one that passt has not yet seen end. */
-async function welcome(passt: Passt): Promise<Hypervisor> {
-  return eventually("passt takes a hypervisor", async () => {
-    const hypervisor = await Hypervisor.connect(passt.socket)
-    const greeted = hypervisor.settle().then(() => hypervisor)
-    return greeted.catch(() => undefined)
-  })
 }
 
 /** Sends these frames over a connection of their own, and sees that passt has dealt with them all. */

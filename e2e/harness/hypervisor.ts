@@ -9,9 +9,10 @@ export function framed(frame: Buffer): Buffer {
   return Buffer.concat([prefix, frame])
 }
 
-/** A guest's question for the hardware address of 192.0.2.`host`, and where the answer says whose it is. */
-export function arpRequest(host: number): Buffer {
-  const text = "ffffffffffff 020000000001 0806 0001 0800 06 04 0001 020000000001 c0000202 000000000000 c00002"
+/** A guest's question for the hardware address of 192.0.2.`host`. `station`: the last four bytes of the guest's own. */
+export function arpRequest(host: number, station = 1): Buffer {
+  const own = `0200${station.toString(16).padStart(8, "0")}`
+  const text = `ffffffffffff ${own} 0806 0001 0800 06 04 0001 ${own} c0000202 000000000000 c00002`
   return Buffer.concat([Buffer.from(text.replaceAll(" ", ""), "hex"), Buffer.from([host])])
 }
 
@@ -92,9 +93,9 @@ export class Hypervisor {
   }
 
   /** An answer to a question shows that everything that was sent before has been dealt with. */
-  async settle(host = 123): Promise<void> {
+  async settle(host = 123, station = 1): Promise<void> {
     const answered = this.answered(host)
-    await this.send(framed(arpRequest(host)))
+    await this.send(framed(arpRequest(host, station)))
     await answered
   }
 

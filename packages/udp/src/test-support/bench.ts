@@ -7,6 +7,8 @@ import {
   HostEvent,
   Interface,
   type InterfaceId,
+  IPV4_HEADER_LENGTH,
+  IPV6_HEADER_LENGTH,
   IpProtocol,
   type ListenerRef,
   type ListeningEnd,
@@ -196,6 +198,7 @@ export class Bench {
     view.setUint16(offset + UDP_CHECKSUM, finishUdpChecksum(sum))
     spoil?.(bytes.subarray(offset, offset + length))
     const index = sequence.count++
+    sequence.networkOffset[index] = offset - (sequence.demiflow.isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH)
     sequence.transportOffset[index] = offset
     sequence.endOffset[index] = offset + (datagram.available ?? length)
     sequence.segmentSize[index] = segmentSize
