@@ -208,7 +208,10 @@ export class UdpHandler implements ProtocolHandler {
   unlisten(listener: Listener): void {
     listener.socket = NO_SOCKET
     const port = this.#ports.listening.get(listener.ref)
-    if (port !== undefined) this.#ports.listening.retire(port)
+    if (port === undefined) return
+    this.#ports.listening.retire(port)
+    // A port that flows keep open can be bound by no other program, and refuses nothing.
+    this.#ports.endFlows(port, (flow) => this.abort(flow))
   }
 
   fromListener(listener: Listener, events: number): void {

@@ -27,10 +27,13 @@ export class PortsInUse {
    */
   free(place: InterfaceId, number: number, endFlow: (flow: FlowIndex) => void): boolean {
     const holders = [...this.#holding(place)].filter((port) => port.number === number)
-    for (const port of holders) {
-      for (let rider = port.newest; rider !== undefined; rider = port.newest) endFlow(flowOf(rider.portSide))
-    }
+    for (const port of holders) this.endFlows(port, endFlow)
     return holders.length > 0
+  }
+
+  /** Ends all flows of a port, which closes it if nobody listens there. */
+  endFlows(port: Port, endFlow: (flow: FlowIndex) => void): void {
+    for (let rider = port.newest; rider !== undefined; rider = port.newest) endFlow(flowOf(rider.portSide))
   }
 
   /** Numbers of ports that flows have, and nobody listens at. */
