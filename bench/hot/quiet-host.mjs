@@ -1,5 +1,5 @@
 // Sockets that cost nothing: they take all they are given, and have what `waiting` says.
-import { Errno } from "@demiflow/core"
+import { Demiflow, Errno, Interface } from "@demiflow/core"
 
 const SOCKET = 3
 const SEND_BUFFER_BYTES = 1 << 20
@@ -16,6 +16,8 @@ export class QuietHost {
   taken = 0
   /** Bytes of a datagram. */
   datagramBytes = 0
+  /** Whom datagrams come from: the correspondent that a socket was opened for last. */
+  #correspondent = new Demiflow(Interface.host)
 
   /** @param {import("@demiflow/core").Arena} arena */
   constructor(arena) {
@@ -24,6 +26,8 @@ export class QuietHost {
 
   tcpConnect = () => SOCKET
   udpOpen = () => SOCKET
+  separatesLoopback = () => false
+  handOver = () => 0
   discard = (/** @type {number} */ _socket, /** @type {number} */ length) => length
   unacknowledged = () => 0
   unread = () => this.waiting
@@ -55,6 +59,30 @@ export class QuietHost {
     const length = Math.min(sum(vectors, first, count), this.waiting)
     this.waiting -= length
     return length > 0 ? length : -Errno.EAGAIN
+  }
+
+  /** @param {number} _side @param {Demiflow} demiflow */
+  udpBind(_side, demiflow) {
+    this.#correspondent.copyFrom(demiflow)
+    return SOCKET
+  }
+
+  /**
+   * @param {number} socket @param {Demiflow} _to @param {number} _scope
+   * @param {DatagramBatch} batch @param {number} first @param {number} count
+   */
+  sendDatagramsTo(socket, _to, _scope, batch, first, count) {
+    return this.sendDatagrams(socket, batch, first, count)
+  }
+
+  /** @param {number} socket @param {DatagramBatch} batch @param {readonly Demiflow[]} ends @param {number} count */
+  receiveFromAnyone(socket, batch, ends, count) {
+    const got = this.receiveDatagrams(socket, batch, count)
+    for (let index = 0; index < got; index++) {
+      ends[index].correspondentAddress.copyFrom(this.#correspondent.correspondentAddress)
+      ends[index].correspondentPort = this.#correspondent.correspondentPort
+    }
+    return got
   }
 
   /** @param {number} _socket @param {DatagramBatch} _batch @param {number} _first @param {number} count */
