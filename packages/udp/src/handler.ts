@@ -21,8 +21,8 @@
  *   asked there, or if that has the guest's port number and leads to just there (`listening-ports.ts`): an answer leaves from
  *   where the question came to, whichever of its addresses the guest answers from. Otherwise by a port of the guest's.
  * - of anybody on the host, at a listening socket: the policy says where at the guest it goes. Listening sockets say with
- *   each datagram which address of the host it came to, and answers leave from that. When a port is listened at no more, its
- *   flows go on with its socket.
+ *   each datagram which address of the host it came to, and answers leave from that. The flows of a
+ *   listening port end with it.
  *
  * Where the policy says so, a flow that begins at a listening socket goes to a socket at the other end of the local path
  * instead of the tap: from the host into the guest's namespace, or from a listener in there to the host. Such spliced flows
