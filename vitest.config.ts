@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
@@ -16,7 +17,7 @@ const workspaces = ["packages", "apps", "examples"].flatMap((folder) =>
  * What has neither a native part nor tests of allocation: its files share workers, and what they import. That takes a third
  * of the processor time away.
  */
-const together = ["core", "flow", "arp", "ndp", "dhcp", "tap", "testkit"]
+const together = ["core", "flow", "arp", "ndp", "dhcp", "tap", "testkit", "config", "bench", "scripts"]
 
 export default defineConfig({
   // Sources, not what was built from them: tests need no build.
@@ -38,6 +39,8 @@ export default defineConfig({
       }),
     ),
     passWithNoTests: true,
+    // All cores: vitest would leave one for its watcher.
+    maxWorkers: availableParallelism(),
     sequence: {
       sequencer: longestFirst(["tcp/src/simulate", "tcp/src/simulate-from-world", "tcp/src/simulate-congested"]),
     },

@@ -30,7 +30,7 @@ interface Network {
 }
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
+useServer("tcp-server", topology)
 
 // More than one address and route to copy.
 beforeAll(() =>

@@ -10,7 +10,7 @@ import { tcpClient, useServer } from "./harness/servers.ts"
 import { ipv4, ipv6, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
+useServer("tcp-server", topology)
 
 const names = ["-D", "192.0.2.53", "-D", "2001:db8:1::53", "-S", "a.example b.example", "--dhcp-dns", "--dhcp-search"]
 

@@ -6,8 +6,8 @@ import { startTcpClient, tcpClient, udpClient, useServer } from "./harness/serve
 import { ipv4, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
-useServer("udp-server.mjs", topology)
+useServer("tcp-server", topology)
+useServer("udp-server", topology)
 
 describe("100 addresses of its own at once", () => {
   const running = usePasta(topology)

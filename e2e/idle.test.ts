@@ -35,14 +35,14 @@ function testIdle(running: { readonly guest: Place; readonly dataPath: number })
 
 describe("pasta without ports to look after", () => {
   const topology = useTopology()
-  useServer("tcp-server.mjs", topology)
-  useServer("udp-server.mjs", topology)
+  useServer("tcp-server", topology)
+  useServer("udp-server", topology)
   testIdle(usePasta(topology, { options: ["--config-net", "-t", "none", "-u", "none", "-T", "none", "-U", "none"] }))
 })
 
 describe("passt", () => {
   const topology = useTopology()
-  useServer("tcp-server.mjs", topology)
-  useServer("udp-server.mjs", topology)
+  useServer("tcp-server", topology)
+  useServer("udp-server", topology)
   testIdle(usePasst(topology))
 })

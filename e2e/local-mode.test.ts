@@ -29,7 +29,7 @@ test("the guest is 169.254.2.1 behind 169.254.2.2, and has no global IPv6 addres
 })
 
 test("the gateway is the host's loopback", async () => {
-  const server = await startServer("tcp-server.mjs", topology.host, [{ address: "127.0.0.1" }, { address: "::1" }])
+  const server = await startServer("tcp-server", topology.host, [{ address: "127.0.0.1" }, { address: "::1" }])
   const pasta = await Pasta.start(topology)
   for (const address of ["169.254.2.2", "fe80::1%tap0"]) {
     const request = { scenario: "who", address }

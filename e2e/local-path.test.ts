@@ -12,6 +12,7 @@ import { udp } from "./harness/protocols.ts"
 import {
   CLOSED_PORT,
   lastLine,
+  type Request,
   startServer,
   startTcpClient,
   TCP_PORT,
@@ -58,7 +59,7 @@ function useDirection(isInbound: boolean, options: readonly string[]) {
 describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
   const ports = isInbound ? ["-t", tcpPorts, "-T", "none"] : ["-t", "none", "-T", tcpPorts]
   const { running, servers, clients } = useDirection(isInbound, [...ports, ...noUdp])
-  const server = useServerIn("tcp-server.mjs", servers)
+  const server = useServerIn("tcp-server", servers)
 
   testEndings(clients, servers, server)
   testPatience(clients, server)
@@ -113,11 +114,10 @@ describe.each(directions)("UDP $direction", ({ isInbound }) => {
   const udpPorts = [UDP_PORT, CLOSED_PORT].join(",")
   const ports = isInbound ? ["-u", udpPorts, "-U", "none"] : ["-u", "none", "-U", udpPorts]
   const { servers, clients } = useDirection(isInbound, [...noTcp, ...ports])
-  useServerIn("udp-server.mjs", servers)
+  useServerIn("udp-server", servers)
 
   overBoth((family) => {
-    const ask = (request: { readonly scenario: string; readonly [option: string]: unknown }) =>
-      udpClient(clients.guest, family, request)
+    const ask = (request: Request) => udpClient(clients.guest, family, request)
 
     test("datagrams up to 65,507 bytes come back as they went", async () => {
       expect(await ask({ scenario: "sizes", sizes })).toEqual({ intact: sizes })
@@ -183,7 +183,7 @@ describe.each([
   testWith("tcpdump")(`TCP goes ${how} and seems to come from the ${from} address`, async () => {
     const ports = ["-t", String(TCP_PORT), "-T", "none", ...noUdp]
     const packets = await packetsDuring([...options, ...ports], TCP_PORT, async (guest) => {
-      await startServer("tcp-server.mjs", guest, anywhere)
+      await startServer("tcp-server", guest, anywhere)
       for (const family of throughLoopback) {
         const expected = { remoteAddress: family[from], localAddress: family[to] }
         expect(await tcpEnds(topology.host, family)).toMatchObject(expected)
@@ -195,7 +195,7 @@ describe.each([
   testWith("tcpdump")(`UDP goes ${how} and seems to come from the ${from} address`, async () => {
     const ports = [...noTcp, "-u", String(UDP_PORT), "-U", "none"]
     const packets = await packetsDuring([...options, ...ports], UDP_PORT, async (guest) => {
-      await startServer("udp-server.mjs", guest, anywhere)
+      await startServer("udp-server", guest, anywhere)
       for (const family of throughLoopback) {
         expect(await udpClientAddress(topology.host, family)).toBe(family[from])
       }
@@ -210,7 +210,7 @@ describe("from the namespace's loopback", () => {
   const onLoopback = [...families, another].map(({ loopback }) => ({ address: loopback }))
 
   testWith("tcpdump")("TCP goes past the tap, from and to the same loopback addresses of the host", async () => {
-    const server = await startServer("tcp-server.mjs", topology.host, onLoopback)
+    const server = await startServer("tcp-server", topology.host, onLoopback)
     const ports = ["-T", String(TCP_PORT), "-t", "none", ...noUdp]
     const packets = await packetsDuring(ports, TCP_PORT, async (guest) => {
       for (const family of throughLoopback) {
@@ -223,7 +223,7 @@ describe("from the namespace's loopback", () => {
   })
 
   testWith("tcpdump")("UDP goes past the tap, from and to the same loopback addresses of the host", async () => {
-    const server = await startServer("udp-server.mjs", topology.host, onLoopback)
+    const server = await startServer("udp-server", topology.host, onLoopback)
     const ports = [...noTcp, "-U", String(UDP_PORT), "-u", "none"]
     const packets = await packetsDuring(ports, UDP_PORT, async (guest) => {
       for (const family of throughLoopback) expect(await udpClientAddress(guest, family)).toBe(family.loopback)
@@ -237,8 +237,8 @@ describe("from the namespace's loopback", () => {
 describe("with --splice-only", () => {
   const ports = ["-t", String(TCP_PORT), "-T", String(TCP_PORT + 1)]
   const running = usePasta(topology, { options: ["--splice-only", ...ports, ...noUdp] })
-  useServerIn("tcp-server.mjs", () => running.guest)
-  useServerIn("tcp-server.mjs", () => topology.host, [
+  useServerIn("tcp-server", () => running.guest)
+  useServerIn("tcp-server", () => topology.host, [
     { address: "127.0.0.1", port: TCP_PORT + 1 },
     { address: "::1", port: TCP_PORT + 1 },
   ])

@@ -12,8 +12,8 @@ import { useServer } from "./harness/servers.ts"
 import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
-useServer("udp-server.mjs", topology)
+useServer("tcp-server", topology)
+useServer("udp-server", topology)
 
 async function startWriter(pasta: Pasta): Promise<Program> {
   const program = reachable(join(import.meta.dirname, "programs/write-frames.py"))

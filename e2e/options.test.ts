@@ -8,8 +8,8 @@ import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
 import { ipv4, ipv6, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
-useServer("udp-server.mjs", topology)
+useServer("tcp-server", topology)
+useServer("udp-server", topology)
 
 const pasta = (...argv: string[]) => runPasta(topology.host, argv)
 

@@ -262,7 +262,7 @@ describe("a failure before it is ready: status 1, one line, and nothing is left"
   })
 
   test("a port that is in use", async () => {
-    const holder = await startServer("tcp-server.mjs", topology.host, [{ address: "0.0.0.0", port: 5002 }])
+    const holder = await startServer("tcp-server", topology.host, [{ address: "0.0.0.0", port: 5002 }])
     const argv = ["-q", "--config-net", "-t", "5001-5003", "--netns", namespace.name]
     const { status, stderr, left } = await runAndLookForRest(topology.host, argv, asRoot)
     const stderrWanted = "pasta: Listen failed for HOST TCP port */5002: Address already in use\n"

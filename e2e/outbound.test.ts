@@ -6,8 +6,8 @@ import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
 import { overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
-useServer("udp-server.mjs", topology)
+useServer("tcp-server", topology)
+useServer("udp-server", topology)
 
 const second = { 4: "192.0.2.3", 6: "2001:db8:1::3" }
 /** The host's address on another interface, which leads to the world as well, but is never preferred. */

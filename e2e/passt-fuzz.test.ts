@@ -13,8 +13,8 @@ import { useTopology } from "./harness/topology.ts"
 import { slice } from "./programs/pattern.mjs"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
-useServer("udp-server.mjs", topology)
+useServer("tcp-server", topology)
+useServer("udp-server", topology)
 
 /** Bytes of the longest frame that ends no connection, whatever the MTU. */
 const LONGEST = 65_535

@@ -13,7 +13,7 @@ const ports = [TCP_PORT, TCP_PORT + 100, CLOSED_PORT].join(",")
 
 describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
   const running = usePasst(topology, { mtu, options: ["-t", ports] })
-  const server = useServerIn("tcp-server.mjs", () => running.guest)
+  const server = useServerIn("tcp-server", () => running.guest)
   const fromTheWorld = {
     guest: topology.world,
     families: throughHost,
@@ -43,7 +43,7 @@ describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
 
 describe("a guest that goes", () => {
   const running = usePasst(topology, { options: ["-t", String(TCP_PORT)] })
-  useServerIn("tcp-server.mjs", () => running.guest)
+  useServerIn("tcp-server", () => running.guest)
 
   test("leaves the ports to the next one", async () => {
     const hold = { scenario: "hold", connections: 3, name: "held" }

@@ -10,7 +10,7 @@ const sizes = [0, 1, 1400, 1472, 1473, 9000, 65_507]
 
 describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
   const running = usePasst(topology, { mtu, options: ["-u", `${UDP_PORT},${CLOSED_PORT}`] })
-  useServerIn("udp-server.mjs", () => running.guest)
+  useServerIn("udp-server", () => running.guest)
 
   describe.each([
     { where: "the world", place: () => topology.world, families: throughHost },

@@ -14,8 +14,8 @@ import { Connection, configureGuest, createGuest, standInCommand, usePasst } fro
 import { ipv4, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
-useServer("udp-server.mjs", topology)
+useServer("tcp-server", topology)
+useServer("udp-server", topology)
 
 describe("who connects", () => {
   test("a second hypervisor is refused while one is connected", async () => {
@@ -165,7 +165,7 @@ describe("what arrives", () => {
 
 describe("a guest that does not read", () => {
   const running = usePasst(topology, { options: ["-t", String(TCP_PORT)] })
-  useServerIn("tcp-server.mjs", () => running.guest)
+  useServerIn("tcp-server", () => running.guest)
 
   testWith("ss")("stops who sends to it, and loses nothing", async () => {
     await expectTraffic(running.guest)

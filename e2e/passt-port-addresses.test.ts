@@ -26,7 +26,7 @@ describe("a guest with other addresses than it was assigned", () => {
   )
   const listen = families.map(({ version }) => ({ address: second[version], port: PORT }))
   for (const { server } of protocols) useServerIn(server, () => others.guest, listen)
-  useServer("tcp-server.mjs", topology)
+  useServer("tcp-server", topology)
 
   overBoth((family) => {
     test("is reached at the one that it was seen to use", async () => {

@@ -30,7 +30,7 @@ describe("a rule that names an address of the guest", () => {
 describe("without ranges", () => {
   // A share of all ports, for the number of descriptors that a process may have.
   const rest = usePasst(topology, { options: ["-t", "127.0.0.1/~1-32000"] })
-  useServerIn("tcp-server.mjs", () => rest.guest, [{ address: "0.0.0.0", port: 32_001 }])
+  useServerIn("tcp-server", () => rest.guest, [{ address: "0.0.0.0", port: 32_001 }])
 
   test("all ports but those that are excluded are forwarded", async () => {
     const [family] = families
@@ -67,14 +67,14 @@ describe("what is refused is refused with one line and status 1:", () => {
 
   test("a port that is in use", async () => {
     const [family] = families
-    const holder = await startServer("tcp-server.mjs", topology.host, [{ address: family?.host ?? "", port: 8080 }])
+    const holder = await startServer("tcp-server", topology.host, [{ address: family?.host ?? "", port: 8080 }])
     expect(await refused("-t", "8070-8090")).toContain("8080")
     await holder.stop()
   })
 
   test("a UDP port that is in use", async () => {
     const [family] = families
-    const holder = await startServer("udp-server.mjs", topology.host, [{ address: family?.host ?? "", port: 8080 }])
+    const holder = await startServer("udp-server", topology.host, [{ address: family?.host ?? "", port: 8080 }])
     expect(await refused("-u", "8070-8090")).toContain("8080")
     await holder.stop()
   })

@@ -17,7 +17,7 @@ const names = ["-D", ipv4.server, "-D", ipv6.server, "-S", "a.example b.example"
 
 const test = testWith(...needed)
 const topology = useTopology()
-useServer("udp-server.mjs", topology)
+useServer("udp-server", topology)
 useNameServer(topology)
 
 let system: System

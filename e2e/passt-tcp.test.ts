@@ -10,7 +10,7 @@ import { usePasst } from "./harness/stand-in.ts"
 import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-const server = useServer("tcp-server.mjs", topology)
+const server = useServer("tcp-server", topology)
 beforeAll(() => topology.host.set(giveUpEarly))
 
 describe("with an MTU of 1500", () => {

@@ -11,7 +11,7 @@ import { overBoth, useTopology } from "./harness/topology.ts"
 
 describe("datagrams and names", () => {
   const topology = useTopology()
-  useServer("udp-server.mjs", topology)
+  useServer("udp-server", topology)
   useNameServer(topology)
 
   describe.each([65520, 1500])("with an MTU of %i", (mtu) => {

@@ -82,7 +82,7 @@ const ends = [
 describe("TCP", () => {
   const options = ["--config-net", "-t", `${TCP_PORT},${ABSENT_PORT}`, ...onlyTcp]
   const running = usePasta(topology, { options })
-  useServerIn("tcp-server.mjs", () => running.guest)
+  useServerIn("tcp-server", () => running.guest)
 
   describe.each(ends)("from $where", ({ place, families }) => {
     testTransfers({ guest: place, families }, 20)
@@ -103,7 +103,7 @@ describe("TCP", () => {
 describe("UDP", () => {
   const options = ["--config-net", "-u", `${UDP_PORT},${ABSENT_PORT}`, ...onlyUdp]
   const running = usePasta(topology, { options })
-  useServerIn("udp-server.mjs", () => running.guest)
+  useServerIn("udp-server", () => running.guest)
 
   describe.each(ends)("from $where", ({ place, families }) => {
     testDatagrams({ guest: place, families }, false)

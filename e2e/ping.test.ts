@@ -14,8 +14,8 @@ describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
 
 describe("where the host forbids ping sockets", () => {
   const forbidden = useTopology()
-  useServer("tcp-server.mjs", forbidden)
-  useServer("udp-server.mjs", forbidden)
+  useServer("tcp-server", forbidden)
+  useServer("udp-server", forbidden)
   const forbid = () => forbidden.host.set({ "net.ipv4.ping_group_range": "1 0" })
 
   test("there is one warning, and everything else works", async () => {

@@ -9,8 +9,8 @@ import { tcpClient, UDP_PORT, useServer, useServerIn } from "./harness/servers.t
 import { ipv4, ipv6, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
-useServer("udp-server.mjs", topology)
+useServer("tcp-server", topology)
+useServer("udp-server", topology)
 
 const OUR_MAC = "9a559a559a55"
 const BROADCAST = "ffffffffffff"

@@ -9,7 +9,7 @@ import { families, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 const pasta = usePasta(topology)
-const server = useServer("tcp-server.mjs", topology)
+const server = useServer("tcp-server", topology)
 testEndings(pasta, () => topology.world, server)
 
 describe("a correspondent that vanishes", () => {

@@ -8,7 +8,7 @@ import { overBoth, useTopology } from "./harness/topology.ts"
 
 describe.each(impairments)("$name outside", ({ bytes, ...wire }) => {
   const topology = useTopology({ wire })
-  useServer("tcp-server.mjs", topology)
+  useServer("tcp-server", topology)
   const running = usePasta(topology)
 
   overBoth((family) => {

@@ -5,5 +5,5 @@ import { useServer } from "./harness/servers.ts"
 import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
+useServer("tcp-server", topology)
 testManyConnections(usePasta(topology))

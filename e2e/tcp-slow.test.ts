@@ -7,7 +7,7 @@ import { useServer } from "./harness/servers.ts"
 import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-const server = useServer("tcp-server.mjs", topology)
+const server = useServer("tcp-server", topology)
 const running = usePasta(topology)
 testSlowEnds(running, server)
 

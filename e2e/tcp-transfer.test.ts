@@ -8,7 +8,7 @@ import { tcpClient, useServer } from "./harness/servers.ts"
 import { overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("tcp-server.mjs", topology)
+useServer("tcp-server", topology)
 
 describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
   testTransfers(usePasta(topology, { options: ["--config-net", "-m", String(mtu)] }), 200)

@@ -8,7 +8,7 @@ import { useServer } from "./harness/servers.ts"
 import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
-useServer("udp-server.mjs", topology)
+useServer("udp-server", topology)
 
 describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
   testDatagrams(usePasta(topology, { options: ["--config-net", "-m", String(mtu)] }))

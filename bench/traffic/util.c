@@ -1,4 +1,4 @@
-#include "traffic.h"
+#include "util.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,7 +47,7 @@ struct endpoint parse_endpoint(const char *address, int port) {
 }
 
 /* So that it is never the generator's own buffer that loses datagrams. Root may have more than the limit. */
-static void enlarge_buffers(int socket) {
+void enlarge_buffers(int socket) {
   if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &BUFFER_BYTES, sizeof(int)) < 0)
     setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &BUFFER_BYTES, sizeof(int));
 }

@@ -28,8 +28,8 @@ export function testMapping(topology: Topology, connected: WithGuest): void {
   // Nothing listens in the world: an answer can only come from the host.
   beforeAll(async () => {
     const listen = ["127.0.0.1", "::1", "192.0.2.2", "2001:db8:1::2"].map((address) => ({ address }))
-    servers.push(await startServer("tcp-server.mjs", topology.host, listen))
-    servers.push(await startServer("udp-server.mjs", topology.host, listen))
+    servers.push(await startServer("tcp-server", topology.host, listen))
+    servers.push(await startServer("udp-server", topology.host, listen))
   })
   afterAll(() => Promise.all(servers.map((server) => server.stop())))
 

@@ -10,8 +10,8 @@ import { overBoth, useTopology } from "./topology.ts"
 /** The tests, for one MTU of the guest: a file for each runs them side by side. */
 export function testImpairedInside(mtu: number): void {
   const topology = useTopology()
-  useServer("tcp-server.mjs", topology)
-  useServer("udp-server.mjs", topology)
+  useServer("tcp-server", topology)
+  useServer("udp-server", topology)
 
   describe.each(impairments)("$name", ({ bytes: least, ...wire }) => {
     // As many frames, whatever fits into one.

@@ -25,5 +25,5 @@ export const impairments: readonly Impairment[] = [
 ]
 
 type Scenario = "download" | "upload" | "echo"
-/** What is transferred over each of them, by scenarios of `tcp-client.mjs`. */
+/** What is transferred over each of them, by scenarios of the TCP client. */
 export const scenarios: readonly Scenario[] = ["download", "upload", "echo"]

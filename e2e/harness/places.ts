@@ -49,15 +49,12 @@ export abstract class Place {
     return this.start(argv, options)
   }
 
-  /** Runs one of `programs/` and gives the JSON of the last line that it prints. */
-  async node<T>(program: string, request: object, options: PlaceOptions = {}): Promise<T> {
-    const { status, signal, stdout, stderr } = await this.startNode(program, request, {
-      timeout: timeLeft(),
-      ...options,
-    }).result
+  /** Runs to the end, and gives the JSON of the last line that it prints. */
+  async answer<T>(argv: readonly string[], options: PlaceOptions = {}): Promise<T> {
+    const { status, signal, stdout, stderr } = await this.run(argv, options)
     const last = stdout.trim().split("\n").at(-1) ?? ""
     if (status !== 0 || last === "") {
-      throw new Error(`${program} ${JSON.stringify(request)}: ended with ${status ?? signal}\n${stdout}${stderr}`)
+      throw new Error(`${argv.join(" ")}: ended with ${status ?? signal}\n${stdout}${stderr}`)
     }
     return JSON.parse(last) as T
   }

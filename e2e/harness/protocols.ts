@@ -10,7 +10,7 @@ export interface Protocol {
   readonly name: "TCP" | "UDP"
   /** The port of its server. */
   readonly port: number
-  readonly server: "tcp-server.mjs" | "udp-server.mjs"
+  readonly server: "tcp-server" | "udp-server"
   /** The options for ports of the host, and of the namespace. */
   readonly inbound: "-t" | "-u"
   readonly outbound: "-T" | "-U"
@@ -23,7 +23,7 @@ const familyOf = (address: string): Family => (address.includes(":") ? ipv6 : ip
 export const tcp: Protocol = {
   name: "TCP",
   port: TCP_PORT,
-  server: "tcp-server.mjs",
+  server: "tcp-server",
   inbound: "-t",
   outbound: "-T",
   arrival: (place, address, port, from) =>
@@ -33,7 +33,7 @@ export const tcp: Protocol = {
 export const udp: Protocol = {
   name: "UDP",
   port: UDP_PORT,
-  server: "udp-server.mjs",
+  server: "udp-server",
   inbound: "-u",
   outbound: "-U",
   arrival: (place, address, port, from) =>

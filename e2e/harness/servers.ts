@@ -1,5 +1,6 @@
-/** The servers of the world, and the requests that the guest's programs make of them. */
+/** The servers of the world, and the requests that the guest's programs make of them: the traffic of `traffic/`. */
 import { afterAll, beforeAll } from "vitest"
+import { compiled } from "./compile.ts"
 import type { Place, PlaceOptions } from "./places.ts"
 import type { Program } from "./processes.ts"
 import { type Family, families, type Topology } from "./topology.ts"
@@ -9,7 +10,16 @@ export const UDP_PORT = 5001
 /** Nothing listens here. */
 export const CLOSED_PORT = 5999
 
-type ServerProgram = "tcp-server.mjs" | "udp-server.mjs"
+type ServerProgram = "tcp-server" | "udp-server"
+type ClientProgram = "tcp-client" | "udp-client"
+
+type Field = string | number | boolean | undefined | readonly (string | number)[]
+
+/** The words that run one of the programs of `traffic/`. */
+function traffic(program: ServerProgram | ClientProgram, request: Readonly<Record<string, Field>>): readonly string[] {
+  const fields = Object.entries(request).filter(([, value]) => value !== undefined)
+  return [compiled("traffic"), program, ...fields.map(([key, value]) => `${key}=${value}`)]
+}
 
 export interface Listening {
   readonly address: string
@@ -18,15 +28,18 @@ export interface Listening {
   readonly isDualStack: boolean
 }
 
-const ports: Readonly<Record<string, number>> = { "tcp-server.mjs": TCP_PORT, "udp-server.mjs": UDP_PORT }
+const ports: Readonly<Record<string, number>> = { "tcp-server": TCP_PORT, "udp-server": UDP_PORT }
 
 export async function startServer(
   program: ServerProgram,
   place: Place,
   listen: readonly Partial<Listening>[],
 ): Promise<Program> {
-  const request = { listen: listen.map((where) => ({ port: ports[program], ...where })) }
-  const server = place.startNode(program, request, { timeout: 500_000, keepInputOpen: true })
+  const places = listen.map(
+    ({ address = "", port = ports[program], isDualStack }) =>
+      `${address}/${port}${isDualStack === true ? "/dual" : ""}`,
+  )
+  const server = place.start(traffic(program, { listen: places }), { keepInputOpen: true })
   await server.printed(/ready/)
   return server
 }
@@ -58,21 +71,25 @@ export function useServerIn(
   }
 }
 
-type Request = Readonly<Record<string, unknown>> & { readonly scenario: string }
+export type Request = Readonly<Record<string, Field>> & { readonly scenario: string }
 
-/** Runs a scenario of `tcp-client.mjs` against the world's server. */
+function tcpWords(family: Family, request: Request): readonly string[] {
+  return traffic("tcp-client", { address: family.server, port: TCP_PORT, ...request })
+}
+
+/** Runs a scenario of `traffic/tcp-client.c` against the world's server. */
 export function tcpClient<T>(place: Place, family: Family, request: Request, options?: PlaceOptions): Promise<T> {
-  return place.node<T>("tcp-client.mjs", { address: family.server, port: TCP_PORT, ...request }, options)
+  return place.answer<T>(tcpWords(family, request), options)
 }
 
 /** The same, under way. */
 export function startTcpClient(place: Place, family: Family, request: Request, options?: PlaceOptions): Program {
-  return place.startNode("tcp-client.mjs", { address: family.server, port: TCP_PORT, ...request }, options)
+  return place.start(tcpWords(family, request), options)
 }
 
-/** Runs a scenario of `udp-client.mjs` against the world's server. */
+/** Runs a scenario of `traffic/udp-client.c` against the world's server. */
 export function udpClient<T>(place: Place, family: Family, request: Request, options?: PlaceOptions): Promise<T> {
-  return place.node<T>("udp-client.mjs", { address: family.server, port: UDP_PORT, ...request }, options)
+  return place.answer<T>(traffic("udp-client", { address: family.server, port: UDP_PORT, ...request }), options)
 }
 
 /** The JSON lines that a program has printed, the last one of which gave the result. */

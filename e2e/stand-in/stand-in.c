@@ -10,7 +10,6 @@
 //
 // Prints "connected", and as its last line, once a signal or passt has ended it, what it carried, as JSON.
 // Exit status: 0 after SIGTERM or SIGINT, 2 when passt has closed the connection, 1 after an error.
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

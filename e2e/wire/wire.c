@@ -7,7 +7,6 @@
 // LOSS, REORDER and DUPLICATE are probabilities (0 to 1). DELAY and JITTER are milliseconds, one
 // way; order is kept within the jitter, except for the share REORDER of frames, which overtakes by
 // skipping the delay. Prints "ready" when both devices exist and, when it is told to end, what it did.
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>

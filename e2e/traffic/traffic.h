@@ -1,0 +1,78 @@
+/*
+ * The traffic of the end-to-end tests, both ends of it. What a program is asked for are fields, as `key=value`: words of its
+ * command line, or of the line that begins a connection. What it found out, it prints as lines of JSON.
+ */
+#ifndef E2E_TRAFFIC_H
+#define E2E_TRAFFIC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../bench/traffic/util.h"
+
+/* fields.c */
+struct fields {
+  int count;
+  char **words;
+};
+
+const char *text_of(const struct fields *fields, const char *key);
+uint64_t number_of(const struct fields *fields, const char *key, uint64_t otherwise);
+/* Takes a list apart, which is joined by commas: so many at most, and answers how many. Changes the text. */
+int list_of(const struct fields *fields, const char *key, char **parts, int most);
+/* Takes a line apart, whose words are joined by tabs. */
+struct fields words_of(char *line, char **words, int most);
+
+/* ends.c */
+const char *error_name(int error);
+struct endpoint far_end(const struct fields *fields);
+/* The address without its port, as text: in a buffer of the thread. */
+const char *address_text(const struct endpoint *endpoint);
+int port_of(const struct endpoint *endpoint);
+struct endpoint own_end(int socket);
+struct endpoint other_end(int socket);
+/* Binds, unless there is no address. Port 0 for any. */
+void bind_to(int socket, const char *address, int port);
+/* Calls `open` for each place of the field `listen`: address, port, and whether it is for both versions of IP. */
+void for_each_place(const struct fields *fields, void (*open)(const char *address, int port, int is_dual));
+
+/* pattern.c */
+enum { PATTERN = 1048583 };
+/* So much of the pattern of a seed from an offset, `length` bytes: up to PATTERN. */
+const char *pattern(uint64_t seed, uint64_t offset);
+/* Sends the bytes of the pattern up to there; an error number, or 0. */
+int send_pattern(int socket, uint64_t seed, uint64_t from, uint64_t bytes);
+
+struct reception {
+  uint64_t seed;
+  uint64_t bytes;
+  /* False once something else came than the pattern. */
+  int is_intact;
+};
+
+/* Takes what came into account. */
+void compare(struct reception *reception, const char *bytes, size_t length);
+/* Receives up to the end of the connection; an error number, or 0. */
+int receive_pattern(int socket, struct reception *reception);
+void print_reception(const struct reception *reception, uint64_t expected);
+
+/* Clients: each runs one scenario, prints its result, and ends. */
+void run_tcp_client(const struct fields *request) __attribute__((noreturn));
+void run_udp_client(const struct fields *request) __attribute__((noreturn));
+typedef void scenario(const struct fields *request);
+void hold(const struct fields *request);
+void slow_download(const struct fields *request);
+void slow_upload(const struct fields *request);
+void slow_server(const struct fields *request);
+/* Connects, from an address of ours if there is one, and sends the line; exits if that fails. */
+int open_stream(const struct fields *request, const char *from, const char *line);
+/* The same; answers a negated error number if that fails. */
+int try_stream(const struct fields *request, const char *from, const char *line);
+/* What the server says at the end of a connection. */
+const char *read_answer(int socket, char *text, size_t room);
+
+/* Servers: each runs until it is ended. */
+void run_tcp_server(const struct fields *request) __attribute__((noreturn));
+void run_udp_server(const struct fields *request) __attribute__((noreturn));
+
+#endif
