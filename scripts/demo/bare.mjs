@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { stripVTControlCharacters } from "node:util"
 
+// Closed to others, as root's own folders are: what pasta runs for root is not root outside.
 const folder = mkdtempSync(join(tmpdir(), "demo-"))
 try {
   symlinkSync(process.execPath, join(folder, "node"))

@@ -107,7 +107,8 @@ const withPrograms = [
   { label: "Ping", program: "ping", show: ping },
   { label: "Trace", program: "traceroute", show: trace },
 ]
-const missing = withPrograms.filter(({ program }) => spawnSync(program, ["--version"]).error?.code === "ENOENT")
+// Where PATH has folders that only root may enter, the error is another one than that there is no such file.
+const missing = withPrograms.filter(({ program }) => spawnSync(program, ["--version"]).error !== undefined)
 for (const entry of withPrograms) {
   const { label, program, show } = entry
   if (missing.includes(entry)) leftOut(label, `${program} is not installed`)
