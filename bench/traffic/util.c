@@ -1,12 +1,13 @@
 #include "util.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -28,21 +29,19 @@ void fail(const char *what) {
   exit(1);
 }
 
+/* An address may name its interface, as `fe80::1%eth0`. */
 struct endpoint parse_endpoint(const char *address, int port) {
-  struct endpoint endpoint = {.length = sizeof(struct sockaddr_in)};
-  struct sockaddr_in *v4 = (struct sockaddr_in *)&endpoint.address;
-  struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&endpoint.address;
-  if (inet_pton(AF_INET, address, &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons((uint16_t)port);
-  } else if (inet_pton(AF_INET6, address, &v6->sin6_addr) == 1) {
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons((uint16_t)port);
-    endpoint.length = sizeof(struct sockaddr_in6);
-  } else {
+  struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV}, *found;
+  struct endpoint endpoint;
+  char service[16];
+  snprintf(service, sizeof service, "%d", port);
+  if (getaddrinfo(address, service, &hints, &found) != 0) {
     errno = EINVAL;
     fail(address);
   }
+  memcpy(&endpoint.address, found->ai_addr, found->ai_addrlen);
+  endpoint.length = found->ai_addrlen;
+  freeaddrinfo(found);
   return endpoint;
 }
 
