@@ -180,7 +180,7 @@ export class UdpHandler implements ProtocolHandler {
   fromHost(side: SideRef, events: number): void {
     const flow = this.#find(flowOf(side))
     if (flow === undefined) return
-    const port = side === flow.portSide ? portOf(flow) : undefined
+    const port = flow instanceof UdpFlow && side === flow.portSide ? flow.port : undefined
     const spliced = port === undefined ? this.#splicing?.sideOf(side) : undefined
     if ((events & HostEvent.error) !== 0) {
       if (port !== undefined) this.#errors.drainPort(port)
@@ -195,9 +195,8 @@ export class UdpHandler implements ProtocolHandler {
     if (host === undefined) return -Errno.EPROTONOSUPPORT
     const { ref, end, interface: place } = listener
     let socket = host.udpListen(ref, end)
-    if (socket === -Errno.EADDRINUSE && this.#ports.free(place, end.port, (flow) => this.abort(flow))) {
-      socket = host.udpListen(ref, end)
-    }
+    const mayBeFreed = socket === -Errno.EADDRINUSE && place === Interface.host
+    if (mayBeFreed && this.#ports.free(end.port, (flow) => this.abort(flow))) socket = host.udpListen(ref, end)
     if (socket < 0) return socket
     listener.socket = socket
     // What arrives on the host may be for the guest's link; what arrives in the namespace never is.
@@ -209,9 +208,9 @@ export class UdpHandler implements ProtocolHandler {
     listener.socket = NO_SOCKET
     const port = this.#ports.listening.get(listener.ref)
     if (port === undefined) return
-    this.#ports.listening.retire(port)
     // A port that flows keep open can be bound by no other program, and refuses nothing.
     this.#ports.endFlows(port, (flow) => this.abort(flow))
+    this.#ports.listening.remove(port)
   }
 
   fromListener(listener: Listener, events: number): void {
@@ -221,8 +220,8 @@ export class UdpHandler implements ProtocolHandler {
     if ((events & ~HostEvent.writable) !== 0) this.#drain(port)
   }
 
-  portsInUse(place: InterfaceId): Iterable<number> {
-    return this.#ports.numbers(place)
+  portsInUse(place: InterfaceId): number[] {
+    return place === Interface.host ? Array.from(this.#ports.guest.open, ({ number }) => number) : []
   }
 
   tick(): void {
@@ -262,8 +261,4 @@ export class UdpHandler implements ProtocolHandler {
     if (source instanceof Port) this.#toGuest.drain(source)
     else this.#splicing?.relay.drain(source)
   }
-}
-
-function portOf(flow: UdpFlow | SplicedFlow): Port | undefined {
-  return flow instanceof UdpFlow ? flow.port : flow.initiating.port
 }

@@ -9,7 +9,7 @@ import {
 } from "@demiflow/core"
 import type { ListeningPort } from "./ports.ts"
 
-/** The ports at which UDP listens, and those at which it listened that are still in use. */
+/** The ports at which UDP listens. */
 export class ListeningPorts {
   readonly #flows: FlowTable
   readonly #byRef = new Map<ListenerRef, ListeningPort>()
@@ -17,7 +17,6 @@ export class ListeningPorts {
   readonly #byNumber = new Map<number, ListeningPort[]>()
   /** Ports of the host, by the guest's port that they lead to. */
   readonly #byTarget = new Map<number, ListeningPort[]>()
-  readonly #retired = new Set<ListeningPort>()
   readonly #probe = new Demiflow()
 
   constructor(flows: FlowTable) {
@@ -31,29 +30,16 @@ export class ListeningPorts {
     addTo(this.#byTarget, port.listener.targetPort, port)
   }
 
-  /** It listens no more. Kept as long as it is in use. */
-  retire(port: ListeningPort): void {
+  /** Closes one, which no flow shares any more. */
+  remove(port: ListeningPort): void {
     this.#byRef.delete(port.listener.ref)
     removeFrom(this.#byNumber, port.number, port)
     removeFrom(this.#byTarget, port.listener.targetPort, port)
-    port.retire()
-    if (port.isInUse) this.#retired.add(port)
-    else port.close()
-  }
-
-  /** The last flow of a port that listens no more has ended. */
-  drop(port: ListeningPort): void {
-    this.#retired.delete(port)
     port.close()
   }
 
   get(ref: ListenerRef): ListeningPort | undefined {
     return this.#byRef.get(ref)
-  }
-
-  /** Ports that listen no more and are still in use. */
-  get retired(): Iterable<ListeningPort> {
-    return this.#retired
   }
 
   /**

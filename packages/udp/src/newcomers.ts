@@ -40,7 +40,6 @@ export class Newcomers {
     if (initiating.correspondentPort === 0) return this.#drop(this.#reasons.portZero, count)
     if (this.#beginnings.groupSenders.have(initiating)) return this.#drop(this.#reasons.ownGroup, count)
     if (!(port instanceof ListeningPort)) return this.#answer(port, initiating, scope, count)
-    if (port.isClosed) return this.#drop(this.#reasons.closed, count)
     const target = this.#target
     const { forwarding, guest } = this.#components
     const verdict = forwarding.targetAtGuest(port.listener, initiating, guest, target)

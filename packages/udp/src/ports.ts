@@ -42,8 +42,6 @@ export abstract class Port implements WaitingSource {
   isWaiting = false
   abstract readonly needsGuest: boolean
   #newest: Rider | undefined
-  /** Whose side hears of the socket's events, where it isn't a listener that does. */
-  #owner: Rider | undefined
   /** Marks that the socket sends with. */
   #marksV4: number = NO_MARKS
   #marksV6: number = NO_MARKS
@@ -71,7 +69,6 @@ export abstract class Port implements WaitingSource {
     rider.previousRider = undefined
     if (this.#newest !== undefined) this.#newest.previousRider = rider
     this.#newest = rider
-    this.#owner ??= rider
   }
 
   /** A flow has ended. */
@@ -82,9 +79,6 @@ export abstract class Port implements WaitingSource {
     if (nextRider !== undefined) nextRider.previousRider = previousRider
     rider.nextRider = rider.previousRider = undefined
     this.heardLast = NO_SIDE
-    if (this.#owner !== rider) return
-    this.#owner = this.#newest
-    this.tellOwner()
   }
 
   /** Marks that the socket sends with, over one version of IP. */
@@ -105,11 +99,6 @@ export abstract class Port implements WaitingSource {
     this.host.close(this.socket)
     this.socket = NO_SOCKET
   }
-
-  /** Has one of the flows hear of the socket's events. */
-  protected tellOwner(): void {
-    if (this.#owner !== undefined && this.socket >= 0) this.host.handOver(this.socket, this.#owner.portSide)
-  }
 }
 
 /** A port that the guest's flows have: its own port's number, where that is free. */
@@ -121,6 +110,8 @@ export class GuestPort extends Port {
   /** The guest's end that it was opened for. */
   readonly guestAddress: Address
   readonly guestPort: number
+  /** Whose side hears of the socket's events. */
+  #owner: Rider | undefined
 
   constructor(
     host: Host,
@@ -140,6 +131,18 @@ export class GuestPort extends Port {
   get needsGuest(): boolean {
     return true
   }
+
+  override board(rider: Rider): void {
+    super.board(rider)
+    this.#owner ??= rider
+  }
+
+  override leave(rider: Rider): void {
+    super.leave(rider)
+    if (this.#owner !== rider) return
+    this.#owner = this.newest
+    if (this.#owner !== undefined) this.host.handOver(this.socket, this.#owner.portSide)
+  }
 }
 
 /** A port at which datagrams for the other end arrive, from anybody. */
@@ -149,8 +152,6 @@ export class ListeningPort extends Port {
   readonly ownAddresses: Address[] = []
   /** Addresses of the guest that what was asked there went to. */
   readonly guestAddresses: Address[] = []
-  /** True once nothing begins there any more. */
-  isClosed = false
   readonly needsGuest: boolean
 
   /** @param needsGuest whether what arrives there may be for the guest's link */
@@ -164,16 +165,6 @@ export class ListeningPort extends Port {
   noteAddresses(own: Readonly<Address>, guest: Readonly<Address>): void {
     note(this.ownAddresses, own)
     note(this.guestAddresses, guest)
-  }
-
-  /** Nothing begins there from now on; what has begun goes on, and hears of the socket's events. */
-  retire(): void {
-    this.isClosed = true
-    this.tellOwner()
-  }
-
-  protected override tellOwner(): void {
-    if (this.isClosed) super.tellOwner()
   }
 }
 

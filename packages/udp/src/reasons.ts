@@ -23,7 +23,7 @@ export interface UdpReasons {
   readonly openFailed: DropReason
   /** The guest knows other correspondents by all ports that were tried under this address. */
   readonly noPort: DropReason
-  /** Would begin something at a port that listens no more. */
+  /** Would begin something at a port of the guest's whose last flow has just given way. */
   readonly closed: DropReason
   /** Arrived at a port of the guest's from an address that the guest has not written to from there. */
   readonly stranger: DropReason

@@ -21,7 +21,6 @@ import {
   type Host,
   hostAt,
   IpProtocol,
-  type NewFlow,
   type SideRef,
   type Socket,
   targetSide,
@@ -88,12 +87,12 @@ export class Splicing {
       return undefined
     }
     this.#scarcity.makeRoom()
-    const place = port.socket < 0 ? -1 : flows.allocate(handlerNumber, IpProtocol.udp)
+    const place = flows.allocate(handlerNumber, IpProtocol.udp)
     if (place < 0) {
-      drops.count(port.socket < 0 ? this.#reasons.closed : this.#reasons.tableFull, count - 1)
+      drops.count(this.#reasons.tableFull, count - 1)
       return undefined
     }
-    const initiated = flows.initiate(place as NewFlow, initiating)
+    const initiated = flows.initiate(place, initiating)
     const opened = this.#open(targetHost, targetSide(initiated), target)
     if (opened < 0) return this.#scarcity.giveUp(initiated, -opened, count)
     const index = flows.activate(flows.target(initiated, target))
