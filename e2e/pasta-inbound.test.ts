@@ -6,7 +6,7 @@ import { testDatagrams } from "./cases/udp.ts"
 import { second, throughHost, throughLoopback } from "./harness/inbound.ts"
 import { usePasta } from "./harness/pasta.ts"
 import { type Protocol, tcp, udp } from "./harness/protocols.ts"
-import { TCP_PORT, tcpClient, UDP_PORT, udpClient, useServerIn } from "./harness/servers.ts"
+import { TCP_PORT, tcpClient, UDP_PORT, udpClient, useServer, useServerIn } from "./harness/servers.ts"
 import { families, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
@@ -46,19 +46,34 @@ describe.each(both)("rules for $protocol.name that name loopback", ({ protocol, 
   testTargetRules(topology, protocol, running, loopback, "loopback")
 })
 
-describe("from the host's own addresses, which the guest has as well, with the options of Podman", () => {
+describe("a host with two addresses, which the guest has as well, with the options of Podman", () => {
   beforeAll(() => topology.host.configure(secondAddresses("add")))
   afterAll(() => topology.host.configure(secondAddresses("del")))
   const ports = both.flatMap(({ protocol: { inbound, outbound, port } }) => [inbound, `${port}`, outbound, "none"])
   const mapping = ["--no-map-gw", "--map-guest-addr", "169.254.1.2"]
   const running = usePasta(topology, { options: ["--config-net", ...mapping, ...ports] })
   for (const { protocol } of both) useServerIn(protocol.server, () => running.guest)
+  useServer("udp-server.mjs", topology)
 
   overBoth((family) => {
+    test("what the world sends arrives at the address that was asked, and the answer leaves from there", async () => {
+      const addresses = [family.host, second[family.version]]
+      for (const used of addresses) {
+        // The guest shows this address last; and its server at all addresses may answer from either.
+        const request = { scenario: "from-addresses", from: [used] }
+        expect(await udpClient(running.guest, family, request)).toEqual({ answered: 1 })
+        for (const address of addresses) {
+          const answer = await tcpClient(topology.world, family, { scenario: "who", address })
+          expect(answer).toMatchObject({ answers: [{ localAddress: address, localPort: TCP_PORT }] })
+          expect(await udp.arrival(topology.world, address, UDP_PORT)).toMatchObject({ port: UDP_PORT })
+        }
+      }
+    })
+
     // IPv6 has no alias here: the guest hears of its gateway.
     const from = family.version === 4 ? "169.254.1.2" : family.gateway
 
-    test.each(both)("$protocol.name arrives as ours from each of them", async ({ protocol: { arrival, port } }) => {
+    test.each(both)("$protocol.name of the host itself arrives as ours", async ({ protocol: { arrival, port } }) => {
       for (const source of [family.host, second[family.version]]) {
         expect(await arrival(topology.host, family.host, port, source)).toEqual({ from, port })
       }

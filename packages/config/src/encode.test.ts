@@ -40,7 +40,7 @@ test("forwarding rules are those of the versions that are on", () => {
     v4: {
       hostLoopback: Address.parse("88.198.0.161"),
       guestAddress: Address.parse("88.198.0.164"),
-      otherGuestAddresses: [],
+      addressesSetUp: [],
       ourAddress: Address.parse("88.198.0.161"),
       dnsForward: Address.parse("88.198.0.161"),
       dnsHost: Address.parse("127.0.0.53"),

@@ -13,14 +13,11 @@ export function forwardingRules({ splicing, namespace, v4, v6 }: Configuration):
 }
 
 function familyRules(family: Ipv4Configuration | Ipv6Configuration, given: readonly Address[]): FamilyRules {
-  const { guestAddress } = family
   return {
     hostLoopback: family.mapHostLoopback,
     guestAlias: family.mapGuestAddress,
-    guestAddress,
-    otherGuestAddresses: given.filter(
-      (address) => address.isV4 === guestAddress?.isV4 && !address.equals(guestAddress),
-    ),
+    guestAddress: family.guestAddress,
+    addressesSetUp: given.filter(({ isV4 }) => isV4 === family.guestAddress?.isV4),
     ourAddress: family.gateway,
     dnsForward: family.dnsForward,
     dnsHost: family.dnsHost,

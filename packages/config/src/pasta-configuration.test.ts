@@ -261,13 +261,13 @@ describe("--config-net copies", () => {
   })
 
   test("what the forwarding policy knows for the guest's: nobody else can appear to it under these", () => {
-    const others = (argv: string) => {
+    const setUp = (argv: string) => {
       const { v4, v6 } = forwardingRules(resolve(`--config-net ${argv}`, host()))
-      return [v4, v6].map((family) => family?.otherGuestAddresses?.join())
+      return [v4, v6].map((family) => family?.addressesSetUp?.join())
     }
-    expect(others("")).toEqual(["10.1.0.5", "2001:db8:2::5"])
-    expect(others("-a 10.0.0.9")).toEqual(["", "2001:db8:2::5"])
-    expect(others("--no-copy-addrs")).toEqual(["", ""])
+    expect(setUp("")).toEqual(["10.0.0.5,10.1.0.5", "2001:db8:2::5,2001:db8:1::5"])
+    expect(setUp("-a 10.0.0.9")).toEqual(["10.0.0.9", "2001:db8:2::5,2001:db8:1::5"])
+    expect(setUp("--no-copy-addrs")).toEqual(["10.0.0.5", "2001:db8:1::5"])
   })
 
   test("every route of the main table, with metrics and next hops, in an order in which gateways can be reached", () => {

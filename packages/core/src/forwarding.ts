@@ -1,6 +1,6 @@
 import type { Demiflow } from "./demiflow.ts"
 import type { DropReason } from "./drops.ts"
-import type { Guest } from "./guest.ts"
+import type { GuestEnds } from "./guest.ts"
 import type { Listener } from "./listener.ts"
 
 /** The answer of {@link Forwarding.target}: the flow may go ahead. */
@@ -25,7 +25,7 @@ export interface Forwarding {
   targetAtGuest(
     listener: Listener,
     initiating: Demiflow,
-    guest: Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkLocal" | "ourLinkLocal">,
+    guest: GuestEnds,
     target: Demiflow,
   ): DropReason | typeof FORWARD
   /**

@@ -17,6 +17,9 @@ import type { Neighbours } from "./neighbours.ts"
 /** Checksum kinds for {@link Guest.end}, besides the offset of a checksum field. */
 export const CHECKSUM_DONE = -1
 
+/** What the forwarding policy asks of a guest. */
+export type GuestEnds = Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkLocal" | "ourLinkLocal" | "hasAddress">
+
 /** The guest, as protocols see it. */
 export interface Guest {
   readonly capabilities: LinkCapabilities
@@ -37,6 +40,13 @@ export interface Guest {
   readonly lastSeenV4: Address
   readonly lastSeenV6: Address
   readonly lastSeenLinkLocal: Address
+  /**
+   * Whether the guest has the address and may be reached there. Never any but the address assigned if the user said that the
+   * guest is reached at that.
+   *
+   * @param isAssumed the answer where nothing has been seen of the address: it is true for those that the guest was set up with
+   */
+  hasAddress(address: Address, isAssumed: boolean): boolean
   /**
    * True while the link takes no more frames than it has. Who would fetch payload for the guest leaves it where it is,
    * until {@link ProtocolHandler.resume}. Answers, acknowledgements and whatever else is small may be sent.

@@ -36,7 +36,7 @@ export interface Listener {
   /** Where its socket lives. */
   readonly interface: InterfaceId
   readonly end: ListeningEnd
-  /** Where it leads at the guest; absent: the address that the guest was last seen to use. */
+  /** Where it leads at the guest; absent: the address that was asked, if the guest has it, or the one last seen of it. */
   readonly targetAddress: Readonly<Address> | undefined
   /** 1–65535. */
   readonly targetPort: number

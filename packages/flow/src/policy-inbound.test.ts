@@ -3,6 +3,7 @@ import {
   Demiflow,
   Drops,
   FORWARD,
+  type GuestEnds,
   Interface,
   IpProtocol,
   type Listener,
@@ -20,11 +21,12 @@ const rules: ForwardingRules = {
   v6: { hostLoopback: at("fe80::1"), guestAddress: at("2001:db8::2") },
 }
 
-const guest = {
+const guest: GuestEnds = {
   lastSeenV4: at("192.0.2.9"),
   lastSeenV6: at("2001:db8::9"),
   lastSeenLinkLocal: at("fe80::9"),
   ourLinkLocal: at("fe80::1"),
+  hasAddress: (_address, isAssumed) => isAssumed,
 }
 
 function listener(targetAddress?: Address): Listener {
@@ -42,7 +44,7 @@ function listener(targetAddress?: Address): Listener {
 interface Circumstances {
   readonly interface?: typeof Interface.host | typeof Interface.splice
   readonly used?: ForwardingRules
-  readonly seen?: typeof guest
+  readonly seen?: GuestEnds
   readonly targetAddress?: Address
 }
 
@@ -92,6 +94,36 @@ describe("ForwardingPolicy for flows that begin on the host", () => {
   it("drops what can't reach a guest that has no address", () => {
     const seen = { ...guest, lastSeenV6: at("::") }
     expect(target("2001:db8:2::7", "2001:db8::2", { seen })).toBe("forward: no address of the guest")
+  })
+
+  it.each([
+    { asked: "192.0.2.77", from: "198.51.100.7" },
+    { asked: "2001:db8::77", from: "2001:db8:2::7" },
+  ])("goes to the address that was asked, where the guest has it: $asked", ({ asked, from }) => {
+    const family = asked.includes(":") ? "v6" : "v4"
+    const end = (address: string, port: number) => (family === "v6" ? `[${address}]:${port}` : `${address}:${port}`)
+    const lastSeen = family === "v6" ? "2001:db8::9" : "192.0.2.9"
+    const seen = { ...guest, hasAddress: (address: Address) => String(address) === asked }
+    expect(target(from, asked, { seen })).toBe(`tap ${end(from, 50000)} → ${end(asked, 22)}`)
+    const setUp = { ...rules, [family]: { ...rules[family], addressesSetUp: [at(asked)] } }
+    expect(target(from, asked, { used: setUp })).toBe(`tap ${end(from, 50000)} → ${end(asked, 22)}`)
+    const gone = { ...guest, hasAddress: () => false }
+    expect(target(from, asked, { used: setUp, seen: gone })).toBe(`tap ${end(from, 50000)} → ${end(lastSeen, 22)}`)
+    // A rule that says where it leads is obeyed, and nobody hears from itself.
+    const targetAddress = at(family === "v6" ? "2001:db8::5" : "192.0.2.5")
+    expect(target(from, asked, { seen, targetAddress })).toBe(
+      `tap ${end(from, 50000)} → ${end(`${targetAddress}`, 22)}`,
+    )
+    expect(target(asked, asked, { seen })).toBe(`tap ${end(asked, 50000)} → ${end(lastSeen, 22)}`)
+  })
+
+  it("goes nowhere else for addresses that mean something to the host alone", () => {
+    const seen = { ...guest, hasAddress: () => true }
+    expect(target("127.0.0.1", "127.0.0.10", { seen })).toBe("tap 192.0.2.1:50000 → 192.0.2.9:22")
+    expect(target("fe80::7", "fe80::2", { seen })).toBe("tap [fe80::7]:50000 → [fe80::9]:22")
+    expect(target("fe80::7", "2001:db8::77", { seen })).toBe("tap [fe80::7]:50000 → [fe80::9]:22")
+    // What comes to a group has no address that was asked.
+    expect(target("2001:db8:2::7", "::", { seen })).toBe("tap [2001:db8:2::7]:50000 → [2001:db8::9]:22")
   })
 
   it("goes to the listener's address where it has one, of the same IP version", () => {

@@ -58,6 +58,7 @@ const guest = {
   lastSeenV6: at(ipv6.own),
   lastSeenLinkLocal: at("fe80::9"),
   ourLinkLocal: at("fe80::2"),
+  hasAddress: () => false,
 }
 
 const listener: Listener = {
@@ -184,7 +185,7 @@ describe.each([ipv4, ipv6])("a source that the guest can't answer as it is, $nam
   it("is each of the addresses that the guest has from the host, and no other", () => {
     const rules = both(isGateway)(family)
     expect(source(family, rules, family.second)).toBe(family.second)
-    const copied = { ...rules, otherGuestAddresses: [at(family.second)] }
+    const copied = { ...rules, addressesSetUp: [at(family.second)] }
     expect(source(family, copied, family.second)).toBe(family.gateway)
     expect(source(family, copied, family.elsewhere)).toBe(family.elsewhere)
   })
@@ -209,7 +210,7 @@ describe.each([ipv4, ipv6])("a source that the guest can't answer as it is, $nam
     expect(told(rules, family.own)).toBe(family.alias)
     expect(told(rules, family.loopback)).toBe(family.gateway)
     expect(told(rules, family.elsewhere)).toBe(family.elsewhere)
-    const copied = { ...both(isGateway)(family), otherGuestAddresses: [at(family.second)] }
+    const copied = { ...both(isGateway)(family), addressesSetUp: [at(family.second)] }
     expect(told(copied, family.own)).toBe(family.gateway)
     expect(told(copied, family.second)).toBe(family.gateway)
     expect(told({}, family.own)).toBe(family.own)

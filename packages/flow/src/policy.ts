@@ -12,6 +12,7 @@ import {
   type Drops,
   FORWARD,
   type Forwarding,
+  type GuestEnds,
   Interface,
   IpProtocol,
   type Listener,
@@ -26,7 +27,6 @@ import {
   addressOfGuest,
   addressOfNamespace,
   aliasOfGuest,
-  type GuestEnds,
   isGuestAddress,
   isSpliced,
   sourceTowardsGuest,
@@ -95,7 +95,8 @@ export class ForwardingPolicy implements Forwarding {
     if (this.rules.splicing?.isOnly) return this.#noTap
     const seenAs = sourceTowardsGuest(rules, initiating.correspondentAddress, guest, isV4)
     if (seenAs === undefined) return this.#noSource
-    const correspondent = listener.targetAddress ?? addressOfGuest(seenAs, guest, isV4)
+    const correspondent =
+      listener.targetAddress ?? addressOfGuest(rules, initiating.forwardingAddress, seenAs, guest, isV4)
     if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return this.#noGuestAddress
     target.interface = Interface.tap
     target.forwardingAddress.copyFrom(seenAs)

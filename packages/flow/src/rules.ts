@@ -8,8 +8,8 @@ export interface FamilyRules {
   readonly guestAlias?: Address
   /** The address assigned to the guest: what `guestAlias` stands for on the host. */
   readonly guestAddress?: Address
-  /** Further addresses that the guest was given: copies of the host's, no use to it as somebody else's. */
-  readonly otherGuestAddresses?: readonly Readonly<Address>[]
+  /** Addresses that the guest was set up with, copies of the host's among them: no use to it as somebody else's. */
+  readonly addressesSetUp?: readonly Readonly<Address>[]
   /** The address as which we speak to the guest ourselves: its gateway's. Without it, IPv6 has our link-local address. */
   readonly ourAddress?: Address
   /** Where the guest finds a resolver (`--dns-forward`), with … */

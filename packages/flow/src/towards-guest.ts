@@ -1,9 +1,6 @@
 /** Pieces of the policy for flows that begin at a listener. */
-import { type Address, type Demiflow, type Guest, Interface, type Listener } from "@demiflow/core"
+import { type Address, type Demiflow, type GuestEnds, Interface, type Listener } from "@demiflow/core"
 import type { FamilyRules, SplicingRules } from "./rules.ts"
-
-/** What is asked of a guest. */
-export type GuestEnds = Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkLocal" | "ourLinkLocal">
 
 /**
  * Whether the flow goes from socket to socket: all that begin in the namespace, and, unless that is turned off, those to its
@@ -43,8 +40,11 @@ export function sourceTowardsGuest(
 
 /** True if the guest was given the address. */
 export function isGuestAddress(rules: FamilyRules, address: Readonly<Address>): boolean {
-  const { guestAddress, otherGuestAddresses = [] } = rules
-  return guestAddress?.equals(address) === true || otherGuestAddresses.some((other) => other.equals(address))
+  return rules.guestAddress?.equals(address) === true || isSetUp(rules, address)
+}
+
+function isSetUp({ addressesSetUp = [] }: FamilyRules, address: Readonly<Address>): boolean {
+  return addressesSetUp.some((other) => other.equals(address))
 }
 
 /** What the guest knows the host by, where both have an address. */
@@ -52,11 +52,21 @@ export function aliasOfGuest({ guestAlias, ourAddress }: FamilyRules): Readonly<
   return guestAlias ?? ourAddress
 }
 
-/** Where the guest is reached by somebody whom it knows by this address. */
-export function addressOfGuest(seenAs: Readonly<Address>, guest: GuestEnds, isV4: boolean): Readonly<Address> {
-  if (isV4) return guest.lastSeenV4
-  const { lastSeenV6, lastSeenLinkLocal } = guest
+/**
+ * Where the guest is reached by somebody whom it knows as `seenAs`, and who asked the host at `asked`. A guest that has that
+ * address as well is reached there: its own kernel, and programs that listen at one address, then see what the host's would.
+ */
+export function addressOfGuest(
+  rules: FamilyRules,
+  asked: Address,
+  seenAs: Readonly<Address>,
+  guest: GuestEnds,
+  isV4: boolean,
+): Readonly<Address> {
+  const { lastSeenV4, lastSeenV6, lastSeenLinkLocal } = guest
   // What comes from a link-local address goes to one, as far as they are known.
-  if (seenAs.isLinkLocal) return lastSeenLinkLocal.isUnspecified ? lastSeenV6 : lastSeenLinkLocal
-  return lastSeenV6
+  if (!isV4 && seenAs.isLinkLocal) return lastSeenLinkLocal.isUnspecified ? lastSeenV6 : lastSeenLinkLocal
+  const isSpecial = !asked.isUnicast || asked.isLoopback || (!isV4 && asked.isLinkLocal) || asked.equals(seenAs)
+  if (!isSpecial && guest.hasAddress(asked, isSetUp(rules, asked))) return asked
+  return isV4 ? lastSeenV4 : lastSeenV6
 }

@@ -90,6 +90,14 @@ export class GuestAddresses {
     if (this.#isOfNetwork(source) || this.neighbours.isAnnounced(source)) this.#use(source)
   }
 
+  /** As core's `Guest.hasAddress`. */
+  has(address: Address, isAssumed: boolean): boolean {
+    const { isGuestV4Fixed, isGuestV6Fixed } = this.#options
+    if (address.isV4 && isGuestV4Fixed) return address.equals(this.v4)
+    if (!address.isV4 && isGuestV6Fixed) return address.equals(this.v6)
+    return this.neighbours.has(address, isAssumed)
+  }
+
   #use(source: Address): void {
     if (source.isV4) {
       if (this.#options.isGuestV4Fixed !== true) this.v4.word3 = source.word3

@@ -91,6 +91,38 @@ describe.each(["192.0.2.2", "2001:db8::2"])("%s", (address) => {
     expect(asked).toHaveLength(5)
   })
 
+  test("is a station's where it was seen there, or as assumed until nobody answers for it", () => {
+    const { clock, table, stationOf } = setUp()
+    const has = () => [true, false].map((isAssumed) => table.has(at(address), isAssumed))
+    expect(has()).toEqual([true, false])
+    stationOf(address)
+    clock.now += 999
+    expect(has()).toEqual([true, false])
+    clock.now += 1
+    expect(has()).toEqual([false, false])
+    stationOf(address)
+    expect(has()).toEqual([false, false])
+    clock.now += 300_000
+    expect(has()).toEqual([true, false])
+    stationOf(address)
+    expect(has()).toEqual([false, false])
+    table.learn(at(address), A)
+    expect(has()).toEqual([true, true])
+    clock.now += 60_000
+    for (let second = 0; second < 4; second++) {
+      expect(has()).toEqual([true, true])
+      stationOf(address)
+      clock.now += 1_000
+    }
+    expect(has()).toEqual([false, false])
+  })
+
+  test("is assumed where nobody can be asked", () => {
+    const table = new NeighbourTable(new ManualClock(), new CountingRandom(), OURS)
+    table.resolve(at(address))
+    expect(table.has(at(address), true)).toBe(true)
+  })
+
   test("is announced for five minutes, and gone when all are forgotten", () => {
     const { clock, table, stationOf } = setUp()
     table.announce(at(address), A, true)

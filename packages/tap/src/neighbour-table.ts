@@ -37,6 +37,8 @@ const ANNOUNCEMENT_LIFETIME = 300_000
 const CONFIRMED_FOR = 60_000
 const BETWEEN_QUESTIONS = 1_000
 const MOST_QUESTIONS = 3
+/** Milliseconds for which an address that nobody answered for isn't assumed to be a station's. */
+const MISSED_FOR = 300_000
 /** Of all questions: a guest may have us send to addresses that it makes up. */
 const QUESTIONS_PER_SECOND = 16
 const QUESTIONS_AT_ONCE = 64
@@ -63,7 +65,7 @@ export class NeighbourTable implements Neighbours {
   readonly #confirmedAt = new Float64Array(CAPACITY)
   readonly #announcedAt = new Float64Array(CAPACITY)
   readonly #askedAt = new Float64Array(CAPACITY)
-  /** Questions since the entry was confirmed. */
+  /** Questions since the entry was confirmed, up to a few. */
   readonly #questions = new Uint8Array(CAPACITY)
   readonly #askedStation = new MacAddress()
   #askV4: AskForNeighbour | undefined
@@ -90,6 +92,21 @@ export class NeighbourTable implements Neighbours {
   isElsewhere(address: Address, station: MacAddress): boolean {
     const place = this.#find(address)
     return place >= 0 && this.#hasStation(place) && !this.#isAt(place, station)
+  }
+
+  /**
+   * Whether a station has the address, as far as is known.
+   *
+   * @param isAssumed the answer where nothing is known. It holds until a question has been without an answer for a second, and
+   *   again after some minutes: a station that takes an address need not say so
+   */
+  has(address: Address, isAssumed: boolean): boolean {
+    const place = this.#find(address)
+    if (place < 0) return isAssumed
+    if (this.#hasStation(place)) return true
+    const sinceAsked = this.#clock.now - this.#askedAt[place]
+    const isMissed = this.#questions[place] > 1 || (this.#questions[place] === 1 && sinceAsked >= BETWEEN_QUESTIONS)
+    return isAssumed && !(isMissed && sinceAsked < MISSED_FOR)
   }
 
   /** As if nobody had been heard. */
@@ -145,7 +162,9 @@ export class NeighbourTable implements Neighbours {
     const ask = address.isV4 ? this.#askV4 : this.#askV6
     if (ask === undefined || !this.#budget.take(now)) return
     const isKnown = this.#hasStation(place)
-    if (isKnown && this.#questions[place]++ >= MOST_QUESTIONS) {
+    const isGivenUp = this.#questions[place] >= MOST_QUESTIONS
+    if (!isGivenUp) this.#questions[place]++
+    if (isKnown && isGivenUp) {
       this.#high[place] = 0
       this.#low[place] = 0
       ask(address, undefined)

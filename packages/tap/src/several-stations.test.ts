@@ -138,6 +138,16 @@ describe.each(versions)("what is started towards the guest: $name", ({ build, a,
     expect(lastSeen(fixture)).toBe(other)
   })
 
+  test("goes to an address that was asked, if a station has it and the user chose none", () => {
+    for (const isFixed of [false, true]) {
+      const fixture = new Fixture({}, options(isFixed))
+      const has = (address: string, isAssumed = false) => fixture.tap.hasAddress(Address.parse(address), isAssumed)
+      expect([has(a), has(b), has(b, true)]).toEqual([isFixed, false, !isFixed])
+      fixture.deliver(build(17, datagram, { from: b, to: world }))
+      expect([has(b), has(world)]).toEqual([!isFixed, false])
+    }
+  })
+
   test("goes to the address that the user chose, whichever is used", () => {
     const fixture = new Fixture({}, options(true))
     fixture.deliver(build(17, datagram, { from: b, to: world }))

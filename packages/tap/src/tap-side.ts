@@ -132,6 +132,10 @@ export class TapSide implements Guest {
     return this.#guest.linkLocal
   }
 
+  hasAddress(address: Address, isAssumed: boolean): boolean {
+    return this.#guest.has(address, isAssumed)
+  }
+
   get isCongested(): boolean {
     return this.#link.isCongested ?? false
   }

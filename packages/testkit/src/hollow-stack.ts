@@ -161,6 +161,7 @@ export class HollowStack {
       lastSeenV4: none,
       lastSeenV6: none,
       lastSeenLinkLocal: none,
+      hasAddress: () => false,
       isCongested: false,
       begin: () => this.received,
       redirect: () => {},

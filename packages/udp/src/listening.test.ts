@@ -81,6 +81,19 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([guest, guest, other])
   })
 
+  test("leads to the address that was asked, where the guest has it", () => {
+    const { bench, listener, arrive } = listening()
+    bench.guest.addresses.add(other)
+    bench.fromAnyone(listener, server, 1234, other, pattern(1))
+    arrive(pattern(2))
+    expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([other, guest])
+    // Each answer leaves from where its question came to.
+    bench.fromGuest(guest, 53, server, 1234, { payload: pattern(3) })
+    bench.fromGuest(other, 53, server, 1234, { payload: pattern(4) })
+    expect(listener.sent.map(({ to }) => `${to.forwardingAddress}`)).toEqual([own, other])
+    expect(bench.flows.size).toBe(2)
+  })
+
   test("a listener may lead to an address of its own", () => {
     const bench = new Bench()
     bench.fromAnyone(bench.listen(5000, 53, {}, other), server, 1234, own, payload)

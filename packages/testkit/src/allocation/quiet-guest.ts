@@ -33,6 +33,10 @@ export class QuietGuest implements Guest {
     this.#start = arena.reserve(PACKETS * PACKET_BYTES)
   }
 
+  hasAddress(): boolean {
+    return false
+  }
+
   begin(): number {
     this.#next = (this.#next + 1) % PACKETS
     return this.#start + this.#next * PACKET_BYTES

@@ -44,6 +44,8 @@ export class StrictGuest implements Guest {
   readonly lastSeenV4: Address = Address.parse("192.0.2.2")
   readonly lastSeenV6: Address = Address.parse("2001:db8::2")
   readonly lastSeenLinkLocal: Address = Address.parse("fe80::2")
+  /** What the guest is known to have, beside what is assumed. */
+  readonly addresses = new Set<string>()
   isCongested = false
   /** Called at each flush, before it makes room. */
   onFlush: () => void = () => {}
@@ -83,6 +85,10 @@ export class StrictGuest implements Guest {
       .flatMap(({ tap, bytes, segmentSize }) =>
         cut(bytes.subarray(UDP_HEADER_LENGTH), segmentSize).map((payload) => ({ tap, payload })),
       )
+  }
+
+  hasAddress(address: Address, isAssumed: boolean): boolean {
+    return isAssumed || this.addresses.has(String(address))
   }
 
   begin(demiflow: Demiflow, protocol: number, room: number): number {
