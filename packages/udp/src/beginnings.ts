@@ -5,21 +5,20 @@ import {
   type FlowIndex,
   FORWARD,
   flowOf,
+  GuestPort,
   type InitiatedFlow,
   IpProtocol,
   initiatingSide,
   isShortage,
   oppositeSide,
+  type SharedPort,
   type SideRef,
   type Socket,
   targetSide,
-  UNSPECIFIED_V4,
-  UNSPECIFIED_V6,
 } from "@demiflow/core"
 import { Correspondents } from "./correspondents.ts"
 import type { ErrorRelay } from "./error-relay.ts"
 import { GroupSenders } from "./group-senders.ts"
-import { GuestPort, type Port } from "./ports.ts"
 import type { PortsInUse } from "./ports-in-use.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { Scarcity } from "./scarcity.ts"
@@ -114,7 +113,7 @@ export class Beginnings {
    * Begins a flow for `count` datagrams from the host, with the target side at the guest that `target` says. If there can be
    * none, they are counted as dropped.
    */
-  fromHost(port: Port, hostSide: Demiflow, target: Demiflow, scope: number, count: number): UdpFlow | undefined {
+  fromHost(port: SharedPort, hostSide: Demiflow, target: Demiflow, scope: number, count: number): UdpFlow | undefined {
     const { drops, flows, handlerNumber } = this.#components
     if (!this.#makeUnique(target)) {
       drops.count(this.#reasons.noPort, count)
@@ -140,7 +139,7 @@ export class Beginnings {
   }
 
   /** The newest flow at a port of the guest's with a correspondent at this address. */
-  correspondentAt(port: Port, address: Address): UdpFlow | undefined {
+  correspondentAt(port: SharedPort, address: Address): UdpFlow | undefined {
     return this.#correspondents.find(port, address)
   }
 
@@ -176,23 +175,15 @@ export class Beginnings {
    * The port of the host by which a flow of the guest's leaves, and `target` as the side that it has there; a negated error
    * number if there is none.
    */
-  #portFor(flow: InitiatedFlow, tap: Demiflow, target: Demiflow): Port | Socket {
-    const { host } = this.#components
-    const { isV4 } = target
-    // The host answers itself from its loopback anyway, and one socket will do for both.
-    if (target.forwardingAddress.isLoopback && !host.separatesLoopback(isV4)) {
-      target.forwardingAddress.copyFrom(isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
-    }
-    const listening = this.#ports.listening.leadingTo(tap, target)
-    if (listening !== undefined) return listening
-    const known = this.#ports.guest.find(tap, target)
-    if (known !== undefined) return known
+  #portFor(flow: InitiatedFlow, tap: Demiflow, target: Demiflow): SharedPort | Socket {
+    const { guest, listening } = this.#ports
+    guest.leaveLoopbackOpen(target)
+    const listened = listening.leadingTo(tap, target)
+    if (listened !== undefined) return listened
     const side = targetSide(flow)
-    const opened = this.#ports.guest.add(side, tap, target)
+    const port = guest.share(side, tap, target)
     // The guest goes before senders on the host whom it doesn't answer.
-    return typeof opened === "number" && this.#scarcity.isRelieved(opened)
-      ? this.#ports.guest.add(side, tap, target)
-      : opened
+    return typeof port === "number" && this.#scarcity.isRelieved(port) ? guest.share(side, tap, target) : port
   }
 
   /**
@@ -208,7 +199,7 @@ export class Beginnings {
     return true
   }
 
-  #begin(tapSide: SideRef, port: Port, hostSide: Demiflow, scope: number): UdpFlow {
+  #begin(tapSide: SideRef, port: SharedPort, hostSide: Demiflow, scope: number): UdpFlow {
     const { clock, flows } = this.#components
     const state = this.#states.add(tapSide, hostSide.isV4, clock.now)
     state.port = port

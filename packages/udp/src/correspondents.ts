@@ -1,12 +1,11 @@
-import type { Address, Random } from "@demiflow/core"
-import type { Port } from "./ports.ts"
+import type { Address, Random, SharedPort } from "@demiflow/core"
 
 /** Flows of one hash that are looked at: there are hardly ever two. */
 const MOST_LOOKED_AT = 8
 
 /** A flow, as one with a correspondent's address. */
 export interface Correspondence {
-  readonly port: Port | undefined
+  readonly port: SharedPort | undefined
   /** Address of the correspondent on the host. */
   readonly correspondent: Address
   olderAlike: Correspondence | undefined
@@ -28,7 +27,7 @@ export class Correspondents<Flow extends Correspondence> {
     this.#secret = random.int32()
   }
 
-  add(flow: Flow, port: Port): void {
+  add(flow: Flow, port: SharedPort): void {
     const key = this.#hash(port, flow.correspondent)
     const older = this.#newest.get(key)
     flow.alikeKey = key
@@ -48,7 +47,7 @@ export class Correspondents<Flow extends Correspondence> {
   }
 
   /** The newest flow at the port with somebody at this address. */
-  find(port: Port, address: Address): Flow | undefined {
+  find(port: SharedPort, address: Address): Flow | undefined {
     let flow = this.#newest.get(this.#hash(port, address)) as Correspondence | undefined
     for (let seen = 0; flow !== undefined && seen < MOST_LOOKED_AT; seen++, flow = flow.olderAlike) {
       if (flow.port === port && flow.correspondent.equals(address)) return flow as Flow
@@ -56,7 +55,7 @@ export class Correspondents<Flow extends Correspondence> {
     return undefined
   }
 
-  #hash(port: Port, address: Address): number {
+  #hash(port: SharedPort, address: Address): number {
     let hash = mix(this.#secret, port.socket)
     hash = mix(hash, address.word0)
     hash = mix(hash, address.word1)

@@ -7,6 +7,7 @@ import {
   HostErrorRelay,
   Interface,
   IpProtocol,
+  type SharedPort,
   type SocketError,
   sumPseudoHeader,
   UDP_CHECKSUM,
@@ -16,7 +17,6 @@ import {
   UDP_TARGET_PORT,
 } from "@demiflow/core"
 import type { FlowFinder } from "./flow-finder.ts"
-import type { Port } from "./ports.ts"
 import type { UdpReasons } from "./reasons.ts"
 import { UdpFlow } from "./state.ts"
 
@@ -26,7 +26,7 @@ export class ErrorRelay extends HostErrorRelay<UdpFlow> {
   readonly #reasons: UdpReasons
   readonly #finder: FlowFinder
   readonly #ends = new Demiflow(Interface.host)
-  #port: Port | undefined
+  #port: SharedPort | undefined
   readonly #flowOf = (entry: SocketError): UdpFlow | undefined => this.#find(entry)
 
   constructor(components: Components, reasons: UdpReasons, finder: FlowFinder) {
@@ -37,7 +37,7 @@ export class ErrorRelay extends HostErrorRelay<UdpFlow> {
   }
 
   /** Relays what the error queue of a port's socket holds: each error belongs to the flow whose datagram it is about. */
-  drainPort(port: Port): void {
+  drainPort(port: SharedPort): void {
     if (port.socket < 0) return
     this.#port = port
     this.drainShared(port.socket, this.#flowOf, port.host)

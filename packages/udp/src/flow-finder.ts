@@ -3,13 +3,15 @@ import {
   type Demiflow,
   type FlowIndex,
   flowOf,
+  GuestPort,
   IpProtocol,
+  type SharedPort,
   type SideRef,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
+import { ListeningPort } from "./listening-port.ts"
 import type { SplicedFlow } from "./local/spliced-flow.ts"
-import { GuestPort, ListeningPort, type Port } from "./ports.ts"
 import type { UdpFlow } from "./state.ts"
 
 /** Finds the flow of what a port's socket has received, or has heard about. */
@@ -24,14 +26,14 @@ export class FlowFinder {
   }
 
   /** The flow of a datagram that a port has received; `ends` as its side of the host, both ends known. */
-  heardAt(port: Port, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
+  heardAt(port: SharedPort, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
     this.#complete(port, ends)
     const side = this.#lookUp(port, ends)
     return side < 0 ? undefined : this.#get(flowOf(side))
   }
 
   /** The flow by which a port has sent to the correspondent end of `ends`. */
-  sentTo(port: Port, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
+  sentTo(port: SharedPort, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
     this.#complete(port, ends)
     if (port instanceof ListeningPort) {
       ends.forwardingPort = port.number
@@ -47,14 +49,12 @@ export class FlowFinder {
     return side < 0 ? undefined : this.#get(flowOf(side))
   }
 
-  #complete(port: Port, ends: Demiflow): void {
-    ends.interface = port.interface
-    if (!(port instanceof GuestPort)) return
-    ends.forwardingAddress.copyFrom(port.address)
-    ends.forwardingPort = port.number
+  #complete(port: SharedPort, ends: Demiflow): void {
+    if (port instanceof GuestPort) port.complete(ends)
+    else ends.interface = port.interface
   }
 
-  #lookUp(port: Port, ends: Demiflow): SideRef {
+  #lookUp(port: SharedPort, ends: Demiflow): SideRef {
     const side = this.#flows.lookup(IpProtocol.udp, ends)
     const { forwardingAddress } = ends
     if (side >= 0 || port instanceof GuestPort || forwardingAddress.isUnspecified) return side

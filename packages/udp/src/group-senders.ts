@@ -1,5 +1,4 @@
-import { type Address, type Demiflow, type Host, NO_SIDE } from "@demiflow/core"
-import type { Port } from "./ports.ts"
+import { type Address, type Demiflow, type Host, NO_SIDE, type SharedPort } from "@demiflow/core"
 import type { UdpFlow } from "./state.ts"
 
 interface Sender {
@@ -58,7 +57,7 @@ export class GroupSenders {
   }
 
   /** The newest flow to a group at a port: its answers may come from anybody. */
-  newestAt(port: Port): UdpFlow | undefined {
+  newestAt(port: SharedPort): UdpFlow | undefined {
     return this.#byPort
       .get(port.number)
       ?.filter(({ flow }) => flow.port === port)

@@ -2,11 +2,11 @@
  * UDP between the guest and the host: theory of operation.
  *
  * A flow is what one address and port of the guest's exchanges with one address and port beyond us. Flows share the sockets
- * of ports (`ports.ts`): each socket is bound, connected to nobody, and nobody else's. What is sent names its correspondent;
+ * of ports (core's `SharedPort`): each socket is bound, connected to nobody, and nobody else's. What is sent names its correspondent;
  * what is received is found by both ends, as the kernel names them (`flow-finder.ts`). So, without any more:
  *
  * - all correspondents of a port of the guest's see the same port of the host: the guest's own number, where that is free
- *   (`guest-ports.ts`; RFC 4787, REQ-1, endpoint-independent mapping). It is the same one for several addresses of the
+ *   (core's `GuestPorts`; RFC 4787, REQ-1, endpoint-independent mapping). It is the same one for several addresses of the
  *   guest's, as a program in there mostly has one socket for all of them;
  * - whoever the guest corresponds with from a port may answer from another one, and nobody else is heard (`newcomers.ts`;
  *   REQ-8, address-dependent filtering);
@@ -79,6 +79,7 @@ import {
   NOT_MINE,
   type ProtocolHandler,
   type Sequence,
+  SharedPort,
   type SideRef,
   UDP_HEADER_LENGTH,
 } from "@demiflow/core"
@@ -86,10 +87,10 @@ import { Beginnings } from "./beginnings.ts"
 import { checkDatagram, payloadLength, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
 import { FlowFinder } from "./flow-finder.ts"
+import { ListeningPort } from "./listening-port.ts"
 import type { SplicedFlow } from "./local/spliced-flow.ts"
 import { Splicing } from "./local/splicing.ts"
 import { Newcomers } from "./newcomers.ts"
-import { ListeningPort, Port } from "./ports.ts"
 import { PortsInUse } from "./ports-in-use.ts"
 import { type UdpReasons, udpReasons } from "./reasons.ts"
 import { Scarcity } from "./scarcity.ts"
@@ -258,7 +259,7 @@ export class UdpHandler implements ProtocolHandler {
 
   #drain(source: Source | undefined): void {
     if (source === undefined || source.socket < 0) return
-    if (source instanceof Port) this.#toGuest.drain(source)
+    if (source instanceof SharedPort) this.#toGuest.drain(source)
     else this.#splicing?.relay.drain(source)
   }
 }

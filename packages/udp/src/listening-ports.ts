@@ -7,7 +7,7 @@ import {
   NO_SIDE,
   type SideRef,
 } from "@demiflow/core"
-import type { ListeningPort } from "./ports.ts"
+import type { ListeningPort } from "./listening-port.ts"
 
 /** The ports at which UDP listens. */
 export class ListeningPorts {

@@ -1,8 +1,8 @@
-import { type Components, Demiflow, type DropReason, FORWARD, Interface } from "@demiflow/core"
+import { type Components, Demiflow, type DropReason, FORWARD, Interface, type SharedPort } from "@demiflow/core"
 import type { Beginnings } from "./beginnings.ts"
+import { ListeningPort } from "./listening-port.ts"
 import type { SplicedFlow } from "./local/spliced-flow.ts"
 import type { Splicing } from "./local/splicing.ts"
-import { ListeningPort, type Port } from "./ports.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { UdpFlow } from "./state.ts"
 
@@ -36,7 +36,7 @@ export class Newcomers {
    * @param scope as for `Host.sendDatagramsTo`
    * @param count how many datagrams
    */
-  begin(port: Port, initiating: Demiflow, scope: number, count: number): UdpFlow | SplicedFlow | undefined {
+  begin(port: SharedPort, initiating: Demiflow, scope: number, count: number): UdpFlow | SplicedFlow | undefined {
     if (initiating.correspondentPort === 0) return this.#drop(this.#reasons.portZero, count)
     if (this.#beginnings.groupSenders.have(initiating)) return this.#drop(this.#reasons.ownGroup, count)
     if (!(port instanceof ListeningPort)) return this.#answer(port, initiating, scope, count)
@@ -54,7 +54,7 @@ export class Newcomers {
   }
 
   /** At a port of the guest's. */
-  #answer(port: Port, initiating: Demiflow, scope: number, count: number): UdpFlow | undefined {
+  #answer(port: SharedPort, initiating: Demiflow, scope: number, count: number): UdpFlow | undefined {
     const { flows, forwarding } = this.#components
     const target = this.#target
     const known = this.#beginnings.correspondentAt(port, initiating.correspondentAddress)

@@ -1,22 +1,29 @@
-import { type Components, type FlowIndex, flowOf } from "@demiflow/core"
-import { GuestPorts } from "./guest-ports.ts"
+import {
+  type Components,
+  type FlowIndex,
+  flowOf,
+  GuestPort,
+  GuestPorts,
+  IpProtocol,
+  type Rider,
+  type SharedPort,
+} from "@demiflow/core"
 import { ListeningPorts } from "./listening-ports.ts"
-import { GuestPort, type Port, type Rider } from "./ports.ts"
 
 /** All ports that sockets of ours are bound to. */
 export class PortsInUse {
   readonly listening: ListeningPorts
   readonly guest: GuestPorts
 
-  constructor({ flows, host }: Components) {
-    this.listening = new ListeningPorts(flows)
-    this.guest = new GuestPorts(flows, host)
+  constructor(components: Components) {
+    this.listening = new ListeningPorts(components.flows)
+    this.guest = new GuestPorts(components, IpProtocol.udp)
   }
 
   /** A flow shares the port's socket no more: a port of the guest's is closed with its last flow. */
-  leave(port: Port, rider: Rider): void {
-    port.leave(rider)
-    if (port instanceof GuestPort && !port.isInUse) this.guest.remove(port)
+  leave(port: SharedPort, rider: Rider): void {
+    if (port instanceof GuestPort) this.guest.leave(port, rider)
+    else port.leave(rider)
   }
 
   /**
@@ -30,7 +37,7 @@ export class PortsInUse {
   }
 
   /** Ends all flows of a port. */
-  endFlows(port: Port, endFlow: (flow: FlowIndex) => void): void {
+  endFlows(port: SharedPort, endFlow: (flow: FlowIndex) => void): void {
     for (let rider = port.newest; rider !== undefined; rider = port.newest) endFlow(flowOf(rider.portSide))
   }
 }

@@ -1,7 +1,15 @@
-import { Address, type FlowIndex, flowOf, oppositeSide, type SideRef, targetSide } from "@demiflow/core"
+import {
+  Address,
+  type FlowIndex,
+  flowOf,
+  oppositeSide,
+  type Rider,
+  type SharedPort,
+  type SideRef,
+  targetSide,
+} from "@demiflow/core"
 import type { Correspondence } from "./correspondents.ts"
 import type { SplicedSide } from "./local/spliced-flow.ts"
-import type { Port, Rider } from "./ports.ts"
 import type { Lasting } from "./timeouts.ts"
 import type { MayBeUnanswered } from "./unanswered-flows.ts"
 
@@ -10,7 +18,7 @@ export class UdpFlow implements MayBeUnanswered, Rider, Correspondence, Lasting 
   /** The side towards the guest. */
   tapSide: SideRef
   /** Whose socket it shares; undefined once it has ended. */
-  port: Port | undefined = undefined
+  port: SharedPort | undefined = undefined
   /** IP version on the host side. */
   isHostV4 = true
   /** Who is there, and on which interface of the host if the address is a link-local one. */
@@ -56,7 +64,7 @@ export class UdpFlow implements MayBeUnanswered, Rider, Correspondence, Lasting 
 }
 
 /** What has a socket from which datagrams are received. */
-export type Source = Port | SplicedSide
+export type Source = SharedPort | SplicedSide
 
 /** The UDP flows by index, and objects of ended ones for the next to come: no flow allocates in the long run. */
 export class UdpFlows {

@@ -4,10 +4,12 @@ import {
   DatagramBatch,
   Demiflow,
   Errno,
+  GuestPort,
   Interface,
   IPV4_HEADER_LENGTH,
   IPV6_HEADER_LENGTH,
   IpProtocol,
+  type SharedPort,
   UDP_CHECKSUM,
   UDP_HEADER_LENGTH,
   UDP_LENGTH,
@@ -20,7 +22,6 @@ import { LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "./leav
 import type { SplicedFlow } from "./local/spliced-flow.ts"
 import type { Splicing } from "./local/splicing.ts"
 import type { Newcomers } from "./newcomers.ts"
-import { GuestPort, type Port } from "./ports.ts"
 import type { UdpReasons } from "./reasons.ts"
 import { UdpFlow } from "./state.ts"
 import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "./turn-budget.ts"
@@ -40,7 +41,7 @@ export interface ToGuestParts {
   readonly newcomers: Newcomers
   /** Absent where there is no local path. */
   readonly splicing: Splicing | undefined
-  readonly waiting: WaitingPlace<Port>
+  readonly waiting: WaitingPlace<SharedPort>
 }
 
 /**
@@ -61,7 +62,7 @@ export class ToGuest {
   readonly #finder: FlowFinder
   readonly #newcomers: Newcomers
   readonly #splicing: Splicing | undefined
-  readonly #waiting: WaitingPlace<Port>
+  readonly #waiting: WaitingPlace<SharedPort>
   /** The side that the open packets are for. */
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(LARGEST_BURST)
@@ -82,7 +83,7 @@ export class ToGuest {
   }
 
   /** Passes on what waits in a port's socket, within its budget. */
-  drain(port: Port): void {
+  drain(port: SharedPort): void {
     const { guest, clock } = this.#components
     const batch = this.#batch
     const { needsGuest } = port
@@ -130,7 +131,7 @@ export class ToGuest {
     }
   }
 
-  #wait(port: Port, burst: number, until: number): void {
+  #wait(port: SharedPort, burst: number, until: number): void {
     port.burst = burst
     this.#waiting.wait(port, until)
   }
@@ -151,7 +152,7 @@ export class ToGuest {
   }
 
   /** Begins packets to receive into; answers how many of those wanted there was room for. */
-  #reserve(port: Port, wanted: number): number {
+  #reserve(port: SharedPort, wanted: number): number {
     const { guest, flows } = this.#components
     const batch = this.#batch
     if (port.heardLast >= 0) flows.readSide(port.heardLast, this.#tap)
@@ -170,7 +171,7 @@ export class ToGuest {
   }
 
   /** Passes on what was received, and answers how many bytes went to the guest or by the local path. */
-  #passAll(port: Port, received: number): number {
+  #passAll(port: SharedPort, received: number): number {
     const ends = this.#ends
     const begunFor = port.heardLast
     let bytes = 0
@@ -192,7 +193,7 @@ export class ToGuest {
   }
 
   /** The flow of some datagrams of one sender, a new one if need be. If there can be none, they are counted as dropped. */
-  #flowOf(port: Port, first: number, next: number): UdpFlow | SplicedFlow | undefined {
+  #flowOf(port: SharedPort, first: number, next: number): UdpFlow | SplicedFlow | undefined {
     const ends = this.#ends[first]
     const flow = this.#finder.heardAt(port, ends)
     if (flow !== undefined) return flow
@@ -254,7 +255,7 @@ export class ToGuest {
 }
 
 /** True if two datagrams that a port received came from one end, to one end. */
-function isSameSender(one: Demiflow, other: Demiflow, port: Port): boolean {
+function isSameSender(one: Demiflow, other: Demiflow, port: SharedPort): boolean {
   return (
     one.correspondentPort === other.correspondentPort &&
     one.correspondentAddress.equals(other.correspondentAddress) &&

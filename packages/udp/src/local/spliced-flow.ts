@@ -5,10 +5,11 @@ import {
   initiatingSide,
   NO_SIDE,
   NO_SOCKET,
+  type Rider,
+  type SharedPort,
   type SideRef,
   type Socket,
 } from "@demiflow/core"
-import type { Port, Rider } from "../ports.ts"
 import type { Lasting } from "../timeouts.ts"
 import type { MayBeUnanswered } from "../unanswered-flows.ts"
 import type { WaitingSource } from "../waiting-sources.ts"
@@ -24,7 +25,7 @@ export class SplicedSide implements WaitingSource {
   /** Connected to the correspondent of this side; {@link NO_SOCKET} without one of its own, and once the flow has ended. */
   socket: Socket = NO_SOCKET
   /** Whose socket the side shares. */
-  port: Port | undefined = undefined
+  port: SharedPort | undefined = undefined
   /** Interface of the host on which the correspondent's link-local address is. */
   scope = 0
   /** Entries that the next receiving call asks for. */
@@ -46,7 +47,7 @@ export class SplicedSide implements WaitingSource {
   }
 
   /** A flow begins that shares a port's socket on this side. */
-  share(port: Port, scope: number): void {
+  share(port: SharedPort, scope: number): void {
     this.host = port.host
     this.socket = NO_SOCKET
     this.port = port

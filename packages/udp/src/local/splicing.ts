@@ -21,12 +21,12 @@ import {
   type Host,
   hostAt,
   IpProtocol,
+  type SharedPort,
   type SideRef,
   type Socket,
   targetSide,
 } from "@demiflow/core"
 import type { ErrorRelay } from "../error-relay.ts"
-import type { Port } from "../ports.ts"
 import type { PortsInUse } from "../ports-in-use.ts"
 import type { UdpReasons } from "../reasons.ts"
 import type { Scarcity } from "../scarcity.ts"
@@ -79,7 +79,13 @@ export class Splicing {
   }
 
   /** Begins a flow for datagrams that arrived at a port. If there can be none, they are counted as dropped. */
-  begin(port: Port, initiating: Demiflow, target: Demiflow, scope: number, count: number): SplicedFlow | undefined {
+  begin(
+    port: SharedPort,
+    initiating: Demiflow,
+    target: Demiflow,
+    scope: number,
+    count: number,
+  ): SplicedFlow | undefined {
     const { clock, drops, flows, handlerNumber, log } = this.#components
     const targetHost = hostAt(this.#components, target.interface)
     if (targetHost === undefined) {

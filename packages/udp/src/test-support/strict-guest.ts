@@ -45,7 +45,7 @@ export class StrictGuest implements Guest {
   readonly lastSeenV6: Address = Address.parse("2001:db8::2")
   readonly lastSeenLinkLocal: Address = Address.parse("fe80::2")
   /** What the guest is known to have, beside what is assumed. */
-  readonly addresses = new Set<string>()
+  readonly addresses: Set<string> = new Set()
   isCongested = false
   /** Called at each flush, before it makes room. */
   onFlush: () => void = () => {}

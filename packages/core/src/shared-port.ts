@@ -1,23 +1,12 @@
-import {
-  type Address,
-  type Host,
-  type InterfaceId,
-  type Listener,
-  markSocket,
-  NO_MARKS,
-  NO_SIDE,
-  NO_SOCKET,
-  type SideRef,
-  type Socket,
-} from "@demiflow/core"
-import type { WaitingSource } from "./waiting-sources.ts"
+import type { Address } from "./address.ts"
+import type { Demiflow, InterfaceId } from "./demiflow.ts"
+import { NO_SIDE, type SideRef } from "./flow-table.ts"
+import { type Host, NO_SOCKET, type Socket } from "./host.ts"
+import { markSocket, NO_MARKS } from "./packet-marks.ts"
 
-/** Addresses of each end that a listening port remembers: those that it was asked at, and led to, last. */
-const MOST_ADDRESSES = 16
-
-/** A flow, as one of those that share a port's socket. */
+/** A flow, as one of those that share a port's socket. The neighbours are kept by the port; undefined at first. */
 export interface Rider {
-  /** The side of the flow that its port's socket carries. */
+  /** The side of the flow that the socket carries. */
   readonly portSide: SideRef
   nextRider: Rider | undefined
   previousRider: Rider | undefined
@@ -27,19 +16,22 @@ export interface Rider {
  * A port of the host, or inside the namespace, with the one socket that is bound to it: every flow of the port shares it, so
  * that all correspondents see the same port (RFC 4787, REQ-1), and what one of them sends stays in order.
  */
-export abstract class Port implements WaitingSource {
+export abstract class SharedPort {
   /** Whose the socket is. */
   readonly host: Host
   /** Where that is. */
   readonly interface: InterfaceId
+  /** The port, or the identifier of a ping socket. */
   readonly number: number
   /** {@link NO_SOCKET} once it is closed. */
   socket: Socket
-  /** Entries that the next receiving call asks for. */
+  /** For the owner's use: entries that the next receiving call asks for. */
   burst = 0
-  /** The guest's side of the flow that was heard last, which the next datagram is likely to be of. */
+  /** For the owner's use: a side of the flow that was heard last, {@link NO_SIDE} when a flow has ended since. */
   heardLast: SideRef = NO_SIDE
+  /** Whether it stands in a {@link WaitingList}. */
   isWaiting = false
+  /** Whether what is received may be for the guest's link. */
   abstract readonly needsGuest: boolean
   #newest: Rider | undefined
   /** Marks that the socket sends with. */
@@ -101,8 +93,15 @@ export abstract class Port implements WaitingSource {
   }
 }
 
-/** A port that the guest's flows have: its own port's number, where that is free. */
-export class GuestPort extends Port {
+/** What a {@link GuestPort} is bound to. */
+export interface PortBinding {
+  readonly address: Readonly<Address>
+  readonly number: number
+  readonly isApart: boolean
+}
+
+/** A port of the host that flows of the guest's share: the number of the guest's own port, where that is free. */
+export class GuestPort extends SharedPort {
   /** The address that it is bound to, or the unspecified one. */
   readonly address: Address
   /** Whether it reaches the host's loopback and nothing else. */
@@ -116,12 +115,12 @@ export class GuestPort extends Port {
   constructor(
     host: Host,
     place: InterfaceId,
-    bound: { readonly address: Readonly<Address>; readonly port: number; readonly isApart: boolean },
+    bound: PortBinding,
     socket: Socket,
     guestAddress: Readonly<Address>,
     guestPort: number,
   ) {
-    super(host, place, bound.port, socket)
+    super(host, place, bound.number, socket)
     this.address = bound.address.clone()
     this.isApart = bound.isApart
     this.guestAddress = guestAddress.clone()
@@ -143,33 +142,14 @@ export class GuestPort extends Port {
     this.#owner = this.newest
     if (this.#owner !== undefined) this.host.handOver(this.socket, this.#owner.portSide)
   }
-}
 
-/** A port at which datagrams for the other end arrive, from anybody. */
-export class ListeningPort extends Port {
-  readonly listener: Listener
-  /** Addresses that it was asked at. */
-  readonly ownAddresses: Address[] = []
-  /** Addresses of the guest that what was asked there went to. */
-  readonly guestAddresses: Address[] = []
-  readonly needsGuest: boolean
-
-  /** @param needsGuest whether what arrives there may be for the guest's link */
-  constructor(listener: Listener, host: Host, socket: Socket, needsGuest: boolean) {
-    super(host, listener.interface, listener.end.port, socket)
-    this.listener = listener
-    this.needsGuest = needsGuest
+  /**
+   * Completes the ends of what was received here, or was reported about what was sent from here, to the side that a flow has
+   * on the host: what {@link Host.receiveFromAnyone} fills in is the correspondent end.
+   */
+  complete(ends: Demiflow): void {
+    ends.interface = this.interface
+    ends.forwardingAddress.copyFrom(this.address)
+    ends.forwardingPort = this.number
   }
-
-  /** Remembers between which addresses a flow has begun. */
-  noteAddresses(own: Readonly<Address>, guest: Readonly<Address>): void {
-    note(this.ownAddresses, own)
-    note(this.guestAddresses, guest)
-  }
-}
-
-function note(addresses: Address[], address: Readonly<Address>): void {
-  for (const known of addresses) if (known.equals(address)) return
-  if (addresses.length === MOST_ADDRESSES) addresses.shift()
-  addresses.push(address.clone())
 }

@@ -1,0 +1,144 @@
+import { UNSPECIFIED_V4, UNSPECIFIED_V6 } from "./address.ts"
+import { type Demiflow, Interface } from "./demiflow.ts"
+import type { FlowTable, SideRef } from "./flow-table.ts"
+import { Errno, type Host, type Socket } from "./host.ts"
+import { GuestPort, type Rider } from "./shared-port.ts"
+
+/**
+ * Ports that are remembered for one port of the guest's. Beyond the first there are some where the guest has several addresses
+ * that speak to the same correspondent; one more than that isn't shared.
+ */
+const MOST_ALIKE = 16
+
+/** What {@link GuestPorts} needs of a stack. */
+export interface GuestPortsSurroundings {
+  readonly flows: Pick<FlowTable, "lookup">
+  readonly host: Host
+}
+
+/** Opens a socket at the demiflow's forwarding end, as {@link Host.udpBind} does. */
+export type BindPort = (host: Host, side: SideRef, demiflow: Demiflow) => Socket
+
+const bindUdp: BindPort = (host, side, demiflow) => host.udpBind(side, demiflow)
+
+/**
+ * The ports of the host that the guest's flows have: one for each port of the guest's, whoever its correspondents are, and
+ * whichever of the guest's addresses sends (RFC 4787, REQ-1, endpoint-independent mapping).
+ *
+ * Use: {@link GuestPorts.share} with the side on the host that the policy wants; record that side in the flow table, have the flow
+ * board the port, and send by {@link Host.sendDatagramsTo}. An event on the side of any flow of a port means: receive by
+ * {@link Host.receiveFromAnyone}, {@link GuestPort.complete} the ends, and look the flow up. {@link GuestPorts.leave} when a flow ends.
+ */
+export class GuestPorts {
+  readonly #flows: Pick<FlowTable, "lookup">
+  readonly #host: Host
+  readonly #protocol: number
+  readonly #bind: BindPort
+  /** By the guest's port. */
+  readonly #byGuestPort = new Map<number, GuestPort[]>()
+  readonly #open = new Set<GuestPort>()
+
+  /** @param protocol IP protocol number of the flows */
+  constructor({ flows, host }: GuestPortsSurroundings, protocol: number, bind: BindPort = bindUdp) {
+    this.#flows = flows
+    this.#host = host
+    this.#protocol = protocol
+    this.#bind = bind
+  }
+
+  /** Those that are open. */
+  get open(): ReadonlySet<GuestPort> {
+    return this.#open
+  }
+
+  /**
+   * The port by which a flow of the guest's is to leave, opened if need be; a negative number if there can be none.
+   *
+   * @param side of the flow, on the host: it hears of the socket's events, if the port is a new one
+   * @param tap the flow's side of the guest
+   * @param target its side on the host, as wanted; changed into the one that it gets
+   */
+  share(side: SideRef, tap: Demiflow, target: Demiflow): GuestPort | Socket {
+    this.leaveLoopbackOpen(target)
+    return this.#find(tap, target) ?? this.#add(side, tap, target)
+  }
+
+  /** A flow has ended: the last one of a port closes it. */
+  leave(port: GuestPort, rider: Rider): void {
+    port.leave(rider)
+    if (!port.isInUse) this.#remove(port)
+  }
+
+  /** Leaves a loopback address for the host to choose, which answers itself from there anyway, where one socket does for both. */
+  leaveLoopbackOpen({ forwardingAddress, isV4 }: Demiflow): void {
+    if (!forwardingAddress.isLoopback || this.#host.separatesLoopback(isV4)) return
+    forwardingAddress.copyFrom(isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
+  }
+
+  /**
+   * A port that is open already. One that was opened for the same address of the guest's goes first; another one does unless
+   * its correspondent is spoken to from there already, and couldn't say whom it answers.
+   */
+  #find(tap: Demiflow, target: Demiflow): GuestPort | undefined {
+    const ports = this.#byGuestPort.get(tap.correspondentPort)
+    if (ports === undefined) return undefined
+    const isApart = this.#isApart(target)
+    const wanted = target.forwardingPort
+    let found: GuestPort | undefined
+    for (let index = 0; index < ports.length; index++) {
+      const port = ports[index]
+      if (port.isApart !== isApart || !port.address.equals(target.forwardingAddress)) continue
+      const isSame = port.guestAddress.equals(tap.correspondentAddress)
+      if (found !== undefined && !isSame) continue
+      target.forwardingPort = port.number
+      if (this.#flows.lookup(this.#protocol, target) >= 0) continue
+      found = port
+      if (isSame) break
+    }
+    target.forwardingPort = found === undefined ? wanted : found.number
+    return found
+  }
+
+  /** Opens the port that `target` asks for or, if that can't be had, any, and fills in which it is. */
+  #add(side: SideRef, tap: Demiflow, target: Demiflow): GuestPort | Socket {
+    const host = this.#host
+    let socket = this.#bind(host, side, target)
+    if (target.forwardingPort !== 0 && (socket === -Errno.EADDRINUSE || socket === -Errno.EACCES)) {
+      target.forwardingPort = 0
+      socket = this.#bind(host, side, target)
+    }
+    if (socket < 0) return socket
+    if (target.forwardingPort === 0) {
+      const bound = target.clone()
+      const result = host.boundEnd(socket, bound)
+      if (result < 0) {
+        host.close(socket)
+        return result as Socket
+      }
+      target.forwardingPort = bound.forwardingPort
+    }
+    const { forwardingAddress: address, forwardingPort: number } = target
+    const bound = { address, number, isApart: this.#isApart(target) }
+    const port = new GuestPort(host, Interface.host, bound, socket, tap.correspondentAddress, tap.correspondentPort)
+    this.#open.add(port)
+    const alike = this.#byGuestPort.get(port.guestPort)
+    if (alike === undefined) this.#byGuestPort.set(port.guestPort, [port])
+    else if (alike.length < MOST_ALIKE) alike.push(port)
+    return port
+  }
+
+  #remove(port: GuestPort): void {
+    this.#open.delete(port)
+    const alike = this.#byGuestPort.get(port.guestPort)
+    const index = alike?.indexOf(port) ?? -1
+    if (alike !== undefined && index >= 0) {
+      if (alike.length === 1) this.#byGuestPort.delete(port.guestPort)
+      else alike.splice(index, 1)
+    }
+    port.close()
+  }
+
+  #isApart(target: Demiflow): boolean {
+    return target.correspondentAddress.isLoopback && this.#host.separatesLoopback(target.isV4)
+  }
+}

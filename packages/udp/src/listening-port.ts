@@ -1,0 +1,33 @@
+import { type Address, type Host, type Listener, SharedPort, type Socket } from "@demiflow/core"
+
+/** Addresses of each end that a listening port remembers: those that it was asked at, and led to, last. */
+const MOST_ADDRESSES = 16
+
+/** A port at which datagrams for the other end arrive, from anybody. */
+export class ListeningPort extends SharedPort {
+  readonly listener: Listener
+  /** Addresses that it was asked at. */
+  readonly ownAddresses: Address[] = []
+  /** Addresses of the guest that what was asked there went to. */
+  readonly guestAddresses: Address[] = []
+  readonly needsGuest: boolean
+
+  /** @param needsGuest whether what arrives there may be for the guest's link */
+  constructor(listener: Listener, host: Host, socket: Socket, needsGuest: boolean) {
+    super(host, listener.interface, listener.end.port, socket)
+    this.listener = listener
+    this.needsGuest = needsGuest
+  }
+
+  /** Remembers between which addresses a flow has begun. */
+  noteAddresses(own: Readonly<Address>, guest: Readonly<Address>): void {
+    note(this.ownAddresses, own)
+    note(this.guestAddresses, guest)
+  }
+}
+
+function note(addresses: Address[], address: Readonly<Address>): void {
+  for (const known of addresses) if (known.equals(address)) return
+  if (addresses.length === MOST_ADDRESSES) addresses.shift()
+  addresses.push(address.clone())
+}
