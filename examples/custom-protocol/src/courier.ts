@@ -4,9 +4,13 @@
  *
  * # Theory of operation
  *
- * The guest speaks Courier; the world does not. So each conversation (one address and port of the guest, one beyond) is
- * a flow with a UDP socket of the host: what the guest sends leaves as UDP to the same address and port, what comes back
- * goes to the guest as Courier. A conversation ends after a minute without a word in either direction.
+ * The guest speaks Courier; the world does not. So what the guest sends leaves as UDP to the same address and port, and what
+ * comes back goes to the guest as Courier. Each conversation (one address and port of the guest, one beyond) is a flow. A
+ * conversation ends after a minute without a word in either direction.
+ *
+ * All conversations of a port of the guest's share one UDP socket of the host, bound to the same port if that is free
+ * (`GuestPorts`): every correspondent sees one sender, and may introduce it to others. Such a socket hears anybody. What
+ * it receives belongs to the conversation with the sender; a sender without one is a stranger, and not heard.
  *
  * The forwarding policy decides where a flow goes, as for every other protocol: Courier to the gateway reaches the
  * host's loopback, if the stack's rules say so. Nothing in demiflow had to be told that Courier exists.
@@ -18,19 +22,19 @@ import {
   Demiflow,
   type Disposition,
   type DropReason,
-  Errno,
   type FlowIndex,
   FORWARD,
   flowOf,
+  type GuestPort,
+  GuestPorts,
   HANDLED,
   HostEvent,
   initiatingSide,
-  NO_SOCKET,
   type ProtocolHandler,
   type ProtocolPlugin,
+  type Rider,
   type Sequence,
   type SideRef,
-  type Socket,
   targetSide,
 } from "@demiflow/core"
 
@@ -52,38 +56,62 @@ export function courier(options: CourierOptions = {}): ProtocolPlugin {
 
 const LARGEST_PAYLOAD = 65_507
 
+/** All the state that a conversation has, beside its sides in the flow table. */
+class Conversation implements Rider {
+  readonly flow: FlowIndex
+  readonly port: GuestPort
+  nextRider: Rider | undefined
+  previousRider: Rider | undefined
+
+  constructor(flow: FlowIndex, port: GuestPort) {
+    this.flow = flow
+    this.port = port
+    port.board(this)
+  }
+
+  get portSide(): SideRef {
+    return targetSide(this.flow)
+  }
+}
+
 class CourierHandler implements ProtocolHandler {
   readonly name = "courier"
   // Ports let the tap side group neighbouring packets of one conversation.
   readonly claims = [{ ipProtocol: COURIER_PROTOCOL, hasPorts: true }]
   readonly #components: Components
   readonly #timeout: number
-  /** By flow: all the state that a conversation has. */
-  readonly #sockets: Socket[] = []
+  readonly #ports: GuestPorts
+  /** By flow. */
+  readonly #conversations: (Conversation | undefined)[] = []
   readonly #outgoing = new DatagramBatch(64)
   readonly #incoming = new DatagramBatch(1)
+  readonly #ends = [new Demiflow()]
   readonly #target = new Demiflow()
   readonly #tap = new Demiflow()
   readonly #malformed: DropReason
   readonly #noSocket: DropReason
   readonly #notTaken: DropReason
   readonly #noRoom: DropReason
+  readonly #stranger: DropReason
 
   constructor(components: Components, timeout: number) {
     const { drops } = components
     this.#components = components
     this.#timeout = timeout
+    this.#ports = new GuestPorts(components, COURIER_PROTOCOL)
     this.#malformed = drops.reason("courier: malformed")
     this.#noSocket = drops.reason("courier: no socket")
     this.#notTaken = drops.reason("courier: not taken by the host")
     this.#noRoom = drops.reason("courier: no room towards the guest")
+    this.#stranger = drops.reason("courier: from a stranger")
   }
 
   fromTap(sequence: Sequence): Disposition {
-    const flow = this.#flowOf(sequence)
-    if (typeof flow !== "number") return flow.dropped
-    const { drops, host } = this.#components
+    const conversation = this.#conversationOf(sequence)
+    if (!(conversation instanceof Conversation)) return conversation.dropped
+    const { drops, flows, host } = this.#components
     const batch = this.#outgoing
+    flows.readSide(conversation.portSide, this.#target)
     let count = 0
     for (let index = 0; index < sequence.count; index++) {
       const start = sequence.transportOffset[index] + COURIER_HEADER_LENGTH
@@ -96,23 +124,21 @@ class CourierHandler implements ProtocolHandler {
       }
       if (count < batch.capacity && index < sequence.count - 1) continue
       // Payload goes from where it lies to the socket: it is never copied here.
-      const taken = Math.max(0, host.sendDatagrams(this.#sockets[flow], batch, 0, count))
+      const taken = Math.max(0, host.sendDatagramsTo(conversation.port.socket, this.#target, 0, batch, 0, count))
       if (taken < count) drops.count(this.#notTaken, count - taken)
       count = 0
     }
-    this.#touch(flow)
+    this.#touch(conversation)
     return HANDLED
   }
 
   fromHost(side: SideRef, events: number): void {
-    const { host, flows } = this.#components
-    const flow = flowOf(side)
-    const socket = this.#sockets[flow]
+    const conversation = this.#conversations[flowOf(side)]
+    if (conversation === undefined) return
     // Courier has no way to report errors: taking them keeps the socket going.
-    if (events & HostEvent.error) host.socketError(socket)
+    if (events & HostEvent.error) this.#components.host.socketError(conversation.port.socket)
     if ((events & HostEvent.readable) === 0) return
-    flows.readSide(initiatingSide(flow), this.#tap)
-    while (this.#receiveOne(socket)) this.#touch(flow)
+    while (this.#receiveOne(conversation));
   }
 
   expire(flow: FlowIndex): void {
@@ -123,37 +149,41 @@ class CourierHandler implements ProtocolHandler {
     this.#end(flow)
   }
 
-  /** The flow of a sequence, a new one if there is none yet, or why there can't be one. */
-  #flowOf(sequence: Sequence): FlowIndex | { readonly dropped: DropReason } {
-    const { flows, forwarding, host, handlerNumber } = this.#components
+  /** The conversation of a sequence, a new one if there is none yet, or why there can't be one. */
+  #conversationOf(sequence: Sequence): Conversation | { readonly dropped: DropReason } {
+    const { flows, forwarding, handlerNumber } = this.#components
     const tap = sequence.demiflow
-    const known = flows.lookup(COURIER_PROTOCOL, tap)
-    if (known >= 0) return flowOf(known)
+    const side = flows.lookup(COURIER_PROTOCOL, tap)
+    const known = side < 0 ? undefined : this.#conversations[flowOf(side)]
+    if (known !== undefined) return known
 
     // From here on in stages: a flow that isn't complete can't be found by anybody.
     const verdict = forwarding.target(COURIER_PROTOCOL, tap, this.#target)
     if (verdict !== FORWARD) return { dropped: verdict as DropReason }
     const created = flows.allocate(handlerNumber, COURIER_PROTOCOL)
     if (created < 0) return { dropped: this.#noSocket }
-    const targeted = flows.target(flows.initiate(created, tap), this.#target)
-    let socket = host.udpOpen(targetSide(targeted), this.#target)
-    if (socket === -Errno.EADDRINUSE) {
-      // The guest's port is taken on the host: any other will do.
-      this.#target.forwardingPort = 0
-      socket = host.udpOpen(targetSide(targeted), this.#target)
-    }
-    if (socket < 0) {
-      flows.cancel(targeted)
+    const initiated = flows.initiate(created, tap)
+    const port = this.#ports.share(targetSide(initiated), tap, this.#target)
+    if (typeof port === "number") {
+      flows.cancel(initiated)
       return { dropped: this.#noSocket }
     }
-    const flow = flows.activate(targeted)
-    this.#sockets[flow] = socket
-    return flow
+    const flow = flows.activate(flows.target(initiated, this.#target))
+    // What comes back is found by its sender.
+    flows.makeTargetFindable(flow)
+    const conversation = new Conversation(flow, port)
+    this.#conversations[flow] = conversation
+    return conversation
   }
 
-  /** Receives a datagram straight to where it is sent from; false if there is none. */
-  #receiveOne(socket: Socket): boolean {
-    const { guest, host, arena, drops } = this.#components
+  /**
+   * Receives a datagram straight to where it is sent from; false if there is none. It may belong to any conversation of the
+   * port, which is known only once it is there: `expected` is a guess.
+   */
+  #receiveOne(expected: Conversation): boolean {
+    const { guest, host, flows, arena, drops } = this.#components
+    const { port } = expected
+    flows.readSide(initiatingSide(expected.flow), this.#tap)
     const offset = guest.begin(this.#tap, COURIER_PROTOCOL, COURIER_HEADER_LENGTH + LARGEST_PAYLOAD)
     if (offset < 0) {
       drops.count(this.#noRoom)
@@ -162,25 +192,40 @@ class CourierHandler implements ProtocolHandler {
     const batch = this.#incoming
     batch.offset[0] = offset + COURIER_HEADER_LENGTH
     batch.length[0] = LARGEST_PAYLOAD
-    if (host.receiveDatagrams(socket, batch, 1) !== 1) {
+    if (host.receiveFromAnyone(port.socket, batch, this.#ends, 1) !== 1) {
       guest.abandon(offset)
       return false
+    }
+    const [ends] = this.#ends
+    port.complete(ends)
+    const side = flows.lookup(COURIER_PROTOCOL, ends)
+    const heard = side < 0 ? undefined : this.#conversations[flowOf(side)]
+    if (heard === undefined) {
+      guest.abandon(offset)
+      drops.count(this.#stranger)
+      return true
+    }
+    if (heard !== expected) {
+      flows.readSide(initiatingSide(heard.flow), this.#tap)
+      guest.redirect(offset, this.#tap, COURIER_PROTOCOL)
     }
     arena.view.setUint16(offset, this.#tap.forwardingPort)
     arena.view.setUint16(offset + 2, this.#tap.correspondentPort)
     guest.end(offset, COURIER_HEADER_LENGTH + batch.length[0], CHECKSUM_DONE)
+    this.#touch(heard)
     return true
   }
 
-  #touch(flow: FlowIndex): void {
+  #touch({ flow }: Conversation): void {
     const { flows, clock } = this.#components
     flows.schedule(flow, clock.now + this.#timeout)
   }
 
   #end(flow: FlowIndex): void {
-    const { flows, host } = this.#components
-    host.close(this.#sockets[flow])
-    this.#sockets[flow] = NO_SOCKET
-    flows.release(flow)
+    const conversation = this.#conversations[flow]
+    if (conversation === undefined) return
+    this.#conversations[flow] = undefined
+    this.#ports.leave(conversation.port, conversation)
+    this.#components.flows.release(flow)
   }
 }
