@@ -43,15 +43,24 @@ export class GuestAddresses {
   readonly v6: Address = new Address()
   readonly linkLocal: Address = new Address()
   readonly #options: GuestAddressOptions
+  readonly #clock: Clock
   readonly #ourMac: MacAddress
+  readonly #noticedStation = new MacAddress()
+  readonly #noticedSource = new Address()
+  /** When these two were noticed; not a time once something else has changed what is known. */
+  #noticedAt = Number.NaN
 
   /** @param ourMac a frame that comes from there is one of ours, sent back: it says nothing of the guest */
   constructor(clock: Clock, random: Random, ourMac: MacAddress, unaskedMtu: number, options: GuestAddressOptions) {
     this.#options = options
+    this.#clock = clock
     this.#ourMac = ourMac
     this.stations = new Stations(clock, random, unaskedMtu)
     this.neighbours = new NeighbourTable(clock, random, ourMac)
-    this.neighbours.onAnnounced = (address) => this.#use(address)
+    this.neighbours.onAnnounced = (address) => {
+      this.#noticedAt = Number.NaN
+      this.#use(address)
+    }
     this.reconnection = new Reconnection(clock, this.stations)
     this.reconnection.onOtherGuest = options.onOtherGuest
     this.neighbours.onStartsOver = (station) => {
@@ -69,10 +78,29 @@ export class GuestAddresses {
     this.linkLocal.copyFrom(guestLinkLocal)
     this.stations.forget()
     this.neighbours.forget()
+    this.#noticedAt = Number.NaN
+  }
+
+  /**
+   * Notes both sources of a packet, IP and Ethernet. Copies them. Most packets of a turn come from the same guest: then the
+   * first one says all.
+   */
+  noticePacket(source: Address, station: MacAddress): void {
+    const { now } = this.#clock
+    if (now === this.#noticedAt && station.equals(this.#noticedStation) && source.equals(this.#noticedSource)) return
+    this.noticeMac(station)
+    if (!source.isUnspecified && !this.#isOurs(station)) {
+      this.neighbours.learn(source, station)
+      if (this.#isOfNetwork(source) || this.neighbours.isAnnounced(source)) this.#use(source)
+    }
+    this.#noticedStation.copyFrom(station)
+    this.#noticedSource.copyFrom(source)
+    this.#noticedAt = now
   }
 
   /** Notes the Ethernet source of a frame. Copies it. */
   noticeMac(source: MacAddress): void {
+    this.#noticedAt = Number.NaN
     if (this.#isOurs(source)) return
     this.mac.copyFrom(source)
     if (this.stations.notice(source.high, source.low)) this.#options.onGuestMac?.(source)
@@ -81,13 +109,6 @@ export class GuestAddresses {
   /** Notes the Ethernet source of the first frame after {@link Reconnection.begin}, which shows whether the guest is another one. */
   noticeFirst(station: MacAddress): void {
     if (!station.isMulticast && !station.isZero && !this.#isOurs(station)) this.reconnection.frameFrom(station)
-  }
-
-  /** Notes the source of a packet that came from a station, unless it is the unspecified address. Copies both. */
-  notice(source: Address, station: MacAddress): void {
-    if (source.isUnspecified || this.#isOurs(station)) return
-    this.neighbours.learn(source, station)
-    if (this.#isOfNetwork(source) || this.neighbours.isAnnounced(source)) this.#use(source)
   }
 
   /** As core's `Guest.hasAddress`. */

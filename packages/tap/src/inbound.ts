@@ -401,8 +401,9 @@ export class Inbound {
   #deliver(): void {
     const sequence = this.#sequence
     if (sequence.count === 0) return
-    this.#guest.noticeMac(sequence.sourceMac)
-    if (sequence.protocol >= 0) this.#guest.notice(sequence.demiflow.correspondentAddress, sequence.sourceMac)
+    const { demiflow, sourceMac } = sequence
+    if (sequence.protocol < 0) this.#guest.noticeMac(sourceMac)
+    else this.#guest.noticePacket(demiflow.correspondentAddress, sourceMac)
     this.#stack?.fromTap(sequence)
     sequence.count = 0
   }

@@ -37,6 +37,21 @@ describe.each(versions)(
       expect(stationOf(fixture, world, a)).toBe(A)
     })
 
+    test("an address is where it was seen last, or announced, if all of that is at one moment, too", () => {
+      const fixture = new Fixture()
+      const from = (mac: string) => fixture.deliver(build(17, datagram, { from: a, to: world, mac }))
+      const seen: string[] = []
+      from(A)
+      fixture.tap.neighbours.announce(Address.parse(a), MacAddress.parse(B), true)
+      seen.push(stationOf(fixture, world, a))
+      from(A)
+      seen.push(stationOf(fixture, world, a))
+      from(B)
+      seen.push(stationOf(fixture, world, a))
+      from(A)
+      expect([...seen, stationOf(fixture, world, a)]).toEqual([B, A, B, A])
+    })
+
     test("an address whose station isn't known is at the one heard last, and asked for", () => {
       const fixture = new Fixture()
       const asked: string[] = []
