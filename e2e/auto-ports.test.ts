@@ -55,8 +55,7 @@ describe.each(both)("by default, $protocol.name ports", ({ protocol, alone }) =>
       expect(await opened(protocol, world, family.host, port)).toEqual({ from: family.gateway, port })
       expect(await opened(protocol, host, family.loopback, port)).toEqual({ from: family.host, port })
       await server.stop()
-      await closed(protocol, world, family.host, port)
-      await closed(protocol, host, family.loopback, port)
+      await Promise.all([closed(protocol, world, family.host, port), closed(protocol, host, family.loopback, port)])
     })
 
     test("of the host are open at the namespace's loopback while they are bound", async () => {
@@ -77,9 +76,11 @@ describe.each(both)("by default, $protocol.name ports", ({ protocol, alone }) =>
       await opened(protocol, world, family.host, back)
       expect(await protocol.arrival(world, family.host, there)).toEqual(refused)
       await Promise.all([server.stop(), later.stop()])
-      await closed(protocol, running.guest, family.loopback, there)
-      await closed(protocol, world, family.host, back)
-      await closed(protocol, running.guest, family.loopback, back)
+      await Promise.all([
+        closed(protocol, running.guest, family.loopback, there),
+        closed(protocol, world, family.host, back),
+        closed(protocol, running.guest, family.loopback, back),
+      ])
     })
   })
 

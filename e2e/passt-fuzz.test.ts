@@ -111,12 +111,13 @@ const piece = fc.oneof(
 test("mutated streams end connections at most", async () => {
   const passt = await Passt.start(topology)
   const settled = await watchDescriptors(passt)
+  let streams = 0
   await fc.assert(
     fc.asyncProperty(fc.array(piece, { minLength: 1, maxLength: 20 }), async (pieces) => {
-      const hypervisor = await Hypervisor.connect(passt.socket)
+      const hypervisor = await welcome(passt)
       for (const bytes of pieces) await hypervisor.send(bytes)
       await hypervisor.disconnect()
-      await settled()
+      if (++streams % 10 === 0) await settled()
       expect(passt.program.ended).toBe(false)
     }),
     { numRuns: 300, seed: 20_240_520, endOnFailure: true },
@@ -135,7 +136,7 @@ test("connecting and disconnecting leaves nothing behind", async () => {
     await (await Hypervisor.connect(passt.socket)).closed
     await first.settle()
     await first.disconnect()
-    await settled()
+    if (round % 10 === 9) await settled()
   }
   await servesARealGuest(passt)
   await endsWell(passt)
