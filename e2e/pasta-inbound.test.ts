@@ -53,7 +53,7 @@ describe("a host with two addresses, which the guest has as well, with the optio
   const mapping = ["--no-map-gw", "--map-guest-addr", "169.254.1.2"]
   const running = usePasta(topology, { options: ["--config-net", ...mapping, ...ports] })
   for (const { protocol } of both) useServerIn(protocol.server, () => running.guest)
-  useServer("udp-server.mjs", topology)
+  useServer("udp-server", topology)
 
   overBoth((family) => {
     test("what the world sends arrives at the address that was asked, and the answer leaves from there", async () => {
