@@ -197,7 +197,9 @@ export class Outbound {
     const view = this.#view
     const network = transport - ipLength
     if (!isV4 && trafficClass !== 0) classifyV6(view, network, trafficClass)
-    const mtu = total > this.#unaskedMtu ? this.#mtuTowards(network, isV4) : this.#mtu
+    // Pieces are as small as asked for at most: which station they go to makes no difference for most.
+    const largest = segmentSize > 0 ? Math.min(ipLength + headerLength + segmentSize, total) : total
+    const mtu = largest > this.#unaskedMtu ? this.#mtuTowards(network, isV4) : this.#mtu
     const room = mtu - ipLength - headerLength
     // TCP may be cut smaller than asked for; datagrams are what they are, and become fragments where they don't fit.
     const size = protocol === IpProtocol.tcp && room > 0 ? Math.min(segmentSize, room) : segmentSize
