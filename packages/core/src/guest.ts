@@ -94,6 +94,13 @@ export interface Guest {
    * frame: it has agreed to that, or said so. Absent where that makes no difference.
    */
   noticeMtu?(isV4: boolean, mtu: number): void
+  /**
+   * Says that a router of the guest's side reported that the path to an address takes IP packets of at most `mtu` bytes: IPv6
+   * datagrams to it become fragments of that size for ten minutes. Absent where that makes no difference.
+   */
+  noticePathMtu?(address: Address, mtu: number): void
+  /** Bytes of the largest IP packet that the path to an address takes, as far as that is known. Absent: {@link Guest.mtu}. */
+  pathMtu?(address: Address): number
   /** Takes back packets that were begun and not ended, from this one on. */
   abandon(transportOffset: number): void
   /**

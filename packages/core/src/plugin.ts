@@ -55,7 +55,8 @@ export interface Components {
   /** Asks for {@link ProtocolHandler.tick} at the time, in clock milliseconds; replaces an earlier request. */
   wakeAt(deadline: number): void
   /**
-   * Hands an ICMP error from the guest's side to the handler of the flow that it is about; false if there is none.
+   * Hands an ICMP error from the guest's side to the handler of the flow that it is about; false if there is none, or if the
+   * handler doesn't believe it.
    *
    * @param protocol IP protocol of the packet that it quotes
    * @param tapSide that packet's ends: forwarding is where it came from
@@ -74,9 +75,10 @@ export interface ProtocolHandler {
   fromHost?(side: SideRef, events: number): void
   /**
    * A packet sent on this side, a flow's tap side, didn't arrive, or so somebody says who knows the flow's ends: a handler checks
-   * what more is quoted before it believes that. Valid during the call.
+   * what more is quoted before it believes that. Valid during the call. Answers false if nothing speaks for it, or if it is
+   * of no use.
    */
-  fromGuestError?(side: SideRef, error: Readonly<GuestError>): void
+  fromGuestError?(side: SideRef, error: Readonly<GuestError>): boolean
   /** Opens the listener's port and sets its socket; 0, or a negated error number. Absent: the protocol can't listen. */
   listen?(listener: Listener): number
   /** Closes the listener's port. Flows that began there go on. */

@@ -53,9 +53,7 @@ export class Stack {
     this.#reportGuestError = (protocol, tapSide, error) => {
       const side = this.parts.flows.lookup(protocol, tapSide)
       const handler = side < 0 ? undefined : this.#handlers[this.parts.flows.handlerOf(flowOf(side))]
-      if (handler?.fromGuestError === undefined) return false
-      handler.fromGuestError(side, error)
-      return true
+      return handler?.fromGuestError?.(side, error) ?? false
     }
     for (const plugin of plugins) this.register(plugin)
   }

@@ -1,4 +1,5 @@
 import {
+  Address,
   type FlowIndex,
   type GuestError,
   HANDLED,
@@ -10,13 +11,16 @@ import { build, type Layer, type MemoryStack, memoryStack } from "@demiflow/test
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { icmp } from "./index.ts"
-import { families } from "./test-support.ts"
+import { families, icmpStack, ping } from "./test-support.ts"
 
 const GUEST_PORT = 40_000
 const PORT = 80
 
-/** A protocol that keeps a flow for whatever comes from the guest, and what it hears of errors. */
-function listening(): { plugin: ProtocolPlugin; heard: (GuestError & { flow: number; quoted: number })[] } {
+/** A protocol that keeps a flow for whatever comes from the guest, and what it hears of errors, which it believes or not. */
+function listening(believes = true): {
+  plugin: ProtocolPlugin
+  heard: (GuestError & { flow: number; quoted: number })[]
+} {
   const heard: (GuestError & { flow: number; quoted: number })[] = []
   const plugin: ProtocolPlugin = ({ arena, flows, handlerNumber }) => ({
     name: "listening",
@@ -29,6 +33,7 @@ function listening(): { plugin: ProtocolPlugin; heard: (GuestError & { flow: num
     fromGuestError(side, error) {
       expect(side).toBe(initiatingSide((side >> 1) as FlowIndex))
       heard.push({ ...error, flow: side >> 1, quoted: arena.view.getUint32(error.quoteOffset + 4) })
+      return believes
     },
     abort: (flow) => flows.release(flow),
   })
@@ -44,8 +49,8 @@ describe.each(families)("an error from the guest's side over IPv$version", (fami
   }
   const segment = build.tcp({ sourcePort: PORT, targetPort: GUEST_PORT, sequence: 12_345, flags: "A" })
 
-  function bench(): MemoryStack & { heard: ReturnType<typeof listening>["heard"] } {
-    const { plugin, heard } = listening()
+  function bench(believes = true): MemoryStack & { heard: ReturnType<typeof listening>["heard"] } {
+    const { plugin, heard } = listening(believes)
     const memory = memoryStack([plugin, icmp()])
     memory.guest.send(
       build.ip(guestAddress, server),
@@ -112,7 +117,62 @@ describe.each(families)("an error from the guest's side over IPv$version", (fami
       )
     }
     guest.expectNothing()
-    expect(heard.map(({ mtu }) => mtu)).toEqual([1_492, 1_006, 1_006, 508, 68, 0])
+    expect(heard.map(({ mtu }) => mtu)).toEqual([1_492, 1_006, 1_006, 508, 0, 0])
+  })
+
+  test("of an MTU that links don't have makes nothing that small (RFC 1191, section 7.1; RFC 8201, section 4)", () => {
+    const { guest, heard } = bench()
+    for (const mtu of [68, 295, 296, 1_279, 1_280]) {
+      guest.send(build.ip(guestAddress, server), header(mtu), build.ip(server, guestAddress), segment)
+    }
+    guest.expectNothing()
+    expect(heard.map(({ mtu }) => mtu)).toEqual(version === 4 ? [296, 296, 296, 1_279, 1_280] : [0, 0, 0, 0, 1_280])
+  })
+
+  test("counts for the path to the packet's destination, if its protocol believes it", () => {
+    for (const believes of [false, true]) {
+      const { guest, drops, tap } = bench(believes)
+      guest.send(build.ip(otherAddress, server), header(1_300), build.ip(server, guestAddress), segment)
+      guest.expectNothing()
+      const known = [guestAddress, otherAddress].map((address) => tap.pathMtu(Address.parse(address)))
+      expect(known).toEqual([believes ? 1_300 : tap.mtu, tap.mtu])
+      expect(drops.total).toBe(believes ? 0 : 1)
+    }
+  })
+})
+
+describe("a reply to a ping that is too big for a link behind the guest", () => {
+  const lengths = ({ guest }: MemoryStack) => guest.takeAll().map(({ bytes }) => bytes.length - 14)
+
+  test.each(families)("over IPv$version", (family) => {
+    const { version, guestAddress, otherAddress, server } = family
+    const memory = icmpStack()
+    const { guest, drops } = memory
+    const ask = () => {
+      guest.send(...ping(family, 7, 1), build.patternPayload(2_000))
+      return lengths(memory)
+    }
+    const [type, code] = family.tooBig
+    const report = (quoted: number, identifier: number) => {
+      const fields = { type, code, information: 1_300 }
+      const echo = { type: quoted, information: (identifier << 16) | 1 }
+      guest.send(
+        build.ip(otherAddress, server),
+        version === 4 ? build.icmp(fields) : build.icmpv6(fields),
+        build.ip(server, guestAddress),
+        version === 4 ? build.icmp(echo) : build.icmpv6(echo),
+        build.patternPayload(1_000),
+      )
+    }
+    const whole = [2_008 + (version === 4 ? 20 : 40)]
+    expect(ask()).toEqual(whole)
+    report(family.reply, 8)
+    report(family.request, 7)
+    expect(ask()).toEqual(whole)
+    report(family.reply, 7)
+    // Over IPv4, the router cuts what is too big.
+    expect(ask()).toEqual(version === 4 ? whole : [1_296, 48 + 2_008 - 1_248])
+    expect(drops.total).toBe(version === 4 ? 3 : 2)
   })
 })
 

@@ -1,14 +1,16 @@
 /**
  * ICMP errors from the guest's side about packets that it was sent (RFC 792; RFC 4443, section 3): a guest may be a router,
  * behind which a link takes less than ours. The flow of the quoted packet is found; its protocol decides what to believe
- * (RFC 5927).
+ * (RFC 5927). A "too big" that is believed counts for the whole path to the address (RFC 8201, section 5.2).
  */
 import {
   type Arena,
   type Components,
   Demiflow,
+  type Guest,
   type GuestError,
   ICMP_CODE,
+  ICMP_IDENTIFIER,
   ICMP_MTU,
   ICMP_QUOTE,
   ICMP_TYPE,
@@ -25,6 +27,7 @@ import {
   IPV4_TOTAL_LENGTH,
   IPV6_FRAGMENT_HEADER_LENGTH,
   IPV6_HEADER_LENGTH,
+  IPV6_MINIMUM_MTU,
   IPV6_NEXT_HEADER,
   IPV6_SOURCE,
   IPV6_TARGET,
@@ -35,21 +38,25 @@ import {
 /** Bytes that are quoted of the transport header at least (RFC 792). */
 const LEAST_QUOTE = 8
 /** MTUs that links have, largest first (RFC 1191, section 7.1, without those above Ethernet's). */
-const PLATEAUS = [1492, 1006, 508, 296, 68]
+const PLATEAUS = [1492, 1006, 508, 296]
+/** A smaller one of IPv4 is not meant well, and would make many packets of little. */
+const SMALLEST_MTU_V4 = 296
 
 /** Reads ICMP errors from the guest's side. */
 export class GuestErrors {
   readonly #arena: Arena
+  readonly #guest: Guest
   readonly #report: Components["reportGuestError"]
   readonly #tap = new Demiflow(Interface.tap)
   readonly #error: GuestError = { type: 0, code: 0, mtu: 0, quoteOffset: 0, quoteLength: 0 }
 
   constructor(components: Components) {
     this.#arena = components.arena
+    this.#guest = components.guest
     this.#report = components.reportGuestError
   }
 
-  /** Hands on the error that packet `index` of the sequence is; false if it concerns no flow. */
+  /** Hands on the error that packet `index` of the sequence is; false if it concerns no flow, or nobody believes it. */
   take(sequence: Sequence, index: number): boolean {
     const offset = sequence.transportOffset[index]
     const end = sequence.endOffset[index]
@@ -60,21 +67,42 @@ export class GuestErrors {
     // An error goes to whom the packet came from.
     if (protocol < 0 || error.quoteLength < LEAST_QUOTE) return false
     if (!this.#tap.forwardingAddress.equals(sequence.demiflow.forwardingAddress)) return false
+    if (!this.#readPorts(protocol, isV4)) return false
     const { view } = this.#arena
-    this.#tap.forwardingPort = view.getUint16(error.quoteOffset)
-    this.#tap.correspondentPort = view.getUint16(error.quoteOffset + 2)
     error.type = view.getUint8(offset + ICMP_TYPE)
     error.code = view.getUint8(offset + ICMP_CODE)
     error.mtu = isTooBig(error, isV4) ? this.#mtu(offset, isV4) : 0
-    return this.#report(protocol, this.#tap, error)
+    if (!this.#report(protocol, this.#tap, error)) return false
+    if (error.mtu > 0) this.#guest.noticePathMtu?.(this.#tap.correspondentAddress, error.mtu)
+    return true
   }
 
-  /** The next hop's MTU as the error names it; for one of an old router that names none, the next smaller plateau. */
+  /** Reads what stands for ports in the quoted header; false if no answer of ours begins like that. */
+  #readPorts(protocol: number, isV4: boolean): boolean {
+    const { view } = this.#arena
+    const { quoteOffset } = this.#error
+    if (protocol === (isV4 ? IpProtocol.icmp : IpProtocol.icmpv6)) {
+      if (view.getUint8(quoteOffset + ICMP_TYPE) !== (isV4 ? IcmpType.echoReply : Icmpv6Type.echoReply)) return false
+      this.#tap.forwardingPort = this.#tap.correspondentPort = view.getUint16(quoteOffset + ICMP_IDENTIFIER)
+      return true
+    }
+    this.#tap.forwardingPort = view.getUint16(quoteOffset)
+    this.#tap.correspondentPort = view.getUint16(quoteOffset + 2)
+    return true
+  }
+
+  /**
+   * The next hop's MTU as the error names it; for one of an old router that names none, the next smaller plateau. 0 for less
+   * than every link of IPv6 has (RFC 8201, section 4).
+   */
   #mtu(offset: number, isV4: boolean): number {
     const { view } = this.#arena
-    if (!isV4) return view.getUint32(offset + ICMP_MTU)
+    if (!isV4) {
+      const mtu = view.getUint32(offset + ICMP_MTU)
+      return mtu < IPV6_MINIMUM_MTU ? 0 : mtu
+    }
     const mtu = view.getUint16(offset + ICMP_MTU + 2)
-    if (mtu > 0) return mtu
+    if (mtu > 0) return Math.max(mtu, SMALLEST_MTU_V4)
     const length = view.getUint16(offset + ICMP_QUOTE + IPV4_TOTAL_LENGTH)
     return PLATEAUS.find((plateau) => plateau < length) ?? 0
   }

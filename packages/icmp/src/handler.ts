@@ -20,8 +20,8 @@
  * carried at all, are refused by a handler of its own (`refusal.ts`).
  *
  * Neighbour and listener discovery are ICMPv6 as well, but speak of the link: they are left to other handlers. Errors from
- * the guest's side about what it was sent go to the protocol of the flow in question (`guest-errors.ts`). Other errors are
- * counted and go no further, as ordinary sockets can't report them to a correspondent; so does every other message:
+ * the guest's side about what it was sent go to the protocol of the flow in question (`guest-errors.ts`): "too big" about a
+ * reply over IPv6 has those that follow fragmented. Other errors are counted and go no further, as ordinary sockets can't report them to a correspondent; so does every other message:
  * timestamps, redirects, node information.
  *
  * RFC 792; RFC 4443, section 4; RFC 5508 for the treatment of flows.
@@ -37,6 +37,7 @@ import {
   type FlowIndex,
   FORWARD,
   flowOf,
+  type GuestError,
   HANDLED,
   HostEvent,
   ICMP_IDENTIFIER,
@@ -132,6 +133,12 @@ export class IcmpHandler implements ProtocolHandler {
     if ((events & HostEvent.error) !== 0) this.#errors.drain(flow)
     // That a send buffer has room again concerns nobody: what it had no room for is gone.
     if ((events & ~HostEvent.writable) !== 0) this.#toGuest.drain(flow)
+  }
+
+  fromGuestError(side: SideRef, { mtu }: Readonly<GuestError>): boolean {
+    this.#components.flows.readSide(side, this.#tap)
+    // What we send over IPv4 may be fragmented on its way.
+    return mtu > 0 && !this.#tap.isV4
   }
 
   tick(): void {

@@ -1,5 +1,6 @@
 import { Address, type Clock, MacAddress, type Random, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
 import { NeighbourTable } from "./neighbour-table.ts"
+import { PathMtus } from "./path-mtus.ts"
 import { Reconnection } from "./reconnection.ts"
 import { Stations } from "./stations.ts"
 
@@ -36,6 +37,7 @@ export interface GuestAddressOptions {
 export class GuestAddresses {
   readonly neighbours: NeighbourTable
   readonly stations: Stations
+  readonly paths: PathMtus
   readonly reconnection: Reconnection
   /** Heard last; broadcast until a frame was seen. */
   readonly mac: MacAddress = new MacAddress()
@@ -56,6 +58,7 @@ export class GuestAddresses {
     this.#clock = clock
     this.#ourMac = ourMac
     this.stations = new Stations(clock, random, unaskedMtu)
+    this.paths = new PathMtus(clock, random, unaskedMtu)
     this.neighbours = new NeighbourTable(clock, random, ourMac)
     this.neighbours.onAnnounced = (address) => {
       this.#noticedAt = Number.NaN
@@ -64,6 +67,7 @@ export class GuestAddresses {
     this.reconnection = new Reconnection(clock, this.stations)
     this.reconnection.onOtherGuest = options.onOtherGuest
     this.neighbours.onStartsOver = (station) => {
+      this.stations.forgetMtus(station.high, station.low)
       if (!this.#isOfAnother(station)) this.reconnection.startsOver()
     }
     this.forget()
@@ -77,6 +81,7 @@ export class GuestAddresses {
     this.v6.copyFrom(guestV6)
     this.linkLocal.copyFrom(guestLinkLocal)
     this.stations.forget()
+    this.paths.forget()
     this.neighbours.forget()
     this.#noticedAt = Number.NaN
   }

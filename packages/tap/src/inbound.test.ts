@@ -392,6 +392,21 @@ describe("a parameter problem (RFC 4443, section 3.4; RFC 8200, section 4)", () 
     expect(answer(frame)).toEqual([])
   })
 
+  test("goes to the station that sent the packet, though another one was heard last", () => {
+    const fixture = new Fixture()
+    const problem = (mac: string, from: string) =>
+      ipv6(43, join(extension(17, 0, 1, 0, 0, 0, 0), datagram()), { ...six, from, mac })
+    fixture.deliver(
+      ipv6(17, datagram(), { ...six, mac: "02:00:00:00:00:0a" }),
+      problem("02:00:00:00:00:0b", "2001:db8::b"),
+    )
+    fixture.tap.flush()
+    expect(fixture.received().map(({ bytes }) => parse(bytes))).toMatchObject([
+      { to: "2001:db8::b", target: "02:00:00:00:00:0b" },
+    ])
+    expect(fixture.seen).toHaveLength(1)
+  })
+
   test("is told about an echo request", () => {
     const frame = ipv6(43, join(extension(58, 0, 1, 0, 0, 0, 0), Uint8Array.of(128, 0, 0, 0, 0, 1, 0, 1)), six)
     expect(answer(frame)).toHaveLength(1)

@@ -257,7 +257,7 @@ export class Inbound {
     const verdict = headers.walk(view.getUint8(network + IPV6_NEXT_HEADER), payload, end)
     if (verdict !== PASSED) {
       const isOwed = headers.problemCode >= 0 && this.#checkV6Addresses(network) === PASSED
-      if (isOwed) this.#refusal?.send(this.#frame, network, end)
+      if (isOwed) this.#refuse(network, end)
       return verdict
     }
     if (headers.fragmentOffset >= 0) {
@@ -289,6 +289,16 @@ export class Inbound {
     const dontFragment = mayBeFragment ? 1 : 0
     this.#append(network, transport, end, segmentSize, hopLimit, (start >>> 4) & 0xff, dontFragment, trusted)
     return PASSED
+  }
+
+  /** Refuses an IPv6 packet whose addresses are right, to the station that sent it: it may have sent nothing before. */
+  #refuse(network: number, end: number): void {
+    this.#deliver()
+    const { demiflow, sourceMac } = this.#sequence
+    sourceMac.high = this.#macHigh
+    sourceMac.low = this.#macLow
+    this.#guest.noticePacket(demiflow.correspondentAddress.readV6(this.#view, network + IPV6_SOURCE), sourceMac)
+    this.#refusal?.send(this.#frame, network, end)
   }
 
   /** A frame that isn't IP is a sequence of its own. */

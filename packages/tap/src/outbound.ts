@@ -15,7 +15,7 @@
  * memory of its own; see {@link Cutter}.
  */
 import {
-  type Address,
+  Address,
   type Arena,
   CHECKSUM_DONE,
   type Demiflow,
@@ -28,6 +28,7 @@ import {
   IPV4_HEADER_LENGTH,
   IPV6_HEADER_LENGTH,
   IPV6_PAYLOAD_LENGTH,
+  IPV6_TARGET,
   IpProtocol,
   type Link,
   MacAddress,
@@ -41,6 +42,7 @@ import { Cutter, completeChecksum } from "./cutter.ts"
 import { FRAME_ALIGNMENT, FrameQueue } from "./frame-queue.ts"
 import type { GuestAddresses } from "./guest-addresses.ts"
 import { beginV4, beginV6, classifyV6, completeV4, pseudoHeaderSum, readGroup, writeEthernet } from "./headers.ts"
+import type { PathMtus } from "./path-mtus.ts"
 
 const LARGEST_PACKET = 65_535
 /** RFC 4861 wants 255 of what it defines, and we are one hop away from the guest. */
@@ -54,12 +56,6 @@ const NOTE_LIFE_AND_PROTOCOL = 3
 const NOTES_BYTES = 16
 
 const SlotState = { taken: 0, openV4: 1, openV6: 2, openFrame: 3, queued: 4 } as const
-
-/** Bytes of the largest IP packet: for any station, and for one that hasn't shown what it takes. */
-export interface Mtus {
-  readonly mtu: number
-  readonly unaskedMtu: number
-}
 
 /** Sizes of what the outbound half reserves, bytes. */
 export interface OutboundSizes {
@@ -78,7 +74,7 @@ export class Outbound {
   readonly #guest: GuestAddresses
   readonly #ourMac: MacAddress
   readonly #mtu: number
-  readonly #unaskedMtu: number
+  readonly #paths: PathMtus
   readonly #queue: FrameQueue
   readonly #cutter: Cutter
   readonly #checksumOffload: boolean
@@ -91,6 +87,7 @@ export class Outbound {
   readonly #end: number
   readonly #tooLong: DropReason
   readonly #target = new MacAddress()
+  readonly #destination = new Address()
   #next: number
   #open = 0
 
@@ -100,7 +97,7 @@ export class Outbound {
     random: Random,
     guest: GuestAddresses,
     ourMac: MacAddress,
-    { mtu, unaskedMtu }: Mtus,
+    mtu: number,
     batchSize: number,
     sizes: OutboundSizes,
   ) {
@@ -112,7 +109,7 @@ export class Outbound {
     this.#guest = guest
     this.#ourMac = ourMac
     this.#mtu = mtu
-    this.#unaskedMtu = unaskedMtu
+    this.#paths = guest.paths
     this.#queue = new FrameQueue(link, drops, batchSize, sizes.spareBytes)
     this.#cutter = new Cutter(link, random, this.#queue)
     this.#checksumOffload = capabilities.checksumOffload
@@ -199,7 +196,7 @@ export class Outbound {
     if (!isV4 && trafficClass !== 0) classifyV6(view, network, trafficClass)
     // Pieces are as small as asked for at most: which station they go to makes no difference for most.
     const largest = segmentSize > 0 ? Math.min(ipLength + headerLength + segmentSize, total) : total
-    const mtu = largest > this.#unaskedMtu ? this.#mtuTowards(network, isV4) : this.#mtu
+    const mtu = largest > this.#paths.certain ? this.#mtuTowards(network, isV4, protocol) : this.#mtu
     const room = mtu - ipLength - headerLength
     // TCP may be cut smaller than asked for; datagrams are what they are, and become fragments where they don't fit.
     const size = protocol === IpProtocol.tcp && room > 0 ? Math.min(segmentSize, room) : segmentSize
@@ -304,11 +301,18 @@ export class Outbound {
     return neighbours.resolve(address) ? neighbours.station : mac
   }
 
-  /** What the station takes to which the packet at `network` goes. */
-  #mtuTowards(network: number, isV4: boolean): number {
+  /**
+   * What is taken by the station to which the packet at `network` goes, and by the links behind it. Only the source of an IPv6
+   * packet can make fragments of it; routers do of what we send over IPv4. Segments are as small as their connection knows.
+   */
+  #mtuTowards(network: number, isV4: boolean, protocol: number): number {
     const target = network - ETHERNET_HEADER_LENGTH + ETHERNET_TARGET
-    const known = this.#guest.stations.mtu(this.#view.getUint16(target), this.#view.getInt32(target + 2), isV4)
-    return known < this.#mtu ? known : this.#mtu
+    const { stations } = this.#guest
+    const known = stations.mtu(this.#view.getUint16(target), this.#view.getInt32(target + 2), isV4)
+    const mtu = known < this.#mtu ? known : this.#mtu
+    if (isV4 || protocol === IpProtocol.tcp) return mtu
+    const path = this.#paths.mtu(this.#destination.readV6(this.#view, network + IPV6_TARGET))
+    return path < mtu ? path : mtu
   }
 
   #take(room: number): number {

@@ -69,8 +69,7 @@ export class Stations {
       place = this.#placeToUse(high, low)
       this.#high[place] = high
       this.#low[place] = low
-      this.#mtuV4[place] = this.#unaskedMtu
-      this.#mtuV6[place] = this.#unaskedMtu
+      this.#forgetMtus(place)
     }
     this.#heardAt[place] = this.#clock.now
     this.#last = place
@@ -90,6 +89,17 @@ export class Stations {
     if (place === NO_STATION) return
     const known = isV4 ? this.#mtuV4 : this.#mtuV6
     if (mtu > known[place]) known[place] = mtu
+  }
+
+  /** The station was started, or started again, and may be set up differently now. */
+  forgetMtus(high: number, low: number): void {
+    const place = this.find(high, low)
+    if (place !== NO_STATION) this.#forgetMtus(place)
+  }
+
+  #forgetMtus(place: number): void {
+    this.#mtuV4[place] = this.#unaskedMtu
+    this.#mtuV6[place] = this.#unaskedMtu
   }
 
   #is(place: number, high: number, low: number): boolean {

@@ -105,8 +105,7 @@ export class TapSide implements Guest {
     this.#budget = options.budget ?? batchSize * 4
     const slots = options.reassemblySlots ?? DEFAULT_REASSEMBLY_SLOTS
     this.#inbound = new Inbound(link, clock, drops, this.#guest, this.ourMac, batchSize, slots)
-    const mtus = { mtu, unaskedMtu }
-    this.#outbound = new Outbound(link, drops, random, this.#guest, this.ourMac, mtus, OUTBOUND_BATCH_SIZE, {
+    this.#outbound = new Outbound(link, drops, random, this.#guest, this.ourMac, mtu, OUTBOUND_BATCH_SIZE, {
       transmitBytes: options.transmitBytes ?? DEFAULT_TRANSMIT_BYTES,
       spareBytes: SPARE_BYTES,
     })
@@ -200,6 +199,14 @@ export class TapSide implements Guest {
   noticeMtu(isV4: boolean, mtu: number): void {
     const { high, low } = this.#guest.mac
     this.#guest.stations.noticeMtu(high, low, isV4, mtu)
+  }
+
+  noticePathMtu(address: Address, mtu: number): void {
+    if (mtu < this.mtu) this.#guest.paths.notice(address, mtu)
+  }
+
+  pathMtu(address: Address): number {
+    return Math.min(this.#guest.paths.mtu(address), this.mtu)
   }
 
   /** Says that a station was set up to take IP packets of `mtu` bytes, of both versions, in one frame. */

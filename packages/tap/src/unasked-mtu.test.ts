@@ -122,6 +122,18 @@ describe.each([
     expect([answer(fixture).length, answer(fixture, six).length]).toEqual([1, 1])
   })
 
+  test("a station that starts over may be set up for less than before, other stations aren't", () => {
+    const fixture = setUp()
+    const other = { from: "192.0.2.3", mac: OTHER_MAC }
+    fixture.deliver(ipv4(17, request, { ...ends, ...other }), ipv4(17, request, ends), ipv6(17, request, ends6))
+    fixture.deliver(ipv4(17, largeRequest(4_000), { ...ends, ...other }), ipv4(17, largeRequest(4_000), ends))
+    fixture.deliver(ipv6(17, largeRequest(4_000), ends6))
+    expect([answer(fixture).length, answer(fixture, six).length]).toEqual([1, 1])
+    fixture.tap.neighbours.startsOver(fixture.tap.guestMac)
+    expect([longest(answer(fixture)), longest(answer(fixture, six))]).toEqual([1514, 1510])
+    expect(answer(fixture, towards("198.51.100.7", "192.0.2.3"))).toHaveLength(1)
+  })
+
   test("a smaller MTU is one for everybody", () => {
     const fixture = setUp(1_400)
     fixture.deliver(ipv4(17, largeRequest(4_000), ends))

@@ -136,7 +136,7 @@ export class Connecting {
     connection.state = State.connecting
     connection.lastFromTap = clock.now
     beginNumbers(connection, this.#initialSequence.next(tapSide))
-    takeSyn(this.#context.components, connection, segment, this.#context.output.ownMss(tapSide.isV4))
+    takeSyn(this.#context.components, connection, segment)
   }
 
   #refuse(sequence: Sequence, segment: Segment, errno: number): void {

@@ -135,7 +135,7 @@ export class FromTap {
   /** RFC 9293, section 3.10.7.3. Payload that comes with the guest's SYN is not taken: it comes again. */
   #whileSynSent(connection: TcpConnection, segment: Segment): SegmentVerdictId {
     const { flags } = segment
-    const { components, output } = this.#context
+    const { components } = this.#context
     const isAnswer = (flags & TcpFlag.acknowledgement) !== 0
     if (isAnswer && segment.acknowledgement !== connection.seqToTapHighest) return SegmentVerdict.refuse
     if (flags & TcpFlag.reset) {
@@ -143,7 +143,7 @@ export class FromTap {
       return SegmentVerdict.done
     }
     if (!(flags & TcpFlag.syn)) return SegmentVerdict.done
-    takeSyn(components, connection, segment, output.ownMss(connection.tapSide.isV4))
+    takeSyn(components, connection, segment)
     if (!isAnswer) {
       this.#context.apply(connection, Event.synFromTap)
       return SegmentVerdict.done

@@ -111,9 +111,9 @@ export class TcpHandler implements ProtocolHandler {
     }
   }
 
-  fromGuestError(side: SideRef, error: Readonly<GuestError>): void {
+  fromGuestError(side: SideRef, error: Readonly<GuestError>): boolean {
     const connection = this.#context.connectionOf(flowOf(side))
-    if (connection !== undefined) this.#toTap.reported(connection, error)
+    return connection !== undefined && this.#toTap.reported(connection, error)
   }
 
   listen(listener: Listener): number {

@@ -1,6 +1,7 @@
 /** What both ways of beginning a connection have in common: the numbers of either end's SYN, and what the guest's says. */
 import { type Components, IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
+import { mssIn } from "./path-mtu.ts"
 import type { Segment } from "./segment.ts"
 import { DEFAULT_MSS_V4, DEFAULT_MSS_V6, readSynOptions, type SynOptions, TCP_HEADER_LENGTH } from "./wire.ts"
 
@@ -21,17 +22,8 @@ export function beginNumbers(connection: TcpConnection, initial: number): void {
   connection.ackFromTap = initial
 }
 
-/**
- * Sets what follows from the guest's SYN: where its numbers begin, its window, and its options.
- *
- * @param ownMss payload bytes of a segment that the guest's link allows
- */
-export function takeSyn(
-  { arena, guest }: Components,
-  connection: TcpConnection,
-  segment: Segment,
-  ownMss: number,
-): void {
+/** Sets what follows from the guest's SYN: where its numbers begin, its window, and its options. */
+export function takeSyn({ arena, guest }: Components, connection: TcpConnection, segment: Segment): void {
   connection.initialFromTap = segment.sequence
   connection.seqFromTap = (segment.sequence + 1) | 0
   connection.ackToTap = connection.seqFromTap
@@ -46,9 +38,10 @@ export function takeSyn(
   const isScaling = scratch.windowScale >= 0
   connection.windowScaleFromTap = isScaling ? scratch.windowScale : 0
   connection.windowScaleToTap = isScaling ? OWN_WINDOW_SCALE : 0
-  const { isV4 } = connection.tapSide
+  const { correspondentAddress, isV4 } = connection.tapSide
   const asked = scratch.maximumSegmentSize || (isV4 ? DEFAULT_MSS_V4 : DEFAULT_MSS_V6)
   // It is what the interface's MTU leaves (RFC 9293, section 3.7.1; RFC 6691, section 2).
   guest.noticeMtu?.(isV4, asked + (isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH) + TCP_HEADER_LENGTH)
-  connection.mssToTap = Math.max(Math.min(asked, ownMss), MINIMUM_MSS)
+  const fitting = mssIn(guest.pathMtu?.(correspondentAddress) ?? guest.mtu, isV4)
+  connection.mssToTap = Math.max(Math.min(asked, fitting), MINIMUM_MSS)
 }

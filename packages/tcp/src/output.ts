@@ -1,7 +1,8 @@
 /** Segments to the guest: headers written in place, addressed by the connection's own tap side. */
 import type { Arena, Demiflow, Guest } from "@demiflow/core"
-import { IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH, IpProtocol } from "@demiflow/core"
+import { IpProtocol } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
+import { mssIn } from "./path-mtu.ts"
 import type { Segment } from "./segment.ts"
 import {
   synOptionsLength,
@@ -32,7 +33,7 @@ export class SegmentWriter {
 
   /** Payload bytes of a segment from the guest at most, which our SYN tells it. */
   ownMss(isV4: boolean): number {
-    return this.#guest.mtu - (isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH) - TCP_HEADER_LENGTH
+    return mssIn(this.#guest.mtu, isV4)
   }
 
   /** Begins a data segment: answers where its TCP header is to stand, payload following; -1 if there is no room. */

@@ -19,7 +19,7 @@ import { Errno, type GuestError } from "@demiflow/core"
 import { grow, halve } from "./congestion.ts"
 import type { TcpConnection } from "./connection.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
-import { mssAfter } from "./path-mtu.ts"
+import { isUnderWay, mssIn } from "./path-mtu.ts"
 import { Queue } from "./queue.ts"
 import { backOff, measured, probeInterval } from "./round-trip.ts"
 import { distance, later } from "./sequence-number.ts"
@@ -191,17 +191,21 @@ export class ToTap {
 
   /**
    * Somebody on the guest's side reports that a segment didn't arrive. One that was too big is sent again at once, with all behind it,
-   * in smaller ones. The way is not congested, so no less may be in flight than before.
+   * in smaller ones. The way is not congested, so no less may be in flight than before. Answers false if that can't be true, or
+   * is of no use.
    */
-  reported(connection: TcpConnection, error: Readonly<GuestError>): void {
-    const mss = mssAfter(this.#context.components.arena, connection, error)
-    if (mss === 0) return
+  reported(connection: TcpConnection, error: Readonly<GuestError>): boolean {
+    if (error.mtu === 0 || !isUnderWay(this.#context.components.arena, connection, error)) return false
+    const mss = mssIn(error.mtu, connection.tapSide.isV4)
+    // Others that were under way were too big as well.
+    if (mss >= connection.mssToTap) return true
     connection.mssToTap = mss
     this.#goBack(connection)
     connection.isResending = true
     connection.recoverSeq = connection.seqToTapHighest
     this.#context.startRetransmitTimer(connection)
     this.pump(connection)
+    return true
   }
 
   /** Asks the guest to answer, with a sequence number that it has acknowledged already. */

@@ -48,7 +48,8 @@
  * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
  * error queue, belongs to the flow with the destination that it names, and goes to the guest as the same ICMP error, quoting the guest's datagram with the guest's addresses. What
  * the host itself refuses (no route, say) becomes an error in the name of the address that the guest wrote to. What the
- * guest reports (that nobody listens at its port, say) goes no further: a socket can't tell it to a correspondent.
+ * guest reports (that nobody listens at its port, say) goes no further: a socket can't tell it to a correspondent. That a datagram
+ * of IPv6 was too big for a link behind the guest has those that follow fragmented: core's `Guest.noticePathMtu`.
  *
  * To a multicast group a flow leads as to any correspondent. Its members answer from their own addresses, so the guest's port
  * then hears anybody (`newcomers.ts`). The host's kernel hands what is sent to a group to its own sockets as well: ours don't
@@ -61,10 +62,12 @@
 import {
   type Claim,
   type Components,
+  Demiflow,
   type Disposition,
   Errno,
   type FlowIndex,
   flowOf,
+  type GuestError,
   HANDLED,
   HostEvent,
   hostAt,
@@ -116,6 +119,7 @@ export class UdpHandler implements ProtocolHandler {
   /** Absent where there is no local path. */
   readonly #splicing: Splicing | undefined
   readonly #waiting: WaitingSources<Source>
+  readonly #tap = new Demiflow()
 
   constructor(components: Components, options: UdpOptions = {}) {
     const reasons = udpReasons(components.drops)
@@ -189,6 +193,15 @@ export class UdpHandler implements ProtocolHandler {
     }
     // That a send buffer has room again concerns nobody: what it had no room for is gone.
     if ((events & ~HostEvent.writable) !== 0) this.#drain(port ?? spliced)
+  }
+
+  fromGuestError(side: SideRef, { mtu }: Readonly<GuestError>): boolean {
+    const flow = this.#states.get(flowOf(side))
+    if (flow === undefined || mtu === 0) return false
+    // Nothing was sent that could be too big, or it may be fragmented on its way.
+    if (!flow.beganOnHost && !flow.hasReply) return false
+    this.#components.flows.readSide(side, this.#tap)
+    return !this.#tap.isV4
   }
 
   listen(listener: Listener): number {

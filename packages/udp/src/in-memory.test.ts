@@ -1,4 +1,4 @@
-import { Segmentation } from "@demiflow/core"
+import { Address, Demiflow, HANDLED, Interface, IpProtocol, Segmentation } from "@demiflow/core"
 import {
   build,
   check,
@@ -37,6 +37,34 @@ describe.each(Object.entries(families))(
       )
       memory.run(180_000)
       expect(memory.leftovers()).toEqual([])
+    })
+
+    test("a report that a datagram was too big for the guest's side is believed of one that may not be fragmented", () => {
+      const memory = stackWith()
+      const quoteOffset = memory.arena.reserve(8)
+      const answers: boolean[] = []
+      const report = (guestPort: number, mtu: number) => {
+        const tap = Demiflow.of(Interface.tap, Address.parse(server), 53, Address.parse(guestAddress), guestPort)
+        const error = { type: isV4 ? 3 : 2, code: isV4 ? 4 : 0, mtu, quoteOffset, quoteLength: 8 }
+        memory.stack.register(({ reportGuestError }) => {
+          answers.push(reportGuestError(IpProtocol.udp, tap, error))
+          return { name: "reporter", claims: [], fromTap: () => HANDLED }
+        })
+      }
+      let reply: ((content: string) => void) | undefined
+      memory.host.world.receive(53, (received) => {
+        reply = received.reply
+      })
+      memory.guest.send(...datagram(40_000, "?"))
+      memory.run()
+      // Nothing was sent to the guest yet.
+      report(40_000, 1_300)
+      reply?.("!")
+      memory.run()
+      report(40_001, 1_300)
+      report(40_000, 0)
+      report(40_000, 1_300)
+      expect(answers).toEqual([false, false, false, !isV4])
     })
 
     test("anybody answers what was sent to a group, and is answered", () => {

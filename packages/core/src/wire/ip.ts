@@ -25,6 +25,8 @@ export const IPV6_FRAGMENT_HEADER_LENGTH = 8
 
 /** Bytes of the largest IP packet that every Ethernet card takes in one frame (RFC 894; RFC 2464, section 2). */
 export const ETHERNET_MTU = 1500
+/** Bytes that every link takes which carries IPv6 (RFC 8200, section 5). */
+export const IPV6_MINIMUM_MTU = 1280
 
 /** IP protocol numbers (also IPv6 next header values) that this program speaks of. */
 export const IpProtocol = {
