@@ -105,6 +105,11 @@ overBoth((family) => {
     expect(result).toMatchObject({ error: "EMSGSIZE", type: four ? 3 : 2, code: four ? 4 : 0, mtu: 1500 })
   })
 
+  testWith("python3")("packet too big, though larger than anything, where a route is traced", async () => {
+    const result = await send(family, family.server, 30_000, "trace")
+    expect(result).toMatchObject({ error: "EMSGSIZE", type: four ? 3 : 2, code: four ? 4 : 0, mtu: 1500 })
+  })
+
   testWith("python3")(
     "DSCP and ECN arrive, and come back with the answer; a SYN has the guest's hop limit",
     async () => {

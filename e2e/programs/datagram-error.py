@@ -1,6 +1,6 @@
 """Sends one datagram from a connected socket and says which error came back for it.
 
-Arguments: address, port, bytes; "nofragment" to forbid fragments, or the number of an IP protocol other than UDP, for which
+Arguments: address, port, bytes; "nofragment" to forbid fragments, "trace" to do so as tracepath does, or the number of an IP protocol other than UDP, for which
 it takes root. Prints JSON: the error's name,
 and from the kernel's error queue the ICMP type and code, the reported MTU, who sent it, and how much of
 the datagram the ICMP message quoted.
@@ -13,7 +13,8 @@ import socket
 import struct
 import sys
 
-IP_MTU_DISCOVER, IP_RECVERR, IPV6_MTU_DISCOVER, IPV6_RECVERR, DO = 10, 11, 23, 25, 2
+IP_MTU_DISCOVER, IP_RECVERR, IPV6_MTU_DISCOVER, IPV6_RECVERR, DO, PROBE = 10, 11, 23, 25, 2, 3
+IP_TTL, IPV6_UNICAST_HOPS = 2, 16
 
 address, port, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 six = ":" in address
@@ -22,8 +23,10 @@ kind = socket.SOCK_RAW if protocol else socket.SOCK_DGRAM
 s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind, protocol)
 level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
 s.setsockopt(level, IPV6_RECVERR if six else IP_RECVERR, 1)
-if sys.argv[4:] == ["nofragment"]:
-    s.setsockopt(level, IPV6_MTU_DISCOVER if six else IP_MTU_DISCOVER, DO)
+if sys.argv[4:] in (["nofragment"], ["trace"]):
+    s.setsockopt(level, IPV6_MTU_DISCOVER if six else IP_MTU_DISCOVER, DO if sys.argv[4] == "nofragment" else PROBE)
+if sys.argv[4:] == ["trace"]:
+    s.setsockopt(level, IPV6_UNICAST_HOPS if six else IP_TTL, 1)
 payload = bytes(i % 251 for i in range(size))
 try:
     s.connect((address, 0 if protocol else port))

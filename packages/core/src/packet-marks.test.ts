@@ -1,6 +1,14 @@
 import { describe, expect, test } from "vitest"
 import type { Host, Socket } from "./host.ts"
-import { hopLimitIn, markSocket, marksOf, NO_MARKS, streamMarksOf, trafficClassIn } from "./packet-marks.ts"
+import {
+  hopLimitIn,
+  markSocket,
+  marksOf,
+  NO_MARKS,
+  streamMarksOf,
+  tracesRoute,
+  trafficClassIn,
+} from "./packet-marks.ts"
 import { Sequence } from "./sequence.ts"
 
 const SOCKET = 3 as Socket
@@ -56,6 +64,19 @@ describe("marks", () => {
     large.transportOffset[0] = large.networkOffset[0] + 20
     large.segmentSize[0] = 1_000
     expect(calls(NO_MARKS, marksOf(large, 0, NO_MARKS, 1_536))).toContainEqual(["fragmentation", SOCKET, true, false])
+  })
+
+  test("keep a datagram whole that traces a route, however large (tracepath, traceroute --mtu)", () => {
+    for (const [hopLimit, mayFragment] of [
+      [1, false],
+      [32, false],
+      [33, true],
+      [64, true],
+    ] as const) {
+      const marks = marksOf(packet(hopLimit, 0, true, 65_520), 0, NO_MARKS, 1_536)
+      expect(calls(NO_MARKS, marks)).toContainEqual(["fragmentation", SOCKET, true, mayFragment])
+      expect(tracesRoute(marks)).toBe(!mayFragment)
+    }
   })
 
   test("set only what is different", () => {

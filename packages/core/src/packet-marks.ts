@@ -20,12 +20,17 @@ const FRAGMENTATION = MAY_FRAGMENT | DONT_FRAGMENT
  */
 const NEVER_FRAGMENTED = 552
 /**
- * Bytes of the largest datagram whose "don't fragment" is kept. A search for the path's MTU (RFC 8899) goes a little beyond the
- * 1,500 bytes of nearly every link. On what is larger, a guest's kernel sets the bit because its own link is wider, and its
- * applications would get an error for what every host fragments.
+ * Bytes of the largest datagram whose "don't fragment" is kept, unless the datagram traces a route. A search for the path's MTU
+ * (RFC 8899) goes a little beyond the 1,500 bytes of nearly every link. On what is larger, a guest's kernel sets the bit because its
+ * own link is wider, and its applications would get an error for what every host fragments.
  */
 export const LARGEST_KEPT_WHOLE = 1_536
 const ANY_LENGTH = 65_575
+/**
+ * The largest hop limit of a packet that traces a route: programs that do that go up to 30. Systems begin with 64 or more, and
+ * what comes from behind a guest that routes has a few less.
+ */
+const LARGEST_TRACING = 32
 /** The marks that a stream has: its segments are the host's, and so is their congestion (ECN, RFC 3168, section 6.1). */
 const STREAM_MARKS = HOP_LIMIT | (0xfc << CLASS_SHIFT)
 
@@ -33,12 +38,12 @@ const STREAM_MARKS = HOP_LIMIT | (0xfc << CLASS_SHIFT)
  * The marks of packet `index` of a sequence, for a socket that sends datagrams.
  *
  * @param before the marks that the socket has, whose fragmentation bits are kept for a packet that is too small for them to matter
- * @param keptWhole bytes of the largest packet whose "don't fragment" is kept; any if not given
+ * @param keptWhole bytes of the largest packet whose "don't fragment" is kept, if it traces no route; any if not given
  */
 export function marksOf(sequence: Sequence, index: number, before: number, keptWhole: number = ANY_LENGTH): number {
   let fragmentation = MAY_FRAGMENT
   const length = packetLength(sequence, index)
-  if (sequence.dontFragment[index] === 1 && length <= keptWhole) {
+  if (sequence.dontFragment[index] === 1 && (length <= keptWhole || sequence.hopLimit[index] <= LARGEST_TRACING)) {
     fragmentation = length <= NEVER_FRAGMENTED && (before & MAY_FRAGMENT) === 0 ? before & FRAGMENTATION : DONT_FRAGMENT
   }
   return sequence.hopLimit[index] | (sequence.trafficClass[index] << CLASS_SHIFT) | fragmentation
@@ -59,6 +64,11 @@ export function streamMarksOf(sequence: Sequence, index: number): number {
 /** Hop limit, 0–255. */
 export function hopLimitIn(marks: number): number {
   return marks & HOP_LIMIT
+}
+
+/** True for packets that trace a route: some router reports that their hop limit is used up. */
+export function tracesRoute(marks: number): boolean {
+  return hopLimitIn(marks) <= LARGEST_TRACING
 }
 
 /** Traffic class, 0–255. */

@@ -17,12 +17,14 @@ import {
   IcmpErrors,
   Interface,
   IpProtocol,
+  icmpErrorBudget,
   icmpForm,
   initiatingSide,
   NO_FORM,
   type Sequence,
   type Socket,
   targetSide,
+  tracesRoute,
   trafficClassIn,
 } from "@demiflow/core"
 import { ConnectErrors, writeSyn } from "./connect-errors.ts"
@@ -34,21 +36,11 @@ import type { Segment } from "./segment.ts"
 import { Event, State } from "./state.ts"
 import { TCP_HEADER_LENGTH } from "./wire.ts"
 
-/**
- * A hop limit that no way uses up: it is what systems begin with at least, and more than programs that trace a route go up to.
- * Below it, what routers report is worth two more system calls.
- */
-const FAR = 64
-
-/** Whether a socket that connects with these marks queues what routers report. */
-function queuesErrors(marks: number): boolean {
-  return hopLimitIn(marks) < FAR
-}
-
 export class Connecting {
   readonly #context: TcpContext
   readonly #initialSequence: InitialSequence
   readonly #errors: IcmpErrors
+  readonly #budget = icmpErrorBudget()
   readonly #target = new Demiflow(Interface.host)
   /** Where the guest's SYN is put together for an ICMP error to quote, without its options. */
   readonly #quote: number
@@ -87,7 +79,7 @@ export class Connecting {
     const initiated = flows.initiate(created, tapSide)
     const targeted = flows.target(initiated, this.#target)
     const side = targetSide(targeted)
-    const socket = host.tcpConnect(side, this.#target, hopLimit, trafficClassIn(marks), queuesErrors(marks))
+    const socket = host.tcpConnect(side, this.#target, hopLimit, trafficClassIn(marks), tracesRoute(marks))
     if (socket < 0) {
       flows.cancel(targeted)
       this.#refuse(sequence, segment, socket)
@@ -108,7 +100,7 @@ export class Connecting {
         return
       }
     }
-    if (queuesErrors(connection.marks)) {
+    if (tracesRoute(connection.marks)) {
       this.#context.components.host.stopQueuingErrors(connection.socket, connection.tapSide.isV4)
     }
     this.#context.chooseAcknowledgement(connection)
@@ -118,7 +110,7 @@ export class Connecting {
   /** The host's connect failed with this (positive) error number. */
   failed(connection: TcpConnection, errno: number): void {
     const { tapSide } = connection
-    const isRelayed = queuesErrors(connection.marks) && this.#connectErrors.relay(connection)
+    const isRelayed = tracesRoute(connection.marks) && this.#connectErrors.relay(connection)
     if (!isRelayed && !this.#report(tapSide, errno, connection.initialFromTap)) {
       // RFC 9293, section 3.5.2: our number was never told, so it is 0.
       connection.ackFromTap = 0
@@ -150,6 +142,8 @@ export class Connecting {
   #report(tapSide: Demiflow, errno: number, initialFromTap: number): boolean {
     const form = unreachable(errno, tapSide.isV4)
     if (form === NO_FORM) return false
+    // One error too many is left out, and no reset in its place.
+    if (!this.#budget.take(this.#context.now)) return true
     const { bytes, view } = this.#context.components.arena
     writeSyn(view, bytes, this.#quote, tapSide, initialFromTap)
     const length = TCP_HEADER_LENGTH
