@@ -220,7 +220,7 @@ export interface Host {
    * Sets how long the correspondent may be silent before the host asks whether it is still there (a keep-alive, RFC 9293,
    * section 3.8.4): asked at once if it has been silent for so long. Every TCP socket begins with the host's default. An
    * answer shows as {@link TcpInformation.silence}; a reset, or no answer to several questions, ends the connection by an
-   * error. While the correspondent has data to acknowledge, the host doesn't ask: retransmissions find the same out.
+   * error. Several are 127 if a time is set, each call that has the host ask at once among them. While the correspondent has data to acknowledge, the host doesn't ask: retransmissions find the same out.
    *
    * @param idle seconds, 1–32,767; 0 restores the host's default
    */

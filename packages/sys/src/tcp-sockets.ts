@@ -51,6 +51,9 @@ export function probePeekOffset(native: Native, family: number): boolean {
   return result === 0
 }
 
+/** Of the kernel (`MAX_TCP_KEEPCNT`). */
+const MOST_QUESTIONS = 127
+
 /** The calls of core's `Host` that are TCP's. */
 export class TcpSockets {
   readonly #native: Native
@@ -66,6 +69,7 @@ export class TcpSockets {
   readonly #skippedOffset: number = 0
   /** Seconds after which the kernel asks by itself (`net.ipv4.tcp_keepalive_time`); 0 before it was needed. */
   #defaultIdle = 0
+  #defaultCount = 0
 
   /** @param usePeekOffset false to do without SO_PEEK_OFF even where the kernel has it */
   constructor(native: Native, arena: Arena, usePeekOffset: boolean) {
@@ -188,11 +192,15 @@ export class TcpSockets {
   /** As core's `Host.keepAlive`. Setting the time makes the kernel ask at once where it has passed already. */
   keepAlive(socket: Socket, idle: number): number {
     if (this.#defaultIdle === 0) {
-      // Nobody has set it before on any socket, this one included.
+      // Nobody has set either before on any socket, this one included.
+      const count = this.#native.getOptionInteger(socket, SocketLevel.tcp, TcpOption.keepCount)
       const seconds = this.#native.getOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle)
       if (seconds <= 0) return seconds
+      this.#defaultCount = count
       this.#defaultIdle = seconds
     }
+    const count = idle > 0 ? MOST_QUESTIONS : this.#defaultCount
+    this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepCount, count)
     return this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle, idle || this.#defaultIdle)
   }
 

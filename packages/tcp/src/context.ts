@@ -112,6 +112,7 @@ export class TcpContext {
         // What the guest sent is acknowledged and must still be delivered: stay until it is.
         connection.state = State.timeWait
         connection.retransmitAt = -1
+        connection.lastFromTap = this.now
         this.arm(connection)
       } else this.#release(connection)
     }
@@ -148,11 +149,8 @@ export class TcpContext {
    */
   resetFromTap(connection: TcpConnection): void {
     const { ackFromTap, seqToTapHighest } = connection
-    if (connection.state === State.closeWait && this.#isForgotten(connection)) {
-      this.apply(connection, Event.finToTap)
-      this.apply(connection, Event.finAcknowledged)
-      return
-    }
+    // The reset may only be the answer to our question: the guest has closed, and forgotten the connection.
+    if (connection.keepAliveProbes > 0 && this.leaveToHost(connection)) return
     if (connection.state !== State.closing && connection.state !== State.lastAck) {
       this.abort(connection, false)
       return
@@ -162,6 +160,18 @@ export class TcpContext {
     connection.ackFromTap = seqToTapHighest
     connection.seqToTap = seqToTapHighest
     this.apply(connection, Event.finAcknowledged)
+  }
+
+  /**
+   * A guest that has closed is gone. If its correspondent hasn't got all yet, it gets the rest, as it would from the guest's own
+   * kernel. False if there is no such connection.
+   */
+  leaveToHost(connection: TcpConnection): boolean {
+    if (connection.state !== State.closeWait || connection.ackFromTap !== connection.seqToTapHighest) return false
+    if (connection.heldBytes === 0 && this.components.host.unacknowledged(connection.socket) <= 0) return false
+    this.apply(connection, Event.finToTap)
+    this.apply(connection, Event.finAcknowledged)
+    return true
   }
 
   /** Sends our SYN. When it is sent again is the timer's business, whatever the guest asks for. */
@@ -245,15 +255,6 @@ export class TcpContext {
   /** True if something that we sent, or have to send, is waiting for the guest. */
   isOutstanding(connection: TcpConnection): boolean {
     return connection.ackFromTap !== connection.seqToTapHighest || awaitsFinAcknowledgement(connection.state)
-  }
-
-  /**
-   * True if the reset is only the answer to our question: the guest has closed, and forgotten a connection whose
-   * correspondent hasn't got all yet. It gets it, as it would from the guest's own kernel.
-   */
-  #isForgotten(connection: TcpConnection): boolean {
-    if (connection.keepAliveProbes === 0 || connection.ackFromTap !== connection.seqToTapHighest) return false
-    return connection.heldBytes > 0 || this.components.host.unacknowledged(connection.socket) > 0
   }
 
   /** Lets go of all payload that is kept for a connection. */

@@ -97,7 +97,8 @@ export class FromTap {
     }
     if (asksForCorrespondent(connection, segment)) {
       this.#heard(connection)
-      if (this.#toHost.isAnswerDue(connection)) this.#challenge(connection)
+      // Asked too often, nobody need ask the host either.
+      if (this.#mayChallenge(connection) && this.#toHost.isAnswerDue(connection)) this.#challenge(connection)
       return SegmentVerdict.done
     }
     if (!this.#isInWindow(connection, segment)) {
@@ -181,10 +182,13 @@ export class FromTap {
     else this.#context.components.drops.count(this.#outOfWindow)
   }
 
+  #mayChallenge({ challengedAt }: TcpConnection): boolean {
+    return challengedAt < 0 || this.#context.now - challengedAt >= CHALLENGE_INTERVAL
+  }
+
   #challenge(connection: TcpConnection): void {
-    const { now } = this.#context
-    if (connection.challengedAt >= 0 && now - connection.challengedAt < CHALLENGE_INTERVAL) return
-    connection.challengedAt = now
+    if (!this.#mayChallenge(connection)) return
+    connection.challengedAt = this.#context.now
     this.#toHost.acknowledge(connection, true)
   }
 

@@ -204,7 +204,9 @@ export class TcpHandler implements ProtocolHandler {
   }
 
   #keepAlive(connection: TcpConnection): void {
-    if (isGivenUp(connection)) this.#context.abort(connection, true)
+    if (isGivenUp(connection)) {
+      if (!this.#context.leaveToHost(connection)) this.#context.abort(connection, true)
+    }
     // What is sent again, or asks for a window, asks the same.
     else if (connection.state > State.synReceived && connection.retransmitAt < 0) this.#toTap.sendProbe(connection)
   }

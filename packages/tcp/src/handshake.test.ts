@@ -85,6 +85,18 @@ describe.each(Object.entries(SERVERS))("the handshake over %s", (name, target) =
     },
   )
 
+  test("to where the host doesn't get, tried very often, brings a limited number of errors, and no resets instead", () => {
+    const memory = bench()
+    memory.host.world.route(target, { tcp: "noRoute" })
+    for (let port = 0; port < 500; port++) scripted(memory, { target, sourcePort: 10_000 + port }).send("S")
+    memory.run(1)
+    const answers = memory.guest.takeAll()
+    expect(answers.length).toBeGreaterThan(10)
+    expect(answers.length).toBeLessThanOrEqual(60)
+    expect(answers.every(({ tcp }) => tcp === undefined)).toBe(true)
+    expectNothingLeft(memory)
+  })
+
   test("fails silently, and counted, while the host has no descriptor left; the guest's next SYN gets its chance", () => {
     const memory = bench({ host: { descriptors: 1 } })
     const first = scripted(memory, { target })

@@ -76,6 +76,16 @@ describe.each([
     expect(segments(memory)[0].payload).toHaveLength(1_300 - headers)
   })
 
+  test("comes again once a turn, however many errors there are, each of them with a smaller MTU", () => {
+    const { memory, world } = both
+    world.write(patternBytes(50_000))
+    const frames = segments(memory)
+    for (let mtu = 1_470; mtu > 1_370; mtu--) for (const frame of frames) report(frame, mtu)
+    memory.run()
+    const again = segments(memory)
+    expect(again.reduce((bytes, { payload }) => bytes + payload.length, 0)).toBe(50_000)
+  })
+
   test("is not believed if the number is not of one that is under way, or more is said than fits already", () => {
     const { memory, guest, world } = both
     world.write(patternBytes(3_000))

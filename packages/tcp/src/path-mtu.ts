@@ -8,12 +8,20 @@ import { distance } from "./sequence-number.ts"
 import { State } from "./state.ts"
 import { TCP_HEADER_LENGTH, TCP_SEQUENCE } from "./wire.ts"
 
-/** True if the segment that an error quotes is under way: only then can it have been too big (RFC 5927, section 7). */
-export function isUnderWay(arena: Arena, connection: TcpConnection, error: Readonly<GuestError>): boolean {
-  const { state, ackFromTap, seqToTapHighest } = connection
-  if (state <= State.synReceived || state === State.timeWait) return false
+/**
+ * Whether the segment that an error quotes is under way: only then can it have been too big (RFC 5927, section 7). `again` says
+ * that it is about to be sent once more anyway.
+ */
+export const Quoted = { unknown: 0, again: 1, underWay: 2 } as const
+export type QuotedId = (typeof Quoted)[keyof typeof Quoted]
+
+/** What the quoted sequence number says. */
+export function quotedIn(arena: Arena, connection: TcpConnection, error: Readonly<GuestError>): QuotedId {
+  const { state, ackFromTap, seqToTap, seqToTapHighest } = connection
+  if (state <= State.synReceived || state === State.timeWait) return Quoted.unknown
   const sequence = arena.view.getInt32(error.quoteOffset + TCP_SEQUENCE)
-  return distance(ackFromTap, sequence) >= 0 && distance(sequence, seqToTapHighest) > 0
+  if (distance(ackFromTap, sequence) < 0 || distance(sequence, seqToTapHighest) <= 0) return Quoted.unknown
+  return distance(sequence, seqToTap) > 0 ? Quoted.underWay : Quoted.again
 }
 
 /** Payload bytes of a segment that fits an IP packet of `mtu` bytes. */

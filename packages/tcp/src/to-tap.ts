@@ -19,7 +19,7 @@ import { Errno, type GuestError } from "@demiflow/core"
 import { grow, halve } from "./congestion.ts"
 import type { TcpConnection } from "./connection.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
-import { isUnderWay, mssIn } from "./path-mtu.ts"
+import { mssIn, Quoted, quotedIn } from "./path-mtu.ts"
 import { Queue } from "./queue.ts"
 import { backOff, measured, probeInterval } from "./round-trip.ts"
 import { distance, later } from "./sequence-number.ts"
@@ -190,21 +190,23 @@ export class ToTap {
   }
 
   /**
-   * Somebody on the guest's side reports that a segment didn't arrive. One that was too big is sent again at once, with all behind it,
-   * in smaller ones. The way is not congested, so no less may be in flight than before. Answers false if that can't be true, or
-   * is of no use.
+   * Somebody on the guest's side reports that a segment didn't arrive. One that was too big is sent again with all behind it, in
+   * smaller ones: in the next turn, once, however many errors there are. The way is not congested, so no less may be in flight
+   * than before. Answers false if the error can't be true, or is of no use.
    */
   reported(connection: TcpConnection, error: Readonly<GuestError>): boolean {
-    if (error.mtu === 0 || !isUnderWay(this.#context.components.arena, connection, error)) return false
+    if (error.mtu === 0) return false
+    const quoted = quotedIn(this.#context.components.arena, connection, error)
+    if (quoted === Quoted.unknown) return false
     const mss = mssIn(error.mtu, connection.tapSide.isV4)
-    // Others that were under way were too big as well.
     if (mss >= connection.mssToTap) return true
     connection.mssToTap = mss
+    if (quoted === Quoted.again) return true
     this.#goBack(connection)
     connection.isResending = true
     connection.recoverSeq = connection.seqToTapHighest
     this.#context.startRetransmitTimer(connection)
-    this.pump(connection)
+    this.#pumpLater(connection)
     return true
   }
 

@@ -25,6 +25,8 @@ export interface TcpSocketSizes {
 const KEEP_ALIVE_IDLE = 7_200_000
 const KEEP_ALIVE_INTERVAL = 75_000
 const KEEP_ALIVE_PROBES = 9
+/** The same where somebody has the host ask. */
+const MOST_KEEP_ALIVE_PROBES = 127
 
 const ALL_ENDED = HostEvent.readable | HostEvent.writable | HostEvent.readEnd | HostEvent.hangUp
 
@@ -279,7 +281,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     if (this.#state !== "connected" || !this.isOpen) return
     const waiting = this.#heardAt + this.#keepAliveIdle - this.kernel.clock.now
     if (waiting > 0 && this.#keepAliveProbes === 0) this.#askIn(waiting)
-    else if (this.#keepAliveProbes === KEEP_ALIVE_PROBES) this.fail(Errno.ETIMEDOUT)
+    else if (this.#keepAliveProbes >= this.#mostProbes) this.fail(Errno.ETIMEDOUT)
     else {
       this.#keepAliveProbes++
       this.questions++
@@ -290,6 +292,10 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
       })
       this.#askIn(KEEP_ALIVE_INTERVAL)
     }
+  }
+
+  get #mostProbes(): number {
+    return this.#keepAliveIdle === KEEP_ALIVE_IDLE ? KEEP_ALIVE_PROBES : MOST_KEEP_ALIVE_PROBES
   }
 
   /** What reading answers when there is nothing (left) to read. */
