@@ -16,10 +16,13 @@ export interface Neighbours {
    * @param mayMove false to keep the station that is known to have the address, if there is one
    */
   announce(address: Address, station: MacAddress, mayMove: boolean): void
-  /** True for an address that a station announced within the last five minutes: nobody else answers for it. */
+  /**
+   * True for an address that a station announced, and from which that station sent something within the last five minutes:
+   * nobody else answers for it.
+   */
   isAnnounced(address: Address): boolean
-  /** A station asks for an address as one that has none, by DHCP: it was started, or started again. */
-  startsOver(station: MacAddress): void
+  /** A station asks for an address of one IP version as one that has none, by DHCP: it was started, or started again. */
+  startsOver(station: MacAddress, isV4: boolean): void
   /** Names what asks for addresses of one IP version. Called when a packet is to leave whose station isn't known. */
   askWith(isV4: boolean, ask: AskForNeighbour): void
 }

@@ -66,9 +66,10 @@ export class GuestAddresses {
     }
     this.reconnection = new Reconnection(clock, this.stations)
     this.reconnection.onOtherGuest = options.onOtherGuest
-    this.neighbours.onStartsOver = (station) => {
+    this.neighbours.onStartsOver = (station, isV4) => {
       this.stations.forgetMtus(station.high, station.low)
-      if (!this.#isOfAnother(station)) this.reconnection.startsOver()
+      // Where the guest's address is at another station, what this one does says nothing about the guest.
+      if (!this.neighbours.isElsewhere(isV4 ? this.v4 : this.v6, station)) this.reconnection.startsOver()
     }
     this.forget()
   }
@@ -134,11 +135,6 @@ export class GuestAddresses {
   /** False as long as nobody else was heard: a guest may have been given our address, and works then. */
   #isOurs(station: MacAddress): boolean {
     return station.equals(this.#ourMac) && !this.mac.isBroadcast && !this.mac.equals(this.#ourMac)
-  }
-
-  /** True if the guest's address is at another station: what this one does says nothing about the guest. */
-  #isOfAnother(station: MacAddress): boolean {
-    return [this.v4, this.v6].some((address) => this.neighbours.isElsewhere(address, station))
   }
 
   #isOfNetwork(source: Address): boolean {

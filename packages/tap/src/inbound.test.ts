@@ -355,8 +355,8 @@ describe("a parameter problem (RFC 4443, section 3.4; RFC 8200, section 4)", () 
     ["names an option to be reported", 2, 43, 60, extension(17, 0, 0x80, 3, 0, 0, 0)],
     ["names a jumbogram", 2, 42, 0, extension(17, 0xc2, 4, 0, 1, 0, 0)],
     [
-      "names the header that is too many",
-      7,
+      "names the header that is too many (RFC 8883)",
+      8,
       40 + 17 * 8,
       60,
       join(...new Array<Uint8Array>(19).fill(padded(60)), padded(17)),

@@ -38,6 +38,31 @@ describe.each(["192.0.2.2", "2001:db8::2"])("%s", (address) => {
     expect([stationOf(address), table.isAnnounced(at(address))]).toEqual([String(A), true])
   })
 
+  test("stays announced for five minutes after the last packet from the station that announced it", () => {
+    const { clock, table } = setUp()
+    table.announce(at(address), A, true)
+    for (let minute = 0; minute < 6; minute++) {
+      clock.now += 60_000
+      table.learn(at(address), A)
+    }
+    expect(table.isAnnounced(at(address))).toBe(true)
+    clock.now += 200_000
+    table.learn(at(address), B)
+    clock.now += 100_000
+    table.learn(at(address), B)
+    expect(table.isAnnounced(at(address))).toBe(false)
+  })
+
+  test("is at no station once everything was forgotten, nor is the unspecified address", () => {
+    const { table, stationOf } = setUp()
+    table.learn(at(address), A)
+    table.forget()
+    const unspecified = address.includes(":") ? "::" : "0.0.0.0"
+    expect([stationOf(address), stationOf("::"), stationOf(unspecified)]).toEqual([undefined, undefined, undefined])
+    table.forget()
+    expect(table.isElsewhere(new Address(), B)).toBe(false)
+  })
+
   test("is never where we are: that is a packet of ours, sent back", () => {
     const { table, stationOf } = setUp()
     table.learn(at(address), A)

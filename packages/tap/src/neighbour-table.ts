@@ -4,8 +4,9 @@
  * Learning. Every packet shows that its source address is at its Ethernet source, unless that is our own. So answers go back
  * where the question came from, also through a router behind the link. A station that changes its Ethernet address, or
  * takes an address over from another one, needs to say nothing more. Messages of ARP and neighbour discovery count as well;
- * these addresses are *announced*: they are a station's own on this link, while the source of a packet may be anything.
- * Nothing else changes an entry.
+ * these addresses are *announced*: they are a station's own on this link, while the source of a packet may be anything. They stay
+ * announced for five minutes after the last packet from there.
+ * Nothing else moves an address to another station.
  *
  * Sending. A packet goes to the station that has its destination address. If none is known, the packet goes to the station
  * heard last, at once: with one guest that is right, and with several, the packet is lost as on any busy network. The
@@ -50,7 +51,7 @@ export class NeighbourTable implements Neighbours {
   /** The station that {@link NeighbourTable.resolve} found. */
   readonly station: MacAddress = new MacAddress()
   /** Called with each station that starts over. */
-  onStartsOver: ((station: MacAddress) => void) | undefined = undefined
+  onStartsOver: ((station: MacAddress, isV4: boolean) => void) | undefined = undefined
   /** Called with each address that is announced. */
   onAnnounced: ((address: Address) => void) | undefined = undefined
   readonly #clock: Clock
@@ -84,8 +85,8 @@ export class NeighbourTable implements Neighbours {
     else this.#askV6 = ask
   }
 
-  startsOver(station: MacAddress): void {
-    this.onStartsOver?.(station)
+  startsOver(station: MacAddress, isV4: boolean): void {
+    this.onStartsOver?.(station, isV4)
   }
 
   /** True if the address is known to be at another station. */
@@ -111,7 +112,10 @@ export class NeighbourTable implements Neighbours {
 
   /** As if nobody had been heard. */
   forget(): void {
+    // A free place looks like that of the unspecified address, at which there is no station.
     this.#words.fill(0)
+    this.#high.fill(0)
+    this.#low.fill(0)
   }
 
   announce(address: Address, station: MacAddress, mayMove: boolean): void {
@@ -131,10 +135,13 @@ export class NeighbourTable implements Neighbours {
   learn(address: Address, station: MacAddress): void {
     if (station.equals(this.#ourMac)) return
     let place = this.#find(address)
+    const { now } = this.#clock
     if (place < 0) place = this.#take(address)
+    // A packet shows that an announced address is still where it was announced.
+    else if (this.#wasAnnounced(place) && this.#isAt(place, station)) this.#announcedAt[place] = now
     this.#high[place] = station.high
     this.#low[place] = station.low
-    this.#confirmedAt[place] = this.#clock.now
+    this.#confirmedAt[place] = now
     this.#questions[place] = 0
     this.#last = place
   }

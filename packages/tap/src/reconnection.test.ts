@@ -1,7 +1,7 @@
 import { Address, MacAddress } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Fixture } from "../test/fixture.ts"
-import { ethernet, ipv4, OUR_MAC, pattern, udp } from "../test/packets.ts"
+import { ethernet, ipv4, ipv6, OUR_MAC, pattern, udp } from "../test/packets.ts"
 
 const A = "02:00:00:00:00:0a"
 const B = "02:00:00:00:00:0b"
@@ -23,7 +23,11 @@ function setUp() {
   fixture.onSequence = (sequence) => happened.push(String(sequence.sourceMac))
   fixture.deliver(packet(A), packet(B, "192.0.2.3"))
   happened.length = 0
-  return { fixture, happened, startsOver: (mac: string) => fixture.tap.neighbours.startsOver(MacAddress.parse(mac)) }
+  return {
+    fixture,
+    happened,
+    startsOver: (mac: string, isV4 = true) => fixture.tap.neighbours.startsOver(MacAddress.parse(mac), isV4),
+  }
 }
 
 describe("after the link was gone", () => {
@@ -73,6 +77,19 @@ describe("after the link was gone", () => {
     expect(happened).toEqual(["other guest"])
   })
 
+  test("what counts is the address of the version that is asked for: a station of IPv6 alone is not the guest", () => {
+    const { fixture, happened, startsOver } = setUp()
+    fixture.deliver(ipv6(17, udp([1, 2], pattern(4)), { from: "2001:db8::b", to: "2001:db8:1::7", mac: B }))
+    happened.length = 0
+    fixture.tap.reconnected()
+    fixture.onSequence = () => startsOver(A, false)
+    fixture.deliver(packet(A))
+    expect(happened).toEqual([])
+    fixture.onSequence = () => startsOver(A)
+    fixture.deliver(packet(A))
+    expect(happened).toEqual(["other guest"])
+  })
+
   test("the guest is the same if another of its stations starts over, or if it does so later", () => {
     const { fixture, happened, startsOver } = setUp()
     fixture.tap.reconnected()
@@ -96,7 +113,7 @@ test("the first guest of all is no other one", () => {
   const happened: string[] = []
   const fixture = new Fixture({}, { onOtherGuest: () => happened.push("other guest") })
   fixture.tap.reconnected()
-  fixture.onSequence = () => fixture.tap.neighbours.startsOver(MacAddress.parse(A))
+  fixture.onSequence = () => fixture.tap.neighbours.startsOver(MacAddress.parse(A), true)
   fixture.deliver(packet(A))
   expect(happened).toEqual([])
 })

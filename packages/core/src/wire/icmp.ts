@@ -44,5 +44,5 @@ export const Icmpv6Type = {
   redirect: 137,
 } as const
 /** Codes of ICMPv6 parameter problems (RFC 4443, section 3.4; RFC 8883, section 2). */
-export const Icmpv6ParameterProblem = { headerField: 0, nextHeader: 1, option: 2, tooManyHeaders: 7 } as const
+export const Icmpv6ParameterProblem = { headerField: 0, nextHeader: 1, option: 2, tooManyHeaders: 8 } as const
 export const Icmpv6Unreachable = { noRoute: 0, prohibited: 1, address: 3, port: 4 } as const

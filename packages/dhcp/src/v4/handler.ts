@@ -77,10 +77,10 @@ export class Dhcpv4Handler implements ProtocolHandler {
     const parsed = parseDhcpv4(payload)
     if (parsed.kind === "malformed") return this.#reasons.get(parsed.reason)
     const type = parsed.message.options.get(Option.messageType)?.[0]
-    // A message without a type is a BOOTP client's, which boots.
-    if (type === undefined || type === MessageType.discover) guest.neighbours.startsOver(sequence.sourceMac)
     const answer = answerDhcpv4(parsed.message, this.#lease, guest.mtu - IP_AND_UDP_HEADERS)
     if (answer.kind === "refused") return this.#reasons.get(answer.reason)
+    // A message without a type is a BOOTP client's, which boots.
+    if (type === undefined || type === MessageType.discover) guest.neighbours.startsOver(sequence.sourceMac, true)
     const line = `DHCP: ${answer.description} from ${sequence.sourceMac}`
     if (answer.kind === "silent") {
       if (answer.isWarning) log.warning(line)

@@ -82,9 +82,9 @@ export class Dhcpv6Handler implements ProtocolHandler {
     if (typeof payload === "string") return this.#reasons.get(payload)
     const parsed = parseDhcpv6(payload)
     if (parsed.kind === "malformed") return this.#reasons.get(parsed.reason)
-    if (parsed.message.type === Dhcpv6MessageType.solicit) guest.neighbours.startsOver(sequence.sourceMac)
     const answer = answerDhcpv6(parsed.message, this.#lease, this.#identifier, wasMulticast, PAYLOAD_LIMIT)
     if (answer.kind === "refused") return this.#reasons.get(answer.reason)
+    if (parsed.message.type === Dhcpv6MessageType.solicit) guest.neighbours.startsOver(sequence.sourceMac, false)
     if (answer.kind === "silent") {
       log.info(`DHCPv6: ${answer.description} from ${sequence.sourceMac}`)
       return undefined
