@@ -136,6 +136,21 @@ def assume_splice_urgent():
         assert splice(other.fileno(), write) == 2
 
 
+def assume_splice_urgent_at_end():
+    """splicing at a byte that is marked as urgent answers 0, as at the end, once the stream has ended behind it"""
+    with connected(*FAMILIES[0]) as (one, other), pipe() as (_, write):
+        other.setblocking(False)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        one.sendall(b"ab")
+        one.send(b"!", socket.MSG_OOB)
+        one.sendall(b"cd")
+        one.shutdown(socket.SHUT_WR)
+        arrived(other, 5)
+        assert [splice(other.fileno(), write) for _ in range(2)] == [2, 0]
+        assert other.recv(1) == b"!"
+        assert [splice(other.fileno(), write) for _ in range(2)] == [2, 0]
+
+
 def assume_low_watermark():
     """SO_RCVLOWAT keeps a TCP socket from being told as readable until so much has arrived, or a FIN; reading is free"""
     for family, address in FAMILIES:

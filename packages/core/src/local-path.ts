@@ -25,8 +25,8 @@ export interface Pipes {
   close(pipe: Pipe): void
   /**
    * Moves bytes that have arrived at a TCP socket into a pipe that is empty: as many as there are, or as it takes. Answers how
-   * many; 0 at the end of what the correspondent sends; `-EAGAIN` if there are none yet, or the next one is marked as urgent
-   * (`HostEvent.urgent`): only reading gets past that.
+   * many; 0 at the end of what the correspondent sends; `-EAGAIN` if there are none yet. Before a byte that is marked as urgent
+   * (`HostEvent.urgent`) the answer is `-EAGAIN` too, or 0 if the correspondent has ended: only reading gets past such a byte.
    */
   fill(pipe: Pipe, socket: Socket): number
   /**

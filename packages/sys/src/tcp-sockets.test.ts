@@ -138,6 +138,32 @@ for (const { name, host } of hosts) {
         expect(peekTwoParts(60, 60, 0)).toBe(0)
       })
 
+      it("reports the end of the stream only behind an urgent mark, and what is behind the mark", () => {
+        const URGENT = 1
+        for (let at = 0; at < 100; at++) arena.bytes[region + at] = at * 7
+        vectors.set(0, region, 50)
+        native.sendVectors(remote, vectors.offset, 1, URGENT)
+        vectors.set(0, region + 50, 50)
+        native.sendVectors(remote, vectors.offset, 1, 0)
+        native.shutdown(remote, 1)
+        events.until(side, readEnd | HostEvent.urgent)
+        let seen = 0
+        let skip = 0
+        for (let attempt = 0; attempt < 10 && seen < 100; attempt++) {
+          const peeked = peekTwoParts(10, 20, skip)
+          // The guest acknowledges what it has.
+          if (peeked === -Errno.EAGAIN) skip -= host.discard(socket, skip)
+          else {
+            expect(peeked).toBeGreaterThan(0)
+            expectStream(seen, region, Math.min(peeked, 10))
+            seen += peeked
+            skip += peeked
+          }
+        }
+        expect(seen).toBe(100)
+        expect(peekTwoParts(10, 20, skip)).toBe(0)
+      })
+
       it("tells a reset behind what had arrived as an error, not as the end of the stream", () => {
         remoteSends(0, 100)
         expect(peekTwoParts(60, 60, 0)).toBe(100)
@@ -262,6 +288,46 @@ for (const { name, host } of hosts) {
     })
   }
 }
+
+describe("without the kernel's peek offset", () => {
+  /** A host, and what happens on the wire right after its next peek. */
+  function peekingHost(): { host: LinuxHost; afterPeek: { run: () => void } } {
+    const afterPeek = { run: () => {} }
+    const receiveVectors: typeof native.receiveVectors = (descriptor, offset, count, flags) => {
+      const received = native.receiveVectors(descriptor, offset, count, flags)
+      const { run } = afterPeek
+      afterPeek.run = () => {}
+      run()
+      return received
+    }
+    const host = new LinuxHost({ ...native, receiveVectors }, arena, events.loop, { usePeekOffset: false })
+    return { host, afterPeek }
+  }
+
+  for (const isV4 of [true, false]) {
+    it(`over ${isV4 ? "IPv4" : "IPv6"}, delivers what arrives with the end while it peeks`, () => {
+      const { host, afterPeek } = peekingHost()
+      const { descriptor: listener, port } = bound(isV4, SocketType.stream)
+      const socket = host.tcpConnect(side, towards(isV4, port))
+      events.until(side, writable)
+      const remote = native.accept(listener, 0, 0)
+      native.write(remote, region, 1_000)
+      events.until(side, readable)
+      vectors.set(0, region, 1_000)
+      expect(host.peek(socket, vectors, 0, 1, 0)).toBe(1_000)
+      afterPeek.run = () => {
+        native.write(remote, region, 500)
+        native.shutdown(remote, 1)
+        events.until(side, readEnd)
+      }
+      expect(host.peek(socket, vectors, 0, 1, 1_000)).toBe(500)
+      expect(host.peek(socket, vectors, 0, 1, 1_500)).toBe(0)
+      host.close(socket)
+      native.close(remote)
+      native.close(listener)
+    })
+  }
+})
 
 describe("connecting", () => {
   const { host } = hosts[0]

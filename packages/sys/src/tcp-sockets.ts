@@ -228,9 +228,17 @@ export class TcpSockets {
     if (peeked < 0) return peeked
     if (peeked > skip) return peeked - skip
     if (!this.#hasEnded(socket)) return -Errno.EAGAIN
+    if (this.unread(socket) > skip) return this.#peekLate(socket, list, used, skip)
     // So it seems after a reset as well.
     const error = this.#native.getOptionInteger(socket, SocketLevel.socket, SocketOption.error)
     return error > 0 ? -error : error
+  }
+
+  /** More arrived between the peek and the end; or an urgent mark stops the peek, until what is before it is discarded. */
+  #peekLate(socket: Socket, list: Vectors, used: number, skip: number): number {
+    const peeked = this.#native.receiveVectors(socket, list.offset, used, PEEK)
+    if (peeked < 0) return peeked
+    return peeked > skip ? peeked - skip : -Errno.EAGAIN
   }
 
   #hasEnded(socket: Socket): boolean {

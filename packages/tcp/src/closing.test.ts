@@ -253,6 +253,28 @@ describe("TIME-WAIT", () => {
     expect(memory.listener.connection.receivedText).toBe("again")
   })
 
+  test("gives way to one that begins behind the numbers of the connection before, however fast that was", () => {
+    const both = connected()
+    const { memory, guest, world } = both
+    // No time passes meanwhile.
+    for (let round = 0; round < 40; round++) {
+      world.write(patternBytes(1_400))
+      memory.clock.settle()
+      const segment = guest.expect(check.tcp({ flags: "PA" }))
+      expect(segment.payload).toHaveLength(1_400)
+      guest.send("A")
+    }
+    world.end()
+    guest.expect(check.tcp({ flags: "AF" }))
+    guest.send("AF")
+    guest.expect(check.tcp({ flags: "A", acknowledgement: guest.sequence }))
+    const last = guest.acknowledgement
+    guest.sequence = after(guest.sequence, 1_000)
+    guest.send("S", "", { options: { mss: 1_460 } })
+    const { tcp } = guest.expect(check.tcp({ flags: "SA", acknowledgement: guest.sequence }))
+    expect(after(tcp?.sequence ?? 0, -last) | 0).toBeGreaterThanOrEqual(0)
+  })
+
   test("challenges one with an earlier number, and ignores resets (RFC 1337)", () => {
     const both = waiting()
     const { memory, guest } = both

@@ -59,8 +59,12 @@ export class Connecting {
     this.#noHopLimit = drops.reason("tcp: hop limit 0")
   }
 
-  /** The guest asks for a new connection. */
-  open(sequence: Sequence, segment: Segment): void {
+  /**
+   * The guest asks for a new connection.
+   *
+   * @param highest where our numbers of the connection before between the same ends stopped, if this one takes its place
+   */
+  open(sequence: Sequence, segment: Segment, highest?: number): void {
     const { flows, forwarding, host, drops, handlerNumber } = this.#context.components
     const tapSide = sequence.demiflow
     const { marks } = segment
@@ -86,7 +90,7 @@ export class Connecting {
       return
     }
     const connection = this.#context.open(flows.activate(targeted))
-    this.#fill(connection, segment, socket)
+    this.#fill(connection, segment, socket, highest)
     connection.marks = marks
     this.#context.arm(connection)
   }
@@ -120,14 +124,14 @@ export class Connecting {
     this.#context.abort(connection, false)
   }
 
-  #fill(connection: TcpConnection, segment: Segment, socket: Socket): void {
+  #fill(connection: TcpConnection, segment: Segment, socket: Socket, highest?: number): void {
     const { flows, clock } = this.#context.components
     const { tapSide } = connection
     flows.readSide(initiatingSide(connection.flow), tapSide)
     connection.socket = socket
     connection.state = State.connecting
     connection.lastFromTap = clock.now
-    beginNumbers(connection, this.#initialSequence.next(tapSide))
+    beginNumbers(connection, this.#initialSequence.next(tapSide, highest))
     takeSyn(this.#context.components, connection, segment)
   }
 

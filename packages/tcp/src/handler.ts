@@ -69,7 +69,9 @@ export class TcpHandler implements ProtocolHandler {
     let connection = side < 0 ? undefined : this.#context.connectionOf(flowOf(side))
     for (let index = 0; index < sequence.count; index++) {
       if (!this.#read(sequence, index)) continue
+      let highest: number | undefined
       if (connection !== undefined) {
+        highest = connection.seqToTapHighest
         const verdict = this.#fromTap.segment(connection, this.#segment)
         if (connection.flow < 0) connection = undefined
         if (verdict === SegmentVerdict.done) continue
@@ -78,7 +80,7 @@ export class TcpHandler implements ProtocolHandler {
           continue
         }
       }
-      connection = this.#withoutConnection(sequence)
+      connection = this.#withoutConnection(sequence, highest)
     }
     if (connection !== undefined) this.#fromTap.finish(connection)
     return HANDLED
@@ -184,8 +186,12 @@ export class TcpHandler implements ProtocolHandler {
     return true
   }
 
-  /** A segment that belongs to no connection: the beginning of one, or refused. */
-  #withoutConnection(sequence: Sequence): TcpConnection | undefined {
+  /**
+   * A segment that belongs to no connection: the beginning of one, or refused.
+   *
+   * @param highest where our numbers of a connection stopped that gives way to it
+   */
+  #withoutConnection(sequence: Sequence, highest: number | undefined): TcpConnection | undefined {
     const { flows, drops } = this.#context.components
     const segment = this.#segment
     const kind = segment.flags & (TcpFlag.syn | TcpFlag.acknowledgement | TcpFlag.reset | TcpFlag.fin)
@@ -198,7 +204,7 @@ export class TcpHandler implements ProtocolHandler {
       }
       return undefined
     }
-    this.#connecting.open(sequence, segment)
+    this.#connecting.open(sequence, segment, highest)
     const side = flows.lookup(IpProtocol.tcp, sequence.demiflow)
     return side < 0 ? undefined : this.#context.connectionOf(flowOf(side))
   }

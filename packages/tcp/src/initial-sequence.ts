@@ -1,5 +1,6 @@
 import type { Clock, Demiflow, Random } from "@demiflow/core"
 import { KeyedHash } from "@demiflow/flow"
+import { advance, distance } from "./sequence-number.ts"
 
 /**
  * Initial sequence numbers by RFC 6528: a clock that counts every 4 µs, plus a keyed hash of the connection's ends. A
@@ -15,8 +16,13 @@ export class InitialSequence {
     this.#clock = clock
   }
 
-  /** The number for a connection with this tap side, a signed 32-bit integer. */
-  next(tapSide: Demiflow): number {
+  /**
+   * The number for a connection with this tap side, a signed 32-bit integer.
+   *
+   * @param highest where the last connection of the same ends stopped, if it is still in TIME-WAIT: a fast one has used more
+   *   numbers than the clock has counted, and the new one begins behind them (RFC 9293, section 3.6.1)
+   */
+  next(tapSide: Demiflow, highest?: number): number {
     const words = this.#words
     const forwarding = tapSide.forwardingAddress
     const correspondent = tapSide.correspondentAddress
@@ -29,6 +35,7 @@ export class InitialSequence {
     words[6] = correspondent.word2
     words[7] = correspondent.word3
     words[8] = (tapSide.forwardingPort << 16) | tapSide.correspondentPort
-    return (this.#hash.hash(words, 0, words.length) + this.#clock.now * 250) | 0
+    const number = (this.#hash.hash(words, 0, words.length) + this.#clock.now * 250) | 0
+    return highest === undefined || distance(highest, number) > 0 ? number : advance(highest, 1)
   }
 }

@@ -57,6 +57,20 @@ describe("a reset from the guest (RFC 5961, section 3.2)", () => {
     expect(world.isReset).toBe(true)
   })
 
+  test("with the number that the guest was last sent ends it as well, while the correspondent's acknowledgement is on its way", () => {
+    const { memory, guest, world } = connected({ host: { rtt: 10_000 } })
+    const acknowledged = guest.sequence
+    guest.send("A", new Uint8Array(1_000))
+    memory.run(6_000)
+    expect(world.received).toHaveLength(1_000)
+    expect(segments(memory).every(({ tcp }) => tcp?.acknowledgement === acknowledged)).toBe(true)
+    // The guest has lost the connection, and answers a segment of it (RFC 9293, section 3.10.7.1).
+    guest.send("R", "", { sequence: acknowledged })
+    memory.run(10_000)
+    expect(world.isReset).toBe(true)
+    expect(memory.leftovers()).toEqual([])
+  })
+
   test("takes what is held for the host along", () => {
     const { memory, guest, world } = connected({ host: { sendBuffer: 500 }, listen: { receiveBuffer: 100 } })
     world.pause()

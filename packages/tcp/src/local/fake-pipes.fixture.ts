@@ -51,7 +51,8 @@ export class FakePipes implements Pipes {
 
   /** The calls of a host that copy. */
   get host(): Host {
-    const host: Pick<Host, "peek" | "send" | "discard"> = {
+    const host: Pick<Host, "peek" | "send" | "discard" | "unread"> = {
+      unread: (socket: Socket) => this.waiting.get(socket) ?? 0,
       peek: (socket: Socket, vectors: Vectors, first: number) => {
         const waiting = this.waiting.get(socket) ?? 0
         if (waiting === 0) return this.ended.has(socket) ? 0 : -Errno.EAGAIN

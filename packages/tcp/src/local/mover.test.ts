@@ -92,6 +92,26 @@ describe("moving bytes from socket to socket", () => {
     expect([mover.movedBytes, direction.isUrgent]).toEqual([100_000, false])
   })
 
+  test("gets past a byte that is marked as urgent, where the stream has ended behind it", () => {
+    const { pipes, direction, mover } = setUp(1_000, 1e9)
+    pipes.atMark.add(FROM)
+    pipes.ended.add(FROM)
+    expect(mover.move(direction)).toBe(Moved.all)
+    expect([mover.movedBytes, direction.hasEnded]).toEqual([1_000, true])
+  })
+
+  test("keeps what is behind an urgent byte until the receiver takes it, where the stream has ended", () => {
+    const { pipes, direction, mover } = setUp(1_000, 0)
+    pipes.atMark.add(FROM)
+    pipes.ended.add(FROM)
+    mover.move(direction)
+    expect([direction.hasEnded, pipes.waiting.get(FROM)]).toEqual([false, 1_000])
+    pipes.room.set(TO, 1e9)
+    direction.isWritable = true
+    expect(mover.move(direction)).toBe(Moved.all)
+    expect([mover.movedBytes, direction.hasEnded]).toEqual([1_000, true])
+  })
+
   test("closes a pipe that is abandoned with something in it", () => {
     const { pipes, direction, mover } = setUp(100, 0)
     mover.move(direction)

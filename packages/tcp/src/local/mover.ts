@@ -70,6 +70,8 @@ export class Mover {
       direction.isUrgent = false
       return this.#copy(direction)
     }
+    // At an urgent mark splice(2) reports the end of a stream that has ended, with bytes unread.
+    if (count === 0 && direction.fromHost.unread(direction.from) > 0) return this.#copy(direction)
     return this.#stop(direction, count)
   }
 

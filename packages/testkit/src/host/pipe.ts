@@ -4,8 +4,8 @@
  *
  * The network between is perfect but for its delay: losses there are the kernel's business, not what is tested here.
  */
-import type { VirtualClock } from "../virtual-clock.ts"
 import { ByteQueue } from "./byte-queue.ts"
+import type { Network } from "./network.ts"
 
 /** The receiving end of a pipe. */
 export interface PipeReceiver {
@@ -26,7 +26,7 @@ export interface PipeSender {
 }
 
 export class Pipe {
-  readonly #clock: VirtualClock
+  readonly #network: Network
   /** Milliseconds that something takes to the other end, drawn for each packet; order is kept nevertheless. */
   readonly #delay: () => number
   readonly #receiver: PipeReceiver
@@ -49,8 +49,8 @@ export class Pipe {
   /** True once the end is acknowledged, and with it everything. */
   isEndAcknowledged = false
 
-  constructor(clock: VirtualClock, delay: () => number, sender: PipeSender, receiver: PipeReceiver) {
-    this.#clock = clock
+  constructor(network: Network, delay: () => number, sender: PipeSender, receiver: PipeReceiver) {
+    this.#network = network
     this.#delay = delay
     this.#sender = sender
     this.#receiver = receiver
@@ -158,16 +158,16 @@ export class Pipe {
 
   /** Runs at the other end after the delay, not before what was sent earlier. */
   #after(arrive: () => void): void {
-    this.#lastArrival = Math.max(this.#lastArrival, this.#clock.now + this.#delay())
-    this.#clock.schedule(this.#lastArrival - this.#clock.now, () => {
+    this.#lastArrival = Math.max(this.#lastArrival, this.#network.now + this.#delay())
+    this.#network.deliver(this.#lastArrival - this.#network.now, () => {
       if (!this.#isCut) arrive()
     })
   }
 
   /** Runs at the sender after the delay, as an acknowledgement that the receiver sends now. */
   #back(arrive: () => void): void {
-    this.#lastAcknowledgement = Math.max(this.#lastAcknowledgement, this.#clock.now + this.#delay())
-    this.#clock.schedule(this.#lastAcknowledgement - this.#clock.now, () => {
+    this.#lastAcknowledgement = Math.max(this.#lastAcknowledgement, this.#network.now + this.#delay())
+    this.#network.deliver(this.#lastAcknowledgement - this.#network.now, () => {
       if (this.#isCut || this.#isReset) return
       arrive()
       this.#sender.acknowledged()

@@ -30,6 +30,7 @@ import { Bindings } from "./bindings.ts"
 import { DatagramSocket, PingSocket, UdpSocket } from "./datagram-socket.ts"
 import { copyEnds } from "./ends.ts"
 import { shakeHands } from "./inbound-connection.ts"
+import { Network } from "./network.ts"
 import { copyOut, queuedError } from "./queued-error.ts"
 import { type HostFaults, NO_HOST_FAULTS, SimulatedKernel } from "./simulated-kernel.ts"
 import type { SimulatedSocket } from "./simulated-socket.ts"
@@ -97,6 +98,7 @@ export class SimulatedHost implements Host {
   /** Ping sockets are refused while this is true. */
   forbidsPing: boolean
   readonly #kernel: SimulatedKernel
+  readonly #network: Network
   readonly #options: SimulatedHostOptions
   readonly #sockets: SocketTable
   readonly #bindings: Bindings
@@ -109,7 +111,8 @@ export class SimulatedHost implements Host {
     this.arena = options.arena
     this.#kernel = new SimulatedKernel(options.clock, random, { ...NO_HOST_FAULTS, ...options.faults })
     const addresses = (options.addresses ?? ["192.0.2.1", "2001:db8::1"]).map(toAddress)
-    this.#sockets = new SocketTable(options.descriptors, options.firstDescriptor)
+    this.#network = new Network(options.clock, random, this.#kernel.faults.betweenCalls)
+    this.#sockets = new SocketTable(() => this.#network.call(), options.descriptors, options.firstDescriptor)
     this.#bindings = new Bindings(this.#sockets.open, addresses, options.interfaces ?? ["eth0", "lo"])
     this.#errorOffset = options.arena.reserve(ERROR_SPACE)
     this.world = new World({
@@ -472,7 +475,7 @@ export class SimulatedHost implements Host {
     const delay = () => this.#delay()
     const socket = new TcpSocket(this.#kernel, NO_SOCKET, NO_SIDE, ends, this.#tcpSizes)
     socket.synTrafficClass = trafficClass
-    const end = new WorldEnd(clock, delay, socket, receiveBuffer ?? DEFAULT_BUFFER)
+    const end = new WorldEnd(this.#network, delay, socket, receiveBuffer ?? DEFAULT_BUFFER)
     end.begin()
     const connection = new WorldConnection(end, socket)
     const findListening = () => this.#bindings.findListening(TcpListeningSocket, ends, interfaceName)
@@ -485,7 +488,7 @@ export class SimulatedHost implements Host {
     const { correspondentAddress, correspondentPort } = socket.demiflow
     const listener = this.world.listenerAt(correspondentAddress, correspondentPort)
     const receiveBuffer = listener?.options.receiveBuffer ?? DEFAULT_BUFFER
-    const end = new WorldEnd(clock, () => this.#delay(), socket, receiveBuffer)
+    const end = new WorldEnd(this.#network, () => this.#delay(), socket, receiveBuffer)
     const rtt = this.#options.rtt ?? 0
     clock.schedule(rtt + (listener?.options.acceptDelay ?? 0), () => {
       // The kernel answers for a listener; that it was closed meanwhile is told by a reset.

@@ -12,6 +12,8 @@ export interface HostFaults {
   readonly lateness: number
   /** Probability, each time events are told, that one is told for which there is no reason. */
   readonly spuriousEvent: number
+  /** Probability, at each call with a socket, that the next packet of a connection arrives before it, and not later. */
+  readonly betweenCalls: number
 }
 
 /** A host on which nothing happens by chance. */
@@ -20,6 +22,7 @@ export const NO_HOST_FAULTS: HostFaults = {
   lateEvent: 0,
   lateness: 0,
   spuriousEvent: 0,
+  betweenCalls: 0,
 }
 
 /** What the simulated sockets share: time, chance, and the list of sockets that have something to tell. */

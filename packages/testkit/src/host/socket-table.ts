@@ -13,15 +13,18 @@ export class SocketTable {
   readonly open: Map<number, SimulatedSocket> = new Map()
   /** Uses of sockets that are closed, or of another kind. Empty if all is well. */
   readonly violations: string[] = []
+  readonly #called: () => void
   readonly #most: number
   #nextDescriptor: number
   #nextProbe: number
 
   /**
+   * @param called before each call that uses a socket
    * @param most sockets that may be open at once
    * @param firstDescriptor number of the first
    */
-  constructor(most: number = Number.POSITIVE_INFINITY, firstDescriptor: number = FIRST_DESCRIPTOR) {
+  constructor(called: () => void, most: number = Number.POSITIVE_INFINITY, firstDescriptor: number = FIRST_DESCRIPTOR) {
+    this.#called = called
     this.#most = most
     this.#nextDescriptor = firstDescriptor
     this.#nextProbe = firstDescriptor + FIRST_PROBE
@@ -57,6 +60,7 @@ export class SocketTable {
     kind: (abstract new (...parameters: never[]) => Kind) | undefined,
     call: string,
   ): Kind | undefined {
+    this.#called()
     const found = this.open.get(socket)
     if (found === undefined) {
       this.violations.push(`${call}(${socket}): the socket is not open`)

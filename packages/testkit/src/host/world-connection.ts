@@ -3,8 +3,8 @@
  */
 import { type Address, Errno } from "@demiflow/core"
 import { type BytesLike, concatenate, toBytes, toText } from "../bytes.ts"
-import type { VirtualClock } from "../virtual-clock.ts"
 import { ByteQueue } from "./byte-queue.ts"
+import type { Network } from "./network.ts"
 import { Pipe, type PipeReceiver, type PipeSender } from "./pipe.ts"
 import type { TcpSocket } from "./tcp-socket.ts"
 
@@ -162,11 +162,11 @@ export class WorldEnd implements PipeReceiver, PipeSender {
   readonly #receiveBuffer: number
   readonly socket: TcpSocket
 
-  constructor(clock: VirtualClock, delay: () => number, socket: TcpSocket, receiveBuffer: number) {
+  constructor(network: Network, delay: () => number, socket: TcpSocket, receiveBuffer: number) {
     this.socket = socket
     this.#receiveBuffer = receiveBuffer
-    this.outgoing = new Pipe(clock, delay, this, socket)
-    this.incoming = new Pipe(clock, delay, socket, this)
+    this.outgoing = new Pipe(network, delay, this, socket)
+    this.incoming = new Pipe(network, delay, socket, this)
   }
 
   /** The connection begins here: nothing leaves before the host has answered. */

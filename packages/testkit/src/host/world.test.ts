@@ -273,6 +273,18 @@ describe("time and chance", () => {
     expect(listener.connection.received).toEqual(content.slice(0, sent))
   })
 
+  it("lets what is on its way arrive between two calls, in order", () => {
+    const { host, world, pass } = bench({ rtt: 100, faults: { betweenCalls: 1 } })
+    const listener = world.listen(80)
+    const socket = host.tcpConnect(SIDE, towards("198.51.100.7", 80))
+    pass(200)
+    listener.connection.write("one")
+    listener.connection.write("two")
+    listener.connection.end()
+    expect([host.unread(socket), host.unread(socket)]).toEqual([3, 6])
+    host.close(socket)
+  })
+
   it("tells events late, and for no reason", () => {
     const late = bench({ faults: { lateEvent: 1, lateness: 50 } })
     late.world.listen(80)

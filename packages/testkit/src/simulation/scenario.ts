@@ -115,6 +115,7 @@ function drawHostFaults(random: SeededRandom): Partial<HostFaults> {
     lateEvent: random.pick([0, 0.2]),
     lateness: random.between(1, 30),
     spuriousEvent: random.pick([0, 0.2]),
+    betweenCalls: random.pick([0, 0.05, 0.5]),
   }
 }
 
