@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { Hypervisor } from "./harness/hypervisor.ts"
 import { descriptors, isRunning, statusOf } from "./harness/inspection.ts"
-import { temporaryFolder } from "./harness/machine.ts"
+import { fileFor, temporaryFolder, testWith } from "./harness/machine.ts"
 import { Passt, type PasstProcessOptions, runPasst } from "./harness/passt.ts"
 import { eventually, type Result } from "./harness/processes.ts"
 import { useTopology } from "./harness/topology.ts"
@@ -43,6 +43,46 @@ test("in the foreground, it closes what its caller has left open", async () => {
   const before = ["sh", "-euc", 'exec 7>"$0"; exec "$@"', fifo]
   const visited = await during([], async () => void (await reader.result), { before })
   expect(visited).toMatchObject({ status: 0 })
+})
+
+describe("SIGUSR1 while the runtime starts, which opens its debugger", () => {
+  /** A file that a runtime loads before anything else: sends the signal, and waits for what the signal brings. */
+  const signalling = (): string => {
+    const file = fileFor("signalling.cjs")
+    const lines = [
+      'const inspector = require("node:inspector")',
+      'process.kill(process.pid, "SIGUSR1")',
+      "const pause = new Int32Array(new SharedArrayBuffer(4))",
+      "for (let n = 0; n < 100 && inspector.url() === undefined; n++) Atomics.wait(pause, 0, 0, 10)",
+    ]
+    writeFileSync(file, `${lines.join("\n")}\n`)
+    return `--require=${file}`
+  }
+  const socket = () => join(temporaryFolder("passt"), "socket")
+
+  test.each(["-f", "-q"])("ends the program that the user has started, with %s", async (option) => {
+    const environment = { NODE_OPTIONS: signalling() }
+    expect(await runPasst(topology.host, [option, "-s", socket()], { environment })).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/passt: SIGUSR1 has opened the debugger of the runtime: ended, because .*\n$/),
+    })
+  })
+
+  testWith("ss")("opens nothing in a process of ours in the background", async () => {
+    const environment = { DEMIFLOW_NODE_OPTIONS: signalling() }
+    const path = socket()
+    const pidFile = join(temporaryFolder("pid"), "pid")
+    const started = await runPasst(topology.host, ["-q", "-s", path, "-P", pidFile], { environment })
+    expect(started.status).toBe(0)
+    const pid = Number(readFileSync(pidFile, "utf8"))
+    try {
+      expect((await topology.host.run(["ss", "-Hltn"])).stdout).toBe("")
+      await visit(path)
+    } finally {
+      process.kill(pid, "SIGTERM")
+      await eventually("it has ended", () => (isRunning(pid) ? undefined : true))
+    }
+  })
 })
 
 describe("what it says", () => {

@@ -18,7 +18,6 @@ const toLauncher: LogSink = {
   write: (_severity, message) => report({ kind: "message", message }),
 }
 
-keepDebuggerShut()
 nameProgram("passt")
 // The name by which processes are looked for, and ended.
 process.title = "passt"
@@ -30,6 +29,7 @@ main().catch((error) => {
 })
 
 async function main(): Promise<void> {
+  keepDebuggerShut()
   const text = readFileSync(DataPathDescriptor.settings, "utf8")
   // The launcher has given up, and told the user why.
   if (text === "") process.exit(STATUS_FAILED)

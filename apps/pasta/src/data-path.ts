@@ -23,13 +23,13 @@ const toLauncher: LogSink = {
   write: (_severity, message) => report({ kind: "message", message }),
 }
 
-keepDebuggerShut()
 nameProgram("pasta")
 let tellFailure = (message: string): void => report({ kind: "failed", message })
 process.on("uncaughtException", fail)
 main().catch(fail)
 
 async function main(): Promise<void> {
+  keepDebuggerShut()
   const text = readFileSync(DataPathDescriptor.settings, "utf8")
   // The launcher has given up, and told the user why.
   if (text === "") process.exit(STATUS_FAILED)

@@ -1,7 +1,24 @@
+import inspector from "node:inspector"
+import { Quit } from "./messages.ts"
+
 /**
- * Keeps the runtime's debugger shut. Node.js opens it, on a port of the host's loopback, when it is sent SIGUSR1 and nobody
- * handles that signal; and the guest may reach that port: who can talk to it has us run any code. The signal does nothing.
+ * Option that keeps the debugger shut from the first instruction of a runtime on: nobody can listen at this address, which is
+ * reserved (RFC 1112, section 4). Newer versions of Node.js have `--disable-sigusr1`, with which the signal would end the runtime.
+ */
+export const SHUT_DEBUGGER = "--inspect-port=240.0.0.1:1024"
+const ASKED_FOR = /(?:^|\s)--inspect(?:-brk|-wait)?(?:=|\s|$)/
+
+/**
+ * Keeps the runtime's debugger shut. Node.js opens it, on a port of the host's loopback, when it receives SIGUSR1 and has no
+ * handler for that signal. The guest may reach that port, and a client of the debugger runs any code. From now on the signal
+ * does nothing.
+ *
+ * @throws Quit if the signal came before, and the debugger is open; unless the user asked for it by `--inspect`
  */
 export function keepDebuggerShut(): void {
   process.on("SIGUSR1", () => {})
+  const words = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ")
+  if (inspector.url() === undefined || ASKED_FOR.test(words)) return
+  inspector.close()
+  throw new Quit("SIGUSR1 has opened the debugger of the runtime: ended, because the guest could reach it")
 }

@@ -13,6 +13,13 @@ test("a script is run by this runtime, under another name", () => {
   expect(words.at(-1)).toBe("/data-path.cjs")
 })
 
+test("nobody can open the debugger, not even before a script is loaded; options from outside come behind and so can", () => {
+  vi.stubEnv("DEMIFLOW_NODE_OPTIONS", "--inspect=127.0.0.1:0")
+  const { arguments: words } = runtimeCommand("pasta", "/data-path.cjs")
+  expect(words.slice(1)).toContain("--inspect-port=240.0.0.1:1024")
+  expect(words.indexOf("--inspect=127.0.0.1:0")).toBeGreaterThan(words.indexOf("--inspect-port=240.0.0.1:1024"))
+})
+
 test("the space for new objects is small, and options from outside come behind and so can change that", () => {
   vi.stubEnv("DEMIFLOW_NODE_OPTIONS", "--max-semi-space-size=16  --trace-gc")
   const { arguments: words } = runtimeCommand("pasta", "/data-path.cjs")
@@ -31,7 +38,7 @@ test("one thread compiles, whether this runtime was started so or not", () => {
 
 test("a runtime that is newer than those that were tried gets no options that it may not know", () => {
   vi.stubGlobal("process", { ...process, versions: { ...process.versions, node: "99.0.0" } })
-  const documented = ["--v8-pool-size=1"]
+  const documented = ["--v8-pool-size=1", "--inspect-port=240.0.0.1:1024"]
   expect(runtimeCommand("pasta", "/data-path.cjs").arguments).toEqual([
     "pasta",
     ...documented,

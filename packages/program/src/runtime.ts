@@ -1,4 +1,5 @@
 /** How the runtime of a data path is started. */
+import { SHUT_DEBUGGER } from "./debugger.ts"
 
 /** Options for the runtime, separated by spaces. For profiling; NODE_OPTIONS isn't meant for it. */
 const NODE_OPTIONS_VARIABLE = "DEMIFLOW_NODE_OPTIONS"
@@ -42,7 +43,7 @@ export function runtimeCommand(name: string, script: string): RuntimeCommand {
     path: process.execPath,
     arguments: [
       name,
-      ...THREAD_OPTIONS.filter((option) => !process.execArgv.includes(option)),
+      ...[...THREAD_OPTIONS, SHUT_DEBUGGER].filter((option) => !process.execArgv.includes(option)),
       ...memoryOptions,
       ...process.execArgv,
       ...options.filter((option) => option !== ""),
