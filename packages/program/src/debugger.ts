@@ -1,5 +1,5 @@
 import inspector from "node:inspector"
-import { Quit } from "./messages.ts"
+import { complain } from "./messages.ts"
 
 /**
  * Option that keeps the debugger shut from the first instruction of a runtime on: nobody can listen at this address, which is
@@ -8,17 +8,25 @@ import { Quit } from "./messages.ts"
 export const SHUT_DEBUGGER = "--inspect-port=240.0.0.1:1024"
 const ASKED_FOR = /(?:^|\s)--inspect(?:-brk|-wait)?(?:=|\s|$)/
 
+/** Milliseconds in which a signal that came before takes effect. */
+const LATE = 500
+
 /**
  * Keeps the runtime's debugger shut. Node.js opens it, on a port of the host's loopback, when it receives SIGUSR1 and has no
  * handler for that signal. The guest may reach that port, and a client of the debugger runs any code. From now on the signal
- * does nothing.
- *
- * @throws Quit if the signal came before, and the debugger is open; unless the user asked for it by `--inspect`
+ * does nothing. If it came before, and the debugger is open without `--inspect`, the process ends with one line.
  */
 export function keepDebuggerShut(): void {
   process.on("SIGUSR1", () => {})
   const words = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ")
-  if (inspector.url() === undefined || ASKED_FOR.test(words)) return
+  if (ASKED_FOR.test(words)) return
+  endIfOpen()
+  setTimeout(endIfOpen, LATE).unref()
+}
+
+function endIfOpen(): void {
+  if (inspector.url() === undefined) return
   inspector.close()
-  throw new Quit("SIGUSR1 has opened the debugger of the runtime: ended, because the guest could reach it")
+  complain("SIGUSR1 has opened the debugger of the runtime: ended, because the guest could reach it")
+  process.exit(1)
 }

@@ -17,16 +17,11 @@ export type Run = (options: Options, operands: readonly string[]) => Promise<num
  */
 export async function runProgram(program: Program, packageFile: URL, run: Run): Promise<never> {
   nameProgram(program)
+  keepDebuggerShut()
   process.exit(await statusOf(program, packageFile, run))
 }
 
 async function statusOf(program: Program, packageFile: URL, run: Run): Promise<number> {
-  try {
-    keepDebuggerShut()
-  } catch (error) {
-    complain(sentenceOf(error))
-    return STATUS_FAILED
-  }
   const parsed = parseCommandLine(process.argv.slice(ARGUMENTS_FROM), program)
   switch (parsed.kind) {
     case "help":
