@@ -160,8 +160,8 @@ function isRefused(context: Context, family: "v4" | "v6", { refusals }: HostFact
   if (reason === undefined) return false
   const isV4 = family === "v4"
   const isExpected = isV4 ? context.templateV4 !== undefined : context.templateV6 !== undefined
-  const tell = isExpected ? warn : inform
-  tell(context, `IPv${isV4 ? 4 : 6} is off, as there are no sockets for it here: ${reason}`)
+  const say = isExpected ? warn : inform
+  say(context, `IPv${isV4 ? 4 : 6} is off, as there are no sockets for it here: ${reason}`)
   return true
 }
 

@@ -65,7 +65,7 @@ export interface Guest {
    */
   begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number, station?: MacAddress): number
   /**
-   * Gives a packet that was begun, and not ended, other ends: for who learns only with the payload whom it is for. The version
+   * Gives a packet that was begun, and not ended, other ends: for a caller that learns only with the payload where the packet goes. The version
    * of IP may be another one.
    */
   redirect(transportOffset: number, demiflow: Demiflow, protocol: number, hopLimit?: number): void

@@ -225,6 +225,12 @@ export interface Host {
    * @param idle seconds, 1–32,767; 0 restores the host's default
    */
   keepAlive(socket: Socket, idle: number): number
+  /**
+   * Asks the correspondent whether it is still there, at once, if it has been silent for a second. From then on the caller asks
+   * and gives up: the host asks no more by itself (for nine hours), and up to 126 questions without an answer don't end the
+   * connection. {@link Host.keepAlive} with 0 restores the host's default.
+   */
+  askCorrespondent(socket: Socket): number
   /** Says that we send nothing more; what was handed over is still delivered. */
   shutdownWrite(socket: Socket): number
   /** Closes a TCP socket by a reset instead of an orderly end. */

@@ -81,12 +81,12 @@ export interface ProtocolHandler {
   fromGuestError?(side: SideRef, error: Readonly<GuestError>): boolean
   /** Opens the listener's port and sets its socket; 0, or a negated error number. Absent: the protocol can't listen. */
   listen?(listener: Listener): number
-  /** Closes the listener's port. Flows that began there go on. */
+  /** Closes the listener's port. What becomes of flows that began there is the protocol's to say. */
   unlisten?(listener: Listener): void
   /** Something happened on the socket of a listener of this handler; bits of `HostEvent`. */
   fromListener?(listener: Listener, events: number): void
   /**
-   * Numbers of ports there that flows are bound to by sockets that hear anybody: they look as if somebody listened. Those of
+   * Numbers of ports there that flows are bound to by sockets that hear anybody: they seem to listen. Those of
    * listeners aside.
    */
   portsInUse?(place: InterfaceId): Iterable<number>

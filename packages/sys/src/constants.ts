@@ -53,6 +53,7 @@ export const TcpOption = {
   noDelay: 1,
   maximumSegment: 2,
   keepIdle: 4,
+  keepInterval: 5,
   keepCount: 6,
   information: 11,
   quickAcknowledge: 12,

@@ -98,7 +98,7 @@ export class EventLoop {
     return result
   }
 
-  /** Has events of a watched descriptor, those gathered already included, told to another side. */
+  /** Reports events of a watched descriptor, those gathered already included, to another side from now on. */
   handOver(descriptor: number, side: SideRef): void {
     this.#sides[descriptor] = side
   }

@@ -242,7 +242,7 @@ export class HostSockets {
     this.native.close(socket)
   }
 
-  /** Has events of a watched socket told to another side. */
+  /** Reports events of a watched socket to another side from now on. */
   handOver(socket: Socket, side: SideRef): void {
     this.#loop.handOver(socket, side)
   }

@@ -108,6 +108,10 @@ export class LinuxHost implements Host {
     return this.#tcp.keepAlive(socket, idle)
   }
 
+  askCorrespondent(socket: Socket): number {
+    return this.#tcp.askCorrespondent(socket)
+  }
+
   shutdownWrite(socket: Socket): number {
     return this.#tcp.shutdownWrite(socket)
   }

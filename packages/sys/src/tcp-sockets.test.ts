@@ -244,16 +244,20 @@ for (const { name, host } of hosts) {
       })
 
       it("asks a silent correspondent: at the kernel's times, at others, and at the kernel's again", () => {
-        const idle = () =>
-          [TcpOption.keepIdle, TcpOption.keepCount].map((option) =>
-            native.getOptionInteger(socket, SocketLevel.tcp, option),
-          )
+        const { keepIdle, keepInterval, keepCount } = TcpOption
+        const options = () =>
+          [keepIdle, keepInterval, keepCount].map((option) => native.getOptionInteger(socket, SocketLevel.tcp, option))
+        const idle = () => options()[0]
         expect(native.getOptionInteger(socket, SocketLevel.socket, SocketOption.keepAlive)).toBe(1)
-        const usual = idle()
+        const usual = options()
         expect(host.keepAlive(socket, 7)).toBe(0)
-        expect(idle()).toEqual([7, 127])
+        expect(idle()).toBe(7)
         expect(host.keepAlive(socket, 0)).toBe(0)
-        expect(idle()).toEqual(usual)
+        expect(options()).toEqual(usual)
+        expect(host.askCorrespondent(socket)).toBe(0)
+        expect(options()).toEqual([1, 32_767, 127])
+        expect(host.keepAlive(socket, 0)).toBe(0)
+        expect(options()).toEqual(usual)
         expect(host.keepAlive(NO_SOCKET, 7)).toBeLessThan(0)
       })
 

@@ -42,6 +42,33 @@ const PEEK_UNSUPPORTED = -2
 const SKIPPED_BYTES = 65_536
 const MAXIMUM_VECTORS = 1024
 
+/** When and how often a kernel asks: seconds of silence, seconds between questions, questions (tcp(7)). */
+interface KeepAlive {
+  readonly idle: number
+  readonly interval: number
+  readonly count: number
+}
+
+/** Asks at once, and then as seldom and as often as the kernel allows. */
+const PATIENT_KEEP_ALIVE: KeepAlive = { idle: 1, interval: 32_767, count: 127 }
+/** Linux', where no socket can be opened that would say. */
+const USUAL_KEEP_ALIVE: KeepAlive = { idle: 7_200, interval: 75, count: 9 }
+
+/** What a new socket has. */
+function readKeepAlive(native: Native): KeepAlive {
+  let descriptor = native.socket(AddressFamily.ipv4, SocketType.stream, 0)
+  if (descriptor < 0) descriptor = native.socket(AddressFamily.ipv6, SocketType.stream, 0)
+  if (descriptor < 0) return USUAL_KEEP_ALIVE
+  const read = (option: number): number => native.getOptionInteger(descriptor, SocketLevel.tcp, option)
+  const found = {
+    idle: read(TcpOption.keepIdle),
+    interval: read(TcpOption.keepInterval),
+    count: read(TcpOption.keepCount),
+  }
+  native.close(descriptor)
+  return found
+}
+
 /** Does this kernel begin to peek at an offset, for TCP sockets of this family? */
 export function probePeekOffset(native: Native, family: number): boolean {
   const descriptor = native.socket(family, SocketType.stream, 0)
@@ -50,9 +77,6 @@ export function probePeekOffset(native: Native, family: number): boolean {
   native.close(descriptor)
   return result === 0
 }
-
-/** Of the kernel (`MAX_TCP_KEEPCNT`). */
-const MOST_QUESTIONS = 127
 
 /** The calls of core's `Host` that are TCP's. */
 export class TcpSockets {
@@ -67,9 +91,8 @@ export class TcpSockets {
   /** For kernels without peek offset. */
   readonly #skipping: Vectors | undefined
   readonly #skippedOffset: number = 0
-  /** Seconds after which the kernel asks by itself (`net.ipv4.tcp_keepalive_time`); 0 before it was needed. */
-  #defaultIdle = 0
-  #defaultCount = 0
+  /** How the kernel asks by itself (`net.ipv4.tcp_keepalive_time` and so on). */
+  readonly #defaults: KeepAlive
 
   /** @param usePeekOffset false to do without SO_PEEK_OFF even where the kernel has it */
   constructor(native: Native, arena: Arena, usePeekOffset: boolean) {
@@ -79,6 +102,7 @@ export class TcpSockets {
     this.#lingerOffset = arena.reserve(8, 8)
     arena.view.setInt32(this.#lingerOffset, 1, true)
     arena.view.setInt32(this.#lingerOffset + 4, 0, true)
+    this.#defaults = readKeepAlive(native)
     const hasV4 = usePeekOffset && probePeekOffset(native, AddressFamily.ipv4)
     const hasV6 = usePeekOffset && probePeekOffset(native, AddressFamily.ipv6)
     this.#peekStartV4 = hasV4 ? PEEK_UNSET : PEEK_UNSUPPORTED
@@ -191,17 +215,13 @@ export class TcpSockets {
 
   /** As core's `Host.keepAlive`. Setting the time makes the kernel ask at once where it has passed already. */
   keepAlive(socket: Socket, idle: number): number {
-    if (this.#defaultIdle === 0) {
-      // Nobody has set either before on any socket, this one included.
-      const count = this.#native.getOptionInteger(socket, SocketLevel.tcp, TcpOption.keepCount)
-      const seconds = this.#native.getOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle)
-      if (seconds <= 0) return seconds
-      this.#defaultCount = count
-      this.#defaultIdle = seconds
-    }
-    const count = idle > 0 ? MOST_QUESTIONS : this.#defaultCount
-    this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepCount, count)
-    return this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle, idle || this.#defaultIdle)
+    if (idle > 0) return this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle, idle)
+    return this.#setKeepAlive(socket, this.#defaults)
+  }
+
+  /** As core's `Host.askCorrespondent`. The kernel counts each question, also those that setting the time brings. */
+  askCorrespondent(socket: Socket): number {
+    return this.#setKeepAlive(socket, PATIENT_KEEP_ALIVE)
   }
 
   shutdownWrite(socket: Socket): number {
@@ -211,6 +231,12 @@ export class TcpSockets {
   /** Makes the close that follows a reset (socket(7), SO_LINGER with a time of 0). */
   resetOnClose(socket: Socket): void {
     this.#native.setOption(socket, SocketLevel.socket, SocketOption.linger, this.#lingerOffset, 8)
+  }
+
+  #setKeepAlive(socket: Socket, { count, interval, idle }: KeepAlive): number {
+    this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepCount, count)
+    this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepInterval, interval)
+    return this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle, idle)
   }
 
   /** Without SO_PEEK_OFF: reads what is to be skipped to one and the same place. */

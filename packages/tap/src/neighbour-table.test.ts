@@ -27,7 +27,7 @@ describe.each(["192.0.2.2", "2001:db8::2"])("%s", (address) => {
     expect([stationOf(address), stationOf("192.0.2.99"), asked]).toEqual([String(A), String(B), []])
   })
 
-  test("moves with its packets, and with its announcement, which may be told not to move it", () => {
+  test("moves with its packets, and with its announcement, which may leave it where it is", () => {
     const { table, stationOf } = setUp()
     table.learn(at(address), A)
     table.announce(at(address), B, false)
@@ -146,6 +146,21 @@ describe.each(["192.0.2.2", "2001:db8::2"])("%s", (address) => {
     const table = new NeighbourTable(new ManualClock(), new CountingRandom(), OURS)
     table.resolve(at(address))
     expect(table.has(at(address), true)).toBe(true)
+  })
+
+  test("is announced for as long as its station uses it, and not by another station's use", () => {
+    const { clock, table } = setUp()
+    table.announce(at(address), A, true)
+    for (let minute = 0; minute < 6; minute++) {
+      clock.now += 60_000
+      table.learn(at(address), A)
+    }
+    expect(table.isAnnounced(at(address))).toBe(true)
+    for (let minute = 0; minute < 6; minute++) {
+      clock.now += 60_000
+      table.learn(at(address), B)
+    }
+    expect(table.isAnnounced(at(address))).toBe(false)
   })
 
   test("is announced for five minutes, and gone when all are forgotten", () => {

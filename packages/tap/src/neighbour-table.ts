@@ -32,7 +32,7 @@ import { StationKey } from "./station-key.ts"
 
 const CAPACITY = 1024
 const WAYS = 8
-/** Milliseconds for which an announced address is its station's, after it was announced last. */
+/** Milliseconds for which an announced address is its station's, after the station announced or used it last. */
 const ANNOUNCEMENT_LIFETIME = 300_000
 /** Milliseconds without a packet after which an entry has to be confirmed. */
 const CONFIRMED_FOR = 60_000
@@ -65,6 +65,8 @@ export class NeighbourTable implements Neighbours {
   readonly #low = new Int32Array(CAPACITY)
   readonly #confirmedAt = new Float64Array(CAPACITY)
   readonly #announcedAt = new Float64Array(CAPACITY)
+  /** 1 if the station is the one that announced the address. */
+  readonly #isAnnouncers = new Uint8Array(CAPACITY)
   readonly #askedAt = new Float64Array(CAPACITY)
   /** Questions since the entry was confirmed, up to a few. */
   readonly #questions = new Uint8Array(CAPACITY)
@@ -123,6 +125,7 @@ export class NeighbourTable implements Neighbours {
     if (!mayMove && this.isElsewhere(address, station)) return
     this.learn(address, station)
     this.#announcedAt[this.#last] = this.#clock.now
+    this.#isAnnouncers[this.#last] = 1
     this.onAnnounced?.(address)
   }
 
@@ -137,8 +140,8 @@ export class NeighbourTable implements Neighbours {
     let place = this.#find(address)
     const { now } = this.#clock
     if (place < 0) place = this.#take(address)
-    // A packet shows that an announced address is still where it was announced.
-    else if (this.#wasAnnounced(place) && this.#isAt(place, station)) this.#announcedAt[place] = now
+    if (!this.#isAt(place, station)) this.#isAnnouncers[place] = 0
+    else if (this.#isAnnouncers[place] === 1 && this.#wasAnnounced(place)) this.#announcedAt[place] = now
     this.#high[place] = station.high
     this.#low[place] = station.low
     this.#confirmedAt[place] = now
@@ -226,6 +229,7 @@ export class NeighbourTable implements Neighbours {
     this.#low[place] = 0
     this.#confirmedAt[place] = NEVER
     this.#announcedAt[place] = NEVER
+    this.#isAnnouncers[place] = 0
     this.#askedAt[place] = NEVER
     this.#questions[place] = 0
     return place

@@ -102,6 +102,16 @@ describe("after the link was gone", () => {
   })
 })
 
+test("the guest is another one if its station starts over with IPv4, wherever IPv6 was seen last", () => {
+  const { fixture, happened, startsOver } = setUp()
+  fixture.deliver(packet(B, "2001:db8::b"))
+  fixture.tap.reconnected()
+  fixture.onSequence = () => startsOver(A)
+  happened.length = 0
+  fixture.deliver(packet(A))
+  expect(happened).toEqual(["other guest"])
+})
+
 test("a guest that starts over with its link in place is the same", () => {
   const { fixture, happened, startsOver } = setUp()
   fixture.onSequence = () => startsOver(A)

@@ -142,7 +142,10 @@ export class Connecting {
     else drops.count(this.#noSocket)
   }
 
-  /** Tells the guest that its correspondent can't be reached; false if the error is of another kind. */
+  /**
+   * Reports to the guest that its correspondent can't be reached, as often as the limit of errors allows. False if the error is of
+   * another kind.
+   */
   #report(tapSide: Demiflow, errno: number, initialFromTap: number): boolean {
     const form = unreachable(errno, tapSide.isV4)
     if (form === NO_FORM) return false

@@ -197,8 +197,7 @@ export class TcpContext {
   }
 
   /**
-   * Has everything sent again that waits for an answer of the guest, connection by connection as the flow table wakes them:
-   * so many in a turn.
+   * Has everything sent again that waits for an answer of the guest, connection by connection as the flow table wakes them.
    */
   retryAll(): void {
     for (const connection of this.#connections) {

@@ -175,7 +175,7 @@ export class FromTap {
   #resetFromTap(connection: TcpConnection, segment: Segment): void {
     // RFC 1337: both directions are done, and what is still held for the host must not be lost.
     if (connection.state === State.timeWait) return
-    // The second is what the guest was told to be next, so far as the correspondent has acknowledged.
+    // The second is the next number that the guest knows of: as far as the correspondent has acknowledged.
     const isNext = segment.sequence === connection.seqFromTap || segment.sequence === connection.ackToTap
     if (isNext) this.#context.resetFromTap(connection)
     else if (this.#isInWindow(connection, segment)) this.#challenge(connection)

@@ -22,7 +22,7 @@ import { TcpConnection } from "./connection.ts"
 import { TcpContext } from "./context.ts"
 import { FromTap, SegmentVerdict } from "./from-tap.ts"
 import { InitialSequence } from "./initial-sequence.ts"
-import { isGivenUp, keepAliveAt } from "./keep-alive.ts"
+import { isGivenUp, keepAliveAt, leaveAskingToHost } from "./keep-alive.ts"
 import { Listening } from "./listening.ts"
 import { Splicing } from "./local/splicing.ts"
 import type { TcpOptions } from "./options.ts"
@@ -210,6 +210,8 @@ export class TcpHandler implements ProtocolHandler {
   }
 
   #keepAlive(connection: TcpConnection): void {
+    // A guest that has been silent for so long asks no more after its correspondent.
+    leaveAskingToHost(this.#context, connection)
     if (isGivenUp(connection)) {
       if (!this.#context.leaveToHost(connection)) this.#context.abort(connection, true)
     }

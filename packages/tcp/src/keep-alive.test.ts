@@ -101,7 +101,7 @@ describe("a guest that is silent (RFC 9293, section 3.8.4)", () => {
     expect(memory.leftovers()).toEqual([])
   })
 
-  test("is not waited for by a correspondent that acknowledges nothing: its reset bears the number that it was told", () => {
+  test("is not waited for by a correspondent that acknowledges nothing: its reset bears the number that was acknowledged", () => {
     const { memory, guest, world } = connected({ tcp: { acknowledgeOnAcceptRtt: -1 } })
     world.vanish()
     guest.send("A", "never acknowledged")
@@ -157,6 +157,49 @@ describe("a guest that has closed while its correspondent has not", () => {
     expect(segments(both.memory).map(({ tcp }) => tcp?.flags)).toEqual(["RA"])
     expect(both.memory.leftovers()).toEqual([])
   })
+
+  test.each([
+    ["answers by a reset", true],
+    ["does not answer", false],
+  ])("and is gone takes nothing from a correspondent that reads slowly: it %s", (_, answers) => {
+    const both = connected({ host: { sendBuffer: 4_000 }, listen: { receiveBuffer: 1_000 } })
+    const { memory, guest, world } = both
+    const content = patternBytes(20_000)
+    world.pause()
+    for (let at = 0; at < content.length; at += 1_000) guest.send("A", content.slice(at, at + 1_000))
+    guest.send("AF")
+    memory.run(10)
+    expect(segments(memory).at(-1)?.tcp?.acknowledgement).toBe(guest.sequence)
+    questions(both, () => answers && guest.send("R"))
+    for (let step = 0; step < 60; step++) {
+      memory.run(30 * SECOND)
+      world.take(500)
+    }
+    world.resume()
+    memory.run(SECOND)
+    expect([world.receivedLength, world.isReset]).toEqual([20_000, false])
+    expect(memory.leftovers()).toEqual([])
+  })
+
+  test.each([
+    [66, 610],
+    [640, 641],
+  ])(
+    "and is found to be gone after %i s: what it sent waits from then on for a correspondent that reads at %i s",
+    (gone, reads) => {
+      const { memory, guest, world } = connected({ host: { sendBuffer: 1_000 }, listen: { receiveBuffer: 1_000 } })
+      const content = patternBytes(20_000)
+      world.pause()
+      for (let at = 0; at < content.length; at += 1_000) guest.send("A", content.slice(at, at + 1_000))
+      guest.send("AF")
+      memory.run(10 + gone * SECOND)
+      guest.send("R")
+      memory.run((reads - gone) * SECOND)
+      world.resume()
+      memory.run(20 * SECOND)
+      expect([world.receivedLength, world.isReset]).toEqual([20_000, false])
+    },
+  )
 
   test("and has forgotten the connection takes nothing from a correspondent that reads slowly", () => {
     const both = connected({ host: { sendBuffer: 1_000_000 }, listen: { receiveBuffer: 1_000 } })
@@ -286,7 +329,10 @@ describe("a guest that asks after its correspondent", () => {
     both.memory.run(MINUTE)
     both.world.vanish()
     ask(both)
-    both.memory.run(3 * HOUR)
+    questions(both, () => both.guest.send("A"))
+    both.memory.run(2 * HOUR)
+    both.memory.guest.expectNothing()
+    both.memory.run(12 * MINUTE)
     expect(segments(both.memory).at(-1)?.tcp?.flags).toBe("RA")
     expect(both.memory.leftovers()).toEqual([])
   })
@@ -295,7 +341,6 @@ describe("a guest that asks after its correspondent", () => {
     const both = connected({ host: { rtt: 40 } })
     both.memory.run(MINUTE)
     ask(both)
-    both.memory.run(1)
     both.world.reset()
     both.memory.run(SECOND)
     expect(segments(both.memory).at(-1)?.tcp?.flags).toBe("RA")

@@ -9,7 +9,8 @@
  *   keeps the connection for as long as it does.
  * - **The correspondent** is asked by the host's kernel, at the kernel's times.
  * - **A guest that asks** (SO_KEEPALIVE) wants to know of its correspondent, not of us. So the host asks in its turn, and the guest is
- *   answered when the host was: how often to ask, and when to give up, stays with the guest.
+ *   answered when the host was: when to ask, how often, and when to give up stays with the guest. Once it asks no more, the
+ *   host's kernel asks by itself again.
  */
 import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"
@@ -31,8 +32,8 @@ const QUESTIONS_AFTER_FIN = 9
  * Linux keeps payload of a socket after its last user has gone.
  */
 const DRAIN_PATIENCE = 600_000
-/** The shortest silence after which the host can be made to ask, seconds. */
-const SHORTEST_IDLE = 1
+/** Silence of the correspondent after which it is asked, and from one question to the next, milliseconds. */
+const SHORTEST_IDLE = 1_000
 
 /** When the guest is to be asked whether it is still there; in `timeWait`, when what is held is given up. */
 export function keepAliveAt(connection: TcpConnection): number {
@@ -50,8 +51,8 @@ export function isGivenUp(connection: TcpConnection): boolean {
 
 /**
  * True for a segment by which the guest asks after its correspondent: numbered one back, and without payload. The same
- * asks for our window, if that is shut. With a byte, as old implementations do it, it can't be told from a last byte that
- * is sent again, and is about us.
+ * asks for our window, if that is shut. With a byte, as old implementations do it, it is not different from a last byte
+ * that is sent again, and is about us.
  */
 export function asksForCorrespondent(connection: TcpConnection, segment: Segment): boolean {
   const { socket, state, seqFromTap, ackToTap, windowEdgeToTap } = connection
@@ -68,16 +69,16 @@ export function asksForCorrespondent(connection: TcpConnection, segment: Segment
 
 /**
  * The guest asks after its correspondent. True if the answer is known: it was heard of just now, or its kernel has something
- * to acknowledge, so that the host finds out by itself. Otherwise the host asks, and {@link isCorrespondentHeard} tells.
+ * to acknowledge, so that the host finds out by itself. Otherwise the host asks, and {@link isCorrespondentHeard} answers later.
  */
 export function knowsCorrespondent(context: TcpContext, connection: TcpConnection): boolean {
   const { socket, askedAt } = connection
   const { host } = context.components
   const { information, now } = context
   if (connection.heldBytes > 0 || host.unacknowledged(socket) > 0) return true
-  if (host.tcpInformation(socket, information) < 0 || information.silence < SHORTEST_IDLE * 1000) return true
-  if (askedAt >= 0 && now - askedAt < SHORTEST_IDLE * 1000) return false
-  if (host.keepAlive(socket, SHORTEST_IDLE) < 0) return true
+  if (host.tcpInformation(socket, information) < 0 || information.silence < SHORTEST_IDLE) return true
+  if (askedAt >= 0 && now - askedAt < SHORTEST_IDLE) return false
+  if (host.askCorrespondent(socket) < 0) return true
   connection.askedAt = now
   return false
 }
@@ -88,7 +89,13 @@ export function isCorrespondentHeard(context: TcpContext, connection: TcpConnect
   const { host } = context.components
   const { information, now } = context
   if (host.tcpInformation(socket, information) === 0 && information.silence > now - askedAt) return false
-  host.keepAlive(socket, 0)
-  connection.askedAt = -1
+  leaveAskingToHost(context, connection)
   return true
+}
+
+/** The guest asks no more after its correspondent, or has its answer: the host asks at its own times again. */
+export function leaveAskingToHost(context: TcpContext, connection: TcpConnection): void {
+  if (connection.askedAt < 0) return
+  context.components.host.keepAlive(connection.socket, 0)
+  connection.askedAt = -1
 }

@@ -340,7 +340,7 @@ describe("a link to the guest that is full", () => {
     expect(segments(memory).at(-1)?.tcp?.window).toBeGreaterThan(0)
     memory.run(1_000)
     guest.send("A", "", { sequence: after(guest.sequence, -1) })
-    // It looks like one after the correspondent, which is asked then.
+    // It seems to be one after the correspondent, which is asked then.
     memory.run(10)
     guest.expect(check.tcp({ flags: "A", acknowledgement: guest.sequence, window: check.atLeast(16_384) }))
   })

@@ -30,7 +30,7 @@ function reporter({ memory }: Connected): Report {
   return report
 }
 
-/** Lengths of the segments for so many bytes. */
+/** Lengths of the segments for this many bytes. */
 function pieces(bytes: number, mss: number): number[] {
   return Array.from({ length: Math.ceil(bytes / mss) }, (_, index) => Math.min(mss, bytes - index * mss))
 }
@@ -149,7 +149,7 @@ test("another error about a segment changes nothing", () => {
   expect(both.world.isReset).toBe(false)
 })
 
-test("where the link cuts, it is told the smaller size", () => {
+test("the smaller size goes to the link where that cuts", () => {
   const both = connected({ syn: { mss: 1_440 }, link: { tcpSegmentation: true, checksumOffload: true } })
   const report = reporter(both)
   const { memory, world } = both

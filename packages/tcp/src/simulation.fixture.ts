@@ -14,7 +14,7 @@ import { tcp } from "./index.ts"
 const RUNS = Number(environmentVariable("DEMIFLOW_RUNS") ?? 600)
 const GROUP = 100
 
-/** Sockets that listen are descriptors too: without one to spare, whoever connects would wait for good. */
+/** Sockets that listen are descriptors too: without one to spare, a client would wait for good. */
 function withDescriptorsToListen(scenario: Scenario): Scenario {
   const { host, connections } = scenario
   const listening = connections.filter(({ startedBy }) => startedBy === "world").length

@@ -130,7 +130,7 @@ describe("a read that fails", () => {
     expect(drops.get("tap: can't be read")).toBe(3)
   })
 
-  it.each([EBADFD, EBADF])("for good (%i) is told, behind what came before", (errno) => {
+  it.each([EBADFD, EBADF])("for good (%i) is reported, behind what came before", (errno) => {
     const own = new FrameIo(device, 8)
     kernelAnswers(...new Array(16).fill(70), -errno, -errno)
     let received = 0

@@ -19,7 +19,7 @@
  *
  * A request without a message type is a BOOTP client's, and gets what fits the 64 bytes that BOOTP has for it.
  *
- * Not done: several addresses, DNS updates (clients that ask for them are told so), authentication
+ * Not done: several addresses, DNS updates (clients that ask for them learn so), authentication
  * (RFC 3118), and vendor options.
  *
  * RFC 2131, 2132; 951, 1534 (BOOTP), 2563 (a client gets an address here and shouldn't choose one), 3046 (what relay agents add is repeated),

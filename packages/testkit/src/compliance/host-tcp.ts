@@ -219,6 +219,10 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
     expect(host().keepAlive(socket, 1)).toBe(0)
     await bench().until("the correspondent answers", () => silence() < 1_000)
     expect(host().keepAlive(socket, 0)).toBe(0)
+    await bench().until("a second of silence has passed again", () => silence() >= 1_000)
+    expect(host().askCorrespondent(socket)).toBe(0)
+    await bench().until("the correspondent answers again", () => silence() < 1_000)
+    expect(host().keepAlive(socket, 0)).toBe(0)
     expect(bench().eventsOf(side) & (readable | error | hangUp | readEnd)).toBe(0)
   })
 

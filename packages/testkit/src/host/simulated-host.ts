@@ -268,6 +268,10 @@ export class SimulatedHost implements Host {
     return this.#sockets.find(socket, TcpSocket, "keepAlive")?.keepAlive(idle) ?? -EBADF
   }
 
+  askCorrespondent(socket: Socket): number {
+    return this.#sockets.find(socket, TcpSocket, "askCorrespondent")?.askCorrespondent() ?? -EBADF
+  }
+
   shutdownWrite(socket: Socket): number {
     return this.#sockets.find(socket, TcpSocket, "shutdownWrite")?.shutdownWrite() ?? -EBADF
   }

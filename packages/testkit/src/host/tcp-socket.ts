@@ -25,7 +25,8 @@ export interface TcpSocketSizes {
 const KEEP_ALIVE_IDLE = 7_200_000
 const KEEP_ALIVE_INTERVAL = 75_000
 const KEEP_ALIVE_PROBES = 9
-/** The same where somebody has the host ask. */
+/** The most that `TCP_KEEPINTVL` (milliseconds) and `TCP_KEEPCNT` take. */
+const LONGEST_KEEP_ALIVE_INTERVAL = 32_767_000
 const MOST_KEEP_ALIVE_PROBES = 127
 
 const ALL_ENDED = HostEvent.readable | HostEvent.writable | HostEvent.readEnd | HostEvent.hangUp
@@ -56,6 +57,8 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   #isWorldThere = true
   #heardAt = 0
   #keepAliveIdle = KEEP_ALIVE_IDLE
+  /** Asks by itself as seldom and as often as the kernel allows. */
+  #isPatient = false
   #keepAliveProbes = 0
   #keepAliveTimer: VirtualTimer | undefined
 
@@ -93,6 +96,15 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   /** As core's `Host.keepAlive`. By default the world is asked only once it has vanished: before that it would answer. */
   keepAlive(idle: number): number {
     this.#keepAliveIdle = idle * 1_000 || KEEP_ALIVE_IDLE
+    if (idle === 0) this.#isPatient = false
+    this.#askLater()
+    return 0
+  }
+
+  /** As core's `Host.askCorrespondent`. */
+  askCorrespondent(): number {
+    this.#keepAliveIdle = 1_000
+    this.#isPatient = true
     this.#askLater()
     return 0
   }
@@ -281,7 +293,8 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     if (this.#state !== "connected" || !this.isOpen) return
     const waiting = this.#heardAt + this.#keepAliveIdle - this.kernel.clock.now
     if (waiting > 0 && this.#keepAliveProbes === 0) this.#askIn(waiting)
-    else if (this.#keepAliveProbes >= this.#mostProbes) this.fail(Errno.ETIMEDOUT)
+    else if (this.#keepAliveProbes === (this.#isPatient ? MOST_KEEP_ALIVE_PROBES : KEEP_ALIVE_PROBES))
+      this.fail(Errno.ETIMEDOUT)
     else {
       this.#keepAliveProbes++
       this.questions++
@@ -290,12 +303,8 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
         this.#heard()
         this.#askLater()
       })
-      this.#askIn(KEEP_ALIVE_INTERVAL)
+      this.#askIn(this.#isPatient ? LONGEST_KEEP_ALIVE_INTERVAL : KEEP_ALIVE_INTERVAL)
     }
-  }
-
-  get #mostProbes(): number {
-    return this.#keepAliveIdle === KEEP_ALIVE_IDLE ? KEEP_ALIVE_PROBES : MOST_KEEP_ALIVE_PROBES
   }
 
   /** What reading answers when there is nothing (left) to read. */
