@@ -27,10 +27,10 @@ export const passtExecutable: string = process.env.DEMIFLOW_PASST ?? join(reposi
 /** In continuous integration a missing tool is a failure, elsewhere a test that is skipped. */
 export const inContinuousIntegration: boolean = process.env.CI === "true"
 
-/** Whether an executable of this name is in PATH, or in the folders of administration tools. */
+/** Whether an executable of this name is in PATH, or in the folders of administration tools; of a path, whether it is there. */
 export function isInstalled(tool: string): boolean {
   const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"]
-  return folders.some((folder) => existsSync(join(folder, tool)))
+  return folders.some((folder) => existsSync(resolve(folder, tool)))
 }
 
 type Body = (context: TestContext) => void | Promise<void>
