@@ -66,6 +66,19 @@ describe("conflicts", () => {
     expect(options("-n", "24", "-a", "2001:db8::1/64").netmask).toBe(24)
   })
 
+  test("an IPv4-mapped address is the IPv4 address", () => {
+    const { address, gateway, outboundAddress } = options(
+      "-a",
+      "::ffff:192.0.2.1/24",
+      "-g",
+      "::ffff:192.0.2.2",
+      "-o",
+      "::ffff:192.0.2.3",
+    )
+    expect(address).toEqual({ v4: { address: Address.parse("192.0.2.1"), prefixLength: 24 }, v6: undefined })
+    expect([gateway.v4, gateway.v6, outboundAddress.v4].map(String)).toEqual(["192.0.2.2", "undefined", "192.0.2.3"])
+  })
+
   test("of several that set one thing, the last takes effect", () => {
     expect(options("-d", "-q").verbosity).toBe("quiet")
     expect(options("-q", "--trace").verbosity).toBe("trace")
@@ -115,7 +128,6 @@ describe("arguments", () => {
     ["-a", "::1"],
     ["-a", "ff02::1"],
     ["-a", "2001:db8::1/129"],
-    ["-a", "::ffff:192.0.2.1"],
     ["-g", "foo"],
     ["-g", "224.0.0.1"],
     ["-n", "33"],

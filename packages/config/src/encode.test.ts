@@ -59,7 +59,7 @@ test("the summary says what was decided", () => {
     "Template interface: eth0 (IPv4), eth0 (IPv6)",
     "Namespace interface: eth0",
     "Outbound interface: eth0 (IPv6)",
-    "Outbound address: 88.198.0.164",
+    "Outbound IPv4 address: 88.198.0.164",
     "MAC:",
     "    host: 9a:55:9a:55:9a:55",
     "    NAT to host 127.0.0.1: 88.198.0.161",

@@ -50,8 +50,10 @@ export const forwardingOptions: readonly OptionRow[] = [
   {
     long: ["no-splice"],
     group: "Port forwarding",
-    only: "pasta",
-    help: "Let connections from the host itself take the way of all others, through the tap interface.",
+    help: {
+      pasta: "Let connections from the host itself take the way of all others, through the tap interface.",
+      passt: "Without effect: no connection takes another way.",
+    },
     apply: set((options) => {
       options.noSplice = true
     }),

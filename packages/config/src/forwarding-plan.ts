@@ -163,7 +163,8 @@ export function formatRule(rule: ForwardingRule): string {
   const from = `[${address ?? "*"}]${interfaceName === undefined ? "" : `%${interfaceName}`}`
   const ports = formatRange({ first: firstPort, last: lastPort })
   const targetPorts = formatRange({ first: firstTargetPort, last: firstTargetPort + lastPort - firstPort })
-  const to = targetAddress === undefined ? targetPorts : `[${targetAddress}]:${targetPorts}`
+  const target = targetAddress?.isV4 === false ? `[${targetAddress}]` : targetAddress
+  const to = target === undefined ? targetPorts : `${target}:${targetPorts}`
   const protocol = rule.protocol === IpProtocol.tcp ? "TCP" : "UDP"
   return `${protocol} ${from}:${ports}  =>  ${to}${rule.isBestEffort ? "  (best effort)" : ""}${rule.isAuto ? " (auto-scan)" : ""}`
 }

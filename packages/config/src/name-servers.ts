@@ -8,7 +8,7 @@
  * The gateway's address stands for the host's loopback by default. Where the gateway is the resolver as well, that
  * mapping would shadow it; a resolver on 127.0.0.53 isn't on 127.0.0.1; and a link-local address with a zone
  * (`fe80::1%eth0`) means nothing in the guest. In all three cases name service to that address is handled as with
- * `--dns-forward`, unless that option was given.
+ * `--dns-forward`, unless that option was given: then it is that option's address that the guest is given.
  *
  * A host without a name server in `resolv.conf` asks the local machine (resolv.conf(5)), and so does the guest.
  */
@@ -86,15 +86,15 @@ function asSeenByGuest(
 ): Address | undefined {
   const { mapHostLoopback, mapGuestAddress, guestAddress } = facts
   const { address } = server
-  if (!isShadowed(server, facts)) {
-    // Reaching it by its own address needs that this address stands for nothing else.
-    if (mapGuestAddress?.equals(address)) return undefined
-    return mapHostLoopback?.equals(address) && !dnsForward?.equals(address) ? undefined : address
-  }
+  // Reaching it by its own address needs that this address stands for nothing else. Name service comes first.
+  const isMapped = [mapHostLoopback, mapGuestAddress].some((mapped) => mapped?.equals(address))
+  if (!isShadowed(server, facts) && (!isMapped || dnsForward?.equals(address))) return address
   if (dnsHost?.address.equals(address) && dnsHost.zone === server.zone) return dnsForward
-  if (guestAddress?.equals(address)) return mapGuestAddress
+  // What the user has set up for name service stands for all that can't be reached.
+  const standIn = facts.dnsForward && dnsForward
+  if (guestAddress?.equals(address)) return mapGuestAddress ?? standIn
   const mappedAsIs = isMappedLoopback(address) && !dnsForward?.equals(mapHostLoopback ?? address)
-  return mappedAsIs ? mapHostLoopback : undefined
+  return (mappedAsIs ? mapHostLoopback : undefined) ?? standIn
 }
 
 /** True for an address of the host that means something else in the guest. */

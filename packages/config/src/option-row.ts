@@ -71,8 +71,9 @@ export function parsePath(text: string): string | undefined {
   return text === "" || text.includes("\0") ? undefined : text
 }
 
+/** `.` is the root, as in a resolver file: nothing to search. */
 export function parseSearchList(text: string): readonly string[] | undefined {
-  return text === "none" ? [] : parseDomainList(text)
+  return text === "none" || text === "." ? [] : parseDomainList(text)
 }
 
 /** An option of the existing programs that is known here, and refused. */

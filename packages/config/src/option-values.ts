@@ -66,17 +66,16 @@ export function parseMtu(text: string): number | undefined {
   return parseNumber(text, 0, 0) ?? parseNumber(text, MINIMUM_MTU, MAXIMUM_MTU)
 }
 
-/** An address that a host can have outside of itself: unicast, not loopback, not an IPv4 address written as IPv6. */
+/** An address that a host can have outside of itself: unicast, not loopback. */
 export function parseHostAddress(text: string): Address | undefined {
   const address = parseUnicast(text)
   return address === undefined || address.isLoopback ? undefined : address
 }
 
-/** A unicast address, loopback included. */
+/** A unicast address, loopback included. An IPv4-mapped one is the IPv4 address that it stands for (RFC 4291, 2.5.5.2). */
 export function parseUnicast(text: string): Address | undefined {
   const address = Address.tryParse(text)
-  if (address === undefined || !address.isUnicast) return undefined
-  return address.isV4 && text.includes(":") ? undefined : address
+  return address?.isUnicast ? address : undefined
 }
 
 /** An address with or without `/prefix length`. */

@@ -79,7 +79,8 @@ function parsePorts(text: string): ForwardedPorts {
   const exclusions: PortRange[] = []
   let all: ForwardedPorts["all"]
   let isAuto = false
-  for (const entry of list.split(",")) {
+  for (const piece of list.split(",")) {
+    const entry = piece.trim()
     const colon = entry.indexOf(":")
     const ports = colon < 0 ? entry : entry.slice(0, colon)
     const target = colon < 0 ? undefined : entry.slice(colon + 1)
@@ -162,11 +163,11 @@ function parseRange(text: string): PortRange {
   return { first, last }
 }
 
-/** An address, IPv6 with or without brackets. IPv4 addresses written as IPv6 are left to be written as what they are. */
+/** An address, IPv6 with or without brackets. An IPv4-mapped one is the IPv4 address that it stands for (RFC 4291, 2.5.5.2). */
 function parseAddress(text: string): Address | undefined {
   const isBracketed = text.startsWith("[") && text.endsWith("]")
-  const address = Address.tryParse(isBracketed ? text.slice(1, -1) : text)
-  return address?.isV4 && (isBracketed || text.includes(":")) ? undefined : address
+  const inner = isBracketed ? text.slice(1, -1) : text
+  return isBracketed && !inner.includes(":") ? undefined : Address.tryParse(inner)
 }
 
 /** A range as it is written: `22`, `22-80`. */

@@ -369,11 +369,24 @@ describe("name service", () => {
     })
   })
 
-  test("by the gateway can't be told to the guest if --dns-forward is another address", () => {
-    expect(names("--dns-forward 10.9.9.53", "88.198.0.161")).toMatchObject({
-      v4: "",
+  test("that the guest can't reach is replaced by the address of --dns-forward", () => {
+    expect(names("--dns-forward 10.9.9.53", "88.198.0.161", "192.0.2.53")).toMatchObject({
+      v4: "10.9.9.53,192.0.2.53",
       forward: "10.9.9.53,88.198.0.161",
-      notices: 1,
+      notices: 0,
+    })
+    expect(names("--dns-forward 10.9.9.53 --dns-host 192.0.2.99", "127.0.0.53", "88.198.0.161")).toMatchObject({
+      v4: "10.9.9.53",
+      forward: "10.9.9.53,192.0.2.99",
+      notices: 0,
+    })
+  })
+
+  test("by the gateway comes before --map-guest-addr at the same address", () => {
+    expect(names("--map-guest-addr 88.198.0.161", "88.198.0.161")).toMatchObject({
+      v4: "88.198.0.161",
+      forward: "88.198.0.161,88.198.0.161",
+      notices: 0,
     })
   })
 
@@ -431,6 +444,7 @@ describe("name service", () => {
     expect(resolve("", { resolvConf }).searchDomains).toEqual(["a.example", "b.example"])
     expect(resolve("-S c.example", { resolvConf }).searchDomains).toEqual(["c.example"])
     expect(resolve("-S none", { resolvConf }).searchDomains).toEqual([])
+    expect(resolve("-S .", { resolvConf }).searchDomains).toEqual([])
     expect(resolve("-S none.", { resolvConf }).searchDomains).toEqual(["none."])
   })
 })

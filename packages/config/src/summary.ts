@@ -52,10 +52,10 @@ function describeOutbound({ v4, v6 }: Configuration): string[] {
     v4?.outboundInterface && `${v4.outboundInterface} (IPv4)`,
     v6?.outboundInterface && `${v6.outboundInterface} (IPv6)`,
   ].filter((name) => name !== undefined)
-  const addresses = [v4?.outboundAddress, v6?.outboundAddress].filter((address) => address !== undefined)
   return [
     ...(interfaces.length > 0 ? [`Outbound interface: ${interfaces.join(", ")}`] : []),
-    ...(addresses.length > 0 ? [`Outbound address: ${addresses.join(", ")}`] : []),
+    ...(v4?.outboundAddress === undefined ? [] : [`Outbound IPv4 address: ${v4.outboundAddress}`]),
+    ...(v6?.outboundAddress === undefined ? [] : [`Outbound IPv6 address: ${v6.outboundAddress}`]),
   ]
 }
 
