@@ -1,12 +1,12 @@
-/** Machines that boot from the network: iPXE, out of the ROM of a card, by TFTP. */
+/** Machines that boot from the network, iPXE out of the ROM of a card, by TFTP: `npm run test:machines`. */
 import { writeFileSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect } from "vitest"
-import { fileFor, testWith } from "./harness/machine.ts"
-import { Passt } from "./harness/passt.ts"
-import type { Program } from "./harness/processes.ts"
-import { lastLine } from "./harness/servers.ts"
-import { families, inUrl, overBoth, useTopology } from "./harness/topology.ts"
-import { BootRom, type Card, romIn } from "./qemu/boot-rom.ts"
+import { fileFor, testWith } from "../harness/machine.ts"
+import { Passt } from "../harness/passt.ts"
+import type { Program } from "../harness/processes.ts"
+import { lastLine } from "../harness/servers.ts"
+import { families, inUrl, overBoth, useTopology } from "../harness/topology.ts"
+import { BootRom, type Card, romIn } from "../qemu/boot-rom.ts"
 
 /** Each counts: the number is another one if any of them is lost or comes twice. */
 const LINES = 1000
