@@ -167,7 +167,10 @@ describe("in the background", () => {
 })
 
 describe("in the foreground", () => {
-  test("the first process stays, and ends with status 0 when it is told to", async () => {
+  test.each([
+    ["SIGTERM", 0],
+    ["SIGINT", "SIGINT"],
+  ] as const)("the first process stays, and %s ends it: %s", async (signal, outcome) => {
     const folder = temporaryFolder("foreground")
     const file = awaitFile(join(folder, "pid"))
     const mark = `foreground-${process.pid}`
@@ -176,8 +179,10 @@ describe("in the foreground", () => {
     program.result.finally(() => file.forget())
     expect(await file.text).toBe(`${program.pid}\n`)
     expect(await names()).toEqual(["lo", "eth0"])
-    program.signal("SIGTERM")
-    expect(await program.result).toMatchObject({ status: 0, stdout: "", stderr: "" })
+    program.signal(signal)
+    const result = await program.result
+    expect(result.signal ?? result.status).toBe(outcome)
+    expect(result).toMatchObject({ stdout: "", stderr: "" })
     await eventually("nothing is left", () => (markedProcesses(mark).some(isRunning) ? undefined : true))
   })
 

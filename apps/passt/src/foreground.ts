@@ -1,6 +1,6 @@
 /** Everything in one process, which the user ends. */
 import type { Options } from "@demiflow/config"
-import { endOnSignals, Machinery, ProgramLog, standardError } from "@demiflow/program/data-path"
+import { endOnSignals, Machinery, type Outcome, ProgramLog, standardError } from "@demiflow/program/data-path"
 import {
   closeInherited,
   decideConfiguration,
@@ -11,8 +11,8 @@ import {
 import { announceReady } from "./announce.ts"
 import { DataPath } from "./assembly.ts"
 
-/** Moves packets until it is told to end; answers the exit status. Throws an error with a `code`. */
-export async function runInForeground(options: Options): Promise<number> {
+/** Moves packets until it is told to end. Throws an error with a `code`. */
+export async function runInForeground(options: Options): Promise<Outcome> {
   closeInherited(process.argv, options.descriptor)
   // The name by which processes are looked for, and ended.
   process.title = "passt"
@@ -23,7 +23,7 @@ export async function runInForeground(options: Options): Promise<number> {
   const log = new ProgramLog(options.verbosity, true, [])
   log.sinks = [standardError(options.verbosity)]
   const dataPath = new DataPath(machinery, { configuration, identity, linkLocalScope }, log)
-  endOnSignals(dataPath)
+  const outcome = endOnSignals(dataPath)
   try {
     dataPath.open(() => writePidFile(options.pidPath, process.pid))
     announceReady(configuration, dataPath.socketPath, options.runAs === undefined && identity !== undefined)
@@ -32,5 +32,5 @@ export async function runInForeground(options: Options): Promise<number> {
   } finally {
     dataPath.close()
   }
-  return 0
+  return outcome()
 }

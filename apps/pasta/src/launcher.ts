@@ -1,11 +1,11 @@
 import { type Options, resolveNamespaceTarget } from "@demiflow/config"
-import { closeInherited } from "@demiflow/program/launch"
+import { closeInherited, type Outcome } from "@demiflow/program/launch"
 
 /**
- * Connects a namespace: a new one, for a command, or one that exists. Answers the status to exit with. Throws an error with
+ * Connects a namespace: a new one, for a command, or one that exists. Throws an error with
  * a `code` whose message is what the user is to be told.
  */
-export async function launch(options: Options, operands: readonly string[]): Promise<number> {
+export async function launch(options: Options, operands: readonly string[]): Promise<Outcome> {
   const target = resolveNamespaceTarget(options)
   // A launcher that returns at once closes everything by its end.
   if (target.kind === "new" || options.foreground) closeInherited(process.argv)

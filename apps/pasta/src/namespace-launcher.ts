@@ -8,8 +8,10 @@ import {
   announce,
   DataPathProcess,
   decideConfiguration,
+  endOnSignals,
   type Identity,
   isRoot,
+  type Outcome,
   readIdentityFacts,
   requestedIdentity,
   runtimeCommand,
@@ -19,13 +21,14 @@ import { attachArena, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 import { namespaceSteps } from "./namespace-steps.ts"
 import { ReportReader } from "./report-reader.ts"
-import { awaitStatus, endOnSignals } from "./supervise.ts"
+import { awaitStatus } from "./supervise.ts"
 import { openUserNamespace } from "./user-namespace.ts"
 
+const SIGTERM = 15
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 
-/** Connects the namespace; answers the status to exit with. Throws an error with a `code`. */
-export async function launchForNamespace(options: Options, target: ExistingNamespace): Promise<number> {
+/** Connects the namespace. Throws an error with a `code`. */
+export async function launchForNamespace(options: Options, target: ExistingNamespace): Promise<Outcome> {
   const launcher = new Launcher(options, target)
   try {
     launcher.start()
@@ -43,6 +46,7 @@ class Launcher {
   readonly #identity: Identity | undefined
   readonly #child: DataPathProcess
   readonly #reports: ReportReader
+  #outcome: () => Outcome = () => 0
 
   /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
   constructor(options: Options, target: ExistingNamespace) {
@@ -68,20 +72,22 @@ class Launcher {
     const encoded = encodeConfiguration(configuration)
     this.#child.sendSettings({ configuration: encoded, identity: this.#identity, linkLocalScope })
     this.#reports.awaitReady()
-    if (this.#options.foreground) endOnSignals(this.#native, this.#child.process)
+    // Before anybody is told that it is ready.
+    if (this.#options.foreground)
+      this.#outcome = endOnSignals({ stop: () => this.#native.kill(this.#child.process, SIGTERM) })
     else this.#reports.awaitLeave()
     writePidFile(this.#options.pidPath, runsInBackground(configuration) ? this.#child.process : process.pid)
     const isNobody = this.#options.runAs === undefined && this.#identity !== undefined
     announce(configuration, isNobody)
   }
 
-  /** Waits for the end of the data path; answers its status. */
-  async stay(): Promise<number> {
+  /** Waits for the end of the data path. */
+  async stay(): Promise<Outcome> {
     const status = await awaitStatus(this.#child.reports, (line) => {
       const report = this.#reports.take(line)
       return report?.kind === "ended" ? report.status : undefined
     })
-    if (status !== undefined) return status
+    if (status !== undefined) return status === 0 ? this.#outcome() : status
     throw new Quit(`The data path ended unexpectedly (${this.#child.wait()})`)
   }
 

@@ -2,9 +2,6 @@
 import { Socket } from "node:net"
 import { LineSplitter, type Native } from "@demiflow/sys"
 
-const SIGTERM = 15
-/** What ends a program, which has something to end first. */
-const ENDING_SIGNALS = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"] as const
 /** What a terminal sends to everybody in its foreground: the command has got it as well. */
 const TERMINAL_SIGNALS = { SIGINT: 2, SIGQUIT: 3 } as const
 /** Passed on to the command in any case. */
@@ -28,11 +25,6 @@ export function passSignalsOn(native: Native, { init, isForeground }: SignalTarg
       if (!isForeground) native.kill(init, number)
     })
   }
-}
-
-/** Has a data path without a command end when we are to end. To be called before anybody is told that it is ready. */
-export function endOnSignals(native: Native, dataPath: number): void {
-  for (const signal of ENDING_SIGNALS) process.on(signal, () => native.kill(dataPath, SIGTERM))
 }
 
 /**

@@ -2,12 +2,13 @@ import { readFileSync } from "node:fs"
 import { helpText, type Options, type Program, parseCommandLine } from "@demiflow/config"
 import { keepDebuggerShut } from "./debugger.ts"
 import { complain, nameProgram, sentenceOf } from "./messages.ts"
+import { endWith, type Outcome } from "./signals.ts"
 
 const STATUS_FAILED = 1
 const ARGUMENTS_FROM = 2
 
-/** What a program does with its options and operands; answers its exit status. */
-export type Run = (options: Options, operands: readonly string[]) => Promise<number>
+/** What a program does with its options and operands. */
+export type Run = (options: Options, operands: readonly string[]) => Promise<Outcome>
 
 /**
  * The program that the user started, from its command line to its end.
@@ -18,10 +19,10 @@ export type Run = (options: Options, operands: readonly string[]) => Promise<num
 export async function runProgram(program: Program, packageFile: URL, run: Run): Promise<never> {
   nameProgram(program)
   keepDebuggerShut()
-  process.exit(await statusOf(program, packageFile, run))
+  endWith(await outcomeOf(program, packageFile, run))
 }
 
-async function statusOf(program: Program, packageFile: URL, run: Run): Promise<number> {
+async function outcomeOf(program: Program, packageFile: URL, run: Run): Promise<Outcome> {
   const parsed = parseCommandLine(process.argv.slice(ARGUMENTS_FROM), program)
   switch (parsed.kind) {
     case "help":
@@ -38,7 +39,7 @@ async function statusOf(program: Program, packageFile: URL, run: Run): Promise<n
   }
 }
 
-async function runOrComplain(run: Run, options: Options, operands: readonly string[]): Promise<number> {
+async function runOrComplain(run: Run, options: Options, operands: readonly string[]): Promise<Outcome> {
   try {
     return await run(options, operands)
   } catch (error) {
