@@ -92,6 +92,37 @@ describe.each(both)("by default, $protocol.name ports", ({ protocol, alone }) =>
   })
 })
 
+describe("a UDP server that connects its socket to the one who asks", () => {
+  const running = usePasta(topology, { options: ["--config-net", "-t", "none", "-T", "none"] })
+
+  test.each([
+    { where: "in the namespace", port: 6250, address: ipv4.host, places: () => [running.guest, host, world] as const },
+    {
+      where: "on the host",
+      port: 6260,
+      address: ipv4.loopback,
+      places: () => [host, running.guest, running.guest] as const,
+    },
+  ])("keeps its client, $where", async ({ port, address, places }) => {
+    const [service, opening, client] = places()
+    const isOpen = async (number: number) => (await opening.must(["ss", "-Hunl", `sport = :${number}`])) !== ""
+    const server = service.start(["socat", "-d", "-d", `UDP4-LISTEN:${port}`, "PIPE"])
+    started.push(server)
+    await eventually("the port is open", async () => (await isOpen(port)) || undefined)
+    const asking = client.start(["socat", "-", `UDP4:${address}:${port}`], { keepInputOpen: true })
+    started.push(asking)
+    asking.write("first\n")
+    await asking.printed(/first/)
+    // What is open now shows that pasta has seen a server that isn't bound alone any more.
+    await serve(udp, service, [{ address: "0.0.0.0", port: port + 1 }])
+    await eventually("the later one is open", async () => (await isOpen(port + 1)) || undefined)
+    asking.write("second\n")
+    await asking.printed(/second/)
+    await server.stop()
+    await eventually("the port is closed", async () => !(await isOpen(port)) || undefined)
+  })
+})
+
 describe.each(both)("with auto and more, $protocol.name ports", ({ protocol, alone }) => {
   const { inbound, outbound } = protocol
   const rules = [

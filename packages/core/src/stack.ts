@@ -109,7 +109,7 @@ export class Stack {
     return ref
   }
 
-  /** Stops listening. Flows that began there go on. */
+  /** Stops listening. What becomes of flows that began there is the protocol's affair: those of TCP go on, those of UDP end. */
   unlisten(ref: ListenerRef): void {
     const listening = this.#listeners[ref]
     if (listening === undefined) return
@@ -121,7 +121,9 @@ export class Stack {
   /** Numbers of ports there that flows of a protocol have, and nobody listens at: see {@link ProtocolHandler.portsInUse}. */
   portsInUse(protocol: number, place: InterfaceId): number[] {
     const numbers: number[] = []
-    for (const handler of this.#byProtocol[protocol] ?? []) numbers.push(...(handler.portsInUse?.(place) ?? []))
+    for (const handler of this.#byProtocol[protocol] ?? []) {
+      for (const number of handler.portsInUse?.(place) ?? []) numbers.push(number)
+    }
     return numbers
   }
 

@@ -118,6 +118,17 @@ describe("a rule that follows what is bound", () => {
     expect(listening()).toEqual([])
   })
 
+  it("keeps ports of UDP open whose server has connected its socket to a client, and opens none for it", () => {
+    const { forwarding, listening } = setUp()
+    forwarding.add(rule({ protocol: IpProtocol.udp, isAuto: true }))
+    forwarding.follow(host, bound(80), bound(81))
+    expect(listening()).toEqual(["17 8000 → 80"])
+    forwarding.follow(host, bound(), bound(80, 81))
+    expect(listening()).toEqual(["17 8000 → 80"])
+    forwarding.follow(host, bound(), bound(81))
+    expect(listening()).toEqual([])
+  })
+
   it("goes by the target's port where ports are mapped", () => {
     const { forwarding, listening } = setUp()
     forwarding.add(rule({ isAuto: true }))

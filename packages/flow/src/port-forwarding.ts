@@ -87,7 +87,7 @@ export class PortForwarding {
     return { opened: listeners.size, failure }
   }
 
-  /** Closes the ports of a rule; false if it isn't in the table. Flows that began there go on. */
+  /** Closes the ports of a rule; false if it isn't in the table. Flows of TCP that began there go on, those of UDP end. */
   remove(rule: ForwardingRule): boolean {
     const listeners = this.#listeners.get(rule)
     if (listeners === undefined) return false
@@ -104,18 +104,17 @@ export class PortForwarding {
    * number and a rule for TCP leads there.
    *
    * @param bound what is bound at the other end
+   * @param connected ports of connected sockets there, when `bound` has been asked: a server of UDP that connects its socket to its
+   *   client goes on at a port that was open for it
    */
-  follow(end: InterfaceId, bound: BoundPorts): void {
+  follow(end: InterfaceId, bound: BoundPorts, connected: BoundPorts = () => []): void {
     const { tcp, udp } = IpProtocol
     const tcpTargets = this.#boundByOthers(end, tcp, bound)
-    this.#adaptAll(end, tcp, tcpTargets)
+    this.#adaptAll(end, tcp, tcpTargets, tcpTargets)
     if (!this.#follows(end, udp)) return
     const forwarded = this.#targetsOf(end, tcp).filter((port) => tcpTargets.has(port))
-    this.#adaptAll(
-      end,
-      udp,
-      this.#boundByOthers(end, udp, (protocol) => [...bound(protocol), ...forwarded]),
-    )
+    const udpTargets = this.#boundByOthers(end, udp, (protocol) => [...bound(protocol), ...forwarded])
+    this.#adaptAll(end, udp, udpTargets, new Set([...udpTargets, ...connected(udp)]))
   }
 
   #follows(end: InterfaceId, protocol: number): boolean {
@@ -143,16 +142,23 @@ export class PortForwarding {
     })
   }
 
-  #adaptAll(end: InterfaceId, protocol: number, targets: ReadonlySet<number>): void {
+  #adaptAll(end: InterfaceId, protocol: number, targets: ReadonlySet<number>, kept: ReadonlySet<number>): void {
     for (const [rule, listeners] of this.#listeners) {
-      if (rule.isAuto && rule.interface === end && rule.protocol === protocol) this.#adapt(rule, listeners, targets)
+      const isConcerned = rule.isAuto && rule.interface === end && rule.protocol === protocol
+      if (isConcerned) this.#adapt(rule, listeners, targets, kept)
     }
   }
 
-  #adapt(rule: ForwardingRule, listeners: Map<number, ListenerRef>, targets: ReadonlySet<number>): void {
+  /** @param kept targets of ports that stay open, if they are */
+  #adapt(
+    rule: ForwardingRule,
+    listeners: Map<number, ListenerRef>,
+    targets: ReadonlySet<number>,
+    kept: ReadonlySet<number>,
+  ): void {
     const shift = rule.firstTargetPort - rule.firstPort
     for (const [port, ref] of listeners) {
-      if (targets.has(port + shift)) continue
+      if (kept.has(port + shift)) continue
       listeners.delete(port)
       this.#stack.unlisten(ref)
     }

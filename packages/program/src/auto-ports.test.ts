@@ -20,7 +20,10 @@ function setUp(onLook = () => {}) {
       followed.push([end, [...ports(tcp)], [...ports(udp)]])
     },
   }
-  const at = (end: keyof typeof bound) => ({ of: (protocol: number) => new Set(bound[end][protocol]) })
+  const at = (end: keyof typeof bound) => ({
+    of: (protocol: number) => new Set(bound[end][protocol]),
+    connected: () => new Set<number>(),
+  })
   return { bound, followed, ports: new AutoPorts(table, at("host"), at("namespace")) }
 }
 

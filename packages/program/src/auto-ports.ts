@@ -3,7 +3,7 @@
  *
  * The kernel tells nobody when a port is bound, so both ends are looked at, again and again.
  */
-import { Interface } from "@demiflow/core"
+import { Interface, type InterfaceId } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"
 import type { BoundPorts } from "@demiflow/sys"
 
@@ -17,8 +17,8 @@ const LONGEST_INTERVAL = 30_000
 /** Keeps the ports of a table's rules open as they follow others. */
 export class AutoPorts {
   readonly #forwarding: Pick<PortForwarding, "follow">
-  readonly #host: Pick<BoundPorts, "of">
-  readonly #namespace: Pick<BoundPorts, "of">
+  readonly #host: Pick<BoundPorts, "of" | "connected">
+  readonly #namespace: Pick<BoundPorts, "of" | "connected">
   #timer: NodeJS.Timeout | undefined
 
   /**
@@ -27,8 +27,8 @@ export class AutoPorts {
    */
   constructor(
     forwarding: Pick<PortForwarding, "follow">,
-    host: Pick<BoundPorts, "of">,
-    namespace: Pick<BoundPorts, "of">,
+    host: Pick<BoundPorts, "of" | "connected">,
+    namespace: Pick<BoundPorts, "of" | "connected">,
   ) {
     this.#forwarding = forwarding
     this.#host = host
@@ -53,7 +53,16 @@ export class AutoPorts {
   }
 
   #look(): void {
-    this.#forwarding.follow(Interface.host, (protocol) => this.#namespace.of(protocol))
-    this.#forwarding.follow(Interface.splice, (protocol) => this.#host.of(protocol))
+    this.#follow(Interface.host, this.#namespace)
+    this.#follow(Interface.splice, this.#host)
+  }
+
+  /** Has an end follow what is bound at the other one. */
+  #follow(end: InterfaceId, other: Pick<BoundPorts, "of" | "connected">): void {
+    this.#forwarding.follow(
+      end,
+      (protocol) => other.of(protocol),
+      (protocol) => other.connected(protocol),
+    )
   }
 }

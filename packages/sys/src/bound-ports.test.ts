@@ -1,10 +1,21 @@
-import { IpProtocol } from "@demiflow/core"
+import { IpProtocol, type ListenerRef, type SideRef } from "@demiflow/core"
 import { afterAll, afterEach, describe, expect, test } from "vitest"
 import { BoundPorts } from "./bound-ports.ts"
 import { AddressFamily, SocketType } from "./constants.ts"
+import { LinuxHost } from "./linux-host.ts"
 import type { Native } from "./native.ts"
 import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
-import { arena, bound, loopback, missing, native, openPingNamespace, unusedPort } from "./test-support.ts"
+import {
+  arena,
+  bound,
+  Events,
+  loopback,
+  missing,
+  native,
+  openPingNamespace,
+  towards,
+  unusedPort,
+} from "./test-support.ts"
 
 const { tcp, udp } = IpProtocol
 const EPROTONOSUPPORT = 93
@@ -64,6 +75,8 @@ describe.each([
     const datagram = connected(isV4, SocketType.datagram, take(isV4, SocketType.datagram))
     expect(ports.of(tcp)).not.toContain(stream)
     expect(ports.of(udp)).not.toContain(datagram)
+    expect(ports.connected(udp)).toContain(datagram)
+    expect(ports.connected(tcp)).not.toContain(stream)
     const silent = native.socket(isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6, SocketType.stream, 0)
     opened.push(silent)
     const port = unusedPort(isV4, SocketType.stream)
@@ -103,6 +116,27 @@ describe.each([
       namespace.close()
     }
   })
+})
+
+test.each([true, false])("ports of flows aren't among them, listening ones are (IPv4: %s)", (isV4) => {
+  const events = new Events()
+  const host = new LinuxHost(native, arena, events.loop)
+  const ports = new BoundPorts(native, arena, -1)
+  const target = Object.assign(towards(isV4, 9), { forwardingPort: unusedPort(isV4, SocketType.datagram) })
+  const port = unusedPort(false, SocketType.datagram)
+  const sockets = [
+    host.udpBind(0 as SideRef, target),
+    host.udpListen(0 as ListenerRef, { address: undefined, port, interfaceName: undefined, freebind: false }),
+  ]
+  try {
+    expect(Math.min(...sockets)).toBeGreaterThanOrEqual(0)
+    const found = ports.of(udp)
+    expect([found.has(target.forwardingPort), found.has(port)]).toEqual([false, true])
+    expect(ports.connected(udp)).not.toContain(target.forwardingPort)
+  } finally {
+    for (const socket of sockets) host.close(socket)
+    ports.close()
+  }
 })
 
 test("the kernel is asked anew after an answer of which most was never read", () => {

@@ -32,9 +32,17 @@ export class BoundPorts {
     this.#udp = open(IpProtocol.udp)
   }
 
-  /** The ports at which somebody listens, or that are bound and not connected; in no order. */
+  /**
+   * The ports at which somebody listens, or that are bound and not connected; in no order. Ports of flows, of this program or
+   * another one, are no such ports, where the kernel tells them apart (Linux 5.10).
+   */
   of(protocol: number): Set<number> {
     return (protocol === IpProtocol.tcp ? this.#tcp : this.#udp).read()
+  }
+
+  /** Of UDP, the ports that connected sockets had when {@link BoundPorts.of} was called last. */
+  connected(protocol: number): ReadonlySet<number> {
+    return (protocol === IpProtocol.tcp ? this.#tcp : this.#udp).connected
   }
 
   close(): void {

@@ -98,6 +98,9 @@ export class DatagramSockets {
   /**
    * A UDP socket bound to the demiflow's forwarding end, its error queue on, or a negated errno. Not watched yet. The port is
    * nobody else's: without SO_REUSEADDR the kernel lets no two sockets have it.
+   *
+   * In the kernel's list of sockets, this one looks as if somebody listened there. Two options tell it apart (`netlink-ports.ts`):
+   * IP_BIND_ADDRESS_NO_PORT, which changes nothing once a socket has a port, and IP_RECVERR, which of IPv6 isn't listed.
    */
   openUnconnected(demiflow: Demiflow): number {
     const descriptor = this.#sockets.openShared(demiflow, SocketType.datagram, SocketProtocol.udp)
@@ -108,9 +111,14 @@ export class DatagramSockets {
     this.#shared.add(descriptor)
     if (!demiflow.isV4) this.#sockets.chooseGroupInterface(descriptor)
     // The same port of the other version of IP is for another socket.
-    if (!demiflow.isV4) this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.only, 1)
+    if (!demiflow.isV4) {
+      this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.only, 1)
+      this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
+    }
     const result = this.#sockets.bindHere(descriptor, demiflow.forwardingAddress, demiflow.forwardingPort)
-    return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
+    if (result < 0) return this.#sockets.abandon(descriptor, result)
+    this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.bindAddressNoPort, 1)
+    return descriptor
   }
 
   /** A connected ping socket with its error queue on, or a negated errno. Not watched yet. */

@@ -112,8 +112,8 @@ test("both IP versions are asked for sockets in the state that counts", () => {
   expect(bodies).toEqual([
     `02060000${"00040000"}${rest}`,
     `0a060000${"00040000"}${rest}`,
-    `02110000${"80000000"}${rest}`,
-    `0a110000${"80000000"}${rest}`,
+    `02110000${"82000000"}${rest}`,
+    `0a110000${"82000000"}${rest}`,
   ])
   for (const request of fake.requests) {
     expect(request.readUInt16LE(4)).toBe(20)

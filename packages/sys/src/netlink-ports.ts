@@ -9,11 +9,12 @@ import { AddressFamily } from "./constants.ts"
 import { SystemError } from "./errno.ts"
 import { MessageType } from "./netlink/constants.ts"
 import type { NetlinkSocket } from "./netlink/socket.ts"
-import { parseLocalPort, writeSocketQuery } from "./netlink/sockets.ts"
+import { isOfFlows, parseLocalPort, parseState, writeSocketQuery } from "./netlink/sockets.ts"
 
-/** TCP_LISTEN; and TCP_CLOSE, as UDP has it of a socket that isn't connected. */
+/** TCP_LISTEN; and TCP_CLOSE and TCP_ESTABLISHED, as UDP has them of sockets that aren't connected, and that are. */
 const LISTENING = 10
 const UNCONNECTED = 7
+const CONNECTED = 1
 
 const FAMILIES = [AddressFamily.ipv4, AddressFamily.ipv6]
 
@@ -23,6 +24,7 @@ export class NetlinkPorts {
   readonly #protocol: number
   /** As of the last answer that came to its end. */
   #ports: Set<number>
+  #connected: ReadonlySet<number> = new Set()
 
   /**
    * Asks for the first time. Throws a `SystemError` where the kernel can't tell, or doesn't want to.
@@ -37,9 +39,9 @@ export class NetlinkPorts {
   }
 
   /**
-   * The ports at which somebody listens, or that are bound and not connected; in no order. Sockets that come or go while the
-   * kernel tells of them may be missing or not: who asks again later hears of them. Ports are those of the time before if the
-   * answer breaks off, is refused, or the kernel says that it isn't consistent; if it refuses from now on, they stay so.
+   * The ports at which somebody listens, or that are bound and not connected, those of flows aside; in no order. Sockets that
+   * come or go during the answer may be missing or not: who asks again later hears of them. Ports are those of the time before if
+   * the answer breaks off, is refused, or the kernel says that it isn't consistent; if it refuses from now on, they stay so.
    */
   read(): Set<number> {
     try {
@@ -50,22 +52,31 @@ export class NetlinkPorts {
     return this.#ports
   }
 
+  /** Of UDP, the ports that connected sockets had when the others were read. */
+  get connected(): ReadonlySet<number> {
+    return this.#connected
+  }
+
   /** Undefined if the kernel says that what it answered isn't consistent. */
   #ask(): Set<number> | undefined {
     const ports = new Set<number>()
-    const state = this.#protocol === IpProtocol.tcp ? LISTENING : UNCONNECTED
+    const connected = new Set<number>()
+    const states = this.#protocol === IpProtocol.tcp ? [LISTENING] : [UNCONNECTED, CONNECTED]
     for (const family of FAMILIES) {
       const isWhole = this.#socket.dump(
         "list sockets",
         MessageType.socketsByFamily,
-        (writer) => writeSocketQuery(writer, family, this.#protocol, state),
+        (writer) => writeSocketQuery(writer, family, this.#protocol, states),
         (view, message) => {
           const port = parseLocalPort(view, message)
-          if (port > 0) ports.add(port)
+          if (port === 0) return
+          if (parseState(view, message) === CONNECTED) connected.add(port)
+          else if (this.#protocol === IpProtocol.tcp || !isOfFlows(view, message)) ports.add(port)
         },
       )
       if (!isWhole) return undefined
     }
+    this.#connected = connected
     return ports
   }
 }

@@ -18,9 +18,10 @@ const COLON = 0x3a
 const LINE_FEED = 0x0a
 const SPACE = 0x20
 
-/** As `st` has them: a TCP socket that listens, a UDP socket that isn't connected. */
+/** As `st` has them: a TCP socket that listens, a UDP socket that isn't connected, and one that is. */
 const LISTENING = 0x0a
 const UNCONNECTED = 0x07
+const CONNECTED = 0x01
 
 /** The files of one namespace and protocol. */
 export class ProcPorts {
@@ -30,6 +31,7 @@ export class ProcPorts {
   readonly #chunk: number
   readonly #isTcp: boolean
   readonly #files: readonly number[]
+  #connected = new Set<number>()
 
   /**
    * @param namespaceDescriptor -1 for this process' own
@@ -50,8 +52,14 @@ export class ProcPorts {
   /** The ports at which somebody listens, or that are bound and not connected; in no order. */
   read(): Set<number> {
     const ports = new Set<number>()
+    this.#connected = new Set()
     for (const descriptor of this.#files) this.#read(descriptor, ports)
     return ports
+  }
+
+  /** Of UDP, the ports that connected sockets had when the others were read. */
+  get connected(): ReadonlySet<number> {
+    return this.#connected
   }
 
   close(): void {
@@ -81,13 +89,18 @@ export class ProcPorts {
       ) {
         const port = portOfLine(window, line, next, state)
         if (port > 0) ports.add(port)
-        else if (this.#isTcp && !isHeading) return
+        else if (!this.#isTcp) this.#noteConnected(portOfLine(window, line, next, CONNECTED))
+        else if (!isHeading) return
         isHeading = false
         line = next + 1
       }
       kept = Math.min(end - line, KEPT_BYTES)
       window.copyWithin(KEPT_BYTES - kept, end - kept, end)
     }
+  }
+
+  #noteConnected(port: number): void {
+    if (port > 0) this.#connected.add(port)
   }
 }
 
