@@ -168,7 +168,8 @@ export interface Host {
 
   /**
    * Begins to connect, without blocking, to the demiflow's correspondent end, from its forwarding end as far as that is
-   * given. The outcome is told by an event on the side: writable, then {@link Host.socketError}.
+   * given. Connections to several correspondents may have one forwarding end. The outcome is reported by an event on the side:
+   * writable, then {@link Host.socketError}.
    *
    * @param hopLimit of what is sent, from the SYN on; the host's default if 0 or not given
    * @param trafficClass of what is sent, without ECN; 0 if not given

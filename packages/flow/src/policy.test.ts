@@ -19,8 +19,8 @@ const rules: ForwardingRules = {
   v6: { hostLoopback: at("fe80::1"), outboundAddress: at("2001:db8::9") },
 }
 
-function asked(address: string, port: number, from: string): Demiflow {
-  return Demiflow.of(Interface.tap, at(address), port, at(from), 40000)
+function asked(address: string, port: number, from: string, fromPort = 40_000): Demiflow {
+  return Demiflow.of(Interface.tap, at(address), port, at(from), fromPort)
 }
 
 function target(protocol: number, side: Demiflow, used = rules): string {
@@ -38,7 +38,10 @@ describe("ForwardingPolicy", () => {
     expect(target(TCP, asked("198.51.100.7", 80, "192.0.2.2"))).toBe("host 0.0.0.0:0 → 198.51.100.7:80")
   })
 
-  it("keeps the source port of UDP and the identifier of echo, not the port of TCP", () => {
+  it("keeps the source port of UDP and the identifier of echo, and of TCP a port that no system chooses", () => {
+    expect(target(TCP, asked("198.51.100.7", 2049, "192.0.2.2", 700))).toBe("host 0.0.0.0:700 → 198.51.100.7:2049")
+    expect(target(TCP, asked("198.51.100.7", 2049, "192.0.2.2", 32_767))).toBe("host 0.0.0.0:32767 → 198.51.100.7:2049")
+    expect(target(TCP, asked("198.51.100.7", 2049, "192.0.2.2", 32_768))).toBe("host 0.0.0.0:0 → 198.51.100.7:2049")
     expect(target(UDP, asked("198.51.100.7", 123, "192.0.2.2"))).toBe("host 0.0.0.0:40000 → 198.51.100.7:123")
     expect(target(ICMP, asked("198.51.100.7", 7, "192.0.2.2"))).toBe("host 0.0.0.0:40000 → 198.51.100.7:7")
   })

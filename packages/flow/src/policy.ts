@@ -35,6 +35,9 @@ import {
 const DNS_PORT = 53
 const DNS_OVER_TLS_PORT = 853
 
+/** The first port of those that systems choose by themselves: Linux from here on, others from 49,152 on (RFC 6335, section 6). */
+const EPHEMERAL_FROM = 32_768
+
 /** {@link Forwarding} by fixed rules. */
 export class ForwardingPolicy implements Forwarding {
   readonly rules: ForwardingRules
@@ -73,9 +76,10 @@ export class ForwardingPolicy implements Forwarding {
     target.correspondentAddress.copyFrom(correspondent)
     target.correspondentPort = initiating.forwardingPort
     target.forwardingAddress.copyFrom(sourceTowards(rules, correspondent, isV4))
-    // A UDP correspondent may expect a well-known source port, and an echo identifier should stay what it was; for TCP
-    // the kernel chooses, so that no connection fails because its port is taken on the host.
-    target.forwardingPort = protocol === IpProtocol.tcp ? 0 : initiating.correspondentPort
+    // A correspondent may expect a certain source port, and an echo identifier should stay what it was. Of TCP, a port that the
+    // guest's system has chosen is worth nothing: the host's kernel chooses as well, at once and out of those that are free.
+    const port = initiating.correspondentPort
+    target.forwardingPort = protocol === IpProtocol.tcp && port >= EPHEMERAL_FROM ? 0 : port
     return FORWARD
   }
 

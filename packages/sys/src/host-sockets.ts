@@ -122,6 +122,11 @@ export class HostSockets {
     return this.#inNamespace.open(family, type, protocol)
   }
 
+  /** Lets TCP sockets with several correspondents have one port, as long as none of them listens. */
+  shareAddress(descriptor: number): void {
+    this.native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 1)
+  }
+
   /** Binds to the address and port as far as they are given: nothing to do for neither. */
   bind(descriptor: number, address: Address, port: number, protocol: number): number {
     if (port === 0) {

@@ -61,6 +61,7 @@ export class LinuxHost implements Host {
     if (trafficClass > 0) sockets.setTrafficClass(descriptor, isV4, trafficClass)
     if (queuesErrors) sockets.queueErrors(descriptor, isV4, true)
     const { forwardingAddress, forwardingPort } = demiflow
+    if (forwardingPort !== 0) sockets.shareAddress(descriptor)
     let result = sockets.bind(descriptor, forwardingAddress, forwardingPort, SocketProtocol.tcp)
     if (result === 0) result = sockets.connect(descriptor, demiflow)
     if (result < 0 && result !== -Errno.EINPROGRESS) return sockets.abandon(descriptor, result)

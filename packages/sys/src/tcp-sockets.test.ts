@@ -360,6 +360,25 @@ describe("connecting", () => {
     native.close(descriptor)
   })
 
+  it.each([true, false])("comes from one port to several correspondents, and not twice to one (IPv4: %s)", (isV4) => {
+    const listeners = [bound(isV4, SocketType.stream), bound(isV4, SocketType.stream)]
+    const forwardingPort = unusedPort(isV4, SocketType.stream)
+    const connect = (port: number) => {
+      const demiflow = towards(isV4, port)
+      demiflow.forwardingPort = forwardingPort
+      return host.tcpConnect(side, demiflow)
+    }
+    const sockets = listeners.map(({ port }) => connect(port))
+    const end = new Demiflow()
+    for (const socket of sockets) {
+      expect(host.boundEnd(socket, end)).toBe(0)
+      expect(end.forwardingPort).toBe(forwardingPort)
+    }
+    expect(connect(listeners[0].port)).toBe(-Errno.EADDRNOTAVAIL)
+    for (const socket of sockets) host.close(socket)
+    for (const { descriptor } of listeners) native.close(descriptor)
+  })
+
   it("answers what the host says at once, and leaves no descriptor behind", () => {
     const demiflow = towards(true, 1)
     demiflow.forwardingAddress.word3 = 0xcb00_7107 | 0

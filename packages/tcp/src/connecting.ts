@@ -7,7 +7,7 @@
  * comes to the guest in the router's name (connect-errors.ts).
  */
 
-import type { DropReason } from "@demiflow/core"
+import type { DropReason, Host, SideRef } from "@demiflow/core"
 import {
   Demiflow,
   Errno,
@@ -35,6 +35,9 @@ import type { InitialSequence } from "./initial-sequence.ts"
 import type { Segment } from "./segment.ts"
 import { Event, State } from "./state.ts"
 import { TCP_HEADER_LENGTH } from "./wire.ts"
+
+/** What a host answers that has no such port to give: another program has it, or only root may, or its last connection is too new. */
+const PORT_REFUSED: ReadonlySet<number> = new Set([Errno.EADDRINUSE, Errno.EACCES, Errno.EADDRNOTAVAIL])
 
 export class Connecting {
   readonly #context: TcpContext
@@ -83,7 +86,7 @@ export class Connecting {
     const initiated = flows.initiate(created, tapSide)
     const targeted = flows.target(initiated, this.#target)
     const side = targetSide(targeted)
-    const socket = host.tcpConnect(side, this.#target, hopLimit, trafficClassIn(marks), tracesRoute(marks))
+    const socket = this.#connect(host, side, marks)
     if (socket < 0) {
       flows.cancel(targeted)
       this.#refuse(sequence, segment, socket)
@@ -93,6 +96,18 @@ export class Connecting {
     this.#fill(connection, segment, socket, highest)
     connection.marks = marks
     this.#context.arm(connection)
+  }
+
+  /** From the port that the target has, if there is one and the host has it to give; else from any. */
+  #connect(host: Host, side: SideRef, marks: number): Socket {
+    const target = this.#target
+    const hopLimit = hopLimitIn(marks)
+    const trafficClass = trafficClassIn(marks)
+    const queuesErrors = tracesRoute(marks)
+    const socket = host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
+    if (socket >= 0 || target.forwardingPort === 0 || !PORT_REFUSED.has(-socket)) return socket
+    target.forwardingPort = 0
+    return host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
   }
 
   /** The host's connect has ended, well or not. */

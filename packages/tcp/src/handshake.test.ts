@@ -97,6 +97,25 @@ describe.each(Object.entries(SERVERS))("the handshake over %s", (name, target) =
     expectNothingLeft(memory)
   })
 
+  test("leaves from the guest's port where a program has chosen that, to all correspondents", () => {
+    const memory = bench()
+    const other = memory.host.world.listen(81)
+    for (const port of [PORT, 81]) scripted(memory, { target, port, sourcePort: 700 }).connect()
+    expect([memory.listener.connection.hostPort, other.connection.hostPort]).toEqual([700, 700])
+    scripted(memory, { target, sourcePort: 40_000 }).connect()
+    expect(memory.listener.connections[1].hostPort).not.toBe(40_000)
+  })
+
+  test("leaves from another port where the host doesn't have the guest's to give", () => {
+    const memory = bench()
+    for (const source of isV4 ? ["192.0.2.2", "192.0.2.3"] : ["2001:db8::2", "2001:db8::3"]) {
+      scripted(memory, { target, source, sourcePort: 700 }).connect()
+    }
+    const [first, second] = memory.listener.connections.map(({ hostPort }) => hostPort)
+    expect(first).toBe(700)
+    expect(second).not.toBe(700)
+  })
+
   test("fails silently, and counted, while the host has no descriptor left; the guest's next SYN gets its chance", () => {
     const memory = bench({ host: { descriptors: 1 } })
     const first = scripted(memory, { target })

@@ -170,7 +170,8 @@ export class Bindings {
     return false
   }
 
-  #isTaken({ forwardingAddress, forwardingPort }: Demiflow, kind: ConnectedKind): boolean {
+  #isTaken(bound: Demiflow, kind: ConnectedKind): boolean {
+    const { forwardingAddress, forwardingPort } = bound
     const address = forwardingAddress
     if (kind === UdpSocket) {
       return this.#isHeld({ address, port: forwardingPort, interfaceName: undefined, freebind: false })
@@ -179,7 +180,8 @@ export class Bindings {
       if (socket instanceof kind) {
         const { demiflow } = socket
         if (demiflow.forwardingPort !== forwardingPort) continue
-        if (demiflow.forwardingAddress.equals(forwardingAddress)) return true
+        if (!demiflow.forwardingAddress.equals(forwardingAddress)) continue
+        if (kind !== TcpSocket || isSameCorrespondent(demiflow, bound)) return true
       } else if (kind === TcpSocket && socket instanceof TcpListeningSocket) {
         const { end } = socket.listening
         if (covers(end, forwardingAddress, forwardingPort, end.interfaceName ?? "")) return true
@@ -191,4 +193,10 @@ export class Bindings {
   #isOwn(address: Readonly<Address>): boolean {
     return address.isLoopback || this.#addresses.some((own) => own.equals(address))
   }
+}
+
+function isSameCorrespondent(one: Demiflow, other: Demiflow): boolean {
+  return (
+    one.correspondentPort === other.correspondentPort && one.correspondentAddress.equals(other.correspondentAddress)
+  )
 }
