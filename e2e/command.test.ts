@@ -1,6 +1,7 @@
 /** The command that pasta runs: its namespaces, its exit status, its signals and its terminal. */
 import { readFileSync, readlinkSync } from "node:fs"
 import { describe, expect, test } from "vitest"
+import { beginningOf, callersFiles } from "./harness/callers-files.ts"
 import { markedProcesses, processesInNetwork } from "./harness/inspection.ts"
 import { pastaExecutable, reachable, testWith } from "./harness/machine.ts"
 import { runPasta, startPastaProcess } from "./harness/pasta.ts"
@@ -25,6 +26,13 @@ describe.each(["ordinary", "root"] as const)("as %s user", (as) => {
 
   test.each([0, 1, 3, 77, 255])("exit status %i is passed on", async (status) => {
     expect(await run("sh", "-c", `exit ${status}`)).toMatchObject({ status, signal: null })
+  })
+
+  test("-l and -p write to files that the caller has open, by their descriptors", async () => {
+    const { before, options, begin } = callersFiles()
+    const result = await runPasta(topology.host, ["--config-net", ...options, "--", "true"], as, { before })
+    expect(result).toMatchObject({ status: 0 })
+    expect(begin()).toEqual(beginningOf("pasta"))
   })
 
   test("a command that is killed gives 128 + 9", async () => {

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from 
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { BackgroundPasta, inBackground, runAndLookForRest } from "./harness/background.ts"
+import { beginningOf, callersFiles } from "./harness/callers-files.ts"
 import { awaitFile } from "./harness/files.ts"
 import { Holder } from "./harness/holders.ts"
 import { descriptors, isRunning, markedProcesses, statusOf } from "./harness/inspection.ts"
@@ -148,6 +149,18 @@ describe("in the background", () => {
     await pasta.stop()
   })
 
+  test("-l and -p write to files that the caller has open, by their descriptors", async () => {
+    const { before, options, begin } = callersFiles()
+    const pasta = await start(options, before)
+    try {
+      expect(begin()).toEqual(beginningOf("pasta"))
+      // Each is open once: by its writer.
+      expect(descriptors(pasta.pid).filter((name) => name.includes("callers-files")).length).toBe(2)
+    } finally {
+      await pasta.stop()
+    }
+  })
+
   test("-l: the log is in a file for its owner alone, with what --stats tells now and then", async () => {
     const log = join(temporaryFolder("log"), "pasta.log")
     const pasta = await start(["--config-net", "-l", log, "--stats", "1"])
@@ -167,6 +180,14 @@ describe("in the background", () => {
 })
 
 describe("in the foreground", () => {
+  test("-l and -p write to files that the caller has open, by their descriptors", async () => {
+    const { before, options, begin } = callersFiles()
+    const program = startPastaProcess(topology.host, ["-f", ...options, "--netns", namespace.name], "root", { before })
+    await program.printed(/Namespace interface:/, "stderr")
+    expect(begin()).toEqual(beginningOf("pasta"))
+    await program.stop()
+  })
+
   test.each([
     ["SIGTERM", 0],
     ["SIGINT", "SIGINT"],

@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, lchownSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { beginningOf, callersFiles } from "./harness/callers-files.ts"
 import { Hypervisor } from "./harness/hypervisor.ts"
 import { descriptors, isRunning, statusOf } from "./harness/inspection.ts"
 import { fileFor, temporaryFolder, testWith } from "./harness/machine.ts"
@@ -201,6 +202,12 @@ describe("what it writes", () => {
     // That passt looks for its guest first is for a guest that was there before it.
     expect(arp).toEqual(["passt asks", "guest asks", "passt answers"])
   })
+
+  test("-l and -p: files that the caller has open, by their descriptors", async () => {
+    const { before, options, begin } = callersFiles()
+    await during(options, async () => {}, { before })
+    expect(begin()).toEqual(beginningOf("passt"))
+  })
 })
 
 describe("in the background", () => {
@@ -233,6 +240,18 @@ describe("in the background", () => {
       await end(pid)
     }
     expect(existsSync(socket)).toBe(false)
+  })
+
+  test("-l and -p: files that the caller has open, by their descriptors, which don't stay open", async () => {
+    const { before, options, begin } = callersFiles()
+    const { pid } = await start(options, { before })
+    try {
+      expect(begin()).toEqual(beginningOf("passt"))
+      // Each is open once: by its writer.
+      expect(descriptors(pid).filter((name) => name.includes("callers-files")).length).toBe(2)
+    } finally {
+      await end(pid)
+    }
   })
 
   test.each([

@@ -6,7 +6,14 @@
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { decodeConfiguration } from "@demiflow/config"
 import { keepDebuggerShut, nameProgram, sentenceOf } from "@demiflow/program/command"
-import { type DataPathSettings, endOnSignals, type LogSink, Machinery, ProgramLog } from "@demiflow/program/data-path"
+import {
+  closeHandedOver,
+  type DataPathSettings,
+  endOnSignals,
+  type LogSink,
+  Machinery,
+  ProgramLog,
+} from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./launch-steps.ts"
 import type { DataPathReport } from "./report.ts"
@@ -40,6 +47,7 @@ async function main(): Promise<void> {
   endOnSignals(dataPath)
   try {
     dataPath.open()
+    closeHandedOver(configuration)
     process.chdir("/")
     if (!report({ kind: "ready", socketPath: dataPath.socketPath })) return
     closeSync(DataPathDescriptor.settings)

@@ -1,5 +1,5 @@
 /** How the background process comes into being, as a list of steps. */
-import type { DataPathPipes, RuntimeCommand } from "@demiflow/program/launch"
+import type { DataPathPipes, HandOver, RuntimeCommand } from "@demiflow/program/launch"
 import { OpenFlag, type Step } from "@demiflow/sys"
 
 /** Numbers of the descriptors that the data path is started with. */
@@ -15,19 +15,22 @@ export const DataPathDescriptor = {
 /** First number that is free. */
 const FIRST_FREE = 6
 
-/** A session of its own, without terminal, and none of the caller's descriptors but the one handed down. */
+/** A session of its own, without terminal, and none of the caller's descriptors but those handed down. */
 export function launchSteps(
   { settings, report }: DataPathPipes,
   hypervisor: number | undefined,
   { path, arguments: words, variables }: RuntimeCommand,
+  { takeAway, keep }: Pick<HandOver, "takeAway" | "keep">,
 ): Step[] {
   return [
+    ...takeAway,
     // First: its number may be one of those that are given to others.
     ...(hypervisor === undefined ? [] : [duplicate(hypervisor, DataPathDescriptor.hypervisor)]),
     duplicate(settings.readEnd, DataPathDescriptor.settings),
     duplicate(report.writeEnd, DataPathDescriptor.report),
     ...[0, 1, 2].map((number): Step => ({ kind: "open", path: "/dev/null", flags: OpenFlag.readWrite, number })),
     { kind: "closeOnExecFrom", first: hypervisor === undefined ? DataPathDescriptor.hypervisor : FIRST_FREE },
+    ...keep,
     { kind: "newSession" },
     { kind: "execute", paths: [path], arguments: words, variables },
   ]

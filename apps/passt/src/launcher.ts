@@ -7,6 +7,7 @@ import { complain, Quit } from "@demiflow/program/command"
 import {
   DataPathProcess,
   decideConfiguration,
+  handOver,
   parseReport,
   readIdentityFacts,
   requestedIdentity,
@@ -22,14 +23,16 @@ import type { DataPathReport } from "./report.ts"
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 
 /** Starts the data path; answers the exit status once it is ready. Throws an error with a `code`. */
-export async function launch(options: Options): Promise<number> {
+export async function launch(given: Options): Promise<number> {
   const arena = new Arena(ARENA_BYTES)
   const native = attachArena(arena)
+  const handedOver = handOver(given)
+  const { options } = handedOver
   const { descriptor } = options
   if (descriptor !== undefined) checkStreamDescriptor(native, descriptor)
   const identity = requestedIdentity(options.runAs, readIdentityFacts())
   const runtime = runtimeCommand("passt", fileURLToPath(new URL("./data-path.cjs", import.meta.url)))
-  const child = new DataPathProcess(native, arena, (pipes) => launchSteps(pipes, descriptor, runtime))
+  const child = new DataPathProcess(native, arena, (pipes) => launchSteps(pipes, descriptor, runtime, handedOver))
   try {
     const { configuration, linkLocalScope } = decide(native, arena, options)
     child.sendSettings({ configuration: encodeConfiguration(configuration), identity, linkLocalScope })

@@ -9,6 +9,7 @@ import {
   createPipe,
   DataPathProcess,
   decideConfiguration,
+  handOver,
   type Identity,
   type IdentityFacts,
   isRoot,
@@ -66,7 +67,9 @@ class Launcher {
   readonly #reports: ReportReader
 
   /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
-  constructor(options: Options, { userNamespace, hasPidNamespace }: NewNamespace, operands: readonly string[]) {
+  constructor(given: Options, { userNamespace, hasPidNamespace }: NewNamespace, operands: readonly string[]) {
+    const handedOver = handOver(given)
+    const { options } = handedOver
     this.#options = options
     this.#arena = new Arena(ARENA_BYTES + roomForArguments(operands))
     this.#native = attachArena(this.#arena)
@@ -87,6 +90,7 @@ class Launcher {
       hasPidNamespace,
       openFiles: callersOpenFileLimit(process.ppid),
       dataPath: runtimeCommand("pasta", fileURLToPath(new URL("./data-path.cjs", import.meta.url))),
+      handOver: handedOver,
     }
     this.#child = new DataPathProcess(
       this.#native,

@@ -19,7 +19,7 @@
  * leaves running stays.
  */
 
-import type { DataPathPipes, Identity, Pipe, RuntimeCommand } from "@demiflow/program/launch"
+import type { DataPathPipes, HandOver, Identity, Pipe, RuntimeCommand } from "@demiflow/program/launch"
 import { MountFlag, NamespaceFlag, OpenFlag, ResourceLimit, type Step } from "@demiflow/sys"
 import type { Command } from "./command.ts"
 import {
@@ -53,6 +53,8 @@ export interface CommandPlan {
   readonly openFiles: number | undefined
   /** The runtime and its arguments. */
   readonly dataPath: RuntimeCommand
+  /** Descriptors that the user names, for the data path. */
+  readonly handOver: Pick<HandOver, "takeAway" | "keep">
   readonly pipes: DataPathPipes & {
     /** A byte: the user namespace is ready. */
     readonly mapped: Pipe
@@ -66,8 +68,9 @@ const FIRST_UNSTANDARD = 3
 
 /** The steps of the data path's process, up to the execution of the runtime. */
 export function commandSteps(plan: CommandPlan): Step[] {
-  const { pipes, userNamespace, dataPath } = plan
+  const { pipes, userNamespace, dataPath, handOver } = plan
   return [
+    ...handOver.takeAway,
     ...beforeSpawn(userNamespace),
     // Behind them: whoever changes their user loses those files.
     ownFilesBelowProc,
@@ -80,6 +83,7 @@ export function commandSteps(plan: CommandPlan): Step[] {
     { kind: "openChild", number: DataPathDescriptor.process },
     ...keepStandardError,
     { kind: "closeOnExecFrom", first: FIRST_FREE },
+    ...handOver.keep,
     { kind: "newSession" },
     dieWithParent,
     executeRuntime(dataPath),

@@ -10,7 +10,13 @@
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { decodeConfiguration, runsInBackground } from "@demiflow/config"
 import { keepDebuggerShut, nameProgram, sentenceOf } from "@demiflow/program/command"
-import { type DataPathSettings, type LogSink, Machinery, ProgramLog } from "@demiflow/program/data-path"
+import {
+  closeHandedOver,
+  type DataPathSettings,
+  type LogSink,
+  Machinery,
+  ProgramLog,
+} from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./descriptors.ts"
 import { openSinks } from "./log-sinks.ts"
@@ -42,6 +48,7 @@ async function main(): Promise<void> {
   const { sinks, kept, tellsInfo } = openSinks(machinery, configuration)
   const log = new ProgramLog(configuration.verbosity, tellsInfo, isBackground ? [toLauncher] : sinks)
   const dataPath = new DataPath(machinery, { ...settings, configuration, isBackground }, log)
+  closeHandedOver(configuration)
   report({ kind: "ready", init: dataPath.init })
   if (isBackground) {
     leaveLauncher()

@@ -9,6 +9,7 @@ import {
   DataPathProcess,
   decideConfiguration,
   endOnSignals,
+  handOver,
   type Identity,
   isRoot,
   type Outcome,
@@ -49,7 +50,9 @@ class Launcher {
   #outcome: () => Outcome = () => 0
 
   /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
-  constructor(options: Options, target: ExistingNamespace) {
+  constructor(given: Options, target: ExistingNamespace) {
+    const handedOver = handOver(given)
+    const { options } = handedOver
     this.#options = options
     const facts = readIdentityFacts()
     this.#identity = requestedIdentity(options.runAs, facts)
@@ -60,6 +63,7 @@ class Launcher {
       userNamespace: this.#userNamespaceToJoin(userNamespacePath, isRoot(facts)),
       isBackground: !options.foreground,
       dataPath: runtimeCommand("pasta", fileURLToPath(new URL("./data-path.cjs", import.meta.url))),
+      handOver: handedOver,
     }
     const theirs = [plan.process, plan.userNamespace].filter((descriptor) => descriptor !== undefined)
     this.#child = new DataPathProcess(this.#native, this.#arena, (pipes) => namespaceSteps({ ...plan, pipes }), theirs)

@@ -9,6 +9,7 @@ const plan: NamespacePlan = {
   process: 31,
   isBackground: true,
   dataPath: { path: "/usr/bin/node", arguments: ["pasta", "data-path.js"], variables: [] },
+  handOver: { takeAway: [], keep: [] },
   pipes: { settings: { readEnd: 20, writeEnd: 21 }, report: { readEnd: 22, writeEnd: 23 } },
 }
 

@@ -2,7 +2,7 @@
  * How the data path of a namespace that exists comes into being, as a list of steps: a session of its own, which joins the
  * user namespace if it has to, and opens the network namespace from there.
  */
-import type { DataPathPipes, RuntimeCommand } from "@demiflow/program/launch"
+import type { DataPathPipes, HandOver, RuntimeCommand } from "@demiflow/program/launch"
 import { OpenFlag, type Step } from "@demiflow/sys"
 import {
   connectPipes,
@@ -27,13 +27,16 @@ export interface NamespacePlan {
   readonly isBackground: boolean
   /** The runtime and its arguments. */
   readonly dataPath: RuntimeCommand
+  /** Descriptors that the user names. */
+  readonly handOver: Pick<HandOver, "takeAway" | "keep">
   readonly pipes: DataPathPipes
 }
 
 /** The steps of the data path's process, up to the execution of the runtime. */
 export function namespaceSteps(plan: NamespacePlan): Step[] {
-  const { network, userNamespace, process, isBackground, dataPath, pipes } = plan
+  const { network, userNamespace, process, isBackground, dataPath, handOver, pipes } = plan
   return [
+    ...handOver.takeAway,
     ...(userNamespace === undefined ? [] : [joinUserNamespace(userNamespace), keepPrivileges]),
     // From inside, where privileges may be needed to get to it. Before the numbers below are taken: it may name one of ours.
     { kind: "open", path: network, flags: OpenFlag.readOnly, number: DataPathDescriptor.network },
@@ -41,6 +44,7 @@ export function namespaceSteps(plan: NamespacePlan): Step[] {
     ...(process === undefined ? [] : [duplicateProcess(process)]),
     ...(isBackground ? leaveStandardDescriptors : keepStandardError),
     { kind: "closeOnExecFrom", first: process === undefined ? DataPathDescriptor.process : FIRST_FREE },
+    ...handOver.keep,
     { kind: "newSession" },
     ...(isBackground ? [] : [dieWithParent]),
     executeRuntime(dataPath),

@@ -5,6 +5,7 @@
  */
 export * from "./announce.ts"
 export * from "./data-path-process.ts"
+export { type HandOver, handOver } from "./handed-over.ts"
 export * from "./identity.ts"
 export { closeInherited } from "./inherited-descriptors.ts"
 export * from "./learn.ts"

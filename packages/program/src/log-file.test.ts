@@ -1,4 +1,16 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
@@ -52,5 +64,23 @@ describe("a log file", () => {
 
   it("says which file can't be written", () => {
     expect(() => new LogFile(join(folder, "nowhere", "log"), 1000, "")).toThrow(/nowhere\/log: ENOENT/)
+  })
+})
+
+describe("a log in a pipe", () => {
+  it("reaches the reader, and doesn't wait for one", () => {
+    const path = join(folder, "pipe")
+    execFileSync("mkfifo", [path])
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const log = new LogFile(path, 1e6, "program started")
+    log.write("info", "ordinary", 20)
+    const bytes = Buffer.alloc(1000)
+    expect(bytes.toString("latin1", 0, readSync(reader, bytes))).toBe("program started\n20.0000: info:    ordinary\n")
+    // More than a pipe holds.
+    for (let number = 0; number < 3000; number++) log.write("info", "x".repeat(100), 0)
+    expect(readSync(reader, bytes)).toBe(1000)
+    closeSync(reader)
+    log.write("info", "nobody reads it", 0)
+    log.close()
   })
 })

@@ -3,18 +3,23 @@
  *
  * That rewrites what stays, so it is done rarely and for a bounded part: what is kept is at most half of the size, and
  * no more than {@link MOST_KEPT} bytes.
+ *
+ * A pipe or a terminal has no size, and nothing waits for its reader: lines that don't fit into a full pipe are dropped.
  */
-import { closeSync, fstatSync, ftruncateSync, readSync, writeSync } from "node:fs"
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs"
 import type { LogSink, Severity } from "./log.ts"
 import { Quit } from "./messages.ts"
 import { openOutputFile } from "./output-file.ts"
+import { pathOf } from "./own-descriptor.ts"
 
 const MOST_KEPT = 1 << 20
 const LINE_END = "\n".charCodeAt(0)
+const { O_WRONLY, O_NONBLOCK } = constants
 
 /** A log file. */
 export class LogFile implements LogSink {
   readonly #descriptor: number
+  readonly #isFile: boolean
   readonly #maximumSize: number
   #size: number
   #isOver = false
@@ -26,9 +31,12 @@ export class LogFile implements LogSink {
    * @param title the first line
    */
   constructor(path: string, maximumSize: number, title: string) {
-    this.#descriptor = openLog(path)
+    const descriptor = openLog(path)
+    const status = fstatSync(descriptor)
+    this.#isFile = status.isFile()
+    this.#descriptor = this.#isFile ? descriptor : withoutWaiting(descriptor)
     this.#maximumSize = maximumSize
-    this.#size = fstatSync(this.#descriptor).size
+    this.#size = status.size
     this.#append(title)
   }
 
@@ -45,6 +53,11 @@ export class LogFile implements LogSink {
     if (this.#isOver) return
     const bytes = Buffer.from(`${line}\n`)
     if (bytes.length > this.#maximumSize) return
+    if (this.#isFile) this.#save(bytes)
+    else this.#send(bytes)
+  }
+
+  #save(bytes: Uint8Array): void {
     try {
       if (this.#size + bytes.length > this.#maximumSize) this.#makeRoom(bytes.length)
       this.#put(bytes)
@@ -61,6 +74,14 @@ export class LogFile implements LogSink {
     this.#size += bytes.length
   }
 
+  #send(bytes: Uint8Array): void {
+    try {
+      writeSync(this.#descriptor, bytes)
+    } catch (error) {
+      this.#isOver = (error as NodeJS.ErrnoException).code !== "EAGAIN"
+    }
+  }
+
   /** Keeps the newest whole lines. */
   #makeRoom(wanted: number): void {
     const room = Math.min(this.#maximumSize >> 1, this.#maximumSize - wanted, MOST_KEPT, this.#size)
@@ -71,6 +92,20 @@ export class LogFile implements LogSink {
     ftruncateSync(this.#descriptor, 0)
     this.#size = 0
     this.#put(kept)
+  }
+}
+
+/**
+ * Opens the same pipe or terminal again, without blocking and for writing alone. Setting O_NONBLOCK would set it for every
+ * process that has the pipe.
+ */
+function withoutWaiting(descriptor: number): number {
+  try {
+    const other = openSync(pathOf(descriptor), O_WRONLY | O_NONBLOCK)
+    closeSync(descriptor)
+    return other
+  } catch {
+    return descriptor
   }
 }
 

@@ -4,6 +4,7 @@ import {
   existsSync,
   lchownSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   statSync,
@@ -52,6 +53,13 @@ it("a link of one's own is followed, to a file that isn't there as well", () => 
   write(path, "by the link")
   write(path, "again")
   expect(readFileSync(precious, "utf8")).toBe("again")
+})
+
+it("a path that names a descriptor opens what is open there", () => {
+  const file = openSync(path, "w")
+  write(`/dev/fd/${file}`, "by the descriptor")
+  closeSync(file)
+  expect(readFileSync(path, "utf8")).toBe("by the descriptor")
 })
 
 describe.skipIf(process.getuid?.() !== 0)("root, given a link of somebody else's,", () => {

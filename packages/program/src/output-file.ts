@@ -5,8 +5,12 @@
  * link. So root follows a link only if it is root's own. Links of root's have their uses, as `/dev/stdout`, and whoever isn't root
  * can write nothing by a link that isn't theirs to write anyway. A folder on the way that is a link is followed as ever:
  * for a folder that others can write to, root had better not name a file at all.
+ *
+ * A path that names a descriptor of this process needs no such care: the caller has opened that file. In a user namespace, where
+ * the machine's root is a stranger, `/dev/stdout` would be a stranger's link.
  */
 import { constants, lstatSync, openSync } from "node:fs"
+import { descriptorOf, pathOf } from "./own-descriptor.ts"
 
 const { O_CREAT, O_TRUNC, O_RDWR, O_NOFOLLOW } = constants
 /** For who made them: what is in them is nobody else's business. The C implementation has it as well. */
@@ -20,6 +24,8 @@ const ROOT = 0
  */
 export function openOutputFile(path: string, access: number = O_RDWR): number {
   const flags = access | O_CREAT | O_TRUNC
+  const descriptor = descriptorOf(path)
+  if (descriptor !== undefined) return openSync(pathOf(descriptor), flags, MODE)
   if (process.geteuid?.() !== ROOT) return openSync(path, flags, MODE)
   try {
     return openSync(path, flags | O_NOFOLLOW, MODE)
