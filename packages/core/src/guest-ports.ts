@@ -60,7 +60,15 @@ export class GuestPorts {
    */
   share(side: SideRef, tap: Demiflow, target: Demiflow): GuestPort | Socket {
     this.leaveLoopbackOpen(target)
-    return this.#find(tap, target) ?? this.#add(side, tap, target)
+    const port = this.find(tap, target) ?? this.add(side, tap, target)
+    if (target.forwardingPort === 0 || (port !== -Errno.EADDRINUSE && port !== -Errno.EACCES)) return port
+    target.forwardingPort = 0
+    return this.add(side, tap, target)
+  }
+
+  /** Whether one of them, for a port of the guest's with this number, has it at all addresses of one version of IP. */
+  holdWhole(number: number, isV4: boolean): boolean {
+    return this.#byGuestPort.get(number)?.some((port) => port.number === number && isWhole(port, isV4)) ?? false
   }
 
   /** A flow has ended: the last one of a port closes it. */
@@ -79,7 +87,7 @@ export class GuestPorts {
    * A port that is open already. One that was opened for the same address of the guest's goes first; another one does unless
    * its correspondent is spoken to from there already, and couldn't say whom it answers.
    */
-  #find(tap: Demiflow, target: Demiflow): GuestPort | undefined {
+  find(tap: Demiflow, target: Demiflow): GuestPort | undefined {
     const ports = this.#byGuestPort.get(tap.correspondentPort)
     if (ports === undefined) return undefined
     const isApart = this.#isApart(target)
@@ -99,14 +107,13 @@ export class GuestPorts {
     return found
   }
 
-  /** Opens the port that `target` asks for or, if that can't be had, any, and fills in which it is. */
-  #add(side: SideRef, tap: Demiflow, target: Demiflow): GuestPort | Socket {
+  /**
+   * Opens a port, one that is bound to the forwarding end of `target` or, if its number is 0, to any number, which is filled in;
+   * a negated error number if there is none. Parameters as those of {@link GuestPorts.share}.
+   */
+  add(side: SideRef, tap: Demiflow, target: Demiflow): GuestPort | Socket {
     const host = this.#host
-    let socket = this.#bind(host, side, target)
-    if (target.forwardingPort !== 0 && (socket === -Errno.EADDRINUSE || socket === -Errno.EACCES)) {
-      target.forwardingPort = 0
-      socket = this.#bind(host, side, target)
-    }
+    const socket = this.#bind(host, side, target)
     if (socket < 0) return socket
     if (target.forwardingPort === 0) {
       const bound = target.clone()
@@ -141,4 +148,8 @@ export class GuestPorts {
   #isApart(target: Demiflow): boolean {
     return target.correspondentAddress.isLoopback && this.#host.separatesLoopback(target.isV4)
   }
+}
+
+function isWhole({ address }: GuestPort, isV4: boolean): boolean {
+  return address.isV4 === isV4 && address.isUnspecified
 }

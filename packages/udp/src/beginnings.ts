@@ -2,19 +2,20 @@ import {
   type Address,
   type Components,
   Demiflow,
+  Errno,
   type FlowIndex,
   FORWARD,
-  flowOf,
   GuestPort,
   type InitiatedFlow,
   IpProtocol,
   initiatingSide,
   isShortage,
-  oppositeSide,
   type SharedPort,
   type SideRef,
   type Socket,
   targetSide,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
 } from "@demiflow/core"
 import { Correspondents } from "./correspondents.ts"
 import type { ErrorRelay } from "./error-relay.ts"
@@ -22,6 +23,7 @@ import { GroupSenders } from "./group-senders.ts"
 import type { PortsInUse } from "./ports-in-use.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { Scarcity } from "./scarcity.ts"
+import { sourceTowards } from "./source-towards.ts"
 import type { UdpFlow, UdpFlows } from "./state.ts"
 import { isWellKnown, type Timeouts } from "./timeouts.ts"
 
@@ -75,22 +77,19 @@ export class Beginnings {
   fromGuest(tap: Demiflow, offset: number, length: number, count: number): UdpFlow | undefined {
     const { drops, flows, forwarding, handlerNumber } = this.#components
     const target = this.#target
-    const asked = this.#ports.listening.askedBy(tap)
-    if (asked >= 0) flows.readSide(oppositeSide(asked), target)
-    else {
-      const verdict = forwarding.target(IpProtocol.udp, tap, target)
-      if (verdict !== FORWARD) {
-        drops.count(verdict, count)
-        return undefined
-      }
+    const verdict = forwarding.target(IpProtocol.udp, tap, target)
+    if (verdict !== FORWARD) {
+      drops.count(verdict, count)
+      return undefined
     }
+    const question = this.#ports.listening.askedBy(tap, this.#states)
+    if (question !== undefined) flows.readSide(question.hostSide, target)
     const place = flows.allocate(handlerNumber, IpProtocol.udp)
     if (place < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
     }
     const initiated = flows.initiate(place, tap)
-    const question = asked < 0 ? undefined : this.#states.get(flowOf(asked))
     const port = question?.port ?? this.#portFor(initiated, tap, target)
     if (typeof port === "number") {
       if (!isShortage(-port)) this.#errors.refuse(tap, -port, offset, length)
@@ -102,7 +101,7 @@ export class Beginnings {
     const state = this.#begin(initiatingSide(flow), port, target, question?.scope ?? 0)
     if (question !== undefined) {
       state.hasReply = true
-      if (question.beganOnHost) this.#answered(question)
+      this.#answered(question)
     }
     if (target.correspondentAddress.isMulticast) this.groupSenders.add(state, target)
     this.#log(flow, tap, target)
@@ -176,14 +175,46 @@ export class Beginnings {
    * number if there is none.
    */
   #portFor(flow: InitiatedFlow, tap: Demiflow, target: Demiflow): SharedPort | Socket {
-    const { guest, listening } = this.#ports
-    guest.leaveLoopbackOpen(target)
-    const listened = listening.leadingTo(tap, target)
-    if (listened !== undefined) return listened
+    this.#ports.guest.leaveLoopbackOpen(target)
+    const wanted = target.forwardingPort
     const side = targetSide(flow)
-    const port = guest.share(side, tap, target)
+    const port = this.#sharedPort(tap, target) ?? this.#openPort(side, tap, target)
     // The guest goes before senders on the host whom it doesn't answer.
-    return typeof port === "number" && this.#scarcity.isRelieved(port) ? guest.share(side, tap, target) : port
+    if (typeof port !== "number" || !this.#scarcity.isRelieved(port)) return port
+    target.forwardingPort = wanted
+    return this.#openPort(side, tap, target)
+  }
+
+  #sharedPort(tap: Demiflow, target: Demiflow): SharedPort | undefined {
+    return this.#ports.listening.leadingTo(tap, target) ?? this.#ports.guest.find(tap, target)
+  }
+
+  /**
+   * A port for a flow that finds none to share: at all addresses of the host; if a part of these has the number otherwise, at
+   * the one that the host sends from; or else any port.
+   */
+  #openPort(side: SideRef, tap: Demiflow, target: Demiflow): SharedPort | Socket {
+    const { guest } = this.#ports
+    let opened: SharedPort | Socket = guest.add(side, tap, target)
+    if (opened === -Errno.EADDRINUSE) opened = this.#narrowPort(side, tap, target) ?? opened
+    if (opened !== -Errno.EADDRINUSE && opened !== -Errno.EACCES) return opened
+    target.forwardingPort = 0
+    return guest.add(side, tap, target)
+  }
+
+  /** A port with the wanted number at the address that the host sends from, opened or shared. */
+  #narrowPort(side: SideRef, tap: Demiflow, target: Demiflow): SharedPort | undefined {
+    const { guest, listening } = this.#ports
+    const { forwardingAddress, forwardingPort, isV4 } = target
+    if (!forwardingAddress.isUnspecified) return undefined
+    if (listening.holdWhole(forwardingPort, isV4) || guest.holdWhole(forwardingPort, isV4)) return undefined
+    const source = sourceTowards(this.#components.host, target)
+    if (source === undefined) return undefined
+    forwardingAddress.copyFrom(source)
+    const port = this.#sharedPort(tap, target) ?? guest.add(side, tap, target)
+    if (typeof port !== "number") return port
+    setUnspecified(forwardingAddress)
+    return undefined
   }
 
   /**
@@ -216,4 +247,8 @@ export class Beginnings {
     const { log } = this.#components
     if (log.isDebug) log.debug(`flow ${flow} (udp) ${initiating} ⇄ ${target}`)
   }
+}
+
+function setUnspecified(address: Address): void {
+  address.copyFrom(address.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
 }

@@ -12,7 +12,7 @@ import {
 } from "@demiflow/core"
 import { ListeningPort } from "./listening-port.ts"
 import type { SplicedFlow } from "./local/spliced-flow.ts"
-import type { UdpFlow } from "./state.ts"
+import { UdpFlow } from "./state.ts"
 
 /** Finds the flow of what a port's socket has received, or has heard about. */
 export class FlowFinder {
@@ -28,8 +28,13 @@ export class FlowFinder {
   /** The flow of a datagram that a port has received; `ends` as its side of the host, both ends known. */
   heardAt(port: SharedPort, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
     this.#complete(port, ends)
-    const side = this.#lookUp(port, ends)
-    return side < 0 ? undefined : this.#get(flowOf(side))
+    const side = this.#flows.lookup(IpProtocol.udp, ends)
+    if (side >= 0) return this.#get(flowOf(side))
+    if (port instanceof GuestPort || ends.forwardingAddress.isUnspecified) return undefined
+    const begun = this.#lookUpUnspecified(ends)
+    const flow = begun < 0 ? undefined : this.#get(flowOf(begun))
+    // Another listener may have the same number at another address.
+    return flow instanceof UdpFlow && flow.port === port ? flow : undefined
   }
 
   /** The flow by which a port has sent to the correspondent end of `ends`. */
@@ -54,10 +59,8 @@ export class FlowFinder {
     else ends.interface = port.interface
   }
 
-  #lookUp(port: SharedPort, ends: Demiflow): SideRef {
-    const side = this.#flows.lookup(IpProtocol.udp, ends)
+  #lookUpUnspecified(ends: Demiflow): SideRef {
     const { forwardingAddress } = ends
-    if (side >= 0 || port instanceof GuestPort || forwardingAddress.isUnspecified) return side
     // A flow that the guest began there left the choice of the address to the host.
     const { word0, word1, word2, word3 } = forwardingAddress
     setUnspecified(ends)

@@ -116,11 +116,16 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
   })
 
   test("take any port where the guest's isn't free", () => {
-    for (const errno of [Errno.EADDRINUSE, Errno.EACCES]) {
+    // In use, it may still be free at the address that a connected socket shows.
+    const inUse = [-Errno.EADDRINUSE, 0, -Errno.EADDRINUSE]
+    for (const [answers, asked] of [
+      [inUse, [500, 0, 500, 0]],
+      [[-Errno.EACCES], [500, 0]],
+    ]) {
       const bench = new Bench()
-      bench.host.openingAnswers.push(-errno)
+      bench.host.openingAnswers.push(...answers)
       begin(bench, 500)
-      expect(bench.host.opened.map(({ forwardingPort }) => forwardingPort)).toEqual([500, 0])
+      expect(bench.host.opened.map(({ forwardingPort }) => forwardingPort)).toEqual(asked)
       expect(bench.socket.sent).toHaveLength(1)
     }
   })

@@ -1,4 +1,5 @@
-import { type Address, type Demiflow, type Host, NO_SIDE, type SharedPort } from "@demiflow/core"
+import type { Address, Demiflow, Host, SharedPort } from "@demiflow/core"
+import { sourceTowards } from "./source-towards.ts"
 import type { UdpFlow } from "./state.ts"
 
 interface Sender {
@@ -23,27 +24,16 @@ export class GroupSenders {
   /**
    * A flow to a group has begun.
    *
-   * @param target its side of the host, a copy of which is completed
+   * @param target its side of the host
    */
   add(flow: UdpFlow, target: Demiflow): void {
-    const address = this.#sourceTowards(target)
+    const address = sourceTowards(this.#host, target)
     const port = flow.port?.number
     if (address === undefined || port === undefined) return
     const senders = this.#byPort.get(port)
     if (senders === undefined) this.#byPort.set(port, [{ address, flow }])
     else senders.push({ address, flow })
     this.#ports.set(flow, port)
-  }
-
-  /** The host's address that a socket has which is connected to the group. The one that sends is connected to nobody. */
-  #sourceTowards(target: Demiflow): Address | undefined {
-    const probe = target.clone()
-    probe.forwardingPort = 0
-    const socket = this.#host.udpOpen(NO_SIDE, probe)
-    if (socket < 0) return undefined
-    const result = this.#host.boundEnd(socket, probe)
-    this.#host.close(socket)
-    return result < 0 ? undefined : probe.forwardingAddress
   }
 
   /** A flow has ended, whether to a group or not. */

@@ -18,8 +18,9 @@
  * Flows begin (`beginnings.ts`) with the first datagram,
  *
  * - of the guest: the forwarding policy says where it goes. It leaves by a listening port of ours if the correspondent has
- *   asked there, or if that has the guest's port number and leads to just there (`listening-ports.ts`): an answer leaves from
- *   where the question came to, whichever of its addresses the guest answers from. Otherwise by a port of the guest's.
+ *   asked there, or if that has the guest's port number, leads to just there and reaches the correspondent as other sockets of the
+ *   host do (`listening-ports.ts`): an answer leaves from where the question came to, whichever of its addresses the guest answers
+ *   from. Otherwise by a port of the guest's.
  * - of anybody on the host, at a listening socket: the policy says where at the guest it goes. Listening sockets say with
  *   each datagram which address of the host it came to, and answers leave from that. The flows of a
  *   listening port end with it.

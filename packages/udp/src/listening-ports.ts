@@ -1,13 +1,6 @@
-import {
-  Demiflow,
-  type FlowTable,
-  Interface,
-  IpProtocol,
-  type ListenerRef,
-  NO_SIDE,
-  type SideRef,
-} from "@demiflow/core"
+import { type Address, Demiflow, type FlowTable, flowOf, Interface, IpProtocol, type ListenerRef } from "@demiflow/core"
 import type { ListeningPort } from "./listening-port.ts"
+import type { UdpFlow, UdpFlows } from "./state.ts"
 
 /** The ports at which UDP listens. */
 export class ListeningPorts {
@@ -43,28 +36,32 @@ export class ListeningPorts {
   }
 
   /**
-   * The guest's side of the flow that a datagram of the guest's answers, where the guest answers from another of its addresses
-   * than the one that was asked: a program that listens at all of them leaves the choice to its kernel.
+   * The flow that a datagram of the guest's answers, where the guest answers from another of its addresses than the one that was
+   * asked: a program that listens at all of them leaves the choice to its kernel.
    *
    * @param tap the side that the datagram came on, which no flow has
+   * @param states of flows between host and tap
    */
-  askedBy(tap: Demiflow): SideRef {
+  askedBy(tap: Demiflow, states: UdpFlows): UdpFlow | undefined {
     const ports = this.#byTarget.get(tap.correspondentPort)
-    if (ports === undefined) return NO_SIDE
+    if (ports === undefined) return undefined
     const probe = this.#probe.copyFrom(tap)
-    for (const { guestAddresses } of ports) {
-      for (const address of guestAddresses) {
+    for (const port of ports) {
+      for (const address of port.guestAddresses) {
         if (address.isV4 !== tap.isV4) continue
         probe.correspondentAddress.copyFrom(address)
         const side = this.#flows.lookup(IpProtocol.udp, probe)
-        if (side >= 0) return side
+        const flow = side < 0 ? undefined : states.get(flowOf(side))
+        // What the other address has begun itself was no question.
+        if (flow?.port === port && flow.beganOnHost) return flow
       }
     }
-    return NO_SIDE
+    return undefined
   }
 
   /**
-   * The listener of the host that leads to where a flow of the guest's begins, at the port of the host that the flow is to have.
+   * The listener of the host that leads to where a flow of the guest's begins, at the port of the host that the flow is to have,
+   * if it reaches where the flow goes.
    *
    * @param tap the flow's initiating side
    * @param host its side on the host, as wanted
@@ -73,13 +70,17 @@ export class ListeningPorts {
     const ports = this.#byNumber.get(host.forwardingPort)
     if (ports === undefined) return undefined
     for (const port of ports) {
-      const { end, targetAddress, targetPort } = port.listener
+      const { targetAddress, targetPort } = port.listener
       if (targetPort !== tap.correspondentPort) continue
       if (targetAddress !== undefined && !tap.correspondentAddress.equals(targetAddress)) continue
-      const isSameVersion = end.address === undefined || end.address.isV4 === host.isV4
-      if (isSameVersion && !this.#isInTouch(port, host)) return port
+      if (reaches(port, host) && !this.#isInTouch(port, host)) return port
     }
     return undefined
+  }
+
+  /** Whether one of them has the number at all addresses of one version of IP. */
+  holdWhole(number: number, isV4: boolean): boolean {
+    return this.#byNumber.get(number)?.some(({ listener }) => isWhole(listener.end.address, isV4)) ?? false
   }
 
   /** Whether a flow that began at the port, under another name, has the correspondent: it would get all that is sent there. */
@@ -93,6 +94,19 @@ export class ListeningPorts {
     }
     return false
   }
+}
+
+/** Whether what is sent from a listening socket leaves as `side` says: from its address, and by the interface that it has to leave by. */
+function reaches({ host, listener }: ListeningPort, side: Demiflow): boolean {
+  const { address, interfaceName } = listener.end
+  if (interfaceName !== undefined) return false
+  if (host.separatesLoopback(side.isV4) && !side.correspondentAddress.isLoopback) return false
+  if (address === undefined) return true
+  return address.isV4 === side.isV4 && (address.isUnspecified || address.equals(side.forwardingAddress))
+}
+
+function isWhole(address: Readonly<Address> | undefined, isV4: boolean): boolean {
+  return address === undefined || (address.isV4 === isV4 && address.isUnspecified)
 }
 
 function addTo(map: Map<number, ListeningPort[]>, key: number, port: ListeningPort): void {

@@ -259,10 +259,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       bench.listen(5000, 53)
       bench.listen(5001, 5001, {}, other)
       bench.listen(5002, 5002, { address: Address.parse(isV4 ? "::" : "0.0.0.0") })
-      for (const port of [5000, 5001, 5002]) {
-        bench.host.openingAnswers.push(-Errno.EADDRINUSE)
-        bench.fromGuest(guest, port, server, 1234, { payload })
-      }
+      for (const port of [5000, 5001, 5002]) bench.fromGuest(guest, port, server, 1234, { payload })
       expect(bench.flows.size).toBe(3)
       expect(bench.host.sockets.map(({ sent }) => sent.length)).toEqual([0, 0, 0, 1, 1, 1])
     })

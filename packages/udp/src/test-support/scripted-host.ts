@@ -11,6 +11,8 @@ import {
   type SideRef,
   type Socket,
   type SocketError,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
 } from "@demiflow/core"
 import { cut } from "./strict-guest.ts"
 
@@ -56,6 +58,8 @@ export class ScriptedSocket {
   readonly demiflow: Demiflow
   /** It is connected to nobody. */
   readonly hearsAnyone: boolean
+  /** Whether its port is that of both versions of IP. */
+  readonly isDualStack: boolean
   /** What was sent, with the arena offset that it was sent from, whom to, and how many entries each call had. */
   readonly sent: (HostDatagram & SentAs)[] = []
   readonly sendingCalls: number[] = []
@@ -81,10 +85,11 @@ export class ScriptedSocket {
     return this.sent.flatMap(({ bytes, segmentSize }) => cut(bytes, segmentSize))
   }
 
-  constructor(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean, isListening: boolean) {
+  constructor(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean, isListening: boolean, isDualStack: boolean) {
     this.side = side
     this.demiflow = demiflow
     this.hearsAnyone = hearsAnyone
+    this.isDualStack = isDualStack
     this.isListening = isListening
   }
 }
@@ -141,9 +146,10 @@ export class ScriptedHost
   }
 
   udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
-    const demiflow = new Demiflow(Interface.host)
-    demiflow.forwardingPort = end.port
-    return this.#open(listener as number as SideRef, demiflow, true, true)
+    const any = end.address ?? UNSPECIFIED_V6
+    const nobody = any.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6
+    const demiflow = Demiflow.of(Interface.host, any, end.port, nobody, 0)
+    return this.#open(listener as number as SideRef, demiflow, true, true, end.address === undefined)
   }
 
   udpBind(side: SideRef, demiflow: Demiflow): Socket {
@@ -156,9 +162,11 @@ export class ScriptedHost
   }
 
   boundEnd(socket: Socket, demiflow: Demiflow): number {
-    demiflow.forwardingPort = this.#find(socket).demiflow.forwardingPort
+    const { forwardingPort, correspondentAddress, isV4 } = this.#find(socket).demiflow
+    demiflow.forwardingPort = forwardingPort
     if (demiflow.forwardingAddress.isUnspecified) {
-      demiflow.forwardingAddress.copyFrom(demiflow.isV4 ? this.ownV4 : this.ownV6)
+      const own = isV4 ? this.ownV4 : this.ownV6
+      demiflow.forwardingAddress.copyFrom(correspondentAddress.isLoopback ? correspondentAddress : own)
     }
     return 0
   }
@@ -295,21 +303,22 @@ export class ScriptedHost
     this.#find(socket).isOpen = false
   }
 
-  #open(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean, isListening = false): Socket {
+  #open(side: SideRef, demiflow: Demiflow, hearsAnyone: boolean, isListening = false, isDualStack = false): Socket {
     this.opened.push(demiflow.clone())
     const answer =
-      this.openingAnswers.shift() ?? (hearsAnyone && this.#isTaken(demiflow, isListening) ? -Errno.EADDRINUSE : 0)
+      this.openingAnswers.shift() ?? (hearsAnyone && this.#isTaken(demiflow, isDualStack) ? -Errno.EADDRINUSE : 0)
     if (answer < 0) return answer as Socket
-    const index = this.sockets.push(new ScriptedSocket(side, demiflow.clone(), hearsAnyone, isListening)) - 1
-    return (this.#firstDescriptor + index) as Socket
+    const state = new ScriptedSocket(side, demiflow.clone(), hearsAnyone, isListening, isDualStack)
+    return (this.#firstDescriptor + this.sockets.push(state) - 1) as Socket
   }
 
-  /** Whether a socket that isn't connected has the port. */
-  #isTaken({ forwardingAddress, forwardingPort, isV4 }: Demiflow, isListening: boolean): boolean {
-    return this.sockets.some(({ isOpen, hearsAnyone, demiflow, isListening: isOtherListening }) => {
+  /** Whether a socket that isn't connected has a part of the end. */
+  #isTaken({ forwardingAddress: address, forwardingPort, isV4 }: Demiflow, isDualStack: boolean): boolean {
+    return this.sockets.some(({ isOpen, hearsAnyone, demiflow, isDualStack: isOtherDualStack }) => {
       if (!isOpen || !hearsAnyone || forwardingPort === 0 || demiflow.forwardingPort !== forwardingPort) return false
-      if (isListening || isOtherListening) return true
-      return demiflow.isV4 === isV4 && demiflow.forwardingAddress.equals(forwardingAddress)
+      if (isDualStack || isOtherDualStack) return true
+      const other = demiflow.forwardingAddress
+      return demiflow.isV4 === isV4 && (address.isUnspecified || other.isUnspecified || other.equals(address))
     })
   }
 
