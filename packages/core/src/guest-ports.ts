@@ -1,5 +1,5 @@
 import { UNSPECIFIED_V4, UNSPECIFIED_V6 } from "./address.ts"
-import { type Demiflow, Interface } from "./demiflow.ts"
+import { Demiflow, Interface } from "./demiflow.ts"
 import type { FlowTable, SideRef } from "./flow-table.ts"
 import { Errno, type Host, type Socket } from "./host.ts"
 import { GuestPort, type Rider } from "./shared-port.ts"
@@ -12,7 +12,7 @@ const MOST_ALIKE = 16
 
 /** What {@link GuestPorts} needs of a stack. */
 export interface GuestPortsSurroundings {
-  readonly flows: Pick<FlowTable, "lookup">
+  readonly flows: Pick<FlowTable, "lookup" | "readSide">
   readonly host: Host
 }
 
@@ -30,7 +30,7 @@ const bindUdp: BindPort = (host, side, demiflow) => host.udpBind(side, demiflow)
  * {@link Host.receiveFromAnyone}, {@link GuestPort.complete} the ends, and look the flow up. {@link GuestPorts.leave} when a flow ends.
  */
 export class GuestPorts {
-  readonly #flows: Pick<FlowTable, "lookup">
+  readonly #flows: Pick<FlowTable, "lookup" | "readSide">
   readonly #host: Host
   readonly #protocol: number
   readonly #bind: BindPort
@@ -69,6 +69,17 @@ export class GuestPorts {
   /** Whether one of them, for a port of the guest's with this number, has it at all addresses of one version of IP. */
   holdWhole(number: number, isV4: boolean): boolean {
     return this.#byGuestPort.get(number)?.some((port) => port.number === number && isWhole(port, isV4)) ?? false
+  }
+
+  /** Binds the number of a port that was closed, and has flows, again; false if that can't be. */
+  reopen(port: GuestPort): boolean {
+    if (port.owner === undefined) return false
+    const side = port.owner.portSide
+    const target = new Demiflow(port.interface)
+    this.#flows.readSide(side, target)
+    const socket = this.#bind(this.#host, side, target)
+    if (socket >= 0) port.renew(socket)
+    return socket >= 0
   }
 
   /** A flow has ended: the last one of a port closes it. */

@@ -88,8 +88,16 @@ export abstract class SharedPort {
   }
 
   close(): void {
+    if (this.socket < 0) return
     this.host.close(this.socket)
     this.socket = NO_SOCKET
+  }
+
+  /** Has another socket from now on, bound as the one that was closed. */
+  protected renew(socket: Socket): void {
+    this.socket = socket
+    this.#marksV4 = NO_MARKS
+    this.#marksV6 = NO_MARKS
   }
 }
 
@@ -140,7 +148,17 @@ export class GuestPort extends SharedPort {
     super.leave(rider)
     if (this.#owner !== rider) return
     this.#owner = this.newest
-    if (this.#owner !== undefined) this.host.handOver(this.socket, this.#owner.portSide)
+    if (this.#owner !== undefined && this.socket >= 0) this.host.handOver(this.socket, this.#owner.portSide)
+  }
+
+  /** The flow that hears of the socket's events. */
+  get owner(): Rider | undefined {
+    return this.#owner
+  }
+
+  /** After {@link SharedPort.close}: has a new socket, bound to the same end, which was opened for the {@link GuestPort.owner}. */
+  override renew(socket: Socket): void {
+    super.renew(socket)
   }
 
   /**

@@ -20,6 +20,7 @@ import {
 import { Correspondents } from "./correspondents.ts"
 import type { ErrorRelay } from "./error-relay.ts"
 import { GroupSenders } from "./group-senders.ts"
+import type { ListeningPort } from "./listening-port.ts"
 import type { PortsInUse } from "./ports-in-use.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { Scarcity } from "./scarcity.ts"
@@ -147,6 +148,17 @@ export class Beginnings {
     flow.lastActivity = this.#components.clock.now
     if (flow.beganOnHost) this.#answered(flow)
     else if (flow.hasReply) flow.isConversation = true
+  }
+
+  /** Has a flow of a port of the guest's, with this side of the host, go on at a listening port that has the number now. */
+  move(index: FlowIndex, port: ListeningPort, hostSide: Demiflow): void {
+    const flow = this.#states.get(index)
+    if (flow?.port === undefined) return
+    if (flow.port instanceof GuestPort) this.#correspondents.remove(flow)
+    this.#ports.leave(flow.port, flow)
+    flow.port = port
+    port.board(flow)
+    if (!hostSide.forwardingAddress.isUnspecified) port.noteOwn(hostSide.forwardingAddress)
   }
 
   /** Ends a flow. */

@@ -56,7 +56,7 @@ export class Correspondents<Flow extends Correspondence> {
   }
 
   #hash(port: SharedPort, address: Address): number {
-    let hash = mix(this.#secret, port.socket)
+    let hash = mix(this.#secret, port.number)
     hash = mix(hash, address.word0)
     hash = mix(hash, address.word1)
     hash = mix(hash, address.word2)

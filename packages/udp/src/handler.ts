@@ -23,7 +23,7 @@
  *   from. Otherwise by a port of the guest's.
  * - of anybody on the host, at a listening socket: the policy says where at the guest it goes. Listening sockets say with
  *   each datagram which address of the host it came to, and answers leave from that. The flows of a
- *   listening port end with it.
+ *   listening port end with it. Flows that had the port before it was listened at go on there (`takeovers.ts`).
  *
  * Where the policy says so, a flow that begins at a listening socket goes to a socket at the other end of the local path
  * instead of the tap: from the host into the guest's namespace, or from a listener in there to the host. Such spliced flows
@@ -65,13 +65,11 @@ import {
   type Components,
   Demiflow,
   type Disposition,
-  Errno,
   type FlowIndex,
   flowOf,
   type GuestError,
   HANDLED,
   HostEvent,
-  hostAt,
   Interface,
   type InterfaceId,
   IpProtocol,
@@ -91,7 +89,6 @@ import { Beginnings } from "./beginnings.ts"
 import { checkDatagram, payloadLength, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
 import { FlowFinder } from "./flow-finder.ts"
-import { ListeningPort } from "./listening-port.ts"
 import type { SplicedFlow } from "./local/spliced-flow.ts"
 import { Splicing } from "./local/splicing.ts"
 import { Newcomers } from "./newcomers.ts"
@@ -99,6 +96,7 @@ import { PortsInUse } from "./ports-in-use.ts"
 import { type UdpReasons, udpReasons } from "./reasons.ts"
 import { Scarcity } from "./scarcity.ts"
 import { type Source, UdpFlow, UdpFlows } from "./state.ts"
+import { Takeovers } from "./takeovers.ts"
 import { Timeouts, type UdpOptions } from "./timeouts.ts"
 import { ToGuest } from "./to-guest.ts"
 import { ToHost } from "./to-host.ts"
@@ -117,6 +115,7 @@ export class UdpHandler implements ProtocolHandler {
   readonly #toGuest: ToGuest
   readonly #ports: PortsInUse
   readonly #beginnings: Beginnings
+  readonly #takeovers: Takeovers
   /** Absent where there is no local path. */
   readonly #splicing: Splicing | undefined
   readonly #waiting: WaitingSources<Source>
@@ -139,6 +138,13 @@ export class UdpHandler implements ProtocolHandler {
     this.#waiting = waiting
     this.#toHost = new ToHost(components, reasons, errors)
     this.#beginnings = new Beginnings(parts)
+    this.#takeovers = new Takeovers({
+      components,
+      ports,
+      beginnings: this.#beginnings,
+      empty: (port) => this.#empty(port),
+      endFlow: (flow) => this.abort(flow),
+    })
     const splicing = components.localPath === undefined ? undefined : new Splicing(parts)
     const newcomers = new Newcomers(components, reasons, this.#beginnings, splicing)
     this.#splicing = splicing
@@ -206,16 +212,9 @@ export class UdpHandler implements ProtocolHandler {
   }
 
   listen(listener: Listener): number {
-    const host = hostAt(this.#components, listener.interface)
-    if (host === undefined) return -Errno.EPROTONOSUPPORT
-    const { ref, end, interface: place } = listener
-    let socket = host.udpListen(ref, end)
-    const mayBeFreed = socket === -Errno.EADDRINUSE && place === Interface.host
-    if (mayBeFreed && this.#ports.free(end.port, (flow) => this.abort(flow))) socket = host.udpListen(ref, end)
-    if (socket < 0) return socket
-    listener.socket = socket
-    // What arrives on the host may be for the guest's link; what arrives in the namespace never is.
-    this.#ports.listening.add(new ListeningPort(listener, host, socket, place === Interface.host))
+    const port = this.#takeovers.listen(listener)
+    if (typeof port === "number") return port
+    listener.socket = port.socket
     return 0
   }
 
@@ -269,6 +268,13 @@ export class UdpHandler implements ProtocolHandler {
 
   #find(index: FlowIndex): UdpFlow | SplicedFlow | undefined {
     return this.#states.get(index) ?? this.#splicing?.get(index)
+  }
+
+  /** Passes on what a port's socket holds, errors as well, outside of a turn. */
+  #empty(port: SharedPort): void {
+    this.#errors.drainPort(port)
+    this.#toGuest.drain(port)
+    this.#components.guest.flush()
   }
 
   #drain(source: Source | undefined): void {

@@ -21,8 +21,13 @@ export class ListeningPort extends SharedPort {
 
   /** Remembers between which addresses a flow has begun. */
   noteAddresses(own: Readonly<Address>, guest: Readonly<Address>): void {
-    note(this.ownAddresses, own)
+    this.noteOwn(own)
     note(this.guestAddresses, guest)
+  }
+
+  /** Remembers an address that a flow has here. */
+  noteOwn(own: Readonly<Address>): void {
+    note(this.ownAddresses, own)
   }
 }
 

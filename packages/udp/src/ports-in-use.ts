@@ -26,16 +26,6 @@ export class PortsInUse {
     else port.leave(rider)
   }
 
-  /**
-   * Ends what keeps a port of the host from being listened at: flows of the guest's that have it, which begin again there with
-   * the next datagram. True if there were any.
-   */
-  free(number: number, endFlow: (flow: FlowIndex) => void): boolean {
-    const holders = [...this.guest.open].filter((port) => port.number === number)
-    for (const port of holders) this.endFlows(port, endFlow)
-    return holders.length > 0
-  }
-
   /** Ends all flows of a port. */
   endFlows(port: SharedPort, endFlow: (flow: FlowIndex) => void): void {
     for (let rider = port.newest; rider !== undefined; rider = port.newest) endFlow(flowOf(rider.portSide))
