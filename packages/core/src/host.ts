@@ -229,7 +229,7 @@ export interface Host {
   /**
    * Asks the correspondent whether it is still there, at once, if it has been silent for a second. From then on the caller asks
    * and gives up: the host asks no more by itself (for nine hours), and up to 126 questions without an answer don't end the
-   * connection. {@link Host.keepAlive} with 0 restores the host's default.
+   * connection; unless the host was made to give up sooner than systems do, then its limits hold. {@link Host.keepAlive} with 0 restores the host's default.
    */
   askCorrespondent(socket: Socket): number
   /** Says that we send nothing more; what was handed over is still delivered. */

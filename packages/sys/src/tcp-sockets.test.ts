@@ -379,6 +379,36 @@ describe("connecting", () => {
     for (const { descriptor } of listeners) native.close(descriptor)
   })
 
+  it("keeps the host's own patience where that was made shorter than usual", () => {
+    const { keepIdle, keepInterval, keepCount } = TcpOption
+    const shortened = new Map<number, number>([
+      [keepIdle, 3],
+      [keepInterval, 1],
+      [keepCount, 3],
+    ])
+    const set: number[][] = []
+    const shortHost = new LinuxHost(
+      {
+        ...native,
+        getOptionInteger: (descriptor, level, option) =>
+          (level === SocketLevel.tcp ? shortened.get(option) : undefined) ??
+          native.getOptionInteger(descriptor, level, option),
+        setOptionInteger: (descriptor, level, option, value) => {
+          if (level === SocketLevel.tcp && shortened.has(option)) set.push([option, value])
+          return native.setOptionInteger(descriptor, level, option, value)
+        },
+      },
+      arena,
+      events.loop,
+    )
+    shortHost.askCorrespondent(NO_SOCKET)
+    expect(set).toEqual([
+      [keepCount, 3],
+      [keepInterval, 1],
+      [keepIdle, 1],
+    ])
+  })
+
   it("answers what the host says at once, and leaves no descriptor behind", () => {
     const demiflow = towards(true, 1)
     demiflow.forwardingAddress.word3 = 0xcb00_7107 | 0

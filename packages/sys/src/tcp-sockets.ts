@@ -49,9 +49,11 @@ interface KeepAlive {
   readonly count: number
 }
 
+/** Seconds of silence after which the kernel asks: the shortest that there are. */
+const ASK_NOW = 1
 /** Asks at once, and then as seldom and as often as the kernel allows. */
-const PATIENT_KEEP_ALIVE: KeepAlive = { idle: 1, interval: 32_767, count: 127 }
-/** Linux', where no socket can be opened that would say. */
+const PATIENT_KEEP_ALIVE: KeepAlive = { idle: ASK_NOW, interval: 32_767, count: 127 }
+/** Linux' (`net.ipv4.tcp_keepalive_*`). */
 const USUAL_KEEP_ALIVE: KeepAlive = { idle: 7_200, interval: 75, count: 9 }
 
 /** What a new socket has. */
@@ -221,7 +223,10 @@ export class TcpSockets {
 
   /** As core's `Host.askCorrespondent`. The kernel counts each question, also those that setting the time brings. */
   askCorrespondent(socket: Socket): number {
-    return this.#setKeepAlive(socket, PATIENT_KEEP_ALIVE)
+    const { interval, count } = this.#defaults
+    // An administrator that has made the kernel give up sooner wants just that.
+    const isShortened = interval * count < USUAL_KEEP_ALIVE.interval * USUAL_KEEP_ALIVE.count
+    return this.#setKeepAlive(socket, isShortened ? { idle: ASK_NOW, interval, count } : PATIENT_KEEP_ALIVE)
   }
 
   shutdownWrite(socket: Socket): number {
