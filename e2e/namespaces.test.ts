@@ -112,6 +112,7 @@ describe("as an ordinary user", () => {
         "a path, with the user namespace",
         () => ["--userns", holder.current.path("user"), "--netns", holder.current.path("net")],
       ],
+      ["a process, with --netns-only", () => ["--netns-only", `${holder.current.pid}`]],
       ["a process, with the user namespace", () => ["--userns", holder.current.path("user"), `${holder.current.pid}`]],
     ])("%s: connected", async (_which, argv) => {
       await connect(holder.current.path("net"), argv(), {}, (pid) => {

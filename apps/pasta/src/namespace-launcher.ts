@@ -23,7 +23,7 @@ import { type ExistingNamespace, networkPath, processOf } from "./namespace-file
 import { namespaceSteps } from "./namespace-steps.ts"
 import { ReportReader } from "./report-reader.ts"
 import { awaitStatus } from "./supervise.ts"
-import { openUserNamespace } from "./user-namespace.ts"
+import { openOwner, openUserNamespace } from "./user-namespace.ts"
 
 const SIGTERM = 15
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
@@ -60,7 +60,7 @@ class Launcher {
     const plan = {
       network: networkPath(target),
       process: openProcess(this.#native, target),
-      userNamespace: this.#userNamespaceToJoin(userNamespacePath, isRoot(facts)),
+      userNamespace: this.#unlessRoot(openUserNamespaceOf(this.#native, target), isRoot(facts)),
       isBackground: !options.foreground,
       dataPath: runtimeCommand("pasta", fileURLToPath(new URL("./data-path.cjs", import.meta.url))),
       handOver: handedOver,
@@ -104,12 +104,20 @@ class Launcher {
    * Root doesn't join it: root may act in every network namespace from where it is, can still read its own files, and can
    * become nobody, whom somebody's user namespace need not have. But what is given has to be there.
    */
-  #userNamespaceToJoin(path: string | undefined, isRoot: boolean): number | undefined {
-    const descriptor = path === undefined ? undefined : openUserNamespace(this.#native, path)
+  #unlessRoot(descriptor: number | undefined, isRoot: boolean): number | undefined {
     if (descriptor === undefined || !isRoot) return descriptor
     this.#native.close(descriptor)
     return undefined
   }
+}
+
+/**
+ * The user namespace that has to be joined. With `--netns-only` none is named: that of a process' network namespace is joined
+ * all the same if it isn't ours, since nobody but root gets in from elsewhere.
+ */
+function openUserNamespaceOf(native: Native, target: ExistingNamespace): number | undefined {
+  if (target.userNamespace !== undefined) return openUserNamespace(native, target.userNamespace)
+  return target.kind === "process" ? openOwner(native, networkPath(target)) : undefined
 }
 
 /**

@@ -2,12 +2,29 @@ import { closeSync } from "node:fs"
 import { NamespaceFlag, type Native } from "@demiflow/sys"
 import { isOurNamespace, openNamespace } from "./namespace-files.ts"
 
+/** _IO(0xb7, 0x1) of <linux/nsfs.h>: opens the user namespace that a namespace belongs to. */
+const NS_GET_USERNS = 0xb701
+
 /**
  * The descriptor of a user namespace to join; undefined if it is our own, which can't be joined again. Throws `Quit`, with
  * its path in the message.
  */
 export function openUserNamespace(native: Native, path: string): number | undefined {
-  const descriptor = openNamespace(native, path, NamespaceFlag.user, "user namespace")
+  return unlessOurs(openNamespace(native, path, NamespaceFlag.user, "user namespace"))
+}
+
+/**
+ * The descriptor of the user namespace that a network namespace belongs to; undefined if that is our own, or none below our
+ * own, which nobody here can join. Throws `Quit`, with the path in the message.
+ */
+export function openOwner(native: Native, networkPath: string): number | undefined {
+  const network = openNamespace(native, networkPath, NamespaceFlag.network, "network namespace")
+  const descriptor = native.ioctl(network, NS_GET_USERNS, 0)
+  closeSync(network)
+  return descriptor < 0 ? undefined : unlessOurs(descriptor)
+}
+
+function unlessOurs(descriptor: number): number | undefined {
   if (!isOurNamespace(descriptor, "user")) return descriptor
   closeSync(descriptor)
   return undefined
