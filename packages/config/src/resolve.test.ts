@@ -74,6 +74,7 @@ describe("template interface", () => {
       template: "wlan0",
       outboundInterface: "wlan0",
     })
+    expect(resolve("--outbound-if4 wlan0", { network }).v6).toEqual(resolve("", { network }).v6)
     const both = resolve("-i eth0 --outbound-if4 wlan0", { network }).v4
     expect(both).toMatchObject({ template: "eth0", outboundInterface: "wlan0" })
     expect(resolve("", { network }).v4?.outboundInterface).toBeUndefined()
