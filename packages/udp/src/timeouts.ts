@@ -2,26 +2,26 @@
  * How long a flow lives without traffic.
  *
  * UDP has no end of a conversation. RFC 4787, REQ-5, asks for two minutes at least, whether anything was answered or not,
- * and lets a NAT be brief with correspondents' ports below 1024 (a): name servers, mostly, which answer one question once.
- * There, connection tracking's 30 s hold until the side that began goes on after the first answer: a tunnel or QUIC may use
- * such a port too.
+ * and lets a NAT be brief with single ports below 1024, as suits the application that is registered there (a): those where one
+ * question has one answer. There, connection tracking's 30 s hold until the side that began goes on after the first answer: a
+ * tunnel may use such a port too.
  */
 
-/** Milliseconds that a single exchange with a correspondent's port below 1024 lasts, answered or not. */
+/** Milliseconds that a single exchange lasts with a correspondent's port of questions and answers, answered or not. */
 export const DEFAULT_TIMEOUT_ONE_SHOT = 30_000
 /** Milliseconds since the last datagram, before the target has sent anything. */
 export const DEFAULT_TIMEOUT_BEFORE_REPLY = 120_000
 /** Milliseconds since the last datagram in either direction, once it has. */
 export const DEFAULT_TIMEOUT_AFTER_REPLY = 180_000
 
-/** Ports that RFC 4787, REQ-5 (a), speaks of end before this one. */
-const FIRST_REGISTERED_PORT = 1024
+/** Questions and answers below 1024: DNS, NTP, NetBIOS names, SNMP. */
+const QUESTION_PORTS: ReadonlySet<number> = new Set([53, 123, 137, 161])
 
 /** Options of the UDP plugin. */
 export interface UdpOptions {
   /**
-   * Lifetime without traffic of a single exchange with a correspondent's port below 1024, milliseconds; 30,000 unless told
-   * otherwise.
+   * Lifetime without traffic of a single exchange with a correspondent's port 53, 123, 137 or 161, milliseconds; 30,000 unless
+   * told otherwise.
    */
   readonly timeoutOneShot?: number
   /** Lifetime without traffic while nothing has come back, milliseconds; 120,000 unless told otherwise. */
@@ -42,7 +42,7 @@ export interface Lasting {
 
 /** True for ports that the shorter lifetime is for. */
 export function isWellKnown(port: number): boolean {
-  return port < FIRST_REGISTERED_PORT
+  return QUESTION_PORTS.has(port)
 }
 
 /** The lifetimes of a stack's flows. */

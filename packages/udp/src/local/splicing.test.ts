@@ -42,7 +42,7 @@ describe.each(directions)("spliced flows, $name", (direction) => {
     expect(bench.drops.entries()).toEqual([["udp: too large for the local path", 1]])
   })
 
-  test("end 30 s after a single exchange with a port below 1024, 180 s after the last datagram of more", () => {
+  test("end 30 s after a single exchange with port 53, 180 s after the last datagram of more", () => {
     const { bench, near, far, begin, deliver } = splicingBench(direction)
     const first = begin(1)
     bench.advance(20_000)
