@@ -10,7 +10,7 @@ import type { Components } from "./plugin.ts"
 import { icmpErrorBudget } from "./rate-budget.ts"
 import { IcmpType, IcmpUnreachable, Icmpv6Type } from "./wire/icmp.ts"
 
-/** Entries of one socket's error queue that are taken at a time: more than a socket's buffer holds. */
+/** Entries of one socket's error queue that are taken at a time. */
 const QUEUE_BUDGET = 1024
 /** Bytes of payload that the longest quotation can hold (RFC 4443, section 2.4 (c)). */
 const QUOTE_LIMIT = 1280
@@ -46,6 +46,7 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
   readonly #entry = emptySocketError()
   /** MTU that the host named last, in refusing a packet as too large; 0 if it didn't. */
   #hostMtu = 0
+  #reportedElsewhere = 0
 
   /**
    * @param unknownError counted for each error that has no form in ICMP
@@ -79,6 +80,14 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     original: number,
   ): number
 
+  /**
+   * Entries of the last queue that was emptied which others than the host had reported. As long as there are such, an error that
+   * a call answers may be one of theirs, about another packet.
+   */
+  get reportedElsewhere(): number {
+    return this.#reportedElsewhere
+  }
+
   /** Relays what the error queue of a flow's own socket holds; answers how many entries the guest heard of. */
   drain(flow: Flow & { readonly socket: Socket }): number {
     return this.drainShared(flow.socket, () => flow)
@@ -95,9 +104,11 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     host: Host = this.#components.host,
   ): number {
     this.#hostMtu = 0
+    this.#reportedElsewhere = 0
     let relayed = 0
     for (let taken = 0; taken < QUEUE_BUDGET; taken++) {
       if (host.receiveError(socket, this.#entry) <= 0) break
+      if (this.#entry.origin !== ErrorOrigin.host) this.#reportedElsewhere++
       if (this.#relay(flowOf, this.#entry)) relayed++
     }
     return relayed

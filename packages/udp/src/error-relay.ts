@@ -36,11 +36,15 @@ export class ErrorRelay extends HostErrorRelay<UdpFlow> {
     this.#finder = finder
   }
 
-  /** Relays what the error queue of a port's socket holds: each error belongs to the flow whose datagram it is about. */
-  drainPort(port: SharedPort): void {
-    if (port.socket < 0) return
+  /**
+   * Relays what the error queue of a port's socket holds: each error belongs to the flow whose datagram it is about. Answers how
+   * many entries others than the host had reported.
+   */
+  drainPort(port: SharedPort): number {
+    if (port.socket < 0) return 0
     this.#port = port
     this.drainShared(port.socket, this.#flowOf, port.host)
+    return this.reportedElsewhere
   }
 
   #find(entry: SocketError): UdpFlow | undefined {

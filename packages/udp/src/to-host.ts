@@ -2,6 +2,7 @@ import { type Arena, type Components, DatagramBatch, Demiflow, type Drops, Errno
 import type { ErrorRelay } from "./error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
+import { SendingErrors } from "./sending-errors.ts"
 import type { UdpFlow } from "./state.ts"
 
 /** Entries handed to the host in one call. */
@@ -23,6 +24,7 @@ export class ToHost {
   readonly #batch = new DatagramBatch(BATCH_SIZE)
   readonly #gathered: number
   readonly #hostSide = new Demiflow()
+  readonly #sendingErrors = new SendingErrors()
   #isRefused = false
   /** Behind what was put together last. */
   #end: number
@@ -96,29 +98,26 @@ export class ToHost {
     const { port, scope } = flow
     if (port === undefined) return
     this.#flows.readSide(flow.hostSide, hostSide)
+    const errors = this.#sendingErrors
     let first = 0
-    let isRepeated = false
+    errors.begin()
     while (first < batch.count) {
       const offset = batch.offset[first]
       const sent = port.host.sendDatagramsTo(port.socket, hostSide, scope, batch, first, batch.count - first)
       if (sent > 0) {
         first += sent
-        isRepeated = false
+        errors.begin()
         continue
       }
       if (sent === 0 || sent === -Errno.EAGAIN) {
         while (first < batch.count) this.#lose(batch, first++)
         break
       }
-      // An error that an earlier datagram met is told here too, and only once: so the datagram gets a second chance.
-      if (batch.offset[first] !== offset) isRepeated = false
-      if (!isRepeated && sent !== -Errno.ENOBUFS) {
-        isRepeated = true
-        this.#errors.drainPort(port)
-        continue
-      }
-      isRepeated = false
-      this.#refused(tap, batch, first++, -sent)
+      // The call has sent a part of the entry before.
+      if (batch.offset[first] !== offset) errors.begin()
+      if (sent !== -Errno.ENOBUFS && errors.mayBeOthers(this.#errors.drainPort(port))) continue
+      this.#refused(tap, batch, first++, errors.isHosts(sent) ? -sent : Errno.ECONNREFUSED)
+      errors.begin()
     }
     batch.count = 0
   }
@@ -129,9 +128,11 @@ export class ToHost {
       this.#lose(batch, index)
       return
     }
-    if (errno !== Errno.EMSGSIZE) this.#isRefused = true
     const { offset, length, segmentSize } = batch
     this.#drops.count(this.#reasons.sendFailed, datagramsIn(length[index], segmentSize[index]))
+    // The host itself refuses no datagram so: it is what others report, about whatever datagram.
+    if (errno === Errno.ECONNREFUSED) return
+    if (errno !== Errno.EMSGSIZE) this.#isRefused = true
     this.#errors.refuse(tap, errno, offset[index], segmentSize[index] || length[index])
   }
 

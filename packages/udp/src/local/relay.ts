@@ -13,6 +13,7 @@ import type { ErrorRelay } from "../error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "../leaving-together.ts"
 import type { UdpReasons } from "../reasons.ts"
 import type { Scarcity } from "../scarcity.ts"
+import { SendingErrors } from "../sending-errors.ts"
 import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "../turn-budget.ts"
 import type { WaitingPlace } from "../waiting-sources.ts"
 import type { ReportedErrors } from "./reported-errors.ts"
@@ -48,6 +49,7 @@ export class Relay {
   readonly #waiting: WaitingPlace<SplicedSide>
   readonly #batch = new DatagramBatch(LARGEST_BURST)
   readonly #ends = new Demiflow()
+  readonly #sendingErrors = new SendingErrors()
   readonly #space: number
 
   constructor({ components, reasons, errors, scarcity, waiting }: RelayParts, reported: ReportedErrors) {
@@ -151,8 +153,9 @@ export class Relay {
       // A flow of the guest's link may have sent from there with marks of its own.
       port.mark(this.#ends.isV4, NO_MARKS)
     }
+    const errors = this.#sendingErrors
     let first = start
-    let isRepeated = false
+    errors.begin()
     while (first < end) {
       const offset = batch.offset[first]
       const sent =
@@ -161,19 +164,21 @@ export class Relay {
           : to.host.sendDatagramsTo(port.socket, this.#ends, to.scope, batch, first, end - first)
       if (sent > 0) {
         first += sent
-        isRepeated = false
+        errors.begin()
       } else if (sent === 0 || sent === -Errno.EAGAIN) {
         while (first < end) this.#lose(batch, first++, -Errno.EAGAIN)
-      } else if ((isRepeated && batch.offset[first] === offset) || sent === -Errno.ENOBUFS) {
-        this.#lose(batch, first++, sent)
-        isRepeated = false
       } else {
-        // An error that an earlier datagram met is told here too, and only once: so the datagram gets a second chance.
-        if (port === undefined) this.#errors.drain(to)
-        else this.#portErrors.drainPort(port)
-        isRepeated = true
+        // The call has sent a part of the entry before.
+        if (batch.offset[first] !== offset) errors.begin()
+        if (sent !== -Errno.ENOBUFS && errors.mayBeOthers(this.#drainErrors(to))) continue
+        this.#lose(batch, first++, sent)
+        errors.begin()
       }
     }
+  }
+
+  #drainErrors(side: SplicedSide): number {
+    return side.port === undefined ? this.#errors.drain(side) : this.#portErrors.drainPort(side.port)
   }
 
   #lose({ length, segmentSize }: DatagramBatch, index: number, answer: number): void {

@@ -1,7 +1,7 @@
 import { type Components, type DropReason, type Drops, ErrorOrigin, emptySocketError } from "@demiflow/core"
 import type { SplicedSide } from "./spliced-flow.ts"
 
-/** Entries of one socket's error queue that are taken at a time: more than a socket's buffer holds. */
+/** Entries of one socket's error queue that are taken at a time. */
 const QUEUE_BUDGET = 1024
 
 /**
@@ -19,14 +19,16 @@ export class ReportedErrors {
     this.#notDelivered = notDelivered
   }
 
-  /** Takes what a socket's queue holds, and answers how many entries that were. */
+  /** Takes what a socket's queue holds, and answers how many entries others than the host had reported. */
   drain(side: SplicedSide): number {
-    let taken = 0
-    while (taken < QUEUE_BUDGET && side.host.receiveError(side.socket, this.#entry) > 0) {
-      // What the host itself has to say is told by the call that it is the answer to, and counted there.
-      if (this.#entry.origin !== ErrorOrigin.host) this.#drops.count(this.#notDelivered)
-      taken++
+    let reported = 0
+    for (let taken = 0; taken < QUEUE_BUDGET; taken++) {
+      if (side.host.receiveError(side.socket, this.#entry) <= 0) break
+      // The host's own errors are answers of calls, and counted there.
+      if (this.#entry.origin === ErrorOrigin.host) continue
+      this.#drops.count(this.#notDelivered)
+      reported++
     }
-    return taken
+    return reported
   }
 }

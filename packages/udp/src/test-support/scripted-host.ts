@@ -92,6 +92,17 @@ export class ScriptedSocket {
     this.isDualStack = isDualStack
     this.isListening = isListening
   }
+
+  /** Has the next `count` sending calls answer an error, each of which leaves its entry in the error queue. */
+  reportWithAnswers(count: number, report: ScriptedError): void {
+    const { errors, sendingAnswers } = this
+    sendingAnswers.push(...Array.from({ length: count }, () => -report.errno))
+    sendingAnswers.shift = () => {
+      const answer = Array.prototype.shift.call(sendingAnswers)
+      if (answer !== undefined) errors.push(report)
+      return answer
+    }
+  }
 }
 
 /** A host whose sockets do what a test says. Any use of a closed socket throws. */

@@ -1,0 +1,40 @@
+import { Errno } from "@demiflow/core"
+import { BUDGET_ERRORS } from "./turn-budget.ts"
+
+/**
+ * Tells apart, for one datagram at a time, what a sending call answers. The kernel has it answer an error that was reported about
+ * an earlier datagram of the socket, which may be another flow's, or forged: a socket that isn't connected takes whatever report
+ * quotes its port. Such an answer clears the error, and nothing was sent: the call is to be repeated. If reports keep coming,
+ * the datagram is lost, but nobody is to hear that the host refused it.
+ */
+export class SendingErrors {
+  #attempts = 0
+  #isRepeatedBlindly = false
+  #areReported = false
+
+  /** The next answer is that of another datagram. */
+  begin(): void {
+    this.#attempts = 0
+    this.#isRepeatedBlindly = false
+    this.#areReported = false
+  }
+
+  /**
+   * Whether the error that a call has answered may not be about its datagram, so that the call is to be repeated.
+   *
+   * @param reported entries, not of the host's, that the error queue held
+   */
+  mayBeOthers(reported: number): boolean {
+    this.#areReported = reported > 0
+    if (this.#areReported) return this.#attempts++ < BUDGET_ERRORS
+    // A report may be between its error and its entry in the queue.
+    if (this.#isRepeatedBlindly) return false
+    this.#isRepeatedBlindly = true
+    return true
+  }
+
+  /** Whether an answer, a negated error number, is the host's own after all. */
+  isHosts(answer: number): boolean {
+    return !this.#areReported && answer !== -Errno.ECONNREFUSED
+  }
+}
