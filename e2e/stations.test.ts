@@ -1,12 +1,17 @@
-/** Several stations behind one link, and a published port whose address the user chose. */
+/**
+ * Ethernet addresses on the guest's link: several stations there, a published port whose address the user chose, and neighbours of
+ * the host, which show there.
+ */
 import { beforeAll, describe, expect, test } from "vitest"
 import { checksum } from "./harness/frames.ts"
 import { framed, Hypervisor } from "./harness/hypervisor.ts"
 import { Passt } from "./harness/passt.ts"
-import { usePasta } from "./harness/pasta.ts"
-import { tcp, udp } from "./harness/protocols.ts"
+import { Pasta, usePasta } from "./harness/pasta.ts"
+import type { Place } from "./harness/places.ts"
+import { eventually } from "./harness/processes.ts"
+import { protocols, tcp, udp } from "./harness/protocols.ts"
 import { tcpClient, UDP_PORT, useServer, useServerIn } from "./harness/servers.ts"
-import { ipv4, ipv6, overBoth, useTopology } from "./harness/topology.ts"
+import { type Family, ipv4, ipv6, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 useServer("tcp-server", topology)
@@ -34,10 +39,10 @@ function datagram({ mac, address }: Station, to: string, text: string, ethernetT
   return Buffer.concat([Buffer.from(`${ethernetTarget}${mac}0800`, "hex"), ip, udpHeader, Buffer.from(text)])
 }
 
-/** A question of the station for the gateway, which everybody hears. */
-function arpRequest({ mac, address }: Station): Buffer {
+/** A question of the station, for the gateway by default, which everybody hears. */
+function arpRequest({ mac, address }: Station, asked = ipv4.gateway): Buffer {
   const start = Buffer.from(`${BROADCAST}${mac}08060001080006040001${mac}`, "hex")
-  return Buffer.concat([start, bytesOf(address), Buffer.alloc(6), bytesOf(ipv4.gateway)])
+  return Buffer.concat([start, bytesOf(address), Buffer.alloc(6), bytesOf(asked)])
 }
 
 const targetOf = (frame: Buffer) => frame.toString("hex", 0, 6)
@@ -107,5 +112,90 @@ describe("with -a, and a bridge in the namespace on which another address talks"
         expect(await arrival(topology.world, family.host, port)).toMatchObject({ port })
       }
     })
+  })
+})
+
+describe("a neighbour of the host", () => {
+  const near = { 4: "192.0.2.77", 6: "2001:db8:1::77" } as const
+  const macs = ["02:00:5e:00:00:01", "02:00:5e:00:00:02"] as const
+  const port = 7001
+  /** Whoever changes its Ethernet address says so, as most systems do. */
+  const introduce = (mac: string) => topology.world.configure([`link set eth0 address ${mac}`])
+  const macSeen = async (guest: Place, address: string) => {
+    const neighbours = await guest.json<{ dst: string; lladdr?: string }[]>(["ip", "-j", "neigh"])
+    return neighbours.find(({ dst }) => dst === address)?.lladdr
+  }
+  const isAt = (guest: Place, address: string, mac: string) =>
+    eventually(`${address} at ${mac}`, async () => ((await macSeen(guest, address)) === mac ? true : undefined))
+  const plain = (mac: string) => mac.replaceAll(":", "")
+
+  beforeAll(async () => {
+    const addresses = [`addr add ${near[4]}/24 dev eth0`, `addr add ${near[6]}/64 dev eth0 nodad`]
+    await topology.world.configure(addresses)
+    await topology.world.set({ "net.ipv4.conf.eth0.arp_notify": 1, "net.ipv6.conf.eth0.ndisc_notify": 1 })
+    await introduce(macs[0])
+  })
+  const addresses = [near[4], near[6]].map((address) => ({ address }))
+  for (const { server } of protocols) useServerIn(server, () => topology.world, addresses)
+
+  describe("in a namespace", () => {
+    const running = usePasta(topology, { options: ["--config-net", "-t", String(port), "-u", String(port)] })
+    const inside = [ipv4, ipv6].map(({ host }) => ({ address: host, port }))
+    for (const { server } of protocols) useServerIn(server, () => running.guest, inside)
+
+    const worksBothWays = async ({ version, host }: Family) => {
+      const arrivals = protocols.flatMap((protocol) => [
+        protocol.arrival(running.guest, near[version], protocol.port),
+        protocol.arrival(topology.world, host, port, near[version]),
+      ])
+      const sources = [{ from: host }, { from: near[version] }]
+      expect(await Promise.all(arrivals)).toMatchObject([...sources, ...sources])
+    }
+
+    overBoth((family) => {
+      test("shows its own Ethernet address, and a change of it; everybody else shows ours", async () => {
+        const address = near[family.version]
+        await introduce(macs[0])
+        await worksBothWays(family)
+        await isAt(running.guest, address, macs[0])
+        await introduce(macs[1])
+        await isAt(running.guest, address, macs[1])
+        await worksBothWays(family)
+        expect(await macSeen(running.guest, address)).toBe(macs[1])
+        await tcp.arrival(running.guest, family.server, tcp.port)
+        expect(plain((await macSeen(running.guest, family.gateway)) ?? OUR_MAC)).toBe(OUR_MAC)
+      })
+    })
+  })
+
+  test("that is the gateway shows its own with --no-map-gw", async () => {
+    await introduce(macs[0])
+    const pasta = await Pasta.start(topology, { options: ["--config-net", "--no-map-gw"] })
+    for (const { server, gateway, host } of [ipv4, ipv6]) {
+      const arrivals = protocols.map((protocol) => protocol.arrival(pasta.guest, server, protocol.port))
+      expect(await Promise.all(arrivals)).toMatchObject([{ from: host }, { from: host }])
+      await isAt(pasta.guest, gateway, macs[0])
+    }
+    await pasta.stop()
+  })
+
+  test("sends frames to a virtual machine from its own Ethernet address, and gets those that go there", async () => {
+    await introduce(macs[0])
+    await udp.arrival(topology.host, near[4], udp.port)
+    const guest = { mac: "02000000000c", address: ipv4.host }
+    const passt = await Passt.start(topology)
+    const hypervisor = await Hypervisor.connect(passt.socket)
+    const send = (frame: Buffer) => hypervisor.send(framed(frame))
+    const asked = bytesOf(near[4]).toString("hex")
+    const answered = hypervisor.frame((frame) =>
+      frame.toString("hex", 12, 42).includes(`0002${plain(macs[0])}${asked}`),
+    )
+    await send(arpRequest(guest, near[4]))
+    expect((await answered).toString("hex", 6, 12)).toBe(OUR_MAC)
+    const reply = hypervisor.frame(isAnswer("from here"))
+    await send(datagram(guest, near[4], "from here", plain(macs[0])))
+    expect((await reply).toString("hex", 0, 12)).toBe(`${guest.mac}${plain(macs[0])}`)
+    await hypervisor.disconnect()
+    await passt.stop()
   })
 })

@@ -1,5 +1,5 @@
 // Frames: those of the guest, up to the call of a handler that does nothing; and headers for packets to the guest.
-import { Address, Demiflow, Drops, HANDLED, Interface, IpProtocol, Stack, silentLog } from "@demiflow/core"
+import { Address, Demiflow, Drops, HANDLED, Interface, IpProtocol, MacAddress, Stack, silentLog } from "@demiflow/core"
 import { attachArena } from "@demiflow/sys"
 import { TapSide } from "@demiflow/tap"
 import { build, buildPacket } from "@demiflow/testkit"
@@ -9,6 +9,8 @@ const BATCH = 64
 const guestMac = "02:00:00:00:00:02"
 const four = ["192.0.2.2", "198.51.100.7"]
 const six = ["2001:db8::2", "2001:db8:1::7"]
+const neighbours = ["192.0.2.7", "192.0.2.8", "192.0.2.9", "192.0.2.10"]
+const neighbourMac = "02:00:00:00:00:07"
 const TCP_HEADER = 20
 const TCP_CHECKSUM = 16
 const UDP_HEADER = 8
@@ -36,6 +38,7 @@ function tapOn(link) {
   tap.attach(
     new Stack(/** @type {import("@demiflow/core").StackParts} */ (/** @type {unknown} */ (parts)), [() => idle]),
   )
+  for (const address of neighbours) tap.hostNeighbours.notice(Address.parse(address), MacAddress.parse(neighbourMac))
   return { tap, drops, packets: () => packets }
 }
 
@@ -57,10 +60,10 @@ function parse(name, frame) {
   return { name: `from the guest: ${name}`, unit: "frame", units: BATCH, work }
 }
 
-/** @param {readonly string[]} addresses */
-function tcpFrame([from, to]) {
+/** @param {readonly string[]} addresses @param {string} [target] */
+function tcpFrame([from, to], target = ourMac.toString()) {
   const tcp = build.tcp({ sourcePort: 4000, targetPort: 80, flags: "A", sequence: 1 })
-  return buildPacket(build.ethernet({ source: guestMac }), build.ip(from, to), tcp, build.patternPayload(1440))
+  return buildPacket(build.ethernet({ source: guestMac, target }), build.ip(from, to), tcp, build.patternPayload(1440))
 }
 
 /** @param {readonly string[]} addresses @param {number} index */
@@ -101,6 +104,24 @@ function header(name, capabilities, [to, from], protocol, payload, segmentSize =
   return { name: `to the guest: ${name}`, unit: "frame", units: frames, work }
 }
 
+/** @returns {HotFunction} */
+function fromNeighbours() {
+  const link = new QuietLink(offloads)
+  const { tap } = tapOn(link)
+  const guest = Address.parse(four[0])
+  const sides = neighbours.map((from) => Demiflow.of(Interface.tap, Address.parse(from), 53, guest, 4000))
+  const length = UDP_HEADER + 40
+  const work = () => {
+    for (let index = 0; index < BATCH; index++) {
+      const offset = tap.begin(sides[index % sides.length], IpProtocol.udp, length)
+      tap.end(offset, length, UDP_CHECKSUM)
+    }
+    tap.flush()
+    return link.sentBytes
+  }
+  return { name: "to the guest: from neighbours of the host in turn", unit: "frame", units: BATCH, work }
+}
+
 /** @returns {HotFunction[]} */
 export function functions() {
   const { tcp, udp } = IpProtocol
@@ -110,6 +131,8 @@ export function functions() {
     parse("TCP over IPv6, one flow", () => tcpFrame(six)),
     parse("UDP over IPv4, another flow each", (index) => udpFrame(four, index)),
     parse("UDP over IPv6, another flow each", (index) => udpFrame(six, index)),
+    parse("TCP to a neighbour of the host", () => tcpFrame([four[0], neighbours[0]], neighbourMac)),
+    fromNeighbours(),
     header("TCP over IPv4", offloads, four, tcp, 1440),
     header("TCP over IPv6", offloads, six, tcp, 1440),
     header("UDP over IPv4", offloads, four, udp, 1400),

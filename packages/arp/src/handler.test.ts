@@ -63,6 +63,79 @@ describe("requests (RFC 826)", () => {
   })
 })
 
+describe("neighbours of the host", () => {
+  const NEIGHBOUR = "192.0.2.77"
+  const MAC = MacAddress.parse("02:00:00:00:00:77")
+  const OTHER_MAC = MacAddress.parse("02:00:00:00:00:78")
+  const BROADCAST = MacAddress.parse("ff:ff:ff:ff:ff:ff")
+
+  function withNeighbour() {
+    const memory = setUp()
+    const { guest, tap, send, answers } = memory
+    answers(GUEST, GATEWAY)
+    const notice = (address: string, mac: MacAddress) => tap.hostNeighbours.notice(Address.parse(address), mac)
+    const sent = () => {
+      tap.flush()
+      return guest.takeAll().map(({ problems, ethernet, arp }) => {
+        expect(problems).toEqual([])
+        return { from: ethernet?.source, to: ethernet?.target, ...arp }
+      })
+    }
+    const ask = (address: string) => {
+      send(GUEST, address)
+      return sent()
+    }
+    return { ...memory, notice, sent, ask }
+  }
+
+  test("are found at their own Ethernet addresses, and announced (RFC 5227, section 3)", () => {
+    const { notice, sent, ask, tap, guest } = withNeighbour()
+    const address = Address.parse(NEIGHBOUR)
+    notice(NEIGHBOUR, MAC)
+    const announcement = { senderMac: MAC, senderAddress: address, targetAddress: address, operation: 1 }
+    const ours = { from: tap.ourMac }
+    expect(sent()).toEqual([{ ...ours, to: BROADCAST, ...announcement, targetMac: new MacAddress() }])
+    const answer = { operation: 2, senderMac: MAC, senderAddress: address }
+    const toGuest = { to: guest.mac, targetMac: guest.mac, targetAddress: Address.parse(GUEST) }
+    expect(ask(NEIGHBOUR)).toEqual([{ ...ours, ...answer, ...toGuest }])
+    notice(NEIGHBOUR, OTHER_MAC)
+    expect(sent()).toMatchObject([{ to: BROADCAST, senderMac: OTHER_MAC, senderAddress: address }])
+    notice(NEIGHBOUR, OTHER_MAC)
+    expect(sent()).toEqual([])
+  })
+
+  test("that have an address of the guest's are neither announced nor answered for", () => {
+    const { notice, sent, ask, send } = withNeighbour()
+    notice(GUEST, MAC)
+    send("192.0.2.9", "192.0.2.9")
+    expect(sent()).toEqual([])
+    notice("192.0.2.9", MAC)
+    expect([sent(), ask(GUEST), ask("192.0.2.9")]).toEqual([[], [], []])
+  })
+
+  test("stay where they are when what we said of them comes back", () => {
+    const { notice, sent, ask, guest, log } = withNeighbour()
+    notice(NEIGHBOUR, MAC)
+    notice(GATEWAY, OTHER_MAC)
+    sent()
+    for (const [senderMac, senderAddress] of [
+      [MAC, NEIGHBOUR],
+      [OTHER_MAC, GATEWAY],
+    ] as const) {
+      guest.send(build.arp({ operation: "request", senderMac, senderAddress, targetAddress: senderAddress }))
+    }
+    expect([ask(NEIGHBOUR), log.messages("warning")]).toMatchObject([[{ senderMac: MAC }], []])
+  })
+
+  test("that are the gateway have us ask from there", () => {
+    const { notice, sent, memory } = withNeighbour()
+    notice(GATEWAY, MAC)
+    sent()
+    memory.tap.begin(Demiflow.of(Interface.tap, Address.parse(GATEWAY), 1, Address.parse("192.0.2.99"), 2), 17, 8)
+    expect(sent()).toMatchObject([{ operation: 1, senderMac: MAC, senderAddress: Address.parse(GATEWAY) }])
+  })
+})
+
 describe("addresses of the guest's own", () => {
   test("that it announced are not answered for (RFC 5227, section 2.3)", () => {
     const { answers } = setUp()

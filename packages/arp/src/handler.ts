@@ -1,9 +1,10 @@
 /**
  * ARP for the guest: theory of operation.
  *
- * Whatever IPv4 address the guest looks for on its link, it is found at our Ethernet address: the gateway, hosts of the
- * subnet that is only a copy of the host's, and every other one, as it pleases the guest's routes. The exception is what
- * belongs to the guest itself: the address it was assigned, and any other that it uses. These may be on several
+ * Whatever IPv4 address the guest looks for on its link, it is found: at the Ethernet address that a neighbour of the host has,
+ * if it is that of one, else at ours: the gateway, and every other address, as it pleases the guest's routes. When a neighbour of
+ * the host shows another Ethernet address than before, that is announced (RFC 5227, section 3), from our Ethernet address.
+ * The exception is what belongs to the guest itself: the address it was assigned, and any other that it uses. These may be on several
  * stations behind the link (containers bridged to it, say), which must find each other without us in between. The guest's
  * own addresses show in the sender field of what it sends: they are announced to the neighbour table, which remembers each
  * for five minutes, and finds the stations of packets by them.
@@ -87,7 +88,9 @@ export class ArpHandler implements ProtocolHandler {
       sender: drops.reason("arp: sender"),
       "no room": drops.reason("arp: no room"),
     }
-    components.guest.neighbours.askWith(true, (address, station) => this.#ask(address, station))
+    const { hostNeighbours, neighbours } = components.guest
+    neighbours.askWith(true, (address, station) => this.#ask(address, station))
+    hostNeighbours.announceWith(true, (address) => this.#announce(address))
   }
 
   start(): void {
@@ -125,6 +128,7 @@ export class ArpHandler implements ProtocolHandler {
       return
     }
     if (this.#hasWarned || senderMac.equals(guest.ourMac)) return
+    if (guest.hostNeighbours.shows(senderAddress, senderMac)) return
     this.#hasWarned = true
     log.warning(
       `ARP: ${senderMac} uses ${senderAddress}, which is ours towards the guest: give the guest another address`,
@@ -133,8 +137,11 @@ export class ArpHandler implements ProtocolHandler {
 
   #isToBeAnswered(asked: Address, isProbe: boolean): boolean {
     if (this.#isOurs(asked)) return true
-    if (isProbe || !isStation(asked) || this.#guestAddress?.equals(asked)) return false
-    return !this.#components.guest.neighbours.isAnnounced(asked)
+    return !isProbe && isStation(asked) && !this.#isGuests(asked)
+  }
+
+  #isGuests(address: Address): boolean {
+    return this.#guestAddress?.equals(address) || this.#components.guest.neighbours.isAnnounced(address)
   }
 
   #isOurs(address: Address): boolean {
@@ -149,10 +156,10 @@ export class ArpHandler implements ProtocolHandler {
     packet.operation = Operation.reply
     packet.targetMac.copyFrom(packet.senderMac)
     packet.targetAddress.copyFrom(packet.senderAddress)
-    packet.senderMac.copyFrom(guest.ourMac)
     packet.senderAddress.word3 = asked
+    packet.senderMac.copyFrom(guest.hostNeighbours.macOf(packet.senderAddress))
     if (!this.#send(packet.targetMac, packet)) return "no room"
-    if (log.isTrace) log.trace(`ARP: told ${packet.targetMac} that ${packet.senderAddress} is at ${guest.ourMac}`)
+    if (log.isTrace) log.trace(`ARP: told ${packet.targetMac} that ${packet.senderAddress} is at ${packet.senderMac}`)
     return undefined
   }
 
@@ -163,17 +170,25 @@ export class ArpHandler implements ProtocolHandler {
 
   /** Asks for the address: the station, or everybody. Not without an address of our own: that would be a probe. */
   #ask(address: Address, station: MacAddress | undefined): void {
-    const { drops, guest } = this.#components
     const [ours] = this.#ourAddresses
-    if (ours === undefined) return
+    if (ours !== undefined) this.#request(ours, address, station ?? BROADCAST)
+  }
+
+  /** Asks everybody for a neighbour of the host, as from the neighbour: those who know the address note the sender. */
+  #announce(address: Address): void {
+    if (!this.#isGuests(address)) this.#request(address, address, BROADCAST)
+  }
+
+  #request(senderAddress: Address, targetAddress: Address, station: MacAddress): void {
+    const { drops, guest } = this.#components
     const request: ArpPacket = {
       operation: Operation.request,
-      senderMac: guest.ourMac,
-      senderAddress: ours,
+      senderMac: guest.hostNeighbours.macOf(senderAddress),
+      senderAddress,
       targetMac: new MacAddress(),
-      targetAddress: address,
+      targetAddress,
     }
-    if (!this.#send(station ?? BROADCAST, request)) drops.count(this.#reasons["no room"])
+    if (!this.#send(station, request)) drops.count(this.#reasons["no room"])
   }
 
   /** False if there is no room. */

@@ -3,7 +3,15 @@ import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
 import type { Configuration } from "./configuration.ts"
 import { NO_NETWORK, usualHost } from "./host-facts.fixture.ts"
-import { arpOptions, dhcpv4Lease, dhcpv6Lease, guestAddressOptions, icmpOptions, ndpOptions } from "./plugin-options.ts"
+import {
+  arpOptions,
+  dhcpv4Lease,
+  dhcpv6Lease,
+  guestAddressOptions,
+  hostNeighbourOptions,
+  icmpOptions,
+  ndpOptions,
+} from "./plugin-options.ts"
 import { resolveConfiguration } from "./resolve.ts"
 
 function configurationOf(argv: string, network = usualHost()): Configuration {
@@ -58,6 +66,26 @@ describe("which addresses are the guest's", () => {
       guestV4PrefixLength: 8,
       isGuestV4Fixed: true,
     })
+  })
+})
+
+describe("neighbours of the host", () => {
+  const shown = (argv: string) => {
+    const { ourAddresses, routerV4, routerV6 } = hostNeighbourOptions(configurationOf(argv))
+    return [[...new Set(ourAddresses.map(String))].join(), routerV4 && String(routerV4), routerV6 && String(routerV6)]
+  }
+  const standIns = "--map-host-loopback 10.9.9.1 --map-guest-addr 10.9.9.2 --dns-forward 10.9.9.3"
+
+  test("don't have the addresses that stand for something on the host, by default the gateways", () => {
+    expect(shown("")).toEqual(["88.198.0.161,fe80::1", undefined, undefined])
+    expect(shown(`-4 ${standIns}`)).toEqual(["10.9.9.1,10.9.9.2,10.9.9.3", "88.198.0.161", undefined])
+    expect(shown("-4 --map-guest-addr 88.198.0.161 --no-map-gw")).toEqual(["88.198.0.161", undefined, undefined])
+  })
+
+  test("have those of gateways that are reached as such, from which we advertise as well", () => {
+    expect(shown("--no-map-gw")).toEqual(["", "88.198.0.161", "fe80::1"])
+    const { ourLinkLocal } = configurationOf("-g 2001:db8::77").v6 ?? {}
+    expect(shown("-6 --no-map-gw -g 2001:db8::77")).toEqual([String(ourLinkLocal), undefined, "2001:db8::77"])
   })
 })
 

@@ -70,6 +70,38 @@ export function guestAddressOptions({ v4, v6 }: Configuration): GuestAddressOpti
   }
 }
 
+/** What `@demiflow/tap` has to know of the host's neighbours. */
+export interface HostNeighbourOptions {
+  /** Addresses at which we are ourselves, never a neighbour. */
+  readonly ourAddresses: readonly Address[]
+  readonly routerV4?: Address
+  readonly routerV6?: Address
+}
+
+/** Which addresses show no neighbour, and the gateways that are not ours, but the host's. */
+export function hostNeighbourOptions({ v4, v6 }: Configuration): HostNeighbourOptions {
+  const ofV4 = standIns(v4)
+  const ofV6 = standIns(v6)
+  const routerV4 = v4?.gateway && isAmong(v4.gateway, ofV4) ? undefined : v4?.gateway
+  const routerV6 = v6?.gateway && isAmong(v6.gateway, ofV6) ? undefined : v6?.gateway
+  const linkLocal = v6 === undefined || routerV6?.equals(v6.ourLinkLocal) ? [] : [v6.ourLinkLocal]
+  return {
+    ourAddresses: [...ofV4, ...ofV6, ...linkLocal],
+    ...(routerV4 && { routerV4 }),
+    ...(routerV6 && { routerV6 }),
+  }
+}
+
+/** Addresses that stand for something on the host. */
+function standIns(family: FamilyConfiguration | undefined): Address[] {
+  const { mapHostLoopback, mapGuestAddress, dnsForward } = family ?? {}
+  return [mapHostLoopback, mapGuestAddress, dnsForward].filter((address) => address !== undefined)
+}
+
+function isAmong(address: Address, others: readonly Address[]): boolean {
+  return others.some((other) => other.equals(address))
+}
+
 /** Options of `@demiflow/icmp`. */
 export interface IcmpPluginOptions {
   /** Addresses that are ours on the guest's link. */
@@ -126,11 +158,11 @@ export function dhcpv6Lease(configuration: Configuration): Dhcpv6LeaseOptions | 
 }
 
 function neighbourOptions(family: FamilyConfiguration & { guestAddress: Address | undefined }): NeighbourOptions {
-  const { guestAddress, gateway, mapHostLoopback, mapGuestAddress, dnsForward } = family
+  const { guestAddress, gateway } = family
   const ourAddresses: Address[] = []
-  for (const address of [gateway, mapHostLoopback, mapGuestAddress, dnsForward]) {
+  for (const address of [gateway, ...standIns(family)]) {
     if (address === undefined || guestAddress?.equals(address)) continue
-    if (!ourAddresses.some((known) => known.equals(address))) ourAddresses.push(address)
+    if (!isAmong(address, ourAddresses)) ourAddresses.push(address)
   }
   return { guestAddress, ourAddresses }
 }

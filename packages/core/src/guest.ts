@@ -10,6 +10,7 @@
  */
 import type { Address } from "./address.ts"
 import type { Demiflow } from "./demiflow.ts"
+import type { HostNeighbours } from "./host-neighbours.ts"
 import type { LinkCapabilities } from "./link.ts"
 import type { MacAddress } from "./mac-address.ts"
 import type { Neighbours } from "./neighbours.ts"
@@ -31,6 +32,8 @@ export interface Guest {
   readonly guestMac: MacAddress
   /** The stations of the guest's link by their IP addresses: where packets go. */
   readonly neighbours: Neighbours
+  /** Ethernet addresses by which the guest finds what is outside: the source of each packet to the guest. */
+  readonly hostNeighbours: HostNeighbours
   /** Our own link-local address, from which we speak as the guest's router. */
   readonly ourLinkLocal: Address
   /**

@@ -1,14 +1,15 @@
 /**
  * Neighbour discovery for the guest: theory of operation.
  *
- * Neighbours. Whatever IPv6 address the guest looks for on its link, it is found at our Ethernet address, as for IPv4 with
- * ARP. The exception is what belongs to the guest itself: the address it was assigned, and any other that it uses, which
+ * Neighbours. Whatever IPv6 address the guest looks for on its link, it is found: at the Ethernet address that a neighbour of
+ * the host has, if it is that of one, else at ours, as for IPv4 with ARP. When a neighbour of the host shows another Ethernet
+ * address than before, that is advertised to all nodes (RFC 4861, section 7.2.6). The exception is what belongs to the guest itself: the address it was assigned, and any other that it uses, which
  * may be on several stations behind the link. The guest's own addresses show as source of its messages, and as target of
  * its advertisements and of its duplicate address detection: they are announced to the neighbour table, which remembers each
  * for five minutes, and finds the stations of packets by them. An advertisement moves an address from one station to another
  * if it comes from the address itself and overrides (RFC 4861, section 7.2.5); a detection moves none. For addresses that
- * are ours in earnest (our link-local one, the gateway's) our advertisement overrides what the guest knew; for all others we
- * are a proxy (RFC 4861, section 7.2.8), and our advertisement doesn't.
+ * are ours in earnest (our link-local one, the gateway's), and for neighbours of the host, our advertisement overrides what the
+ * guest knew; for all others we are a proxy (RFC 4861, section 7.2.8), and our advertisement doesn't.
  *
  * Duplicate address detection (RFC 4862, section 5.4) asks from the unspecified address. It is answered for the addresses
  * that are ours in earnest only: any other may be the guest's.
@@ -96,6 +97,7 @@ export class NdpHandler implements ProtocolHandler {
   readonly #side = new Demiflow()
   /** Of questions, which sending anything else may cause. */
   readonly #question = new Demiflow()
+  readonly #unasked = new Demiflow()
   #hasWarned = false
 
   constructor(components: Components, options: NdpOptions) {
@@ -118,6 +120,7 @@ export class NdpHandler implements ProtocolHandler {
     }
     this.#router = routerAdvertisement && new Router(components, routerAdvertisement, this.#reasons["no room"])
     guest.neighbours.askWith(false, (address, station) => this.#ask(address, station))
+    guest.hostNeighbours.announceWith(false, (address) => this.#announce(address))
   }
 
   start(): void {
@@ -191,25 +194,44 @@ export class NdpHandler implements ProtocolHandler {
   }
 
   #answerNeighbourSolicitation(source: Address, target: Address, station: MacAddress): NdpProblem | undefined {
-    const { guest, log } = this.#components
+    const { guest } = this.#components
     const isOurs = this.#isOurs(target)
     const isDetection = source.isUnspecified
     if (!isDetection) this.#noticeGuest(source, station, true)
     if (!isOurs) {
       if (isDetection) this.#noticeGuest(target, station, false)
-      if (!target.isUnicast || target.isLoopback || this.#guestAddress?.equals(target)) return undefined
-      if (guest.neighbours.isAnnounced(target)) return undefined
+      if (!target.isUnicast || target.isLoopback || this.#isGuests(target)) return undefined
     }
     this.#side.forwardingAddress.copyFrom(isOurs ? target : guest.ourLinkLocal)
     this.#side.correspondentAddress.copyFrom(isDetection ? ALL_NODES : source)
-    const offset = guest.begin(this.#side, IpProtocol.icmpv6, NEIGHBOUR_ADVERTISEMENT_LENGTH, HOP_LIMIT)
+    const isAuthoritative = isOurs || guest.hostNeighbours.has(target)
+    const flags = (isDetection ? 0 : NeighbourFlag.solicited) | (isAuthoritative ? NeighbourFlag.override : 0)
+    return this.#advertise(this.#side, target, flags)
+  }
+
+  #isGuests(address: Address): boolean {
+    return this.#guestAddress?.equals(address) || this.#components.guest.neighbours.isAnnounced(address)
+  }
+
+  #advertise(side: Demiflow, target: Address, flags: number): "no room" | undefined {
+    const { arena, guest, log } = this.#components
+    const offset = guest.begin(side, IpProtocol.icmpv6, NEIGHBOUR_ADVERTISEMENT_LENGTH, HOP_LIMIT)
     if (offset < 0) return "no room"
-    const flags =
-      NeighbourFlag.router | (isDetection ? 0 : NeighbourFlag.solicited) | (isOurs ? NeighbourFlag.override : 0)
-    writeNeighbourAdvertisement(this.#components.arena.view, offset, target, flags, guest.ourMac)
+    const mac = guest.hostNeighbours.macOf(target)
+    writeNeighbourAdvertisement(arena.view, offset, target, NeighbourFlag.router | flags, mac)
     guest.end(offset, NEIGHBOUR_ADVERTISEMENT_LENGTH, ICMP_CHECKSUM)
-    if (log.isTrace) log.trace(`NDP: told ${this.#side.correspondentAddress} that ${target} is at ${guest.ourMac}`)
+    if (log.isTrace) log.trace(`NDP: told ${side.correspondentAddress} that ${target} is at ${mac}`)
     return undefined
+  }
+
+  /** Tells everybody at which Ethernet address a neighbour of the host is now. */
+  #announce(address: Address): void {
+    const { drops, guest } = this.#components
+    if (this.#isGuests(address)) return
+    this.#unasked.forwardingAddress.copyFrom(guest.ourLinkLocal)
+    this.#unasked.correspondentAddress.copyFrom(ALL_NODES)
+    const problem = this.#advertise(this.#unasked, address, NeighbourFlag.override)
+    if (problem !== undefined) drops.count(this.#reasons[problem])
   }
 
   #noticeGuest(address: Address, station: MacAddress, mayMove: boolean): void {
@@ -245,7 +267,7 @@ export class NdpHandler implements ProtocolHandler {
       drops.count(this.#reasons["no room"])
       return
     }
-    writeNeighbourSolicitation(arena.view, offset, address, guest.ourMac)
+    writeNeighbourSolicitation(arena.view, offset, address, guest.hostNeighbours.macOf(guest.ourLinkLocal))
     guest.end(offset, NEIGHBOUR_SOLICITATION_LENGTH, ICMP_CHECKSUM)
   }
 }

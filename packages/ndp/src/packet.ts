@@ -4,6 +4,7 @@ import {
   NEIGHBOUR_FLAGS,
   NEIGHBOUR_OPTIONS,
   NEIGHBOUR_TARGET,
+  OPTION_HEADER,
   OPTION_LENGTH,
   OPTION_TYPE,
   OPTION_UNIT,
@@ -86,7 +87,8 @@ function readLinkLayer(
     if (end - position < OPTION_UNIT) return undefined
     const length = view.getUint8(position + OPTION_LENGTH) * OPTION_UNIT
     if (length === 0 || length > end - position) return undefined
-    if (view.getUint8(position + OPTION_TYPE) === wanted) linkLayer = new MacAddress().read(view, position + 2)
+    if (view.getUint8(position + OPTION_TYPE) === wanted)
+      linkLayer = new MacAddress().read(view, position + OPTION_HEADER)
     position += length
   }
   return { linkLayer }
@@ -123,5 +125,5 @@ function writeNeighbourMessage(view: DataView, offset: number, type: number, fla
 function writeLinkLayer(view: DataView, offset: number, type: number, mac: MacAddress): void {
   view.setUint8(offset + OPTION_TYPE, type)
   view.setUint8(offset + OPTION_LENGTH, 1)
-  mac.write(view, offset + 2)
+  mac.write(view, offset + OPTION_HEADER)
 }

@@ -1,7 +1,7 @@
 import { type Address, type Components, Demiflow, type DropReason, ICMP_CHECKSUM, IpProtocol } from "@demiflow/core"
 import { ALL_NODES } from "./groups.ts"
 import { encodeRouterAdvertisement, type RouterAdvertisement } from "./router-advertisement.ts"
-import { HOP_LIMIT } from "./wire.ts"
+import { HOP_LIMIT, OPTION_HEADER, ROUTER_OPTIONS } from "./wire.ts"
 
 /** RFC 4861, section 10: advertisements at the start, and milliseconds between them at most. */
 const INITIAL_ADVERTISEMENTS = 3
@@ -9,12 +9,14 @@ const INITIAL_INTERVAL = 16_000
 /** RFC 4861, section 6.2.1: MaxRtrAdvInterval, and MinRtrAdvInterval as a third of it, in milliseconds. */
 const LONGEST_INTERVAL = 600_000
 const SHORTEST_INTERVAL = 200_000
+/** Where our Ethernet address is, in the first option. */
+const ROUTER_LINK_LAYER = ROUTER_OPTIONS + OPTION_HEADER
 
 /** Advertises us as a router (RFC 4861, section 6.2): when asked, and unasked from `start` to `stop`. */
 export class Router {
   readonly #components: Components
   readonly #noRoom: DropReason
-  /** Says the same each time but for the checksum, in which the destination has a part. */
+  /** Says the same each time but for our Ethernet address, which may be a neighbour's of the host, and the checksum. */
   readonly #advertisement: Uint8Array
   readonly #side = new Demiflow()
   #sentUnsolicited = 0
@@ -65,6 +67,7 @@ export class Router {
       return
     }
     arena.bytes.set(advertisement, offset)
+    guest.hostNeighbours.macOf(guest.ourLinkLocal).write(arena.view, offset + ROUTER_LINK_LAYER)
     guest.end(offset, advertisement.length, ICMP_CHECKSUM)
   }
 }

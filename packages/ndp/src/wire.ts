@@ -23,6 +23,7 @@ export const NeighbourFlag = { router: 0x80, solicited: 0x40, override: 0x20 } a
 /** Options: type, length in units of eight bytes, value. */
 export const OPTION_TYPE = 0
 export const OPTION_LENGTH = 1
+export const OPTION_HEADER = 2
 export const OPTION_UNIT = 8
 
 export const NdpOption = {

@@ -1,4 +1,4 @@
-import { type Configuration, forwardingRules, guestAddressOptions } from "@demiflow/config"
+import { type Configuration, forwardingRules, guestAddressOptions, hostNeighbourOptions } from "@demiflow/config"
 import { Arena, Drops, ETHERNET_MTU, type Link, type LocalPath } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
 import { attachArena, EventLoop, LinuxHost, type Native, SystemRandom } from "@demiflow/sys"
@@ -6,6 +6,7 @@ import { createStack, type RunningStack, type TapOptions, Tracer } from "@demifl
 import type { BoundedLog } from "./bounded-log.ts"
 import { captureTo } from "./capture.ts"
 import { compileEarly } from "./compile-early.ts"
+import { watchHostNeighbours } from "./host-neighbours.ts"
 import type { ProgramLog } from "./log.ts"
 import { protocolPlugins } from "./protocols.ts"
 
@@ -70,14 +71,16 @@ export class Machinery {
       ...(configuration.mtu !== undefined && { mtu: configuration.mtu }),
       ...(v6 !== undefined && { ourLinkLocal: v6.ourLinkLocal }),
       ...guestAddressOptions(configuration),
+      ...hostNeighbourOptions(configuration),
     })
-    const { stack } = running
+    const { stack, tap } = running
     loop.hooks.onSide = (side, events) => stack.fromHost(side, events)
     loop.hooks.onListener = (listener, events) => stack.fromListener(listener, events)
     loop.hooks.nextDeadline = () => stack.nextDeadline()
     loop.hooks.onTimer = (now) => stack.expire(now)
     loop.hooks.endTurn = () => stack.endTurn()
     loop.clock.advance()
+    watchHostNeighbours(this, configuration, tap.hostNeighbours, parts.log)
     return running
   }
 

@@ -1,4 +1,13 @@
-import { Address, type Clock, MacAddress, type Random, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
+import {
+  Address,
+  type Clock,
+  type HostNeighbours,
+  MacAddress,
+  type Random,
+  UNSPECIFIED_V4,
+  UNSPECIFIED_V6,
+} from "@demiflow/core"
+import { type HostNeighbourOptions, HostNeighbourTable } from "./host-neighbour-table.ts"
 import { NeighbourTable } from "./neighbour-table.ts"
 import { PathMtus } from "./path-mtus.ts"
 import { Reconnection } from "./reconnection.ts"
@@ -36,6 +45,7 @@ export interface GuestAddressOptions {
  */
 export class GuestAddresses {
   readonly neighbours: NeighbourTable
+  readonly hostNeighbours: HostNeighbours
   readonly stations: Stations
   readonly paths: PathMtus
   readonly reconnection: Reconnection
@@ -53,13 +63,20 @@ export class GuestAddresses {
   #noticedAt = Number.NaN
 
   /** @param ourMac a frame that comes from there is one of ours, sent back: it says nothing of the guest */
-  constructor(clock: Clock, random: Random, ourMac: MacAddress, unaskedMtu: number, options: GuestAddressOptions) {
+  constructor(
+    clock: Clock,
+    random: Random,
+    ourMac: MacAddress,
+    unaskedMtu: number,
+    options: GuestAddressOptions & HostNeighbourOptions,
+  ) {
     this.#options = options
     this.#clock = clock
     this.#ourMac = ourMac
     this.stations = new Stations(clock, random, unaskedMtu)
     this.paths = new PathMtus(clock, random, unaskedMtu)
-    this.neighbours = new NeighbourTable(clock, random, ourMac)
+    this.hostNeighbours = new HostNeighbourTable(clock, random, ourMac, this.stations, this.mac, options)
+    this.neighbours = new NeighbourTable(clock, random, ourMac, this.hostNeighbours)
     this.neighbours.onAnnounced = (address) => {
       this.#noticedAt = Number.NaN
       this.#use(address)
@@ -94,10 +111,12 @@ export class GuestAddresses {
   noticePacket(source: Address, station: MacAddress): void {
     const { now } = this.#clock
     if (now === this.#noticedAt && station.equals(this.#noticedStation) && source.equals(this.#noticedSource)) return
-    this.noticeMac(station)
-    if (!source.isUnspecified && !this.#isOurs(station)) {
-      this.neighbours.learn(source, station)
-      if (this.#isOfNetwork(source) || this.neighbours.isAnnounced(source)) this.#use(source)
+    if (!this.#isOurs(station, source)) {
+      this.#noticeStation(station)
+      if (!source.isUnspecified) {
+        this.neighbours.learn(source, station)
+        if (this.#isOfNetwork(source) || this.neighbours.isAnnounced(source)) this.#use(source)
+      }
     }
     this.#noticedStation.copyFrom(station)
     this.#noticedSource.copyFrom(source)
@@ -107,14 +126,18 @@ export class GuestAddresses {
   /** Notes the Ethernet source of a frame. Copies it. */
   noticeMac(source: MacAddress): void {
     this.#noticedAt = Number.NaN
-    if (this.#isOurs(source)) return
-    this.mac.copyFrom(source)
-    if (this.stations.notice(source.high, source.low)) this.#options.onGuestMac?.(source)
+    if (!this.#isOurs(source, undefined)) this.#noticeStation(source)
+  }
+
+  #noticeStation(station: MacAddress): void {
+    this.mac.copyFrom(station)
+    if (this.stations.notice(station.high, station.low)) this.#options.onGuestMac?.(station)
   }
 
   /** Notes the Ethernet source of the first frame after {@link Reconnection.begin}, which shows whether the guest is another one. */
   noticeFirst(station: MacAddress): void {
-    if (!station.isMulticast && !station.isZero && !this.#isOurs(station)) this.reconnection.frameFrom(station)
+    if (!station.isMulticast && !station.isZero && !this.#isOurs(station, undefined))
+      this.reconnection.frameFrom(station)
   }
 
   /** As core's `Guest.hasAddress`. */
@@ -132,9 +155,13 @@ export class GuestAddresses {
     else if (this.#options.isGuestV6Fixed !== true) this.v6.copyFrom(source)
   }
 
-  /** False as long as nobody else was heard: a guest may have been given our address, and works then. */
-  #isOurs(station: MacAddress): boolean {
-    return station.equals(this.#ourMac) && !this.mac.isBroadcast && !this.mac.equals(this.#ourMac)
+  /**
+   * True for a frame of ours that was sent back: from our Ethernet address, or from that of a neighbour of the host whose
+   * packet it is. False as long as nobody else was heard: a guest may have been given such an address, and works then.
+   */
+  #isOurs(station: MacAddress, source: Address | undefined): boolean {
+    if (this.mac.equals(station) || this.mac.isBroadcast) return false
+    return station.equals(this.#ourMac) || (source !== undefined && this.hostNeighbours.shows(source, station))
   }
 
   #isOfNetwork(source: Address): boolean {

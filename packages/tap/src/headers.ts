@@ -19,6 +19,7 @@ import {
   IPV6_SOURCE,
   IPV6_TARGET,
   type MacAddress,
+  sumPseudoHeader,
 } from "@demiflow/core"
 
 /** Version 4, header of five words, type of service 0; and version 6, traffic class and flow label 0. */
@@ -45,20 +46,23 @@ export function readGroup(address: Address, target: MacAddress): boolean {
 export function writeEthernet(
   view: DataView,
   frame: number,
-  ourMac: MacAddress,
+  source: MacAddress,
   target: MacAddress,
   etherType: number,
 ): void {
   target.write(view, frame + ETHERNET_TARGET)
-  ourMac.write(view, frame + ETHERNET_SOURCE)
+  source.write(view, frame + ETHERNET_SOURCE)
   view.setUint16(frame + ETHERNET_TYPE, etherType)
 }
 
-/** What is known of an IPv4 header at once: the rest is {@link completeV4}'s. */
-export function beginV4(view: DataView, network: number, demiflow: Demiflow, lifeAndProtocol: number): void {
+/** What is known of an IPv4 header at once: the rest is {@link completeV4}'s. Returns the folded sum of both addresses. */
+export function beginV4(view: DataView, network: number, demiflow: Demiflow, lifeAndProtocol: number): number {
+  const from = demiflow.forwardingAddress.word3
+  const to = demiflow.correspondentAddress.word3
   view.setUint16(network + IPV4_TIME_TO_LIVE, lifeAndProtocol)
-  view.setInt32(network + IPV4_SOURCE, demiflow.forwardingAddress.word3)
-  view.setInt32(network + IPV4_TARGET, demiflow.correspondentAddress.word3)
+  view.setInt32(network + IPV4_SOURCE, from)
+  view.setInt32(network + IPV4_TARGET, to)
+  return foldSum((from >>> 16) + (from & 0xffff) + (to >>> 16) + (to & 0xffff))
 }
 
 /**
@@ -88,12 +92,16 @@ export function completeV4(
   view.setUint16(network + IPV4_CHECKSUM, finishChecksum(foldSum(sum)))
 }
 
-/** All of an IPv6 header but the payload length, and a traffic class other than 0: {@link classifyV6}'s. */
-export function beginV6(view: DataView, network: number, demiflow: Demiflow, nextHeader: number, life: number): void {
+/**
+ * All of an IPv6 header but the payload length, and a traffic class other than 0: {@link classifyV6}'s. Returns the folded
+ * sum of both addresses.
+ */
+export function beginV6(view: DataView, network: number, demiflow: Demiflow, nextHeader: number, life: number): number {
   view.setInt32(network, V6_START)
   view.setUint16(network + IPV6_NEXT_HEADER, (nextHeader << 8) | life)
   demiflow.forwardingAddress.writeV6(view, network + IPV6_SOURCE)
   demiflow.correspondentAddress.writeV6(view, network + IPV6_TARGET)
+  return sumPseudoHeader(demiflow, 0, 0)
 }
 
 /** Puts a traffic class into an IPv6 header. */

@@ -12,7 +12,8 @@
  * checked: the time to live, and everything from the transport header on.
  *
  * Frames to another station of the link, which a bridge floods, are not ours. Another station is one that frames came from
- * in the last five minutes. Any other Ethernet destination may be ours: the guest may know us by an older address.
+ * in the last five minutes. Any other Ethernet destination may be ours: that of a neighbour of the host, and the guest may
+ * know us by an older address.
  */
 import {
   type Arena,

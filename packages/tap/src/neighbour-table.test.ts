@@ -1,18 +1,22 @@
 import { Address, MacAddress } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { CountingRandom, ManualClock } from "../test/fixture.ts"
+import { HostNeighbourTable } from "./host-neighbour-table.ts"
 import { NeighbourTable } from "./neighbour-table.ts"
+import { Stations } from "./stations.ts"
 
 const OURS = MacAddress.parse("9a:55:9a:55:9a:55")
 const A = MacAddress.parse("02:00:00:00:00:0a")
 const B = MacAddress.parse("02:00:00:00:00:0b")
 const at = (text: string) => Address.parse(text)
 
-function setUp() {
+function setUp({ asks = true } = {}) {
   const clock = new ManualClock()
-  const table = new NeighbourTable(clock, new CountingRandom(), OURS)
+  const random = new CountingRandom()
+  const hostNeighbours = new HostNeighbourTable(clock, random, OURS, new Stations(clock, random, 1500), OURS, {})
+  const table = new NeighbourTable(clock, random, OURS, hostNeighbours)
   const asked: string[] = []
-  for (const isV4 of [true, false]) {
+  for (const isV4 of asks ? [true, false] : []) {
     table.askWith(isV4, (address, station) => asked.push(`${address} of ${station ?? "all"}`))
   }
   const stationOf = (text: string) => (table.resolve(at(text)) ? String(table.station) : undefined)
@@ -143,7 +147,7 @@ describe.each(["192.0.2.2", "2001:db8::2"])("%s", (address) => {
   })
 
   test("is assumed where nobody can be asked", () => {
-    const table = new NeighbourTable(new ManualClock(), new CountingRandom(), OURS)
+    const { table } = setUp({ asks: false })
     table.resolve(at(address))
     expect(table.has(at(address), true)).toBe(true)
   })

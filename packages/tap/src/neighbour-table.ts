@@ -23,15 +23,15 @@ import {
   type Address,
   type AskForNeighbour,
   type Clock,
+  type HostNeighbours,
   MacAddress,
   type Neighbours,
   type Random,
   RateBudget,
 } from "@demiflow/core"
-import { StationKey } from "./station-key.ts"
+import { AddressPlaces } from "./address-places.ts"
 
 const CAPACITY = 1024
-const WAYS = 8
 /** Milliseconds for which an announced address is its station's, after the station announced or used it last. */
 const ANNOUNCEMENT_LIFETIME = 300_000
 /** Milliseconds without a packet after which an entry has to be confirmed. */
@@ -43,6 +43,7 @@ const MISSED_FOR = 300_000
 /** Of all questions: a guest may have us send to addresses that it makes up. */
 const QUESTIONS_PER_SECOND = 16
 const QUESTIONS_AT_ONCE = 64
+const LARGEST_VERSION = 0x3fffffff
 /** Before any time. */
 const NEVER = Number.NEGATIVE_INFINITY
 
@@ -54,12 +55,13 @@ export class NeighbourTable implements Neighbours {
   onStartsOver: ((station: MacAddress, isV4: boolean) => void) | undefined = undefined
   /** Called with each address that is announced. */
   onAnnounced: ((address: Address) => void) | undefined = undefined
+  /** Changes with each address that is at another station than before. */
+  version = 0
   readonly #clock: Clock
   readonly #ourMac: MacAddress
-  readonly #key: StationKey
+  readonly #hostNeighbours: HostNeighbours
+  readonly #places: AddressPlaces
   readonly #budget = new RateBudget(QUESTIONS_PER_SECOND, QUESTIONS_AT_ONCE)
-  /** Four words for each address; four of zero: the place is free. */
-  readonly #words = new Int32Array(CAPACITY * 4)
   readonly #high = new Int32Array(CAPACITY)
   /** Both parts are zero as long as the station isn't known. */
   readonly #low = new Int32Array(CAPACITY)
@@ -73,13 +75,21 @@ export class NeighbourTable implements Neighbours {
   readonly #askedStation = new MacAddress()
   #askV4: AskForNeighbour | undefined
   #askV6: AskForNeighbour | undefined
-  #last = 0
+  readonly #isLessOfUse = (place: number, other: number): boolean => {
+    const use = this.#use(place)
+    const otherUse = this.#use(other)
+    return use < otherUse || (use === otherUse && this.#confirmedAt[place] < this.#confirmedAt[other])
+  }
 
-  /** @param ourMac never learnt: a frame that comes from there is one of ours, sent back */
-  constructor(clock: Clock, random: Random, ourMac: MacAddress) {
+  /**
+   * @param ourMac never learnt: a frame that comes from there is one of ours, sent back
+   * @param hostNeighbours never learnt from announcements either
+   */
+  constructor(clock: Clock, random: Random, ourMac: MacAddress, hostNeighbours: HostNeighbours) {
     this.#clock = clock
     this.#ourMac = ourMac
-    this.#key = new StationKey(random)
+    this.#hostNeighbours = hostNeighbours
+    this.#places = new AddressPlaces(random, CAPACITY)
   }
 
   askWith(isV4: boolean, ask: AskForNeighbour): void {
@@ -93,7 +103,7 @@ export class NeighbourTable implements Neighbours {
 
   /** True if the address is known to be at another station. */
   isElsewhere(address: Address, station: MacAddress): boolean {
-    const place = this.#find(address)
+    const place = this.#places.find(address)
     return place >= 0 && this.#hasStation(place) && !this.#isAt(place, station)
   }
 
@@ -104,7 +114,7 @@ export class NeighbourTable implements Neighbours {
    *   again after some minutes: a station that takes an address need not say so
    */
   has(address: Address, isAssumed: boolean): boolean {
-    const place = this.#find(address)
+    const place = this.#places.find(address)
     if (place < 0) return isAssumed
     if (this.#hasStation(place)) return true
     const sinceAsked = this.#clock.now - this.#askedAt[place]
@@ -115,38 +125,29 @@ export class NeighbourTable implements Neighbours {
   /** As if nobody had been heard. */
   forget(): void {
     // A free place looks like that of the unspecified address, at which there is no station.
-    this.#words.fill(0)
+    this.#places.forget()
+    this.#change()
     this.#high.fill(0)
     this.#low.fill(0)
   }
 
   announce(address: Address, station: MacAddress, mayMove: boolean): void {
-    if (station.equals(this.#ourMac)) return
+    if (station.equals(this.#ourMac) || this.#hostNeighbours.shows(address, station)) return
     if (!mayMove && this.isElsewhere(address, station)) return
-    this.learn(address, station)
-    this.#announcedAt[this.#last] = this.#clock.now
-    this.#isAnnouncers[this.#last] = 1
+    const place = this.#learn(address, station)
+    this.#announcedAt[place] = this.#clock.now
+    this.#isAnnouncers[place] = 1
     this.onAnnounced?.(address)
   }
 
   isAnnounced(address: Address): boolean {
-    const place = this.#find(address)
+    const place = this.#places.find(address)
     return place >= 0 && this.#wasAnnounced(place)
   }
 
   /** A packet came from the address, which is neither a group's nor unspecified, and from this station. */
   learn(address: Address, station: MacAddress): void {
-    if (station.equals(this.#ourMac)) return
-    let place = this.#find(address)
-    const { now } = this.#clock
-    if (place < 0) place = this.#take(address)
-    if (!this.#isAt(place, station)) this.#isAnnouncers[place] = 0
-    else if (this.#isAnnouncers[place] === 1 && this.#wasAnnounced(place)) this.#announcedAt[place] = now
-    this.#high[place] = station.high
-    this.#low[place] = station.low
-    this.#confirmedAt[place] = now
-    this.#questions[place] = 0
-    this.#last = place
+    if (!station.equals(this.#ourMac)) this.#learn(address, station)
   }
 
   /**
@@ -154,9 +155,8 @@ export class NeighbourTable implements Neighbours {
    * is known: it is in `station` then.
    */
   resolve(address: Address): boolean {
-    let place = this.#find(address)
+    let place = this.#places.find(address)
     if (place < 0) place = this.#take(address)
-    this.#last = place
     const { now } = this.#clock
     if (now - this.#confirmedAt[place] >= CONFIRMED_FOR && now - this.#askedAt[place] >= BETWEEN_QUESTIONS) {
       this.#ask(address, place, now)
@@ -164,6 +164,25 @@ export class NeighbourTable implements Neighbours {
     this.station.high = this.#high[place]
     this.station.low = this.#low[place]
     return this.#hasStation(place)
+  }
+
+  #learn(address: Address, station: MacAddress): number {
+    let place = this.#places.find(address)
+    const { now } = this.#clock
+    if (place < 0) place = this.#take(address)
+    if (!this.#isAt(place, station)) {
+      this.#isAnnouncers[place] = 0
+      this.#change()
+    } else if (this.#isAnnouncers[place] === 1 && this.#wasAnnounced(place)) this.#announcedAt[place] = now
+    this.#high[place] = station.high
+    this.#low[place] = station.low
+    this.#confirmedAt[place] = now
+    this.#questions[place] = 0
+    return place
+  }
+
+  #change(): void {
+    this.version = (this.version + 1) & LARGEST_VERSION
   }
 
   #ask(address: Address, place: number, now: number): void {
@@ -197,34 +216,9 @@ export class NeighbourTable implements Neighbours {
     return this.#low[place] === low && this.#high[place] === high
   }
 
-  #find(address: Address): number {
-    const last = this.#last
-    if (this.#is(last, address)) return last
-    const first = this.#firstPlace(address)
-    for (let place = first; place < first + WAYS; place++) if (this.#is(place, address)) return place
-    return -1
-  }
-
-  #is(place: number, { word0, word1, word2, word3 }: Address): boolean {
-    const words = this.#words
-    const at = place * 4
-    return words[at + 3] === word3 && words[at + 2] === word2 && words[at + 1] === word1 && words[at] === word0
-  }
-
-  #firstPlace({ word0, word1, word2, word3 }: Address): number {
-    return (this.#key.hash(word0, word1, word2, word3) % (CAPACITY / WAYS)) * WAYS
-  }
-
   /** A place for an address that has none, in its set; the entry there is forgotten. */
   #take(address: Address): number {
-    const first = this.#firstPlace(address)
-    let place = first
-    for (let other = first + 1; other < first + WAYS; other++) if (this.#isLessOfUse(other, place)) place = other
-    const words = this.#words
-    words[place * 4] = address.word0
-    words[place * 4 + 1] = address.word1
-    words[place * 4 + 2] = address.word2
-    words[place * 4 + 3] = address.word3
+    const place = this.#places.take(address, this.#isLessOfUse)
     this.#high[place] = 0
     this.#low[place] = 0
     this.#confirmedAt[place] = NEVER
@@ -235,16 +229,8 @@ export class NeighbourTable implements Neighbours {
     return place
   }
 
-  #isLessOfUse(place: number, other: number): boolean {
-    const use = this.#use(place)
-    const otherUse = this.#use(other)
-    return use < otherUse || (use === otherUse && this.#confirmedAt[place] < this.#confirmedAt[other])
-  }
-
   #use(place: number): number {
-    const at = place * 4
-    const words = this.#words
-    if ((words[at] | words[at + 1] | words[at + 2] | words[at + 3]) === 0) return 0
+    if (this.#places.isFree(place)) return 0
     if (!this.#hasStation(place)) return 1
     return this.#wasAnnounced(place) ? 3 : 2
   }

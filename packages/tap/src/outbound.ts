@@ -18,12 +18,14 @@ import {
   Address,
   type Arena,
   CHECKSUM_DONE,
+  type Clock,
   type Demiflow,
   type DropReason,
   type Drops,
   ETHERNET_HEADER_LENGTH,
   ETHERNET_TARGET,
   EtherType,
+  type HostNeighbours,
   IPV4_DONT_FRAGMENT,
   IPV4_HEADER_LENGTH,
   IPV6_HEADER_LENGTH,
@@ -31,18 +33,18 @@ import {
   IPV6_TARGET,
   IpProtocol,
   type Link,
-  MacAddress,
+  type MacAddress,
   type Random,
   Segmentation,
   type SegmentationId,
   SMALLEST_FRAME,
-  sumPseudoHeader,
 } from "@demiflow/core"
 import { Cutter, completeChecksum } from "./cutter.ts"
 import { FRAME_ALIGNMENT, FrameQueue } from "./frame-queue.ts"
 import type { GuestAddresses } from "./guest-addresses.ts"
-import { beginV4, beginV6, classifyV6, completeV4, pseudoHeaderSum, readGroup, writeEthernet } from "./headers.ts"
+import { beginV4, beginV6, classifyV6, completeV4, pseudoHeaderSum, writeEthernet } from "./headers.ts"
 import type { PathMtus } from "./path-mtus.ts"
+import { Targets } from "./targets.ts"
 
 const LARGEST_PACKET = 65_535
 /** RFC 4861 wants 255 of what it defines, and we are one hop away from the guest. */
@@ -72,6 +74,8 @@ export class Outbound {
   readonly #words: Int32Array
   readonly #drops: Drops
   readonly #guest: GuestAddresses
+  readonly #targets: Targets
+  readonly #hostNeighbours: HostNeighbours
   readonly #ourMac: MacAddress
   readonly #mtu: number
   readonly #paths: PathMtus
@@ -86,13 +90,13 @@ export class Outbound {
   readonly #start: number
   readonly #end: number
   readonly #tooLong: DropReason
-  readonly #target = new MacAddress()
   readonly #destination = new Address()
   #next: number
   #open = 0
 
   constructor(
     link: Link,
+    clock: Clock,
     drops: Drops,
     random: Random,
     guest: GuestAddresses,
@@ -107,6 +111,8 @@ export class Outbound {
     this.#words = arena.words
     this.#drops = drops
     this.#guest = guest
+    this.#hostNeighbours = guest.hostNeighbours
+    this.#targets = new Targets(clock, guest)
     this.#ourMac = ourMac
     this.#mtu = mtu
     this.#paths = guest.paths
@@ -132,7 +138,10 @@ export class Outbound {
     hopLimit: number = DEFAULT_HOP_LIMIT,
     station: MacAddress | undefined = undefined,
   ): number {
-    const target = this.#targetOf(demiflow.correspondentAddress, station)
+    const { correspondentAddress } = demiflow
+    const targets = this.#targets
+    const target =
+      station === undefined ? targets.of(correspondentAddress) : targets.answering(station, correspondentAddress)
     const slot = this.#take(room)
     if (slot < 0) return -1
     const transport = slot + this.#lead
@@ -142,8 +151,7 @@ export class Outbound {
 
   /** See `Guest.redirect`. */
   redirect(transport: number, demiflow: Demiflow, protocol: number, hopLimit: number = DEFAULT_HOP_LIMIT): void {
-    const target = this.#targetOf(demiflow.correspondentAddress, undefined)
-    this.#address(transport, demiflow, protocol, hopLimit, target)
+    this.#address(transport, demiflow, protocol, hopLimit, this.#targets.of(demiflow.correspondentAddress))
   }
 
   /** Writes the headers of a packet, and the notes about them. */
@@ -157,13 +165,16 @@ export class Outbound {
     const isV4 = demiflow.correspondentAddress.isV4
     const network = transport - (isV4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH)
     const view = this.#view
-    writeEthernet(view, network - ETHERNET_HEADER_LENGTH, this.#ourMac, target, isV4 ? EtherType.ipv4 : EtherType.ipv6)
-    if (isV4) beginV4(view, network, demiflow, (hopLimit << 8) | protocol)
-    else beginV6(view, network, demiflow, protocol, hopLimit)
+    const source = this.#hostNeighbours.macOf(demiflow.forwardingAddress)
+    writeEthernet(view, network - ETHERNET_HEADER_LENGTH, source, target, isV4 ? EtherType.ipv4 : EtherType.ipv6)
+    const lifeAndProtocol = (hopLimit << 8) | protocol
+    const words = this.#words
     const notes = (transport - this.#lead) >> 2
-    this.#words[notes + NOTE_STATE] = isV4 ? SlotState.openV4 : SlotState.openV6
-    this.#words[notes + NOTE_ADDRESS_SUM] = sumPseudoHeader(demiflow, 0, 0)
-    this.#words[notes + NOTE_LIFE_AND_PROTOCOL] = (hopLimit << 8) | protocol
+    words[notes + NOTE_STATE] = isV4 ? SlotState.openV4 : SlotState.openV6
+    words[notes + NOTE_ADDRESS_SUM] = isV4
+      ? beginV4(view, network, demiflow, lifeAndProtocol)
+      : beginV6(view, network, demiflow, protocol, hopLimit)
+    words[notes + NOTE_LIFE_AND_PROTOCOL] = lifeAndProtocol
   }
 
   /** See `Guest.end`. */
@@ -290,15 +301,6 @@ export class Outbound {
   flush(): void {
     this.#queue.send()
     if (this.#open === 0) this.#next = this.#start
-  }
-
-  /** Where packets to the address go. Valid until the next call. */
-  #targetOf(address: Address, station: MacAddress | undefined): MacAddress {
-    const target = this.#target
-    if (readGroup(address, target)) return target
-    if (station !== undefined) return station
-    const { mac, neighbours } = this.#guest
-    return neighbours.resolve(address) ? neighbours.station : mac
   }
 
   /**

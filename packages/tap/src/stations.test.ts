@@ -20,6 +20,19 @@ test("a station is new once, and has its place", () => {
   expect([stations.isEmpty, stations.find(0x0201, 1)]).toEqual([false, NO_STATION])
 })
 
+test("a stranger that is heard is none any more", () => {
+  const { stations } = setUp()
+  let changes = 0
+  stations.onChange = () => changes++
+  expect([stations.find(0x0200, 1), stations.find(0x0200, 1), changes]).toEqual([NO_STATION, NO_STATION, 0])
+  stations.notice(0x0200, 1)
+  expect([stations.isPresent(0x0200, 1), changes]).toEqual([true, 1])
+  stations.notice(0x0200, 1)
+  expect(changes).toBe(1)
+  stations.forget()
+  expect([stations.find(0x0200, 1), changes]).toEqual([NO_STATION, 2])
+})
+
 test("a station is present for five minutes after it was heard", () => {
   const { clock, stations } = setUp()
   stations.notice(0x0200, 1)

@@ -19,6 +19,8 @@ export const NO_STATION = -1
 
 /** What is known of each station, by its place: valid until a station is noticed that takes the place. */
 export class Stations {
+  /** Called when other stations are known than before. */
+  onChange: (() => void) | undefined = undefined
   readonly #clock: Clock
   readonly #key: StationKey
   readonly #high = new Int32Array(CAPACITY)
@@ -28,6 +30,9 @@ export class Stations {
   readonly #mtuV6 = new Int32Array(CAPACITY)
   readonly #unaskedMtu: number
   #last = 0
+  /** An address that isn't among the stations': frames to a neighbour of the host go to one. */
+  #strangerHigh = -1
+  #strangerLow = 0
 
   /** @param unaskedMtu what a station takes of which nothing is known, bytes */
   constructor(clock: Clock, random: Random, unaskedMtu: number) {
@@ -39,6 +44,7 @@ export class Stations {
   /** As if nobody had been heard. */
   forget(): void {
     this.#heardAt.fill(NEVER)
+    this.onChange?.()
   }
 
   /** True if no station is known. */
@@ -50,8 +56,11 @@ export class Stations {
   find(high: number, low: number): number {
     const last = this.#last
     if (this.#is(last, high, low)) return last
+    if (low === this.#strangerLow && high === this.#strangerHigh) return NO_STATION
     const first = this.#firstPlace(high, low)
     for (let place = first; place < first + WAYS; place++) if (this.#is(place, high, low)) return place
+    this.#strangerHigh = high
+    this.#strangerLow = low
     return NO_STATION
   }
 
@@ -70,6 +79,8 @@ export class Stations {
       this.#high[place] = high
       this.#low[place] = low
       this.#forgetMtus(place)
+      this.#strangerHigh = -1
+      this.onChange?.()
     }
     this.#heardAt[place] = this.#clock.now
     this.#last = place

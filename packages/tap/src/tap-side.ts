@@ -9,6 +9,7 @@ import type {
   Demiflow,
   Drops,
   Guest,
+  HostNeighbours,
   Link,
   LinkCapabilities,
   MacAddress,
@@ -17,6 +18,7 @@ import type {
   Stack,
 } from "@demiflow/core"
 import { GuestAddresses, type GuestAddressOptions } from "./guest-addresses.ts"
+import type { HostNeighbourOptions } from "./host-neighbour-table.ts"
 import { Inbound } from "./inbound.ts"
 import { Outbound } from "./outbound.ts"
 import { reassemblyBytes } from "./reassembly.ts"
@@ -45,7 +47,7 @@ export interface TapSizes {
 }
 
 /** What a tap side is made of. */
-export interface TapOptions extends TapSizes, GuestAddressOptions {
+export interface TapOptions extends TapSizes, GuestAddressOptions, HostNeighbourOptions {
   readonly link: Link
   readonly clock: Clock
   readonly random: Random
@@ -105,7 +107,7 @@ export class TapSide implements Guest {
     this.#budget = options.budget ?? batchSize * 4
     const slots = options.reassemblySlots ?? DEFAULT_REASSEMBLY_SLOTS
     this.#inbound = new Inbound(link, clock, drops, this.#guest, this.ourMac, batchSize, slots)
-    this.#outbound = new Outbound(link, drops, random, this.#guest, this.ourMac, mtu, OUTBOUND_BATCH_SIZE, {
+    this.#outbound = new Outbound(link, clock, drops, random, this.#guest, this.ourMac, mtu, OUTBOUND_BATCH_SIZE, {
       transmitBytes: options.transmitBytes ?? DEFAULT_TRANSMIT_BYTES,
       spareBytes: SPARE_BYTES,
     })
@@ -117,6 +119,10 @@ export class TapSide implements Guest {
 
   get neighbours(): Neighbours {
     return this.#guest.neighbours
+  }
+
+  get hostNeighbours(): HostNeighbours {
+    return this.#guest.hostNeighbours
   }
 
   get lastSeenV4(): Address {

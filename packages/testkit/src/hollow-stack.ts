@@ -24,7 +24,7 @@ import {
   targetSide,
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
-import { noNeighbours } from "./guest/no-neighbours.ts"
+import { noHostNeighbours, noNeighbours } from "./guest/no-neighbours.ts"
 import { SeededRandom } from "./seeded-random.ts"
 
 /** How a {@link HollowStack} is made. */
@@ -157,6 +157,7 @@ export class HollowStack {
       ourMac: new MacAddress(),
       guestMac: new MacAddress(),
       neighbours: noNeighbours,
+      hostNeighbours: noHostNeighbours,
       ourLinkLocal: none,
       lastSeenV4: none,
       lastSeenV6: none,

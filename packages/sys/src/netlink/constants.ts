@@ -1,6 +1,6 @@
 /**
  * Numbers of rtnetlink(7) and sock_diag(7): <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>,
- * <linux/sock_diag.h>.
+ * <linux/neighbour.h>, <linux/sock_diag.h>.
  */
 
 /** NETLINK_…: what a socket talks about. */
@@ -17,6 +17,8 @@ export const MessageType = {
   getAddress: 22,
   newRoute: 24,
   getRoute: 26,
+  newNeighbour: 28,
+  getNeighbour: 30,
   /** SOCK_DIAG_BY_FAMILY */
   socketsByFamily: 20,
 } as const
@@ -41,10 +43,14 @@ export const NetlinkFlag = {
 /** NETLINK_…: level and options of sockets. */
 export const NetlinkSocketOption = {
   level: 270,
+  addMembership: 1,
   capAcknowledgements: 10,
   extendedAcknowledgements: 11,
   strictChecking: 12,
 } as const
+
+/** RTNLGRP_…: groups that a socket may join, to hear of changes. */
+export const NetlinkGroup = { neighbours: 3 } as const
 
 /** NLMSGERR_ATTR_… */
 export const ErrorAttribute = { message: 1 } as const
@@ -82,6 +88,19 @@ export const RouteAttribute = {
   via: 18,
   expires: 23,
   nextHopObject: 30,
+} as const
+
+/** NDA_… */
+export const NeighbourAttribute = { destination: 1, linkLayerAddress: 2, interfaceIndex: 8 } as const
+
+/** NUD_…: states in which the Ethernet address is known. */
+export const NeighbourState = {
+  reachable: 0x02,
+  stale: 0x04,
+  delay: 0x08,
+  probe: 0x10,
+  noArp: 0x40,
+  permanent: 0x80,
 } as const
 
 /** RT_TABLE_… */

@@ -1,4 +1,4 @@
-import type { Arena } from "@demiflow/core"
+import { type Arena, Errno } from "@demiflow/core"
 import { AddressFamily, MessageFlag, SocketLevel, SocketType } from "../constants.ts"
 import { checkResult, SystemError } from "../errno.ts"
 import type { Native } from "../native.ts"
@@ -108,6 +108,34 @@ export class NetlinkSocket {
       this.#dropAnswers()
       throw error
     }
+  }
+
+  /**
+   * Joins a group, whose messages {@link NetlinkSocket.readNotices} then reads: use such a socket for nothing else. Throws
+   * {@link SystemError}.
+   *
+   * @param group a {@link NetlinkGroup}
+   * @returns the descriptor, which is readable when there are messages
+   */
+  join(group: number): number {
+    const { level, addMembership } = NetlinkSocketOption
+    const result = this.#native.setOptionInteger(this.#descriptor, level, addMembership, group)
+    checkResult(result, "hear of changes by netlink")
+    return this.#descriptor
+  }
+
+  /**
+   * Hands over messages of the group that was joined, of `most` datagrams at most. Answers 0, or a negated error number:
+   * ENOBUFS if messages were lost.
+   */
+  readNotices(most: number, take: (view: DataView, message: Message) => void): number {
+    for (let count = 0; count < most; count++) {
+      this.#setVector(BUFFER_BYTES)
+      const length = this.#native.receiveVectors(this.#descriptor, this.#vectors, 1, MessageFlag.doNotWait)
+      if (length < 0) return length === -Errno.EAGAIN ? 0 : length
+      for (const message of messages(this.#view, this.#buffer, length)) take(this.#view, message)
+    }
+    return 0
   }
 
   close(): void {

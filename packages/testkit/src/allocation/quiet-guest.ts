@@ -1,5 +1,13 @@
-import { Address, type Arena, type Guest, type LinkCapabilities, MacAddress, type Neighbours } from "@demiflow/core"
-import { noNeighbours } from "../guest/no-neighbours.ts"
+import {
+  Address,
+  type Arena,
+  type Guest,
+  type HostNeighbours,
+  type LinkCapabilities,
+  MacAddress,
+  type Neighbours,
+} from "@demiflow/core"
+import { noHostNeighbours, noNeighbours } from "../guest/no-neighbours.ts"
 
 /** Room for the largest packet, and where the next one begins. */
 const PACKET_BYTES = 66_048
@@ -16,6 +24,7 @@ export class QuietGuest implements Guest {
   readonly ourMac: MacAddress = new MacAddress()
   readonly guestMac: MacAddress = new MacAddress()
   readonly neighbours: Neighbours = noNeighbours
+  readonly hostNeighbours: HostNeighbours = noHostNeighbours
   readonly ourLinkLocal: Address = new Address()
   readonly lastSeenV4: Address = new Address()
   readonly lastSeenV6: Address = new Address()

@@ -3,13 +3,14 @@ import {
   type Arena,
   type Demiflow,
   type Guest,
+  type HostNeighbours,
   IpProtocol,
   type LinkCapabilities,
   MacAddress,
   type Neighbours,
   UDP_HEADER_LENGTH,
 } from "@demiflow/core"
-import { noNeighbours } from "@demiflow/testkit"
+import { noHostNeighbours, noNeighbours } from "@demiflow/testkit"
 
 /** A packet to the guest, as a handler ended it. */
 export interface SentPacket {
@@ -40,6 +41,7 @@ export class StrictGuest implements Guest {
   readonly ourMac: MacAddress = new MacAddress()
   readonly guestMac: MacAddress = new MacAddress()
   readonly neighbours: Neighbours = noNeighbours
+  readonly hostNeighbours: HostNeighbours = noHostNeighbours
   readonly ourLinkLocal: Address = Address.parse("fe80::1")
   readonly lastSeenV4: Address = Address.parse("192.0.2.2")
   readonly lastSeenV6: Address = Address.parse("2001:db8::2")

@@ -1,0 +1,117 @@
+/**
+ * Watching the neighbours that the host has on an interface: all are listed at the start, and the kernel reports what changes.
+ *
+ * Reports that don't fit the socket's buffer are lost, and the kernel says so (ENOBUFS): all neighbours are listed again then,
+ * once a second at most. What the kernel forgets is not reported: see the theory of operation in `@demiflow/tap`.
+ *
+ * Both sockets are opened at the start. Nothing has to be opened later, when privileges may be gone.
+ */
+import { type Address, type Arena, Errno, type MacAddress } from "@demiflow/core"
+import { EpollEvent } from "../constants.ts"
+import { SystemError } from "../errno.ts"
+import type { EventLoop } from "../event-loop.ts"
+import type { Native } from "../native.ts"
+import { MessageType, NetlinkGroup } from "./constants.ts"
+import { parseLink, writeLinkQuery } from "./links.ts"
+import { type NeighbourInterfaces, parseNeighbour, writeNeighbourQuery } from "./neighbours.ts"
+import { NetlinkSocket } from "./socket.ts"
+
+/** Reports handled at once. More wait for the next round of the loop. */
+const MOST_REPORTS = 64
+/** Milliseconds between two lists of all neighbours. */
+const BETWEEN_LISTS = 1_000
+
+/** Names of the interfaces whose neighbours are reported, for each version of IP; undefined: none. */
+export interface WatchedInterfaces {
+  readonly v4: string | undefined
+  readonly v6: string | undefined
+}
+
+/** A neighbour has this Ethernet address. Called for what is known already as well. */
+export type NeighbourCallback = (address: Address, macAddress: MacAddress) => void
+
+/** Reports the neighbours that a network namespace has. */
+export class NeighbourWatch {
+  readonly #loop: EventLoop
+  readonly #interfaces: NeighbourInterfaces
+  readonly #onNeighbour: NeighbourCallback
+  readonly #questions: NetlinkSocket
+  readonly #reports: NetlinkSocket
+  readonly #descriptor: number
+  #timer: NodeJS.Timeout | undefined
+  #listedAt = Number.NEGATIVE_INFINITY
+
+  /**
+   * Reports all that the kernel knows, before it returns. Throws {@link SystemError}.
+   *
+   * @param namespaceDescriptor an open network namespace; -1 for the one that this process is in
+   */
+  constructor(
+    native: Native,
+    arena: Arena,
+    loop: EventLoop,
+    names: WatchedInterfaces,
+    onNeighbour: NeighbourCallback,
+    namespaceDescriptor = -1,
+  ) {
+    this.#loop = loop
+    this.#onNeighbour = onNeighbour
+    this.#questions = new NetlinkSocket(native, arena, namespaceDescriptor)
+    const links = this.#questions.list("list network interfaces", MessageType.getLink, writeLinkQuery, parseLink)
+    const indexOf = (wanted: string | undefined) => links.find(({ name }) => name === wanted)?.index
+    this.#interfaces = { v4: indexOf(names.v4), v6: indexOf(names.v6) }
+    this.#reports = new NetlinkSocket(native, arena, namespaceDescriptor)
+    this.#descriptor = this.#reports.join(NetlinkGroup.neighbours)
+    loop.watchDescriptor(this.#descriptor, EpollEvent.readable, () => this.#read())
+    this.#list()
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+    this.#loop.unwatch(this.#descriptor)
+    this.#questions.close()
+    this.#reports.close()
+  }
+
+  #read(): void {
+    const result = this.#reports.readNotices(MOST_REPORTS, (view, message) => {
+      const neighbour = parseNeighbour(view, message, this.#interfaces)
+      if (neighbour !== undefined) this.#onNeighbour(neighbour.address, neighbour.macAddress)
+    })
+    if (result === -Errno.ENOBUFS) this.#listSoon()
+    // A socket that can't be read would keep the loop awake.
+    else if (result < 0) this.#loop.unwatch(this.#descriptor)
+  }
+
+  #listSoon(): void {
+    const wait = this.#listedAt + BETWEEN_LISTS - this.#loop.clock.now
+    if (wait <= 0) this.#list()
+    else this.#timer ??= setTimeout(() => this.#list(), wait).unref()
+  }
+
+  #list(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#listedAt = this.#loop.clock.now
+    this.#listOf(true, this.#interfaces.v4)
+    this.#listOf(false, this.#interfaces.v6)
+  }
+
+  #listOf(isV4: boolean, index: number | undefined): void {
+    if (index === undefined) return
+    try {
+      this.#questions.dump(
+        "list neighbours",
+        MessageType.getNeighbour,
+        (writer) => writeNeighbourQuery(writer, isV4, index),
+        (view, message) => {
+          const neighbour = parseNeighbour(view, message, this.#interfaces)
+          if (neighbour !== undefined) this.#onNeighbour(neighbour.address, neighbour.macAddress)
+        },
+      )
+    } catch (error) {
+      // No such version of IP on this host, or no such interface any more: what changes is still reported.
+      if (!(error instanceof SystemError)) throw error
+    }
+  }
+}
