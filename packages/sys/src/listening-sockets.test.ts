@@ -265,27 +265,33 @@ itAsRoot("link-local correspondents are answered over the interface that they we
   namespace.close()
 })
 
-itAsRoot("answers from an address that is the host's by a route alone", async () => {
-  const namespace = await openPingNamespace("ip link set lo up && ip -6 route add local 2001:db8:77::/64 dev lo")
-  const inside = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets })
-  const address = Address.parse("2001:db8:77::5")
-  const refused = inside.udpListen(LISTENER, listeningEnd(5_000, { address }))
-  expect(refused).toBe(-Errno.EADDRNOTAVAIL)
-  const listening = inside.udpListen(LISTENER, listeningEnd(5_000, { address, freebind: true }))
-  const socket = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram, 0)
-  expect(native.bind(socket, name, writeSocketAddress(arena.view, name, loopback(false), 5_001))).toBe(0)
-  expect(native.connect(socket, name, writeSocketAddress(arena.view, name, address, 5_000))).toBe(0)
-  send(socket, "question")
-  expect(receive(inside, listening)).toBe(1)
-  expect(ends[0].toString()).toBe("host [2001:db8:77::5]:5000 → [::1]:5001")
-  batch.length[0] = 6
-  expect(inside.sendDatagramsTo(listening, ends[0], 0, batch, 0, 1)).toBe(1)
-  vectors.set(0, region, 100)
-  expect(native.receiveVectors(socket, vectors.offset, 1, 0)).toBe(6)
-  inside.close(listening)
-  native.close(socket)
-  namespace.close()
-})
+const address77 = Address.parse("2001:db8:77::5")
+for (const [where, end] of [
+  ["that address", { address: address77, freebind: true }],
+  ["any address", {}],
+  ["any address of IPv6", { address: UNSPECIFIED_V6 as Address }],
+] as const) {
+  itAsRoot(`answers from an address that is the host's by a route alone, listening at ${where}`, async () => {
+    const namespace = await openPingNamespace("ip link set lo up && ip -6 route add local 2001:db8:77::/64 dev lo")
+    const inside = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets })
+    const refused = inside.udpListen(LISTENER, listeningEnd(5_000, { address: address77 }))
+    expect(refused).toBe(-Errno.EADDRNOTAVAIL)
+    const listening = inside.udpListen(LISTENER, listeningEnd(5_000, end))
+    const socket = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram, 0)
+    expect(native.bind(socket, name, writeSocketAddress(arena.view, name, loopback(false), 5_001))).toBe(0)
+    expect(native.connect(socket, name, writeSocketAddress(arena.view, name, address77, 5_000))).toBe(0)
+    send(socket, "question")
+    expect(receive(inside, listening)).toBe(1)
+    expect(ends[0].toString()).toBe("host [2001:db8:77::5]:5000 → [::1]:5001")
+    batch.length[0] = 6
+    expect(inside.sendDatagramsTo(listening, ends[0], 0, batch, 0, 1)).toBe(1)
+    vectors.set(0, region, 100)
+    expect(native.receiveVectors(socket, vectors.offset, 1, 0)).toBe(6)
+    inside.close(listening)
+    native.close(socket)
+    namespace.close()
+  })
+}
 
 describe("a host whose kernel", () => {
   const hostWith = (changes: Partial<Native>) => new LinuxHost({ ...native, ...changes }, arena, events.loop)

@@ -91,20 +91,21 @@ export class ListeningSockets {
     return result < 0 ? this.#sockets.abandon(accepted, result) : accepted
   }
 
-  /** A bound UDP socket that tells with each datagram where it went, or a negated errno. Not watched yet. */
+  /** A bound UDP socket that says with each datagram where it went, or a negated errno. Not watched yet. */
   listenUdp(end: ListeningEnd): number {
     const { native } = this.#sockets
     const descriptor = this.#open(end, SocketType.datagram, SocketProtocol.udp)
     if (descriptor < 0) return descriptor
-    // A dual-stack socket tells of both, and the first says more: which address of the host a group's is on.
+    // Of an IPv4 datagram, a dual-stack socket reports both, and the first says more: which address of the host a group's is on.
     if (end.address?.isV4 !== false) {
       native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.packetInformation, 1)
-      native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveTypeOfService, 1)
     }
     native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receivePacketInformation, 1)
-    native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receiveTrafficClass, 1)
     const result = this.#bind(descriptor, end)
-    return result < 0 ? this.#abandon(descriptor, result) : descriptor
+    if (result < 0) return this.#abandon(descriptor, result)
+    // Answers may leave from addresses that are the host's by a route alone, and binding was as strict as the end says.
+    if (end.address?.isV4 !== true) this.#setFreebind(descriptor, false)
+    return descriptor
   }
 
   /** The socket is closed. */
