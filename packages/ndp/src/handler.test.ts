@@ -209,7 +209,6 @@ describe("addresses of the guest's own", () => {
 
   test("are forgotten when the guest goes", () => {
     const { ask, advertise, memory, log } = setUp()
-    memory.stack.start()
     advertise("2001:db8::9")
     advertise(GATEWAY)
     expect(ask("2001:db8::9")).toBeUndefined()
@@ -225,9 +224,8 @@ describe("addresses of the guest's own", () => {
 
 describe("the guest is looked for at the start", () => {
   test("by its assigned address, so that it shows its Ethernet address", () => {
-    const { memory, guest, tap } = setUp({ looksForGuest: true })
+    const { guest, tap } = setUp({ looksForGuest: true })
     expect(tap.guestMac.isBroadcast).toBe(true)
-    memory.stack.start()
     const frame = guest.expect(
       check.ipv6({ source: tap.ourLinkLocal, target: Address.parse(solicitedNode(GUEST)), hopLimit: 255 }),
       check.icmp({ type: NS, code: 0 }),
@@ -238,9 +236,7 @@ describe("the guest is looked for at the start", () => {
   })
 
   test("not without an address, nor when it was seen", () => {
-    const { memory, guest } = setUp({ looksForGuest: true, guestAddress: undefined })
-    memory.stack.start()
-    guest.expectNothing()
+    setUp({ looksForGuest: true, guestAddress: undefined }).guest.expectNothing()
     const seen = setUp({ looksForGuest: true })
     seen.advertise(GUEST)
     seen.memory.run()
@@ -381,7 +377,6 @@ describe("router solicitations", () => {
   /** What is sent at the start has gone. */
   function quiet(options: NdpOptions) {
     const parts = setUp(options)
-    parts.memory.stack.start()
     parts.memory.run()
     parts.guest.takeAll()
     return parts
@@ -422,7 +417,6 @@ describe("router solicitations", () => {
       return true
     })
     const start = memory.clock.now
-    memory.stack.start()
     memory.run(4_000_000)
     expect(times.slice(0, 3).map((time) => time - start)).toEqual([0, 16_000, 32_000])
     const intervals = times.slice(3).map((time, index) => time - times[index + 2])
@@ -438,7 +432,6 @@ describe("router solicitations", () => {
     const { memory, guest } = setUp({ routerAdvertisement })
     const { stack } = memory
     const advertised = () => guest.takeAll().filter((frame) => frame.icmp?.type === RA).length
-    stack.start()
     memory.run(20_000)
     expect(advertised()).toBe(2)
     stack.stop()
@@ -455,7 +448,6 @@ describe("router solicitations", () => {
 
   test("nothing comes unasked without advertisements", () => {
     const { memory, guest } = setUp()
-    memory.stack.start()
     memory.run(1_000_000)
     guest.expectNothing()
   })
