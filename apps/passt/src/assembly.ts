@@ -24,6 +24,7 @@ import {
   type StreamListener,
 } from "@demiflow/stream-link"
 import type { RunningStack } from "@demiflow/tap"
+import { StationLog } from "./station-log.ts"
 
 /** What a turn may queue for the guest: the link keeps twice as much while the hypervisor takes nothing. */
 const TRANSMIT_BYTES = 2 << 20
@@ -41,6 +42,7 @@ export class DataPath {
   readonly #log: ProgramLog
   /** For what guest and hypervisor cause. */
   readonly #events: BoundedLog
+  readonly #stationLog: StationLog
   readonly #link: StreamLink
   readonly #hypervisor: Hypervisor
   #running: RunningStack | undefined
@@ -58,6 +60,7 @@ export class DataPath {
     this.#configuration = options.configuration
     this.#log = log
     this.#events = new BoundedLog(log, loop.clock)
+    this.#stationLog = new StationLog(this.#events)
     const { mtu } = this.#configuration
     this.#link = new StreamLink(native, arena, { drops, ...(mtu !== undefined && { mtu }) })
     this.#hypervisor = new Hypervisor(native, loop, this.#link, {
@@ -98,7 +101,7 @@ export class DataPath {
       log: this.#events,
       linkLocalScope,
       transmitBytes: TRANSMIT_BYTES,
-      onGuestMac: (mac) => this.#events.info(`New guest MAC address observed: ${mac}`),
+      onGuestMac: (mac) => this.#stationLog.seen(mac),
       onOtherGuest: () => this.#onOtherGuest(),
     })
     this.#openSocket()
@@ -160,6 +163,7 @@ export class DataPath {
 
   #onConnected(process: number): void {
     this.#events.info(`accepted connection${from(process)}`)
+    this.#stationLog.restart()
     if (this.#wasConnected) this.#running?.tap.reconnected()
     this.#running?.stack.start()
     if (this.#wasConnected) this.#running?.stack.reconnected()
