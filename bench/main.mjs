@@ -1,5 +1,5 @@
-// npm run bench: measures pasta or passt beside the programs that they can replace, in namespaces that it makes for that. README.md
-// says how to use it.
+// npm run bench: measures pasta or passt beside the programs that they can replace, in namespaces that it makes for that.
+// README.md says how to use it.
 //
 // This first process looks whether the machine has what it takes, and starts measure.mjs in namespaces of its own. They
 // hold everything that is made: networks, mounts and processes are gone with them, whatever way they end.

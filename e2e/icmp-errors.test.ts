@@ -1,6 +1,6 @@
 /**
- * What a router or the far host says about a datagram reaches the guest as ICMP, with the datagram quoted; and what the guest says about
- * how its packets are to be treated reaches them.
+ * What a router or the far host says about a datagram reaches the guest as ICMP, with the datagram quoted; and what the
+ * guest says about how its packets are to be treated reaches them.
  */
 import { join } from "node:path"
 import { afterAll, beforeAll, expect } from "vitest"

@@ -1,4 +1,7 @@
-/** Forwarded ports of passt where addresses aren't as usual: the guest has others, the host not yet its own, or no name for its loopback. */
+/**
+ * Forwarded ports of passt where addresses aren't as usual: the guest has others, the host not yet its own, or no name for
+ * its loopback.
+ */
 import { beforeAll, describe, expect, test } from "vitest"
 import { second } from "./harness/inbound.ts"
 import { atPorts, protocols } from "./harness/protocols.ts"

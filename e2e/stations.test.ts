@@ -1,6 +1,6 @@
 /**
- * Ethernet addresses on the guest's link: several stations there, a published port whose address the user chose, and neighbours of
- * the host, which show there.
+ * Ethernet addresses on the guest's link: several stations there, a published port whose address the user chose, and
+ * neighbours of the host, which show there.
  */
 import { beforeAll, describe, expect, test } from "vitest"
 import { checksum } from "./harness/frames.ts"

@@ -2,7 +2,10 @@
 
 /** @typedef {import("./measure.mjs").Cost} Cost */
 
-/** Steps beyond what was recorded: other processors are better at other things, and other versions of Node.js compile differently. */
+/**
+ * Steps beyond what was recorded: other processors are better at other things, and other versions of Node.js compile
+ * differently.
+ */
 const STEPS_FACTOR = 3
 /** The smallest object has 16 bytes: this allows one in sixteen calls, for what only happens once. */
 const BYTES = 1

@@ -13,8 +13,9 @@ export function testEcho(running: Running): void {
 
     testWith("ping")("every size up to 65,000 bytes is answered with what was sent", async () => {
       for (const size of [0, 1, 15, 56, 1452, 1472, 1473, 8000, 65_000]) {
-        // A pattern other than ping's own; ping says so when an answer differs ("wrong data byte"). The first request that the guest's
-        // link takes whole and the host's doesn't is not to be fragmented: it brings the MTU, and the next one gets through.
+        // A pattern other than ping's own; ping says so when an answer differs ("wrong data byte"). The first request that
+        // the guest's link takes whole and the host's doesn't is not to be fragmented: it brings the MTU, and the next one
+        // gets through.
         const { stdout, status } = await ping("-c", "2", "-i", "0.1", "-s", String(size), "-p", "c3a5")
         expect({ size, status }).toEqual({ size, status: 0 })
         expect(stdout).toContain(`${size + 8} bytes from ${family.server}`)

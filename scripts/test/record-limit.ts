@@ -1,4 +1,7 @@
-/** Writes each case's limit into the results, for `slow.mjs` to compare with what the case took; unless a case wrote one itself. */
+/**
+ * Writes each case's limit into the results, for `slow.mjs` to compare with what the case took; unless a case wrote one
+ * itself.
+ */
 import { afterEach } from "vitest"
 
 declare module "vitest" {

@@ -1,13 +1,13 @@
 /**
  * ARP for the guest: theory of operation.
  *
- * Whatever IPv4 address the guest looks for on its link, it is found: at the Ethernet address that a neighbour of the host has,
- * if it is that of one, else at ours: the gateway, and every other address, as it pleases the guest's routes. When a neighbour of
- * the host shows another Ethernet address than before, that is announced (RFC 5227, section 3), from our Ethernet address.
- * The exception is what belongs to the guest itself: the address it was assigned, and any other that it uses. These may be on several
- * stations behind the link (containers bridged to it, say), which must find each other without us in between. The guest's
- * own addresses show in the sender field of what it sends: they are announced to the neighbour table, which remembers each
- * for five minutes, and finds the stations of packets by them.
+ * Whatever IPv4 address the guest looks for on its link, it is found: at the Ethernet address that a neighbour of the host
+ * has, if it is that of one, else at ours: the gateway, and every other address, as it pleases the guest's routes. When a
+ * neighbour of the host shows another Ethernet address than before, that is announced (RFC 5227, section 3), from our
+ * Ethernet address. The exception is what belongs to the guest itself: the address it was assigned, and any other that it
+ * uses. These may be on several stations behind the link (containers bridged to it, say), which must find each other without
+ * us in between. The guest's own addresses show in the sender field of what it sends: they are announced to the neighbour
+ * table, which remembers each for five minutes, and finds the stations of packets by them.
  *
  * A station that is about to take an address asks for it first (RFC 5227): a probe, with no sender address. An answer
  * would mean that the address is taken, so probes are answered only for the addresses that really are ours, such as the

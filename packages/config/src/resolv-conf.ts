@@ -32,7 +32,10 @@ export function parseResolvConf(text: string): ResolverFile {
   return { nameServers, searchDomains }
 }
 
-/** A unicast address; an IPv6 one may have a zone, as in `fe80::1%eth0` (RFC 4007, section 11), which counts where it is link-local. */
+/**
+ * A unicast address; an IPv6 one may have a zone, as in `fe80::1%eth0` (RFC 4007, section 11), which counts where it is
+ * link-local.
+ */
 export function parseNameServer(text: string): NameServer | undefined {
   const percent = text.indexOf("%")
   const address = Address.tryParse(percent < 0 ? text : text.slice(0, percent))

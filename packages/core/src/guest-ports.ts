@@ -25,9 +25,10 @@ const bindUdp: BindPort = (host, side, demiflow) => host.udpBind(side, demiflow)
  * The ports of the host that the guest's flows have: one for each port of the guest's, whoever its correspondents are, and
  * whichever of the guest's addresses sends (RFC 4787, REQ-1, endpoint-independent mapping).
  *
- * Use: {@link GuestPorts.share} with the side on the host that the policy wants; record that side in the flow table, have the flow
- * board the port, and send by {@link Host.sendDatagramsTo}. An event on the side of any flow of a port means: receive by
- * {@link Host.receiveFromAnyone}, {@link GuestPort.complete} the ends, and look the flow up. {@link GuestPorts.leave} when a flow ends.
+ * Use: {@link GuestPorts.share} with the side on the host that the policy wants; record that side in the flow table, have
+ * the flow board the port, and send by {@link Host.sendDatagramsTo}. An event on the side of any flow of a port means:
+ * receive by {@link Host.receiveFromAnyone}, {@link GuestPort.complete} the ends, and look the flow up.
+ * {@link GuestPorts.leave} when a flow ends.
  */
 export class GuestPorts {
   readonly #flows: Pick<FlowTable, "lookup" | "readSide">

@@ -68,8 +68,8 @@ export interface Guest {
    */
   begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number, station?: MacAddress): number
   /**
-   * Gives a packet that was begun, and not ended, other ends: for a caller that learns only with the payload where the packet goes. The version
-   * of IP may be another one.
+   * Gives a packet that was begun, and not ended, other ends: for a caller that learns only with the payload where the
+   * packet goes. The version of IP may be another one.
    */
   redirect(transportOffset: number, demiflow: Demiflow, protocol: number, hopLimit?: number): void
   /**

@@ -221,15 +221,17 @@ export interface Host {
    * Sets how long the correspondent may be silent before the host asks whether it is still there (a keep-alive, RFC 9293,
    * section 3.8.4): asked at once if it has been silent for so long. Every TCP socket begins with the host's default. An
    * answer shows as {@link TcpInformation.silence}; a reset, or no answer to several questions, ends the connection by an
-   * error. Several are 127 if a time is set, each call that has the host ask at once among them. While the correspondent has data to acknowledge, the host doesn't ask: retransmissions find the same out.
+   * error. Several are 127 if a time is set, each call that has the host ask at once among them. While the correspondent has
+   * data to acknowledge, the host doesn't ask: retransmissions find the same out.
    *
    * @param idle seconds, 1–32,767; 0 restores the host's default
    */
   keepAlive(socket: Socket, idle: number): number
   /**
-   * Asks the correspondent whether it is still there, at once, if it has been silent for a second. From then on the caller asks
-   * and gives up: the host asks no more by itself (for nine hours), and up to 126 questions without an answer don't end the
-   * connection; unless the host was made to give up sooner than systems do, then its limits hold. {@link Host.keepAlive} with 0 restores the host's default.
+   * Asks the correspondent whether it is still there, at once, if it has been silent for a second. From then on the caller
+   * asks and gives up: the host asks no more by itself (for nine hours), and up to 126 questions without an answer don't end
+   * the connection; unless the host was made to give up sooner than systems do, then its limits hold. {@link Host.keepAlive}
+   * with 0 restores the host's default.
    */
   askCorrespondent(socket: Socket): number
   /** Says that we send nothing more; what was handed over is still delivered. */
@@ -293,9 +295,9 @@ export interface Host {
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number
   /**
    * Receives up to `count` datagrams into entries from index 0. The caller has set `offset` and, in `length`, the room
-   * there; the host replaces `length` by the datagram's own length and sets `segmentSize` and `trafficClass`. A length above the room means
-   * that the datagram's end was cut off and is lost. Answers how many were received: fewer than `count` mean that there
-   * were no more; `-EAGAIN` if there were none; another error is one pending on the socket, now cleared.
+   * there; the host replaces `length` by the datagram's own length and sets `segmentSize` and `trafficClass`. A length above
+   * the room means that the datagram's end was cut off and is lost. Answers how many were received: fewer than `count` mean
+   * that there were no more; `-EAGAIN` if there were none; another error is one pending on the socket, now cleared.
    */
   receiveDatagrams(socket: Socket, batch: DatagramBatch, count: number): number
   /**

@@ -20,9 +20,9 @@ const FRAGMENTATION = MAY_FRAGMENT | DONT_FRAGMENT
  */
 const NEVER_FRAGMENTED = 552
 /**
- * Bytes of the largest datagram whose "don't fragment" is kept, unless the datagram traces a route. A search for the path's MTU
- * (RFC 8899) goes a little beyond the 1,500 bytes of nearly every link. On what is larger, a guest's kernel sets the bit because its
- * own link is wider, and its applications would get an error for what every host fragments.
+ * Bytes of the largest datagram whose "don't fragment" is kept, unless the datagram traces a route. A search for the path's
+ * MTU (RFC 8899) goes a little beyond the 1,500 bytes of nearly every link. On what is larger, a guest's kernel sets the bit
+ * because its own link is wider, and its applications would get an error for what every host fragments.
  */
 export const LARGEST_KEPT_WHOLE = 1_536
 const ANY_LENGTH = 65_575
@@ -37,7 +37,8 @@ const STREAM_MARKS = HOP_LIMIT | (0xfc << CLASS_SHIFT)
 /**
  * The marks of packet `index` of a sequence, for a socket that sends datagrams.
  *
- * @param before the marks that the socket has, whose fragmentation bits are kept for a packet that is too small for them to matter
+ * @param before the marks that the socket has, whose fragmentation bits are kept for a packet that is too small for them to
+ *   matter
  * @param keptWhole bytes of the largest packet whose "don't fragment" is kept, if it traces no route; any if not given
  */
 export function marksOf(sequence: Sequence, index: number, before: number, keptWhole: number = ANY_LENGTH): number {

@@ -156,7 +156,10 @@ export class GuestPort extends SharedPort {
     return this.#owner
   }
 
-  /** After {@link SharedPort.close}: has a new socket, bound to the same end, which was opened for the {@link GuestPort.owner}. */
+  /**
+   * After {@link SharedPort.close}: has a new socket, bound to the same end, which was opened for the
+   * {@link GuestPort.owner}.
+   */
   override renew(socket: Socket): void {
     super.renew(socket)
   }

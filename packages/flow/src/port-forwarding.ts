@@ -66,8 +66,8 @@ export class PortForwarding {
 
   /**
    * Listens at the ports of a rule. If one of them can't be had, none is, and the rule isn't added; but if the rule does
-   * with what there is, it is added in any case, unless there are no descriptors for it. A rule that follows what is bound has nothing open before
-   * {@link PortForwarding.follow}.
+   * with what there is, it is added in any case, unless there are no descriptors for it. A rule that follows what is bound
+   * has nothing open before {@link PortForwarding.follow}.
    */
   add(rule: ForwardingRule): ForwardingOutcome {
     const listeners = new Map<number, ListenerRef>()
@@ -104,8 +104,8 @@ export class PortForwarding {
    * number and a rule for TCP leads there.
    *
    * @param bound what is bound at the other end
-   * @param connected ports of connected sockets there, when `bound` has been asked: a server of UDP that connects its socket to its
-   *   client goes on at a port that was open for it
+   * @param connected ports of connected sockets there, when `bound` has been asked: a server of UDP that connects its socket
+   *   to its client goes on at a port that was open for it
    */
   follow(end: InterfaceId, bound: BoundPorts, connected: BoundPorts = () => []): void {
     const { tcp, udp } = IpProtocol

@@ -1,15 +1,16 @@
 /**
  * Neighbour discovery for the guest: theory of operation.
  *
- * Neighbours. Whatever IPv6 address the guest looks for on its link, it is found: at the Ethernet address that a neighbour of
- * the host has, if it is that of one, else at ours, as for IPv4 with ARP. When a neighbour of the host shows another Ethernet
- * address than before, that is advertised to all nodes (RFC 4861, section 7.2.6). The exception is what belongs to the guest itself: the address it was assigned, and any other that it uses, which
- * may be on several stations behind the link. The guest's own addresses show as source of its messages, and as target of
- * its advertisements and of its duplicate address detection: they are announced to the neighbour table, which remembers each
- * for five minutes, and finds the stations of packets by them. An advertisement moves an address from one station to another
- * if it comes from the address itself and overrides (RFC 4861, section 7.2.5); a detection moves none. For addresses that
- * are ours in earnest (our link-local one, the gateway's), and for neighbours of the host, our advertisement overrides what the
- * guest knew; for all others we are a proxy (RFC 4861, section 7.2.8), and our advertisement doesn't.
+ * Neighbours. Whatever IPv6 address the guest looks for on its link, it is found: at the Ethernet address that a neighbour
+ * of the host has, if it is that of one, else at ours, as for IPv4 with ARP. When a neighbour of the host shows another
+ * Ethernet address than before, that is advertised to all nodes (RFC 4861, section 7.2.6). The exception is what belongs to
+ * the guest itself: the address it was assigned, and any other that it uses, which may be on several stations behind the
+ * link. The guest's own addresses show as source of its messages, and as target of its advertisements and of its duplicate
+ * address detection: they are announced to the neighbour table, which remembers each for five minutes, and finds the
+ * stations of packets by them. An advertisement moves an address from one station to another if it comes from the address
+ * itself and overrides (RFC 4861, section 7.2.5); a detection moves none. For addresses that are ours in earnest (our
+ * link-local one, the gateway's), and for neighbours of the host, our advertisement overrides what the guest knew; for all
+ * others we are a proxy (RFC 4861, section 7.2.8), and our advertisement doesn't.
  *
  * Duplicate address detection (RFC 4862, section 5.4) asks from the unspecified address. It is answered for the addresses
  * that are ours in earnest only: any other may be the guest's.

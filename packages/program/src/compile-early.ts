@@ -11,8 +11,9 @@ const OPTIONS: Readonly<Record<number, readonly string[]>> = {
 }
 
 /**
- * Has functions compiled after a third to a tenth of the runs that are usual. A data path is a few hundred functions, each of which
- * will run for each packet from then on: there is nothing to wait for, and in the first second packets wait for them.
+ * Has functions compiled after a third to a tenth of the runs that are usual. A data path is a few hundred functions, each
+ * of which will run for each packet from then on: there is nothing to wait for, and in the first second packets wait for
+ * them.
  */
 export function compileEarly(version: string = process.versions.node): void {
   for (const option of OPTIONS[Number.parseInt(version, 10)] ?? []) setFlagsFromString(option)

@@ -2,8 +2,9 @@ import inspector from "node:inspector"
 import { complain } from "./messages.ts"
 
 /**
- * Option that keeps the debugger shut from the first instruction of a runtime on: nobody can listen at this address, which is
- * reserved (RFC 1112, section 4). Newer versions of Node.js have `--disable-sigusr1`, with which the signal would end the runtime.
+ * Option that keeps the debugger shut from the first instruction of a runtime on: nobody can listen at this address, which
+ * is reserved (RFC 1112, section 4). Newer versions of Node.js have `--disable-sigusr1`, with which the signal would end the
+ * runtime.
  */
 export const SHUT_DEBUGGER = "--inspect-port=240.0.0.1:1024"
 const ASKED_FOR = /(?:^|\s)--inspect(?:-brk|-wait)?(?:=|\s|$)/

@@ -1,10 +1,10 @@
 /**
  * Files that the user names for us to write: the log, the capture, the PID file.
  *
- * They may lie in a folder of somebody who isn't the user, and who could have root empty any file of the system by a symbolic
- * link. So root follows a link only if it is root's own. Links of root's have their uses, as `/dev/stdout`, and whoever isn't root
- * can write nothing by a link that isn't theirs to write anyway. A folder on the way that is a link is followed as ever:
- * for a folder that others can write to, root had better not name a file at all.
+ * They may lie in a folder of somebody who isn't the user, and who could have root empty any file of the system by a
+ * symbolic link. So root follows a link only if it is root's own. Links of root's have their uses, as `/dev/stdout`, and
+ * whoever isn't root can write nothing by a link that isn't theirs to write anyway. A folder on the way that is a link is
+ * followed as ever: for a folder that others can write to, root had better not name a file at all.
  *
  * A path that names a descriptor of this process needs no such care: the caller has opened that file. In a user namespace, where
  * the machine's root is a stranger, `/dev/stdout` would be a stranger's link.

@@ -134,7 +134,10 @@ export class GuestAddresses {
     if (this.stations.notice(station.high, station.low)) this.#options.onGuestMac?.(station)
   }
 
-  /** Notes the Ethernet source of the first frame after {@link Reconnection.begin}, which shows whether the guest is another one. */
+  /**
+   * Notes the Ethernet source of the first frame after {@link Reconnection.begin}, which shows whether the guest is another
+   * one.
+   */
   noticeFirst(station: MacAddress): void {
     if (!station.isMulticast && !station.isZero && !this.#isOurs(station, undefined))
       this.reconnection.frameFrom(station)

@@ -1,17 +1,18 @@
 /**
  * The Ethernet addresses of the host's neighbours, as the guest sees them: theory of operation.
  *
- * A guest whose addresses are those of the host finds its network as the host does: ARP and neighbour discovery answer with a
- * neighbour's own Ethernet address, and packets from the neighbour come from there. What isn't a neighbour is at our Ethernet
- * address, or, if that is a host of its own in the guest's eyes, at the router's: packets from elsewhere come from the router on any
- * network. Nothing depends on it: a frame of the guest's is ours whichever of these addresses it goes to.
+ * A guest whose addresses are those of the host finds its network as the host does: ARP and neighbour discovery answer with
+ * a neighbour's own Ethernet address, and packets from the neighbour come from there. What isn't a neighbour is at our
+ * Ethernet address, or, if that is a host of its own in the guest's eyes, at the router's: packets from elsewhere come from
+ * the router on any network. Nothing depends on it: a frame of the guest's is ours whichever of these addresses it goes to.
  *
  * Somebody watches the host's neighbours and reports each with `notice`. What was reported stays until another neighbour takes
  * its place: the host forgets neighbours that it hasn't spoken to for a while, and a guest should not see addresses change
  * for that. When a neighbour shows another Ethernet address than before, ARP and neighbour discovery announce it.
  *
  * Never shown are the Ethernet addresses of stations of the guest's link: a bridge there would take the frame for its own
- * station's, or send that station's frames to us. So a neighbour with such an address is at ours, as long as the station is known.
+ * station's, or send that station's frames to us. So a neighbour with such an address is at ours, as long as the station is
+ * known.
  *
  * Memory. A fixed number of places, eight for each hash; the neighbour that was reported longest ago makes room. Announcements
  * are limited, as others cause them. Headers are written for each packet, so that a change counts from the next one

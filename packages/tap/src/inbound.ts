@@ -2,9 +2,9 @@
  * Frames from the guest: checked once, at layer 2 and 3, and grouped into sequences for the stack.
  *
  * Neighbouring packets with the same source and destination (Ethernet source included), protocol and ports become one
- * {@link Sequence}, packets without ports one each; there is one instance, filled again and again. Whatever a frame contains, the outcome is a call of
- * a handler or a counted drop. Nothing here allocates or copies, except that fragments are put together in the slots
- * of {@link Reassembly}.
+ * {@link Sequence}, packets without ports one each; there is one instance, filled again and again. Whatever a frame contains, the
+ * outcome is a call of a handler or a counted drop. Nothing here allocates or copies, except that fragments are put together
+ * in the slots of {@link Reassembly}.
  *
  * Checked are: the Ethernet header; for IPv4 (RFC 791; RFC 1122, section 3.2.1) version, header and total length,
  * checksum and the sanity of the addresses, options being skipped; for IPv6 (RFC 8200) version, payload length,

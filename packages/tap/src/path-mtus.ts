@@ -40,7 +40,10 @@ export class PathMtus {
     this.certain = this.#unasked
   }
 
-  /** Notes a report that the path to an address takes packets of at most `mtu` bytes. More than is known to fit changes nothing. */
+  /**
+   * Notes a report that the path to an address takes packets of at most `mtu` bytes. More than is known to fit changes
+   * nothing.
+   */
   notice(address: Address, mtu: number): void {
     const { now } = this.#clock
     let place = this.#find(address)

@@ -36,7 +36,10 @@ import type { Segment } from "./segment.ts"
 import { Event, State } from "./state.ts"
 import { TCP_HEADER_LENGTH } from "./wire.ts"
 
-/** What a host answers that has no such port to give: another program has it, or only root may, or its last connection is too new. */
+/**
+ * What a host answers that has no such port to give: another program has it, or only root may, or its last connection is too
+ * new.
+ */
 const PORT_REFUSED: ReadonlySet<number> = new Set([Errno.EADDRINUSE, Errno.EACCES, Errno.EADDRNOTAVAIL])
 
 export class Connecting {
@@ -158,8 +161,8 @@ export class Connecting {
   }
 
   /**
-   * Reports to the guest that its correspondent can't be reached, as often as the limit of errors allows. False if the error is of
-   * another kind.
+   * Reports to the guest that its correspondent can't be reached, as often as the limit of errors allows. False if the error
+   * is of another kind.
    */
   #report(tapSide: Demiflow, errno: number, initialFromTap: number): boolean {
     const form = unreachable(errno, tapSide.isV4)

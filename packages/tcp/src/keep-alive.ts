@@ -8,9 +8,9 @@
  *   minute, `tcp_fin_timeout`), without a word. It is asked soon after that. One that has closed its direction only answers, and
  *   keeps the connection for as long as it does.
  * - **The correspondent** is asked by the host's kernel, at the kernel's times.
- * - **A guest that asks** (SO_KEEPALIVE) wants to know of its correspondent, not of us. So the host asks in its turn, and the guest is
- *   answered when the host was: when to ask, how often, and when to give up stays with the guest. Once it asks no more, the
- *   host's kernel asks by itself again.
+ * - **A guest that asks** (SO_KEEPALIVE) wants to know of its correspondent, not of us. So the host asks in its turn, and
+ *   the guest is answered when the host was: when to ask, how often, and when to give up stays with the guest. Once it asks
+ *   no more, the host's kernel asks by itself again.
  */
 import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"

@@ -22,8 +22,9 @@
  * Not done: several addresses, DNS updates (clients that ask for them learn so), authentication
  * (RFC 3118), and vendor options.
  *
- * RFC 2131, 2132; 951, 1534 (BOOTP), 2563 (a client gets an address here and shouldn't choose one), 3046 (what relay agents add is repeated),
- * 3396 (long options), 3397 (search domains), 3442 (a gateway outside of the subnet), 4039 (rapid commit), 4702 (names), 6842 (client identifiers).
+ * RFC 2131, 2132; 951, 1534 (BOOTP), 2563 (a client gets an address here and shouldn't choose one), 3046 (what relay agents
+ * add is repeated), 3396 (long options), 3397 (search domains), 3442 (a gateway outside of the subnet), 4039 (rapid commit),
+ * 4702 (names), 6842 (client identifiers).
  */
 import {
   type Claim,

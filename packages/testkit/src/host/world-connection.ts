@@ -11,7 +11,10 @@ import type { TcpSocket } from "./tcp-socket.ts"
 /** Why the host did not take a connection. */
 export type WorldConnectionFailure = "refused" | "timedOut"
 
-/** A connection, as whoever has the other end has it, a server or one that connected to the host. All calls take effect at the host after the network's delay. */
+/**
+ * A connection, as whoever has the other end has it, a server or one that connected to the host. All calls take effect at
+ * the host after the network's delay.
+ */
 export class WorldConnection {
   /** Address and port in the world: what the host connected to, or was connected to from. */
   readonly address: Address
