@@ -383,6 +383,10 @@ describe("a parameter problem (RFC 4443, section 3.4; RFC 8200, section 4)", () 
     ["nothing inside", ipv6(59, datagram(), six)],
     ["a header that is cut off", ipv6(60, Uint8Array.of(17, 9, 0, 0, 0, 0, 0, 0), six)],
     ["a packet to a group", ipv6(43, join(extension(17, 0, 1), datagram()), { ...six, to: "ff02::1" })],
+    [
+      "a packet from an IPv4-mapped address",
+      ipv6(43, join(extension(17, 0, 1), datagram()), { ...six, from: "::ffff:192.0.2.2" }),
+    ],
     ["a packet from nobody", ipv6(43, join(extension(17, 0, 1), datagram()), { ...six, from: "::" })],
     ["an error", ipv6(43, join(extension(58, 0, 1, 0, 0, 0, 0), Uint8Array.of(1, 4, 0, 0)), six)],
     ["an error further back", ipv6(43, join(extension(60, 0, 1, 0, 0, 0, 0), padded(58), Uint8Array.of(127)), six)],

@@ -45,20 +45,24 @@ describe("frames are padded with zeros to 60 bytes", () => {
     expect(flushed(fixture).map(({ bytes }) => bytes.length)).toEqual([60, 62])
   })
 
-  test("of packets that are open together, each in its own room", () => {
-    const fixture = setUp()
-    const first = fixture.tap.begin(four, 253, 1)
-    const second = fixture.tap.begin(four, 253, 1)
-    fixture.arena.bytes[second] = 7
-    fixture.tap.end(second, 1, -1)
-    fixture.arena.bytes[first] = 5
-    fixture.tap.end(first, 1, -1)
-    const frames = flushed(fixture)
-    expect(frames.map(({ bytes }) => [bytes.length, bytes[34], ...padding(bytes, 21)])).toEqual([
-      [60, 7, ...Array(25).fill(0)],
-      [60, 5, ...Array(25).fill(0)],
-    ])
-  })
+  // Room is given out in steps of 64 bytes: less than a link of 200 bytes wants, more than one of 60.
+  test.each([SMALLEST_FRAME, 200])(
+    "of packets that are open together, each in its own room of %i bytes",
+    (smallestFrame) => {
+      const fixture = setUp({ smallestFrame })
+      const first = fixture.tap.begin(four, 253, 1)
+      const second = fixture.tap.begin(four, 253, 1)
+      fixture.arena.bytes[second] = 7
+      fixture.tap.end(second, 1, -1)
+      fixture.arena.bytes[first] = 5
+      fixture.tap.end(first, 1, -1)
+      const frames = flushed(fixture)
+      expect(frames.map(({ bytes }) => [bytes.length, bytes[34], ...padding(bytes, 21)])).toEqual([
+        [smallestFrame, 7, ...Array(smallestFrame - 35).fill(0)],
+        [smallestFrame, 5, ...Array(smallestFrame - 35).fill(0)],
+      ])
+    },
+  )
 
   test("of pieces: segments and fragments", () => {
     const fixture = setUp()
@@ -72,9 +76,15 @@ describe("frames are padded with zeros to 60 bytes", () => {
 
   test("of a link that wants more", () => {
     const fixture = setUp({ smallestFrame: 200, headroom: 12 })
-    send(fixture, four, 253, pattern(1))
-    send(fixture, four, 253, pattern(1488))
-    expect(flushed(fixture).map(({ bytes }) => bytes.length)).toEqual([200, 1514, 200])
+    for (let count = 0; count < 2; count++) {
+      send(fixture, four, 253, pattern(1))
+      send(fixture, four, 253, pattern(1488))
+    }
+    const frames = flushed(fixture)
+    expect(frames.map(({ bytes }) => bytes.length)).toEqual([200, 1514, 200, 200, 1514, 200])
+    for (const [index, length] of [21, 1500, 28, 21, 1500, 28].entries()) {
+      expect(padding(frames[index].bytes, length).every((byte) => byte === 0)).toBe(true)
+    }
   })
 })
 

@@ -114,9 +114,10 @@ describe("a guest that is silent (RFC 9293, section 3.8.4)", () => {
 })
 
 describe("a guest that has closed while its correspondent has not", () => {
-  /** What the guest sent is acknowledged, its FIN as well. */
-  function closed(): Connected {
+  /** What the guest sent is acknowledged, its FIN as well. Its connection is `age` milliseconds old by then. */
+  function closed(age = 0): Connected {
     const both = connected()
+    both.memory.run(age)
     both.guest.send("AF", "bye")
     both.memory.run(10)
     both.guest.expect(check.tcp({ flags: "A", acknowledgement: both.guest.sequence }))
@@ -131,6 +132,27 @@ describe("a guest that has closed while its correspondent has not", () => {
     expect(times).toEqual([64.99])
     expect(both.world.isReset).toBe(true)
     expect(both.memory.leftovers()).toEqual([])
+  })
+
+  test("is asked after 65 seconds however old its connection is", () => {
+    const both = closed(100 * SECOND)
+    const times = questions(both)
+    both.memory.run(66 * SECOND)
+    expect(times).toEqual([64.99])
+  })
+
+  test("and resets the connection before it was asked resets its correspondent, which hasn't got all", () => {
+    const { memory, guest, world } = connected({ host: { sendBuffer: 1_000_000 }, listen: { receiveBuffer: 1_000 } })
+    world.pause()
+    guest.send("A", patternBytes(1_400))
+    guest.send("AF")
+    memory.run(10)
+    guest.send("R")
+    memory.run(10)
+    world.resume()
+    memory.run(SECOND)
+    expect([world.isReset, world.isEnded]).toEqual([true, false])
+    expect(memory.leftovers()).toEqual([])
   })
 
   test("is never ended while it answers, and gets what comes late", () => {

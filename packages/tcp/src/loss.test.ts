@@ -367,6 +367,16 @@ describe("after the link was gone", () => {
     expect(both.world.receivedText).toBe("still here")
   })
 
+  test("a connection has all its retransmissions before it, each time", () => {
+    const both = connected(options)
+    lose(both, 1)
+    for (let count = 0; count < 5; count++) {
+      both.memory.run(200_000)
+      both.memory.stack.reconnected()
+    }
+    expect(both.world.isReset).toBe(false)
+  })
+
   test("a connection that waits for nothing sends nothing", () => {
     const { memory } = connected(options)
     memory.stack.reconnected()

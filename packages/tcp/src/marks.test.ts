@@ -59,6 +59,29 @@ describe.each(Object.entries(families))("how packets are treated on their way, o
     last.expect(check.tcp({ flags: "SA" }))
   })
 
+  test("routers are asked for reports only until the connection is made", () => {
+    const memory = bench({ host: { rtt: 20 } })
+    const { host } = memory
+    const { tcpConnect, stopQueuingErrors } = host
+    let asking = 0
+    host.tcpConnect = (side, demiflow, hopLimit, trafficClass, queuesErrors) => {
+      if (queuesErrors) asking++
+      return tcpConnect.call(host, side, demiflow, hopLimit, trafficClass, queuesErrors)
+    }
+    host.stopQueuingErrors = (socket, isV4) => {
+      asking--
+      stopQueuingErrors.call(host, socket, isV4)
+    }
+    const guest = scripted(memory, { target })
+    guest.hopLimit = 3
+    guest.send("S")
+    memory.run(10)
+    expect(asking).toBe(1)
+    memory.run(10)
+    guest.expect(check.tcp({ flags: "SA" }))
+    expect(asking).toBe(0)
+  })
+
   test("a SYN between the same ends that goes farther asks the next router, even while one doesn't answer", () => {
     const memory = bench({ host: { rtt: 20 } })
     memory.host.world.route(target, { hops: routers, tcp: "silent" })

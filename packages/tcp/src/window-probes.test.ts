@@ -35,6 +35,15 @@ describe("a window that is shut", () => {
     expect(times.at(-1)).toBe(582_200)
   })
 
+  test("is asked about as often as at first once the link is back", () => {
+    const { memory, times } = shut(({ guest }) => guest.send("A"))
+    memory.run(110_000)
+    const before = times.length
+    memory.stack.reconnected()
+    memory.run(2_000)
+    expect(times.slice(before).map((time) => time - 110_000)).toEqual([1, 401, 1_201])
+  })
+
   test("may stay shut for ever while the guest answers (RFC 9293, MUST-37)", () => {
     const { memory, world } = shut(({ guest }) => guest.send("A"))
     memory.run(48 * 3_600_000)
