@@ -68,9 +68,9 @@ describe.each(Object.entries(families))("how packets are treated on their way, o
       if (queuesErrors) asking++
       return tcpConnect.call(host, side, demiflow, hopLimit, trafficClass, queuesErrors)
     }
-    host.stopQueuingErrors = (socket, isV4) => {
+    host.stopQueuingErrors = (socket) => {
       asking--
-      stopQueuingErrors.call(host, socket, isV4)
+      stopQueuingErrors.call(host, socket)
     }
     const guest = scripted(memory, { target })
     guest.hopLimit = 3
