@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest"
 import { testWith } from "./harness/machine.ts"
 import { Pasta } from "./harness/pasta.ts"
-import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
+import { TCP_PORT, tcpClient, udpClient, useServer } from "./harness/servers.ts"
 import { overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
@@ -55,6 +55,26 @@ overBoth((family) => {
   test("-o binds to an address of the host", async () => {
     const address = second[family.version]
     expect(await sources("-o", address)).toEqual({ tcp: address, udp: address })
+  })
+
+  testWith("python3")("a port that the guest's program has chosen is the same to two correspondents", async () => {
+    const script = `import socket,sys
+streams = []
+for server in sys.argv[1:]:
+    s = socket.socket(socket.AF_INET${family.version === 4 ? "" : "6"})
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("", 20000)); s.connect((server, ${TCP_PORT})); s.sendall(b"who\\n")
+    streams.append(s)
+print("[%s]" % ",".join(s.makefile().read() for s in streams))`
+    const pasta = await Pasta.start(topology)
+    const argv = ["/usr/bin/python3", "-c", script, family.server, family.other]
+    const answers: { remoteAddress: string; remotePort: number }[] = JSON.parse(await pasta.guest.must(argv))
+    await pasta.stop()
+    const seen = { remoteAddress: family.host, remotePort: 20_000 }
+    expect(answers).toMatchObject([
+      { ...seen, localAddress: family.server },
+      { ...seen, localAddress: family.other },
+    ])
   })
 
   testWith("python3")("-o with an address that the host lacks says so, and the guest is refused at once", async () => {
