@@ -1,3 +1,4 @@
+import type { Address } from "./address.ts"
 import type { Demiflow } from "./demiflow.ts"
 import type { DropReason } from "./drops.ts"
 import type { GuestEnds } from "./guest.ts"
@@ -29,8 +30,13 @@ export interface Forwarding {
     target: Demiflow,
   ): DropReason | typeof FORWARD
   /**
+   * The address under which the guest hears of a correspondent that has `source` on the host. Undefined if the guest can hear
+   * nothing from there: from a loopback address without a name of its own, say.
+   */
+  sourceTowardsGuest(source: Address, guest: GuestEnds): Readonly<Address> | undefined
+  /**
    * Fills `address` with the address under which the guest knows a third party that the host knows as `address`: for
    * errors that a router on the way reports.
    */
-  translateToGuest(address: Demiflow["forwardingAddress"]): void
+  translateToGuest(address: Address): void
 }

@@ -200,6 +200,26 @@ describe.each([ipv4, ipv6])("a source that the guest can't answer as it is, $nam
     expect(into.forwardingAddress.toString()).toBe(family.own)
   })
 
+  it.each(cases)("has the same name where no listener was asked, options: $options", ({ rules, own, loopback }) => {
+    const used = rules(family)
+    const policy = new ForwardingPolicy({ [family === ipv4 ? "v4" : "v6"]: used }, new Drops())
+    const seenAs = (address: string) => policy.sourceTowardsGuest(at(address), guest)?.toString() ?? DROPPED
+    expect(seenAs(family.own)).toBe(own(family))
+    expect(seenAs(family.loopback)).toBe(loopback(family))
+    expect(seenAs(family.elsewhere)).toBe(family.elsewhere)
+  })
+
+  it("is none if it is no unicast address, or IP of that version is off", () => {
+    const isV4 = family === ipv4
+    const rules = both(isGateway, mapsGateway)(family)
+    const policy = new ForwardingPolicy({ v4: rules, v6: rules }, new Drops())
+    for (const address of isV4 ? ["0.0.0.0", "224.0.0.1", "255.255.255.255"] : ["::", "ff02::1"]) {
+      expect(policy.sourceTowardsGuest(at(address), guest)).toBeUndefined()
+    }
+    const isOff = new ForwardingPolicy(isV4 ? { v6: rules } : { v4: rules }, new Drops())
+    expect(isOff.sourceTowardsGuest(at(family.elsewhere), guest)).toBeUndefined()
+  })
+
   it("is told of as a reporter of errors by the same names", () => {
     const told = (rules: FamilyRules, address: string): string => {
       const value = at(address)

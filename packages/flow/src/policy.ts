@@ -29,7 +29,7 @@ import {
   aliasOfGuest,
   isGuestAddress,
   isSpliced,
-  sourceTowardsGuest,
+  sourceSeenByGuest,
 } from "./towards-guest.ts"
 
 const DNS_PORT = 53
@@ -97,7 +97,7 @@ export class ForwardingPolicy implements Forwarding {
       return this.#splice(listener, initiating, addressOfNamespace(guest, isV4), target)
     }
     if (this.rules.splicing?.isOnly) return this.#noTap
-    const seenAs = sourceTowardsGuest(rules, initiating.correspondentAddress, guest, isV4)
+    const seenAs = this.sourceTowardsGuest(initiating.correspondentAddress, guest)
     if (seenAs === undefined) return this.#noSource
     const correspondent =
       listener.targetAddress ?? addressOfGuest(rules, initiating.forwardingAddress, seenAs, guest, isV4)
@@ -108,6 +108,13 @@ export class ForwardingPolicy implements Forwarding {
     target.correspondentAddress.copyFrom(correspondent)
     target.correspondentPort = listener.targetPort
     return FORWARD
+  }
+
+  sourceTowardsGuest(source: Address, guest: GuestEnds): Readonly<Address> | undefined {
+    const isV4 = source.isV4
+    const rules = isV4 ? this.rules.v4 : this.rules.v6
+    if (rules === undefined || !source.isUnicast) return undefined
+    return sourceSeenByGuest(rules, source, guest, isV4)
   }
 
   /**

@@ -25,7 +25,7 @@ export function addressOfNamespace(guest: GuestEnds, isV4: boolean): Readonly<Ad
  * as a source: it would answer itself. The host's loopback has the name that the rules give it, or none. An address that
  * the host shares with the guest has its alias, or else the correspondent appears as ourselves: `passt(1)`, --gateway.
  */
-export function sourceTowardsGuest(
+export function sourceSeenByGuest(
   rules: FamilyRules,
   source: Readonly<Address>,
   guest: GuestEnds,

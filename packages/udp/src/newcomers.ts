@@ -12,7 +12,7 @@ import type { UdpFlow } from "./state.ts"
  * At a listening port, the policy says. At a port of the guest's, those are passed on that come from an address which the guest
  * corresponds with from there: a TFTP server answers from another port than the one that was asked (RFC 1350, section 4), and
  * a NAT in front of the correspondent may have it speak from another one. If the guest has sent to a group from there, anybody
- * may answer (mDNS, SSDP). All else is dropped (RFC 4787, REQ-8).
+ * may answer (mDNS, SSDP), under the name by which the policy lets the guest hear of the sender, if at all. All else is dropped (RFC 4787, REQ-8).
  */
 export class Newcomers {
   readonly #components: Components
@@ -55,7 +55,7 @@ export class Newcomers {
 
   /** At a port of the guest's. */
   #answer(port: SharedPort, initiating: Demiflow, scope: number, count: number): UdpFlow | undefined {
-    const { flows, forwarding } = this.#components
+    const { flows, forwarding, guest } = this.#components
     const target = this.#target
     const known = this.#beginnings.correspondentAt(port, initiating.correspondentAddress)
     const asked = known ?? this.#beginnings.groupSenders.newestAt(port)
@@ -63,8 +63,9 @@ export class Newcomers {
     flows.readSide(asked.tapSide, target)
     target.forwardingPort = initiating.correspondentPort
     if (known === undefined) {
-      target.forwardingAddress.copyFrom(initiating.correspondentAddress)
-      forwarding.translateToGuest(target.forwardingAddress)
+      const seenAs = forwarding.sourceTowardsGuest(initiating.correspondentAddress, guest)
+      if (seenAs === undefined) return this.#drop(this.#reasons.noSource, count)
+      target.forwardingAddress.copyFrom(seenAs)
     }
     return this.#beginnings.fromHost(port, initiating, target, scope, count)
   }

@@ -25,6 +25,8 @@ export interface UdpReasons {
   readonly noPort: DropReason
   /** Would begin something at a port of the guest's whose last flow has just given way. */
   readonly closed: DropReason
+  /** Answers what the guest has sent to a group, from an address by which the guest may hear of nobody. */
+  readonly noSource: DropReason
   /** Arrived at a port of the guest's from an address that the guest has not written to from there. */
   readonly stranger: DropReason
   /** The host's send buffer or device queue is full. */
@@ -56,6 +58,7 @@ export function udpReasons(drops: Drops): UdpReasons {
     openFailed: drops.reason("udp: host has no way there"),
     noPort: drops.reason("udp: no port left to show the guest"),
     closed: drops.reason("udp: port closed"),
+    noSource: drops.reason("forward: source address that the guest can't answer"),
     stranger: drops.reason("udp: from an address that the guest has not written to"),
     sendQueueFull: drops.reason("udp: host's queue full"),
     sendFailed: drops.reason("udp: refused by the host"),
