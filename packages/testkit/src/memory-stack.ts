@@ -25,7 +25,8 @@ import {
   tapArenaBytes,
 } from "@demiflow/tap"
 import { ScriptedGuest, type ScriptedGuestOptions } from "./guest/scripted-guest.ts"
-import { SimulatedHost, type SimulatedHostOptions } from "./host/simulated-host.ts"
+import { SimulatedHost } from "./host/simulated-host.ts"
+import type { SimulatedHostOptions } from "./host/simulated-host-options.ts"
 import { SimulatedLocalPath, type SimulatedLocalPathOptions } from "./host/simulated-local-path.ts"
 import { SeededRandom } from "./seeded-random.ts"
 import { SlowLink, type SlowLinkOptions } from "./slow-link.ts"

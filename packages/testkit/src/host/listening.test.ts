@@ -13,7 +13,8 @@ import {
 import { describe, expect, it } from "vitest"
 import { toText } from "../bytes.ts"
 import { VirtualClock } from "../virtual-clock.ts"
-import { SimulatedHost, type SimulatedHostOptions } from "./simulated-host.ts"
+import { SimulatedHost } from "./simulated-host.ts"
+import type { SimulatedHostOptions } from "./simulated-host-options.ts"
 import type { WorldConnection } from "./world-connection.ts"
 
 // What every host does is in the compliance suite; here, what a test makes of this one.

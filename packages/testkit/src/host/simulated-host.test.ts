@@ -3,7 +3,8 @@ import { describe } from "vitest"
 import type { CorrespondentConnection, End, HostUnderTest } from "../compliance/host-under-test.ts"
 import { hostCompliance } from "../compliance/index.ts"
 import { VirtualClock } from "../virtual-clock.ts"
-import { SimulatedHost, type SimulatedHostOptions } from "./simulated-host.ts"
+import { SimulatedHost } from "./simulated-host.ts"
+import type { SimulatedHostOptions } from "./simulated-host-options.ts"
 
 function setup(options: Partial<SimulatedHostOptions>): HostUnderTest {
   const clock = new VirtualClock()

@@ -1,7 +1,8 @@
 import type { Address, Arena, LocalPath } from "@demiflow/core"
 import type { SeededRandom } from "../seeded-random.ts"
 import type { VirtualClock } from "../virtual-clock.ts"
-import { SimulatedHost, type SimulatedHostOptions } from "./simulated-host.ts"
+import { SimulatedHost } from "./simulated-host.ts"
+import type { SimulatedHostOptions } from "./simulated-host-options.ts"
 import { SimulatedPipes, type SimulatedPipesOptions } from "./simulated-pipes.ts"
 
 /** How the local path of a stack in memory is made. */

@@ -9,6 +9,8 @@ export class SocketMarks {
 
 /** Hop limit of sockets that were given none. */
 export const DEFAULT_HOP_LIMIT = 64
+/** The two bits of the traffic class that a TCP socket's kernel has for itself: ECN (RFC 3168). */
+export const KERNEL_TRAFFIC_CLASS = 0x03
 
 /** A packet on its way to the world. */
 export interface Leaving {

@@ -17,7 +17,8 @@ import { toBytes } from "../bytes.ts"
 import { patternBytes } from "../packets/layer.ts"
 import { SeededRandom } from "../seeded-random.ts"
 import { VirtualClock } from "../virtual-clock.ts"
-import { SimulatedHost, type SimulatedHostOptions } from "./simulated-host.ts"
+import { SimulatedHost } from "./simulated-host.ts"
+import type { SimulatedHostOptions } from "./simulated-host-options.ts"
 
 const SIDE = 9 as SideRef
 const { readable, writable, error, hangUp } = HostEvent

@@ -1,7 +1,7 @@
 import type { LinkCapabilities } from "@demiflow/core"
 import type { Faults } from "@demiflow/tap"
 import type { GuestConnectionOptions } from "../guest/connection-types.ts"
-import type { SimulatedHostOptions } from "../host/simulated-host.ts"
+import type { SimulatedHostOptions } from "../host/simulated-host-options.ts"
 import type { HostFaults } from "../host/simulated-kernel.ts"
 import type { ConnectOutcome } from "../host/world-connection.ts"
 import type { SeededRandom } from "../seeded-random.ts"
