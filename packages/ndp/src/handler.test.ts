@@ -1,85 +1,23 @@
-import {
-  Address,
-  CHECKSUM_DONE,
-  Demiflow,
-  HANDLED,
-  Interface,
-  IpProtocol,
-  MacAddress,
-  type ProtocolPlugin,
-} from "@demiflow/core"
-import { build, check, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
+import { Address, CHECKSUM_DONE, Demiflow, HANDLED, Interface, IpProtocol, type ProtocolPlugin } from "@demiflow/core"
+import { build, check, payload } from "@demiflow/testkit"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { type NdpOptions, ndp } from "./index.ts"
-
-const GUEST = "2001:db8::2"
-const GATEWAY = "2001:db8::1"
-const NOBODY = "::"
-/** Milliseconds for which an announced address is its station's. */
-const ADDRESS_LIFETIME = 300_000
-const LINK_LOCAL = "fe80::2"
-const ALL_NODES = "ff02::1"
-const RS = 133
-const RA = 134
-const NS = 135
-const NA = 136
-
-const sourceLinkLayer = [1, 1, 2, 0, 0, 0, 0, 2]
-
-interface Fields {
-  source?: string
-  target?: string
-  hopLimit?: number
-  type?: number
-  code?: number
-  information?: number
-  checksum?: number
-}
-
-function setUp(options: NdpOptions = {}, others: ProtocolPlugin[] = []) {
-  const log = new RecordingLog()
-  const plugin = ndp({ guestAddress: Address.parse(GUEST), ourAddresses: [Address.parse(GATEWAY)], ...options })
-  const memory = memoryStack([plugin, ...others], { log })
-  const { guest, drops, tap } = memory
-  const send = (body: readonly number[], fields: Fields = {}) => {
-    const { source = LINK_LOCAL, target = ALL_NODES, hopLimit = 255, type = RS, ...icmp } = fields
-    guest.send(
-      build.ipv6({ source, target, hopLimit }),
-      build.icmpv6({ type, ...icmp }),
-      payload(Uint8Array.from(body)),
-    )
-  }
-  const solicit = (asked: string, fields: Fields = {}, options: readonly number[] = sourceLinkLayer) =>
-    send([...Address.parse(asked).toBytes(), ...options], { type: NS, target: solicitedNode(asked), ...fields })
-  const detect = (asked: string) => solicit(asked, { source: NOBODY }, [])
-  const advertise = (target: string, fields: Fields = {}) =>
-    send([...Address.parse(target).toBytes()], { type: NA, ...fields })
-  /** The flags of the answer, as letters; undefined if there is none. The rest of the answer is checked. */
-  const answer = (asked: string, to = LINK_LOCAL): string | undefined => {
-    const frames = guest.takeAll()
-    if (frames.length === 0) return undefined
-    const [frame] = frames
-    expect(frames).toHaveLength(1)
-    expect([frame.problems, frame.icmp?.type, frame.icmp?.code, frame.ip?.hopLimit]).toEqual([[], NA, 0, 255])
-    expect(frame.ip?.target).toEqual(Address.parse(to))
-    const hex = Buffer.from(frame.payload).toString("hex")
-    const mac = tap.ourMac.toString().replaceAll(":", "")
-    expect(hex).toBe(`${Buffer.from(Address.parse(asked).toBytes()).toString("hex")}0201${mac}`)
-    const flags = (frame.icmp?.information ?? 0) >>> 24
-    return ["R", "S", "O"].filter((_letter, index) => (flags & (0x80 >> index)) !== 0).join("")
-  }
-  const ask = (asked: string, fields: Fields = {}) => {
-    solicit(asked, fields)
-    return answer(asked, fields.source)
-  }
-  return { memory, guest, drops, tap, log, send, solicit, detect, advertise, answer, ask }
-}
-
-function solicitedNode(address: string): string {
-  const { word3 } = Address.parse(address)
-  return new Address(0xff020000, 0, 1, 0xff000000 | (word3 & 0xffffff)).toString()
-}
+import {
+  ADDRESS_LIFETIME,
+  ALL_NODES,
+  type Fields,
+  GATEWAY,
+  GUEST,
+  LINK_LOCAL,
+  NA,
+  NOBODY,
+  NS,
+  RA,
+  RS,
+  setUp,
+  solicitedNode,
+  sourceLinkLayer,
+} from "./test-support.ts"
 
 describe("neighbour solicitations", () => {
   test("for what is ours in earnest are answered, overriding what the guest knew", () => {
@@ -109,77 +47,6 @@ describe("neighbour solicitations", () => {
     const { solicit, answer } = setUp()
     solicit(GATEWAY, { source: GUEST, target: GATEWAY }, [])
     expect(answer(GATEWAY, GUEST)).toBe("RSO")
-  })
-})
-
-describe("neighbours of the host", () => {
-  const NEIGHBOUR = "2001:db8::77"
-  const MAC = MacAddress.parse("02:00:00:00:00:77")
-  const OTHER_MAC = MacAddress.parse("02:00:00:00:00:78")
-
-  function withNeighbour() {
-    const memory = setUp({ routerAdvertisement: {} })
-    const { guest, tap, solicit } = memory
-    solicit(GATEWAY)
-    guest.takeAll()
-    const notice = (address: string, mac: MacAddress) => tap.hostNeighbours.notice(Address.parse(address), mac)
-    /** Neighbour advertisements: destination, Ethernet source, flags, and what they say of whom. */
-    const sent = () => {
-      tap.flush()
-      return guest.takeAll().map((frame) => {
-        expect([frame.problems, frame.icmp?.type, frame.ip?.hopLimit]).toEqual([[], NA, 255])
-        const of = Address.fromBytes(frame.payload.slice(0, 16))
-        const [type, length, ...mac] = frame.payload.slice(16)
-        expect([type, length]).toEqual([2, 1])
-        const flags = ((frame.icmp?.information ?? 0) >>> 24).toString(16)
-        const at = mac.map((byte) => byte.toString(16).padStart(2, "0")).join(":")
-        return `${frame.ethernet?.source} to ${frame.ip?.target}: ${of} at ${at}, ${flags}`
-      })
-    }
-    const asked = (address: string) => {
-      solicit(address)
-      return sent()
-    }
-    return { ...memory, notice, sent, asked }
-  }
-
-  test("are found at their own Ethernet addresses, and advertised to all (RFC 4861, section 7.2.6)", () => {
-    const { notice, sent, asked, tap } = withNeighbour()
-    notice(NEIGHBOUR, MAC)
-    expect(sent()).toEqual([`${tap.ourMac} to ${ALL_NODES}: ${NEIGHBOUR} at ${MAC}, a0`])
-    expect(asked(NEIGHBOUR)).toEqual([`${tap.ourMac} to ${LINK_LOCAL}: ${NEIGHBOUR} at ${MAC}, e0`])
-    notice(NEIGHBOUR, OTHER_MAC)
-    expect(sent()).toEqual([`${tap.ourMac} to ${ALL_NODES}: ${NEIGHBOUR} at ${OTHER_MAC}, a0`])
-    notice(NEIGHBOUR, OTHER_MAC)
-    expect(sent()).toEqual([])
-  })
-
-  test("that have an address of the guest's are neither advertised nor answered for", () => {
-    const { notice, sent, asked, detect } = withNeighbour()
-    notice(GUEST, MAC)
-    detect("2001:db8::9")
-    expect(sent()).toEqual([])
-    notice("2001:db8::9", MAC)
-    expect([sent(), asked(GUEST), asked("2001:db8::9")]).toEqual([[], [], []])
-  })
-
-  test("that have our link-local address, as a gateway may, speak with one Ethernet address in all messages", () => {
-    const { notice, sent, asked, guest, tap, send, memory } = withNeighbour()
-    const ours = String(tap.ourLinkLocal)
-    notice(ours, MAC)
-    expect(sent()).toEqual([`${MAC} to ${ALL_NODES}: ${ours} at ${MAC}, a0`])
-    expect(asked(ours)).toEqual([`${MAC} to ${LINK_LOCAL}: ${ours} at ${MAC}, e0`])
-    const bytes = MAC.toString().replaceAll(":", "")
-    send([])
-    const router = guest.expect(check.icmp({ type: RA }))
-    expect([String(router.ethernet?.source), Buffer.from(router.payload).toString("hex")]).toEqual([
-      String(MAC),
-      expect.stringContaining(`0101${bytes}`),
-    ])
-    tap.begin(Demiflow.of(Interface.tap, Address.parse(GATEWAY), 1, Address.parse("2001:db8::99"), 2), 17, 8)
-    memory.tap.flush()
-    const question = guest.expect(check.icmp({ type: NS }))
-    expect(Buffer.from(question.payload).toString("hex")).toMatch(new RegExp(`0101${bytes}$`))
   })
 })
 
@@ -369,88 +236,6 @@ test("a conflict with an address of ours is told once", () => {
   advertise(GATEWAY)
   memory.run()
   expect(log.messages("warning")).toEqual([expect.stringContaining(GATEWAY)])
-})
-
-describe("router solicitations", () => {
-  const routerAdvertisement = { prefix: Address.parse(GUEST), mtu: 1500 }
-
-  /** What is sent at the start has gone. */
-  function quiet(options: NdpOptions) {
-    const parts = setUp(options)
-    parts.memory.run()
-    parts.guest.takeAll()
-    return parts
-  }
-
-  test("are answered to the sender, from our link-local address", () => {
-    const { send, guest, tap } = quiet({ routerAdvertisement })
-    send(sourceLinkLayer, { target: "ff02::2" })
-    const frame = guest.expect(
-      check.ethernet({ target: guest.mac }),
-      check.ipv6({ source: tap.ourLinkLocal, target: Address.parse(LINK_LOCAL), hopLimit: 255 }),
-      check.icmp({ type: RA, code: 0 }),
-    )
-    expect(frame.problems).toEqual([])
-    guest.expectNothing()
-  })
-
-  test("are answered to all nodes if the sender has no address yet", () => {
-    const { send, guest } = quiet({ routerAdvertisement })
-    send([], { source: NOBODY, target: "ff02::2" })
-    guest.expect(check.ethernet({ target: (mac) => mac.isMulticast }), check.ipv6({ target: Address.parse(ALL_NODES) }))
-  })
-
-  test("are passed over where there are no advertisements", () => {
-    const { send, guest, drops } = quiet({})
-    send(sourceLinkLayer, { target: "ff02::2" })
-    guest.expectNothing()
-    expect(drops.total).toBe(0)
-  })
-
-  test("advertisements come unasked: three at the start, then at intervals of some minutes", () => {
-    const { memory, guest } = setUp({ routerAdvertisement })
-    const times: number[] = []
-    guest.onFrame((frame) => {
-      expect(frame.icmp?.type).toBe(RA)
-      expect(String(frame.ip?.target)).toBe(ALL_NODES)
-      times.push(memory.clock.now)
-      return true
-    })
-    const start = memory.clock.now
-    memory.run(4_000_000)
-    expect(times.slice(0, 3).map((time) => time - start)).toEqual([0, 16_000, 32_000])
-    const intervals = times.slice(3).map((time, index) => time - times[index + 2])
-    expect(intervals.length).toBeGreaterThan(5)
-    for (const interval of intervals) {
-      expect(interval).toBeGreaterThanOrEqual(200_000)
-      expect(interval).toBeLessThanOrEqual(600_000)
-    }
-    expect(new Set(intervals).size).toBeGreaterThan(1)
-  })
-
-  test("the advertisements begin anew with each guest, and end when it goes", () => {
-    const { memory, guest } = setUp({ routerAdvertisement })
-    const { stack } = memory
-    const advertised = () => guest.takeAll().filter((frame) => frame.icmp?.type === RA).length
-    memory.run(20_000)
-    expect(advertised()).toBe(2)
-    stack.stop()
-    expect(stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
-    memory.run(1_000_000)
-    expect(advertised()).toBe(0)
-    stack.start()
-    memory.run(0)
-    expect(advertised()).toBe(1)
-    memory.run(32_000)
-    expect(advertised()).toBe(2)
-    stack.stop()
-  })
-
-  test("nothing comes unasked without advertisements", () => {
-    const { memory, guest } = setUp()
-    memory.run(1_000_000)
-    guest.expectNothing()
-  })
 })
 
 describe("other ICMPv6 goes on to the next handler", () => {

@@ -1,0 +1,23 @@
+import type { HostNetwork } from "@demiflow/core"
+import { parseCommandLine } from "./command-line.ts"
+import type { Configuration } from "./configuration.ts"
+import { usualHost } from "./host-facts.fixture.ts"
+import type { Program } from "./options.ts"
+import { resolveConfiguration } from "./resolve.ts"
+
+/** The configuration that the command line comes to; throws where it comes to an error. */
+export function resolve(
+  argv: string,
+  { network = usualHost(), resolvConf = "", program = "pasta" as Program } = {},
+): Configuration {
+  const resolution = attempt(argv, network, resolvConf, program)
+  if (resolution.kind === "error") throw new Error(resolution.message)
+  return resolution.configuration
+}
+
+/** What the command line comes to. */
+export function attempt(argv: string, network: HostNetwork = usualHost(), resolvConf = "", program: Program = "pasta") {
+  const parsed = parseCommandLine(argv.split(" ").filter(Boolean), program)
+  if (parsed.kind !== "run") throw new Error(JSON.stringify(parsed))
+  return resolveConfiguration(parsed.options, { network, resolvConf }, program)
+}
