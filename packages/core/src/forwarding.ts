@@ -20,6 +20,11 @@ export interface Forwarding {
    */
   target(protocol: number, initiating: Demiflow, target: Demiflow): DropReason | typeof FORWARD
   /**
+   * Whether flows of one version of IP leave by an address that is given beforehand, but for those to the host's loopback. The
+   * host chooses otherwise.
+   */
+  hasOutboundAddress(isV4: boolean): boolean
+  /**
    * Fills `target` with the side on which a flow reaches the guest that began on `initiating`, at the listener. Answers
    * {@link FORWARD}, or the reason for which there is no such side.
    */

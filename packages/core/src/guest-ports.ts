@@ -1,6 +1,7 @@
 import { UNSPECIFIED_V4, UNSPECIFIED_V6 } from "./address.ts"
 import { Demiflow, Interface } from "./demiflow.ts"
 import type { FlowTable, SideRef } from "./flow-table.ts"
+import type { Forwarding } from "./forwarding.ts"
 import { Errno, type Host, type Socket } from "./host.ts"
 import { GuestPort, type Rider } from "./shared-port.ts"
 
@@ -13,6 +14,7 @@ const MOST_ALIKE = 16
 /** What {@link GuestPorts} needs of a stack. */
 export interface GuestPortsSurroundings {
   readonly flows: Pick<FlowTable, "lookup" | "readSide">
+  readonly forwarding: Pick<Forwarding, "hasOutboundAddress">
   readonly host: Host
 }
 
@@ -32,6 +34,7 @@ const bindUdp: BindPort = (host, side, demiflow) => host.udpBind(side, demiflow)
  */
 export class GuestPorts {
   readonly #flows: Pick<FlowTable, "lookup" | "readSide">
+  readonly #forwarding: Pick<Forwarding, "hasOutboundAddress">
   readonly #host: Host
   readonly #protocol: number
   readonly #bind: BindPort
@@ -40,8 +43,9 @@ export class GuestPorts {
   readonly #open = new Set<GuestPort>()
 
   /** @param protocol IP protocol number of the flows */
-  constructor({ flows, host }: GuestPortsSurroundings, protocol: number, bind: BindPort = bindUdp) {
+  constructor({ flows, forwarding, host }: GuestPortsSurroundings, protocol: number, bind: BindPort = bindUdp) {
     this.#flows = flows
+    this.#forwarding = forwarding
     this.#host = host
     this.#protocol = protocol
     this.#bind = bind
@@ -89,9 +93,13 @@ export class GuestPorts {
     if (!port.isInUse) this.#remove(port)
   }
 
-  /** Leaves a loopback address for the host to choose, which answers itself from there anyway, where one socket does for both. */
+  /**
+   * Leaves a loopback address for the host to choose, which answers itself from there anyway, where one socket does for both. A
+   * socket at the address that all others are reached from would be in the way of one at all addresses.
+   */
   leaveLoopbackOpen({ forwardingAddress, isV4 }: Demiflow): void {
     if (!forwardingAddress.isLoopback || this.#host.separatesLoopback(isV4)) return
+    if (this.#forwarding.hasOutboundAddress(isV4)) return
     forwardingAddress.copyFrom(isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
   }
 

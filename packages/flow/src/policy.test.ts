@@ -63,6 +63,8 @@ describe("ForwardingPolicy", () => {
 
   it("binds to the outbound address where one is given", () => {
     expect(target(TCP, asked("2001:db8:2::7", 80, "2001:db8::2"))).toBe("host [2001:db8::9]:0 → [2001:db8:2::7]:80")
+    const policy = new ForwardingPolicy(rules, new Drops())
+    expect([policy.hasOutboundAddress(true), policy.hasOutboundAddress(false)]).toEqual([false, true])
   })
 
   it.each([

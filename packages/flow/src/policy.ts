@@ -83,6 +83,10 @@ export class ForwardingPolicy implements Forwarding {
     return FORWARD
   }
 
+  hasOutboundAddress(isV4: boolean): boolean {
+    return (isV4 ? this.rules.v4 : this.rules.v6)?.outboundAddress !== undefined
+  }
+
   targetAtGuest(
     listener: Listener,
     initiating: Demiflow,

@@ -151,6 +151,33 @@ describe.each(Object.entries(families))(
       expect([memory.host.openSockets, memory.flows.size]).toEqual([1, 2])
     })
 
+    test.each([
+      ["the host's loopback", true],
+      ["others", false],
+    ])("so it is where they are reached from an address that is given, and %s first", (_, isLoopbackFirst) => {
+      const own = isV4 ? "192.0.2.1" : "2001:db8::1"
+      const loopback = isV4 ? "127.0.0.1" : "::1"
+      const gateway = isV4 ? "192.0.2.254" : "2001:db8::fe"
+      const rules = { outboundAddress: Address.parse(own), hostLoopback: Address.parse(gateway) }
+      const { guest, host } = stackWith({ rules: { v4: rules, v6: rules } })
+      const seen: string[] = []
+      for (const address of [server, loopback]) {
+        host.world.receive({ address, port: 53 }, ({ hostAddress, hostPort, reply }) => {
+          seen.push(`${address} from ${hostAddress} ${hostPort}`)
+          reply("!")
+        })
+      }
+      for (const address of isLoopbackFirst ? [gateway, server] : [server, gateway]) {
+        guest.send(
+          build.ip(guestAddress, address),
+          build.udp({ sourcePort: 40_000, targetPort: 53 }),
+          build.payload("?"),
+        )
+        guest.expect(check.ip({ source: address }), check.udp({ targetPort: 40_000 }), check.payload("!"))
+      }
+      expect(seen.sort()).toEqual([`${server} from ${own} 40000`, `${loopback} from ${loopback} 40000`].sort())
+    })
+
     test("datagrams of all sizes make their way there and back", () => {
       const { guest, host, drops } = stackWith()
       host.world.echo(53)
