@@ -232,6 +232,15 @@ describe("from the namespace's loopback", () => {
     }).finally(() => server.stop())
     expect(packets).toBe("")
   })
+
+  test("so does UDP the other way round, with --host-lo-to-ns-lo", async () => {
+    const ports = [...noTcp, "-u", String(UDP_PORT), "-U", "none"]
+    const pasta = await Pasta.start(topology, { options: ["--config-net", "--host-lo-to-ns-lo", ...ports] })
+    await startServer("udp-server", pasta.guest, [{ address: another.loopback }])
+    const arrived = await udp.arrival(topology.host, another.loopback, UDP_PORT, "127.0.0.5")
+    expect(arrived).toEqual({ from: "127.0.0.5", port: UDP_PORT })
+    await pasta.stop()
+  })
 })
 
 describe("with --splice-only", () => {

@@ -22,16 +22,20 @@ describe("to groups", () => {
     ...words,
   ]
 
-  testWith("python3")("datagrams leave by the host's interface, with the guest's hop limit", async () => {
-    const groups = ["224.0.0.251", "239.255.255.250", "ff02::fb", "ff05::c"]
-    const world = topology.world.start(program("hear", "1900", "eth0", ...groups), { timeout: 300_000 })
-    await world.printed(/ready/)
-    for (const hopLimit of [1, 7]) {
-      await running.guest.must(program("tell", "1900", String(hopLimit), ...groups))
-      for (const group of groups) await world.printed(new RegExp(`^${group} ${hopLimit}$`, "m"))
-    }
-    const { stdout } = await world.stop()
-    // Once each.
-    expect(stdout.trim().split("\n")).toHaveLength(1 + 2 * groups.length)
-  })
+  testWith("python3")(
+    "datagrams leave by the host's interface, with the guest's hop limit, and are answered",
+    async () => {
+      const groups = ["224.0.0.251", "239.255.255.250", "ff02::fb", "ff05::c"]
+      const world = topology.world.start(program("hear", "1900", "eth0", ...groups), { timeout: 300_000 })
+      await world.printed(/ready/)
+      for (const hopLimit of [1, 7]) {
+        const answers = await running.guest.must(program("tell", "1900", String(hopLimit), ...groups))
+        expect(answers.trim().split("\n")).toEqual(groups)
+        for (const group of groups) await world.printed(new RegExp(`^${group} ${hopLimit}$`, "m"))
+      }
+      const { stdout } = await world.stop()
+      // Once each.
+      expect(stdout.trim().split("\n")).toHaveLength(1 + 2 * groups.length)
+    },
+  )
 })

@@ -1,7 +1,7 @@
 """Datagrams to multicast groups.
 
 `hear PORT INTERFACE GROUP...` joins the groups on an interface and prints "ready", then a line for each datagram: its text and hop limit.
-`tell PORT HOPLIMIT GROUP...` sends each group its own name.
+It answers each from its own address. `tell PORT HOPLIMIT GROUP...` sends each group its own name, and prints the answers.
 """
 
 import select
@@ -34,7 +34,8 @@ def hear(port, interface, groups):
     print("ready", flush=True)
     while True:
         for s in select.select(list(sockets.values()), [], [])[0]:
-            text, control, _, _ = s.recvmsg(100, 100)
+            text, control, _, sender = s.recvmsg(100, 100)
+            s.sendto(text, sender)
             print(text.decode(), int.from_bytes(control[0][2][:4], sys.byteorder), flush=True)
 
 
@@ -45,6 +46,8 @@ def tell(port, hop_limit, groups):
         level, option = (socket.IPPROTO_IPV6, IPV6_MULTICAST_HOPS) if six else (socket.IPPROTO_IP, IP_MULTICAST_TTL)
         s.setsockopt(level, option, hop_limit)
         s.sendto(group.encode(), (group, port))
+        s.settimeout(10)
+        print(s.recv(100).decode())
 
 
 if sys.argv[1] == "hear":
