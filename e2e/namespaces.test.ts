@@ -301,12 +301,34 @@ test("a namespace in which IPv6 is disabled gets IPv4, and that is said", async 
   await holder.stop()
 })
 
-test("a command's launcher closes what its caller has left open", async () => {
+/** Has something wait for the end of what is written to a file that the caller of pasta leaves open. */
+async function leftOpen(): Promise<{ readonly before: readonly string[]; readonly ended: () => Promise<void> }> {
   const fifo = join(temporaryFolder("fifo"), "fifo")
   await topology.host.must(["mkfifo", fifo])
   const reader = topology.host.start(["cat", fifo])
-  const pasta = await Pasta.start(topology, { before: ["sh", "-euc", 'exec 7>"$0"; exec "$@"', fifo] })
-  // The end comes once nobody writes any more.
-  expect((await reader.result).status).toBe(0)
-  await pasta.stop()
+  return {
+    before: ["sh", "-euc", 'exec 7>"$0"; exec "$@"', fifo],
+    // The end comes once nobody writes any more.
+    ended: async () => expect((await reader.result).status).toBe(0),
+  }
+}
+
+describe("what its caller has left open is closed", () => {
+  test("by a command's launcher", async () => {
+    const { before, ended } = await leftOpen()
+    const pasta = await Pasta.start(topology, { before })
+    await ended()
+    await pasta.stop()
+  })
+
+  test.each(["root", "ordinary"] as const)("beside a process, in the foreground, as %s user", async (as) => {
+    const { before, ended } = await leftOpen()
+    const unshare = as === "root" ? ["unshare", "--net"] : ["unshare", "--user", "--map-root-user", "--net"]
+    const holder = await Holder.start(unshare, as)
+    const pasta = startPastaProcess(topology.host, ["--config-net", "-f", String(holder.pid)], as, { before })
+    await ended()
+    expect(isRunning(pasta.pid)).toBe(true)
+    await pasta.stop()
+    await holder.stop()
+  })
 })
