@@ -3,9 +3,35 @@
 
 #include <time.h>
 
+void leave_lost_arena(napi_env env, struct native_state *state)
+{
+	napi_value buffer = NULL;
+	bool is_detached = true;
+
+	if (!state || !state->arena)
+		return;
+	if (napi_get_reference_value(env, state->arena_reference, &buffer) == napi_ok &&
+	    napi_is_detached_arraybuffer(env, buffer, &is_detached) == napi_ok && !is_detached)
+		return;
+	state->arena = NULL;
+	state->arena_length = 0;
+}
+
+/* True for an ArrayBuffer whose memory can become shorter: Node-API itself doesn't say. */
+static bool is_resizable(napi_env env, napi_value buffer)
+{
+	napi_value value;
+	bool is = false;
+
+	if (napi_get_named_property(env, buffer, "resizable", &value) != napi_ok)
+		return true;
+	/* Not a boolean: this runtime has no resizable ArrayBuffer. */
+	return napi_get_value_bool(env, value, &is) == napi_ok && is;
+}
+
 /*
- * attach(arrayBuffer): makes it the arena of this environment and keeps it alive. The buffer must not be transferred
- * to another thread afterwards: that would take its memory away from under the addon.
+ * attach(arrayBuffer): makes it the arena of this environment and keeps it alive. -EINVAL for what isn't an ArrayBuffer, has
+ * no memory or is resizable.
  */
 static napi_value attach(napi_env env, napi_callback_info info)
 {
@@ -17,7 +43,7 @@ static napi_value attach(napi_env env, napi_callback_info info)
 	napi_ref reference;
 
 	if (napi_get_cb_info(env, info, &given, &buffer, NULL, NULL) != napi_ok || given < 1 ||
-	    napi_is_arraybuffer(env, buffer, &is_buffer) != napi_ok || !is_buffer)
+	    napi_is_arraybuffer(env, buffer, &is_buffer) != napi_ok || !is_buffer || is_resizable(env, buffer))
 		return integer_result(env, -EINVAL);
 	if (napi_get_arraybuffer_info(env, buffer, &memory, &length) != napi_ok || !memory)
 		return integer_result(env, -EINVAL);

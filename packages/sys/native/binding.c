@@ -29,6 +29,7 @@ struct native_state *read_arguments(napi_env env, napi_callback_info info, size_
 		if (napi_get_value_int32(env, values[i], &arguments[i]) != napi_ok)
 			return NULL;
 	}
+	leave_lost_arena(env, state);
 	return state;
 }
 
@@ -38,6 +39,7 @@ struct native_state *state_of(napi_env env)
 
 	if (napi_get_instance_data(env, &state) != napi_ok)
 		return NULL;
+	leave_lost_arena(env, state);
 	return state;
 }
 

@@ -1,9 +1,13 @@
-import { Arena } from "@demiflow/core"
+import { spawnSync } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { Arena, Errno } from "@demiflow/core"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import { ArenaAttachedError, attachArena, attachedArena } from "./attach.ts"
 import { MonotonicClock } from "./clock.ts"
 import { SystemRandom } from "./random.ts"
 import { arena, native } from "./test-support.ts"
+
+const EFAULT = 14
 
 describe("clock", () => {
   afterEach(() => vi.restoreAllMocks())
@@ -34,6 +38,26 @@ describe("random numbers", () => {
     const random = new SystemRandom(native, arena)
     const first = random.int32()
     expect(arena.words.includes(first)).toBe(false)
+  })
+})
+
+describe("memory that is or can become somebody else's", () => {
+  it.each([
+    ["a resizable buffer", `const result = native.attach(new ArrayBuffer(64, { maxByteLength: 128 }))`, -Errno.EINVAL],
+    [
+      "a transferred buffer",
+      `const arena = new ArrayBuffer(1 << 20)
+       native.attach(arena)
+       structuredClone(arena, { transfer: [arena] })
+       gc()
+       const result = native.copy(0, 1024, 1000)`,
+      -EFAULT,
+    ],
+  ])("is no arena: %s", (_what, script, expected) => {
+    const addon = fileURLToPath(new URL("../build/demiflow.node", import.meta.url))
+    const whole = `const native = require(${JSON.stringify(addon)}); ${script}; console.log(result)`
+    const { stdout, signal } = spawnSync(process.execPath, ["--expose-gc", "-e", whole], { encoding: "utf8" })
+    expect([stdout, signal]).toEqual([`${expected}\n`, null])
   })
 })
 

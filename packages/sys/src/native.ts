@@ -13,8 +13,8 @@ import { fileURLToPath } from "node:url"
 /** System calls over one arena, one set for each thread. */
 export interface Native {
   /**
-   * Makes the buffer (at most 2 GiB) this thread's arena and keeps it alive. It must not be transferred to another
-   * thread afterwards. Use `attachArena`, which keeps track.
+   * Makes the buffer (at most 2 GiB) this thread's arena and keeps it alive. `-EINVAL` for a resizable one. Once its memory is
+   * transferred to another buffer, this thread has no arena: calls answer `-EFAULT`. Use `attachArena`, which keeps track.
    */
   attach(buffer: ArrayBuffer): number
   /** Moves bytes inside the arena; the ranges may overlap. */
