@@ -1,8 +1,12 @@
+import { execFileSync } from "node:child_process"
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   constants,
   existsSync,
   lchownSync,
+  linkSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -60,6 +64,57 @@ it("a path that names a descriptor opens what is open there", () => {
   write(`/dev/fd/${file}`, "by the descriptor")
   closeSync(file)
   expect(readFileSync(path, "utf8")).toBe("by the descriptor")
+})
+
+it("a FIFO that nobody reads is an error at once", () => {
+  execFileSync("mkfifo", [path])
+  expect(() => openOutputFile(path, constants.O_WRONLY)).toThrow("nobody has opened the FIFO or socket for reading")
+})
+
+it("a file of one's own keeps its mode, unless others than a group could read what root writes", () => {
+  writeFileSync(path, "")
+  chmodSync(path, 0o666)
+  closeSync(openOutputFile(path))
+  expect(statSync(path).mode & 0o777).toBe(process.getuid?.() === 0 ? 0o640 : 0o666)
+})
+
+describe.skipIf(process.getuid?.() !== 0)("root writes to nothing that somebody else may have put there:", () => {
+  const refused = (why: RegExp) => {
+    expect(() => openOutputFile(path, constants.O_WRONLY)).toThrow(why)
+    expect(() => openOutputFile(path)).toThrow(why)
+  }
+
+  it("to no file of another user, which stays as it is", () => {
+    writeFileSync(path, "theirs")
+    chownSync(path, 1234, 1234)
+    refused(/^it belongs to user 1234, and root writes to files of its own only$/)
+    expect(readFileSync(path, "utf8")).toBe("theirs")
+  })
+
+  it("to no file of root's that has another name", () => {
+    writeFileSync(precious, "precious")
+    linkSync(precious, path)
+    refused(/^it has another name/)
+    expect(readFileSync(precious, "utf8")).toBe("precious")
+  })
+
+  it("to no FIFO of another user, with a reader or without", () => {
+    execFileSync("mkfifo", [path])
+    chownSync(path, 1234, 1234)
+    expect(() => openOutputFile(path, constants.O_WRONLY)).toThrow("nobody has opened")
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    refused(/belongs to user 1234/)
+    closeSync(reader)
+  })
+
+  it("but to a FIFO of root's, and to a device", () => {
+    execFileSync("mkfifo", [path])
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    write(path, "by the FIFO")
+    expect(readFileSync(reader, "utf8")).toBe("by the FIFO")
+    closeSync(reader)
+    write("/dev/null", "nothing")
+  })
 })
 
 describe.skipIf(process.getuid?.() !== 0)("root, given a link of somebody else's,", () => {

@@ -79,14 +79,18 @@ describe("listening at a path", () => {
     native.close(client)
   })
 
-  it("leaves the mode to the umask", () => {
-    const before = process.umask(0o077)
+  it.each([
+    [0o077, 0o700],
+    [0o022, 0o750],
+    [0o000, 0o770],
+  ])("with umask %o has mode %o: the umask decides, but that others never connect", (umask, mode) => {
+    const before = process.umask(umask)
     try {
       open(path)
     } finally {
       process.umask(before)
     }
-    expect(lstatSync(path).mode & 0o777).toBe(0o700)
+    expect(lstatSync(path).mode & 0o777).toBe(mode)
   })
 
   it("removes the file at the end, once", () => {

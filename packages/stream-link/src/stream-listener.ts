@@ -5,13 +5,13 @@
  * is bound to it. That is asked with a socket of datagrams, as one of streams would be taken for a hypervisor by who
  * listens there. The kernel answers that the types don't match if there is any socket of streams, listening or about to,
  * and refuses if there is none: the file is left over then, and is replaced. Nobody else learns of either
- * (e2e/platform/listening.py). A file that isn't a socket is never removed. Who may connect is decided by the file's mode,
- * which comes from the umask: nobody else usually.
+ * (e2e/platform/listening.py). A file that isn't a socket is never removed. The file's mode decides which users may connect. The
+ * mode comes from the umask, but others than owner and group never may: one that connects first has the guest's network.
  *
  * The folder may belong to somebody who wishes us ill, and who can put anything else at the path at any time. So the file is
  * known by its number, and is owned and removed as that or not at all.
  */
-import { chownSync, closeSync, constants, fstatSync, lstatSync, openSync, unlinkSync } from "node:fs"
+import { chownSync, closeSync, constants, fchmodSync, fstatSync, lstatSync, openSync, unlinkSync } from "node:fs"
 import { type Arena, Errno } from "@demiflow/core"
 import {
   AddressFamily,
@@ -29,6 +29,8 @@ import { StreamError } from "./stream-errors.ts"
 const QUEUE = 128
 const NO_SUCH_FILE = 2 // ENOENT
 const PROTOCOL_TYPE = 91 // EPROTOTYPE
+/** Of a socket's file, before the umask. */
+const MODE = 0o770
 /** `O_PATH`: a descriptor that stands for a file, whatever it is, without opening it. */
 const PATH_ONLY = 0o10000000
 
@@ -123,6 +125,8 @@ function listen(native: Native, arena: Arena, scratch: number, path: string): St
   arena.bytes.set(address, scratch)
   removeLeftover(native, scratch, address.length, path)
   const descriptor = openSocket(native, SocketType.stream)
+  // Before there is a file: the kernel gives the file the mode of the socket (unix(7) names the umask alone).
+  fchmodSync(descriptor, MODE)
   const result = native.bind(descriptor, scratch, address.length)
   if (result < 0) {
     native.close(descriptor)
