@@ -142,70 +142,44 @@ static napi_value write_vectors(napi_env env, napi_callback_info info)
 	return integer_result(env, result_of(length));
 }
 
-/*
- * ioctl(fd, request, offset): the request's structure lies at `offset`. Its size is what the request number says, and
- * at least that of a struct ifreq: the older network requests and TUNSETIFF take one without saying so.
- */
+/* ioctl(fd, request, offset): the request's structure lies at `offset`. -EINVAL for one that allowed.c doesn't list, as the next two. */
 static napi_value ioctl_structure(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[3];
 	struct native_state *state = read_arguments(env, info, 3, arguments);
-	uint32_t request;
 	size_t length;
 	void *memory;
 
 	if (!state)
 		return integer_result(env, -EINVAL);
-	request = (uint32_t)arguments[1];
-	length = _IOC_SIZE(request);
-	if (length < sizeof(struct ifreq))
-		length = sizeof(struct ifreq);
+	length = structure_of_request((uint32_t)arguments[1]);
+	if (length == 0)
+		return integer_result(env, -EINVAL);
 	memory = memory_at(state, arguments[2], (int64_t)length);
 	if (!memory)
 		return integer_result(env, -EFAULT);
-	return integer_result(env, result_of(ioctl(arguments[0], (unsigned long)request, memory)));
+	return integer_result(env, result_of(ioctl(arguments[0], (unsigned long)(uint32_t)arguments[1], memory)));
 }
 
-/* ioctlGetInteger(fd, request): for requests that fill in one int (SIOCOUTQ, SIOCOUTQNSD, FIONREAD …). */
+/* ioctlGetInteger(fd, request): for requests that fill in one int. */
 static napi_value ioctl_get_integer(napi_env env, napi_callback_info info)
 {
-	int32_t arguments[2];
-	/* Room for a whole structure: a wrong request must not reach beyond it. */
-	union {
-		int32_t integer;
-		uint8_t structure[1 << _IOC_SIZEBITS];
-	} value;
+	int32_t arguments[2], value = 0;
 
-	if (!read_arguments(env, info, 2, arguments))
+	if (!read_arguments(env, info, 2, arguments) || !is_request_for_integer((uint32_t)arguments[1]))
 		return integer_result(env, -EINVAL);
-	memset(&value, 0, sizeof(struct ifreq));
 	if (ioctl(arguments[0], (unsigned long)(uint32_t)arguments[1], &value) < 0)
 		return integer_result(env, -errno);
-	return integer_result(env, value.integer);
+	return integer_result(env, value);
 }
 
-/*
- * ioctlValue(fd, request, value): for requests whose argument is a number itself. For any other request the number
- * would be taken as an address, so only those known to take a number pass.
- */
+/* ioctlValue(fd, request, value): for requests whose argument is a number itself. */
 static napi_value ioctl_value(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[3];
 
-	if (!read_arguments(env, info, 3, arguments))
+	if (!read_arguments(env, info, 3, arguments) || !is_request_with_number((uint32_t)arguments[1]))
 		return integer_result(env, -EINVAL);
-	switch ((uint32_t)arguments[1]) {
-	case TUNSETPERSIST:
-	case TUNSETOWNER:
-	case TUNSETGROUP:
-	case TUNSETLINK:
-	case TUNSETOFFLOAD:
-	case TIOCSCTTY:
-	case TIOCNOTTY:
-		break;
-	default:
-		return integer_result(env, -EINVAL);
-	}
 	return integer_result(env, result_of(ioctl(arguments[0], (unsigned long)(uint32_t)arguments[1],
 						   (unsigned long)(uint32_t)arguments[2])));
 }

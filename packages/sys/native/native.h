@@ -117,6 +117,15 @@ static inline void store_int32(uint8_t *at, int32_t value)
 	memcpy(at, &value, sizeof(value));
 }
 
+/* In allowed.c: options whose value is an int; options and requests whose structure holds no address. */
+bool is_integer_option(int32_t level, int32_t name);
+bool is_structure_to_set(int32_t level, int32_t name);
+bool is_structure_to_get(int32_t level, int32_t name);
+/* Bytes of an ioctl() request's structure, or 0 if the request doesn't pass. */
+size_t structure_of_request(uint32_t request);
+bool is_request_for_integer(uint32_t request);
+bool is_request_with_number(uint32_t request);
+
 /*
  * Translates `count` pairs of int32 (offset, length) at `offset` into state->vectors. Returns 0, -EINVAL for a count
  * that is not between 0 and MAXIMUM_VECTORS, or -EFAULT.

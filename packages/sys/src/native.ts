@@ -74,6 +74,7 @@ export interface Native {
   /** Answers the length of the address. */
   getPeerName(descriptor: number, addressOffset: number, maximumLength: number): number
   shutdown(descriptor: number, how: number): number
+  /** Options and requests (`ioctl`) are those that `native/allowed.c` lists: others are `-EINVAL`. */
   setOption(descriptor: number, level: number, name: number, offset: number, length: number): number
   /** Answers the length of the value. */
   getOption(descriptor: number, level: number, name: number, offset: number, length: number): number
@@ -109,11 +110,11 @@ export interface Native {
    * that is read.
    */
   splice(fromDescriptor: number, toDescriptor: number, length: number): number
-  /** A request whose structure lies at `offset`, at least 40 bytes from the arena's end. */
+  /** A request whose structure lies at `offset`. */
   ioctl(descriptor: number, request: number, offset: number): number
   /** A request that fills in one integer; answers it. */
   ioctlGetInteger(descriptor: number, request: number): number
-  /** A request whose argument is a number itself; only known ones pass, others are `-EINVAL`. */
+  /** A request whose argument is a number itself. */
   ioctlValue(descriptor: number, request: number, value: number): number
   /** fcntl() for duplicating, flags and pipe sizes; other commands are `-EINVAL`. */
   fileControl(descriptor: number, command: number, value: number): number

@@ -2,7 +2,13 @@
 // sanitizer, which judges the memory; what is asserted here is that each call answers as it should.
 //
 //   node exercise.mjs ADDON SEED
-import { attachToHostileThings, callWithNonsense, useClosedDescriptors, useMemoryOutside } from "./hostile.mjs"
+import {
+  askForWhatHoldsAddresses,
+  attachToHostileThings,
+  callWithNonsense,
+  useClosedDescriptors,
+  useMemoryOutside,
+} from "./hostile.mjs"
 import { askForTerminals, carryOutSteps, carryOutStepsHere, refuseSteps } from "./steps.mjs"
 import {
   connect,
@@ -18,6 +24,7 @@ import {
 } from "./working.mjs"
 
 attachToHostileThings()
+askForWhatHoldsAddresses()
 useMemoryOutside()
 useClosedDescriptors()
 sumAndCopy()

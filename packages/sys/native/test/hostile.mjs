@@ -22,8 +22,8 @@ const ranges = {
   accept: (offset, length) => native.accept(closed, offset, length),
   getSocketName: (offset, length) => native.getSocketName(closed, offset, length),
   getPeerName: (offset, length) => native.getPeerName(closed, offset, length),
-  setOption: (offset, length) => native.setOption(closed, 1, 2, offset, length),
-  getOption: (offset, length) => native.getOption(closed, 1, 2, offset, length),
+  setOption: (offset, length) => native.setOption(closed, 1, 13, offset, length),
+  getOption: (offset, length) => native.getOption(closed, 1, 17, offset, length),
   readFrames: (offset, length) => native.readFrames(closed, offset, 64, Math.ceil(length / 64), 0),
   readFramesLengths: (offset, length) => native.readFrames(closed, 0, 64, Math.ceil(length / 4), offset),
 }
@@ -164,8 +164,18 @@ export function useMemoryOutside() {
   for (const offset of [-1, size - 3]) assert.equal(native.readAt(0, offset, 4, 0), -EFAULT)
   for (const offset of [-1, size - 3]) assert.equal(native.waitPid(process.pid, 1, offset), -EFAULT)
   for (const offset of [-1, size - 39, largest]) assert.equal(native.ioctl(closed, 0x8913, offset), -EFAULT)
-  // A request that says itself that its structure is 4,096 bytes long.
-  assert.equal(native.ioctl(closed, 0x90005401, size - 4095), -EFAULT)
+}
+
+/** Structures with addresses (SO_ATTACH_FILTER, SIOCGIFCONF), and lengths that aren't bytes (SO_GET_FILTER, the same number). */
+export function askForWhatHoldsAddresses() {
+  const socket = native.socket(2, 2, 0)
+  assert.equal(native.setOption(socket, 1, 26, 0, 16), -EINVAL)
+  assert.equal(native.setOptionInteger(socket, 1, 26, 0), -EINVAL)
+  assert.equal(native.getOption(socket, 1, 26, size - 4, 4), -EINVAL)
+  assert.equal(native.getOptionInteger(socket, 1, 26), -EINVAL)
+  assert.equal(native.ioctl(socket, 0x8912, 0), -EINVAL)
+  assert.equal(native.ioctlGetInteger(socket, 0x8912), -EINVAL)
+  native.close(socket)
 }
 
 export function useClosedDescriptors() {
