@@ -138,6 +138,11 @@ export class DatagramBatch {
   readonly capacity: number
   /** How many entries the owner has filled; for the owner's use, the host neither reads nor sets it. */
   count = 0
+  /**
+   * Marks (`packet-marks.ts`) with whose hop limit and traffic class all entries leave by {@link Host.sendDatagramsTo}; with 0, or
+   * without a hop limit, as the host is set up. Set by the caller, and read by no other call.
+   */
+  marks = 0
   /** Arena offset of the payload. Set by the caller. */
   readonly offset: Int32Array
   /** Payload bytes. Before receiving: room for them. */
@@ -264,7 +269,7 @@ export interface Host {
   receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number
   /**
    * As {@link Host.sendDatagrams}, for such a socket: all entries go to the demiflow's correspondent end, from its forwarding
-   * address unless that is unspecified.
+   * address unless that is unspecified, with the batch's marks. Groups may be correspondents as well.
    *
    * @param scope index of the interface on which link-local addresses of the demiflow are; 0: the one that all are on
    */
@@ -306,10 +311,10 @@ export interface Host {
    * host's own, valid until the next call.
    */
   receiveError(socket: Socket, into: SocketError): number
-  /** IPv4 time to live or IPv6 hop limit of what is sent from now on; 0 restores the host's default. */
+  /** IPv4 time to live or IPv6 hop limit of what a connected socket sends from now on; 0 restores the host's default. */
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number
   /**
-   * IPv4 type of service or IPv6 traffic class of what is sent from now on, 0–255. Of a TCP socket the two bits of ECN stay
+   * IPv4 type of service or IPv6 traffic class of what a connected socket sends from now on, 0–255. Of a TCP socket the two bits of ECN stay
    * as they are. The host may refuse some classes: `-EPERM`.
    */
   setTrafficClass(socket: Socket, isV4: boolean, trafficClass: number): number

@@ -1,6 +1,8 @@
 /**
- * Marks of a packet: its hop limit, traffic class and "don't fragment", packed into one number, which the host's socket takes
- * over. So a flow compares one number for each packet, and sets a socket option only when the marks change.
+ * Marks of a packet: its hop limit, traffic class and "don't fragment", packed into one number, with which it leaves the host as
+ * well. A socket that has one flow takes them over: one comparison for each packet, and a socket option only when they change. Of a
+ * port that flows share, the sending call says hop limit and class (`DatagramBatch.marks`), and the socket has "don't
+ * fragment" alone.
  */
 import type { Host, Socket } from "./host.ts"
 import type { Sequence } from "./sequence.ts"
@@ -88,7 +90,11 @@ export function markSocket(host: Host, socket: Socket, isV4: boolean, before: nu
   const changed = before ^ marks
   if ((changed & HOP_LIMIT) !== 0) host.setHopLimit(socket, isV4, hopLimitIn(marks))
   if ((changed & (0xff << CLASS_SHIFT)) !== 0) host.setTrafficClass(socket, isV4, trafficClassIn(marks))
-  if ((changed & FRAGMENTATION) !== 0) {
-    host.setFragmentation(socket, isV4, (marks & DONT_FRAGMENT) === 0)
-  }
+  setFragmentation(host, socket, isV4, before, marks)
+}
+
+/** As {@link markSocket}, of fragmentation alone. */
+export function setFragmentation(host: Host, socket: Socket, isV4: boolean, before: number, marks: number): void {
+  if (((before ^ marks) & FRAGMENTATION) === 0) return
+  host.setFragmentation(socket, isV4, (marks & DONT_FRAGMENT) === 0)
 }

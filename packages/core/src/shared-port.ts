@@ -2,7 +2,7 @@ import type { Address } from "./address.ts"
 import type { Demiflow, InterfaceId } from "./demiflow.ts"
 import { NO_SIDE, type SideRef } from "./flow-table.ts"
 import { type Host, NO_SOCKET, type Socket } from "./host.ts"
-import { markSocket, NO_MARKS } from "./packet-marks.ts"
+import { NO_MARKS, setFragmentation } from "./packet-marks.ts"
 
 /** A flow, as one of those that share a port's socket. The neighbours are kept by the port; undefined at first. */
 export interface Rider {
@@ -34,7 +34,7 @@ export abstract class SharedPort {
   /** Whether what is received may be for the guest's link. */
   abstract readonly needsGuest: boolean
   #newest: Rider | undefined
-  /** Marks that the socket sends with. */
+  /** Marks that last said whether what the socket sends may be fragmented. */
   #marksV4: number = NO_MARKS
   #marksV6: number = NO_MARKS
 
@@ -73,16 +73,16 @@ export abstract class SharedPort {
     this.heardLast = NO_SIDE
   }
 
-  /** Marks that the socket sends with, over one version of IP. */
+  /** The marks, over one version of IP, that last said whether what the socket sends may be fragmented. */
   marksOf(isV4: boolean): number {
     return isV4 ? this.#marksV4 : this.#marksV6
   }
 
-  /** The socket sends with these marks from now on, over one version of IP. */
+  /** What the socket sends from now on, over one version of IP, may be fragmented if these marks say so. */
   mark(isV4: boolean, marks: number): void {
     const before = this.marksOf(isV4)
     if (marks === before) return
-    markSocket(this.host, this.socket, isV4, before, marks)
+    setFragmentation(this.host, this.socket, isV4, before, marks)
     if (isV4) this.#marksV4 = marks
     else this.#marksV6 = marks
   }

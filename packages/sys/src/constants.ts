@@ -74,7 +74,6 @@ export const IpOption = {
   receiveTimeToLive: 12,
   receiveTypeOfService: 13,
   freebind: 15,
-  multicastTimeToLive: 33,
   bindAddressNoPort: 24,
 } as const
 
@@ -82,7 +81,6 @@ export const IpOption = {
 export const Ipv6Option = {
   unicastHops: 16,
   multicastInterface: 17,
-  multicastHops: 18,
   mtuDiscover: 23,
   receiveErrors: 25,
   only: 26,
@@ -90,6 +88,7 @@ export const Ipv6Option = {
   receivePacketInformation: 49,
   packetInformation: 50,
   receiveHopLimit: 51,
+  hopLimit: 52,
   /** IPV6_RECVTCLASS: asks for {@link Ipv6Option.trafficClass}. */
   receiveTrafficClass: 66,
   trafficClass: 67,

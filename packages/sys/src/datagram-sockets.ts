@@ -7,7 +7,7 @@
  * Most flows that we open are a question and its answer, and options of its socket would be much of the work for one. So
  * such a socket is made for much only when more than one datagram moves at once, or it has no room for one.
  */
-import { type Address, type Arena, type DatagramBatch, type Demiflow, Errno, type Socket } from "@demiflow/core"
+import { type Arena, type DatagramBatch, type Demiflow, Errno, type Socket } from "@demiflow/core"
 import {
   IpOption,
   Ipv6Option,
@@ -25,21 +25,22 @@ import { DescriptorSet } from "./descriptor-set.ts"
 import type { HostSockets } from "./host-sockets.ts"
 import { MessageTable } from "./message-table.ts"
 import type { Native } from "./native.ts"
+import { SENDING_NOTES_BYTES, SendingNotes } from "./sending-notes.ts"
 import { SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
 
 /** Messages in one system call. */
 const MESSAGES = 64
-/** What is received has one control message. What is sent may have two: how it is to be cut, and where it comes from. */
-const CONTROL_BYTES = 64
+/** Of what is received: how many were left together, and the class. */
+const INCOMING_CONTROL_BYTES = 64
 const SEGMENT_BYTES = controlSpace(2)
-const V4_INFORMATION_BYTES = 12
-const V6_INFORMATION_BYTES = 20
+/** Of what is sent: how it is to be cut, and what is the same for all of a call. */
+const OUTGOING_CONTROL_BYTES = SEGMENT_BYTES + SENDING_NOTES_BYTES
 const RECEIVE = MessageFlag.doNotWait | MessageFlag.truncate
 /** Asked for; the kernel gives what `net.core.rmem_max` and `wmem_max` allow. */
 const BUFFER_BYTES = 4 << 20
 
 /** Arena bytes that datagram sockets take. */
-export const DATAGRAM_ARENA_BYTES: number = MESSAGES * (2 * CONTROL_BYTES + 2 * 32) + 4096
+export const DATAGRAM_ARENA_BYTES: number = MESSAGES * (INCOMING_CONTROL_BYTES + OUTGOING_CONTROL_BYTES + 2 * 32) + 4096
 
 /** The calls of core's `Host` that are UDP's and echo's. */
 export class DatagramSockets {
@@ -51,17 +52,12 @@ export class DatagramSockets {
   readonly #incomingControl: number
   readonly #outgoingControl: number
   readonly #name: number
-  readonly #source: number
   /** Of the call in progress: bytes of the name that its messages go to, 0 for a connected socket. */
   #nameLength = 0
-  /** Bytes of the control message that says which address they come from; 0 without one. */
-  #sourceLength = 0
+  /** What is the same for all messages of the call in progress. */
+  readonly #notes: SendingNotes
   /** Sockets that were made for much, or are of a kind that isn't. */
   readonly #large = new DescriptorSet()
-  /** Sockets whose correspondent is a group. */
-  readonly #groups = new DescriptorSet()
-  /** Sockets whose correspondents may be groups as well as others. */
-  readonly #shared = new DescriptorSet()
 
   constructor(sockets: HostSockets) {
     const { native, arena } = sockets
@@ -70,13 +66,13 @@ export class DatagramSockets {
     this.#arena = arena
     this.#incoming = new MessageTable(arena, MESSAGES)
     this.#outgoing = new MessageTable(arena, MESSAGES)
-    this.#incomingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
-    this.#outgoingControl = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
+    this.#incomingControl = arena.reserve(MESSAGES * INCOMING_CONTROL_BYTES, 64)
+    this.#outgoingControl = arena.reserve(MESSAGES * OUTGOING_CONTROL_BYTES, 64)
     this.#name = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
-    this.#source = arena.reserve(CONTROL_BYTES, 8)
+    this.#notes = new SendingNotes(arena)
     for (let index = 0; index < MESSAGES; index++) {
-      this.#incoming.setControl(index, this.#incomingControl + index * CONTROL_BYTES, CONTROL_BYTES)
-      const control = this.#outgoingControl + index * CONTROL_BYTES
+      this.#incoming.setControl(index, this.#incomingControl + index * INCOMING_CONTROL_BYTES, INCOMING_CONTROL_BYTES)
+      const control = this.#outgoingControl + index * OUTGOING_CONTROL_BYTES
       writeControlHeader(arena.view, control, SocketLevel.udp, UdpOption.segment, 2)
     }
   }
@@ -89,10 +85,7 @@ export class DatagramSockets {
     const error = this.#sockets.bind(descriptor, forwardingAddress, forwardingPort, SocketProtocol.udp)
     if (error < 0) return this.#sockets.abandon(descriptor, error)
     this.#large.delete(descriptor)
-    const result = this.connect(descriptor, demiflow)
-    // Between bind() and connect() anybody could have sent something.
-    if (result >= 0 && forwardingPort !== 0) this.#drain(descriptor)
-    return result
+    return this.connect(descriptor, demiflow)
   }
 
   /**
@@ -107,8 +100,6 @@ export class DatagramSockets {
     if (descriptor < 0) return descriptor
     this.#large.delete(descriptor)
     this.hearNotes(descriptor, demiflow.isV4)
-    this.#groups.delete(descriptor)
-    this.#shared.add(descriptor)
     if (!demiflow.isV4) this.#sockets.chooseGroupInterface(descriptor)
     // The same port of the other version of IP is for another socket.
     if (!demiflow.isV4) {
@@ -146,17 +137,18 @@ export class DatagramSockets {
     this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.sendBuffer, BUFFER_BYTES)
   }
 
-  /** Connects a bound socket, its error queue on, and told the class of what it receives. Closes it when that fails. `scope` as for `HostSockets.connect`. */
+  /**
+   * Connects a bound socket, with its error queue on and the class of what it receives reported. Closes the socket when that fails.
+   * `scope` as for `HostSockets.connect`.
+   */
   connect(descriptor: number, demiflow: Demiflow, scope = 0): number {
     this.hearNotes(descriptor, demiflow.isV4)
-    this.#noteGroup(descriptor, demiflow)
+    if (!demiflow.isV4 && demiflow.correspondentAddress.isMulticast) this.#sockets.chooseGroupInterface(descriptor)
     const result = this.#sockets.connect(descriptor, demiflow, scope)
     return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
   }
 
   setHopLimit(socket: Socket, isV4: boolean, hopLimit: number): number {
-    if (this.#shared.has(socket)) this.#sockets.setGroupHopLimit(socket, isV4, hopLimit)
-    if (this.#groups.has(socket)) return this.#sockets.setGroupHopLimit(socket, isV4, hopLimit)
     return this.#sockets.setHopLimit(socket, isV4, hopLimit)
   }
 
@@ -211,9 +203,13 @@ export class DatagramSockets {
   ): number {
     const { correspondentAddress, correspondentPort, forwardingAddress } = demiflow
     this.#nameLength = this.#sockets.writeName(this.#name, correspondentAddress, correspondentPort, scope)
-    if (!forwardingAddress.isUnspecified) this.#writeSource(forwardingAddress, scope)
+    const notes = this.#notes
+    if (!forwardingAddress.isUnspecified) {
+      notes.addSource(forwardingAddress, this.#sockets.scopeFor(forwardingAddress, scope))
+    }
+    notes.addMarks(correspondentAddress.isV4, batch.marks)
     const sent = this.send(socket, batch, first, count)
-    this.#nameLength = this.#sourceLength = 0
+    this.#nameLength = notes.length = 0
     return sent
   }
 
@@ -226,32 +222,17 @@ export class DatagramSockets {
     const wanted = Math.min(count, MESSAGES)
     for (let index = 0; index < wanted; index++) {
       table.setData(index, batch.offset[index], batch.length[index])
-      table.setControlLength(index, CONTROL_BYTES)
+      table.setControlLength(index, INCOMING_CONTROL_BYTES)
     }
     const received = this.#native.receiveMessages(socket, table.offset, wanted, RECEIVE)
     if (received > 1 || received === wanted) this.expectMuch(socket)
     batch.count = Math.max(received, 0)
     for (let index = 0; index < received; index++) {
       batch.length[index] = table.resultLength(index)
-      const control = this.#incomingControl + index * CONTROL_BYTES
+      const control = this.#incomingControl + index * INCOMING_CONTROL_BYTES
       readDatagramNotes(this.#arena.view, control, table.controlLength(index), batch, index)
     }
     return received
-  }
-
-  /** Throws away what has arrived: as much of it as could in a moment. */
-  #drain(descriptor: number): void {
-    for (let count = 0; count < MESSAGES && this.#native.discard(descriptor, 1) >= 0; count++);
-  }
-
-  #noteGroup(descriptor: number, { correspondentAddress, isV4 }: Demiflow): void {
-    this.#shared.delete(descriptor)
-    if (!correspondentAddress.isMulticast) {
-      this.#groups.delete(descriptor)
-      return
-    }
-    this.#groups.add(descriptor)
-    if (!isV4) this.#sockets.chooseGroupInterface(descriptor)
   }
 
   /** More than one datagram moves at once. */
@@ -259,34 +240,17 @@ export class DatagramSockets {
     if (!this.#large.has(socket)) this.enlarge(socket)
   }
 
-  /** Prepares the control message that says which address datagrams come from. */
-  #writeSource(address: Readonly<Address>, scope: number): void {
-    const { view } = this.#arena
-    const data = this.#source + CONTROL_HEADER_BYTES
-    if (address.isV4) {
-      writeControlHeader(view, this.#source, SocketLevel.ip, IpOption.packetInformation, V4_INFORMATION_BYTES)
-      view.setInt32(data, 0)
-      address.writeV4(view, data + 4)
-      view.setInt32(data + 8, 0)
-      this.#sourceLength = controlSpace(V4_INFORMATION_BYTES)
-    } else {
-      writeControlHeader(view, this.#source, SocketLevel.ipv6, Ipv6Option.packetInformation, V6_INFORMATION_BYTES)
-      address.writeV6(view, data)
-      view.setInt32(data + 16, this.#sockets.scopeFor(address, scope), true)
-      this.#sourceLength = controlSpace(V6_INFORMATION_BYTES)
-    }
-  }
-
   #setMessage(index: number, offset: number, length: number, segmentSize: number): void {
     const table = this.#outgoing
-    const control = this.#outgoingControl + index * CONTROL_BYTES
+    const notes = this.#notes
+    const control = this.#outgoingControl + index * OUTGOING_CONTROL_BYTES
     table.setData(index, offset, length)
     table.setName(index, this.#name, this.#nameLength)
     if (segmentSize > 0) {
       this.#arena.view.setUint16(control + CONTROL_HEADER_BYTES, segmentSize, true)
-      if (this.#sourceLength > 0) this.#arena.copy(this.#source, control + SEGMENT_BYTES, this.#sourceLength)
-      table.setControl(index, control, SEGMENT_BYTES + this.#sourceLength)
-    } else table.setControl(index, this.#source, this.#sourceLength)
+      if (notes.length > 0) this.#arena.copy(notes.offset, control + SEGMENT_BYTES, notes.length)
+      table.setControl(index, control, SEGMENT_BYTES + notes.length)
+    } else table.setControl(index, notes.offset, notes.length)
   }
 
   /** Sends the first entries of the table. Where there is no room for them, there may be if the socket is made for much. */

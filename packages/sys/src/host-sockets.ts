@@ -202,17 +202,6 @@ export class HostSockets {
   }
 
   /**
-   * Hop limit of what is sent to groups, which the kernel keeps apart; 0 restores its default of 1. (`setHopLimit` is for all
-   * else.)
-   */
-  setGroupHopLimit(socket: number, isV4: boolean, hopLimit: number): number {
-    const value = hopLimit === 0 ? -1 : hopLimit
-    return isV4
-      ? this.native.setOptionInteger(socket, SocketLevel.ip, IpOption.multicastTimeToLive, value)
-      : this.native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.multicastHops, value)
-  }
-
-  /**
    * Has a socket send to IPv6 groups by the interface on which link-local addresses are: for the kernel, all of them are on every
    * interface alike. IPv4 groups are routed.
    */

@@ -104,7 +104,10 @@ export class ListeningSockets {
     const result = this.#bind(descriptor, end)
     if (result < 0) return this.#abandon(descriptor, result)
     // Answers may leave from addresses that are the host's by a route alone, and binding was as strict as the end says.
-    if (end.address?.isV4 !== true) this.#setFreebind(descriptor, false)
+    if (end.address?.isV4 !== true) {
+      this.#setFreebind(descriptor, false)
+      this.#sockets.chooseGroupInterface(descriptor)
+    }
     return descriptor
   }
 

@@ -95,7 +95,6 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     bench.fromHost(bench.socket, payload)
     expect(bench.host.sockets).toHaveLength(2)
     expect(bench.guest.datagrams).toHaveLength(1)
-    expect(bench.socket.hopLimitCalls).toBe(1)
   })
 
   test("leave nothing behind when all are ended at once", () => {

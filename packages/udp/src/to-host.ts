@@ -42,9 +42,10 @@ export class ToHost {
   /** Adds a datagram to what {@link ToHost.flush} sends, sending what was added before if it is time for that. */
   add(flow: UdpFlow, tap: Demiflow, offset: number, length: number, segmentSize: number, marks: number): void {
     const { port, isHostV4 } = flow
-    if (port !== undefined && marks !== port.marksOf(isHostV4)) {
-      this.#sendBatch(flow, tap)
-      port.mark(isHostV4, marks)
+    if (marks !== this.#batch.marks) this.#sendBatch(flow, tap)
+    if (this.#batch.count === 0) {
+      this.#batch.marks = marks
+      port?.mark(isHostV4, marks)
     }
     const isTogether = segmentSize > 0 && segmentSize < length
     flow.lastLength = isTogether ? segmentSize : length

@@ -1,10 +1,12 @@
 import {
   type DatagramBatch,
   type Demiflow,
+  hopLimitIn,
   type ListenerRef,
   type ListeningEnd,
   type SideRef,
   type Socket,
+  trafficClassIn,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
@@ -64,6 +66,8 @@ export class DatagramCalls {
   sendDatagramsTo(socket: Socket, demiflow: Demiflow, batch: DatagramBatch, first: number, count: number): number {
     const unconnected = this.#parts.sockets.find(socket, UnconnectedUdpSocket, "sendDatagramsTo")
     if (unconnected === undefined) return -EBADF
+    unconnected.marks.hopLimit = hopLimitIn(batch.marks)
+    unconnected.marks.trafficClass = trafficClassIn(batch.marks)
     const ends = this.#parts.bindings.sourceOf(unconnected.end, demiflow)
     return typeof ends === "number" ? ends : this.#sendAll(unconnected, ends, batch, first, count)
   }

@@ -150,7 +150,7 @@ export class Relay {
     const { port } = to
     if (port !== undefined) {
       this.#flows.readSide(to.flow.portSide, this.#ends)
-      // A flow of the guest's link may have sent from there with marks of its own.
+      // A flow of the guest's link may have sent from there what may not be fragmented.
       port.mark(this.#ends.isV4, NO_MARKS)
     }
     const errors = this.#sendingErrors

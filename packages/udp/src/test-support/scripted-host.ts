@@ -5,12 +5,14 @@ import {
   Demiflow,
   Errno,
   type Host,
+  hopLimitIn,
   Interface,
   type ListenerRef,
   type ListeningEnd,
   type SideRef,
   type Socket,
   type SocketError,
+  trafficClassIn,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
@@ -72,10 +74,6 @@ export class ScriptedSocket {
   readonly receivingAnswers: number[] = []
   readonly receivingCalls: number[] = []
   readonly errors: ScriptedError[] = []
-  hopLimit = 0
-  hopLimitCalls = 0
-  trafficClass = 0
-  trafficClassCalls = 0
   dontFragment: boolean | undefined = undefined
   fragmentationCalls = 0
   isOpen = true
@@ -234,7 +232,9 @@ export class ScriptedHost
   #sendEntry(state: ScriptedSocket, to: Demiflow, batch: DatagramBatch, index: number, length: number): void {
     const offset = batch.offset[index]
     const bytes = this.arena.bytes.slice(offset, offset + length)
-    const { hopLimit, trafficClass, dontFragment } = state
+    const hopLimit = hopLimitIn(batch.marks)
+    const trafficClass = trafficClassIn(batch.marks)
+    const { dontFragment } = state
     state.sent.push({ bytes, segmentSize: batch.segmentSize[index], offset, hopLimit, trafficClass, dontFragment, to })
   }
 
@@ -287,20 +287,6 @@ export class ScriptedHost
     into.payloadOffset = this.#errorSpace
     into.payloadLength = payload.length
     return 1
-  }
-
-  setHopLimit(socket: Socket, _isV4: boolean, hopLimit: number): number {
-    const state = this.#find(socket)
-    state.hopLimit = hopLimit
-    state.hopLimitCalls++
-    return 0
-  }
-
-  setTrafficClass(socket: Socket, _isV4: boolean, trafficClass: number): number {
-    const state = this.#find(socket)
-    state.trafficClass = trafficClass
-    state.trafficClassCalls++
-    return 0
   }
 
   setFragmentation(socket: Socket, _isV4: boolean, isAllowed: boolean): number {
