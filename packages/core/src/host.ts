@@ -106,6 +106,8 @@ export interface SocketError {
   information: number
   /** Who reported it, as the host knows it; unspecified if the host itself did. */
   readonly reporter: Address
+  /** Address of the host's own that the report came to, from which the packet left; unspecified if the socket doesn't say. */
+  readonly source: Address
   /** Destination of the packet that caused it. */
   readonly destination: Address
   destinationPort: number
@@ -123,6 +125,7 @@ export function emptySocketError(): SocketError {
     icmpCode: 0,
     information: 0,
     reporter: new Address(),
+    source: new Address(),
     destination: new Address(),
     destinationPort: 0,
     payloadOffset: 0,

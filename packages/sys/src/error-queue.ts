@@ -1,8 +1,8 @@
 /**
- * The error queue of UDP and ping sockets: what ICMP told of packets that were sent, ip(7) on IP_RECVERR, and
+ * The error queue of UDP and ping sockets: what ICMP reports about packets that were sent, ip(7) on IP_RECVERR, and
  * `struct sock_extended_err` of <linux/errqueue.h>.
  */
-import { type Arena, type Socket, type SocketError, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
+import { type Address, type Arena, type Socket, type SocketError, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
 import { IpOption, Ipv6Option, MessageFlag, SocketLevel } from "./constants.ts"
 import { findControlMessage } from "./control-message.ts"
 import { MessageTable } from "./message-table.ts"
@@ -13,6 +13,9 @@ import { readSocketAddress, SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
 const QUOTE_BYTES = 2048
 const CONTROL_BYTES = 256
 const FLAGS = MessageFlag.errorQueue | MessageFlag.doNotWait
+
+/** `ipi_addr` of struct in_pktinfo: the header's destination. */
+const V4_OWN_ADDRESS = 8
 
 const ERROR_NUMBER = 0
 const ERROR_ORIGIN = 4
@@ -50,6 +53,7 @@ export class ErrorQueue {
       // Transmit time stamps, which nobody asked for, come this way too.
       if (at >= 0) {
         this.#read(at, into)
+        this.#readSource(table.controlLength(0), into.source)
         return 1
       }
       table.setName(0, this.#name, SOCKET_ADDRESS_BYTES)
@@ -63,6 +67,16 @@ export class ErrorQueue {
     const v4 = findControlMessage(view, this.#control, controlLength, SocketLevel.ip, IpOption.receiveErrors)
     if (v4 >= 0) return v4
     return findControlMessage(view, this.#control, controlLength, SocketLevel.ipv6, Ipv6Option.receiveErrors)
+  }
+
+  /** Listening sockets ask for it (IP_PKTINFO, IPV6_RECVPKTINFO): where the report came to. */
+  #readSource(controlLength: number, source: Address): void {
+    const { view } = this.#arena
+    const v4 = findControlMessage(view, this.#control, controlLength, SocketLevel.ip, IpOption.packetInformation)
+    const v6 = findControlMessage(view, this.#control, controlLength, SocketLevel.ipv6, Ipv6Option.packetInformation)
+    if (v4 >= 0) source.readV4(view, v4 + V4_OWN_ADDRESS)
+    else if (v6 >= 0) source.readV6(view, v6)
+    else source.copyFrom(UNSPECIFIED_V6)
   }
 
   #read(at: number, into: SocketError): void {

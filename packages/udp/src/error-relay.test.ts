@@ -135,6 +135,24 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     expect(bench.guest.datagrams).toHaveLength(1)
   })
 
+  test("of two flows with one correspondent at a listener, the one that an error is about hears of it", () => {
+    const bench = new Bench({ capacity: 256 })
+    const listener = bench.listen(5_000, 53)
+    const own = (index: number) => (isV4 ? `127.0.0.${index}` : `2001:db8::1:${index}`)
+    for (let index = 1; index <= 20; index++) bench.fromAnyone(listener, server, 1_234, own(index), pattern(1))
+    const ports = bench.guest.datagrams.map(({ tap }) => tap.forwardingPort)
+    expect(new Set(ports).size).toBe(20)
+    const [icmpType, icmpCode] = isV4 ? [3, 3] : [1, 4]
+    const entry = { errno: Errno.ECONNREFUSED, origin, icmpType, icmpCode, payload }
+    for (const index of [1, 20, 7, 99]) {
+      listener.errors.push({ ...entry, source: own(index), destination: { address: server, port: 1_234 } })
+    }
+    bench.stack.fromListener(0 as never, HostEvent.error)
+    const targets = icmpErrors(bench.guest).map(({ quoted }) => new DataView(quoted.buffer).getUint16(2))
+    expect(targets).toEqual([ports[0], ports[19], ports[6]])
+    expect(bench.drops.entries()).toEqual([["udp: error without ICMP form", 1]])
+  })
+
   test("a refusal of the host's own is told in the name of the address that the guest wrote to", () => {
     const bench = connected()
     bench.socket.sendingAnswers.push(-Errno.EHOSTUNREACH, -Errno.EHOSTUNREACH)

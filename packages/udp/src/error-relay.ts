@@ -52,6 +52,7 @@ export class ErrorRelay extends HostErrorRelay<UdpFlow> {
     const ends = this.#ends
     ends.correspondentAddress.copyFrom(entry.destination)
     ends.correspondentPort = entry.destinationPort
+    ends.forwardingAddress.copyFrom(entry.source)
     const flow = this.#finder.sentTo(this.#port, ends)
     if (flow instanceof UdpFlow) return flow
     // A socket can't report to its correspondent that nobody listens at the other end.

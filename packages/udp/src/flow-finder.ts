@@ -10,7 +10,6 @@ import {
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
-import { ListeningPort } from "./listening-port.ts"
 import type { SplicedFlow } from "./local/spliced-flow.ts"
 import { UdpFlow } from "./state.ts"
 
@@ -25,7 +24,11 @@ export class FlowFinder {
     this.#get = get
   }
 
-  /** The flow of a datagram that a port has received; `ends` as its side of the host, both ends known. */
+  /**
+   * The flow of a datagram that a port has received.
+   *
+   * @param ends as its side of the host: of a listening port, both are known
+   */
   heardAt(port: SharedPort, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
     this.#complete(port, ends)
     const side = this.#flows.lookup(IpProtocol.udp, ends)
@@ -37,21 +40,11 @@ export class FlowFinder {
     return flow instanceof UdpFlow && flow.port === port ? flow : undefined
   }
 
-  /** The flow by which a port has sent to the correspondent end of `ends`. */
+  /** The flow by which a port has sent what an error is about; `ends` as the error names them. */
   sentTo(port: SharedPort, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
-    this.#complete(port, ends)
-    if (port instanceof ListeningPort) {
-      ends.forwardingPort = port.number
-      for (const own of port.ownAddresses) {
-        if (own.isV4 !== ends.isV4) continue
-        ends.forwardingAddress.copyFrom(own)
-        const side = this.#flows.lookup(IpProtocol.udp, ends)
-        if (side >= 0) return this.#get(flowOf(side))
-      }
-      setUnspecified(ends)
-    }
-    const side = this.#flows.lookup(IpProtocol.udp, ends)
-    return side < 0 ? undefined : this.#get(flowOf(side))
+    ends.forwardingPort = port.number
+    if (ends.forwardingAddress.isUnspecified) setUnspecified(ends)
+    return this.heardAt(port, ends)
   }
 
   #complete(port: SharedPort, ends: Demiflow): void {

@@ -186,6 +186,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       icmpType,
       icmpCode,
       reporter: loopback,
+      source: loopback,
       payload: pattern(9),
       destination: { address: loopback, port: 1234 },
     })

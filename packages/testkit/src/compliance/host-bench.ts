@@ -46,6 +46,7 @@ export class HostBench {
     icmpCode: -1,
     information: -1,
     reporter: new AddressClass(),
+    source: new AddressClass(),
     destination: new AddressClass(),
     destinationPort: -1,
     payloadOffset: -1,

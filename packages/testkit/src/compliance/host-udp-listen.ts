@@ -162,7 +162,7 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     expect(new Set(remote.senders.map(describeEnd))).toEqual(new Set([describeEnd(end)]))
   })
 
-  it("queues what is reported of an answer, and whom it was for", async () => {
+  it("queues what is reported of an answer, whom it was for, and from which address it left", async () => {
     const ends = await question()
     remote.close()
     await bench().settle()
@@ -174,6 +174,7 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     expect(socketError.errno).toBe(Errno.ECONNREFUSED)
     expect(socketError.origin).toBe(isV4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6)
     expect([`${socketError.destination}`, socketError.destinationPort]).toEqual([`${remote.address}`, remote.port])
+    expect(`${socketError.source}`).toBe(`${ends.forwardingAddress}`)
     remote = await bench().under.openUdp(isV4)
   })
 

@@ -19,6 +19,7 @@ export interface QueuedError {
   readonly icmpCode: number
   readonly information: number
   readonly reporter: Address
+  readonly source: Address
   readonly destination: Address
   readonly destinationPort: number
   readonly payload: Uint8Array
@@ -71,6 +72,7 @@ export function queuedError(
     icmpCode,
     information,
     reporter: reporter.clone(),
+    source: sent.forwardingAddress.clone(),
     destination: sent.correspondentAddress.clone(),
     destinationPort: sent.correspondentPort,
     payload: payload.subarray(0, QUOTE_LIMIT),
@@ -85,6 +87,7 @@ export function copyOut(entry: QueuedError, into: SocketError, arena: Arena, off
   into.icmpCode = entry.icmpCode
   into.information = entry.information
   into.reporter.copyFrom(entry.reporter)
+  into.source.copyFrom(entry.source)
   into.destination.copyFrom(entry.destination)
   into.destinationPort = entry.destinationPort
   into.payloadOffset = offset

@@ -156,6 +156,7 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     const errors = Array.from({ length: 5 }, () => ({
       errno: Errno.ECONNREFUSED,
       origin: ErrorOrigin.icmp,
+      source: direction.loopback,
       destination,
     }))
     answering.errors.push(...errors)

@@ -37,6 +37,8 @@ export interface ScriptedError {
   readonly information?: number
   readonly reporter?: string
   readonly payload?: Uint8Array
+  /** Address of the host's own that the datagram left from, if the socket says so. */
+  readonly source?: string
   /** Of the datagram that caused it; whom the socket was opened for by default. */
   readonly destination?: { readonly address: string; readonly port: number }
 }
@@ -284,6 +286,7 @@ export class ScriptedHost
     into.icmpCode = entry.icmpCode ?? 0
     into.information = entry.information ?? 0
     into.reporter.copyFrom(entry.reporter === undefined ? new Address() : Address.parse(entry.reporter))
+    into.source.copyFrom(entry.source === undefined ? new Address() : Address.parse(entry.source))
     into.payloadOffset = this.#errorSpace
     into.payloadLength = payload.length
     return 1
