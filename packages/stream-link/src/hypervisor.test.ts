@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import { Drops, FrameBatch } from "@demiflow/core"
 import { EventLoop, SocketType } from "@demiflow/sys"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { FRAME_LENGTH_BYTES } from "./framing.ts"
 import { Hypervisor } from "./hypervisor.ts"
 import { type StreamEnd, StreamError } from "./stream-errors.ts"
@@ -101,6 +101,26 @@ describe("a hypervisor that connects", () => {
     send(numberedFrame(77, 80))
     expect(other.read()).toEqual([numberedFrame(77, 80)])
     other.close()
+  })
+
+  it("has its frames handed out for a while, and the rest once others have had their turn", async () => {
+    const other = connect()
+    let calls = 0
+    const clock = vi.spyOn(native, "monotonicWord").mockImplementation(() => calls++ * 1_000)
+    other.write(stream(frames(20)))
+    turn(1)
+    expect(received).toEqual(frames(8))
+    await new Promise(setImmediate)
+    expect(received).toEqual(frames(16))
+    await new Promise(setImmediate)
+    expect(received).toEqual(frames(20))
+    other.write(stream(frames(20)))
+    turn(1)
+    other.close()
+    hypervisor.close()
+    await new Promise(setImmediate)
+    expect(received).toHaveLength(28)
+    clock.mockRestore()
   })
 
   it("goes, and another one comes", () => {

@@ -16,6 +16,9 @@ const CREDENTIALS_BYTES = 12
 /** How long to leave hypervisors alone that can't be accepted for want of descriptors or memory, milliseconds. */
 const PAUSE = 1_000
 
+/** How long what was read at once is handed out before other descriptors have their turn, microseconds. */
+const TURN = 2_000
+
 /** What the owner is told. */
 export interface HypervisorHooks {
   /**
@@ -46,6 +49,7 @@ export class Hypervisor {
   readonly #scratch: number
   #listener: StreamListener | undefined
   #pause: NodeJS.Timeout | undefined
+  #nextTurn: NodeJS.Immediate | undefined
   #watchesWritable = false
 
   constructor(native: Native, loop: EventLoop, link: StreamLink, hooks: HypervisorHooks) {
@@ -124,11 +128,26 @@ export class Hypervisor {
       this.#watchWritable(false)
       if (link.end === undefined) this.#hooks.onResume?.()
     }
-    if ((events & ~EpollEvent.writable) !== 0 && link.end === undefined) {
-      do this.#hooks.onFrames()
-      while (link.isFrameWaiting)
-    }
-    const { end } = link
+    if ((events & ~EpollEvent.writable) !== 0 && link.end === undefined) this.#handOut()
+    this.#takeLeave()
+  }
+
+  /** Of tiny frames, one read brings 29,000, and some take long: a SYN has a socket opened. */
+  #handOut(): void {
+    const link = this.#link
+    const began = this.#native.monotonicWord()
+    do this.#hooks.onFrames()
+    while (link.isFrameWaiting && ((this.#native.monotonicWord() - began) | 0) < TURN)
+    if (!link.isFrameWaiting || this.#nextTurn !== undefined) return
+    this.#nextTurn = setImmediate(() => {
+      this.#nextTurn = undefined
+      if (this.#link.isFrameWaiting) this.#handOut()
+      this.#takeLeave()
+    })
+  }
+
+  #takeLeave(): void {
+    const { end } = this.#link
     if (end === undefined) return
     this.#detach()
     this.#hooks.onGone(end)
@@ -143,6 +162,8 @@ export class Hypervisor {
   }
 
   #detach(): void {
+    clearImmediate(this.#nextTurn)
+    this.#nextTurn = undefined
     const descriptor = this.#link.detach()
     this.#loop.unwatch(descriptor)
     this.#native.close(descriptor)
