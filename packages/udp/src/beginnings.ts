@@ -56,7 +56,6 @@ export class Beginnings {
   /** Of the guest's ports. */
   readonly #correspondents: Correspondents<UdpFlow>
   readonly #target = new Demiflow()
-  /** Where the guest's flows to groups come from. */
   readonly groupSenders: GroupSenders
 
   constructor(parts: BeginningsParts) {
@@ -68,7 +67,7 @@ export class Beginnings {
     this.#scarcity = parts.scarcity
     this.#timeouts = parts.timeouts
     this.#correspondents = new Correspondents(parts.components.random)
-    this.groupSenders = new GroupSenders(parts.components.host)
+    this.groupSenders = new GroupSenders(parts.components.host, parts.components.flows)
   }
 
   /**
@@ -104,7 +103,7 @@ export class Beginnings {
       state.hasReply = true
       this.#answered(question)
     }
-    if (target.correspondentAddress.isMulticast) this.groupSenders.add(state, target)
+    if (target.correspondentAddress.isMulticast) this.groupSenders.add(state, port)
     this.#log(flow, tap, target)
     return state
   }
@@ -146,6 +145,7 @@ export class Beginnings {
   /** Notes that the guest has sent something on a flow. */
   heardGuest(flow: UdpFlow): void {
     flow.lastActivity = this.#components.clock.now
+    this.groupSenders.heard(flow)
     if (flow.beganOnHost) this.#answered(flow)
     else if (flow.hasReply) flow.isConversation = true
   }

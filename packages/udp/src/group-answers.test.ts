@@ -1,5 +1,5 @@
 /** Answers to what the guest has sent to groups. */
-import { Address } from "@demiflow/core"
+import { Address, Errno } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Bench, type BenchOptions, datagramsOf, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
@@ -8,7 +8,7 @@ const payload = pattern(12)
 const PORT = 40_000
 const SENDER_PORT = 6000
 
-describe.each(Object.entries(families))("answers from a group over %s", (name, { guest, router, server }) => {
+describe.each(Object.entries(families))("answers from a group over %s", (name, { guest, other, router, server }) => {
   const isV4 = name === "IPv4"
   const group = isV4 ? "239.255.255.250" : "ff0e::c"
   const own = isV4 ? "192.0.2.1" : "2001:db8::1"
@@ -61,5 +61,64 @@ describe.each(Object.entries(families))("answers from a group over %s", (name, {
     const { bench, answer } = asked(withRules({ ourAddress: Address.parse(gateway) }))
     answer(`${isV4 ? bench.guest.lastSeenV4 : bench.guest.lastSeenV6}`)
     expect(senders(bench)).toEqual([`${gateway} ${SENDER_PORT}`])
+  })
+
+  test("are heard although there was no socket to learn where the question came from", () => {
+    const bench = new Bench()
+    bench.host.openingAnswers.push(0, -Errno.EMFILE)
+    bench.fromGuest(guest, PORT, group, 1900, { payload })
+    const [port] = bench.host.sockets
+    port.incoming.push(...datagramsOf(port, router, SENDER_PORT, own, payload))
+    bench.event(port, 1)
+    expect(senders(bench)).toEqual([`${router} ${SENDER_PORT}`])
+    expect(bench.drops.total).toBe(0)
+    // The next datagram is known when it comes back, and nothing else is asked of the host after that.
+    bench.fromGuest(guest, PORT, group, 1900, { payload })
+    const listener = bench.listen(1900)
+    const opened = bench.host.opened.length
+    bench.fromGuest(guest, PORT, group, 1900, { payload })
+    bench.fromAnyone(listener, own, PORT, own, payload)
+    expect(bench.drops.entries()).toEqual([["udp: the guest's own, to a group", 1]])
+    expect(bench.host.opened.length).toBe(opened)
+  })
+
+  test("belong to the newest question that is left", () => {
+    const bench = new Bench()
+    const ask = (from: string, index: number) =>
+      bench.fromGuest(from, PORT, isV4 ? `239.0.0.${index}` : `ff0e::${index}`, 1900, { payload })
+    const answer = (from: string) => {
+      const [port] = bench.host.sockets
+      port.incoming.push(...datagramsOf(port, from, SENDER_PORT, own, payload))
+      bench.event(port, 1)
+      return `${bench.guest.datagrams.at(-1)?.tap.correspondentAddress}`
+    }
+    ask(guest, 1)
+    ask(guest, 2)
+    ask(other, 3)
+    expect(answer(server)).toBe(other)
+    bench.advance(119_000)
+    ask(guest, 1)
+    bench.advance(2_000)
+    expect(answer(router)).toBe(guest)
+    bench.advance(200_000)
+    expect([bench.flows.size, bench.host.openSockets]).toEqual([0, 0])
+  })
+
+  test("aren't taken for what the guest has sent itself, however many groups it has asked", () => {
+    const bench = new Bench({ capacity: 512 })
+    const count = 300
+    for (let index = 0; index < count; index++) {
+      const low = index & 255
+      const address = isV4 ? `239.1.${index >> 8}.${low}` : `ff0e::${(index >> 8).toString(16)}:${low.toString(16)}`
+      bench.fromGuest(guest, PORT, address, 1900, { payload })
+    }
+    const listener = bench.listen(1900)
+    bench.fromAnyone(listener, own, PORT, own, payload)
+    expect(bench.drops.entries()).toEqual([["udp: the guest's own, to a group", 1]])
+    expect(bench.flows.size).toBe(count)
+    bench.stack.abortFlows()
+    bench.fromAnyone(listener, own, PORT, own, payload)
+    expect(bench.drops.total).toBe(1)
+    expect(bench.guest.datagrams).toHaveLength(1)
   })
 })

@@ -13,6 +13,13 @@ import type { SplicedSide } from "./local/spliced-flow.ts"
 import type { Lasting } from "./timeouts.ts"
 import type { MayBeUnanswered } from "./unanswered-flows.ts"
 
+/** An address that the guest's datagrams to groups come from. */
+export interface GroupSource {
+  readonly address: Address
+  /** How many flows it is that of, at one port. */
+  count: number
+}
+
 /** What UDP keeps of a flow between host and tap, besides its two sides in the flow table. */
 export class UdpFlow implements MayBeUnanswered, Rider, Correspondence, Lasting {
   /** The side towards the guest. */
@@ -40,6 +47,12 @@ export class UdpFlow implements MayBeUnanswered, Rider, Correspondence, Lasting 
   olderAlike: Correspondence | undefined = undefined
   newerAlike: Correspondence | undefined = undefined
   alikeKey = 0
+  /** The port at which a flow to a group began, whose others are linked in the order of their beginning. */
+  groupPort: SharedPort | undefined = undefined
+  /** Where the datagrams of a flow to a group come from, once that is known. */
+  groupSource: GroupSource | undefined = undefined
+  olderToGroup: UdpFlow | undefined = undefined
+  newerToGroup: UdpFlow | undefined = undefined
 
   constructor(tapSide: SideRef) {
     this.tapSide = tapSide
