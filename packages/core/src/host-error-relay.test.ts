@@ -84,8 +84,9 @@ function bench(entries: Partial<SocketError>[] = []) {
       receiveError(_: Socket, into: SocketError): number {
         const entry = entries.shift()
         if (entry === undefined) return 0
-        const { reporter = new Address(), ...rest } = entry
+        const { reporter = new Address(), destination = loopback, ...rest } = entry
         into.reporter.copyFrom(reporter)
+        into.destination.copyFrom(destination)
         Object.assign(into, { information: 0, payloadLength: 0, ...rest })
         return 1
       },

@@ -88,9 +88,18 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     return this.#reportedElsewhere
   }
 
-  /** Relays what the error queue of a flow's own socket holds; answers how many entries the guest heard of. */
+  /**
+   * Relays what the error queue of a flow's own socket holds; answers how many entries the guest heard of. Those are counted as
+   * unknown that aren't about the flow's correspondent: of a ping socket, the kernel compares the identifier alone.
+   */
   drain(flow: Flow & { readonly socket: Socket }): number {
-    return this.drainShared(flow.socket, () => flow)
+    this.#components.flows.readSide(flow.hostSide, this.#hostSide)
+    const { correspondentAddress } = this.#hostSide
+    return this.drainShared(flow.socket, (entry) => {
+      if (entry.destination.equals(correspondentAddress)) return flow
+      this.#components.drops.count(this.#unknownError)
+      return undefined
+    })
   }
 
   /**

@@ -265,7 +265,7 @@ export interface Host {
   /** Events of the socket are told to this side from now on. */
   handOver(socket: Socket, side: SideRef): void
   /**
-   * As {@link Host.receiveDatagrams}, for a socket from {@link Host.udpBind} or {@link Host.udpListen}: fills in the
+   * As {@link Host.receiveDatagrams}, for a socket from {@link Host.udpBind}, {@link Host.udpListen} or {@link Host.pingOpen}: fills in the
    * correspondent end of `ends[i]`, and the batch's `scope`, for datagram `i`. Of a socket that listens, the forwarding end as
    * well: the address there is that which the host would answer from.
    */
@@ -288,7 +288,7 @@ export interface Host {
    * A ping socket (icmp(7), `IPPROTO_ICMP` datagrams) for echo requests to the correspondent, with the forwarding port as
    * identifier if possible, or else one of the host's choice. What is sent and received are whole ICMP or ICMPv6
    * messages, from the type on; the host puts identifier and checksum into those that it sends. Only echo replies with
-   * that identifier are received; the kernel doesn't look at who sends them. `-EACCES` or `-EPERM` where the host forbids ping
+   * that identifier are received, from anybody: {@link Host.receiveFromAnyone} says from whom. `-EACCES` or `-EPERM` where the host forbids ping
    * sockets. For a socket that is opened only to find that out, `side` is `NO_SIDE`: no events are told.
    */
   pingOpen(side: SideRef, demiflow: Demiflow): Socket

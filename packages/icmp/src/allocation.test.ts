@@ -106,10 +106,11 @@ class Echo {
         this.#waiting += count
         return count
       },
-      receiveDatagrams: (_: number, batch: DatagramBatch) => {
+      receiveFromAnyone: (_: number, batch: DatagramBatch, ends: readonly Demiflow[]) => {
         if (this.#waiting === 0) return -Errno.EAGAIN
         this.#waiting--
         batch.length[0] = LENGTH
+        ends[0].correspondentAddress.copyFrom(this.#sequence.demiflow.forwardingAddress)
         this.#arena.view.setUint16(batch.offset[0] + ICMP_TYPE, this.#family.reply << 8)
         return 1
       },

@@ -43,7 +43,7 @@ describe.each(families)("echo over IPv$version", (family) => {
     const memory = icmpStack({ host: { rtt: 10 } })
     for (let sequence = 0; sequence < 200; sequence++) memory.guest.send(...ping(family, 5, sequence))
     memory.run(1)
-    const receive = memory.host.receiveDatagrams.bind(memory.host)
+    const receive = memory.host.receiveFromAnyone.bind(memory.host)
     const callsInTurn: number[] = []
     let turn = -1
     const endTurn = memory.stack.endTurn.bind(memory.stack)
@@ -51,7 +51,7 @@ describe.each(families)("echo over IPv$version", (family) => {
       turn++
       endTurn()
     }
-    memory.host.receiveDatagrams = (...parameters) => {
+    memory.host.receiveFromAnyone = (...parameters) => {
       callsInTurn[turn + 1] = (callsInTurn[turn + 1] ?? 0) + 1
       return receive(...parameters)
     }
@@ -192,10 +192,10 @@ describe.each(families)("echo over IPv$version", (family) => {
     const { guest, host, drops, arena } = memory
     for (const sequence of [1, 2, 3]) guest.send(...ping(family, 1, sequence))
     memory.run(5)
-    const receive = host.receiveDatagrams.bind(host)
+    const receive = host.receiveFromAnyone.bind(host)
     let seen = 0
-    host.receiveDatagrams = (socket, batch, count) => {
-      const received = receive(socket, batch, count)
+    host.receiveFromAnyone = (socket, batch, ends, count) => {
+      const received = receive(socket, batch, ends, count)
       for (let index = 0; index < received; index++) {
         if (seen === 0) arena.view.setUint8(batch.offset[index], family.request)
         if (seen === 2) batch.length[index] = 65_516
@@ -206,6 +206,26 @@ describe.each(families)("echo over IPv$version", (family) => {
     memory.run(20)
     expect(guest.takeAll().map(({ icmp }) => icmp?.sequence)).toEqual([2])
     expect(drops.entries()).toEqual([["icmp: bad reply", 2]])
+    expect(memory.host.violations).toEqual([])
+  })
+
+  test("a reply of anybody else than the one that was asked is dropped, and keeps no flow alive", () => {
+    const memory = icmpStack({ host: { rtt: 10 } })
+    const { guest, host, drops } = memory
+    for (const sequence of [1, 2, 3]) guest.send(...ping(family, 1, sequence))
+    memory.run(5)
+    const receive = host.receiveFromAnyone.bind(host)
+    let seen = 0
+    host.receiveFromAnyone = (socket, batch, ends, count) => {
+      const received = receive(socket, batch, ends, count)
+      for (let index = 0; index < received; index++) {
+        if (seen++ !== 1) ends[index].correspondentAddress.copyFrom(Address.parse(family.otherAddress))
+      }
+      return received
+    }
+    memory.run(20)
+    expect(guest.takeAll().map(({ icmp }) => icmp?.sequence)).toEqual([2])
+    expect(drops.entries()).toEqual([["icmp: reply from an address that the guest has not asked", 2]])
     expect(memory.host.violations).toEqual([])
   })
 

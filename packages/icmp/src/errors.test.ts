@@ -1,4 +1,4 @@
-import { Address, Errno, ErrorOrigin, type SocketError } from "@demiflow/core"
+import { Address, Demiflow, Errno, ErrorOrigin, HostEvent, type SocketError, targetSide } from "@demiflow/core"
 import { build, check, type MemoryStack } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { families, icmpStack, ping } from "./test-support.ts"
@@ -7,11 +7,13 @@ import { families, icmpStack, ping } from "./test-support.ts"
 function injectErrors(memory: MemoryStack, ...entries: (Partial<SocketError> & { payload?: Uint8Array })[]): void {
   const { arena, host } = memory
   const space = arena.reserve(2048)
+  const asked = new Demiflow()
   host.receiveError = (_socket, into) => {
     const { payload = new Uint8Array(0), ...entry } = entries.shift() ?? { errno: 0 }
     if (entry.errno === 0) return 0
     arena.bytes.set(payload, space)
     into.reporter.copyFrom(entry.reporter ?? new Address())
+    into.destination.copyFrom(entry.destination ?? asked.correspondentAddress)
     const { reporter: _, destination: __, ...rest } = entry
     Object.assign(into, { icmpType: 0, icmpCode: 0, information: 0, ...rest })
     into.payloadOffset = space
@@ -19,7 +21,8 @@ function injectErrors(memory: MemoryStack, ...entries: (Partial<SocketError> & {
     return 1
   }
   memory.flows.forEach((flow) => {
-    memory.stack.fromHost(((flow << 1) | 1) as never, 8)
+    memory.flows.readSide(targetSide(flow), asked)
+    memory.stack.fromHost(targetSide(flow), HostEvent.error)
   })
   memory.stack.endTurn()
 }
@@ -151,6 +154,48 @@ describe.each(families)("errors over IPv$version", (family) => {
     expect(memory.drops.entries()).toEqual([["icmp: error without ICMP form", 1]])
   })
 
+  test("an error about a packet to anybody else than the correspondent is not believed", () => {
+    const memory = icmpStack()
+    memory.guest.send(...ping(family, 1, 1))
+    memory.guest.takeAll()
+    const [icmpType, icmpCode] = family.hostUnreachable
+    const forged = { errno: Errno.EHOSTUNREACH, origin, icmpType, icmpCode, destination: Address.parse(routers[1]) }
+    injectErrors(memory, forged)
+    memory.guest.expectNothing()
+    expect(memory.drops.entries()).toEqual([["icmp: error without ICMP form", 1]])
+  })
+
+  test("forged errors between a request and its sending are not taken for the host's refusal", () => {
+    const memory = icmpStack()
+    const { guest, host } = memory
+    guest.send(...ping(family, 1, 1))
+    guest.takeAll()
+    const [icmpType, icmpCode] = family.hostUnreachable
+    const entry = { errno: Errno.EHOSTUNREACH, origin, icmpType, icmpCode, destination: Address.parse(routers[1]) }
+    const send = host.sendDatagrams.bind(host)
+    let forged = 5
+    let isReported = false
+    host.sendDatagrams = (...parameters) => {
+      if (forged === 0) return send(...parameters)
+      forged--
+      isReported = true
+      return -Errno.EHOSTUNREACH
+    }
+    host.receiveError = (_socket, into) => {
+      if (!isReported) return 0
+      isReported = false
+      into.destination.copyFrom(entry.destination)
+      Object.assign(into, { ...entry, destination: into.destination })
+      return 1
+    }
+    guest.send(...ping(family, 1, 2))
+    guest.expect(check.icmp({ type: family.reply, sequence: 2 }))
+    forged = Number.POSITIVE_INFINITY
+    guest.send(...ping(family, 1, 3))
+    guest.expectNothing()
+    expect(memory.drops.get("icmp: refused by the host")).toBe(1)
+  })
+
   test("a request that the host finds too big is told with the MTU from its error queue, or not at all", () => {
     const memory = icmpStack()
     const { guest, host } = memory
@@ -160,7 +205,12 @@ describe.each(families)("errors over IPv$version", (family) => {
     guest.send(...ping(family, 1, 2))
     guest.expectNothing()
     injectErrors(memory)
-    const entries = [{ errno: Errno.EMSGSIZE, information: 1280 }]
+    const entries: Partial<SocketError>[] = []
+    // Each refused call leaves an entry.
+    host.sendDatagrams = () => {
+      entries.push({ errno: Errno.EMSGSIZE, information: 1280 })
+      return -Errno.EMSGSIZE
+    }
     host.receiveError = (_socket, into) => {
       const entry = entries.shift()
       if (entry === undefined) return 0

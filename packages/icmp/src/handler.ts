@@ -54,6 +54,7 @@ import {
   NO_SIDE,
   NOT_MINE,
   type ProtocolHandler,
+  SendingErrors,
   type Sequence,
   type SideRef,
   targetSide,
@@ -88,6 +89,7 @@ export class IcmpHandler implements ProtocolHandler {
   readonly #toGuest: ToGuest
   readonly #groups: GroupEcho
   readonly #batch = new DatagramBatch(1)
+  readonly #sendingErrors = new SendingErrors()
   readonly #tap = new Demiflow(Interface.tap)
   readonly #target = new Demiflow()
   #isForbiddenV4 = false
@@ -221,10 +223,12 @@ export class IcmpHandler implements ProtocolHandler {
   #send(flow: EchoFlow): void {
     const { drops, host } = this.#components
     const batch = this.#batch
+    const errors = this.#sendingErrors
+    errors.begin()
     let sent = host.sendDatagrams(flow.socket, batch, 0, 1)
-    if (sent < 0 && !isQueueFull(-sent)) {
-      // The call may report an error that an earlier request met, and only once: so the request is retried once.
+    while (sent < 0 && !isQueueFull(-sent)) {
       this.#errors.drain(flow)
+      if (!errors.mayBeOthers(this.#errors.reportedElsewhere)) break
       sent = host.sendDatagrams(flow.socket, batch, 0, 1)
     }
     if (sent > 0) return
@@ -233,7 +237,7 @@ export class IcmpHandler implements ProtocolHandler {
       return
     }
     drops.count(this.#reasons.sendFailed)
-    this.#errors.refuse(this.#tap, -sent, batch.offset[0], batch.length[0])
+    if (errors.isHosts(sent)) this.#errors.refuse(this.#tap, -sent, batch.offset[0], batch.length[0])
   }
 
   /** Starts a flow for the request at `offset`. If there can be none, that is counted, and reported to the guest if possible. */

@@ -25,7 +25,9 @@ export interface IcmpReasons {
   readonly sendFailed: DropReason
   /** What came from the host isn't a reply that fits a packet to the guest. */
   readonly badReply: DropReason
-  /** Something was reported about a flow's packets that has no form as ICMP error. */
+  /** A reply from another address than the one that was asked. */
+  readonly stranger: DropReason
+  /** Something was reported that has no form as ICMP error, or isn't about what the flow has sent. */
   readonly unknownError: DropReason
 }
 
@@ -44,6 +46,7 @@ export function icmpReasons(drops: Drops): IcmpReasons {
     sendQueueFull: drops.reason("icmp: host's queue full"),
     sendFailed: drops.reason("icmp: refused by the host"),
     badReply: drops.reason("icmp: bad reply"),
+    stranger: drops.reason("icmp: reply from an address that the guest has not asked"),
     unknownError: drops.reason("icmp: error without ICMP form"),
   }
 }

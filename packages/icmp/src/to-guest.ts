@@ -42,6 +42,8 @@ export class ToGuest {
   readonly #errors: ErrorRelay
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(BURST)
+  readonly #ends: readonly Demiflow[] = Array.from({ length: BURST }, () => new Demiflow())
+  readonly #hostSide = new Demiflow()
   readonly #waiting: WaitingList<EchoFlow>
 
   constructor(components: Components, reasons: IcmpReasons, errors: ErrorRelay) {
@@ -60,6 +62,7 @@ export class ToGuest {
     const { clock, flows, guest, host } = this.#components
     const batch = this.#batch
     flows.readSide(flow.tapSide, this.#tap)
+    flows.readSide(flow.hostSide, this.#hostSide)
     let errors = 0
     for (let passed = 0; passed < BUDGET && !guest.isCongested; passed += BURST) {
       const asked = this.#reserve()
@@ -68,7 +71,7 @@ export class ToGuest {
         return
       }
       const start = batch.offset[0]
-      const received = host.receiveDatagrams(flow.socket, batch, asked)
+      const received = host.receiveFromAnyone(flow.socket, batch, this.#ends, asked)
       if (received <= 0) {
         guest.abandon(start)
         if (received === 0 || received === -Errno.EAGAIN) return
@@ -77,11 +80,11 @@ export class ToGuest {
         continue
       }
       if (received < asked) guest.abandon(batch.offset[received])
-      flow.lastActivity = clock.now
       let unfit = -1
       for (let index = 0; index < received; index++) {
-        const isPassed = this.#pass(batch.offset[index], batch.length[index], batch.trafficClass[index])
-        if (!isPassed && unfit < 0) unfit = batch.offset[index]
+        const isPassed = this.#isFromCorrespondent(index) && this.#pass(index)
+        if (isPassed) flow.lastActivity = clock.now
+        else if (unfit < 0) unfit = batch.offset[index]
       }
       if (unfit >= 0) guest.abandon(unfit)
       if (received < asked) return
@@ -112,9 +115,23 @@ export class ToGuest {
     return BURST
   }
 
+  /**
+   * True if the flow's correspondent has sent entry `index`, or the request went to a group. The kernel goes by the identifier alone: a
+   * reply of anybody else would make a dead correspondent seem alive.
+   */
+  #isFromCorrespondent(index: number): boolean {
+    const { correspondentAddress } = this.#hostSide
+    if (correspondentAddress.isMulticast || this.#ends[index].correspondentAddress.equals(correspondentAddress))
+      return true
+    this.#components.drops.count(this.#reasons.stranger)
+    return false
+  }
+
   /** Finishes a reply in its packet. False if it is none, or too large. */
-  #pass(offset: number, length: number, trafficClass: number): boolean {
+  #pass(index: number): boolean {
     const { drops, guest } = this.#components
+    const offset = this.#batch.offset[index]
+    const length = this.#batch.length[index]
     const view = this.#arena.view
     const isV4 = this.#tap.isV4
     if (!this.#isReply(offset, length, isV4)) {
@@ -126,8 +143,8 @@ export class ToGuest {
     if (isV4) {
       // No pseudo-header (RFC 792): `Guest.end` would add one.
       view.setUint16(offset + ICMP_CHECKSUM, finishChecksum(this.#arena.sum(offset, length, 0)))
-      guest.end(offset, length, CHECKSUM_DONE, 0, 0, trafficClass)
-    } else guest.end(offset, length, ICMP_CHECKSUM, 0, 0, trafficClass)
+      guest.end(offset, length, CHECKSUM_DONE, 0, 0, this.#batch.trafficClass[index])
+    } else guest.end(offset, length, ICMP_CHECKSUM, 0, 0, this.#batch.trafficClass[index])
     return true
   }
 

@@ -1,8 +1,16 @@
-import { type Arena, type Components, DatagramBatch, Demiflow, type Drops, Errno, type FlowTable } from "@demiflow/core"
+import {
+  type Arena,
+  type Components,
+  DatagramBatch,
+  Demiflow,
+  type Drops,
+  Errno,
+  type FlowTable,
+  SendingErrors,
+} from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
-import { SendingErrors } from "./sending-errors.ts"
 import type { UdpFlow } from "./state.ts"
 
 /** Entries handed to the host in one call. */

@@ -43,9 +43,9 @@ export class DatagramCalls {
   }
 
   receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
-    const unconnected = this.#parts.sockets.find(socket, UnconnectedUdpSocket, "receiveFromAnyone")
+    const found = this.#findDatagram(socket, "receiveFromAnyone")
     batch.scope.fill(0, 0, count)
-    return unconnected?.receive(batch, count, this.#parts.arena.bytes, this.#isCoalescing, ends) ?? -EBADF
+    return found?.receive(batch, count, this.#parts.arena.bytes, this.#isCoalescing, ends) ?? -EBADF
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {

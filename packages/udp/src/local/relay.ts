@@ -8,12 +8,12 @@ import {
   Errno,
   type FlowTable,
   NO_MARKS,
+  SendingErrors,
 } from "@demiflow/core"
 import type { ErrorRelay } from "../error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "../leaving-together.ts"
 import type { UdpReasons } from "../reasons.ts"
 import type { Scarcity } from "../scarcity.ts"
-import { SendingErrors } from "../sending-errors.ts"
 import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "../turn-budget.ts"
 import type { WaitingPlace } from "../waiting-sources.ts"
 import type { ReportedErrors } from "./reported-errors.ts"

@@ -1,5 +1,7 @@
-import { Errno } from "@demiflow/core"
-import { BUDGET_ERRORS } from "./turn-budget.ts"
+import { Errno } from "./host.ts"
+
+/** Answers that are somebody else's, with which a call is repeated. */
+const MOST_OF_OTHERS = 8
 
 /**
  * Tells apart, for one datagram at a time, what a sending call answers. The kernel has it answer an error that was reported about
@@ -26,7 +28,7 @@ export class SendingErrors {
    */
   mayBeOthers(reported: number): boolean {
     this.#areReported = reported > 0
-    if (this.#areReported) return this.#attempts++ < BUDGET_ERRORS
+    if (this.#areReported) return this.#attempts++ < MOST_OF_OTHERS
     // A report may be between its error and its entry in the queue.
     if (this.#isRepeatedBlindly) return false
     this.#isRepeatedBlindly = true
