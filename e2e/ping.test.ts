@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest"
 import { testEcho } from "./cases/ping.ts"
 import { testWith } from "./harness/machine.ts"
 import { Pasta, runPasta, usePasta } from "./harness/pasta.ts"
+import { eventually } from "./harness/processes.ts"
 import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
-import { ipv4, useTopology } from "./harness/topology.ts"
+import { families, ipv4, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology({ router: true })
 
@@ -45,5 +46,19 @@ describe("where the host forbids ping sockets", () => {
       "198.51.100.7",
     ])
     expect(status).toBe(1)
+  })
+
+  testWith("ping")("a permission that comes later is noticed", async () => {
+    await forbid()
+    const pasta = await Pasta.start(forbidden)
+    await pasta.program.printed(/ping_group_range/, "stderr")
+    await forbidden.host.set({ "net.ipv4.ping_group_range": "0 2147483647" })
+    for (const { server } of families) {
+      await eventually(`an answer of ${server}`, async () => {
+        const { status } = await pasta.guest.run(["ping", "-n", "-c", "1", "-W", "1", server])
+        return status === 0 ? true : undefined
+      })
+    }
+    await pasta.stop()
   })
 })
