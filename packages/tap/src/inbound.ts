@@ -56,6 +56,7 @@ import { ExtensionHeaders } from "./extension-headers.ts"
 import type { GuestAddresses } from "./guest-addresses.ts"
 import { HeaderRefusal } from "./header-refusal.ts"
 import { InboundReasons, PASSED, type Verdict } from "./inbound-reasons.ts"
+import { checkV6Addresses, hasV6Addresses } from "./ipv6-addresses.ts"
 import { Reassembly } from "./reassembly.ts"
 
 /** An EtherType field below this is the length of an IEEE 802.3 frame. */
@@ -64,7 +65,6 @@ const SMALLEST_ETHERTYPE = 0x0600
 const LARGEST_PLAIN_FRAME = ETHERNET_HEADER_LENGTH + VLAN_TAG_LENGTH + ETHERNET_MTU
 /** What a right header adds up to. */
 const ALL_ONES = 0xffff
-const MAPPED_PREFIX = 0x0000ffff
 
 /** The way from the link to the stack. */
 export class Inbound {
@@ -257,7 +257,7 @@ export class Inbound {
     const headers = this.#headers
     const verdict = headers.walk(view.getUint8(network + IPV6_NEXT_HEADER), payload, end)
     if (verdict !== PASSED) {
-      const isOwed = headers.problemCode >= 0 && this.#checkV6Addresses(network) === PASSED
+      const isOwed = headers.problemCode >= 0 && checkV6Addresses(view, network, reasons) === PASSED
       if (isOwed) this.#refuse(network, end)
       return verdict
     }
@@ -275,10 +275,10 @@ export class Inbound {
       ports !== this.#ports ||
       protocol !== sequence.protocol ||
       sequence.etherType !== EtherType.ipv6 ||
-      !this.#hasV6Addresses(sequence, network) ||
+      !hasV6Addresses(view, network, sequence.demiflow) ||
       this.#isFromOtherMac(sequence)
     ) {
-      const verdict = this.#checkV6Addresses(network)
+      const verdict = checkV6Addresses(view, network, reasons)
       if (verdict !== PASSED) return verdict
       this.#deliver()
       this.#begin(sequence, EtherType.ipv6, protocol, ports)
@@ -341,37 +341,6 @@ export class Inbound {
 
   #isFromOtherMac(sequence: Sequence): boolean {
     return sequence.sourceMac.low !== this.#macLow || sequence.sourceMac.high !== this.#macHigh
-  }
-
-  #hasV6Addresses(sequence: Sequence, network: number): boolean {
-    const view = this.#view
-    const source = sequence.demiflow.correspondentAddress
-    const target = sequence.demiflow.forwardingAddress
-    return (
-      source.word3 === view.getInt32(network + IPV6_SOURCE + 12) &&
-      source.word2 === view.getInt32(network + IPV6_SOURCE + 8) &&
-      source.word1 === view.getInt32(network + IPV6_SOURCE + 4) &&
-      source.word0 === view.getInt32(network + IPV6_SOURCE) &&
-      target.word3 === view.getInt32(network + IPV6_TARGET + 12) &&
-      target.word2 === view.getInt32(network + IPV6_TARGET + 8) &&
-      target.word1 === view.getInt32(network + IPV6_TARGET + 4) &&
-      target.word0 === view.getInt32(network + IPV6_TARGET)
-    )
-  }
-
-  #checkV6Addresses(network: number): Verdict {
-    if (this.#view.getUint8(network + IPV6_SOURCE) === 0xff) return this.#reasons.v6Source
-    const verdict = this.#checkV6Address(network + IPV6_SOURCE)
-    return verdict === PASSED ? this.#checkV6Address(network + IPV6_TARGET) : verdict
-  }
-
-  /** Addresses that never travel on a link: RFC 4291, section 2.5.3, and IPv4-mapped ones, that would pass for IPv4. */
-  #checkV6Address(offset: number): Verdict {
-    const view = this.#view
-    if (view.getInt32(offset) !== 0 || view.getInt32(offset + 4) !== 0) return PASSED
-    const word2 = view.getInt32(offset + 8)
-    if (word2 === MAPPED_PREFIX) return this.#reasons.v6Mapped
-    return word2 === 0 && view.getInt32(offset + 12) === 1 ? this.#reasons.v6Loopback : PASSED
   }
 
   #begin(sequence: Sequence, etherType: number, protocol: number, ports: number): void {

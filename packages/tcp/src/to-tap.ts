@@ -5,12 +5,8 @@
  * Payload is read, without taking it away (`peek`), to right behind the headers it will be sent with, many segments in one
  * call; what the guest acknowledges is discarded. To send something again, it is simply read again. Nothing is kept here.
  *
- * Loss. Three duplicate acknowledgements bring the missing segment again, and partial acknowledgements the next one
- * (RFC 5681, section 3.2; RFC 6582); a time-out goes back to the first unacknowledged byte (RFC 6298). How much may be in
- * flight then is in congestion.ts.
- *
- * When the guest's window is shut and there is more, a segment with an old sequence number asks for it at the interval of
- * the time-out (RFC 9293, section 3.8.6.1).
+ * What the guest didn't get is sent again as loss-recovery.ts says. A guest whose window is shut is asked for it, see
+ * window-probes.ts.
  *
  * Deliberately not done: selective acknowledgements, time stamps, delaying of short segments (the sender behind the host's
  * socket has decided that already).
@@ -19,12 +15,14 @@ import { Errno, type GuestError } from "@demiflow/core"
 import { grow, halve } from "./congestion.ts"
 import type { TcpConnection } from "./connection.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
+import { goBack, LossRecovery } from "./loss-recovery.ts"
 import { mssIn, Quoted, quotedIn } from "./path-mtu.ts"
 import { Queue } from "./queue.ts"
-import { backOff, measured, probeInterval } from "./round-trip.ts"
+import { backOff, measured } from "./round-trip.ts"
 import { distance, later } from "./sequence-number.ts"
 import { awaitsFinAcknowledgement, Event, isHandshaking, State, sendsToTap } from "./state.ts"
 import type { ToHost } from "./to-host.ts"
+import { WindowProbes } from "./window-probes.ts"
 import { TCP_HEADER_LENGTH, TcpFlag } from "./wire.ts"
 
 /** Payload of one frame at most, where the link cuts it: 64 KiB less headers with room for options. */
@@ -41,20 +39,18 @@ const SEGMENTS_PEEK_BYTES = 128 << 10
 const FLUSH_BYTES = 1 << 20
 /** … and the same where they are cut to segments here. */
 const SEGMENTS_FLUSH_BYTES = 256 << 10
-/** Duplicate acknowledgements that mean loss (RFC 5681, section 3.2). */
-const DUPLICATE_THRESHOLD = 3
 /** A connection whose guest leaves so many time-outs in a row unanswered is over (Linux: tcp_retries2). */
 const RETRY_LIMIT = 12
 /** The same for our SYN with the acknowledgement of the guest's (Linux: tcp_synack_retries). */
 const SYN_ACK_RETRY_LIMIT = 5
 /** The same for a SYN that asks the guest: after 1, 3, 7 and 15 seconds. After 31, the correspondent has waited enough. */
 const SYN_RETRY_LIMIT = 4
-/** A guest that answers no window probe for so long is gone, milliseconds. */
-const PROBE_PATIENCE = 300_000
 
 export class ToTap {
   readonly #context: TcpContext
   readonly #toHost: ToHost
+  readonly #recovery: LossRecovery
+  readonly #probes: WindowProbes
   readonly #offsets = new Int32Array(MAXIMUM_VECTORS)
   /** Connections that have more to send than there was time or room for, the one first that has waited longest. */
   readonly #waiting = new Queue<TcpConnection>()
@@ -67,6 +63,8 @@ export class ToTap {
   constructor(context: TcpContext, toHost: ToHost) {
     this.#context = context
     this.#toHost = toHost
+    this.#recovery = new LossRecovery(context, toHost)
+    this.#probes = new WindowProbes(context, toHost)
     const { tcpSegmentation } = context.components.guest.capabilities
     this.#flushBytes = tcpSegmentation ? FLUSH_BYTES : SEGMENTS_FLUSH_BYTES
   }
@@ -80,7 +78,7 @@ export class ToTap {
       if (guest.isCongested) break
       const room = this.#room(connection)
       if (room <= 0 || (this.#isSilly(connection, room) && connection.inFlight > 2 * connection.mssToTap)) {
-        this.#waitForWindow(connection)
+        this.#probes.waitForWindow(connection)
         return
       }
       const cost = this.#sendOnce(connection, room, budget)
@@ -130,7 +128,7 @@ export class ToTap {
   acknowledged(connection: TcpConnection, acknowledgement: number, isPure: boolean): void {
     const bytes = distance(connection.ackFromTap, acknowledgement)
     if (bytes <= 0) {
-      if (bytes === 0 && isPure && connection.seqToTapHighest !== acknowledgement) this.#duplicate(connection)
+      if (bytes === 0 && isPure && connection.seqToTapHighest !== acknowledgement) this.#recovery.duplicate(connection)
       return
     }
     const endsFin = awaitsFinAcknowledgement(connection.state) && acknowledgement === connection.seqToTapHighest
@@ -143,12 +141,7 @@ export class ToTap {
     connection.retries = 0
     if (acknowledgement === connection.seqToTapHighest) connection.retransmitAt = -1
     else this.#context.startRetransmitTimer(connection)
-    if (connection.isRecovering || connection.isResending) {
-      if (distance(connection.recoverSeq, acknowledgement) >= 0) {
-        connection.isRecovering = false
-        connection.isResending = false
-      } else if (connection.isRecovering) this.#retransmitOne(connection)
-    }
+    if (connection.isRecovering || connection.isResending) this.#recovery.acknowledged(connection, acknowledgement)
     if (connection.flow < 0) return
     if (endsFin) this.#context.apply(connection, Event.finAcknowledged)
     else if (connection.seqToTap !== connection.seqToTapHighest) this.pump(connection)
@@ -180,7 +173,7 @@ export class ToTap {
     backOff(connection)
     halve(connection)
     connection.congestionWindow = connection.mssToTap
-    this.#goBack(connection)
+    goBack(connection)
     connection.isResending = true
     connection.recoverSeq = connection.seqToTapHighest
     this.pump(connection)
@@ -202,7 +195,7 @@ export class ToTap {
     if (mss >= connection.mssToTap) return true
     connection.mssToTap = mss
     if (quoted === Quoted.again) return true
-    this.#goBack(connection)
+    goBack(connection)
     connection.isResending = true
     connection.recoverSeq = connection.seqToTapHighest
     this.#context.startRetransmitTimer(connection)
@@ -210,10 +203,9 @@ export class ToTap {
     return true
   }
 
-  /** Asks the guest to answer, with a sequence number that it has acknowledged already. */
+  /** Asks the guest to answer. */
   sendProbe(connection: TcpConnection): void {
-    this.#toHost.prepareSegment(connection)
-    this.#context.output.sendEmpty(connection, (connection.ackFromTap - 1) | 0, 0)
+    this.#probes.send(connection)
   }
 
   #handshakeTimedOut(connection: TcpConnection): void {
@@ -294,7 +286,7 @@ export class ToTap {
     const got = components.host.peek(connection.socket, vectors, 0, frames, skip)
     if (got === room && this.#isSilly(connection, room)) {
       output.abandon(offsets[0])
-      this.#waitForWindow(connection)
+      this.#probes.waitForWindow(connection)
       return 0
     }
     const used = got > 0 ? this.#sendFrames(connection, frames, got) : 0
@@ -367,82 +359,14 @@ export class ToTap {
     connection.timedSince = -1
   }
 
-  #duplicate(connection: TcpConnection): void {
-    // What answers a question for a shut window tells of no loss; nor does what answers segments that are sent once more
-    // after a time-out, which the guest may have had (RFC 6582, section 3.2, step 2).
-    if (connection.windowFromTap === 0 || connection.isResending) return
-    if (++connection.duplicateAcks !== DUPLICATE_THRESHOLD || connection.isRecovering) return
-    halve(connection)
-    connection.isRecovering = true
-    connection.recoverSeq = connection.seqToTapHighest
-    connection.timedSince = -1
-    this.#retransmitOne(connection)
-  }
-
-  /** Sends the first unacknowledged segment again. */
-  #retransmitOne(connection: TcpConnection): void {
-    if (connection.socket < 0) return
-    const { components, output, vectors } = this.#context
-    const hasFin = awaitsFinAcknowledgement(connection.state)
-    const payload = distance(connection.ackFromTap, connection.seqToTapHighest) - (hasFin ? 1 : 0)
-    if (payload <= 0) {
-      this.#toHost.prepareSegment(connection)
-      if (hasFin) output.sendEmpty(connection, connection.ackFromTap, TcpFlag.fin)
-      return
-    }
-    const size = Math.min(payload, connection.mssToTap)
-    const offset = output.begin(connection, size)
-    if (offset < 0) return
-    vectors.set(0, offset + TCP_HEADER_LENGTH, size)
-    const got = components.host.peek(connection.socket, vectors, 0, 1, connection.undiscardedBytes)
-    if (got <= 0) {
-      output.abandon(offset)
-      if (got < 0 && got !== -Errno.EAGAIN) this.#context.abort(connection, true)
-      return
-    }
-    this.#toHost.prepareSegment(connection)
-    output.end(connection, offset, connection.ackFromTap, TcpFlag.push, got)
-  }
-
-  /** What is unacknowledged is to be sent again, from its first byte on. */
-  #goBack(connection: TcpConnection): void {
-    connection.seqToTap = connection.ackFromTap
-    connection.isHostReadable = true
-    connection.isRecovering = false
-    connection.duplicateAcks = 0
-    connection.timedSince = -1
-  }
-
   #probe(connection: TcpConnection): void {
-    const { now } = this.#context
-    if (this.#context.isOutstanding(connection)) this.#goBack(connection)
+    if (this.#context.isOutstanding(connection)) goBack(connection)
     if (!connection.isHostReadable || this.#room(connection) > 0) {
       connection.retransmitAt = -1
       if (connection.isHostReadable) this.pump(connection)
       return
     }
-    if (connection.probingSince < 0) connection.probingSince = now
-    if (now - Math.max(connection.lastFromTap, connection.probingSince) > PROBE_PATIENCE) {
-      this.#context.abort(connection, true)
-      return
-    }
-    this.sendProbe(connection)
-    connection.windowProbes++
-    this.#probeLater(connection)
-  }
-
-  #probeLater(connection: TcpConnection): void {
-    connection.retransmitAt = this.#context.now + probeInterval(connection)
-    this.#context.arm(connection)
-  }
-
-  /** The window is full, or shut. With nothing in flight only a probe can tell that it opens again. */
-  #waitForWindow(connection: TcpConnection): void {
-    connection.isHostReadable = true
-    if (connection.inFlight > 0 || connection.retransmitAt >= 0) return
-    connection.probingSince = this.#context.now
-    connection.windowProbes = 0
-    this.#probeLater(connection)
+    this.#probes.repeat(connection)
   }
 
   #pumpLater(connection: TcpConnection): void {
