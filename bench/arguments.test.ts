@@ -1,7 +1,7 @@
 import { expect, it } from "vitest"
 import { parseArguments, UsageError } from "./arguments.mjs"
 
-it("measures five rounds of two seconds unless told otherwise", () => {
+it("measures five rounds of two seconds by default", () => {
   expect(parseArguments([])).toMatchObject({
     rounds: 5,
     measured: 2000,

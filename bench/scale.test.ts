@@ -19,7 +19,7 @@ test("a first look measures no more than 10,000, and each once", () => {
   expect(rounds(false)).toEqual([5, 5, 3, 5, 5, 3])
 })
 
-test("memory is told where there are enough flows to tell it", () => {
+test("memory is reported where there are enough flows to measure it", () => {
   for (const { flows, rows } of possibleScaleCases(false, 200_000)) {
     expect(rows.some(({ label }) => label.startsWith("memory"))).toBe(flows >= 10_000)
   }

@@ -53,7 +53,7 @@ class Subject {
     return new Subject(await Pasta.start(topology, { options, before }), limit !== undefined)
   }
 
-  /** Downloads over IPv4 and uploads over IPv6, all slow until their servers are told to hurry. */
+  /** Downloads over IPv4 and uploads over IPv6, all slow until their servers are asked to hurry. */
   async #beginTransfers(): Promise<readonly Program[]> {
     const transfers = places.map((place) => {
       const scenario = place.version === 4 ? "slow-server" : "slow-upload"

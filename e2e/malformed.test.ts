@@ -22,7 +22,7 @@ async function startWriter(pasta: Pasta): Promise<Program> {
   return writer
 }
 
-/** Writes these frames, and tells how many of them the interface took. */
+/** Writes these frames, and answers how many of them the interface took. */
 async function write(writer: Program, frames: readonly Buffer[]): Promise<number> {
   const seen = writer.stdout.length
   writer.write(`${frames.map((frame) => frame.toString("hex")).join("\n")}\n\n`)

@@ -1,4 +1,4 @@
-/** pasta ends when the namespace that it was told to connect is gone from where it was found, or stays if told so. */
+/** pasta ends when the namespace that it connects is gone from where it was found, or stays with --no-netns-quit. */
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, test } from "vitest"
@@ -54,7 +54,7 @@ describe("a name of ip netns", () => {
     await expectEnd(["--config-net", "--netns", namespace.name], async (pasta) => {
       const other = await createNamespace()
       await other.remove()
-      // What it was told of that, it was told before it answers this.
+      // It has got the events of that before it answers this.
       await namespace.must(["ping", "-c", "1", "-W", "10", "198.51.100.7"])
       expect(pasta.isRunning).toBe(true)
       await namespace.remove()

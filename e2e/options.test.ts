@@ -1,4 +1,4 @@
-/** The command line: what is told, what is refused, and how. */
+/** The command line: what is printed, what is refused, and how. */
 import { readFileSync } from "node:fs"
 import { describe, expect, test } from "vitest"
 import { fileFor, testWith } from "./harness/machine.ts"
@@ -14,7 +14,7 @@ useServer("udp-server", topology)
 const pasta = (...argv: string[]) => runPasta(topology.host, argv)
 
 describe("information", () => {
-  test.each(["-h", "--help", "--hel"])("%s tells how to use it", async (option) => {
+  test.each(["-h", "--help", "--hel"])("%s prints how to use it", async (option) => {
     const { status, stdout, stderr } = await pasta(option)
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" })
     expect(stdout).toMatch(/^Usage: .*pasta/)

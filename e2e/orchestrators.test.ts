@@ -161,7 +161,7 @@ describe("in the background", () => {
     }
   })
 
-  test("-l: the log is in a file for its owner alone, with what --stats tells now and then", async () => {
+  test("-l: the log is in a file for its owner alone, with the tables of --stats", async () => {
     const log = join(temporaryFolder("log"), "pasta.log")
     const pasta = await start(["--config-net", "-l", log, "--stats", "1"])
     try {

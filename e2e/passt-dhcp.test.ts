@@ -157,7 +157,7 @@ describe("router advertisements", () => {
 })
 
 describe("the log", () => {
-  testWith("udhcpc", "dhclient")("tells who asked for what, and what the answer was", () =>
+  testWith("udhcpc", "dhclient")("says who asked for what, and what the answer was", () =>
     withGuest(
       [],
       async (guest, passt) => {

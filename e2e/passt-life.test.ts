@@ -87,7 +87,7 @@ describe("SIGUSR1 while the runtime starts, which opens its debugger", () => {
 })
 
 describe("what it says", () => {
-  test("where its socket is, what the guest is told, which ports lead there, how to start QEMU, in this order", () =>
+  test("where its socket is, what is announced to the guest, which ports lead there, how to start QEMU, in this order", () =>
     during(["-t", "2222:22", "-u", "5353:53"], async ({ program, socket }) => {
       await program.printed(/addr\.path=.*\n/, "stderr")
       const lines = [
@@ -137,11 +137,11 @@ describe("what it writes", () => {
     const log = join(temporaryFolder("log"), "passt.log")
     const size = 40_960
     const text = () => readFileSync(log, "utf8")
-    // Who debugs is told of each connection.
+    // With --debug each connection is logged.
     await during(["-d", "-l", log, "--log-size", String(size)], async ({ socket }) => {
       expect(mode(log)).toBe(0o600)
       await visit(socket)
-      await eventually("the visit is told", () => (/accepted connection/.test(text()) ? true : undefined))
+      await eventually("the visit is logged", () => (/accepted connection/.test(text()) ? true : undefined))
       const [title] = text().split("\n")
       for (let time = 0; time < 700; time++) await (await Hypervisor.connect(socket)).disconnect()
       await eventually("it was full once", () => (text().startsWith(`${title}\n`) ? undefined : true))
@@ -153,7 +153,7 @@ describe("what it writes", () => {
     expect(others).toEqual([""])
   })
 
-  test("-l: whoever comes and goes without end is told now and then, and how often in all", async () => {
+  test("-l: visits without end are logged now and then, with their number in all", async () => {
     const log = join(temporaryFolder("log"), "passt.log")
     await during(["-l", log], async ({ socket }) => {
       for (let time = 0; time < 400; time++) await (await Hypervisor.connect(socket)).disconnect()
@@ -268,7 +268,7 @@ describe("in the background", () => {
         new Array(4).fill("0000000000000000"),
       )
       await visit(socket)
-      await eventually("the visit is told", () =>
+      await eventually("the visit is logged", () =>
         /accepted connection from PID \d+/.test(readFileSync(log, "utf8")) ? true : undefined,
       )
     } finally {
@@ -305,7 +305,7 @@ describe("who it is, started by root", () => {
     const { status: code } = await during(
       ["-t", "81", ...options],
       async ({ pid, socket }) => {
-        // Whoever is served is so after everything was opened.
+        // Everything was opened before anything is served.
         await visit(socket)
         expect([statusOf(pid, "Uid"), statusOf(pid, "Gid"), statusOf(pid, "Groups")]).toEqual([uid, gid, ""])
         expect(statusOf(pid, "CapEff")).toBe("0000000000000000")

@@ -83,7 +83,7 @@ describe("what is refused is refused with one line and status 1:", () => {
     expect(await refused("-t", "22")).toContain("22")
   })
 
-  test("an address that the host does not have, unless told to bind anyway", async () => {
+  test("an address that the host does not have, unless it is to be bound anyway", async () => {
     expect(await refused("-t", "192.0.2.99/8000")).toContain("192.0.2.99")
   })
 })

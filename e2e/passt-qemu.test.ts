@@ -55,7 +55,7 @@ describe("a guest", () => {
     expect(told).toContain("new_dhcp6_domain_search=a.example. b.example.\n")
   })
 
-  test("resolves names with the name server that it was told", async () => {
+  test("resolves names with the name server that it was given", async () => {
     expect(await machine.must("nslookup host.example")).toContain("198.51.100.7")
   })
 

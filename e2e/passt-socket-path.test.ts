@@ -1,4 +1,4 @@
-/** Where passt makes its socket when it is told nothing, and whose sockets it leaves alone. */
+/** Where passt makes its socket by default, and whose sockets it leaves alone. */
 import { join } from "node:path"
 import { afterEach, expect, test } from "vitest"
 import { awaitFile } from "./harness/files.ts"

@@ -119,7 +119,7 @@ describe("a neighbour of the host", () => {
   const near = { 4: "192.0.2.77", 6: "2001:db8:1::77" } as const
   const macs = ["02:00:5e:00:00:01", "02:00:5e:00:00:02"] as const
   const port = 7001
-  /** Whoever changes its Ethernet address says so, as most systems do. */
+  /** A host that changes its Ethernet address says so, as most systems do. */
   const introduce = (mac: string) => topology.world.configure([`link set eth0 address ${mac}`])
   const macSeen = async (guest: Place, address: string) => {
     const neighbours = await guest.json<{ dst: string; lladdr?: string }[]>(["ip", "-j", "neigh"])

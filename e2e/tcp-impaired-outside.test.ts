@@ -22,7 +22,7 @@ describe.each(impairments)("$name outside", ({ bytes, ...wire }) => {
     }
   })
 
-  testWith("cc")("the wire did what it was told", async () => {
+  testWith("cc")("the wire lost what it should", async () => {
     const counts = await topology.wire?.stop()
     expect(counts).toMatchObject({ overflowed: 0 })
     if (wire.loss !== undefined) expect(counts?.lost).toBeGreaterThan(10)

@@ -10,7 +10,7 @@ const STEPS_FACTOR = 3
 /** The smallest object has 16 bytes: this allows one in sixteen calls, for what only happens once. */
 const BYTES = 1
 
-/** What has to stay flat: the first costs at most so many times what the second does. */
+/** What has to stay flat: the first costs at most this many times what the second does. */
 export const flat = /** @type {const} */ ([{ many: "look-up, 50,000 flows", one: "look-up, 1 flow", times: 2 }])
 
 /** @param {number} steps As recorded. */

@@ -10,7 +10,7 @@ test("what costs as much as was recorded, and allocates nothing, is right", () =
   expect(judge(cost("hash", limit(36)), 36)).toEqual([])
 })
 
-test("what costs too many steps is told with its limit", () => {
+test("what costs too many steps is reported with its limit", () => {
   expect(judge(cost("hash", limit(36) + 1), 36)).toEqual(["hash: 109.0 steps, which is more than 108.0"])
 })
 

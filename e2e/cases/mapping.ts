@@ -12,7 +12,7 @@ interface Who {
 /** Does something with a guest that was connected with these options, and disconnects it. */
 type WithGuest = (options: readonly string[], body: (guest: Place) => Promise<void>) => Promise<void>
 
-/** Who answers at this address over TCP and UDP, and who it thinks we are. */
+/** The host that answers at this address over TCP and UDP, and the address that it sees us at. */
 async function whoIs(guest: Place, family: Family, address: string) {
   const { answers } = await tcpClient<Who>(guest, family, { scenario: "who", address })
   const datagram = await udpClient<{ address: string }>(guest, family, { scenario: "who", address })

@@ -1,4 +1,4 @@
-/** What the cases ask of whoever sets them up: a guest that is connected, by whichever program. */
+/** What the cases need to be set up: a guest that is connected, by whichever program. */
 import type { Place } from "../harness/places.ts"
 import type { Family } from "../harness/topology.ts"
 

@@ -8,7 +8,7 @@ import type { Running } from "./running.ts"
 const UNREACHABLE = ["EHOSTUNREACH", "ENETUNREACH", "EACCES", "ECONNREFUSED"]
 
 /**
- * With a host that gives up after one retransmission of a SYN: see `giveUpEarly`. A guest that is told nothing tries for two
+ * With a host that gives up after one retransmission of a SYN: see `giveUpEarly`. A guest that gets no answer tries for two
  * minutes by itself, which is longer than the client waits for an outcome.
  */
 export function testVerdicts(running: Running): void {

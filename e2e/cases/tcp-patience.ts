@@ -5,7 +5,7 @@ import { lastLine, startTcpClient, tcpClient } from "../harness/servers.ts"
 import { overBoth } from "../harness/topology.ts"
 import type { Running } from "./running.ts"
 
-/** More than all buffers on the way hold, so that whoever sends it has to wait for the reader. */
+/** More than all buffers on the way hold, so that its sender has to wait for the reader. */
 const LARGE = 60_000_000
 const STOPPED = 1 // Bytes a second: a reader takes a first piece, and no second one during the test.
 

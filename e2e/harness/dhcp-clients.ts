@@ -5,7 +5,7 @@ import type { Place } from "./places.ts"
 import { mustRun, type Result } from "./processes.ts"
 
 export interface Client {
-  /** What the client was told, as it says it to its script: a value for each variable. */
+  /** What the client got, as it says it to its script: a value for each variable. */
   told(): Readonly<Record<string, string>>
 }
 
@@ -16,7 +16,7 @@ export async function raise(guest: Place, autoconfigure = false): Promise<void> 
   await guest.must(["ip", "link", "set", "eth0", "up"])
 }
 
-/** A script for a DHCP client, which writes what it was told to a file, and sets the network up by it. */
+/** A script for a DHCP client, which writes what it got to a file, and sets the network up by it. */
 function clientScript(setUp: string): Client & { readonly script: string; readonly folder: string } {
   const folder = temporaryFolder("dhcp")
   const script = `${folder}/script`

@@ -27,7 +27,7 @@ interface Waiter {
 }
 
 export class Hypervisor {
-  /** Settles when the connection has ended, whoever ended it. */
+  /** Settles when the connection has ended, by either end. */
   readonly closed: Promise<void>
   readonly #socket: Socket
   #bytes = Buffer.alloc(0)

@@ -1,4 +1,4 @@
-/** Who runs the program under test, and with what environment. */
+/** The user that runs the program under test, and its environment. */
 import { ordinaryUser } from "./machine.ts"
 import type { Place } from "./places.ts"
 

@@ -35,7 +35,7 @@ export function testImpairedInside(mtu: number): void {
       })
     })
 
-    testWith("cc")("the wire did what it was told", async () => {
+    testWith("cc")("the wire lost what it should", async () => {
       const counts = await nested.stop()
       expect(counts).toMatchObject({ overflowed: 0 })
       if (wire.loss !== undefined) expect(counts.lost).toBeGreaterThan(0)

@@ -1,4 +1,4 @@
-/** What /proc tells about the processes under test, and their namespaces. */
+/** What /proc says about the processes under test, and their namespaces. */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import type { Place } from "./places.ts"
 

@@ -96,7 +96,7 @@ export function reachable(path: string): string {
 function bind(source: string, target: string): void {
   mkdirSync(target, { recursive: true })
   execFileSync("mount", ["--bind", source, target])
-  // Only to be read: whoever cleans up the temporary folder must not reach the original through it.
+  // Read-only: cleaning up the temporary folder must not reach the original through it.
   execFileSync("mount", ["-o", "remount,bind,ro", target])
 }
 

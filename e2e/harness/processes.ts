@@ -84,7 +84,7 @@ export class Program {
       })
     }
     this.result = this.#settle(options.timeout ?? (isInCase() ? timeLeft() : undefined))
-    this.result.catch(() => {}) // Whoever awaits it is told; whoever does not, need not be.
+    this.result.catch(() => {}) // An awaiter gets the error; without one it is of no use.
   }
 
   #settle(timeout: number | undefined): Promise<Result> {

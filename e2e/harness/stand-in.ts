@@ -37,7 +37,7 @@ export async function createGuest(): Promise<Namespace> {
   await guest.configure(["link set lo up"])
   await guest.set({
     "net.ipv6.conf.default.accept_dad": 0,
-    // A namespace that is told its addresses asks nobody for more.
+    // A namespace that was given its addresses asks nobody for more.
     "net.ipv6.conf.default.accept_ra": 0,
     "net.ipv4.tcp_no_metrics_save": 1,
     "net.ipv4.icmp_ratemask": 0,

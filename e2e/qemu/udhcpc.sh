@@ -1,5 +1,5 @@
 #!/bin/sh
-# What udhcpc was told, kept in /run/udhcpc.EVENT, and put to use.
+# What udhcpc got, kept in /run/udhcpc.EVENT, and put to use.
 env | sort > "/run/udhcpc.$1"
 case $1 in
 bound | renew)

@@ -1,4 +1,4 @@
-/** A Linux guest under QEMU, connected to passt, that runs what it is told over a serial port. */
+/** A Linux guest under QEMU, connected to passt, that runs the commands it gets over a serial port. */
 import { copyFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { ordinaryUser, temporaryFolder } from "../harness/machine.ts"

@@ -1,4 +1,4 @@
-// Who may import whom: imports point downwards only.
+// Which packages may import which: imports point downwards only.
 //
 //   apps, examples, e2e → everything
 //   testkit → tap

@@ -3,7 +3,7 @@ import { tell } from "@demiflow/program/command"
 import { announce } from "@demiflow/program/launch"
 
 /**
- * What the user is told once everything is open.
+ * What is printed once everything is open.
  *
  * @param socketPath where the hypervisor connects; undefined if it is connected already
  * @param isNobody whether root has changed to that user unasked

@@ -156,7 +156,7 @@ export class DataPath {
       // To be removed in the end, by who it is then.
       this.#listener?.giveTo(identity.user, identity.group)
     } catch {
-      // Who may not give files away may not change either, and is told so.
+      // A process that may not give files away may not change its user either: that reports the error.
     }
     changeIdentity(identity)
   }

@@ -89,7 +89,7 @@ it("serves a guest, survives its end, serves the next one, and removes its socke
   for (let guest = 0; guest < 2; guest++) {
     const socket = connect(path)
     const frames = framesOf(socket)
-    // Whoever has the guest's address is looked for first.
+    // The station that has the guest's address is asked for first.
     const question = await next(frames, 0x0806)
     expect(question.subarray(0, 12).toString("hex")).toBe("ffffffffffff9a559a559a55")
     expect([...question.subarray(38, 42)]).toEqual([192, 0, 2, 2])

@@ -38,7 +38,7 @@ main().catch((error) => {
 async function main(): Promise<void> {
   keepDebuggerShut()
   const text = readFileSync(DataPathDescriptor.settings, "utf8")
-  // The launcher has given up, and told the user why.
+  // The launcher has given up, and reported why.
   if (text === "") process.exit(STATUS_FAILED)
   const settings = JSON.parse(text) as DataPathSettings
   const configuration = decodeConfiguration(settings.configuration)

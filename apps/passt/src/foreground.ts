@@ -11,7 +11,7 @@ import {
 import { announceReady } from "./announce.ts"
 import { DataPath } from "./assembly.ts"
 
-/** Moves packets until it is told to end. Throws an error with a `code`. */
+/** Moves packets until a signal ends it. Throws an error with a `code`. */
 export async function runInForeground(options: Options): Promise<Outcome> {
   closeInherited(process.argv, options.descriptor)
   // The name by which processes are looked for, and ended.

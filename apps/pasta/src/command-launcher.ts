@@ -38,7 +38,7 @@ export type NewNamespace = Extract<NamespaceTarget, { kind: "new" }>
 
 /**
  * Runs the command in a connected namespace; answers the status to exit with. Throws an error with a `code` whose message
- * is what the user is to be told.
+ * is for the user.
  */
 export async function launchCommand(
   options: Options,
@@ -81,7 +81,7 @@ class Launcher {
     this.#go = go
     const facts = readIdentityFacts()
     const joined = userNamespace.kind === "path" ? openUserNamespace(this.#native, userNamespace.path) : undefined
-    // Who joins is somebody else already.
+    // A process that joins is another user already.
     this.#identity =
       joined !== undefined && options.runAs === undefined ? undefined : requestedIdentity(options.runAs, facts)
     const plan = {

@@ -26,7 +26,7 @@ export function watchCommand({ native, arena, loop }: Machinery, init: number, o
 }
 
 /**
- * Has the data path end with its launcher. That the pipe's other end is closed is told unasked; the signal that the kernel
+ * Has the data path end with its launcher. The kernel reports by itself that the pipe's other end is closed; the signal that the kernel
  * was asked for is lost with a change of user.
  */
 export function endWithLauncher({ loop }: Machinery): void {

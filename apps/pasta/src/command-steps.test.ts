@@ -102,7 +102,7 @@ describe("the steps of the command's init", () => {
     expect(indexOf(steps, { kind: "dieWithParent" })).toBeGreaterThan(indexOf(steps, { kind: "setUser" }))
   })
 
-  it("hold no end of a pipe open that tells others by being closed", () => {
+  it("hold no end of a pipe open whose closing is a signal to others", () => {
     const closed = steps.flatMap((step) => (step.kind === "close" ? [step.descriptor] : []))
     expect(closed.sort((a, b) => a - b)).toEqual([21, 23, 25])
   })
@@ -111,7 +111,7 @@ describe("the steps of the command's init", () => {
     for (const kind of ["mount", "writeFile"]) expect(steps[indexOf(steps, { kind })]).toMatchObject({ mayFail: true })
   })
 
-  it("run the command last, when told to, with the caller's limit", () => {
+  it("run the command last, when the launcher says so, with the caller's limit", () => {
     const go = indexOf(steps, { kind: "waitByte", descriptor: 24 })
     expect(indexOf(steps, { kind: "setLimit", resource: 7, soft: 1024 })).toBeGreaterThan(go)
     expect(steps.at(-1)).toEqual({

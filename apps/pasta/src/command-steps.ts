@@ -14,7 +14,7 @@
  * A user namespace that exists is joined by the data path, before it starts init; then all other namespaces belong to it.
  * Root becomes user 0 of it there, which is somebody else: in somebody's user namespace nobody is root.
  *
- * Whoever dies takes those below along: each has asked the kernel to be killed with its parent, and everything in a PID
+ * A process that dies takes those below along: each has asked the kernel to be killed with its parent, and everything in a PID
  * namespace ends with its init. Without a PID namespace there is no init: the command itself is in its place, and what it
  * leaves running stays.
  */
@@ -40,7 +40,7 @@ export type CommandUserNamespace =
   | { readonly kind: "new"; readonly mapped: Identity; readonly changesIdentity: boolean }
   /** One that is joined, by its descriptor, as user 0 of it if it is root who does. */
   | { readonly kind: "joined"; readonly descriptor: number; readonly becomesUser0: boolean }
-  /** The one that we are in. Whoever the command runs as, with that group; undefined: who we are. */
+  /** The one that we are in. The user that the command runs as, with that group; undefined: ours. */
   | { readonly kind: "current"; readonly group: number; readonly becomes: Identity | undefined }
 
 /** What to start. */
@@ -72,7 +72,7 @@ export function commandSteps(plan: CommandPlan): Step[] {
   return [
     ...handOver.takeAway,
     ...beforeSpawn(userNamespace),
-    // Behind them: whoever changes their user loses those files.
+    // Behind them: a process that changes its user loses those files.
     ownFilesBelowProc,
     { kind: "spawn", flags: namespaceFlags(plan), steps: initSteps(plan) },
     ...mapUser(userNamespace),

@@ -13,7 +13,7 @@ export interface Command {
 const FALLBACK_SHELL = "/bin/sh"
 
 /**
- * What to run: the operands, or the user's shell. The shell is told that it is a login shell by a dash before its name.
+ * What to run: the operands, or the user's shell. A dash before its name makes it a login shell.
  *
  * @param operands command and arguments, or nothing
  * @param bytes the operands as they were given, where they are no valid UTF-8

@@ -37,7 +37,7 @@ main().catch(fail)
 async function main(): Promise<void> {
   keepDebuggerShut()
   const text = readFileSync(DataPathDescriptor.settings, "utf8")
-  // The launcher has given up, and told the user why.
+  // The launcher has given up, and reported why.
   if (text === "") process.exit(STATUS_FAILED)
   const settings = JSON.parse(text) as DataPathSettings
   const configuration = decodeConfiguration(settings.configuration)
@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   tellFailure = (message) => {
     log.sinks = kept
     log.error(message)
-    // It is the launcher that tells it on standard error.
+    // The launcher writes it to standard error.
     if (!isBackground) report({ kind: "failed", message })
   }
   const status = await dataPath.run()

@@ -17,7 +17,7 @@ describe("explainStepFailure", () => {
     expect(explain(execute, ENOEXEC)).toMatchObject({ status: 126 })
   })
 
-  it("says what to do where namespaces can't be had", () => {
+  it("says what to do where namespaces can't be made", () => {
     expect(explain(spawn, EPERM).text).toMatch(/EPERM.*kernel\.apparmor_restrict_unprivileged_userns/)
     expect(explain(spawn, ENOSPC).text).toMatch(/ENOSPC.*\/proc\/sys\/user/)
     expect(explain(spawn, ENOSYS).text).toMatch(/kernel was built without/)
@@ -25,7 +25,7 @@ describe("explainStepFailure", () => {
     expect(explain({ kind: "openChild", number: 1 }, ENOSYS).text).toBe("Linux 5.4 or newer is needed")
   })
 
-  it("names a namespace that can't be had, and says what it takes", () => {
+  it("names a namespace that can't be entered, and says what it takes", () => {
     const join: Step = { kind: "enterNamespace", descriptor: 3, type: NEW_USER }
     expect(explain(join, EPERM).text).toMatch(/^Can't join the user namespace \/run\/u: .*EPERM.*who created it/)
     const open: Step = { kind: "open", path: "/run/netns/a", flags: 0, number: 5 }

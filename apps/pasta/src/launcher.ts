@@ -3,7 +3,7 @@ import { closeInherited, type Outcome } from "@demiflow/program/launch"
 
 /**
  * Connects a namespace: a new one, for a command, or one that exists. Throws an error with
- * a `code` whose message is what the user is to be told.
+ * a `code` whose message is for the user.
  */
 export async function launch(options: Options, operands: readonly string[]): Promise<Outcome> {
   const target = resolveNamespaceTarget(options)

@@ -11,7 +11,7 @@ export interface Sinks {
 
 /**
  * Opens the log. Beside a command there is none but standard error, which is the command's, unless a file is asked for: so
- * only what is asked for is told there. Throws `Quit`.
+ * only what is asked for is written there. Throws `Quit`.
  */
 export function openSinks({ native, arena }: Machinery, configuration: Configuration): Sinks {
   const { verbosity, foreground, namespace, statisticsInterval, logFile } = configuration

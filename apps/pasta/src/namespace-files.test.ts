@@ -8,7 +8,7 @@ const native = attachArena(new Arena(1 << 16))
 const path = (path: string) => ({ kind: "path", path, userNamespace: undefined }) as const
 
 describe("whose namespace it is", () => {
-  it("is told by the number, or by a path in /proc", () => {
+  it("is known by the number, or by a path in /proc", () => {
     const target = { kind: "process", processId: 4711, userNamespace: undefined } as const
     expect([networkPath(target), processOf(target)]).toEqual(["/proc/4711/ns/net", 4711])
     expect(processOf(path("/proc/4711/ns/net"))).toBe(4711)

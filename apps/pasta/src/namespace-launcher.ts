@@ -70,13 +70,13 @@ class Launcher {
     this.#reports = new ReportReader(this.#child, options.verbosity, { userNamespacePath })
   }
 
-  /** Returns once everything is ready, and the user has been told. */
+  /** Returns once everything is ready, and what was decided is printed. */
   start(): void {
     const { configuration, linkLocalScope } = decideConfiguration(this.#native, this.#arena, this.#options, "pasta")
     const encoded = encodeConfiguration(configuration)
     this.#child.sendSettings({ configuration: encoded, identity: this.#identity, linkLocalScope })
     this.#reports.awaitReady()
-    // Before anybody is told that it is ready.
+    // Before anything says that it is ready.
     if (this.#options.foreground)
       this.#outcome = endOnSignals({ stop: () => this.#native.kill(this.#child.process, SIGTERM) })
     else this.#reports.awaitLeave()

@@ -33,7 +33,7 @@ beforeEach(() => {
 })
 
 /**
- * Watches the path until the callback tells that it is gone, with `change` made once the loop runs; answers the warnings.
+ * Watches the path until the callback reports that it is gone, with `change` made once the loop runs; answers the warnings.
  * What is gone before is gone before the watch begins.
  */
 async function untilGone(watched: string, change: () => void, before: () => void = () => {}): Promise<string[]> {

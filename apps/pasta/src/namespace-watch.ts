@@ -3,8 +3,8 @@
  * nowhere or to something else. By notification only:
  *
  * - A pidfd is readable once its process has ended.
- * - inotify, by way of Node's `watch`, tells that a name in the path's folder has gone or come, or the folder itself.
- * - `/proc/self/mountinfo` tells of mounts, which no inotify does: a namespace is bound to its path by one, and is gone
+ * - inotify, by way of Node's `watch`, reports that a name in the path's folder has gone or come, or the folder itself.
+ * - `/proc/self/mountinfo` reports mounts, which inotify doesn't: a namespace is bound to its path by one, and is gone
  *   from there once that is unmounted, whether or not the file behind it is removed.
  *
  * What was meant by a notification is seen by looking at the path. Where this process may not look any more, because it has
@@ -19,7 +19,7 @@ import { EpollEvent, OpenFlag } from "@demiflow/sys"
 import { DataPathDescriptor } from "./descriptors.ts"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 
-/** Where nothing is told by inotify, and where `self` was the launcher. */
+/** Where inotify reports nothing, and where `self` was the launcher. */
 const PROC = /^\/proc\//
 
 /** Whom to tell that something isn't noticed. */
@@ -72,7 +72,7 @@ export class PathWatch {
       const watcher = watch(dirname(this.#path), { persistent: false }, (event, name) => {
         if (event === "rename") this.#look(name === this.#name)
       })
-      // The folder has gone: that was told before.
+      // The folder has gone: that was reported before.
       watcher.on("error", () => watcher.close())
       return watcher
     } catch {

@@ -24,7 +24,7 @@ export function openLocalPath(
   return new LinuxLocalPath(native, arena, loop, namespace, tapName)
 }
 
-/** Opens all ports, and has those that follow what is bound do so from now on. Throws `Quit` for one that can't be had. */
+/** Opens all ports, and has those that follow what is bound do so from now on. Throws `Quit` for one that can't be opened. */
 export function openPorts(
   { native, arena }: Machinery,
   stack: Stack,

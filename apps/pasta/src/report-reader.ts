@@ -36,7 +36,7 @@ export class ReportReader {
     })
   }
 
-  /** A line; undefined if the user has been told what was in it. Throws {@link Quit} if that was the end. */
+  /** A line; undefined if what was in it has been printed. Throws {@link Quit} if that was the end. */
   take(line: string): Exclude<DataPathReport, { kind: "failed" | "message" }> | undefined {
     const failure = this.#child.failedStep(line)
     if (failure !== undefined) {

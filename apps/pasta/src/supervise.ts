@@ -7,7 +7,7 @@ const TERMINAL_SIGNALS = { SIGINT: 2, SIGQUIT: 3 } as const
 /** Passed on to the command in any case. */
 const FORWARDED_SIGNALS = { SIGHUP: 1, SIGUSR1: 10, SIGUSR2: 12, SIGTERM: 15 } as const
 
-/** Who gets the signals of a program that runs a command. */
+/** Which process gets the signals of a program that runs a command. */
 export interface SignalTarget {
   /** Process number of the init that passes them on to the command. */
   readonly init: number

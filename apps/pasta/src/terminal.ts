@@ -1,7 +1,7 @@
 import type { Native } from "@demiflow/sys"
 
 /**
- * The terminal in the foreground, to be had back from the command.
+ * The terminal in the foreground, which is taken back from the command.
  *
  * An interactive shell in the namespace makes a process group of its own the foreground one, and gives the terminal back
  * to the group that had it as it ends; but it can't, since process groups outside of its PID namespace have no number

@@ -3,7 +3,7 @@
  * `-netdev stream` speaks the same over a socket.
  *
  * What it shows of the interface: frames are received into places in the arena and stay there until the next call; a
- * stream that is full takes a part, and the rest is offered again; whoever owns the loop is called when there is
+ * stream that is full takes a part, and the rest is offered again; the owner of the loop is called when there is
  * something to do.
  */
 import type { Duplex } from "node:stream"

@@ -13,7 +13,7 @@
  * it receives belongs to the conversation with the sender; a sender without one is a stranger, and not heard.
  *
  * The forwarding policy decides where a flow goes, as for every other protocol: Courier to the gateway reaches the
- * host's loopback, if the stack's rules say so. Nothing in demiflow had to be told that Courier exists.
+ * host's loopback, if the stack's rules say so. Nothing in demiflow knows that Courier exists.
  */
 import {
   CHECKSUM_DONE,
@@ -43,7 +43,7 @@ export const COURIER_PROTOCOL = 253
 /** Bytes of source port and target port. */
 export const COURIER_HEADER_LENGTH = 4
 
-/** What the plugin can be told. */
+/** Options of the plugin. */
 export interface CourierOptions {
   /** Milliseconds without a word after which a conversation ends. */
   readonly timeout?: number

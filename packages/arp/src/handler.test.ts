@@ -50,7 +50,7 @@ describe("requests (RFC 826)", () => {
     },
   )
 
-  test("for the assigned address are not answered, whoever asks", () => {
+  test("for the assigned address are answered to nobody", () => {
     const { answers } = setUp()
     expect([answers(GUEST, GUEST), answers("192.0.2.9", GUEST), answers(NOBODY, GUEST)]).toEqual([false, false, false])
   })
@@ -317,7 +317,7 @@ describe("the neighbour table", () => {
 })
 
 describe("a conflict with an address of ours", () => {
-  test("is told once, and the address stays ours", () => {
+  test("is logged once, and the address stays ours", () => {
     const { answers, log } = setUp()
     answers(GATEWAY, GATEWAY)
     answers(GATEWAY, "192.0.2.9")

@@ -11,7 +11,7 @@
  *
  * A station that is about to take an address asks for it first (RFC 5227): a probe, with no sender address. An answer
  * would mean that the address is taken, so probes are answered only for the addresses that really are ours, such as the
- * gateway's. Announcements, which ask for the sender's own address, are never answered. Who announces one of ours is in
+ * gateway's. Announcements, which ask for the sender's own address, are never answered. A station that announces one of ours is in
  * the way of its own traffic; that is worth a warning, once.
  *
  * Replies from the guest only show which addresses it has. An answer goes to the station that the question names as sender.

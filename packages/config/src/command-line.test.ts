@@ -35,7 +35,7 @@ describe("what a command line asks for", () => {
     expect(parseCommandLine(["-4", "--version", "-6"], "passt")).toEqual({ kind: "version" })
   })
 
-  test("the first mistake is told", () => {
+  test("the first mistake is reported", () => {
     expect(problem("-m", "10", "--foo")).toMatch(/^Invalid MTU: 10/)
     expect(problem("--foo", "-m", "10")).toBe("unrecognized option '--foo'")
   })
@@ -48,7 +48,7 @@ describe("what a command line asks for", () => {
     expect(parseCommandLine(["ls"], "passt")).toMatchObject({ kind: "error" })
   })
 
-  test("a mistake is told in one line, whatever the argument", () => {
+  test("a mistake is reported in one line, whatever the argument", () => {
     expect(problem("-a", "192.0.2.1\nfoo")).toBe("Invalid address: 192.0.2.1?foo")
     expect(problem("--foo\tbar")).toBe("unrecognized option '--foo?bar'")
   })

@@ -185,7 +185,7 @@ export interface ProtocolSwitches {
   readonly routerAdvertisements: boolean
 }
 
-/** What tells the guest of IPv6: `NDP/DHCPv6`, one of both, or nothing. */
+/** What configures the guest's IPv6: `NDP/DHCPv6`, one of both, or nothing. */
 export function v6Advertisers({ protocols }: Configuration): string {
   return [protocols.ndp && "NDP", protocols.dhcpv6 && "DHCPv6"].filter((name) => name !== false).join("/")
 }

@@ -3,7 +3,7 @@
  * what contradicts itself.
  *
  * Ports of the namespace (`-T`, `-U`) are those of its loopback interface, unless an address or an interface is given:
- * whoever listens there for others is the namespace itself.
+ * a process that listens there for others is the namespace's own.
  *
  * A port that is forwarded twice is refused, as only one of both could have it; so are ports named beside an `all` that
  * has them as well. Excluding them from it (`-t all,~2222 -t 2222:22`) says what is meant.

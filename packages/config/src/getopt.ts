@@ -37,7 +37,7 @@ class UsageError extends Error {}
  * Takes a command line apart.
  *
  * @param argv arguments, without the name of the program
- * @param shortAllowed tells which short options this program has; all of the table if absent
+ * @param shortAllowed which short options this program has; all of the table if absent
  */
 export function scanOptions<Shape extends OptionShape>(
   argv: readonly string[],

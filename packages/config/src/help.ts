@@ -29,7 +29,7 @@ const PORT_SPECIFICATION = [
   ...entry("    FIRST[-LAST]:[TO_ADDR/]TO_FIRST[-TO_LAST]", "These ports, to those."),
   ...entry("    FIRST[-LAST]:TO_ADDR", "These ports, to the same ones of this address."),
   ...entry("    ~FIRST[-LAST]", "Not these ports; alone: all others but ephemeral ones."),
-  ...entry("    all[:TO_ADDR]", "All ports that can be had, but ephemeral ones."),
+  ...entry("    all[:TO_ADDR]", "All ports that are free, but ephemeral ones."),
 ]
 
 const AUTO_ENTRY = entry("    auto", "Of these ports, those that are bound at the other end; alone: of all.")

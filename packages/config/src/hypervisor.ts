@@ -1,9 +1,9 @@
-/** What users of passt are told about their hypervisor. */
+/** What passt says to its users about their hypervisor. */
 
 const FIRST_SOCKET = 1
 const LAST_SOCKET = 64
 
-/** Where passt listens unless told otherwise: the first of these that nobody listens at. */
+/** Where passt listens by default: the first of these that nobody listens at. */
 export function defaultSocketPaths(): string[] {
   return Array.from(
     { length: LAST_SOCKET - FIRST_SOCKET + 1 },

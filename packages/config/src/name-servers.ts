@@ -1,5 +1,5 @@
 /**
- * Which name servers the guest is told, and which of the host's it reaches by which address.
+ * Which name servers the guest gets, and which of the host's it reaches by which address.
  *
  * Name servers that the user gives (`--dns`) go to the guest as they are. Those of the host's `resolv.conf` have to be
  * reachable from the guest: one on the host's loopback, or on the very address that the guest gets as its own, is

@@ -1,4 +1,4 @@
-/** What passt's guest gets, and what its user is told. */
+/** What passt's guest gets, and what its user reads. */
 import type { Address } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
@@ -64,7 +64,7 @@ describe("forwarding", () => {
     ])
   })
 
-  test("of a protocol that is off is left out, and that is told", () => {
+  test("of a protocol that is off is left out, with a warning", () => {
     expect(rules("--no-tcp -t 22 -u 53")).toEqual(["UDP [*]:53  =>  53"])
     expect(rules("-u 53 --no-udp")).toEqual([])
     expect(notices("--no-tcp --no-udp -t 22 -u 53")).toEqual(
@@ -109,7 +109,7 @@ describe("the hypervisor and the log", () => {
   })
 })
 
-describe("what the guest is told", () => {
+describe("what is announced to the guest", () => {
   const names = (argv: string) => {
     const configuration = resolve(argv, { resolvConf: `${RESOLV_CONF}nameserver 2001:db8::53\nsearch a.example\n` })
     const { v4, v6 } = configuration

@@ -191,7 +191,7 @@ describe("help", () => {
     expect(sections("pasta")).toEqual(OPTION_GROUPS.filter((group) => group !== "Hypervisor"))
   })
 
-  test("tells what SPEC is", () => {
+  test("explains SPEC", () => {
     expect(helpText("passt")).toContain("\n  SPEC is none, or ")
     expect(helpText("pasta")).toContain("\n  SPEC is none, or ")
     expect([helpText("passt"), helpText("pasta")].map((text) => /^ {4}auto /m.test(text))).toEqual([false, true])

@@ -1,4 +1,4 @@
-/** What pasta's namespace gets, how it is connected, and what its user is told. */
+/** What pasta's namespace gets, how it is connected, and what its user reads. */
 import { Interface } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
@@ -67,7 +67,7 @@ describe("forwarding", () => {
     expect(attempt("-6 -T 127.0.0.1/22")).toMatchObject({ message: "IPv4 is off, but '-T 127.0.0.1/22' is for IPv4" })
   })
 
-  test("of a protocol that is off is left out; that is told if it was asked for", () => {
+  test("of a protocol that is off is left out; with a warning if it was asked for", () => {
     expect(rules("--no-tcp")).toEqual([...automatic("UDP", "[*]"), ...automatic("UDP", "[*]%lo")])
     expect(rules("--no-tcp --no-udp -t 22")).toEqual([])
     const about = (argv: string) => notices(argv).filter((text) => text.includes("is off"))

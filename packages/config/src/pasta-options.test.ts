@@ -236,7 +236,7 @@ describe("orchestrators", () => {
     [["-t"], "option requires an argument -- 't'"],
     [["-qX"], "invalid option -- 'X'"],
     [["--net", "x"], "option '--net' is ambiguous; possibilities: '--netmask' '--netns' '--netns-only'"],
-  ])("mistakes are told as getopt does: %j", (argv, message) => {
+  ])("mistakes are reported as getopt does: %j", (argv, message) => {
     expect(problem(...argv)).toBe(message)
   })
 

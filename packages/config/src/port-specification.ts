@@ -45,7 +45,7 @@ export interface ForwardedPorts {
   /** Only what arrives on this interface. */
   readonly interfaceName: string | undefined
   readonly ranges: readonly MappedRange[]
-  /** Defined if everything that can be had is to be forwarded: after `all`, or if there is no range. */
+  /** Defined if every free port is to be forwarded: after `all`, or if there is no range. */
   readonly all: { readonly targetAddress: Address | undefined } | undefined
   /** Never forwarded. */
   readonly exclusions: readonly PortRange[]

@@ -1,7 +1,7 @@
 /**
  * The options about ports, resolved to rules.
  *
- * pasta forwards what is bound (`auto`) wherever it isn't told otherwise. UDP follows TCP only there: a UDP rule that
+ * pasta forwards what is bound (`auto`) by default. UDP follows TCP only there: a UDP rule that
  * follows what is bound opens a port also while TCP is bound to its number at the other end and forwarded there. There is no
  * rule for that: `PortForwarding.follow` in `@demiflow/flow` does it. Ports given by number are forwarded for the protocol
  * that they are given for, and for no other.

@@ -276,7 +276,7 @@ function resolveHypervisor({ socketPath, descriptor, oneOff }: Options): Hypervi
   return { socketPath, descriptor, oneOff }
 }
 
-/** A guest that is to be told name servers, without being told to do without. */
+/** A guest that gets name servers, unless it is to do without. */
 function tellMissingNameServers(context: Context, configuration: Configuration): void {
   if (!configuration.advertiseNameServers || context.options.nameServers?.length === 0) return
   const { v4, v6, protocols } = configuration

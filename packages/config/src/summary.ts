@@ -2,7 +2,7 @@ import { Address, Interface } from "@demiflow/core"
 import { type Configuration, type FamilyConfiguration, v6Advertisers } from "./configuration.ts"
 import { type ConfiguredRule, formatRule } from "./forwarding-plan.ts"
 
-/** What a program tells its user at start, line by line. The lines and their order are those that users know. */
+/** What a program prints at start, line by line. The lines and their order are those that users know. */
 export function summary(configuration: Configuration): string[] {
   const { v4, v6, protocols, namespace, splicing } = configuration
   if (splicing?.isOnly) return describeForwarding(configuration)

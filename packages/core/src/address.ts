@@ -66,7 +66,7 @@ export class Address {
     return this.word0 >>> 22 === 0x3fa
   }
 
-  /** True for 255.255.255.255. A subnet's directed broadcast can't be told without its prefix length. */
+  /** True for 255.255.255.255. A subnet's directed broadcast is unknown without its prefix length. */
   get isLimitedBroadcast(): boolean {
     return this.isV4 && this.word3 === -1
   }

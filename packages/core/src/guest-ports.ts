@@ -24,7 +24,7 @@ export type BindPort = (host: Host, side: SideRef, demiflow: Demiflow) => Socket
 const bindUdp: BindPort = (host, side, demiflow) => host.udpBind(side, demiflow)
 
 /**
- * The ports of the host that the guest's flows have: one for each port of the guest's, whoever its correspondents are, and
+ * The ports of the host that the guest's flows have: one for each port of the guest's, with any number of correspondents, and
  * whichever of the guest's addresses sends (RFC 4787, REQ-1, endpoint-independent mapping).
  *
  * Use: {@link GuestPorts.share} with the side on the host that the policy wants; record that side in the flow table, have

@@ -24,7 +24,7 @@ export type GuestEnds = Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkL
 /** The guest, as protocols see it. */
 export interface Guest {
   readonly capabilities: LinkCapabilities
-  /** Largest IP packet that the guest takes, bytes; what the guest was told. */
+  /** Largest IP packet that the guest takes, bytes: the MTU announced to it. */
   readonly mtu: number
   /** Our own Ethernet address. */
   readonly ourMac: MacAddress
@@ -51,7 +51,7 @@ export interface Guest {
    */
   hasAddress(address: Address, isAssumed: boolean): boolean
   /**
-   * True while the link takes no more frames than it has. Who would fetch payload for the guest leaves it where it is,
+   * True while the link takes no more frames than it has. A handler that would fetch payload for the guest leaves it where it is,
    * until {@link ProtocolHandler.resume}. Answers, acknowledgements and whatever else is small may be sent.
    */
   readonly isCongested: boolean

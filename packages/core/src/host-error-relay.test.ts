@@ -125,13 +125,13 @@ test("too big carries the MTU, and what has no form is counted", () => {
   expect(drops.entries()).toEqual([["test: no form", 1]])
 })
 
-test("a refusal of the host's own is told in the name of the address that the guest wrote to", () => {
+test("a refusal of the host's own is reported in the name of the address that the guest wrote to", () => {
   const { relay, told, payload } = bench()
   relay.refuse(sides[1], Errno.EHOSTUNREACH, payload, 5)
   expect(told).toMatchObject([{ from: `${gateway}`, to: `${guestAddress}`, type: 3, code: 1, length: HEADER + 5 }])
 })
 
-test("a packet that the host finds too large is told with the MTU from its error queue, or not at all", () => {
+test("a packet that the host finds too large is reported with the MTU from its error queue, or not at all", () => {
   const entries: Partial<SocketError>[] = []
   const { relay, told, payload } = bench(entries)
   relay.refuse(sides[1], Errno.EMSGSIZE, payload, 5)

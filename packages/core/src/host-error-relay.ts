@@ -28,7 +28,7 @@ export interface FlowWithErrors {
  * Tells the guest as ICMP errors what happened to its packets beyond us: what the error queues of flows' sockets hold, and
  * what the host answered to a call. For protocols whose packets leave by sockets for datagrams.
  *
- * The packet quoted is the guest's own, with the addresses, ports or identifier that it wrote, whoever began the flow:
+ * The packet quoted is the guest's own, with the addresses, ports or identifier that it wrote, from whichever end the flow began:
  * a protocol says how that looks by {@link HostErrorRelay.writeQuote}. "Payload" is what its sockets are handed.
  */
 export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
@@ -143,7 +143,7 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
 
   #relay(flowOf: (entry: SocketError) => Flow | undefined, entry: SocketError): boolean {
     if (entry.origin === ErrorOrigin.host) {
-      // The call that it is the answer to, or the next one, tells the same and has the guest's packet at hand.
+      // The call that it is the answer to, or the next one, reports the same and has the guest's packet at hand.
       if (entry.errno === Errno.EMSGSIZE) this.#hostMtu = entry.information
       return false
     }
@@ -181,7 +181,7 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     this.#icmp.send(tap, form >> 8, form & 0xff, information, reporter, protocol, this.quoteOffset, quoted, length)
   }
 
-  /** Who reported it, as the guest knows it. */
+  /** The reporter, as the guest knows it. */
   #reporterOf(flow: Flow, tap: Demiflow, entry: SocketError): Readonly<Address> {
     const reporter = this.#reporter.copyFrom(entry.reporter)
     if (reporter.isUnspecified || reporter.isV4 !== tap.isV4) return tap.forwardingAddress

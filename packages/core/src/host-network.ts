@@ -81,7 +81,7 @@ export interface Route {
   readonly scope: number
   /** rtnetlink protocol: who installed it. */
   readonly protocol: number
-  /** Smaller wins; undefined where the kernel told none. */
+  /** Smaller wins; undefined where the kernel has none. */
   readonly metric: number | undefined
   readonly preferredSource: Address | undefined
   /** One entry, several for a multipath route, none for unreachable and the like. */

@@ -3,8 +3,8 @@
  *
  * `@demiflow/sys` implements it with the Linux kernel, `@demiflow/testkit` in memory. Nothing here throws: a call answers
  * a number, and a negative one is a negated error number ({@link Errno}). Payload is named by arena vectors. A socket
- * belongs to a side of a flow; what happens on it is told to the flow's handler as {@link HostEvent} bits, edge
- * triggered: once when something changes, so that a handler carries on until it is told "would block". An event may
+ * belongs to a side of a flow; the flow's handler gets its events as {@link HostEvent} bits, edge
+ * triggered: once when something changes, so that a handler carries on until a call answers "would block". An event may
  * be spurious: what counts is what the next call says.
  */
 import { Address } from "./address.ts"
@@ -104,7 +104,7 @@ export interface SocketError {
   icmpCode: number
   /** MTU to use, for "too big". */
   information: number
-  /** Who reported it, as the host knows it; unspecified if the host itself did. */
+  /** The router or host that reported it, as the host knows it; unspecified if the host itself did. */
   readonly reporter: Address
   /** Address of the host's own that the report came to, from which the packet left; unspecified if the socket doesn't say. */
   readonly source: Address
@@ -196,16 +196,16 @@ export interface Host {
    * as an error of the connection as well, which no report may end (RFC 1122, section 4.2.3.9).
    */
   stopQueuingErrors(socket: Socket, isV4: boolean): void
-  /** Listens for connections; that one waits is told as an event of the listener. */
+  /** Listens for connections. An event of the listener says that one waits. */
   tcpListen(listener: ListenerRef, end: ListeningEnd): Socket
   /**
    * Takes a connection that waits at a listening socket, and fills in both ends of `demiflow`: forwarding is what the
-   * correspondent connected to. `-EAGAIN` if none waits. Nothing is told of the socket before {@link Host.watch}.
+   * correspondent connected to. `-EAGAIN` if none waits. The socket has no events before {@link Host.watch}.
    */
   tcpAccept(listening: Socket, demiflow: Demiflow): Socket
   /** Traffic class of the SYN that began an accepted connection; 0 if the host doesn't know. To be asked once. */
   acceptedTrafficClass(socket: Socket): number
-  /** From here on events of an accepted socket are told to the side, those included that hold already; 0 or negative. */
+  /** From here on the side gets the events of an accepted socket, those included that hold already; 0 or negative. */
   watch(socket: Socket, side: SideRef): number
   /** Hands over payload; answers the bytes taken. */
   send(socket: Socket, vectors: Vectors, first: number, count: number): number
@@ -258,11 +258,11 @@ export interface Host {
    * its address is a loopback one, see {@link Host.separatesLoopback}. Errors are queued as for {@link Host.udpOpen}.
    */
   udpBind(side: SideRef, demiflow: Demiflow): Socket
-  /** Listens for datagrams from anybody, as {@link Host.udpBind}; that some wait is told as an event of the listener. */
+  /** Listens for datagrams from anybody, as {@link Host.udpBind}. An event of the listener says that some wait. */
   udpListen(listener: ListenerRef, end: ListeningEnd): Socket
   /** True if a socket that reaches the outside doesn't reach the host's loopback: it is held to an interface. */
   separatesLoopback(isV4: boolean): boolean
-  /** Events of the socket are told to this side from now on. */
+  /** This side gets the events of the socket from now on. */
   handOver(socket: Socket, side: SideRef): void
   /**
    * As {@link Host.receiveDatagrams}, for a socket from {@link Host.udpBind}, {@link Host.udpListen} or {@link Host.pingOpen}: fills in the
@@ -288,8 +288,8 @@ export interface Host {
    * A ping socket (icmp(7), `IPPROTO_ICMP` datagrams) for echo requests to the correspondent, with the forwarding port as
    * identifier if possible, or else one of the host's choice. What is sent and received are whole ICMP or ICMPv6
    * messages, from the type on; the host puts identifier and checksum into those that it sends. Only echo replies with
-   * that identifier are received, from anybody: {@link Host.receiveFromAnyone} says from whom. `-EACCES` or `-EPERM` where the host forbids ping
-   * sockets. For a socket that is opened only to find that out, `side` is `NO_SIDE`: no events are told.
+   * that identifier are received, from anybody: {@link Host.receiveFromAnyone} says from whom. `-EACCES` or `-EPERM` where
+   * the host forbids ping sockets. For a socket that is opened only to find that out, `side` is `NO_SIDE`: it has no events.
    */
   pingOpen(side: SideRef, demiflow: Demiflow): Socket
   /**
@@ -297,7 +297,7 @@ export interface Host {
    * how long, is the host's own affair, which sends apart what its kernel or device doesn't cut. Answers how many entries
    * were taken, or, if the first was not, its negated error number: call again from the first that wasn't taken to learn
    * why. Of an entry that is sent apart, the datagrams before the one that was refused are gone: `offset`, `length` and
-   * `segmentSize` are those of the rest. An error that is pending on the socket is told in this way as well, and cleared:
+   * `segmentSize` are those of the rest. An error that is pending on the socket is answered in this way as well, and cleared:
    * the datagram was not sent then, but may be when offered again.
    */
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number
@@ -331,6 +331,6 @@ export interface Host {
   socketError(socket: Socket): number
   /** Fills the forwarding end of `demiflow` with the address and port that the socket is bound to. */
   boundEnd(socket: Socket, demiflow: Demiflow): number
-  /** Closes a socket. No event for it is told afterwards. */
+  /** Closes a socket. It has no events afterwards. */
   close(socket: Socket): void
 }

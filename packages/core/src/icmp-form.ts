@@ -5,7 +5,7 @@ import { IcmpType, IcmpUnreachable, Icmpv6Type, Icmpv6Unreachable } from "./wire
 export const NO_FORM = -1
 
 /**
- * Type (upper byte) and code (lower byte) of the ICMP or ICMPv6 error that tells the guest what an error number of the
+ * Type (upper byte) and code (lower byte) of the ICMP or ICMPv6 error that stands for an error number of the
  * host means, or {@link NO_FORM}. Not for `EMSGSIZE`, which needs an MTU.
  *
  * @param errno positive

@@ -87,7 +87,7 @@ export interface Link {
   readonly capabilities: LinkCapabilities
   /**
    * True while frames wait that the other end hasn't taken; absent: never. Frames may still be sent, as far as the link has
-   * room for what waits. Whoever owns the loop calls `Stack.resume` when this is over.
+   * room for what waits. The owner of the loop calls `Stack.resume` when this is over.
    */
   readonly isCongested?: boolean
   /**

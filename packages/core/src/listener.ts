@@ -1,7 +1,7 @@
 /**
  * Ports at which the stack listens on behalf of its guest.
  *
- * A listener is one port of one protocol; where it leads is part of it. Who opens and closes them (a table of forwarded
+ * A listener is one port of one protocol; where it leads is part of it. What opens and closes them (a table of forwarded
  * ports, say) asks the {@link Stack}, which has the protocol's handler open the socket.
  */
 import type { Address } from "./address.ts"

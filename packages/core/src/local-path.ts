@@ -19,7 +19,7 @@ export const NO_PIPE: Pipe = -1 as Pipe
 
 /** Bytes on their way from one TCP socket to another, which stay in the kernel: splice(2). */
 export interface Pipes {
-  /** An empty pipe, as large as it can be had. */
+  /** An empty pipe, as large as the kernel allows. */
   open(): Pipe
   /** Closes a pipe; what is in it is lost. */
   close(pipe: Pipe): void
@@ -31,7 +31,7 @@ export interface Pipes {
   fill(pipe: Pipe, socket: Socket): number
   /**
    * Hands the first `length` bytes of those in a pipe to a TCP socket. Answers how many it took; `-EAGAIN` if none: its
-   * being writable is then told as an event.
+   * an event says then that it is writable.
    */
   drain(pipe: Pipe, socket: Socket, length: number): number
 }

@@ -7,7 +7,7 @@ function takeAll(budget: RateBudget, now: number): number {
   return taken
 }
 
-test("so many at once, then so many a second", () => {
+test("a burst at once, then a number a second", () => {
   const budget = new RateBudget(1000, 50)
   expect(takeAll(budget, 5_000)).toBe(50)
   expect(takeAll(budget, 5_000)).toBe(0)

@@ -47,7 +47,7 @@ function setUp() {
   }
 }
 
-/** A handler that notes what it is told. */
+/** A handler that notes its calls. */
 function recorder(
   events: string[],
   name: string,
@@ -183,7 +183,7 @@ describe("events and time", () => {
     expect(events).toEqual(["b side 3 event 5", "a side 0 event 1"])
   })
 
-  test("flows that are due are told to their handlers, with the time", () => {
+  test("handlers get the flows that are due, with the time", () => {
     const { stack, events, makeDue } = setUp()
     stack.register(recorder(events, "a", []))
     stack.register(recorder(events, "b", []))
@@ -259,7 +259,7 @@ test("all flows are ended through their handlers", () => {
 describe("listening", () => {
   const end = { address: undefined, port: 2222, interfaceName: undefined, freebind: false }
 
-  /** A handler that listens unless told otherwise. */
+  /** A handler that listens by default. */
   function listening(events: string[], name: string, ipProtocol: number, answer = 0): () => ProtocolHandler {
     return () => ({
       name,
@@ -274,7 +274,7 @@ describe("listening", () => {
     })
   }
 
-  test("is done by the handler of the protocol that can, which is told what happens there", () => {
+  test("is done by the handler of the protocol that can, which gets the events of the port", () => {
     const { stack, events } = setUp()
     stack.register(recorder(events, "deaf", [{ ipProtocol: 6 }]))
     stack.register(listening(events, "six", 6))

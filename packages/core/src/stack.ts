@@ -3,7 +3,7 @@
  *
  * One turn is: packets from the guest ({@link Stack.fromTap}, called by the tap layer), events of sockets
  * ({@link Stack.fromHost}), timers ({@link Stack.expire}), then {@link Stack.endTurn}, which lets handlers finish what
- * they gathered and flushes to the link. Whoever owns the loop calls these; the stack has no thread, no timer and no
+ * they gathered and flushes to the link. The owner of the loop calls these; the stack has no thread, no timer and no
  * descriptor of its own.
  */
 import type { Address } from "./address.ts"

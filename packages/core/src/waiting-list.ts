@@ -12,11 +12,11 @@ export interface WaitingSurroundings extends Pick<Components, "wakeAt"> {
   readonly guest: Pick<Guest, "isCongested">
 }
 
-/** Entries that were carried on with stay in the queue until there are so many, and as many as others. */
+/** Number of entries already carried on with that stay in the queue, as long as there are as many others. */
 const COMPACT_AT = 256
 
 /**
- * Who has more to pass on to the guest than there was time or room for.
+ * Flows that have more to pass on to the guest than there was time or room for.
  *
  * The events of sockets come only once for a change. A handler that leaves something in a socket notes it down here, and is
  * called again when its turn comes: the one that has waited longest first, each once in a turn. While the guest is

@@ -158,7 +158,7 @@ describe("ForwardingPolicy for what is spliced", () => {
     expect(target("198.51.100.7", "192.0.2.2", { used, targetAddress })).toBe("splice 0.0.0.0:0 → 127.0.0.5:22")
   })
 
-  it("takes the tap for whoever comes from elsewhere, and to addresses that only the guest knows", () => {
+  it("takes the tap for what comes from elsewhere, and to addresses that only the guest knows", () => {
     expect(target("198.51.100.7", "192.0.2.2", { used })).toBe("tap 198.51.100.7:50000 → 192.0.2.9:22")
     const targetAddress = at("192.0.2.77")
     expect(target("127.0.0.1", "127.0.0.1", { used, targetAddress })).toBe("tap 192.0.2.1:50000 → 192.0.2.77:22")

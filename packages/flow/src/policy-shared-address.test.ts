@@ -220,7 +220,7 @@ describe.each([ipv4, ipv6])("a source that the guest can't answer as it is, $nam
     expect(isOff.sourceTowardsGuest(at(family.elsewhere), guest)).toBeUndefined()
   })
 
-  it("is told of as a reporter of errors by the same names", () => {
+  it("reports errors under the same names", () => {
     const told = (rules: FamilyRules, address: string): string => {
       const value = at(address)
       new ForwardingPolicy({ v4: rules, v6: rules }, new Drops()).translateToGuest(value)

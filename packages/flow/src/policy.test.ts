@@ -94,7 +94,7 @@ describe("ForwardingPolicy", () => {
     expect(target(TCP, inbound)).toBe("forward: no rule")
   })
 
-  it("tells the guest's name for a third party", () => {
+  it("answers the guest's name for a third party", () => {
     const policy = new ForwardingPolicy(rules, new Drops())
     const translated = (address: string) => {
       const value = at(address)

@@ -57,7 +57,7 @@ describe("PortForwarding", () => {
     expect(listening()).toEqual(["6 8000 → 80", "6 8001 → 81", "6 8002 → 82"])
   })
 
-  it("adds nothing if a port can't be had, and names it", () => {
+  it("adds nothing if a port can't be opened, and names it", () => {
     const { forwarding, listening } = setUp(8001)
     const failure = { port: 8001, errno: Errno.EADDRINUSE }
     expect(forwarding.add(rule({}))).toEqual({ opened: 0, failure })
@@ -65,7 +65,7 @@ describe("PortForwarding", () => {
     expect(forwarding.rules).toEqual([])
   })
 
-  it("passes over ports that can't be had where that is good enough", () => {
+  it("passes over ports that can't be opened where that is good enough", () => {
     const { forwarding, listening } = setUp(8001)
     const failure = { port: 8001, errno: Errno.EADDRINUSE }
     expect(forwarding.add(rule({ isBestEffort: true }))).toEqual({ opened: 2, failure })

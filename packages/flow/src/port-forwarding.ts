@@ -30,7 +30,7 @@ export interface ForwardingRule {
   readonly targetAddress: Readonly<Address> | undefined
   /** 1–65535; the others follow in order. */
   readonly firstTargetPort: number
-  /** True if ports that can't be had are passed over. */
+  /** True if ports that can't be opened are passed over. */
   readonly isBestEffort: boolean
   /** True if a port is open only while its target port is bound at the other end. */
   readonly isAuto: boolean
@@ -42,7 +42,7 @@ export interface ForwardingRule {
 export interface ForwardingOutcome {
   /** Ports that lead to the guest now. */
   readonly opened: number
-  /** The first port that could not be had, and its (positive) error number. */
+  /** The first port that could not be opened, and its (positive) error number. */
   readonly failure: { readonly port: number; readonly errno: number } | undefined
 }
 
@@ -65,7 +65,7 @@ export class PortForwarding {
   }
 
   /**
-   * Listens at the ports of a rule. If one of them can't be had, none is, and the rule isn't added; but if the rule does
+   * Listens at the ports of a rule. If one of them can't be opened, none is, and the rule isn't added; but if the rule does
    * with what there is, it is added in any case, unless there are no descriptors for it. A rule that follows what is bound
    * has nothing open before {@link PortForwarding.follow}.
    */

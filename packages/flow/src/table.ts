@@ -23,7 +23,7 @@ import { initiatingSide, NO_SIDE, targetSide } from "@demiflow/core"
 import { Deadlines } from "./deadlines.ts"
 import { KeyedHash } from "./hash.ts"
 
-/** Flows of a table unless told otherwise. */
+/** Flows of a table by default. */
 export const DEFAULT_FLOW_CAPACITY = 131_072
 
 /** Flows that are visited at once when they are due. An ended one costs a few microseconds, and packets wait meanwhile. */

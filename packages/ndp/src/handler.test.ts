@@ -115,7 +115,7 @@ describe("the guest is looked for at the start", () => {
 })
 
 describe("duplicate address detection (RFC 4862, section 5.4)", () => {
-  test("tells where the guest is reached, before it sends anything from there", () => {
+  test("shows where the guest is reached, before it sends anything from there", () => {
     const { detect, guest, tap } = setUp()
     detect("2001:db8::99")
     detect("fe80::99")
@@ -230,7 +230,7 @@ describe("the neighbour table", () => {
   })
 })
 
-test("a conflict with an address of ours is told once", () => {
+test("a conflict with an address of ours is logged once", () => {
   const { advertise, log, memory } = setUp()
   advertise(GATEWAY)
   advertise(GATEWAY)

@@ -38,7 +38,7 @@ test("the prefix is that of the address, on link and for autonomous configuratio
   )
 })
 
-test("the MTU is told unless IPv6 can't work with it", () => {
+test("the MTU is advertised unless IPv6 can't work with it", () => {
   expect(options({ mtu: 65520 }).get(5)).toBe("050100000000fff0")
   expect(options({ mtu: 1279 }).has(5)).toBe(false)
 })

@@ -11,7 +11,7 @@ import {
   RouterFlag,
 } from "./wire.ts"
 
-/** What a guest is told about its network. */
+/** What is advertised to a guest about its network. */
 export interface RouterAdvertisement {
   /** Any address of the prefix from which the guest makes itself addresses, 64 bits long; undefined: none. */
   readonly prefix?: Address | undefined
@@ -21,9 +21,9 @@ export interface RouterAdvertisement {
   readonly searchDomains?: readonly string[]
   /** False if the guest shouldn't send us what it has no route for. True if not given. */
   readonly isDefaultRouter?: boolean
-  /** True if there are addresses to be had by DHCPv6. False if not given. */
+  /** True if DHCPv6 has addresses. False if not given. */
   readonly hasManagedAddresses?: boolean
-  /** True if there is other configuration to be had by DHCPv6. False if not given. */
+  /** True if DHCPv6 has other configuration. False if not given. */
   readonly hasOtherConfiguration?: boolean
 }
 

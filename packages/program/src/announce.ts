@@ -2,7 +2,7 @@ import { type Configuration, showsSummary, summary } from "@demiflow/config"
 import { complain, tell } from "./messages.ts"
 
 /**
- * What the user is told of what was decided, as far as it is wanted; warnings unless it is to be quiet.
+ * Prints what was decided, as far as it is wanted; warnings unless it is to be quiet.
  *
  * @param isNobody whether root changes to that user unasked
  */

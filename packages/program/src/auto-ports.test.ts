@@ -7,7 +7,7 @@ afterEach(() => vi.useRealTimers())
 
 const { tcp, udp } = IpProtocol
 
-/** Notes what each end is told to follow, with what is bound at the other one. `onLook` is called twice for a look. */
+/** Notes what each end has to follow, with what is bound at the other one. `onLook` is called twice for each poll. */
 function setUp(onLook = () => {}) {
   const bound: Record<"host" | "namespace", Record<number, number[]>> = {
     host: { [tcp]: [22], [udp]: [53] },

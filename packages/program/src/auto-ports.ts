@@ -1,7 +1,7 @@
 /**
  * Forwarded ports that follow what is bound: `auto`.
  *
- * The kernel tells nobody when a port is bound, so both ends are looked at, again and again.
+ * The kernel has no event for a port that is bound, so both ends are polled.
  */
 import { Interface, type InterfaceId } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"

@@ -6,8 +6,8 @@ const LINES_AT_ONCE = 20
 
 /**
  * A log for lines that the guest or the hypervisor causes, as often as it likes: 20 at once, then one a second, so that neither
- * fills a disk or has us do nothing but write. How many were left out is told before the next one that isn't.
- * Errors are told always, as they come but once; and who debugs is told everything.
+ * fills a disk or has us do nothing but write. A line reports how many were
+ * left out. Errors are written always, as they come but once; while debugging, all lines are.
  */
 export class BoundedLog implements Log {
   readonly isDebug: boolean
@@ -33,7 +33,7 @@ export class BoundedLog implements Log {
   }
 
   info(message: string): void {
-    // What nobody is told mustn't stand in the way of warnings.
+    // A line that isn't written mustn't take the place of a warning.
     if (this.#log.isInfo && this.#mayTell()) this.#log.info(message)
   }
 
@@ -45,7 +45,7 @@ export class BoundedLog implements Log {
     this.#log.trace(message)
   }
 
-  /** Tells what was left out since the last line: at the end, when there is no next one. */
+  /** Reports how many lines were left out since the last one: at the end, when there is no next one. */
   finish(): void {
     if (this.#left > 0) this.#log.warning(`${this.#left} more lines were left out`)
     this.#left = 0

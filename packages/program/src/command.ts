@@ -1,5 +1,5 @@
 /**
- * What runs first: the command line, and how the user is told of what went wrong.
+ * What runs first: the command line, and how a failure is reported to the user.
  *
  * @packageDocumentation
  */

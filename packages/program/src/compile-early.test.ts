@@ -9,7 +9,7 @@ beforeEach(() => {
   setFlagsFromString.mockClear()
 })
 
-test.each(["20.19.0", "22.1.0", "24.0.0"])("Node.js %s, which was tried, is told to compile sooner", (version) => {
+test.each(["20.19.0", "22.1.0", "24.0.0"])("Node.js %s, which was tried, is set to compile sooner", (version) => {
   compileEarly(version)
   expect(setFlagsFromString).toHaveBeenCalled()
 })

@@ -41,7 +41,7 @@ describe("openForwardedPorts", () => {
     expect(open(() => 0, "-t", "5001,5003", "-u", "5002")).toEqual([5001, 5003, 5002])
   })
 
-  it("names a port that can't be had, with its protocol and address", () => {
+  it("names a port that can't be opened, with its protocol and address", () => {
     const inUse = (port: number) => (port === 5002 ? EADDRINUSE : 0)
     expect(() => open(inUse, "-t", "5001-5003")).toThrow(
       "Listen failed for HOST TCP port */5002: Address already in use",

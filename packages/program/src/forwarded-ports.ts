@@ -5,7 +5,7 @@ import { errnoSentence, type Native } from "@demiflow/sys"
 import { Quit } from "./messages.ts"
 
 /**
- * Has all rules listen. Throws {@link Quit} for a port that can't be had, and for an option that does with the ports there
+ * Has all rules listen. Throws {@link Quit} for a port that can't be opened, and for an option that does with the ports there
  * are if there are none.
  */
 export function openForwardedPorts(forwarding: PortForwarding, rules: readonly ConfiguredRule[]): void {

@@ -1,4 +1,4 @@
-/** Who a program runs as: root doesn't stay root. */
+/** The user that a program runs as: root doesn't stay root. */
 import { type Account, type RunAs, resolveRunAs } from "@demiflow/config"
 import { errnoSentence } from "@demiflow/sys"
 import { Quit } from "./messages.ts"

@@ -15,7 +15,7 @@ function told(verbosity: Verbosity, tellsInfo: boolean): Severity[] {
 }
 
 describe("a log", () => {
-  it("tells problems always, and the rest to who asks for it", () => {
+  it("writes problems always, and the rest to a user who asks for it", () => {
     expect(told("quiet", true)).toEqual(["warning", "error"])
     expect(told("normal", true)).toEqual(["info", "warning", "error"])
     expect(told("normal", false)).toEqual(["warning", "error"])

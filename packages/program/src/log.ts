@@ -15,7 +15,7 @@ export interface LogSink {
 export class ProgramLog implements Log {
   readonly isDebug: boolean
   readonly isTrace: boolean
-  /** Whether `info` tells anybody. */
+  /** Whether `info` writes anything. */
   readonly isInfo: boolean
   /** Where messages go. May be replaced at any time. */
   sinks: readonly LogSink[]

@@ -4,7 +4,7 @@ const STDERR = 2
 
 let program = "demiflow"
 
-/** Says which program this process is: its name goes before every problem that the user is told. */
+/** Says which program this process is: its name goes before every problem that is reported. */
 export function nameProgram(name: string): void {
   program = name
 }
@@ -27,7 +27,7 @@ export function complain(text: string): void {
   tell(`${program}: ${text}`)
 }
 
-/** The program ends, because of what the user is told in one line. */
+/** The program ends, for a reason that its message says in one line. */
 export class Quit extends Error {
   readonly code = "ERR_QUIT"
   /** Status to exit with. */

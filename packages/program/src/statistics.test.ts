@@ -2,7 +2,7 @@ import { Drops } from "@demiflow/core"
 import { expect, it } from "vitest"
 import { Statistics } from "./statistics.ts"
 
-it("tells a table if something has happened since it was told last, and nothing if not", () => {
+it("prints a table if something has happened since the last one, and nothing if not", () => {
   const link = { framesFromGuest: 0, bytesFromGuest: 0, framesToGuest: 0, bytesToGuest: 0 }
   const drops = new Drops()
   let flows = 0

@@ -1,4 +1,4 @@
-/** What happened so far, told now and then to who asks for it (`--stats`). */
+/** What happened so far, printed at an interval (`--stats`). */
 import type { Drops, Log } from "@demiflow/core"
 import type { CountingLink } from "./counting-link.ts"
 
@@ -10,7 +10,7 @@ export interface Counters {
   flowCount(): number
 }
 
-/** A table of what was counted since the start, told only if something has happened since it was told last. */
+/** A table of what was counted since the start, printed only if something has happened since the last one. */
 export class Statistics {
   readonly #counters: Counters
   #last = ""

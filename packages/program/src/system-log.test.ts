@@ -19,7 +19,7 @@ describe("formatSystemMessage", () => {
   })
 })
 
-/** Whoever keeps the log, at this path. */
+/** A daemon that keeps the log, at this path. */
 function keeper(path: string) {
   const descriptor = native.socket(AddressFamily.unix, SocketType.datagram, 0)
   const address = unixSocketAddress(path)

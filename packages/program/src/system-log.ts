@@ -1,7 +1,7 @@
 /**
  * The system's log, by its socket: syslog(3), in the format of RFC 3164.
  *
- * Whoever keeps the log may be started anew, and makes another socket then: the kernel refuses the next message, and forgets
+ * The daemon that keeps the log may be restarted, and makes another socket then: the kernel refuses the next message, and forgets
  * about the one that we were connected to. So a message that is refused is sent once more after connecting again.
  */
 import { type Arena, Errno } from "@demiflow/core"

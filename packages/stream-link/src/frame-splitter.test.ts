@@ -91,7 +91,7 @@ describe("FrameSplitter", () => {
     }
   })
 
-  it("tells of a bad length behind a batch that is full", () => {
+  it("reports a bad length behind a batch that is full", () => {
     splitter.reset()
     splitter.makeRoom()
     arena.bytes.set(Buffer.concat([message(new Uint8Array(60)), Buffer.alloc(4)]), splitter.roomOffset)

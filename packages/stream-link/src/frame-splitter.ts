@@ -1,5 +1,5 @@
 /**
- * A stream cut into frames, pure: whoever reads from whatever stream puts bytes in, and frames come out, in place.
+ * A stream cut into frames, pure: the reader of any stream puts bytes in, and frames come out, in place.
  *
  * Bytes go to one region of the arena. Whole frames are handed out where they lie; what is left of them at the end of
  * the region, the beginning of the next frame, is moved to the region's start before more is read. The region never

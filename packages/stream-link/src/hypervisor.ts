@@ -153,7 +153,7 @@ export class Hypervisor {
     this.#hooks.onGone(end)
   }
 
-  /** Being writable is asked for while something waits only: otherwise it would be told all the time. */
+  /** Being writable is asked for while something waits only: otherwise its event would never end. */
   #watchWritable(wanted: boolean): void {
     if (wanted === this.#watchesWritable) return
     this.#watchesWritable = wanted

@@ -128,7 +128,7 @@ describe("listening at a path", () => {
       "ERR_STREAM_PATH_IN_USE",
       `Another program uses the socket "${path}": end it, or choose another path`,
     ])
-    // Who listens would take a connection for its hypervisor.
+    // The listener would take a connection for its hypervisor.
     expect(first.accept()).toBe(-Errno.EAGAIN)
     native.close(connectTo(path))
   })

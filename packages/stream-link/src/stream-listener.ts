@@ -1,7 +1,7 @@
 /**
  * The UNIX socket at which hypervisors connect.
  *
- * A socket's file outlives whoever made it, so a file at the path means nothing by itself: what counts is whether a socket
+ * A socket's file outlives the process that made it, so a file at the path means nothing by itself: what counts is whether a socket
  * is bound to it. That is asked with a socket of datagrams, as one of streams would be taken for a hypervisor by who
  * listens there. The kernel answers that the types don't match if there is any socket of streams, listening or about to,
  * and refuses if there is none: the file is left over then, and is replaced. Nobody else learns of either
@@ -185,7 +185,7 @@ function fileAt(path: string): { isSocket: boolean; identity: string } | undefin
     const status = lstatSync(path, { bigint: true })
     return { isSocket: status.isSocket(), identity: identityOf(status) }
   } catch {
-    // Not there, or out of reach: whoever binds is told why.
+    // Not there, or out of reach: bind fails with the reason.
     return undefined
   }
 }
@@ -208,6 +208,6 @@ function removeOwn(path: string, identity: string | undefined): void {
   try {
     unlinkSync(path)
   } catch {
-    // A folder that became unwritable keeps its socket: whoever comes next finds that it is left over.
+    // A folder that became unwritable keeps its socket: the next listener finds that it is left over.
   }
 }

@@ -207,7 +207,7 @@ describe("writing frames", () => {
 })
 
 describe("tap link", () => {
-  it("tells what the device can do", () => {
+  it("reports what the device can do", () => {
     expect(new TapLink(device).capabilities).toEqual({
       mtu: 65_520,
       smallestFrame: 0,
@@ -238,7 +238,7 @@ describe("tap link", () => {
     expect(() => new TapLink(tun)).toThrow("needs a TAP device")
   })
 
-  it("tells a device that is gone, and a closed one", () => {
+  it("reports a device that is gone, and a closed one", () => {
     const own = pretendDevice(0)
     const link = new TapLink(own.device)
     expect(link.receive(batch)).toBe(0)

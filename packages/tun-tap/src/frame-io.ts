@@ -3,7 +3,7 @@
  *
  * Reading begins with one frame at a time: a device that answers a request has one frame, and looking for a second costs
  * a system call that finds nothing. Only while batches come back full again and again does the number asked for double;
- * a batch that isn't full tells how many to ask for next. Nothing is lost by asking for few: a descriptor that has more
+ * a batch that isn't full shows how many to ask for next. Nothing is lost by asking for few: a descriptor that has more
  * stays readable.
  */
 import { Errno, type FrameBatch, Vectors } from "@demiflow/core"

@@ -53,7 +53,7 @@ describe("virtio header", () => {
     )
   })
 
-  it("tells a verified checksum, and takes TCP with ECN for TCP", () => {
+  it("reads a verified checksum, and takes TCP with ECN for TCP", () => {
     view.setUint16(0, 0x0281)
     readVirtioHeader(view, 0, batch, 0)
     expect(batch.checksumTrusted[0]).toBe(1)

@@ -1,6 +1,6 @@
 /**
  * `struct virtio_net_hdr` of <linux/virtio_net.h>, which goes before each frame where offloads are in use: in the
- * machine's byte order (the "legacy" layout, as TUN has it unless told otherwise).
+ * machine's byte order (the "legacy" layout, as TUN has it by default).
  *
  * | offset | bytes | field |
  * | --- | --- | --- |

@@ -132,7 +132,7 @@ describe("names, in the form in which the client sends its own (RFC 4702)", () =
 })
 
 describe("Windows", () => {
-  test("is told not to choose an address of its own, if it asks (RFC 2563)", () => {
+  test("is asked not to choose an address of its own, if it asks (RFC 2563)", () => {
     expect(hex(answerTo("oldWindowsDiscover")?.message.options.get(Option.autoConfigure))).toBe("00")
     expect(answerTo("windowsDiscover")?.message.options.has(Option.autoConfigure)).toBe(false)
     expect(hex(answerTo("dhcpcdDiscover")?.message.options.get(Option.autoConfigure))).toBe("00")

@@ -102,7 +102,7 @@ describe("a client on the link", () => {
     )
   })
 
-  test("may renew by unicast, and is told from where it can't", () => {
+  test("may renew by unicast, and is refused where it can't", () => {
     const { guest, send } = setUp()
     send(capture("udhcpcRequest"), { source: "192.0.2.2", target: "192.0.2.1" })
     expect(typeOf(guest.expect(check.udp({ targetPort: 68 })).payload)).toBe(Type.acknowledge)
@@ -160,7 +160,7 @@ describe("what is dropped is counted", () => {
     expect(dropped(sound.map((byte, index) => (index === 0 ? 2 : byte)))).toEqual([["dhcp: not a request", 1]])
   })
 
-  test("or answered, or told in the log: one of the three, whatever it is", () => {
+  test("or answered, or logged: one of the three, whatever it is", () => {
     const { send, drops, guest, log } = setUp()
     const told = () => log.messages("info").length + log.messages("warning").length
     fc.assert(

@@ -114,7 +114,7 @@ function routesTo({ gateway, guestAddress, prefixLength }: Dhcpv4Lease): Uint8Ar
   return Uint8Array.of(...onLink, ...byDefault)
 }
 
-/** RFC 4702, section 4: the guest's name. Nobody updates the DNS, and a client that wants us to is told so. */
+/** RFC 4702, section 4: the guest's name. Nobody updates the DNS; the answer says so to a client that wants us to. */
 function fqdnOption(request: Dhcpv4Message, { fqdn }: Dhcpv4Lease): Uint8Array | undefined {
   if (fqdn === undefined) return undefined
   const asked = request.options.get(Option.clientFqdn)?.[0]

@@ -211,7 +211,7 @@ class OptionField {
   }
 }
 
-/** Bytes that an option takes with a value of so many. */
+/** Bytes that an option takes with a value of this length. */
 export function encodedLength(valueLength: number): number {
   return valueLength + 2 * Math.max(1, Math.ceil(valueLength / 255))
 }

@@ -65,7 +65,7 @@ describe("a client on the link", () => {
     expect(log.messages("info").join()).toContain(`DHCPv6: received SOLICIT, sending ADVERTISE to ${guest.mac}`)
   })
 
-  test("that speaks to us alone is told to use the group", () => {
+  test('that speaks to us alone gets "use multicast"', () => {
     const { memory, guest, send } = setUp()
     const target = String(memory.tap.ourLinkLocal)
     send(capture("dhclientRelease"), { target })
@@ -105,7 +105,7 @@ describe("what is dropped is counted", () => {
     expect(dropped(sound, { source: "::" })).toEqual([["dhcpv6: source address", 1]])
   })
 
-  test("or answered, or told in the log: one of the three, whatever it is", () => {
+  test("or answered, or logged: one of the three, whatever it is", () => {
     const { send, drops, guest, log } = setUp()
     const told = () => log.messages("info").length + log.messages("warning").length
     fc.assert(

@@ -3,7 +3,7 @@
  *
  * As for DHCPv4, there is one client and one address, and no state: a message is read (`packet.ts`), answered by a pure
  * function (`server.ts`), and written straight into the arena. The address lasts forever. A client that brings one of
- * another link is told so, and starts over. Our identifier is made of our
+ * another link gets an answer that says so, and starts over. Our identifier is made of our
  * Ethernet address, so that it is the same the next time. A client need not wait for better offers: ours has the
  * highest preference.
  *
@@ -14,8 +14,8 @@
  *
  * In local mode there is no address to give, but name servers and search domains there may be.
  *
- * Not done: temporary addresses and prefixes (clients that ask are told that there are none), relay agents (there is only
- * one link), reconfiguration, authentication, DNS updates (clients that ask for them are told so).
+ * Not done: temporary addresses and prefixes (clients that ask get a status that says so), relay agents (there is only
+ * one link), reconfiguration, authentication, DNS updates (the answer says so to clients that ask for them).
  *
  * RFC 8415; 3646 (name servers and search domains), 4704 (names).
  */

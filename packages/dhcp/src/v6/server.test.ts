@@ -177,7 +177,7 @@ describe("addresses", () => {
 
 describe("a client that speaks to us alone", () => {
   test.each([Type.request, Type.renew, Type.release, Type.decline])(
-    "is told to use the group, and nothing else (section 18.4): type %i",
+    'gets "use multicast", and nothing else (section 18.4): type %i',
     (type) => {
       const answer = reply(message(type, { serverIdentifier: server }), {}, false)
       expect(answer.type).toBe(Type.reply)

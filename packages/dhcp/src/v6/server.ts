@@ -58,7 +58,7 @@ const INFINITE = 0xffffffff
 /** The client need not wait for other servers (RFC 8415, section 18.2.9). */
 const HIGHEST_PREFERENCE = 255
 const V6_ADDRESS_LENGTH = 16
-/** How much of an address tells the link. */
+/** Bits of an address that name the link. */
 const PREFIX_LENGTH = 64
 /** RFC 4704, section 4.1. */
 const FqdnFlag = { server: 0x01, overridden: 0x02, noUpdate: 0x04 } as const
@@ -85,7 +85,7 @@ const NAMES_SERVER: ReadonlyMap<number, boolean> = new Map([
   [Type.decline, true],
 ])
 
-/** What a client may say to one server alone, once it has been told that it may (sections 18.2.2, 18.2.4, 18.2.7, 18.2.8). */
+/** What a client may say to one server alone, once a server has allowed that (sections 18.2.2, 18.2.4, 18.2.7, 18.2.8). */
 const UNICAST_TYPES: ReadonlySet<number> = new Set([Type.request, Type.renew, Type.release, Type.decline])
 
 /** The server's identifier, from our Ethernet address (section 11.4). */
@@ -215,7 +215,7 @@ function associationsFor(message: Dhcpv6Message, { guestAddress }: Dhcpv6Lease):
     const outdated = association.addresses.filter((address) => !given?.equals(address))
     const options = [
       ...(given === undefined ? [status(Status.noAddressesAvailable)] : [addressOption(given, INFINITE)]),
-      // A client that asks for the first time only hints at addresses; one that has them must be told.
+      // A client that asks for the first time only hints at addresses; one that has them needs an answer about them.
       ...(hasBinding(message.type) ? outdated.map((address) => addressOption(address, 0)) : []),
     ]
     return associationOption(association, options)
@@ -277,7 +277,7 @@ function parameters(message: Dhcpv6Message, lease: Dhcpv6Lease, room: number): D
     if (isAsked && value.length > 0) options.push({ code, value })
   }
   const left = () => Math.max(0, room - sizeOfOptions(options) - OPTION_HEADER_LENGTH)
-  // RFC 4704, section 6: nobody updates the DNS, and a client that wants us to is told so.
+  // RFC 4704, section 6: nobody updates the DNS; the answer says so to a client that wants us to.
   if (fqdn !== undefined) {
     const overridden = message.fqdn !== undefined && (message.fqdn[0] & FqdnFlag.server) !== 0
     const flags = FqdnFlag.noUpdate | (overridden ? FqdnFlag.overridden : 0)
