@@ -3,12 +3,12 @@ import { parseCommandLine } from "./command-line.ts"
 import type { Configuration } from "./configuration.ts"
 import { usualHost } from "./host-facts.fixture.ts"
 import type { Program } from "./options.ts"
-import { resolveConfiguration } from "./resolve.ts"
+import { type HostFacts, type Resolution, resolveConfiguration } from "./resolve.ts"
 
 /** The configuration that the command line comes to; throws where it comes to an error. */
 export function resolve(
   argv: string,
-  { network = usualHost(), resolvConf = "", program = "pasta" as Program } = {},
+  { network = usualHost(), resolvConf = "", program = "pasta" }: Partial<HostFacts & { program: Program }> = {},
 ): Configuration {
   const resolution = attempt(argv, network, resolvConf, program)
   if (resolution.kind === "error") throw new Error(resolution.message)
@@ -16,7 +16,12 @@ export function resolve(
 }
 
 /** What the command line comes to. */
-export function attempt(argv: string, network: HostNetwork = usualHost(), resolvConf = "", program: Program = "pasta") {
+export function attempt(
+  argv: string,
+  network: HostNetwork = usualHost(),
+  resolvConf = "",
+  program: Program = "pasta",
+): Resolution {
   const parsed = parseCommandLine(argv.split(" ").filter(Boolean), program)
   if (parsed.kind !== "run") throw new Error(JSON.stringify(parsed))
   return resolveConfiguration(parsed.options, { network, resolvConf }, program)

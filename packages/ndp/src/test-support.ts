@@ -1,5 +1,5 @@
 import { Address, type ProtocolPlugin } from "@demiflow/core"
-import { build, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
+import { build, type MemoryStack, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
 import { expect } from "vitest"
 import { type NdpOptions, ndp } from "./index.ts"
 
@@ -15,7 +15,8 @@ export const RA = 134
 export const NS = 135
 export const NA = 136
 
-export const sourceLinkLayer = [1, 1, 2, 0, 0, 0, 0, 2]
+/** The option that names the Ethernet address of the guest (RFC 4861, section 4.6.1). */
+export const sourceLinkLayer: readonly number[] = [1, 1, 2, 0, 0, 0, 0, 2]
 
 export interface Fields {
   source?: string
@@ -27,7 +28,24 @@ export interface Fields {
   checksum?: number
 }
 
-export function setUp(options: NdpOptions = {}, others: ProtocolPlugin[] = []) {
+/** A stack with neighbour discovery, and what the guest may say to it. */
+export interface Bench {
+  readonly memory: MemoryStack
+  readonly guest: MemoryStack["guest"]
+  readonly drops: MemoryStack["drops"]
+  readonly tap: MemoryStack["tap"]
+  readonly log: RecordingLog
+  readonly send: (body: readonly number[], fields?: Fields) => void
+  readonly solicit: (asked: string, fields?: Fields, options?: readonly number[]) => void
+  readonly detect: (asked: string) => void
+  readonly advertise: (target: string, fields?: Fields) => void
+  /** The flags of the answer, as letters; undefined if there is none. The rest of the answer is checked. */
+  readonly answer: (asked: string, to?: string) => string | undefined
+  /** Solicits, and takes the answer. */
+  readonly ask: (asked: string, fields?: Fields) => string | undefined
+}
+
+export function setUp(options: NdpOptions = {}, others: ProtocolPlugin[] = []): Bench {
   const log = new RecordingLog()
   const plugin = ndp({ guestAddress: Address.parse(GUEST), ourAddresses: [Address.parse(GATEWAY)], ...options })
   const memory = memoryStack([plugin, ...others], { log })
@@ -45,7 +63,6 @@ export function setUp(options: NdpOptions = {}, others: ProtocolPlugin[] = []) {
   const detect = (asked: string) => solicit(asked, { source: NOBODY }, [])
   const advertise = (target: string, fields: Fields = {}) =>
     send([...Address.parse(target).toBytes()], { type: NA, ...fields })
-  /** The flags of the answer, as letters; undefined if there is none. The rest of the answer is checked. */
   const answer = (asked: string, to = LINK_LOCAL): string | undefined => {
     const frames = guest.takeAll()
     if (frames.length === 0) return undefined
