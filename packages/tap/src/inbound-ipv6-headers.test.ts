@@ -111,6 +111,10 @@ describe("a parameter problem (RFC 4443, section 3.4; RFC 8200, section 4)", () 
     ["an error", ipv6(43, join(extension(58, 0, 1, 0, 0, 0, 0), Uint8Array.of(1, 4, 0, 0)), six)],
     ["an error further back", ipv6(43, join(extension(60, 0, 1, 0, 0, 0, 0), padded(58), Uint8Array.of(127)), six)],
     ["a redirect", ipv6(43, join(extension(58, 0, 1, 0, 0, 0, 0), Uint8Array.of(137, 0)), six)],
+    [
+      "the middle of something",
+      ipv6(43, join(extension(44, 0, 1, 0, 0, 0, 0), Uint8Array.of(17, 0, 0, 8, 0, 0, 0, 7), datagram()), six),
+    ],
   ])("learns nothing about %s", (_, frame) => {
     if (frame[38] === 0xff) frame.set(macBytes("33:33:00:00:00:01"), 0)
     expect(answer(frame)).toEqual([])
