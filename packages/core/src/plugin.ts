@@ -55,6 +55,11 @@ export interface Components {
   /** Asks for {@link ProtocolHandler.tick} at the time, in clock milliseconds; replaces an earlier request. */
   wakeAt(deadline: number): void
   /**
+   * A socket couldn't be opened for want of descriptors or memory (`isShortage`): ends a flow, of whichever protocol, that
+   * can best be spared. True if there was one, so that another try is worth it.
+   */
+  relieve(): boolean
+  /**
    * Hands an ICMP error from the guest's side to the handler of the flow that it is about; false if there is none, or if the
    * handler doesn't believe it.
    *
@@ -107,6 +112,8 @@ export interface ProtocolHandler {
   start?(): void
   /** Called when the guest is gone, after its flows were ended: nothing is to be sent before the next `start`. */
   stop?(): void
+  /** Sockets are scarce: ends one flow that can be spared and has a socket of its own. False if there is none. */
+  giveWay?(): boolean
   /** Ends a flow at once: the stack is going down, or the guest is gone. */
   abort?(flow: FlowIndex): void
 }

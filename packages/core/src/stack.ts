@@ -17,7 +17,7 @@ import type { Claim, Components, ProtocolHandler, ProtocolPlugin } from "./plugi
 import type { Sequence } from "./sequence.ts"
 
 /** What a stack is made of: everything that its protocols are offered but what concerns a single one. */
-export type StackParts = Omit<Components, "handlerNumber" | "wakeAt" | "reportGuestError">
+export type StackParts = Omit<Components, "handlerNumber" | "wakeAt" | "relieve" | "reportGuestError">
 
 interface Listening {
   readonly listener: Listener
@@ -37,6 +37,7 @@ export class Stack {
   readonly #wakeAt: number[] = []
   readonly #unclaimed: DropReason
   readonly #expireFlow: (flow: FlowIndex) => void
+  readonly #relieve = (): boolean => this.#handlers.some((handler) => handler.giveWay?.() === true)
   readonly #reportGuestError: Components["reportGuestError"]
   readonly #listeners: (Listening | undefined)[] = []
   readonly #freeListeners: ListenerRef[] = []
@@ -70,7 +71,8 @@ export class Stack {
     const wakeAt = (deadline: number) => {
       this.#wakeAt[handlerNumber] = deadline
     }
-    const handler = plugin({ ...this.parts, handlerNumber, wakeAt, reportGuestError: this.#reportGuestError })
+    const stack = { relieve: this.#relieve, reportGuestError: this.#reportGuestError }
+    const handler = plugin({ ...this.parts, handlerNumber, wakeAt, ...stack })
     this.#handlers.push(handler)
     for (const claim of handler.claims) this.#addClaim(claim, handler)
     return handler

@@ -11,7 +11,8 @@
  * behind room for the IP header (`to-guest.ts`). Hop limit, traffic class and "don't fragment" of each request are those of
  * the packet which leaves the host. What routers report comes from the socket's error queue and goes to the guest as the
  * same error, quoting its own request (`error-relay.ts`): so `traceroute -I`, `ping -t` and `ping -M do` work through us.
- * A reply keeps its traffic class. A flow ends 60 s after its last message.
+ * A reply keeps its traffic class. A flow ends 60 s after its last message. The one with the oldest request gives way before that, at a limit,
+ * and where any protocol lacks a socket (core's `DispensableFlows`).
  *
  * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
  * are counted as dropped. The permission may come later: it is asked for again by requests, once a second at most.
@@ -31,6 +32,7 @@ import {
   type Components,
   DatagramBatch,
   Demiflow,
+  DispensableFlows,
   type Disposition,
   type DropReason,
   Errno,
@@ -73,6 +75,12 @@ import { ToGuest } from "./to-guest.ts"
 /** Milliseconds between two warnings that there are no more sockets. */
 const WARNING_INTERVAL = 60_000
 
+/**
+ * Echo flows that a guest has at most, or a quarter of the flow table if that is less. At the limit the one with the oldest request
+ * gives way: it is answered by then, or never, and another request begins it anew.
+ */
+const MOST_FLOWS = 4096
+
 /** Milliseconds between two questions whether ping sockets are allowed by now. */
 const PERMISSION_INTERVAL = 1_000
 
@@ -84,6 +92,9 @@ export class IcmpHandler implements ProtocolHandler {
   readonly #timeout: number
   readonly #reasons: IcmpReasons
   readonly #states = new EchoFlows()
+  /** In the order of their last requests. */
+  readonly #byUse = new DispensableFlows()
+  readonly #mostFlows: number
   readonly #errors: ErrorRelay
   readonly #guestErrors: GuestErrors
   readonly #toGuest: ToGuest
@@ -100,6 +111,7 @@ export class IcmpHandler implements ProtocolHandler {
   constructor(components: Components, options: IcmpOptions = {}) {
     this.#components = components
     this.#timeout = options.timeout ?? DEFAULT_TIMEOUT
+    this.#mostFlows = Math.max(1, Math.min(MOST_FLOWS, components.flows.capacity >> 2))
     this.#reasons = icmpReasons(components.drops)
     this.#errors = new ErrorRelay(components, this.#reasons)
     this.#guestErrors = new GuestErrors(components)
@@ -165,8 +177,15 @@ export class IcmpHandler implements ProtocolHandler {
     const { flows, host, log } = this.#components
     if (log.isDebug) log.debug(`flow ${index} (icmp) ended`)
     host.close(flow.socket)
+    this.#byUse.remove(flow)
     this.#states.remove(flow)
     flows.release(index)
+  }
+
+  giveWay(): boolean {
+    const { oldest } = this.#byUse
+    if (oldest !== undefined) this.abort(oldest.flow)
+    return oldest !== undefined
   }
 
   #askPermission(): void {
@@ -206,6 +225,8 @@ export class IcmpHandler implements ProtocolHandler {
       if (side >= 0) drops.count(this.#reasons.unsupported)
       return
     }
+    this.#byUse.remove(flow)
+    this.#byUse.add(flow)
     flow.lastActivity = clock.now
     flow.lastLength = length
     flow.lastSequence = arena.view.getUint16(offset + ICMP_SEQUENCE)
@@ -242,7 +263,7 @@ export class IcmpHandler implements ProtocolHandler {
 
   /** Starts a flow for the request at `offset`. If there can be none, that is counted, and reported to the guest if possible. */
   #open(protocol: number, offset: number, length: number): EchoFlow | undefined {
-    const { clock, drops, flows, forwarding, handlerNumber, host } = this.#components
+    const { clock, drops, flows, forwarding, handlerNumber, host, relieve } = this.#components
     const tap = this.#tap
     const verdict = forwarding.target(protocol, tap, this.#target)
     if (verdict !== FORWARD) {
@@ -254,11 +275,14 @@ export class IcmpHandler implements ProtocolHandler {
       drops.count(this.#reasons.forbidden)
       return undefined
     }
+    if (this.#byUse.count >= this.#mostFlows) this.giveWay()
     const place = flows.allocate(handlerNumber, protocol)
     // A full table counts that itself.
     if (place < 0) return undefined
     const initiated = flows.initiate(place, tap)
-    const socket = host.pingOpen(targetSide(initiated), this.#target)
+    const side = targetSide(initiated)
+    let socket = host.pingOpen(side, this.#target)
+    if (isShortage(-socket) && relieve()) socket = host.pingOpen(side, this.#target)
     if (socket < 0) {
       if (isShortage(-socket)) {
         this.#warnOfShortage()

@@ -1,6 +1,7 @@
 import {
   type FlowIndex,
   flowOf,
+  type MayGiveWay,
   NO_MARKS,
   NO_SOCKET,
   oppositeSide,
@@ -10,7 +11,7 @@ import {
 } from "@demiflow/core"
 
 /** What ICMP keeps of an echo flow, besides its two sides in the flow table. */
-export class EchoFlow implements Waiting {
+export class EchoFlow implements Waiting, MayGiveWay {
   /** The side towards the guest. */
   tapSide: SideRef
   /** A ping socket; {@link NO_SOCKET} once the flow has ended. */
@@ -25,6 +26,10 @@ export class EchoFlow implements Waiting {
   lastLength = 0
   lastSequence = 0
   isWaiting = false
+  readonly holdsSocket: boolean = true
+  isDispensable = false
+  older: MayGiveWay | undefined = undefined
+  newer: MayGiveWay | undefined = undefined
 
   constructor(tapSide: SideRef) {
     this.tapSide = tapSide

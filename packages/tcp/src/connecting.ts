@@ -20,6 +20,7 @@ import {
   icmpErrorBudget,
   icmpForm,
   initiatingSide,
+  isShortage,
   NO_FORM,
   type Sequence,
   type Socket,
@@ -107,7 +108,10 @@ export class Connecting {
     const hopLimit = hopLimitIn(marks)
     const trafficClass = trafficClassIn(marks)
     const queuesErrors = tracesRoute(marks)
-    const socket = host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
+    let socket = host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
+    if (isShortage(-socket) && this.#context.components.relieve()) {
+      socket = host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
+    }
     if (socket >= 0 || target.forwardingPort === 0 || !PORT_REFUSED.has(-socket)) return socket
     target.forwardingPort = 0
     return host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)

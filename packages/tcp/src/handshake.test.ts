@@ -1,4 +1,4 @@
-import { Address, Errno } from "@demiflow/core"
+import { Address, Demiflow, Errno, Interface, LOOPBACK_V4, NO_SIDE, NOT_MINE, UNSPECIFIED_V4 } from "@demiflow/core"
 import { check, type MemoryStack } from "@demiflow/testkit"
 import { describe, expect, test, vi } from "vitest"
 import { after, bench, connected, PORT, SERVER, SERVER_V6, scripted, segments } from "./test-support/bench.ts"
@@ -128,6 +128,18 @@ describe.each(Object.entries(SERVERS))("the handshake over %s", (name, target) =
     first.send("R")
     second.send("S", "", { sequence: 1 })
     second.expect(check.tcp({ flags: "SA", acknowledgement: 2 }))
+  })
+
+  test("has the socket that another protocol gives up, where there is none left", () => {
+    const memory = bench({ host: { descriptors: 1 } })
+    const held = memory.host.udpOpen(NO_SIDE, Demiflow.of(Interface.host, UNSPECIFIED_V4, 0, LOOPBACK_V4, 9))
+    const giveWay = () => {
+      memory.host.close(held)
+      return true
+    }
+    memory.stack.register(() => ({ name: "holder", claims: [], fromTap: () => NOT_MINE, giveWay }))
+    scripted(memory, { target }).connect()
+    expect(memory.drops.total).toBe(0)
   })
 
   test("fails silently, and counted, while the flow table is full", () => {

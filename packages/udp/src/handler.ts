@@ -33,7 +33,7 @@
  * Two senders may look the same to the guest: they came to two ports that lead to one, or one address stands for both. The
  * later one is shown under another port then, as netfilter does it. Anybody can forge senders: flows that their target
  * hasn't answered give way, oldest first, at a limit, and those with a socket of their own when there are none left
- * (`scarcity.ts`, `unanswered-flows.ts`).
+ * (`scarcity.ts`).
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
  * Neighbours of one size are put together for the host to cut, what the guest's offload left together with more of that
@@ -119,6 +119,7 @@ export class UdpHandler implements ProtocolHandler {
   /** Absent where there is no local path. */
   readonly #splicing: Splicing | undefined
   readonly #waiting: WaitingSources<Source>
+  readonly #scarcity: Scarcity
   readonly #tap = new Demiflow()
 
   constructor(components: Components, options: UdpOptions = {}) {
@@ -136,6 +137,7 @@ export class UdpHandler implements ProtocolHandler {
     this.#errors = errors
     this.#ports = ports
     this.#waiting = waiting
+    this.#scarcity = scarcity
     this.#toHost = new ToHost(components, reasons, errors)
     this.#beginnings = new Beginnings(parts)
     this.#takeovers = new Takeovers({
@@ -257,6 +259,10 @@ export class UdpHandler implements ProtocolHandler {
     const deadline = flow.lastActivity + this.#timeouts.of(flow)
     if (deadline > now) this.#components.flows.schedule(index, deadline)
     else this.abort(index)
+  }
+
+  giveWay(): boolean {
+    return this.#scarcity.giveWay()
   }
 
   abort(index: FlowIndex): void {

@@ -1,17 +1,28 @@
-import { type Components, type FlowIndex, type InitiatedFlow, isShortage, type Socket } from "@demiflow/core"
+import {
+  type Components,
+  DispensableFlows,
+  type FlowIndex,
+  type InitiatedFlow,
+  isShortage,
+  type MayGiveWay,
+  type Socket,
+} from "@demiflow/core"
 import type { UdpReasons } from "./reasons.ts"
-import { type MayBeUnanswered, UnansweredFlows } from "./unanswered-flows.ts"
 
 /** Milliseconds between two warnings that there are no more sockets. */
 const WARNING_INTERVAL = 60_000
-/** Flows that anybody could begin and that may be without answer, or a quarter of the flow table if that is less. */
+/**
+ * Flows that anybody could begin, under as many addresses as can be forged, and that may be without answer; or a quarter of the flow
+ * table if that is less. At the limit the oldest one gives way: a target that answers does so long before, and to one that doesn't
+ * nothing is lost, since the next datagram of that sender begins a flow anew.
+ */
 const MOST_UNANSWERED = 1024
 
 /** Who gives way where flows or sockets are scarce, and what is said if that doesn't help. */
 export class Scarcity {
   readonly #components: Components
   readonly #reasons: UdpReasons
-  readonly #unanswered = new UnansweredFlows()
+  readonly #unanswered = new DispensableFlows()
   readonly #mostUnanswered: number
   readonly #endFlow: (flow: FlowIndex) => void
   #nextWarning = 0
@@ -31,18 +42,25 @@ export class Scarcity {
   }
 
   /** Notes that a flow has begun that anybody could begin. */
-  begun(flow: MayBeUnanswered): void {
+  begun(flow: MayGiveWay): void {
     this.#unanswered.add(flow)
   }
 
   /** Notes that a flow was answered, or has ended. */
-  settled(flow: MayBeUnanswered): void {
+  settled(flow: MayGiveWay): void {
     this.#unanswered.remove(flow)
+  }
+
+  /** As `ProtocolHandler.giveWay`. */
+  giveWay(): boolean {
+    const flow = this.#unanswered.oldestWithSocket
+    if (flow !== undefined) this.#endFlow(flow.flow)
+    return flow !== undefined
   }
 
   /** What opening a socket answered: true if there was none left, and now is one again, so that it is worth another try. */
   isRelieved(answer: Socket): boolean {
-    return isShortage(-answer) && this.#endOldestWithSocket()
+    return isShortage(-answer) && this.#components.relieve()
   }
 
   /**
@@ -55,15 +73,6 @@ export class Scarcity {
     const isShort = isShortage(errno)
     this.#components.drops.count(isShort ? this.#reasons.noSocket : this.#reasons.openFailed, count)
     if (isShort) this.#warnOfShortage()
-  }
-
-  /** True if there was one. */
-  #endOldestWithSocket(): boolean {
-    let flow = this.#unanswered.oldest
-    while (flow !== undefined && !flow.holdsSocket) flow = flow.newer
-    if (flow === undefined) return false
-    this.#endFlow(flow.flow)
-    return true
   }
 
   #warnOfShortage(): void {

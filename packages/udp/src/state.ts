@@ -2,6 +2,7 @@ import {
   Address,
   type FlowIndex,
   flowOf,
+  type MayGiveWay,
   oppositeSide,
   type Rider,
   type SharedPort,
@@ -11,7 +12,6 @@ import {
 import type { Correspondence } from "./correspondents.ts"
 import type { SplicedSide } from "./local/spliced-flow.ts"
 import type { Lasting } from "./timeouts.ts"
-import type { MayBeUnanswered } from "./unanswered-flows.ts"
 
 /** An address that the guest's datagrams to groups come from. */
 export interface GroupSource {
@@ -21,7 +21,7 @@ export interface GroupSource {
 }
 
 /** What UDP keeps of a flow between host and tap, besides its two sides in the flow table. */
-export class UdpFlow implements MayBeUnanswered, Rider, Correspondence, Lasting {
+export class UdpFlow implements MayGiveWay, Rider, Correspondence, Lasting {
   /** The side towards the guest. */
   tapSide: SideRef
   /** Whose socket it shares; undefined once it has ended. */
@@ -39,9 +39,9 @@ export class UdpFlow implements MayBeUnanswered, Rider, Correspondence, Lasting 
   /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
   lastLength = 0
   readonly holdsSocket: boolean = false
-  isUnanswered = false
-  older: MayBeUnanswered | undefined = undefined
-  newer: MayBeUnanswered | undefined = undefined
+  isDispensable = false
+  older: MayGiveWay | undefined = undefined
+  newer: MayGiveWay | undefined = undefined
   nextRider: Rider | undefined = undefined
   previousRider: Rider | undefined = undefined
   olderAlike: Correspondence | undefined = undefined

@@ -3,6 +3,7 @@ import {
   flowOf,
   type Host,
   initiatingSide,
+  type MayGiveWay,
   NO_SIDE,
   NO_SOCKET,
   type Rider,
@@ -11,7 +12,6 @@ import {
   type Socket,
 } from "@demiflow/core"
 import type { Lasting } from "../timeouts.ts"
-import type { MayBeUnanswered } from "../unanswered-flows.ts"
 import type { WaitingSource } from "../waiting-sources.ts"
 
 /**
@@ -71,7 +71,7 @@ export class SplicedSide implements WaitingSource {
 }
 
 /** What UDP keeps of a flow from socket to socket, besides its two sides in the flow table. */
-export class SplicedFlow implements MayBeUnanswered, Rider, Lasting {
+export class SplicedFlow implements MayGiveWay, Rider, Lasting {
   /** The initiating side, by which both are known. */
   ref: SideRef = NO_SIDE
   readonly initiating: SplicedSide
@@ -82,9 +82,9 @@ export class SplicedFlow implements MayBeUnanswered, Rider, Lasting {
   hasReply = false
   isConversation = false
   readonly holdsSocket: boolean = true
-  isUnanswered = false
-  older: MayBeUnanswered | undefined = undefined
-  newer: MayBeUnanswered | undefined = undefined
+  isDispensable = false
+  older: MayGiveWay | undefined = undefined
+  newer: MayGiveWay | undefined = undefined
   nextRider: Rider | undefined = undefined
   previousRider: Rider | undefined = undefined
 
