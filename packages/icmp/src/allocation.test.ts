@@ -12,6 +12,7 @@ import {
   Arena,
   type Clock,
   type DatagramBatch,
+  type Demiflow,
   Drops,
   Errno,
   type Host,
