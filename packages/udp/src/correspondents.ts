@@ -1,7 +1,8 @@
 import type { Address, Random, SharedPort } from "@demiflow/core"
+import { KeyedHash } from "@demiflow/flow"
 
-/** Flows of one hash that are looked at: there are hardly ever two. */
-const MOST_LOOKED_AT = 8
+/** Flows of one hash that are compared: there are hardly ever two. */
+const MOST_COMPARED = 8
 
 /** A flow, as one with a correspondent's address. */
 export interface Correspondence {
@@ -17,18 +18,19 @@ export interface Correspondence {
  * Which addresses the guest corresponds with from which of its ports: what comes from there, from whatever port, is for the
  * guest (RFC 4787, REQ-8: address-dependent filtering), and the newest flow says for which of its addresses.
  *
- * Found by a hash with a secret, so that nobody can choose addresses that are slow to look for.
+ * They are found by a keyed hash, so that nobody can choose addresses that hide each other.
  */
 export class Correspondents<Flow extends Correspondence> {
-  readonly #secret: number
+  readonly #hash: KeyedHash
+  readonly #words = new Int32Array(5)
   readonly #newest = new Map<number, Flow>()
 
   constructor(random: Random) {
-    this.#secret = random.int32()
+    this.#hash = new KeyedHash(random.int32(), random.int32())
   }
 
   add(flow: Flow, port: SharedPort): void {
-    const key = this.#hash(port, flow.correspondent)
+    const key = this.#keyOf(port, flow.correspondent)
     const older = this.#newest.get(key)
     flow.alikeKey = key
     flow.olderAlike = older
@@ -48,23 +50,20 @@ export class Correspondents<Flow extends Correspondence> {
 
   /** The newest flow at the port with somebody at this address. */
   find(port: SharedPort, address: Address): Flow | undefined {
-    let flow = this.#newest.get(this.#hash(port, address)) as Correspondence | undefined
-    for (let seen = 0; flow !== undefined && seen < MOST_LOOKED_AT; seen++, flow = flow.olderAlike) {
+    let flow = this.#newest.get(this.#keyOf(port, address)) as Correspondence | undefined
+    for (let seen = 0; flow !== undefined && seen < MOST_COMPARED; seen++, flow = flow.olderAlike) {
       if (flow.port === port && flow.correspondent.equals(address)) return flow as Flow
     }
     return undefined
   }
 
-  #hash(port: SharedPort, address: Address): number {
-    let hash = mix(this.#secret, port.number)
-    hash = mix(hash, address.word0)
-    hash = mix(hash, address.word1)
-    hash = mix(hash, address.word2)
-    return mix(hash, address.word3)
+  #keyOf(port: SharedPort, { word0, word1, word2, word3 }: Address): number {
+    const words = this.#words
+    words[0] = port.number
+    words[1] = word0
+    words[2] = word1
+    words[3] = word2
+    words[4] = word3
+    return this.#hash.hash(words, 0, words.length)
   }
-}
-
-function mix(hash: number, word: number): number {
-  const mixed = Math.imul(hash ^ word, 0x9e37_79b1)
-  return Math.imul(mixed ^ (mixed >>> 15), 0x85eb_ca6b) | 0
 }
