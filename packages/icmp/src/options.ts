@@ -5,7 +5,7 @@ export const DEFAULT_TIMEOUT = 60_000
 
 /** Options of the ICMP plugin. */
 export interface IcmpOptions {
-  /** Lifetime of an echo flow without traffic in either direction, milliseconds; 60,000 unless told otherwise. */
+  /** Lifetime of an echo flow without traffic in either direction, milliseconds; 60,000 by default. */
   readonly timeout?: number
   /**
    * Our own addresses on the guest's link. Echo requests to groups that they make us a member of (224.0.0.1, ff02::1, ff02::2,

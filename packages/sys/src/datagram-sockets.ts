@@ -166,7 +166,7 @@ export class DatagramSockets {
     return this.#native.setOptionInteger(socket, SocketLevel.ip, IpOption.mtuDiscover, discovery)
   }
 
-  /** Turns the error queue of a socket on, and has it told the class of what it receives, for one version of IP. */
+  /** Turns the error queue of a socket on, and reports the class of what the socket receives, for one version of IP. */
   hearNotes(descriptor: number, isV4: boolean): void {
     const native = this.#native
     if (isV4) {
@@ -179,8 +179,8 @@ export class DatagramSockets {
   }
 
   /**
-   * Sends datagrams; answers how many were taken, or the negated errno that the first of them met. A short count tells
-   * that the next one was refused: offering it again tells why.
+   * Sends datagrams; answers how many were taken, or the negated errno that the first of them met. After a short
+   * count, the next one was refused: offering it again answers why.
    */
   send(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
     let taken = 0
@@ -215,7 +215,7 @@ export class DatagramSockets {
 
   /**
    * Receives up to `count` datagrams to where the batch's entries say; answers how many there were, or a negated errno.
-   * The length of one that was cut off is told as it was (recv(2), MSG_TRUNC).
+   * The length of one that was cut off is its own (recv(2), MSG_TRUNC).
    */
   receive(socket: Socket, batch: DatagramBatch, count: number): number {
     const table = this.#incoming

@@ -37,7 +37,7 @@ export interface OutboundOptions {
   readonly scopedAddress?: { readonly address: Address; readonly scope: number }
 }
 
-/** Of sockets that send datagrams, room is no event: it would be told with each datagram that has left. Listeners have none. */
+/** Of sockets that send datagrams, room is no event: it would be reported with each datagram that has left. Listeners have none. */
 const DATAGRAM_EVENTS = EpollEvent.readable | EpollEvent.edgeTriggered
 const STREAM_EVENTS = DATAGRAM_EVENTS | EpollEvent.urgent | EpollEvent.writable | EpollEvent.readEnd
 /** Longest interface name, with its end. */
@@ -154,22 +154,22 @@ export class HostSockets {
     return this.native.connect(descriptor, this.#addressOffset, length)
   }
 
-  /** Has the side told of a TCP socket's events. Closes the socket when that fails. */
+  /** Reports a TCP socket's events to the side. Closes the socket when that fails. */
   watchStream(descriptor: number, side: SideRef): Socket {
     return this.#watch(descriptor, STREAM_EVENTS, side)
   }
 
-  /** Has the side told of a UDP or ping socket's events. Closes the socket when that fails. */
+  /** Reports a UDP or ping socket's events to the side. Closes the socket when that fails. */
   watchDatagrams(descriptor: number, side: SideRef): Socket {
     return this.#watch(descriptor, DATAGRAM_EVENTS, side)
   }
 
-  /** Has the side told of an accepted socket's events: 0, or a negated errno, with which the socket stays open. */
+  /** Reports an accepted socket's events to the side: 0, or a negated errno, with which the socket stays open. */
   watchAccepted(socket: Socket, side: SideRef): number {
     return this.#loop.watchFlow(socket, STREAM_EVENTS, side)
   }
 
-  /** Has the listener told of what waits at its socket. Closes the socket when that fails. */
+  /** Reports to the listener what waits at its socket. Closes the socket when that fails. */
   watchListener(descriptor: number, listener: ListenerRef): Socket {
     const result = this.#loop.watchListener(descriptor, DATAGRAM_EVENTS, listener)
     return result < 0 ? this.abandon(descriptor, result) : (descriptor as Socket)

@@ -3,7 +3,7 @@
  *
  * A TCP socket listens with SO_REUSEADDR: connections of its predecessor, open or in TIME_WAIT, don't keep the port, another
  * listening socket does. For UDP, SO_REUSEADDR would let two programs listen at one port, one of which hears nothing: a UDP
- * socket never has it, and its port is its own. All that it sends and hears goes by it, whoever the correspondent is.
+ * socket never has it, and its port is its own. All that it sends and hears goes by it, to and from all correspondents.
  */
 import {
   type Address,

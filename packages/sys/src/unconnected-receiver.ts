@@ -2,7 +2,7 @@
  * Receives datagrams from anybody: with each, where it comes from (its name) and where it went (`struct in_pktinfo`, ip(7),
  * and `struct in6_pktinfo`, ipv6(7)).
  *
- * Of an IPv4 datagram to a group or to everybody, the kernel tells from which address of the host it would be answered
+ * Of an IPv4 datagram to a group or to everybody, the kernel reports from which address of the host it would be answered
  * (`ipi_spec_dst`); of an IPv6 datagram to a group it doesn't: then the forwarding address is unspecified, and the kernel
  * chooses for each answer.
  */
@@ -27,7 +27,7 @@ const MESSAGES = 64
 const V4_INFORMATION_BYTES = 12
 const V4_LOCAL_ADDRESS = 4
 const V6_INFORMATION_BYTES = 20
-/** A dual-stack socket tells of an IPv4 datagram in both ways; how many were left together; and the class in one way. */
+/** A dual-stack socket reports both for an IPv4 datagram; how many were left together; and the class in one way. */
 const CONTROL_BYTES = controlSpace(V4_INFORMATION_BYTES) + controlSpace(V6_INFORMATION_BYTES) + 2 * controlSpace(4)
 const NAME_BYTES = 32
 const FLAGS = MessageFlag.doNotWait | MessageFlag.truncate

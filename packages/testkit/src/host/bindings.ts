@@ -71,6 +71,10 @@ export class Bindings {
     if (ends.forwardingAddress.isUnspecified && end.address?.isUnspecified === false) {
       ends.forwardingAddress.copyFrom(end.address)
     }
+    // Linux has a way from ::1 to everywhere.
+    if (ends.isV4 && ends.forwardingAddress.isLoopback && !ends.correspondentAddress.isLoopback) {
+      return -Errno.EINVAL as Socket
+    }
     return this.#withOwnAddress(ends)
   }
 

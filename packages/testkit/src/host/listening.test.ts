@@ -206,6 +206,15 @@ describe("datagrams from the world", () => {
     expect(seen).toEqual(["192.0.2.1 53"])
   })
 
+  it("leave the host from no loopback address, over IPv4", () => {
+    const { host } = bench()
+    const listening = host.udpListen(LISTENER, { ...end(53), address: Address.parse("127.0.0.1") })
+    const to = Demiflow.of(Interface.host, Address.parse("0.0.0.0"), 0, Address.parse(`${CLIENT.address}`), CLIENT.port)
+    expect(host.sendDatagramsTo(listening, to, 0, new DatagramBatch(1), 0, 1)).toBe(-Errno.EINVAL)
+    to.correspondentAddress.copyFrom(Address.parse("127.0.0.1"))
+    expect(host.sendDatagramsTo(listening, to, 0, new DatagramBatch(1), 0, 1)).toBe(1)
+  })
+
   it("keep a port from others", () => {
     const { host } = bench()
     expect(host.udpListen(LISTENER, end(53))).toBeGreaterThan(0)
