@@ -28,7 +28,7 @@ import { sourceTowards } from "./source-towards.ts"
 import type { UdpFlow, UdpFlows } from "./state.ts"
 import { isWellKnown, type Timeouts } from "./timeouts.ts"
 
-/** Where other ports are looked for that a correspondent may have at the guest (RFC 6335, section 6), and how often. */
+/** Other ports that a correspondent may have at the guest (RFC 6335, section 6), and how many of them are tried. */
 const FIRST_DYNAMIC_PORT = 49_152
 const DYNAMIC_PORT_MASK = 0x3fff
 const PORT_ATTEMPTS = 16
@@ -72,7 +72,7 @@ export class Beginnings {
 
   /**
    * Begins a flow for `count` packets that the guest sent, the first of which has its payload at `offset`. If there can
-   * be none, they are counted as dropped, and the guest is told where ICMP has words for it.
+   * be none, they are counted as dropped, and the guest hears of it where ICMP has words for that.
    */
   fromGuest(tap: Demiflow, offset: number, length: number, count: number): UdpFlow | undefined {
     const { drops, flows, forwarding, handlerNumber } = this.#components

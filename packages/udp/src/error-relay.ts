@@ -20,7 +20,7 @@ import type { FlowFinder } from "./flow-finder.ts"
 import type { UdpReasons } from "./reasons.ts"
 import { UdpFlow } from "./state.ts"
 
-/** Tells the guest as ICMP errors what happened to its datagrams beyond us. */
+/** Reports to the guest, as ICMP errors, what happened to its datagrams beyond us. */
 export class ErrorRelay extends HostErrorRelay<UdpFlow> {
   readonly #drops: Drops
   readonly #reasons: UdpReasons

@@ -8,7 +8,7 @@
  * - all correspondents of a port of the guest's see the same port of the host: the guest's own number, where that is free
  *   (core's `GuestPorts`; RFC 4787, REQ-1, endpoint-independent mapping). It is the same one for several addresses of the
  *   guest's, as a program in there mostly has one socket for all of them;
- * - whoever the guest corresponds with from a port may answer from another one, and nobody else is heard (`newcomers.ts`;
+ * - an address that the guest corresponds with from a port may answer from another one, and nobody else is heard (`newcomers.ts`;
  *   REQ-8, address-dependent filtering);
  * - the order of what one socket receives stays, also while flows begin.
  *
@@ -49,7 +49,7 @@
  * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
  * error queue, belongs to the flow with the destination that it names, and goes to the guest as the same ICMP error, quoting the guest's datagram with the guest's addresses. What
  * the host itself refuses (no route, say) becomes an error in the name of the address that the guest wrote to. What the
- * guest reports (that nobody listens at its port, say) goes no further: a socket can't tell it to a correspondent. That a datagram
+ * guest reports (that nobody listens at its port, say) goes no further: a socket can't report it. That a datagram
  * of IPv6 was too big for a link behind the guest has those that follow fragmented: core's `Guest.noticePathMtu`.
  *
  * To a multicast group a flow leads as to any correspondent. Its members answer from their own addresses, so the guest's port

@@ -18,7 +18,7 @@ const WARNING_INTERVAL = 60_000
  */
 const MOST_UNANSWERED = 1024
 
-/** Who gives way where flows or sockets are scarce, and what is said if that doesn't help. */
+/** Has flows give way where flows or sockets are scarce, and warns if that doesn't help. */
 export class Scarcity {
   readonly #components: Components
   readonly #reasons: UdpReasons
@@ -64,7 +64,7 @@ export class Scarcity {
   }
 
   /**
-   * A flow can't be had for want of a socket: counts `count` packets.
+   * A flow can't begin for want of a socket: counts `count` packets.
    *
    * @param errno positive
    */

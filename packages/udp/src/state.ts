@@ -28,7 +28,7 @@ export class UdpFlow implements MayGiveWay, Rider, Correspondence, Lasting {
   port: SharedPort | undefined = undefined
   /** IP version on the host side. */
   isHostV4 = true
-  /** Who is there, and on which interface of the host if the address is a link-local one. */
+  /** The correspondent there, and on which interface of the host if the address is a link-local one. */
   readonly correspondent: Address = new Address()
   scope = 0
   /** Clock milliseconds of the last datagram in either direction. */

@@ -25,7 +25,7 @@ import { ListeningPort } from "./listening-port.ts"
 import type { PortsInUse } from "./ports-in-use.ts"
 import { sourceTowards } from "./source-towards.ts"
 
-/** Milliseconds until flows are disturbed again for a port number that couldn't be had without them either. */
+/** Milliseconds until flows are disturbed again for a port number that wasn't free without them either. */
 const PAUSE = 60_000
 
 /** What {@link Takeovers} works with. */

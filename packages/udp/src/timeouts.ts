@@ -20,13 +20,13 @@ const QUESTION_PORTS: ReadonlySet<number> = new Set([53, 123, 137, 161])
 /** Options of the UDP plugin. */
 export interface UdpOptions {
   /**
-   * Lifetime without traffic of a single exchange with a correspondent's port 53, 123, 137 or 161, milliseconds; 30,000 unless
-   * told otherwise.
+   * Lifetime without traffic of a single exchange with a correspondent's port 53, 123, 137 or 161, milliseconds; 30,000 by
+   * default.
    */
   readonly timeoutOneShot?: number
-  /** Lifetime without traffic while nothing has come back, milliseconds; 120,000 unless told otherwise. */
+  /** Lifetime without traffic while nothing has come back, milliseconds; 120,000 by default. */
   readonly timeoutBeforeReply?: number
-  /** Lifetime without traffic in either direction afterwards, milliseconds; 180,000 unless told otherwise. */
+  /** Lifetime without traffic in either direction afterwards, milliseconds; 180,000 by default. */
   readonly timeoutAfterReply?: number
 }
 

@@ -131,7 +131,7 @@ export class ToHost {
     batch.count = 0
   }
 
-  /** What was put together is refused as one, and for all of it the same is true: one error tells of the first datagram. */
+  /** What was put together is refused as one, and for all of it the same is true: one error names the first datagram. */
   #refused(tap: Demiflow, batch: DatagramBatch, index: number, errno: number): void {
     if (errno === Errno.ENOBUFS) {
       this.#lose(batch, index)

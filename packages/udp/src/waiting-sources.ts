@@ -1,6 +1,6 @@
 import { type Components, type Waiting, WaitingList } from "@demiflow/core"
 
-/** Who waits, and for what. */
+/** A source that waits, and for what. */
 export interface WaitingSource extends Waiting {
   /** Whether what it passes on may be for the guest's link: it is left alone then while the guest is congested. */
   readonly needsGuest: boolean
@@ -15,7 +15,7 @@ export interface WaitingPlace<Source> {
 const NEVER_CONGESTED = { isCongested: false }
 
 /**
- * Who has more to pass on than there was time or room for. What goes by the local path doesn't wait for the guest: there are
+ * Sources that have more to pass on than there was time or room for. What goes by the local path doesn't wait for the guest: there are
  * two lists, which share the one time at which the handler is called.
  */
 export class WaitingSources<Source extends WaitingSource> implements WaitingPlace<Source> {

@@ -5,7 +5,7 @@ import type { SplicedSide } from "./spliced-flow.ts"
 const QUEUE_BUDGET = 1024
 
 /**
- * Empties the error queues of spliced flows' sockets. Nobody can be told what stands there: a socket has no way to report to
+ * Empties the error queues of spliced flows' sockets. Nobody can hear of what stands there: a socket has no way to report to
  * its correspondent that nobody listens at the other end. Each is a datagram that wasn't delivered, and is counted.
  */
 export class ReportedErrors {

@@ -3,13 +3,13 @@
  *
  * A datagram that arrives at a listening port and that the policy splices begins a flow. On its initiating side it shares the
  * listening socket, by which its sender so gets answers from where it wrote to; at the other end it has a socket of its own,
- * from any port, connected to whoever listens there. `relay.ts` carries datagrams between them. The flow is found by its
+ * from any port, connected to the socket that listens there. `relay.ts` carries datagrams between them. The flow is found by its
  * initiating side, for what the listening socket receives, and by its socket.
  *
  * The guest's link has no part in this. Flows go on while it is congested, and listeners inside the namespace are heard.
  * Those of the host wait for it, since what arrives there may be for the link as well.
  *
- * Time-outs and limits are those of all flows: whoever can reach a listening port can forge as many senders as there are
+ * Time-outs and limits are those of all flows: anybody who reaches a listening port can forge as many senders as there are
  * ports, so flows that their target hasn't answered give way.
  *
  * Not done: reporting to a sender what its datagrams met at the other end. A socket can't.
