@@ -7,6 +7,7 @@
 
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
+#include <linux/nsfs.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -149,7 +150,16 @@ bool is_integer_option(int32_t level, int32_t name)
 
 bool is_structure_to_set(int32_t level, int32_t name)
 {
-	return level == SOL_SOCKET && (name == SO_BINDTODEVICE || name == SO_LINGER || name == SO_RCVTIMEO);
+	switch (level) {
+	case SOL_SOCKET:
+		return name == SO_BINDTODEVICE || name == SO_LINGER || name == SO_RCVTIMEO;
+	case IPPROTO_IP:
+		return name == IP_ADD_MEMBERSHIP;
+	case IPPROTO_IPV6:
+		return name == IPV6_ADD_MEMBERSHIP;
+	default:
+		return false;
+	}
 }
 
 bool is_structure_to_get(int32_t level, int32_t name)
@@ -169,7 +179,9 @@ size_t structure_of_request(uint32_t request)
 	case TUNGETFEATURES:
 	case TUNSETVNETHDRSZ:
 		return sizeof(int);
-	/* Takes nothing: the result is a descriptor. */
+	/* These take nothing: a result is all there is. */
+	case NS_GET_NSTYPE:
+	case NS_GET_USERNS:
 	case SIOCGSKNS:
 		return sizeof(int);
 	default:
