@@ -21,8 +21,12 @@ export interface Neighbours {
    * nobody else answers for it.
    */
   isAnnounced(address: Address): boolean
-  /** A station asks for an address of one IP version as one that has none, by DHCP: it was started, or started again. */
-  startsOver(station: MacAddress, isV4: boolean): void
+  /**
+   * A station asks for an address as one that has none, by DHCP: it may be set up differently than before.
+   *
+   * @param wasStarted true if it was started, or started again; false if it may have run on and only lost its link
+   */
+  startsOver(station: MacAddress, wasStarted: boolean): void
   /** Names what asks for addresses of one IP version. Called when a packet is to leave whose station isn't known. */
   askWith(isV4: boolean, ask: AskForNeighbour): void
 }

@@ -83,10 +83,10 @@ export class GuestAddresses {
     }
     this.reconnection = new Reconnection(clock, this.stations)
     this.reconnection.onOtherGuest = options.onOtherGuest
-    this.neighbours.onStartsOver = (station, isV4) => {
+    this.neighbours.onStartsOver = (station, wasStarted) => {
       this.stations.forgetMtus(station.high, station.low)
       // Where the guest's address is at another station, what this one does says nothing about the guest.
-      if (!this.neighbours.isElsewhere(isV4 ? this.v4 : this.v6, station)) this.reconnection.startsOver()
+      if (wasStarted && !this.neighbours.isElsewhere(this.v4, station)) this.reconnection.wasStarted()
     }
     this.forget()
   }

@@ -52,7 +52,7 @@ export class NeighbourTable implements Neighbours {
   /** The station that {@link NeighbourTable.resolve} found. */
   readonly station: MacAddress = new MacAddress()
   /** Called with each station that starts over. */
-  onStartsOver: ((station: MacAddress, isV4: boolean) => void) | undefined = undefined
+  onStartsOver: ((station: MacAddress, wasStarted: boolean) => void) | undefined = undefined
   /** Called with each address that is announced. */
   onAnnounced: ((address: Address) => void) | undefined = undefined
   /** Changes with each address that is at another station than before. */
@@ -97,8 +97,8 @@ export class NeighbourTable implements Neighbours {
     else this.#askV6 = ask
   }
 
-  startsOver(station: MacAddress, isV4: boolean): void {
-    this.onStartsOver?.(station, isV4)
+  startsOver(station: MacAddress, wasStarted: boolean): void {
+    this.onStartsOver?.(station, wasStarted)
   }
 
   /** True if the address is known to be at another station. */

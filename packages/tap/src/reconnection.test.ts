@@ -26,7 +26,8 @@ function setUp() {
   return {
     fixture,
     happened,
-    startsOver: (mac: string, isV4 = true) => fixture.tap.neighbours.startsOver(MacAddress.parse(mac), isV4),
+    startsOver: (mac: string, wasStarted = true) =>
+      fixture.tap.neighbours.startsOver(MacAddress.parse(mac), wasStarted),
   }
 }
 
@@ -67,7 +68,7 @@ describe("after the link was gone", () => {
     expect(happened).toEqual([A])
   })
 
-  test("the guest is another one if the station with its address starts over, once", () => {
+  test("the guest is another one if the station with its address was started, once", () => {
     const { fixture, happened, startsOver } = setUp()
     fixture.tap.reconnected()
     fixture.onSequence = () => startsOver(A)
@@ -77,10 +78,8 @@ describe("after the link was gone", () => {
     expect(happened).toEqual(["other guest"])
   })
 
-  test("what counts is the address of the version that is asked for: a station of IPv6 alone is not the guest", () => {
+  test("the guest is the same if it asks for an address but may have run on", () => {
     const { fixture, happened, startsOver } = setUp()
-    fixture.deliver(ipv6(17, udp([1, 2], pattern(4)), { from: "2001:db8::b", to: "2001:db8:1::7", mac: B }))
-    happened.length = 0
     fixture.tap.reconnected()
     fixture.onSequence = () => startsOver(A, false)
     fixture.deliver(packet(A))
@@ -90,7 +89,17 @@ describe("after the link was gone", () => {
     expect(happened).toEqual(["other guest"])
   })
 
-  test("the guest is the same if another of its stations starts over, or if it does so later", () => {
+  test("a guest that has used no IPv4 is another one if a station was started", () => {
+    const happened: string[] = []
+    const fixture = new Fixture({}, { onOtherGuest: () => happened.push("other guest") })
+    fixture.deliver(ipv6(17, udp([1, 2], pattern(4)), { from: "2001:db8::b", to: "2001:db8:1::7", mac: A }))
+    fixture.tap.reconnected()
+    fixture.onSequence = () => fixture.tap.neighbours.startsOver(MacAddress.parse(A), true)
+    fixture.deliver(packet(A, "0.0.0.0"))
+    expect(happened).toEqual(["other guest"])
+  })
+
+  test("the guest is the same if another of its stations was started, or if it was so later", () => {
     const { fixture, happened, startsOver } = setUp()
     fixture.tap.reconnected()
     fixture.onSequence = () => startsOver(B)
@@ -102,7 +111,7 @@ describe("after the link was gone", () => {
   })
 })
 
-test("the guest is another one if its station starts over with IPv4, wherever IPv6 was seen last", () => {
+test("the guest is another one if its station of IPv4 was started, wherever IPv6 was seen last", () => {
   const { fixture, happened, startsOver } = setUp()
   fixture.deliver(packet(B, "2001:db8::b"))
   fixture.tap.reconnected()
@@ -112,7 +121,7 @@ test("the guest is another one if its station starts over with IPv4, wherever IP
   expect(happened).toEqual(["other guest"])
 })
 
-test("a guest that starts over with its link in place is the same", () => {
+test("a guest that is started with its link in place is the same", () => {
   const { fixture, happened, startsOver } = setUp()
   fixture.onSequence = () => startsOver(A)
   fixture.deliver(packet(A), packet("02:00:00:00:00:0c"))

@@ -3,8 +3,10 @@
  *
  * A hypervisor that connects again mostly runs the same guest, whose connections go on. Two signs show another guest. The
  * first frame comes from a station that was not known before. Or within two minutes, the station that had the guest's
- * address asks for an address from scratch, by DHCP: the guest was started again. Nothing depends on these signs: the kernel
- * of another guest resets the connections that it doesn't know, one by one.
+ * address asks for one by DHCPv4 and names none that it had: the guest was started again. A guest that runs on asks by DHCP
+ * as well when its carrier comes back, but names its address in DHCPv4 (RFC 2131, section 3.7). In DHCPv6 there is no
+ * difference: clients solicit in both cases. Nothing depends on these signs: the kernel of another guest resets the
+ * connections that it doesn't know, one by one.
  */
 import type { Clock, MacAddress } from "@demiflow/core"
 import { NO_STATION, type Stations } from "./stations.ts"
@@ -19,7 +21,7 @@ export class Reconnection {
   readonly #clock: Clock
   readonly #stations: Stations
   #isFirstFrame = false
-  #startedOver = false
+  #isStarted = false
   #at = Number.NEGATIVE_INFINITY
 
   constructor(clock: Clock, stations: Stations) {
@@ -30,7 +32,7 @@ export class Reconnection {
   /** The link is there again. */
   begin(): void {
     this.#isFirstFrame = !this.#stations.isEmpty
-    this.#startedOver = false
+    this.#isStarted = false
     this.#at = this.#isFirstFrame ? this.#clock.now : Number.NEGATIVE_INFINITY
   }
 
@@ -45,18 +47,18 @@ export class Reconnection {
     if (this.#stations.find(station.high, station.low) === NO_STATION) this.#other()
   }
 
-  /** The station that has, or had, the guest's address begins from scratch. */
-  startsOver(): void {
-    this.#startedOver = this.#clock.now - this.#at < TIME_TO_START
+  /** The station that has, or had, the guest's IPv4 address was started. */
+  wasStarted(): void {
+    this.#isStarted = this.#clock.now - this.#at < TIME_TO_START
   }
 
   /** Nothing is being handled. */
   settle(): void {
-    if (this.#startedOver) this.#other()
+    if (this.#isStarted) this.#other()
   }
 
   #other(): void {
-    this.#startedOver = false
+    this.#isStarted = false
     this.#at = Number.NEGATIVE_INFINITY
     this.onOtherGuest?.()
   }

@@ -60,6 +60,38 @@ describe("a client that asked for the interface's MTU and has it now takes such 
   })
 })
 
+describe("a client that asks for an address anew", () => {
+  const startsOver = (content: Uint8Array) => {
+    const { memory, send } = setUp()
+    const spy = vi.spyOn(memory.tap.neighbours, "startsOver")
+    send(content)
+    memory.run()
+    return spy.mock.calls.map(([station, wasStarted]) => [String(station), wasStarted])
+  }
+  const DISCOVERS: Dhcpv4Capture[] = ["udhcpcDiscover", "dhclientDiscover", "dhcpcdDiscover", "networkdDiscover"]
+
+  test.each(DISCOVERS)("%s: was started", (name) => {
+    expect(startsOver(capture(name))).toEqual([[String(setUp().guest.mac), true]])
+  })
+
+  test("and names the one that it had may have run on", () => {
+    expect(startsOver(capture("windowsDiscover"))).toMatchObject([[expect.anything(), false]])
+    const discover = capture("udhcpcDiscover")
+    discover.set([192, 0, 2, 2], 12)
+    expect(startsOver(discover)).toMatchObject([[expect.anything(), false]])
+  })
+
+  test("was started if it speaks BOOTP", () => {
+    const boots = new Uint8Array(300)
+    boots.set(capture("udhcpcDiscover").subarray(0, 236))
+    expect(startsOver(boots)).toMatchObject([[expect.anything(), true]])
+  })
+
+  test.each(["udhcpcRequest", "dhclientReboot", "networkdRenew", "oldWindowsInform"] as const)("not %s", (name) => {
+    expect(startsOver(capture(name))).toEqual([])
+  })
+})
+
 describe("a client on the link", () => {
   test.each([
     ["udhcpcDiscover", Type.offer],

@@ -40,9 +40,14 @@ import {
 import { DropReasons } from "../drop-reasons.ts"
 import { ReplySender, udpPayload } from "../reply.ts"
 import type { Dhcpv4Lease } from "./lease.ts"
-import { emitDhcpv4, parseDhcpv4 } from "./packet.ts"
+import { type Dhcpv4Message, emitDhcpv4, parseDhcpv4 } from "./packet.ts"
 import { answerDhcpv4 } from "./server.ts"
 import { IP_AND_UDP_HEADERS, Dhcpv4MessageType as MessageType, Dhcpv4Option as Option, SERVER_PORT } from "./wire.ts"
+
+/** True for a client that names the address that it had: it may have run on (RFC 2131, section 4.4.1). */
+function namesAddress({ clientAddress, options }: Dhcpv4Message): boolean {
+  return !clientAddress.isUnspecified || options.has(Option.requestedAddress)
+}
 
 /** DHCPv4, set up on a stack. */
 export class Dhcpv4Handler implements ProtocolHandler {
@@ -81,7 +86,8 @@ export class Dhcpv4Handler implements ProtocolHandler {
     const answer = answerDhcpv4(parsed.message, this.#lease, guest.mtu - IP_AND_UDP_HEADERS)
     if (answer.kind === "refused") return this.#reasons.get(answer.reason)
     // A message without a type is a BOOTP client's, which boots.
-    if (type === undefined || type === MessageType.discover) guest.neighbours.startsOver(sequence.sourceMac, true)
+    if (type === undefined || type === MessageType.discover)
+      guest.neighbours.startsOver(sequence.sourceMac, !namesAddress(parsed.message))
     const line = `DHCP: ${answer.description} from ${sequence.sourceMac}`
     if (answer.kind === "silent") {
       if (answer.isWarning) log.warning(line)

@@ -1,7 +1,7 @@
 import { Address } from "@demiflow/core"
 import { build, check, memoryStack, payload, RecordingLog } from "@demiflow/testkit"
 import fc from "fast-check"
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 import { dhcpv6 } from "../index.ts"
 import { hostileMessages } from "../mutations.fixture.ts"
 import { DHCPV6_CAPTURES, type Dhcpv6Capture } from "./captures.fixture.ts"
@@ -50,6 +50,20 @@ describe("a client on the link", () => {
       check.udp({ sourcePort: 547, targetPort: 546 }),
     )
     expect([frame.problems, typeOf(frame.payload), drops.total]).toEqual([[], type, 0])
+  })
+
+  test.each([
+    ["dhclientSolicit", [false]],
+    ["networkdSolicit", [false]],
+    ["networkdRapidSolicit", [false]],
+    ["dhclientConfirm", []],
+    ["dhcpcdRebind", []],
+  ] as const)("%s: may be set up anew, and need not have been started", (name, calls) => {
+    const { memory, send } = setUp()
+    const startsOver = vi.spyOn(memory.tap.neighbours, "startsOver")
+    send(capture(name))
+    memory.run()
+    expect(startsOver.mock.calls.map(([, wasStarted]) => wasStarted)).toEqual(calls)
   })
 
   test("is answered where clients listen, wherever it speaks from (section 7.2)", () => {

@@ -84,6 +84,7 @@ export class Dhcpv6Handler implements ProtocolHandler {
     if (parsed.kind === "malformed") return this.#reasons.get(parsed.reason)
     const answer = answerDhcpv6(parsed.message, this.#lease, this.#identifier, wasMulticast, PAYLOAD_LIMIT)
     if (answer.kind === "refused") return this.#reasons.get(answer.reason)
+    // Some clients solicit whenever their link comes back, just as one that was started does.
     if (parsed.message.type === Dhcpv6MessageType.solicit) guest.neighbours.startsOver(sequence.sourceMac, false)
     if (answer.kind === "silent") {
       log.info(`DHCPv6: ${answer.description} from ${sequence.sourceMac}`)
