@@ -276,10 +276,10 @@ export class IcmpHandler implements ProtocolHandler {
       return undefined
     }
     if (this.#byUse.count >= this.#mostFlows) this.giveWay()
-    const place = flows.allocate(handlerNumber, protocol)
+    const created = flows.allocate(handlerNumber, protocol)
     // A full table counts that itself.
-    if (place < 0) return undefined
-    const initiated = flows.initiate(place, tap)
+    if (created < 0) return undefined
+    const initiated = flows.initiate(created, tap)
     const side = targetSide(initiated)
     let socket = host.pingOpen(side, this.#target)
     if (isShortage(-socket) && relieve()) socket = host.pingOpen(side, this.#target)

@@ -54,6 +54,10 @@ interface Kind {
   readonly isTogether?: boolean
   /** The guest's link cuts what is left together. */
   readonly isCut?: boolean
+  /** Whom the guest corresponds with, in turn: a flow for each, all of one port. One if not given. */
+  readonly correspondents?: number
+  /** The port is one that we listen at, and leads to the guest's. */
+  readonly isListening?: boolean
 }
 
 const kinds: Record<string, Kind> = {
@@ -64,11 +68,13 @@ const kinds: Record<string, Kind> = {
   "to the guest, left together": { fromGuest: 0, toGuest: DATAGRAMS, isTogether: true, isCut: true },
   "both ways": { fromGuest: DATAGRAMS, toGuest: DATAGRAMS },
   "request and response": { fromGuest: 1, toGuest: 1 },
+  "with several correspondents": { fromGuest: 1, toGuest: DATAGRAMS, isCut: true, correspondents: 4 },
+  "at a listening port": { fromGuest: 1, toGuest: DATAGRAMS, isCut: true, correspondents: 4, isListening: true },
 }
 
 const families = [
-  ["IPv4", EtherType.ipv4, "192.0.2.2", "198.51.100.7"],
-  ["IPv6", EtherType.ipv6, "2001:db8::2", "2001:db8:1::7"],
+  ["IPv4", EtherType.ipv4, "192.0.2.2", "198.51.100.7", "203.0.113.1"],
+  ["IPv6", EtherType.ipv6, "2001:db8::2", "2001:db8:1::7", "2001:db8:2::1"],
 ] as const
 
 /** Counts what it is sent. */
@@ -81,7 +87,7 @@ class Guest extends QuietGuest {
   }
 }
 
-/** A stack with one flow, whose ends are a few numbers. */
+/** A stack with a few flows, whose ends are a few numbers. */
 class Exchange {
   readonly drops = new Drops()
   readonly guest: Guest
@@ -91,15 +97,25 @@ class Exchange {
   readonly #flows: FixedFlowTable
   readonly #stack: Stack
   readonly #kind: Kind
+  readonly #correspondents: Address[] = []
+  /** Where the host is written to. */
+  readonly #own: Address
   #waiting = 0
+  #next = 0
   /** Bytes that the socket took, modulo 2^32. */
   taken = 0
 
-  constructor(kind: Kind, etherType: number, guestAddress: string, address: string) {
+  constructor(kind: Kind, etherType: number, guestAddress: string, address: string, own: string) {
     const { drops } = this
     const arena = this.#arena
     const random = new SeededRandom(1)
     this.#kind = kind
+    this.#own = Address.parse(own)
+    for (let count = kind.correspondents ?? 1; count > 0; count--) {
+      const correspondent = Address.parse(address)
+      correspondent.word3 += count - 1
+      this.#correspondents.push(correspondent)
+    }
     this.guest = new Guest(arena, kind.isCut ?? false)
     this.#flows = new FixedFlowTable({ capacity: 64, random, drops })
     const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
@@ -111,10 +127,13 @@ class Exchange {
     demiflow.interface = Interface.tap
     demiflow.correspondentAddress.copyFrom(Address.parse(guestAddress))
     demiflow.correspondentPort = GUEST_PORT
-    demiflow.forwardingAddress.copyFrom(Address.parse(address))
     demiflow.forwardingPort = PORT
     this.#fill()
-    this.#fromGuest(1)
+    if (kind.isListening) {
+      const end = { address: undefined, interfaceName: undefined, freebind: false, port: GUEST_PORT }
+      this.#stack.listen(IpProtocol.udp, end, undefined, GUEST_PORT)
+    }
+    for (let flow = 0; flow < this.#correspondents.length; flow++) this.#fromGuest(1)
   }
 
   get flows(): number {
@@ -132,7 +151,9 @@ class Exchange {
     if (fromGuest > 0) this.#fromGuest(fromGuest)
     if (toGuest > 0) {
       this.#waiting = toGuest
-      this.#stack.fromHost(targetSide(0 as never), HostEvent.readable | HostEvent.writable)
+      const events = HostEvent.readable | HostEvent.writable
+      if (this.#kind.isListening) this.#stack.fromListener(0 as never, events)
+      else this.#stack.fromHost(targetSide(0 as never), events)
     }
     this.#stack.expire(this.#clock.now)
     this.#stack.endTurn()
@@ -140,7 +161,13 @@ class Exchange {
 
   #fromGuest(count: number): void {
     this.#sequence.count = count
+    this.#sequence.demiflow.forwardingAddress.copyFrom(this.#nextCorrespondent())
     this.#stack.fromTap(this.#sequence)
+  }
+
+  #nextCorrespondent(): Address {
+    this.#next = (this.#next + 1) % this.#correspondents.length
+    return this.#correspondents[this.#next]
   }
 
   #fill(): void {
@@ -166,6 +193,7 @@ class Exchange {
     const host = {
       arena: this.#arena,
       udpBind: () => 3,
+      udpListen: () => 4,
       separatesLoopback: () => false,
       boundEnd: () => 0,
       setHopLimit: () => 0,
@@ -178,8 +206,12 @@ class Exchange {
       receiveFromAnyone: (_: number, batch: DatagramBatch, ends: readonly Demiflow[], count: number) => {
         const got = Math.min(count, this.#waiting)
         for (let index = 0; index < got; index++) {
-          ends[index].correspondentAddress.copyFrom(this.#sequence.demiflow.forwardingAddress)
+          ends[index].correspondentAddress.copyFrom(this.#nextCorrespondent())
           ends[index].correspondentPort = PORT
+          if (this.#kind.isListening) {
+            ends[index].forwardingAddress.copyFrom(this.#own)
+            ends[index].forwardingPort = GUEST_PORT
+          }
           batch.length[index] = this.payload
           batch.segmentSize[index] = this.#kind.isTogether ? PAYLOAD : 0
         }
@@ -192,9 +224,9 @@ class Exchange {
   }
 }
 
-describe.each(families)("a flow over %s", (_, etherType, guestAddress, address) => {
+describe.each(families)("a flow over %s", (_, etherType, guestAddress, address, own) => {
   test.each(Object.entries(kinds))("%s takes no memory", (_, kind) => {
-    const exchange = new Exchange(kind, etherType, guestAddress, address)
+    const exchange = new Exchange(kind, etherType, guestAddress, address, own)
     const { payload, taken } = exchange
     let turns = 0
     const bytes = bytesPerCall(heap, () => {
@@ -202,7 +234,7 @@ describe.each(families)("a flow over %s", (_, etherType, guestAddress, address) 
       exchange.turn()
     })
     expect(bytes).toBeLessThan(1)
-    expect(exchange.flows).toBe(1)
+    expect(exchange.flows).toBe(kind.correspondents ?? 1)
     expect(exchange.drops.total).toBe(0)
     expect(exchange.taken).toBe((taken + turns * kind.fromGuest * payload) | 0)
     expect(exchange.guest.bytes).toBe((turns * kind.toGuest * payload) | 0)

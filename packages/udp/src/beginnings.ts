@@ -84,12 +84,12 @@ export class Beginnings {
     }
     const question = this.#ports.listening.askedBy(tap, this.#states)
     if (question !== undefined) flows.readSide(question.hostSide, target)
-    const place = flows.allocate(handlerNumber, IpProtocol.udp)
-    if (place < 0) {
+    const created = flows.allocate(handlerNumber, IpProtocol.udp)
+    if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
     }
-    const initiated = flows.initiate(place, tap)
+    const initiated = flows.initiate(created, tap)
     const port = question?.port ?? this.#portFor(initiated, tap, target)
     if (typeof port === "number") {
       if (!isShortage(-port)) this.#errors.refuse(tap, -port, offset, length)
@@ -124,12 +124,12 @@ export class Beginnings {
       drops.count(this.#reasons.closed, count)
       return undefined
     }
-    const place = flows.allocate(handlerNumber, IpProtocol.udp)
-    if (place < 0) {
+    const created = flows.allocate(handlerNumber, IpProtocol.udp)
+    if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
     }
-    const flow = flows.activate(flows.target(flows.initiate(place, hostSide), target))
+    const flow = flows.activate(flows.target(flows.initiate(created, hostSide), target))
     flows.makeTargetFindable(flow)
     const state = this.#begin(targetSide(flow), port, hostSide, scope)
     this.#scarcity.begun(state)

@@ -190,8 +190,9 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
 
 test("no error answers a datagram to a broadcast address of a subnet, which the host alone can tell", () => {
   const bench = new Bench()
-  bench.host.openingAnswers.push(-Errno.EACCES, -Errno.EACCES)
+  bench.host.nextSendingAnswers.push(-Errno.EACCES, -Errno.EACCES)
   bench.fromGuest("192.0.2.2", 137, "192.0.2.255", 137, { payload: pattern(5) })
   expect(bench.guest.sent).toEqual([])
-  expect(bench.drops.entries()).toEqual([["udp: host has no way there", 1]])
+  expect(bench.drops.entries()).toEqual([["udp: refused by the host", 1]])
+  expect([bench.flows.size, bench.host.openSockets]).toEqual([0, 0])
 })

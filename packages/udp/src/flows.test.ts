@@ -152,12 +152,22 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     expect(bench.guest.sent).toEqual([])
   })
 
-  test("are refused without a route, which the guest is told", () => {
+  test("are refused where the host opens no port", () => {
     const bench = new Bench()
-    bench.host.openingAnswers.push(-Errno.ENETUNREACH)
+    bench.host.openingAnswers.push(-Errno.EADDRNOTAVAIL)
     bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload })
     expect(bench.flows.size).toBe(0)
     expect(bench.drops.entries()).toEqual([["udp: host has no way there", 2]])
+    expect(icmpErrors(bench.guest)).toMatchObject([{ type: isV4 ? 3 : 1, code: isV4 ? 13 : 1, reporter: server }])
+    expect(bench.warnings).toEqual([])
+  })
+
+  test("end without a route, and the guest gets an error", () => {
+    const bench = new Bench()
+    bench.host.nextSendingAnswers.push(-Errno.ENETUNREACH, -Errno.ENETUNREACH)
+    bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload })
+    expect([bench.flows.size, bench.host.openSockets]).toEqual([0, 0])
+    expect(bench.drops.entries()).toEqual([["udp: refused by the host", 2]])
     const [error, ...others] = icmpErrors(bench.guest)
     expect(others).toEqual([])
     expect(error).toMatchObject({

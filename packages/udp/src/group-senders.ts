@@ -3,9 +3,9 @@ import { sourceTowards } from "./source-towards.ts"
 import type { GroupSource, UdpFlow } from "./state.ts"
 
 /**
- * The guest's flows to groups, by the host's ports that they leave from, and the addresses that they come from there. The host's
- * kernel hands such datagrams to its own sockets too, so that its programs hear them, and a listening port of ours is one of these:
- * what the guest has sent must not come back to it there.
+ * The guest's flows to groups, by the host's ports that they leave from, and the addresses that they come from there. The
+ * host's kernel hands such datagrams to its own sockets too, so that its programs hear them, and a listening port of ours is
+ * one of these: what the guest has sent must not come back to it there.
  *
  * A guest may have as many such flows at one port as the flow table has places, so none is searched for: those of one port
  * are a list that leads through the flows, and their addresses, which are the host's and few, are counted.
@@ -33,8 +33,8 @@ export class GroupSenders {
   }
 
   /**
-   * The guest has sent on a flow. Finds out from where, if the flow leads to a group; if there is no socket for that, with the next
-   * datagram.
+   * The guest has sent on a flow. Finds out from where, if the flow leads to a group; if there is no socket for that, with
+   * the next datagram.
    */
   heard(flow: UdpFlow): void {
     const { groupPort, groupSource } = flow

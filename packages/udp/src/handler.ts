@@ -2,33 +2,33 @@
  * UDP between the guest and the host: theory of operation.
  *
  * A flow is what one address and port of the guest's exchanges with one address and port beyond us. Flows share the sockets
- * of ports (core's `SharedPort`): each socket is bound, connected to nobody, and nobody else's. What is sent names its correspondent;
- * what is received is found by both ends, as the kernel names them (`flow-finder.ts`). So, without any more:
+ * of ports (core's `SharedPort`): each socket is bound, connected to nobody, and nobody else's. What is sent names its
+ * correspondent; what is received is found by both ends, as the kernel names them (`flow-finder.ts`). So, without any more:
  *
  * - all correspondents of a port of the guest's see the same port of the host: the guest's own number, where that is free
  *   (core's `GuestPorts`; RFC 4787, REQ-1, endpoint-independent mapping). It is the same one for several addresses of the
  *   guest's, as a program in there mostly has one socket for all of them;
- * - an address that the guest corresponds with from a port may answer from another one, and nobody else is heard (`newcomers.ts`;
- *   REQ-8, address-dependent filtering);
+ * - an address that the guest corresponds with from a port may answer from another one, and nobody else is heard
+ *   (`newcomers.ts`; REQ-8, address-dependent filtering);
  * - the order of what one socket receives stays, also while flows begin.
  *
- * Neither end says when it is done, so flows end by time (`timeouts.ts`). Traffic only notes the time; the timer looks at the
+ * Neither end says when it is done, so flows end by time (`timeouts.ts`). Traffic only notes the time; the timer reads the
  * note when it runs out and starts again if some had come. A port of the guest's is closed with its last flow.
  *
  * Flows begin (`beginnings.ts`) with the first datagram,
  *
  * - of the guest: the forwarding policy says where it goes. It leaves by a listening port of ours if the correspondent has
- *   asked there, or if that has the guest's port number, leads to just there and reaches the correspondent as other sockets of the
- *   host do (`listening-ports.ts`): an answer leaves from where the question came to, whichever of its addresses the guest answers
- *   from. Otherwise by a port of the guest's.
+ *   asked there, or if that has the guest's port number, leads to just there and reaches the correspondent as other sockets
+ *   of the host do (`listening-ports.ts`): an answer leaves from where the question came to, whichever of its addresses the
+ *   guest answers from. Otherwise by a port of the guest's.
  * - of anybody on the host, at a listening socket: the policy says where at the guest it goes. Listening sockets say with
- *   each datagram which address of the host it came to, and answers leave from that. The flows of a
- *   listening port end with it. Flows that had the port before it was listened at go on there (`takeovers.ts`).
+ *   each datagram which address of the host it came to, and answers leave from that. The flows of a listening port end with
+ *   it. Flows that had the port before it was listened at go on there (`takeovers.ts`).
  *
  * Where the policy says so, a flow that begins at a listening socket goes to a socket at the other end of the local path
  * instead of the tap: from the host into the guest's namespace, or from a listener in there to the host. Such spliced flows
- * have a socket at the other end and no packets, and are `local/`'s: `local/splicing.ts` says how they go. What follows here is
- * about flows between host and tap; time-outs and limits are the same for both.
+ * have a socket at the other end and no packets, and are `local/`'s: `local/splicing.ts` says how they go. What follows here
+ * is about flows between host and tap; time-outs and limits are the same for both.
  *
  * Two senders may look the same to the guest: they came to two ports that lead to one, or one address stands for both. The
  * later one is shown under another port then, as netfilter does it. Anybody can forge senders: flows that their target
@@ -37,20 +37,21 @@
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
  * Neighbours of one size are put together for the host to cut, what the guest's offload left together with more of that
- * size too (`leaving-together.ts` says why). Hop limit, traffic class and "don't fragment" of each packet are those of the datagram
- * which leaves the host, so that tracing a route and the search for the path's MTU (RFC 8899) work through us, and DSCP and ECN are
- * kept. A full send queue loses datagrams, as networks do, and counts them.
+ * size too (`leaving-together.ts` says why). Hop limit, traffic class and "don't fragment" of each packet are those of the
+ * datagram which leaves the host, so that tracing a route and the search for the path's MTU (RFC 8899) work through us, and
+ * DSCP and ECN are kept. A full send queue loses datagrams, as networks do, and counts them.
  *
- * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get, and keep their traffic class. What the host
- * left together stays so, and neighbours of one size, together or not, are put together if the link cuts them. Each socket has a budget for
- * each turn, and none is read while the guest is congested: what has more waits in one list, and has its turn in that
- * order (`waiting-sources.ts`).
+ * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get, and keep their
+ * traffic class. What the host left together stays so, and neighbours of one size, together or not, are put together if the
+ * link cuts them. Each socket has a budget for each turn, and none is read while the guest is congested: what has more waits
+ * in one list, and has its turn in that order (`waiting-sources.ts`).
  *
  * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
- * error queue, belongs to the flow with the destination that it names, and goes to the guest as the same ICMP error, quoting the guest's datagram with the guest's addresses. What
- * the host itself refuses (no route, say) becomes an error in the name of the address that the guest wrote to. What the
- * guest reports (that nobody listens at its port, say) goes no further: a socket can't report it. That a datagram
- * of IPv6 was too big for a link behind the guest has those that follow fragmented: core's `Guest.noticePathMtu`.
+ * error queue, belongs to the flow with the destination that it names, and goes to the guest as the same ICMP error, quoting
+ * the guest's datagram with the guest's addresses. What the host itself refuses (no route, say) becomes an error in the name
+ * of the address that the guest wrote to. What the guest reports (that nobody listens at its port, say) goes no further: a
+ * socket can't report it. That a datagram of IPv6 was too big for a link behind the guest has those that follow fragmented:
+ * core's `Guest.noticePathMtu`.
  *
  * To a multicast group a flow leads as to any correspondent. Its members answer from their own addresses, so the guest's port
  * then hears anybody (`newcomers.ts`). The host's kernel hands what is sent to a group to its own sockets as well: ours don't

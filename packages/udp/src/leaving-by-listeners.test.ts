@@ -68,7 +68,7 @@ describe.each(Object.entries(families))(
       expect(bench.socket.datagrams).toEqual([payload])
     })
 
-    test("leave by no listener, which isn't held to the interface that they have to leave by, but for the host's loopback", () => {
+    test("leave by no listener, as none is held to the interface that they must leave by, except to the host's loopback", () => {
       const bench = new Bench(rulesWith({ hostLoopback: Address.parse(gateway) }))
       bench.host.isHeldToInterface = true
       const listener = bench.listen(PORT, PORT)

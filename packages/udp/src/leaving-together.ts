@@ -56,8 +56,8 @@ export function mayFollow(first: number, together: number, length: number, segme
 }
 
 /**
- * Copies what may follow entry `index`, of the same traffic class, behind it, where there is room for {@link LARGEST_PAYLOAD}. Answers the first entry
- * behind those: what is between them is part of the first now.
+ * Copies what may follow entry `index`, of the same traffic class, behind it, where there is room for
+ * {@link LARGEST_PAYLOAD}. Answers the first entry behind those: what is between them is part of the first now.
  */
 export function putTogether(arena: Arena, batch: DatagramBatch, index: number, count: number): number {
   const { offset, length, segmentSize, trafficClass } = batch

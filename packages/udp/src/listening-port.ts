@@ -1,4 +1,4 @@
-import { type Address, type Host, type Listener, SharedPort, type Socket } from "@demiflow/core"
+import { type Address, type Demiflow, type Host, type Listener, SharedPort, type Socket } from "@demiflow/core"
 
 /** Addresses of each end that a listening port remembers: those that it was asked at, and led to, last. */
 const MOST_ADDRESSES = 16
@@ -17,6 +17,15 @@ export class ListeningPort extends SharedPort {
     super(host, listener.interface, listener.end.port, socket)
     this.listener = listener
     this.needsGuest = needsGuest
+  }
+
+  /** Whether what is sent from the socket leaves as `side` says: from its address, and by the interface that it has to. */
+  sendsAs(side: Demiflow): boolean {
+    const { address, interfaceName } = this.listener.end
+    if (interfaceName !== undefined) return false
+    if (this.host.separatesLoopback(side.isV4) && !side.correspondentAddress.isLoopback) return false
+    if (address === undefined) return true
+    return address.isV4 === side.isV4 && (address.isUnspecified || address.equals(side.forwardingAddress))
   }
 
   /** Remembers between which addresses a flow has begun. */

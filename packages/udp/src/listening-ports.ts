@@ -73,7 +73,7 @@ export class ListeningPorts {
       const { targetAddress, targetPort } = port.listener
       if (targetPort !== tap.correspondentPort) continue
       if (targetAddress !== undefined && !tap.correspondentAddress.equals(targetAddress)) continue
-      if (reaches(port, host) && !this.#isInTouch(port, host)) return port
+      if (port.sendsAs(host) && !this.#isInTouch(port, host)) return port
     }
     return undefined
   }
@@ -94,15 +94,6 @@ export class ListeningPorts {
     }
     return false
   }
-}
-
-/** Whether what is sent from a listening socket leaves as `side` says: from its address, and by the interface that it has to leave by. */
-function reaches({ host, listener }: ListeningPort, side: Demiflow): boolean {
-  const { address, interfaceName } = listener.end
-  if (interfaceName !== undefined) return false
-  if (host.separatesLoopback(side.isV4) && !side.correspondentAddress.isLoopback) return false
-  if (address === undefined) return true
-  return address.isV4 === side.isV4 && (address.isUnspecified || address.equals(side.forwardingAddress))
 }
 
 function isWhole(address: Readonly<Address> | undefined, isV4: boolean): boolean {

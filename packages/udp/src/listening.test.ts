@@ -59,7 +59,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(bench.flows.size).toBe(3)
   })
 
-  test("the guest's answers leave by the listening socket, from where the sender wrote to, and what follows is the same flow", () => {
+  test("the guest's answers leave by the listening socket, from where the sender wrote to; what follows is the same flow", () => {
     const { bench, arrive, answer } = listening()
     arrive(payload)
     answer(pattern(3))

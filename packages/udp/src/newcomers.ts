@@ -12,7 +12,8 @@ import type { UdpFlow } from "./state.ts"
  * At a listening port, the policy says. At a port of the guest's, those are passed on that come from an address which the guest
  * corresponds with from there: a TFTP server answers from another port than the one that was asked (RFC 1350, section 4), and
  * a NAT in front of the correspondent may have it speak from another one. If the guest has sent to a group from there, anybody
- * may answer (mDNS, SSDP), under the name by which the policy lets the guest hear of the sender, if at all. All else is dropped (RFC 4787, REQ-8).
+ * may answer (mDNS, SSDP), under the name by which the policy lets the guest hear of the sender, if at all. All else is
+ * dropped (RFC 4787, REQ-8).
  */
 export class Newcomers {
   readonly #components: Components

@@ -12,9 +12,9 @@ import type { UdpReasons } from "./reasons.ts"
 /** Milliseconds between two warnings that there are no more sockets. */
 const WARNING_INTERVAL = 60_000
 /**
- * Flows that anybody could begin, under as many addresses as can be forged, and that may be without answer; or a quarter of the flow
- * table if that is less. At the limit the oldest one gives way: a target that answers does so long before, and to one that doesn't
- * nothing is lost, since the next datagram of that sender begins a flow anew.
+ * Flows that anybody could begin, under as many addresses as can be forged, and that may be without answer; or a quarter of
+ * the flow table if that is less. At the limit the oldest one gives way: a target that answers does so long before, and to
+ * one that doesn't nothing is lost, since the next datagram of that sender begins a flow anew.
  */
 const MOST_UNANSWERED = 1024
 

@@ -1,12 +1,11 @@
 /**
- * Listening at ports of the host that flows of the guest's have: a program in the namespace binds a port, sends from there, and the
- * port is forwarded a moment later. No two sockets may have it (decision 20), so the flows change theirs: what has arrived is read, the
- * guest's port is closed, and the flows board the listening one. Correspondents notice nothing.
+ * Listening at ports of the host that flows of the guest's have: a program in the namespace binds a port, sends from there, and
+ * the port is forwarded a moment later. No two sockets may have it (decision 20), so the flows change theirs: what has arrived
+ * is read, the guest's port is closed, and the flows board the listening one. Correspondents notice nothing.
  *
  * Where it is other programs that don't leave the port, the guest's is opened again, with all its flows.
  */
 import {
-  type Address,
   type Components,
   Demiflow,
   Errno,
@@ -45,6 +44,8 @@ export class Takeovers {
   /** Until when ports are left alone, by number. */
   readonly #inVainUntil = new Map<number, number>()
   readonly #side = new Demiflow()
+  /** A side with the address that the host has chosen. */
+  readonly #chosen = new Demiflow()
 
   constructor(parts: TakeoverParts) {
     this.#parts = parts
@@ -96,7 +97,7 @@ export class Takeovers {
     const side = this.#side
     for (const rider of ridersOf(holder)) {
       components.flows.readSide(rider.portSide, side)
-      if (this.#isReached(port, side)) beginnings.move(flowOf(rider.portSide), port, side)
+      if (this.#goesOn(port, side)) beginnings.move(flowOf(rider.portSide), port, side)
       else this.#end(rider)
     }
   }
@@ -106,17 +107,14 @@ export class Takeovers {
   }
 
   /** Whether a flow with this side of the host goes on at the port as it began: nothing but its socket is another one. */
-  #isReached({ host, listener }: ListeningPort, side: Demiflow): boolean {
-    const { address, interfaceName } = listener.end
-    const isHeld =
-      interfaceName !== undefined || (!side.correspondentAddress.isLoopback && host.separatesLoopback(side.isV4))
-    if (isHeld) return false
-    if (address === undefined || address.isUnspecified) return true
-    return address.equals(side.forwardingAddress) || this.#sourceOf(side)?.equals(address) === true
-  }
-
-  #sourceOf(side: Demiflow): Address | undefined {
-    return side.forwardingAddress.isUnspecified ? sourceTowards(this.#parts.components.host, side) : undefined
+  #goesOn(port: ListeningPort, side: Demiflow): boolean {
+    if (port.sendsAs(side)) return true
+    // A flow that leaves the choice of its address to the host has the one that the host sends from.
+    const source = side.forwardingAddress.isUnspecified ? sourceTowards(this.#parts.components.host, side) : undefined
+    if (source === undefined) return false
+    const chosen = this.#chosen.copyFrom(side)
+    chosen.forwardingAddress.copyFrom(source)
+    return port.sendsAs(chosen)
   }
 }
 

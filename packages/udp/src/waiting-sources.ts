@@ -15,8 +15,8 @@ export interface WaitingPlace<Source> {
 const NEVER_CONGESTED = { isCongested: false }
 
 /**
- * Sources that have more to pass on than there was time or room for. What goes by the local path doesn't wait for the guest: there are
- * two lists, which share the one time at which the handler is called.
+ * Sources that have more to pass on than there was time or room for. What goes by the local path doesn't wait for the guest:
+ * there are two lists, which share the one time at which the handler is called.
  */
 export class WaitingSources<Source extends WaitingSource> implements WaitingPlace<Source> {
   readonly #components: Components

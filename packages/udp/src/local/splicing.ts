@@ -93,12 +93,12 @@ export class Splicing {
       return undefined
     }
     this.#scarcity.makeRoom()
-    const place = flows.allocate(handlerNumber, IpProtocol.udp)
-    if (place < 0) {
+    const created = flows.allocate(handlerNumber, IpProtocol.udp)
+    if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
     }
-    const initiated = flows.initiate(place, initiating)
+    const initiated = flows.initiate(created, initiating)
     const opened = this.#open(targetHost, targetSide(initiated), target)
     if (opened < 0) return this.#scarcity.giveUp(initiated, -opened, count)
     const index = flows.activate(flows.target(initiated, target))

@@ -54,7 +54,7 @@ interface SentAs {
 
 /** One socket, with everything that happened to it. */
 export class ScriptedSocket {
-  /** What events are told to: a side of a flow, or a listener. */
+  /** What events are reported to: a side of a flow, or a listener. */
   side: SideRef
   /** Whether that is a listener. */
   isListening: boolean
@@ -125,6 +125,8 @@ export class ScriptedHost
   readonly sockets: ScriptedSocket[] = []
   /** Answers of the next opening calls; 0 opens. */
   readonly openingAnswers: number[] = []
+  /** {@link ScriptedSocket.sendingAnswers} of the socket that is opened next. */
+  readonly nextSendingAnswers: number[] = []
   /** What openings were asked for, successful or not. */
   readonly opened: Demiflow[] = []
   /** Ports of its own choice: the next one. */
@@ -309,6 +311,7 @@ export class ScriptedHost
       this.openingAnswers.shift() ?? (hearsAnyone && this.#isTaken(demiflow, isDualStack) ? -Errno.EADDRINUSE : 0)
     if (answer < 0) return answer as Socket
     const state = new ScriptedSocket(side, demiflow.clone(), hearsAnyone, isListening, isDualStack)
+    state.sendingAnswers.push(...this.nextSendingAnswers.splice(0))
     return (this.#firstDescriptor + this.sockets.push(state) - 1) as Socket
   }
 
