@@ -91,7 +91,7 @@ test("a turn takes packets from the guest, runs what is due, and sends the answe
   expect(running.drops.total).toBe(0)
 })
 
-test("it tells when the guest is gone", () => {
+test("it reports that the guest is gone", () => {
   const { guest, turn } = setUp([])
   guest.close()
   expect(turn()).toBeLessThan(0)

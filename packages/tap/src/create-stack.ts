@@ -46,7 +46,7 @@ export interface RunningStack {
   readonly tap: TapSide
   /**
    * One turn: packets from the guest, timers, then output to the link; the first one starts the stack. Host events are
-   * handed to `stack.fromHost` by whoever gathers them, before the turn that is to answer them. Answers the frames that came
+   * handed to `stack.fromHost` by the caller, before the turn that is to answer them. Answers the frames that came
    * from the guest, or the link's negative error number if the guest is gone.
    */
   turn(): number

@@ -63,7 +63,7 @@ describe("FaultInjector", () => {
     expect(run(7)).not.toEqual(run(8))
   })
 
-  test("loses frames about as often as told, in the direction told", () => {
+  test("loses frames about as often as asked, in the direction asked", () => {
     const { fixture } = setUp({ fromGuest: { loss: 0.25 } })
     const arrived = fromGuest(fixture, 1000)
     expect(arrived.length).toBeGreaterThan(680)
@@ -183,7 +183,7 @@ describe("FaultInjector", () => {
     expect(fixture.drops.total).toBe(0)
   })
 
-  test("tells that the link is gone only after the last frame", () => {
+  test("reports that the link is gone only after the last frame", () => {
     const { fixture, clock, injector } = setUp({ fromGuest: { delay: 10 } })
     expect(fromGuest(fixture, 1)).toEqual([])
     fixture.guest.close()

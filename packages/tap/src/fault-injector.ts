@@ -16,11 +16,11 @@ export interface Faults {
   readonly reorderingDelay?: number
   /** Milliseconds on the way; 0 if not given. */
   readonly delay?: number
-  /** Up to so many milliseconds more, at random: frames may overtake each other. 0 if not given. */
+  /** Milliseconds more at most, at random: frames may overtake each other. 0 if not given. */
   readonly jitter?: number
 }
 
-/** How a {@link FaultInjector} treats both directions. What is given is looked at anew for each frame, so it may change. */
+/** How a {@link FaultInjector} treats both directions. What is given is read anew for each frame, so it may change. */
 export interface FaultOptions {
   readonly clock: Clock
   /** The same seed gives the same faults to the same frames. */

@@ -52,7 +52,7 @@ describe("1. The IPv6 source address of a guest packet is never overwritten: two
   })
 })
 
-describe("2. Every protocol handler is told the source address of the packets it is handed", () => {
+describe("2. Every protocol handler gets the source address of the packets it is handed", () => {
   test.each([
     ["ICMP", ipv4(1, pattern(8), four), "tap 198.51.100.7:0 → 192.0.2.2:0"],
     ["TCP", ipv4(6, tcpHeader([40_000, 80], 1, 2), four), "tap 198.51.100.7:80 → 192.0.2.2:40000"],

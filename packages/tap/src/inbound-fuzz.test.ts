@@ -13,7 +13,7 @@ const atomic = Uint8Array.from([60, 0, ...u16(0), ...u32(7)])
 const destination = Uint8Array.of(17, 0, 1, 4, 0, 0, 0, 0)
 const datagram = udp([4000, 53], pattern(24))
 
-/** One of everything that the tap side tells apart. */
+/** One of each kind of frame that the tap side treats differently. */
 const frames: [string, Uint8Array][] = [
   ["ARP", ethernet(0x0806, pattern(28))],
   ["VLAN", ethernet(0x8100, pattern(28))],

@@ -135,7 +135,7 @@ describe("a parameter problem (RFC 4443, section 3.4; RFC 8200, section 4)", () 
     expect(fixture.seen).toHaveLength(1)
   })
 
-  test("is told about an echo request", () => {
+  test("hears about an echo request", () => {
     const frame = ipv6(43, join(extension(58, 0, 1, 0, 0, 0, 0), Uint8Array.of(128, 0, 0, 0, 0, 1, 0, 1)), six)
     expect(answer(frame)).toHaveLength(1)
   })

@@ -21,7 +21,7 @@ describe("sequences", () => {
     expect(sequence).toMatchObject({ etherType: 0x0800, protocol: 17 })
   })
 
-  test("tell how each packet is to be treated on its way", () => {
+  test("say how each packet is to be treated on its way", () => {
     const v4 = [
       ipv4(17, datagram(1), { ...four, trafficClass: 0xb8, flagsAndOffset: 0x4000 }),
       ipv4(17, datagram(2), { ...four, trafficClass: 0x03 }),
@@ -97,7 +97,7 @@ describe("sequences", () => {
     expect(sequence.packets[0].transport).toHaveLength(3)
   })
 
-  test("carry the segment size of what was left together, and whether the checksum needs a look", () => {
+  test("carry the segment size of what was left together, and whether the checksum is to be checked", () => {
     const fixture = new Fixture()
     fixture.send(ipv4(17, datagram(1), four))
     fixture.sendMarked(ipv4(17, datagram(2), four), { segmentation: Segmentation.udp, segmentSize: 10 })
@@ -255,7 +255,7 @@ describe("turns", () => {
     expect(Math.max(...packets)).toBe(4)
   })
 
-  test("tell when the guest is gone, after its last frames", () => {
+  test("report that the guest is gone, after its last frames", () => {
     const fixture = new Fixture()
     fixture.send(ipv4(17, datagram(), four))
     fixture.guest.close()

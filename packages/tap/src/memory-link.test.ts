@@ -119,7 +119,7 @@ test("a full queue takes as much as fits, and more once there is room", () => {
   const frames = [1, 2, 3, 4, 5].map((seed) => pattern(3000, seed))
   expect(send(a, ...frames)).toBe(3)
   expect(receive(b, 2)).toHaveLength(2)
-  // Those two are still being looked at.
+  // Those two are still in use.
   expect(send(a, frames[3])).toBe(0)
   expect(receive(b, 1)).toEqual([frames[2]])
   expect(send(a, frames[3])).toBe(1)
@@ -138,7 +138,7 @@ test("a full circle is not taken for an empty one", () => {
   expect(receive(b)).toEqual([frames[3], ...frames.slice(4, 4 + taken)])
 })
 
-test("the owner is told when frames arrive where none were", () => {
+test("the owner hears when frames arrive where none were", () => {
   const { a, b } = setUp()
   let calls = 0
   b.onReadable = () => {

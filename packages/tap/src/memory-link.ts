@@ -106,7 +106,7 @@ class FrameRing {
   readonly #checksumOffset: Int32Array
   #first = 0
   #count = 0
-  /** Of these, the frames that the receiver looks at until it comes again. */
+  /** Of these, the frames that the receiver has until it comes again. */
   #shown = 0
   #next: number
 
@@ -174,7 +174,7 @@ class FrameRing {
     const size = Math.max(ALIGNMENT, (length + ALIGNMENT - 1) & -ALIGNMENT)
     if (this.#count === 0) return this.#advance(this.#start, size, this.#end + 1)
     const oldest = this.#offset[this.#first]
-    // A frame may not end where the oldest begins: the ring would look empty behind it.
+    // A frame may not end where the oldest begins: the ring would seem empty behind it.
     if (this.#next < oldest) return this.#advance(this.#next, size, oldest)
     if (this.#next + size <= this.#end) return this.#advance(this.#next, size, this.#end + 1)
     return this.#advance(this.#start, size, oldest)

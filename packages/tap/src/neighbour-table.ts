@@ -124,7 +124,7 @@ export class NeighbourTable implements Neighbours {
 
   /** As if nobody had been heard. */
   forget(): void {
-    // A free place looks like that of the unspecified address, at which there is no station.
+    // A free place is the same as that of the unspecified address, at which there is no station.
     this.#places.forget()
     this.#change()
     this.#high.fill(0)

@@ -38,7 +38,7 @@ describe("4. No destination address in any precomputed checksum or header templa
             const bytes = udp([53, 4000], pattern(length))
             const offset = fixture.tap.begin(demiflow, 17, bytes.length)
             fixture.arena.bytes.set(bytes, offset)
-            // What a handler does with a scratch instance: the packet must not look at it again.
+            // What a handler does with a scratch instance: the packet must not depend on it any more.
             const to_ = demiflow.correspondentAddress.toString()
             demiflow.correspondentAddress.word3 = 0
             demiflow.forwardingAddress.word3 = 0

@@ -91,7 +91,7 @@ describe("PacketCapture", () => {
     expect(fixture.drops.get("link: full")).toBe(76)
   })
 
-  test("keeps no more of a frame than it is told to", () => {
+  test("keeps no more of a frame than it is asked to", () => {
     const { fixture, capture } = setUp({ checksumOffload: true }, 40)
     send(fixture, udp([53, 4000], pattern(500)), 6)
     fixture.tap.flush()

@@ -31,7 +31,7 @@ test("a path's MTU becomes smaller, never larger, until ten minutes after the la
   expect(paths.mtu(A)).toBe(1_450)
 })
 
-test("no packet has to be looked at that fits every path", () => {
+test("no packet has to be read that fits every path", () => {
   const { clock, paths } = setUp()
   expect(paths.certain).toBe(1_500)
   paths.notice(A, 1_400)
@@ -65,7 +65,7 @@ describe.each([
     return fixture
   }
 
-  /** Sizes of the IP packets that a datagram of so many bytes becomes. */
+  /** Sizes of the IP packets that a datagram becomes. */
   function packetsOf(fixture: Fixture, demiflow: typeof six, length: number, segmentSize = 0): number[] {
     const datagram = udp([53, 4000], pattern(length - 48))
     const options = segmentSize > 0 ? { segmentSize, headerLength: 8 } : {}

@@ -3,7 +3,7 @@
  * RFC 8201).
  *
  * An entry lasts for ten minutes after the last report. A fixed number of places, four for each hash; the entry that is closest
- * to its end makes room for a new one. As long as there is no entry, no packet has to be looked at: see {@link PathMtus.certain}.
+ * to its end makes room for a new one. As long as there is no entry, no packet has to be read: see {@link PathMtus.certain}.
  */
 import { type Address, type Clock, IPV6_MINIMUM_MTU, type Random } from "@demiflow/core"
 import { StationKey } from "./station-key.ts"

@@ -49,7 +49,7 @@ const KEY_V6 = -1
 
 const SlotState = { free: 0, collecting: 1, spoilt: 2 } as const
 
-/** Bytes of arena that reassembly with so many slots reserves. */
+/** Bytes of arena that reassembly with this number of slots reserves. */
 export function reassemblyBytes(slots: number): number {
   return slots * SLOT_BYTES
 }
@@ -178,7 +178,7 @@ export class Reassembly {
     }
   }
 
-  /** Gives up all datagrams: whoever sent them is gone. */
+  /** Gives up all datagrams: their sender is gone. */
   clear(): void {
     for (let slot = 0; slot < this.#slots; slot++) {
       if (this.#state[slot] !== SlotState.free) this.#giveUp(slot, this.#reasonGone)

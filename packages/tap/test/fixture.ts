@@ -147,7 +147,7 @@ export class Fixture {
     return this.seen.slice(before)
   }
 
-  /** What the guest got: frames, with what the link was told about them. */
+  /** What the guest got: frames, with what the link heard about them. */
   received(): ReceivedFrame[] {
     const frames: ReceivedFrame[] = []
     while (this.guest.receive(this.#batch) > 0) {

@@ -5,8 +5,8 @@
  * The host's kernel has finished its handshake with the correspondent by then; what that sends waits in the socket until
  * the guest is connected as well. If the guest refuses, or doesn't answer, the correspondent gets a reset.
  *
- * Two correspondents may look alike to the guest: several addresses of the host's are known to it under one. Their port
- * tells them apart, so the one who comes second gets another one, if its address is a translated one anyhow.
+ * Two correspondents may be the same to the guest: several addresses of the host's are known to it under one. Only their
+ * ports differ then, so the one that comes second is given another port, if its address is a translated one anyhow.
  */
 import {
   Demiflow,

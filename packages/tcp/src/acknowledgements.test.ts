@@ -98,7 +98,7 @@ describe("acknowledgements, the correspondent being far", () => {
     expect(new Set(told).size).toBe(told.length)
   })
 
-  test("tell of a larger window also without acknowledging anything", () => {
+  test("announce a larger window also without acknowledging anything", () => {
     const { memory, guest } = connected({
       host: { rtt: 100, sendBuffer: 1 << 20 },
       syn: { mss: 1_460, windowScale: 7 },
@@ -121,7 +121,7 @@ describe("acknowledgements, the correspondent being far", () => {
     guest.expect(check.tcp({ flags: "A", acknowledgement: guest.sequence }), check.payloadLength(0))
   })
 
-  test("are of everything once the guest has ended: what is missing is told by a reset", () => {
+  test("are of everything once the guest has ended: what is missing shows by a reset", () => {
     const { memory, guest, world } = far()
     guest.send("AF", "last words")
     memory.run(1)

@@ -20,7 +20,7 @@ describe.each(Object.entries(families))("DESIGN section 3, TCP over %s", (_, { s
     }
   })
 
-  test("2. Every protocol handler is told the source address of the packets it is handed.", () => {
+  test("2. Every protocol handler gets the source address of the packets it is handed.", () => {
     const memory = bench()
     for (const source of guests) {
       const guest = scripted(memory, { source, target: server, port: PORT + 1 })

@@ -180,7 +180,7 @@ describe("the correspondent ends first", () => {
 })
 
 describe("a guest that resets the connection when both have ended (RFC 9293, section 3.10.7.4)", () => {
-  /** The guest's payload is on its way to a correspondent that reads when told to, and has ended. */
+  /** The guest's payload is on its way to a correspondent that reads when asked to, and has ended. */
   const ended = (crossing: boolean) => {
     const both = connected({ host: { sendBuffer: 1_000, sendBufferSize: 1_000 }, listen: { receiveBuffer: 500 } })
     const { memory, guest, world } = both

@@ -5,7 +5,7 @@
 import { type TcpConnection, UNLIMITED } from "./connection.ts"
 import { distance } from "./sequence-number.ts"
 
-/** From so many bytes on, and from twice the guest's window on, a limit limits nothing any more. */
+/** Bytes from which on, as from twice the guest's window on, a limit limits nothing any more. */
 const AMPLE = 4 << 20
 
 /** Halves what may be in flight: something was lost (RFC 5681, section 3.1, equation 4). */

@@ -1,5 +1,5 @@
 /**
- * From the guest's SYN to a connection: a flow, a socket, and what the guest is told when the host's connect fails.
+ * From the guest's SYN to a connection: a flow, a socket, and what the guest hears when the host's connect fails.
  *
  * The guest's SYN is answered only once the host is connected, so that a guest sees a refusal as a refusal: a reset. A
  * correspondent that can't be reached is reported as a router would (ICMP); a guest that has been waiting longer than
@@ -138,7 +138,7 @@ export class Connecting {
     const { tapSide } = connection
     const isRelayed = tracesRoute(connection.marks) && this.#connectErrors.relay(connection)
     if (!isRelayed && !this.#report(tapSide, errno, connection.initialFromTap)) {
-      // RFC 9293, section 3.5.2: our number was never told, so it is 0.
+      // RFC 9293, section 3.5.2: the guest never heard our number, so it is 0.
       connection.ackFromTap = 0
       connection.seqToTapHighest = 0
       this.#context.output.sendReset(connection)
@@ -192,9 +192,9 @@ export class Connecting {
 }
 
 /**
- * The form in which the guest is told that its correspondent can't be reached, or `NO_FORM`. As for other protocols, but that
- * a refusal is a reset; that the host's patience has ended means what it means when a router says so; and that a TCP socket
- * is never denied a broadcast address, so a firewall it was.
+ * The form in which it is reported to the guest that its correspondent can't be reached, or `NO_FORM`. As for other
+ * protocols, but that a refusal is a reset; that the host's patience has ended means what it means when a router says so; and
+ * that a TCP socket is never denied a broadcast address, so a firewall it was.
  */
 function unreachable(errno: number, isV4: boolean): number {
   switch (errno) {

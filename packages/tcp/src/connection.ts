@@ -55,7 +55,7 @@ export class TcpConnection implements Held {
   windowSeqFromTap = 0
   /** Payload bytes of a segment to the guest at most. */
   mssToTap = 0
-  /** Acknowledged payload that the host was not told to discard yet. */
+  /** Acknowledged payload that the host was not asked to discard yet. */
   undiscardedBytes = 0
   /** Frames that the next peek is given room for. */
   peekFrames = 1
@@ -109,10 +109,10 @@ export class TcpConnection implements Held {
   pollPrevious: TcpConnection | undefined = undefined
   /** Since when it has acknowledged nothing more, while anything is open. */
   openSince = 0
-  /** The host had no room, for a reason that it tells nobody the end of. */
+  /** The host had no room, for a reason whose end no event reports. */
   isFlushDue = false
   isHostWriteShut = false
-  /** A FIN of the guest is accepted, and the host is told once all before it is handed over. */
+  /** A FIN of the guest is accepted, and the host hears of it once all before it is handed over. */
   isHostShutPending = false
   /** The host has more, as far as we know. */
   isHostReadable = false

@@ -131,7 +131,7 @@ export class TcpContext {
     if (connection.lingerUntil < 0) this.apply(connection, Event.lingered)
   }
 
-  /** Ends a connection at once: the guest is told, and so is the host's correspondent. */
+  /** Ends a connection at once: the host's correspondent gets a reset, and so does the guest with `tellGuest`. */
   abort(connection: TcpConnection, tellGuest: boolean): void {
     const { host } = this.components
     if (tellGuest && connection.state > State.connecting && connection.state !== State.timeWait) {

@@ -227,7 +227,7 @@ export class FromTap {
     this.#toTap.pump(connection)
   }
 
-  /** The acknowledgement and window of a segment in the window; false if the segment is not to be looked at further. */
+  /** The acknowledgement and window of a segment in the window; false if nothing more of the segment counts. */
   #acknowledgement(connection: TcpConnection, segment: Segment): boolean {
     const { acknowledgement } = segment
     const ahead = distance(connection.seqToTapHighest, acknowledgement)

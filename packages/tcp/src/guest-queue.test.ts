@@ -14,7 +14,7 @@ function roomy(options: ConnectOptions = {}): Connected {
   })
 }
 
-/** The guest sends; answers the window that it is given after so many milliseconds, bytes. */
+/** The guest sends; answers the window that it is given after `milliseconds`, bytes. */
 function windowAfter({ memory, guest }: Connected, bytes: number, milliseconds = 200): number {
   for (let sent = 0; sent < bytes; sent += MSS) guest.send("A", patternBytes(MSS))
   memory.run(milliseconds)

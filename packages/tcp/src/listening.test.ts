@@ -175,7 +175,7 @@ describe.each(Object.entries(families))("a connection that begins on the host, o
     expect(none.drops.get("forward: source address that the guest can't answer")).toBe(1)
   })
 
-  test("that would look like another one to the guest gets another port, if its address is translated anyhow", () => {
+  test("that the guest would take for another one gets another port, if its address is translated anyhow", () => {
     if (ends.otherLoopback === ends.loopback) return
     const hostLoopback = Address.parse(ends.gateway)
     const memory = listening({ rules: { v4: { hostLoopback }, v6: { hostLoopback } } })
@@ -189,7 +189,7 @@ describe.each(Object.entries(families))("a connection that begins on the host, o
     expect(worlds.map(({ isReset }) => isReset)).toEqual([false, false])
   })
 
-  test("that would look like another one to the guest, its address being its own, is reset", () => {
+  test("that the guest would take for another one, its address being its own, is reset", () => {
     const memory = listening()
     memory.host.world.listen(5_000)
     const guest = new ScriptedConnection(memory.guest, { target: client, port: 5_000, sourcePort: 22 })

@@ -5,14 +5,14 @@ import { after, type Connected, connected, numbers, segments } from "./test-supp
 const MSS = 1_000
 const options = { syn: { mss: MSS, windowScale: 7 }, window: 1_000 }
 
-/** Writes so many segments of payload, which all get lost. Answers the first one's number. */
+/** Writes `count` segments of payload, which all get lost. Answers the first one's number. */
 function lose({ memory, guest, world }: Connected, count: number): number {
   world.write(patternBytes(count * MSS))
   expect(numbers(memory, guest.acknowledgement)).toHaveLength(count)
   return guest.acknowledgement
 }
 
-/** Acknowledges so many segments, and that often. */
+/** Acknowledges `count` segments, `times` times. */
 function acknowledge({ guest }: Connected, first: number, count: number, times = 1): void {
   guest.acknowledgement = after(first, count * MSS)
   for (let time = 0; time < times; time++) guest.send("A")
@@ -31,7 +31,7 @@ describe("fast retransmission (RFC 5681, section 3.2)", () => {
     both.memory.guest.expectNothing()
   })
 
-  test("brings the right bytes again, the host having been told to drop what was acknowledged", () => {
+  test("brings the right bytes again, the host having been asked to drop what was acknowledged", () => {
     const both = connected(options)
     const first = lose(both, 10)
     acknowledge(both, first, 5)

@@ -1,4 +1,4 @@
-/** What the TCP protocol can be told. */
+/** Options of the TCP protocol. */
 export interface TcpOptions {
   /** Bytes for payload of the guest that sockets didn't take at once, over all connections. Default 64 MiB. */
   readonly holdPoolSize?: number

@@ -3,7 +3,7 @@
  * segment costs the guest one segment, and not all that it has sent since.
  *
  * What is kept are a few islands, each a run of payload without a gap, in the pool that also holds what sockets didn't take.
- * It is a courtesy: the guest is told nothing of it but duplicate acknowledgements, keeps it all itself, and sends it again
+ * It is a courtesy: the guest learns nothing of it but duplicate acknowledgements, keeps it all itself, and sends it again
  * if it isn't kept. So there is a limit to the islands, and they get nothing when the pool runs low.
  */
 import type { TcpConnection } from "./connection.ts"

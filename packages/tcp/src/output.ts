@@ -31,7 +31,7 @@ export class SegmentWriter {
     this.#guest = guest
   }
 
-  /** Payload bytes of a segment from the guest at most, which our SYN tells it. */
+  /** Payload bytes of a segment from the guest at most, which our SYN names. */
   ownMss(isV4: boolean): number {
     return mssIn(this.#guest.mtu, isV4)
   }
@@ -90,7 +90,7 @@ export class SegmentWriter {
 
   /**
    * Resets a connection that there is. The guest takes a reset only with the very number that it expects (RFC 5961,
-   * section 3.2): which one that is depends on whether it got what is in flight, so it is told both ways.
+   * section 3.2): which one that is depends on whether it got what is in flight, so a reset goes out for either.
    */
   sendReset(connection: TcpConnection): void {
     if (connection.ackFromTap !== connection.seqToTapHighest) {

@@ -66,7 +66,7 @@ test("a clock that leaps passes nobody over", () => {
   expect(wheel.next()).toBe(10_000_900)
 })
 
-test("agrees with a list that is looked through (property)", () => {
+test("agrees with a list that is searched (property)", () => {
   const random = new SeededRandom(7)
   const wheel = new PollWheel()
   const all = Array.from({ length: 50 }, () => new TcpConnection())

@@ -163,7 +163,7 @@ describe("challenges", () => {
     expect(answers).toBe(4)
   })
 
-  test("of one connection don't depend on another's: a limit that is shared tells an attacker of it", () => {
+  test("of one connection don't depend on another's: a limit that is shared gives it away to an attacker", () => {
     const memory = bench()
     const guests = [1, 2, 3].map((sourcePort) => scripted(memory, { sourcePort }))
     for (const guest of guests) guest.connect()

@@ -5,7 +5,7 @@ import { tcp } from "./index.ts"
 import { TcpFlag } from "./wire.ts"
 
 const FLOWS = 30_000
-/** Looking through so many connections takes several times as long, on any machine. */
+/** A search through {@link FLOWS} connections takes several times as long, on any machine. */
 const LIMIT_MICROSECONDS = 40
 /** Correspondents that are asked in one tick. */
 const MOST_ASKED = 256

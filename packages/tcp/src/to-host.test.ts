@@ -57,7 +57,7 @@ describe("payload from the guest", () => {
     expect(segments(memory).map(({ tcp }) => tcp?.acknowledgement)).toEqual([after(start, 4)])
   })
 
-  test("beyond the window is cut, and the guest told where the window ends", () => {
+  test("beyond the window is cut, and the guest hears where the window ends", () => {
     const { memory, guest, world } = connected({ link: { mtu: 65_520 } })
     const expected = guest.sequence
     // The first window is 65,535 bytes.
@@ -127,7 +127,7 @@ describe("payload from the guest", () => {
   })
 
   test("never reaches another connection than its own, however that one ends", () => {
-    // The host's reset is known to the kernel, and told late.
+    // The host's reset is known to the kernel, and reported late.
     const { memory, guest, world } = connected({ host: { faults: { lateEvent: 1, lateness: 20 } } })
     const other = connect(memory, { ends: { sourcePort: 40_001 } })
     memory.run(100)
@@ -149,7 +149,7 @@ describe("payload from the guest", () => {
 })
 
 describe("payload that the host doesn't take", () => {
-  /** A correspondent that reads when told to, with little room before it. */
+  /** A correspondent that reads when asked to, with little room before it. */
   const slow = () => {
     const both = connected({ host: { sendBuffer: 2_000, sendBufferSize: 2_000 }, listen: { receiveBuffer: 1_000 } })
     both.world.pause()
@@ -195,8 +195,8 @@ describe("payload that the host doesn't take", () => {
     guest.expect(check.tcp({ flags: "A", window: check.atLeast(16_384) }))
   })
 
-  test("leaves room that is told in whole steps of the scale; what was told before is taken nevertheless", () => {
-    // RFC 7323, section 2.4: the receiver must honour every window that it has told.
+  test("leaves room that is announced in whole steps of the scale; what was announced before is taken nevertheless", () => {
+    // RFC 7323, section 2.4: the receiver must honour every window that it has announced.
     const { memory, guest, world } = connected({
       syn: { mss: 1_460, windowScale: 7 },
       host: { sendBuffer: 2_000, sendBufferSize: 2_000 },

@@ -4,7 +4,7 @@
  * Payload that arrives in order is handed to the socket in one call for all segments of a sequence. What the socket
  * doesn't take is held (hold-pool.ts) and follows when it is writable. The window's edge is what the socket has
  * room for beyond what was accepted, and never less than a floor as long as nothing is held: so a full socket always ends
- * in a short write, and the kernel then tells us when there is room again. While something is held the edge stands still.
+ * in a short write, and the kernel then reports when there is room again. While something is held the edge stands still.
  *
  * Acknowledgements. If the correspondent is near (see TcpOptions.acknowledgeOnAcceptRtt), what the socket took or we
  * hold is acknowledged. Otherwise what the correspondent acknowledged is: the socket is asked, while anything is open, at
@@ -211,7 +211,7 @@ export class ToHost {
   /** True for an error of the host that passes. Any other one ends the connection. */
   #isForNow(connection: TcpConnection, result: number): boolean {
     if (result === -Errno.EAGAIN) return true
-    // No event tells the end of these.
+    // No event reports the end of these.
     if (result === 0 || result === -Errno.ENOBUFS || result === -Errno.ENOMEM) {
       connection.isFlushDue = true
       this.#pollLater(connection)
@@ -240,7 +240,7 @@ export class ToHost {
     connection.windowEdgeToTap = later(connection.windowEdgeToTap, (connection.seqFromTap + room) | 0)
   }
 
-  /** With less of the window than this left, bytes, it is looked whether it can be moved. */
+  /** With less of the window than this left, bytes, its edge is moved if that is possible. */
   #littleRoom(connection: TcpConnection): number {
     return Math.min(WINDOW_UPDATE_ROOM, this.#limit(connection) >> 1)
   }

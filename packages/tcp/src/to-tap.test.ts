@@ -47,7 +47,7 @@ describe("payload to the guest", () => {
     expect(segments(memory).map(({ payload }) => payload.length)).toEqual([65_495, 65_495])
   })
 
-  test("is never cut to less than 48 bytes, whatever MSS the guest tells", () => {
+  test("is never cut to less than 48 bytes, whatever MSS the guest names", () => {
     for (const mss of [0, 1, 47]) {
       const { memory, world } = connected({ syn: { mss } })
       world.write(patternBytes(200))

@@ -39,7 +39,7 @@ const SEGMENTS_PEEK_BYTES = 128 << 10
 const FLUSH_BYTES = 1 << 20
 /** … and the same where they are cut to segments here. */
 const SEGMENTS_FLUSH_BYTES = 256 << 10
-/** A connection whose guest leaves so many time-outs in a row unanswered is over (Linux: tcp_retries2). */
+/** Time-outs in a row without an answer of the guest after which the connection is over (Linux: tcp_retries2). */
 const RETRY_LIMIT = 12
 /** The same for our SYN with the acknowledgement of the guest's (Linux: tcp_synack_retries). */
 const SYN_ACK_RETRY_LIMIT = 5
@@ -248,7 +248,7 @@ export class ToTap {
 
   /**
    * True for so little room that it is better to wait for more (RFC 9293, section 3.8.6.2.1), which what is in flight will
-   * bring; unless all there is fits in, which only a look at it can tell. That is taken where the guest might let its
+   * bring; unless all there is fits in, which peeking finds out. That is done where the guest might let its
    * acknowledgement wait, having received little.
    */
   #isSilly(connection: TcpConnection, room: number): boolean {
@@ -377,7 +377,7 @@ export class ToTap {
     this.#waiting.push(connection)
   }
 
-  /** In the next turn; or, while the guest is congested, when it takes more, which is told. */
+  /** In the next turn; or, while the guest is congested, when `resume` reports that it takes more. */
   #carryOnLater(): void {
     if (!this.#context.components.guest.isCongested) this.#context.wake(this.#context.now)
   }

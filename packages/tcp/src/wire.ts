@@ -26,9 +26,9 @@ const MAXIMUM_WINDOW_SCALE = 14
 
 /** What a SYN's options say. */
 export interface SynOptions {
-  /** Payload bytes of a segment; 0 if not told. */
+  /** Payload bytes of a segment; 0 if not given. */
   maximumSegmentSize: number
-  /** Shift of later windows, 0–14; -1 if not told. */
+  /** Shift of later windows, 0–14; -1 if not given. */
   windowScale: number
 }
 

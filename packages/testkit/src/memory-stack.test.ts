@@ -39,7 +39,7 @@ describe("memoryStack", () => {
     guest.expect(check.payload("hello"))
   })
 
-  it("delays frames as long as it is told", () => {
+  it("delays frames as long as it is asked to", () => {
     const { guest, clock, run } = memoryStack([mirror], { fromGuest: { delay: 20 }, toGuest: { delay: 30 } })
     const began = clock.now
     let arrivedAt = 0
@@ -75,7 +75,7 @@ describe("memoryStack", () => {
     expect(leftovers()).toEqual([])
   })
 
-  it("tells the stack the guest's addresses", () => {
+  it("gives the stack the guest's addresses", () => {
     const { tap } = memoryStack([], { guest: { addresses: ["10.0.0.9", "fe80::9", "fd00::9"] } })
     expect(tap.lastSeenV4).toEqual(Address.parse("10.0.0.9"))
     expect(tap.lastSeenV6).toEqual(Address.parse("fd00::9"))
@@ -104,7 +104,7 @@ describe("memoryStack", () => {
     expect(leftovers()).toEqual(["close(77): the socket is not open", "1 flows are left", "1 sockets are open"])
   })
 
-  it("hands events of listeners to whoever listens, and leaves listeners out of what is left behind", () => {
+  it("hands events of listeners to their handler, and leaves listeners out of what is left behind", () => {
     const events: [Listener, number][] = []
     const listening: ProtocolPlugin = ({ host }) => ({
       name: "listening",
@@ -126,7 +126,7 @@ describe("memoryStack", () => {
     expect(stack.listen(6, end, undefined, 8_080)).toBe(-Errno.EADDRINUSE)
   })
 
-  it("tells plugins that the guest takes frames slowly, and when it takes more", () => {
+  it("reports to plugins that the guest takes frames slowly, and when it takes more", () => {
     let resumed = 0
     const mirrorThatWaits: ProtocolPlugin = (components) => ({ ...mirror(components), resume: () => resumed++ })
     const { guest, run, tap, slowLink } = memoryStack([mirrorThatWaits], { slowGuest: { bytes: 20, interval: 5 } })

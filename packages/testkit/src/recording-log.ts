@@ -3,7 +3,7 @@ import type { Log } from "@demiflow/core"
 /** How important a message is. */
 export type LogLevel = "error" | "warning" | "info" | "debug" | "trace"
 
-/** Keeps what is logged, for a test to look at. */
+/** Keeps what is logged, for a test to read. */
 export class RecordingLog implements Log {
   readonly isDebug: boolean
   readonly isTrace: boolean

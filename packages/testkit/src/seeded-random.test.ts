@@ -66,7 +66,7 @@ describe("seeds", () => {
     expect(seeds(1_000)).toEqual([77, 16])
   })
 
-  it("are told by what fails", () => {
+  it("are named by what fails", () => {
     const failing = () =>
       withSeed(42, () => {
         throw new RangeError("too far")

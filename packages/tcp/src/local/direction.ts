@@ -19,7 +19,7 @@ export class Direction {
   hasEnded = false
   /** `to` takes more, as far as we know. */
   isWritable = false
-  /** `to` was told that nothing more comes. */
+  /** `to` was shut down: nothing more comes. */
   isShut = false
 
   constructor(fromHost: Host, toHost: Host) {

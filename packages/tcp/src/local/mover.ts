@@ -9,14 +9,14 @@ const COPIED_BYTES = 65_536
 
 /** What became of an attempt to move bytes: one of these, or a negated error number of either socket. */
 export const Moved = {
-  /** All that there was, or that the receiver takes; an event tells when there is more to do. */
+  /** All that there was, or that the receiver takes; an event reports when there is more to do. */
   all: 0,
   /** What the budget allows. */
   part: 1,
 } as const
 
 /**
- * Moves bytes from socket to socket. They stay in the kernel; only where no pipe can be had, or one would be of no use, they are
+ * Moves bytes from socket to socket. They stay in the kernel; only where no pipe is left, or one would be of no use, they are
  * copied. What is copied stays at its socket until the other one has taken it, so that nothing has to be kept.
  */
 export class Mover {

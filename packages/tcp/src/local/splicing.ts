@@ -6,7 +6,7 @@
  * socket by the kernel (splice(2)), which passes pages on instead of copying them. A pipe is needed only between these two
  * moves, so one or two of them serve all connections (pipe-pool.ts); a direction keeps one only while its receiver takes
  * nothing. What is in it, and in the sockets' own buffers, is all that is ever held: then the sender's window closes. Where no
- * pipe can be had, bytes are copied, so that connections go on, and end, when descriptors have run out (mover.ts).
+ * pipe is left, bytes are copied, so that connections go on, and end, when descriptors have run out (mover.ts).
  *
  * It begins with a connection that was accepted: the other socket connects, and if it can't, the first one is reset. Each
  * direction ends by itself, once everything before the end is delivered; a reset or an error at one end is a reset at the
@@ -15,7 +15,7 @@
  * minute later, `tcp_fin_timeout`): so that is asked each minute, and answers by a reset. One that has closed its direction
  * only keeps the connection.
  *
- * Sockets tell once that something has changed (edge-triggered). A direction that used up its budget goes on in the next
+ * Sockets report once that something has changed (edge-triggered). A direction that used up its budget goes on in the next
  * turn, behind the others. How much sockets keep is left to the kernel: it drops what a smaller buffer has no room for, and the
  * sender then waits for its time-out.
  */

@@ -43,7 +43,7 @@ test("what is taken until code is optimised doesn't count", () => {
   expect(bytesPerCall(heap, () => heap.take(++calls < 30_000 ? 16 : 0))).toBe(0)
 })
 
-test("a run in which a collection came tells nothing", () => {
+test("a run in which a collection came counts for nothing", () => {
   // Full once in a run and a quarter, and emptied before each: so it is collected in the measured run.
   const heap = new SmallHeap(16 * 7_500)
   expect(bytesPerCall(heap, () => heap.take(16))).toBe(Number.POSITIVE_INFINITY)

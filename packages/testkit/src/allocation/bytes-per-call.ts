@@ -5,7 +5,7 @@
  * however soon it dies.
  */
 
-/** What tells of the heap: in Node.js `process.memoryUsage().heapUsed`, and `gc`, which `--expose-gc` brings. */
+/** What measures the heap: in Node.js `process.memoryUsage().heapUsed`, and `gc`, which `--expose-gc` brings. */
 export interface Heap {
   /** Bytes in use, those of dead objects included. */
   used(): number
@@ -16,7 +16,7 @@ export interface Heap {
 /** So many that what happens once doesn't count, and so few that small objects bring no collection. */
 const CALLS = 6_000
 const ATTEMPTS = 6
-/** The smallest object has 16 bytes: this is one in sixteen calls, which something that happens once may look like. */
+/** The smallest object has 16 bytes: this is one in sixteen calls, which something that happens once may come to. */
 const NOTHING = 1
 
 /**

@@ -16,7 +16,7 @@ const MTU = 1_500
 
 /**
  * A guest that allocates nothing itself, for {@link bytesPerCall}: packets to it overwrite each other, a few dozen later. A
- * subclass may look at them in `end`.
+ * subclass may read them in `end`.
  */
 export class QuietGuest implements Guest {
   readonly capabilities: LinkCapabilities

@@ -13,7 +13,7 @@ export interface FrontendUnderTest {
   receive(): readonly Uint8Array[] | Promise<readonly Uint8Array[]>
   /** Lets a little time pass, for links that need it. */
   turn?(): void | Promise<void>
-  /** Closes the other end, where that can be told: `receive` must then answer an error number. */
+  /** Closes the other end, where a link notices that: `receive` must then answer an error number. */
   hangUp?(): void | Promise<void>
   /** Releases what the other end holds; the link was closed before. */
   close?(): void | Promise<void>
@@ -91,7 +91,7 @@ class Bench {
     return canaries
   }
 
-  /** Receives until so many frames have come; each is copied at once. */
+  /** Receives until `count` frames have come; each is copied at once. */
   async receive(count: number): Promise<Uint8Array[]> {
     const all: Uint8Array[] = []
     await this.until(`${count} frames arrive, not ${all.length}`, () => {
@@ -114,7 +114,7 @@ class Bench {
     return this.link.arena.bytes.slice(offset, offset + this.batch.length[index])
   }
 
-  /** Takes what reaches the other end, until so many frames have. */
+  /** Takes what reaches the other end, until `count` frames have. */
   async collect(count: number): Promise<Uint8Array[]> {
     const all: Uint8Array[] = []
     for (let turn = 0; turn < TURNS && all.length < count; turn++) {
@@ -281,11 +281,11 @@ function expectInOrder(arrived: readonly number[], sent: readonly number[]): voi
 function endTests(setup: () => FrontendUnderTest | Promise<FrontendUnderTest>): void {
   const bench = useBench(setup)
 
-  it("answers an error number when the other end is gone, if that can be told", async () => {
+  it("answers an error number when the other end is gone, if the link notices that", async () => {
     const { under, link, batch } = bench()
     if (under.hangUp === undefined) return
     await under.hangUp()
-    await bench().until("it is told", () => link.receive(batch) < 0)
+    await bench().until("the link has noticed", () => link.receive(batch) < 0)
   })
 
   it("may be closed twice, and does nothing afterwards", async () => {

@@ -110,29 +110,32 @@ export class HostBench {
     this.#listenerEvents.clear()
   }
 
-  /** Events told of a side since they were taken last. */
+  /** Events reported of a side since they were taken last. */
   eventsOf(side: SideRef): number {
     return this.#events.get(side) ?? 0
   }
 
-  /** Forgets the events told of a side so far. */
+  /** Forgets the events reported of a side. */
   forgetEvents(side: SideRef): void {
     this.#events.delete(side)
   }
 
-  /** Events told of a listener since they were taken last. */
+  /** Events reported of a listener since they were taken last. */
   eventsOfListener(listener: ListenerRef): number {
     return this.#listenerEvents.get(listener) ?? 0
   }
 
-  /** Forgets what was told of a listener so far. */
+  /** Forgets what was reported of a listener. */
   forgetArrivals(listener: ListenerRef): void {
     this.#listenerEvents.delete(listener)
   }
 
-  /** Waits until something waits at the listener, and forgets that it was told. */
+  /** Waits until an arrival at the listener is reported, and forgets the report. */
   async untilArrival(listener: ListenerRef): Promise<void> {
-    await this.until("the listener is told", () => (this.eventsOfListener(listener) & HostEvent.readable) !== 0)
+    await this.until(
+      "an arrival at the listener is reported",
+      () => (this.eventsOfListener(listener) & HostEvent.readable) !== 0,
+    )
     this.forgetArrivals(listener)
   }
 
@@ -145,9 +148,9 @@ export class HostBench {
     throw new Error(`It did not happen that ${what}`)
   }
 
-  /** Waits until all of these events were told of the side, and forgets them. */
+  /** Waits until all of these events were reported of the side, and forgets them. */
   async untilEvents(side: SideRef, events: number): Promise<void> {
-    await this.until(`events ${events} are told`, () => (this.eventsOf(side) & events) === events)
+    await this.until(`events ${events} are reported`, () => (this.eventsOf(side) & events) === events)
     this.forgetEvents(side)
   }
 

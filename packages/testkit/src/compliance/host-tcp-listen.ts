@@ -23,7 +23,7 @@ function listenAt(bench: HostBench, address: Readonly<Address> | undefined, port
   return [bench.keep(socket), listener]
 }
 
-/** Connects, accepts and watches; the socket, its side, and the ends that were told. */
+/** Connects, accepts and watches; the socket, its side, and the ends that were reported. */
 async function accept(bench: HostBench, [listening, listener]: [Socket, ListenerRef], end: End) {
   bench.forgetArrivals(listener)
   const client = bench.under.connect(end)
@@ -67,7 +67,7 @@ export function tcpListenTests(bench: () => HostBench, isV4: boolean): void {
     return concatenate(pieces)
   }
 
-  it("tells that a connection waits, and says between whom it is", async () => {
+  it("reports that a connection waits, and names both ends", async () => {
     const nobody = bench().towards(end)
     expect(host().tcpAccept(listening[0], nobody)).toBe(-Errno.EAGAIN)
     const { client, demiflow, socket } = await accept(bench(), listening, end)
@@ -81,7 +81,7 @@ export function tcpListenTests(bench: () => HostBench, isV4: boolean): void {
     expect([bound.forwardingAddress.toString(), bound.forwardingPort]).toEqual([end.address.toString(), end.port])
   })
 
-  it("tells nothing of an accepted socket before it is watched, and then what holds already", async () => {
+  it("reports nothing of an accepted socket before it is watched, and then what holds already", async () => {
     const { client, socket, side } = await accept(bench(), listening, end)
     client.write(toBytes("early"))
     await bench().until("it arrives", () => host().unread(socket) === 5)
@@ -132,11 +132,11 @@ export function tcpListenTests(bench: () => HostBench, isV4: boolean): void {
       socket = host().tcpAccept(listening[0], demiflow)
     }
     expect(ports).toEqual(clients.map(({ ownEnd }) => ownEnd.port))
-    // Edge triggered: what was told is not told again, what comes is.
+    // Edge triggered: what was reported is not reported again, what comes is.
     await accept(bench(), listening, end)
   })
 
-  it("tells a reset", async () => {
+  it("reports a reset", async () => {
     const { client, socket, side } = await accept(bench(), listening, end)
     expect(host().watch(socket, side)).toBe(0)
     client.reset()
@@ -188,7 +188,7 @@ export function tcpListenTests(bench: () => HostBench, isV4: boolean): void {
     expect(demiflow.isV4).toBe(isV4)
   })
 
-  it("binds to addresses that the host lacks only if told to", () => {
+  it("binds to addresses that the host lacks only if asked to", () => {
     const foreign = Address.parse(isV4 ? "203.0.113.77" : "2001:db8:ffff::77")
     expect(tryToListen(foreign, end.port)).toBe(-Errno.EADDRNOTAVAIL)
     expect(tryToListen(foreign, end.port, { freebind: true })).toBeGreaterThanOrEqual(0)

@@ -27,12 +27,12 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
 
   const host = () => bench().under.host
 
-  /** Waits until so many bytes have arrived at the host. */
+  /** Waits until `length` bytes have arrived at the host. */
   async function arrived(length: number): Promise<void> {
     await bench().until(`${length} bytes arrive`, () => host().unread(socket) === length)
   }
 
-  it("tells a connection by `writable`, with no error, and the end that it has", async () => {
+  it("reports a connection by `writable`, with no error, and names the end that it has", async () => {
     expect(host().socketError(socket)).toBe(0)
     const demiflow = bench().towards(listener)
     expect(host().boundEnd(socket, demiflow)).toBe(0)
@@ -41,7 +41,7 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
     expect(demiflow.forwardingAddress.isV4).toBe(isV4)
   })
 
-  it("tells a refused connection by `error`", async () => {
+  it("reports a refused connection by `error`", async () => {
     const refusedSide = bench().newSide()
     const refused = bench().keep(host().tcpConnect(refusedSide, bench().towards(bench().under.unusedEnd(isV4))))
     expect(refused).toBeGreaterThanOrEqual(0)
@@ -60,7 +60,7 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
     expect(remote.received).toEqual(toBytes("one two three"))
   })
 
-  it("takes a part when the send buffer is full, refuses the rest, and tells when there is room", async () => {
+  it("takes a part when the send buffer is full, refuses the rest, and reports when there is room", async () => {
     remote.pause()
     const content = patternBytes(60_000)
     let sent = 0
@@ -129,7 +129,7 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
     expect(bench().peek(socket, 10, 50)).toBe(-Errno.EAGAIN)
   })
 
-  it("tells each arrival, also while earlier bytes are left where they are", async () => {
+  it("reports each arrival, also while earlier bytes are left where they are", async () => {
     remote.write(toBytes("first"))
     await bench().untilEvents(side, readable)
     await bench().settle()
@@ -141,7 +141,7 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
     expect(bench().peek(socket, 100, 0)).toEqual(toBytes("firstsecond"))
   })
 
-  it("tells the correspondent's end after all it sent, and still sends", async () => {
+  it("reports the correspondent's end after all it sent, and still sends", async () => {
     remote.write(toBytes("last words"))
     remote.end()
     await bench().untilEvents(side, readEnd)
@@ -167,7 +167,7 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
     expect(bench().peek(socket, 100, 0)).toEqual(toBytes("answer"))
   })
 
-  it("tells the end of both directions by `hangUp`", async () => {
+  it("reports the end of both directions by `hangUp`", async () => {
     await bench().settle()
     expect(bench().eventsOf(side) & hangUp).toBe(0)
     expect(host().shutdownWrite(socket)).toBe(0)
@@ -176,7 +176,7 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
     await bench().untilEvents(side, hangUp | readEnd)
   })
 
-  it("tells a reset by `error`, once", async () => {
+  it("reports a reset by `error`, once", async () => {
     remote.reset()
     await bench().untilEvents(side, error | hangUp)
     expect(host().socketError(socket)).toBe(-Errno.ECONNRESET)
@@ -200,7 +200,7 @@ export function tcpTests(bench: () => HostBench, isV4: boolean): void {
     expect(remote.isReset).toBe(false)
   })
 
-  it("tells nothing of a socket that was closed", async () => {
+  it("reports nothing of a socket that was closed", async () => {
     await bench().settle()
     remote.write(toBytes("unheard"))
     host().close(socket)

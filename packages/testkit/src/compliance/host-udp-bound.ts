@@ -74,7 +74,7 @@ export function udpBoundTests(bench: () => HostBench, isV4: boolean): void {
     expect(bench().keep(host().udpBind(bench().newSide(), other))).toBeGreaterThanOrEqual(0)
   })
 
-  it("tells another side of its events once it is handed over", async () => {
+  it("reports its events to another side once it is handed over", async () => {
     const next = bench().newSide()
     host().handOver(socket, next)
     sendFrom(first, "to the next")

@@ -24,7 +24,7 @@ function listenAt(bench: HostBench, address: Readonly<Address> | undefined, port
   return [bench.keep(socket), listener]
 }
 
-/** Receives until so many datagrams have come. */
+/** Receives until `count` datagrams have come. */
 async function receive(bench: HostBench, socket: Socket, count: number): Promise<ReceivedDatagram[]> {
   const all: ReceivedDatagram[] = []
   await bench.until(`${count} datagrams arrive`, () => {
@@ -67,7 +67,7 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     return ends
   }
 
-  it("tells that datagrams wait, and between whom each is", async () => {
+  it("reports that datagrams wait, and names both ends of each", async () => {
     const other = await bench().under.openUdp(isV4)
     expect(bench().receiveFromAnyone(listening)).toBe(-Errno.EAGAIN)
     sendFrom(remote, "one")
@@ -168,7 +168,7 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     await bench().settle()
     bench().forgetArrivals(listener)
     expect(bench().sendDatagramsTo(listening, ends, toBytes("anybody?"))).toBe(1)
-    await bench().until("it is told", () => (bench().eventsOfListener(listener) & error) !== 0)
+    await bench().until("it is reported", () => (bench().eventsOfListener(listener) & error) !== 0)
     const { socketError } = bench()
     expect(host().receiveError(listening, socketError)).toBe(1)
     expect(socketError.errno).toBe(Errno.ECONNREFUSED)
@@ -178,7 +178,7 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     remote = await bench().under.openUdp(isV4)
   })
 
-  it("tells a side of its events once it is handed over", async () => {
+  it("reports its events to a side once it is handed over", async () => {
     const side = bench().newSide()
     host().handOver(listening, side)
     sendFrom(remote, "to the side")
@@ -186,7 +186,7 @@ export function udpListenTests(bench: () => HostBench, isV4: boolean): void {
     expect(bench().eventsOfListener(listener)).toBe(0)
   })
 
-  it("tells nothing once it is closed", async () => {
+  it("reports nothing once it is closed", async () => {
     host().close(listening)
     bench().closed(listening)
     sendFrom(remote, "unheard")

@@ -27,7 +27,7 @@ export function udpTests(bench: () => HostBench, isV4: boolean): void {
   const host = () => bench().under.host
   const answer = (bytes: Uint8Array) => remote.send(bytes, own.forwardingAddress, own.forwardingPort)
 
-  /** Receives until so many datagrams have come. */
+  /** Receives until `count` datagrams have come. */
   async function receive(count: number): Promise<Uint8Array[]> {
     const all: Uint8Array[] = []
     await bench().until(`${count} datagrams arrive`, () => {
@@ -68,7 +68,7 @@ export function udpTests(bench: () => HostBench, isV4: boolean): void {
     expect(concatenate(remote.received)).toEqual(content)
   })
 
-  it("receives into the caller's places, and tells when there is something", async () => {
+  it("receives into the caller's places, and reports when there is something", async () => {
     expect(bench().receiveDatagrams(socket)).toBe(-Errno.EAGAIN)
     answer(toBytes("first"))
     await bench().untilEvents(side, readable)

@@ -57,8 +57,8 @@ export interface CorrespondentUdp extends End {
 export interface HostUnderTest {
   readonly host: Host
   /**
-   * Lets a little time pass for both ends, and tells the events that the host has, of sides and of listeners. Called again
-   * and again until what a test waits for has happened.
+   * Lets a little time pass for both ends, and reports the events of the host, those of sides and those of listeners. Called
+   * again and again until what a test waits for has happened.
    */
   turn(
     deliver: (side: SideRef, events: number) => void,

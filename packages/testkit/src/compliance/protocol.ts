@@ -48,7 +48,7 @@ const CHANGES: readonly ((byte: number) => number)[] = [() => 0, () => 0xff, (by
 
 /**
  * Tests that a protocol plugin keeps to what `ProtocolHandler` of `@demiflow/core` promises, and to what holds for every
- * protocol of demiflow: answers go to whoever asked, nothing is thrown whatever comes, nothing is left behind. Call it
+ * protocol of demiflow: answers go to those who asked, nothing is thrown whatever comes, nothing is left behind. Call it
  * inside a test file; it makes its tests with vitest.
  *
  * @param setup describes the protocol, anew for each test
@@ -90,7 +90,7 @@ class Bench {
     this.stack.run(0)
   }
 
-  /** Sends a packet for whose transport checksum the link vouches, so that what is inside is looked at. */
+  /** Sends a packet for whose transport checksum the link vouches, so that what is inside is read. */
   readonly sendTrusted = (layers: readonly Layer[]): void => {
     const checksumStart = layers[1]?.pseudoHeader === undefined ? 0 : 34
     this.stack.guest.sendFrame(buildPacket(...layers), { checksumStart })
@@ -188,7 +188,7 @@ function hostileTests(setup: () => ProtocolUnderTest): void {
           const bad = replaceInside(layers, depth, bytes)
           send(bad)
           sendTrusted(bad)
-          // An assertion for each of so many would take most of the time.
+          // An assertion for each of them would take most of the time.
           const ill = stack.guest.takeAll().find(({ problems }) => problems.length > 0)
           if (ill !== undefined) expect(ill.problems).toEqual([])
         }
@@ -280,7 +280,7 @@ function endTests(setup: () => ProtocolUnderTest): void {
     expectNothingLeft(stack)
   })
 
-  it("comes in order on a host whose sockets take little, late, and tell of nothing", () => {
+  it("comes in order on a host whose sockets take little, late, and report nothing", () => {
     const faults = { partialSend: 0.5, lateEvent: 0.5, lateness: 5, spuriousEvent: 1 }
     const { stack, sendSamples } = new Bench(setup(), { host: { faults, rtt: 3 } })
     for (let round = 0; round < 10; round++) {

@@ -38,7 +38,7 @@ export interface GuestConnectionOptions {
   readonly cutsAtRandom?: boolean
   /** True if the link is left to cut segments, where it can. */
   readonly usesSegmentationOffload?: boolean
-  /** True if each read is told at once, however small the window grows by it. */
+  /** True if each read is announced at once, however small the window grows by it. */
   readonly tellsEveryWindow?: boolean
   /** Milliseconds in timeWait. */
   readonly timeWait?: number

@@ -1,7 +1,7 @@
 /**
  * One TCP connection of the guest: RFC 9293's state machine around a {@link SendQueue} and a {@link ReceiveQueue}.
  *
- * It is made to go with a stack under test, so it looks closely at what it gets: segments beyond its window, content
+ * It is made to go with a stack under test, so it is strict about what it gets: segments beyond its window, content
  * that changes when it is sent again, acknowledgements of what was never sent are recorded as violations.
  */
 import { formatEndpoint } from "@demiflow/core"

@@ -103,7 +103,7 @@ describe("TCP between two guests", () => {
     expect(clock.pending).toBe(0)
   })
 
-  it("resets, and tells what it was told", () => {
+  it("resets, and shows the reset that it gets", () => {
     const { clock, clientTcp, accepted } = twoGuests({})
     const connection = clientTcp.connect({ address: "198.51.100.7", port: 80 })
     clock.settle()

@@ -13,7 +13,7 @@ import { GuestConnection } from "./guest-connection.ts"
 import type { ReceivedFrame, ScriptedGuest } from "./scripted-guest.ts"
 import { advance } from "./sequence-numbers.ts"
 
-/** Whom to connect to, from where, and how the connection behaves. */
+/** Where to connect to, from where, and how the connection behaves. */
 export interface GuestConnectOptions extends GuestConnectionOptions {
   readonly address: AddressLike
   readonly port: number
@@ -23,7 +23,7 @@ export interface GuestConnectOptions extends GuestConnectionOptions {
   readonly fromPort?: number
 }
 
-/** How the guest's TCP behaves as a whole, and every connection unless told otherwise. */
+/** How the guest's TCP behaves as a whole, and every connection unless its options say otherwise. */
 export interface GuestTcpOptions extends GuestConnectionOptions {
   readonly random?: SeededRandom
   /** True if frames with a wrong checksum or length are dropped, as on a link that damages frames, and no violation. */
@@ -77,7 +77,7 @@ export class GuestTcp {
   }
 
   /**
-   * Accepts connections to a port; hands each over before it is answered. Answers a function that ends that: whoever comes
+   * Accepts connections to a port; hands each over before it is answered. Answers a function that ends that: a client that comes
    * then is refused.
    */
   listen(

@@ -33,7 +33,7 @@ export class ScriptedConnection {
   sequence: number
   /** Sequence number of the next byte expected. */
   acknowledgement = 0
-  /** What is told as the window, not scaled. */
+  /** What is announced as the window, not scaled. */
   window = 0xffff
   /** Hop limit and traffic class of what is sent. */
   hopLimit = 64

@@ -50,7 +50,7 @@ describe("ScriptedGuest", () => {
     guest.expect(check.payload("xx"))
   })
 
-  it("shows what it sends to whoever traces", () => {
+  it("shows what it sends in a trace", () => {
     const { guest } = memoryStack([mirror])
     const sent: string[] = []
     guest.onSend = ({ payload: bytes }) => sent.push(String.fromCharCode(...bytes))

@@ -18,7 +18,7 @@ export interface HandshakeSurroundings {
   readonly delay: () => number
   /** Milliseconds after which the world gives up. */
   readonly connectTimeout: number
-  /** Who listens at the end that is connected to, at this moment. */
+  /** Finds what listens at the end that is connected to, at this moment. */
   readonly findListening: () => TcpListeningSocket | undefined
 }
 

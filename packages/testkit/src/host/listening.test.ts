@@ -34,7 +34,7 @@ function bench(options: Partial<SimulatedHostOptions> = {}) {
     clock,
     host,
     world: host.world,
-    /** Lets time pass; the bits told of the listener. */
+    /** Lets time pass; the bits reported of the listener. */
     pass(milliseconds = 0): number {
       let told = 0
       clock.advance(milliseconds)

@@ -19,7 +19,7 @@ export interface PipeReceiver {
   arriveReset(): void
 }
 
-/** What the sender is told. */
+/** What is reported to the sender. */
 export interface PipeSender {
   /** Some of what was written is acknowledged: there is room again. */
   acknowledged(): void
@@ -100,7 +100,7 @@ export class Pipe {
     this.transmit()
   }
 
-  /** The connection is reset by the sender: what has not left is lost, then the receiver is told. */
+  /** The connection is reset by the sender: what has not left is lost, then the receiver hears of it. */
   resetBySender(): void {
     if (this.#isCut || this.#isReset) return
     this.#isReset = true

@@ -28,7 +28,7 @@ export interface QueuedError {
 /** What a packet met on its way. */
 export type Report = "portUnreachable" | "hostUnreachable" | "tooBig" | "timeExceeded"
 
-/** How that is told: as an error number, and by type and code of either ICMP. */
+/** How that is reported: as an error number, and by type and code of either ICMP. */
 const reports: Readonly<Record<Report, { errno: number; v4: [number, number]; v6: [number, number] }>> = {
   portUnreachable: {
     errno: Errno.ECONNREFUSED,

@@ -15,7 +15,7 @@ export interface SimulatedHostOptions {
   readonly jitter?: number
   /** Payload bytes that a TCP send buffer takes. */
   readonly sendBuffer?: number
-  /** What is told as a send buffer's size, which on Linux counts overhead as well: more than fits by default. */
+  /** What is reported as a send buffer's size, which on Linux counts overhead as well: more than fits by default. */
   readonly sendBufferSize?: number
   /** Payload bytes that a TCP receive buffer takes. */
   readonly receiveBuffer?: number

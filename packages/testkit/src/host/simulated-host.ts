@@ -2,7 +2,7 @@
  * A host in memory: sockets that behave as Linux' do, and a scripted world behind them.
  *
  * Time is virtual; what happens by chance is drawn from a seed. A use of a socket after it was closed, which on a real
- * host would hit whoever got the descriptor next, is recorded in {@link SimulatedHost.violations}.
+ * host would hit the next owner of the descriptor, is recorded in {@link SimulatedHost.violations}.
  */
 import {
   type Arena,
@@ -82,7 +82,7 @@ export class SimulatedHost implements Host {
     return this.#sockets.listeningCount
   }
 
-  /** True if events wait to be told. */
+  /** True if events wait to be reported. */
   get hasEvents(): boolean {
     return this.#kernel.hasListed
   }
@@ -98,7 +98,7 @@ export class SimulatedHost implements Host {
   }
 
   /**
-   * Tells the events that have happened since the last call, each socket's together. Answers how many were told.
+   * Reports the events that have happened since the last call, each socket's together. Answers how many it reported.
    *
    * @param deliverToListener absent where nothing listens
    */
@@ -109,7 +109,7 @@ export class SimulatedHost implements Host {
     const { random, faults } = this.#kernel
     let told = 0
     for (const socket of this.#kernel.takeListed()) {
-      // May have been closed while an earlier event was handled: nothing is told of it then.
+      // May have been closed while an earlier event was handled: nothing is reported of it then.
       const events = socket.isOpen ? socket.readiness() : 0
       if (events === 0) continue
       if (socket.listening === undefined) deliver(socket.side, events)

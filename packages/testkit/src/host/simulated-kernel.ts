@@ -6,11 +6,11 @@ import type { SimulatedSocket } from "./simulated-socket.ts"
 export interface HostFaults {
   /** Probability that `send` takes less than there is room for, or nothing. */
   readonly partialSend: number
-  /** Probability that an event is told late. */
+  /** Probability that an event is reported late. */
   readonly lateEvent: number
   /** How late at most, milliseconds. */
   readonly lateness: number
-  /** Probability, each time events are told, that one is told for which there is no reason. */
+  /** Probability, each time events are reported, that one is for which there is no reason. */
   readonly spuriousEvent: number
   /** Probability, at each call with a socket, that the next packet of a connection arrives before it, and not later. */
   readonly betweenCalls: number
@@ -25,7 +25,7 @@ export const NO_HOST_FAULTS: HostFaults = {
   betweenCalls: 0,
 }
 
-/** What the simulated sockets share: time, chance, and the list of sockets that have something to tell. */
+/** What the simulated sockets share: time, chance, and the list of sockets that have something to report. */
 export class SimulatedKernel {
   readonly clock: VirtualClock
   readonly random: SeededRandom

@@ -52,7 +52,7 @@ export class SimulatedLocalPath implements LocalPath {
     const found = [...host.violations, ...pipes.violations]
     const sockets = host.openSockets - host.listeningSockets
     if (sockets > 0) found.push(`${sockets} sockets are open in the namespace`)
-    // Empty ones may be kept for whoever comes next.
+    // Empty ones may be kept for the next connection.
     if (pipes.usedPipes > 0) found.push(`${pipes.usedPipes} pipes have something in them`)
     return found
   }

@@ -32,7 +32,7 @@ function bench(options: SimulatedPipesOptions = {}, namespaceOptions: Partial<Si
     from,
     to,
     pipes,
-    /** Bits told of the side, once `milliseconds` have passed. */
+    /** Bits reported of the side, once `milliseconds` have passed. */
     pass(side: SideRef, milliseconds = 0): number {
       clock.advance(milliseconds)
       let told = 0

@@ -6,7 +6,7 @@ import type { TcpSocket } from "./tcp-socket.ts"
 
 /** How simulated pipes are made. */
 export interface SimulatedPipesOptions {
-  /** Bytes that a pipe takes; 65,536 by default, what Linux gives to whoever doesn't ask for more. */
+  /** Bytes that a pipe takes; 65,536 by default, what Linux gives where nobody asks for more. */
   readonly capacity?: number
   /** Pipes that may be open at once; one more is refused with EMFILE. */
   readonly most?: number

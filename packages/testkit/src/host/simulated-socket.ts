@@ -8,9 +8,9 @@ import { SocketMarks } from "./socket-marks.ts"
 export abstract class SimulatedSocket {
   /** None yet for a connection that waits for its acceptance. */
   descriptor: Socket
-  /** Whom its events are told; none for a probe, or before an accepted connection is watched. */
+  /** The side that its events are reported of; none for a probe, or before an accepted connection is watched. */
   side: SideRef
-  /** Present on a socket that listens: its events are told by listener. */
+  /** Present on a socket that listens: its events are reported of the listener. */
   listening: Listening | undefined = undefined
   /** Host side: the forwarding end is what it is bound to. */
   readonly demiflow: Demiflow
@@ -19,7 +19,7 @@ export abstract class SimulatedSocket {
   isOpen = true
   /** True while it waits in the list of sockets to report. */
   isListed = false
-  /** A positive error number that waits to be told. */
+  /** A positive error number that waits to be reported. */
   pendingError = 0
 
   constructor(kernel: SimulatedKernel, descriptor: Socket, side: SideRef, demiflow: Demiflow) {
@@ -29,7 +29,7 @@ export abstract class SimulatedSocket {
     this.demiflow = demiflow
   }
 
-  /** True if somebody is told of its events. */
+  /** True if its events are reported. */
   get isWatched(): boolean {
     return this.side >= 0 || this.listening !== undefined
   }
@@ -37,7 +37,7 @@ export abstract class SimulatedSocket {
   /** The events that hold at this moment, in bits of `HostEvent`. */
   abstract readiness(): number
 
-  /** True if it may be told as readable and writable without being so. */
+  /** True if it may be reported as readable and writable without being so. */
   get mayTellForNoReason(): boolean {
     return true
   }

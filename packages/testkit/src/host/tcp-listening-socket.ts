@@ -50,7 +50,7 @@ export class TcpListeningSocket extends SimulatedSocket {
     return this.#waiting.length > 0 ? HostEvent.readable : 0
   }
 
-  /** As `inet_csk_listen_stop`: whoever waits is reset. */
+  /** As `inet_csk_listen_stop`: connections that wait are reset. */
   override closed(): void {
     for (const socket of this.#waiting) socket.reset()
   }

@@ -47,7 +47,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   /** Somebody waits for room in the send buffer (SOCK_NOSPACE). */
   #wantsRoom = false
   #outgoing: Pipe | undefined
-  /** The world's way to us: told when there is room again. */
+  /** The world's way to us, which hears when there is room again. */
   #incoming: Pipe | undefined
   /** Window and so on of the other end. */
   #worldRoom: () => number = () => 0
@@ -137,7 +137,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     return this.#state === "closed"
   }
 
-  /** Nothing is told of a connection attempt before its outcome. */
+  /** Nothing is reported of a connection attempt before its outcome. */
   override get mayTellForNoReason(): boolean {
     return this.#state !== "connecting"
   }
@@ -212,7 +212,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   shutdownWrite(): number {
     if (this.#state !== "connected" || this.#outgoing === undefined) return -Errno.ENOTCONN
     this.#outgoing.end()
-    // The kernel tells when an end of ours completes the hang-up, not for an end alone.
+    // The kernel reports when an end of ours completes the hang-up, not for an end alone.
     this.kernel.list(this)
     return 0
   }
@@ -227,7 +227,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
       this.#state = "closed"
       return
     }
-    // RFC 2525, section 2.17: closing with data unread is told by a reset.
+    // RFC 2525, section 2.17: closing with data unread shows as a reset.
     if (this.#received.length > 0) this.reset()
     else {
       this.#outgoing?.end()

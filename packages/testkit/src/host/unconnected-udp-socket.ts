@@ -4,7 +4,7 @@ import type { Listening } from "./listening.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
 import type { World } from "./world.ts"
 
-/** What such a socket is bound to, and whom its events are told: a listener or a side. */
+/** What such a socket is bound to, and what its events are reported of: a listener or a side. */
 export interface UnconnectedEnd {
   readonly end: ListeningEnd
   readonly listening?: Listening
@@ -30,12 +30,12 @@ export class UnconnectedUdpSocket extends UdpSocket {
     this.listening = listening
   }
 
-  /** Of room it has nothing to tell. */
+  /** Room is not reported. */
   override readiness(): number {
     return super.readiness() & ~HostEvent.writable
   }
 
-  /** Its events are told to a side from now on. */
+  /** Its events are reported of a side from now on. */
   handOver(side: SideRef): void {
     this.side = side
     this.listening = undefined

@@ -12,7 +12,7 @@ import type { TcpSocket } from "./tcp-socket.ts"
 export type WorldConnectionFailure = "refused" | "timedOut"
 
 /**
- * A connection, as whoever has the other end has it, a server or one that connected to the host. All calls take effect at
+ * A connection, as the other end has it: a server, or a client that connected to the host. All calls take effect at
  * the host after the network's delay.
  */
 export class WorldConnection {

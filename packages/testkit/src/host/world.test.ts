@@ -37,7 +37,7 @@ function bench(options: Partial<SimulatedHostOptions> = {}) {
     host,
     world: host.world,
     queued,
-    /** Lets time pass; the events told. */
+    /** Lets time pass; the events reported. */
     pass(milliseconds = 0): number {
       events.length = 0
       clock.advance(milliseconds)
@@ -76,7 +76,7 @@ describe("outcomes of connecting", () => {
     ["unreachable", Errno.EHOSTUNREACH, 30],
     ["silent", Errno.ETIMEDOUT, 127_000],
   ] as const) {
-    it(`${outcome}: told as error ${errno} after ${after} ms`, () => {
+    it(`${outcome}: reported as error ${errno} after ${after} ms`, () => {
       const { host, world, pass } = bench({ rtt: 30 })
       world.listen(80)
       world.route("198.51.100.0/24", { tcp: outcome })
@@ -152,12 +152,12 @@ describe("what binds a socket", () => {
     expect(host.udpOpen(SIDE, towards("127.0.0.1", 53))).toBeGreaterThan(0)
   })
 
-  it("forbids ping sockets if it is told to", () => {
+  it("forbids ping sockets if it is asked to", () => {
     const { host } = bench({ forbidsPing: true })
     expect(host.pingOpen(NO_SIDE, towards("198.51.100.7", 0))).toBe(-Errno.EACCES)
   })
 
-  it("tells nobody of a socket without a side", () => {
+  it("reports nothing of a socket without a side", () => {
     const { host, pass } = bench()
     expect(host.pingOpen(NO_SIDE, towards("198.51.100.7", 0))).toBeGreaterThanOrEqual(0)
     expect(pass(10)).toBe(0)
@@ -244,7 +244,7 @@ describe("time and chance", () => {
     expect(connection.received).toEqual(patternBytes(1_500))
   })
 
-  it("is told that room appeared only once a third of the buffer is free", () => {
+  it("is reported to have room only once a third of the buffer is free", () => {
     const { host, world, pass, send } = bench({ sendBuffer: 900 })
     const listener = world.listen(80, { receiveBuffer: 0 })
     const socket = host.tcpConnect(SIDE, towards("198.51.100.7", 80))
@@ -256,7 +256,7 @@ describe("time and chance", () => {
     host.close(socket)
   })
 
-  it("sends less than it could by chance, and tells when to go on", () => {
+  it("sends less than it could by chance, and reports when to go on", () => {
     const faults = { partialSend: 1 }
     const { host, world, pass, send } = bench({ faults, random: new SeededRandom(3) })
     const listener = world.listen(80)
@@ -286,7 +286,7 @@ describe("time and chance", () => {
     host.close(socket)
   })
 
-  it("tells events late, and for no reason", () => {
+  it("reports events late, and for no reason", () => {
     const late = bench({ faults: { lateEvent: 1, lateness: 50 } })
     late.world.listen(80)
     late.host.tcpConnect(SIDE, towards("198.51.100.7", 80))

@@ -1,7 +1,7 @@
 /**
  * What lies behind the simulated host: servers, correspondents, routers and silence, as a test scripts them.
  *
- * Unless told otherwise, every unicast address exists: it refuses TCP connections, answers datagrams with "port
+ * Unless a test says otherwise, every unicast address exists: it refuses TCP connections, answers datagrams with "port
  * unreachable" and answers echo requests.
  */
 import { Address, Demiflow, Interface } from "@demiflow/core"
@@ -172,7 +172,7 @@ export class World {
     this.#host.deliver(betweenEnds(from, to), toBytes(content).slice(), options)
   }
 
-  /** Connects to a port at which the host listens, or not: the connection tells how it goes. */
+  /** Connects to a port at which the host listens, or not: the connection shows how it goes. */
   connect(from: WorldEndLike, to: WorldEndLike, options: WorldConnectOptions = {}): WorldConnection {
     return this.#host.connect(betweenEnds(from, to), options)
   }
@@ -193,7 +193,7 @@ export class World {
     return this.#routes.find((entry) => entry.address.sharesPrefix(address, entry.prefixLength))?.route ?? {}
   }
 
-  /** Who accepts connections there, if anyone. */
+  /** The listener that accepts connections there; undefined if there is none. */
   listenerAt(address: Address, port: number): WorldListener | undefined {
     return find(this.#listeners, address, port)
   }
@@ -209,7 +209,7 @@ export class World {
     return this.listenerAt(correspondentAddress, correspondentPort) === undefined ? "refuse" : "accept"
   }
 
-  /** Hands a datagram to whoever receives there; false if nobody does. */
+  /** Hands a datagram to the receiver there; false if there is none. */
   arrive(demiflow: Demiflow, packet: Leaving): boolean {
     const address = demiflow.correspondentAddress.clone()
     const port = demiflow.correspondentPort

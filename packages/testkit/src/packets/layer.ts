@@ -58,7 +58,7 @@ export function patternPayload(length: number, start = 0): Layer {
 
 /** Bytes of a stream whose byte at each position is known, from position `start` on. */
 export function patternBytes(length: number, start = 0): Uint8Array {
-  // 251 is prime: no power of two in a size or an offset hides in the pattern. The square tells the periods apart.
+  // 251 is prime: no power of two in a size or an offset hides in the pattern. The square makes the periods differ.
   const bytes = new Uint8Array(length)
   for (let index = 0; index < length; index++) {
     const position = start + index

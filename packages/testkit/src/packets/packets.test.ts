@@ -168,7 +168,7 @@ describe("building and parsing", () => {
     )
     expect(parseFrame(whole).problems).toEqual([])
     expect(parseFrame(whole, { start: 34, offset: 6 }).problems.join()).toContain("sum of the pseudo-header")
-    expect(parseFrame(whole, { start: 20, offset: 6 }).problems.join()).toContain("told to put")
+    expect(parseFrame(whole, { start: 20, offset: 6 }).problems.join()).toContain("asked to put")
   })
 
   it("takes any bytes without complaint", () => {
@@ -250,7 +250,7 @@ describe("checks", () => {
     expect(() => expectFrame(undefined)).toThrow("there is no frame")
   })
 
-  it("look into what an error quotes", () => {
+  it("parse what an error quotes", () => {
     const quoted = buildPacket(build.ip("192.0.2.2", "198.51.100.7"), build.udp({ sourcePort: 4, targetPort: 5 }))
     const error = parseFrame(
       buildPacket(

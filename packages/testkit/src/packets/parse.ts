@@ -326,7 +326,7 @@ function checkSum(frame: Draft, bytes: Uint8Array, name: string, field: number, 
   }
   if (hint.start !== 0 || hint.offset !== field) {
     frame.problems.push(
-      `the link is told to put the ${name} checksum at ${hint.start} + ${hint.offset}, not at ${field}`,
+      `the link is asked to put the ${name} checksum at ${hint.start} + ${hint.offset}, not at ${field}`,
     )
   } else if (viewOf(bytes).getUint16(field) % 0xffff !== pseudo % 0xffff) {
     frame.problems.push(`the ${name} checksum field does not hold the sum of the pseudo-header`)

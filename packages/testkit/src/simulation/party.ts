@@ -21,7 +21,7 @@ export interface ConnectionEnd {
 export interface PartyPlan {
   /** Bytes that it sends. */
   readonly bytes: number
-  /** Writes them in so many pieces. */
+  /** The number of pieces in which they are written. */
   readonly pieces: number
   /** Milliseconds between these at most. */
   readonly pause: number
@@ -31,7 +31,7 @@ export interface PartyPlan {
   readonly resetAfter: number | undefined
   /** If it reads slowly: bytes at a time, and milliseconds between. */
   readonly slowReading: { readonly bytes: number; readonly interval: number } | undefined
-  /** Where its stream's pattern begins, so that no two streams look alike. */
+  /** Where its stream's pattern begins, so that no two streams are alike. */
   readonly pattern: number
 }
 

@@ -10,13 +10,13 @@ import { drawPlan, type PartyPlan } from "./party.ts"
 
 /** One connection of a simulation. */
 export interface ConnectionPlan {
-  /** Who connects to whom: the guest to a server in the world, or somebody in the world to the guest, by way of the host. */
+  /** Which end connects: the guest to a server in the world, or somebody in the world to the guest, by way of the host. */
   readonly startedBy: "guest" | "world"
   readonly isV4: boolean
   /** Which of the guest's addresses it has at that end. */
   readonly guestAddress: string
   readonly worldAddress: string
-  /** Of whoever is connected to: the server in the world, or the host. */
+  /** Of the end that is connected to: the server in the world, or the host. */
   readonly port: number
   /** When it begins, milliseconds. */
   readonly startsAt: number

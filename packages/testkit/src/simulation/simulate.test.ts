@@ -70,7 +70,7 @@ describe("simulate", () => {
     ).toThrow(/something is due in/)
   })
 
-  /** A TCP that listens, and resets whoever comes. */
+  /** A TCP that listens, and resets each connection. */
   const unkind: ProtocolPlugin = (components) => ({
     ...silent(components),
     listen(listener) {

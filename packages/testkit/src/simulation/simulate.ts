@@ -185,7 +185,7 @@ class Simulation {
     const target = Address.parse(guestAddress)
     const listener = this.#bench.stack.listen(IpProtocol.tcp, end, target, port + GUEST_PORT_OFFSET)
     if (listener === -Errno.EPROTONOSUPPORT) return false
-    // Without a descriptor for it, whoever connects is refused.
+    // Without a descriptor for it, a connection is refused.
     if (listener < 0 && listener !== -Errno.EMFILE) throw new SimulationError(`listening is answered with ${listener}`)
     this.#listened.add(port)
     return true
