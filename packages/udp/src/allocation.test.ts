@@ -54,7 +54,7 @@ interface Kind {
   readonly isTogether?: boolean
   /** The guest's link cuts what is left together. */
   readonly isCut?: boolean
-  /** Whom the guest corresponds with, in turn: a flow for each, all of one port. One if not given. */
+  /** Number of correspondents, in turn: a flow for each, all of one port. One if not given. */
   readonly correspondents?: number
   /** The port is one that we listen at, and leads to the guest's. */
   readonly isListening?: boolean

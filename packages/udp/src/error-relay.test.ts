@@ -71,7 +71,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     expect(icmpErrors(bench.guest)).toMatchObject([{ reporter: gateway, quotedTarget: gateway }])
   })
 
-  test("the reporter is told as the guest knows it", () => {
+  test("the reporter is named as the guest knows it", () => {
     const hostLoopback = Address.parse(isV4 ? "192.0.2.1" : "fe80::1")
     const bench = connected({ v4: { hostLoopback }, v6: { hostLoopback } })
     const [icmpType, icmpCode] = isV4 ? [11, 0] : [3, 0]
@@ -123,7 +123,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     expect(bench.drops.entries()).toEqual([["udp: error without ICMP form", 1]])
   })
 
-  test("all that is queued is told, and replies behind it come through", () => {
+  test("all that is queued is reported, and replies behind it come through", () => {
     const bench = connected()
     const [icmpType, icmpCode] = isV4 ? [3, 3] : [1, 4]
     for (let count = 0; count < 100; count++) {
@@ -153,7 +153,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     expect(bench.drops.entries()).toEqual([["udp: error without ICMP form", 1]])
   })
 
-  test("a refusal of the host's own is told in the name of the address that the guest wrote to", () => {
+  test("a refusal of the host's own is reported in the name of the address that the guest wrote to", () => {
     const bench = connected()
     bench.socket.sendingAnswers.push(-Errno.EHOSTUNREACH, -Errno.EHOSTUNREACH)
     bench.fromGuest(guest, 33_434, server, 33_435, { payload: pattern(7) })
@@ -164,7 +164,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     expect(bench.drops.entries()).toEqual([["udp: refused by the host", 1]])
   })
 
-  test("a datagram that the host finds too big is told with the MTU from its error queue, or not at all", () => {
+  test("a datagram that the host finds too big is answered with the MTU from its error queue, or not at all", () => {
     const bench = connected()
     bench.socket.sendingAnswers.push(-Errno.EMSGSIZE, -Errno.EMSGSIZE)
     bench.fromGuest(guest, 33_434, server, 33_435, { payload })
@@ -188,7 +188,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
   })
 })
 
-test("no error answers a datagram to a broadcast address of a subnet, which the host alone can tell", () => {
+test("no error answers a datagram to a broadcast address of a subnet, which the host alone knows", () => {
   const bench = new Bench()
   bench.host.nextSendingAnswers.push(-Errno.EACCES, -Errno.EACCES)
   bench.fromGuest("192.0.2.2", 137, "192.0.2.255", 137, { payload: pattern(5) })

@@ -72,7 +72,7 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     expect(bench.flows.size).toBe(0)
   })
 
-  test("take other times if told so", () => {
+  test("take other times if asked to", () => {
     const bench = new Bench({ timeoutBeforeReply: 10, timeoutAfterReply: 20, timeoutOneShot: 5 })
     begin(bench)
     bench.advance(10)

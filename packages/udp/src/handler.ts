@@ -30,7 +30,7 @@
  * have a socket at the other end and no packets, and are `local/`'s: `local/splicing.ts` says how they go. What follows here
  * is about flows between host and tap; time-outs and limits are the same for both.
  *
- * Two senders may look the same to the guest: they came to two ports that lead to one, or one address stands for both. The
+ * Two senders may be the same to the guest: they came to two ports that lead to one, or one address stands for both. The
  * later one is shown under another port then, as netfilter does it. Anybody can forge senders: flows that their target
  * hasn't answered give way, oldest first, at a limit, and those with a socket of their own when there are none left
  * (`scarcity.ts`).

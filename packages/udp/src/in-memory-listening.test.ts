@@ -108,7 +108,7 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
     expect(host.violations).toEqual([])
   })
 
-  test("whoever sends what, each datagram comes once, each answer to who was answered, and nothing is left behind", () => {
+  test("whichever side sends, each datagram comes once, each answer to the one that was answered, and nothing is left behind", () => {
     const event = fc.record({
       client: fc.integer({ min: 100, max: 105 }),
       port: fc.constantFrom(5000, 5001, 5002),

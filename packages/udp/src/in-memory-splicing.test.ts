@@ -24,7 +24,7 @@ function splicingStack({ place, rules, loopback, target }: Direction, options: M
     near,
     far,
     listen,
-    /** Whoever sends from a port of the near end's loopback address. */
+    /** A sender at a port of the near end's loopback address. */
     client: (port: number) => ({ address: loopback, port }),
     service: (port: number) => ({ address: loopback, port }),
     server: (port: number) => ({ address: target, port }),
@@ -177,7 +177,7 @@ describe.each(directions)("a stack with a local path, $name", (direction) => {
     expect(memory.leftovers()).toEqual([])
   })
 
-  test("whoever sends what, each datagram comes once, each answer to who asked, and nothing is left behind", () => {
+  test("whichever side sends, each datagram comes once, each answer to the one that asked, and nothing is left behind", () => {
     const event = fc.record({
       from: fc.integer({ min: 100, max: 105 }),
       port: fc.constantFrom(5000, 5001, 5002),

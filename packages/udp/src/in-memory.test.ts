@@ -13,7 +13,7 @@ import { describe, expect, test } from "vitest"
 import { udp } from "./index.ts"
 import { families } from "./test-support/families.ts"
 
-/** UDP over a link that takes the largest packets whole, unless told otherwise. */
+/** UDP over a link that takes the largest packets whole, unless an option says otherwise. */
 const stackWith = (options: MemoryStackOptions = {}) => memoryStack([udp()], { link: { mtu: 65_535 }, ...options })
 
 describe.each(Object.entries(families))(
@@ -216,7 +216,7 @@ describe.each(Object.entries(families))(
       guest.expectNothing()
     })
 
-    test("too large a datagram is told with the MTU of the way", () => {
+    test("too large a datagram is answered with the MTU of the way", () => {
       const { guest, host } = stackWith()
       host.world.route(server, { hops: [router], mtu: 1400 })
       guest.send(...datagram(1, patternBytes(1400), undefined, { doNotFragment: true }))

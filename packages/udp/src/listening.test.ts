@@ -71,7 +71,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(toGuest(bench).at(-1)).toEqual([`tap ${end(server, 1234)} → ${end(guest, 53)}`, 7])
   })
 
-  test("DESIGN 3.6: the address last seen only begins a flow, which then keeps its own", () => {
+  test("the address last seen only begins a flow, which then keeps its own", () => {
     const { bench, listener, arrive } = listening()
     arrive(payload)
     const lastSeen = isV4 ? bench.guest.lastSeenV4 : bench.guest.lastSeenV6
@@ -204,7 +204,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(error.quoted.subarray(8)).toEqual(pattern(9))
   })
 
-  test("a sender that the guest can't tell from another one gets another port there", () => {
+  test("a sender that is the same to the guest as another one gets another port there", () => {
     const bench = new Bench({ rules: loopbackRules })
     const first = bench.listen(5000, 53)
     bench.fromAnyone(first, loopback, 1234, loopback, pattern(1))
@@ -316,7 +316,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(bench.drops.entries()).toEqual([["forward: no address of the guest", 1]])
   })
 
-  test("a listener that can't be had says why", () => {
+  test("a listener that can't be opened says why", () => {
     const bench = new Bench()
     bench.host.openingAnswers.push(-Errno.EADDRINUSE)
     expect(() => bench.listen(5000)).toThrow(`${-Errno.EADDRINUSE}`)
@@ -379,7 +379,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(bench.guest.openPackets).toBe(0)
   })
 
-  test("a listener that tells nothing but errors does not hold up the turn", () => {
+  test("a listener that reports nothing but errors does not hold up the turn", () => {
     const { bench, listener, arrive } = listening()
     listener.receivingAnswers.push(...Array.from({ length: 100 }, () => -Errno.ENETDOWN))
     listener.incoming.push(...datagramsOf(listener, server, 1, own, payload))

@@ -33,7 +33,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     expect(bench.guest.openPackets).toBe(0)
   })
 
-  test("DESIGN 3.2: a handler that is told the source address of packets replies to each source its own", () => {
+  test("a handler that gets the source address of packets replies to each source its own", () => {
     const bench = connected()
     bench.fromGuest(other, 40_000, server, 53, { payload: pattern(1) })
     const [first, second] = bench.host.sockets
@@ -42,7 +42,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([other, guest])
   })
 
-  test("DESIGN 3.5: the destination of every packet to the guest is filled in per packet", () => {
+  test("the destination of every packet to the guest is filled in per packet", () => {
     const bench = connected()
     bench.fromGuest(other, 40_001, server, 53, { payload: pattern(1) })
     const [first, second] = bench.host.sockets
@@ -55,7 +55,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     ])
   })
 
-  test("DESIGN 3.6: each flow tracks the guest's own address, whatever address was seen last", () => {
+  test("each flow tracks the guest's own address, whatever address was seen last", () => {
     const bench = connected()
     const lastSeen = isV4 ? bench.guest.lastSeenV4 : bench.guest.lastSeenV6
     lastSeen.word3 ^= 0x55
@@ -147,7 +147,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
   })
 
   test("neighbours of one size are put together if the link cuts them", () => {
-    // Calls ask for 2, 4, 8, 16: the last two of these get what is looked at.
+    // Calls ask for 2, 4, 8, 16: the last two of these get what is checked.
     const before = [1, 2, 3, 4, 5, 6].map((length) => pattern(length))
     const lengths = [10, 10, 10, 4, 4, 4, 0, 0, 1400, 1400, 1473, 1473, 6, 7]
     const received = lengths.map((length, seed) => pattern(length, seed))
@@ -217,7 +217,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     expect(bench.guest.openPackets).toBe(0)
   })
 
-  test("a socket that tells nothing but errors does not hold up the turn", () => {
+  test("a socket that reports nothing but errors does not hold up the turn", () => {
     const bench = connected()
     bench.socket.receivingAnswers.push(...Array.from({ length: 100 }, () => -Errno.ENETDOWN))
     bench.fromHost(bench.socket, pattern(5))

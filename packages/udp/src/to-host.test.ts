@@ -65,7 +65,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     expect(bench.socket.datagrams.map(([byte]) => byte)).toEqual(datagrams.map(({ payload }) => payload[0]))
   })
 
-  test("what is put together and refused costs two calls, is counted whole, and has one error tell of its first", () => {
+  test("what is put together and refused costs two calls, is counted whole, and has one error report its first", () => {
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(9) })
     bench.socket.sendingAnswers.push(-Errno.EPERM, -Errno.EPERM)
@@ -82,7 +82,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     expect(bench.socket.datagrams.slice(1)).toEqual(datagrams.map(({ payload }) => payload))
   })
 
-  test("DESIGN 3.1: two guest addresses with the same port are two flows", () => {
+  test("two guest addresses with the same port are two flows", () => {
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1, 1) })
     bench.fromGuest(other, 40_000, server, 53, { payload: pattern(1, 2) })

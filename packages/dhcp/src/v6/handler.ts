@@ -8,8 +8,8 @@
  * highest preference.
  *
  * Clients speak to port 547 of a group of servers and agents, from their link-local address, and are answered there, from
- * ours. Which port they speak from is left open (section 7.2). Messages to an address of our own are told to use the
- * group (section 18.4), but for those that must be discarded then (section 16); messages to any other address are for a
+ * ours. Which port they speak from is left open (section 7.2). Messages to an address of our own are answered by "use the
+ * group" (section 18.4), but for those that must be discarded then (section 16); messages to any other address are for a
  * server beyond us and pass as ordinary UDP does.
  *
  * In local mode there is no address to give, but name servers and search domains there may be.

@@ -168,7 +168,7 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     expect(bench.guest.sent).toEqual([])
   })
 
-  test("a socket that tells nothing but errors doesn't hold up the turn", () => {
+  test("a socket that reports nothing but errors doesn't hold up the turn", () => {
     const { bench, begin, deliver } = splicingBench(direction)
     const { answering, opened } = begin(1234)
     opened.receivingAnswers.push(...Array.from({ length: 100 }, () => -Errno.ECONNREFUSED))

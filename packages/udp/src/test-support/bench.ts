@@ -133,7 +133,7 @@ export class Bench {
     return socket
   }
 
-  /** Lets datagrams arrive at a socket and tells the stack. */
+  /** Lets datagrams arrive at a socket, and reports that to the stack. */
   fromHost(socket: ScriptedSocket, ...payloads: Uint8Array[]): void {
     socket.incoming.push(...payloads.map((bytes) => ({ bytes, segmentSize: 0 })))
     this.event(socket, 1)
@@ -156,7 +156,7 @@ export class Bench {
     return socket
   }
 
-  /** Lets datagrams from a sender arrive at a listening socket, and tells the stack. */
+  /** Lets datagrams from a sender arrive at a listening socket, and reports that to the stack. */
   fromAnyone(listening: ScriptedSocket, from: string, fromPort: number, to: string, ...payloads: Uint8Array[]): void {
     listening.incoming.push(...datagramsOf(listening, from, fromPort, to, ...payloads))
     this.listenerEvent(listening)
