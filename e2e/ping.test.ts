@@ -13,6 +13,22 @@ describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
   testEcho(usePasta(topology, { options: ["--config-net", "-m", String(mtu)] }))
 })
 
+testWith("tcpdump")(
+  "every correspondent, over both versions of IP, sees the identifier that the guest has chosen",
+  async () => {
+    const pasta = await Pasta.start(topology, { options: ["--config-net"] })
+    const seen = topology.world.start(["tcpdump", "-l", "-nn", "-i", "any", "icmp or icmp6"])
+    await seen.printed(/listening on/, "stderr")
+    const correspondents = families.flatMap(({ server, other }) => [server, other])
+    for (const address of correspondents) {
+      await pasta.guest.must(["ping", "-n", "-c", "1", "-W", "5", "-e", "4711", address])
+      await seen.printed(new RegExp(`> ${address}: ICMP6?,? echo request, id 4711,`))
+    }
+    await seen.stop()
+    await pasta.stop()
+  },
+)
+
 describe("where the host forbids ping sockets", () => {
   const forbidden = useTopology()
   useServer("tcp-server", forbidden)

@@ -3,7 +3,7 @@ import type { FlowIndex } from "./flow-table.ts"
 /** A flow that may stand in the list. */
 export interface MayGiveWay {
   readonly flow: FlowIndex
-  /** Whether it has a socket that no other flow shares. */
+  /** Whether a socket is closed where it gives way: one that no other flow shares, or whose flows give way together. */
   readonly holdsSocket: boolean
   /** Whether it stands there, and its neighbours: kept by the list. */
   isDispensable: boolean
@@ -51,7 +51,7 @@ export class DispensableFlows {
     this.#count--
   }
 
-  /** The oldest one with a socket of its own: what gives way where sockets are scarce. */
+  /** The oldest one that a socket is closed with: what gives way where sockets are scarce. */
   get oldestWithSocket(): MayGiveWay | undefined {
     let flow = this.#oldest
     while (flow !== undefined && !flow.holdsSocket) flow = flow.newer

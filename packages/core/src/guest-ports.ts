@@ -21,11 +21,22 @@ export interface GuestPortsSurroundings {
 /** Opens a socket at the demiflow's forwarding end, as {@link Host.udpBind} does. */
 export type BindPort = (host: Host, side: SideRef, demiflow: Demiflow) => Socket
 
+/** What ports of a protocol may have of their own. */
+export interface GuestPortsOptions {
+  /** What opens them; {@link Host.udpBind} if absent. */
+  readonly bind?: BindPort
+  /**
+   * True if a port has flows of one address of the guest's only, so that each address has the same port to everybody. How many
+   * ports there are at once is for the protocol to limit.
+   */
+  readonly isPerAddress?: boolean
+}
+
 const bindUdp: BindPort = (host, side, demiflow) => host.udpBind(side, demiflow)
 
 /**
  * The ports of the host that the guest's flows have: one for each port of the guest's, with any number of correspondents, and
- * whichever of the guest's addresses sends (RFC 4787, REQ-1, endpoint-independent mapping).
+ * whichever of the guest's addresses sends, unless the options say otherwise (RFC 4787, REQ-1, endpoint-independent mapping).
  *
  * Use: {@link GuestPorts.share} with the side on the host that the policy wants; record that side in the flow table, have
  * the flow board the port, and send by {@link Host.sendDatagramsTo}. An event on the side of any flow of a port means:
@@ -38,17 +49,23 @@ export class GuestPorts {
   readonly #host: Host
   readonly #protocol: number
   readonly #bind: BindPort
+  readonly #isPerAddress: boolean
   /** By the guest's port. */
   readonly #byGuestPort = new Map<number, GuestPort[]>()
   readonly #open = new Set<GuestPort>()
 
   /** @param protocol IP protocol number of the flows */
-  constructor({ flows, forwarding, host }: GuestPortsSurroundings, protocol: number, bind: BindPort = bindUdp) {
+  constructor(
+    { flows, forwarding, host }: GuestPortsSurroundings,
+    protocol: number,
+    { bind = bindUdp, isPerAddress = false }: GuestPortsOptions = {},
+  ) {
     this.#flows = flows
     this.#forwarding = forwarding
     this.#host = host
     this.#protocol = protocol
     this.#bind = bind
+    this.#isPerAddress = isPerAddress
   }
 
   /** Those that are open. */
@@ -117,7 +134,7 @@ export class GuestPorts {
       const port = ports[index]
       if (port.isApart !== isApart || !port.address.equals(target.forwardingAddress)) continue
       const isSame = port.guestAddress.equals(tap.correspondentAddress)
-      if (found !== undefined && !isSame) continue
+      if (!isSame && (found !== undefined || this.#isPerAddress)) continue
       target.forwardingPort = port.number
       if (this.#flows.lookup(this.#protocol, target) >= 0) continue
       found = port
@@ -150,7 +167,7 @@ export class GuestPorts {
     this.#open.add(port)
     const alike = this.#byGuestPort.get(port.guestPort)
     if (alike === undefined) this.#byGuestPort.set(port.guestPort, [port])
-    else if (alike.length < MOST_ALIKE) alike.push(port)
+    else if (this.#isPerAddress || alike.length < MOST_ALIKE) alike.push(port)
     return port
   }
 

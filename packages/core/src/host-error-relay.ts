@@ -90,7 +90,7 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
 
   /**
    * Relays what the error queue of a flow's own socket holds; answers how many entries the guest heard of. Those are counted as
-   * unknown that aren't about the flow's correspondent: of a ping socket, the kernel compares the identifier alone.
+   * unknown that aren't about the flow's correspondent.
    */
   drain(flow: Flow & { readonly socket: Socket }): number {
     this.#components.flows.readSide(flow.hostSide, this.#hostSide)

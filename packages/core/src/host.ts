@@ -265,9 +265,9 @@ export interface Host {
   /** This side gets the events of the socket from now on. */
   handOver(socket: Socket, side: SideRef): void
   /**
-   * As {@link Host.receiveDatagrams}, for a socket from {@link Host.udpBind}, {@link Host.udpListen} or {@link Host.pingOpen}: fills in the
-   * correspondent end of `ends[i]`, and the batch's `scope`, for datagram `i`. Of a socket that listens, the forwarding end as
-   * well: the address there is that which the host would answer from.
+   * As {@link Host.receiveDatagrams}, for a socket from {@link Host.udpBind}, {@link Host.udpListen} or {@link Host.pingBind}:
+   * fills in the correspondent end of `ends[i]`, and the batch's `scope`, for datagram `i`. Of a socket that listens, the
+   * forwarding end as well: the address there is that which the host would answer from.
    */
   receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number
   /**
@@ -285,13 +285,17 @@ export interface Host {
     count: number,
   ): number
   /**
-   * A ping socket (icmp(7), `IPPROTO_ICMP` datagrams) for echo requests to the correspondent, with the forwarding port as
-   * identifier if possible, or else one of the host's choice. What is sent and received are whole ICMP or ICMPv6
-   * messages, from the type on; the host puts identifier and checksum into those that it sends. Only echo replies with
-   * that identifier are received, from anybody: {@link Host.receiveFromAnyone} says from whom. `-EACCES` or `-EPERM` where
-   * the host forbids ping sockets. For a socket that is opened only to find that out, `side` is `NO_SIDE`: it has no events.
+   * A ping socket (icmp(7), `IPPROTO_ICMP` datagrams) of the demiflow's version of IP, at its forwarding end: the port there is
+   * the identifier, or 0 for one of the host's choice. As with {@link Host.udpBind}, no other socket of that version shares it, and
+   * requests go to anybody, by {@link Host.sendDatagramsTo}; of the correspondent, only loopback matters. `-EADDRINUSE` if the
+   * identifier is in use; a host may count those of both versions as one, but for its own sockets.
+   *
+   * What is sent and received are whole ICMP or ICMPv6 messages, from the type on; the host puts identifier and checksum into
+   * those that it sends. Only echo replies with that identifier are received, from anybody: {@link Host.receiveFromAnyone}
+   * says from whom (the port is of no meaning). `-EACCES` or `-EPERM` where the host forbids ping sockets. For a socket that
+   * is opened only to find that out, `side` is `NO_SIDE`: it has no events.
    */
-  pingOpen(side: SideRef, demiflow: Demiflow): Socket
+  pingBind(side: SideRef, demiflow: Demiflow): Socket
   /**
    * Sends entries `first` to `first + count - 1`, those with a segment size as several datagrams: how many they may be, or
    * how long, is the host's own affair, which sends apart what its kernel or device doesn't cut. Answers how many entries

@@ -112,7 +112,7 @@ export interface ProtocolHandler {
   start?(): void
   /** Called when the guest is gone, after its flows were ended: nothing is to be sent before the next `start`. */
   stop?(): void
-  /** Sockets are scarce: ends one flow that can be spared and has a socket of its own. False if there is none. */
+  /** Sockets are scarce: closes one that can be spared, with the flows that have it. False if there is none. */
   giveWay?(): boolean
   /** Ends a flow at once: the stack is going down, or the guest is gone. */
   abort?(flow: FlowIndex): void

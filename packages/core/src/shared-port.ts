@@ -29,6 +29,8 @@ export abstract class SharedPort {
   burst = 0
   /** For the owner's use: a side of the flow that was heard last, {@link NO_SIDE} when a flow has ended since. */
   heardLast: SideRef = NO_SIDE
+  /** For the owner's use: the flow that was used last; another one of the port's once that has ended. */
+  usedLast: Rider | undefined
   /** Whether it stands in a {@link WaitingList}. */
   isWaiting = false
   /** Whether what is received may be for the guest's link. */
@@ -71,6 +73,7 @@ export abstract class SharedPort {
     if (nextRider !== undefined) nextRider.previousRider = previousRider
     rider.nextRider = rider.previousRider = undefined
     this.heardLast = NO_SIDE
+    if (this.usedLast === rider) this.usedLast = this.#newest
   }
 
   /** The marks, over one version of IP, that last said whether what the socket sends may be fragmented. */

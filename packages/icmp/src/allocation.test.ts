@@ -28,7 +28,7 @@ import {
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
 import { bytesPerCall, QuietGuest, SeededRandom } from "@demiflow/testkit"
-import { expect, test } from "vitest"
+import { describe, expect, test } from "vitest"
 import { icmp } from "./index.ts"
 import { type Family, families } from "./test-support.ts"
 
@@ -38,7 +38,7 @@ const heap = { collect: runInNewContext("gc") as () => void, used: () => process
 const LENGTH = 64
 const IDENTIFIER = 77
 
-/** A stack with one echo flow, whose ends are a few numbers. */
+/** A stack with an echo flow for each of some servers, whose ends are a few numbers. */
 class Echo {
   readonly drops = new Drops()
   readonly guest: QuietGuest
@@ -48,11 +48,15 @@ class Echo {
   readonly #flows: FixedFlowTable
   readonly #stack: Stack
   readonly #family: Family
+  readonly #servers: readonly Address[]
+  readonly #asked = new Address()
+  #turns = 0
   /** Requests that have no reply yet. */
   #waiting = 0
 
-  constructor(family: Family) {
+  constructor(family: Family, servers: readonly string[]) {
     const { drops } = this
+    this.#servers = servers.map((server) => Address.parse(server))
     const arena = this.#arena
     const random = new SeededRandom(1)
     this.#family = family
@@ -71,6 +75,8 @@ class Echo {
   /** One turn: a request of the guest, and the event that its reply brings. */
   turn(): void {
     this.#clock.now++
+    const server = this.#servers[this.#turns++ % this.#servers.length]
+    if (server !== undefined) this.#sequence.demiflow.forwardingAddress.copyFrom(server)
     this.#stack.fromTap(this.#sequence)
     this.#stack.fromHost(targetSide(0 as never), HostEvent.readable | HostEvent.writable)
     this.#stack.expire(this.#clock.now)
@@ -79,12 +85,11 @@ class Echo {
 
   #fill(): void {
     const { view } = this.#arena
-    const { version, guestAddress, server, request } = this.#family
+    const { version, guestAddress, request } = this.#family
     const sequence = this.#sequence
     sequence.protocol = version === 4 ? IpProtocol.icmp : IpProtocol.icmpv6
     sequence.demiflow.interface = Interface.tap
     sequence.demiflow.correspondentAddress.copyFrom(Address.parse(guestAddress))
-    sequence.demiflow.forwardingAddress.copyFrom(Address.parse(server))
     const header = this.#arena.reserve(LENGTH)
     view.setUint8(header + ICMP_TYPE, request)
     view.setUint16(header + ICMP_IDENTIFIER, IDENTIFIER)
@@ -99,19 +104,20 @@ class Echo {
   #host(): Host {
     const host = {
       arena: this.#arena,
-      pingOpen: () => 3,
-      setHopLimit: () => 0,
+      pingBind: () => 3,
+      separatesLoopback: () => false,
       setFragmentation: () => 0,
       receiveError: () => 0,
-      sendDatagrams: (_socket: number, _batch: DatagramBatch, _first: number, count: number) => {
-        this.#waiting += count
-        return count
+      sendDatagramsTo: (_: number, { correspondentAddress }: Demiflow) => {
+        this.#asked.copyFrom(correspondentAddress)
+        this.#waiting++
+        return 1
       },
       receiveFromAnyone: (_: number, batch: DatagramBatch, ends: readonly Demiflow[]) => {
         if (this.#waiting === 0) return -Errno.EAGAIN
         this.#waiting--
         batch.length[0] = LENGTH
-        ends[0].correspondentAddress.copyFrom(this.#sequence.demiflow.forwardingAddress)
+        ends[0].correspondentAddress.copyFrom(this.#asked)
         this.#arena.view.setUint16(batch.offset[0] + ICMP_TYPE, this.#family.reply << 8)
         return 1
       },
@@ -121,15 +127,18 @@ class Echo {
   }
 }
 
-test.each(families)("echo over IPv$version takes no memory", (family) => {
-  const echo = new Echo(family)
-  let turns = 0
-  const bytes = bytesPerCall(heap, () => {
-    turns++
-    echo.turn()
+describe.each(families)("echo over IPv$version takes no memory", (family) => {
+  const { routers, server } = family
+  test.each([{ servers: [server] }, { servers: [server, ...routers] }])("with $servers", ({ servers }) => {
+    const echo = new Echo(family, servers)
+    let turns = 0
+    const bytes = bytesPerCall(heap, () => {
+      turns++
+      echo.turn()
+    })
+    expect(bytes).toBeLessThan(1)
+    expect(echo.flows).toBe(servers.length)
+    expect(echo.drops.total).toBe(0)
+    expect(echo.guest.packets).toBe(turns)
   })
-  expect(bytes).toBeLessThan(1)
-  expect(echo.flows).toBe(1)
-  expect(echo.drops.total).toBe(0)
-  expect(echo.guest.packets).toBe(turns)
 })

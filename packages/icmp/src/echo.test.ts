@@ -86,21 +86,6 @@ describe.each(families)("echo over IPv$version", (family) => {
     expect(host.opened).toBe(2)
   })
 
-  test("the guest's identifier comes back even where the host has to use another", () => {
-    const memory = icmpStack()
-    memory.guest.send(...ping(family, 9, 1))
-    memory.guest.send(...ping(family, 9, 2, { to: family.routers[0] }))
-    const identifiers = memory.guest.takeAll().map(({ icmp }) => icmp?.identifier)
-    expect(identifiers).toEqual([9, 9])
-    const chosen = [0, 1].map((flow) => {
-      const host = new Demiflow()
-      memory.host.boundEnd((flow + 3) as never, host)
-      return host.forwardingPort
-    })
-    expect(chosen[0]).toBe(9)
-    expect(chosen[1]).not.toBe(9)
-  })
-
   test("DESIGN 3.2: a handler that is told the source address of packets replies to each source its own", () => {
     const { guest } = icmpStack()
     const sources = Array.from({ length: 20 }, (_, index) =>
@@ -260,9 +245,9 @@ describe.each(families)("echo over IPv$version", (family) => {
     const { guest, host, drops } = icmpStack()
     guest.send(...ping(family, 1, 1))
     guest.takeAll()
-    const send = host.sendDatagrams.bind(host)
+    const send = host.sendDatagramsTo.bind(host)
     let isPending = true
-    host.sendDatagrams = (...parameters) => {
+    host.sendDatagramsTo = (...parameters) => {
       if (!isPending) return send(...parameters)
       isPending = false
       return -Errno.EHOSTUNREACH
@@ -309,23 +294,23 @@ describe("where the host forbids ping sockets", () => {
 
   test("the permission is noticed when it comes, and not asked for more than once a second", () => {
     const log = new RecordingLog()
-    const pingOpen = vi.spyOn(SimulatedHost.prototype, "pingOpen")
+    const pingBind = vi.spyOn(SimulatedHost.prototype, "pingBind")
     const memory = icmpStack({ host: { forbidsPing: true }, log })
     // At start, one for each version of IP.
-    expect(pingOpen).toHaveBeenCalledTimes(2)
+    expect(pingBind).toHaveBeenCalledTimes(2)
     for (const family of families) {
       for (let sequence = 1; sequence <= 20; sequence++) memory.guest.send(...ping(family, 1, sequence))
     }
     memory.guest.expectNothing()
-    expect(pingOpen).toHaveBeenCalledTimes(2)
+    expect(pingBind).toHaveBeenCalledTimes(2)
     memory.run(1_000)
     memory.guest.send(...ping(families[0]!, 1, 21))
     memory.guest.expectNothing()
-    expect(pingOpen).toHaveBeenCalledTimes(4)
+    expect(pingBind).toHaveBeenCalledTimes(4)
     memory.host.forbidsPing = false
     memory.guest.send(...ping(families[0]!, 1, 22))
     memory.guest.expectNothing()
-    expect(pingOpen).toHaveBeenCalledTimes(4)
+    expect(pingBind).toHaveBeenCalledTimes(4)
     memory.run(1_000)
     for (const family of families) memory.guest.send(...ping(family, 1, 23))
     for (const { reply } of families) memory.guest.expect(check.icmp({ type: reply, sequence: 23 }))
@@ -337,10 +322,10 @@ describe("where the host forbids ping sockets", () => {
 
   test("nothing is said where it allows them, and the sockets that found it out are closed", () => {
     const log = new RecordingLog()
-    const pingOpen = vi.spyOn(SimulatedHost.prototype, "pingOpen")
+    const pingBind = vi.spyOn(SimulatedHost.prototype, "pingBind")
     const memory = icmpStack({ log })
     memory.run()
-    expect(pingOpen.mock.calls.map(([side]) => side)).toEqual([NO_SIDE, NO_SIDE])
+    expect(pingBind.mock.calls.map(([side]) => side)).toEqual([NO_SIDE, NO_SIDE])
     expect(log.messages("warning")).toEqual([])
     expect(memory.leftovers()).toEqual([])
   })

@@ -1,8 +1,10 @@
 import {
   addSums,
   type Components,
-  type Demiflow,
+  Demiflow,
+  type Drops,
   finishChecksum,
+  type GuestPort,
   HostErrorRelay,
   ICMP_CHECKSUM,
   ICMP_HEADER_LENGTH,
@@ -11,9 +13,12 @@ import {
   ICMP_TYPE,
   IcmpType,
   Icmpv6Type,
+  Interface,
   IpProtocol,
+  type SocketError,
   sumPseudoHeader,
 } from "@demiflow/core"
+import type { Identifiers } from "./identifiers.ts"
 import type { IcmpReasons } from "./reasons.ts"
 import type { EchoFlow } from "./state.ts"
 
@@ -22,8 +27,38 @@ import type { EchoFlow } from "./state.ts"
  * identifier. Ping sockets are handed whole messages: there is no header before what they carry.
  */
 export class ErrorRelay extends HostErrorRelay<EchoFlow> {
-  constructor(components: Components, reasons: IcmpReasons) {
+  readonly #drops: Drops
+  readonly #reasons: IcmpReasons
+  readonly #identifiers: Identifiers
+  readonly #ends = new Demiflow(Interface.host)
+  #port: GuestPort | undefined
+  readonly #flowOf = (entry: SocketError): EchoFlow | undefined => this.#find(entry)
+
+  constructor(components: Components, reasons: IcmpReasons, identifiers: Identifiers) {
     super(components, reasons.unknownError, 0)
+    this.#drops = components.drops
+    this.#reasons = reasons
+    this.#identifiers = identifiers
+  }
+
+  /**
+   * Relays what the error queue of an identifier's socket holds: each error belongs to the flow whose request it is about. The kernel
+   * compares the identifier alone: those about a correspondent that the guest has not asked are counted as unknown. Answers
+   * how many entries others than the host had reported.
+   */
+  drainPort(port: GuestPort): number {
+    if (port.socket < 0) return 0
+    this.#port = port
+    this.drainShared(port.socket, this.#flowOf)
+    return this.reportedElsewhere
+  }
+
+  #find(entry: SocketError): EchoFlow | undefined {
+    if (this.#port === undefined) return undefined
+    this.#ends.correspondentAddress.copyFrom(entry.destination)
+    const flow = this.#identifiers.flowWith(this.#port, this.#ends)
+    if (flow === undefined) this.#drops.count(this.#reasons.unknownError)
+    return flow
   }
 
   protected override protocolOn(tap: Demiflow): number {

@@ -104,7 +104,7 @@ describe.each(families)("errors over IPv$version", (family) => {
     memory.guest.send(...ping(family, 1, 1))
     const [type, code] = family.netUnreachable
     memory.guest.expect(check.ip({ source: server }), check.icmp({ type, code }), check.quote(check.icmp()))
-    expect(memory.drops.entries()).toEqual([["icmp: host has no way there", 1]])
+    expect(memory.drops.entries()).toEqual([["icmp: refused by the host", 1]])
     expect(memory.leftovers()).toEqual([])
   })
 
@@ -172,10 +172,10 @@ describe.each(families)("errors over IPv$version", (family) => {
     guest.takeAll()
     const [icmpType, icmpCode] = family.hostUnreachable
     const entry = { errno: Errno.EHOSTUNREACH, origin, icmpType, icmpCode, destination: Address.parse(routers[1]) }
-    const send = host.sendDatagrams.bind(host)
+    const send = host.sendDatagramsTo.bind(host)
     let forged = 5
     let isReported = false
-    host.sendDatagrams = (...parameters) => {
+    host.sendDatagramsTo = (...parameters) => {
       if (forged === 0) return send(...parameters)
       forged--
       isReported = true
@@ -201,13 +201,13 @@ describe.each(families)("errors over IPv$version", (family) => {
     const { guest, host } = memory
     guest.send(...ping(family, 1, 1))
     guest.takeAll()
-    host.sendDatagrams = () => -Errno.EMSGSIZE
+    host.sendDatagramsTo = () => -Errno.EMSGSIZE
     guest.send(...ping(family, 1, 2))
     guest.expectNothing()
     injectErrors(memory)
     const entries: Partial<SocketError>[] = []
     // Each refused call leaves an entry.
-    host.sendDatagrams = () => {
+    host.sendDatagramsTo = () => {
       entries.push({ errno: Errno.EMSGSIZE, information: 1280 })
       return -Errno.EMSGSIZE
     }

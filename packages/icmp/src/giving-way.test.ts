@@ -47,3 +47,44 @@ test("one guest has as many echo flows as the limit says, and the one with the o
   ask(1, 2)
   expect([host.openSockets, host.opened]).toEqual([16, 18])
 })
+
+test("an identifier gives way with all of its flows, that of the oldest last request first", () => {
+  let relieve: Components["relieve"] = () => false
+  const needy = (components: Components) => {
+    relieve = components.relieve
+    return { name: "needy", claims: [], fromTap: () => components.drops.reason("never") }
+  }
+  const memory = memoryStack([needy, icmp()])
+  const { flows, guest, host } = memory
+  const ask = (identifier: number, to: string) => {
+    guest.send(...ping(family, identifier, 1, { to }))
+    memory.run(1)
+    guest.expect(check.ip({ source: to }), check.icmp({ type: family.reply, identifier }))
+  }
+  const [first, second] = family.routers
+  for (const to of [first, second]) for (const identifier of [1, 2]) ask(identifier, to)
+  // The first flow of all, and the last one to be used.
+  ask(1, first)
+  expect([host.openSockets, flows.size]).toEqual([2, 4])
+  expect(relieve()).toBe(true)
+  memory.run(1)
+  expect([host.openSockets, flows.size]).toEqual([1, 2])
+  ask(1, second)
+  expect(host.opened).toBe(2)
+  expect(relieve()).toBe(true)
+  memory.run(1)
+  expect(memory.leftovers()).toEqual([])
+  expect(relieve()).toBe(false)
+})
+
+test("at the limit, the flow with the oldest request alone gives way, and its identifier goes on with the others", () => {
+  const memory = icmpStack({ capacity: 16 })
+  const { flows, guest, host } = memory
+  const servers = [1, 2, 3, 4, 5].map((number) => family.server.replace(/7$/, `${number}`))
+  for (const to of servers) {
+    guest.send(...ping(family, 1, 1, { to }))
+    guest.expect(check.ip({ source: to }), check.icmp({ type: family.reply, identifier: 1 }))
+    memory.run(1)
+  }
+  expect([flows.size, host.openSockets, host.opened]).toEqual([4, 1, 1])
+})

@@ -2,17 +2,23 @@
  * ICMP echo between the guest and the host: theory of operation.
  *
  * A flow is what one address of the guest's sends under one identifier to one address beyond us. There are no ports: the
- * identifier stands for both ports of the tap side. Each flow has a ping socket on the host (Linux: icmp(7)), the one way
- * to send echo requests without privileges. The host's kernel owns the identifiers on the wire: it uses the guest's
- * where it is free, and another one otherwise, so that two guest addresses may use the same. Replies get the guest's
- * identifier back. Sequence numbers and payload pass as they are, in both directions.
+ * identifier stands for both ports of the tap side. All flows of one identifier and one address of the guest's share a ping
+ * socket on the host (Linux: icmp(7)), the one way to send echo requests without privileges: every correspondent sees the
+ * same identifier (`identifiers.ts`; RFC 5508, REQ-1 (a)). It is the guest's own where that is free. Where another program has
+ * it, or another address of the guest's that came first, it is one of the host's choice, for all correspondents. The versions of
+ * IP have identifiers of their own. Replies get the guest's identifier back. Sequence numbers and payload pass as they are, in
+ * both directions.
  *
  * Requests are sent from where they arrived; the host fills in identifier and checksum. Replies are received straight
- * behind room for the IP header (`to-guest.ts`). Hop limit, traffic class and "don't fragment" of each request are those of
- * the packet which leaves the host. What routers report comes from the socket's error queue and goes to the guest as the
- * same error, quoting its own request (`error-relay.ts`): so `traceroute -I`, `ping -t` and `ping -M do` work through us.
- * A reply keeps its traffic class. A flow ends 60 s after its last message. The one with the oldest request gives way before that, at a limit,
- * and where any protocol lacks a socket (core's `DispensableFlows`).
+ * behind room for the IP header (`to-guest.ts`), and belong to the flow with the address that they come from. Hop limit, traffic
+ * class and "don't fragment" of each request are those of the packet which leaves the host. What routers report comes from the
+ * socket's error queue and goes to the guest as the same error, quoting its own request (`error-relay.ts`): so
+ * `traceroute -I`, `ping -t` and `ping -M do` work through us. The address that the request went to says whose error that is;
+ * one that quotes a request to anybody else changes nothing (RFC 5508, REQ-4). A reply keeps its traffic class.
+ *
+ * A flow ends 60 s after its last message (RFC 5508, REQ-2). The one with the oldest request gives way before that at a limit;
+ * where any protocol lacks a socket, all flows of an identifier do, that under which no request has come for the longest time
+ * (core's `DispensableFlows`).
  *
  * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
  * are counted as dropped. The permission may come later: it is asked for again by requests, once a second at most.
@@ -22,8 +28,8 @@
  *
  * Neighbour and listener discovery are ICMPv6 as well, but speak of the link: they are left to other handlers. Errors from
  * the guest's side about what it was sent go to the protocol of the flow in question (`guest-errors.ts`): "too big" about a
- * reply over IPv6 has those that follow fragmented. Other errors are counted and go no further, as ordinary sockets can't report them to a correspondent; so does every other message:
- * timestamps, redirects, node information.
+ * reply over IPv6 has those that follow fragmented. Other errors are counted and go no further, as ordinary sockets can't report
+ * them to a correspondent; so does every other message: timestamps, redirects, node information.
  *
  * RFC 792; RFC 4443, section 4; RFC 5508 for the treatment of flows.
  */
@@ -40,6 +46,7 @@ import {
   FORWARD,
   flowOf,
   type GuestError,
+  type GuestPort,
   HANDLED,
   HostEvent,
   ICMP_IDENTIFIER,
@@ -51,7 +58,6 @@ import {
   isShortage,
   LOOPBACK_V4,
   LOOPBACK_V6,
-  markSocket,
   marksOf,
   NO_SIDE,
   NOT_MINE,
@@ -67,6 +73,7 @@ import { checkEchoRequest, isAboutTheLink, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
 import { GroupEcho } from "./group-echo.ts"
 import { GuestErrors } from "./guest-errors.ts"
+import { Identifiers } from "./identifiers.ts"
 import { DEFAULT_TIMEOUT, type IcmpOptions } from "./options.ts"
 import { type IcmpReasons, icmpReasons } from "./reasons.ts"
 import { type EchoFlow, EchoFlows } from "./state.ts"
@@ -95,6 +102,7 @@ export class IcmpHandler implements ProtocolHandler {
   /** In the order of their last requests. */
   readonly #byUse = new DispensableFlows()
   readonly #mostFlows: number
+  readonly #identifiers: Identifiers
   readonly #errors: ErrorRelay
   readonly #guestErrors: GuestErrors
   readonly #toGuest: ToGuest
@@ -113,9 +121,10 @@ export class IcmpHandler implements ProtocolHandler {
     this.#timeout = options.timeout ?? DEFAULT_TIMEOUT
     this.#mostFlows = Math.max(1, Math.min(MOST_FLOWS, components.flows.capacity >> 2))
     this.#reasons = icmpReasons(components.drops)
-    this.#errors = new ErrorRelay(components, this.#reasons)
+    this.#identifiers = new Identifiers(components, this.#states)
+    this.#errors = new ErrorRelay(components, this.#reasons, this.#identifiers)
     this.#guestErrors = new GuestErrors(components)
-    this.#toGuest = new ToGuest(components, this.#reasons, this.#errors)
+    this.#toGuest = new ToGuest(components, this.#reasons, this.#errors, this.#identifiers)
     this.#groups = new GroupEcho(components.arena, components.guest, options.ourAddresses ?? [])
   }
 
@@ -142,11 +151,11 @@ export class IcmpHandler implements ProtocolHandler {
   }
 
   fromHost(side: SideRef, events: number): void {
-    const flow = this.#states.get(flowOf(side))
-    if (flow === undefined) return
-    if ((events & HostEvent.error) !== 0) this.#errors.drain(flow)
+    const port = this.#states.get(flowOf(side))?.port
+    if (port === undefined) return
+    if ((events & HostEvent.error) !== 0) this.#errors.drainPort(port)
     // That a send buffer has room again concerns nobody: what it had no room for is gone.
-    if ((events & ~HostEvent.writable) !== 0) this.#toGuest.drain(flow)
+    if ((events & ~HostEvent.writable) !== 0) this.#toGuest.drain(port)
   }
 
   fromGuestError(side: SideRef, { mtu }: Readonly<GuestError>): boolean {
@@ -174,18 +183,24 @@ export class IcmpHandler implements ProtocolHandler {
   abort(index: FlowIndex): void {
     const flow = this.#states.get(index)
     if (flow === undefined) return
-    const { flows, host, log } = this.#components
+    const { flows, log } = this.#components
     if (log.isDebug) log.debug(`flow ${index} (icmp) ended`)
-    host.close(flow.socket)
+    const { port } = flow
+    flow.port = undefined
+    if (port !== undefined) this.#identifiers.leave(port, flow)
     this.#byUse.remove(flow)
     this.#states.remove(flow)
     flows.release(index)
   }
 
   giveWay(): boolean {
-    const { oldest } = this.#byUse
-    if (oldest !== undefined) this.abort(oldest.flow)
-    return oldest !== undefined
+    const oldest = this.#byUse.oldestWithSocket
+    const port = oldest && this.#states.get(oldest.flow)?.port
+    if (port === undefined) return false
+    // At once, so that the socket isn't handed over from flow to flow.
+    port.close()
+    for (let rider = port.newest; rider !== undefined; rider = port.newest) this.abort(flowOf(rider.portSide))
+    return true
   }
 
   #askPermission(): void {
@@ -206,95 +221,103 @@ export class IcmpHandler implements ProtocolHandler {
 
   #isForbidden(demiflow: Demiflow): boolean {
     const { host } = this.#components
-    const socket = host.pingOpen(NO_SIDE, demiflow)
+    const socket = host.pingBind(NO_SIDE, demiflow)
     if (socket >= 0) host.close(socket)
     return socket === -Errno.EACCES || socket === -Errno.EPERM
   }
 
   /** Sends an echo request on its way. */
   #forward(sequence: Sequence, index: number): void {
-    const { arena, clock, drops, flows, host } = this.#components
+    const { arena, clock, drops, flows } = this.#components
     const tap = this.#tap
     const offset = sequence.transportOffset[index]
     const length = sequence.endOffset[index] - offset
     tap.forwardingPort = tap.correspondentPort = arena.view.getUint16(offset + ICMP_IDENTIFIER)
     const side = flows.lookup(sequence.protocol, tap)
     const flow = side < 0 ? this.#open(sequence.protocol, offset, length) : this.#states.get(flowOf(side))
-    if (flow === undefined) {
+    const port = flow?.port
+    if (flow === undefined || port === undefined) {
       // A flow of this key that another protocol began.
       if (side >= 0) drops.count(this.#reasons.unsupported)
       return
     }
     this.#byUse.remove(flow)
     this.#byUse.add(flow)
+    port.usedLast = flow
     flow.lastActivity = clock.now
     flow.lastLength = length
     flow.lastSequence = arena.view.getUint16(offset + ICMP_SEQUENCE)
-    const marks = marksOf(sequence, index, flow.marks)
-    if (marks !== flow.marks) {
-      markSocket(host, flow.socket, flow.isHostV4, flow.marks, marks)
-      flow.marks = marks
-    }
-    this.#batch.offset[0] = offset
-    this.#batch.length[0] = length
-    this.#batch.segmentSize[0] = 0
-    this.#send(flow)
+    const isV4 = port.address.isV4
+    const batch = this.#batch
+    batch.marks = marksOf(sequence, index, port.marksOf(isV4))
+    port.mark(isV4, batch.marks)
+    batch.offset[0] = offset
+    batch.length[0] = length
+    batch.segmentSize[0] = 0
+    const isRefused = !this.#send(flow, port)
+    // There is nothing to wait for.
+    if (isRefused && side < 0) this.abort(flow.flow)
   }
 
-  #send(flow: EchoFlow): void {
-    const { drops, host } = this.#components
+  /** Sends a request; false if the host has no way for any to this correspondent. */
+  #send(flow: EchoFlow, port: GuestPort): boolean {
+    const { drops, flows, host } = this.#components
     const batch = this.#batch
+    const target = this.#target
     const errors = this.#sendingErrors
+    flows.readSide(flow.hostSide, target)
     errors.begin()
-    let sent = host.sendDatagrams(flow.socket, batch, 0, 1)
+    let sent = host.sendDatagramsTo(port.socket, target, 0, batch, 0, 1)
     while (sent < 0 && !isQueueFull(-sent)) {
-      this.#errors.drain(flow)
-      if (!errors.mayBeOthers(this.#errors.reportedElsewhere)) break
-      sent = host.sendDatagrams(flow.socket, batch, 0, 1)
+      if (!errors.mayBeOthers(this.#errors.drainPort(port))) break
+      sent = host.sendDatagramsTo(port.socket, target, 0, batch, 0, 1)
     }
-    if (sent > 0) return
+    if (sent > 0) return true
     if (isQueueFull(-sent)) {
       drops.count(this.#reasons.sendQueueFull)
-      return
+      return true
     }
     drops.count(this.#reasons.sendFailed)
-    if (errors.isHosts(sent)) this.#errors.refuse(this.#tap, -sent, batch.offset[0], batch.length[0])
+    if (!errors.isHosts(sent)) return true
+    this.#errors.refuse(this.#tap, -sent, batch.offset[0], batch.length[0])
+    return sent === -Errno.EMSGSIZE
   }
 
   /** Starts a flow for the request at `offset`. If there can be none, that is counted, and reported to the guest if possible. */
   #open(protocol: number, offset: number, length: number): EchoFlow | undefined {
-    const { clock, drops, flows, forwarding, handlerNumber, host, relieve } = this.#components
+    const { clock, drops, flows, forwarding, handlerNumber } = this.#components
     const tap = this.#tap
     const verdict = forwarding.target(protocol, tap, this.#target)
     if (verdict !== FORWARD) {
       drops.count(verdict)
       return undefined
     }
-    const isV4 = this.#target.isV4
-    if (this.#isStillForbidden(isV4)) {
+    if (this.#isStillForbidden(this.#target.isV4)) {
       drops.count(this.#reasons.forbidden)
       return undefined
     }
-    if (this.#byUse.count >= this.#mostFlows) this.giveWay()
+    const { oldest } = this.#byUse
+    if (oldest !== undefined && this.#byUse.count >= this.#mostFlows) this.abort(oldest.flow)
     const created = flows.allocate(handlerNumber, protocol)
     // A full table counts that itself.
     if (created < 0) return undefined
     const initiated = flows.initiate(created, tap)
-    const side = targetSide(initiated)
-    let socket = host.pingOpen(side, this.#target)
-    if (isShortage(-socket) && relieve()) socket = host.pingOpen(side, this.#target)
-    if (socket < 0) {
-      if (isShortage(-socket)) {
+    const port = this.#identifiers.share(targetSide(initiated), tap, this.#target)
+    if (typeof port === "number") {
+      if (isShortage(-port)) {
         this.#warnOfShortage()
         return this.#giveUp(initiated, this.#reasons.noSocket)
       }
-      this.#errors.refuse(tap, -socket, offset, length)
+      this.#errors.refuse(tap, -port, offset, length)
       return this.#giveUp(initiated, this.#reasons.openFailed)
     }
     const flow = flows.activate(flows.target(initiated, this.#target))
+    flows.makeTargetFindable(flow)
     flows.schedule(flow, clock.now + this.#timeout)
     this.#logStart(flow)
-    return this.#states.add(initiatingSide(flow), socket, isV4)
+    const state = this.#states.add(initiatingSide(flow), port)
+    port.board(state)
+    return state
   }
 
   #giveUp(flow: InitiatedFlow, reason: DropReason): undefined {

@@ -1,35 +1,29 @@
 import {
   type FlowIndex,
   flowOf,
+  type GuestPort,
   type MayGiveWay,
-  NO_MARKS,
-  NO_SOCKET,
   oppositeSide,
+  type Rider,
   type SideRef,
-  type Socket,
-  type Waiting,
 } from "@demiflow/core"
 
 /** What ICMP keeps of an echo flow, besides its two sides in the flow table. */
-export class EchoFlow implements Waiting, MayGiveWay {
+export class EchoFlow implements MayGiveWay, Rider {
   /** The side towards the guest. */
   tapSide: SideRef
-  /** A ping socket; {@link NO_SOCKET} once the flow has ended. */
-  socket: Socket = NO_SOCKET
-  /** IP version on the host side. */
-  isHostV4 = true
+  /** The identifier on the host; undefined once the flow has ended. */
+  port: GuestPort | undefined = undefined
   /** Clock milliseconds of the last message in either direction. */
   lastActivity = 0
-  /** Marks that the socket sends with. */
-  marks: number = NO_MARKS
   /** Bytes and sequence number of the last request, for what an error's quotation left out. */
   lastLength = 0
   lastSequence = 0
-  isWaiting = false
-  readonly holdsSocket: boolean = true
   isDispensable = false
   older: MayGiveWay | undefined = undefined
   newer: MayGiveWay | undefined = undefined
+  nextRider: Rider | undefined = undefined
+  previousRider: Rider | undefined = undefined
 
   constructor(tapSide: SideRef) {
     this.tapSide = tapSide
@@ -41,6 +35,15 @@ export class EchoFlow implements Waiting, MayGiveWay {
 
   get hostSide(): SideRef {
     return oppositeSide(this.tapSide)
+  }
+
+  get portSide(): SideRef {
+    return this.hostSide
+  }
+
+  /** An identifier is as old as the last request under it: that flow stands for all of its flows, which give way together. */
+  get holdsSocket(): boolean {
+    return this.port?.usedLast === this
   }
 }
 
@@ -56,21 +59,18 @@ export class EchoFlows {
   }
 
   /** Starts the state of a flow. */
-  add(tapSide: SideRef, socket: Socket, isHostV4: boolean): EchoFlow {
+  add(tapSide: SideRef, port: GuestPort): EchoFlow {
     const state = this.#pool.pop() ?? new EchoFlow(tapSide)
     state.tapSide = tapSide
-    state.socket = socket
-    state.isHostV4 = isHostV4
-    state.marks = NO_MARKS
+    state.port = port
     const flow = state.flow
     while (this.#byFlow.length <= flow) this.#byFlow.push(undefined)
     this.#byFlow[flow] = state
     return state
   }
 
-  /** Ends it. The object may still stand in a list of waiting ones: it has no socket then. */
+  /** Ends it. */
   remove(state: EchoFlow): void {
-    state.socket = NO_SOCKET
     this.#byFlow[state.flow] = undefined
     this.#pool.push(state)
   }

@@ -6,6 +6,7 @@ import {
   Demiflow,
   Errno,
   finishChecksum,
+  type GuestPort,
   ICMP_CHECKSUM,
   ICMP_CODE,
   ICMP_HEADER_LENGTH,
@@ -13,18 +14,19 @@ import {
   ICMP_TYPE,
   IcmpType,
   Icmpv6Type,
+  Interface,
   IpProtocol,
   WaitingList,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
+import type { Identifiers } from "./identifiers.ts"
 import type { IcmpReasons } from "./reasons.ts"
-import type { EchoFlow } from "./state.ts"
 
 /** Largest message that an IPv4 packet holds, and room for each that is received. */
 const LARGEST_MESSAGE = 65_515
 /** Entries of a receiving call: one more than the single reply that most requests get. */
 const BURST = 2
-/** Replies that one flow may pass on before others have their turn. */
+/** Replies that one identifier may have passed on before others have their turn. */
 const BUDGET = 32
 /** Errors pending on a socket that a turn gets over: each call that meets one clears it. */
 const BUDGET_ERRORS = 8
@@ -32,75 +34,71 @@ const BUDGET_ERRORS = 8
 const ROOM_PAUSE = 1
 
 /**
- * Receives echo replies, straight behind room for the IP header towards the guest, and gives them the guest's identifier.
- * A flow that has used up its budget, or finds the guest congested or no room towards it, waits.
+ * Receives echo replies, straight behind room for the IP header towards the guest, and gives them the guest's identifier. Which
+ * flow a reply belongs to is known only once it is there: mostly to the one that was heard last, for which the header is
+ * written beforehand. Otherwise it is written anew.
+ *
+ * An identifier that has used up its budget, or finds the guest congested or no room towards it, waits.
  */
 export class ToGuest {
   readonly #components: Components
   readonly #arena: Arena
   readonly #reasons: IcmpReasons
   readonly #errors: ErrorRelay
+  readonly #identifiers: Identifiers
+  /** The side that the open packets are for. */
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(BURST)
-  readonly #ends: readonly Demiflow[] = Array.from({ length: BURST }, () => new Demiflow())
-  readonly #hostSide = new Demiflow()
-  readonly #waiting: WaitingList<EchoFlow>
+  readonly #ends: readonly Demiflow[] = Array.from({ length: BURST }, () => new Demiflow(Interface.host))
+  readonly #waiting: WaitingList<GuestPort>
 
-  constructor(components: Components, reasons: IcmpReasons, errors: ErrorRelay) {
+  constructor(components: Components, reasons: IcmpReasons, errors: ErrorRelay, identifiers: Identifiers) {
     this.#components = components
     this.#arena = components.arena
     this.#reasons = reasons
     this.#errors = errors
-    this.#waiting = new WaitingList(components, (flow) => {
-      // It may have ended since, and its object may even serve another flow, whose socket can be asked as well.
-      if (flow.socket >= 0) this.drain(flow)
-    })
+    this.#identifiers = identifiers
+    this.#waiting = new WaitingList(components, (port) => this.drain(port))
   }
 
-  /** Passes on what waits in a flow's socket, within its budget. */
-  drain(flow: EchoFlow): void {
-    const { clock, flows, guest, host } = this.#components
+  /** Passes on what waits in an identifier's socket, within its budget. It may be closed by now. */
+  drain(port: GuestPort): void {
+    const { clock, guest, host } = this.#components
     const batch = this.#batch
-    flows.readSide(flow.tapSide, this.#tap)
-    flows.readSide(flow.hostSide, this.#hostSide)
     let errors = 0
     for (let passed = 0; passed < BUDGET && !guest.isCongested; passed += BURST) {
-      const asked = this.#reserve()
+      if (port.socket < 0) return
+      const asked = this.#reserve(port)
       if (asked === 0) {
-        this.#waiting.wait(flow, clock.now + ROOM_PAUSE)
+        this.#waiting.wait(port, clock.now + ROOM_PAUSE)
         return
       }
       const start = batch.offset[0]
-      const received = host.receiveFromAnyone(flow.socket, batch, this.#ends, asked)
+      const received = host.receiveFromAnyone(port.socket, batch, this.#ends, asked)
       if (received <= 0) {
         guest.abandon(start)
         if (received === 0 || received === -Errno.EAGAIN) return
-        this.#errors.drain(flow)
+        this.#errors.drainPort(port)
         if (++errors === BUDGET_ERRORS) break
         continue
       }
       if (received < asked) guest.abandon(batch.offset[received])
-      let unfit = -1
-      for (let index = 0; index < received; index++) {
-        const isPassed = this.#isFromCorrespondent(index) && this.#pass(index)
-        if (isPassed) flow.lastActivity = clock.now
-        else if (unfit < 0) unfit = batch.offset[index]
-      }
-      if (unfit >= 0) guest.abandon(unfit)
+      this.#passAll(port, received)
       if (received < asked) return
     }
-    this.#waiting.wait(flow, clock.now)
+    this.#waiting.wait(port, clock.now)
   }
 
-  /** Carries on with the flows that wait. */
+  /** Carries on with the identifiers that wait. */
   carryOn(): void {
     this.#waiting.carryOn()
   }
 
   /** Begins packets to receive into; answers how many there was room for. */
-  #reserve(): number {
-    const guest = this.#components.guest
+  #reserve(port: GuestPort): number {
+    const { flows, guest } = this.#components
     const batch = this.#batch
+    if (port.heardLast >= 0) flows.readSide(port.heardLast, this.#tap)
     const protocol = this.#tap.isV4 ? IpProtocol.icmp : IpProtocol.icmpv6
     for (let count = 0; count < BURST; count++) {
       let offset = guest.begin(this.#tap, protocol, LARGEST_MESSAGE)
@@ -115,20 +113,30 @@ export class ToGuest {
     return BURST
   }
 
-  /**
-   * True if the flow's correspondent has sent entry `index`, or the request went to a group. The kernel goes by the identifier alone: a
-   * reply of anybody else would make a dead correspondent seem alive.
-   */
-  #isFromCorrespondent(index: number): boolean {
-    const { correspondentAddress } = this.#hostSide
-    if (correspondentAddress.isMulticast || this.#ends[index].correspondentAddress.equals(correspondentAddress))
-      return true
-    this.#components.drops.count(this.#reasons.stranger)
-    return false
+  #passAll(port: GuestPort, received: number): void {
+    const { clock, drops, flows, guest } = this.#components
+    const { offset } = this.#batch
+    const begunFor = port.heardLast
+    let unfit = -1
+    for (let index = 0; index < received; index++) {
+      const flow = this.#identifiers.flowWith(port, this.#ends[index])
+      // A reply of anybody else than those asked would make a dead correspondent seem alive. The kernel compares the identifier alone.
+      if (flow === undefined) drops.count(this.#reasons.stranger)
+      else {
+        flows.readSide(flow.tapSide, this.#tap)
+        port.heardLast = flow.tapSide
+        if (this.#pass(index, flow.tapSide !== begunFor)) {
+          flow.lastActivity = clock.now
+          continue
+        }
+      }
+      if (unfit < 0) unfit = offset[index]
+    }
+    if (unfit >= 0) guest.abandon(unfit)
   }
 
-  /** Finishes a reply in its packet. False if it is none, or too large. */
-  #pass(index: number): boolean {
+  /** Finishes a reply in its packet, which may have begun for another flow. False if it is none, or too large. */
+  #pass(index: number, isOther: boolean): boolean {
     const { drops, guest } = this.#components
     const offset = this.#batch.offset[index]
     const length = this.#batch.length[index]
@@ -138,6 +146,7 @@ export class ToGuest {
       drops.count(this.#reasons.badReply)
       return false
     }
+    if (isOther) guest.redirect(offset, this.#tap, isV4 ? IpProtocol.icmp : IpProtocol.icmpv6)
     view.setUint16(offset + ICMP_IDENTIFIER, this.#tap.correspondentPort)
     view.setUint16(offset + ICMP_CHECKSUM, 0)
     if (isV4) {

@@ -1,5 +1,5 @@
 /**
- * UDP and ping sockets of the host: connected to one correspondent, or, for UDP, with any number of them.
+ * UDP sockets of the host, connected to one correspondent or with any number of them, and what ping sockets send and receive.
  *
  * Datagrams move in batches (`recvmmsg`, `sendmmsg`). Where the kernel left several of one size together (UDP_GRO) or is
  * to cut them (UDP_SEGMENT), one message carries up to 64 KiB; see udp(7).
@@ -56,7 +56,7 @@ export class DatagramSockets {
   #nameLength = 0
   /** What is the same for all messages of the call in progress. */
   readonly #notes: SendingNotes
-  /** Sockets that were made for much, or are of a kind that isn't. */
+  /** Sockets that were made for much. */
   readonly #large = new DescriptorSet()
 
   constructor(sockets: HostSockets) {
@@ -112,24 +112,13 @@ export class DatagramSockets {
     return descriptor
   }
 
-  /** A connected ping socket with its error queue on, or a negated errno. Not watched yet. */
-  openPing(demiflow: Demiflow): number {
-    const protocol = demiflow.isV4 ? SocketProtocol.icmp : SocketProtocol.icmpv6
-    const descriptor = this.#sockets.open(demiflow, SocketType.datagram, protocol)
-    if (descriptor < 0) return descriptor
-    // Ping sockets are made with SO_REUSEADDR. Two of them could then have one identifier, and the kernel, which goes by
-    // the identifier only, would give one the replies of the other.
-    this.#native.setOptionInteger(descriptor, SocketLevel.socket, SocketOption.reuseAddress, 0)
-    const { forwardingAddress, forwardingPort } = demiflow
-    let error = this.#sockets.bind(descriptor, forwardingAddress, forwardingPort, protocol)
-    // Somebody else on this host has the identifier: any other will do.
-    if (error === -Errno.EADDRINUSE) error = this.#sockets.bind(descriptor, forwardingAddress, 0, protocol)
-    if (error < 0) return this.#sockets.abandon(descriptor, error)
-    this.#large.add(descriptor)
-    return this.connect(descriptor, demiflow)
+  /** A ping socket, which was bound elsewhere, has its error queue on, and is made for much when there is much. */
+  adoptPing(descriptor: number, isV4: boolean): void {
+    this.#large.delete(descriptor)
+    this.hearNotes(descriptor, isV4)
   }
 
-  /** Has a UDP socket take much at once: larger buffers, and what the kernel left together. */
+  /** Has a socket take much at once: larger buffers, and, but for ping sockets, what the kernel left together. */
   enlarge(descriptor: number): void {
     this.#large.add(descriptor)
     this.#native.setOptionInteger(descriptor, SocketLevel.udp, UdpOption.receiveOffload, 1)

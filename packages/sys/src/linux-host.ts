@@ -19,6 +19,7 @@ import type { EventLoop } from "./event-loop.ts"
 import { HostSockets, type OutboundOptions } from "./host-sockets.ts"
 import { ListeningSockets } from "./listening-sockets.ts"
 import type { Native } from "./native.ts"
+import { PingSockets } from "./ping-sockets.ts"
 import { TcpSockets } from "./tcp-sockets.ts"
 import { RECEIVER_ARENA_BYTES, UnconnectedReceiver } from "./unconnected-receiver.ts"
 
@@ -37,6 +38,7 @@ export class LinuxHost implements Host {
   readonly #sockets: HostSockets
   readonly #tcp: TcpSockets
   readonly #datagrams: DatagramSockets
+  readonly #pings: PingSockets
   readonly #errors: ErrorQueue
   readonly #listening: ListeningSockets
   readonly #receiver: UnconnectedReceiver
@@ -46,6 +48,7 @@ export class LinuxHost implements Host {
     this.#sockets = new HostSockets(native, arena, loop, options)
     this.#tcp = new TcpSockets(native, arena, options.usePeekOffset ?? true)
     this.#datagrams = new DatagramSockets(this.#sockets)
+    this.#pings = new PingSockets(this.#sockets)
     this.#errors = new ErrorQueue(native, arena)
     this.#listening = new ListeningSockets(this.#sockets)
     this.#receiver = new UnconnectedReceiver(this.#sockets, this.#listening)
@@ -174,6 +177,7 @@ export class LinuxHost implements Host {
     first: number,
     count: number,
   ): number {
+    this.#pings.mark(socket, batch.marks)
     return this.#datagrams.sendTo(socket, demiflow, scope, batch, first, count)
   }
 
@@ -182,9 +186,13 @@ export class LinuxHost implements Host {
     return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watchDatagrams(descriptor, side)
   }
 
-  pingOpen(side: SideRef, demiflow: Demiflow): Socket {
-    const descriptor = this.#datagrams.openPing(demiflow)
-    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watchDatagrams(descriptor, side)
+  pingBind(side: SideRef, demiflow: Demiflow): Socket {
+    const descriptor = this.#pings.open(demiflow)
+    if (descriptor < 0) return descriptor as Socket
+    this.#datagrams.adoptPing(descriptor, demiflow.isV4)
+    const socket = this.#sockets.watchDatagrams(descriptor, side)
+    if (socket < 0) this.#pings.forget(descriptor)
+    return socket
   }
 
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
@@ -221,6 +229,7 @@ export class LinuxHost implements Host {
 
   close(socket: Socket): void {
     this.#listening.forget(socket)
+    this.#pings.forget(socket)
     this.#sockets.close(socket)
   }
 

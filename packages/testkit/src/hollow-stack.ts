@@ -186,7 +186,7 @@ export class HollowStack {
       udpBind: open,
       separatesLoopback: () => false,
       handOver: () => {},
-      pingOpen: open,
+      pingBind: open,
       send: (_, vectors, first, count) => {
         let length = 0
         for (let index = first; index < first + count; index++) length += vectors.lengthAt(index)

@@ -147,28 +147,3 @@ export function udpTests(bench: () => HostBench, isV4: boolean): void {
     expect(host().setHopLimit(socket, isV4, 0)).toBe(0)
   })
 }
-
-/** The tests of a host's ping sockets. */
-export function pingTests(bench: () => HostBench, isV4: boolean): void {
-  it("sends echo requests and receives their replies, identifier and all", async () => {
-    const { host, pingable } = bench().under
-    const address = pingable?.(isV4)
-    if (address === undefined) throw new Error("The set-up has no pingable address")
-    const side = bench().newSide()
-    const demiflow = bench().towards({ address, port: 0 })
-    demiflow.forwardingPort = 4_711
-    const socket = bench().keep(host.pingOpen(side, demiflow))
-    expect(socket).toBeGreaterThanOrEqual(0)
-    expect(host.boundEnd(socket, demiflow)).toBe(0)
-    const request = Uint8Array.of(isV4 ? 8 : 128, 0, 0, 0, 0, 0, 0, 7, ...patternBytes(56))
-    expect(bench().sendDatagrams(socket, request)).toBe(1)
-    await bench().untilEvents(side, readable)
-    const replies = bench().receiveDatagrams(socket)
-    if (typeof replies === "number") throw new Error(`Receiving answered ${replies}`)
-    expect(replies).toHaveLength(1)
-    const [reply] = replies
-    expect([reply[0], reply[1]]).toEqual([isV4 ? 0 : 129, 0])
-    expect((reply[4] << 8) | reply[5]).toBe(demiflow.forwardingPort)
-    expect(reply.slice(6)).toEqual(request.slice(6))
-  })
-}

@@ -77,8 +77,8 @@ export interface HostUnderTest {
   ownEnd(isV4: boolean): End
   /** Begins a connection to an end of the host. */
   connect(end: End): CorrespondentClient
-  /** An address that answers echo requests, where the host may open ping sockets; else the tests of these are not made. */
-  readonly pingable?: (isV4: boolean) => Address
+  /** Addresses that answer echo requests, where the host may open ping sockets; else the tests of these are not made. */
+  readonly pingable?: (isV4: boolean) => readonly Address[]
   /** Releases everything. */
   close?(): void | Promise<void>
 }

@@ -19,7 +19,7 @@ import { TcpListeningSocket } from "./tcp-listening-socket.ts"
 import { TcpSocket } from "./tcp-socket.ts"
 import { UnconnectedUdpSocket } from "./unconnected-udp-socket.ts"
 
-type ConnectedKind = typeof TcpSocket | typeof UdpSocket | typeof PingSocket
+type ConnectedKind = typeof TcpSocket | typeof UdpSocket
 type ListeningKind<Kind> = new (...parameters: never[]) => Kind
 
 const ENODEV = 19
@@ -82,15 +82,32 @@ export class Bindings {
   bindAlone(demiflow: Demiflow, kind: ConnectedKind): Demiflow | Socket {
     const bound = this.#withOwnAddress(demiflow.clone())
     if (typeof bound === "number") return bound
-    if (bound.forwardingPort !== 0) {
-      if (!this.#isTaken(bound, kind)) return bound
-      // A ping socket's identifier is a wish, another socket's port an order.
-      if (kind !== PingSocket) return -Errno.EADDRINUSE as Socket
-    }
+    if (bound.forwardingPort !== 0) return this.#isTaken(bound, kind) ? (-Errno.EADDRINUSE as Socket) : bound
     do {
       bound.forwardingPort = this.#takeEphemeralPort()
     } while (this.#isTaken(bound, kind))
     return bound
+  }
+
+  /** The forwarding end of a ping socket, whose identifier no other one of this version of IP may have. */
+  bindPing(demiflow: Demiflow): Demiflow | Socket {
+    const { forwardingAddress: address, forwardingPort } = demiflow
+    if (!address.isUnspecified && !this.#isOwn(address)) return -Errno.EADDRNOTAVAIL as Socket
+    const bound = demiflow.clone()
+    bound.interface = Interface.host
+    if (forwardingPort !== 0) return this.#isPinging(bound) ? (-Errno.EADDRINUSE as Socket) : bound
+    do bound.forwardingPort = this.#takeEphemeralPort()
+    while (this.#isPinging(bound))
+    return bound
+  }
+
+  #isPinging({ forwardingPort, isV4 }: Demiflow): boolean {
+    for (const socket of this.#sockets.values()) {
+      const { demiflow } = socket
+      if (socket instanceof PingSocket && demiflow.forwardingPort === forwardingPort && demiflow.isV4 === isV4)
+        return true
+    }
+    return false
   }
 
   #takeEphemeralPort(): number {

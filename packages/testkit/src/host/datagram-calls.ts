@@ -16,6 +16,7 @@ import { type UnconnectedEnd, UnconnectedUdpSocket } from "./unconnected-udp-soc
 import type { ArrivalOptions, World } from "./world.ts"
 
 const EDESTADDRREQ = 89
+const EISCONN = 106
 
 /** The calls of a simulated host for UDP and ping sockets, as in core's `Host`. */
 export class DatagramCalls {
@@ -49,23 +50,28 @@ export class DatagramCalls {
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
-    return this.#openConnected(UdpSocket, side, demiflow)
+    const { sockets, bindings } = this.#parts
+    const bound = sockets.isFull ? NO_DESCRIPTORS : bindings.bindAlone(demiflow, UdpSocket)
+    return typeof bound === "number" ? bound : this.#open(UdpSocket, side, bound)
   }
 
-  pingOpen(side: SideRef, demiflow: Demiflow): Socket {
-    return this.#openConnected(PingSocket, side, demiflow)
+  pingBind(side: SideRef, demiflow: Demiflow): Socket {
+    const { sockets, bindings } = this.#parts
+    const bound = sockets.isFull ? NO_DESCRIPTORS : bindings.bindPing(demiflow)
+    return typeof bound === "number" ? bound : this.#open(PingSocket, side, bound)
   }
 
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
     const datagrams = this.#findDatagram(socket, "sendDatagrams")
     if (datagrams === undefined) return -EBADF
-    if (datagrams instanceof UnconnectedUdpSocket) return -EDESTADDRREQ
+    if (datagrams.end !== undefined) return -EDESTADDRREQ
     return this.#sendAll(datagrams, datagrams.demiflow, batch, first, count)
   }
 
   sendDatagramsTo(socket: Socket, demiflow: Demiflow, batch: DatagramBatch, first: number, count: number): number {
-    const unconnected = this.#parts.sockets.find(socket, UnconnectedUdpSocket, "sendDatagramsTo")
+    const unconnected = this.#findDatagram(socket, "sendDatagramsTo")
     if (unconnected === undefined) return -EBADF
+    if (unconnected.end === undefined) return -EISCONN
     unconnected.marks.hopLimit = hopLimitIn(batch.marks)
     unconnected.marks.trafficClass = trafficClassIn(batch.marks)
     const ends = this.#parts.bindings.sourceOf(unconnected.end, demiflow)
@@ -123,10 +129,8 @@ export class DatagramCalls {
     return this.#parts.open(new UnconnectedUdpSocket(kernel, descriptor, bound, end, this.#world, delay, buffer))
   }
 
-  #openConnected(kind: typeof UdpSocket | typeof PingSocket, side: SideRef, demiflow: Demiflow): Socket {
-    const { sockets, bindings, kernel, delay } = this.#parts
-    const bound = sockets.isFull ? NO_DESCRIPTORS : bindings.bindAlone(demiflow, kind)
-    if (typeof bound === "number") return bound
+  #open(kind: typeof UdpSocket | typeof PingSocket, side: SideRef, bound: Demiflow): Socket {
+    const { sockets, kernel, delay } = this.#parts
     const descriptor = sockets.descriptorFor(side)
     return this.#parts.open(new kind(kernel, descriptor, side, bound, this.#world, delay, this.#receiveBuffer))
   }

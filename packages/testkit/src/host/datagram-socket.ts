@@ -10,6 +10,7 @@ import {
   HostEvent,
   IcmpType,
   Icmpv6Type,
+  type ListeningEnd,
   type SideRef,
   type Socket,
 } from "@demiflow/core"
@@ -31,6 +32,8 @@ interface Arrived {
 }
 
 export abstract class DatagramSocket extends SimulatedSocket {
+  /** What it is bound to, if it is connected to nobody. */
+  abstract readonly end: ListeningEnd | undefined
   protected readonly world: World
   readonly #delay: () => number
   readonly #receiveBuffer: number
@@ -76,6 +79,11 @@ export abstract class DatagramSocket extends SimulatedSocket {
   }
 
   override closed(): void {}
+
+  /** Its events are reported of a side from now on. */
+  handOver(side: SideRef): void {
+    this.side = side
+  }
 
   /** Sends one datagram between the ends; 1 if it was taken, else a negated error number. */
   sendOne(bytes: Uint8Array, ends: Demiflow = this.demiflow): number {
@@ -220,6 +228,8 @@ export abstract class DatagramSocket extends SimulatedSocket {
 
 /** A UDP socket, connected unless it says otherwise. */
 export class UdpSocket extends DatagramSocket {
+  override readonly end: ListeningEnd | undefined = undefined
+
   protected override get overhead(): number {
     return this.demiflow.isV4 ? 28 : 48
   }
@@ -238,10 +248,20 @@ export class UdpSocket extends DatagramSocket {
 }
 
 /**
- * A ping socket: passes ICMP echo messages, header included. The kernel puts its own identifier, the forwarding port,
- * into requests, and hands over replies with that identifier.
+ * A ping socket, connected to nobody: passes ICMP echo messages, header included. The kernel puts its own identifier, the
+ * forwarding port, into requests, and hands over replies with that identifier.
  */
 export class PingSocket extends DatagramSocket {
+  override get end(): ListeningEnd {
+    const { forwardingAddress: address, forwardingPort: port } = this.demiflow
+    return { address, port, interfaceName: undefined, freebind: false }
+  }
+
+  /** Of room it has nothing to report. */
+  override readiness(): number {
+    return super.readiness() & ~HostEvent.writable
+  }
+
   protected override get overhead(): number {
     return this.demiflow.isV4 ? 20 : 40
   }
@@ -260,11 +280,13 @@ export class PingSocket extends DatagramSocket {
   }
 
   /** Replies have the class of the request, as Linux answers. */
-  protected override deliver({ bytes, trafficClass }: Leaving): boolean {
-    if (!this.demiflow.correspondentAddress.isUnicast) return true
+  protected override deliver({ bytes, trafficClass }: Leaving, ends: Demiflow): boolean {
+    if (!ends.correspondentAddress.isUnicast) return true
     const reply = bytes.slice()
     reply[0] = this.demiflow.isV4 ? IcmpType.echoReply : Icmpv6Type.echoReply
-    this.arrive(reply, this.demiflow, trafficClass)
+    const seen = ends.clone()
+    seen.correspondentPort = 0
+    this.arrive(reply, seen, trafficClass)
     return true
   }
 }

@@ -49,7 +49,7 @@ function setup(options: Partial<SimulatedHostOptions>): HostUnderTest {
         isRefused: { get: () => connection.failure === "refused" },
       })
     },
-    pingable: address,
+    pingable: (isV4) => [address(isV4), Address.parse(isV4 ? "198.51.100.8" : "2001:db8:1::8")],
   }
 }
 

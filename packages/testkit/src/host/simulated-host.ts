@@ -29,7 +29,6 @@ import { KERNEL_TRAFFIC_CLASS } from "./socket-marks.ts"
 import type { SocketTable } from "./socket-table.ts"
 import { TcpCalls } from "./tcp-calls.ts"
 import { TcpSocket } from "./tcp-socket.ts"
-import { UnconnectedUdpSocket } from "./unconnected-udp-socket.ts"
 import { World } from "./world.ts"
 
 const ERROR_SPACE = 1_024
@@ -206,7 +205,7 @@ export class SimulatedHost implements Host {
   }
 
   handOver(socket: Socket, side: SideRef): void {
-    this.#sockets.find(socket, UnconnectedUdpSocket, "handOver")?.handOver(side)
+    this.#sockets.find<DatagramSocket>(socket, DatagramSocket, "handOver")?.handOver(side)
   }
 
   receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
@@ -217,8 +216,8 @@ export class SimulatedHost implements Host {
     return this.#datagrams.udpOpen(side, demiflow)
   }
 
-  pingOpen(side: SideRef, demiflow: Demiflow): Socket {
-    return this.forbidsPing ? (-Errno.EACCES as Socket) : this.#datagrams.pingOpen(side, demiflow)
+  pingBind(side: SideRef, demiflow: Demiflow): Socket {
+    return this.forbidsPing ? (-Errno.EACCES as Socket) : this.#datagrams.pingBind(side, demiflow)
   }
 
   sendDatagrams(socket: Socket, batch: DatagramBatch, first: number, count: number): number {

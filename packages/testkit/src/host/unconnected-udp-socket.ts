@@ -14,7 +14,7 @@ export interface UnconnectedEnd {
 /** A UDP socket that is not connected: receives from anybody, and sends to whom it is asked to. */
 export class UnconnectedUdpSocket extends UdpSocket {
   override listening: Listening | undefined
-  readonly end: ListeningEnd
+  override readonly end: ListeningEnd
 
   constructor(
     kernel: SimulatedKernel,
@@ -35,9 +35,8 @@ export class UnconnectedUdpSocket extends UdpSocket {
     return super.readiness() & ~HostEvent.writable
   }
 
-  /** Its events are reported of a side from now on. */
-  handOver(side: SideRef): void {
-    this.side = side
+  override handOver(side: SideRef): void {
+    super.handOver(side)
     this.listening = undefined
   }
 }

@@ -142,24 +142,21 @@ describe("what binds a socket", () => {
     expect(host.boundEnd(socket, bound)).toBe(0)
     expect([bound.forwardingAddress.toString(), bound.forwardingPort]).toEqual(["192.0.2.5", 777])
     expect(host.udpOpen(SIDE, wanted)).toBe(-Errno.EADDRINUSE)
-    // A ping socket's identifier is a wish only.
-    const [first, second] = [host.pingOpen(SIDE, wanted), host.pingOpen(SIDE, wanted)]
-    host.boundEnd(first, bound)
-    expect(bound.forwardingPort).toBe(777)
-    host.boundEnd(second, bound)
-    expect(bound.forwardingPort).not.toBe(777)
+    expect(host.pingBind(SIDE, wanted)).toBeGreaterThan(0)
+    expect(host.pingBind(SIDE, wanted)).toBe(-Errno.EADDRINUSE)
+    expect(host.pingBind(SIDE, towards("198.51.100.7", 0, "192.0.2.99"))).toBe(-Errno.EADDRNOTAVAIL)
     expect(host.udpOpen(SIDE, towards("198.51.100.7", 53, "192.0.2.99"))).toBe(-Errno.EADDRNOTAVAIL)
     expect(host.udpOpen(SIDE, towards("127.0.0.1", 53))).toBeGreaterThan(0)
   })
 
   it("forbids ping sockets if it is asked to", () => {
     const { host } = bench({ forbidsPing: true })
-    expect(host.pingOpen(NO_SIDE, towards("198.51.100.7", 0))).toBe(-Errno.EACCES)
+    expect(host.pingBind(NO_SIDE, towards("198.51.100.7", 0))).toBe(-Errno.EACCES)
   })
 
   it("reports nothing of a socket without a side", () => {
     const { host, pass } = bench()
-    expect(host.pingOpen(NO_SIDE, towards("198.51.100.7", 0))).toBeGreaterThanOrEqual(0)
+    expect(host.pingBind(NO_SIDE, towards("198.51.100.7", 0))).toBeGreaterThanOrEqual(0)
     expect(pass(10)).toBe(0)
   })
 })
