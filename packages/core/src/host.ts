@@ -156,7 +156,8 @@ export class DatagramBatch {
   readonly trafficClass: Uint8Array
   /**
    * Set by {@link Host.receiveFromAnyone}: index of the interface on which a correspondent's link-local address is, as
-   * {@link Host.sendDatagramsTo} wants it back; else 0.
+   * {@link Host.sendDatagramsTo} wants it back: 0 for the one that such addresses are on unless said otherwise. A link-local
+   * address is another node's on each link (RFC 4007, section 6). Else 0.
    */
   readonly scope: Int32Array
 

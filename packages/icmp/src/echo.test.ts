@@ -219,6 +219,23 @@ describe.each(families)("echo over IPv$version", (family) => {
     expect(memory.host.violations).toEqual([])
   })
 
+  test("a reply of who has the asked address on another link is dropped", () => {
+    const memory = icmpStack({ host: { rtt: 10 } })
+    const { guest, host, drops } = memory
+    for (const sequence of [1, 2]) guest.send(...ping(family, 1, sequence))
+    memory.run(5)
+    const receive = host.receiveFromAnyone.bind(host)
+    let seen = 0
+    host.receiveFromAnyone = (socket, batch, ends, count) => {
+      const received = receive(socket, batch, ends, count)
+      for (let index = 0; index < received; index++) batch.scope[index] = seen++ === 0 ? 7 : 0
+      return received
+    }
+    memory.run(20)
+    expect(guest.takeAll().map(({ icmp }) => icmp?.sequence)).toEqual([2])
+    expect(drops.entries()).toEqual([["icmp: reply from an address that the guest has not asked", 1]])
+  })
+
   test("spurious events and events of ended flows do no harm", () => {
     const memory = icmpStack()
     memory.guest.send(...ping(family, 1, 1))

@@ -115,13 +115,14 @@ export class ToGuest {
 
   #passAll(port: GuestPort, received: number): void {
     const { clock, drops, flows, guest } = this.#components
-    const { offset } = this.#batch
+    const { offset, scope } = this.#batch
     const begunFor = port.heardLast
     let unfit = -1
     for (let index = 0; index < received; index++) {
       const flow = this.#identifiers.flowWith(port, this.#ends[index])
-      // A reply of anybody else than those asked would make a dead correspondent seem alive. The kernel compares the identifier alone.
-      if (flow === undefined) drops.count(this.#reasons.stranger)
+      // A reply of anybody else than those asked would make a dead correspondent seem alive. The kernel compares the identifier
+      // alone. Requests leave by one link, and who has an asked address on another is another node (RFC 4007, section 6).
+      if (flow === undefined || scope[index] !== 0) drops.count(this.#reasons.stranger)
       else {
         flows.readSide(flow.tapSide, this.#tap)
         port.heardLast = flow.tapSide

@@ -262,6 +262,24 @@ itAsRoot("link-local correspondents are answered over the interface that they we
   expect(inside.sendDatagramsTo(listening, ends[0], batch.scope[0], batch, 0, 1)).toBe(1)
   inside.close(listening)
   for (const each of [socket, other]) native.close(each)
+
+  // The link that such addresses are on anyway needs no name, nor does the one that a socket is held to.
+  const own = Object.assign(new Demiflow(Interface.host), { forwardingPort: 5_002 })
+  for (const [options, bind] of [
+    [{ linkLocalScope: 7 }, (there: LinuxHost) => there.udpListen(LISTENER, listeningEnd(5_002))],
+    [{ interfaceV6: "cable0" }, (there: LinuxHost) => there.udpBind(SIDE, own)],
+  ] as const) {
+    const there = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets, ...options })
+    const port = bind(there)
+    const sender = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram, 0)
+    expect(native.connect(sender, name, writeSocketAddress(arena.view, name, address, 5_002, 7))).toBe(0)
+    send(sender, "question")
+    expect(receive(there, port)).toBe(1)
+    expect(ends[0].correspondentAddress.equals(address)).toBe(true)
+    expect(batch.scope[0]).toBe(0)
+    native.close(sender)
+    there.close(port)
+  }
   namespace.close()
 })
 

@@ -67,6 +67,8 @@ export class UnconnectedReceiver {
     if (received <= 0) return received
     const { view } = this.#arena
     const port = this.#listening.get(socket)?.end.port ?? -1
+    // What isn't held to an interface: listening sockets, and all where there is none for them.
+    const hearsLinks = port >= 0 || !this.#sockets.isHeld(false)
     for (let index = 0; index < received; index++) {
       batch.length[index] = table.resultLength(index)
       const control = this.#controls + index * CONTROL_BYTES
@@ -75,8 +77,9 @@ export class UnconnectedReceiver {
       const name = this.#names + index * NAME_BYTES
       const { correspondentAddress } = ends[index]
       ends[index].correspondentPort = Math.max(0, readSocketAddress(view, name, correspondentAddress))
-      const isScoped = correspondentAddress.isLinkLocal && !correspondentAddress.isV4
-      batch.scope[index] = isScoped ? readSocketScope(view, name) : 0
+      const isScoped = hearsLinks && correspondentAddress.isLinkLocal && !correspondentAddress.isV4
+      const scope = isScoped ? readSocketScope(view, name) : 0
+      batch.scope[index] = scope === this.#sockets.scopeFor(correspondentAddress, 0) ? 0 : scope
       // Only listening sockets say where datagrams went.
       if (port >= 0) {
         ends[index].forwardingPort = port

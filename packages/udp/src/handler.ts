@@ -9,7 +9,8 @@
  *   (core's `GuestPorts`; RFC 4787, REQ-1, endpoint-independent mapping). It is the same one for several addresses of the
  *   guest's, as a program in there mostly has one socket for all of them;
  * - an address that the guest corresponds with from a port may answer from another one, and nobody else is heard
- *   (`newcomers.ts`; REQ-8, address-dependent filtering);
+ *   (`newcomers.ts`; REQ-8, address-dependent filtering). A link-local address is heard from the link alone that the flow goes by
+ *   (RFC 4007, section 6); of two clients that have the same one on two links, and the same port, the second isn't heard;
  * - the order of what one socket receives stays, also while flows begin.
  *
  * Neither end says when it is done, so flows end by time (`timeouts.ts`). Traffic only notes the time; the timer reads the

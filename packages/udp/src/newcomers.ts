@@ -60,7 +60,8 @@ export class Newcomers {
     const target = this.#target
     const known = this.#beginnings.correspondentAt(port, initiating.correspondentAddress)
     const asked = known ?? this.#beginnings.groupSenders.newestAt(port)
-    if (asked === undefined) return this.#drop(this.#reasons.stranger, count)
+    const isNamesake = known !== undefined && known.scope !== scope
+    if (asked === undefined || isNamesake) return this.#drop(this.#reasons.stranger, count)
     flows.readSide(asked.tapSide, target)
     target.forwardingPort = initiating.correspondentPort
     if (known === undefined) {

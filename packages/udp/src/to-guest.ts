@@ -173,12 +173,13 @@ export class ToGuest {
   /** Passes on what was received, and answers how many bytes went to the guest or by the local path. */
   #passAll(port: SharedPort, received: number): number {
     const ends = this.#ends
+    const { scope } = this.#batch
     const begunFor = port.heardLast
     let bytes = 0
     this.#unused = -1
     for (let first = 0, next = 0; first < received; first = next) {
       next = first + 1
-      while (next < received && isSameSender(ends[next], ends[first], port)) next++
+      while (next < received && isSameSender(ends[next], ends[first], port) && scope[next] === scope[first]) next++
       const flow = this.#flowOf(port, first, next)
       if (flow instanceof UdpFlow) {
         bytes += this.#passRun(flow, first, next, flow.tapSide !== begunFor)
@@ -195,9 +196,13 @@ export class ToGuest {
   /** The flow of some datagrams of one sender, a new one if need be. If there can be none, they are counted as dropped. */
   #flowOf(port: SharedPort, first: number, next: number): UdpFlow | SplicedFlow | undefined {
     const ends = this.#ends[first]
+    const scope = this.#batch.scope[first]
     const flow = this.#finder.heardAt(port, ends)
-    if (flow !== undefined) return flow
-    return this.#newcomers.begin(port, ends, this.#batch.scope[first], next - first)
+    if (flow === undefined) return this.#newcomers.begin(port, ends, scope, next - first)
+    // Its namesake on another link is another node (RFC 4007, section 6).
+    if (!(flow instanceof UdpFlow) || flow.scope === scope) return flow
+    this.#components.drops.count(this.#reasons.stranger, next - first)
+    return undefined
   }
 
   /** Passes on datagrams of one flow, and answers how many bytes. */

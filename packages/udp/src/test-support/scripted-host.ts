@@ -26,6 +26,8 @@ export interface HostDatagram {
   readonly trafficClass?: number
   /** Between whom, at sockets that hear anybody. */
   readonly ends?: Demiflow
+  /** Interface of a link-local correspondent; 0 if absent. */
+  readonly scope?: number
 }
 
 /** An entry of an error queue, as a test scripts it. */
@@ -251,10 +253,10 @@ export class ScriptedHost
   receiveFromAnyone(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
     const state = this.#find(socket)
     if (!state.hearsAnyone) throw new Error(`socket ${socket} hears its correspondent only`)
-    for (const [index, { ends: own }] of state.incoming.slice(0, count).entries()) {
+    for (const [index, { ends: own, scope = 0 }] of state.incoming.slice(0, count).entries()) {
       ends[index].copyFrom(own ?? state.demiflow)
+      batch.scope[index] = scope
     }
-    batch.scope.fill(0, 0, count)
     return this.#receive(state, batch, count)
   }
 
