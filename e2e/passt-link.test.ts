@@ -177,6 +177,11 @@ describe("a guest that does not read", () => {
       startTcpClient(topology.world, family, request, { keepInputOpen: true }),
     )
     await Promise.all(clients.map((client) => client.printed(/connected/)))
+    // The host's kernel has connected the clients before the guest has: nothing but SYNs would wait for the guest.
+    await eventually("the guest has all connections", async () => {
+      const { stdout } = await running.guest.run(["ss", "-Htn", "state", "established"])
+      return stdout.split("\n").length - 1 >= 20 * clients.length ? true : undefined
+    })
     program.signal("SIGSTOP")
     for (const client of clients) client.write("now\n")
     await eventually("the socket is full", async () =>

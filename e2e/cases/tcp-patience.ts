@@ -40,8 +40,10 @@ export function testPatience(running: Running, server: { readonly program: Progr
         bytes: LARGE,
         seed: 43,
         rate: STOPPED,
+        name: `to a stopped server over ${family.name}`,
       })
-      await client.printed(/started/)
+      // The client is connected before the server reads: what hurries only those that read is not to come earlier.
+      await server.program.printed(new RegExp(`"reading","name":"to a stopped server over ${family.name}"`))
       await passesBy()
       expect(client.stdout).not.toContain("sent")
       server.program.write("now as fast as you can\n")

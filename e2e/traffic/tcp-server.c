@@ -160,6 +160,7 @@ static void slow_read(int socket, const struct fields *request) {
   char piece[SLOW_PIECE];
   ssize_t length;
   int since = hurry.count, error = 0;
+  printf("{\"event\":\"reading\",\"name\":\"%s\"}\n", name_of(request));
   while ((length = recv(socket, piece, sizeof piece, 0)) > 0) {
     compare(&reception, piece, (size_t)length);
     if (!is_hurried(since, (double)length / rate)) continue;

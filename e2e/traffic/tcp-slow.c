@@ -104,8 +104,10 @@ void slow_download(const struct fields *request) {
 void slow_upload(const struct fields *request) {
   uint64_t bytes = number_of(request, "bytes", 0), seed = number_of(request, "seed", 0);
   char line[LINE];
-  snprintf(line, sizeof line, "slow-read\trate=%llu\tbytes=%llu\tseed=%llu\n",
-           (unsigned long long)number_of(request, "rate", 1), (unsigned long long)bytes, (unsigned long long)seed);
+  const char *name = text_of(request, "name");
+  snprintf(line, sizeof line, "slow-read\trate=%llu\tbytes=%llu\tseed=%llu\tname=%s\n",
+           (unsigned long long)number_of(request, "rate", 1), (unsigned long long)bytes, (unsigned long long)seed,
+           name == NULL ? "" : name);
   int socket = open_stream(request, NULL, line);
   puts("{\"started\":true}");
   errno = send_pattern(socket, seed, 0, bytes);
