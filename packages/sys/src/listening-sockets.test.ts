@@ -263,11 +263,13 @@ itAsRoot("link-local correspondents are answered over the interface that they we
   inside.close(listening)
   for (const each of [socket, other]) native.close(each)
 
-  // The link that such addresses are on anyway needs no name, nor does the one that a socket is held to.
+  // The link that such addresses are on anyway needs no name, nor does the one that a socket is held to. Where there is neither,
+  // what the guest sends leaves by any, and its answers come from any.
   const own = Object.assign(new Demiflow(Interface.host), { forwardingPort: 5_002 })
   for (const [options, bind] of [
     [{ linkLocalScope: 7 }, (there: LinuxHost) => there.udpListen(LISTENER, listeningEnd(5_002))],
     [{ interfaceV6: "cable0" }, (there: LinuxHost) => there.udpBind(SIDE, own)],
+    [{}, (there: LinuxHost) => there.udpBind(SIDE, own)],
   ] as const) {
     const there = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets, ...options })
     const port = bind(there)

@@ -79,7 +79,10 @@ export class UnconnectedReceiver {
       ends[index].correspondentPort = Math.max(0, readSocketAddress(view, name, correspondentAddress))
       const isScoped = hearsLinks && correspondentAddress.isLinkLocal && !correspondentAddress.isV4
       const scope = isScoped ? readSocketScope(view, name) : 0
-      batch.scope[index] = scope === this.#sockets.scopeFor(correspondentAddress, 0) ? 0 : scope
+      const usual = this.#sockets.scopeFor(correspondentAddress, 0)
+      // The guest knows no links: without a usual one, what it sends leaves by any, and so are its answers from any.
+      const isUsual = scope === usual || (usual === 0 && port < 0)
+      batch.scope[index] = isUsual ? 0 : scope
       // Only listening sockets say where datagrams went.
       if (port >= 0) {
         ends[index].forwardingPort = port

@@ -27,18 +27,21 @@ export class GroupSenders {
   add(flow: UdpFlow, port: SharedPort): void {
     const older = this.#newest.get(port)
     flow.groupPort = port
+    flow.groupDatagrams = 0
     flow.olderToGroup = older
     if (older !== undefined) older.newerToGroup = flow
     this.#newest.set(port, flow)
   }
 
   /**
-   * The guest has sent on a flow. Finds out from where, if the flow leads to a group; if there is no socket for that, with
-   * the next datagram.
+   * The guest has sent on a flow. Finds out from where, if the flow leads to a group. If that fails, the second, the fourth, the
+   * eighth … datagram asks again: where the host never says it, that costs next to nothing.
    */
   heard(flow: UdpFlow): void {
     const { groupPort, groupSource } = flow
     if (groupPort === undefined || groupSource !== undefined) return
+    const attempt = ++flow.groupDatagrams
+    if ((attempt & (attempt - 1)) !== 0) return
     const side = this.#side
     this.#flows.readSide(flow.hostSide, side)
     const address = sourceTowards(this.#host, side)

@@ -51,6 +51,8 @@ export class UdpFlow implements MayGiveWay, Rider, Correspondence, Lasting {
   groupPort: SharedPort | undefined = undefined
   /** Where the datagrams of a flow to a group come from, once that is known. */
   groupSource: GroupSource | undefined = undefined
+  /** Sequences of the guest while that isn't known. */
+  groupDatagrams = 0
   olderToGroup: UdpFlow | undefined = undefined
   newerToGroup: UdpFlow | undefined = undefined
 
