@@ -12,7 +12,7 @@
  *
  * A file is checked as it is open, and emptied after that. Opening waits for nobody: neither does writing to a FIFO.
  */
-import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, lstatSync, openSync } from "node:fs"
+import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, lstatSync, openSync, readFileSync } from "node:fs"
 import { descriptorOf, pathOf } from "./own-descriptor.ts"
 
 const { O_CREAT, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants
@@ -35,7 +35,7 @@ export function openOutputFile(path: string, access: number = O_RDWR): number {
   const isRoot = named === undefined && process.geteuid?.() === ROOT
   const descriptor = isRoot ? openAsRoot(path, flags) : open(named === undefined ? path : pathOf(named), flags)
   try {
-    empty(descriptor, isRoot)
+    empty(descriptor, isRoot && isRootOfMachine())
     return descriptor
   } catch (error) {
     closeSync(descriptor)
@@ -73,6 +73,15 @@ function empty(descriptor: number, isRoot: boolean): void {
     if ((mode & ~KEPT_MODE) !== 0) fchmodSync(descriptor, mode & KEPT_MODE)
   }
   if (status.isFile()) ftruncateSync(descriptor)
+}
+
+/** False for the root of a user namespace: files of users that aren't known there take what their mode lets everybody write. */
+function isRootOfMachine(): boolean {
+  try {
+    return /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"))
+  } catch {
+    return true
+  }
 }
 
 /** Undefined if it isn't a symbolic link. */
