@@ -132,3 +132,21 @@ function parsePrefix(text: string): { address: Address; prefixLength: number } {
   const [address, length] = text.split("/")
   return { address: Address.parse(address), prefixLength: Number(length) }
 }
+
+/** A host whose interfaces have a version of IP each, with routes to their own networks alone. */
+export const twoInterfaces = (): HostNetwork =>
+  hostNetwork(
+    ["lo", "eth0", "wlan0"],
+    [
+      { dev: "eth0", address: "10.0.0.5/24" },
+      { dev: "wlan0", address: "192.168.7.5/16" },
+      { dev: "wlan0", address: "2001:db8::5/64" },
+      { dev: "wlan0", address: "fe80::5/64" },
+    ],
+    [
+      { to: "10.0.0.0/24", dev: "eth0" },
+      { to: "192.168.0.0/16", dev: "wlan0" },
+      { to: "fe80::/64", dev: "eth0" },
+      { to: "2001:db8::/64", dev: "wlan0" },
+    ],
+  )

@@ -1,23 +1,6 @@
 import { describe, expect, test } from "vitest"
-import { hostNetwork } from "./host-facts.fixture.ts"
 import { resolve } from "./resolve.fixture.ts"
 
-const _twoInterfaces = () =>
-  hostNetwork(
-    ["lo", "eth0", "wlan0"],
-    [
-      { dev: "eth0", address: "10.0.0.5/24" },
-      { dev: "wlan0", address: "192.168.7.5/16" },
-      { dev: "wlan0", address: "2001:db8::5/64" },
-      { dev: "wlan0", address: "fe80::5/64" },
-    ],
-    [
-      { to: "10.0.0.0/24", dev: "eth0" },
-      { to: "192.168.0.0/16", dev: "wlan0" },
-      { to: "fe80::/64", dev: "eth0" },
-      { to: "2001:db8::/64", dev: "wlan0" },
-    ],
-  )
 describe("name service", () => {
   const names = (argv: string, ...servers: string[]) => {
     const resolvConf = servers.map((server) => `nameserver ${server}\n`).join("")

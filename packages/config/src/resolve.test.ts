@@ -1,25 +1,8 @@
 import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
-import { hostNetwork, NO_NETWORK, usualHost } from "./host-facts.fixture.ts"
+import { hostNetwork, NO_NETWORK, twoInterfaces, usualHost } from "./host-facts.fixture.ts"
 import { attempt, resolve } from "./resolve.fixture.ts"
 import { resolveConfiguration } from "./resolve.ts"
-
-const twoInterfaces = () =>
-  hostNetwork(
-    ["lo", "eth0", "wlan0"],
-    [
-      { dev: "eth0", address: "10.0.0.5/24" },
-      { dev: "wlan0", address: "192.168.7.5/16" },
-      { dev: "wlan0", address: "2001:db8::5/64" },
-      { dev: "wlan0", address: "fe80::5/64" },
-    ],
-    [
-      { to: "10.0.0.0/24", dev: "eth0" },
-      { to: "192.168.0.0/16", dev: "wlan0" },
-      { to: "fe80::/64", dev: "eth0" },
-      { to: "2001:db8::/64", dev: "wlan0" },
-    ],
-  )
 
 describe("template interface", () => {
   test("is the one with the first default route, for each version of IP", () => {

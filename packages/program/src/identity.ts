@@ -2,6 +2,7 @@
 import { type Account, type RunAs, resolveRunAs } from "@demiflow/config"
 import { errnoSentence } from "@demiflow/sys"
 import { Quit } from "./messages.ts"
+import { readOr } from "./read-or.ts"
 
 /** A user with its group, as the namespace that this process is in numbers them. */
 export type Identity = Account
@@ -24,6 +25,18 @@ export interface IdentityFacts {
 const NOBODY = 65534
 /** A map of the initial user namespace, or of one that numbers everybody as it does: see user_namespaces(7). */
 const EVERYBODY = /^\s*0\s+0\s+4294967295\s*$/
+
+/** What is known of who we are. */
+export function readIdentityFacts(): IdentityFacts {
+  return {
+    user: process.geteuid?.() ?? 0,
+    group: process.getegid?.() ?? 0,
+    userMap: readOr("/proc/self/uid_map", ""),
+    groupMap: readOr("/proc/self/gid_map", ""),
+    passwords: readOr("/etc/passwd", ""),
+    groups: readOr("/etc/group", ""),
+  }
+}
 
 /**
  * True for who may do everything on this machine: user 0 where all users have their usual numbers. User 0 in a user

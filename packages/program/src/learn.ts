@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs"
 import { type Configuration, type Options, type Program, resolveConfiguration } from "@demiflow/config"
 import { type Arena, isShortage } from "@demiflow/core"
 import {
@@ -10,8 +9,8 @@ import {
   readNetwork,
   SocketType,
 } from "@demiflow/sys"
-import type { IdentityFacts } from "./identity.ts"
 import { Quit } from "./messages.ts"
+import { readOr } from "./read-or.ts"
 
 /** What was decided, and what only the host knows. */
 export interface Decision {
@@ -46,24 +45,4 @@ function socketRefusal(native: Native, family: number): string | undefined {
   // A shortage is reported by what meets it later.
   if (descriptor >= 0 || isShortage(-descriptor)) return undefined
   return `${errnoSentence(descriptor)} (${errnoName(descriptor)})`
-}
-
-/** What is known of who we are. */
-export function readIdentityFacts(): IdentityFacts {
-  return {
-    user: process.geteuid?.() ?? 0,
-    group: process.getegid?.() ?? 0,
-    userMap: readOr("/proc/self/uid_map", ""),
-    groupMap: readOr("/proc/self/gid_map", ""),
-    passwords: readOr("/etc/passwd", ""),
-    groups: readOr("/etc/group", ""),
-  }
-}
-
-function readOr(path: string, otherwise: string): string {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return otherwise
-  }
 }

@@ -18,11 +18,20 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { captureTo } from "./capture.ts"
 import { LogFile } from "./log-file.ts"
 import { openOutputFile } from "./output-file.ts"
 import { writePidFile } from "./pid-file.ts"
+
+/** What the map of users is said to be, if not what it is. */
+const map = vi.hoisted((): { users: string | undefined } => ({ users: undefined }))
+vi.mock("./read-or.ts", async (original) => {
+  const { readOr } = await original<typeof import("./read-or.ts")>()
+  return {
+    readOr: (path: string, otherwise: string) => (path.endsWith("uid_map") && map.users) || readOr(path, otherwise),
+  }
+})
 
 let folder: string
 let path: string
@@ -89,6 +98,17 @@ describe.skipIf(process.getuid?.() !== 0)("root writes to nothing that somebody 
     chownSync(path, 1234, 1234)
     refused(/^it belongs to user 1234, and root writes to files of its own only$/)
     expect(readFileSync(path, "utf8")).toBe("theirs")
+  })
+
+  it("but the root of a user namespace does to what everybody may write", () => {
+    writeFileSync(path, "theirs")
+    chmodSync(path, 0o666)
+    chownSync(path, 65534, 65534)
+    refused(/belongs to user 65534/)
+    map.users = "0 1000 1"
+    write(path, "ours")
+    map.users = undefined
+    expect([readFileSync(path, "utf8"), statSync(path).mode & 0o777]).toEqual(["ours", 0o666])
   })
 
   it("to no file of root's that has another name", () => {

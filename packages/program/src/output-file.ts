@@ -12,7 +12,8 @@
  *
  * A file is checked as it is open, and emptied after that. Opening waits for nobody: neither does writing to a FIFO.
  */
-import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, lstatSync, openSync, readFileSync } from "node:fs"
+import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, lstatSync, openSync } from "node:fs"
+import { isRoot, readIdentityFacts } from "./identity.ts"
 import { descriptorOf, pathOf } from "./own-descriptor.ts"
 
 const { O_CREAT, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants
@@ -32,10 +33,11 @@ const ROOT = 0
 export function openOutputFile(path: string, access: number = O_RDWR): number {
   const flags = access | O_CREAT | O_NONBLOCK | O_NOCTTY
   const named = descriptorOf(path)
-  const isRoot = named === undefined && process.geteuid?.() === ROOT
-  const descriptor = isRoot ? openAsRoot(path, flags) : open(named === undefined ? path : pathOf(named), flags)
+  const isPathOfRoot = named === undefined && process.geteuid?.() === ROOT
+  const descriptor = isPathOfRoot ? openAsRoot(path, flags) : open(named === undefined ? path : pathOf(named), flags)
   try {
-    empty(descriptor, isRoot && isRootOfMachine())
+    // The root of a user namespace knows few users, and has no more rights than one with the files of the others.
+    empty(descriptor, isPathOfRoot && isRoot(readIdentityFacts()))
     return descriptor
   } catch (error) {
     closeSync(descriptor)
@@ -63,9 +65,9 @@ function open(path: string, flags: number): number {
   }
 }
 
-function empty(descriptor: number, isRoot: boolean): void {
+function empty(descriptor: number, isGuarded: boolean): void {
   const status = fstatSync(descriptor)
-  if (isRoot && (status.isFile() || status.isFIFO())) {
+  if (isGuarded && (status.isFile() || status.isFIFO())) {
     if (status.uid !== ROOT)
       throw new Error(`it belongs to user ${status.uid}, and root writes to files of its own only`)
     if (status.nlink > 1) throw new Error("it has another name (a hard link), which somebody else may have given it")
@@ -73,15 +75,6 @@ function empty(descriptor: number, isRoot: boolean): void {
     if ((mode & ~KEPT_MODE) !== 0) fchmodSync(descriptor, mode & KEPT_MODE)
   }
   if (status.isFile()) ftruncateSync(descriptor)
-}
-
-/** False for the root of a user namespace: files of users that aren't known there take what their mode lets everybody write. */
-function isRootOfMachine(): boolean {
-  try {
-    return /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"))
-  } catch {
-    return true
-  }
 }
 
 /** Undefined if it isn't a symbolic link. */

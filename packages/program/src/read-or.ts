@@ -1,0 +1,10 @@
+import { readFileSync } from "node:fs"
+
+/** The text of a file, or something else if it can't be read. */
+export function readOr(path: string, otherwise: string): string {
+  try {
+    return readFileSync(path, "utf8")
+  } catch {
+    return otherwise
+  }
+}
