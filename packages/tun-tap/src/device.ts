@@ -1,6 +1,7 @@
 /** The character device /dev/net/tun: making a network device and being its other end. */
 import { Arena } from "@demiflow/core"
 import { attachArena, attachedArena, type Native, OpenFlag } from "@demiflow/sys"
+import { creationFlags } from "./creation-flags.ts"
 import { createError, openError, systemError, TunTapError } from "./errors.ts"
 import { FrameStream } from "./frame-stream.ts"
 import { VIRTIO_HEADER_BYTES } from "./virtio-header.ts"
@@ -12,11 +13,6 @@ const FLAGS_OFFSET = NAME_BYTES
 const REQUEST_BYTES = 40
 
 // <linux/if_tun.h>
-const IFF_TUN = 0x0001
-const IFF_TAP = 0x0002
-const IFF_NO_PI = 0x1000
-const IFF_VNET_HDR = 0x4000
-const IFF_TUN_EXCL = 0x8000
 const TUNSETPERSIST = 0x400454cb
 const TUNSETIFF = 0x400454ca
 const TUNSETOFFLOAD = 0x400454d0
@@ -182,11 +178,8 @@ function openDevice(isTap: boolean, options: DeviceOptions = {}): TunTapDevice {
   if (descriptor < 0) throw openError(descriptor)
   try {
     const request = requestSpace(arena)
-    const flags =
-      (isTap ? IFF_TAP : IFF_TUN) |
-      IFF_NO_PI |
-      (options.offloads ? IFF_VNET_HDR : 0) |
-      (options.exclusive ? IFF_TUN_EXCL : 0)
+    const kind = { isTap, offloads: options.offloads ?? false, exclusive: options.exclusive ?? false }
+    const flags = creationFlags(native, arena, descriptor, request, kind)
     arena.bytes.fill(0, request, request + REQUEST_BYTES)
     arena.bytes.set(encodedName, request)
     arena.view.setUint16(request + FLAGS_OFFSET, flags, true)
