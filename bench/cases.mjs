@@ -42,53 +42,56 @@ const GROUPS = {
   process: "Process",
 }
 
+/**
+ * @param {number} mtu @param {"up" | "down"} direction @param {number} [streams] @param {4 | 6} [version]
+ * @returns {TrafficCase}
+ */
+function tcpCase(mtu, direction, streams = 1, version = 4) {
+  const label = [`TCP ${direction}`, ...(streams > 1 ? [`${streams} streams`] : []), ...(version === 6 ? ["IPv6"] : [])]
+  /** @type {Row} */
+  const row = { group: GROUPS.tcp(mtu), label: label.join(", "), unit: "Gb/s", better: "more" }
+  return {
+    mtu,
+    rows: [row, costOf(row)],
+    async measure(traffic) {
+      return figuresOf(
+        await (direction === "up" ? traffic.streamsUp(streams, version) : traffic.streamsDown(streams, version)),
+      )
+    },
+  }
+}
+
 /** @param {number} mtu @returns {readonly TrafficCase[]} */
 function tcpCases(mtu) {
-  /** @param {"up" | "down"} direction @param {number} streams @param {4 | 6} version @returns {TrafficCase} */
-  const make = (direction, streams, version) => {
-    const label = [
-      `TCP ${direction}`,
-      ...(streams > 1 ? [`${streams} streams`] : []),
-      ...(version === 6 ? ["IPv6"] : []),
-    ]
-    /** @type {Row} */
-    const row = { group: GROUPS.tcp(mtu), label: label.join(", "), unit: "Gb/s", better: "more" }
-    const isCosted = streams === 1 && version === 4
-    /** @type {Row} */
-    const cost = {
-      group: GROUPS.process,
-      label: `processor time, TCP ${direction}, MTU ${mtu}`,
-      unit: "s/GiB",
-      better: "less",
-    }
-    return {
-      mtu,
-      rows: isCosted ? [row, cost] : [row],
-      async measure(traffic) {
-        const transfer =
-          direction === "up" ? await traffic.streamsUp(streams, version) : await traffic.streamsDown(streams, version)
-        return isCosted ? [transfer.gigabits, transfer.processorSecondsPerGibibyte] : [transfer.gigabits]
-      },
-    }
-  }
   return [
-    make("up", 1, 4),
-    make("down", 1, 4),
-    make("up", 4, 4),
-    make("down", 4, 4),
-    make("up", 1, 6),
-    make("down", 1, 6),
+    tcpCase(mtu, "up"),
+    tcpCase(mtu, "down"),
+    tcpCase(mtu, "up", 4),
+    tcpCase(mtu, "down", 4),
+    tcpCase(mtu, "up", 1, 6),
+    tcpCase(mtu, "down", 1, 6),
   ]
+}
+
+/** Beside what was moved: what moving it cost. @param {Row} row @returns {Row} */
+function costOf({ group, label }) {
+  return { group, label: `processor time, ${label}`, unit: "s/GiB", better: "less" }
+}
+
+/** Of both rows. @param {import("./traffic.mjs").Transfer} transfer */
+function figuresOf({ gigabits, processorSecondsPerGibibyte }) {
+  return [gigabits, processorSecondsPerGibibyte]
 }
 
 /** @param {"up" | "down"} direction @param {number} size @returns {TrafficCase} */
 function udpCase(direction, size) {
+  /** @type {Row} */
+  const row = { group: GROUPS.udp, label: `UDP ${direction}, ${size} bytes`, unit: "Gb/s", better: "more" }
   return {
     mtu: DEFAULT_MTU,
-    rows: [{ group: GROUPS.udp, label: `UDP ${direction}, ${size} bytes`, unit: "Gb/s", better: "more" }],
+    rows: [row, costOf(row)],
     async measure(traffic) {
-      const transfer = await (direction === "up" ? traffic.datagramsUp(size) : traffic.datagramsDown(size))
-      return [transfer.gigabits]
+      return figuresOf(await (direction === "up" ? traffic.datagramsUp(size) : traffic.datagramsDown(size)))
     },
   }
 }
@@ -96,12 +99,13 @@ function udpCase(direction, size) {
 /** @param {"up" | "down"} direction @param {number} flows @returns {TrafficCase} */
 function quicCase(direction, flows) {
   const label = `QUIC-like ${direction}${flows > 1 ? `, ${flows} flows` : ""}`
+  /** @type {Row} */
+  const row = { group: GROUPS.udp, label, unit: "Gb/s", better: "more" }
   return {
     mtu: DEFAULT_MTU,
-    rows: [{ group: GROUPS.udp, label, unit: "Gb/s", better: "more" }],
+    rows: [row, costOf(row)],
     async measure(traffic) {
-      const transfer = await (direction === "up" ? traffic.quicUp(flows) : traffic.quicDown(flows))
-      return [transfer.gigabits]
+      return figuresOf(await (direction === "up" ? traffic.quicUp(flows) : traffic.quicDown(flows)))
     },
   }
 }
@@ -137,21 +141,6 @@ function locally(from) {
     isLocal: true,
     isFor: (peer) => peer.hasLocalPath,
     rows: from.rows.map((row) => ({ ...row, group: GROUPS.local })),
-  }
-}
-
-/** @param {"up" | "down"} direction @returns {TrafficCase} */
-function localStreams(direction) {
-  return {
-    mtu: DEFAULT_MTU,
-    rows: [
-      { group: GROUPS.local, label: `TCP ${direction}`, unit: "Gb/s", better: "more" },
-      { group: GROUPS.local, label: `processor time, TCP ${direction}`, unit: "s/GiB", better: "less" },
-    ],
-    async measure(traffic) {
-      const transfer = direction === "up" ? await traffic.streamsUp(1, 4) : await traffic.streamsDown(1, 4)
-      return [transfer.gigabits, transfer.processorSecondsPerGibibyte]
-    },
   }
 }
 
@@ -193,8 +182,8 @@ export const trafficCases = [
   },
   ...tcpCases(SMALL_MTU),
   ...[
-    localStreams("up"),
-    localStreams("down"),
+    tcpCase(DEFAULT_MTU, "up"),
+    tcpCase(DEFAULT_MTU, "down"),
     exchangeCase("TCP request-response", "exchange"),
     exchangeCase("TCP connect-request-response", "connect-exchange"),
     udpCase("up", 1400),

@@ -8,7 +8,7 @@ import { cpus, release, totalmem } from "node:os"
  * @property {string} processor
  * @property {number} processors
  * @property {number} memory GiB.
- * @property {string} kernel
+ * @property {string} kernel Major and minor number.
  * @property {string} distribution
  * @property {string} node
  * @property {string} congestionControl
@@ -22,7 +22,7 @@ export function describeMachine(congestionControl) {
     processor: processors[0]?.model.trim() ?? "unknown",
     processors: processors.length,
     memory: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
+    kernel: release().split(".", 2).join("."),
     distribution: distribution(),
     node: process.versions.node,
     congestionControl,

@@ -7,6 +7,7 @@ import { choosePasstPeers, choosePastaPeers } from "./peers.mjs"
 import { raiseOpenFiles } from "./processes.mjs"
 import { makeReachable } from "./reachable.mjs"
 import { Report } from "./report/report.mjs"
+import { titleOf } from "./report/results.mjs"
 import { possibleScaleCases, scaleRounds } from "./scale.mjs"
 import { congestionControl, localServers, makeNetwork, servers, tune } from "./topology.mjs"
 import { Traffic, World } from "./traffic.mjs"
@@ -46,7 +47,12 @@ async function measure(settings, folder) {
     program: settings.program,
     machine: describeMachine(congestionControl(host)),
     settings: { rounds: count, measured, warm },
-    peers: peers.map(({ name, version, isCompared }) => ({ name, version, isCompared })),
+    peers: peers.map(({ name, version, isCompared }) => ({
+      name,
+      title: titleOf(settings.program, { name, version }),
+      version,
+      isCompared,
+    })),
     rows: [],
     complaints: [],
   })

@@ -1,7 +1,7 @@
 // Programs that a virtual machine is connected by. A namespace stands in for the machine: what goes through its tap device
 // is carried to the program's socket by e2e/stand-in, at native speed.
 import { existsSync, mkdirSync } from "node:fs"
-import { asOrdinaryUser, makeNamespace, reportedVersion } from "./ordinary-user.mjs"
+import { asOrdinaryUser, makeNamespace } from "./ordinary-user.mjs"
 import { eventually, family, Program, run } from "./processes.mjs"
 import { networkOfProcess } from "./topology.mjs"
 
@@ -29,10 +29,10 @@ const configuration = (mtu) => [
  * @param {string} path
  * @param {string} folder Where the stand-in is, and where sockets go.
  * @param {string} version
- * @param {boolean} isCompared
+ * @param {import("./peers.mjs").Role} role
  * @returns {Peer}
  */
-export function passtPeer(name, path, folder, version = reportedVersion(path), isCompared = true) {
+export function passtPeer(name, path, folder, version, role) {
   const sockets = `${folder}/sockets`
   mkdirSync(sockets, { recursive: true, mode: 0o777 })
   run(["chmod", "1777", sockets])
@@ -63,7 +63,7 @@ export function passtPeer(name, path, folder, version = reportedVersion(path), i
   return {
     name,
     version,
-    isCompared,
+    ...role,
     isProgram: true,
     runsCommands: false,
     hasLocalPath: false,

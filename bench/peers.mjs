@@ -20,7 +20,8 @@ import { networkOfProcess } from "./topology.mjs"
  * @typedef {object} Peer
  * @property {string} name
  * @property {string} version
- * @property {boolean} isCompared Whether the results are to be compared with its: it takes the same command line.
+ * @property {boolean} isOurs What is measured beside the others.
+ * @property {boolean} isCompared Whether the results are to be divided by its.
  * @property {boolean} isProgram Not the direct path.
  * @property {boolean} runsCommands It starts commands itself, and ends with them.
  * @property {boolean} hasLocalPath It connects the guest's loopback with the host's, or needs nothing for it.
@@ -37,6 +38,13 @@ import { networkOfProcess } from "./topology.mjs"
  * @property {any[]} results What the command printed.
  */
 
+/** @typedef {Pick<Peer, "isOurs" | "isCompared">} Role */
+
+const roles = {
+  ours: { isOurs: true, isCompared: false },
+  compared: { isOurs: false, isCompared: true },
+  other: { isOurs: false, isCompared: false },
+}
 /** Ends when its input does. */
 const IDLE = "cat"
 /** Leads the ports of traffic/ from the guest's loopback to the host's. */
@@ -47,10 +55,10 @@ const DEFAULT_MTU = 65_520
  * @param {string} name
  * @param {string} path
  * @param {string} version
- * @param {boolean} isCompared
+ * @param {import("./peers.mjs").Role} role
  * @returns {Peer}
  */
-export function pastaPeer(name, path, version, isCompared = true) {
+export function pastaPeer(name, path, version, role) {
   /** @param {number} mtu @param {readonly string[]} command @param {readonly string[]} options */
   const commandLine = (mtu, command, options = []) => {
     return [...asOrdinaryUser, path, "--config-net", "--mtu", String(mtu), ...options, "--", ...command]
@@ -58,7 +66,7 @@ export function pastaPeer(name, path, version, isCompared = true) {
   return {
     name,
     version,
-    isCompared,
+    ...role,
     isProgram: true,
     runsCommands: true,
     hasLocalPath: true,
@@ -103,7 +111,7 @@ export function slirpPeer(path) {
   return {
     name: "slirp4netns",
     version: versionOf(path),
-    isCompared: false,
+    ...roles.other,
     isProgram: true,
     runsCommands: false,
     hasLocalPath: false,
@@ -135,7 +143,7 @@ export function directPath() {
   return {
     name: "direct",
     version: "no program in between",
-    isCompared: false,
+    ...roles.compared,
     isProgram: false,
     runsCommands: false,
     hasLocalPath: true,
@@ -173,12 +181,12 @@ export function choosePastaPeers({ more, without }, ours) {
   const pasta = findProgram("pasta")
   const slirp = findProgram("slirp4netns")
   const others = [
-    ...(pasta === undefined ? [] : [pastaPeer("pasta", pasta, versionOf(pasta))]),
-    ...more.map(({ name, path }) => pastaPeer(name, path, reportedVersion(path))),
+    ...more.map(({ name, path }) => pastaPeer(name, path, reportedVersion(path), roles.compared)),
+    ...(pasta === undefined ? [] : [pastaPeer("pasta", pasta, versionOf(pasta), installedRole(more))]),
     ...(slirp === undefined ? [] : [slirpPeer(slirp)]),
     directPath(),
   ]
-  return [pastaPeer("demiflow", ours, reportedVersion(ours), false), ...leaveOut(others, without)]
+  return [pastaPeer("demiflow", ours, reportedVersion(ours), roles.ours), ...leaveOut(others, without)]
 }
 
 /**
@@ -191,11 +199,19 @@ export function choosePastaPeers({ more, without }, ours) {
 export function choosePasstPeers({ more, without }, ours, folder) {
   const passt = findProgram("passt")
   const others = [
-    ...(passt === undefined ? [] : [passtPeer("passt", passt, folder, versionOf(passt))]),
-    ...more.map(({ name, path }) => passtPeer(name, path, folder)),
+    ...more.map(({ name, path }) => passtPeer(name, path, folder, reportedVersion(path), roles.compared)),
+    ...(passt === undefined ? [] : [passtPeer("passt", passt, folder, versionOf(passt), installedRole(more))]),
     directPath(),
   ]
-  return [passtPeer("demiflow", ours, folder, reportedVersion(ours), false), ...leaveOut(others, without)]
+  return [passtPeer("demiflow", ours, folder, reportedVersion(ours), roles.ours), ...leaveOut(others, without)]
+}
+
+/**
+ * What Debian has installed is years older than what `--peer` brings: it is what everybody can compare with.
+ * @param {readonly unknown[]} more
+ */
+function installedRole(more) {
+  return more.length > 0 ? roles.other : roles.compared
 }
 
 /** @param {readonly Peer[]} peers @param {readonly string[]} without */

@@ -1,6 +1,7 @@
 // Starting programs, and looking at what they cost.
 import { spawn, spawnSync } from "node:child_process"
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+import { basename } from "node:path"
 
 /** Clock ticks per second in what /proc says, the same on every architecture (proc(5)). */
 const TICKS = 100
@@ -15,13 +16,21 @@ process.on("exit", () => {
 })
 
 /**
+ * A command as it stands in complaints: where this machine keeps its programs is nobody else's concern.
+ * @param {readonly string[]} command
+ */
+function described(command) {
+  return command.map((word) => (word.startsWith("/") ? basename(word) : word)).join(" ")
+}
+
+/**
  * Runs a program to its end; throws if it fails.
  * @param {readonly string[]} command
  * @param {string} [input]
  */
 export function run([file, ...words], input = "") {
   const { status, stdout, stderr, error } = spawnSync(file, words, { encoding: "utf8", input })
-  if (status !== 0) throw new Error(`${[file, ...words].join(" ")}: ${error?.message ?? stderr.trim()}`)
+  if (status !== 0) throw new Error(`${described([file, ...words])}: ${error?.message ?? stderr.trim()}`)
   return stdout
 }
 
@@ -42,7 +51,7 @@ export class Program {
    * @param {(line: string) => void} [onLine]
    */
   constructor([file, ...words], onLine) {
-    this.command = [file, ...words].join(" ")
+    this.command = described([file, ...words])
     this.child = spawn(file, words, { stdio: ["pipe", "pipe", "pipe"] })
     this.#onLine = onLine ?? ((line) => this.#lines.push(line))
     children.add(this.child)

@@ -15,7 +15,9 @@ import { mostOpenFiles, pause, residentMemory } from "./processes.mjs"
 
 export const SCALE = "Scale"
 const COUNTS = [1, 100, 10_000, 50_000]
-const MOST_WHEN_QUICK = 10_000
+const MOST_WHEN_QUICK = 20_000
+const FIRST_FLOWS = 5000
+const FURTHER_FLOWS = 10_000
 /** From so many on, one takes long. */
 const MANY = 10_000
 const MOST_ROUNDS_WITH_MANY = 3
@@ -63,17 +65,53 @@ function scaleCase(kind, flows) {
         return [setUpRate / 1000, rate / 1000, ...memory]
       } catch (error) {
         // That others are not made for so many is a result.
-        if (peer.isCompared) return []
+        if (!peer.isOurs) return []
         throw error
       }
     },
   }
 }
 
+/** What a program that has just been started does first. @type {ScaleCase} */
+const newFlows = {
+  flows: FIRST_FLOWS + FURTHER_FLOWS,
+  isFor: (peer) => peer.runsCommands,
+  rows: [
+    {
+      group: SCALE,
+      label: `new UDP flows, the first ${FIRST_FLOWS.toLocaleString("en")}`,
+      unit: "1000/s",
+      better: "more",
+    },
+    {
+      group: SCALE,
+      label: `new UDP flows, ${FURTHER_FLOWS.toLocaleString("en")} more`,
+      unit: "1000/s",
+      better: "more",
+    },
+    { group: SCALE, label: "memory of the data path, these open", unit: "MiB", better: "less" },
+    { group: SCALE, label: "memory not from files, these open", unit: "MiB", better: "less" },
+  ],
+  async measure(peer, traffic) {
+    const dataPath = traffic.guest.dataPath()
+    try {
+      const memory = () => residentMemory(dataPath)
+      const { opened, firstRate, furtherRate } = await traffic.newFlows(FIRST_FLOWS, FURTHER_FLOWS, memory)
+      return [firstRate / 1000, furtherRate / 1000, opened.all, opened.anonymous]
+    } catch (error) {
+      if (!peer.isOurs) return []
+      throw error
+    }
+  },
+}
+
 /** @type {readonly ScaleCase[]} */
-export const scaleCases = Object.keys(kinds).flatMap((kind) =>
-  COUNTS.map((flows) => scaleCase(/** @type {keyof typeof kinds} */ (kind), flows)),
-)
+export const scaleCases = [
+  newFlows,
+  ...Object.keys(kinds).flatMap((kind) =>
+    COUNTS.map((flows) => scaleCase(/** @type {keyof typeof kinds} */ (kind), flows)),
+  ),
+]
 
 /**
  * Those that can be measured here: each flow takes a descriptor, at either end and of the program in between.

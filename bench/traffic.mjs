@@ -166,17 +166,32 @@ export class Traffic {
       if (results.length === 1) program.child.stdin.write("\n")
       if (results.length === 3) program.child.stdin.end()
     })
-    const ended = program.ended.then((status) => {
-      if (status !== 0) throw new Error(program.complaint)
-    })
-    try {
-      await this.#timed(ended, count * SLOWEST_SET_UP)
-    } finally {
-      program.kill()
-      await program.ended
-    }
+    await this.#whole(program, count)
     const [opened, { rate: setUpRate }, { rate }] = results
     return { opened, setUpRate, rate }
+  }
+
+  /**
+   * Opens UDP flows, and then further ones.
+   * @template T
+   * @param {number} first
+   * @param {number} further
+   * @param {() => T} whenOpen
+   * @returns {Promise<{ opened: T, firstRate: number, furtherRate: number }>}
+   */
+  async newFlows(first, further, whenOpen) {
+    /** @type {T[]} */
+    const opened = []
+    /** @type {any[]} */
+    const results = []
+    const program = this.#program("new-datagram-flows", 4, [0, first, further], (line) => {
+      results.push(JSON.parse(line))
+      if (results.length < 2) return
+      opened.push(whenOpen())
+      program.child.stdin.end()
+    })
+    await this.#whole(program, first + further)
+    return { opened: opened[0], firstRate: results[0].rate, furtherRate: results[1].rate }
   }
 
   /** The most resident memory of the peer's data path while traffic runs both ways. */
@@ -243,6 +258,23 @@ export class Traffic {
       [...this.#guest.place, this.#generator, kind, this.#world.addresses[version], ...period.map(String)],
       onLine,
     )
+  }
+
+  /**
+   * Waits until a program has ended that begins so many flows.
+   * @param {Program} program
+   * @param {number} count
+   */
+  async #whole(program, count) {
+    const ended = program.ended.then((status) => {
+      if (status !== 0) throw new Error(program.complaint)
+    })
+    try {
+      await this.#timed(ended, count * SLOWEST_SET_UP)
+    } finally {
+      program.kill()
+      await program.ended
+    }
   }
 
   /** @param {Program} program */

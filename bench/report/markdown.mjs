@@ -2,7 +2,7 @@
 import { machineSentence } from "../machine.mjs"
 import { times, withSpread } from "./numbers.mjs"
 import { plotName } from "./plot.mjs"
-import { explanation, linesByGroup } from "./results.mjs"
+import { comparedOf, explanation, linesByGroup } from "./results.mjs"
 
 /**
  * @param {import("./results.mjs").Results} results
@@ -10,21 +10,26 @@ import { explanation, linesByGroup } from "./results.mjs"
  * @param {string | undefined} plots Where the plots are, as seen from the document; nothing without plots.
  */
 export function markdown(results, groups, plots) {
-  const compared = results.peers.filter(({ isCompared }) => isCompared)
-  const columns = ["", "unit", ...results.peers.map(({ name }) => name), ...compared.map(({ name }) => `÷ ${name}`)]
+  const { peers } = results
+  const columns = [
+    "",
+    "unit",
+    ...comparedOf(peers).map(({ title }) => `÷ ${title}`),
+    ...peers.map(({ title }) => title),
+  ]
   const rule = columns.map((_, index) => (index < 2 ? "---" : "---:"))
   const parts = linesByGroup(results, groups).map(({ title, lines }) => {
     const rows = lines.map(({ row, summaries, ratios }) => [
       row.label,
       row.unit,
-      ...summaries.map(withSpread),
       ...ratios.map(times),
+      ...summaries.map(withSpread),
     ])
     const table = [columns, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
     const plot = plots === undefined ? "" : `\n\n![${title}](${plots}/${plotName(title)})`
     return `### ${title}\n\n${table}${plot}`
   })
-  const versions = results.peers.map(({ name, version }) => `${name}: ${version}`).join("; ")
+  const versions = peers.map(({ title, version }) => `${title}: ${version}`).join("; ")
   const complaints = results.complaints.map((complaint) => `- ${complaint}`).join("\n")
   return [`${machineSentence(results.machine)}. ${versions}.`, explanation(results), ...parts, complaints]
     .filter((part) => part !== "")

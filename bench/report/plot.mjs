@@ -38,7 +38,7 @@ export function plotName(title) {
 export function plot(title, peers, lines) {
   const parts = [
     `<text class="title" x="16" y="26">${escaped(title)}</text>`,
-    ...peers.map(({ name }, index) => legend(name, index)),
+    ...peers.map(({ title }, index) => legend(title, index)),
     ...(lines.some(({ row }) => row.better === "less")
       ? [`<text x="${WIDTH - 16}" y="50" text-anchor="end">↓ less is better</text>`]
       : []),

@@ -44,7 +44,7 @@ export class Report {
   begin() {
     const { machine, peers } = this.#results
     print(machineSentence(machine))
-    print(peers.map(({ name, version }) => `${name}: ${version}`).join("; "))
+    print(peers.map(({ title, version }) => `${title}: ${version}`).join("; "))
     print(explanation(this.#results))
   }
 

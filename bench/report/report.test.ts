@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { insert, markdown } from "./markdown.mjs"
 import { short, times, withSpread } from "./numbers.mjs"
 import { plot, plotName } from "./plot.mjs"
-import { lineOf, linesByGroup, type Results } from "./results.mjs"
+import { lineOf, linesByGroup, type Results, titleOf } from "./results.mjs"
 import { Table } from "./table.mjs"
 
 const plain = (text: string): string => text
@@ -28,13 +28,13 @@ const results: Results = {
   },
   settings: { rounds: 3, measured: 2000, warm: 300 },
   peers: [
-    { name: "ours", version: "1", isCompared: false },
-    { name: "pasta", version: "2", isCompared: true },
-    { name: "direct", version: "none", isCompared: false },
+    { name: "ours", title: "ours", version: "1", isCompared: false },
+    { name: "newer", title: "pasta 2026-10", version: "2", isCompared: true },
+    { name: "direct", title: "direct", version: "none", isCompared: true },
   ],
   rows: [
-    { ...time, values: { ours: [200], pasta: [100] } },
-    { ...up, values: { ours: [20, 18, 19], pasta: [0.5, 0.25, 1], direct: [40, 40, 40] } },
+    { ...time, values: { ours: [200], newer: [100] } },
+    { ...up, values: { ours: [20, 18, 19], newer: [0.5, 0.25, 1], direct: [40, 40, 40] } },
   ],
   complaints: ["pasta, TCP down: it took too long"],
 }
@@ -59,14 +59,22 @@ describe("numbers", () => {
 })
 
 describe("a line", () => {
-  it("compares ours with those that it is to be compared with", () => {
-    expect(lineOf(results, up).ratios).toEqual([38])
-    expect(lineOf(results, time).ratios).toEqual([0.5])
+  it("compares ours with the direct path first, then with those that it is to be compared with", () => {
+    expect(lineOf(results, up).ratios).toEqual([0.475, 38])
+    expect(lineOf(results, time).ratios).toEqual([undefined, 0.5])
     expect(lineOf(results, time).summaries[2]).toBeUndefined()
   })
 
   it("stands in the order of the groups, not of the measurements", () => {
     expect(linesByGroup(results, ["TCP", "UDP", "Process"]).map(({ title }) => title)).toEqual(["TCP", "Process"])
+  })
+})
+
+describe("a peer", () => {
+  it("is called by the month of its version, if it says one", () => {
+    expect(titleOf("pasta", { name: "newer", version: "pasta 0.0~git20261002.cba3570-1" })).toBe("pasta 2026-10")
+    expect(titleOf("passt", { name: "passt", version: "Debian 0.0~git20230309.7c7625d-1" })).toBe("passt 2023-03")
+    expect(titleOf("pasta", { name: "slirp4netns", version: "Debian 1.2.0-1" })).toBe("slirp4netns")
   })
 })
 
@@ -77,15 +85,15 @@ describe("the table for a terminal", () => {
   it("has columns under their headings", () => {
     const heading = table.heading("TCP")
     const line = table.line(lineOf(results, up))
-    expect(visible(line)).toBe(heading.length + 1) // the mark of colour
-    expect(heading.indexOf("pasta") + "pasta".length).toBe(
-      line.replaceAll(/[<>]/g, "").indexOf("1.00)") + "1.00)".length,
-    )
+    const marks = 2 // of colour
+    expect(visible(line)).toBe(heading.length + marks)
+    const end = heading.lastIndexOf("pasta 2026-10") + "pasta 2026-10".length
+    expect(end + marks).toBe(line.replaceAll(/[<>]/g, "").indexOf("1.00)") + "1.00)".length)
   })
 
   it("colours what is ahead and what is behind, and dims the spread", () => {
-    expect(table.line(lineOf(results, up))).toMatch(/19\.0< \(18\.0–20\.0\)>.*\+ +38\.0$/)
-    expect(table.line(lineOf(results, time))).toMatch(/ –- +0\.50$/)
+    expect(table.line(lineOf(results, up))).toMatch(/Gb\/s +- +0\.47\+ +38\.0 +19\.0< \(18\.0–20\.0\)>/)
+    expect(table.line(lineOf(results, time))).toMatch(/ms +–- +0\.50 .* –$/)
   })
 })
 
@@ -94,14 +102,17 @@ describe("Markdown", () => {
 
   it("has a table and a plot for each group", () => {
     expect(text).toContain(
-      "### TCP\n\n|  | unit | ours | pasta | direct | ÷ pasta |\n| --- | --- | ---: | ---: | ---: | ---: |\n",
+      "### TCP\n\n|  | unit | ÷ direct | ÷ pasta 2026-10 | ours | pasta 2026-10 | direct |\n" +
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n",
     )
-    expect(text).toContain("| TCP up | Gb/s | 19.0 (18.0–20.0) | 0.500 (0.250–1.00) | 40.0 (40.0–40.0) | 38.0 |")
+    expect(text).toContain("| TCP up | Gb/s | 0.47 | 38.0 | 19.0 (18.0–20.0) | 0.500 (0.250–1.00) | 40.0 (40.0–40.0) |")
     expect(text).toContain("![Process](plots/process.svg)")
   })
 
   it("says where it was measured, with what, and what could not be", () => {
-    expect(text).toMatch(/^2026-10-05; 2 × Some CPU, 4 GiB; Linux 6\.1.*cubic\. ours: 1; pasta: 2; direct: none\.\n/)
+    expect(text).toMatch(
+      /^2026-10-05; 2 × Some CPU, 4 GiB; Linux 6\.1.*cubic\. ours: 1; pasta 2026-10: 2; direct: none\.\n/,
+    )
     expect(text).toMatch(/\n- pasta, TCP down: it took too long$/)
   })
 

@@ -13,15 +13,33 @@ import { ratio, summarize } from "../statistics.mjs"
  * @property {string[]} complaints What could not be measured.
  */
 
-/** @typedef {{ name: string, version: string, isCompared: boolean }} PeerName */
+/** @typedef {{ name: string, title: string, version: string, isCompared: boolean }} PeerName */
 
 /**
  * A row as it is shown.
  * @typedef {object} Line
  * @property {Row} row
  * @property {readonly (import("../statistics.mjs").Summary | undefined)[]} summaries One for each peer.
- * @property {readonly (number | undefined)[]} ratios One for each peer that ours is compared with.
+ * @property {readonly (number | undefined)[]} ratios One for each peer that ours is compared with, as `comparedOf` gives them.
  */
+
+/**
+ * What a peer is called in tables: a program that others can have in several versions by the month of its version.
+ * @param {"pasta" | "passt"} program
+ * @param {{ name: string, version: string }} peer
+ */
+export function titleOf(program, { name, version }) {
+  const [, year, month] = /\bgit(\d{4})(\d\d)\d\d\b/.exec(version) ?? []
+  return year === undefined ? name : `${program} ${year}-${month}`
+}
+
+/**
+ * The peers that ours is divided by: first the direct path, which is the last one of them.
+ * @param {readonly PeerName[]} peers
+ */
+export function comparedOf(peers) {
+  return peers.filter(({ isCompared }) => isCompared).reverse()
+}
 
 /**
  * @param {Results} results
@@ -32,9 +50,7 @@ export function lineOf({ peers, rows }, row) {
   const values = rows.find(({ group, label }) => group === row.group && label === row.label)?.values ?? {}
   const summaries = peers.map(({ name }) => summarize(values[name] ?? []))
   const ours = summaries[0]?.median
-  const ratios = peers.flatMap(({ isCompared }, index) =>
-    isCompared ? [ratio(ours, summaries[index]?.median, row.better)] : [],
-  )
+  const ratios = comparedOf(peers).map((peer) => ratio(ours, summaries[peers.indexOf(peer)]?.median, row.better))
   return { row, summaries, ratios }
 }
 
@@ -55,6 +71,6 @@ export function explanation({ settings, peers }) {
   const { rounds, measured } = settings
   return (
     `Medians of ${rounds} rounds of ${measured / 1000} s each, smallest and largest in parentheses. ` +
-    `A ratio above 1 means that ${peers[0].name} is ahead.`
+    `A ratio above 1 means that ${peers[0].title} is ahead. "–": there is no such figure.`
   )
 }

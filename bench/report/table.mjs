@@ -1,5 +1,6 @@
 // Results for a terminal: columns of fixed width, so that rows can be shown as they are measured.
 import { short, times, withSpread } from "./numbers.mjs"
+import { comparedOf } from "./results.mjs"
 
 const UNIT_WIDTH = 8
 const PEER_WIDTH = 22
@@ -31,17 +32,16 @@ export class Table {
 
   /** @param {string} title */
   heading(title) {
-    const compared = this.#peers.filter(({ isCompared }) => isCompared)
     const columns = [
-      ...this.#peers.map(({ name }) => name.padStart(PEER_WIDTH)),
-      ...compared.map(({ name }) => `÷ ${name}`.padStart(Math.max(RATIO_WIDTH, name.length + 4))),
+      ...comparedOf(this.#peers).map(({ title }) => `÷ ${title}`.padStart(ratioWidth(title))),
+      ...this.#peers.map(({ title }) => title.padStart(PEER_WIDTH)),
     ]
     return this.#style.bold(title.padEnd(this.#labelWidth + UNIT_WIDTH) + columns.join(""))
   }
 
   /** @param {import("./results.mjs").Line} line */
   line({ row, summaries, ratios }) {
-    const compared = this.#peers.filter(({ isCompared }) => isCompared)
+    const compared = comparedOf(this.#peers)
     const cells = summaries.map((summary) => {
       const text = withSpread(summary).padStart(PEER_WIDTH)
       if (summary === undefined) return text
@@ -49,10 +49,15 @@ export class Table {
       return text.slice(0, end) + this.#style.dim(text.slice(end))
     })
     const marks = ratios.map((ratio, index) => {
-      const text = times(ratio).padStart(Math.max(RATIO_WIDTH, compared[index].name.length + 4))
+      const text = times(ratio).padStart(ratioWidth(compared[index].title))
       if (ratio === undefined) return text
       return ratio >= 1 ? this.#style.green(text) : this.#style.red(text)
     })
-    return [row.label.padEnd(this.#labelWidth), row.unit.padEnd(UNIT_WIDTH), ...cells, ...marks].join("")
+    return [row.label.padEnd(this.#labelWidth), row.unit.padEnd(UNIT_WIDTH), ...marks, ...cells].join("")
   }
+}
+
+/** @param {string} title */
+function ratioWidth(title) {
+  return Math.max(RATIO_WIDTH, title.length + 4)
 }

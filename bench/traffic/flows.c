@@ -93,6 +93,20 @@ static uint64_t open_flows(struct flows *flows, int count) {
   return nanoseconds() - began;
 }
 
+static void print_set_up(struct flows *flows, int further) {
+  uint64_t time = open_flows(flows, flows->begun + further);
+  printf("{\"rate\":%.1f}\n", further / ((double)time / 1e9));
+}
+
+/* Opens flows, and then more: says how fast each time, and holds all of them open until the end of the input. */
+void new_flows(const char *address, int type, int first, int further) {
+  struct flows flows = {.type = type, .epoll = epoll_create1(0), .address = address};
+  flows.is_open = calloc((size_t)first + (size_t)further + OTHER_FILES, 1);
+  print_set_up(&flows, first);
+  print_set_up(&flows, further);
+  while (getchar() != EOF);
+}
+
 /*
  * Opens many flows, says so and waits for a line of input; measures how fast others begin beside them, and what one of
  * these does then; and holds all of them open until the end of the input.
@@ -103,8 +117,7 @@ void flows(const char *address, int type, int count, struct period period) {
   open_flows(&flows, count);
   puts("open");
   if (getchar() == EOF) return;
-  uint64_t time = open_flows(&flows, count + BESIDE);
-  printf("{\"rate\":%.1f}\n", BESIDE / ((double)time / 1e9));
+  print_set_up(&flows, BESIDE);
   fcntl(flows.last, F_SETFL, 0);
   exchange_on(flows.last, period);
   while (getchar() != EOF);

@@ -22,7 +22,7 @@ static void serve(int count, char **addresses) {
 
 static const char usage[] = "usage: traffic serve ADDRESS...\n"
                             "       traffic ping ADDRESS\n"
-                            "       traffic KIND ADDRESS WARM MEASURED RUN [STREAMS|SIZE|FLOWS]\n";
+                            "       traffic KIND ADDRESS WARM MEASURED RUN [STREAMS|SIZE|FLOWS [FURTHER]]\n";
 
 int main(int count, char **words) {
   setvbuf(stdout, NULL, _IOLBF, 0);
@@ -41,6 +41,7 @@ int main(int count, char **words) {
   struct period period = {strtoull(words[3], NULL, 10) * 1000000, strtoull(words[4], NULL, 10) * 1000000};
   uint32_t run = (uint32_t)strtoul(words[5], NULL, 10);
   int number = count > 6 ? atoi(words[6]) : 1;
+  int further = count > 7 ? atoi(words[7]) : 0;
   if (strcmp(kind, "stream-up") == 0) stream_up(address, run, number, period);
   else if (strcmp(kind, "stream-down") == 0) stream_down(address, number, period);
   else if (strcmp(kind, "exchange") == 0) exchange(address, period);
@@ -48,6 +49,7 @@ int main(int count, char **words) {
   else if (strcmp(kind, "datagram-exchange") == 0) datagram_exchange(address, period);
   else if (strcmp(kind, "connections") == 0) flows(address, SOCK_STREAM, number, period);
   else if (strcmp(kind, "datagram-flows") == 0) flows(address, SOCK_DGRAM, number, period);
+  else if (strcmp(kind, "new-datagram-flows") == 0) new_flows(address, SOCK_DGRAM, number, further);
   else if (strcmp(kind, "datagrams-up") == 0) datagrams_up(address, run, number, period);
   else if (strcmp(kind, "datagrams-down") == 0) datagrams_down(address, run, number, period);
   else if (strcmp(kind, "quic-up") == 0) quic_up(address, run, number, period);

@@ -28,6 +28,7 @@ void connect_exchange(const char *address, struct period period);
 void datagram_exchange(const char *address, struct period period);
 void exchange_on(int socket, struct period period);
 void flows(const char *address, int type, int count, struct period period);
+void new_flows(const char *address, int type, int first, int further);
 void datagrams_up(const char *address, uint32_t run, int size, struct period period);
 void datagrams_down(const char *address, uint32_t run, int size, struct period period);
 void quic_up(const char *address, uint32_t run, int flows, struct period period);
