@@ -224,6 +224,21 @@ describe("events and time", () => {
   })
 })
 
+test("any number of handlers may ask to be woken", () => {
+  const { stack } = setUp()
+  const woken: number[] = []
+  for (let number = 0; number < 20; number++) {
+    stack.register(({ wakeAt }) => {
+      wakeAt(100 - number)
+      return { name: "a", claims: [], fromTap: () => HANDLED, tick: () => woken.push(number) }
+    })
+  }
+  expect(stack.nextDeadline()).toBe(81)
+  stack.expire(84)
+  expect(woken).toEqual([16, 17, 18, 19])
+  expect(stack.nextDeadline()).toBe(85)
+})
+
 test("each handler has a number of its own, its place in the list", () => {
   const { stack, parts } = setUp()
   const numbers: number[] = []

@@ -34,7 +34,8 @@ export class Stack {
   readonly #ofOtherProtocols: ProtocolHandler[] = []
   readonly #byEtherType = new Map<number, ProtocolHandler[]>()
   readonly #portProtocols = new Uint8Array(256)
-  readonly #wakeAt: number[] = []
+  /** By handler number. Of an array of numbers, each that is looked at would be an object on the heap. */
+  #wakeAt = new Float64Array(8)
   readonly #unclaimed: DropReason
   readonly #expireFlow: (flow: FlowIndex) => void
   readonly #relieve = (): boolean => this.#handlers.some((handler) => handler.giveWay?.() === true)
@@ -67,7 +68,8 @@ export class Stack {
   /** Sets a protocol up on this stack. */
   register(plugin: ProtocolPlugin): ProtocolHandler {
     const handlerNumber = this.#handlers.length
-    this.#wakeAt.push(Number.POSITIVE_INFINITY)
+    this.#makeRoom(handlerNumber)
+    this.#wakeAt[handlerNumber] = Number.POSITIVE_INFINITY
     const wakeAt = (deadline: number) => {
       this.#wakeAt[handlerNumber] = deadline
     }
@@ -174,7 +176,7 @@ export class Stack {
   expire(now: number): void {
     this.#now = now
     this.parts.flows.expire(now, this.#expireFlow)
-    for (let number = 0; number < this.#wakeAt.length; number++) {
+    for (let number = 0; number < this.#handlers.length; number++) {
       if (this.#wakeAt[number] > now) continue
       this.#wakeAt[number] = Number.POSITIVE_INFINITY
       this.#handlers[number].tick?.(now)
@@ -184,7 +186,9 @@ export class Stack {
   /** When {@link Stack.expire} has something to do next, in clock milliseconds; Infinity if never. */
   nextDeadline(): number {
     let deadline = this.parts.flows.nextDeadline()
-    for (const wake of this.#wakeAt) if (wake < deadline) deadline = wake
+    for (let number = 0; number < this.#handlers.length; number++) {
+      if (this.#wakeAt[number] < deadline) deadline = this.#wakeAt[number]
+    }
     return deadline
   }
 
@@ -208,6 +212,13 @@ export class Stack {
     this.abortFlows()
     if (this.#isStarted) for (const handler of this.#handlers) handler.stop?.()
     this.#isStarted = false
+  }
+
+  #makeRoom(handlerNumber: number): void {
+    if (handlerNumber < this.#wakeAt.length) return
+    const larger = new Float64Array(2 * this.#wakeAt.length)
+    larger.set(this.#wakeAt)
+    this.#wakeAt = larger
   }
 
   #dispatch(sequence: Sequence): Disposition {

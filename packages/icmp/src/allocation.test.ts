@@ -79,7 +79,7 @@ class Echo {
     if (server !== undefined) this.#sequence.demiflow.forwardingAddress.copyFrom(server)
     this.#stack.fromTap(this.#sequence)
     this.#stack.fromHost(targetSide(0 as never), HostEvent.readable | HostEvent.writable)
-    this.#stack.expire(this.#clock.now)
+    if (this.#stack.nextDeadline() <= this.#clock.now) this.#stack.expire(this.#clock.now)
     this.#stack.endTurn()
   }
 

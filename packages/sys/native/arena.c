@@ -89,6 +89,26 @@ static napi_value monotonic_microseconds(napi_env env, napi_callback_info info)
 	return value;
 }
 
+/* storeMonotonic(offset): the same as a double at `offset`, so that the runtime has no number to allocate for it. */
+static napi_value store_monotonic(napi_env env, napi_callback_info info)
+{
+	int32_t arguments[1];
+	struct native_state *state = read_arguments(env, info, 1, arguments);
+	struct timespec now;
+	double microseconds;
+	void *memory;
+
+	if (!state)
+		return integer_result(env, -EINVAL);
+	memory = memory_at(state, arguments[0], sizeof microseconds);
+	if (!memory)
+		return integer_result(env, -EFAULT);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	microseconds = (double)now.tv_sec * 1e6 + (double)(now.tv_nsec / 1000);
+	memcpy(memory, &microseconds, sizeof microseconds);
+	return integer_result(env, 0);
+}
+
 /* monotonicWord(): the lowest 32 bits of CLOCK_MONOTONIC in microseconds, signed. */
 static napi_value monotonic_word(napi_env env, napi_callback_info info)
 {
@@ -129,6 +149,7 @@ napi_value register_arena(napi_env env, napi_value exports)
 		{ "copy", copy },
 		{ "monotonicMicroseconds", monotonic_microseconds },
 		{ "monotonicWord", monotonic_word },
+		{ "storeMonotonic", store_monotonic },
 	};
 
 	ADD_FUNCTIONS(env, exports, functions);

@@ -14,8 +14,11 @@ describe("clock", () => {
 
   it("stands still between turns, counts whole milliseconds, and keeps the microseconds", () => {
     const times = [1_000_500, 1_001_499, 1_001_500, 1_003_999.5]
-    vi.spyOn(native, "monotonicMicroseconds").mockImplementation(() => times.shift() ?? 0)
-    const clock = new MonotonicClock(native)
+    vi.spyOn(native, "storeMonotonic").mockImplementation((offset) => {
+      arena.view.setFloat64(offset, times.shift() ?? 0, true)
+      return 0
+    })
+    const clock = new MonotonicClock(native, arena)
     expect(clock.now).toBe(0)
     expect(clock.advance()).toBe(0)
     expect(clock.advance()).toBe(1)

@@ -1,17 +1,22 @@
-import type { Clock } from "@demiflow/core"
+import type { Arena, Clock } from "@demiflow/core"
 import type { Native } from "./native.ts"
 
 /** The kernel's monotonic clock, read once a turn. Starts at 0 when it is made. */
 export class MonotonicClock implements Clock {
   readonly #native: Native
+  readonly #view: DataView
+  /** Where in the arena the kernel's time is put: a number of that size from a call would be an object on the heap. */
+  readonly #offset: number
   readonly #startMicroseconds: number
   #microseconds = 0
   /** Whole milliseconds at the last {@link MonotonicClock.advance}. */
   now = 0
 
-  constructor(native: Native) {
+  constructor(native: Native, arena: Arena) {
     this.#native = native
-    this.#startMicroseconds = native.monotonicMicroseconds()
+    this.#view = arena.view
+    this.#offset = arena.reserve(8, 8)
+    this.#startMicroseconds = this.#look()
   }
 
   /** Microseconds at the last {@link MonotonicClock.advance}. */
@@ -21,8 +26,13 @@ export class MonotonicClock implements Clock {
 
   /** Looks at the kernel's clock; answers `now`. */
   advance(): number {
-    this.#microseconds = this.#native.monotonicMicroseconds() - this.#startMicroseconds
+    this.#microseconds = this.#look() - this.#startMicroseconds
     this.now = Math.floor(this.#microseconds / 1000)
     return this.now
+  }
+
+  #look(): number {
+    this.#native.storeMonotonic(this.#offset)
+    return this.#view.getFloat64(this.#offset, true)
   }
 }

@@ -5,7 +5,8 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { MessageChannel } from "node:worker_threads"
 import type { ListenerRef, SideRef } from "@demiflow/core"
-import { afterEach, describe, expect, it } from "vitest"
+import { bytesPerCall } from "@demiflow/testkit"
+import { afterEach, describe, expect, it, test } from "vitest"
 import { EpollEvent } from "./constants.ts"
 import { SystemError } from "./errno.ts"
 import { EventLoop } from "./event-loop.ts"
@@ -35,6 +36,15 @@ function clear(descriptor: number): void {
 
 afterEach(() => {
   for (const descriptor of open.splice(0)) native.close(descriptor)
+})
+
+test("a turn allocates nothing, whatever the time is and the next deadline", () => {
+  const deadlines = new Float64Array([12_345, 3_000_000, Number.POSITIVE_INFINITY])
+  let turn = 0
+  const loop = new EventLoop(native, arena, { nextDeadline: () => deadlines[turn++ % deadlines.length] })
+  const heap = { collect, used: () => process.memoryUsage().heapUsed }
+  expect(bytesPerCall(heap, () => loop.round(0))).toBeLessThan(1)
+  loop.close()
 })
 
 describe("event loop: descriptors", () => {

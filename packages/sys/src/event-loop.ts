@@ -77,7 +77,7 @@ export class EventLoop {
 
   constructor(native: Native, arena: Arena, hooks: EventLoopHooks = {}) {
     this.#native = native
-    this.clock = new MonotonicClock(native)
+    this.clock = new MonotonicClock(native, arena)
     this.hooks = hooks
     this.#words = arena.words
     this.#eventsOffset = arena.reserve(BATCH * 8, 64)

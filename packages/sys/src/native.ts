@@ -21,6 +21,8 @@ export interface Native {
   copy(fromOffset: number, toOffset: number, length: number): number
   /** CLOCK_MONOTONIC in microseconds, a double: the one result that isn't an integer of 32 bits. */
   monotonicMicroseconds(): number
+  /** The same as a double at `offset`, which allocates nothing. */
+  storeMonotonic(offset: number): number
   /** The lowest 32 bits of it, signed: allocates nothing. For differences, of up to 35 minutes. */
   monotonicWord(): number
 

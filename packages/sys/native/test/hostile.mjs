@@ -99,6 +99,7 @@ const checked = [
     "shutdown",
     "socket",
     "socketPair",
+    "storeMonotonic",
     "waitPid",
     "write",
     "writeFrames",

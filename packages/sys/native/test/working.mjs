@@ -28,6 +28,8 @@ export function sumAndCopy() {
   assert.equal(native.checksum(0, size, 0), native.checksumPortable(0, size, 0))
   const earlier = native.monotonicMicroseconds()
   assert.ok(earlier <= native.monotonicMicroseconds())
+  assert.equal(native.storeMonotonic(8), 0)
+  assert.ok(new Float64Array(bytes.buffer, 8, 1)[0] >= earlier)
   const word = native.monotonicWord()
   assert.ok(((native.monotonicWord() - word) | 0) >= 0)
 }
