@@ -1,7 +1,7 @@
 // Installs a package as somebody who got it from a registry would: packed, with those of our packages that
 // it depends on, into an empty project.
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { workspaces } from "../structure/packages.mjs"
@@ -35,6 +35,8 @@ export function runInstalled(root, name, [file = "", ...parameters]) {
     npm(["install", "--no-fund", "--no-audit", ...packed.map((archive) => `./${archive}`)])
     // The addon was compiled by that; it must load, and the command need not get as far as that.
     execFileSync(process.execPath, ["-e", 'require("@demiflow/sys/demiflow.node")'], { cwd: project, stdio: "pipe" })
+    // So was the code that commands start from.
+    if (!existsSync(join(project, "node_modules", name, "dist", "main.cjs.kept"))) throw new Error("it kept no code")
     return execFileSync(join(project, "node_modules", ".bin", file), parameters, { encoding: "utf8", stdio: "pipe" })
   } finally {
     rmSync(project, { recursive: true, force: true })

@@ -1,5 +1,6 @@
 /** Everything in one process, which the user ends. */
 import type { Options } from "@demiflow/config"
+import { endIfDebuggerIsOpen } from "@demiflow/program/command"
 import { endOnSignals, Machinery, type Outcome, ProgramLog, standardError } from "@demiflow/program/data-path"
 import {
   closeInherited,
@@ -14,6 +15,7 @@ import { DataPath } from "./assembly.ts"
 /** Moves packets until a signal ends it. Throws an error with a `code`. */
 export async function runInForeground(options: Options): Promise<Outcome> {
   closeInherited(process.argv, options.descriptor)
+  endIfDebuggerIsOpen()
   // The name by which processes are looked for, and ended.
   process.title = "passt"
   const identity = requestedIdentity(options.runAs, readIdentityFacts())

@@ -1,6 +1,5 @@
 /** The process that the user started, which leaves the data path behind in the background. */
 import { resolve } from "node:path"
-import { fileURLToPath } from "node:url"
 import { type Configuration, encodeConfiguration, type Options } from "@demiflow/config"
 import { Arena } from "@demiflow/core"
 import { complain, Quit } from "@demiflow/program/command"
@@ -31,7 +30,7 @@ export async function launch(given: Options): Promise<number> {
   const { descriptor } = options
   if (descriptor !== undefined) checkStreamDescriptor(native, descriptor)
   const identity = requestedIdentity(options.runAs, readIdentityFacts())
-  const runtime = runtimeCommand("passt", fileURLToPath(new URL("./data-path.cjs", import.meta.url)))
+  const runtime = runtimeCommand("passt", new URL("./data-path.cjs", import.meta.url))
   const child = new DataPathProcess(native, arena, (pipes) => launchSteps(pipes, descriptor, runtime, handedOver))
   try {
     const { configuration, linkLocalScope } = decide(native, arena, options)

@@ -1,6 +1,5 @@
 /** The process that the user started to run a command: decides, starts the others, waits, and ends as the command did. */
 import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { encodeConfiguration, type NamespaceTarget, type Options } from "@demiflow/config"
 import { Arena } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
@@ -89,7 +88,7 @@ class Launcher {
       userNamespace: chooseUserNamespace(userNamespace.kind === "new", joined, facts, this.#identity),
       hasPidNamespace,
       openFiles: callersOpenFileLimit(process.ppid),
-      dataPath: runtimeCommand("pasta", fileURLToPath(new URL("./data-path.cjs", import.meta.url))),
+      dataPath: runtimeCommand("pasta", new URL("./data-path.cjs", import.meta.url)),
       handOver: handedOver,
     }
     this.#child = new DataPathProcess(

@@ -1,6 +1,5 @@
 /** The process that the user started to connect a namespace that exists: it leaves the data path behind, or stays with it. */
 import { constants } from "node:os"
-import { fileURLToPath } from "node:url"
 import { encodeConfiguration, type Options, runsInBackground } from "@demiflow/config"
 import { Arena } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
@@ -62,7 +61,7 @@ class Launcher {
       process: openProcess(this.#native, target),
       userNamespace: this.#unlessRoot(openUserNamespaceOf(this.#native, target), isRoot(facts)),
       isBackground: !options.foreground,
-      dataPath: runtimeCommand("pasta", fileURLToPath(new URL("./data-path.cjs", import.meta.url))),
+      dataPath: runtimeCommand("pasta", new URL("./data-path.cjs", import.meta.url)),
       handOver: handedOver,
     }
     const theirs = [plan.process, plan.userNamespace].filter((descriptor) => descriptor !== undefined)

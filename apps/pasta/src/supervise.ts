@@ -1,5 +1,4 @@
 /** What is left to do while the processes below live: to pass signals on, and to wait for their last word. */
-import { Socket } from "node:net"
 import { LineSplitter, type Native } from "@demiflow/sys"
 
 /** What a terminal sends to everybody in its foreground: the command has got it as well. */
@@ -37,6 +36,8 @@ export function awaitStatus(
   takeLine: (line: string) => number | undefined,
 ): Promise<number | undefined> {
   const lines = new LineSplitter()
+  // Loaded once everything runs, not before.
+  const { Socket } = process.getBuiltinModule("node:net")
   return new Promise((resolve, reject) => {
     const pipe = new Socket({ fd: descriptor, readable: true, writable: false })
     pipe.setEncoding("utf8")

@@ -45,9 +45,9 @@ export class AutoPorts {
   }
 
   #lookAndGoOn(): void {
-    const began = performance.now()
+    const began = process.hrtime.bigint()
     this.#look()
-    const took = performance.now() - began
+    const took = Number(process.hrtime.bigint() - began) / 1e6
     const pause = Math.min(Math.max(INTERVAL, took * SPARING), LONGEST_INTERVAL)
     this.#timer = setTimeout(() => this.#lookAndGoOn(), pause)
   }

@@ -1,13 +1,15 @@
 import { spawnSync } from "node:child_process"
-import { beforeEach, expect, test, vi } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { compileEarly } from "./compile-early.ts"
 
-const setFlagsFromString = vi.hoisted(() => vi.fn())
-vi.mock("node:v8", () => ({ setFlagsFromString }))
+const setFlagsFromString = vi.fn()
 
 beforeEach(() => {
   setFlagsFromString.mockClear()
+  vi.stubGlobal("process", { ...process, getBuiltinModule: () => ({ setFlagsFromString }) })
 })
+
+afterEach(() => void vi.unstubAllGlobals())
 
 test.each(["20.19.0", "22.1.0", "24.0.0"])("Node.js %s, which was tried, is set to compile sooner", (version) => {
   compileEarly(version)

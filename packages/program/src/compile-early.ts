@@ -1,5 +1,3 @@
-import { setFlagsFromString } from "node:v8"
-
 /**
  * How often the runtime lets a function run before it compiles it for speed: for V8 as each of these versions of Node.js has it,
  * tried with 20.20, 22.23 and 24.21. These options are not promised to stay, and V8 complains about those that it doesn't know.
@@ -16,5 +14,9 @@ const OPTIONS: Readonly<Record<number, readonly string[]>> = {
  * them.
  */
 export function compileEarly(version: string = process.versions.node): void {
-  for (const option of OPTIONS[Number.parseInt(version, 10)] ?? []) setFlagsFromString(option)
+  const options = OPTIONS[Number.parseInt(version, 10)] ?? []
+  if (options.length === 0) return
+  // Loaded once everything is ready, not before: it brings the runtime's streams with it.
+  const { setFlagsFromString } = process.getBuiltinModule("node:v8")
+  for (const option of options) setFlagsFromString(option)
 }

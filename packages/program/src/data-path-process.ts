@@ -13,6 +13,7 @@ import {
   type StepFailure,
   type StepProcess,
 } from "@demiflow/sys"
+import { endIfDebuggerIsOpen } from "./debugger.ts"
 import type { DataPathSettings } from "./report.ts"
 
 const READ_BYTES = 4096
@@ -79,6 +80,8 @@ export class DataPathProcess {
 
   /** Tells it what to do. */
   sendSettings(settings: DataPathSettings): void {
+    // Its runtime is still starting: this costs no time, and before the settings it reaches nobody.
+    endIfDebuggerIsOpen()
     const { writeEnd } = this.#pipes.settings
     const bytes = Buffer.from(JSON.stringify(settings))
     try {

@@ -1,4 +1,3 @@
-import inspector from "node:inspector"
 import { complain } from "./messages.ts"
 
 /**
@@ -15,19 +14,28 @@ const LATE = 500
 /**
  * Keeps the runtime's debugger shut. Node.js opens it, on a port of the host's loopback, when it receives SIGUSR1 and has no
  * handler for that signal. The guest may reach that port, and a client of the debugger runs any code. From now on the signal
- * does nothing. If it came before, and the debugger is open without `--inspect`, the process ends with one line.
+ * does nothing. A signal that came before is what `endIfDebuggerIsOpen` is for, which is called once more after a while.
  */
 export function keepDebuggerShut(): void {
   process.on("SIGUSR1", () => {})
-  const words = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ")
-  if (ASKED_FOR.test(words)) return
-  endIfOpen()
-  setTimeout(endIfOpen, LATE).unref()
+  if (mayBeOpen()) setTimeout(endIfDebuggerIsOpen, LATE).unref()
 }
 
-function endIfOpen(): void {
+/**
+ * Ends the process with one line if the debugger is open without `--inspect`. To be called before a guest can reach anything,
+ * and where the start doesn't wait for it: the module that knows loads 20 others.
+ */
+export function endIfDebuggerIsOpen(): void {
+  if (!mayBeOpen()) return
+  const inspector = process.getBuiltinModule("node:inspector")
   if (inspector.url() === undefined) return
   inspector.close()
   complain("SIGUSR1 has opened the debugger of the runtime: ended, because the guest could reach it")
   process.exit(1)
+}
+
+/** False where nobody can have opened it, or the user wants it open. */
+function mayBeOpen(): boolean {
+  const words = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ")
+  return !process.execArgv.includes(SHUT_DEBUGGER) && !ASKED_FOR.test(words)
 }

@@ -19,7 +19,8 @@ export class ProgramLog implements Log {
   readonly isInfo: boolean
   /** Where messages go. May be replaced at any time. */
   sinks: readonly LogSink[]
-  readonly #start = performance.now()
+  /** Not of `performance`, which the runtime would have to load first. */
+  readonly #start = process.uptime()
 
   /**
    * @param tellsInfo whether to tell what happens while everything is as it should be; a program that stays in the
@@ -53,7 +54,7 @@ export class ProgramLog implements Log {
   }
 
   #write(severity: Severity, message: string): void {
-    const seconds = (performance.now() - this.#start) / 1000
+    const seconds = process.uptime() - this.#start
     for (const sink of this.sinks) sink.write(severity, message, seconds)
   }
 }

@@ -1,4 +1,5 @@
 /** How the runtime of a data path is started. */
+import { fileURLToPath } from "node:url"
 import { SHUT_DEBUGGER } from "./debugger.ts"
 
 /** Options for the runtime, separated by spaces. For profiling; NODE_OPTIONS isn't meant for it. */
@@ -31,24 +32,29 @@ export interface RuntimeCommand {
 }
 
 /**
- * What to execute to run a script by the runtime that runs this one.
+ * What to execute to run a bundle by the runtime that runs this one.
  *
  * @param name what the process is called
+ * @param bundle a file of a program's folder `dist`: `start.js` of its folder `bin` runs it
  */
-export function runtimeCommand(name: string, script: string): RuntimeCommand {
-  const options = process.env[NODE_OPTIONS_VARIABLE]?.split(" ") ?? []
-  const memoryOptions = Number.parseInt(process.versions.node, 10) <= LAST_TRIED_VERSION ? MEMORY_OPTIONS : []
+export function runtimeCommand(name: string, bundle: URL): RuntimeCommand {
   const variables = Object.entries(process.env).filter(([variable]) => !RUNTIME_VARIABLE.test(variable))
+  const start = fileURLToPath(new URL("../bin/start.js", bundle))
   return {
     path: process.execPath,
-    arguments: [
-      name,
-      ...[...THREAD_OPTIONS, SHUT_DEBUGGER].filter((option) => !process.execArgv.includes(option)),
-      ...memoryOptions,
-      ...process.execArgv,
-      ...options.filter((option) => option !== ""),
-      script,
-    ],
+    arguments: [name, ...runtimeOptions(), start, fileURLToPath(bundle)],
     variables: variables.map(([variable, value]) => `${variable}=${value}`),
   }
+}
+
+/** Options of a data path's runtime. */
+export function runtimeOptions(): string[] {
+  const options = process.env[NODE_OPTIONS_VARIABLE]?.split(" ") ?? []
+  const memoryOptions = Number.parseInt(process.versions.node, 10) <= LAST_TRIED_VERSION ? MEMORY_OPTIONS : []
+  return [
+    ...[...THREAD_OPTIONS, SHUT_DEBUGGER].filter((option) => !process.execArgv.includes(option)),
+    ...memoryOptions,
+    ...process.execArgv,
+    ...options.filter((option) => option !== ""),
+  ]
 }

@@ -8,6 +8,7 @@
  */
 import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 /** System calls over one arena, one set for each thread. */
@@ -196,6 +197,8 @@ export class NativeUnavailableError extends Error {
   }
 }
 
+const PACKAGE = "@demiflow/sys"
+
 let loaded: Native | undefined
 
 /**
@@ -229,8 +232,14 @@ function load(require: NodeJS.Require): Native {
 function locate(require: NodeJS.Require): string | undefined {
   const beside = fileURLToPath(new URL("../build/demiflow.node", import.meta.url))
   if (existsSync(beside)) return beside
+  for (const folder of require.resolve.paths(PACKAGE) ?? []) {
+    // The runtime's own search, which goes by what a package exports, loads 20 modules first.
+    const file = join(folder, PACKAGE, "build/demiflow.node")
+    if (existsSync(file)) return file
+    if (existsSync(join(folder, PACKAGE))) return undefined
+  }
   try {
-    const installed = require.resolve("@demiflow/sys/demiflow.node")
+    const installed = require.resolve(`${PACKAGE}/demiflow.node`)
     return existsSync(installed) ? installed : undefined
   } catch {
     return undefined

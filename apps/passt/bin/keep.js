@@ -1,0 +1,7 @@
+"use strict"
+const { existsSync } = require("node:fs")
+const { join } = require("node:path")
+
+// Where the repository is installed, nothing is built yet.
+const keep = join(__dirname, "..", "dist", "keep.cjs")
+if (existsSync(keep)) require(keep)

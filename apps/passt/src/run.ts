@@ -1,0 +1,2 @@
+/** What each process of the program runs first: see bin/start.js. */
+export { runBundle } from "@demiflow/program/bundles"

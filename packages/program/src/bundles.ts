@@ -1,0 +1,8 @@
+/**
+ * What comes before a program: its code, ready to run.
+ *
+ * @packageDocumentation
+ */
+export * from "./keep-bundles.ts"
+export * from "./kept-code.ts"
+export { runtimeOptions } from "./runtime.ts"
