@@ -86,3 +86,24 @@ describe("with --no-map-gw", () => {
     })
   })
 })
+
+describe("with --no-host", () => {
+  const closed = usePasst(topology, {
+    options: ["--no-host", "-t", `7950:${PORT}`, "-u", `7950:${PORT}`],
+  })
+  for (const { server } of protocols) useServerIn(server, () => closed.guest, atPorts([PORT]))
+
+  overBoth((family) => {
+    test("the host reaches the guest from any of its addresses, and is answered", async () => {
+      for (const { arrival } of protocols) {
+        for (const [from, address] of [
+          [topology.host, family.loopback],
+          [topology.host, family.host],
+          [topology.world, family.host],
+        ] as const) {
+          expect(await arrival(from, address, 7950)).toEqual({ from: family.gateway, port: PORT })
+        }
+      }
+    })
+  })
+})

@@ -59,5 +59,20 @@ export function testMapping(topology: Topology, connected: WithGuest): void {
 
     test("--map-guest-addr reaches the host at the address that it shares with the guest", () =>
       connected(["--map-guest-addr", free], async (guest) => expect(await whoIs(guest, family, free)).toEqual(own)))
+
+    test("--no-host closes every address and name of the host, also one that it gets later; the gateway is the gateway", () =>
+      connected(["--no-host", "--map-guest-addr", free], async (guest) => {
+        const later = family.version === 4 ? "192.0.2.98" : "2001:db8:1::98"
+        await topology.host.configure([
+          `addr add ${later}/${family.prefixLength} dev eth0${family.version === 6 ? " nodad" : ""}`,
+        ])
+        const prohibited = family.version === 4 ? "EHOSTUNREACH" : "EACCES"
+        for (const address of [later, free, ...(family.version === 4 ? ["169.254.169.254"] : [])]) {
+          expect(await attempt(guest, family, address)).toMatchObject({ outcome: prohibited })
+          expect(await udpClient(guest, family, { scenario: "error", address })).toEqual({ code: prohibited })
+        }
+        expect((await attempt(guest, family, family.gateway)).outcome).toBe("ECONNREFUSED")
+        await topology.host.configure([`addr del ${later}/${family.prefixLength} dev eth0`])
+      }))
   })
 }

@@ -152,6 +152,8 @@ export interface Configuration {
   /** Our Ethernet address. */
   readonly macAddress: MacAddress
   readonly protocols: ProtocolSwitches
+  /** True if the guest is to reach nothing of the host's own, but for what it is forwarded to by name service and ports. */
+  readonly isHostClosed: boolean
   /** True if DHCP, DHCPv6 and NDP tell the guest its name servers. */
   readonly advertiseNameServers: boolean
   /** True if they tell the guest its search domains. */

@@ -29,6 +29,8 @@ export interface NameServerFacts {
   readonly mapHostLoopback: Address | undefined
   readonly mapGuestAddress: Address | undefined
   readonly guestAddress: Address | undefined
+  /** Whether the guest is kept from a server (`--no-host`). */
+  readonly isClosed: (server: Address) => boolean
 }
 
 /** What follows from it. */
@@ -97,9 +99,9 @@ function asSeenByGuest(
   return (mappedAsIs ? mapHostLoopback : undefined) ?? standIn
 }
 
-/** True for an address of the host that means something else in the guest. */
-function isShadowed({ address, zone }: NameServer, { guestAddress }: NameServerFacts): boolean {
-  return zone !== undefined || address.isLoopback || guestAddress?.equals(address) === true
+/** True for an address of the host that means something else in the guest, or nothing. */
+function isShadowed({ address, zone }: NameServer, { guestAddress, isClosed }: NameServerFacts): boolean {
+  return zone !== undefined || address.isLoopback || guestAddress?.equals(address) === true || isClosed(address)
 }
 
 /** 127.0.0.1 and ::1, where the loopback mapping leads. */

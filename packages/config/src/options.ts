@@ -71,6 +71,8 @@ export interface Options {
   mapHostLoopback: PerFamily<Address>
   /** `--no-map-gw` and `--map-host-loopback none`: the gateway is no default for the mapping. */
   noMapGateway: boolean
+  /** `--no-host` */
+  noHost: boolean
   mapGuestAddress: PerFamily<Address>
   noTcp: boolean
   noUdp: boolean
@@ -154,6 +156,7 @@ export function defaultOptions(): Options {
     dnsHost: nothing(),
     mapHostLoopback: nothing(),
     noMapGateway: false,
+    noHost: false,
     mapGuestAddress: nothing(),
     noTcp: false,
     noUdp: false,

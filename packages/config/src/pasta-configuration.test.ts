@@ -57,6 +57,12 @@ describe("forwarding", () => {
     ])
   })
 
+  test("into the namespace alone is there by itself with --no-host, and back as asked for", () => {
+    expect(rules("--no-host")).toEqual([...automatic("TCP", "[*]"), ...automatic("UDP", "[*]")])
+    expect(rules("--no-host -t none -u none -T 80")).toEqual(["TCP [*]%lo:80  =>  80"])
+    expect(rules("-U auto --no-host -t none -u none")).toEqual(automatic("UDP", "[*]%lo"))
+  })
+
   test("of UDP follows what TCP is bound to by auto, not by ports given for TCP", () => {
     expect(rules("-t 5001 -T none -U none")).toEqual(["TCP [*]:5001  =>  5001", ...automatic("UDP", "[*]")])
     expect(rules("-t 5001 -u none -T none -U none")).toEqual(["TCP [*]:5001  =>  5001"])

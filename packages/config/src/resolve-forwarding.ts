@@ -51,7 +51,7 @@ export function resolveForwarding(
 ): ForwardingPlan {
   const requests = portsOptions(options)
     .filter(({ protocol }) => !isOff(options, protocol))
-    .flatMap((ports) => requestsOf(ports, program))
+    .flatMap((ports) => requestsOf(ports, hasAuto(ports, options, program)))
   for (const request of requests) {
     const message = findUnreachable(request, options)
     if (message !== undefined) return { kind: "error", message }
@@ -82,8 +82,13 @@ function isOff(options: Options, protocol: number): boolean {
   return protocol === IpProtocol.tcp ? options.noTcp : options.noUdp
 }
 
-function requestsOf({ given, ...request }: PortsOption, program: Program): ForwardingRequest[] {
-  if (given.length === 0) return program === "pasta" ? [{ ...request, ports: AUTO }] : []
+/** Whether the option is `auto` by default. Of a closed host, the namespace gets the ports alone that were asked for. */
+function hasAuto(ports: PortsOption, { noHost }: Options, program: Program): boolean {
+  return program === "pasta" && !(noHost && ports.interface === Interface.splice)
+}
+
+function requestsOf({ given, ...request }: PortsOption, isAuto: boolean): ForwardingRequest[] {
+  if (given.length === 0) return isAuto ? [{ ...request, ports: AUTO }] : []
   return given.flatMap((ports) => (ports.kind === "none" ? [] : [{ ...request, ports }]))
 }
 

@@ -49,6 +49,29 @@ describe("name service", () => {
     })
   })
 
+  test("on a closed host, or at a link-local address, is out of reach but by --dns-forward", () => {
+    // The host's own addresses, and one at which those nearby are served.
+    for (const server of ["127.0.0.53", "127.0.0.1", "88.198.0.164", "169.254.169.254"]) {
+      expect(names("-a 88.198.0.170 --no-host", server)).toMatchObject({
+        v4: "",
+        forward: ",",
+        notices: 1,
+        warnings: 0,
+      })
+      expect(
+        names("-a 88.198.0.170 --no-host --map-guest-addr 10.9.9.9 --map-host-loopback 10.9.9.8", server),
+      ).toMatchObject({
+        v4: "",
+      })
+      const forwarded = { v4: "10.9.9.53", forward: `10.9.9.53,${server}`, notices: 0 }
+      expect(names("-a 88.198.0.170 --no-host --dns-forward 10.9.9.53", server)).toMatchObject(forwarded)
+    }
+    expect(names("--no-host", "88.198.0.161", "192.0.2.53")).toMatchObject({
+      v4: "88.198.0.161,192.0.2.53",
+      forward: ",",
+    })
+  })
+
   test("by the gateway isn't shadowed by the mapping to loopback", () => {
     expect(names("", "88.198.0.161")).toMatchObject({ v4: "88.198.0.161", forward: "88.198.0.161,88.198.0.161" })
     expect(names("", "192.0.2.53", "88.198.0.161")).toMatchObject({

@@ -272,6 +272,8 @@ describe("mapping to the host", () => {
     expect(mapped("--map-host-loopback none")).toEqual([undefined, undefined])
     expect(mapped("--map-host-loopback 10.9.9.9")).toEqual(["10.9.9.9", "fe80::1"])
     expect(mapped("--no-map-gw --map-host-loopback 10.9.9.9")).toEqual(["10.9.9.9", undefined])
+    // As ever: of a closed host it is a name, and the forwarding policy has no way there.
+    expect(mapped("--no-host")).toEqual(mapped(""))
   })
 
   test("the guest's own address on the host is reached only if asked for", () => {

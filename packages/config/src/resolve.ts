@@ -118,6 +118,7 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
       // With --config-net the namespace has its addresses and routes: advertisements would only add to them.
       routerAdvertisements: ndp && !options.noRouterAdvertisements && !isConfigured,
     },
+    isHostClosed: options.noHost,
     advertiseNameServers: options.advertiseNameServers ?? program === "passt",
     advertiseSearchDomains: options.advertiseSearchDomains ?? program === "passt",
     searchDomains: options.searchDomains ?? context.resolver.searchDomains,
@@ -227,9 +228,11 @@ function resolveFamily(
     ofHost: context.resolver.nameServers,
     dnsForward: options.dnsForward[family],
     dnsHost: options.dnsHost[family],
-    mapHostLoopback,
-    mapGuestAddress,
+    // Of a closed host, these are names that the guest sees, and no way there.
+    mapHostLoopback: options.noHost ? undefined : mapHostLoopback,
+    mapGuestAddress: options.noHost ? undefined : mapGuestAddress,
     guestAddress,
+    isClosed: (address) => options.noHost && isClosed(context.host, address, gateway),
   })
   for (const server of unreachable) {
     inform(context, `The guest can't reach the host's name server ${server}: see --dns-forward`)
@@ -256,6 +259,12 @@ function resolveFamily(
     dnsHost: dnsHost?.address,
     dnsHostScope: findScope(context, dnsHost),
   }
+}
+
+/** As the forwarding policy will have it, as far as that is known beforehand. */
+function isClosed(host: HostNetwork, address: Address, gateway: Address | undefined): boolean {
+  if (host.addresses.some((entry) => entry.address.equals(address))) return true
+  return address.isLinkLocal && gateway?.equals(address) !== true
 }
 
 /** Index of the interface that a name server's zone names; undefined: it names none, or one that isn't there. */

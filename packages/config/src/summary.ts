@@ -4,19 +4,19 @@ import { type ConfiguredRule, formatRule } from "./forwarding-plan.ts"
 
 /** What a program prints at start, line by line. The lines and their order are those that users know. */
 export function summary(configuration: Configuration): string[] {
-  const { v4, v6, protocols, namespace, splicing } = configuration
+  const { v4, v6, protocols, namespace, splicing, isHostClosed } = configuration
   if (splicing?.isOnly) return describeForwarding(configuration)
   const lines = [...describeTemplates(configuration)]
   if (namespace !== undefined) lines.push(`Namespace interface: ${namespace.interfaceName}`)
   lines.push(...describeOutbound(configuration))
   lines.push("MAC:", `    host: ${configuration.macAddress}`)
-  if (v4?.mapHostLoopback !== undefined) lines.push(`    NAT to host 127.0.0.1: ${v4.mapHostLoopback}`)
+  if (v4?.mapHostLoopback !== undefined && !isHostClosed) lines.push(`    NAT to host 127.0.0.1: ${v4.mapHostLoopback}`)
   if (v4 !== undefined && protocols.dhcp) {
     lines.push("DHCP:", `    assign: ${v4.guestAddress}`, `    mask: ${formatMask(v4.prefixLength)}`)
     if (v4.gateway !== undefined) lines.push(`    router: ${v4.gateway}`)
   }
   if (v4 !== undefined) lines.push(...describeNames(configuration, v4))
-  if (v6?.mapHostLoopback !== undefined) lines.push(`    NAT to host ::1: ${v6.mapHostLoopback}`)
+  if (v6?.mapHostLoopback !== undefined && !isHostClosed) lines.push(`    NAT to host ::1: ${v6.mapHostLoopback}`)
   const advertisers = v6Advertisers(configuration)
   if (v6 !== undefined && advertisers !== "") {
     lines.push(`${advertisers}:`)

@@ -87,6 +87,21 @@ export const trafficOptions: readonly OptionRow[] = [
     }),
   },
   {
+    long: ["no-host"],
+    group: "Access to the host",
+    help: {
+      pasta:
+        "Let the namespace begin nothing to addresses of the host, nor to link-local ones but its router's. Without " +
+        "-T and -U, implies none for each. Name service: see --dns-forward.",
+      passt:
+        "Let the guest begin nothing to addresses of the host, nor to link-local ones but its router's. Name service: " +
+        "see --dns-forward.",
+    },
+    apply: set((options) => {
+      options.noHost = true
+    }),
+  },
+  {
     long: ["map-guest-addr"],
     argument: "ADDR",
     group: "Access to the host",

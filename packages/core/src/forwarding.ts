@@ -13,6 +13,11 @@ export const FORWARD = -1
  */
 export interface Forwarding {
   /**
+   * The one reason, of those that {@link Forwarding.target} answers, that the guest hears of: as from a firewall, that it is
+   * administratively prohibited. Absent: none.
+   */
+  readonly prohibited?: DropReason
+  /**
    * Fills `target` with the side on which a flow leaves that began on `initiating`. Answers {@link FORWARD}, or the
    * reason for which there is no such side.
    *

@@ -4,6 +4,8 @@
  * A pure function of the rules and the initiating side. For a flow that the guest begins, the address that the guest
  * wrote is its own, or one of the few that stand for something on the host: the resolver, the host's loopback, the
  * host's global address. Nothing else is ever translated. Datagrams may go to groups as well.
+ *
+ * Where the host is closed, no flow of the guest's leads to it (`closed-host.ts`).
  */
 import {
   type Address,
@@ -18,9 +20,11 @@ import {
   type Listener,
   LOOPBACK_V4,
   LOOPBACK_V6,
+  type OwnAddresses,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
+import { isClosedTo } from "./closed-host.ts"
 import { isGroupOutside } from "./groups.ts"
 import type { FamilyRules, ForwardingRules } from "./rules.ts"
 import {
@@ -41,6 +45,9 @@ const EPHEMERAL_FROM = 32_768
 /** {@link Forwarding} by fixed rules. */
 export class ForwardingPolicy implements Forwarding {
   readonly rules: ForwardingRules
+  readonly prohibited: DropReason
+  /** Absent: the host is open. */
+  readonly #closedHost: OwnAddresses | undefined
   readonly #disabled: DropReason
   readonly #notUnicast: DropReason
   readonly #loopback: DropReason
@@ -49,8 +56,11 @@ export class ForwardingPolicy implements Forwarding {
   readonly #noGuestAddress: DropReason
   readonly #noTap: DropReason
 
-  constructor(rules: ForwardingRules, drops: Drops) {
+  /** @param closedHost given if the guest is to reach nothing of the host's own: what that is */
+  constructor(rules: ForwardingRules, drops: Drops, closedHost?: OwnAddresses) {
     this.rules = rules
+    this.#closedHost = closedHost
+    this.prohibited = drops.reason("forward: the host is closed to the guest")
     this.#disabled = drops.reason("forward: IP version disabled")
     this.#notUnicast = drops.reason("forward: not a unicast address")
     this.#loopback = drops.reason("forward: loopback address from the guest")
@@ -71,8 +81,9 @@ export class ForwardingPolicy implements Forwarding {
     if (!isReachable || !initiating.correspondentAddress.isUnicast) return this.#notUnicast
     if (asked.isLoopback || initiating.correspondentAddress.isLoopback) return this.#loopback
 
+    const correspondent = this.#translateFromGuest(rules, protocol, initiating)
+    if (correspondent === undefined) return this.prohibited
     target.interface = Interface.host
-    const correspondent = translateFromGuest(rules, protocol, asked, initiating.forwardingPort, isV4)
     target.correspondentAddress.copyFrom(correspondent)
     target.correspondentPort = initiating.forwardingPort
     target.forwardingAddress.copyFrom(sourceTowards(rules, correspondent, isV4))
@@ -81,6 +92,16 @@ export class ForwardingPolicy implements Forwarding {
     const port = initiating.correspondentPort
     target.forwardingPort = protocol === IpProtocol.tcp && port >= EPHEMERAL_FROM ? 0 : port
     return FORWARD
+  }
+
+  /** Undefined: the guest may not. */
+  #translateFromGuest(rules: FamilyRules, protocol: number, initiating: Demiflow): Readonly<Address> | undefined {
+    const { forwardingAddress: asked, forwardingPort: port, isV4 } = initiating
+    if (rules.dnsHost !== undefined && rules.dnsForward?.equals(asked) && isDns(protocol, port)) return rules.dnsHost
+    if (this.#closedHost !== undefined) return isClosedTo(rules, asked, this.#closedHost) ? undefined : asked
+    if (rules.hostLoopback?.equals(asked)) return isV4 ? LOOPBACK_V4 : LOOPBACK_V6
+    if (rules.guestAddress !== undefined && rules.guestAlias?.equals(asked)) return rules.guestAddress
+    return asked
   }
 
   hasOutboundAddress(isV4: boolean): boolean {
@@ -157,21 +178,6 @@ export class ForwardingPolicy implements Forwarding {
         : undefined
     if (known !== undefined) address.copyFrom(known)
   }
-}
-
-function translateFromGuest(
-  rules: FamilyRules,
-  protocol: number,
-  asked: Address,
-  port: number,
-  isV4: boolean,
-): Readonly<Address> {
-  if (rules.dnsHost !== undefined && rules.dnsForward?.equals(asked) && isDns(protocol, port)) {
-    return rules.dnsHost
-  }
-  if (rules.hostLoopback?.equals(asked)) return isV4 ? LOOPBACK_V4 : LOOPBACK_V6
-  if (rules.guestAddress !== undefined && rules.guestAlias?.equals(asked)) return rules.guestAddress
-  return asked
 }
 
 /** The kernel would choose the first loopback address for all of them. */

@@ -29,6 +29,30 @@ function injectErrors(memory: MemoryStack, ...entries: (Partial<SocketError> & {
 
 describe.each(families)("errors over IPv$version", (family) => {
   const { version, guestAddress, server, gateway, routers } = family
+
+  test("a request to what the policy keeps from the guest is answered as a firewall does", () => {
+    const own = new Set([server])
+    const memory = icmpStack({ closedHost: { isOwn: (address) => own.has(String(address)) } })
+    const [type, code] = version === 4 ? [3, 13] : [1, 1]
+    memory.guest.send(...ping(family, 7, 1))
+    memory.guest.expect(
+      check.ip({ source: server }),
+      check.icmp({ type, code }),
+      check.quote(check.icmp({ identifier: 7, sequence: 1 })),
+    )
+    expect(memory.drops.entries()).toEqual([["forward: the host is closed to the guest", 1]])
+    expect(memory.leftovers()).toEqual([])
+
+    own.delete(server)
+    memory.guest.send(...ping(family, 7, 2))
+    memory.guest.expect(check.icmp({ type: family.reply }))
+    own.add(server)
+    memory.run(30_000)
+    memory.guest.send(...ping(family, 7, 3))
+    memory.guest.expect(check.icmp({ type: family.reply }))
+    memory.run(31_000)
+    expect(memory.flows.size).toBe(0)
+  })
   const origin = version === 4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6
 
   test("tracing a route finds every router, and each error quotes the request that it is about", () => {

@@ -176,7 +176,7 @@ export class IcmpHandler implements ProtocolHandler {
     const flow = this.#states.get(index)
     if (flow === undefined) return
     const deadline = flow.lastActivity + this.#timeout
-    if (deadline > now) this.#components.flows.schedule(index, deadline)
+    if (deadline > now && this.#mayGoOn(flow)) this.#components.flows.schedule(index, deadline)
     else this.abort(index)
   }
 
@@ -290,6 +290,7 @@ export class IcmpHandler implements ProtocolHandler {
     const verdict = forwarding.target(protocol, tap, this.#target)
     if (verdict !== FORWARD) {
       drops.count(verdict)
+      if (verdict === forwarding.prohibited) this.#errors.refuse(tap, Errno.EPERM, offset, length)
       return undefined
     }
     if (this.#isStillForbidden(this.#target.isV4)) {
@@ -318,6 +319,14 @@ export class IcmpHandler implements ProtocolHandler {
     const state = this.#states.add(initiatingSide(flow), port)
     port.board(state)
     return state
+  }
+
+  /** Whether a flow would still begin: an address may have become the host's own, which the policy keeps from the guest. */
+  #mayGoOn(flow: EchoFlow): boolean {
+    const { flows, forwarding } = this.#components
+    flows.readSide(flow.tapSide, this.#tap)
+    const protocol = this.#tap.isV4 ? IpProtocol.icmp : IpProtocol.icmpv6
+    return forwarding.target(protocol, this.#tap, this.#target) === FORWARD
   }
 
   #giveUp(flow: InitiatedFlow, reason: DropReason): undefined {

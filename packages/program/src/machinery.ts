@@ -1,7 +1,7 @@
 import { type Configuration, forwardingRules, guestAddressOptions, hostNeighbourOptions } from "@demiflow/config"
 import { Arena, Drops, ETHERNET_MTU, type Link, type LocalPath } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
-import { attachArena, EventLoop, LinuxHost, type Native, SystemRandom } from "@demiflow/sys"
+import { attachArena, EventLoop, HostAddresses, LinuxHost, type Native, SystemRandom } from "@demiflow/sys"
 import { createStack, type RunningStack, type TapOptions, Tracer } from "@demiflow/tap"
 import type { BoundedLog } from "./bounded-log.ts"
 import { captureTo } from "./capture.ts"
@@ -46,7 +46,7 @@ export class Machinery {
 
   /** A stack with all protocols between the link and the host's sockets, driven by the loop. It isn't started. */
   assemble(configuration: Configuration, parts: AssemblyParts): RunningStack {
-    const { v4, v6 } = configuration
+    const { v4, v6, isHostClosed } = configuration
     const { loop, native, arena, drops } = this
     const { linkLocalScope, ...others } = parts
     const random = new SystemRandom(native, arena)
@@ -54,6 +54,7 @@ export class Machinery {
     const running = createStack({
       ...others,
       host: new LinuxHost(native, arena, loop, {
+        isHostClosed,
         ...(v4?.outboundInterface !== undefined && { interfaceV4: v4.outboundInterface }),
         ...(v6?.outboundInterface !== undefined && { interfaceV6: v6.outboundInterface }),
         ...(linkLocalScope !== undefined && { linkLocalScope }),
@@ -61,7 +62,11 @@ export class Machinery {
           v6.dnsHostScope !== undefined && { scopedAddress: { address: v6.dnsHost, scope: v6.dnsHostScope } }),
       }),
       flows: this.#flows,
-      forwarding: new ForwardingPolicy(forwardingRules(configuration), drops),
+      forwarding: new ForwardingPolicy(
+        forwardingRules(configuration),
+        drops,
+        isHostClosed ? new HostAddresses(native, arena) : undefined,
+      ),
       clock: loop.clock,
       random,
       plugins: protocolPlugins(configuration),

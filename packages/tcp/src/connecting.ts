@@ -83,6 +83,7 @@ export class Connecting {
     const verdict = forwarding.target(IpProtocol.tcp, tapSide, this.#target)
     if (verdict !== FORWARD) {
       drops.count(verdict as DropReason)
+      if (verdict === forwarding.prohibited) this.#report(tapSide, Errno.EPERM, segment.sequence)
       return
     }
     const created = flows.allocate(handlerNumber, IpProtocol.tcp)

@@ -185,6 +185,21 @@ describe("other outcomes of the host's connect", () => {
   })
 })
 
+test("a SYN to what the policy keeps from the guest opens no socket, and is answered as a firewall does", () => {
+  const memory = bench({ closedHost: { isOwn: (address) => String(address) === SERVER } })
+  const guest = scripted(memory)
+  guest.send("S")
+  memory.guest.expect(
+    check.ip({ source: SERVER }),
+    check.icmp({ type: 3, code: 13 }),
+    check.quote(check.ip({ target: SERVER }), check.tcp({ sequence: (guest.sequence - 1) | 0 })),
+  )
+  memory.guest.expectNothing()
+  expect(memory.drops.entries()).toEqual([["forward: the host is closed to the guest", 1]])
+  expect(memory.host.openSockets).toBe(0)
+  expectNothingLeft(memory)
+})
+
 describe("a SYN in RFC 9293's state SYN-RECEIVED", () => {
   const begin = (target = SERVER) => {
     const memory = bench()

@@ -7,6 +7,7 @@ import {
   type LinkCapabilities,
   type ListenerRef,
   type Log,
+  type OwnAddresses,
   type ProtocolPlugin,
   type Random,
   type SideRef,
@@ -45,6 +46,8 @@ export interface MemoryStackOptions {
   readonly slowGuest?: SlowLinkOptions
   /** Forwarding rules; both IP versions are forwarded, nothing is translated, by default. */
   readonly rules?: ForwardingRules
+  /** Keeps the guest from the host, as `ForwardingPolicy` does; open by default. */
+  readonly closedHost?: OwnAddresses
   /** Flows at most; 1,024 by default. */
   readonly capacity?: number
   readonly guest?: Omit<ScriptedGuestOptions, "clock">
@@ -126,7 +129,7 @@ export class MemoryStack implements Participant {
       host: this.host,
       localPath: this.localPath,
       flows: this.flows,
-      forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops),
+      forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops, options.closedHost),
       clock: this.clock,
       random,
       plugins,

@@ -55,6 +55,7 @@ export class Beginnings {
   readonly #timeouts: Timeouts
   /** Of the guest's ports. */
   readonly #correspondents: Correspondents<UdpFlow>
+  readonly #side = new Demiflow()
   readonly #target = new Demiflow()
   readonly groupSenders: GroupSenders
 
@@ -78,11 +79,15 @@ export class Beginnings {
     const { drops, flows, forwarding, handlerNumber } = this.#components
     const target = this.#target
     const verdict = forwarding.target(IpProtocol.udp, tap, target)
-    if (verdict !== FORWARD) {
+    const isProhibited = verdict === forwarding.prohibited
+    // An answer goes to where nothing else may.
+    const mayAnswer = verdict === FORWARD || isProhibited
+    const question = mayAnswer ? this.#ports.listening.askedBy(tap, this.#states) : undefined
+    if (verdict !== FORWARD && question === undefined) {
       drops.count(verdict, count)
+      if (isProhibited) this.#errors.refuse(tap, Errno.EPERM, offset, length)
       return undefined
     }
-    const question = this.#ports.listening.askedBy(tap, this.#states)
     if (question !== undefined) flows.readSide(question.hostSide, target)
     const created = flows.allocate(handlerNumber, IpProtocol.udp)
     if (created < 0) {
@@ -140,6 +145,14 @@ export class Beginnings {
   /** The newest flow at a port of the guest's with a correspondent at this address. */
   correspondentAt(port: SharedPort, address: Address): UdpFlow | undefined {
     return this.#correspondents.find(port, address)
+  }
+
+  /** Whether a flow would still begin: an address may have become the host's own, which the policy keeps from the guest. */
+  mayGoOn(flow: UdpFlow): boolean {
+    if (flow.beganOnHost) return true
+    const { flows, forwarding } = this.#components
+    flows.readSide(flow.tapSide, this.#side)
+    return forwarding.target(IpProtocol.udp, this.#side, this.#target) === FORWARD
   }
 
   /** Notes that the guest has sent something on a flow. */

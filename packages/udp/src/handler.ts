@@ -50,7 +50,7 @@
  * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
  * error queue, belongs to the flow with the destination that it names, and goes to the guest as the same ICMP error, quoting
  * the guest's datagram with the guest's addresses. What the host itself refuses (no route, say) becomes an error in the name
- * of the address that the guest wrote to. What the guest reports (that nobody listens at its port, say) goes no further: a
+ * of the address that the guest wrote to, and so does what the policy prohibits. What the guest reports (that nobody listens at its port, say) goes no further: a
  * socket can't report it. That a datagram of IPv6 was too big for a link behind the guest has those that follow fragmented:
  * core's `Guest.noticePathMtu`.
  *
@@ -259,7 +259,8 @@ export class UdpHandler implements ProtocolHandler {
     const flow = this.#find(index)
     if (flow === undefined) return
     const deadline = flow.lastActivity + this.#timeouts.of(flow)
-    if (deadline > now) this.#components.flows.schedule(index, deadline)
+    const mayGoOn = deadline > now && (!(flow instanceof UdpFlow) || this.#beginnings.mayGoOn(flow))
+    if (mayGoOn) this.#components.flows.schedule(index, deadline)
     else this.abort(index)
   }
 

@@ -103,6 +103,8 @@ export const NeighbourState = {
   permanent: 0x80,
 } as const
 
+/** RTN_…: what becomes of packets by a route. */
+export const RouteType = { local: 2, anycast: 4 } as const
 /** RT_TABLE_… */
 export const RouteTable = { default: 253, main: 254, local: 255 } as const
 /** RTM_F_CLONED: learnt for one destination, as from a redirect or "too big". */

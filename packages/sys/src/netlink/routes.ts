@@ -1,6 +1,6 @@
 import type { Address, NextHop, RawAttribute, Route } from "@demiflow/core"
 import { readAddress } from "./addresses.ts"
-import { Family, ROUTE_CLONED, RouteAttribute } from "./constants.ts"
+import { Family, MessageType, ROUTE_CLONED, RouteAttribute } from "./constants.ts"
 import {
   align,
   attributes,
@@ -55,6 +55,12 @@ export function parseRoute(view: DataView, message: Message): Route | undefined 
     nextHops: parseNextHops(view, found, flags & 0xff),
     ...attributesBeside(view, found),
   }
+}
+
+/** RTN_… of the route that an RTM_NEWROUTE message describes; undefined for a malformed one. */
+export function parseRouteType(view: DataView, { type, offset, end }: Message): number | undefined {
+  if (type !== MessageType.newRoute || end - offset < ROUTE_BYTES) return undefined
+  return view.getUint8(offset + 7)
 }
 
 /** What RTM_GETROUTE takes to list the routes of one table, where the kernel can tell them apart, else all. */

@@ -67,6 +67,22 @@ export class NetlinkSocket {
   }
 
   /**
+   * Sends a question whose answer is one message, and hands that over. Answers 0, or the kernel's negated error number. Throws
+   * {@link SystemError} if the kernel doesn't answer.
+   *
+   * @param action what is attempted, as in "Could not …"
+   */
+  ask(
+    action: string,
+    type: number,
+    write: (writer: MessageWriter) => void,
+    take: (view: DataView, message: Message) => void,
+  ): number {
+    this.#send(action, type, 0, write)
+    return this.#receiveOne(action, take)
+  }
+
+  /**
    * Sends a request for a list and answers what `parse` makes of each message; undefined is left out. Throws
    * {@link SystemError}.
    *
@@ -178,13 +194,8 @@ export class NetlinkSocket {
   #receive(action: string, take: (message: Message) => void): boolean {
     let isWhole = true
     for (let dropped = 0; dropped <= MOST_DROPPED; ) {
-      this.#setVector(BUFFER_BYTES)
-      // With this flag the result is the message's full length, also if it did not fit.
-      const length = this.#native.receiveVectors(this.#descriptor, this.#vectors, 1, MessageFlag.truncate)
-      checkResult(length, action)
-      if (length > BUFFER_BYTES) throw new SystemError(action, 90, "the kernel's answer is too long")
       let isAnswer = false
-      for (const message of messages(this.#view, this.#buffer, length)) {
+      for (const message of this.#read(action)) {
         if (message.sequenceNumber !== this.#sequenceNumber) continue
         isAnswer = true
         if (message.flags & NetlinkFlag.interrupted) isWhole = false
@@ -199,6 +210,29 @@ export class NetlinkSocket {
     throw new SystemError(action, 71, "the kernel answers something else")
   }
 
+  /** Hands over the answer to a question: 0, or the negated error number that it is instead. */
+  #receiveOne(action: string, take: (view: DataView, message: Message) => void): number {
+    for (let dropped = 0; dropped <= MOST_DROPPED; dropped++) {
+      for (const message of this.#read(action)) {
+        if (message.sequenceNumber !== this.#sequenceNumber) continue
+        if (message.type === MessageType.error) return this.#resultIn(message)
+        take(this.#view, message)
+        return 0
+      }
+    }
+    throw new SystemError(action, 71, "the kernel answers something else")
+  }
+
+  /** The next datagram of messages. */
+  #read(action: string): Iterable<Message> {
+    this.#setVector(BUFFER_BYTES)
+    // With this flag the result is the message's full length, also if it did not fit.
+    const length = this.#native.receiveVectors(this.#descriptor, this.#vectors, 1, MessageFlag.truncate)
+    checkResult(length, action)
+    if (length > BUFFER_BYTES) throw new SystemError(action, 90, "the kernel's answer is too long")
+    return messages(this.#view, this.#buffer, length)
+  }
+
   /** While an answer waits to be read on, the kernel refuses to begin another one (EBUSY). */
   #dropAnswers(): void {
     for (let dropped = 0; dropped < MOST_DROPPED; dropped++) {
@@ -209,9 +243,12 @@ export class NetlinkSocket {
 
   /** The last message begins with a result, zero or a negated error number. */
   #checkEnd(action: string, message: Message): void {
-    if (message.end - message.offset < 4) return
-    const result = this.#view.getInt32(message.offset, MACHINE_ORDER)
+    const result = this.#resultIn(message)
     if (result < 0) throw new SystemError(action, result, this.#explanation(message))
+  }
+
+  #resultIn({ offset, end }: Message): number {
+    return end - offset < 4 ? 0 : this.#view.getInt32(offset, MACHINE_ORDER)
   }
 
   #explanation(message: Message): string | undefined {
