@@ -81,6 +81,21 @@ describe.each(["v4", "v6"] as const)("%s", (family) => {
     expect(check()).toBe(reasons.hopLimit)
   })
 
+  test("more datagrams together than any system leaves so are none", () => {
+    for (const [segmentSize, payload, verdict] of [
+      [1, 128, SOUND],
+      [1, 129, reasons.tooMany],
+      [1, 65_507, reasons.tooMany],
+      [500, 63_501, SOUND],
+      [500, 64_001, reasons.tooMany],
+    ] as const) {
+      put(family, payload)
+      sequence.segmentSize[0] = segmentSize
+      sequence.checksumTrusted[0] = 1
+      expect([segmentSize, payload, check()]).toEqual([segmentSize, payload, verdict])
+    }
+  })
+
   test("datagrams that the link left together are measured by the packet, not by the length field", () => {
     arena.view.setUint16(start + 4, 33)
     sequence.segmentSize[0] = 25

@@ -9,6 +9,12 @@ import {
 } from "@demiflow/core"
 import type { UdpReasons } from "./reasons.ts"
 
+/**
+ * Datagrams that a system leaves together at most: Linux has UDP_MAX_SEGMENTS, 128 since 6.10 and 64 before. With more, one frame of
+ * a guest's would be 65,507 datagrams.
+ */
+const MOST_LEFT_TOGETHER = 128
+
 /** The answer of {@link checkDatagram}: nothing is wrong with it. */
 export const SOUND = -1
 
@@ -26,7 +32,9 @@ export function checkDatagram(
   const offset = sequence.transportOffset[index]
   const available = sequence.endOffset[index] - offset
   if (available < UDP_HEADER_LENGTH) return reasons.truncated
-  const isCut = sequence.segmentSize[index] > 0
+  const segmentSize = sequence.segmentSize[index]
+  const isCut = segmentSize > 0
+  if (isCut && available - UDP_HEADER_LENGTH > segmentSize * MOST_LEFT_TOGETHER) return reasons.tooMany
   const length = isCut ? available : view.getUint16(offset + UDP_LENGTH)
   if (length < UDP_HEADER_LENGTH || length > available) return reasons.length
   if (sequence.hopLimit[index] === 0) return reasons.hopLimit

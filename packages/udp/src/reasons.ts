@@ -15,6 +15,8 @@ export interface UdpReasons {
   readonly ownGroup: DropReason
   /** With a time to live or hop limit of 0, which nobody may send (RFC 1122, section 3.2.1.7). */
   readonly hopLimit: DropReason
+  /** An offload has left more datagrams together than any system does. */
+  readonly tooMany: DropReason
   /** The flow table has counted the first packet of a sequence itself; the others are counted here. */
   readonly tableFull: DropReason
   /** The process or the machine has no socket left. */
@@ -53,6 +55,7 @@ export function udpReasons(drops: Drops): UdpReasons {
     portZero: drops.reason("udp: port 0"),
     ownGroup: drops.reason("udp: the guest's own, to a group"),
     hopLimit: drops.reason("udp: hop limit 0"),
+    tooMany: drops.reason("udp: too many left together"),
     tableFull: drops.reason("flow: table full"),
     noSocket: drops.reason("udp: no socket left"),
     openFailed: drops.reason("udp: host has no way there"),
