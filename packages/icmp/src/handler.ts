@@ -269,7 +269,7 @@ export class IcmpHandler implements ProtocolHandler {
     errors.begin()
     let sent = host.sendDatagramsTo(port.socket, target, 0, batch, 0, 1)
     while (sent < 0 && !isQueueFull(-sent)) {
-      if (!errors.mayBeOthers(this.#errors.drainPort(port))) break
+      if (!errors.mayBeOthers(sent, this.#errors.drainPort(port))) break
       sent = host.sendDatagramsTo(port.socket, target, 0, batch, 0, 1)
     }
     if (sent > 0) return true

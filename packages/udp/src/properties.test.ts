@@ -45,7 +45,9 @@ describe.each(Object.entries(families))("whatever the guest sends over %s", (_, 
 
   test("what is sent is what was there, datagram by datagram, whatever was left together by whom", () => {
     const sizes = fc.constantFrom(0, 1, 10, 10, 10, 1400, 1400, 1400, 9001)
-    const list = fc.array(fc.record({ length: sizes, segmentSize: fc.constantFrom(0, 0, 0, 72, 700) }), { minLength: 1 })
+    const list = fc.array(fc.record({ length: sizes, segmentSize: fc.constantFrom(0, 0, 0, 72, 700) }), {
+      minLength: 1,
+    })
     fc.assert(
       fc.property(list, (packets) => {
         const bench = new Bench({ room: 1 << 18 })

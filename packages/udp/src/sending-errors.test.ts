@@ -1,9 +1,8 @@
-import { Errno, ErrorOrigin } from "@demiflow/core"
+import { Errno, ErrorOrigin, MOST_OF_OTHERS } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Bench, icmpErrors, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
 import { directions, splicingBench } from "./test-support/splicing.ts"
-import { BUDGET_ERRORS } from "./turn-budget.ts"
 
 describe.each(Object.entries(families))("reports about other flows over %s", (name, { guest, server, router }) => {
   const payload = pattern(12)
@@ -33,7 +32,7 @@ describe.each(Object.entries(families))("reports about other flows over %s", (na
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, server, 53, { payload })
     const strangers = { ...report, errno, destination: { address: router, port: 9 } }
-    bench.socket.reportWithAnswers(BUDGET_ERRORS + 1, strangers)
+    bench.socket.reportWithAnswers(MOST_OF_OTHERS + 1, strangers)
     bench.fromGuest(guest, 40_000, server, 54, { payload: pattern(5) })
     expect(bench.socket.datagrams).toEqual([payload])
     expect(bench.guest.sent).toEqual([])
@@ -44,7 +43,7 @@ describe.each(Object.entries(families))("reports about other flows over %s", (na
   test("are all that a refused connection can be, whatever the queue holds", () => {
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, router, 7, { payload })
-    bench.socket.sendingAnswers.push(-Errno.ECONNREFUSED, -Errno.ECONNREFUSED)
+    bench.socket.sendingAnswers.push(...Array(MOST_OF_OTHERS + 1).fill(-Errno.ECONNREFUSED))
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(5) })
     expect(bench.flows.size).toBe(2)
     expect(bench.guest.sent).toEqual([])

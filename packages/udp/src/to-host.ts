@@ -124,7 +124,7 @@ export class ToHost {
       }
       // The call has sent a part of the entry before.
       if (batch.offset[first] !== offset) errors.begin()
-      if (sent !== -Errno.ENOBUFS && errors.mayBeOthers(this.#errors.drainPort(port))) continue
+      if (sent !== -Errno.ENOBUFS && errors.mayBeOthers(sent, this.#errors.drainPort(port))) continue
       this.#refused(tap, batch, first++, errors.isHosts(sent) ? -sent : Errno.ECONNREFUSED)
       errors.begin()
     }

@@ -170,7 +170,7 @@ export class Relay {
       } else {
         // The call has sent a part of the entry before.
         if (batch.offset[first] !== offset) errors.begin()
-        if (sent !== -Errno.ENOBUFS && errors.mayBeOthers(this.#drainErrors(to))) continue
+        if (sent !== -Errno.ENOBUFS && errors.mayBeOthers(sent, this.#drainErrors(to))) continue
         this.#lose(batch, first++, sent)
         errors.begin()
       }
