@@ -243,7 +243,8 @@ export class Traffic {
     const gibibytes = sum(counts, ({ total }) => total) / 2 ** 30
     return {
       gigabits: sum(counts, ({ bytes, seconds }) => (seconds > 0 ? (bytes * 8) / seconds / 1e9 : 0)),
-      processorSecondsPerGibibyte: processes.length > 0 && gibibytes > 0 ? used / gibibytes : undefined,
+      // Less than a tick of the kernel says nothing.
+      processorSecondsPerGibibyte: used > 0 && gibibytes > 0 ? used / gibibytes : undefined,
     }
   }
 
