@@ -32,8 +32,8 @@ const configuration: ViteUserConfig = defineConfig({
   test: {
     name: "e2e",
     include: files("**/*.test.ts"),
-    // A group of its own: npm run test:machines.
-    exclude: ["**/node_modules/**", "machines/**"],
+    // Groups of their own: npm run kernel, npm run test:machines.
+    exclude: ["**/node_modules/**", "kernel/**", "machines/**"],
     passWithNoTests: !isRoot,
     globalSetup: isRoot ? ["harness/global-setup.ts"] : [],
     pool: "forks",

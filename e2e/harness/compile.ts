@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process"
 import { mkdirSync, readdirSync } from "node:fs"
 import { join } from "node:path"
+import { SLOWNESS } from "./limits.ts"
 import { isInstalled, repository, sharedFolder } from "./machine.ts"
 
 /** By the name of each program, where its sources are: files, or folders of them. */
@@ -22,7 +23,7 @@ export function compilePrograms(): void {
   const folder = join(sharedFolder(), "bin")
   mkdirSync(folder, { recursive: true })
   for (const [name, paths] of Object.entries(programs)) {
-    const options = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-pthread"]
+    const options = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-pthread", `-DSLOWNESS=${SLOWNESS}`]
     execFileSync("cc", [...options, "-o", join(folder, name), ...paths.flatMap(sourcesOf)], { stdio: "inherit" })
   }
 }

@@ -5,8 +5,11 @@
  */
 import { TestRunner } from "vitest"
 
+/** How much slower than others the machine is: DEMIFLOW_SLOWNESS, for one that is emulated. */
+export const SLOWNESS: number = Number(process.env.DEMIFLOW_SLOWNESS ?? 1)
+
 /** Of a case or a hook that has none of its own, milliseconds. */
-export const CASE_LIMIT = 120_000
+export const CASE_LIMIT: number = 120_000 * SLOWNESS
 
 /** How much earlier than the case everything gives up that it waits for, milliseconds. */
 const MARGIN = 10_000

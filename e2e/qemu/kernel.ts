@@ -2,8 +2,8 @@
  * Debian's kernel for virtual machines, out of its package. The package is only unpacked, not installed:
  * nothing of it is meant for the machine that runs the tests.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs"
+import { basename, join } from "node:path"
 import { repository } from "../harness/machine.ts"
 import { mustRun } from "../harness/processes.ts"
 
@@ -11,7 +11,7 @@ import { mustRun } from "../harness/processes.ts"
 const newest = "linux-image-cloud-amd64"
 
 /** Fetched once for all runs of the tests; the lists of `apt-get update` say where from. */
-const cache = join(repository, "node_modules/.cache/demiflow-e2e")
+const cache = join(repository, "node_modules/.cache/demiflow-e2e/kernels")
 
 /** What the guest's network takes, in the order of loading. */
 const moduleNames = [
@@ -26,9 +26,13 @@ const moduleNames = [
 ]
 
 export interface Kernel {
+  /** As `uname -r` says it. */
+  readonly version: string
+  /** Where the package is unpacked. */
+  readonly folder: string
   /** Path of the bootable image. */
   readonly image: string
-  /** Modules by name, in the order of loading. */
+  /** Modules for the network, by name, in the order of loading. */
   readonly modules: readonly (readonly [string, Buffer])[]
 }
 
@@ -37,13 +41,17 @@ async function fetchPackage(): Promise<string> {
   const [, name] = /Depends: (linux-image-\S+)/.exec(depends) ?? []
   if (name === undefined) throw new Error(`apt knows no package ${newest}; run apt-get update`)
   const folder = join(cache, name)
-  if (!existsSync(join(folder, "boot"))) {
-    mkdirSync(folder, { recursive: true })
-    await mustRun(["apt-get", "download", "-qq", name], { workingDirectory: folder })
-    const [archive = ""] = readdirSync(folder).filter((file) => file.endsWith(".deb"))
-    const wanted = ["./boot/vmlinuz-*", ...moduleNames.map((module) => `*/${module}.ko`)]
-    const unpack = 'dpkg-deb --fsys-tarfile "$1" | { shift; tar -x --wildcards "$@"; } && rm ./*.deb'
-    await mustRun(["sh", "-euc", unpack, "sh", archive, ...wanted], { workingDirectory: folder })
+  if (existsSync(folder)) return folder
+  mkdirSync(cache, { recursive: true })
+  const unfinished = mkdtempSync(join(cache, "unfinished-"))
+  await mustRun(["apt-get", "download", "-qq", name], { workingDirectory: unfinished })
+  const unpack = "dpkg-deb -x ./*.deb . && rm ./*.deb"
+  await mustRun(["sh", "-euc", unpack], { workingDirectory: unfinished })
+  try {
+    renameSync(unfinished, folder)
+  } catch {
+    // Another test was first.
+    rmSync(unfinished, { recursive: true })
   }
   return folder
 }
@@ -56,8 +64,11 @@ export async function findKernel(): Promise<Kernel> {
     if (found === undefined) throw new Error(`${folder}: no file ${pattern}; delete the folder to unpack it anew`)
     return join(folder, found)
   }
+  const image = find(/^boot\/vmlinuz-/)
   return {
-    image: find(/^boot\/vmlinuz-/),
+    version: basename(image).replace("vmlinuz-", ""),
+    folder,
+    image,
     modules: moduleNames.map((name) => [name, readFileSync(find(new RegExp(`/${name}\\.ko$`)))]),
   }
 }

@@ -11,7 +11,7 @@
 
 enum { LARGEST = 65536, MOST_ENDS = 1024, LINE = 512, ATTEMPTS = 4 };
 /* Milliseconds until a datagram is sent again the first time; until it counts as lost; until an error counts as not coming. */
-enum { AGAIN_AFTER = 200, LOST_AFTER = 1000, NO_ERROR_AFTER = 5000 };
+enum { AGAIN_AFTER = 200 * SLOWNESS, LOST_AFTER = 1000 * SLOWNESS, NO_ERROR_AFTER = 5000 * SLOWNESS };
 
 static struct endpoint server;
 static char message[LARGEST];

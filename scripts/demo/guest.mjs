@@ -8,7 +8,7 @@ import { attachArena, NetlinkSocket, readNetwork } from "@demiflow/sys"
 import { gateway, NAME, PORT, path, server } from "./network.mjs"
 import { fact, failure, leftOut, success } from "./print.mjs"
 
-const BYTES = 500_000_000
+const BYTES = Number(process.argv[2] ?? 500) * 1e6
 let failed = 0
 
 // Where administration tools are is not in everybody's PATH.

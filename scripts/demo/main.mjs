@@ -1,6 +1,8 @@
 // npm run demo: shows pasta at work between namespaces that it makes for that, as root or as an
 // ordinary user, and leaves nothing behind. It needs Node.js, the kernel, and what this repository has built.
 //
+//   npm run demo -- MEGABYTES   how much to download, 500 if absent
+//
 // This first process looks whether the machine has what it takes and goes on in namespaces of its own (stage.mjs):
 // whatever is made there is gone when the processes in them are.
 import { accessSync, constants } from "node:fs"
@@ -38,7 +40,12 @@ const steps = isRoot
 
 // All that is started ends with this process.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1))
-const stage = [process.execPath, join(import.meta.dirname, "stage.mjs"), isRoot ? "root" : "an ordinary user"]
+const stage = [
+  process.execPath,
+  join(import.meta.dirname, "stage.mjs"),
+  isRoot ? "root" : "an ordinary user",
+  ...process.argv.slice(2),
+]
 try {
   process.exitCode = await runToEnd(stage, steps)
 } catch (error) {

@@ -17,7 +17,13 @@ async function startServers(world) {
 }
 
 function runPasta() {
-  const argv = ["--config-net", "--", process.execPath, join(import.meta.dirname, "guest.mjs")]
+  const argv = [
+    "--config-net",
+    "--",
+    process.execPath,
+    join(import.meta.dirname, "guest.mjs"),
+    ...process.argv.slice(3),
+  ]
   note(`$ pasta ${argv.slice(0, 2).join(" ")} node guest.mjs\n`)
   return runToEnd([join(repository, "apps/pasta/bin/pasta"), ...argv])
 }

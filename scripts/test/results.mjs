@@ -10,10 +10,13 @@
  * @typedef {object} FileResults
  * @property {string} status
  * @property {TestResult[]} assertionResults
+ * @property {string} [name] Path.
+ * @property {string} [message] Why it could not be loaded.
  *
  * @typedef {object} TestResult
  * @property {string} status
  * @property {string} [fullName]
+ * @property {string[]} [failureMessages]
  * @property {number} [duration] Milliseconds.
  * @property {{ limit?: number }} [meta] What `record-limit.ts` has written.
  */
@@ -21,18 +24,34 @@
 /** The part of its limit that a case may take on an idle machine. */
 const PART = 5
 
+/** @param {Results} results */
+function brokenFiles({ testResults }) {
+  return testResults.filter(
+    (file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"),
+  )
+}
+
+/**
+ * The tests that failed and the files that could not be loaded, each with its first message.
+ * @param {Results} results
+ */
+export function failedTests(results) {
+  const tests = results.testResults.flatMap((file) => file.assertionResults).filter((test) => test.status === "failed")
+  return [
+    ...tests.map(({ fullName = "", failureMessages: [message = ""] = [] }) => `${fullName}: ${message}`),
+    ...brokenFiles(results).map(({ name = "", message = "" }) => `${name}: ${message}`),
+  ]
+}
+
 /**
  * How many tests passed, failed and were skipped. A test file that could not be loaded holds no test: it
  * counts as one failure.
  * @param {Results} results
  */
 export function countTests(results) {
-  const broken = results.testResults.filter(
-    (file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"),
-  )
   return {
     passed: results.numPassedTests,
-    failed: results.numFailedTests + broken.length,
+    failed: results.numFailedTests + brokenFiles(results).length,
     skipped: results.numPendingTests + results.numTodoTests,
   }
 }

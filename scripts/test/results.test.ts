@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { countTests, slowTests } from "./results.mjs"
+import { countTests, failedTests, slowTests } from "./results.mjs"
 
 test("adds up passed, failed and skipped tests, and test files that could not be loaded", () => {
   const results = {
@@ -14,6 +14,26 @@ test("adds up passed, failed and skipped tests, and test files that could not be
     ],
   }
   expect(countTests(results)).toEqual({ passed: 5, failed: 2, skipped: 3 })
+})
+
+test("names what failed, with the reason", () => {
+  const results = {
+    numPassedTests: 1,
+    numFailedTests: 1,
+    numPendingTests: 0,
+    numTodoTests: 0,
+    testResults: [
+      {
+        status: "failed",
+        assertionResults: [
+          { status: "passed", fullName: "works" },
+          { status: "failed", fullName: "fails", failureMessages: ["1 is not 2", "3 is not 4"] },
+        ],
+      },
+      { status: "failed", name: "a.test.ts", message: "no such module", assertionResults: [] },
+    ],
+  }
+  expect(failedTests(results)).toEqual(["fails: 1 is not 2", "a.test.ts: no such module"])
 })
 
 test("finds the tests that took more than a fifth of their limit, the worst first", () => {

@@ -20,7 +20,7 @@ const THREAD_OPTIONS = ["--v8-pool-size=1"]
  */
 const MEMORY_OPTIONS = ["--max-semi-space-size=1", "--no-parallel-scavenge", "--initial-old-space-size=128"]
 /** Of Node.js. */
-const LAST_TRIED_VERSION = 24
+const LAST_TRIED_VERSION = 26
 /** Variables of the caller that are meant for its own programs of that runtime. */
 const RUNTIME_VARIABLE = /^NODE_/
 

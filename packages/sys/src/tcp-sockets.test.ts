@@ -1,4 +1,4 @@
-import { constants } from "node:os"
+import { constants, release } from "node:os"
 import { Address, Demiflow, Errno, HostEvent, NO_SOCKET, type SideRef, type Socket, Vectors } from "@demiflow/core"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { AddressFamily, SocketLevel, SocketOption, SocketType, TcpOption } from "./constants.ts"
@@ -28,14 +28,12 @@ const information = {
   silence: -9,
 }
 
-it("this kernel has a peek offset for TCP, so that both ways are tested", ({ skip }) => {
-  const found = [probePeekOffset(native, AddressFamily.ipv4), probePeekOffset(native, AddressFamily.ipv6)]
-  // Elsewhere than in continuous integration any kernel may be tested.
-  skip(
-    process.env.CI !== "true" && found.includes(false),
-    "this kernel has no SO_PEEK_OFF for TCP over both IP versions",
-  )
-  expect(found).toEqual([true, true])
+it("a kernel of Linux 6.9 has a peek offset for TCP over IPv4, one of 6.12 for IPv6, so that both ways are tested there", () => {
+  const [major = 0, minor = 0] = release().split(".").map(Number)
+  const isOlderThan = (since: number): boolean => major < 6 || (major === 6 && minor < since)
+  const isRight = (family: number, since: number): boolean => probePeekOffset(native, family) || isOlderThan(since)
+  // Distributions port it back: an older kernel may have it.
+  expect([isRight(AddressFamily.ipv4, 9), isRight(AddressFamily.ipv6, 12)]).toEqual([true, true])
 })
 
 for (const { name, host } of hosts) {

@@ -2,7 +2,7 @@
  * TCP sockets of the host.
  *
  * Payload towards the guest stays in the kernel's receive queue until the guest has acknowledged it: it is peeked at, as
- * often as needed, and discarded afterwards. With SO_PEEK_OFF (Linux 6.9 for IPv4, later for IPv6) the kernel begins to
+ * often as needed, and discarded afterwards. With SO_PEEK_OFF (Linux 6.9 for IPv4, 6.12 for IPv6) the kernel begins to
  * copy where it is told; before that, what was peeked before is copied once more, to nowhere. The kernel moves its offset
  * by itself: forward with what was peeked, back with what was discarded (`sk_peek_offset_fwd` and `_bwd`;
  * `tcp-sockets.test.ts` holds it), so that the option is set only after a jump.

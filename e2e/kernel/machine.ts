@@ -1,0 +1,104 @@
+/** A machine with a kernel of its own, the programs of Debian, and this checkout: runs jobs, and hands back what they leave. */
+import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { ordinaryUser, repository, temporaryFolder } from "../harness/machine.ts"
+import { mustRun, run } from "../harness/processes.ts"
+import type { Kernel } from "../qemu/kernel.ts"
+import { copyFiles, copySystem } from "./debian.ts"
+
+/** What the core of the tests and the demo use. */
+const packages = [
+  "busybox-static",
+  "curl",
+  "dnsutils",
+  "gcc",
+  "iproute2",
+  "iputils-ping",
+  "isc-dhcp-client",
+  "kmod",
+  "libc6-dev",
+  "mount",
+  "netcat-openbsd",
+  "procps",
+  "psmisc",
+  "python3",
+  "socat",
+  "traceroute",
+  "udhcpc",
+  "util-linux",
+]
+
+const DISK = "6G"
+const RESULTS = 64 << 20
+const CONSOLE_SHOWN = 12_000
+
+/** By name, a command of the shell that runs in the checkout and may write to /results. */
+export type Jobs = Readonly<Record<string, string>>
+
+export interface Outcome {
+  /** The folder with what the jobs wrote. */
+  readonly results: string
+  /** All that was printed. */
+  readonly console: string
+}
+
+async function makeDisk(folder: string, kernel: Kernel, jobs: Jobs): Promise<string> {
+  const root = join(folder, "root")
+  const disk = join(folder, "disk")
+  mkdirSync(root)
+  await copySystem(root, packages, [process.execPath])
+  const modules = `lib/modules/${kernel.version}`
+  mkdirSync(join(root, modules), { recursive: true })
+  await copyFiles(kernel.folder, root, [modules])
+  await mustRun(["depmod", "-b", root, kernel.version])
+  mkdirSync(join(root, "demiflow"))
+  await copyFiles(repository, join(root, "demiflow"), ["."], "--exclude=./.git --exclude=.cache")
+  copyFileSync(join(import.meta.dirname, "init.sh"), join(root, "init"))
+  chmodSync(join(root, "init"), 0o755)
+  writeFileSync(
+    join(root, "jobs"),
+    Object.entries(jobs)
+      .map(([name, command]) => `${name} ${command}\n`)
+      .join(""),
+  )
+  await mustRun(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", root, disk, DISK])
+  rmSync(root, { recursive: true })
+  return disk
+}
+
+/**
+ * Rejects unless the machine has come to the end of its jobs, whatever their exit statuses.
+ *
+ * @param limit milliseconds that the machine may take
+ */
+export async function runJobs(kernel: Kernel, jobs: Jobs, limit: number): Promise<Outcome> {
+  const folder = temporaryFolder("kernel")
+  const disk = await makeDisk(folder, kernel, jobs)
+  const leaves = join(folder, "leaves")
+  const image = join(folder, "kernel")
+  copyFileSync(kernel.image, image)
+  writeFileSync(leaves, "")
+  truncateSync(leaves, RESULTS)
+  for (const path of [disk, leaves]) chmodSync(path, 0o666)
+  const argv = [
+    "qemu-system-x86_64 -accel tcg -machine q35 -cpu max -m 3072 -smp 2 -nodefaults -no-user-config -display none",
+    "-no-reboot -serial stdio",
+    // What this kernel has a driver for built in, so that it needs no other system to begin with.
+    ...[disk, leaves].flatMap((path, number) => [
+      `-drive file=${path},format=raw,if=none,cache=unsafe,id=d${number}`,
+      `-device nvme,drive=d${number},serial=d${number}`,
+    ]),
+    `-kernel ${image}`,
+  ].flatMap((line) => line.split(" "))
+  const append = "root=/dev/nvme0n1 rw init=/init console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable"
+  const { stdout, stderr } = await run([...ordinaryUser.prefix, ...argv, "-append", append], {
+    environment: { ...process.env, HOME: "/tmp" },
+    timeout: limit,
+  })
+  const results = join(folder, "results")
+  mkdirSync(results)
+  const tail = `${stdout.slice(-CONSOLE_SHOWN)}\n${stderr.slice(-CONSOLE_SHOWN)}`
+  await run(["tar", "-C", results, "-xf", leaves])
+  if (!existsSync(join(results, "end"))) throw new Error(`the machine did not come to its end; its console:\n${tail}`)
+  return { results, console: stdout }
+}

@@ -1,0 +1,10 @@
+/** `npm run kernel`: a kernel that people have, in a virtual machine. */
+import { defineConfig, mergeConfig, type ViteUserConfig } from "vitest/config"
+import everyday, { files } from "../vitest.config.ts"
+
+const configuration: ViteUserConfig = mergeConfig(
+  { ...everyday, test: { ...everyday.test, exclude: [], include: [] } },
+  defineConfig({ test: { name: "kernel", include: files("kernel/**/*.test.ts") } }),
+)
+
+export default configuration
