@@ -41,7 +41,11 @@ export class GroupSenders {
     const { groupPort, groupSource } = flow
     if (groupPort === undefined || groupSource !== undefined) return
     const attempt = ++flow.groupDatagrams
-    if ((attempt & (attempt - 1)) !== 0) return
+    if ((attempt & (attempt - 1)) === 0) this.#findSource(flow, groupPort)
+  }
+
+  /** Apart from `heard`, which every datagram calls: what has a closure allocates memory for its variables as soon as it is called. */
+  #findSource(flow: UdpFlow, groupPort: SharedPort): void {
     const side = this.#side
     this.#flows.readSide(flow.hostSide, side)
     const address = sourceTowards(this.#host, side)
