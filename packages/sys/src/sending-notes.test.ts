@@ -8,8 +8,8 @@ import {
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
-import { describe, expect, it } from "vitest"
-import { AddressFamily, IpOption, Ipv6Option, SocketLevel, SocketType } from "./constants.ts"
+import { describe, expect, it, vi } from "vitest"
+import { AddressFamily, IpOption, Ipv6Option, MessageFlag, SocketLevel, SocketType } from "./constants.ts"
 import { findControlMessage } from "./control-message.ts"
 import { LinuxHost } from "./linux-host.ts"
 import { MessageTable } from "./message-table.ts"
@@ -41,11 +41,11 @@ function join(descriptor: number, group: Address): void {
   expect(native.setOption(descriptor, level, option, region, length)).toBe(0)
 }
 
-/** Receives a datagram whose socket reports hop limit and class: both. */
+/** Receives a datagram that is there, and whose socket reports hop limit and class: both. */
 function receiveMarks(descriptor: number, isV4: boolean): number[] {
   table.setData(0, region, 100)
   table.setControl(0, region + 128, 128)
-  expect(native.receiveMessages(descriptor, table.offset, 1, 0)).toBe(1)
+  expect(native.receiveMessages(descriptor, table.offset, 1, MessageFlag.doNotWait)).toBe(1)
   const kinds = isV4 ? [IpOption.timeToLive, IpOption.typeOfService] : [Ipv6Option.hopLimit, Ipv6Option.trafficClass]
   return kinds.map((kind) => {
     const level = isV4 ? SocketLevel.ip : SocketLevel.ipv6
@@ -108,10 +108,16 @@ describe.each([
             batch.offset[0] = region + 512
             batch.length[0] = 8
             batch.segmentSize[0] = segmentSize
-            expect(inside.sendDatagramsTo(socket, to, 0, batch, 0, 1)).toBe(1)
-            for (let left = segmentSize > 0 ? 2 : 1; left > 0; left--) {
-              expect(receiveMarks(receiver, isV4)).toEqual(expected)
-            }
+            // On a busy machine one now and then does not arrive, of a call all or nothing: then the host sends again.
+            const got = await vi.waitFor(async () => {
+              expect(inside.sendDatagramsTo(socket, to, 0, batch, 0, 1)).toBe(1)
+              const marks: number[][] = []
+              for (let left = segmentSize > 0 ? 2 : 1; left > 0; left--) {
+                marks.push(await vi.waitFor(() => receiveMarks(receiver, isV4), { timeout: 2_000, interval: 1 }))
+              }
+              return marks
+            }, 60_000)
+            for (const each of got) expect(each).toEqual(expected)
           }
         }
         batch.marks = 0
