@@ -1,5 +1,14 @@
 /** A machine with a kernel of its own, the programs of Debian, and this checkout: runs jobs, and hands back what they leave. */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
 import { ordinaryUser, repository, temporaryFolder } from "../harness/machine.ts"
 import { mustRun, run } from "../harness/processes.ts"
@@ -75,14 +84,15 @@ export async function runJobs(kernel: Kernel, jobs: Jobs, limit: number): Promis
   const folder = temporaryFolder("kernel")
   const disk = await makeDisk(folder, kernel, jobs)
   const leaves = join(folder, "leaves")
+  const output = join(folder, "console")
   const image = join(folder, "kernel")
   copyFileSync(kernel.image, image)
-  writeFileSync(leaves, "")
+  for (const path of [leaves, output]) writeFileSync(path, "")
   truncateSync(leaves, RESULTS)
-  for (const path of [disk, leaves]) chmodSync(path, 0o666)
+  for (const path of [disk, leaves, output]) chmodSync(path, 0o666)
   const argv = [
     "qemu-system-x86_64 -accel tcg -machine q35 -cpu max -m 3072 -smp 2 -nodefaults -no-user-config -display none",
-    "-no-reboot -serial stdio",
+    `-no-reboot -serial file:${output}`,
     // What this kernel has a driver for built in, so that it needs no other system to begin with.
     ...[disk, leaves].flatMap((path, number) => [
       `-drive file=${path},format=raw,if=none,cache=unsafe,id=d${number}`,
@@ -91,14 +101,15 @@ export async function runJobs(kernel: Kernel, jobs: Jobs, limit: number): Promis
     `-kernel ${image}`,
   ].flatMap((line) => line.split(" "))
   const append = "root=/dev/nvme0n1 rw init=/init console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable"
-  const { stdout, stderr } = await run([...ordinaryUser.prefix, ...argv, "-append", append], {
+  const { stderr } = await run([...ordinaryUser.prefix, ...argv, "-append", append], {
     environment: { ...process.env, HOME: "/tmp" },
     timeout: limit,
   })
   const results = join(folder, "results")
   mkdirSync(results)
-  const tail = `${stdout.slice(-CONSOLE_SHOWN)}\n${stderr.slice(-CONSOLE_SHOWN)}`
+  const printed = readFileSync(output, "utf8")
+  const tail = `${printed.slice(-CONSOLE_SHOWN)}\n${stderr.slice(-CONSOLE_SHOWN)}`
   await run(["tar", "-C", results, "-xf", leaves])
   if (!existsSync(join(results, "end"))) throw new Error(`the machine did not come to its end; its console:\n${tail}`)
-  return { results, console: stdout }
+  return { results, console: printed }
 }
