@@ -168,3 +168,16 @@ describe("UDP follows TCP", () => {
     await eventually("UDP port 6410 is closed", async () => ((await udpSockets(6410)) === "" ? true : undefined))
   })
 })
+
+describe("with few descriptors", () => {
+  const options = ["--config-net", "-t", "none", "-u", "none"]
+  const running = usePasta(topology, { options, before: ["prlimit", "--nofile=150", "--"] })
+
+  test("ports of the host that are bound in any number leave some for the namespace's own connections", async () => {
+    await serve(tcp, world, atPorts([6500]))
+    const many = Array.from({ length: 60 }, (_, index) => 20_000 + index)
+    await Promise.all([serve(tcp, host, atPorts(many)), serve(udp, host, atPorts(many))])
+    await running.pasta.program.printed(/some that would follow stay closed/, "stderr")
+    expect(await tcp.arrival(running.guest, ipv4.server, 6500)).toMatchObject({ port: 6500 })
+  })
+})

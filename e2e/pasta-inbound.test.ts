@@ -7,7 +7,7 @@ import { second, throughHost, throughLoopback } from "./harness/inbound.ts"
 import { usePasta } from "./harness/pasta.ts"
 import { type Protocol, tcp, udp } from "./harness/protocols.ts"
 import { TCP_PORT, tcpClient, UDP_PORT, udpClient, useServer, useServerIn } from "./harness/servers.ts"
-import { families, overBoth, useTopology } from "./harness/topology.ts"
+import { families, ipv4, overBoth, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 /** Forwarded, but nothing listens there in the namespace. */
@@ -130,5 +130,23 @@ describe("UDP", () => {
         expect(await udpClient(place, family, { scenario: "sizes", sizes: [100] })).toEqual({ intact: [100] })
       })
     }, families)
+  })
+})
+
+describe("with few descriptors", () => {
+  useServer("tcp-server", topology)
+  const options = ["--config-net", "-t", `${TCP_PORT}`, ...onlyTcp]
+  const running = usePasta(topology, { options, before: ["prlimit", "--nofile=200", "--"] })
+  useServerIn("tcp-server", () => running.guest)
+
+  test("connections from outside that do nothing leave some for those of the namespace", async () => {
+    const request = { to: [{ address: ipv4.host, port: TCP_PORT }], connections: 300 }
+    const crowd = topology.world.startNode("crowd.mjs", request, { keepInputOpen: true })
+    // Those that aren't accepted wait in the kernel's queue, and seem open.
+    await crowd.printed(/"open":300/)
+    const exchange = { scenario: "echo", bytes: 1_000, seed: 1 }
+    expect(await tcpClient(running.guest, ipv4, exchange)).toEqual({ bytes: 1_000, intact: true })
+    await running.pasta.program.printed(/too many files are open/, "stderr")
+    await crowd.stop()
   })
 })

@@ -113,7 +113,7 @@ export class DataPath {
     const localPath = openLocalPath(this.#machinery, configuration, DataPathDescriptor.network, device?.device.name)
     const parts = { link, log: this.#events, linkLocalScope, localPath }
     const { stack, tap } = this.#machinery.assemble(configuration, parts)
-    openPorts(this.#machinery, stack, configuration, DataPathDescriptor.network)
+    openPorts(this.#machinery, stack, configuration, DataPathDescriptor.network, this.#log)
     stack.start()
     stack.endTurn()
     if (device === undefined) return tap

@@ -1,6 +1,6 @@
 /** The ports of a namespace: those that lead there, and those that lead out of it. */
 import type { Configuration } from "@demiflow/config"
-import type { Stack } from "@demiflow/core"
+import type { Log, Stack } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
 import { AutoPorts, checkSpareDescriptors, type Machinery, openForwardedPorts } from "@demiflow/program/data-path"
 import { BoundPorts, LinuxLocalPath } from "@demiflow/sys"
@@ -30,11 +30,12 @@ export function openPorts(
   stack: Stack,
   { forwarding: rules }: Configuration,
   namespace: number,
+  log: Pick<Log, "warning">,
 ): void {
   const forwarding = new PortForwarding(stack)
   openForwardedPorts(forwarding, rules)
   checkSpareDescriptors(native)
   if (!rules.some(({ isAuto }) => isAuto)) return
   const boundAt = (network: number): BoundPorts => new BoundPorts(native, arena, network)
-  new AutoPorts(forwarding, boundAt(HERE), boundAt(namespace)).start()
+  new AutoPorts(forwarding, boundAt(HERE), boundAt(namespace), log).start()
 }

@@ -173,6 +173,9 @@ export class DatagramBatch {
 
 /** Sockets of the host. */
 export interface Host {
+  /** Sockets that it has for all that use it; absent: it knows no limit. Protocols keep to shares of it. */
+  readonly mostSockets?: number
+
   readonly arena: Arena
 
   /**
@@ -204,6 +207,8 @@ export interface Host {
    * correspondent connected to. `-EAGAIN` if none waits. The socket has no events before {@link Host.watch}.
    */
   tcpAccept(listening: Socket, demiflow: Demiflow): Socket
+  /** Connections that wait at a listening socket, or a negated error number. */
+  connectionsWaiting(listening: Socket): number
   /** Traffic class of the SYN that began an accepted connection; 0 if the host doesn't know. To be asked once. */
   acceptedTrafficClass(socket: Socket): number
   /** From here on the side gets the events of an accepted socket, those included that hold already; 0 or negative. */

@@ -26,6 +26,8 @@ export interface ListeningEnd {
   readonly interfaceName: string | undefined
   /** True to bind to an address that the host doesn't have, or not yet. */
   readonly freebind: boolean
+  /** True if the port follows what is bound elsewhere: it gets a share of the host's sockets, and never the last of them. */
+  readonly isAuto?: boolean
 }
 
 /** A port at which the stack listens. */

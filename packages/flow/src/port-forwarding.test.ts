@@ -8,9 +8,10 @@ function setUp(...inUse: number[]) {
   let count = 0
   const places: (number | undefined)[] = []
   const ofFlows: number[] = []
+  const refusal: { errno: number } = { errno: Errno.EADDRINUSE }
   const stack = {
     listen(protocol: number, end: ListeningEnd, _address: unknown, targetPort: number, place?: number): ListenerRef {
-      if (inUse.includes(end.port)) return -Errno.EADDRINUSE as ListenerRef
+      if (inUse.includes(end.port)) return -refusal.errno as ListenerRef
       places.push(place)
       const ref = count++ as ListenerRef
       open.set(ref, `${protocol} ${end.port} → ${targetPort}`)
@@ -22,7 +23,7 @@ function setUp(...inUse: number[]) {
     portsInUse: (protocol: number, place: InterfaceId): number[] =>
       protocol === IpProtocol.udp && place === Interface.host ? ofFlows : [],
   }
-  return { forwarding: new PortForwarding(stack), listening: () => [...open.values()], inUse, places, ofFlows }
+  return { forwarding: new PortForwarding(stack), listening: () => [...open.values()], inUse, places, ofFlows, refusal }
 }
 
 function rule(fields: Partial<ForwardingRule>): ForwardingRule {
@@ -194,6 +195,20 @@ describe("a rule that follows what is bound", () => {
     forwarding.follow(splice, bound(80))
     forwarding.follow(host, bound(80))
     expect(listening()).toEqual(["6 80 → 80"])
+  })
+
+  it("stops, and says so, when there is no descriptor for a port, and goes on later", () => {
+    const { forwarding, listening, inUse, refusal } = setUp(81, 82)
+    forwarding.add(rule({ firstPort: 80, lastPort: 90, firstTargetPort: 80, isAuto: true }))
+    expect(forwarding.follow(host, bound(80, 81, 82, 83))).toBe(false)
+    expect(listening()).toEqual(["6 80 → 80", "6 83 → 83"])
+    refusal.errno = Errno.EMFILE
+    forwarding.follow(host, bound())
+    expect(forwarding.follow(host, bound(80, 81, 82, 83))).toBe(true)
+    expect(listening()).toEqual(["6 80 → 80"])
+    inUse.length = 0
+    expect(forwarding.follow(host, bound(80, 81, 82, 83))).toBe(false)
+    expect(listening()).toEqual(["6 80 → 80", "6 81 → 81", "6 82 → 82", "6 83 → 83"])
   })
 
   it("tries again what it could not have", () => {

@@ -100,6 +100,8 @@ export class PortForwarding {
    * Has the rules that follow what is bound open their ports at `end` as far as their target ports are bound at the other
    * end, and no others. What is bound there by this table itself doesn't count: two rules would lead to each other.
    *
+   * Ports for which there is no descriptor to spare stay closed until a later call. The answer says whether there were any.
+   *
    * UDP also follows TCP, as protocols such as iperf3's use both: a port counts as bound for UDP while TCP is bound to its
    * number and a rule for TCP leads there.
    *
@@ -107,14 +109,14 @@ export class PortForwarding {
    * @param connected ports of connected sockets there, when `bound` has been asked: a server of UDP that connects its socket
    *   to its client goes on at a port that was open for it
    */
-  follow(end: InterfaceId, bound: BoundPorts, connected: BoundPorts = () => []): void {
+  follow(end: InterfaceId, bound: BoundPorts, connected: BoundPorts = () => []): boolean {
     const { tcp, udp } = IpProtocol
     const tcpTargets = this.#boundByOthers(end, tcp, bound)
-    this.#adaptAll(end, tcp, tcpTargets, tcpTargets)
-    if (!this.#follows(end, udp)) return
+    const isShort = this.#adaptAll(end, tcp, tcpTargets, tcpTargets)
+    if (!this.#follows(end, udp)) return isShort
     const forwarded = this.#targetsOf(end, tcp).filter((port) => tcpTargets.has(port))
     const udpTargets = this.#boundByOthers(end, udp, (protocol) => [...bound(protocol), ...forwarded])
-    this.#adaptAll(end, udp, udpTargets, new Set([...udpTargets, ...connected(udp)]))
+    return this.#adaptAll(end, udp, udpTargets, new Set([...udpTargets, ...connected(udp)])) || isShort
   }
 
   #follows(end: InterfaceId, protocol: number): boolean {
@@ -142,20 +144,26 @@ export class PortForwarding {
     })
   }
 
-  #adaptAll(end: InterfaceId, protocol: number, targets: ReadonlySet<number>, kept: ReadonlySet<number>): void {
+  #adaptAll(end: InterfaceId, protocol: number, targets: ReadonlySet<number>, kept: ReadonlySet<number>): boolean {
+    let isShort = false
     for (const [rule, listeners] of this.#listeners) {
       const isConcerned = rule.isAuto && rule.interface === end && rule.protocol === protocol
-      if (isConcerned) this.#adapt(rule, listeners, targets, kept)
+      if (isConcerned && !this.#adapt(rule, listeners, targets, kept)) isShort = true
     }
+    return isShort
   }
 
-  /** @param kept targets of ports that stay open, if they are */
+  /**
+   * Answers false if there was no descriptor for one of the ports: the others aren't tried then.
+   *
+   * @param kept targets of ports that stay open, if they are
+   */
   #adapt(
     rule: ForwardingRule,
     listeners: Map<number, ListenerRef>,
     targets: ReadonlySet<number>,
     kept: ReadonlySet<number>,
-  ): void {
+  ): boolean {
     const shift = rule.firstTargetPort - rule.firstPort
     for (const [port, ref] of listeners) {
       if (kept.has(port + shift)) continue
@@ -167,13 +175,15 @@ export class PortForwarding {
       if (port < rule.firstPort || port > rule.lastPort || listeners.has(port)) continue
       const ref = this.#listen(rule, port)
       if (ref >= 0) listeners.set(port, ref)
+      else if (isShortage(-ref)) return false
     }
+    return true
   }
 
   #listen(rule: ForwardingRule, port: number): ListenerRef {
-    const { protocol, address, interfaceName, freebind, targetAddress } = rule
+    const { protocol, address, interfaceName, freebind, isAuto, targetAddress } = rule
     const targetPort = rule.firstTargetPort + port - rule.firstPort
-    const end = { address, port, interfaceName, freebind }
+    const end = { address, port, interfaceName, freebind, isAuto }
     return this.#stack.listen(protocol, end, targetAddress, targetPort, rule.interface)
   }
 

@@ -15,16 +15,19 @@ function setUp(onLook = () => {}) {
   }
   const followed: unknown[] = []
   const table = {
-    follow(end: InterfaceId, ports: (protocol: number) => Iterable<number>): void {
+    isShort: false,
+    follow(end: InterfaceId, ports: (protocol: number) => Iterable<number>): boolean {
       onLook()
       followed.push([end, [...ports(tcp)], [...ports(udp)]])
+      return this.isShort
     },
   }
   const at = (end: keyof typeof bound) => ({
     of: (protocol: number) => new Set(bound[end][protocol]),
     connected: () => new Set<number>(),
   })
-  return { bound, followed, ports: new AutoPorts(table, at("host"), at("namespace")) }
+  const warning = vi.fn()
+  return { bound, followed, table, warning, ports: new AutoPorts(table, at("host"), at("namespace"), { warning }) }
 }
 
 test("each end follows the other, at once and every second", () => {
@@ -64,5 +67,18 @@ test("a process that was stopped during a look doesn't wait for hours", () => {
   expect(followed).toHaveLength(2)
   vi.advanceTimersByTime(1)
   expect(followed).toHaveLength(4)
+  ports.stop()
+})
+
+test("ports for which there are no descriptors are warned of, once a minute", () => {
+  const { table, warning, ports } = setUp()
+  ports.start()
+  vi.advanceTimersByTime(10_000)
+  expect(warning).not.toHaveBeenCalled()
+  table.isShort = true
+  vi.advanceTimersByTime(59_000)
+  expect(warning.mock.calls).toEqual([[expect.stringMatching(/stay closed. Raise the limit \(ulimit -n\)$/)]])
+  vi.advanceTimersByTime(10_000)
+  expect(warning).toHaveBeenCalledTimes(2)
   ports.stop()
 })

@@ -3,7 +3,7 @@
  *
  * The kernel has no event for a port that is bound, so both ends are polled.
  */
-import { Interface, type InterfaceId } from "@demiflow/core"
+import { Interface, type InterfaceId, type Log } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"
 import type { BoundPorts } from "@demiflow/sys"
 
@@ -13,12 +13,16 @@ const INTERVAL = 1000
 const SPARING = 50
 /** But the next look begins after so long: a look also takes long if the process was stopped meanwhile. */
 const LONGEST_INTERVAL = 30_000
+/** Between two warnings that ports stay closed, milliseconds. */
+const WARNING_INTERVAL = 60_000
 
 /** Keeps the ports of a table's rules open as they follow others. */
 export class AutoPorts {
   readonly #forwarding: Pick<PortForwarding, "follow">
   readonly #host: Pick<BoundPorts, "of" | "connected">
   readonly #namespace: Pick<BoundPorts, "of" | "connected">
+  readonly #log: Pick<Log, "warning">
+  #warnedAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
 
   /**
@@ -29,10 +33,12 @@ export class AutoPorts {
     forwarding: Pick<PortForwarding, "follow">,
     host: Pick<BoundPorts, "of" | "connected">,
     namespace: Pick<BoundPorts, "of" | "connected">,
+    log: Pick<Log, "warning">,
   ) {
     this.#forwarding = forwarding
     this.#host = host
     this.#namespace = namespace
+    this.#log = log
   }
 
   /** Looks for the first time, and goes on doing so. */
@@ -59,10 +65,20 @@ export class AutoPorts {
 
   /** Has an end follow what is bound at the other one. */
   #follow(end: InterfaceId, other: Pick<BoundPorts, "of" | "connected">): void {
-    this.#forwarding.follow(
+    const isShort = this.#forwarding.follow(
       end,
       (protocol) => other.of(protocol),
       (protocol) => other.connected(protocol),
+    )
+    if (isShort) this.#warn()
+  }
+
+  #warn(): void {
+    const now = performance.now()
+    if (now - this.#warnedAt < WARNING_INTERVAL) return
+    this.#warnedAt = now
+    this.#log.warning(
+      "More ports are bound than there are descriptors for: some that would follow stay closed. Raise the limit (ulimit -n)",
     )
   }
 }

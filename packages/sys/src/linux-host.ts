@@ -14,6 +14,7 @@ import type {
 import { Errno } from "@demiflow/core"
 import { SocketProtocol, SocketType } from "./constants.ts"
 import { DATAGRAM_ARENA_BYTES, DatagramSockets } from "./datagram-sockets.ts"
+import { DescriptorShare, DescriptorShares, descriptorLimit } from "./descriptor-shares.ts"
 import { ErrorQueue } from "./error-queue.ts"
 import type { EventLoop } from "./event-loop.ts"
 import { HostSockets, type OutboundOptions } from "./host-sockets.ts"
@@ -30,11 +31,14 @@ export const LINUX_HOST_ARENA_BYTES: number = DATAGRAM_ARENA_BYTES + RECEIVER_AR
 export interface LinuxHostOptions extends OutboundOptions {
   /** False to do without SO_PEEK_OFF even where the kernel has it. */
   readonly usePeekOffset?: boolean
+  /** Descriptors of the process, of which each kind of socket has a share; the limit of open files if absent. */
+  readonly descriptorLimit?: number
 }
 
 /** Sockets of the host by the Linux kernel. Its events arrive at the loop's `onSide` and `onListener` hooks. */
 export class LinuxHost implements Host {
   readonly arena: Arena
+  readonly mostSockets: number
   readonly #sockets: HostSockets
   readonly #tcp: TcpSockets
   readonly #datagrams: DatagramSockets
@@ -42,6 +46,9 @@ export class LinuxHost implements Host {
   readonly #errors: ErrorQueue
   readonly #listening: ListeningSockets
   readonly #receiver: UnconnectedReceiver
+  readonly #shares: DescriptorShares
+  /** Whether connections that are accepted begin outside: those of a namespace are the guest's. */
+  readonly #isOutside: boolean
 
   constructor(native: Native, arena: Arena, loop: EventLoop, options: LinuxHostOptions = {}) {
     this.arena = arena
@@ -52,6 +59,9 @@ export class LinuxHost implements Host {
     this.#errors = new ErrorQueue(native, arena)
     this.#listening = new ListeningSockets(this.#sockets)
     this.#receiver = new UnconnectedReceiver(this.#sockets, this.#listening)
+    this.mostSockets = options.descriptorLimit ?? descriptorLimit()
+    this.#shares = new DescriptorShares(native, this.mostSockets)
+    this.#isOutside = options.sockets === undefined
   }
 
   tcpConnect(side: SideRef, demiflow: Demiflow, hopLimit = 0, trafficClass = 0, queuesErrors = false): Socket {
@@ -127,13 +137,21 @@ export class LinuxHost implements Host {
 
   tcpListen(listener: ListenerRef, end: ListeningEnd): Socket {
     const descriptor = this.#listening.listenTcp(end, (socket) => this.#tcp.setListeningOptions(socket))
-    return this.#watchListener(descriptor, listener)
+    return this.#watchListener(descriptor, listener, end)
   }
 
   tcpAccept(listening: Socket, demiflow: Demiflow): Socket {
+    // Without a descriptor, a connection waits in the kernel's queue.
+    if (this.#isOutside && !this.#shares.allowsNext(DescriptorShare.fromOutside)) return -Errno.EMFILE as Socket
     const accepted = this.#listening.accept(listening, demiflow)
-    if (accepted >= 0) this.#tcp.adoptAccepted(accepted, this.#listening.get(listening)?.isV4 ?? demiflow.isV4)
+    if (accepted < 0) return accepted as Socket
+    this.#shares.made(accepted)
+    this.#tcp.adoptAccepted(accepted, this.#listening.get(listening)?.isV4 ?? demiflow.isV4)
     return accepted as Socket
+  }
+
+  connectionsWaiting(listening: Socket): number {
+    return this.#tcp.connectionsWaiting(listening)
   }
 
   watch(socket: Socket, side: SideRef): number {
@@ -147,12 +165,11 @@ export class LinuxHost implements Host {
       if (end.address?.isV4 !== false) this.#datagrams.hearNotes(descriptor, true)
       if (end.address?.isV4 !== true) this.#datagrams.hearNotes(descriptor, false)
     }
-    return this.#watchListener(descriptor, listener)
+    return this.#watchListener(descriptor, listener, end)
   }
 
   udpBind(side: SideRef, demiflow: Demiflow): Socket {
-    const descriptor = this.#datagrams.openUnconnected(demiflow)
-    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watchDatagrams(descriptor, side)
+    return this.#watchExchange(this.#datagrams.openUnconnected(demiflow), side)
   }
 
   separatesLoopback(isV4: boolean): boolean {
@@ -182,15 +199,14 @@ export class LinuxHost implements Host {
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
-    const descriptor = this.#datagrams.openUdp(demiflow)
-    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watchDatagrams(descriptor, side)
+    return this.#watchExchange(this.#datagrams.openUdp(demiflow), side)
   }
 
   pingBind(side: SideRef, demiflow: Demiflow): Socket {
     const descriptor = this.#pings.open(demiflow)
     if (descriptor < 0) return descriptor as Socket
     this.#datagrams.adoptPing(descriptor, demiflow.isV4)
-    const socket = this.#sockets.watchDatagrams(descriptor, side)
+    const socket = this.#watchExchange(descriptor, side)
     if (socket < 0) this.#pings.forget(descriptor)
     return socket
   }
@@ -233,9 +249,19 @@ export class LinuxHost implements Host {
     this.#sockets.close(socket)
   }
 
-  #watchListener(descriptor: number, listener: ListenerRef): Socket {
+  #watchExchange(descriptor: number, side: SideRef): Socket {
     if (descriptor < 0) return descriptor as Socket
-    const socket = this.#sockets.watchListener(descriptor, listener)
+    const isAllowed = this.#shares.allows(DescriptorShare.exchanges, descriptor)
+    return isAllowed ? this.#sockets.watchDatagrams(descriptor, side) : this.#sockets.abandon(descriptor, -Errno.EMFILE)
+  }
+
+  #watchListener(descriptor: number, listener: ListenerRef, end: ListeningEnd): Socket {
+    if (descriptor < 0) return descriptor as Socket
+    if (end.isAuto !== true) this.#shares.last(descriptor)
+    const isAllowed = end.isAuto !== true || this.#shares.allows(DescriptorShare.autoPorts, descriptor)
+    const socket = isAllowed
+      ? this.#sockets.watchListener(descriptor, listener)
+      : this.#sockets.abandon(descriptor, -Errno.EMFILE)
     if (socket < 0) this.#listening.forget(descriptor)
     return socket
   }

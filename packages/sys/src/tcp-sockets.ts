@@ -24,6 +24,8 @@ const PEEK = MessageFlag.peek | MessageFlag.doNotWait
 /** `struct tcp_info`, <linux/tcp.h>: append-only. */
 const INFORMATION_BYTES = 256
 const TCPI_STATE = 0
+/** Of a listening socket, how many connections wait. */
+const TCPI_UNACKNOWLEDGED = 24
 const TCPI_SEND_MSS = 16
 const TCPI_LAST_DATA_RECEIVED = 52
 const TCPI_LAST_ACKNOWLEDGEMENT_RECEIVED = 56
@@ -194,6 +196,12 @@ export class TcpSockets {
 
   sendBufferSize(socket: Socket): number {
     return this.#native.getOptionInteger(socket, SocketLevel.socket, SocketOption.sendBuffer)
+  }
+
+  connectionsWaiting(listening: Socket): number {
+    const at = this.#informationOffset
+    const length = this.#native.getOption(listening, SocketLevel.tcp, TcpOption.information, at, INFORMATION_BYTES)
+    return length < 0 ? length : this.#arena.view.getUint32(at + TCPI_UNACKNOWLEDGED, true)
   }
 
   tcpInformation(socket: Socket, into: TcpInformation): number {

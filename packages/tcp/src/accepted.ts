@@ -25,6 +25,7 @@ import {
 } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"
+import { HalfOpen, mostHalfOpen } from "./half-open.ts"
 import { beginNumbers, INITIAL_WINDOW } from "./handshake.ts"
 import type { InitialSequence } from "./initial-sequence.ts"
 import type { Splicing } from "./local/splicing.ts"
@@ -46,6 +47,8 @@ export class Accepted {
   readonly #target = new Demiflow(Interface.tap)
   readonly #splicing: Splicing | undefined
   readonly #portInUse: DropReason
+  /** Connections that the guest hasn't answered. */
+  readonly #unanswered: HalfOpen
   #nextPort: number
 
   constructor(context: TcpContext, initialSequence: InitialSequence, splicing: Splicing | undefined) {
@@ -54,7 +57,23 @@ export class Accepted {
     this.#initialSequence = initialSequence
     this.#splicing = splicing
     this.#portInUse = drops.reason("tcp: ends that another connection has")
+    this.#unanswered = new HalfOpen(mostHalfOpen(context.components), (connection) => context.abort(connection, true))
     this.#nextPort = (random.int32() >>> 0) % DYNAMIC_PORTS
+  }
+
+  /** True while as many connections wait for the guest's answer as may. */
+  get isFull(): boolean {
+    return this.#unanswered.isFull
+  }
+
+  /** Ends the connection that has waited longest for the guest's answer; false if there is none that has waited long enough. */
+  giveWay(): boolean {
+    return this.#unanswered.giveWay(this.#context.now)
+  }
+
+  /** See `ProtocolHandler.endTurn`. */
+  endTurn(): void {
+    this.#unanswered.endTurn()
   }
 
   /**
@@ -105,6 +124,8 @@ export class Accepted {
     connection.socket = socket
     connection.state = State.synSent
     connection.lastFromTap = this.#context.now
+    connection.begunAt = this.#context.now
+    this.#unanswered.add(connection)
     connection.trafficClassToTap = this.#context.components.host.acceptedTrafficClass(socket) & DSCP
     // Nothing is known of the guest's numbers before it answers.
     connection.initialFromTap = 0

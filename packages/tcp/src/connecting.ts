@@ -31,6 +31,7 @@ import {
 import { ConnectErrors, writeSyn } from "./connect-errors.ts"
 import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"
+import { HalfOpen, mostHalfOpen } from "./half-open.ts"
 import { beginNumbers, takeSyn } from "./handshake.ts"
 import type { InitialSequence } from "./initial-sequence.ts"
 import type { Segment } from "./segment.ts"
@@ -54,6 +55,8 @@ export class Connecting {
   readonly #connectErrors: ConnectErrors
   readonly #noSocket: DropReason
   readonly #noHopLimit: DropReason
+  readonly #tooMany: DropReason
+  readonly #halfOpen: HalfOpen
 
   constructor(context: TcpContext, initialSequence: InitialSequence) {
     const { arena, guest, drops } = context.components
@@ -64,6 +67,8 @@ export class Connecting {
     this.#connectErrors = new ConnectErrors(context.components)
     this.#noSocket = drops.reason("tcp: no socket")
     this.#noHopLimit = drops.reason("tcp: hop limit 0")
+    this.#tooMany = drops.reason("tcp: too many half-open connections")
+    this.#halfOpen = new HalfOpen(mostHalfOpen(context.components), (connection) => this.#giveUp(connection))
   }
 
   /**
@@ -84,6 +89,11 @@ export class Connecting {
     if (verdict !== FORWARD) {
       drops.count(verdict as DropReason)
       if (verdict === forwarding.prohibited) this.#report(tapSide, Errno.EPERM, segment.sequence)
+      return
+    }
+    if (!this.#halfOpen.makeRoom(this.#context.now)) {
+      // The guest's next SYN may find room.
+      drops.count(this.#tooMany)
       return
     }
     const created = flows.allocate(handlerNumber, IpProtocol.tcp)
@@ -110,7 +120,7 @@ export class Connecting {
     const trafficClass = trafficClassIn(marks)
     const queuesErrors = tracesRoute(marks)
     let socket = host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
-    if (isShortage(-socket) && this.#context.components.relieve()) {
+    if (isShortage(-socket) && (this.#context.components.relieve() || this.#halfOpen.giveWay(this.#context.now))) {
       socket = host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
     }
     if (socket >= 0 || target.forwardingPort === 0 || !PORT_REFUSED.has(-socket)) return socket
@@ -147,6 +157,17 @@ export class Connecting {
     this.#context.abort(connection, false)
   }
 
+  /** See `ProtocolHandler.endTurn`. */
+  endTurn(): void {
+    this.#halfOpen.endTurn()
+  }
+
+  /** Another one takes its place: the guest hears what it would have heard later. */
+  #giveUp(connection: TcpConnection): void {
+    if (connection.state === State.connecting) this.failed(connection, Errno.ETIMEDOUT)
+    else this.#context.abort(connection, true)
+  }
+
   #fill(connection: TcpConnection, segment: Segment, socket: Socket, highest?: number): void {
     const { flows, clock } = this.#context.components
     const { tapSide } = connection
@@ -154,6 +175,8 @@ export class Connecting {
     connection.socket = socket
     connection.state = State.connecting
     connection.lastFromTap = clock.now
+    connection.begunAt = clock.now
+    this.#halfOpen.add(connection)
     beginNumbers(connection, this.#initialSequence.next(tapSide, highest))
     takeSyn(this.#context.components, connection, segment)
   }

@@ -1,5 +1,6 @@
 import { Demiflow, type FlowIndex, Interface, NO_MARKS, NO_SOCKET, type Socket } from "@demiflow/core"
 import { LONG_AGO, MOST_SEGMENTS } from "./guest-queue.ts"
+import type { HalfOpen } from "./half-open.ts"
 import type { Held } from "./hold-pool.ts"
 import type { Island } from "./out-of-order.ts"
 import { State, type StateId } from "./state.ts"
@@ -84,6 +85,13 @@ export class TcpConnection implements Held {
   probingSince = -1
   /** Such questions since then. */
   windowProbes = 0
+
+  /** Where it stands while its handshake isn't finished, and its neighbours there: see half-open.ts. */
+  halfOpen: HalfOpen | undefined = undefined
+  olderHalfOpen: TcpConnection | undefined = undefined
+  newerHalfOpen: TcpConnection | undefined = undefined
+  /** Clock milliseconds. */
+  begunAt = 0
 
   // Times in clock milliseconds; -1 is none.
   retransmitAt = -1

@@ -1,6 +1,7 @@
 import type { Components, FlowIndex, TcpInformation } from "@demiflow/core"
 import { markSocket, Vectors } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
+import { isBeginning } from "./half-open.ts"
 import { OWN_WINDOW_SCALE } from "./handshake.ts"
 import { HoldPool } from "./hold-pool.ts"
 import { keepAliveAt } from "./keep-alive.ts"
@@ -92,6 +93,7 @@ export class TcpContext {
     if (result === ILLEGAL) throw new IllegalTransitionError(stateName(connection.state), event)
     const before = connection.state
     connection.state = nextState(result)
+    if (connection.halfOpen !== undefined && !isBeginning(connection.state)) connection.halfOpen.remove(connection)
     if (this.components.log.isDebug) this.#logTransition(connection, stateName(before))
     const effects = effectsOf(result)
     if (effects & Effect.sendSynAck) {

@@ -38,6 +38,7 @@ export class TcpHandler implements ProtocolHandler {
   readonly #context: TcpContext
   readonly #connecting: Connecting
   readonly #splicing: Splicing | undefined
+  readonly #accepted: Accepted
   readonly #listening: Listening
   readonly #toHost: ToHost
   readonly #toTap: ToTap
@@ -54,7 +55,8 @@ export class TcpHandler implements ProtocolHandler {
     this.#connecting = new Connecting(this.#context, initialSequence)
     const { localPath } = components
     this.#splicing = localPath && new Splicing(this.#context, localPath)
-    this.#listening = new Listening(this.#context, new Accepted(this.#context, initialSequence, this.#splicing))
+    this.#accepted = new Accepted(this.#context, initialSequence, this.#splicing)
+    this.#listening = new Listening(this.#context, this.#accepted)
     this.#toHost = new ToHost(this.#context)
     this.#toTap = new ToTap(this.#context, this.#toHost)
     this.#fromTap = new FromTap(this.#context, this.#toHost, this.#toTap)
@@ -164,6 +166,8 @@ export class TcpHandler implements ProtocolHandler {
   endTurn(): void {
     this.#toHost.endTurn()
     this.#toTap.endTurn()
+    this.#connecting.endTurn()
+    this.#accepted.endTurn()
   }
 
   abort(flow: FlowIndex): void {

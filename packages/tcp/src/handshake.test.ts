@@ -1,7 +1,17 @@
 import { Address, Demiflow, Errno, Interface, LOOPBACK_V4, NO_SIDE, NOT_MINE, UNSPECIFIED_V4 } from "@demiflow/core"
 import { check, type MemoryStack } from "@demiflow/testkit"
 import { describe, expect, test, vi } from "vitest"
-import { after, bench, connected, PORT, SERVER, SERVER_V6, scripted, segments } from "./test-support/bench.ts"
+import {
+  after,
+  type Bench,
+  bench,
+  connected,
+  PORT,
+  SERVER,
+  SERVER_V6,
+  scripted,
+  segments,
+} from "./test-support/bench.ts"
 
 const SERVERS = { IPv4: SERVER, IPv6: SERVER_V6 }
 
@@ -338,17 +348,50 @@ describe("while the host connects", () => {
     guest.expect(check.tcp({ flags: "SA" }))
   })
 
-  test("a flood of SYNs fills what there is room for, and is gone when nobody answers", () => {
-    const memory = bench({ capacity: 64 })
-    memory.host.world.route(SERVER, { isSilent: true })
-    for (let port = 1; port <= 200; port++) scripted(memory, { sourcePort: port }).send("S")
-    memory.run()
-    expect(memory.flows.size).toBe(64)
-    expect(memory.host.openSockets).toBe(64)
-    expect(memory.drops.get("flow: table full")).toBe(136)
-    memory.run(127_000)
-    expect(memory.flows.size).toBe(0)
-    expectNothingLeft(memory)
+  describe("a flood of SYNs", () => {
+    const tooMany = "tcp: too many half-open connections"
+    const flood = (memory: Bench, from: number, count: number) => {
+      for (let port = from; port < from + count; port++) scripted(memory, { sourcePort: port }).send("S")
+      memory.run()
+    }
+
+    test("has a share of the flows, and is gone when nobody answers", () => {
+      const memory = bench({ capacity: 512 })
+      memory.host.world.route(SERVER, { isSilent: true })
+      flood(memory, 1, 200)
+      expect([memory.flows.size, memory.host.openSockets, memory.drops.get(tooMany)]).toEqual([64, 64, 136])
+      memory.run(127_000)
+      expect(memory.flows.size).toBe(0)
+      expectNothingLeft(memory)
+    })
+
+    test("gives way after a second, the oldest first, a few in a turn; the guest hears of each", () => {
+      const memory = bench({ capacity: 512 })
+      memory.host.world.route(SERVER, { isSilent: true })
+      flood(memory, 1, 64)
+      memory.run(999)
+      flood(memory, 1_000, 1)
+      expect([memory.drops.get(tooMany), memory.flows.size]).toEqual([1, 64])
+      memory.run(1)
+      flood(memory, 2_000, 1)
+      memory.guest.expect(check.icmp({ type: 3, code: 1 }), check.quote(check.tcp({ sourcePort: 1 })))
+      expect(memory.flows.size).toBe(64)
+      flood(memory, 3_000, 100)
+      expect([memory.flows.size, memory.drops.get(tooMany)]).toEqual([64, 1 + 84])
+    })
+
+    test("leaves sockets for a connection that comes later, where there are few", () => {
+      const memory = bench({ host: { descriptors: 8 } })
+      memory.host.world.route(SERVER, { isSilent: true })
+      flood(memory, 1, 20)
+      expect(memory.host.openSockets).toBe(8)
+      memory.run(1_000)
+      memory.host.world.route(SERVER, {})
+      const guest = scripted(memory, { sourcePort: 5_000 })
+      guest.send("S")
+      memory.guest.expect(check.icmp(), check.quote(check.tcp({ sourcePort: 1 })))
+      guest.expect(check.tcp({ flags: "SA" }))
+    })
   })
 })
 

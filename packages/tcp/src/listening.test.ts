@@ -220,7 +220,7 @@ describe("a port at which TCP listens", () => {
   })
 
   test("accepts a crowd, a limited number in a turn", () => {
-    const memory = listening({ host: { backlog: 1_000 } })
+    const memory = listening({ capacity: 4_096, host: { backlog: 1_000 } })
     let accepted = 0
     let most = 0
     const { tcpAccept } = memory.host
@@ -253,6 +253,8 @@ describe("a port at which TCP listens", () => {
     const worlds = crowd(memory, 3)
     memory.run()
     expect(memory.flows.size).toBe(2)
+    const guests = [0, 1].map(() => ScriptedConnection.fromSyn(memory.guest))
+    for (const guest of guests) guest.accept({})
     calls = 0
     memory.run(20_000)
     expect(calls).toBeLessThanOrEqual(40)
@@ -262,6 +264,25 @@ describe("a port at which TCP listens", () => {
     memory.run(500)
     expect(memory.flows.size).toBe(2)
     expect(memory.host.violations).toEqual([])
+  })
+
+  test("has what the guest doesn't answer give way to the next, after a second", () => {
+    const memory = listening({ host: { descriptors: 3 } })
+    const worlds = crowd(memory, 3)
+    memory.run(900)
+    expect(worlds.map(({ isReset }) => isReset)).toEqual([false, false, false])
+    memory.run(1_100)
+    expect(worlds.map(({ isReset }) => isReset)).toEqual([true, false, false])
+    const tuples = segments(memory).map(({ tcp }) => [tcp?.flags, tcp?.sourcePort])
+    expect(tuples).toContainEqual(["RA", 6_000])
+    expect(tuples).toContainEqual(["S", 6_002])
+  })
+
+  test("leaves a crowd in the kernel's queue that the guest doesn't answer", () => {
+    const memory = listening({ capacity: 512, host: { backlog: 1_000 } })
+    crowd(memory, 100)
+    memory.run(500)
+    expect(memory.flows.size).toBe(64)
   })
 
   test("resets who comes when there is no place for a flow", () => {

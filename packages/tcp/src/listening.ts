@@ -2,8 +2,8 @@
  * Ports of the host at which connections to the guest begin, and ports inside the guest's namespace that lead to the host.
  *
  * An event says that somebody waits, and only that: connections are accepted until there are no more, a limited number in a
- * turn, so that a flood of them holds nobody else up. Without a descriptor to spare they are left where they are, in the
- * kernel's queue, for a while.
+ * turn, so that a flood of them holds nobody else up. Without a descriptor to spare, or while the guest leaves too many without
+ * answer, they are left where they are, in the kernel's queue, for a while.
  */
 import {
   Demiflow,
@@ -15,12 +15,15 @@ import {
   type Listener,
   type ListenerRef,
   NO_SOCKET,
+  type Socket,
 } from "@demiflow/core"
 import type { Accepted } from "./accepted.ts"
 import type { TcpContext } from "./context.ts"
 
 /** Connections accepted at one port at a time. */
 const TURN_BUDGET = 64
+/** What the host answers without a descriptor. */
+const NO_PLACE = -Errno.EMFILE as Socket
 /** How long a port rests after the host refused to hand over a connection, milliseconds. */
 const REST = 500
 /** Milliseconds between two warnings that descriptors are short. */
@@ -40,6 +43,7 @@ export class Listening {
   readonly #ports = new Map<ListenerRef, Port>()
   readonly #initiating = new Demiflow(Interface.host)
   readonly #noDescriptor: DropReason
+  readonly #tooMany: DropReason
   /** Ports that go on by themselves. */
   #continuing = 0
   #warnedAt = Number.NEGATIVE_INFINITY
@@ -47,6 +51,7 @@ export class Listening {
   constructor(context: TcpContext, accepted: Accepted) {
     this.#context = context
     this.#accepted = accepted
+    this.#tooMany = context.components.drops.reason("tcp: too many half-open connections")
     this.#noDescriptor = context.components.drops.reason("tcp: no descriptor to accept with")
   }
 
@@ -89,26 +94,38 @@ export class Listening {
   }
 
   #accept(port: Port): void {
-    const { listener, host } = port
+    const { listener } = port
     const initiating = this.#initiating
     initiating.interface = listener.interface
     this.#continueAt(port, -1)
     for (let budget = TURN_BUDGET; budget > 0; budget--) {
-      const socket = host.tcpAccept(listener.socket, initiating)
+      const socket = this.#take(port)
       if (socket === -Errno.EAGAIN) return
       if (socket === -Errno.ECONNABORTED || socket === -Errno.EINTR) continue
       const result = socket < 0 ? socket : this.#accepted.open(listener, socket, initiating)
       if (result < 0) {
-        this.#rest(port, -result)
+        // Without a descriptor, nobody hears that nobody waits.
+        if (socket !== result || port.host.connectionsWaiting(listener.socket) !== 0) this.#rest(port, -result)
         return
       }
     }
     this.#continueAt(port, this.#context.now)
   }
 
+  #take({ listener, host }: Port): Socket {
+    const socket = this.#accepted.isFull ? NO_PLACE : host.tcpAccept(listener.socket, this.#initiating)
+    if (socket !== NO_PLACE || host.connectionsWaiting(listener.socket) <= 0) return socket
+    if (!this.#accepted.giveWay()) return socket
+    return host.tcpAccept(listener.socket, this.#initiating)
+  }
+
   #rest(port: Port, errno: number): void {
     const { components, now } = this.#context
     this.#continueAt(port, now + REST)
+    if (this.#accepted.isFull) {
+      components.drops.count(this.#tooMany)
+      return
+    }
     if (errno !== Errno.EMFILE && errno !== Errno.ENFILE) return
     components.drops.count(this.#noDescriptor)
     if (now - this.#warnedAt < WARNING_INTERVAL) return

@@ -67,6 +67,16 @@ export function tcpListenTests(bench: () => HostBench, isV4: boolean): void {
     return concatenate(pieces)
   }
 
+  it("says how many connections wait", async () => {
+    expect(host().connectionsWaiting(listening[0])).toBe(0)
+    bench().forgetArrivals(listening[1])
+    bench().under.connect(end)
+    await bench().untilArrival(listening[1])
+    expect(host().connectionsWaiting(listening[0])).toBe(1)
+    bench().keep(host().tcpAccept(listening[0], bench().towards(end)))
+    expect(host().connectionsWaiting(listening[0])).toBe(0)
+  })
+
   it("reports that a connection waits, and names both ends", async () => {
     const nobody = bench().towards(end)
     expect(host().tcpAccept(listening[0], nobody)).toBe(-Errno.EAGAIN)

@@ -188,6 +188,10 @@ export class SimulatedHost implements Host {
     return this.#tcp.accept(listening, demiflow)
   }
 
+  connectionsWaiting(listening: Socket): number {
+    return this.#tcp.connectionsWaiting(listening)
+  }
+
   watch(socket: Socket, side: SideRef): number {
     return this.#tcp.watch(socket, side)
   }

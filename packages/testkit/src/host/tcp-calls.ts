@@ -100,6 +100,11 @@ export class TcpCalls {
     return this.#parts.open(accepted)
   }
 
+  connectionsWaiting(listening: Socket): number {
+    const found = this.#parts.sockets.find(listening, TcpListeningSocket, "connectionsWaiting")
+    return found === undefined ? -EBADF : found.waiting
+  }
+
   watch(socket: Socket, side: SideRef): number {
     const found = this.#parts.sockets.find(socket, TcpSocket, "watch")
     if (found === undefined) return -EBADF

@@ -18,6 +18,11 @@ export class TcpListeningSocket extends SimulatedSocket {
     this.#backlog = backlog
   }
 
+  /** Connections that can be taken. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
   /** True if the kernel leaves further attempts without an answer. */
   get isFull(): boolean {
     return this.#waiting.length + this.#begun >= this.#backlog
