@@ -130,6 +130,20 @@ function exchangeCase(label, kind) {
   }
 }
 
+/** @type {TrafficCase} */
+const floodCase = {
+  mtu: DEFAULT_MTU,
+  rows: [
+    { group: GROUPS.exchanges, label: "beside 100,000 SYNs: 99th percentile", unit: "µs", better: "less" },
+    { group: GROUPS.exchanges, label: "beside 100,000 SYNs: as against quiet", unit: "times", better: "less" },
+  ],
+  async measure(traffic) {
+    const quiet = await traffic.exchange("exchange")
+    const flooded = await traffic.exchange("flooded-exchange")
+    return [flooded.percentile99, flooded.percentile99 / quiet.percentile99]
+  },
+}
+
 /**
  * A case of those above, between the guest's loopback and the host's.
  * @param {TrafficCase} from
@@ -171,6 +185,7 @@ export const trafficCases = [
   exchangeCase("TCP request-response", "exchange"),
   exchangeCase("TCP connect-request-response", "connect-exchange"),
   exchangeCase("UDP request-response", "datagram-exchange"),
+  floodCase,
   {
     mtu: DEFAULT_MTU,
     isFor: isProgram,

@@ -5,6 +5,8 @@ export interface Clock {
    * the system's clock once a turn, in `advance`.
    */
   readonly now: number
+  /** Microseconds since then: how long the turn has taken so far. Looks at the system's clock; absent where that isn't known. */
+  spent?(): number
 }
 
 /** Unpredictable numbers, injected. */

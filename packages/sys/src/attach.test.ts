@@ -26,6 +26,17 @@ describe("clock", () => {
     expect(clock.advance()).toBe(3)
     expect(clock.microseconds).toBe(3499.5)
   })
+
+  it("says how long the turn has taken, also where the lowest bits begin anew", () => {
+    vi.spyOn(native, "storeMonotonic").mockImplementation((offset) => {
+      arena.view.setFloat64(offset, 2 ** 40 - 1_000, true)
+      return 0
+    })
+    const clock = new MonotonicClock(native, arena)
+    clock.advance()
+    vi.spyOn(native, "monotonicWord").mockReturnValue(500)
+    expect(clock.spent()).toBe(1_500)
+  })
 })
 
 describe("random numbers", () => {

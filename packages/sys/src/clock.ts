@@ -9,6 +9,8 @@ export class MonotonicClock implements Clock {
   readonly #offset: number
   readonly #startMicroseconds: number
   #microseconds = 0
+  /** The lowest 32 bits of the kernel's clock at the last {@link MonotonicClock.advance}. */
+  #word = 0
   /** Whole milliseconds at the last {@link MonotonicClock.advance}. */
   now = 0
 
@@ -26,9 +28,15 @@ export class MonotonicClock implements Clock {
 
   /** Looks at the kernel's clock; answers `now`. */
   advance(): number {
-    this.#microseconds = this.#look() - this.#startMicroseconds
+    const microseconds = this.#look()
+    this.#word = microseconds | 0
+    this.#microseconds = microseconds - this.#startMicroseconds
     this.now = Math.floor(this.#microseconds / 1000)
     return this.now
+  }
+
+  spent(): number {
+    return (this.#native.monotonicWord() - this.#word) | 0
   }
 
   #look(): number {

@@ -255,6 +255,14 @@ describe("turns", () => {
     expect(Math.max(...packets)).toBe(4)
   })
 
+  test("begin no other batch once they have taken 2 ms", () => {
+    const looks = [500, 1_999, 2_000, 50_000]
+    const clock = { now: 0, spent: () => looks.shift() ?? 0 }
+    const fixture = new Fixture({}, { batchSize: 4, budget: 100, clock })
+    fixture.send(...new Array<Uint8Array>(30).fill(ipv4(17, datagram(), four)))
+    expect([fixture.tap.receive(), fixture.tap.receive(), fixture.tap.receive(8)]).toEqual([12, 4, 8])
+  })
+
   test("report that the guest is gone, after its last frames", () => {
     const fixture = new Fixture()
     fixture.send(ipv4(17, datagram(), four))

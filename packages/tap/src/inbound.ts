@@ -63,12 +63,15 @@ import { Reassembly } from "./reassembly.ts"
 const SMALLEST_ETHERTYPE = 0x0600
 /** Ethernet header, tag, and an IP packet of 1,500 bytes: the sender of a longer frame takes such ones as well. */
 const LARGEST_PLAIN_FRAME = ETHERNET_HEADER_LENGTH + VLAN_TAG_LENGTH + ETHERNET_MTU
+/** Microseconds of a turn after which no other batch is begun: of 64 SYNs, each has a socket opened. */
+const TURN = 2_000
 /** What a right header adds up to. */
 const ALL_ONES = 0xffff
 
 /** The way from the link to the stack. */
 export class Inbound {
   readonly #link: Link
+  readonly #clock: Clock
   readonly #arena: Arena
   readonly #view: DataView
   readonly #drops: Drops
@@ -100,6 +103,7 @@ export class Inbound {
     slots: number,
   ) {
     this.#link = link
+    this.#clock = clock
     this.#arena = link.arena
     this.#view = link.arena.view
     this.#drops = drops
@@ -137,9 +141,14 @@ export class Inbound {
       }
       this.#deliver()
       handled += count
-      if (count < batch.capacity) break
+      if (count < batch.capacity || this.#isTurnOver()) break
     }
     return handled
+  }
+
+  /** What is left on the link waits for the next turn, so that others have theirs. */
+  #isTurnOver(): boolean {
+    return this.#clock.spent !== undefined && this.#clock.spent() >= TURN
   }
 
   /** Finds the first frame of a station after a while without a link. */
