@@ -129,6 +129,15 @@ const ignored = ({ host, server }: Family) => {
   return flood({ from, to: server, ports: [TCP_PORT, TCP_PORT], count: 3000 })
 }
 
+/** From more ports, or under more identifiers, than there are descriptors. */
+const exchanges = (isPing: boolean) => async (at: Subject) => {
+  const file = reachable(join(import.meta.dirname, "programs/datagram-ports.py"))
+  const argument = JSON.stringify({ to: ipv4.server, port: 9, count: 700, isPing })
+  const program = at.pasta.guest.start(["/usr/bin/python3", file, argument], { keepInputOpen: true })
+  await program.printed(/^sent$/m)
+  return program
+}
+
 let flooded: Subject
 beforeAll(async () => {
   flooded = await Subject.start()
@@ -168,6 +177,9 @@ describe.each([
     await subject.withstands(attack)
     await subject.recovers()
   })
+
+  testWith("python3")("datagrams from every port", () => subject.withstands(exchanges(false), true))
+  testWith("python3")("pings under every identifier", () => subject.withstands(exchanges(true), true))
 
   for (const family of families) {
     testWith("python3")(`a flood of SYNs to where nobody answers, over ${family.name}`, async () => {

@@ -6,7 +6,9 @@ import type { FlowIndex } from "./flow-table.ts"
 const newFlow = (index: number): MayGiveWay => ({
   flow: index as FlowIndex,
   holdsSocket: index % 2 === 1,
-  isDispensable: false,
+  lastActivity: 0,
+  list: undefined,
+  listedAt: 0,
   older: undefined,
   newer: undefined,
 })

@@ -47,19 +47,29 @@ export function oppositeSide(side: SideRef): SideRef {
 }
 
 /** The flows of a stack, of all protocols. */
+/**
+ * Up to which part of a table's places each kind of flow may be begun, in sixteenths: flows from outside stop first, then
+ * exchanges of the guest without connections. The last places are for its connections.
+ */
+export const PlaceShare = { fromOutside: 14, exchanges: 15, all: 16 } as const
+export type PlaceShareId = (typeof PlaceShare)[keyof typeof PlaceShare]
+
 export interface FlowTable {
   readonly capacity: number
   /** Flows at any stage. */
   readonly size: number
 
   /**
-   * Takes a place for a flow of the protocol with this handler number. The answer is negative if the table is full,
-   * which is counted as a drop.
+   * Takes a place for a flow of the protocol with this handler number. The answer is negative if the table is full, or
+   * full for flows with this share, which is counted as a drop.
    *
    * @param handler the number that {@link HandlerNumber} the stack gave the protocol's handler
    * @param protocol the IP protocol number, part of the key
+   * @param share {@link PlaceShare.all} if absent
    */
-  allocate(handler: number, protocol: number): NewFlow
+  allocate(handler: number, protocol: number, share?: PlaceShareId): NewFlow
+  /** Places that flows with this share may still take; 0 or negative if there are none. */
+  room(share: PlaceShareId): number
   /** Records the initiating side. */
   initiate(flow: NewFlow, demiflow: Demiflow): InitiatedFlow
   /** Records the target side. */

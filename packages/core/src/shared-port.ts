@@ -3,6 +3,7 @@ import type { Demiflow, InterfaceId } from "./demiflow.ts"
 import { NO_SIDE, type SideRef } from "./flow-table.ts"
 import { type Host, NO_SOCKET, type Socket } from "./host.ts"
 import { NO_MARKS, setFragmentation } from "./packet-marks.ts"
+import type { Listed, UseList } from "./use-list.ts"
 
 /** A flow, as one of those that share a port's socket. The neighbours are kept by the port; undefined at first. */
 export interface Rider {
@@ -112,7 +113,7 @@ export interface PortBinding {
 }
 
 /** A port of the host that flows of the guest's share: the number of the guest's own port, where that is free. */
-export class GuestPort extends SharedPort {
+export class GuestPort extends SharedPort implements Listed<GuestPort> {
   /** The address that it is bound to, or the unspecified one. */
   readonly address: Address
   /** Whether it reaches the host's loopback and nothing else. */
@@ -120,6 +121,12 @@ export class GuestPort extends SharedPort {
   /** The guest's end that it was opened for. */
   readonly guestAddress: Address
   readonly guestPort: number
+  /** For the owner's use, as all that a list needs: clock milliseconds of the last datagram by any flow. */
+  lastActivity = 0
+  list: UseList<GuestPort> | undefined = undefined
+  older: GuestPort | undefined = undefined
+  newer: GuestPort | undefined = undefined
+  listedAt = 0
   /** Whose side hears of the socket's events. */
   #owner: Rider | undefined
 

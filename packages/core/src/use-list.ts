@@ -56,18 +56,20 @@ export class UseList<T extends Listed<T>> {
     this.#count--
   }
 
-  /** What was used longest ago of those that a search sees which are wanted; `undefined` if it sees none. */
+  /**
+   * What was used longest ago of those that a search sees which are wanted; `undefined` if it sees none. What it passes over
+   * is put at the end.
+   */
   leastUsed(isWanted: (item: T) => boolean = () => true): T | undefined {
     let found: T | undefined
     let item = this.#oldest
     for (let seen = 0; item !== undefined && seen < MOST_SEEN; seen++) {
       const next: T | undefined = item.newer
-      const wasUsed = item.lastActivity > item.listedAt
       if (isWanted(item)) {
-        if (!wasUsed) return item
+        if (item.lastActivity <= item.listedAt) return item
         if (found === undefined || item.lastActivity < found.lastActivity) found = item
       }
-      if (wasUsed) this.add(item)
+      this.add(item)
       item = next
     }
     return found

@@ -7,6 +7,7 @@ import {
   initiatingSide,
   NO_SIDE,
   oppositeSide,
+  PlaceShare,
   type SideRef,
   targetSide,
 } from "@demiflow/core"
@@ -116,6 +117,21 @@ describe("FixedFlowTable", () => {
     flows.endTurn()
     expect(flows.allocate(0, TCP)).toBe(all[1])
     expect(flows.size).toBe(3)
+  })
+
+  it("keeps the last places for those who may have them", () => {
+    const drops = new Drops()
+    const flows = table(32, drops)
+    for (let port = 1; port <= 28; port++) add(flows, tapSide(port))
+    const { fromOutside, exchanges, all } = PlaceShare
+    expect([fromOutside, exchanges, all].map((share) => flows.room(share))).toEqual([0, 2, 4])
+    expect(flows.allocate(0, TCP, fromOutside)).toBeLessThan(0)
+    for (const share of [exchanges, exchanges]) expect(flows.allocate(0, TCP, share)).toBeGreaterThanOrEqual(0)
+    expect(flows.allocate(0, TCP, exchanges)).toBeLessThan(0)
+    for (const share of [all, undefined]) expect(flows.allocate(0, TCP, share)).toBeGreaterThanOrEqual(0)
+    expect(flows.allocate(0, TCP)).toBeLessThan(0)
+    expect(drops.get("flow: table full")).toBe(3)
+    expect(flows.room(fromOutside)).toBe(-4)
   })
 
   it("gives a cancelled place out again at once, but never one released in this turn", () => {

@@ -15,11 +15,12 @@ import type {
   InitiatedFlow,
   InterfaceId,
   NewFlow,
+  PlaceShareId,
   Random,
   SideRef,
   TargetedFlow,
 } from "@demiflow/core"
-import { initiatingSide, NO_SIDE, targetSide } from "@demiflow/core"
+import { initiatingSide, NO_SIDE, PlaceShare, targetSide } from "@demiflow/core"
 import { Deadlines } from "./deadlines.ts"
 import { KeyedHash } from "./hash.ts"
 
@@ -93,11 +94,17 @@ export class FixedFlowTable implements FlowTable {
     return this.#size
   }
 
-  allocate(handler: number, protocol: number): NewFlow {
+  room(share: PlaceShareId): number {
+    return this.capacity - ((this.capacity * (PlaceShare.all - share)) >> 4) - this.#size
+  }
+
+  allocate(handler: number, protocol: number, share: PlaceShareId = PlaceShare.all): NewFlow {
     let flow: number
-    if (this.#freeCount > 0) flow = this.#takeFree()
+    if (this.room(share) <= 0) flow = NO_FLOW
+    else if (this.#freeCount > 0) flow = this.#takeFree()
     else if (this.#neverUsed < this.capacity) flow = this.#neverUsed++
-    else {
+    else flow = NO_FLOW
+    if (flow < 0) {
       this.#drops.count(this.#full)
       return NO_FLOW
     }

@@ -16,9 +16,9 @@
  * `traceroute -I`, `ping -t` and `ping -M do` work through us. The address that the request went to says whose error that is;
  * one that quotes a request to anybody else changes nothing (RFC 5508, REQ-4). A reply keeps its traffic class.
  *
- * A flow ends 60 s after its last message (RFC 5508, REQ-2). The one with the oldest request gives way before that at a limit;
- * where any protocol lacks a socket, all flows of an identifier do, that under which no request has come for the longest time
- * (core's `DispensableFlows`).
+ * A flow ends 60 s after its last message (RFC 5508, REQ-2). The one with the oldest request gives way before that at a limit, or
+ * where the flow table is full for pings; where any protocol lacks a socket, all flows of an identifier do, that under which no
+ * request has come for the longest time (core's `DispensableFlows`).
  *
  * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
  * are counted as dropped. The permission may come later: it is asked for again by requests, once a second at most.
@@ -61,6 +61,7 @@ import {
   marksOf,
   NO_SIDE,
   NOT_MINE,
+  PlaceShare,
   type ProtocolHandler,
   SendingErrors,
   type Sequence,
@@ -121,7 +122,7 @@ export class IcmpHandler implements ProtocolHandler {
     this.#timeout = options.timeout ?? DEFAULT_TIMEOUT
     this.#mostFlows = Math.max(1, Math.min(MOST_FLOWS, components.flows.capacity >> 2))
     this.#reasons = icmpReasons(components.drops)
-    this.#identifiers = new Identifiers(components, this.#states)
+    this.#identifiers = new Identifiers(components, this.#states, () => this.giveWay() || components.relieve())
     this.#errors = new ErrorRelay(components, this.#reasons, this.#identifiers)
     this.#guestErrors = new GuestErrors(components)
     this.#toGuest = new ToGuest(components, this.#reasons, this.#errors, this.#identifiers)
@@ -241,7 +242,6 @@ export class IcmpHandler implements ProtocolHandler {
       if (side >= 0) drops.count(this.#reasons.unsupported)
       return
     }
-    this.#byUse.remove(flow)
     this.#byUse.add(flow)
     port.usedLast = flow
     flow.lastActivity = clock.now
@@ -298,8 +298,9 @@ export class IcmpHandler implements ProtocolHandler {
       return undefined
     }
     const { oldest } = this.#byUse
-    if (oldest !== undefined && this.#byUse.count >= this.#mostFlows) this.abort(oldest.flow)
-    const created = flows.allocate(handlerNumber, protocol)
+    const isAtLimit = this.#byUse.count >= this.#mostFlows || flows.room(PlaceShare.exchanges) === 0
+    if (oldest !== undefined && isAtLimit) this.abort(oldest.flow)
+    const created = flows.allocate(handlerNumber, protocol, PlaceShare.exchanges)
     // A full table counts that itself.
     if (created < 0) return undefined
     const initiated = flows.initiate(created, tap)

@@ -22,13 +22,13 @@ export class Identifiers {
   readonly #v4: GuestPorts
   readonly #v6: GuestPorts
 
-  constructor(components: Components, states: EchoFlows) {
+  constructor(components: Components, states: EchoFlows, relieve: () => boolean) {
     const options = {
       bind: (host: Components["host"], side: SideRef, demiflow: Demiflow) => host.pingBind(side, demiflow),
       isPerAddress: true,
     }
     this.#flows = components.flows
-    this.#relieve = components.relieve
+    this.#relieve = relieve
     this.#states = states
     this.#v4 = new GuestPorts(components, IpProtocol.icmp, options)
     this.#v6 = new GuestPorts(components, IpProtocol.icmpv6, options)

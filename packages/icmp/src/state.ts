@@ -6,6 +6,7 @@ import {
   oppositeSide,
   type Rider,
   type SideRef,
+  type UseList,
 } from "@demiflow/core"
 
 /** What ICMP keeps of an echo flow, besides its two sides in the flow table. */
@@ -19,7 +20,8 @@ export class EchoFlow implements MayGiveWay, Rider {
   /** Bytes and sequence number of the last request, for what an error's quotation left out. */
   lastLength = 0
   lastSequence = 0
-  isDispensable = false
+  list: UseList<MayGiveWay> | undefined = undefined
+  listedAt = 0
   older: MayGiveWay | undefined = undefined
   newer: MayGiveWay | undefined = undefined
   nextRider: Rider | undefined = undefined

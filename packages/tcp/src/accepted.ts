@@ -20,6 +20,7 @@ import {
   isShortage,
   type Listener,
   NO_SOCKET,
+  PlaceShare,
   type Socket,
   targetSide,
 } from "@demiflow/core"
@@ -106,7 +107,7 @@ export class Accepted {
       host.reset(socket)
       return
     }
-    const created = flows.allocate(handlerNumber, IpProtocol.tcp)
+    const created = flows.allocate(handlerNumber, IpProtocol.tcp, PlaceShare.fromOutside)
     if (created < 0) {
       host.reset(socket)
       return

@@ -22,6 +22,7 @@ import {
   initiatingSide,
   isShortage,
   NO_FORM,
+  PlaceShare,
   type Sequence,
   type Socket,
   targetSide,
@@ -96,8 +97,13 @@ export class Connecting {
       drops.count(this.#tooMany)
       return
     }
+    // Its place is free in the next turn, for the guest's next SYN.
+    const isPromised = flows.room(PlaceShare.all) <= 0 && this.#halfOpen.giveWay(this.#context.now)
     const created = flows.allocate(handlerNumber, IpProtocol.tcp)
-    if (created < 0) return
+    if (created < 0) {
+      if (!isPromised) this.#context.output.refuse(tapSide, segment)
+      return
+    }
     const initiated = flows.initiate(created, tapSide)
     const targeted = flows.target(initiated, this.#target)
     const side = targetSide(targeted)
@@ -184,8 +190,8 @@ export class Connecting {
   #refuse(sequence: Sequence, segment: Segment, errno: number): void {
     const { drops } = this.#context.components
     if (this.#report(sequence.demiflow, -errno, segment.sequence)) return
-    if (errno === -Errno.ECONNREFUSED) this.#context.output.refuse(sequence.demiflow, segment)
-    else drops.count(this.#noSocket)
+    if (errno !== -Errno.ECONNREFUSED) drops.count(this.#noSocket)
+    this.#context.output.refuse(sequence.demiflow, segment)
   }
 
   /**

@@ -126,13 +126,13 @@ describe.each(Object.entries(SERVERS))("the handshake over %s", (name, target) =
     expect(second).not.toBe(700)
   })
 
-  test("fails silently, and counted, while the host has no descriptor left; the guest's next SYN gets its chance", () => {
+  test("is reset, and counted, while the host has no descriptor left; the guest's next attempt gets its chance", () => {
     const memory = bench({ host: { descriptors: 1 } })
     const first = scripted(memory, { target })
     first.connect()
     const second = scripted(memory, { target, sourcePort: 40_001, sequence: 1 })
     second.send("S")
-    memory.guest.expectNothing()
+    second.expect(check.tcp({ flags: "RA", sequence: 0, acknowledgement: 2 }))
     expect(memory.drops.get("tcp: no socket")).toBe(1)
     expect(memory.flows.size).toBe(1)
     first.send("R")
@@ -152,13 +152,13 @@ describe.each(Object.entries(SERVERS))("the handshake over %s", (name, target) =
     expect(memory.drops.total).toBe(0)
   })
 
-  test("fails silently, and counted, while the flow table is full", () => {
+  test("is reset, and counted, while the flow table is full", () => {
     const memory = bench({ capacity: 1 })
     const first = scripted(memory, { target })
     first.connect()
     const second = scripted(memory, { target, sourcePort: 40_001 })
     second.send("S")
-    memory.guest.expectNothing()
+    second.expect(check.tcp({ flags: "RA", sequence: 0 }))
     expect(memory.drops.get("flow: table full")).toBe(1)
     expect(memory.host.openSockets).toBe(1)
     first.send("R")
@@ -169,16 +169,16 @@ describe.each(Object.entries(SERVERS))("the handshake over %s", (name, target) =
 })
 
 describe("other outcomes of the host's connect", () => {
-  const outcomes: [string, number, "reset" | "administratively prohibited" | "nothing"][] = [
+  const outcomes: [string, number, "reset" | "administratively prohibited"][] = [
     ["ECONNREFUSED", Errno.ECONNREFUSED, "reset"],
     ["EACCES", Errno.EACCES, "administratively prohibited"],
     ["EPERM", Errno.EPERM, "administratively prohibited"],
     ["EADDRNOTAVAIL", Errno.EADDRNOTAVAIL, "administratively prohibited"],
     ["ENODEV", Errno.ENODEV, "administratively prohibited"],
-    ["ENFILE", Errno.ENFILE, "nothing"],
-    ["ENOBUFS", Errno.ENOBUFS, "nothing"],
-    ["ENOMEM", Errno.ENOMEM, "nothing"],
-    ["EINVAL", Errno.EINVAL, "nothing"],
+    ["ENFILE", Errno.ENFILE, "reset"],
+    ["ENOBUFS", Errno.ENOBUFS, "reset"],
+    ["ENOMEM", Errno.ENOMEM, "reset"],
+    ["EINVAL", Errno.EINVAL, "reset"],
   ]
 
   test.each(outcomes)("%s at once", (_, errno, answer) => {
@@ -188,9 +188,10 @@ describe("other outcomes of the host's connect", () => {
     guest.send("S")
     memory.run()
     if (answer === "reset") guest.expect(check.tcp({ flags: "RA", sequence: 0, acknowledgement: guest.sequence }))
-    else if (answer === "nothing") expect(memory.drops.get("tcp: no socket")).toBe(1)
     else memory.guest.expect(check.icmp({ type: 3, code: 13 }))
     memory.guest.expectNothing()
+    const isCounted = answer === "reset" && errno !== Errno.ECONNREFUSED
+    expect(memory.drops.get("tcp: no socket")).toBe(isCounted ? 1 : 0)
     expectNothingLeft(memory)
   })
 })
@@ -385,6 +386,7 @@ describe("while the host connects", () => {
       memory.host.world.route(SERVER, { isSilent: true })
       flood(memory, 1, 20)
       expect(memory.host.openSockets).toBe(8)
+      expect(memory.guest.takeAll()).toHaveLength(12)
       memory.run(1_000)
       memory.host.world.route(SERVER, {})
       const guest = scripted(memory, { sourcePort: 5_000 })

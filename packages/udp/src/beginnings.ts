@@ -10,6 +10,7 @@ import {
   IpProtocol,
   initiatingSide,
   isShortage,
+  PlaceShare,
   type SharedPort,
   type SideRef,
   type Socket,
@@ -82,6 +83,7 @@ export class Beginnings {
     const isProhibited = verdict === forwarding.prohibited
     // An answer goes to where nothing else may.
     const mayAnswer = verdict === FORWARD || isProhibited
+    if (mayAnswer) this.#scarcity.makeRoom()
     const question = mayAnswer ? this.#ports.listening.askedBy(tap, this.#states) : undefined
     if (verdict !== FORWARD && question === undefined) {
       drops.count(verdict, count)
@@ -89,7 +91,7 @@ export class Beginnings {
       return undefined
     }
     if (question !== undefined) flows.readSide(question.hostSide, target)
-    const created = flows.allocate(handlerNumber, IpProtocol.udp)
+    const created = flows.allocate(handlerNumber, IpProtocol.udp, PlaceShare.exchanges)
     if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
@@ -104,9 +106,10 @@ export class Beginnings {
     // What the correspondent sends belongs to the flow that it has begun, if there is one.
     if (flows.lookup(IpProtocol.udp, target) < 0) flows.makeTargetFindable(flow)
     const state = this.#begin(initiatingSide(flow), port, target, question?.scope ?? 0)
+    this.#scarcity.begun(state, port)
     if (question !== undefined) {
-      state.hasReply = true
-      this.#answered(question)
+      this.answered(state)
+      this.answered(question)
     }
     if (target.correspondentAddress.isMulticast) this.groupSenders.add(state, port)
     this.#log(flow, tap, target)
@@ -123,13 +126,13 @@ export class Beginnings {
       drops.count(this.#reasons.noPort, count)
       return undefined
     }
-    this.#scarcity.makeRoom()
+    this.#scarcity.makeRoomOutside()
     if (port.socket < 0) {
       // The flow that gave way was the last one of the port.
       drops.count(this.#reasons.closed, count)
       return undefined
     }
-    const created = flows.allocate(handlerNumber, IpProtocol.udp)
+    const created = flows.allocate(handlerNumber, IpProtocol.udp, PlaceShare.fromOutside)
     if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
@@ -137,7 +140,7 @@ export class Beginnings {
     const flow = flows.activate(flows.target(flows.initiate(created, hostSide), target))
     flows.makeTargetFindable(flow)
     const state = this.#begin(targetSide(flow), port, hostSide, scope)
-    this.#scarcity.begun(state)
+    this.#scarcity.begunOutside(state)
     this.#log(flow, hostSide, target)
     return state
   }
@@ -157,9 +160,11 @@ export class Beginnings {
 
   /** Notes that the guest has sent something on a flow. */
   heardGuest(flow: UdpFlow): void {
-    flow.lastActivity = this.#components.clock.now
+    const { now } = this.#components.clock
+    flow.lastActivity = now
+    if (flow.port instanceof GuestPort) flow.port.lastActivity = now
     this.groupSenders.heard(flow)
-    if (flow.beganOnHost) this.#answered(flow)
+    if (flow.beganOnHost) this.answered(flow)
     else if (flow.hasReply) flow.isConversation = true
   }
 
@@ -180,7 +185,7 @@ export class Beginnings {
     if (log.isDebug) log.debug(`flow ${flow.flow} (udp) ended`)
     this.groupSenders.remove(flow)
     const { port } = flow
-    this.#scarcity.settled(flow)
+    this.#scarcity.ended(flow)
     if (port !== undefined) {
       if (port instanceof GuestPort) this.#correspondents.remove(flow)
       flow.port = undefined
@@ -190,9 +195,11 @@ export class Beginnings {
     flows.release(flow.flow)
   }
 
-  #answered(flow: UdpFlow): void {
+  /** Notes that something has come back to where the flow began. */
+  answered(flow: UdpFlow): void {
+    if (flow.hasReply) return
     flow.hasReply = true
-    this.#scarcity.settled(flow)
+    this.#scarcity.answered(flow, flow.port)
   }
 
   /**
@@ -263,7 +270,10 @@ export class Beginnings {
     state.correspondent.copyFrom(hostSide.correspondentAddress)
     state.isToWellKnownPort = isWellKnown(hostSide.correspondentPort)
     port.board(state)
-    if (port instanceof GuestPort) this.#correspondents.add(state, port)
+    if (port instanceof GuestPort) {
+      port.lastActivity = clock.now
+      this.#correspondents.add(state, port)
+    }
     flows.schedule(state.flow, clock.now + this.#timeouts.of(state))
     return state
   }

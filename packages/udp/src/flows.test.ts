@@ -99,8 +99,8 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
 
   test("leave nothing behind when all are ended at once", () => {
     const bench = new Bench()
-    for (let port = 1000; port < 1064; port++) begin(bench, port)
-    expect(bench.host.openSockets).toBe(64)
+    for (let port = 1000; port < 1060; port++) begin(bench, port)
+    expect(bench.host.openSockets).toBe(60)
     bench.stack.abortFlows()
     expect(bench.host.openSockets).toBe(0)
     expect(bench.flows.size).toBe(0)
@@ -109,12 +109,11 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
 
   test("are refused while the table is full, each packet counted once, and begin again when there is a place", () => {
     const bench = new Bench({ capacity: 2 })
-    begin(bench, 1)
-    begin(bench, 2)
+    const taken = [1, 2].map(() => bench.flows.allocate(0, 253))
     bench.fromGuest(guest, 3, server, 53, { payload }, { payload }, { payload })
-    expect(bench.host.opened).toHaveLength(2)
+    expect(bench.host.opened).toHaveLength(0)
     expect(bench.drops.entries()).toEqual([["flow: table full", 3]])
-    bench.advance(120_000)
+    for (const place of taken) bench.flows.cancel(place)
     begin(bench, 3)
     expect(bench.flows.size).toBe(1)
     expect(bench.drops.total).toBe(3)

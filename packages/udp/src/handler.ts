@@ -33,8 +33,8 @@
  *
  * Two senders may be the same to the guest: they came to two ports that lead to one, or one address stands for both. The
  * later one is shown under another port then, as netfilter does it. Anybody can forge senders: flows that their target
- * hasn't answered give way, oldest first, at a limit, and those with a socket of their own when there are none left
- * (`scarcity.ts`).
+ * hasn't answered give way, oldest first, at a limit. Where places of the flow table or sockets are scarce, flows and ports of
+ * the guest's give way as well, those that weren't answered first, and of others those used longest ago (`scarcity.ts`).
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
  * Neighbours of one size are put together for the host to cut, what the guest's offload left together with more of that

@@ -22,8 +22,12 @@ export class PortsInUse {
 
   /** A flow shares the port's socket no more: a port of the guest's is closed with its last flow. */
   leave(port: SharedPort, rider: Rider): void {
-    if (port instanceof GuestPort) this.guest.leave(port, rider)
-    else port.leave(rider)
+    if (!(port instanceof GuestPort)) {
+      port.leave(rider)
+      return
+    }
+    this.guest.leave(port, rider)
+    if (!port.isInUse) port.list?.remove(port)
   }
 
   /** Ends all flows of a port. */

@@ -8,6 +8,7 @@ import {
   type SharedPort,
   type SideRef,
   targetSide,
+  type UseList,
 } from "@demiflow/core"
 import type { Correspondence } from "./correspondents.ts"
 import type { SplicedSide } from "./local/spliced-flow.ts"
@@ -39,7 +40,8 @@ export class UdpFlow implements MayGiveWay, Rider, Correspondence, Lasting {
   /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
   lastLength = 0
   readonly holdsSocket: boolean = false
-  isDispensable = false
+  list: UseList<MayGiveWay> | undefined = undefined
+  listedAt = 0
   older: MayGiveWay | undefined = undefined
   newer: MayGiveWay | undefined = undefined
   nextRider: Rider | undefined = undefined

@@ -23,6 +23,7 @@ import type { SplicedFlow } from "./local/spliced-flow.ts"
 import type { Splicing } from "./local/splicing.ts"
 import type { Newcomers } from "./newcomers.ts"
 import type { UdpReasons } from "./reasons.ts"
+import type { Scarcity } from "./scarcity.ts"
 import { UdpFlow } from "./state.ts"
 import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "./turn-budget.ts"
 import type { WaitingPlace } from "./waiting-sources.ts"
@@ -42,6 +43,7 @@ export interface ToGuestParts {
   /** Absent where there is no local path. */
   readonly splicing: Splicing | undefined
   readonly waiting: WaitingPlace<SharedPort>
+  readonly scarcity: Scarcity
 }
 
 /**
@@ -63,6 +65,7 @@ export class ToGuest {
   readonly #newcomers: Newcomers
   readonly #splicing: Splicing | undefined
   readonly #waiting: WaitingPlace<SharedPort>
+  readonly #scarcity: Scarcity
   /** The side that the open packets are for. */
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(LARGEST_BURST)
@@ -80,6 +83,7 @@ export class ToGuest {
     this.#newcomers = parts.newcomers
     this.#splicing = parts.splicing
     this.#waiting = parts.waiting
+    this.#scarcity = parts.scarcity
   }
 
   /** Passes on what waits in a port's socket, within its budget. */
@@ -177,6 +181,7 @@ export class ToGuest {
     const begunFor = port.heardLast
     let bytes = 0
     this.#unused = -1
+    if (port instanceof GuestPort) port.lastActivity = this.#components.clock.now
     for (let first = 0, next = 0; first < received; first = next) {
       next = first + 1
       while (next < received && isSameSender(ends[next], ends[first], port) && scope[next] === scope[first]) next++
@@ -205,6 +210,12 @@ export class ToGuest {
     return undefined
   }
 
+  #noteReply(flow: UdpFlow): void {
+    if (flow.hasReply) return
+    flow.hasReply = true
+    this.#scarcity.answered(flow, flow.port)
+  }
+
   /** Passes on datagrams of one flow, and answers how many bytes. */
   #passRun(flow: UdpFlow, first: number, next: number, isOther: boolean): number {
     const { clock, flows, guest } = this.#components
@@ -212,7 +223,7 @@ export class ToGuest {
     const tap = this.#tap
     flows.readSide(flow.tapSide, tap)
     flow.lastActivity = clock.now
-    if (!flow.beganOnHost) flow.hasReply = true
+    if (!flow.beganOnHost) this.#noteReply(flow)
     else if (flow.hasReply) flow.isConversation = true
     let bytes = 0
     for (let index = first, after = first; index < next; index = after) {

@@ -28,10 +28,12 @@ import {
   type Host,
   HostEvent,
   hostAt,
+  Interface,
   IpProtocol,
   initiatingSide,
   type LocalPath,
   NO_SOCKET,
+  PlaceShare,
   type SideRef,
   type Socket,
   targetSide,
@@ -77,7 +79,8 @@ export class Splicing {
     const host = hostAt(components, initiating.interface)
     const targetHost = hostAt(components, target.interface)
     if (host === undefined || targetHost === undefined) return -Errno.EPROTONOSUPPORT
-    const created = flows.allocate(handlerNumber, IpProtocol.tcp)
+    const share = initiating.interface === Interface.host ? PlaceShare.fromOutside : PlaceShare.all
+    const created = flows.allocate(handlerNumber, IpProtocol.tcp, share)
     if (created < 0) {
       host.reset(socket)
       return 0

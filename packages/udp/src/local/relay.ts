@@ -123,7 +123,7 @@ export class Relay {
     }
     if (flow.hasReply) return
     flow.hasReply = true
-    this.#scarcity.settled(flow)
+    this.#scarcity.answered(flow)
   }
 
   /** Passes on entries of a batch, without those that were cut off. Answers how many bytes. */

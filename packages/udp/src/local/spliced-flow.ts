@@ -10,6 +10,7 @@ import {
   type SharedPort,
   type SideRef,
   type Socket,
+  type UseList,
 } from "@demiflow/core"
 import type { Lasting } from "../timeouts.ts"
 import type { WaitingSource } from "../waiting-sources.ts"
@@ -82,7 +83,8 @@ export class SplicedFlow implements MayGiveWay, Rider, Lasting {
   hasReply = false
   isConversation = false
   readonly holdsSocket: boolean = true
-  isDispensable = false
+  list: UseList<MayGiveWay> | undefined = undefined
+  listedAt = 0
   older: MayGiveWay | undefined = undefined
   newer: MayGiveWay | undefined = undefined
   nextRider: Rider | undefined = undefined

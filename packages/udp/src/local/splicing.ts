@@ -21,6 +21,7 @@ import {
   type Host,
   hostAt,
   IpProtocol,
+  PlaceShare,
   type SharedPort,
   type SideRef,
   type Socket,
@@ -92,8 +93,8 @@ export class Splicing {
       drops.count(this.#reasons.openFailed, count)
       return undefined
     }
-    this.#scarcity.makeRoom()
-    const created = flows.allocate(handlerNumber, IpProtocol.udp)
+    this.#scarcity.makeRoomOutside()
+    const created = flows.allocate(handlerNumber, IpProtocol.udp, PlaceShare.fromOutside)
     if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
@@ -108,7 +109,7 @@ export class Splicing {
     flow.target.own(targetHost, opened)
     port.board(flow)
     flows.schedule(index, clock.now + this.#timeouts.of(flow))
-    this.#scarcity.begun(flow)
+    this.#scarcity.begunOutside(flow)
     if (log.isDebug) log.debug(`flow ${index} (udp) ${initiating} ⇄ ${target}`)
     return flow
   }
@@ -124,7 +125,7 @@ export class Splicing {
     const index = flow.flow
     const { port } = flow.initiating
     if (log.isDebug) log.debug(`flow ${index} (udp) ended`)
-    this.#scarcity.settled(flow)
+    this.#scarcity.ended(flow)
     this.#flows.remove(flow)
     if (port !== undefined) this.#ports.leave(port, flow)
     flows.release(index)

@@ -1,0 +1,61 @@
+import { expect, test } from "vitest"
+import { type Listed, UseList } from "./use-list.ts"
+
+interface Item extends Listed<Item> {
+  readonly name: string
+  lastActivity: number
+}
+
+const item = (name: string, lastActivity = 0): Item => ({
+  name,
+  lastActivity,
+  list: undefined,
+  older: undefined,
+  newer: undefined,
+  listedAt: 0,
+})
+
+test("what was added first is the least used one, until it is used", () => {
+  const list = new UseList<Item>()
+  const [first, second, third] = ["first", "second", "third"].map((name) => item(name))
+  for (const each of [first, second, third]) list.add(each)
+  expect(list.leastUsed()).toBe(first)
+  first.lastActivity = 1
+  expect(list.leastUsed()).toBe(second)
+  second.lastActivity = third.lastActivity = 2
+  // All were used since: the one whose use is the longest ago.
+  expect(list.leastUsed()).toBe(first)
+})
+
+test("a search for some of them passes the others over", () => {
+  const list = new UseList<Item>()
+  const items = ["a", "b", "c"].map((name) => item(name))
+  for (const each of items) list.add(each)
+  expect(list.leastUsed(({ name }) => name === "b")).toBe(items[1])
+  expect(list.leastUsed(({ name }) => name === "d")).toBeUndefined()
+})
+
+test("a search sees a limited number, and the next one goes on behind them", () => {
+  const list = new UseList<Item>()
+  for (let index = 0; index < 100; index++) list.add(item(`${index}`))
+  let seen = 0
+  const isLast = ({ name }: Item) => {
+    seen++
+    return name === "99"
+  }
+  expect(list.leastUsed(isLast)).toBeUndefined()
+  expect(seen).toBeLessThanOrEqual(64)
+  expect(list.leastUsed(isLast)?.name).toBe("99")
+})
+
+test("an item stands in one list at a time", () => {
+  const [one, other] = [new UseList<Item>(), new UseList<Item>()]
+  const only = item("only", 5)
+  one.add(only)
+  other.add(only)
+  expect([one.count, other.count]).toEqual([0, 1])
+  one.remove(only)
+  expect(other.leastUsed()).toBe(only)
+  other.remove(only)
+  expect([other.count, other.oldest]).toEqual([0, undefined])
+})
