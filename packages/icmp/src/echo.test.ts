@@ -17,6 +17,19 @@ describe.each(families)("echo over IPv$version", (family) => {
     guest.expectNothing()
   })
 
+  test("the first reply's packet is begun for who has asked, and for nobody else", () => {
+    const memory = icmpStack()
+    const begun: string[] = []
+    const begin = memory.tap.begin.bind(memory.tap)
+    memory.tap.begin = (demiflow, ...others) => {
+      begun.push(String(demiflow.correspondentAddress))
+      return begin(demiflow, ...others)
+    }
+    memory.guest.send(...ping(family, 0x1234, 7), build.payload("one"))
+    memory.guest.expect(check.icmp({ type: reply, identifier: 0x1234 }), check.payload("one"))
+    expect([...new Set(begun)]).toEqual([guestAddress])
+  })
+
   test("payloads of all sizes come back, the empty and the largest one included", () => {
     const { guest, drops } = icmpStack()
     for (const length of [0, 1, 56, 1472, 8000, 65_000, version === 4 ? 65_507 : 65_487]) {

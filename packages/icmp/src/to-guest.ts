@@ -6,6 +6,7 @@ import {
   Demiflow,
   Errno,
   finishChecksum,
+  flowOf,
   type GuestPort,
   ICMP_CHECKSUM,
   ICMP_CODE,
@@ -16,6 +17,8 @@ import {
   Icmpv6Type,
   Interface,
   IpProtocol,
+  initiatingSide,
+  type SideRef,
   WaitingList,
 } from "@demiflow/core"
 import type { ErrorRelay } from "./error-relay.ts"
@@ -98,7 +101,8 @@ export class ToGuest {
   #reserve(port: GuestPort): number {
     const { flows, guest } = this.#components
     const batch = this.#batch
-    if (port.heardLast >= 0) flows.readSide(port.heardLast, this.#tap)
+    const likely = likelySide(port)
+    if (likely >= 0) flows.readSide(likely, this.#tap)
     const protocol = this.#tap.isV4 ? IpProtocol.icmp : IpProtocol.icmpv6
     for (let count = 0; count < BURST; count++) {
       let offset = guest.begin(this.#tap, protocol, LARGEST_MESSAGE)
@@ -116,7 +120,7 @@ export class ToGuest {
   #passAll(port: GuestPort, received: number): void {
     const { clock, drops, flows, guest } = this.#components
     const { offset, scope } = this.#batch
-    const begunFor = port.heardLast
+    const begunFor = likelySide(port)
     let unfit = -1
     for (let index = 0; index < received; index++) {
       const flow = this.#identifiers.flowWith(port, this.#ends[index])
@@ -164,4 +168,10 @@ export class ToGuest {
     const type = isV4 ? IcmpType.echoReply : Icmpv6Type.echoReply
     return view.getUint8(offset + ICMP_TYPE) === type && view.getUint8(offset + ICMP_CODE) === 0
   }
+}
+
+/** The side towards the guest of the flow that the next reply belongs to, as far as that can be guessed; negative: no flow has the port. */
+function likelySide({ heardLast, owner }: GuestPort): SideRef {
+  if (heardLast >= 0 || owner === undefined) return heardLast
+  return initiatingSide(flowOf(owner.portSide))
 }
