@@ -91,10 +91,10 @@ export const trafficOptions: readonly OptionRow[] = [
     group: "Access to the host",
     help: {
       pasta:
-        "Let the namespace begin nothing to addresses of the host, nor to link-local ones but its router's. Without " +
+        "Let the namespace begin nothing to addresses of the host, nor to link-local ones but its router's, nor to groups. Without " +
         "-T and -U, implies none for each. Name service: see --dns-forward.",
       passt:
-        "Let the guest begin nothing to addresses of the host, nor to link-local ones but its router's. Name service: " +
+        "Let the guest begin nothing to addresses of the host, nor to link-local ones but its router's, nor to groups. Name service: " +
         "see --dns-forward.",
     },
     apply: set((options) => {

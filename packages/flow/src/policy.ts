@@ -5,7 +5,7 @@
  * wrote is its own, or one of the few that stand for something on the host: the resolver, the host's loopback, the
  * host's global address. Nothing else is ever translated. Datagrams may go to groups as well.
  *
- * Where the host is closed, no flow of the guest's leads to it (`closed-host.ts`).
+ * Where the host is closed, no flow of the guest's leads to it, nor to groups (`closed-host.ts`).
  */
 import {
   type Address,

@@ -54,7 +54,6 @@ export class Machinery {
     const running = createStack({
       ...others,
       host: new LinuxHost(native, arena, loop, {
-        isHostClosed,
         ...(v4?.outboundInterface !== undefined && { interfaceV4: v4.outboundInterface }),
         ...(v6?.outboundInterface !== undefined && { interfaceV6: v6.outboundInterface }),
         ...(linkLocalScope !== undefined && { linkLocalScope }),
@@ -65,7 +64,9 @@ export class Machinery {
       forwarding: new ForwardingPolicy(
         forwardingRules(configuration),
         drops,
-        isHostClosed ? new HostAddresses(native, arena) : undefined,
+        isHostClosed
+          ? new HostAddresses(native, arena, { linkLocalScope, warn: (message) => parts.log.warning(message) })
+          : undefined,
       ),
       clock: loop.clock,
       random,

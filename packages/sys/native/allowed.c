@@ -65,7 +65,6 @@ static bool is_integer_of_ipv4(int32_t name)
 	case IP_BIND_ADDRESS_NO_PORT:
 	case IP_FREEBIND:
 	case IP_MTU_DISCOVER:
-	case IP_MULTICAST_LOOP:
 	case IP_MULTICAST_TTL:
 	case IP_PKTINFO:
 	case IP_RECVERR:
@@ -87,7 +86,6 @@ static bool is_integer_of_ipv6(int32_t name)
 	case IPV6_MTU_DISCOVER:
 	case IPV6_MULTICAST_HOPS:
 	case IPV6_MULTICAST_IF:
-	case IPV6_MULTICAST_LOOP:
 	case IPV6_RECVERR:
 	case IPV6_RECVHOPLIMIT:
 	case IPV6_RECVPKTINFO:

@@ -75,14 +75,12 @@ export const IpOption = {
   receiveTypeOfService: 13,
   freebind: 15,
   bindAddressNoPort: 24,
-  multicastLoop: 34,
 } as const
 
 /** ipv6(7) */
 export const Ipv6Option = {
   unicastHops: 16,
   multicastInterface: 17,
-  multicastLoop: 19,
   mtuDiscover: 23,
   receiveErrors: 25,
   only: 26,

@@ -6,7 +6,6 @@ import {
   ErrorOrigin,
   emptySocketError,
   HostEvent,
-  type ListenerRef,
   type SideRef,
   type Socket,
 } from "@demiflow/core"
@@ -384,27 +383,5 @@ describe("datagram sockets", () => {
     expect(host.socketError(socket)).toBe(0)
     closeAll(socket)
     native.close(descriptor)
-  })
-})
-
-describe("what is sent to groups", () => {
-  const closed = new LinuxHost(native, arena, events.loop, { isHostClosed: true })
-
-  it.each([
-    [true, SocketLevel.ip, IpOption.multicastLoop],
-    [false, SocketLevel.ipv6, Ipv6Option.multicastLoop],
-  ])("is heard by the host's own sockets unless the host is closed (IPv4: %s)", (isV4, level, name) => {
-    const here = towards(isV4, 0)
-    const anywhere = { address: undefined, port: 0, interfaceName: undefined, freebind: false }
-    for (const [linux, isHeard] of [
-      [host, 1],
-      [closed, 0],
-    ] as const) {
-      const sockets = [linux.udpBind(side, here), linux.udpListen(0 as ListenerRef, anywhere)]
-      for (const socket of sockets) {
-        expect(native.getOptionInteger(socket, level, name)).toBe(isHeard)
-        linux.close(socket)
-      }
-    }
   })
 })

@@ -100,7 +100,7 @@ export class DatagramSockets {
     if (descriptor < 0) return descriptor
     this.#large.delete(descriptor)
     this.hearNotes(descriptor, demiflow.isV4)
-    this.#sockets.prepareForGroups(descriptor, demiflow.isV4)
+    if (!demiflow.isV4) this.#sockets.chooseGroupInterface(descriptor)
     // The same port of the other version of IP is for another socket.
     if (!demiflow.isV4) {
       this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.only, 1)
@@ -132,7 +132,7 @@ export class DatagramSockets {
    */
   connect(descriptor: number, demiflow: Demiflow, scope = 0): number {
     this.hearNotes(descriptor, demiflow.isV4)
-    if (demiflow.correspondentAddress.isMulticast) this.#sockets.prepareForGroups(descriptor, demiflow.isV4)
+    if (!demiflow.isV4 && demiflow.correspondentAddress.isMulticast) this.#sockets.chooseGroupInterface(descriptor)
     const result = this.#sockets.connect(descriptor, demiflow, scope)
     return result < 0 ? this.#sockets.abandon(descriptor, result) : descriptor
   }

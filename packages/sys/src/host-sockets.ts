@@ -35,8 +35,6 @@ export interface OutboundOptions {
   readonly linkLocalScope?: number
   /** A link-local IPv6 address that is on an interface of its own. */
   readonly scopedAddress?: { readonly address: Address; readonly scope: number }
-  /** True to keep what is sent to groups from the host's own sockets. */
-  readonly isHostClosed?: boolean
 }
 
 /** Of sockets that send datagrams, room is no event: it would be reported with each datagram that has left. Listeners have none. */
@@ -60,7 +58,6 @@ export class HostSockets {
   readonly #linkLocalScope: number
   readonly #scopedAddress: OutboundOptions["scopedAddress"]
   readonly #inNamespace: NamespaceSockets | undefined
-  readonly #isHostClosed: boolean
 
   constructor(native: Native, arena: Arena, loop: EventLoop, outbound: OutboundOptions) {
     this.native = native
@@ -76,7 +73,6 @@ export class HostSockets {
     this.#linkLocalScope = outbound.linkLocalScope ?? 0
     this.#scopedAddress = outbound.scopedAddress
     this.#inNamespace = outbound.sockets
-    this.#isHostClosed = outbound.isHostClosed ?? false
   }
 
   /** An unbound socket for the demiflow's family, or a negated errno. */
@@ -206,17 +202,12 @@ export class HostSockets {
   }
 
   /**
-   * Has a socket send to groups of one version of IP as flows do. To those of IPv6 by the interface on which link-local addresses
-   * are: for the kernel, all of them are on every interface alike. Groups of IPv4 are routed.
+   * Has a socket send to IPv6 groups by the interface on which link-local addresses are: for the kernel, all of them are on every
+   * interface alike. IPv4 groups are routed.
    */
-  prepareForGroups(socket: number, isV4: boolean): void {
-    const { native } = this
-    if (this.#isHostClosed) {
-      if (isV4) native.setOptionInteger(socket, SocketLevel.ip, IpOption.multicastLoop, 0)
-      else native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.multicastLoop, 0)
-    }
-    if (isV4 || this.#linkLocalScope === 0) return
-    native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.multicastInterface, this.#linkLocalScope)
+  chooseGroupInterface(socket: number): void {
+    if (this.#linkLocalScope === 0) return
+    this.native.setOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.multicastInterface, this.#linkLocalScope)
   }
 
   /** Whether what routers report is queued, for {@link ErrorQueue}. */

@@ -99,7 +99,6 @@ export class ListeningSockets {
     // Of an IPv4 datagram, a dual-stack socket reports both, and the first says more: which address of the host a group's is on.
     if (end.address?.isV4 !== false) {
       native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.packetInformation, 1)
-      this.#sockets.prepareForGroups(descriptor, true)
     }
     native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receivePacketInformation, 1)
     const result = this.#bind(descriptor, end)
@@ -107,7 +106,7 @@ export class ListeningSockets {
     // Answers may leave from addresses that are the host's by a route alone, and binding was as strict as the end says.
     if (end.address?.isV4 !== true) {
       this.#setFreebind(descriptor, false)
-      this.#sockets.prepareForGroups(descriptor, false)
+      this.#sockets.chooseGroupInterface(descriptor)
     }
     return descriptor
   }

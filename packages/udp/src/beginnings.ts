@@ -82,9 +82,12 @@ export class Beginnings {
     const verdict = forwarding.target(IpProtocol.udp, tap, target)
     const isProhibited = verdict === forwarding.prohibited
     // An answer goes to where nothing else may.
-    const mayAnswer = verdict === FORWARD || isProhibited
-    if (mayAnswer) this.#scarcity.makeRoom()
-    const question = mayAnswer ? this.#ports.listening.askedBy(tap, this.#states) : undefined
+    let question = isProhibited ? this.#ports.listening.askedBy(tap, this.#states) : undefined
+    if (verdict === FORWARD || question !== undefined) {
+      this.#scarcity.makeRoom()
+      // Now, as the question may have given way.
+      question = this.#ports.listening.askedBy(tap, this.#states)
+    }
     if (verdict !== FORWARD && question === undefined) {
       drops.count(verdict, count)
       if (isProhibited) this.#errors.refuse(tap, Errno.EPERM, offset, length)

@@ -1,6 +1,6 @@
 /** What the policy keeps from the guest: see `ForwardingPolicy`, which has the rule. */
 import { IpProtocol } from "@demiflow/core"
-import { build, check, memoryStack } from "@demiflow/testkit"
+import { build, check, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { udp } from "./index.ts"
 import { families } from "./test-support/families.ts"
@@ -13,10 +13,10 @@ describe.each(Object.entries(families))("a host that is closed, over %s", (name,
   const second = isV4 ? "192.0.2.22" : "2001:db8::22"
   const prohibited = isV4 ? { type: 3, code: 13 } : { type: 1, code: 1 }
 
-  function closedStack() {
+  function closedStack(options: Pick<MemoryStackOptions, "capacity"> = {}) {
     const ownAddresses = new Set([own])
     const closedHost = { isOwn: (address: object) => ownAddresses.has(String(address)) }
-    return { memory: memoryStack([udp()], { link: { mtu: 65_535 }, closedHost }), ownAddresses }
+    return { memory: memoryStack([udp()], { ...options, link: { mtu: 65_535 }, closedHost }), ownAddresses }
   }
 
   const datagram = (to: string, content: string, from = guestAddress, targetPort = 53) => [
@@ -41,6 +41,30 @@ describe.each(Object.entries(families))("a host that is closed, over %s", (name,
     }
     expect(memory.drops.entries()).toEqual([[CLOSED, 2]])
     expect(memory.flows.size).toBe(1)
+  })
+
+  test("takes nothing for groups, and the guest hears of no error", () => {
+    const { memory } = closedStack()
+    memory.guest.send(...datagram(isV4 ? "224.0.0.251" : "ff02::fb", "?"))
+    memory.run()
+    expect(memory.guest.takeAll()).toEqual([])
+    expect(memory.drops.entries()).toEqual([[CLOSED, 1]])
+    expect(memory.host.opened).toBe(0)
+  })
+
+  test("ends none of the guest's flows for a datagram that it doesn't take", () => {
+    const { memory } = closedStack({ capacity: 32 })
+    memory.host.world.receive(53, ({ text, reply }) => reply(text))
+    const send = (port: number, to: string) => {
+      memory.guest.send(build.ip(guestAddress, to), build.udp({ sourcePort: port, targetPort: 53 }), build.payload("?"))
+      memory.run(1)
+    }
+    for (let port = 1; port <= 30; port++) send(port, server)
+    for (let port = 1; port <= 5; port++) send(port, own)
+    expect([memory.flows.size, memory.drops.get(CLOSED)]).toEqual([30, 5])
+    const { opened } = memory.host
+    for (let port = 1; port <= 30; port++) send(port, server)
+    expect(memory.host.opened).toBe(opened)
   })
 
   test("may be answered where it has asked, from another address as well, and nowhere else", () => {

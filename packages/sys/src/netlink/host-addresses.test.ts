@@ -35,10 +35,23 @@ const SETUP = [
 describe.skipIf(missing)(`the host's own addresses${missing}`, () => {
   let namespace: PingNamespace
   let addresses: HostAddresses
+  const warnings: string[] = []
+  const open = (kernel = native, linkLocalScope?: number) =>
+    new HostAddresses(kernel, arena, {
+      namespaceDescriptor: namespace.descriptor,
+      linkLocalScope,
+      warn: (message) => warnings.push(message),
+    })
+  const indexOf = (wanted: string) => {
+    const socket = new NetlinkSocket(native, arena, namespace.descriptor)
+    const index = readNetwork(socket).interfaces.find(({ name }) => name === wanted)?.index ?? 0
+    socket.close()
+    return index
+  }
 
   beforeAll(async () => {
     namespace = await openPingNamespace(SETUP)
-    addresses = new HostAddresses(native, arena, namespace.descriptor)
+    addresses = open()
   })
   afterAll(() => {
     addresses.close()
@@ -67,7 +80,7 @@ describe.skipIf(missing)(`the host's own addresses${missing}`, () => {
 
   it("are those that it has at the moment", () => {
     const socket = new NetlinkSocket(native, arena, namespace.descriptor)
-    const index = readNetwork(socket).interfaces.find(({ name }) => name === "one0")?.index ?? 0
+    const index = indexOf("one0")
     const later = at("192.0.2.99")
     expect(addresses.isOwn(later)).toBe(false)
     addAddress(socket, { interfaceIndex: index, address: later, prefixLength: 24, scope: 0, flags: 0 })
@@ -93,8 +106,29 @@ describe.skipIf(missing)(`the host's own addresses${missing}`, () => {
 
   it("are all addresses while the kernel doesn't answer", () => {
     const silent: Native = Object.assign(Object.create(native), { receiveVectors: () => -Errno.EAGAIN })
-    const deaf = new HostAddresses(silent, arena, namespace.descriptor)
-    expect(deaf.isOwn(at("8.8.8.8"))).toBe(true)
+    const deaf = open(silent)
+    warnings.length = 0
+    for (const address of ["8.8.8.8", "8.8.4.4"]) expect(deaf.isOwn(at(address))).toBe(true)
+    expect(warnings).toEqual([expect.stringMatching(/^8\.8\.8\.8 counts as .* ask for a route/)])
     deaf.close()
+  })
+
+  it("are of the link on which link-local addresses are, if that is known", () => {
+    for (const [link, isOwn] of [
+      ["one0", true],
+      ["two0", false],
+    ] as const) {
+      const onLink = open(native, indexOf(link))
+      expect([link, onLink.isOwn(at("fe80::2"))]).toEqual([link, isOwn])
+      expect([link, onLink.isOwn(at("fe80::9"))]).toEqual([link, false])
+      expect([link, onLink.isOwn(at("2001:db8::2"))]).toEqual([link, true])
+      onLink.close()
+    }
+  })
+
+  it("are told apart from others as often as somebody asks, as the numbers of questions begin anew", () => {
+    const asking = open()
+    for (let count = 0; count < 40; count++) expect(asking.isOwn(at("8.8.8.8"))).toBe(false)
+    asking.close()
   })
 })

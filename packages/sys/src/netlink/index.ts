@@ -1,4 +1,4 @@
-export { HostAddresses } from "./host-addresses.ts"
+export { HostAddresses, type HostAddressesOptions } from "./host-addresses.ts"
 export type { LinkChanges } from "./links.ts"
 export * from "./neighbour-watch.ts"
 export { addAddress, addRoute, changeLink, readNetwork, replaceRoute } from "./network.ts"

@@ -15,6 +15,8 @@ const TIMEOUT_SECONDS = 5
 const ATTEMPTS = 10
 /** Datagrams that are dropped at most of an answer that came to no end, and passed over at most before one comes. */
 const MOST_DROPPED = 1000
+/** Sequence numbers have 32 bits. They begin anew soon, and not only after months, so that it is known to work. */
+const FIRST_SEQUENCE_NUMBER = 0xffff_fff0
 /** Bytes of `struct sockaddr_nl`: family, padding, port, groups. The kernel's port is 0. */
 const ADDRESS_BYTES = 12
 
@@ -32,7 +34,7 @@ export class NetlinkSocket {
   readonly #vectors: number
   readonly #words: Int32Array
   readonly #writer: MessageWriter
-  #sequenceNumber = 0
+  #sequenceNumber = FIRST_SEQUENCE_NUMBER
 
   /**
    * @param namespaceDescriptor an open network namespace; -1 for the one that this process is in
@@ -182,7 +184,7 @@ export class NetlinkSocket {
   }
 
   #send(action: string, type: number, flags: number, write: (writer: MessageWriter) => void): void {
-    this.#sequenceNumber++
+    this.#sequenceNumber = (this.#sequenceNumber + 1) >>> 0
     this.#writer.begin(type, flags | NetlinkFlag.request)
     write(this.#writer)
     const length = this.#writer.finish(this.#sequenceNumber)
