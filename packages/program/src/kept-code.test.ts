@@ -18,6 +18,8 @@ import { keepCode, keptScript, runBundle } from "./kept-code.ts"
 
 const BUNDLE = 'exports.path = __filename; globalThis.kept = [require("node:path").sep, exports.path, "a"]'
 const NOBODY = 65_534
+/** What ends the text that is kept. */
+const AFTER = "\n})"
 
 let folder: string
 let path: string
@@ -100,6 +102,27 @@ describe("what is kept is passed over", () => {
     const { length } = readFileSync(`${path}.kept`)
     for (const end of [length - 1, length - 100, BUNDLE.length + 120, BUNDLE.length, 3, 0]) {
       truncateSync(`${path}.kept`, end)
+      expect(isRefused()).not.toBe(false)
+    }
+  })
+
+  test("when a bit of it is another, wherever", () => {
+    keep()
+    const kept = readFileSync(`${path}.kept`)
+    for (let at = 0; at < kept.length; at += 13) {
+      const damaged = Buffer.from(kept)
+      damaged[at] ^= 4
+      writeFileSync(`${path}.kept`, damaged)
+      expect(keptScript(path)).toBeUndefined()
+    }
+  })
+
+  test("when its end, or all of the code, is zeros", () => {
+    keep()
+    const kept = readFileSync(`${path}.kept`)
+    const codeStart = kept.indexOf(AFTER) + AFTER.length
+    for (const from of [kept.length - 100, (kept.length + codeStart) >> 1, codeStart + 100, codeStart, 0]) {
+      writeFileSync(`${path}.kept`, Buffer.from(kept).fill(0, from))
       expect(isRefused()).not.toBe(false)
     }
   })

@@ -4,8 +4,9 @@
  *
  * It is made where a package is installed or built, never by a program that runs. It is trusted as far as the bundle is: it
  * is there with the bundle's own text, byte for byte, belongs to the same user, and nobody can write it who can't write the
- * bundle. V8 refuses what another version of it, or one with other options, has made. What doesn't fit is passed over without
- * a word: the bundle is compiled as usual then.
+ * bundle. V8 refuses what another version of it, or one with other options, has made, and ends the process over code that is
+ * damaged: its checksum is checked by debug builds alone. So the code is kept twice and compared, which costs less than loading
+ * any library that has a digest. What doesn't fit is passed over without a word: the bundle is compiled as usual then.
  */
 import { isAscii } from "node:buffer"
 import { closeSync, fstatSync, openSync, readFileSync, renameSync, type Stats, statSync, writeFileSync } from "node:fs"
@@ -44,10 +45,14 @@ export function keptScript(path: string): Script | undefined {
       const before = Buffer.from(maker())
       const text = wrapped(readFileSync(path))
       const textEnd = before.length + text.length
+      // An odd number of bytes has no halves that are the same.
+      const codeEnd = (textEnd + kept.length) >> 1
       if (!kept.subarray(0, before.length).equals(before) || !kept.subarray(before.length, textEnd).equals(text)) {
         return undefined
       }
-      return new Script(stringOf(text), { filename: path, cachedData: kept.subarray(textEnd) })
+      const code = kept.subarray(textEnd, codeEnd)
+      if (!kept.subarray(codeEnd).equals(code)) return undefined
+      return new Script(stringOf(text), { filename: path, cachedData: code })
     } finally {
       closeSync(file)
     }
@@ -69,7 +74,9 @@ export function keepCode(path: string, setOptions: (options: string) => void): v
   // V8 notes the options with which it hands the code out.
   setOptions("--lazy")
   const temporary = `${path}${SUFFIX}.${process.pid}`
-  writeFileSync(temporary, Buffer.concat([Buffer.from(maker()), text, script.createCachedData()]), { mode: 0o644 })
+  const code = script.createCachedData()
+  // Flushed: after a power failure, the name mustn't lead to bytes that never reached the disk.
+  writeFileSync(temporary, Buffer.concat([Buffer.from(maker()), text, code, code]), { mode: 0o644, flush: true })
   renameSync(temporary, `${path}${SUFFIX}`)
 }
 
