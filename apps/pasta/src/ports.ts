@@ -15,13 +15,13 @@ const HERE = -1
  * @param tapName name of the tap interface; undefined: there is none
  */
 export function openLocalPath(
-  { native, arena, loop }: Machinery,
+  { native, arena, loop, shares }: Machinery,
   { forwarding, splicing }: Configuration,
   namespace: number,
   tapName: string | undefined,
 ): LinuxLocalPath | undefined {
   if (splicing === undefined || forwarding.length === 0) return undefined
-  return new LinuxLocalPath(native, arena, loop, namespace, tapName)
+  return new LinuxLocalPath(native, arena, loop, shares, namespace, tapName)
 }
 
 /** Opens all ports, and has those that follow what is bound do so from now on. Throws `Quit` for one that can't be opened. */

@@ -1,7 +1,16 @@
 import { type Configuration, forwardingRules, guestAddressOptions, hostNeighbourOptions } from "@demiflow/config"
 import { Arena, Drops, ETHERNET_MTU, type Link, type LocalPath } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
-import { attachArena, EventLoop, HostAddresses, LinuxHost, type Native, SystemRandom } from "@demiflow/sys"
+import {
+  attachArena,
+  DescriptorShares,
+  descriptorLimit,
+  EventLoop,
+  HostAddresses,
+  LinuxHost,
+  type Native,
+  SystemRandom,
+} from "@demiflow/sys"
 import { createStack, type RunningStack, type TapOptions, Tracer } from "@demiflow/tap"
 import type { BoundedLog } from "./bounded-log.ts"
 import { captureTo } from "./capture.ts"
@@ -30,6 +39,7 @@ export class Machinery {
   readonly arena: Arena = new Arena(ARENA_BYTES)
   readonly native: Native = attachArena(this.arena)
   readonly loop: EventLoop = new EventLoop(this.native, this.arena)
+  readonly shares: DescriptorShares = new DescriptorShares(this.native, descriptorLimit())
   readonly drops: Drops = new Drops()
   #flows: FixedFlowTable | undefined
 
@@ -47,13 +57,14 @@ export class Machinery {
   /** A stack with all protocols between the link and the host's sockets, driven by the loop. It isn't started. */
   assemble(configuration: Configuration, parts: AssemblyParts): RunningStack {
     const { v4, v6, isHostClosed } = configuration
-    const { loop, native, arena, drops } = this
+    const { loop, native, arena, shares, drops } = this
     const { linkLocalScope, ...others } = parts
     const random = new SystemRandom(native, arena)
     this.#flows = new FixedFlowTable({ random, drops, ...flowCapacity() })
     const running = createStack({
       ...others,
       host: new LinuxHost(native, arena, loop, {
+        shares,
         ...(v4?.outboundInterface !== undefined && { interfaceV4: v4.outboundInterface }),
         ...(v6?.outboundInterface !== undefined && { interfaceV6: v6.outboundInterface }),
         ...(linkLocalScope !== undefined && { linkLocalScope }),

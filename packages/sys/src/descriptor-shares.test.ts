@@ -12,9 +12,11 @@ import { afterAll, afterEach, describe, expect, it } from "vitest"
 import { SocketType } from "./constants.ts"
 import { DescriptorShare, DescriptorShares, descriptorLimit } from "./descriptor-shares.ts"
 import { LinuxHost } from "./linux-host.ts"
+import type { Native } from "./native.ts"
+import { LinuxPipes } from "./pipes.ts"
 import { arena, Events, native, unusedPort } from "./test-support.ts"
 
-const { autoPorts, fromOutside, exchanges } = DescriptorShare
+const { autoPortsInside, autoPorts, fromOutside, exchanges } = DescriptorShare
 const events = new Events()
 const LISTENER = 3 as ListenerRef
 const SIDE = 8 as SideRef
@@ -33,8 +35,15 @@ afterAll(() => {
 })
 
 describe("shares of the descriptors", () => {
-  it("end at a quarter, half and three quarters", () => {
+  let taken: number[] = []
+  afterEach(() => {
+    for (const descriptor of taken) native.close(descriptor)
+    taken = []
+  })
+
+  it("end at an eighth, a quarter, half and three quarters", () => {
     const shares = new DescriptorShares(native, 400)
+    expect([49, 50].map((descriptor) => shares.allows(autoPortsInside, descriptor))).toEqual([true, false])
     expect([99, 100].map((descriptor) => shares.allows(autoPorts, descriptor))).toEqual([true, false])
     expect([199, 200].map((descriptor) => shares.allows(fromOutside, descriptor))).toEqual([true, false])
     expect([299, 300].map((descriptor) => shares.allows(exchanges, descriptor))).toEqual([true, false])
@@ -61,6 +70,34 @@ describe("shares of the descriptors", () => {
     native.close(again)
     expect(again).toBe(next)
   })
+
+  it("know it also after a low one was used again", () => {
+    const shares = new DescriptorShares(native, 2 * (next + 40))
+    taken = Array.from({ length: 40 }, () => native.createEvent(0))
+    for (const descriptor of taken) shares.made(descriptor)
+    expect(shares.allowsNext(fromOutside)).toBe(false)
+    native.close(next)
+    expect(shares.allowsNext(fromOutside)).toBe(true)
+    expect(native.createEvent(0)).toBe(next)
+    shares.made(next)
+    expect(shares.allowsNext(fromOutside)).toBe(false)
+  })
+
+  it("open no descriptor to know it while the highest one is far from their end", () => {
+    let opened = 0
+    const createEvent: Native["createEvent"] = (...parameters) => {
+      opened++
+      return native.createEvent(...parameters)
+    }
+    const shares = new DescriptorShares({ ...native, createEvent }, 1_000)
+    opened = 0
+    shares.made(next)
+    expect(shares.allowsNext(fromOutside)).toBe(true)
+    expect(opened).toBe(0)
+    shares.made(490)
+    expect(shares.allowsNext(fromOutside)).toBe(true)
+    expect(opened).toBe(1)
+  })
 })
 
 it("the limit of this process is a number", () => {
@@ -70,8 +107,11 @@ it("the limit of this process is a number", () => {
 describe("a host with few descriptors", () => {
   const opened: Socket[] = []
   /** Descriptors up to and without `next + more` are a share of this many quarters. */
-  const hostWith = (quarters: number, more: number) =>
-    new LinuxHost(native, arena, events.loop, { descriptorLimit: ((next + more) * 4) / quarters })
+  const sharesWith = (quarters: number, more: number) => new DescriptorShares(native, ((next + more) * 4) / quarters)
+  /** Where a port that lasts is the first of them, outsiders have those up to and without `next + more`. */
+  const sharesBesidePort = (more: number) => new DescriptorShares(native, next + 2 * more - 1)
+  const hostOf = (shares: DescriptorShares) => new LinuxHost(native, arena, events.loop, { shares })
+  const hostWith = (quarters: number, more: number) => hostOf(sharesWith(quarters, more))
   let host: LinuxHost
   const keep = (socket: Socket): Socket => {
     if (socket >= 0) opened.push(socket)
@@ -103,14 +143,68 @@ describe("a host with few descriptors", () => {
   })
 
   it("leaves connections from outside in the queue beyond their share", () => {
-    host = new LinuxHost(native, arena, events.loop, { descriptorLimit: next + 4 })
-    const port = unusedPort(true, SocketType.stream)
-    const end = { ...listeningEnd(port), address: Address.parse("127.0.0.1") }
-    const listening = keep(host.tcpListen(LISTENER, end))
-    const target = Demiflow.of(Interface.host, Address.parse("0.0.0.0"), 0, Address.parse("127.0.0.1"), port)
-    const clients = [0, 1].map(() => keep(host.tcpConnect(SIDE, target)))
-    expect(clients.every((client) => client >= 0)).toBe(true)
+    host = hostOf(sharesBesidePort(3))
+    const { listening, connectFrom } = openPort()
+    expect(connectFrom(2)).toEqual([next + 1, next + 2])
     expect(host.tcpAccept(listening, new Demiflow())).toBe(-Errno.EMFILE)
     expect(host.connectionsWaiting(listening)).toBe(2)
   })
+
+  it("accepts no more of them than there are low descriptors that became free", () => {
+    host = hostOf(sharesBesidePort(40))
+    const { listening, connectFrom } = openPort()
+    connectFrom(1)
+    expect(keep(host.tcpAccept(listening, new Demiflow()))).toBe(next + 2)
+    const clients = connectFrom(37)
+    expect(clients.at(-1)).toBe(next + 39)
+    expect(host.tcpAccept(listening, new Demiflow())).toBe(-Errno.EMFILE)
+    host.close(opened.splice(opened.indexOf(clients[0]), 1)[0])
+    expect(keep(host.tcpAccept(listening, new Demiflow()))).toBe(clients[0])
+    expect(keep(host.tcpAccept(listening, new Demiflow()))).toBe(-Errno.EMFILE)
+    expect(host.connectionsWaiting(listening)).toBe(36)
+  })
+
+  it("counts the pipes between connections", () => {
+    const shares = sharesBesidePort(40)
+    const pipes = new LinuxPipes(native, arena, shares)
+    host = hostOf(shares)
+    const { listening, connectFrom } = openPort()
+    const [client] = connectFrom(1)
+    const between = Array.from({ length: 19 }, () => pipes.open())
+    host.close(opened.splice(opened.indexOf(client), 1)[0])
+    connectFrom(1)
+    expect(host.tcpAccept(listening, new Demiflow())).toBe(-Errno.EMFILE)
+    for (const pipe of between) pipes.close(pipe)
+    expect(keep(host.tcpAccept(listening, new Demiflow()))).toBe(next + 2)
+  })
+
+  it("opens no pipes beyond the share of the outside, whose connections keep them while they stall", () => {
+    const pipes = new LinuxPipes(native, arena, sharesWith(fromOutside, 4))
+    const open = [pipes.open(), pipes.open()]
+    expect(open).toEqual([next, next + 2])
+    expect(pipes.open()).toBe(-Errno.EMFILE)
+    for (const pipe of open) pipes.close(pipe)
+    const again = pipes.open()
+    expect(again).toBe(next)
+    pipes.close(again)
+  })
+
+  it("has its share of what the ports of other hosts of the process leave, too", () => {
+    const shares = sharesWith(autoPorts, 0)
+    host = hostOf(shares)
+    const auto = () => ({ ...listeningEnd(unusedPort(true, SocketType.stream)), isAuto: true })
+    expect(host.tcpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
+    keep(hostOf(shares).tcpListen(LISTENER, listeningEnd(unusedPort(true, SocketType.stream))))
+    expect(keep(host.tcpListen(LISTENER, auto()))).toBe(next + 1)
+    expect(host.mostSockets).toBe(shares.limit)
+  })
+
+  /** A port on loopback, and connections to it that wait there. */
+  function openPort(): { listening: Socket; connectFrom: (count: number) => Socket[] } {
+    const port = unusedPort(true, SocketType.stream)
+    const listening = keep(host.tcpListen(LISTENER, { ...listeningEnd(port), address: Address.parse("127.0.0.1") }))
+    const target = Demiflow.of(Interface.host, Address.parse("0.0.0.0"), 0, Address.parse("127.0.0.1"), port)
+    const connectFrom = (count: number) => Array.from({ length: count }, () => keep(host.tcpConnect(SIDE, target)))
+    return { listening, connectFrom }
+  }
 })

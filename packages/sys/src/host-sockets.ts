@@ -18,6 +18,7 @@ import {
   SocketProtocol,
   type SocketType,
 } from "./constants.ts"
+import type { DescriptorShares } from "./descriptor-shares.ts"
 import type { EventLoop } from "./event-loop.ts"
 import type { NamespaceSockets } from "./namespace-sockets.ts"
 import type { Native } from "./native.ts"
@@ -49,6 +50,7 @@ export class HostSockets {
   readonly native: Native
   readonly arena: Arena
   readonly #loop: EventLoop
+  readonly #shares: DescriptorShares
   readonly #addressOffset: number
   readonly #deviceV4: number
   readonly #deviceV6: number
@@ -59,10 +61,11 @@ export class HostSockets {
   readonly #scopedAddress: OutboundOptions["scopedAddress"]
   readonly #inNamespace: NamespaceSockets | undefined
 
-  constructor(native: Native, arena: Arena, loop: EventLoop, outbound: OutboundOptions) {
+  constructor(native: Native, arena: Arena, loop: EventLoop, shares: DescriptorShares, outbound: OutboundOptions) {
     this.native = native
     this.arena = arena
     this.#loop = loop
+    this.#shares = shares
     this.#addressOffset = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
     this.#deviceV4 = arena.reserve(DEVICE_NAME_BYTES, 8)
     this.#deviceV6 = arena.reserve(DEVICE_NAME_BYTES, 8)
@@ -118,8 +121,12 @@ export class HostSockets {
 
   /** An unbound socket that isn't held to the way out of the host, or a negated errno. */
   openAnyway(family: number, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
-    if (this.#inNamespace === undefined) return this.native.socket(family, type, protocol)
-    return this.#inNamespace.open(family, type, protocol)
+    const descriptor =
+      this.#inNamespace === undefined
+        ? this.native.socket(family, type, protocol)
+        : this.#inNamespace.open(family, type, protocol)
+    this.#shares.made(descriptor)
+    return descriptor
   }
 
   /** Lets TCP sockets with several correspondents have one port, as long as none of them listens. */

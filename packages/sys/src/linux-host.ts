@@ -31,8 +31,8 @@ export const LINUX_HOST_ARENA_BYTES: number = DATAGRAM_ARENA_BYTES + RECEIVER_AR
 export interface LinuxHostOptions extends OutboundOptions {
   /** False to do without SO_PEEK_OFF even where the kernel has it. */
   readonly usePeekOffset?: boolean
-  /** Descriptors of the process, of which each kind of socket has a share; the limit of open files if absent. */
-  readonly descriptorLimit?: number
+  /** Those of the process, which all of its hosts have in common; of the limit of open files, and no other host's, if absent. */
+  readonly shares?: DescriptorShares
 }
 
 /** Sockets of the host by the Linux kernel. Its events arrive at the loop's `onSide` and `onListener` hooks. */
@@ -47,20 +47,23 @@ export class LinuxHost implements Host {
   readonly #listening: ListeningSockets
   readonly #receiver: UnconnectedReceiver
   readonly #shares: DescriptorShares
-  /** Whether connections that are accepted begin outside: those of a namespace are the guest's. */
+  /**
+   * Whether connections that are accepted begin outside: those of a namespace are the guest's. What this host opens begins at the
+   * other end: exchanges towards a namespace, outside.
+   */
   readonly #isOutside: boolean
 
   constructor(native: Native, arena: Arena, loop: EventLoop, options: LinuxHostOptions = {}) {
     this.arena = arena
-    this.#sockets = new HostSockets(native, arena, loop, options)
+    this.#shares = options.shares ?? new DescriptorShares(native, descriptorLimit())
+    this.#sockets = new HostSockets(native, arena, loop, this.#shares, options)
     this.#tcp = new TcpSockets(native, arena, options.usePeekOffset ?? true)
     this.#datagrams = new DatagramSockets(this.#sockets)
     this.#pings = new PingSockets(this.#sockets)
     this.#errors = new ErrorQueue(native, arena)
     this.#listening = new ListeningSockets(this.#sockets)
     this.#receiver = new UnconnectedReceiver(this.#sockets, this.#listening)
-    this.mostSockets = options.descriptorLimit ?? descriptorLimit()
-    this.#shares = new DescriptorShares(native, this.mostSockets)
+    this.mostSockets = this.#shares.limit
     this.#isOutside = options.sockets === undefined
   }
 
@@ -251,14 +254,16 @@ export class LinuxHost implements Host {
 
   #watchExchange(descriptor: number, side: SideRef): Socket {
     if (descriptor < 0) return descriptor as Socket
-    const isAllowed = this.#shares.allows(DescriptorShare.exchanges, descriptor)
+    const share = this.#isOutside ? DescriptorShare.exchanges : DescriptorShare.fromOutside
+    const isAllowed = this.#shares.allows(share, descriptor)
     return isAllowed ? this.#sockets.watchDatagrams(descriptor, side) : this.#sockets.abandon(descriptor, -Errno.EMFILE)
   }
 
   #watchListener(descriptor: number, listener: ListenerRef, end: ListeningEnd): Socket {
     if (descriptor < 0) return descriptor as Socket
     if (end.isAuto !== true) this.#shares.last(descriptor)
-    const isAllowed = end.isAuto !== true || this.#shares.allows(DescriptorShare.autoPorts, descriptor)
+    const share = this.#isOutside ? DescriptorShare.autoPorts : DescriptorShare.autoPortsInside
+    const isAllowed = end.isAuto !== true || this.#shares.allows(share, descriptor)
     const socket = isAllowed
       ? this.#sockets.watchListener(descriptor, listener)
       : this.#sockets.abandon(descriptor, -Errno.EMFILE)

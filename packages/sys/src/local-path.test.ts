@@ -15,6 +15,7 @@ import {
   Vectors,
 } from "@demiflow/core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { DescriptorShare, DescriptorShares, descriptorLimit } from "./descriptor-shares.ts"
 import { LinuxHost } from "./linux-host.ts"
 import { LinuxLocalPath } from "./local-path.ts"
 import {
@@ -38,7 +39,8 @@ const LINK_LOCAL = "fe80::7"
 
 describe.skipIf(missing !== "")(`the local path${missing}`, () => {
   const events = new Events()
-  const outside = new LinuxHost(native, arena, events.loop)
+  const shares = new DescriptorShares(native, descriptorLimit())
+  const outside = new LinuxHost(native, arena, events.loop, { shares })
   const region = arena.reserve(8 * 2_048, 64)
   const vectors = new Vectors(arena, 1)
   const batch = new DatagramBatch(8)
@@ -55,7 +57,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
       `ip addr add ${LINK_LOCAL}/64 dev cable0 nodad`,
     ]
     namespace = await openPingNamespace(commands.join(" && "))
-    path = new LinuxLocalPath(native, arena, events.loop, namespace.descriptor, "cable0")
+    path = new LinuxLocalPath(native, arena, events.loop, shares, namespace.descriptor, "cable0")
     inside = path.host
   })
   afterAll(() => {
@@ -200,6 +202,47 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     path.pipes.close(pipe)
     for (const each of [client, accepted, ports[1].listening]) outside.close(each)
     for (const each of [onward, server, ports[0].listening]) inside.close(each)
+  })
+
+  it("has the descriptors of the process in common with the host outside", () => {
+    const own = new DescriptorShares(native, 4_000)
+    const other = new LinuxLocalPath(native, arena, events.loop, own, namespace.descriptor)
+    expect(other.host.mostSockets).toBe(4_000)
+    expect(own.allows(DescriptorShare.autoPorts, 1_000)).toBe(false)
+    const listening = other.host.tcpListen(LISTENER, listeningEnd())
+    expect(own.allows(DescriptorShare.autoPorts, 1_000)).toBe(true)
+    other.host.close(listening)
+    other.close()
+  })
+
+  it("opens ports that follow others up to an eighth of the descriptors, and leaves as many to those outside", () => {
+    const next = native.createEvent(0)
+    native.close(next)
+    const few = new DescriptorShares(native, 6 * next)
+    const host = new LinuxHost(native, arena, events.loop, { shares: few })
+    const other = new LinuxLocalPath(native, arena, events.loop, few, namespace.descriptor)
+    const auto = listeningEnd({ address: LOOPBACK_V4, port: 0, isAuto: true })
+    expect(other.host.tcpListen(LISTENER, auto)).toBe(-Errno.EMFILE)
+    const listening = host.tcpListen(LISTENER, auto)
+    expect(listening).toBeGreaterThanOrEqual(next)
+    host.close(listening)
+    other.close()
+  })
+
+  it("opens sockets for exchanges that begin outside up to half of the descriptors, and for connections beyond", () => {
+    const next = native.createEvent(0)
+    native.close(next)
+    const few = new DescriptorShares(native, Math.floor(1.7 * next))
+    const host = new LinuxHost(native, arena, events.loop, { shares: few })
+    const other = new LinuxLocalPath(native, arena, events.loop, few, namespace.descriptor)
+    expect(other.host.udpOpen(CONNECTING, towards(true, PORT))).toBe(-Errno.EMFILE)
+    const asking = host.udpOpen(CONNECTING, towards(true, PORT))
+    expect(asking).toBeGreaterThanOrEqual(next)
+    const connecting = other.host.tcpConnect(CONNECTING, towards(true, PORT))
+    expect(connecting).toBeGreaterThanOrEqual(next)
+    host.close(asking)
+    other.host.close(connecting)
+    other.close()
   })
 
   it("says what is not reachable inside, whatever is outside", () => {

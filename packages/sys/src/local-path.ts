@@ -1,4 +1,5 @@
 import type { Arena, Host, LocalPath, Pipes } from "@demiflow/core"
+import type { DescriptorShares } from "./descriptor-shares.ts"
 import type { EventLoop } from "./event-loop.ts"
 import { LINUX_HOST_ARENA_BYTES, LinuxHost } from "./linux-host.ts"
 import { NamespaceSockets } from "./namespace-sockets.ts"
@@ -19,6 +20,7 @@ export class LinuxLocalPath implements LocalPath {
    * sockets. Throws a `SystemError` if it can't.
    *
    * @param loop its hooks are told of events inside as of all others
+   * @param shares those of the process, of which the host outside has them too
    * @param namespaceDescriptor isn't needed afterwards
    * @param linkLocalInterface name of the interface inside on which link-local IPv6 addresses are: those of the namespace
    *   itself can't be reached without; absent: there is none
@@ -27,13 +29,14 @@ export class LinuxLocalPath implements LocalPath {
     native: Native,
     arena: Arena,
     loop: EventLoop,
+    shares: DescriptorShares,
     namespaceDescriptor: number,
     linkLocalInterface?: string | undefined,
   ) {
     this.#sockets = new NamespaceSockets(native, arena, namespaceDescriptor)
     const linkLocalScope = linkLocalInterface === undefined ? 0 : this.#sockets.interfaceIndex(linkLocalInterface)
-    this.host = new LinuxHost(native, arena, loop, { sockets: this.#sockets, linkLocalScope })
-    this.pipes = new LinuxPipes(native, arena)
+    this.host = new LinuxHost(native, arena, loop, { sockets: this.#sockets, shares, linkLocalScope })
+    this.pipes = new LinuxPipes(native, arena, shares)
   }
 
   /** No further sockets can be opened inside. Those that are open, and pipes, remain their users'. */

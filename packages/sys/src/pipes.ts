@@ -7,8 +7,9 @@
  * Sending to a connection that is closed raises SIGPIPE, which splice(2) has no flag against. Node.js ignores that signal from
  * its start on, and so do the programs that embed it here; the error is `-EPIPE` then (`pipes.test.ts` holds it).
  */
-import type { Arena, Pipe, Pipes, Socket } from "@demiflow/core"
+import { type Arena, Errno, type Pipe, type Pipes, type Socket } from "@demiflow/core"
 import { FileCommand } from "./constants.ts"
+import { DescriptorShare, type DescriptorShares } from "./descriptor-shares.ts"
 import type { Native } from "./native.ts"
 
 /** Bytes; what an ordinary user can have at most, unless `fs.pipe-max-size` says otherwise. */
@@ -20,23 +21,31 @@ const USUAL = 64 << 10
 export class LinuxPipes implements Pipes {
   readonly #native: Native
   readonly #arena: Arena
+  readonly #shares: DescriptorShares | undefined
   readonly #pair: number
   /** Writing ends, by the descriptor of the reading end, which names a pipe; -1 for what is no pipe. */
   #writingEnds = new Int32Array(256).fill(-1)
   /** Bytes to ask for next. */
   #size = LARGEST
 
-  constructor(native: Native, arena: Arena) {
+  /**
+   * @param shares those of the process; as many pipes as there is room for if absent. Connections from outside that stall keep
+   *   their pipes, so pipes have the outside's share: without one, bytes can be copied
+   */
+  constructor(native: Native, arena: Arena, shares?: DescriptorShares) {
     this.#native = native
     this.#arena = arena
+    this.#shares = shares
     this.#pair = arena.reserve(8, 8)
   }
 
   open(): Pipe {
+    if (this.#shares?.allowsNext(DescriptorShare.fromOutside) === false) return -Errno.EMFILE as Pipe
     const result = this.#native.createPipe(this.#pair)
     if (result < 0) return result as Pipe
     const readingEnd = this.#arena.view.getInt32(this.#pair, true)
     const writingEnd = this.#arena.view.getInt32(this.#pair + 4, true)
+    this.#shares?.made(writingEnd)
     this.#enlarge(writingEnd)
     this.#makeRoom(readingEnd)
     this.#writingEnds[readingEnd] = writingEnd
