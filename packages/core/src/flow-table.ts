@@ -46,14 +46,15 @@ export function oppositeSide(side: SideRef): SideRef {
   return (side ^ 1) as SideRef
 }
 
-/** The flows of a stack, of all protocols. */
 /**
  * Up to which part of a table's places each kind of flow may be begun, in sixteenths: flows from outside stop first, then
  * exchanges of the guest without connections. The last places are for its connections.
  */
 export const PlaceShare = { fromOutside: 14, exchanges: 15, all: 16 } as const
+/** One of {@link PlaceShare}. */
 export type PlaceShareId = (typeof PlaceShare)[keyof typeof PlaceShare]
 
+/** The flows of a stack, of all protocols. */
 export interface FlowTable {
   readonly capacity: number
   /** Flows at any stage. */

@@ -27,6 +27,17 @@ test("what was added first is the least used one, until it is used", () => {
   expect(list.leastUsed()).toBe(first)
 })
 
+test("of those that were all used since, the one whose use is the longest ago is the least used, wherever it stands", () => {
+  for (let least = 0; least < 20; least++) {
+    const list = new UseList<Item>()
+    const items = Array.from({ length: 20 }, (_, index) => item(`${index}`))
+    for (const each of items) list.add(each)
+    for (const each of items) each.lastActivity = 100
+    items[least].lastActivity = 1
+    expect(list.leastUsed()).toBe(items[least])
+  }
+})
+
 test("a search for some of them passes the others over", () => {
   const list = new UseList<Item>()
   const items = ["a", "b", "c"].map((name) => item(name))

@@ -58,12 +58,12 @@ export class UseList<T extends Listed<T>> {
 
   /**
    * What was used longest ago of those that a search sees which are wanted; `undefined` if it sees none. What it passes over
-   * is put at the end.
+   * is put at the end. It sees none twice.
    */
   leastUsed(isWanted: (item: T) => boolean = () => true): T | undefined {
     let found: T | undefined
     let item = this.#oldest
-    for (let seen = 0; item !== undefined && seen < MOST_SEEN; seen++) {
+    for (let left = Math.min(this.#count, MOST_SEEN); item !== undefined && left > 0; left--) {
       const next: T | undefined = item.newer
       if (isWanted(item)) {
         if (item.lastActivity <= item.listedAt) return item

@@ -167,9 +167,8 @@ export class TapSide implements Guest {
 
   /**
    * Hands what waits on the link to the stack, until a batch isn't full, the budget is used up, or the turn has taken 2 ms
-   * (`Clock.spent`): call it whenever
-   * the link is readable, and again as long as it is. Answers the number of frames, or the link's negative error number
-   * if it is gone for good. Throws {@link NotAttachedError}.
+   * (`Clock.spent`): call it whenever the link is readable, and again as long as it is. Answers the number of frames, or the
+   * link's negative error number if it is gone for good. Throws {@link NotAttachedError}.
    *
    * @param budget frames after which to stop, so that other work gets its turn; a batch once begun is finished
    */

@@ -19,6 +19,8 @@ export interface UdpReasons {
   readonly tooMany: DropReason
   /** The flow table has counted the first packet of a sequence itself; the others are counted here. */
   readonly tableFull: DropReason
+  /** Might still have been answered: where flows or sockets are scarce, its flow or its port has given way. Counted once. */
+  readonly gaveWay: DropReason
   /** The process or the machine has no socket left. */
   readonly noSocket: DropReason
   /** The host has no route, or does not allow this. */
@@ -57,6 +59,7 @@ export function udpReasons(drops: Drops): UdpReasons {
     hopLimit: drops.reason("udp: hop limit 0"),
     tooMany: drops.reason("udp: too many left together"),
     tableFull: drops.reason("flow: table full"),
+    gaveWay: drops.reason("udp: gave way unanswered"),
     noSocket: drops.reason("udp: no socket left"),
     openFailed: drops.reason("udp: host has no way there"),
     noPort: drops.reason("udp: no port left to show the guest"),

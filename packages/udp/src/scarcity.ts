@@ -106,6 +106,13 @@ export class Scarcity {
     return this.giveWay() || this.#components.relieve() || this.#giveWay(Number.POSITIVE_INFINITY)
   }
 
+  /** The same for a flow from outside: those of the guest's don't give way to it. */
+  isRelievedOutside(answer: Socket): boolean {
+    if (!isShortage(-answer)) return false
+    const { unanswered, answered } = this.#fromOutside
+    return this.#end(unanswered.leastUsed(holdsSocket) ?? answered.leastUsed(holdsSocket))
+  }
+
   /**
    * A flow can't begin for want of a socket: counts `count` packets.
    *
@@ -126,18 +133,26 @@ export class Scarcity {
   /** @param before clock milliseconds: what was answered must have been used before */
   #giveWay(before: number): boolean {
     const { unanswered, answered } = this.#fromOutside
-    const stranger = unanswered.oldestWithSocket ?? restingSince(before, answered.leastUsed(holdsSocket))
-    if (stranger !== undefined) return this.#end(stranger)
-    return this.#endPort(this.#unansweredPorts.leastUsed() ?? restingSince(before, this.#answeredPorts.leastUsed()))
+    return (
+      this.#end(unanswered.leastUsed(holdsSocket)) ||
+      this.#endPort(this.#unansweredPorts.leastUsed()) ||
+      this.#end(restingSince(before, answered.leastUsed(holdsSocket))) ||
+      this.#endPort(restingSince(before, this.#answeredPorts.leastUsed()))
+    )
   }
 
   #end(flow: MayGiveWay | undefined): boolean {
-    if (flow !== undefined) this.#endFlow(flow.flow)
-    return flow !== undefined
+    if (flow === undefined) return false
+    if (flow.list === this.#ofGuest.unanswered || flow.list === this.#fromOutside.unanswered) {
+      this.#components.drops.count(this.#reasons.gaveWay)
+    }
+    this.#endFlow(flow.flow)
+    return true
   }
 
   #endPort(port: GuestPort | undefined): boolean {
     if (port === undefined) return false
+    if (port.list === this.#unansweredPorts) this.#components.drops.count(this.#reasons.gaveWay)
     // At once, so that the socket isn't handed over from flow to flow.
     port.close()
     for (let rider = port.newest; rider !== undefined; rider = port.newest) this.#endFlow(flowOf(rider.portSide))

@@ -133,6 +133,6 @@ export class Splicing {
 
   #open(host: Host, side: SideRef, target: Demiflow): Socket {
     const socket = host.udpOpen(side, target)
-    return this.#scarcity.isRelieved(socket) ? host.udpOpen(side, target) : socket
+    return this.#scarcity.isRelievedOutside(socket) ? host.udpOpen(side, target) : socket
   }
 }
