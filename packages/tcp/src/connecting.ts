@@ -5,9 +5,12 @@
  * correspondent that can't be reached is reported as a router would (ICMP); a guest that has been waiting longer than
  * the host's patience learns the same. The host's SYN has the guest's hop limit, and what a router says when that is used up
  * comes to the guest in the router's name (connect-errors.ts).
+ *
+ * A socket takes the host longer than a packet. So only some are opened in a turn, and the other connections wait for theirs: a
+ * flood of SYNs doesn't hold up what flows already.
  */
 
-import type { DropReason, Host, SideRef } from "@demiflow/core"
+import type { DropReason, SideRef } from "@demiflow/core"
 import {
   Demiflow,
   Errno,
@@ -45,6 +48,9 @@ import { TCP_HEADER_LENGTH } from "./wire.ts"
  */
 const PORT_REFUSED: ReadonlySet<number> = new Set([Errno.EADDRINUSE, Errno.EACCES, Errno.EADDRNOTAVAIL])
 
+/** Sockets that are opened in a turn. */
+const TURN_BUDGET = 4
+
 export class Connecting {
   readonly #context: TcpContext
   readonly #initialSequence: InitialSequence
@@ -57,7 +63,10 @@ export class Connecting {
   readonly #noSocket: DropReason
   readonly #noHopLimit: DropReason
   readonly #tooMany: DropReason
+  readonly #gaveWay: DropReason
   readonly #halfOpen: HalfOpen
+  /** Sockets opened in this turn. */
+  #opened = 0
 
   constructor(context: TcpContext, initialSequence: InitialSequence) {
     const { arena, guest, drops } = context.components
@@ -69,6 +78,7 @@ export class Connecting {
     this.#noSocket = drops.reason("tcp: no socket")
     this.#noHopLimit = drops.reason("tcp: hop limit 0")
     this.#tooMany = drops.reason("tcp: too many half-open connections")
+    this.#gaveWay = drops.reason("tcp: gave way half open")
     this.#halfOpen = new HalfOpen(mostHalfOpen(context.components), (connection) => this.#giveUp(connection))
   }
 
@@ -78,11 +88,9 @@ export class Connecting {
    * @param highest where our numbers of the connection before between the same ends stopped, if this one takes its place
    */
   open(sequence: Sequence, segment: Segment, highest?: number): void {
-    const { flows, forwarding, host, drops, handlerNumber } = this.#context.components
+    const { flows, forwarding, drops, handlerNumber } = this.#context.components
     const tapSide = sequence.demiflow
-    const { marks } = segment
-    const hopLimit = hopLimitIn(marks)
-    if (hopLimit === 0) {
+    if (hopLimitIn(segment.marks) === 0) {
       drops.count(this.#noHopLimit)
       return
     }
@@ -97,36 +105,56 @@ export class Connecting {
       drops.count(this.#tooMany)
       return
     }
-    // Its place is free in the next turn, for the guest's next SYN.
-    const isPromised = flows.room(PlaceShare.all) <= 0 && this.#halfOpen.giveWay(this.#context.now)
+    if (flows.room(PlaceShare.all) <= 0) this.#halfOpen.giveWay(this.#context.now)
     const created = flows.allocate(handlerNumber, IpProtocol.tcp)
     if (created < 0) {
-      if (!isPromised) this.#context.output.refuse(tapSide, segment)
+      // The place of a flow that ended in this turn is free in the next one, for the guest's next SYN.
+      if (flows.room(PlaceShare.all) <= 0) this.#context.output.refuse(tapSide, segment)
       return
     }
-    const initiated = flows.initiate(created, tapSide)
-    const targeted = flows.target(initiated, this.#target)
-    const side = targetSide(targeted)
-    const socket = this.#connect(host, side, marks)
-    if (socket < 0) {
-      flows.cancel(targeted)
-      this.#refuse(sequence, segment, socket)
+    const connection = this.#context.open(flows.activate(flows.target(flows.initiate(created, tapSide), this.#target)))
+    this.#fill(connection, segment, highest)
+    this.#openSockets()
+  }
+
+  /** Opens sockets for the connections that have waited longest, as many as this turn still may. */
+  #openSockets(): void {
+    while (this.#opened < TURN_BUDGET) {
+      const connection = this.#halfOpen.takeWaiting()
+      if (connection === undefined) return
+      this.#opened++
+      this.#connect(connection)
+    }
+  }
+
+  #connect(connection: TcpConnection): void {
+    const { flows, drops } = this.#context.components
+    const side = targetSide(connection.flow)
+    flows.readSide(side, this.#target)
+    const socket = this.#openSocket(side, connection)
+    if (socket >= 0) {
+      connection.socket = socket
       return
     }
-    const connection = this.#context.open(flows.activate(targeted))
-    this.#fill(connection, segment, socket, highest)
-    connection.marks = marks
-    this.#context.arm(connection)
+    // It has given way itself.
+    if (connection.flow < 0) return
+    const errno = -socket
+    if (errno !== Errno.ECONNREFUSED && unreachable(errno, connection.tapSide.isV4) === NO_FORM)
+      drops.count(this.#noSocket)
+    this.failed(connection, errno)
   }
 
   /** From the port that the target has, if there is one and the host has it to give; else from any. */
-  #connect(host: Host, side: SideRef, marks: number): Socket {
+  #openSocket(side: SideRef, connection: TcpConnection): Socket {
     const target = this.#target
+    const { marks } = connection
+    const { host } = this.#context.components
     const hopLimit = hopLimitIn(marks)
     const trafficClass = trafficClassIn(marks)
     const queuesErrors = tracesRoute(marks)
     let socket = host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
-    if (isShortage(-socket) && (this.#context.components.relieve() || this.#halfOpen.giveWay(this.#context.now))) {
+    if (isShortage(-socket) && (this.#halfOpen.giveWay(this.#context.now) || this.#context.components.relieve())) {
+      if (connection.flow < 0) return socket
       socket = host.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
     }
     if (socket >= 0 || target.forwardingPort === 0 || !PORT_REFUSED.has(-socket)) return socket
@@ -143,6 +171,10 @@ export class Connecting {
         return
       }
     }
+    if (this.#isForbiddenByNow(connection)) {
+      this.failed(connection, Errno.EPERM)
+      return
+    }
     if (tracesRoute(connection.marks)) {
       this.#context.components.host.stopQueuingErrors(connection.socket, connection.tapSide.isV4)
     }
@@ -150,10 +182,20 @@ export class Connecting {
     this.#context.apply(connection, Event.hostConnected)
   }
 
+  /** While the host repeated its SYN, the address may have become one of its own. */
+  #isForbiddenByNow({ tapSide }: TcpConnection): boolean {
+    const { drops, forwarding } = this.#context.components
+    const { prohibited } = forwarding
+    if (prohibited === undefined || forwarding.target(IpProtocol.tcp, tapSide, this.#target) !== prohibited)
+      return false
+    drops.count(prohibited)
+    return true
+  }
+
   /** The host's connect failed with this (positive) error number. */
   failed(connection: TcpConnection, errno: number): void {
-    const { tapSide } = connection
-    const isRelayed = tracesRoute(connection.marks) && this.#connectErrors.relay(connection)
+    const { marks, socket, tapSide } = connection
+    const isRelayed = socket >= 0 && tracesRoute(marks) && this.#connectErrors.relay(connection)
     if (!isRelayed && !this.#report(tapSide, errno, connection.initialFromTap)) {
       // RFC 9293, section 3.5.2: the guest never heard our number, so it is 0.
       connection.ackFromTap = 0
@@ -163,35 +205,38 @@ export class Connecting {
     this.#context.abort(connection, false)
   }
 
+  /** See `ProtocolHandler.tick`. */
+  tick(): void {
+    this.#openSockets()
+  }
+
   /** See `ProtocolHandler.endTurn`. */
   endTurn(): void {
     this.#halfOpen.endTurn()
+    this.#opened = 0
+    if (this.#halfOpen.isWaitedFor) this.#context.wake(this.#context.now)
   }
 
   /** Another one takes its place: the guest hears what it would have heard later. */
   #giveUp(connection: TcpConnection): void {
+    this.#context.components.drops.count(this.#gaveWay)
     if (connection.state === State.connecting) this.failed(connection, Errno.ETIMEDOUT)
     else this.#context.abort(connection, true)
   }
 
-  #fill(connection: TcpConnection, segment: Segment, socket: Socket, highest?: number): void {
-    const { flows, clock } = this.#context.components
+  #fill(connection: TcpConnection, segment: Segment, highest?: number): void {
+    const { flows } = this.#context.components
+    const { now } = this.#context
     const { tapSide } = connection
     flows.readSide(initiatingSide(connection.flow), tapSide)
-    connection.socket = socket
     connection.state = State.connecting
-    connection.lastFromTap = clock.now
-    connection.begunAt = clock.now
-    this.#halfOpen.add(connection)
+    connection.marks = segment.marks
+    connection.lastFromTap = now
+    connection.begunAt = now
+    this.#halfOpen.addWaiting(connection)
     beginNumbers(connection, this.#initialSequence.next(tapSide, highest))
     takeSyn(this.#context.components, connection, segment)
-  }
-
-  #refuse(sequence: Sequence, segment: Segment, errno: number): void {
-    const { drops } = this.#context.components
-    if (this.#report(sequence.demiflow, -errno, segment.sequence)) return
-    if (errno !== -Errno.ECONNREFUSED) drops.count(this.#noSocket)
-    this.#context.output.refuse(sequence.demiflow, segment)
+    this.#context.arm(connection)
   }
 
   /**

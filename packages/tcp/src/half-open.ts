@@ -21,6 +21,8 @@ export class HalfOpen {
   readonly #end: (connection: TcpConnection) => void
   #oldest: TcpConnection | undefined
   #newest: TcpConnection | undefined
+  /** Of those that wait for a socket, which are the newest ones. */
+  #firstWaiting: TcpConnection | undefined
   #count = 0
   #ended = 0
 
@@ -37,6 +39,24 @@ export class HalfOpen {
     return this.#count >= this.#most
   }
 
+  /** True while a connection waits for a socket. */
+  get isWaitedFor(): boolean {
+    return this.#firstWaiting !== undefined
+  }
+
+  /** Notes a connection whose handshake begins as soon as there is a socket for it: see {@link HalfOpen.takeWaiting}. */
+  addWaiting(connection: TcpConnection): void {
+    this.add(connection)
+    this.#firstWaiting ??= connection
+  }
+
+  /** The connection that has waited longest for a socket, and no longer waits. */
+  takeWaiting(): TcpConnection | undefined {
+    const connection = this.#firstWaiting
+    this.#firstWaiting = connection?.newerHalfOpen
+    return connection
+  }
+
   /** Notes a connection whose handshake begins. */
   add(connection: TcpConnection): void {
     connection.halfOpen = this
@@ -51,6 +71,7 @@ export class HalfOpen {
   /** The handshake is finished, or the connection has ended. */
   remove(connection: TcpConnection): void {
     const { olderHalfOpen, newerHalfOpen } = connection
+    if (connection === this.#firstWaiting) this.#firstWaiting = newerHalfOpen
     if (olderHalfOpen === undefined) this.#oldest = newerHalfOpen
     else olderHalfOpen.newerHalfOpen = newerHalfOpen
     if (newerHalfOpen === undefined) this.#newest = olderHalfOpen

@@ -148,6 +148,7 @@ export class TcpHandler implements ProtocolHandler {
 
   tick(): void {
     this.#context.woken()
+    this.#connecting.tick()
     this.#toTap.resume()
     this.#toHost.tick()
     this.#listening.tick()

@@ -211,6 +211,20 @@ test("a SYN to what the policy keeps from the guest opens no socket, and is answ
   expectNothingLeft(memory)
 })
 
+test("what becomes the host's own while the host connects is kept from the guest as well", () => {
+  const own = new Set<string>()
+  const memory = bench({ host: { rtt: 100 }, closedHost: { isOwn: (address) => own.has(String(address)) } })
+  const guest = scripted(memory)
+  guest.send("S")
+  memory.run(10)
+  own.add(SERVER)
+  memory.run(200)
+  memory.guest.expect(check.ip({ source: SERVER }), check.icmp({ type: 3, code: 13 }))
+  memory.guest.expectNothing()
+  expect(memory.drops.entries()).toEqual([["forward: the host is closed to the guest", 1]])
+  expectNothingLeft(memory)
+})
+
 describe("a SYN in RFC 9293's state SYN-RECEIVED", () => {
   const begin = (target = SERVER) => {
     const memory = bench()
@@ -379,6 +393,29 @@ describe("while the host connects", () => {
       expect(memory.flows.size).toBe(64)
       flood(memory, 3_000, 100)
       expect([memory.flows.size, memory.drops.get(tooMany)]).toEqual([64, 1 + 84])
+    })
+
+    test("has some sockets opened in a turn, while the other connections wait for theirs in their order", () => {
+      const memory = bench()
+      memory.host.world.route(SERVER, { isSilent: true })
+      const opened: number[] = []
+      const connect = memory.host.tcpConnect.bind(memory.host)
+      vi.spyOn(memory.host, "tcpConnect").mockImplementation((side, target, ...marks) => {
+        opened.push(target.forwardingPort)
+        return connect(side, target, ...marks)
+      })
+      const guests = [2_001, 2_002, 2_003, 2_004, 2_005, 2_006, 2_007].map((sourcePort) =>
+        scripted(memory, { sourcePort }),
+      )
+      for (const guest of guests) guest.send("S")
+      memory.turn()
+      expect(opened).toEqual([2_001, 2_002, 2_003, 2_004])
+      expect([memory.flows.size, memory.stack.nextDeadline()]).toEqual([7, memory.clock.now])
+      guests[5].send("R")
+      scripted(memory, { sourcePort: 2_008 }).send("S")
+      memory.run()
+      expect(opened.slice(4)).toEqual([2_005, 2_007, 2_008])
+      expect([memory.flows.size, memory.host.openSockets]).toEqual([7, 7])
     })
 
     test("leaves sockets for a connection that comes later, where there are few", () => {

@@ -17,7 +17,8 @@ function silent(unacknowledged: (socket: number) => number): HollowStack {
   const hollow = new HollowStack([tcp({ holdPoolSize: 0, acknowledgeOnAcceptRtt: -1 })], {
     host: { unacknowledged, send: () => ++sent && 1 },
   })
-  for (let flow = 0; flow < FLOWS; flow++) hollow.sendSegment(flow, TcpFlag.acknowledgement, 1, hollow.connect(flow), 1)
+  const numbers = Array.from({ length: FLOWS }, (_, flow) => hollow.connect(flow))
+  for (const [flow, number] of numbers.entries()) hollow.sendSegment(flow, TcpFlag.acknowledgement, 1, number, 1)
   expect(sent).toBe(FLOWS)
   for (let second = 0; second < 10; second++) {
     hollow.endTurn(1_000)

@@ -128,11 +128,12 @@ export class HollowStack {
 
   /**
    * Has the guest open a TCP connection, which the host accepts. Answers the number that the guest acknowledges with; its
-   * own next one is 1.
+   * own next one is 1. The turn ends before: not every turn opens any number of sockets.
    *
    * @param index where the flow table has the flow
    */
   connect(flow: number, index: number = flow): number {
+    this.stack.endTurn()
     this.sendSegment(flow, SYN_FLAG, 0, 0)
     this.stack.fromHost(targetSide(index as FlowIndex), HostEvent.writable)
     const next = (this.arena.view.getInt32(this.received + SEQUENCE) + 1) | 0

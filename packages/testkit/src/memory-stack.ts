@@ -188,15 +188,16 @@ export class MemoryStack implements Participant {
     let told = host.poll(this.#tellSide, this.#tellListener)
     if (localPath !== undefined) told += localPath.host.poll(this.#tellSide, this.#tellListener)
     const deadline = stack.nextDeadline()
-    const flows = this.flows.size
+    const left = this.flows.size - host.openSockets
     if (received <= 0 && told === 0 && deadline > clock.now) {
       tap.flush()
       return false
     }
     stack.expire(clock.now)
     stack.endTurn()
-    // When many flows are due at once, it takes more than one turn until all have ended.
-    return received > 0 || told > 0 || stack.nextDeadline() !== deadline || this.flows.size !== flows
+    // When many flows are due at once, it takes more than one turn until all have ended, or have a socket.
+    const isLeft = this.flows.size - host.openSockets !== left
+    return received > 0 || told > 0 || stack.nextDeadline() !== deadline || isLeft
   }
 
   nextDeadline(): number {
