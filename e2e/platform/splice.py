@@ -108,11 +108,12 @@ def assume_splice_room():
         while True:
             with contextlib.suppress(BlockingIOError):
                 os.write(write, bytes(1 << 20))
-            if splice(read, one.fileno()) == -errno.EAGAIN:
+            if splice(read, one.fileno()) != -errno.EAGAIN:
+                continue
+            # What is under way is acknowledged later, and makes room once more, with or without an event.
+            epoll.poll(0.1)
+            if splice(read, one.fileno()) == -errno.EAGAIN and not epoll.poll(0):
                 break
-        epoll.poll(0)
-        assert splice(read, one.fileno()) == -errno.EAGAIN
-        assert epoll.poll(0) == []
         other.setblocking(False)
         for _ in range(5000):
             with contextlib.suppress(BlockingIOError):
