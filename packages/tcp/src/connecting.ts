@@ -214,7 +214,7 @@ export class Connecting {
   endTurn(): void {
     this.#halfOpen.endTurn()
     this.#opened = 0
-    if (this.#halfOpen.isWaitedFor) this.#context.wake(this.#context.now)
+    if (this.#halfOpen.hasWaiting) this.#context.wake(this.#context.now)
   }
 
   /** Another one takes its place: the guest hears what it would have heard later. */

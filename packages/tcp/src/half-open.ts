@@ -40,7 +40,7 @@ export class HalfOpen {
   }
 
   /** True while a connection waits for a socket. */
-  get isWaitedFor(): boolean {
+  get hasWaiting(): boolean {
     return this.#firstWaiting !== undefined
   }
 
