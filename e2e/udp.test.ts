@@ -2,10 +2,12 @@
 import { join } from "node:path"
 import { describe, expect } from "vitest"
 import { testDatagrams } from "./cases/udp.ts"
+import { timeLeft } from "./harness/limits.ts"
 import { reachable, testWith } from "./harness/machine.ts"
 import { usePasta } from "./harness/pasta.ts"
+import type { Program } from "./harness/processes.ts"
 import { useServer } from "./harness/servers.ts"
-import { useTopology } from "./harness/topology.ts"
+import { families, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 useServer("udp-server", topology)
@@ -15,21 +17,27 @@ describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
 })
 
 describe("to groups", () => {
-  const running = usePasta(topology)
+  const groups = ["224.0.0.251", "239.255.255.250", "ff02::fb", "ff05::c"]
+  const open = usePasta(topology)
+  const closed = usePasta(topology, { options: ["--config-net", "--no-host"] })
   const program = (...words: string[]) => [
     "/usr/bin/python3",
     reachable(join(import.meta.dirname, "programs/groups.py")),
     ...words,
   ]
 
+  async function worldThatHears(): Promise<Program> {
+    const world = topology.world.start(program("hear", "1900", "eth0", ...groups), { timeout: timeLeft() })
+    await world.printed(/ready/)
+    return world
+  }
+
   testWith("python3")(
     "datagrams leave by the host's interface, with the guest's hop limit, and are answered",
     async () => {
-      const groups = ["224.0.0.251", "239.255.255.250", "ff02::fb", "ff05::c"]
-      const world = topology.world.start(program("hear", "1900", "eth0", ...groups), { timeout: 300_000 })
-      await world.printed(/ready/)
+      const world = await worldThatHears()
       for (const hopLimit of [1, 7]) {
-        const answers = await running.guest.must(program("tell", "1900", String(hopLimit), ...groups))
+        const answers = await open.guest.must(program("tell", "1900", String(hopLimit), ...groups))
         expect(answers.trim().split("\n")).toEqual(groups)
         for (const group of groups) await world.printed(new RegExp(`^${group} ${hopLimit}$`, "m"))
       }
@@ -38,4 +46,15 @@ describe("to groups", () => {
       expect(stdout.trim().split("\n")).toHaveLength(1 + 2 * groups.length)
     },
   )
+
+  testWith("python3")("with --no-host, none leaves, and others do", async () => {
+    const world = await worldThatHears()
+    // What comes last shows that nothing has come before, in each family.
+    const others = families.map(({ server }) => server)
+    await closed.guest.must(program("send", "1900", "7", ...groups, ...others))
+    for (const address of others) await world.printed(new RegExp(`^${address} `, "m"))
+    const { stdout } = await world.stop()
+    const heard = stdout.trim().split("\n").slice(1)
+    expect(heard.map((line) => line.split(" ")[0]).sort()).toEqual(others)
+  })
 })

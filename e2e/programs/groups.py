@@ -1,7 +1,8 @@
 """Datagrams to multicast groups.
 
 `hear PORT INTERFACE GROUP...` joins the groups on an interface and prints "ready", then a line for each datagram: its text and hop limit.
-It answers each from its own address. `tell PORT HOPLIMIT GROUP...` sends each group its own name, and prints the answers.
+It answers each from its own address. `tell PORT HOPLIMIT ADDRESS...` sends each address its own name, and prints the answers.
+`send` is the same without answers.
 """
 
 import select
@@ -39,18 +40,19 @@ def hear(port, interface, groups):
             print(text.decode(), int.from_bytes(control[0][2][:4], sys.byteorder), flush=True)
 
 
-def tell(port, hop_limit, groups):
-    for group in groups:
-        six = ":" in group
+def tell(port, hop_limit, addresses, awaits_answers):
+    for address in addresses:
+        six = ":" in address
         s = make(six)
         level, option = (socket.IPPROTO_IPV6, IPV6_MULTICAST_HOPS) if six else (socket.IPPROTO_IP, IP_MULTICAST_TTL)
         s.setsockopt(level, option, hop_limit)
-        s.sendto(group.encode(), (group, port))
-        s.settimeout(10)
-        print(s.recv(100).decode())
+        s.sendto(address.encode(), (address, port))
+        if awaits_answers:
+            s.settimeout(10)
+            print(s.recv(100).decode())
 
 
 if sys.argv[1] == "hear":
     hear(int(sys.argv[2]), socket.if_nametoindex(sys.argv[3]), sys.argv[4:])
 else:
-    tell(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    tell(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:], sys.argv[1] == "tell")
