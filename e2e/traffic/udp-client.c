@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 enum { LARGEST = 65536, MOST_ENDS = 1024, LINE = 512, ATTEMPTS = 4 };
-/* Milliseconds until a datagram is sent again the first time; until it counts as lost; until an error counts as not coming. */
-enum { AGAIN_AFTER = 200 * SLOWNESS, LOST_AFTER = 1000 * SLOWNESS, NO_ERROR_AFTER = 5000 * SLOWNESS };
+/* Milliseconds until a datagram is sent again the first time; until it counts as lost; until a burst counts as over. */
+enum { AGAIN_AFTER = 200 * SLOWNESS, LOST_AFTER = 1000 * SLOWNESS, BURST_OVER_AFTER = 5000 * SLOWNESS };
 
 static struct endpoint server;
 static char message[LARGEST];
@@ -140,11 +140,20 @@ static int ask_connected(int socket, const char *question, int patience) {
   return 0;
 }
 
+/* Asks until something comes back: errors get lost like answers, and nobody sends one again by itself. */
+static int ask_repeatedly(int socket, const char *question) {
+  int result = ETIMEDOUT;
+  for (int attempt = 0; attempt < ATTEMPTS && result > 0; attempt++) {
+    result = ask_connected(socket, question, patience(attempt, ATTEMPTS));
+  }
+  return result;
+}
+
 /* The error that comes back. */
 static void error(const struct fields *request) {
   (void)request;
   int socket = open_datagrams(NULL), failure = connect_datagrams(socket);
-  if (failure == 0) failure = -ask_connected(socket, "anybody?", NO_ERROR_AFTER);
+  if (failure == 0) failure = -ask_repeatedly(socket, "anybody?");
   printf("{\"code\":\"%s\"}\n", failure > 0 ? error_name(failure) : "none");
 }
 
@@ -185,7 +194,7 @@ static void burst(const struct fields *request) {
     send_to(socket, message, size);
   }
   struct pollfd state = {.fd = socket, .events = POLLIN};
-  uint64_t until = nanoseconds() + (uint64_t)NO_ERROR_AFTER * 1000000;
+  uint64_t until = nanoseconds() + (uint64_t)BURST_OVER_AFTER * 1000000;
   for (int64_t last = -1; answered < (int)count && nanoseconds() < until;) {
     uint32_t number;
     if (poll(&state, 1, LOST_AFTER) <= 0 || recv(socket, message, sizeof message, 0) < (ssize_t)sizeof number) continue;
@@ -209,10 +218,7 @@ static void who(const struct fields *request) {
 /* As whom and at which port the server sees us, or the error that comes back. */
 static void arrival(const struct fields *request) {
   int socket = open_datagrams(text_of(request, "from")), result = -connect_datagrams(socket);
-  if (result == 0) result = ETIMEDOUT;
-  for (int attempt = 0; attempt < ATTEMPTS && result > 0; attempt++) {
-    result = ask_connected(socket, "do:arrival", patience(attempt, ATTEMPTS));
-  }
+  if (result == 0) result = ask_repeatedly(socket, "do:arrival");
   if (result == 0) puts(message);
   else printf("{\"error\":\"%s\"}\n", result > 0 ? "no answer" : error_name(-result));
 }
