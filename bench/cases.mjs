@@ -136,11 +136,13 @@ const floodCase = {
   rows: [
     { group: GROUPS.exchanges, label: "beside 100,000 SYNs: 99th percentile", unit: "µs", better: "less" },
     { group: GROUPS.exchanges, label: "beside 100,000 SYNs: as against quiet", unit: "times", better: "less" },
+    { group: GROUPS.exchanges, label: "beside a busy program: as against quiet", unit: "times", better: "less" },
   ],
   async measure(traffic) {
     const quiet = await traffic.exchange("exchange")
     const flooded = await traffic.exchange("flooded-exchange")
-    return [flooded.percentile99, flooded.percentile99 / quiet.percentile99]
+    const busy = await traffic.exchange("busy-exchange")
+    return [flooded.percentile99, flooded.percentile99 / quiet.percentile99, busy.percentile99 / quiet.percentile99]
   },
 }
 

@@ -141,7 +141,7 @@ export class Traffic {
   }
 
   /**
-   * @param {"exchange" | "flooded-exchange" | "connect-exchange" | "datagram-exchange"} kind
+   * @param {"exchange" | "flooded-exchange" | "busy-exchange" | "connect-exchange" | "datagram-exchange"} kind
    * @returns {Promise<{ rate: number, median: number, percentile99: number, failures: number }>}
    */
   async exchange(kind) {

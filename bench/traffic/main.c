@@ -46,6 +46,7 @@ int main(int count, char **words) {
   else if (strcmp(kind, "stream-down") == 0) stream_down(address, number, period);
   else if (strcmp(kind, "exchange") == 0) exchange(address, period);
   else if (strcmp(kind, "flooded-exchange") == 0) flooded_exchange(address, period);
+  else if (strcmp(kind, "busy-exchange") == 0) busy_exchange(address, period);
   else if (strcmp(kind, "connect-exchange") == 0) connect_exchange(address, period);
   else if (strcmp(kind, "datagram-exchange") == 0) datagram_exchange(address, period);
   else if (strcmp(kind, "connections") == 0) flows(address, SOCK_STREAM, number, period);

@@ -25,6 +25,7 @@ void stream_up(const char *address, uint32_t run, int streams, struct period per
 void stream_down(const char *address, int streams, struct period period);
 void exchange(const char *address, struct period period);
 void flooded_exchange(const char *address, struct period period);
+void busy_exchange(const char *address, struct period period);
 void connect_exchange(const char *address, struct period period);
 void datagram_exchange(const char *address, struct period period);
 void exchange_on(int socket, struct period period);

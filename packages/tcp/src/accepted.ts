@@ -26,6 +26,7 @@ import {
 } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"
+import { CROWDS } from "./crowds.ts"
 import { HalfOpen, mostHalfOpen } from "./half-open.ts"
 import { beginNumbers, INITIAL_WINDOW } from "./handshake.ts"
 import type { InitialSequence } from "./initial-sequence.ts"
@@ -62,14 +63,22 @@ export class Accepted {
     this.#nextPort = (random.int32() >>> 0) % DYNAMIC_PORTS
   }
 
-  /** True while as many connections wait for the guest's answer as may. */
-  get isFull(): boolean {
-    return this.#unanswered.isFull
+  /** True while as many connections of the listener wait for the guest's answer as may. */
+  isFull(listener: Listener): boolean {
+    return listener.interface === Interface.host && this.#unanswered.isFull(crowdOf(listener))
   }
 
-  /** Ends the connection that has waited longest for the guest's answer; false if there is none that has waited long enough. */
-  giveWay(): boolean {
-    return this.#unanswered.giveWay(this.#context.now)
+  /** True if enough connections have given way in this turn. */
+  get hasGivenWay(): boolean {
+    return this.#unanswered.hasGivenWay
+  }
+
+  /**
+   * Ends the connection that has waited longest for the guest's answer, one of the listener's if that has too many; false if there
+   * is none that has waited long enough.
+   */
+  giveWay(listener: Listener): boolean {
+    return this.#unanswered.giveWay(this.#context.now, this.isFull(listener) ? crowdOf(listener) : undefined)
   }
 
   /** See `ProtocolHandler.endTurn`. */
@@ -88,7 +97,7 @@ export class Accepted {
     const verdict = forwarding.targetAtGuest(listener, initiating, guest, target)
     if (verdict !== FORWARD) drops.count(verdict as DropReason)
     else if (target.interface === Interface.tap) {
-      this.#openToGuest(socket, initiating, target)
+      this.#openToGuest(socket, initiating, target, crowdOf(listener))
       return 0
     } else if (this.#splicing !== undefined) {
       const result = this.#splicing.open(socket, initiating, target)
@@ -98,7 +107,7 @@ export class Accepted {
     return 0
   }
 
-  #openToGuest(socket: Socket, hostSide: Demiflow, tapSide: Demiflow): void {
+  #openToGuest(socket: Socket, hostSide: Demiflow, tapSide: Demiflow, crowd: number): void {
     const { flows, host, drops, handlerNumber } = this.#context.components
     const hasEnds =
       this.#endPredecessor(hostSide) && (this.#isFree(tapSide) || this.#chooseAnotherPort(hostSide, tapSide))
@@ -116,17 +125,17 @@ export class Accepted {
     flows.makeTargetFindable(flow)
     const connection = this.#context.open(flow)
     flows.readSide(targetSide(flow), connection.tapSide)
-    this.#begin(connection, socket)
+    this.#begin(connection, socket, crowd)
     if (host.watch(socket, initiatingSide(flow)) < 0) this.#context.abort(connection, true)
   }
 
-  #begin(connection: TcpConnection, socket: Socket): void {
+  #begin(connection: TcpConnection, socket: Socket, crowd: number): void {
     const { tapSide } = connection
     connection.socket = socket
     connection.state = State.synSent
     connection.lastFromTap = this.#context.now
     connection.begunAt = this.#context.now
-    this.#unanswered.add(connection)
+    this.#unanswered.add(connection, crowd)
     connection.trafficClassToTap = this.#context.components.host.acceptedTrafficClass(socket) & DSCP
     // Nothing is known of the guest's numbers before it answers.
     connection.initialFromTap = 0
@@ -179,4 +188,9 @@ export class Accepted {
     }
     return false
   }
+}
+
+/** The crowd of connections at a port. */
+function crowdOf(listener: Listener): number {
+  return listener.ref % CROWDS
 }

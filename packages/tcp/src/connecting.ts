@@ -6,8 +6,10 @@
  * the host's patience learns the same. The host's SYN has the guest's hop limit, and what a router says when that is used up
  * comes to the guest in the router's name (connect-errors.ts).
  *
- * A socket takes the host longer than a packet. So only some are opened in a turn, and the other connections wait for theirs: a
- * flood of SYNs doesn't hold up what flows already.
+ * A socket takes the host longer than a packet. So sockets are opened at a pace (opening-pace.ts), and the other connections wait
+ * for theirs: a flood of SYNs doesn't hold up what flows already. While many are unanswered, few wait: what comes beyond that is
+ * dropped before it costs anything, and the guest sends its SYN again. A crowd of connections to one destination leaves
+ * places to wait for the connections to others.
  */
 
 import type { DropReason, SideRef } from "@demiflow/core"
@@ -35,9 +37,11 @@ import {
 import { ConnectErrors, writeSyn } from "./connect-errors.ts"
 import type { TcpConnection } from "./connection.ts"
 import type { TcpContext } from "./context.ts"
+import { crowdOf } from "./crowds.ts"
 import { HalfOpen, mostHalfOpen } from "./half-open.ts"
 import { beginNumbers, takeSyn } from "./handshake.ts"
 import type { InitialSequence } from "./initial-sequence.ts"
+import { OpeningPace } from "./opening-pace.ts"
 import type { Segment } from "./segment.ts"
 import { Event, State } from "./state.ts"
 import { TCP_HEADER_LENGTH } from "./wire.ts"
@@ -47,9 +51,6 @@ import { TCP_HEADER_LENGTH } from "./wire.ts"
  * new.
  */
 const PORT_REFUSED: ReadonlySet<number> = new Set([Errno.EADDRINUSE, Errno.EACCES, Errno.EADDRNOTAVAIL])
-
-/** Sockets that are opened in a turn. */
-const TURN_BUDGET = 4
 
 export class Connecting {
   readonly #context: TcpContext
@@ -65,8 +66,7 @@ export class Connecting {
   readonly #tooMany: DropReason
   readonly #gaveWay: DropReason
   readonly #halfOpen: HalfOpen
-  /** Sockets opened in this turn. */
-  #opened = 0
+  readonly #pace: OpeningPace
 
   constructor(context: TcpContext, initialSequence: InitialSequence) {
     const { arena, guest, drops } = context.components
@@ -79,6 +79,7 @@ export class Connecting {
     this.#noHopLimit = drops.reason("tcp: hop limit 0")
     this.#tooMany = drops.reason("tcp: too many half-open connections")
     this.#gaveWay = drops.reason("tcp: gave way half open")
+    this.#pace = new OpeningPace(context.components.clock)
     this.#halfOpen = new HalfOpen(mostHalfOpen(context.components), (connection) => this.#giveUp(connection))
   }
 
@@ -94,14 +95,19 @@ export class Connecting {
       drops.count(this.#noHopLimit)
       return
     }
+    const crowd = crowdOf(tapSide.forwardingAddress)
+    if (this.#halfOpen.isQueueFull(crowd)) {
+      // The guest's next SYN may find room.
+      drops.count(this.#tooMany)
+      return
+    }
     const verdict = forwarding.target(IpProtocol.tcp, tapSide, this.#target)
     if (verdict !== FORWARD) {
       drops.count(verdict as DropReason)
       if (verdict === forwarding.prohibited) this.#report(tapSide, Errno.EPERM, segment.sequence)
       return
     }
-    if (!this.#halfOpen.makeRoom(this.#context.now)) {
-      // The guest's next SYN may find room.
+    if (!this.#makeRoom(crowd)) {
       drops.count(this.#tooMany)
       return
     }
@@ -113,17 +119,28 @@ export class Connecting {
       return
     }
     const connection = this.#context.open(flows.activate(flows.target(flows.initiate(created, tapSide), this.#target)))
-    this.#fill(connection, segment, highest)
+    this.#fill(connection, segment, crowd, highest)
     this.#openSockets()
   }
 
-  /** Opens sockets for the connections that have waited longest, as many as this turn still may. */
+  /** Makes sure that one more of the crowd may begin; false if it may not. */
+  #makeRoom(crowd: number): boolean {
+    if (!this.#halfOpen.isFull(crowd)) return true
+    this.#pace.begin()
+    const hasRoom = this.#halfOpen.giveWay(this.#context.now, crowd)
+    this.#pace.end()
+    return hasRoom
+  }
+
+  /** Opens sockets for the connections that have waited longest, as many as may be now. */
   #openSockets(): void {
-    while (this.#opened < TURN_BUDGET) {
+    const pace = this.#pace
+    while (this.#halfOpen.hasWaiting && pace.take(this.#halfOpen.isBusy)) {
       const connection = this.#halfOpen.takeWaiting()
       if (connection === undefined) return
-      this.#opened++
+      pace.begin()
       this.#connect(connection)
+      pace.end()
     }
   }
 
@@ -213,18 +230,20 @@ export class Connecting {
   /** See `ProtocolHandler.endTurn`. */
   endTurn(): void {
     this.#halfOpen.endTurn()
-    this.#opened = 0
-    if (this.#halfOpen.hasWaiting) this.#context.wake(this.#context.now)
+    this.#pace.endTurn()
+    if (this.#halfOpen.hasWaiting) this.#context.wake(this.#pace.nextAt(this.#halfOpen.isBusy))
   }
 
-  /** Another one takes its place: the guest hears what it would have heard later. */
+  /**
+   * Another one takes its place. Of a connect that nobody has answered yet, the guest hears nothing: a reset would say that the
+   * port is closed, an error that the host is gone, and either would end what only was slow. The guest's next SYN begins anew.
+   */
   #giveUp(connection: TcpConnection): void {
     this.#context.components.drops.count(this.#gaveWay)
-    if (connection.state === State.connecting) this.failed(connection, Errno.ETIMEDOUT)
-    else this.#context.abort(connection, true)
+    this.#context.abort(connection, true)
   }
 
-  #fill(connection: TcpConnection, segment: Segment, highest?: number): void {
+  #fill(connection: TcpConnection, segment: Segment, crowd: number, highest?: number): void {
     const { flows } = this.#context.components
     const { now } = this.#context
     const { tapSide } = connection
@@ -233,7 +252,7 @@ export class Connecting {
     connection.marks = segment.marks
     connection.lastFromTap = now
     connection.begunAt = now
-    this.#halfOpen.addWaiting(connection)
+    this.#halfOpen.addWaiting(connection, crowd)
     beginNumbers(connection, this.#initialSequence.next(tapSide, highest))
     takeSyn(this.#context.components, connection, segment)
     this.#context.arm(connection)

@@ -90,6 +90,9 @@ export class TcpConnection implements Held {
   halfOpen: HalfOpen | undefined = undefined
   olderHalfOpen: TcpConnection | undefined = undefined
   newerHalfOpen: TcpConnection | undefined = undefined
+  /** The number of what it has in common with others there. */
+  crowd = 0
+  isWaitingForSocket = false
   /** Clock milliseconds. */
   begunAt = 0
 

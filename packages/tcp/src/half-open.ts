@@ -1,5 +1,6 @@
 import type { Components } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
+import { Crowds } from "./crowds.ts"
 import { State } from "./state.ts"
 
 /** Connections of a kind that may be half open at once, however many sockets there are. */
@@ -9,21 +10,30 @@ const PART = 8
 const LEAST = 16
 /** Time in which both ends usually have answered, milliseconds: a younger connection doesn't give way. */
 const FAIR_TIME = 1_000
-/** Connections that give way in a turn: each costs a reset, and the next one a connect() of the host. */
+/** Connections that give way in a turn: each costs a close, and the next one a connect() of the host. */
 const TURN_BUDGET = 16
+/** Connections among which one of a crowd is searched. */
+const SEARCH = 64
+/** Connections with a socket that are many to be unanswered, or this part of all that may be. */
+const MANY = 256
+const MANY_PART = 4
+/** Connections that may wait for a socket while there are many. */
+const MOST_WAITING = 512
 
 /**
  * Connections whose handshake isn't finished, in the order of their beginning. They cost their beginner one segment, and the host a
- * socket for as long as nobody answers. So there is a limit, at which the oldest one gives way (RFC 4987, section 3.2).
+ * socket for as long as nobody answers. So there is a limit, for all and for each crowd of them, at which the oldest one gives way
+ * (RFC 4987, section 3.2).
  */
 export class HalfOpen {
-  readonly #most: number
   readonly #end: (connection: TcpConnection) => void
+  readonly #all: Crowds
+  readonly #waiting = new Crowds(MOST_WAITING)
+  readonly #many: number
   #oldest: TcpConnection | undefined
   #newest: TcpConnection | undefined
   /** Of those that wait for a socket, which are the newest ones. */
   #firstWaiting: TcpConnection | undefined
-  #count = 0
   #ended = 0
 
   /**
@@ -31,12 +41,19 @@ export class HalfOpen {
    * @param end ends one that gives way
    */
   constructor(most: number, end: (connection: TcpConnection) => void) {
-    this.#most = most
+    this.#all = new Crowds(most)
+    this.#many = Math.min(MANY, most / MANY_PART)
     this.#end = end
   }
 
-  get isFull(): boolean {
-    return this.#count >= this.#most
+  /** True if the crowd has as many as it may. */
+  isFull(crowd: number): boolean {
+    return this.#all.isFull(crowd)
+  }
+
+  /** True while many are unanswered: somebody seems to begin connections to nobody. */
+  get isBusy(): boolean {
+    return this.#all.count - this.#waiting.count >= this.#many
   }
 
   /** True while a connection waits for a socket. */
@@ -44,51 +61,63 @@ export class HalfOpen {
     return this.#firstWaiting !== undefined
   }
 
+  /** True if no more of the crowd may wait for a socket. */
+  isQueueFull(crowd: number): boolean {
+    return this.isBusy && this.#waiting.isFull(crowd)
+  }
+
   /** Notes a connection whose handshake begins as soon as there is a socket for it: see {@link HalfOpen.takeWaiting}. */
-  addWaiting(connection: TcpConnection): void {
-    this.add(connection)
+  addWaiting(connection: TcpConnection, crowd: number): void {
+    this.add(connection, crowd)
+    this.#waiting.add(crowd)
+    connection.isWaitingForSocket = true
     this.#firstWaiting ??= connection
   }
 
   /** The connection that has waited longest for a socket, and no longer waits. */
   takeWaiting(): TcpConnection | undefined {
     const connection = this.#firstWaiting
-    this.#firstWaiting = connection?.newerHalfOpen
+    if (connection !== undefined) this.#waitsNoLonger(connection)
     return connection
   }
 
-  /** Notes a connection whose handshake begins. */
-  add(connection: TcpConnection): void {
+  /** Notes a connection whose handshake begins. @param crowd the number of what it has in common with others */
+  add(connection: TcpConnection, crowd: number): void {
     connection.halfOpen = this
+    connection.crowd = crowd
     connection.olderHalfOpen = this.#newest
     connection.newerHalfOpen = undefined
     if (this.#newest === undefined) this.#oldest = connection
     else this.#newest.newerHalfOpen = connection
     this.#newest = connection
-    this.#count++
+    this.#all.add(crowd)
   }
 
   /** The handshake is finished, or the connection has ended. */
   remove(connection: TcpConnection): void {
+    if (connection.isWaitingForSocket) this.#waitsNoLonger(connection)
     const { olderHalfOpen, newerHalfOpen } = connection
-    if (connection === this.#firstWaiting) this.#firstWaiting = newerHalfOpen
     if (olderHalfOpen === undefined) this.#oldest = newerHalfOpen
     else olderHalfOpen.newerHalfOpen = newerHalfOpen
     if (newerHalfOpen === undefined) this.#newest = olderHalfOpen
     else newerHalfOpen.olderHalfOpen = olderHalfOpen
     connection.halfOpen = connection.olderHalfOpen = connection.newerHalfOpen = undefined
-    this.#count--
+    this.#all.remove(connection.crowd)
   }
 
-  /** Makes sure that one more may begin; false if it may not. */
-  makeRoom(now: number): boolean {
-    return !this.isFull || this.giveWay(now)
+  /** True if enough have given way in this turn. */
+  get hasGivenWay(): boolean {
+    return this.#ended >= TURN_BUDGET
   }
 
-  /** Ends the oldest one, if it had time enough; false if there is none, or enough have given way in this turn. */
-  giveWay(now: number): boolean {
-    const oldest = this.#oldest
-    if (oldest === undefined || now - oldest.begunAt < FAIR_TIME || this.#ended >= TURN_BUDGET) return false
+  /**
+   * Ends the oldest one, if it had time enough; false if there is none, or enough have given way in this turn.
+   *
+   * @param crowd of which it is to be, if one is among those that are the oldest
+   */
+  giveWay(now: number, crowd?: number): boolean {
+    const oldest = crowd === undefined ? this.#oldest : this.#oldestOf(crowd)
+    if (oldest === undefined || now - oldest.begunAt < FAIR_TIME || this.hasGivenWay) return false
     this.#ended++
     this.#end(oldest)
     return true
@@ -96,6 +125,21 @@ export class HalfOpen {
 
   endTurn(): void {
     this.#ended = 0
+  }
+
+  #oldestOf(crowd: number): TcpConnection | undefined {
+    let connection = this.#oldest
+    for (let count = 0; count < SEARCH && connection !== undefined; count++) {
+      if (connection.crowd === crowd) return connection
+      connection = connection.newerHalfOpen
+    }
+    return this.#oldest
+  }
+
+  #waitsNoLonger(connection: TcpConnection): void {
+    if (connection === this.#firstWaiting) this.#firstWaiting = connection.newerHalfOpen
+    connection.isWaitingForSocket = false
+    this.#waiting.remove(connection.crowd)
   }
 }
 

@@ -2,8 +2,8 @@
  * Ports of the host at which connections to the guest begin, and ports inside the guest's namespace that lead to the host.
  *
  * An event says that somebody waits, and only that: connections are accepted until there are no more, a limited number in a
- * turn, so that a flood of them holds nobody else up. Without a descriptor to spare, or while the guest leaves too many without
- * answer, they are left where they are, in the kernel's queue, for a while.
+ * turn, so that a flood of them holds nobody else up. Without a descriptor to spare, or while the guest leaves too many of a port
+ * without answer, they are left where they are, in the kernel's queue, for a while.
  */
 import {
   Demiflow,
@@ -19,6 +19,7 @@ import {
 } from "@demiflow/core"
 import type { Accepted } from "./accepted.ts"
 import type { TcpContext } from "./context.ts"
+import { Queue } from "./queue.ts"
 
 /** Connections accepted at one port at a time. */
 const TURN_BUDGET = 64
@@ -44,8 +45,8 @@ export class Listening {
   readonly #initiating = new Demiflow(Interface.host)
   readonly #noDescriptor: DropReason
   readonly #tooMany: DropReason
-  /** Ports that go on by themselves. */
-  #continuing = 0
+  /** Ports that go on by themselves, in the order in which they are asked. */
+  readonly #continuing = new Queue<Port>()
   #warnedAt = Number.NEGATIVE_INFINITY
 
   constructor(context: TcpContext, accepted: Accepted) {
@@ -70,7 +71,7 @@ export class Listening {
   unlisten(listener: Listener): void {
     const port = this.#ports.get(listener.ref)
     if (port === undefined) return
-    this.#continueAt(port, -1)
+    port.continuesAt = -1
     this.#ports.delete(listener.ref)
     port.host.close(listener.socket)
     listener.socket = NO_SOCKET
@@ -85,10 +86,16 @@ export class Listening {
 
   /** Goes on with ports whose time has come. */
   tick(): void {
-    if (this.#continuing === 0) return
-    for (const port of this.#ports.values()) {
-      if (port.continuesAt < 0) continue
-      if (port.continuesAt > this.#context.now) this.#context.wake(port.continuesAt)
+    const ports = this.#continuing
+    if (ports.count === 0) return
+    // Another one is the first each time: what all of them may do in a turn is limited.
+    const first = ports.shift()
+    if (first !== undefined) ports.push(first)
+    for (let count = ports.count; count > 0; count--) {
+      const port = ports.shift()
+      // One that has been closed meanwhile.
+      if (port === undefined || port.continuesAt < 0) continue
+      if (port.continuesAt > this.#context.now) this.#continueAt(port, port.continuesAt)
       else this.#accept(port)
     }
   }
@@ -97,7 +104,7 @@ export class Listening {
     const { listener } = port
     const initiating = this.#initiating
     initiating.interface = listener.interface
-    this.#continueAt(port, -1)
+    port.continuesAt = -1
     for (let budget = TURN_BUDGET; budget > 0; budget--) {
       const socket = this.#take(port)
       if (socket === -Errno.EAGAIN) return
@@ -113,16 +120,17 @@ export class Listening {
   }
 
   #take({ listener, host }: Port): Socket {
-    const socket = this.#accepted.isFull ? NO_PLACE : host.tcpAccept(listener.socket, this.#initiating)
+    const socket = this.#accepted.isFull(listener) ? NO_PLACE : host.tcpAccept(listener.socket, this.#initiating)
     if (socket !== NO_PLACE || host.connectionsWaiting(listener.socket) <= 0) return socket
-    if (!this.#accepted.giveWay()) return socket
+    if (!this.#accepted.giveWay(listener)) return socket
     return host.tcpAccept(listener.socket, this.#initiating)
   }
 
   #rest(port: Port, errno: number): void {
     const { components, now } = this.#context
-    this.#continueAt(port, now + REST)
-    if (this.#accepted.isFull) {
+    // Others have used up what may give way in this turn.
+    this.#continueAt(port, this.#accepted.hasGivenWay ? now : now + REST)
+    if (this.#accepted.isFull(port.listener)) {
       components.drops.count(this.#tooMany)
       return
     }
@@ -136,8 +144,8 @@ export class Listening {
   }
 
   #continueAt(port: Port, time: number): void {
-    this.#continuing += (time < 0 ? 0 : 1) - (port.continuesAt < 0 ? 0 : 1)
     port.continuesAt = time
-    if (time >= 0) this.#context.wake(time)
+    this.#continuing.push(port)
+    this.#context.wake(time)
   }
 }
