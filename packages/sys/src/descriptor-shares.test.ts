@@ -133,6 +133,28 @@ describe("a host with few descriptors", () => {
     expect(keep(host.tcpConnect(SIDE, any("127.0.0.1")))).toBe(next + 2)
   })
 
+  it("does nothing with a socket of an exchange that is beyond the share, but closes it", () => {
+    const calls: string[] = []
+    const counted = <Name extends "socket" | "close" | "setOptionInteger" | "bind">(name: Name) => ({
+      [name]: (...parameters: unknown[]) => {
+        calls.push(name)
+        return (native[name] as (...all: unknown[]) => number)(...parameters)
+      },
+    })
+    const watched = {
+      ...native,
+      ...counted("socket"),
+      ...counted("close"),
+      ...counted("setOptionInteger"),
+      ...counted("bind"),
+    }
+    host = new LinuxHost(watched, arena, events.loop, { shares: sharesWith(exchanges, 0) })
+    calls.length = 0
+    for (const target of ["127.0.0.1", "192.0.2.1"]) expect(host.udpBind(SIDE, any(target))).toBe(-Errno.EMFILE)
+    expect(host.udpOpen(SIDE, any("127.0.0.1"))).toBe(-Errno.EMFILE)
+    expect(calls).toEqual(["socket", "close", "socket", "close", "socket", "close"])
+  })
+
   it("opens ports that follow others up to their share, and the rest in any case", () => {
     host = hostWith(autoPorts, 1)
     const auto = () => ({ ...listeningEnd(unusedPort(true, SocketType.stream)), isAuto: true })

@@ -16,9 +16,9 @@ import {
   SocketLevel,
   SocketOption,
   SocketProtocol,
-  type SocketType,
+  SocketType,
 } from "./constants.ts"
-import type { DescriptorShares } from "./descriptor-shares.ts"
+import { DescriptorShare, type DescriptorShares } from "./descriptor-shares.ts"
 import type { EventLoop } from "./event-loop.ts"
 import type { NamespaceSockets } from "./namespace-sockets.ts"
 import type { Native } from "./native.ts"
@@ -60,6 +60,7 @@ export class HostSockets {
   readonly #linkLocalScope: number
   readonly #scopedAddress: OutboundOptions["scopedAddress"]
   readonly #inNamespace: NamespaceSockets | undefined
+  readonly #exchangeShare: (typeof DescriptorShare)[keyof typeof DescriptorShare]
 
   constructor(native: Native, arena: Arena, loop: EventLoop, shares: DescriptorShares, outbound: OutboundOptions) {
     this.native = native
@@ -76,14 +77,20 @@ export class HostSockets {
     this.#linkLocalScope = outbound.linkLocalScope ?? 0
     this.#scopedAddress = outbound.scopedAddress
     this.#inNamespace = outbound.sockets
+    // What is opened for one begins at the other end: towards a namespace, outside.
+    this.#exchangeShare = outbound.sockets === undefined ? DescriptorShare.exchanges : DescriptorShare.fromOutside
   }
 
-  /** An unbound socket for the demiflow's family, or a negated errno. */
+  /** An unbound socket for the demiflow's family, or a negated errno. For datagrams, within the share of exchanges. */
   open(demiflow: Demiflow, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
     const isV4 = demiflow.isV4
     const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
     const descriptor = this.openAnyway(family, type, protocol)
     if (descriptor < 0) return descriptor
+    // The number says whether there is one for an exchange: nothing more is done for one too many.
+    if (type === SocketType.datagram && !this.#shares.allows(this.#exchangeShare, descriptor)) {
+      return this.abandon(descriptor, -Errno.EMFILE)
+    }
     const deviceLength = isV4 ? this.#deviceLengthV4 : this.#deviceLengthV6
     // The way to the host itself leads through no other interface than its own.
     if (deviceLength === 0 || demiflow.correspondentAddress.isLoopback) return descriptor

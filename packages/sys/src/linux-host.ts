@@ -47,10 +47,7 @@ export class LinuxHost implements Host {
   readonly #listening: ListeningSockets
   readonly #receiver: UnconnectedReceiver
   readonly #shares: DescriptorShares
-  /**
-   * Whether connections that are accepted begin outside: those of a namespace are the guest's. What this host opens begins at the
-   * other end: exchanges towards a namespace, outside.
-   */
+  /** Whether connections that are accepted begin outside: those of a namespace are the guest's. */
   readonly #isOutside: boolean
 
   constructor(native: Native, arena: Arena, loop: EventLoop, options: LinuxHostOptions = {}) {
@@ -253,10 +250,7 @@ export class LinuxHost implements Host {
   }
 
   #watchExchange(descriptor: number, side: SideRef): Socket {
-    if (descriptor < 0) return descriptor as Socket
-    const share = this.#isOutside ? DescriptorShare.exchanges : DescriptorShare.fromOutside
-    const isAllowed = this.#shares.allows(share, descriptor)
-    return isAllowed ? this.#sockets.watchDatagrams(descriptor, side) : this.#sockets.abandon(descriptor, -Errno.EMFILE)
+    return descriptor < 0 ? (descriptor as Socket) : this.#sockets.watchDatagrams(descriptor, side)
   }
 
   #watchListener(descriptor: number, listener: ListenerRef, end: ListeningEnd): Socket {

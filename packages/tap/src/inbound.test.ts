@@ -243,6 +243,34 @@ describe("dropped and counted", () => {
   })
 })
 
+/** Turns in which each frame takes some microseconds. */
+class Turns {
+  readonly #fixture: Fixture
+  #before = 0
+  #cost = 0
+
+  constructor(sizes: { batchSize: number; budget: number }) {
+    const spent = () => this.#before + this.#frames * this.#cost
+    this.#fixture = new Fixture({}, { ...sizes, clock: { now: 0, spent } })
+  }
+
+  send(count: number): void {
+    this.#fixture.send(...new Array<Uint8Array>(count).fill(ipv4(17, datagram(), four)))
+  }
+
+  /** Frames handled in the next turn, of which others have had some microseconds. */
+  next(cost: number, before = 0): number {
+    this.#fixture.seen.length = 0
+    this.#cost = cost
+    this.#before = before
+    return this.#fixture.tap.receive()
+  }
+
+  get #frames(): number {
+    return this.#fixture.seen.reduce((sum, { packets }) => sum + packets.length, 0)
+  }
+}
+
 describe("turns", () => {
   test("are limited by a budget", () => {
     const fixture = new Fixture({}, { batchSize: 4, budget: 8 })
@@ -256,11 +284,26 @@ describe("turns", () => {
   })
 
   test("begin no other batch once they have taken 2 ms", () => {
-    const looks = [500, 1_999, 2_000, 50_000]
-    const clock = { now: 0, spent: () => looks.shift() ?? 0 }
-    const fixture = new Fixture({}, { batchSize: 4, budget: 100, clock })
+    const turns = new Turns({ batchSize: 4, budget: 100 })
+    turns.send(30)
+    expect([turns.next(200), turns.next(250), turns.next(1)]).toEqual([12, 8, 10])
+  })
+
+  test("take few frames at a time while these take long, and have none of what came before", () => {
+    const turns = new Turns({ batchSize: 64, budget: 1_000 })
+    turns.send(1_000)
+    expect([turns.next(100), turns.next(100)]).toEqual([64, 64])
+    expect([turns.next(100), turns.next(100)]).toEqual([24, 24])
+    expect(turns.next(1_000)).toBe(8)
+    // The others' part of the turn says nothing of the frames.
+    expect([turns.next(10, 1_700), turns.next(10, 1_700)]).toEqual([8 + 64, 64])
+    expect(turns.next(1)).toBe(680)
+  })
+
+  test("take whole batches without a clock that says what was spent", () => {
+    const fixture = new Fixture({}, { batchSize: 4, budget: 100 })
     fixture.send(...new Array<Uint8Array>(30).fill(ipv4(17, datagram(), four)))
-    expect([fixture.tap.receive(), fixture.tap.receive(), fixture.tap.receive(8)]).toEqual([12, 4, 8])
+    expect(fixture.tap.receive()).toBe(30)
   })
 
   test("report that the guest is gone, after its last frames", () => {

@@ -63,8 +63,11 @@ import { Reassembly } from "./reassembly.ts"
 const SMALLEST_ETHERTYPE = 0x0600
 /** Ethernet header, tag, and an IP packet of 1,500 bytes: the sender of a longer frame takes such ones as well. */
 const LARGEST_PLAIN_FRAME = ETHERNET_HEADER_LENGTH + VLAN_TAG_LENGTH + ETHERNET_MTU
-/** Microseconds of a turn after which no other batch is begun: of 64 SYNs, each has a socket opened. */
+/** Microseconds of a turn after which no other batch is begun: of 64 datagrams, each may have a socket opened. */
 const TURN = 2_000
+/** Frames of a batch where a whole one takes longer than that: it is only between batches that a turn can end. */
+const FEW = 8
+const NOT_MEASURED = -1
 /** What a right header adds up to. */
 const ALL_ONES = 0xffff
 
@@ -78,6 +81,11 @@ export class Inbound {
   readonly #guest: GuestAddresses
   readonly #ourMac: MacAddress
   readonly #batch: FrameBatch
+  readonly #fewFrames: FrameBatch
+  /** Frames take long: few are taken at a time. */
+  #isSlow = false
+  /** The last turn was over before the link was empty: what frames take is measured. */
+  #wasOver = false
   readonly #sequence: Sequence
   readonly #reasons: InboundReasons
   readonly #headers: ExtensionHeaders
@@ -110,6 +118,7 @@ export class Inbound {
     this.#guest = guest
     this.#ourMac = ourMac
     this.#batch = new FrameBatch(batchSize)
+    this.#fewFrames = new FrameBatch(Math.min(FEW, batchSize))
     this.#sequence = new Sequence(batchSize)
     this.#reasons = new InboundReasons(drops)
     this.#headers = new ExtensionHeaders(this.#view, this.#reasons)
@@ -128,10 +137,13 @@ export class Inbound {
 
   /** See `TapSide.receive`. */
   receive(budget: number): number {
-    const batch = this.#batch
     this.#reassembly.expire()
     let handled = 0
+    const clock = this.#clock
+    let spent = this.#isSlow || this.#wasOver ? (clock.spent?.() ?? 0) : NOT_MEASURED
+    this.#wasOver = false
     while (handled < budget) {
+      const batch = this.#isSlow ? this.#fewFrames : this.#batch
       const count = this.#link.receive(batch)
       if (count < 0) return handled > 0 ? handled : count
       if (this.#guest.reconnection.awaitsFrame) this.#noticeFirst(batch, count)
@@ -141,14 +153,16 @@ export class Inbound {
       }
       this.#deliver()
       handled += count
-      if (count < batch.capacity || this.#isTurnOver()) break
+      if (count < batch.capacity) break
+      const before = spent
+      spent = clock.spent?.() ?? 0
+      // As many as a whole batch has, at the pace of these.
+      if (before !== NOT_MEASURED) this.#isSlow = (spent - before) * this.#batch.capacity >= TURN * count
+      // What is left on the link waits for the next turn, so that others have theirs.
+      this.#wasOver = spent >= TURN
+      if (this.#wasOver) break
     }
     return handled
-  }
-
-  /** What is left on the link waits for the next turn, so that others have theirs. */
-  #isTurnOver(): boolean {
-    return this.#clock.spent !== undefined && this.#clock.spent() >= TURN
   }
 
   /** Finds the first frame of a station after a while without a link. */
