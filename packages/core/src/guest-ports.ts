@@ -107,7 +107,7 @@ export class GuestPorts {
   /** A flow has ended: the last one of a port closes it. */
   leave(port: GuestPort, rider: Rider): void {
     port.leave(rider)
-    if (!port.isInUse) this.#remove(port)
+    if (!port.isInUse) this.retire(port)
   }
 
   /**
@@ -171,7 +171,8 @@ export class GuestPorts {
     return port
   }
 
-  #remove(port: GuestPort): void {
+  /** Closes a port, which no other flow shares from now on. Those that do are the owner's to end. */
+  retire(port: GuestPort): void {
     this.#open.delete(port)
     const alike = this.#byGuestPort.get(port.guestPort)
     const index = alike?.indexOf(port) ?? -1

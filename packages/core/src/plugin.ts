@@ -9,7 +9,7 @@ import type { Clock, Log, Random } from "./clock.ts"
 import type { Demiflow, InterfaceId } from "./demiflow.ts"
 import type { Disposition } from "./disposition.ts"
 import type { Drops } from "./drops.ts"
-import type { FlowIndex, FlowTable, SideRef } from "./flow-table.ts"
+import type { FlowIndex, FlowTable, PlaceShareId, SideRef } from "./flow-table.ts"
 import type { Forwarding } from "./forwarding.ts"
 import type { Guest } from "./guest.ts"
 import type { GuestError } from "./guest-error.ts"
@@ -59,6 +59,11 @@ export interface Components {
    * can best be spared. True if there was one, so that another try is worth it.
    */
   relieve(): boolean
+  /**
+   * The flow table has no place for flows of this share: ends a flow, of whichever protocol, that can best be spared. True if
+   * there was one. Its place is free at once where the table as a whole isn't full, or else in the next turn.
+   */
+  makeRoom(share: PlaceShareId): boolean
   /**
    * Hands an ICMP error from the guest's side to the handler of the flow that it is about; false if there is none, or if the
    * handler doesn't believe it.
@@ -114,6 +119,11 @@ export interface ProtocolHandler {
   stop?(): void
   /** Sockets are scarce: closes one that can be spared, with the flows that have it. False if there is none. */
   giveWay?(): boolean
+  /**
+   * Places of the flow table are scarce for flows of this share: ends a flow that can be spared. To flows from outside, nothing of
+   * the guest's gives way that was answered. False if there is none.
+   */
+  givePlace?(share: PlaceShareId): boolean
   /** Ends a flow at once: the stack is going down, or the guest is gone. */
   abort?(flow: FlowIndex): void
 }

@@ -1,9 +1,10 @@
 import type { Address } from "./address.ts"
 import type { Demiflow, InterfaceId } from "./demiflow.ts"
 import { NO_SIDE, type SideRef } from "./flow-table.ts"
+import type { SocketHolder } from "./giving-way.ts"
 import { type Host, NO_SOCKET, type Socket } from "./host.ts"
 import { NO_MARKS, setFragmentation } from "./packet-marks.ts"
-import type { Listed, UseList } from "./use-list.ts"
+import type { UseList } from "./use-list.ts"
 
 /** A flow, as one of those that share a port's socket. The neighbours are kept by the port; undefined at first. */
 export interface Rider {
@@ -30,8 +31,6 @@ export abstract class SharedPort {
   burst = 0
   /** For the owner's use: a side of the flow that was heard last, {@link NO_SIDE} when a flow has ended since. */
   heardLast: SideRef = NO_SIDE
-  /** For the owner's use: the flow that was used last; another one of the port's once that has ended. */
-  usedLast: Rider | undefined
   /** Whether it stands in a {@link WaitingList}. */
   isWaiting = false
   /** Whether what is received may be for the guest's link. */
@@ -74,7 +73,6 @@ export abstract class SharedPort {
     if (nextRider !== undefined) nextRider.previousRider = previousRider
     rider.nextRider = rider.previousRider = undefined
     this.heardLast = NO_SIDE
-    if (this.usedLast === rider) this.usedLast = this.#newest
   }
 
   /** The marks, over one version of IP, that last said whether what the socket sends may be fragmented. */
@@ -113,7 +111,7 @@ export interface PortBinding {
 }
 
 /** A port of the host that flows of the guest's share: the number of the guest's own port, where that is free. */
-export class GuestPort extends SharedPort implements Listed<GuestPort> {
+export class GuestPort extends SharedPort implements SocketHolder {
   /** The address that it is bound to, or the unspecified one. */
   readonly address: Address
   /** Whether it reaches the host's loopback and nothing else. */
@@ -123,9 +121,9 @@ export class GuestPort extends SharedPort implements Listed<GuestPort> {
   readonly guestPort: number
   /** For the owner's use, as all that a list needs: clock milliseconds of the last datagram by any flow. */
   lastActivity = 0
-  list: UseList<GuestPort> | undefined = undefined
-  older: GuestPort | undefined = undefined
-  newer: GuestPort | undefined = undefined
+  list: UseList<SocketHolder> | undefined = undefined
+  older: SocketHolder | undefined = undefined
+  newer: SocketHolder | undefined = undefined
   listedAt = 0
   /** Whose side hears of the socket's events. */
   #owner: Rider | undefined

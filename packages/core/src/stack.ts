@@ -10,14 +10,14 @@ import type { Address } from "./address.ts"
 import { Interface, type InterfaceId } from "./demiflow.ts"
 import { type Disposition, HANDLED, NOT_MINE } from "./disposition.ts"
 import type { DropReason } from "./drops.ts"
-import { type FlowIndex, flowOf, type SideRef } from "./flow-table.ts"
+import { type FlowIndex, flowOf, type PlaceShareId, type SideRef } from "./flow-table.ts"
 import { Errno, NO_SOCKET } from "./host.ts"
 import type { Listener, ListenerRef, ListeningEnd } from "./listener.ts"
 import type { Claim, Components, ProtocolHandler, ProtocolPlugin } from "./plugin.ts"
 import type { Sequence } from "./sequence.ts"
 
 /** What a stack is made of: everything that its protocols are offered but what concerns a single one. */
-export type StackParts = Omit<Components, "handlerNumber" | "wakeAt" | "relieve" | "reportGuestError">
+export type StackParts = Omit<Components, "handlerNumber" | "wakeAt" | "relieve" | "makeRoom" | "reportGuestError">
 
 interface Listening {
   readonly listener: Listener
@@ -39,6 +39,8 @@ export class Stack {
   readonly #unclaimed: DropReason
   readonly #expireFlow: (flow: FlowIndex) => void
   readonly #relieve = (): boolean => this.#handlers.some((handler) => handler.giveWay?.() === true)
+  readonly #sparePlace = (share: PlaceShareId): boolean =>
+    this.#handlers.some((handler) => handler.givePlace?.(share) === true)
   readonly #reportGuestError: Components["reportGuestError"]
   readonly #listeners: (Listening | undefined)[] = []
   readonly #freeListeners: ListenerRef[] = []
@@ -73,7 +75,7 @@ export class Stack {
     const wakeAt = (deadline: number) => {
       this.#wakeAt[handlerNumber] = deadline
     }
-    const stack = { relieve: this.#relieve, reportGuestError: this.#reportGuestError }
+    const stack = { relieve: this.#relieve, makeRoom: this.#sparePlace, reportGuestError: this.#reportGuestError }
     const handler = plugin({ ...this.parts, handlerNumber, wakeAt, ...stack })
     this.#handlers.push(handler)
     for (const claim of handler.claims) this.#addClaim(claim, handler)

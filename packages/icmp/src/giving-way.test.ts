@@ -1,4 +1,4 @@
-import type { Components } from "@demiflow/core"
+import { type Components, NOT_MINE } from "@demiflow/core"
 import { check, memoryStack } from "@demiflow/testkit"
 import { expect, test } from "vitest"
 import { icmp } from "./index.ts"
@@ -18,7 +18,7 @@ test("pings give way to other protocols that need sockets, the one with the olde
     memory.run(1)
   }
   memory.run(30_000)
-  // A ping that needs a socket has the oldest one's.
+  // A ping that needs a socket has the oldest one's, even if that was asked just now.
   expect(memory.guest.takeAll()).toHaveLength(12)
   expect(memory.drops.total).toBe(0)
   for (let left = 8; left > 0; left--) {
@@ -48,6 +48,25 @@ test("one guest has as many echo flows as the limit says, and the one with the o
   expect([host.openSockets, host.opened]).toEqual([16, 18])
 })
 
+test("a ping has the place of a flow that another protocol gives up", () => {
+  let given = 0
+  const holder = ({ flows, handlerNumber }: Components) => {
+    for (let taken = 0; taken < 15; taken++) flows.allocate(handlerNumber, 253)
+    const givePlace = () => ++given === 1
+    return { name: "holder", claims: [], fromTap: () => NOT_MINE, givePlace }
+  }
+  const memory = memoryStack([icmp(), holder], { capacity: 16 })
+  const { flows, guest, host } = memory
+  guest.send(...ping(family, 1, 1))
+  guest.expect(check.icmp({ type: family.reply, identifier: 1 }))
+  expect([given, flows.size]).toEqual([1, 16])
+  // The table is full now, and nothing is given in vain.
+  guest.send(...ping(family, 2, 1))
+  memory.run(1)
+  guest.expectNothing()
+  expect([given, flows.size, host.openSockets]).toEqual([1, 16, 1])
+})
+
 test("an identifier gives way with all of its flows, that of the oldest last request first", () => {
   let relieve: Components["relieve"] = () => false
   const needy = (components: Components) => {
@@ -66,11 +85,15 @@ test("an identifier gives way with all of its flows, that of the oldest last req
   // The first flow of all, and the last one to be used.
   ask(1, first)
   expect([host.openSockets, flows.size]).toEqual([2, 4])
+  memory.run(998)
   expect(relieve()).toBe(true)
+  // The other one was used a millisecond later.
+  expect(relieve()).toBe(false)
   memory.run(1)
   expect([host.openSockets, flows.size]).toEqual([1, 2])
   ask(1, second)
   expect(host.opened).toBe(2)
+  memory.run(1_000)
   expect(relieve()).toBe(true)
   memory.run(1)
   expect(memory.leftovers()).toEqual([])

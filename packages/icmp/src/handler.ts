@@ -17,8 +17,8 @@
  * one that quotes a request to anybody else changes nothing (RFC 5508, REQ-4). A reply keeps its traffic class.
  *
  * A flow ends 60 s after its last message (RFC 5508, REQ-2). The one with the oldest request gives way before that at a limit, or
- * where the flow table is full for pings; where any protocol lacks a socket, all flows of an identifier do, that under which no
- * request has come for the longest time (core's `DispensableFlows`).
+ * where the flow table is full for pings; where sockets are scarce, the identifier does under which no request has come for the
+ * longest time, with all of its flows. To other protocols they do once they have rested for a second (core's `FAIR_TIME`).
  *
  * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
  * are counted as dropped. The permission may come later: it is asked for again by requests, once a second at most.
@@ -38,10 +38,10 @@ import {
   type Components,
   DatagramBatch,
   Demiflow,
-  DispensableFlows,
   type Disposition,
   type DropReason,
   Errno,
+  FAIR_TIME,
   type FlowIndex,
   FORWARD,
   flowOf,
@@ -58,6 +58,7 @@ import {
   isShortage,
   LOOPBACK_V4,
   LOOPBACK_V6,
+  type MayGiveWay,
   marksOf,
   NO_SIDE,
   NOT_MINE,
@@ -66,9 +67,11 @@ import {
   SendingErrors,
   type Sequence,
   type SideRef,
+  takePlace,
   targetSide,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
+  UseList,
 } from "@demiflow/core"
 import { checkEchoRequest, isAboutTheLink, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
@@ -101,7 +104,7 @@ export class IcmpHandler implements ProtocolHandler {
   readonly #reasons: IcmpReasons
   readonly #states = new EchoFlows()
   /** In the order of their last requests. */
-  readonly #byUse = new DispensableFlows()
+  readonly #byUse = new UseList<MayGiveWay>()
   readonly #mostFlows: number
   readonly #identifiers: Identifiers
   readonly #errors: ErrorRelay
@@ -112,6 +115,11 @@ export class IcmpHandler implements ProtocolHandler {
   readonly #sendingErrors = new SendingErrors()
   readonly #tap = new Demiflow(Interface.tap)
   readonly #target = new Demiflow()
+  readonly #endOldest = (): boolean => {
+    const { oldest } = this.#byUse
+    if (oldest !== undefined) this.abort(oldest.flow)
+    return oldest !== undefined
+  }
   #isForbiddenV4 = false
   #isForbiddenV6 = false
   #nextPermission = 0
@@ -122,7 +130,7 @@ export class IcmpHandler implements ProtocolHandler {
     this.#timeout = options.timeout ?? DEFAULT_TIMEOUT
     this.#mostFlows = Math.max(1, Math.min(MOST_FLOWS, components.flows.capacity >> 2))
     this.#reasons = icmpReasons(components.drops)
-    this.#identifiers = new Identifiers(components, this.#states, () => this.giveWay() || components.relieve())
+    this.#identifiers = new Identifiers(components, this.#states, (flow) => this.abort(flow))
     this.#errors = new ErrorRelay(components, this.#reasons, this.#identifiers)
     this.#guestErrors = new GuestErrors(components)
     this.#toGuest = new ToGuest(components, this.#reasons, this.#errors, this.#identifiers)
@@ -177,7 +185,7 @@ export class IcmpHandler implements ProtocolHandler {
     const flow = this.#states.get(index)
     if (flow === undefined) return
     const deadline = flow.lastActivity + this.#timeout
-    if (deadline > now && this.#mayGoOn(flow)) this.#components.flows.schedule(index, deadline)
+    if (deadline > now && !isOrphan(flow) && this.#mayGoOn(flow)) this.#components.flows.schedule(index, deadline)
     else this.abort(index)
   }
 
@@ -195,12 +203,13 @@ export class IcmpHandler implements ProtocolHandler {
   }
 
   giveWay(): boolean {
-    const oldest = this.#byUse.oldestWithSocket
-    const port = oldest && this.#states.get(oldest.flow)?.port
-    if (port === undefined) return false
-    // At once, so that the socket isn't handed over from flow to flow.
-    port.close()
-    for (let rider = port.newest; rider !== undefined; rider = port.newest) this.abort(flowOf(rider.portSide))
+    return this.#identifiers.giveWay(this.#components.clock.now - FAIR_TIME)
+  }
+
+  givePlace(): boolean {
+    const { oldest } = this.#byUse
+    if (oldest === undefined || oldest.lastActivity > this.#components.clock.now - FAIR_TIME) return false
+    this.abort(oldest.flow)
     return true
   }
 
@@ -235,16 +244,19 @@ export class IcmpHandler implements ProtocolHandler {
     const length = sequence.endOffset[index] - offset
     tap.forwardingPort = tap.correspondentPort = arena.view.getUint16(offset + ICMP_IDENTIFIER)
     const side = flows.lookup(sequence.protocol, tap)
-    const flow = side < 0 ? this.#open(sequence.protocol, offset, length) : this.#states.get(flowOf(side))
+    let flow = side < 0 ? undefined : this.#states.get(flowOf(side))
+    const isOrphaned = flow !== undefined && isOrphan(flow)
+    if (flow !== undefined && isOrphaned) this.abort(flow.flow)
+    if (side < 0 || isOrphaned) flow = this.#open(sequence.protocol, offset, length)
     const port = flow?.port
     if (flow === undefined || port === undefined) {
       // A flow of this key that another protocol began.
       if (side >= 0) drops.count(this.#reasons.unsupported)
       return
     }
-    this.#byUse.add(flow)
-    port.usedLast = flow
     flow.lastActivity = clock.now
+    this.#byUse.add(flow)
+    this.#identifiers.used(port, clock.now)
     flow.lastLength = length
     flow.lastSequence = arena.view.getUint16(offset + ICMP_SEQUENCE)
     const isV4 = port.address.isV4
@@ -285,7 +297,7 @@ export class IcmpHandler implements ProtocolHandler {
 
   /** Starts a flow for the request at `offset`. If there can be none, that is counted, and reported to the guest if possible. */
   #open(protocol: number, offset: number, length: number): EchoFlow | undefined {
-    const { clock, drops, flows, forwarding, handlerNumber } = this.#components
+    const { clock, drops, flows, forwarding } = this.#components
     const tap = this.#tap
     const verdict = forwarding.target(protocol, tap, this.#target)
     if (verdict !== FORWARD) {
@@ -297,10 +309,8 @@ export class IcmpHandler implements ProtocolHandler {
       drops.count(this.#reasons.forbidden)
       return undefined
     }
-    const { oldest } = this.#byUse
-    const isAtLimit = this.#byUse.count >= this.#mostFlows || flows.room(PlaceShare.exchanges) === 0
-    if (oldest !== undefined && isAtLimit) this.abort(oldest.flow)
-    const created = flows.allocate(handlerNumber, protocol, PlaceShare.exchanges)
+    if (this.#byUse.count >= this.#mostFlows) this.#endOldest()
+    const created = takePlace(this.#components, protocol, PlaceShare.exchanges, this.#endOldest)
     // A full table counts that itself.
     if (created < 0) return undefined
     const initiated = flows.initiate(created, tap)
@@ -346,6 +356,11 @@ export class IcmpHandler implements ProtocolHandler {
     const { log } = this.#components
     if (log.isDebug) log.debug(`flow ${flow} (icmp) ${this.#tap} ⇄ ${this.#target}`)
   }
+}
+
+/** True for a flow whose identifier was closed before it: it ends in a turn to come. */
+function isOrphan({ port }: EchoFlow): boolean {
+  return port !== undefined && port.socket < 0
 }
 
 function isQueueFull(errno: number): boolean {

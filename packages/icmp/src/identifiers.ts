@@ -1,13 +1,17 @@
 import {
   type Components,
   type Demiflow,
+  FAIR_TIME,
+  type FlowIndex,
   flowOf,
-  type GuestPort,
+  GuestPort,
   GuestPorts,
   IpProtocol,
   isShortage,
   type SideRef,
   type Socket,
+  type SocketHolder,
+  UseList,
 } from "@demiflow/core"
 import type { EchoFlow, EchoFlows } from "./state.ts"
 
@@ -17,18 +21,28 @@ import type { EchoFlow, EchoFlows } from "./state.ts"
  */
 export class Identifiers {
   readonly #flows: Components["flows"]
+  readonly #clock: Components["clock"]
   readonly #relieve: () => boolean
+  readonly #endFlow: (flow: FlowIndex) => void
   readonly #states: EchoFlows
   readonly #v4: GuestPorts
   readonly #v6: GuestPorts
+  /** In the order of their last requests. */
+  readonly #byUse = new UseList<SocketHolder>()
 
-  constructor(components: Components, states: EchoFlows, relieve: () => boolean) {
+  /** @param endFlow ends a flow of an identifier that is closed */
+  constructor(components: Components, states: EchoFlows, endFlow: (flow: FlowIndex) => void) {
     const options = {
       bind: (host: Components["host"], side: SideRef, demiflow: Demiflow) => host.pingBind(side, demiflow),
       isPerAddress: true,
     }
     this.#flows = components.flows
-    this.#relieve = relieve
+    this.#clock = components.clock
+    this.#relieve = () => {
+      const { now } = components.clock
+      return this.giveWay(now - FAIR_TIME) || components.relieve() || this.giveWay(now)
+    }
+    this.#endFlow = endFlow
     this.#states = states
     this.#v4 = new GuestPorts(components, IpProtocol.icmp, options)
     this.#v6 = new GuestPorts(components, IpProtocol.icmpv6, options)
@@ -44,9 +58,31 @@ export class Identifiers {
     return ports.share(side, tap, target)
   }
 
+  /** Notes a request under an identifier. */
+  used(port: GuestPort, now: number): void {
+    port.lastActivity = now
+    this.#byUse.add(port)
+  }
+
   /** A flow has ended. */
   leave(port: GuestPort, flow: EchoFlow): void {
     this.#of(port.address.isV4).leave(port, flow)
+    if (!port.isInUse) this.#byUse.remove(port)
+    const { newest } = port
+    if (newest !== undefined && port.socket < 0) this.#flows.schedule(flowOf(newest.portSide), this.#clock.now)
+  }
+
+  /**
+   * Closes the socket of the identifier under which no request has come for the longest time, if there has been none since
+   * `before`, clock milliseconds. Its flows end one after the other, as many in a turn as others whose time is over.
+   */
+  giveWay(before: number): boolean {
+    const port = this.#byUse.oldest
+    if (!(port instanceof GuestPort) || port.lastActivity > before) return false
+    this.#byUse.remove(port)
+    this.#of(port.address.isV4).retire(port)
+    if (port.newest !== undefined) this.#endFlow(flowOf(port.newest.portSide))
+    return true
   }
 
   /**

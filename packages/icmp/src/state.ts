@@ -42,11 +42,6 @@ export class EchoFlow implements MayGiveWay, Rider {
   get portSide(): SideRef {
     return this.hostSide
   }
-
-  /** An identifier is as old as the last request under it: that flow stands for all of its flows, which give way together. */
-  get holdsSocket(): boolean {
-    return this.port?.usedLast === this
-  }
 }
 
 /** The echo flows by index, and objects of ended ones for the next to come: no flow allocates in the long run. */

@@ -22,6 +22,7 @@ import {
   NO_SOCKET,
   PlaceShare,
   type Socket,
+  takePlace,
   targetSide,
 } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
@@ -108,7 +109,7 @@ export class Accepted {
   }
 
   #openToGuest(socket: Socket, hostSide: Demiflow, tapSide: Demiflow, crowd: number): void {
-    const { flows, host, drops, handlerNumber } = this.#context.components
+    const { flows, host, drops } = this.#context.components
     const hasEnds =
       this.#endPredecessor(hostSide) && (this.#isFree(tapSide) || this.#chooseAnotherPort(hostSide, tapSide))
     if (!hasEnds) {
@@ -116,7 +117,7 @@ export class Accepted {
       host.reset(socket)
       return
     }
-    const created = flows.allocate(handlerNumber, IpProtocol.tcp, PlaceShare.fromOutside)
+    const created = takePlace(this.#context.components, IpProtocol.tcp, PlaceShare.fromOutside)
     if (created < 0) {
       host.reset(socket)
       return

@@ -111,7 +111,10 @@ export class Connecting {
       drops.count(this.#tooMany)
       return
     }
-    if (flows.room(PlaceShare.all) <= 0) this.#halfOpen.giveWay(this.#context.now)
+    // For the next SYN.
+    if (flows.room(PlaceShare.all) <= 0 && !this.#halfOpen.giveWay(this.#context.now)) {
+      this.#context.components.makeRoom(PlaceShare.all)
+    }
     const created = flows.allocate(handlerNumber, IpProtocol.tcp)
     if (created < 0) {
       // The place of a flow that ended in this turn is free in the next one, for the guest's next SYN.

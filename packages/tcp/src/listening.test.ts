@@ -1,4 +1,14 @@
-import { Address, Errno, Interface, IpProtocol, type ListenerRef } from "@demiflow/core"
+import {
+  Address,
+  type Components,
+  Errno,
+  Interface,
+  IpProtocol,
+  type ListenerRef,
+  NOT_MINE,
+  PlaceShare,
+  type PlaceShareId,
+} from "@demiflow/core"
 import { check, RecordingLog, ScriptedConnection, type WorldConnection } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { after, type Bench, type BenchOptions, bench, numbers, segments } from "./test-support/bench.ts"
@@ -59,6 +69,24 @@ describe.each(Object.entries(families))("a connection that begins on the host, o
     expect(world.isEnded).toBe(true)
     memory.stack.unlisten(memory.listener22)
     expect(memory.leftovers()).toEqual([])
+  })
+
+  test("has the place of a flow that another protocol gives up, where others have all that it may have", () => {
+    const memory = listening({ capacity: 16 })
+    let given = 0
+    const holder = ({ flows, handlerNumber }: Components) => {
+      for (let taken = 0; taken < 15; taken++) flows.allocate(handlerNumber, 253)
+      const givePlace = (share: PlaceShareId) => {
+        given += share === PlaceShare.fromOutside ? 1 : 0
+        return given === 2
+      }
+      return { name: "holder", claims: [], fromTap: () => NOT_MINE, givePlace }
+    }
+    memory.stack.register(holder)
+    expect(dial(memory).isReset).toBe(true)
+    dial(memory, 5_001)
+    ScriptedConnection.fromSyn(memory.guest, check.tcp({ sourcePort: 5_001 }))
+    expect([given, memory.flows.size]).toEqual([2, 16])
   })
 
   test("without options in the guest's answer has no scaling, and segments as small as the standard says", () => {

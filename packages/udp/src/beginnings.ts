@@ -2,6 +2,7 @@ import {
   type Address,
   type Components,
   Demiflow,
+  type DropReason,
   Errno,
   type FlowIndex,
   FORWARD,
@@ -10,7 +11,6 @@ import {
   IpProtocol,
   initiatingSide,
   isShortage,
-  PlaceShare,
   type SharedPort,
   type SideRef,
   type Socket,
@@ -77,27 +77,24 @@ export class Beginnings {
    * be none, they are counted as dropped, and the guest hears of it where ICMP has words for that.
    */
   fromGuest(tap: Demiflow, offset: number, length: number, count: number): UdpFlow | undefined {
-    const { drops, flows, forwarding, handlerNumber } = this.#components
+    const { drops, flows, forwarding } = this.#components
+    const { listening } = this.#ports
     const target = this.#target
     const verdict = forwarding.target(IpProtocol.udp, tap, target)
-    const isProhibited = verdict === forwarding.prohibited
     // An answer goes to where nothing else may.
-    let question = isProhibited ? this.#ports.listening.askedBy(tap, this.#states) : undefined
-    if (verdict === FORWARD || question !== undefined) {
-      this.#scarcity.makeRoom()
-      // Now, as the question may have given way.
-      question = this.#ports.listening.askedBy(tap, this.#states)
-    }
-    if (verdict !== FORWARD && question === undefined) {
-      drops.count(verdict, count)
-      if (isProhibited) this.#errors.refuse(tap, Errno.EPERM, offset, length)
-      return undefined
-    }
-    if (question !== undefined) flows.readSide(question.hostSide, target)
-    const created = flows.allocate(handlerNumber, IpProtocol.udp, PlaceShare.exchanges)
+    const isAnswer = verdict === forwarding.prohibited && listening.askedBy(tap, this.#states) !== undefined
+    if (verdict !== FORWARD && !isAnswer) return this.#refuse(verdict, tap, offset, length, count)
+    const created = this.#scarcity.takePlace()
     if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
+    }
+    // Now, as the question may have given way.
+    const question = listening.askedBy(tap, this.#states)
+    if (question !== undefined) flows.readSide(question.hostSide, target)
+    else if (verdict !== FORWARD) {
+      flows.cancel(created)
+      return this.#refuse(verdict, tap, offset, length, count)
     }
     const initiated = flows.initiate(created, tap)
     const port = question?.port ?? this.#portFor(initiated, tap, target)
@@ -124,20 +121,20 @@ export class Beginnings {
    * none, they are counted as dropped.
    */
   fromHost(port: SharedPort, hostSide: Demiflow, target: Demiflow, scope: number, count: number): UdpFlow | undefined {
-    const { drops, flows, handlerNumber } = this.#components
+    const { drops, flows } = this.#components
     if (!this.#makeUnique(target)) {
       drops.count(this.#reasons.noPort, count)
       return undefined
     }
-    this.#scarcity.makeRoomOutside()
-    if (port.socket < 0) {
-      // The flow that gave way was the last one of the port.
-      drops.count(this.#reasons.closed, count)
-      return undefined
-    }
-    const created = flows.allocate(handlerNumber, IpProtocol.udp, PlaceShare.fromOutside)
+    const created = this.#scarcity.takePlaceOutside()
     if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
+      return undefined
+    }
+    if (port.socket < 0) {
+      // The flow that gave way was the last one of the port.
+      flows.cancel(created)
+      drops.count(this.#reasons.closed, count)
       return undefined
     }
     const flow = flows.activate(flows.target(flows.initiate(created, hostSide), target))
@@ -263,6 +260,13 @@ export class Beginnings {
       tap.forwardingPort = FIRST_DYNAMIC_PORT + (random.int32() & DYNAMIC_PORT_MASK)
     }
     return true
+  }
+
+  /** Counts what the policy has no way for, and reports what it prohibits. */
+  #refuse(verdict: DropReason, tap: Demiflow, offset: number, length: number, count: number): undefined {
+    const { drops, forwarding } = this.#components
+    drops.count(verdict, count)
+    if (verdict === forwarding.prohibited) this.#errors.refuse(tap, Errno.EPERM, offset, length)
   }
 
   #begin(tapSide: SideRef, port: SharedPort, hostSide: Demiflow, scope: number): UdpFlow {

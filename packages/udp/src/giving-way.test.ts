@@ -1,4 +1,4 @@
-import { type Components, IpProtocol, PlaceShare } from "@demiflow/core"
+import { type Components, IpProtocol, PlaceShare, type PlaceShareId, takePlace } from "@demiflow/core"
 import { build, check, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { udp } from "./index.ts"
@@ -36,7 +36,8 @@ function setUp(options: MemoryStackOptions = {}) {
   const fill = (count: number) => {
     for (let taken = 0; taken < count; taken++) needy?.flows.allocate(needy.handlerNumber, 253)
   }
-  return { memory, send, ask, relieve, fill }
+  const takeOther = (share: PlaceShareId) => needy !== undefined && takePlace(needy, 253, share) >= 0
+  return { memory, send, ask, relieve, fill, takeOther }
 }
 
 describe("where the guest's ports take all sockets", () => {
@@ -67,14 +68,81 @@ describe("where the guest's ports take all sockets", () => {
     expect(memory.drops.total).toBe(0)
   })
 
+  test("one that asked just now is kept, where an answered one has rested for a second", () => {
+    const { memory, send, ask } = setUp({ host: { descriptors: 4 } })
+    for (const port of [1, 2, 3]) ask(port)
+    memory.run(1_000)
+    ask(1)
+    send(4, router)
+    ask(5)
+    send(4, router)
+    ask(1)
+    expect([memory.host.openSockets, memory.host.opened, memory.drops.total]).toEqual([4, 5, 0])
+    // The next one's is the other one that has rested.
+    ask(6)
+    ask(4)
+    ask(5)
+    expect([memory.host.openSockets, memory.host.opened, memory.drops.total]).toEqual([4, 6, 0])
+  })
+
+  test("one that was not answered in a second gives way before what was answered and has rested as long", () => {
+    const { memory, send, ask } = setUp({ host: { descriptors: 4 } })
+    for (const port of [1, 2, 3]) ask(port)
+    send(4, router)
+    memory.run(1_000)
+    ask(5)
+    expect([memory.host.openSockets, memory.drops.entries()]).toEqual([4, [[gaveWay, 1]]])
+    for (const port of [1, 2, 3]) ask(port)
+    expect(memory.host.opened).toBe(5)
+  })
+
+  test("where nothing has rested for a second, what has rested longest gives way", () => {
+    const { memory, send, ask } = setUp({ host: { descriptors: 3 } })
+    ask(1)
+    memory.run(500)
+    send(2, router)
+    ask(3)
+    ask(4)
+    send(2)
+    ask(3)
+    expect([memory.host.opened, memory.drops.total]).toEqual([4, 0])
+  })
+
+  test("a flood that nobody answers ends nothing that was answered, however long that has rested", () => {
+    const { memory, send, ask } = setUp({ host: { descriptors: 16 } })
+    for (const port of [1, 2, 3]) ask(port)
+    memory.run(5_000)
+    for (let port = 100; port < 200; port++) send(port, router)
+    const { opened } = memory.host
+    for (const port of [1, 2, 3]) ask(port)
+    expect([memory.host.openSockets, memory.host.opened]).toEqual([16, opened])
+    expect(memory.drops.entries()).toEqual([[gaveWay, 87]])
+  })
+
+  test("a port with any number of flows gives its socket at once, and its flows one after the other", () => {
+    const { memory, send, ask, relieve } = setUp()
+    for (let target = 1; target <= 200; target++) send(1, `203.0.113.${target}`)
+    ask(2)
+    memory.run(1_000)
+    expect([relieve(), memory.host.openSockets, memory.flows.size]).toEqual([true, 1, 200])
+    // The guest may go on meanwhile: its port has a socket again.
+    send(1, "203.0.113.1")
+    memory.run(10)
+    expect([memory.host.openSockets, memory.flows.size]).toEqual([2, 2])
+    ask(2)
+    expect(memory.host.opened).toBe(3)
+  })
+
   test("other protocols have the sockets of those that weren't answered, or rest; not those of conversations", () => {
     const { memory, send, ask, relieve } = setUp()
     ask(1)
     ask(2)
     send(3, router)
+    expect([relieve(), memory.host.openSockets]).toEqual([false, 3])
+    memory.run(1_000)
     expect([relieve(), memory.host.openSockets]).toEqual([true, 2])
     expect([relieve(), memory.host.openSockets]).toEqual([false, 2])
-    memory.run(9_000)
+    memory.run(8_000)
     ask(1)
     memory.run(1_000)
     expect([relieve(), memory.host.openSockets]).toEqual([true, 1])
@@ -112,11 +180,33 @@ describe("where the guest's flows take all places that they may", () => {
   })
 })
 
+describe("where the guest's flows take all places, another protocol", () => {
+  test("has that of a flow that nobody answers, whoever begins there", () => {
+    const { memory, send, ask, takeOther } = setUp({ capacity: 32 })
+    ask(1)
+    for (let port = 2; port <= 30; port++) send(port, router)
+    expect([takeOther(PlaceShare.fromOutside), takeOther(PlaceShare.exchanges)]).toEqual([true, true])
+    expect([memory.flows.size, memory.drops.entries()]).toEqual([30, [[gaveWay, 2]]])
+    ask(1)
+    expect(memory.host.opened).toBe(30)
+  })
+
+  test("has that of a flow that has rested for ten seconds, if it is the guest's as well", () => {
+    const { memory, ask, takeOther } = setUp({ capacity: 32 })
+    for (let port = 1; port <= 30; port++) ask(port)
+    memory.run(9_900)
+    expect([takeOther(PlaceShare.fromOutside), takeOther(PlaceShare.exchanges)]).toEqual([false, false])
+    memory.run(100)
+    expect([takeOther(PlaceShare.fromOutside), takeOther(PlaceShare.exchanges)]).toEqual([false, true])
+    expect([memory.flows.size, memory.drops.entries()]).toEqual([30, [["flow: table full", 3]]])
+  })
+})
+
 test("senders from outside leave an eighth of the places to the guest, and give way to each other", () => {
   const { memory, ask } = setUp({ capacity: 32 })
   const own = { address: "192.0.2.1", port: 5_000 }
   const end = { address: undefined, port: own.port, interfaceName: undefined, freebind: false }
-  memory.stack.listen(IpProtocol.udp, end, undefined, own.port)
+  const listener = memory.stack.listen(IpProtocol.udp, end, undefined, own.port)
   const exchange = (port: number) => {
     memory.host.world.receive({ address: server, port }, () => {})
     memory.host.world.send({ address: server, port }, own, "?")
@@ -131,6 +221,12 @@ test("senders from outside leave an eighth of the places to the guest, and give 
   for (let port = 1_000; port < 1_028; port++) exchange(port)
   exchange(1_000)
   expect(memory.flows.size).toBe(28)
+  // What was answered and is in use doesn't give way to what begins outside.
+  memory.host.world.send({ address: server, port: 1_028 }, own, "?")
+  memory.run(1)
+  expect([memory.guest.takeAll(), memory.drops.get("flow: table full")]).toEqual([[], 1])
+  memory.run(1_000)
+  exchange(1_000)
   // The one that has rested longest is another one.
   exchange(1_028)
   expect(memory.flows.size).toBe(28)
@@ -139,5 +235,11 @@ test("senders from outside leave an eighth of the places to the guest, and give 
   expect(memory.flows.size).toBe(30)
   // The guest goes before those from outside.
   ask(3)
-  expect([memory.flows.size, memory.drops.total]).toEqual([30, 0])
+  expect([memory.flows.size, memory.drops.total]).toEqual([30, 1])
+  // A port that is closed lets go of its number at once, and of its flows one after the other.
+  expect(memory.host.openSockets).toBe(4)
+  memory.stack.unlisten(listener)
+  expect([memory.host.openSockets, memory.flows.size]).toEqual([3, 29])
+  memory.run(1)
+  expect(memory.flows.size).toBe(3)
 })

@@ -34,7 +34,8 @@
  * Two senders may be the same to the guest: they came to two ports that lead to one, or one address stands for both. The
  * later one is shown under another port then, as netfilter does it. Anybody can forge senders: flows that their target
  * hasn't answered give way, oldest first, at a limit. Where places of the flow table or sockets are scarce, flows and ports of
- * the guest's give way as well, those that weren't answered first, and of others those used longest ago (`scarcity.ts`).
+ * the guest's give way as well: those that weren't answered in a fair time, and of others those used longest ago (`scarcity.ts`).
+ * A port that gives way is closed at once. Its flows end one after the other, by their deadlines (`ports-in-use.ts`).
  *
  * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
  * Neighbours of one size are put together for the host to cut, what the guest's offload left together with more of that
@@ -81,6 +82,7 @@ import {
   NO_MARKS,
   NO_SOCKET,
   NOT_MINE,
+  type PlaceShareId,
   type ProtocolHandler,
   type Sequence,
   SharedPort,
@@ -129,8 +131,8 @@ export class UdpHandler implements ProtocolHandler {
     const finder = new FlowFinder(components, (flow) => this.#find(flow))
     const errors = new ErrorRelay(components, reasons, finder)
     const waiting = new WaitingSources<Source>(components, (source) => this.#drain(source))
-    const scarcity = new Scarcity(components, reasons, (flow) => this.abort(flow))
-    const ports = new PortsInUse(components)
+    const ports = new PortsInUse(components, (flow) => this.abort(flow))
+    const scarcity = new Scarcity(components, reasons, ports, (flow) => this.abort(flow))
     const timeouts = new Timeouts(options)
     const parts = { components, reasons, states: this.#states, ports, errors, scarcity, timeouts, waiting }
     this.#components = components
@@ -162,6 +164,10 @@ export class UdpHandler implements ProtocolHandler {
     const side = flows.lookup(IpProtocol.udp, tap)
     let flow = side < 0 ? undefined : this.#states.get(flowOf(side))
     if (side >= 0 && flow === undefined) return NOT_MINE
+    if (flow !== undefined && isOrphan(flow)) {
+      this.abort(flow.flow)
+      flow = undefined
+    }
     const isKnown = flow !== undefined
     let isHeard = false
     for (let index = 0; index < sequence.count; index++) {
@@ -227,8 +233,7 @@ export class UdpHandler implements ProtocolHandler {
     const port = this.#ports.listening.get(listener.ref)
     if (port === undefined) return
     // A port that flows keep open can be bound by no other program, and refuses nothing.
-    this.#ports.endFlows(port, (flow) => this.abort(flow))
-    this.#ports.listening.remove(port)
+    this.#ports.retire(port)
   }
 
   fromListener(listener: Listener, events: number): void {
@@ -259,13 +264,17 @@ export class UdpHandler implements ProtocolHandler {
     const flow = this.#find(index)
     if (flow === undefined) return
     const deadline = flow.lastActivity + this.#timeouts.of(flow)
-    const mayGoOn = deadline > now && (!(flow instanceof UdpFlow) || this.#beginnings.mayGoOn(flow))
+    const mayGoOn = deadline > now && !isOrphan(flow) && (!(flow instanceof UdpFlow) || this.#beginnings.mayGoOn(flow))
     if (mayGoOn) this.#components.flows.schedule(index, deadline)
     else this.abort(index)
   }
 
   giveWay(): boolean {
     return this.#scarcity.giveWay()
+  }
+
+  givePlace(share: PlaceShareId): boolean {
+    return this.#scarcity.givePlace(share)
   }
 
   abort(index: FlowIndex): void {
@@ -289,6 +298,13 @@ export class UdpHandler implements ProtocolHandler {
   #drain(source: Source | undefined): void {
     if (source === undefined || source.socket < 0) return
     if (source instanceof SharedPort) this.#toGuest.drain(source)
+    else if (isOrphan(source.flow)) this.abort(source.flow.flow)
     else this.#splicing?.relay.drain(source)
   }
+}
+
+/** True for a flow whose port was closed before it: it ends in a turn to come. */
+function isOrphan(flow: UdpFlow | SplicedFlow): boolean {
+  const port = flow instanceof UdpFlow ? flow.port : flow.initiating.port
+  return port !== undefined && port.socket < 0
 }

@@ -23,7 +23,7 @@ export class ListeningPorts {
     addTo(this.#byTarget, port.listener.targetPort, port)
   }
 
-  /** Closes one, which no flow shares any more. */
+  /** Closes one, which no other flow shares from now on. */
   remove(port: ListeningPort): void {
     this.#byRef.delete(port.listener.ref)
     removeFrom(this.#byNumber, port.number, port)

@@ -1,18 +1,25 @@
 import {
+  Candidates,
   type Components,
-  DispensableFlows,
+  FAIR_TIME,
   type FlowIndex,
-  flowOf,
   GuestPort,
   type InitiatedFlow,
+  IpProtocol,
   isShortage,
+  type Listed,
+  longerResting,
   type MayGiveWay,
+  type NewFlow,
   PlaceShare,
   type PlaceShareId,
   type SharedPort,
   type Socket,
-  UseList,
+  type SocketHolder,
+  takePlace,
 } from "@demiflow/core"
+import { SplicedSide } from "./local/spliced-flow.ts"
+import type { PortsInUse } from "./ports-in-use.ts"
 import type { UdpReasons } from "./reasons.ts"
 
 /** Milliseconds between two warnings that there are no more sockets. */
@@ -23,71 +30,99 @@ const WARNING_INTERVAL = 60_000
  * one that doesn't nothing is lost, since the next datagram of that sender begins a flow anew.
  */
 const MOST_UNANSWERED = 1024
-/** A conversation that has rested so long, milliseconds, gives its socket to whatever needs one. */
+/** A conversation that has rested so long, milliseconds, gives its socket or its place to whatever needs one. */
 const LONG_REST = 10_000
 
-/** Flows of one origin. */
-class Flows {
-  readonly unanswered = new DispensableFlows()
-  readonly answered = new DispensableFlows()
+/** Whose flows are: those that begin outside, and the guest's own. */
+class Origins<T extends Listed<T>> {
+  readonly outside = new Candidates<T>()
+  readonly own = new Candidates<T>()
+
+  /** What can be spared; `before`: clock milliseconds since which what was answered has rested. */
+  spare(now: number, before: number): T | undefined {
+    const { outside, own } = this
+    return outside.waitedInVain(now) ?? own.waitedInVain(now) ?? outside.resting(before) ?? own.resting(before)
+  }
+
+  /** What goes where nothing can be spared, and the guest needs it. */
+  leastUsed(): T | undefined {
+    return longerResting(this.outside.leastUsed(), this.own.leastUsed())
+  }
 }
 
 /**
- * Has flows give way where flows or sockets are scarce, and warns if that doesn't help: the unanswered before the answered, those
- * from outside before the guest's, and of each the one that was used longest ago.
+ * Has flows give way where flows or sockets are scarce, and warns if that doesn't help. In this order go:
  *
- * Flows of the guest's have a socket for each port. So it is ports that give way for sockets, with all of their flows.
+ * 1. what nobody has answered in a fair time, or what is one of more unanswered than answered ones;
+ * 2. what was answered and has rested that long, or longer if it is for another protocol;
+ * 3. for the guest, what has rested longest of all; for what begins outside, what is unanswered.
+ *
+ * In each case those from outside go before the guest's, and of each the one that was used longest ago. Nothing of the guest's
+ * that was answered gives way to what begins outside.
+ *
+ * Flows of the guest's share the socket of a port: ports give way for sockets, with all of their flows. Flows from outside at a
+ * listening port have no socket to give.
  */
 export class Scarcity {
   readonly #components: Components
   readonly #reasons: UdpReasons
-  readonly #fromOutside = new Flows()
-  readonly #ofGuest = new Flows()
-  readonly #unansweredPorts = new UseList<GuestPort>()
-  readonly #answeredPorts = new UseList<GuestPort>()
+  readonly #ports: PortsInUse
+  readonly #flows = new Origins<MayGiveWay>()
+  readonly #sockets = new Origins<SocketHolder>()
   readonly #mostUnanswered: number
   readonly #endFlow: (flow: FlowIndex) => void
+  readonly #endOutside = (): boolean => this.#end(this.#spareOutside(this.#flows.outside))
+  readonly #endAny = (): boolean => {
+    const { now } = this.#components.clock
+    return this.#end(this.#flows.spare(now, now - FAIR_TIME) ?? this.#flows.leastUsed())
+  }
   #nextWarning = 0
 
   /** @param endFlow ends a flow that gives way */
-  constructor(components: Components, reasons: UdpReasons, endFlow: (flow: FlowIndex) => void) {
+  constructor(components: Components, reasons: UdpReasons, ports: PortsInUse, endFlow: (flow: FlowIndex) => void) {
     this.#components = components
     this.#reasons = reasons
+    this.#ports = ports
     this.#endFlow = endFlow
     this.#mostUnanswered = Math.max(1, Math.min(MOST_UNANSWERED, components.flows.capacity >> 2))
   }
 
-  /** Makes sure that one more flow from outside may be without answer, and has a place if any can be spared for it. */
-  makeRoomOutside(): void {
-    const { unanswered, answered } = this.#fromOutside
-    if (unanswered.count >= this.#mostUnanswered) this.#end(unanswered.oldest)
-    if (this.#gainsPlace(PlaceShare.fromOutside)) this.#end(unanswered.oldest ?? answered.leastUsed())
+  /** A place for a flow from outside, which may be without answer; negative if none can be spared. */
+  takePlaceOutside(): NewFlow {
+    const { unanswered } = this.#flows.outside
+    if (unanswered.count >= this.#mostUnanswered) this.#end(unanswered.leastUsed())
+    return takePlace(this.#components, IpProtocol.udp, PlaceShare.fromOutside, this.#endOutside)
   }
 
-  /** Makes sure that there is a place for one more flow of the guest's. */
-  makeRoom(): void {
-    if (!this.#gainsPlace(PlaceShare.exchanges)) return
-    const { unanswered, answered } = this.#fromOutside
-    const own = this.#ofGuest
-    this.#end(unanswered.oldest ?? own.unanswered.leastUsed() ?? answered.leastUsed() ?? own.answered.leastUsed())
+  /** A place for a flow of the guest's; negative if there is none. */
+  takePlace(): NewFlow {
+    return takePlace(this.#components, IpProtocol.udp, PlaceShare.exchanges, this.#endAny)
   }
 
-  /** Notes that a flow has begun that anybody could begin. */
-  begunOutside(flow: MayGiveWay): void {
-    this.#fromOutside.unanswered.add(flow)
+  /**
+   * Notes that a flow has begun that anybody could begin.
+   *
+   * @param holder the socket that it has of its own
+   */
+  begunOutside(flow: MayGiveWay, holder?: SocketHolder): void {
+    this.#flows.outside.unanswered.add(flow)
+    if (holder !== undefined) this.#sockets.outside.unanswered.add(holder)
   }
 
-  /** Notes that a flow of the guest's has begun, at this port if that is one of the guest's. */
-  begun(flow: MayGiveWay, port: SharedPort): void {
-    this.#ofGuest.unanswered.add(flow)
-    if (port instanceof GuestPort && port.list === undefined) this.#unansweredPorts.add(port)
+  /** Notes that a flow of the guest's has begun, with a socket of its own or that of a port. */
+  begun(flow: MayGiveWay, holder: SocketHolder | SharedPort): void {
+    this.#flows.own.unanswered.add(flow)
+    if (isHolder(holder) && holder.list === undefined) this.#sockets.own.unanswered.add(holder)
   }
 
   /** Notes that a flow was answered for the first time. */
-  answered(flow: MayGiveWay, port?: SharedPort): void {
-    const isOutside = flow.list === this.#fromOutside.unanswered
-    ;(isOutside ? this.#fromOutside : this.#ofGuest).answered.add(flow)
-    if (port instanceof GuestPort && port.list === this.#unansweredPorts) this.#answeredPorts.add(port)
+  answered(flow: MayGiveWay, holder?: SocketHolder | SharedPort): void {
+    const isOutside = flow.list === this.#flows.outside.unanswered
+    ;(isOutside ? this.#flows.outside : this.#flows.own).answered.add(flow)
+    if (holder === undefined || !isHolder(holder)) return
+    const { outside, own } = this.#sockets
+    if (holder.list === own.unanswered) own.answered.add(holder)
+    else if (holder.list === outside.unanswered) outside.answered.add(holder)
   }
 
   /** Notes that a flow has ended. */
@@ -97,20 +132,29 @@ export class Scarcity {
 
   /** As `ProtocolHandler.giveWay`. */
   giveWay(): boolean {
-    return this.#giveWay(this.#components.clock.now - LONG_REST)
+    const { now } = this.#components.clock
+    return this.#endHolder(this.#sockets.spare(now, now - LONG_REST))
+  }
+
+  /** As `ProtocolHandler.givePlace`. */
+  givePlace(share: PlaceShareId): boolean {
+    const { now } = this.#components.clock
+    const { outside, own } = this.#flows
+    if (share !== PlaceShare.fromOutside) return this.#end(this.#flows.spare(now, now - LONG_REST))
+    return this.#end(outside.waitedInVain(now) ?? own.waitedInVain(now) ?? outside.resting(now - LONG_REST))
   }
 
   /** What opening a socket answered: true if there was none left, and now is one again, so that it is worth another try. */
   isRelieved(answer: Socket): boolean {
     if (!isShortage(-answer)) return false
-    return this.giveWay() || this.#components.relieve() || this.#giveWay(Number.POSITIVE_INFINITY)
+    if (this.giveWay() || this.#components.relieve()) return true
+    const { now } = this.#components.clock
+    return this.#endHolder(this.#sockets.spare(now, now - FAIR_TIME) ?? this.#sockets.leastUsed())
   }
 
   /** The same for a flow from outside: those of the guest's don't give way to it. */
   isRelievedOutside(answer: Socket): boolean {
-    if (!isShortage(-answer)) return false
-    const { unanswered, answered } = this.#fromOutside
-    return this.#end(unanswered.leastUsed(holdsSocket) ?? answered.leastUsed(holdsSocket))
+    return isShortage(-answer) && this.#endHolder(this.#spareOutside(this.#sockets.outside))
   }
 
   /**
@@ -125,38 +169,30 @@ export class Scarcity {
     if (isShort) this.#warnOfShortage()
   }
 
-  /** Whether one flow less makes room for another one: where flows with larger shares fill these, nothing is gained. */
-  #gainsPlace(share: PlaceShareId): boolean {
-    return this.#components.flows.room(share) === 0
-  }
-
-  /** @param before clock milliseconds: what was answered must have been used before */
-  #giveWay(before: number): boolean {
-    const { unanswered, answered } = this.#fromOutside
-    return (
-      this.#end(unanswered.leastUsed(holdsSocket)) ||
-      this.#endPort(this.#unansweredPorts.leastUsed()) ||
-      this.#end(restingSince(before, answered.leastUsed(holdsSocket))) ||
-      this.#endPort(restingSince(before, this.#answeredPorts.leastUsed()))
-    )
+  #spareOutside<T extends Listed<T>>(outside: Candidates<T>): T | undefined {
+    const { now } = this.#components.clock
+    return outside.waitedInVain(now) ?? outside.resting(now - FAIR_TIME) ?? outside.unanswered.leastUsed()
   }
 
   #end(flow: MayGiveWay | undefined): boolean {
     if (flow === undefined) return false
-    if (flow.list === this.#ofGuest.unanswered || flow.list === this.#fromOutside.unanswered) {
-      this.#components.drops.count(this.#reasons.gaveWay)
-    }
+    const { outside, own } = this.#flows
+    if (flow.list === own.unanswered || flow.list === outside.unanswered) this.#countUnanswered()
     this.#endFlow(flow.flow)
     return true
   }
 
-  #endPort(port: GuestPort | undefined): boolean {
-    if (port === undefined) return false
-    if (port.list === this.#unansweredPorts) this.#components.drops.count(this.#reasons.gaveWay)
-    // At once, so that the socket isn't handed over from flow to flow.
-    port.close()
-    for (let rider = port.newest; rider !== undefined; rider = port.newest) this.#endFlow(flowOf(rider.portSide))
+  #endHolder(holder: SocketHolder | undefined): boolean {
+    if (holder === undefined) return false
+    const { outside, own } = this.#sockets
+    if (holder.list === own.unanswered || holder.list === outside.unanswered) this.#countUnanswered()
+    if (holder instanceof GuestPort) this.#ports.retire(holder)
+    else if (holder instanceof SplicedSide) this.#endFlow(holder.flow.flow)
     return true
+  }
+
+  #countUnanswered(): void {
+    this.#components.drops.count(this.#reasons.gaveWay)
   }
 
   #warnOfShortage(): void {
@@ -167,13 +203,6 @@ export class Scarcity {
   }
 }
 
-function holdsSocket(flow: MayGiveWay): boolean {
-  return flow.holdsSocket
-}
-
-function restingSince<Item extends { readonly lastActivity: number }>(
-  before: number,
-  item: Item | undefined,
-): Item | undefined {
-  return item !== undefined && item.lastActivity <= before ? item : undefined
+function isHolder(holder: SocketHolder | SharedPort): holder is SocketHolder {
+  return holder instanceof GuestPort || holder instanceof SplicedSide
 }

@@ -39,7 +39,6 @@ export class UdpFlow implements MayGiveWay, Rider, Correspondence, Lasting {
   isConversation = false
   /** Payload bytes of the last datagram from the guest, for the length that an error's quotation states. */
   lastLength = 0
-  readonly holdsSocket: boolean = false
   list: UseList<MayGiveWay> | undefined = undefined
   listedAt = 0
   older: MayGiveWay | undefined = undefined

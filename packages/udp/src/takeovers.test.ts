@@ -29,6 +29,7 @@ describe.each(Object.entries(families))("%s flows of the guest's own", (name, { 
     bench.fromGuest(guest, 5000, server, 3000, { payload: pattern(3) })
     expect(listener.datagrams).toEqual([pattern(3)])
     bench.stack.unlisten(0 as never)
+    bench.advance(0)
     expect([bench.flows.size, bench.host.openSockets, bench.drops.total]).toEqual([0, 0, 0])
   })
 

@@ -88,7 +88,7 @@ export class Takeovers {
     const { components, ports } = this.#parts
     if (holders.length > 0) this.#inVainUntil.set(end.port, components.clock.now + PAUSE)
     for (const holder of holders) {
-      if (!ports.guest.reopen(holder)) for (const rider of ridersOf(holder)) this.#end(rider)
+      if (!ports.guest.reopen(holder)) ports.retire(holder)
     }
   }
 

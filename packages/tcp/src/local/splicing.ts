@@ -36,6 +36,7 @@ import {
   PlaceShare,
   type SideRef,
   type Socket,
+  takePlace,
   targetSide,
 } from "@demiflow/core"
 import type { TcpContext } from "../context.ts"
@@ -75,12 +76,12 @@ export class Splicing {
    */
   open(socket: Socket, initiating: Demiflow, target: Demiflow): number {
     const { components } = this.#context
-    const { flows, drops, handlerNumber } = components
+    const { flows, drops } = components
     const host = hostAt(components, initiating.interface)
     const targetHost = hostAt(components, target.interface)
     if (host === undefined || targetHost === undefined) return -Errno.EPROTONOSUPPORT
     const share = initiating.interface === Interface.host ? PlaceShare.fromOutside : PlaceShare.all
-    const created = flows.allocate(handlerNumber, IpProtocol.tcp, share)
+    const created = takePlace(components, IpProtocol.tcp, share)
     if (created < 0) {
       host.reset(socket)
       return 0

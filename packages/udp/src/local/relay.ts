@@ -123,7 +123,7 @@ export class Relay {
     }
     if (flow.hasReply) return
     flow.hasReply = true
-    this.#scarcity.answered(flow)
+    this.#scarcity.answered(flow, flow.target)
   }
 
   /** Passes on entries of a batch, without those that were cut off. Answers how many bytes. */

@@ -10,6 +10,7 @@ import {
   type SharedPort,
   type SideRef,
   type Socket,
+  type SocketHolder,
   type UseList,
 } from "@demiflow/core"
 import type { Lasting } from "../timeouts.ts"
@@ -19,7 +20,7 @@ import type { WaitingSource } from "../waiting-sources.ts"
  * One side of a spliced flow: what is received on it leaves on the opposite side. The initiating side shares the socket of a
  * port, the target side has one of its own.
  */
-export class SplicedSide implements WaitingSource {
+export class SplicedSide implements WaitingSource, SocketHolder {
   readonly flow: SplicedFlow
   /** Whose the socket is: the host's, or the namespace's. */
   host: Host
@@ -32,10 +33,18 @@ export class SplicedSide implements WaitingSource {
   /** Entries that the next receiving call asks for. */
   burst = 0
   isWaiting = false
+  list: UseList<SocketHolder> | undefined = undefined
+  older: SocketHolder | undefined = undefined
+  newer: SocketHolder | undefined = undefined
+  listedAt = 0
 
   constructor(flow: SplicedFlow, host: Host) {
     this.flow = flow
     this.host = host
+  }
+
+  get lastActivity(): number {
+    return this.flow.lastActivity
   }
 
   get opposite(): SplicedSide {
@@ -65,6 +74,7 @@ export class SplicedSide implements WaitingSource {
 
   /** The flow has ended: the side may still stand in a list of waiting ones. */
   close(): void {
+    this.list?.remove(this)
     if (this.socket >= 0) this.host.close(this.socket)
     this.socket = NO_SOCKET
     this.port = undefined
@@ -82,7 +92,6 @@ export class SplicedFlow implements MayGiveWay, Rider, Lasting {
   isToWellKnownPort = false
   hasReply = false
   isConversation = false
-  readonly holdsSocket: boolean = true
   list: UseList<MayGiveWay> | undefined = undefined
   listedAt = 0
   older: MayGiveWay | undefined = undefined

@@ -148,13 +148,15 @@ describe.each(directions)("spliced flows, $name", (direction) => {
     expect(bench.stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
   })
 
-  test("a flood of senders ends none that the target has answered, and takes a quarter of the table", () => {
+  test("a flood of senders ends none that the target has answered, and takes its share of the table", () => {
     const { bench, near, far, begin, deliver, arrive } = splicingBench(direction, { capacity: 64 })
     const { ask, opened } = begin(1)
     deliver(opened, payload)
     for (let port = 2000; port < 2500; port++) arrive(port, payload)
-    expect(bench.flows.size).toBe(17)
-    expect([near.openSockets, far.openSockets]).toEqual([1, 17])
+    // From outside a quarter may be unanswered; the guest's own have all that it may have.
+    const most = direction.place === Interface.host ? 17 : 60
+    expect(bench.flows.size).toBe(most)
+    expect([near.openSockets, far.openSockets]).toEqual([1, most])
     ask(pattern(5))
     expect(opened.datagrams).toEqual([pattern(5)])
     expect(far.sockets.flatMap(({ datagrams }) => datagrams)).toHaveLength(501)

@@ -10,7 +10,7 @@
  * Those of the host wait for it, since what arrives there may be for the link as well.
  *
  * Time-outs and limits are those of all flows: anybody who reaches a listening port can forge as many senders as there are
- * ports, so flows that their target hasn't answered give way.
+ * ports, so flows that their target hasn't answered give way. Those from inside the namespace are the guest's own.
  *
  * Not done: reporting to a sender what its datagrams met at the other end. A socket can't.
  */
@@ -20,8 +20,7 @@ import {
   type FlowIndex,
   type Host,
   hostAt,
-  IpProtocol,
-  PlaceShare,
+  Interface,
   type SharedPort,
   type SideRef,
   type Socket,
@@ -87,20 +86,20 @@ export class Splicing {
     scope: number,
     count: number,
   ): SplicedFlow | undefined {
-    const { clock, drops, flows, handlerNumber, log } = this.#components
+    const { clock, drops, flows, log } = this.#components
     const targetHost = hostAt(this.#components, target.interface)
     if (targetHost === undefined) {
       drops.count(this.#reasons.openFailed, count)
       return undefined
     }
-    this.#scarcity.makeRoomOutside()
-    const created = flows.allocate(handlerNumber, IpProtocol.udp, PlaceShare.fromOutside)
+    const isOutside = initiating.interface === Interface.host
+    const created = isOutside ? this.#scarcity.takePlaceOutside() : this.#scarcity.takePlace()
     if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
     }
     const initiated = flows.initiate(created, initiating)
-    const opened = this.#open(targetHost, targetSide(initiated), target)
+    const opened = this.#open(targetHost, targetSide(initiated), target, isOutside)
     if (opened < 0) return this.#scarcity.giveUp(initiated, -opened, count)
     const index = flows.activate(flows.target(initiated, target))
     const flow = this.#flows.add(index, port.host, targetHost, clock.now)
@@ -109,7 +108,8 @@ export class Splicing {
     flow.target.own(targetHost, opened)
     port.board(flow)
     flows.schedule(index, clock.now + this.#timeouts.of(flow))
-    this.#scarcity.begunOutside(flow)
+    if (isOutside) this.#scarcity.begunOutside(flow, flow.target)
+    else this.#scarcity.begun(flow, flow.target)
     if (log.isDebug) log.debug(`flow ${index} (udp) ${initiating} ⇄ ${target}`)
     return flow
   }
@@ -131,8 +131,9 @@ export class Splicing {
     flows.release(index)
   }
 
-  #open(host: Host, side: SideRef, target: Demiflow): Socket {
+  #open(host: Host, side: SideRef, target: Demiflow, isOutside: boolean): Socket {
     const socket = host.udpOpen(side, target)
-    return this.#scarcity.isRelievedOutside(socket) ? host.udpOpen(side, target) : socket
+    const isRelieved = isOutside ? this.#scarcity.isRelievedOutside(socket) : this.#scarcity.isRelieved(socket)
+    return isRelieved ? host.udpOpen(side, target) : socket
   }
 }
