@@ -1,4 +1,4 @@
-import { UNSPECIFIED_V4, UNSPECIFIED_V6 } from "./address.ts"
+import { type Address, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "./address.ts"
 import { Demiflow, Interface } from "./demiflow.ts"
 import type { FlowTable, SideRef } from "./flow-table.ts"
 import type { Forwarding } from "./forwarding.ts"
@@ -50,9 +50,14 @@ export class GuestPorts {
   readonly #protocol: number
   readonly #bind: BindPort
   readonly #isPerAddress: boolean
-  /** By the guest's port. */
-  readonly #byGuestPort = new Map<number, GuestPort[]>()
+  /** The oldest one by the guest's port. */
+  readonly #byGuestPort = new Map<number, GuestPort>()
   readonly #open = new Set<GuestPort>()
+  /** Unspecified addresses as other objects: what V8 compiles for those that are frozen is apart. */
+  readonly #anyV4 = UNSPECIFIED_V4.clone()
+  readonly #anyV6 = UNSPECIFIED_V6.clone()
+  /** The guest's address that a port was opened for last: mostly the next one is for the same. */
+  #lastGuestAddress: Readonly<Address> = this.#anyV4
 
   /** @param protocol IP protocol number of the flows */
   constructor(
@@ -90,7 +95,10 @@ export class GuestPorts {
 
   /** Whether one of them, for a port of the guest's with this number, has it at all addresses of one version of IP. */
   holdWhole(number: number, isV4: boolean): boolean {
-    return this.#byGuestPort.get(number)?.some((port) => port.number === number && isWhole(port, isV4)) ?? false
+    for (let port = this.#byGuestPort.get(number); port !== undefined; port = port.nextAlike) {
+      if (port.number === number && isWhole(port, isV4)) return true
+    }
+    return false
   }
 
   /** Binds the number of a port that was closed, and has flows, again; false if that can't be. */
@@ -125,13 +133,12 @@ export class GuestPorts {
    * its correspondent is spoken to from there already, and couldn't say whom it answers.
    */
   find(tap: Demiflow, target: Demiflow): GuestPort | undefined {
-    const ports = this.#byGuestPort.get(tap.correspondentPort)
-    if (ports === undefined) return undefined
+    const oldest = this.#byGuestPort.get(tap.correspondentPort)
+    if (oldest === undefined) return undefined
     const isApart = this.#isApart(target)
     const wanted = target.forwardingPort
     let found: GuestPort | undefined
-    for (let index = 0; index < ports.length; index++) {
-      const port = ports[index]
+    for (let port: GuestPort | undefined = oldest; port !== undefined; port = port.nextAlike) {
       if (port.isApart !== isApart || !port.address.equals(target.forwardingAddress)) continue
       const isSame = port.guestAddress.equals(tap.correspondentAddress)
       if (!isSame && (found !== undefined || this.#isPerAddress)) continue
@@ -161,26 +168,52 @@ export class GuestPorts {
       }
       target.forwardingPort = bound.forwardingPort
     }
-    const { forwardingAddress: address, forwardingPort: number } = target
-    const bound = { address, number, isApart: this.#isApart(target) }
-    const port = new GuestPort(host, Interface.host, bound, socket, tap.correspondentAddress, tap.correspondentPort)
+    const { forwardingPort: number } = target
+    const bound = { address: this.#kept(target.forwardingAddress), number, isApart: this.#isApart(target) }
+    if (!this.#lastGuestAddress.equals(tap.correspondentAddress)) {
+      this.#lastGuestAddress = tap.correspondentAddress.clone()
+    }
+    const port = new GuestPort(host, Interface.host, bound, socket, this.#lastGuestAddress, tap.correspondentPort)
     this.#open.add(port)
-    const alike = this.#byGuestPort.get(port.guestPort)
-    if (alike === undefined) this.#byGuestPort.set(port.guestPort, [port])
-    else if (this.#isPerAddress || alike.length < MOST_ALIKE) alike.push(port)
+    this.#addAlike(port)
     return port
+  }
+
+  /** The address as a value: most ports are at all addresses, and have these in common. */
+  #kept(address: Readonly<Address>): Readonly<Address> {
+    if (!address.isUnspecified) return address.clone()
+    return address.isV4 ? this.#anyV4 : this.#anyV6
+  }
+
+  #addAlike(port: GuestPort): void {
+    let last = this.#byGuestPort.get(port.guestPort)
+    if (last === undefined) {
+      this.#byGuestPort.set(port.guestPort, port)
+      return
+    }
+    let count = 1
+    for (; last.nextAlike !== undefined; last = last.nextAlike) count++
+    if (this.#isPerAddress || count < MOST_ALIKE) last.nextAlike = port
   }
 
   /** Closes a port, which no other flow shares from now on. Those that do are the owner's to end. */
   retire(port: GuestPort): void {
     this.#open.delete(port)
-    const alike = this.#byGuestPort.get(port.guestPort)
-    const index = alike?.indexOf(port) ?? -1
-    if (alike !== undefined && index >= 0) {
-      if (alike.length === 1) this.#byGuestPort.delete(port.guestPort)
-      else alike.splice(index, 1)
-    }
+    this.#removeAlike(port)
     port.close()
+  }
+
+  #removeAlike(port: GuestPort): void {
+    const { guestPort, nextAlike } = port
+    port.nextAlike = undefined
+    let older = this.#byGuestPort.get(guestPort)
+    if (older === port) {
+      if (nextAlike === undefined) this.#byGuestPort.delete(guestPort)
+      else this.#byGuestPort.set(guestPort, nextAlike)
+      return
+    }
+    while (older !== undefined && older.nextAlike !== port) older = older.nextAlike
+    if (older !== undefined) older.nextAlike = nextAlike
   }
 
   #isApart(target: Demiflow): boolean {

@@ -103,7 +103,7 @@ export abstract class SharedPort {
   }
 }
 
-/** What a {@link GuestPort} is bound to. */
+/** What a {@link GuestPort} is bound to. The address stays as it is: ports may have one in common. */
 export interface PortBinding {
   readonly address: Readonly<Address>
   readonly number: number
@@ -113,12 +113,14 @@ export interface PortBinding {
 /** A port of the host that flows of the guest's share: the number of the guest's own port, where that is free. */
 export class GuestPort extends SharedPort implements SocketHolder {
   /** The address that it is bound to, or the unspecified one. */
-  readonly address: Address
+  readonly address: Readonly<Address>
   /** Whether it reaches the host's loopback and nothing else. */
   readonly isApart: boolean
   /** The guest's end that it was opened for. */
-  readonly guestAddress: Address
+  readonly guestAddress: Readonly<Address>
   readonly guestPort: number
+  /** For {@link GuestPorts}: the next younger one for the same port of the guest's. */
+  nextAlike: GuestPort | undefined = undefined
   /** For the owner's use, as all that a list needs: clock milliseconds of the last datagram by any flow. */
   lastActivity = 0
   list: UseList<SocketHolder> | undefined = undefined
@@ -137,9 +139,9 @@ export class GuestPort extends SharedPort implements SocketHolder {
     guestPort: number,
   ) {
     super(host, place, bound.number, socket)
-    this.address = bound.address.clone()
+    this.address = bound.address
     this.isApart = bound.isApart
-    this.guestAddress = guestAddress.clone()
+    this.guestAddress = guestAddress
     this.guestPort = guestPort
   }
 

@@ -68,7 +68,7 @@ export class Beginnings {
     this.#errors = parts.errors
     this.#scarcity = parts.scarcity
     this.#timeouts = parts.timeouts
-    this.#correspondents = new Correspondents(parts.components.random)
+    this.#correspondents = new Correspondents(parts.components.flows, parts.components.random)
     this.groupSenders = new GroupSenders(parts.components.host, parts.components.flows)
   }
 
@@ -274,12 +274,11 @@ export class Beginnings {
     const state = this.#states.add(tapSide, hostSide.isV4, clock.now)
     state.port = port
     state.scope = scope
-    state.correspondent.copyFrom(hostSide.correspondentAddress)
     state.isToWellKnownPort = isWellKnown(hostSide.correspondentPort)
     port.board(state)
     if (port instanceof GuestPort) {
       port.lastActivity = clock.now
-      this.#correspondents.add(state, port)
+      this.#correspondents.add(state, port, hostSide.correspondentAddress)
     }
     flows.schedule(state.flow, clock.now + this.#timeouts.of(state))
     return state

@@ -1,14 +1,14 @@
-import type { Address, Random, SharedPort } from "@demiflow/core"
+import { type Address, Demiflow, type FlowTable, type Random, type SharedPort, type SideRef } from "@demiflow/core"
 import { KeyedHash } from "@demiflow/flow"
 
 /** Flows of one hash that are compared: there are hardly ever two. */
 const MOST_COMPARED = 8
 
-/** A flow, as one with a correspondent's address. */
+/** A flow, as one with a correspondent. */
 export interface Correspondence {
   readonly port: SharedPort | undefined
-  /** Address of the correspondent on the host. */
-  readonly correspondent: Address
+  /** The side that has the correspondent's address. */
+  readonly hostSide: SideRef
   olderAlike: Correspondence | undefined
   newerAlike: Correspondence | undefined
   alikeKey: number
@@ -24,13 +24,17 @@ export class Correspondents<Flow extends Correspondence> {
   readonly #hash: KeyedHash
   readonly #words = new Int32Array(5)
   readonly #newest = new Map<number, Flow>()
+  readonly #flows: Pick<FlowTable, "readSide">
+  readonly #side = new Demiflow()
 
-  constructor(random: Random) {
+  constructor(flows: Pick<FlowTable, "readSide">, random: Random) {
+    this.#flows = flows
     this.#hash = new KeyedHash(random.int32(), random.int32())
   }
 
-  add(flow: Flow, port: SharedPort): void {
-    const key = this.#keyOf(port, flow.correspondent)
+  /** @param address of the correspondent on the host */
+  add(flow: Flow, port: SharedPort, address: Address): void {
+    const key = this.#keyOf(port, address)
     const older = this.#newest.get(key)
     flow.alikeKey = key
     flow.olderAlike = older
@@ -52,7 +56,9 @@ export class Correspondents<Flow extends Correspondence> {
   find(port: SharedPort, address: Address): Flow | undefined {
     let flow = this.#newest.get(this.#keyOf(port, address)) as Correspondence | undefined
     for (let seen = 0; flow !== undefined && seen < MOST_COMPARED; seen++, flow = flow.olderAlike) {
-      if (flow.port === port && flow.correspondent.equals(address)) return flow as Flow
+      if (flow.port !== port) continue
+      this.#flows.readSide(flow.hostSide, this.#side)
+      if (this.#side.correspondentAddress.equals(address)) return flow as Flow
     }
     return undefined
   }

@@ -1,6 +1,6 @@
 import { Demiflow, type FlowTable, type Host, Interface, type SharedPort } from "@demiflow/core"
 import { sourceTowards } from "./source-towards.ts"
-import type { GroupSource, UdpFlow } from "./state.ts"
+import type { GroupSource, ToGroup, UdpFlow } from "./state.ts"
 
 /**
  * The guest's flows to groups, by the host's ports that they leave from, and the addresses that they come from there. The
@@ -13,7 +13,7 @@ import type { GroupSource, UdpFlow } from "./state.ts"
 export class GroupSenders {
   readonly #host: Host
   readonly #flows: Pick<FlowTable, "readSide">
-  readonly #newest = new Map<SharedPort, UdpFlow>()
+  readonly #newest = new Map<SharedPort, ToGroup>()
   /** By the host's port number. */
   readonly #sources = new Map<number, GroupSource[]>()
   readonly #side = new Demiflow(Interface.host)
@@ -26,34 +26,33 @@ export class GroupSenders {
   /** A flow to a group has begun at a port. */
   add(flow: UdpFlow, port: SharedPort): void {
     const older = this.#newest.get(port)
-    flow.groupPort = port
-    flow.groupDatagrams = 0
-    flow.olderToGroup = older
-    if (older !== undefined) older.newerToGroup = flow
-    this.#newest.set(port, flow)
+    const toGroup = { flow, port, source: undefined, datagrams: 0, older, newer: undefined }
+    flow.toGroup = toGroup
+    if (older !== undefined) older.newer = toGroup
+    this.#newest.set(port, toGroup)
   }
 
   /**
    * The guest has sent on a flow. Finds out from where, if the flow leads to a group. If that fails, the second, the fourth, the
    * eighth … datagram asks again: where the host never says it, that costs next to nothing.
    */
-  heard(flow: UdpFlow): void {
-    const { groupPort, groupSource } = flow
-    if (groupPort === undefined || groupSource !== undefined) return
-    const attempt = ++flow.groupDatagrams
-    if ((attempt & (attempt - 1)) === 0) this.#findSource(flow, groupPort)
+  heard({ toGroup }: UdpFlow): void {
+    if (toGroup === undefined || toGroup.source !== undefined) return
+    const attempt = ++toGroup.datagrams
+    if ((attempt & (attempt - 1)) === 0) this.#findSource(toGroup)
   }
 
   /** Apart from `heard`, which every datagram calls: what has a closure allocates memory for its variables as soon as it is called. */
-  #findSource(flow: UdpFlow, groupPort: SharedPort): void {
+  #findSource(toGroup: ToGroup): void {
     const side = this.#side
-    this.#flows.readSide(flow.hostSide, side)
+    this.#flows.readSide(toGroup.flow.hostSide, side)
     const address = sourceTowards(this.#host, side)
     if (address === undefined) return
-    let sources = this.#sources.get(groupPort.number)
+    const { number } = toGroup.port
+    let sources = this.#sources.get(number)
     if (sources === undefined) {
       sources = []
-      this.#sources.set(groupPort.number, sources)
+      this.#sources.set(number, sources)
     }
     let source = sources.find((known) => known.address.equals(address))
     if (source === undefined) {
@@ -61,24 +60,25 @@ export class GroupSenders {
       sources.push(source)
     }
     source.count++
-    flow.groupSource = source
+    toGroup.source = source
   }
 
   /** A flow has ended, whether to a group or not. */
   remove(flow: UdpFlow): void {
-    const { groupPort, groupSource, newerToGroup, olderToGroup } = flow
-    if (groupPort === undefined) return
-    if (olderToGroup !== undefined) olderToGroup.newerToGroup = newerToGroup
-    if (newerToGroup !== undefined) newerToGroup.olderToGroup = olderToGroup
-    else if (olderToGroup !== undefined) this.#newest.set(groupPort, olderToGroup)
-    else this.#newest.delete(groupPort)
-    if (groupSource !== undefined) this.#leave(groupPort.number, groupSource)
-    flow.groupPort = flow.groupSource = flow.newerToGroup = flow.olderToGroup = undefined
+    const { toGroup } = flow
+    if (toGroup === undefined) return
+    const { newer, older, port, source } = toGroup
+    if (older !== undefined) older.newer = newer
+    if (newer !== undefined) newer.older = older
+    else if (older !== undefined) this.#newest.set(port, older)
+    else this.#newest.delete(port)
+    if (source !== undefined) this.#leave(port.number, source)
+    flow.toGroup = undefined
   }
 
   /** The newest flow to a group at a port: its answers may come from anybody. */
   newestAt(port: SharedPort): UdpFlow | undefined {
-    return this.#newest.get(port)
+    return this.#newest.get(port)?.flow
   }
 
   /** True if datagrams from there are those of such a flow. */

@@ -1,5 +1,5 @@
 import {
-  Address,
+  type Address,
   type FlowIndex,
   flowOf,
   type MayGiveWay,
@@ -21,6 +21,19 @@ export interface GroupSource {
   count: number
 }
 
+/** A flow to a group. Those that began at one port are linked in the order of their beginning. */
+export interface ToGroup {
+  readonly flow: UdpFlow
+  /** The port at which it began. */
+  readonly port: SharedPort
+  /** Where its datagrams come from, once that is known. */
+  source: GroupSource | undefined
+  /** Sequences of the guest while that isn't known. */
+  datagrams: number
+  older: ToGroup | undefined
+  newer: ToGroup | undefined
+}
+
 /** What UDP keeps of a flow between host and tap, besides its two sides in the flow table. */
 export class UdpFlow implements MayGiveWay, Rider, Correspondence, Lasting {
   /** The side towards the guest. */
@@ -29,8 +42,7 @@ export class UdpFlow implements MayGiveWay, Rider, Correspondence, Lasting {
   port: SharedPort | undefined = undefined
   /** IP version on the host side. */
   isHostV4 = true
-  /** The correspondent there, and on which interface of the host if the address is a link-local one. */
-  readonly correspondent: Address = new Address()
+  /** On which interface of the host the correspondent is, if its address is a link-local one. */
   scope = 0
   /** Clock milliseconds of the last datagram in either direction. */
   lastActivity = 0
@@ -48,14 +60,8 @@ export class UdpFlow implements MayGiveWay, Rider, Correspondence, Lasting {
   olderAlike: Correspondence | undefined = undefined
   newerAlike: Correspondence | undefined = undefined
   alikeKey = 0
-  /** The port at which a flow to a group began, whose others are linked in the order of their beginning. */
-  groupPort: SharedPort | undefined = undefined
-  /** Where the datagrams of a flow to a group come from, once that is known. */
-  groupSource: GroupSource | undefined = undefined
-  /** Sequences of the guest while that isn't known. */
-  groupDatagrams = 0
-  olderToGroup: UdpFlow | undefined = undefined
-  newerToGroup: UdpFlow | undefined = undefined
+  /** What is kept of a flow to a group besides. */
+  toGroup: ToGroup | undefined = undefined
 
   constructor(tapSide: SideRef) {
     this.tapSide = tapSide
