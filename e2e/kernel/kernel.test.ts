@@ -1,6 +1,6 @@
 /**
  * Debian 12's kernel, Linux 6.1, without what newer ones have: no peek offset for TCP, no UDP segmentation on a tap. The
- * machine is emulated without help of the processor, which makes everything about ten times as slow.
+ * machine is emulated without help of the processor: about ten times as slow as others, and a few times by its own clock.
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -8,41 +8,55 @@ import { beforeAll, describe, expect } from "vitest"
 import { countTests, failedTests } from "../../scripts/test/results.mjs"
 import { testWith } from "../harness/machine.ts"
 import { findKernel } from "../qemu/kernel.ts"
-import { type Outcome, runJobs } from "./machine.ts"
+import { type Jobs, type Outcome, runJobs } from "./machine.ts"
 
 /** Five times what the machine takes on two idle cores, milliseconds. */
-const LIMIT = 2_400_000
+const LIMIT = 3_600_000
 const SLOWNESS = 10
 
 const vitest = "node node_modules/.bin/vitest run --reporter=verbose --reporter=json --maxWorkers 2"
 const slow = `CI=true NO_COLOR=1 DEMIFLOW_SLOWNESS=${SLOWNESS}`
-const jobs = {
-  demo: "NO_COLOR=1 node scripts/demo/main.mjs 20",
-  core: `${slow} ${vitest} --config e2e/core.vitest.config.ts --outputFile.json=/results/core.json`,
-}
+/** One half of the core. */
+const core = (half: number) =>
+  `${slow} ${vitest} --config e2e/core.vitest.config.ts --shard=${half}/2 --outputFile.json=/results/core.json`
+
+/** Two machines, as one has one processor. */
+const machines: readonly Jobs[] = [
+  { demo: "NO_COLOR=1 node scripts/demo/main.mjs 20", core: core(1) },
+  { core: core(2) },
+]
 
 const test = testWith("qemu-system-x86_64", "mke2fs", "depmod", "apt-get", "dpkg-deb")
 
 describe("on Debian 12's kernel", () => {
-  let outcome: Outcome
-  const read = (name: string): string => readFileSync(join(outcome.results, name), "utf8")
+  let outcomes: readonly Outcome[] = []
+  const read = ({ results }: Outcome, name: string): string => readFileSync(join(results, name), "utf8")
 
   beforeAll(async () => {
-    outcome = await runJobs(await findKernel(), jobs, LIMIT - 60_000)
-    console.log(outcome.console)
+    const kernel = await findKernel()
+    outcomes = await Promise.all(machines.map((jobs) => runJobs(kernel, jobs, LIMIT - 60_000)))
   }, LIMIT)
 
-  test("every case of the core passes, and none is skipped", () => {
-    const results = JSON.parse(read("core.json"))
-    const { passed, failed, skipped } = countTests(results)
-    console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
-    expect(failedTests(results)).toEqual([])
-    expect({ failed, skipped, status: read("core.status") }).toEqual({ failed: 0, skipped: 0, status: "0\n" })
-    expect(passed).toBeGreaterThan(100)
-  })
+  for (const half of [0, 1]) {
+    test(`every case of the core passes, and none is skipped: half ${half + 1}`, () => {
+      const outcome = outcomes[half]
+      console.log(outcome.console)
+      const results = JSON.parse(read(outcome, "core.json"))
+      const { passed, failed, skipped } = countTests(results)
+      console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
+      expect(failedTests(results)).toEqual([])
+      expect({ failed, skipped, status: read(outcome, "core.status") }).toEqual({
+        failed: 0,
+        skipped: 0,
+        status: "0\n",
+      })
+      expect(passed).toBeGreaterThan(50)
+    })
+  }
 
   test("the demo works", () => {
-    expect(read("demo.status")).toBe("0\n")
-    expect(outcome.console).toContain("Everything worked.")
+    const [first] = outcomes
+    expect(read(first, "demo.status")).toBe("0\n")
+    expect(first.console).toContain("Everything worked.")
   })
 })
