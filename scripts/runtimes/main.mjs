@@ -1,4 +1,4 @@
-// npm run runtimes: units and simulations, and the core of the end-to-end tests, with each version of Node.js that is supported,
+// npm run test:runtimes: units and simulations, and the core of the end-to-end tests, with each version of Node.js that is supported,
 // but for the one that runs this: `npm test` has it. npm's packages bring them; they go to a folder that is removed again.
 import { execFileSync, spawnSync } from "node:child_process"
 import { chmodSync, mkdtempSync, rmSync } from "node:fs"
