@@ -45,6 +45,7 @@ import {
   type FlowIndex,
   FORWARD,
   flowOf,
+  GoingOn,
   type GuestError,
   type GuestPort,
   HANDLED,
@@ -112,6 +113,7 @@ export class IcmpHandler implements ProtocolHandler {
   readonly #toGuest: ToGuest
   readonly #groups: GroupEcho
   readonly #batch = new DatagramBatch(1)
+  readonly #goingOn: GoingOn
   readonly #sendingErrors = new SendingErrors()
   readonly #tap = new Demiflow(Interface.tap)
   readonly #target = new Demiflow()
@@ -132,6 +134,7 @@ export class IcmpHandler implements ProtocolHandler {
     this.#reasons = icmpReasons(components.drops)
     this.#identifiers = new Identifiers(components, this.#states, (flow) => this.abort(flow))
     this.#errors = new ErrorRelay(components, this.#reasons, this.#identifiers)
+    this.#goingOn = new GoingOn(components)
     this.#guestErrors = new GuestErrors(components)
     this.#toGuest = new ToGuest(components, this.#reasons, this.#errors, this.#identifiers)
     this.#groups = new GroupEcho(components.arena, components.guest, options.ourAddresses ?? [])
@@ -185,7 +188,7 @@ export class IcmpHandler implements ProtocolHandler {
     const flow = this.#states.get(index)
     if (flow === undefined) return
     const deadline = flow.lastActivity + this.#timeout
-    if (deadline > now && !isOrphan(flow) && this.#mayGoOn(flow)) this.#components.flows.schedule(index, deadline)
+    if (deadline > now && !isOrphan(flow) && this.#isAllowed(flow)) this.#components.flows.schedule(index, deadline)
     else this.abort(index)
   }
 
@@ -332,12 +335,8 @@ export class IcmpHandler implements ProtocolHandler {
     return state
   }
 
-  /** Whether a flow would still begin: an address may have become the host's own, which the policy keeps from the guest. */
-  #mayGoOn(flow: EchoFlow): boolean {
-    const { flows, forwarding } = this.#components
-    flows.readSide(flow.tapSide, this.#tap)
-    const protocol = this.#tap.isV4 ? IpProtocol.icmp : IpProtocol.icmpv6
-    return forwarding.target(protocol, this.#tap, this.#target) === FORWARD
+  #isAllowed({ port, tapSide }: EchoFlow): boolean {
+    return this.#goingOn.isAllowed(port?.address.isV4 ? IpProtocol.icmp : IpProtocol.icmpv6, tapSide)
   }
 
   #giveUp(flow: InitiatedFlow, reason: DropReason): undefined {

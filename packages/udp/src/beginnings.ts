@@ -56,7 +56,6 @@ export class Beginnings {
   readonly #timeouts: Timeouts
   /** Of the guest's ports. */
   readonly #correspondents: Correspondents<UdpFlow>
-  readonly #side = new Demiflow()
   readonly #target = new Demiflow()
   readonly groupSenders: GroupSenders
 
@@ -148,14 +147,6 @@ export class Beginnings {
   /** The newest flow at a port of the guest's with a correspondent at this address. */
   correspondentAt(port: SharedPort, address: Address): UdpFlow | undefined {
     return this.#correspondents.find(port, address)
-  }
-
-  /** Whether a flow would still begin: an address may have become the host's own, which the policy keeps from the guest. */
-  mayGoOn(flow: UdpFlow): boolean {
-    if (flow.beganOnHost) return true
-    const { flows, forwarding } = this.#components
-    flows.readSide(flow.tapSide, this.#side)
-    return forwarding.target(IpProtocol.udp, this.#side, this.#target) === FORWARD
   }
 
   /** Notes that the guest has sent something on a flow. */

@@ -70,6 +70,7 @@ import {
   type Disposition,
   type FlowIndex,
   flowOf,
+  GoingOn,
   type GuestError,
   HANDLED,
   HostEvent,
@@ -124,6 +125,7 @@ export class UdpHandler implements ProtocolHandler {
   readonly #splicing: Splicing | undefined
   readonly #waiting: WaitingSources<Source>
   readonly #scarcity: Scarcity
+  readonly #goingOn: GoingOn
   readonly #tap = new Demiflow()
 
   constructor(components: Components, options: UdpOptions = {}) {
@@ -142,6 +144,7 @@ export class UdpHandler implements ProtocolHandler {
     this.#ports = ports
     this.#waiting = waiting
     this.#scarcity = scarcity
+    this.#goingOn = new GoingOn(components)
     this.#toHost = new ToHost(components, reasons, errors)
     this.#beginnings = new Beginnings(parts)
     this.#takeovers = new Takeovers({
@@ -264,8 +267,7 @@ export class UdpHandler implements ProtocolHandler {
     const flow = this.#find(index)
     if (flow === undefined) return
     const deadline = flow.lastActivity + this.#timeouts.of(flow)
-    const mayGoOn = deadline > now && !isOrphan(flow) && (!(flow instanceof UdpFlow) || this.#beginnings.mayGoOn(flow))
-    if (mayGoOn) this.#components.flows.schedule(index, deadline)
+    if (deadline > now && !isOrphan(flow) && this.#isAllowed(flow)) this.#components.flows.schedule(index, deadline)
     else this.abort(index)
   }
 
@@ -286,6 +288,11 @@ export class UdpHandler implements ProtocolHandler {
 
   #find(index: FlowIndex): UdpFlow | SplicedFlow | undefined {
     return this.#states.get(index) ?? this.#splicing?.get(index)
+  }
+
+  #isAllowed(flow: UdpFlow | SplicedFlow): boolean {
+    if (!(flow instanceof UdpFlow) || flow.beganOnHost) return true
+    return this.#goingOn.isAllowed(IpProtocol.udp, flow.tapSide)
   }
 
   /** Passes on what a port's socket holds, errors as well, outside of a turn. */
