@@ -39,6 +39,21 @@ function expectNothingLeft(memory: MemoryStack): void {
   expect(memory.leftovers()).toEqual([])
 }
 
+test("connections from inside the namespace don't wait behind those that the guest doesn't answer", () => {
+  const { loopback, own, elsewhere } = families.IPv4
+  const memory = bench({ capacity: 512, host: { backlog: 1_000 } })
+  for (let port = 2_000; port < 2_020; port++) {
+    listen(memory, host, port, 22)
+    for (let from = 6_000; from < 6_100; from++) {
+      memory.host.world.connect({ address: elsewhere, port: from }, { address: own, port })
+    }
+  }
+  memory.run(20)
+  // All that may be half open.
+  expect(memory.flows.size).toBe(64)
+  expect(connected(memory, splice, loopback).server.connections).toHaveLength(1)
+})
+
 describe.each(Object.entries(families))("a local connection over %s", (_name, { loopback, guest, elsewhere, own }) => {
   describe.each([
     ["from the host", host],
