@@ -76,6 +76,7 @@ static napi_value initialise(napi_env env, napi_value exports)
 		return NULL;
 	}
 	register_arena(env, exports);
+	register_calls(env, exports);
 	register_checksum(env, exports);
 	register_epoll(env, exports);
 	register_file(env, exports);
@@ -83,6 +84,7 @@ static napi_value initialise(napi_env env, napi_value exports)
 	register_message(env, exports);
 	register_namespace(env, exports);
 	register_poll(env, exports);
+	register_refusals(env, exports);
 	register_resident(env, exports);
 	register_socket(env, exports);
 	register_spawn(env, exports);

@@ -5,9 +5,11 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -40,6 +42,48 @@ static napi_value open_path(napi_env env, napi_callback_info info)
 		descriptor = open(path, flags | O_CLOEXEC, (mode_t)mode);
 	} while (descriptor < 0 && errno == EINTR);
 	return integer_result(env, result_of(descriptor));
+}
+
+/* A folder's descriptor and a name in it, of at most 255 bytes; false if the arguments are something else. */
+static bool read_name(napi_env env, napi_callback_info info, int32_t *folder, char name[256])
+{
+	napi_value values[2];
+	size_t given = 2, length;
+
+	return napi_get_cb_info(env, info, &given, values, NULL, NULL) == napi_ok && given == 2 &&
+	       napi_get_value_int32(env, values[0], folder) == napi_ok &&
+	       napi_get_value_string_utf8(env, values[1], NULL, 0, &length) == napi_ok && length > 0 && length < 256 &&
+	       napi_get_value_string_utf8(env, values[1], name, 256, &length) == napi_ok && strlen(name) == length &&
+	       !strchr(name, '/');
+}
+
+/* identityAt(folder, name): "DEVICE:NUMBER" of what has the name, which may be a symbolic link; or a negative errno */
+static napi_value identity_at(napi_env env, napi_callback_info info)
+{
+	char name[256], text[48];
+	struct stat status;
+	int32_t folder;
+	napi_value value;
+
+	if (!read_name(env, info, &folder, name))
+		return integer_result(env, -EINVAL);
+	if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW))
+		return integer_result(env, -errno);
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino);
+	if (napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value) != napi_ok)
+		return integer_result(env, -ENOMEM);
+	return value;
+}
+
+/* unlinkAt(folder, name): removes a name of a file from a folder. */
+static napi_value unlink_at(napi_env env, napi_callback_info info)
+{
+	char name[256];
+	int32_t folder;
+
+	if (!read_name(env, info, &folder, name))
+		return integer_result(env, -EINVAL);
+	return integer_result(env, result_of(unlinkat(folder, name, 0)));
 }
 
 /* close(fd): Linux has released the descriptor even when it says EINTR, so that is success. */
@@ -315,6 +359,8 @@ napi_value register_file(napi_env env, napi_value exports)
 	static const struct native_function functions[] = {
 		{ "open", open_path },
 		{ "close", close_descriptor },
+		{ "identityAt", identity_at },
+		{ "unlinkAt", unlink_at },
 		{ "read", read_bytes },
 		{ "readAt", read_bytes_at },
 		{ "write", write_bytes },

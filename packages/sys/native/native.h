@@ -139,6 +139,7 @@ int start_quiet_thread(pthread_t *thread, void *(*run)(void *argument), void *ar
 void end_residents(struct native_state *state);
 
 napi_value register_arena(napi_env env, napi_value exports);
+napi_value register_calls(napi_env env, napi_value exports);
 napi_value register_checksum(napi_env env, napi_value exports);
 napi_value register_epoll(napi_env env, napi_value exports);
 napi_value register_file(napi_env env, napi_value exports);
@@ -146,6 +147,7 @@ napi_value register_frames(napi_env env, napi_value exports);
 napi_value register_message(napi_env env, napi_value exports);
 napi_value register_namespace(napi_env env, napi_value exports);
 napi_value register_poll(napi_env env, napi_value exports);
+napi_value register_refusals(napi_env env, napi_value exports);
 napi_value register_resident(napi_env env, napi_value exports);
 napi_value register_socket(napi_env env, napi_value exports);
 napi_value register_spawn(napi_env env, napi_value exports);

@@ -15,7 +15,7 @@
  * takes namespaces; the C library's view of the calling thread is stale after it, and nothing here relies on it.
  *
  * A step that fails writes one line of JSON to the report descriptor, {"step":WORD,"errno":NUMBER} with the step's place in
- * the list, and ends its process, unless it is marked as one that may fail.
+ * the list, and ends its process, unless it is marked as one that may fail. In a list to try (STEP_TRY, not nested), it ends the list.
  */
 #include "steps.h"
 
@@ -115,12 +115,17 @@ static pid_t start_child(struct program *program, unsigned long flags, int32_t f
 /* Carries out the steps from word `first` to before word `end`, and ends the process after the last. */
 static _Noreturn void run(struct program *program, int32_t first, int32_t end)
 {
+	/* Where those end that are being tried: none of them are. */
+	int32_t tried_until = first;
+
 	for (int32_t step = first; step < end;) {
 		const int32_t opcode = word(program, step) & OPCODE_MASK, index = step + 1;
 		int32_t next = index + step_operands[opcode];
 		int error = 0;
 
-		if (opcode == STEP_SPAWN || opcode == STEP_INIT) {
+		if (opcode == STEP_TRY) {
+			tried_until = next + word(program, index);
+		} else if (opcode == STEP_SPAWN || opcode == STEP_INIT) {
 			const bool is_init = opcode == STEP_INIT;
 			const int32_t length = word(program, is_init ? index : index + 1);
 			const unsigned long flags = is_init ? 0 : (unsigned long)(uint32_t)word(program, index);
@@ -143,7 +148,9 @@ static _Noreturn void run(struct program *program, int32_t first, int32_t end)
 			report_failure(program, step, error);
 			if (opcode == STEP_EXECUTE)
 				_exit(error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE);
-			if (!(word(program, step) & MAY_FAIL))
+			if (step < tried_until)
+				next = tried_until;
+			else if (!(word(program, step) & MAY_FAIL))
 				_exit(STATUS_FAILED);
 		}
 		step = next;
@@ -226,7 +233,7 @@ static napi_value run_steps_here(napi_env env, napi_callback_info info)
 	for (int32_t step = 0; !result && step < program.word_count;) {
 		const int32_t opcode = word(&program, step) & OPCODE_MASK, index = step + 1;
 
-		if (opcode == STEP_SPAWN || opcode == STEP_INIT) {
+		if (opcode == STEP_SPAWN || opcode == STEP_INIT || opcode == STEP_TRY) {
 			result = -EINVAL;
 			break;
 		}

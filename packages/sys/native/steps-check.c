@@ -28,7 +28,13 @@ static bool are_well_formed(const struct program *program, int32_t step, int32_t
 			/* fall through */
 		case STEP_OPEN:
 		case STEP_OPEN_CHILD_FILE:
+		case STEP_PIVOT_ROOT:
 			if (!is_string(program, word(program, index)))
+				return false;
+			break;
+		case STEP_FILTER_CALLS:
+			if (word(program, index + 1) < 0 || !is_string(program, word(program, index)) ||
+			    word(program, index + 1) > program->string_bytes - word(program, index))
 				return false;
 			break;
 		case STEP_MOUNT:
@@ -38,7 +44,8 @@ static bool are_well_formed(const struct program *program, int32_t step, int32_t
 			}
 			break;
 		case STEP_SPAWN:
-		case STEP_INIT: {
+		case STEP_INIT:
+		case STEP_TRY: {
 			const int32_t length = word(program, step - 1);
 
 			if (length < 0 || length > last - step || depth == DEEPEST_NESTING ||

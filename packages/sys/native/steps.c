@@ -61,6 +61,10 @@ const uint8_t step_operands[STEP_COUNT] = {
 	[STEP_EXECUTE] = 3,            /* paths to try, arguments, variables (-1: inherit); their strings follow */
 	[STEP_CLOSE] = 1,              /* descriptor */
 	[STEP_KEEP_CAPABILITIES] = 0,
+	[STEP_LIMIT_CAPABILITIES] = 2, /* capabilities 0 to 31, 32 to 63, that an executed program may still get */
+	[STEP_PIVOT_ROOT] = 1,         /* path of a mount */
+	[STEP_FILTER_CALLS] = 3,       /* instructions, their bytes, SECCOMP_FILTER_FLAG_… */
+	[STEP_TRY] = 1,                /* words of the steps to try, which follow */
 };
 
 char *append_text(char *at, const char *text)
@@ -351,6 +355,12 @@ int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
 		break;
 	case STEP_KEEP_CAPABILITIES:
 		return keep_capabilities();
+	case STEP_LIMIT_CAPABILITIES:
+		return limit_capabilities((uint32_t)first, (uint32_t)second);
+	case STEP_PIVOT_ROOT:
+		return pivot_into(strings + first);
+	case STEP_FILTER_CALLS:
+		return filter_calls(strings + first, (size_t)second, (unsigned int)third);
 	case STEP_WAIT_BYTE:
 		return wait_byte(first);
 	case STEP_PUT_BYTE:

@@ -34,6 +34,10 @@ enum opcode {
 	STEP_EXECUTE,
 	STEP_CLOSE,
 	STEP_KEEP_CAPABILITIES,
+	STEP_LIMIT_CAPABILITIES,
+	STEP_PIVOT_ROOT,
+	STEP_FILTER_CALLS,
+	STEP_TRY,
 	STEP_COUNT
 };
 
@@ -77,6 +81,11 @@ bool is_well_formed(const struct program *program);
 
 /* In steps.c: one step; 0 or an errno. Those that have steps of their own behind them are not carried out there. */
 int carry_out_step(struct program *program, enum opcode opcode, int32_t index);
+
+/* In steps-wall.c: what a process gives up. 0 or an errno. */
+int limit_capabilities(uint32_t low, uint32_t high);
+int pivot_into(const char *path);
+int filter_calls(const void *instructions, size_t length, unsigned int flags);
 
 /* In steps.c: put text or a number at the end of a string, and answer the new end. */
 char *append_text(char *at, const char *text);

@@ -101,6 +101,13 @@ export interface Native {
   sendMessages(descriptor: number, tableOffset: number, count: number, flags: number): number
 
   open(path: string, flags: number, mode: number): number
+  /**
+   * Which file has a name of at most 255 bytes in a folder that is open, as `DEVICE:NUMBER`. A symbolic link isn't followed. A
+   * negated errno if there is none.
+   */
+  identityAt(folder: number, name: string): string | number
+  /** Removes a name from a folder that is open. */
+  unlinkAt(folder: number, name: string): number
   close(descriptor: number): number
   read(descriptor: number, offset: number, length: number): number
   /** Reads from a position, and leaves the descriptor's own where it is. */
@@ -181,6 +188,15 @@ export interface Native {
   ): number
   /** Carries out a list of steps in this process, none of which starts another. Answers 0, or the error of one that failed. */
   runStepsHere(wordsOffset: number, wordCount: number, stringsOffset: number, stringBytes: number): number
+  /** The number of a system call by its name, on this architecture; `-ENOSYS` for one that it lacks, or that no filter of ours names. */
+  callNumber(name: string): number
+  /** The architecture as filters see it, `AUDIT_ARCH_…` as a signed number; 0 for one that filters of ours don't know. Not an errno. */
+  architecture(): number
+  /**
+   * Has a call that a filter refuses with SIGSYS answer `EPERM`, on every thread. 1 is added to the eventfd, and to the call's own counter: an
+   * int32 at the offset for each number from 0 to 511. Once a process.
+   */
+  catchRefusals(event: number, offset: number): number
   /** 1 if this process' group is the terminal's foreground group, else 0. */
   isForeground(terminal: number): number
   /** Makes this process' group the foreground group if the present one is gone. Answers 1 if so, else 0. */

@@ -1,3 +1,4 @@
+export * from "./call-filter.ts"
 export * from "./report.ts"
 export * from "./run-steps.ts"
 export * from "./search-path.ts"

@@ -1,73 +1,11 @@
 import { chmodSync, mkdtempSync, readFileSync, readlinkSync, rmdirSync } from "node:fs"
 import { constants, tmpdir } from "node:os"
 import { join } from "node:path"
-import { Arena } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
-import { attachArena } from "../attach.ts"
 import { loadNative } from "../native.ts"
-import { LineSplitter, parseStepFailure, type StepFailure } from "./report.ts"
-import { runSteps } from "./run-steps.ts"
 import { executablePaths, lastArguments, roomForArguments } from "./search-path.ts"
+import { arena, carryOut, native, type Outcome, type Pipes, shell } from "./steps.fixture.ts"
 import { encodeSteps, NamespaceFlag, ResourceLimit, type Step } from "./steps.ts"
-import { type ProcessEnd, parseWaitStatus } from "./wait-status.ts"
-
-const arena = new Arena(1 << 20)
-const native = attachArena(arena)
-const scratch = arena.reserve(4096, 8)
-
-/** Runs steps and reads everything that they leave behind. */
-function carryOut(steps: (pipes: Pipes) => Step[]): Outcome {
-  const pipes = { report: pipe(), output: pipe(), input: pipe() }
-  const child = runSteps(native, arena, steps(pipes), pipes.report.writeEnd)
-  native.close(pipes.report.writeEnd)
-  native.close(pipes.output.writeEnd)
-  native.close(pipes.input.readEnd)
-  native.close(pipes.input.writeEnd)
-  const output = readAll(pipes.output.readEnd)
-  const failures = new LineSplitter().add(readAll(pipes.report.readEnd)).map((line) => {
-    const failure = parseStepFailure(line, child.steps)
-    if (failure === undefined) throw new Error(`not a report of a failed step: ${line}`)
-    return failure
-  })
-  expect(native.waitPid(child.process, 0, scratch)).toBe(child.process)
-  return { output, failures, end: parseWaitStatus(arena.view.getInt32(scratch, true)) }
-}
-
-interface Pipe {
-  readEnd: number
-  writeEnd: number
-}
-interface Pipes {
-  report: Pipe
-  output: Pipe
-  input: Pipe
-}
-interface Outcome {
-  output: string
-  failures: StepFailure[]
-  end: ProcessEnd
-}
-
-function pipe(): Pipe {
-  expect(native.createPipe(scratch)).toBe(0)
-  return { readEnd: arena.view.getInt32(scratch, true), writeEnd: arena.view.getInt32(scratch + 4, true) }
-}
-
-function readAll(descriptor: number): string {
-  native.fileControl(descriptor, 4, 0)
-  let text = ""
-  for (;;) {
-    const count = native.read(descriptor, scratch, 4096)
-    if (count <= 0) break
-    text += Buffer.from(arena.bytes.subarray(scratch, scratch + count)).toString()
-  }
-  native.close(descriptor)
-  return text
-}
-
-function shell(script: string, ...more: string[]): Step {
-  return { kind: "execute", paths: ["/bin/sh"], arguments: ["sh", "-c", script, ...more] }
-}
 
 describe("steps", () => {
   it("execute a program with the caller's variables", () => {

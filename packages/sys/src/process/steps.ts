@@ -24,6 +24,20 @@ export type Step =
    * effective. Changing the user undoes it, and so does a program with capabilities of its own: capabilities(7), "Ambient".
    */
   | { readonly kind: "keepCapabilities"; readonly mayFail?: boolean }
+  /**
+   * Limits the capabilities that an executed program can get to those of a mask, and leaves it none to inherit. What this process has
+   * stays.
+   *
+   * @see capabilities(7), "Capability bounding set"
+   */
+  | { readonly kind: "limitCapabilities"; readonly kept: readonly number[]; readonly mayFail?: boolean }
+  /** Makes the mount at a path the root of this mount namespace, for all processes in it: nothing else can be reached then. */
+  | { readonly kind: "pivotRoot"; readonly path: Text; readonly mayFail?: boolean }
+  /**
+   * Has a filter decide about all system calls from now on: instructions of BPF, see {@link CallFilter}. It takes
+   * `noNewPrivileges` of {@link ProcessControl} before. Flags are `SECCOMP_FILTER_FLAG_…` of seccomp(2).
+   */
+  | { readonly kind: "filterCalls"; readonly filter: Uint8Array; readonly flags: number; readonly mayFail?: boolean }
   /** setns(2) */
   | { readonly kind: "enterNamespace"; readonly descriptor: number; readonly type: number; readonly mayFail?: boolean }
   /** unshare(2) */
@@ -79,6 +93,11 @@ export type Step =
       readonly mayFail?: boolean
     }
   /**
+   * Carries steps out one after another; the first that fails is reported, and ends the list, but not the process. None of the steps
+   * may be a list to try itself.
+   */
+  | { readonly kind: "try"; readonly steps: readonly Step[]; readonly mayFail?: boolean }
+  /**
    * Starts a child that carries out the steps of a command, and becomes its init: closes all descriptors, reaps orphans,
    * passes signals on (but not those of the terminal, which has sent them to the command already), and ends when the
    * command ends, with its status, 128 + n after signal n. No step behind it is carried out.
@@ -108,13 +127,23 @@ export const NamespaceFlag = {
 } as const
 
 /** MS_… of mount(2). */
-export const MountFlag = { noSetUser: 2, noDevices: 4, noExecute: 8, recursive: 0x4000, private: 0x40000 } as const
+export const MountFlag = {
+  readOnly: 1,
+  noSetUser: 2,
+  noDevices: 4,
+  noExecute: 8,
+  recursive: 0x4000,
+  private: 0x40000,
+} as const
 
 /** PR_… of prctl(2). */
-export const ProcessControl = { setDumpable: 4 } as const
+export const ProcessControl = { setDumpable: 4, noNewPrivileges: 38 } as const
+
+/** SECCOMP_FILTER_FLAG_… of seccomp(2). */
+export const FilterFlag = { allThreads: 1 } as const
 
 /** RLIMIT_… of setrlimit(2). */
-export const ResourceLimit = { openFiles: 7 } as const
+export const ResourceLimit = { core: 4, openFiles: 7 } as const
 
 const OPCODES = {
   writeFile: 1,
@@ -141,6 +170,10 @@ const OPCODES = {
   execute: 22,
   close: 23,
   keepCapabilities: 24,
+  limitCapabilities: 25,
+  pivotRoot: 26,
+  filterCalls: 27,
+  try: 28,
 } as const satisfies Record<Step["kind"], number>
 
 const MAY_FAIL = 0x100
@@ -165,6 +198,8 @@ class Encoder {
   readonly #strings: Uint8Array[] = []
   readonly #steps = new Map<number, Step>()
   #stringBytes = 0
+  /** Steps of a list to try may fail, as its reader sees it. */
+  #isTrying = false
 
   addAll(steps: readonly Step[]): void {
     for (const step of steps) this.#add(step)
@@ -182,7 +217,7 @@ class Encoder {
   }
 
   #add(step: Step): void {
-    this.#steps.set(this.#words.length, step)
+    this.#steps.set(this.#words.length, this.#isTrying ? { ...step, mayFail: true } : step)
     this.#words.push(OPCODES[step.kind] | (step.mayFail ? MAY_FAIL : 0))
     switch (step.kind) {
       case "spawn":
@@ -191,6 +226,11 @@ class Encoder {
         break
       case "init":
         this.#addNested(step.steps)
+        break
+      case "try":
+        this.#isTrying = true
+        this.#addNested(step.steps)
+        this.#isTrying = false
         break
       case "execute":
         this.#addExecute(step.paths, step.arguments, step.variables)
@@ -211,7 +251,7 @@ class Encoder {
     for (const text of [...paths, ...args, ...(variables ?? [])]) this.#words.push(this.#text(text))
   }
 
-  #operands(step: Exclude<Step, { kind: "spawn" | "init" | "execute" }>): number[] {
+  #operands(step: Exclude<Step, { kind: "spawn" | "init" | "try" | "execute" }>): number[] {
     switch (step.kind) {
       case "writeFile":
         return [this.#text(step.path), ...this.#contents(step.contents)]
@@ -225,6 +265,12 @@ class Encoder {
       case "newSession":
       case "keepCapabilities":
         return []
+      case "limitCapabilities":
+        return maskOf(step.kept)
+      case "pivotRoot":
+        return [this.#text(step.path)]
+      case "filterCalls":
+        return [this.#block(step.filter), step.filter.length, step.flags]
       case "enterNamespace":
         return [step.descriptor, step.type]
       case "unshare":
@@ -262,9 +308,25 @@ class Encoder {
   #text(text: Text): number {
     const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text
     if (bytes.includes(0)) throw new TypeError("A text for the kernel can't contain a zero byte")
+    return this.#block(bytes)
+  }
+
+  /** Bytes with a zero byte behind them. */
+  #block(bytes: Uint8Array): number {
     const offset = this.#stringBytes
     this.#strings.push(bytes)
     this.#stringBytes += bytes.length + 1
     return offset
   }
+}
+
+/** Capabilities 0 to 31, and 32 to 63, a bit each. */
+function maskOf(capabilities: readonly number[]): [low: number, high: number] {
+  let low = 0
+  let high = 0
+  for (const capability of capabilities) {
+    if (capability < 32) low |= 1 << capability
+    else high |= 1 << (capability - 32)
+  }
+  return [low, high]
 }

@@ -1,0 +1,63 @@
+/*
+ * What a process gives up for good. Between fork() and execve() only async-signal-safe calls are allowed: see spawn.c.
+ */
+#include "steps.h"
+
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Linux has 41 capabilities (7.0), and room for 64. */
+#define CAPABILITY_LIMIT 64
+
+/*
+ * Takes all capabilities but those of a mask out of the bounding set, which limits what an executed program can get, and
+ * empties the ambient and the inheritable set. What this process has stays: capabilities(7).
+ */
+int limit_capabilities(uint32_t low, uint32_t high)
+{
+	const uint64_t kept = (uint64_t)high << 32 | low;
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
+	for (unsigned long capability = 0; capability < CAPABILITY_LIMIT; capability++) {
+		if (kept >> capability & 1)
+			continue;
+		/* EINVAL: the kernel doesn't have it. */
+		if (prctl(PR_CAPBSET_DROP, capability, 0UL, 0UL, 0UL) && errno != EINVAL)
+			return errno;
+	}
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL) && errno != EINVAL)
+		return errno;
+	if (syscall(SYS_capget, &header, sets))
+		return errno;
+	for (int half = 0; half < _LINUX_CAPABILITY_U32S_3; half++)
+		sets[half].inheritable = 0;
+	return syscall(SYS_capset, &header, sets) ? errno : 0;
+}
+
+/*
+ * Makes a mount the root of this mount namespace, for every process in it whose root was the old one, and detaches the old
+ * root with all that is mounted below it: pivot_root(2), "pivot_root(".", ".")".
+ */
+int pivot_into(const char *path)
+{
+	if (chdir(path) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
+		return errno;
+	return 0;
+}
+
+/* Has the kernel ask a program of BPF about each system call of this thread from now on, and by a flag, of all threads. */
+int filter_calls(const void *instructions, size_t length, unsigned int flags)
+{
+	struct sock_fprog program = { .len = (unsigned short)(length / sizeof(struct sock_filter)),
+				      .filter = (struct sock_filter *)instructions };
+	long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+
+	/* A thread that can't have the filter is named by its number. */
+	return result < 0 ? errno : result > 0 ? EBUSY : 0;
+}

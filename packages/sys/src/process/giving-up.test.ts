@@ -1,0 +1,88 @@
+import { describe, expect, it } from "vitest"
+import { encodeFilter } from "./call-filter.ts"
+import { carryOut, native, type Pipe } from "./steps.fixture.ts"
+import { MountFlag, NamespaceFlag, ProcessControl, type Step } from "./steps.ts"
+
+describe("giving up", () => {
+  const statusOf = (...names: string[]): Step => ({
+    kind: "execute",
+    paths: ["/bin/grep"],
+    arguments: ["grep", "-E", `^(${names.join("|")}):`, "/proc/self/status"],
+  })
+  const withOutput = (output: Pipe, ...steps: Step[]): Step[] => [
+    ...steps,
+    { kind: "duplicate", descriptor: output.writeEnd, number: 1 },
+  ]
+
+  it("leaves an executed program no capability but those that are kept", () => {
+    const { output, failures } = carryOut(({ output }) => [
+      ...withOutput(output, { kind: "limitCapabilities", kept: [10, 33] }),
+      statusOf("CapBnd", "CapInh", "CapAmb"),
+    ])
+    // Of who has no privileges, the bounding set can't be changed.
+    if (process.geteuid?.() !== 0) return expect(failures).toMatchObject([{ errno: 1 }])
+    expect(output).toBe("CapInh:\t0000000000000000\nCapBnd:\t0000000200000400\nCapAmb:\t0000000000000000\n")
+  })
+
+  it("has a filter decide about calls, without new privileges", () => {
+    const filter = encodeFilter(native, [{ call: "kill", refuse: 1, when: [[{ argument: 1, oneOf: [15] }]] }], {
+      kind: "pass",
+    })
+    if (filter === undefined) return
+    const { output, end } = carryOut(({ output }) => [
+      ...withOutput(output, { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 }),
+      { kind: "filterCalls", filter, flags: 0 },
+      {
+        kind: "execute",
+        paths: ["/bin/sh"],
+        arguments: ["sh", "-c", "kill -s TERM $$ 2>/dev/null || echo refused; kill -s 0 $$ && echo passed"],
+      },
+    ])
+    expect([output, end]).toEqual(["refused\npassed\n", { status: 0 }])
+  })
+
+  it("refuses a filter that isn't one, and a list whose filter lies outside of it", () => {
+    const { failures } = carryOut(() => [
+      { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 },
+      { kind: "filterCalls", filter: new Uint8Array(12), flags: 0 },
+    ])
+    expect(failures).toMatchObject([{ step: { kind: "filterCalls" }, errno: 22 }])
+  })
+
+  it("makes a mount the root of a mount namespace, for all who are in it", () => {
+    const user = process.geteuid?.() ?? 0
+    const { output, failures } = carryOut((pipes) => [
+      { kind: "unshare", flags: NamespaceFlag.user | NamespaceFlag.mount },
+      { kind: "writeFile", path: "/proc/self/uid_map", contents: `${user} ${user} 1` },
+      { kind: "control", option: ProcessControl.setDumpable, value: 1 },
+      {
+        kind: "spawn",
+        flags: 0,
+        steps: [
+          { kind: "mount", source: "none", target: "/proc", type: "tmpfs", flags: MountFlag.readOnly },
+          { kind: "pivotRoot", path: "/proc" },
+          { kind: "putByte", descriptor: pipes.input.writeEnd },
+        ],
+      },
+      { kind: "waitByte", descriptor: pipes.input.readEnd },
+      { kind: "open", path: "/etc", flags: 0, number: 30 },
+    ])
+    expect([output, failures]).toMatchObject(["", [{ step: { kind: "open", path: "/etc" }, errno: 2 }]])
+  })
+
+  it("goes on behind a list to try, whose first failure ends it", () => {
+    const { output, failures, end } = carryOut(({ output }) => [
+      ...withOutput(output),
+      {
+        kind: "try",
+        steps: [
+          { kind: "open", path: "/no/such/file", flags: 0, number: 30 },
+          { kind: "putByte", descriptor: output.writeEnd },
+        ],
+      },
+      { kind: "execute", paths: ["/bin/echo"], arguments: ["echo", "done"] },
+    ])
+    expect([output, end]).toEqual(["done\n", { status: 0 }])
+    expect(failures).toMatchObject([{ step: { kind: "open", mayFail: true }, errno: 2 }])
+  })
+})
