@@ -12,6 +12,7 @@
  * known by its number, and is owned and removed as that or not at all.
  */
 import { chownSync, closeSync, constants, fchmodSync, fstatSync, lstatSync, openSync, unlinkSync } from "node:fs"
+import { basename, dirname } from "node:path"
 import { type Arena, Errno } from "@demiflow/core"
 import {
   AddressFamily,
@@ -33,6 +34,7 @@ const PROTOCOL_TYPE = 91 // EPROTOTYPE
 const MODE = 0o770
 /** `O_PATH`: a descriptor that stands for a file, whatever it is, without opening it. */
 const PATH_ONLY = 0o10000000
+const FOLDER_ONLY = PATH_ONLY | constants.O_DIRECTORY
 
 /** Where a socket is made if no path is given: the first of these that is free. */
 export const DEFAULT_STREAM_PATHS: readonly string[] = Array.from(
@@ -50,6 +52,7 @@ export class StreamListener {
   readonly #native: Native
   /** Of the file that was made here. */
   readonly #identity: string | undefined
+  readonly #folder: number
   #isOpen = true
 
   /** Takes over a UNIX stream socket that listens already. See {@link listenAt} and {@link listenAtFirstFree} for a new one. */
@@ -58,6 +61,12 @@ export class StreamListener {
     this.descriptor = descriptor
     this.path = path
     this.#identity = identity
+    this.#folder = identity === undefined ? -1 : native.open(dirname(path), FOLDER_ONLY, 0)
+  }
+
+  /** Descriptor of the folder that the file is in, which stays open to remove the file in the end; -1 if nothing is to be removed. */
+  get folder(): number {
+    return this.#folder
   }
 
   /** The descriptor of a hypervisor that has connected, or a negated error number: `-EAGAIN` if there is none. */
@@ -89,7 +98,11 @@ export class StreamListener {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#native.close(this.descriptor)
-    removeOwn(this.path, this.#identity)
+    if (this.#folder < 0) return
+    const name = basename(this.path)
+    // A folder that became unwritable keeps its socket: the next listener finds that it is left over.
+    if (this.#native.identityAt(this.#folder, name) === this.#identity) this.#native.unlinkAt(this.#folder, name)
+    this.#native.close(this.#folder)
   }
 }
 
@@ -134,12 +147,10 @@ function listen(native: Native, arena: Arena, scratch: number, path: string): St
   }
   const identity = fileAt(path)?.identity
   const listening = native.listen(descriptor, QUEUE)
-  if (listening < 0) {
-    native.close(descriptor)
-    removeOwn(path, identity)
-    throw unusable(path, listening)
-  }
-  return new StreamListener(native, descriptor, path, identity)
+  const listener = new StreamListener(native, descriptor, path, identity)
+  if (listening >= 0) return listener
+  listener.close()
+  throw unusable(path, listening)
 }
 
 /** Removes a socket's file that nobody's socket is bound to. Throws if it is anything else. */
@@ -200,14 +211,5 @@ function openFile(path: string): number {
     return openSync(path, PATH_ONLY | constants.O_NOFOLLOW)
   } catch {
     return -1
-  }
-}
-
-function removeOwn(path: string, identity: string | undefined): void {
-  if (identity === undefined || fileAt(path)?.identity !== identity) return
-  try {
-    unlinkSync(path)
-  } catch {
-    // A folder that became unwritable keeps its socket: the next listener finds that it is left over.
   }
 }
