@@ -83,3 +83,18 @@ export async function receiveBufferDrops(place: Place): Promise<number> {
   if (index < 0) throw new Error("This kernel doesn't count what receive buffers have no room for")
   return Number(values.split(" ")[index])
 }
+
+/** The processes that this one has started, and that are still there. */
+export function childrenOf(pid: number): readonly number[] {
+  return allProcesses().filter((child) => {
+    try {
+      return parentOf(child) === pid
+    } catch {
+      return false // Ended since.
+    }
+  })
+}
+
+function parentOf(pid: number): number {
+  return Number(statusOf(pid, "PPid"))
+}

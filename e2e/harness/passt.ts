@@ -2,6 +2,7 @@
 import { join } from "node:path"
 import { awaitFile } from "./files.ts"
 import { environmentOf, type Identity, identity } from "./identity.ts"
+import { childrenOf } from "./inspection.ts"
 import { timeLeft } from "./limits.ts"
 import { passtExecutable, reachable, temporaryFolder } from "./machine.ts"
 import type { Namespace } from "./places.ts"
@@ -67,7 +68,8 @@ export class Passt {
     program.result.finally(() => pid.forget())
     const text = await pid.text
     if (text === undefined) throw new Error(`passt ended before it was ready: ${JSON.stringify(await program.result)}`)
-    return new Passt(program, socket, Number(text))
+    const [dataPath] = childrenOf(Number(text))
+    return new Passt(program, socket, dataPath)
   }
 
   stop(): Promise<Result> {

@@ -78,6 +78,12 @@ export class DataPath {
     return this.#listener?.path
   }
 
+  /** Descriptors of the folders in which a file is removed in the end. */
+  get folders(): readonly number[] {
+    const folder = this.#listener?.folder ?? -1
+    return folder < 0 ? [] : [folder]
+  }
+
   /** Where the log goes, beside standard error in the foreground. */
   get logSinks(): readonly LogSink[] {
     return this.#sinks
@@ -86,10 +92,8 @@ export class DataPath {
   /**
    * Opens everything, and becomes who it is to run as. Throws an error with a `code` whose message is for the user; call
    * {@link DataPath.close} then as well.
-   *
-   * @param beforeChange called when all is open, before the change
    */
-  open(beforeChange: () => void = () => {}): void {
+  open(): void {
     const { identity, linkLocalScope } = this.#options
     const { native, arena, drops } = this.#machinery
     const { statisticsInterval } = this.#configuration
@@ -107,7 +111,6 @@ export class DataPath {
     this.#openSocket()
     openForwardedPorts(new PortForwarding(this.#running.stack), this.#configuration.forwarding)
     checkSpareDescriptors(native)
-    beforeChange()
     if (identity !== undefined) this.#become(identity)
     if (statisticsInterval === undefined || !(counting instanceof CountingLink)) return
     const counters = { link: counting, drops, flowCount: () => this.#machinery.flowCount }

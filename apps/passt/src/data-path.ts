@@ -1,5 +1,5 @@
 /**
- * The process in the background that moves the packets. Started by the launcher with the descriptors of
+ * The process that moves the packets. Started by the launcher with the descriptors of
  * {@link DataPathDescriptor}; everything it says to the launcher is in report.ts, and nothing once it is ready: from then on
  * it has nothing of the caller's.
  */
@@ -10,9 +10,13 @@ import {
   closeHandedOver,
   type DataPathSettings,
   endOnSignals,
+  endWithLauncher,
   type LogSink,
   Machinery,
   ProgramLog,
+  passtCalls,
+  raiseWall,
+  standardError,
 } from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./launch-steps.ts"
@@ -42,23 +46,31 @@ async function main(): Promise<void> {
   if (text === "") process.exit(STATUS_FAILED)
   const settings = JSON.parse(text) as DataPathSettings
   const configuration = decodeConfiguration(settings.configuration)
-  const log = new ProgramLog(configuration.verbosity, true, [toLauncher])
-  const dataPath = new DataPath(new Machinery(), { ...settings, configuration }, log)
+  const { verbosity, foreground } = configuration
+  const log = new ProgramLog(verbosity, true, [toLauncher])
+  const machinery = new Machinery()
+  const dataPath = new DataPath(machinery, { ...settings, configuration }, log)
   endOnSignals(dataPath)
   try {
     dataPath.open()
     closeHandedOver(configuration)
-    process.chdir("/")
-    if (!report({ kind: "ready", socketPath: dataPath.socketPath })) return
     closeSync(DataPathDescriptor.settings)
-    closeSync(DataPathDescriptor.report)
-    hasLauncher = false
-    log.sinks = dataPath.logSinks
+    raiseWall(machinery, DataPathDescriptor, passtCalls(process.pid, dataPath.folders), log)
+    if (!report({ kind: "ready", socketPath: dataPath.socketPath })) return
+    if (foreground) endWithLauncher(machinery, DataPathDescriptor.report)
+    else leaveLauncher()
+    log.sinks = foreground ? [...dataPath.logSinks, standardError(verbosity)] : dataPath.logSinks
     await runToEnd(dataPath, log)
   } finally {
     dataPath.close()
   }
+  report({ kind: "ended" })
   process.exit(0)
+}
+
+function leaveLauncher(): void {
+  closeSync(DataPathDescriptor.report)
+  hasLauncher = false
 }
 
 async function runToEnd(dataPath: DataPath, log: ProgramLog): Promise<void> {

@@ -1,16 +1,23 @@
-/** The process that the user started, which leaves the data path behind in the background. */
+/** The process that the user started: it leaves the data path behind in the background, or stays with it. */
 import { resolve } from "node:path"
 import { type Configuration, encodeConfiguration, type Options } from "@demiflow/config"
 import { Arena } from "@demiflow/core"
 import { complain, Quit } from "@demiflow/program/command"
 import {
+  awaitStatus,
+  closeInherited,
+  createPipe,
+  type DataPathPipes,
   DataPathProcess,
   decideConfiguration,
+  endOnSignals,
   handOver,
+  type Outcome,
   parseReport,
   readIdentityFacts,
   requestedIdentity,
   runtimeCommand,
+  wallSteps,
   writePidFile,
 } from "@demiflow/program/launch"
 import { checkStreamDescriptor } from "@demiflow/stream-link"
@@ -19,29 +26,119 @@ import { announceReady } from "./announce.ts"
 import { DataPathDescriptor, launchSteps } from "./launch-steps.ts"
 import type { DataPathReport } from "./report.ts"
 
+const SIGTERM = 15
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 
-/** Starts the data path; answers the exit status once it is ready. Throws an error with a `code`. */
-export async function launch(given: Options): Promise<number> {
-  const arena = new Arena(ARENA_BYTES)
-  const native = attachArena(arena)
-  const handedOver = handOver(given)
-  const { options } = handedOver
-  const { descriptor } = options
-  if (descriptor !== undefined) checkStreamDescriptor(native, descriptor)
-  const identity = requestedIdentity(options.runAs, readIdentityFacts())
-  const runtime = runtimeCommand("passt", new URL("./data-path.cjs", import.meta.url))
-  const child = new DataPathProcess(native, arena, (pipes) => launchSteps(pipes, descriptor, runtime, handedOver))
+/** Starts the data path; answers how to end, which is once it is ready, or once it has ended. Throws an error with a `code`. */
+export async function launch(options: Options): Promise<Outcome> {
+  // A launcher that returns at once closes everything by its end.
+  if (options.foreground) closeInherited(process.argv, options.descriptor)
+  const launcher = new Launcher(options)
   try {
-    const { configuration, linkLocalScope } = decide(native, arena, options)
-    child.sendSettings({ configuration: encodeConfiguration(configuration), identity, linkLocalScope })
-    const { socketPath } = awaitReady(child, options.verbosity === "quiet")
-    writePidFile(options.pidPath, child.process)
-    announceReady(configuration, socketPath, options.runAs === undefined && identity !== undefined)
-    return 0
+    launcher.start()
+    return options.foreground ? await launcher.stay() : 0
   } catch (error) {
-    child.end()
+    launcher.endChild()
     throw error
+  }
+}
+
+class Launcher {
+  readonly #options: Options
+  readonly #arena = new Arena(ARENA_BYTES)
+  readonly #native = attachArena(this.#arena)
+  readonly #facts = readIdentityFacts()
+  readonly #child: DataPathProcess
+  #outcome: () => Outcome = () => 0
+
+  /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
+  constructor(given: Options) {
+    const handedOver = handOver(given)
+    this.#options = handedOver.options
+    const { descriptor, foreground } = this.#options
+    const native = this.#native
+    if (descriptor !== undefined) checkStreamDescriptor(native, descriptor)
+    const empty = createPipe(native, this.#arena, this.#arena.reserve(8, 8))
+    const steps = (pipes: DataPathPipes) =>
+      launchSteps({
+        pipes: { ...pipes, empty },
+        hypervisor: descriptor,
+        isBackground: !foreground,
+        dataPath: runtimeCommand("passt", new URL("./data-path.cjs", import.meta.url)),
+        handOver: handedOver,
+        wall: wallSteps({
+          native,
+          facts: this.#facts,
+          empty: empty.readEnd,
+          helper: DataPathDescriptor.helper,
+          notForHelper: [
+            ...Object.values(pipes.settings),
+            empty.writeEnd,
+            DataPathDescriptor.settings,
+            DataPathDescriptor.report,
+            DataPathDescriptor.empty,
+            DataPathDescriptor.hypervisor,
+          ],
+        }),
+      })
+    // The hypervisor's connection ends with the data path.
+    const theirs = [...Object.values(empty), ...(descriptor === undefined ? [] : [descriptor])]
+    this.#child = new DataPathProcess(native, this.#arena, steps, theirs)
+  }
+
+  /** Returns once everything is ready, and what was decided is printed. */
+  start(): void {
+    const options = this.#options
+    const identity = requestedIdentity(options.runAs, this.#facts)
+    const { configuration, linkLocalScope } = decide(this.#native, this.#arena, options)
+    this.#child.sendSettings({ configuration: encodeConfiguration(configuration), identity, linkLocalScope })
+    const { socketPath } = this.#awaitReady()
+    // Before anything says that it is ready.
+    if (options.foreground) {
+      this.#outcome = endOnSignals({ stop: () => this.#native.kill(this.#child.process, SIGTERM) })
+    }
+    writePidFile(options.pidPath, options.foreground ? process.pid : this.#child.process)
+    announceReady(configuration, socketPath, options.runAs === undefined && identity !== undefined)
+  }
+
+  /** Waits for the end of the data path. */
+  async stay(): Promise<Outcome> {
+    const status = await awaitStatus(this.#child.reports, (line) => {
+      const report = this.#take(line)
+      return report?.kind === "ended" ? 0 : undefined
+    })
+    if (status === undefined) throw new Quit(`The data path ended unexpectedly (${this.#child.wait()})`)
+    this.#child.wait()
+    return this.#outcome()
+  }
+
+  /** Ends the data path, if it is still there. */
+  endChild(): void {
+    this.#child.end()
+  }
+
+  #awaitReady(): { socketPath: string | undefined } {
+    const ready = this.#child.awaitReport((line) => {
+      const report = this.#take(line)
+      return report?.kind === "ready" ? report : undefined
+    })
+    if (ready === undefined) throw new Quit(`The data path ended while it was starting (${this.#child.wait()})`)
+    return ready
+  }
+
+  /** The report in a line; undefined if it has been dealt with. Throws {@link Quit} if that was the end. */
+  #take(line: string): DataPathReport | undefined {
+    const failure = this.#child.failedStep(line)
+    if (failure !== undefined) {
+      const { step, errno } = failure
+      if (step.mayFail) return undefined
+      throw new Quit(`Can't start the data path (${step.kind}): ${errnoSentence(errno)} (${errnoName(errno)})`)
+    }
+    const report = parseReport<DataPathReport>(line)
+    if (report?.kind === "failed") throw new Quit(report.message)
+    if (report?.kind !== "message") return report
+    if (this.#options.verbosity !== "quiet") complain(report.message)
+    return undefined
   }
 }
 
@@ -61,20 +158,4 @@ function decide(
     descriptor: descriptor === undefined ? undefined : DataPathDescriptor.hypervisor,
   }
   return { configuration: { ...configuration, hypervisor: elsewhere }, linkLocalScope }
-}
-
-function awaitReady(child: DataPathProcess, isQuiet: boolean): { socketPath: string | undefined } {
-  const ready = child.awaitReport((line) => {
-    const failure = child.failedStep(line)
-    if (failure !== undefined) {
-      const { step, errno } = failure
-      throw new Quit(`Can't go to the background (${step.kind}): ${errnoSentence(errno)} (${errnoName(errno)})`)
-    }
-    const report = parseReport<DataPathReport>(line)
-    if (report?.kind === "failed") throw new Quit(report.message)
-    if (report?.kind === "message" && !isQuiet) complain(report.message)
-    return report?.kind === "ready" ? report : undefined
-  })
-  if (ready === undefined) throw new Quit(`The data path ended while it was starting (${child.wait()})`)
-  return ready
 }

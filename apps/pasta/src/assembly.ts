@@ -7,6 +7,7 @@ import {
   changeIdentity,
   type DataPathSettings,
   endOnSignals,
+  endWithLauncher,
   type Machinery,
   type ProgramLog,
   tellStatistics,
@@ -14,7 +15,7 @@ import {
 import { EpollEvent } from "@demiflow/sys"
 import { NoLink, type TapSide } from "@demiflow/tap"
 import { openTap, TapLink } from "@demiflow/tun-tap"
-import { commandInit, endWithLauncher, watchCommand } from "./command-life.ts"
+import { commandInit, watchCommand } from "./command-life.ts"
 import { DataPathDescriptor } from "./descriptors.ts"
 import { enterNamespace } from "./enter-namespace.ts"
 import { explainLostTap } from "./failures.ts"
@@ -67,7 +68,7 @@ export class DataPath {
     if (identity !== undefined) changeIdentity(identity)
     if (this.init !== undefined) watchCommand(machinery, this.init, (status) => this.#end(status))
     else endOnSignals({ stop: () => this.#end(0) })
-    if (!isBackground) endWithLauncher(machinery)
+    if (!isBackground) endWithLauncher(machinery, DataPathDescriptor.report)
     if (statisticsInterval === undefined || counting === undefined) return
     const { drops } = machinery
     tellStatistics({ link: counting, drops, flowCount: () => machinery.flowCount }, statisticsInterval, log)

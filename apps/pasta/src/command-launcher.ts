@@ -5,6 +5,7 @@ import { Arena } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
 import {
   announce,
+  awaitStatus,
   createPipe,
   DataPathProcess,
   decideConfiguration,
@@ -23,7 +24,7 @@ import { chooseCommand } from "./command.ts"
 import { type CommandUserNamespace, commandSteps } from "./command-steps.ts"
 import { callersOpenFileLimit } from "./limits.ts"
 import { ReportReader } from "./report-reader.ts"
-import { awaitStatus, passSignalsOn } from "./supervise.ts"
+import { passSignalsOn } from "./supervise.ts"
 import { ForegroundTerminal } from "./terminal.ts"
 import { openUserNamespace } from "./user-namespace.ts"
 

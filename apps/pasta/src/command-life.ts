@@ -24,11 +24,3 @@ export function watchCommand({ native, arena, loop }: Machinery, init: number, o
     onEnd(shellStatus(parseWaitStatus(arena.words[statusOffset >> 2])))
   })
 }
-
-/**
- * Has the data path end with its launcher. The kernel reports by itself that the pipe's other end is closed; the signal that the kernel
- * was asked for is lost with a change of user.
- */
-export function endWithLauncher({ loop }: Machinery): void {
-  loop.watchDescriptor(DataPathDescriptor.report, 0, () => loop.stop())
-}

@@ -19,19 +19,20 @@
  * leaves running stays.
  */
 
-import type { DataPathPipes, HandOver, Identity, Pipe, RuntimeCommand } from "@demiflow/program/launch"
-import { MountFlag, NamespaceFlag, OpenFlag, ResourceLimit, type Step } from "@demiflow/sys"
-import type { Command } from "./command.ts"
 import {
-  connectPipes,
+  type DataPathPipes,
   dieWithParent,
   executeRuntime,
-  joinUserNamespace,
+  type HandOver,
+  type Identity,
   keepOpen,
-  keepPrivileges,
   keepStandardError,
-  ownFilesBelowProc,
-} from "./common-steps.ts"
+  type Pipe,
+  type RuntimeCommand,
+} from "@demiflow/program/launch"
+import { MountFlag, NamespaceFlag, OpenFlag, ResourceLimit, type Step } from "@demiflow/sys"
+import type { Command } from "./command.ts"
+import { connectPipes, joinUserNamespace, keepPrivileges, ownFilesBelowProc } from "./common-steps.ts"
 import { DataPathDescriptor, FIRST_FREE } from "./descriptors.ts"
 
 /** The user namespace that the command's other namespaces belong to. */

@@ -5,6 +5,7 @@ import { Arena } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
 import {
   announce,
+  awaitStatus,
   DataPathProcess,
   decideConfiguration,
   endOnSignals,
@@ -21,7 +22,6 @@ import { attachArena, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 import { namespaceSteps } from "./namespace-steps.ts"
 import { ReportReader } from "./report-reader.ts"
-import { awaitStatus } from "./supervise.ts"
 import { openOwner, openUserNamespace } from "./user-namespace.ts"
 
 const SIGTERM = 15

@@ -2,17 +2,17 @@
  * How the data path of a namespace that exists comes into being, as a list of steps: a session of its own, which joins the
  * user namespace if it has to, and opens the network namespace from there.
  */
-import type { DataPathPipes, HandOver, RuntimeCommand } from "@demiflow/program/launch"
-import { OpenFlag, type Step } from "@demiflow/sys"
 import {
-  connectPipes,
+  type DataPathPipes,
   dieWithParent,
   executeRuntime,
-  joinUserNamespace,
-  keepPrivileges,
+  type HandOver,
   keepStandardError,
   leaveStandardDescriptors,
-} from "./common-steps.ts"
+  type RuntimeCommand,
+} from "@demiflow/program/launch"
+import { OpenFlag, type Step } from "@demiflow/sys"
+import { connectPipes, joinUserNamespace, keepPrivileges } from "./common-steps.ts"
 import { DataPathDescriptor, FIRST_FREE } from "./descriptors.ts"
 
 /** What to start. */

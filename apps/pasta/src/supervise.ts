@@ -1,5 +1,5 @@
-/** What is left to do while the processes below live: to pass signals on, and to wait for their last word. */
-import { LineSplitter, type Native } from "@demiflow/sys"
+/** What a launcher does with signals while the processes below it live. */
+import type { Native } from "@demiflow/sys"
 
 /** What a terminal sends to everybody in its foreground: the command has got it as well. */
 const TERMINAL_SIGNALS = { SIGINT: 2, SIGQUIT: 3 } as const
@@ -24,34 +24,4 @@ export function passSignalsOn(native: Native, { init, isForeground }: SignalTarg
       if (!isForeground) native.kill(init, number)
     })
   }
-}
-
-/**
- * Reads lines from a pipe until the last of them; answers its status, or undefined if the pipe ended before.
- *
- * @param takeLine called with each; answers the status if it is the last. What it throws rejects the promise
- */
-export function awaitStatus(
-  descriptor: number,
-  takeLine: (line: string) => number | undefined,
-): Promise<number | undefined> {
-  const lines = new LineSplitter()
-  // Loaded once everything runs, not before.
-  const { Socket } = process.getBuiltinModule("node:net")
-  return new Promise((resolve, reject) => {
-    const pipe = new Socket({ fd: descriptor, readable: true, writable: false })
-    pipe.setEncoding("utf8")
-    pipe.on("data", (text: string) => {
-      try {
-        for (const line of lines.add(text)) {
-          const status = takeLine(line)
-          if (status !== undefined) resolve(status)
-        }
-      } catch (error) {
-        reject(error)
-      }
-    })
-    pipe.on("error", reject)
-    pipe.on("close", () => resolve(undefined))
-  })
 }

@@ -4,12 +4,15 @@
  * @packageDocumentation
  */
 export * from "./announce.ts"
+export * from "./await-status.ts"
 export * from "./data-path-process.ts"
 export { type HandOver, handOver } from "./handed-over.ts"
 export * from "./identity.ts"
 export { closeInherited } from "./inherited-descriptors.ts"
 export * from "./learn.ts"
 export * from "./pid-file.ts"
+export * from "./process-steps.ts"
 export * from "./report.ts"
 export * from "./runtime.ts"
 export { endOnSignals, type Outcome } from "./signals.ts"
+export * from "./wall/steps.ts"

@@ -1,0 +1,124 @@
+/** What a guest that has taken over the data path can reach of the host. */
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import { childrenOf, statusOf } from "./harness/inspection.ts"
+import { reachable, repository, temporaryFolder } from "./harness/machine.ts"
+import { Passt, type PasstProcessOptions, runPasst } from "./harness/passt.ts"
+import { eventually } from "./harness/processes.ts"
+import { useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+
+const NO_CAPABILITIES = "0000000000000000"
+const SETS = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
+
+/** A data path in which JavaScript of the guest's runs, as if the guest had broken in. */
+const attacked = {
+  environment: {
+    DEMIFLOW_NODE_OPTIONS: `--require=${reachable(join(import.meta.dirname, "programs/attacker.cjs"))}`,
+    ATTACKER_ADDON: reachable(join(repository, "packages/sys/build/demiflow.node")),
+  },
+}
+
+/** What every thread of a process says of itself. */
+function ofThreads(pid: number, name: string): readonly string[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => statusOf(Number(thread), name))
+}
+
+async function during(
+  body: (pid: number, passt: Passt) => Promise<void> | void,
+  options: readonly string[] = [],
+  settings: PasstProcessOptions = {},
+): Promise<void> {
+  const passt = await Passt.start(topology, options, settings)
+  try {
+    await body(passt.pid, passt)
+  } finally {
+    await passt.stop()
+  }
+}
+
+/** Everything that has to hold of a data path's process. */
+function expectWalled(pid: number): void {
+  for (const set of SETS) expect([set, ...new Set(ofThreads(pid, set))]).toEqual([set, NO_CAPABILITIES])
+  expect(new Set(ofThreads(pid, "Seccomp"))).toEqual(new Set(["2"]))
+  expect(new Set(ofThreads(pid, "NoNewPrivs"))).toEqual(new Set(["1"]))
+  expect(readdirSync(`/proc/${pid}/root/`)).toEqual([])
+  for (const name of ["mnt", "ipc", "uts"]) {
+    expect(readlinkSync(`/proc/${pid}/ns/${name}`)).not.toBe(readlinkSync(`/proc/self/ns/${name}`))
+  }
+}
+
+describe("a data path that the guest has taken over", () => {
+  test.each(["ordinary", "root"] as const)("reaches nothing of the host, started by %s", (as) =>
+    during(
+      async (_pid, { program }) => {
+        await program.printed(/^attempts: .*$/m, "stderr")
+        expect(/^attempts: .*$/m.exec(program.stderr)?.[0]).toMatch(/^attempts: \d\d, succeeded: \{\}$/)
+        expect(existsSync("/tmp/written-by-a-data-path")).toBe(false)
+      },
+      [],
+      { ...attacked, as },
+    ),
+  )
+
+  test("has what it tried in the log, once each", () =>
+    during(
+      async (_pid, { program }) => {
+        await program.printed(/^passt: System call \d+ was refused/m, "stderr")
+        const lines = program.stderr.match(/System call \d+ was refused/g) ?? []
+        expect(new Set(lines).size).toBe(lines.length)
+      },
+      [],
+      attacked,
+    ))
+})
+
+describe("what passt gives up by the time that it is ready", () => {
+  test("in the foreground", () => during((pid) => expectWalled(pid)))
+
+  test("in the background", async () => {
+    const folder = temporaryFolder("walled")
+    const pidFile = join(folder, "pid")
+    const { status } = await runPasst(topology.host, ["-q", "-s", join(folder, "socket"), "-P", pidFile])
+    expect(status).toBe(0)
+    const pid = Number(readFileSync(pidFile, "utf8"))
+    try {
+      expectWalled(pid)
+      expect(childrenOf(pid)).toEqual([])
+    } finally {
+      process.kill(pid, "SIGTERM")
+      await eventually("it has ended", () => (existsSync(`/proc/${pid}`) ? undefined : true))
+    }
+  })
+
+  test("other processes of the user can't open its memory", () =>
+    during(async (pid) => {
+      const attempt = ["/usr/bin/python3", "-c", `open("/proc/${pid}/mem", "r+b")`]
+      const { status, stderr } = await topology.host.run(["runuser", "-u", "nobody", "--", ...attempt])
+      expect([status, stderr]).toEqual([1, expect.stringContaining("Permission denied")])
+    }))
+
+  test("it says what holds with --debug", () =>
+    during(
+      (_pid, { program }) =>
+        expect(program.stderr).toContain(
+          "Sandbox: no file can be reached; system calls are filtered; no new privileges\n",
+        ),
+      ["--debug"],
+    ))
+
+  test("without namespaces, it works all the same, and says so", () =>
+    during(
+      (pid, { program }) => {
+        expect(new Set(ofThreads(pid, "Seccomp"))).toEqual(new Set(["2"]))
+        expect(program.stderr).toContain("Sandbox: files can be reached, as no namespace for them could be made;")
+      },
+      ["--debug"],
+      {
+        as: "root",
+        before: ["unshare", "-Ur", "sh", "-euc", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh"],
+      },
+    ))
+})

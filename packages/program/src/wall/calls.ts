@@ -1,0 +1,146 @@
+/**
+ * The system calls that a data path makes once it is ready, beside what makes them. Whatever isn't here is refused, and counted.
+ *
+ * A list holds what a runtime or a function of `@demiflow/sys` really needs, with as few arguments as it needs. The end-to-end suite
+ * says what is missing: a refusal is a warning in the log.
+ */
+import type { ArgumentCondition, CallRule } from "@demiflow/sys"
+
+const EPERM = 1
+const ENOENT = 2
+const ENOSYS = 38
+
+const always = (...calls: string[]): CallRule[] => calls.map((call) => ({ call }))
+const where = (argument: number, ...oneOf: number[]): ArgumentCondition => ({ argument, oneOf })
+const refuse = (refuse: number, ...calls: string[]): CallRule[] => calls.map((call) => ({ call, refuse }))
+
+/** Of every packet, and so first: the kernel compares one after another. */
+const PACKETS = always(
+  "read",
+  "write",
+  "epoll_wait",
+  "epoll_pwait",
+  "epoll_pwait2",
+  "recvmsg",
+  "sendmsg",
+  "recvmmsg",
+  "sendmmsg",
+  "recvfrom",
+  "splice",
+  "readv",
+  "writev",
+)
+
+/** <linux/socket.h> */
+const Family = { ipv4: 2, ipv6: 10 } as const
+const SOCKET_KINDS = { mask: 0xf, stream: 1, datagram: 2 } as const
+/** Anything, TCP, UDP, and the echo requests of ICMP and ICMPv6. */
+const INTERNET_PROTOCOLS = [0, 6, 17, 1, 58]
+/** SIOCINQ, SIOCOUTQ, SIOCOUTQNSD of <linux/sockios.h>. */
+const QUEUE_LENGTHS = [0x541b, 0x5411, 0x894b]
+/** F_DUPFD… stay out: a descriptor has one number. */
+const FileCommand = {
+  getFlags: 3,
+  setFlags: 4,
+  getOwnFlags: 1,
+  setOwnFlags: 2,
+  setPipeSize: 1031,
+  getPipeSize: 1032,
+} as const
+
+/** Sockets and what is done with them: `packages/sys/native`. */
+const SOCKETS: readonly CallRule[] = [
+  {
+    call: "socket",
+    when: [
+      [
+        where(0, Family.ipv4, Family.ipv6),
+        { argument: 1, mask: SOCKET_KINDS.mask, oneOf: [SOCKET_KINDS.stream, SOCKET_KINDS.datagram] },
+        where(2, ...INTERNET_PROTOCOLS),
+      ],
+    ],
+  },
+  ...always(
+    "accept4",
+    "bind",
+    "close",
+    "connect",
+    "epoll_ctl",
+    "getpeername",
+    "getsockname",
+    "getsockopt",
+    "listen",
+    "pipe2",
+    "setsockopt",
+    "shutdown",
+  ),
+  { call: "ioctl", when: [[where(1, ...QUEUE_LENGTHS)]] },
+  { call: "fcntl", when: [[where(1, ...Object.values(FileCommand))]] },
+  ...always("getrandom"),
+]
+
+/** Files that are open: log, capture and what is watched. */
+const OPEN_FILES = always("fstat", "ftruncate", "lseek", "pread64", "pwrite64")
+
+const Protection = { execute: 4 } as const
+const MapFlag = { anonymous: 0x20 } as const
+/** What V8 names its memory by, so that it can be told apart in /proc: PR_SET_VMA of prctl(2). */
+const PR_SET_VMA = 0x53564d41
+
+/** CLONE_THREAD, and with it all flags that make namespaces, of clone(2). */
+const CloneFlag = { thread: 0x10000, threadOrNamespace: 0x7e030080 } as const
+
+/** The runtime's own: memory, threads, time, and its end. */
+const RUNTIME: readonly CallRule[] = [
+  ...always("futex", "madvise", "munmap", "mprotect", "mremap", "brk"),
+  // Code is made in memory, never from a file.
+  {
+    call: "mmap",
+    when: [
+      [{ argument: 2, mask: Protection.execute, oneOf: [0] }],
+      [{ argument: 3, mask: MapFlag.anonymous, oneOf: [MapFlag.anonymous] }],
+    ],
+  },
+  ...always("clock_gettime", "clock_nanosleep", "gettimeofday", "getpid", "gettid", "getrusage", "sched_yield"),
+  ...always("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall"),
+  ...always("exit", "exit_group", "poll", "ppoll"),
+  { call: "prctl", when: [[where(0, PR_SET_VMA)]] },
+  // Threads, but no processes. Of clone3() a filter can't see the flags: without it, the C library takes clone().
+  { call: "clone", when: [[{ argument: 0, mask: CloneFlag.threadOrNamespace, oneOf: [CloneFlag.thread] }]] },
+  ...refuse(ENOSYS, "clone3"),
+  // The C library makes these with all signals blocked: a refusal by a signal would end the process.
+  ...refuse(EPERM, "clone", "fork", "vfork"),
+  ...always("set_robust_list", "rseq"),
+  // A thread may have an event loop of its own.
+  ...always("epoll_create1", "eventfd2"),
+  ...refuse(EPERM, "prlimit64"),
+  // Mutexes of V8 ask how their thread is scheduled, and do without an answer.
+  ...always("sched_getaffinity", "sched_getparam", "sched_getscheduler"),
+  // The C library asks the kernel about memory by files; V8 asks how large its memory is.
+  ...refuse(ENOENT, "openat", "newfstatat", "statx"),
+  ...refuse(ENOSYS, "io_uring_setup"),
+]
+
+/** @param process our process number: signals are for ourselves, at the end */
+function signalsToOurselves(process: number): CallRule[] {
+  return ["kill", "tgkill"].map((call) => ({ call, when: [[where(0, process)]] }))
+}
+
+/** @param folders descriptors of folders in which a socket's file is removed in the end */
+function removal(folders: readonly number[]): CallRule[] {
+  if (folders.length === 0) return []
+  return ["newfstatat", "unlinkat"].map((call) => ({ call, when: [[where(0, ...folders)]] }))
+}
+
+/**
+ * What passt's data path needs.
+ *
+ * @param process its process number
+ * @param folders descriptors of the folders in which a file is removed in the end
+ */
+export function passtCalls(process: number, folders: readonly number[]): CallRule[] {
+  return [...PACKETS, ...SOCKETS, ...OPEN_FILES, ...removal(folders), ...RUNTIME, ...signalsToOurselves(process)]
+}
+
+/** Before the runtime is executed: it would keep a ring of io_uring, which no filter sees. */
+export const BEFORE_RUNTIME: readonly CallRule[] = refuse(ENOSYS, "io_uring_setup")

@@ -1,0 +1,70 @@
+/** The wall's second half: what a data path gives up once everything is open. Nothing can be opened by its name afterwards. */
+import type { Log } from "@demiflow/core"
+import { type CallRule, encodeFilter, FilterFlag, ProcessControl, parseWaitStatus, runStepsHere } from "@demiflow/sys"
+import type { Machinery } from "../machinery.ts"
+import { processOf } from "../pidfd.ts"
+import { reportRefusals } from "./refusals.ts"
+
+/** What of the wall stands. */
+export interface Wall {
+  /** Nothing of the host's files can be reached. */
+  readonly hasEmptyRoot: boolean
+  /** Only system calls that are listed pass. */
+  readonly hasFilter: boolean
+}
+
+/** Descriptors that `wallSteps` has left for the second half. */
+export interface WallDescriptors {
+  /** To write a byte to: have the file system emptied. */
+  readonly empty: number
+  /** A pidfd of the helper that does so; not open if it isn't possible. */
+  readonly helper: number
+}
+
+/**
+ * Raises the wall. Throws a `SystemError` if the kernel has filters but doesn't take ours.
+ *
+ * @param calls that the data path may make from now on
+ * @param log gets a line for each system call that is refused, once
+ */
+export function raiseWall(
+  machinery: Machinery,
+  descriptors: WallDescriptors,
+  calls: readonly CallRule[],
+  log: Log,
+): Wall {
+  // The local time zone is read from a file, at the first use.
+  new Date().getTimezoneOffset()
+  const hasEmptyRoot = emptyRoot(machinery, descriptors)
+  const { native, arena } = machinery
+  const filter = encodeFilter(native, calls, { kind: "signal" })
+  if (filter !== undefined) reportRefusals(machinery, log)
+  runStepsHere(native, arena, [
+    { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 },
+    { kind: "control", option: ProcessControl.setDumpable, value: 0 },
+    ...(filter === undefined ? [] : [{ kind: "filterCalls", filter, flags: FilterFlag.allThreads } as const]),
+  ])
+  const wall = { hasEmptyRoot, hasFilter: filter !== undefined }
+  log.debug(describeWall(wall))
+  return wall
+}
+
+/** One line for who wants to know what holds. */
+export function describeWall({ hasEmptyRoot, hasFilter }: Wall): string {
+  const files = hasEmptyRoot ? "no file can be reached" : "files can be reached, as no namespace for them could be made"
+  const calls = hasFilter ? "system calls are filtered" : "system calls aren't filtered on this architecture"
+  return `Sandbox: ${files}; ${calls}; no new privileges`
+}
+
+/** Has the helper empty the file system, and waits for that; false if there is no helper, or it couldn't. */
+function emptyRoot({ native, arena }: Machinery, { empty, helper }: WallDescriptors): boolean {
+  process.chdir("/")
+  const scratch = arena.reserve(4, 4)
+  const number = processOf(helper)
+  native.write(empty, scratch, 1)
+  native.close(empty)
+  if (number === undefined || native.waitPid(number, 0, scratch) < 0) return false
+  native.close(helper)
+  const end = parseWaitStatus(arena.words[scratch >> 2])
+  return "status" in end && end.status === 0
+}

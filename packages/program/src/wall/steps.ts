@@ -1,0 +1,90 @@
+/** The wall's first half: what a data path gives up before a runtime exists in it, as steps. */
+import {
+  encodeFilter,
+  MountFlag,
+  NamespaceFlag,
+  type Native,
+  ProcessControl,
+  ResourceLimit,
+  type Step,
+} from "@demiflow/sys"
+import type { IdentityFacts } from "../identity.ts"
+import { isRoot } from "../identity.ts"
+import { BEFORE_RUNTIME } from "./calls.ts"
+
+/** Becomes the root of the data path's file system: it has to exist, and what is in it can't be reached any more. */
+const EMPTY_PLACE = "/proc"
+
+/** Those with which root opens what the user asks for; they go with the change of user. See capabilities(7). */
+const CAPABILITIES_OF_ROOT = {
+  chown: 0,
+  overrideAccess: 1,
+  readAndSearch: 2,
+  ownFiles: 3,
+  setGroup: 6,
+  setUser: 7,
+  bindPrivilegedPorts: 10,
+  setCapabilities: 8,
+} as const
+
+/** What the wall is built from. */
+export interface WallPlan {
+  readonly native: Native
+  readonly facts: IdentityFacts
+  /** To read a byte from: have the file system emptied. */
+  readonly empty: number
+  /** The number that the data path finds the helper at which does so, a pidfd. */
+  readonly helper: number
+  /** Descriptors that the helper has to close: the end of what goes through them, or of what comes back, is awaited. */
+  readonly notForHelper: readonly number[]
+}
+
+/** Everything that can be given up before the runtime starts. A namespace that the system refuses is done without. */
+export function wallSteps({ native, facts, empty, helper, notForHelper }: WallPlan): Step[] {
+  const isPrivileged = isRoot(facts)
+  const filter = encodeFilter(native, BEFORE_RUNTIME, { kind: "pass" })
+  return [
+    { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 },
+    { kind: "setLimit", resource: ResourceLimit.core, soft: 0, mayFail: true },
+    {
+      kind: "try",
+      steps: [
+        { kind: "unshare", flags: namespaceFlags(isPrivileged) },
+        ...(isPrivileged ? [] : mapOurselves(facts)),
+        { kind: "mount", source: "none", target: "/", type: "", flags: MountFlag.recursive | MountFlag.private },
+        { kind: "spawn", flags: 0, steps: helperSteps(empty, notForHelper) },
+        { kind: "openChild", number: helper },
+      ],
+    },
+    { kind: "limitCapabilities", kept: isPrivileged ? Object.values(CAPABILITIES_OF_ROOT) : [], mayFail: true },
+    ...(filter === undefined ? [] : [{ kind: "filterCalls", filter, flags: 0, mayFail: true } as const]),
+  ]
+}
+
+function namespaceFlags(isPrivileged: boolean): number {
+  return NamespaceFlag.mount | NamespaceFlag.ipc | NamespaceFlag.uts | (isPrivileged ? 0 : NamespaceFlag.user)
+}
+
+/** In the new user namespace, we are who we were, and there is nobody else. */
+function mapOurselves({ user, group }: IdentityFacts): Step[] {
+  return [
+    // Without privileges a group can be mapped only if supplementary groups can't be dropped any more.
+    { kind: "writeFile", path: "/proc/self/setgroups", contents: "deny" },
+    { kind: "writeFile", path: "/proc/self/uid_map", contents: `${user} ${user} 1` },
+    { kind: "writeFile", path: "/proc/self/gid_map", contents: `${group} ${group} 1` },
+  ]
+}
+
+/**
+ * The helper keeps the privileges that it takes to empty the file system, and waits. The kernel gives the new root to all processes of
+ * the mount namespace: pivot_root(2).
+ */
+function helperSteps(empty: number, notForHelper: readonly number[]): Step[] {
+  const flags = MountFlag.readOnly | MountFlag.noSetUser | MountFlag.noDevices | MountFlag.noExecute
+  return [
+    ...notForHelper.map((descriptor): Step => ({ kind: "close", descriptor, mayFail: true })),
+    { kind: "waitByte", descriptor: empty },
+    { kind: "mount", source: "none", target: EMPTY_PLACE, type: "tmpfs", flags },
+    { kind: "pivotRoot", path: EMPTY_PLACE },
+  ]
+}
