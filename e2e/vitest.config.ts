@@ -32,7 +32,7 @@ const configuration: ViteUserConfig = defineConfig({
   test: {
     name: "e2e",
     include: files("**/*.test.ts"),
-    // Groups of their own: npm run kernel, npm run test:machines.
+    // Groups of their own: npm run test:kernel, npm run test:machines.
     exclude: ["**/node_modules/**", "kernel/**", "machines/**"],
     passWithNoTests: !isRoot,
     globalSetup: isRoot ? ["harness/global-setup.ts"] : [],
