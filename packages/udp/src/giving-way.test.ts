@@ -1,5 +1,5 @@
 import { type Components, IpProtocol, PlaceShare, type PlaceShareId, takePlace } from "@demiflow/core"
-import { build, check, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
+import { build, check, type MemoryStack, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { udp } from "./index.ts"
 import { families } from "./test-support/families.ts"
@@ -185,8 +185,11 @@ describe("where the guest's flows take all places, another protocol", () => {
     const { memory, send, ask, takeOther } = setUp({ capacity: 32 })
     ask(1)
     for (let port = 2; port <= 30; port++) send(port, router)
+    // What was asked just now gives way to nothing from outside.
+    expect(takeOther(PlaceShare.fromOutside)).toBe(false)
+    memory.run(1_000)
     expect([takeOther(PlaceShare.fromOutside), takeOther(PlaceShare.exchanges)]).toEqual([true, true])
-    expect([memory.flows.size, memory.drops.entries()]).toEqual([30, [[gaveWay, 2]]])
+    expect([memory.flows.size, memory.drops.get(gaveWay)]).toEqual([30, 2])
     ask(1)
     expect(memory.host.opened).toBe(30)
   })
@@ -202,14 +205,18 @@ describe("where the guest's flows take all places, another protocol", () => {
   })
 })
 
-test("senders from outside leave an eighth of the places to the guest, and give way to each other", () => {
-  const { memory, ask } = setUp({ capacity: 32 })
+/** A port of the guest's that is open to senders outside, which begin flows there, with or without an answer of the guest's. */
+function listenFor(memory: MemoryStack) {
   const own = { address: "192.0.2.1", port: 5_000 }
   const end = { address: undefined, port: own.port, interfaceName: undefined, freebind: false }
   const listener = memory.stack.listen(IpProtocol.udp, end, undefined, own.port)
+  const begin = (port: number) => {
+    memory.host.world.send({ address: server, port }, own, "?")
+    memory.run(1)
+  }
   const exchange = (port: number) => {
     memory.host.world.receive({ address: server, port }, () => {})
-    memory.host.world.send({ address: server, port }, own, "?")
+    begin(port)
     memory.guest.expect(check.udp({ sourcePort: port, targetPort: own.port }))
     memory.guest.send(
       build.ip(guestAddress, server),
@@ -218,12 +225,17 @@ test("senders from outside leave an eighth of the places to the guest, and give 
     )
     memory.run(1)
   }
+  return { listener, begin, exchange }
+}
+
+test("senders from outside leave an eighth of the places to the guest, and give way to each other", () => {
+  const { memory, ask } = setUp({ capacity: 32 })
+  const { listener, begin, exchange } = listenFor(memory)
   for (let port = 1_000; port < 1_028; port++) exchange(port)
   exchange(1_000)
   expect(memory.flows.size).toBe(28)
   // What was answered and is in use doesn't give way to what begins outside.
-  memory.host.world.send({ address: server, port: 1_028 }, own, "?")
-  memory.run(1)
+  begin(1_028)
   expect([memory.guest.takeAll(), memory.drops.get("flow: table full")]).toEqual([[], 1])
   memory.run(1_000)
   exchange(1_000)
@@ -242,4 +254,26 @@ test("senders from outside leave an eighth of the places to the guest, and give 
   expect([memory.host.openSockets, memory.flows.size]).toEqual([3, 29])
   memory.run(1)
   expect(memory.flows.size).toBe(3)
+})
+
+test("senders from outside give way to each other before questions of the guest's do, which have a second to be answered", () => {
+  const { memory, send } = setUp({ capacity: 32 })
+  const { begin, exchange } = listenFor(memory)
+  for (let port = 1_000; port < 1_025; port++) exchange(port)
+  memory.run(1_000)
+  for (const port of [1, 2, 3]) send(port, router)
+  expect([memory.flows.size, memory.host.openSockets]).toEqual([28, 4])
+  // The places are those of conversations from outside that have rested for a second.
+  for (let port = 1_025; port < 1_050; port++) exchange(port)
+  expect([memory.flows.size, memory.host.openSockets, memory.drops.total]).toEqual([28, 4, 0])
+  // Once all are in use, one more finds none.
+  begin(1_050)
+  expect([memory.guest.takeAll(), memory.drops.entries()]).toEqual([[], [["flow: table full", 1]]])
+  const { opened } = memory.host
+  for (const port of [1, 2, 3]) send(port, router)
+  expect(memory.host.opened).toBe(opened)
+  memory.run(1_000)
+  for (let port = 1_025; port < 1_050; port++) exchange(port)
+  exchange(1_050)
+  expect([memory.flows.size, memory.host.openSockets, memory.drops.get(gaveWay)]).toEqual([28, 3, 1])
 })

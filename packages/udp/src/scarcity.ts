@@ -13,6 +13,7 @@ import {
   type NewFlow,
   PlaceShare,
   type PlaceShareId,
+  restingSince,
   type SharedPort,
   type Socket,
   type SocketHolder,
@@ -51,14 +52,17 @@ class Origins<T extends Listed<T>> {
 }
 
 /**
- * Has flows give way where flows or sockets are scarce, and warns if that doesn't help. In this order go:
+ * Has flows give way where flows or sockets are scarce, and warns if that doesn't help. For the guest go, in this order:
  *
  * 1. what nobody has answered in a fair time, or what is one of more unanswered than answered ones;
  * 2. what was answered and has rested that long, or longer if it is for another protocol;
- * 3. for the guest, what has rested longest of all; for what begins outside, what is unanswered.
+ * 3. what has rested longest of all, if it is not for another protocol.
  *
- * In each case those from outside go before the guest's, and of each the one that was used longest ago. Nothing of the guest's
- * that was answered gives way to what begins outside.
+ * In each case those from outside go before the guest's, and of each the one that was used longest ago.
+ *
+ * For what begins outside go, of those from outside, the same two, resting for a fair time in any case, and then any that is
+ * unanswered. Only then goes one of the guest's that nobody has answered in a fair time. Nothing of the guest's that was
+ * answered gives way to what begins outside, nor what was asked just now.
  *
  * Flows of the guest's share the socket of a port: ports give way for sockets, with all of their flows. Flows from outside at a
  * listening port have no socket to give.
@@ -71,7 +75,6 @@ export class Scarcity {
   readonly #sockets = new Origins<SocketHolder>()
   readonly #mostUnanswered: number
   readonly #endFlow: (flow: FlowIndex) => void
-  readonly #endOutside = (): boolean => this.#end(this.#spareOutside(this.#flows.outside))
   readonly #endAny = (): boolean => {
     const { now } = this.#components.clock
     return this.#end(this.#flows.spare(now, now - FAIR_TIME) ?? this.#flows.leastUsed())
@@ -91,7 +94,7 @@ export class Scarcity {
   takePlaceOutside(): NewFlow {
     const { unanswered } = this.#flows.outside
     if (unanswered.count >= this.#mostUnanswered) this.#end(unanswered.leastUsed())
-    return takePlace(this.#components, IpProtocol.udp, PlaceShare.fromOutside, this.#endOutside)
+    return takePlace(this.#components, IpProtocol.udp, PlaceShare.fromOutside)
   }
 
   /** A place for a flow of the guest's; negative if there is none. */
@@ -141,7 +144,7 @@ export class Scarcity {
     const { now } = this.#components.clock
     const { outside, own } = this.#flows
     if (share !== PlaceShare.fromOutside) return this.#end(this.#flows.spare(now, now - LONG_REST))
-    return this.#end(outside.waitedInVain(now) ?? own.waitedInVain(now) ?? outside.resting(now - LONG_REST))
+    return this.#end(this.#spareOutside(outside) ?? restingSince(now - FAIR_TIME, own.unanswered.leastUsed()))
   }
 
   /** What opening a socket answered: true if there was none left, and now is one again, so that it is worth another try. */
