@@ -121,7 +121,7 @@ export interface ProtocolHandler {
   giveWay?(): boolean
   /**
    * Places of the flow table are scarce for flows of this share: ends a flow that can be spared. To flows from outside, nothing of
-   * the guest's gives way that was answered. False if there is none.
+   * the guest's gives way that was answered, or was asked just now. False if there is none.
    */
   givePlace?(share: PlaceShareId): boolean
   /** Ends a flow at once: the stack is going down, or the guest is gone. */

@@ -1,4 +1,4 @@
-import { type Components, NOT_MINE } from "@demiflow/core"
+import { type Components, NOT_MINE, PlaceShare } from "@demiflow/core"
 import { check, memoryStack } from "@demiflow/testkit"
 import { expect, test } from "vitest"
 import { icmp } from "./index.ts"
@@ -65,6 +65,22 @@ test("a ping has the place of a flow that another protocol gives up", () => {
   memory.run(1)
   guest.expectNothing()
   expect([given, flows.size, host.openSockets]).toEqual([1, 16, 1])
+})
+
+test("the place of a ping goes to another protocol of the guest's after a second, and to nothing that begins outside", () => {
+  let makeRoom: Components["makeRoom"] = () => false
+  const needy = (components: Components) => {
+    makeRoom = components.makeRoom
+    return { name: "needy", claims: [], fromTap: () => components.drops.reason("never") }
+  }
+  const memory = memoryStack([needy, icmp()])
+  memory.guest.send(...ping(family, 1, 1))
+  memory.guest.expect(check.icmp({ type: family.reply, identifier: 1 }))
+  memory.run(999)
+  expect([makeRoom(PlaceShare.exchanges), makeRoom(PlaceShare.fromOutside)]).toEqual([false, false])
+  memory.run(1)
+  expect([makeRoom(PlaceShare.fromOutside), memory.flows.size]).toEqual([false, 1])
+  expect([makeRoom(PlaceShare.all), memory.flows.size]).toEqual([true, 0])
 })
 
 test("an identifier gives way with all of its flows, that of the oldest last request first", () => {

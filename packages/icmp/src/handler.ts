@@ -18,7 +18,8 @@
  *
  * A flow ends 60 s after its last message (RFC 5508, REQ-2). The one with the oldest request gives way before that at a limit, or
  * where the flow table is full for pings; where sockets are scarce, the identifier does under which no request has come for the
- * longest time, with all of its flows. To other protocols they do once they have rested for a second (core's `FAIR_TIME`).
+ * longest time, with all of its flows. To other protocols they do once they have rested for a second (core's `FAIR_TIME`), but a
+ * place not to what begins outside.
  *
  * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), that is said once, at start, and echo requests
  * are counted as dropped. The permission may come later: it is asked for again by requests, once a second at most.
@@ -64,6 +65,7 @@ import {
   NO_SIDE,
   NOT_MINE,
   PlaceShare,
+  type PlaceShareId,
   type ProtocolHandler,
   SendingErrors,
   type Sequence,
@@ -209,9 +211,11 @@ export class IcmpHandler implements ProtocolHandler {
     return this.#identifiers.giveWay(this.#components.clock.now - FAIR_TIME)
   }
 
-  givePlace(): boolean {
+  givePlace(share: PlaceShareId): boolean {
     const { oldest } = this.#byUse
-    if (oldest === undefined || oldest.lastActivity > this.#components.clock.now - FAIR_TIME) return false
+    // A ping may have been answered, so it is the guest's to keep.
+    if (share === PlaceShare.fromOutside || oldest === undefined) return false
+    if (oldest.lastActivity > this.#components.clock.now - FAIR_TIME) return false
     this.abort(oldest.flow)
     return true
   }
