@@ -7,9 +7,9 @@
  * comes to the guest in the router's name (connect-errors.ts).
  *
  * A socket takes the host longer than a packet. So sockets are opened at a pace (opening-pace.ts), and the other connections wait
- * for theirs: a flood of SYNs doesn't hold up what flows already. While many are unanswered, few wait: what comes beyond that is
- * dropped before it costs anything, and the guest sends its SYN again. A crowd of connections to one destination leaves
- * places to wait for the connections to others.
+ * for theirs: a flood of SYNs doesn't hold up what flows already. While many are unanswered, or wait, the pace is slower. While
+ * many are unanswered, few may wait: what comes beyond that is dropped before it costs anything, and the guest sends its SYN again.
+ * A crowd of connections to one destination leaves places to wait for the connections to others.
  */
 
 import type { DropReason, SideRef } from "@demiflow/core"
@@ -138,7 +138,7 @@ export class Connecting {
   /** Opens sockets for the connections that have waited longest, as many as may be now. */
   #openSockets(): void {
     const pace = this.#pace
-    while (this.#halfOpen.hasWaiting && pace.take(this.#halfOpen.isBusy)) {
+    while (this.#halfOpen.hasWaiting && pace.take(this.#halfOpen.isFlooded)) {
       const connection = this.#halfOpen.takeWaiting()
       if (connection === undefined) return
       pace.begin()
@@ -234,7 +234,7 @@ export class Connecting {
   endTurn(): void {
     this.#halfOpen.endTurn()
     this.#pace.endTurn()
-    if (this.#halfOpen.hasWaiting) this.#context.wake(this.#pace.nextAt(this.#halfOpen.isBusy))
+    if (this.#halfOpen.hasWaiting) this.#context.wake(this.#pace.nextAt(this.#halfOpen.isFlooded))
   }
 
   /**

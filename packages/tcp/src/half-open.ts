@@ -14,7 +14,7 @@ const FAIR_TIME = 1_000
 const TURN_BUDGET = 16
 /** Connections among which one of a crowd is searched. */
 const SEARCH = 64
-/** Connections with a socket that are many to be unanswered, or this part of all that may be. */
+/** Connections that are many to be unanswered, or to wait for a socket; or this part of all that may be half open. */
 const MANY = 256
 const MANY_PART = 4
 /** Connections that may wait for a socket while there are many. */
@@ -54,6 +54,14 @@ export class HalfOpen {
   /** True while many are unanswered: somebody seems to begin connections to nobody. */
   get isBusy(): boolean {
     return this.#all.count - this.#waiting.count >= this.#many
+  }
+
+  /**
+   * True while many are unanswered, or many wait, as they do where each is refused or answered at once: sockets are to be opened at
+   * the slower pace.
+   */
+  get isFlooded(): boolean {
+    return this.isBusy || this.#waiting.count >= this.#many
   }
 
   /** True while a connection waits for a socket. */

@@ -1,4 +1,14 @@
-import { Address, Demiflow, Errno, Interface, LOOPBACK_V4, NO_SIDE, NOT_MINE, UNSPECIFIED_V4 } from "@demiflow/core"
+import {
+  Address,
+  Demiflow,
+  Errno,
+  Interface,
+  LOOPBACK_V4,
+  NO_SIDE,
+  NOT_MINE,
+  type Socket,
+  UNSPECIFIED_V4,
+} from "@demiflow/core"
 import { check, type MemoryStack } from "@demiflow/testkit"
 import { describe, expect, test, vi } from "vitest"
 import {
@@ -96,9 +106,9 @@ describe.each(Object.entries(SERVERS))("the handshake over %s", (name, target) =
   )
 
   test("to where the host doesn't get, tried very often, brings a limited number of errors, and no resets instead", () => {
-    const memory = bench()
+    const memory = bench({ capacity: 8_192 })
     memory.host.world.route(target, { tcp: "noRoute" })
-    for (let port = 0; port < 500; port++) scripted(memory, { target, sourcePort: 10_000 + port }).send("S")
+    for (let port = 0; port < 200; port++) scripted(memory, { target, sourcePort: 10_000 + port }).send("S")
     memory.run(1)
     const answers = memory.guest.takeAll()
     expect(answers.length).toBeGreaterThan(10)
@@ -439,6 +449,25 @@ describe("while the host connects", () => {
       guest.send("S")
       memory.run(100)
       guest.expect(check.tcp({ flags: "SA" }))
+    })
+
+    test("has its sockets opened at a pace where each is refused at once, too, and then none of it is dropped", () => {
+      const memory = bench({ capacity: 32_768 })
+      let opened = 0
+      vi.spyOn(memory.host, "tcpConnect").mockImplementation(() => {
+        opened++
+        return -Errno.ECONNREFUSED as Socket
+      })
+      for (let port = 1; port <= 2_000; port++) {
+        scripted(memory, { sourcePort: port }).send("S")
+        if (port % 8 === 0) memory.turn()
+      }
+      // Four in a turn until 256 wait.
+      expect(opened).toBeLessThan(300)
+      memory.run(100)
+      expect(opened).toBeLessThan(300 + 100 * 5)
+      memory.run(1_000)
+      expect([opened, memory.flows.size, memory.drops.total]).toEqual([2_000, 0, 0])
     })
 
     test("has some sockets opened in a turn, while the other connections wait for theirs in their order", () => {

@@ -7,8 +7,8 @@
  * in between: each end's acknowledgements and windows are made from what the other end does.
  *
  * - **Connecting** (connecting.ts). The guest's SYN opens a flow and starts the host's connect: a few in a turn, the others in the
- *   next ones; while many are unanswered, in a quarter of the time (opening-pace.ts). Only its success brings a SYN with acknowledgement; a refusal is passed on as a reset, an unreachable correspondent
- *   as an ICMP error.
+ *   next ones; while many are unanswered or wait, in a quarter of the time (opening-pace.ts). Only its success brings a SYN with
+ *   acknowledgement; a refusal is passed on as a reset, an unreachable correspondent as an ICMP error.
  * - **Half-open connections** (half-open.ts) are limited in both directions, and so are those to one destination and at one port
  *   (crowds.ts). At the limit, the oldest one gives way.
  * - **Listening** (listening.ts, accepted.ts). A connection that a correspondent begins at a port of the host is accepted,

@@ -2,7 +2,7 @@ import type { Clock } from "@demiflow/core"
 
 /** Sockets that are opened in a turn, … */
 const IN_A_TURN = 4
-/** … and while many connections are unanswered. */
+/** … and while many connections are unanswered or wait. */
 const IN_A_BUSY_TURN = 1
 /** Part of the time that opening may take then. */
 const SHARE = 1 / 4
@@ -14,7 +14,7 @@ const COST = 50
 
 /**
  * How fast sockets are opened for connections of the guest. Opening one takes the host as long as many packets take. So a turn opens a
- * few. While many connections are unanswered, as in a flood of SYNs, it opens one, and a part of the time is left for all of
+ * few. While many connections are unanswered or wait, as in a flood of SYNs, it opens one, and a part of the time is left for all of
  * them.
  */
 export class OpeningPace {
