@@ -131,7 +131,7 @@ export class Connecting {
     if (!this.#halfOpen.isFull(crowd)) return true
     this.#pace.begin()
     const hasRoom = this.#halfOpen.giveWay(this.#context.now, crowd)
-    this.#pace.end()
+    if (hasRoom) this.#pace.end()
     return hasRoom
   }
 

@@ -433,6 +433,18 @@ describe("while the host connects", () => {
       guest.expect(check.tcp({ flags: "SA" }))
     })
 
+    test("takes nothing of the pace for SYNs that are dropped", () => {
+      const memory = bench({ capacity: 512 })
+      memory.host.world.route(SERVER, { isSilent: true })
+      flood(memory, 1, 100)
+      memory.run(20)
+      flood(memory, 1_000, 100)
+      const guest = scripted(memory, { target: "198.51.100.8", sourcePort: 2_000 })
+      guest.send("S")
+      memory.run()
+      guest.expect(check.tcp({ flags: "SA" }))
+    })
+
     test("waits for sockets in a queue, and is dropped beyond it before the policy is asked", () => {
       const isOwn = vi.fn(() => false)
       const memory = bench({ capacity: 32_768, closedHost: { isOwn } })
