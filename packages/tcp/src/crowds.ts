@@ -31,6 +31,11 @@ export class Crowds {
     return this.#counts[crowd] >= this.#most - this.count
   }
 
+  /** Places that a crowd has. */
+  of(crowd: number): number {
+    return this.#counts[crowd]
+  }
+
   add(crowd: number): void {
     this.#counts[crowd]++
     this.count++

@@ -121,7 +121,8 @@ export class HalfOpen {
   /**
    * Ends the oldest one, if it had time enough; false if there is none, or enough have given way in this turn.
    *
-   * @param crowd of which it is to be, if one is among those that are the oldest
+   * @param crowd of which it is to be. If none is among those that are the oldest, the oldest of all ends, but in favour of a crowd
+   * that has more than its own, none does
    */
   giveWay(now: number, crowd?: number): boolean {
     const oldest = crowd === undefined ? this.#oldest : this.#oldestOf(crowd)
@@ -141,7 +142,8 @@ export class HalfOpen {
       if (connection.crowd === crowd) return connection
       connection = connection.newerHalfOpen
     }
-    return this.#oldest
+    const oldest = this.#oldest
+    return oldest !== undefined && this.#all.of(crowd) > this.#all.of(oldest.crowd) ? undefined : oldest
   }
 
   #waitsNoLonger(connection: TcpConnection): void {
