@@ -37,6 +37,19 @@ test("a crowd that is full ends its own oldest one, if it is among the oldest of
   expect([list.giveWay(1_000, 200), list.giveWay(1_001, 200), ended]).toEqual([false, true, [200]])
 })
 
+test("one of each other crowd may wait for a socket, however many of one crowd do already", () => {
+  const { list, wait, add } = setUp(4_096)
+  while (!list.isFull(1)) wait(1)
+  expect(list.isQueueFull(1)).toBe(false)
+  for (let count = 0; count < 256; count++) list.takeWaiting()
+  expect([list.isQueueFull(1), list.isQueueFull(2)]).toEqual([true, false])
+  wait(2)
+  expect([list.isQueueFull(2), list.isQueueFull(3)]).toEqual([true, false])
+  // Unless there is no place at all.
+  while (!list.isFull(3)) add(4)
+  expect(list.isQueueFull(3)).toBe(true)
+})
+
 test("where many are unanswered or many wait, sockets are opened at the slower pace", () => {
   const { list, wait } = setUp(64)
   for (let count = 0; count < 15; count++) wait(1)

@@ -69,9 +69,13 @@ export class HalfOpen {
     return this.#firstWaiting !== undefined
   }
 
-  /** True if no more of the crowd may wait for a socket. */
+  /**
+   * True if no more of the crowd may wait for a socket. One may, however many of others do: those may have come while there was no
+   * limit.
+   */
   isQueueFull(crowd: number): boolean {
-    return this.isBusy && this.#waiting.isFull(crowd)
+    if (!this.isBusy || !this.#waiting.isFull(crowd)) return false
+    return this.#waiting.of(crowd) > 0 || this.#all.isFull(crowd)
   }
 
   /** Notes a connection whose handshake begins as soon as there is a socket for it: see {@link HalfOpen.takeWaiting}. */
