@@ -129,7 +129,8 @@ export class ToGuest {
       if (flow === undefined || scope[index] !== 0) drops.count(this.#reasons.stranger)
       else {
         flows.readSide(flow.tapSide, this.#tap)
-        port.heardLast = flow.tapSide
+        // The flow of an identifier that was closed is no guess: its end is not reported to this one.
+        if (flow.port === port) port.heardLast = flow.tapSide
         if (this.#pass(index, flow.tapSide !== begunFor)) {
           flow.lastActivity = clock.now
           continue

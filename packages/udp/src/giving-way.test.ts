@@ -277,3 +277,30 @@ test("senders from outside give way to each other before questions of the guest'
   exchange(1_050)
   expect([memory.flows.size, memory.host.openSockets, memory.drops.get(gaveWay)]).toEqual([28, 3, 1])
 })
+
+test("what comes by a flow of a closed port says nothing of the next sender to the port that has its number since", () => {
+  const { memory, send, relieve } = setUp()
+  const hear = (address: string, port: number) => {
+    memory.host.world.send({ address, port }, { address: "192.0.2.1", port: 1 }, "!")
+    memory.turn()
+  }
+  const silent = "203.0.113.254"
+  send(1, silent)
+  hear(silent, 69)
+  send(1, router)
+  for (let target = 2; target <= 200; target++) send(1, `203.0.113.${target}`)
+  memory.run(1_000)
+  expect([relieve(), memory.host.openSockets]).toEqual([true, 0])
+  for (const to of [silent, router]) {
+    memory.guest.send(build.ip(guestAddress, to), build.udp({ sourcePort: 1, targetPort: 53 }), build.payload("?"))
+  }
+  memory.turn()
+  hear(silent, 69)
+  memory.guest.expectSome(check.udp({ sourcePort: 69 }))
+  // By now, the flows of the closed port have ended, that one last. The next one to begin has its place.
+  memory.run(10)
+  expect(memory.flows.size).toBe(2)
+  memory.guest.takeAll()
+  hear(router, 70)
+  memory.guest.expect(check.ip({ source: router }), check.udp({ sourcePort: 70 }))
+})

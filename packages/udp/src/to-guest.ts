@@ -188,7 +188,8 @@ export class ToGuest {
       const flow = this.#flowOf(port, first, next)
       if (flow instanceof UdpFlow) {
         bytes += this.#passRun(flow, first, next, flow.tapSide !== begunFor)
-        port.heardLast = flow.tapSide
+        // The flow of a port that was closed is no guess: its end is not reported to this one.
+        if (flow.port === port) port.heardLast = flow.tapSide
         continue
       }
       this.#noteUnused(this.#batch.offset[first] - UDP_HEADER_LENGTH)
