@@ -45,7 +45,7 @@ export class Candidates<T extends Listed<T>> {
   }
 }
 
-/** The one that has rested longer; the first of equals. */
+/** The one that has rested longer, or `one` if both have rested as long. */
 export function longerResting<T extends { readonly lastActivity: number }>(
   one: T | undefined,
   other: T | undefined,
@@ -63,8 +63,8 @@ export function restingSince<T extends { readonly lastActivity: number }>(
 }
 
 /**
- * Takes a place of the flow table. Where the share has none left, a flow gives way that can be spared, of whichever protocol,
- * and the new one has its place. The answer is negative if there is none, which is counted.
+ * Takes a place of the flow table. Where the share has none left, a flow gives way that can be spared, of any protocol that
+ * gives places, and the new one has its place. The answer is negative if there is none, which is counted.
  *
  * @param protocol IP protocol number
  * @param lastResort ends a flow where none can be spared; false if there is none either

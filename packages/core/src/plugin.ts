@@ -55,13 +55,13 @@ export interface Components {
   /** Asks for {@link ProtocolHandler.tick} at the time, in clock milliseconds; replaces an earlier request. */
   wakeAt(deadline: number): void
   /**
-   * A socket couldn't be opened for want of descriptors or memory (`isShortage`): ends a flow, of whichever protocol, that
-   * can best be spared. True if there was one, so that another try is worth it.
+   * A socket couldn't be opened for want of descriptors or memory (`isShortage`): asks the handlers for one in turn
+   * ({@link ProtocolHandler.giveWay}). True if one gave way, so that another try is worth it.
    */
   relieve(): boolean
   /**
-   * The flow table has no place for flows of this share: ends a flow, of whichever protocol, that can best be spared. True if
-   * there was one. Its place is free at once where the table as a whole isn't full, or else in the next turn.
+   * The flow table has no place for flows of this share: asks the handlers for one in turn ({@link ProtocolHandler.givePlace}).
+   * True if a flow gave way. Its place is free at once where the table as a whole isn't full, or else in the next turn.
    */
   makeRoom(share: PlaceShareId): boolean
   /**

@@ -57,18 +57,16 @@ export class UseList<T extends Listed<T>> {
   }
 
   /**
-   * What was used longest ago of those that a search sees which are wanted; `undefined` if it sees none. What it passes over
-   * is put at the end. It sees none twice.
+   * What was used longest ago of those that a search sees; `undefined` if the list is empty. What it passes over is put at the end. It
+   * sees none twice.
    */
-  leastUsed(isWanted: (item: T) => boolean = () => true): T | undefined {
+  leastUsed(): T | undefined {
     let found: T | undefined
     let item = this.#oldest
     for (let left = Math.min(this.#count, MOST_SEEN); item !== undefined && left > 0; left--) {
       const next: T | undefined = item.newer
-      if (isWanted(item)) {
-        if (item.lastActivity <= item.listedAt) return item
-        if (found === undefined || item.lastActivity < found.lastActivity) found = item
-      }
+      if (item.lastActivity <= item.listedAt) return item
+      if (found === undefined || item.lastActivity < found.lastActivity) found = item
       this.add(item)
       item = next
     }

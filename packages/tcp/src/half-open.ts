@@ -1,4 +1,4 @@
-import type { Components } from "@demiflow/core"
+import { type Components, FAIR_TIME } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import { Crowds } from "./crowds.ts"
 import { State } from "./state.ts"
@@ -8,13 +8,11 @@ const MOST = 4_096
 /** Which part of the sockets, and of the flows, they may have; but this many in any case. */
 const PART = 8
 const LEAST = 16
-/** Time in which both ends usually have answered, milliseconds: a younger connection doesn't give way. */
-const FAIR_TIME = 1_000
 /** Connections that give way in a turn: each costs a close, and the next one a connect() of the host. */
 const TURN_BUDGET = 16
 /** Connections among which one of a crowd is searched. */
 const SEARCH = 64
-/** Connections that are many to be unanswered, or to wait for a socket; or this part of all that may be half open. */
+/** From this number on, unanswered connections are many, and so are those that wait for a socket; but at most this part of all. */
 const MANY = 256
 const MANY_PART = 4
 /** Connections that may wait for a socket while there are many. */
@@ -123,10 +121,10 @@ export class HalfOpen {
   }
 
   /**
-   * Ends the oldest one, if it had time enough; false if there is none, or enough have given way in this turn.
+   * Ends the oldest one, if it had time enough ({@link FAIR_TIME}); false if there is none, or enough have given way in this turn.
    *
-   * @param crowd of which it is to be. If none is among those that are the oldest, the oldest of all ends, but in favour of a crowd
-   * that has more than its own, none does
+   * @param crowd the crowd whose oldest one is to end. If it has none among the oldest of all, the oldest of all ends, unless its
+   * crowd has fewer than this one
    */
   giveWay(now: number, crowd?: number): boolean {
     const oldest = crowd === undefined ? this.#oldest : this.#oldestOf(crowd)

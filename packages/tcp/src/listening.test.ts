@@ -344,7 +344,7 @@ describe("a port at which TCP listens", () => {
       expect(answered(memory)).toHaveLength(1)
     })
 
-    test("keeps its own, which that one has nothing of give way", () => {
+    test("keeps its own connections, however many come to that one", () => {
       const memory = beside()
       const [slow] = dial(memory, 2223)
       dial(memory, 2222, 200)
@@ -353,7 +353,7 @@ describe("a port at which TCP listens", () => {
       expect(slow.isReset).toBe(false)
     })
 
-    test("has its turn when both have some give way", () => {
+    test("accepts connections while the oldest ones of both give way", () => {
       const memory = beside()
       dial(memory, 2222, 400)
       dial(memory, 2223, 400)

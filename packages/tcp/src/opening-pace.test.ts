@@ -10,7 +10,7 @@ class Clock {
   }
 }
 
-/** Sockets opened in so many milliseconds, of which each has some turns. */
+/** Opens as many sockets as may be in the given time, some turns in each millisecond, and counts them. */
 function opened(pace: OpeningPace, clock: Clock, { milliseconds = 1, turns = 10, cost = 50, isBusy = true }): number {
   let count = 0
   for (const end = clock.now + milliseconds; clock.now < end; clock.now++) {
