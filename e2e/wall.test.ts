@@ -5,7 +5,8 @@ import { describe, expect, test } from "vitest"
 import { childrenOf, statusOf } from "./harness/inspection.ts"
 import { reachable, repository, temporaryFolder } from "./harness/machine.ts"
 import { Passt, type PasstProcessOptions, runPasst } from "./harness/passt.ts"
-import { eventually } from "./harness/processes.ts"
+import { Pasta, startPastaProcess } from "./harness/pasta.ts"
+import { eventually, type Program } from "./harness/processes.ts"
 import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
@@ -39,24 +40,44 @@ async function during(
   }
 }
 
-/** Everything that has to hold of a data path's process. */
-function expectWalled(pid: number): void {
-  for (const set of SETS) expect([set, ...new Set(ofThreads(pid, set))]).toEqual([set, NO_CAPABILITIES])
+/** What holds of every data path's process, however it was started. */
+function expectFiltered(pid: number): void {
   expect(new Set(ofThreads(pid, "Seccomp"))).toEqual(new Set(["2"]))
   expect(new Set(ofThreads(pid, "NoNewPrivs"))).toEqual(new Set(["1"]))
+}
+
+/** Everything that has to hold of one that has an empty root. */
+function expectWalled(pid: number): void {
+  expectFiltered(pid)
+  for (const set of SETS) expect([set, ...new Set(ofThreads(pid, set))]).toEqual([set, NO_CAPABILITIES])
   expect(readdirSync(`/proc/${pid}/root/`)).toEqual([])
   for (const name of ["mnt", "ipc", "uts"]) {
     expect(readlinkSync(`/proc/${pid}/ns/${name}`)).not.toBe(readlinkSync(`/proc/self/ns/${name}`))
   }
 }
 
+/** Waits for what the attacker reports. */
+async function expectRefusals(program: Program): Promise<void> {
+  const [report] = await program.printed(/^attempts: .*$/m, "stderr")
+  expect(report).toMatch(/^attempts: \d\d, succeeded: \{\}$/)
+  expect(existsSync("/tmp/written-by-a-data-path")).toBe(false)
+}
+
 describe("a data path that the guest has taken over", () => {
-  test.each(["ordinary", "root"] as const)("reaches nothing of the host, started by %s", (as) =>
+  test.each(["ordinary", "root"] as const)("of pasta, reaches nothing of the host, started by %s", async (as) => {
+    const command = ["--config-net", "--", "cat"]
+    const pasta = startPastaProcess(topology.host, command, as, { ...attacked, keepInputOpen: true })
+    try {
+      await expectRefusals(pasta)
+    } finally {
+      pasta.kill()
+    }
+  })
+
+  test.each(["ordinary", "root"] as const)("of passt, reaches nothing of the host, started by %s", (as) =>
     during(
       async (_pid, { program }) => {
-        await program.printed(/^attempts: .*$/m, "stderr")
-        expect(/^attempts: .*$/m.exec(program.stderr)?.[0]).toMatch(/^attempts: \d\d, succeeded: \{\}$/)
-        expect(existsSync("/tmp/written-by-a-data-path")).toBe(false)
+        await expectRefusals(program)
       },
       [],
       { ...attacked, as },
@@ -104,7 +125,7 @@ describe("what passt gives up by the time that it is ready", () => {
     during(
       (_pid, { program }) =>
         expect(program.stderr).toContain(
-          "Sandbox: no file can be reached; system calls are filtered; no new privileges\n",
+          "Sandbox: no new privileges, not dumpable, an empty root, filtered system calls\n",
         ),
       ["--debug"],
     ))
@@ -113,7 +134,9 @@ describe("what passt gives up by the time that it is ready", () => {
     during(
       (pid, { program }) => {
         expect(new Set(ofThreads(pid, "Seccomp"))).toEqual(new Set(["2"]))
-        expect(program.stderr).toContain("Sandbox: files can be reached, as no namespace for them could be made;")
+        expect(program.stderr).toContain(
+          "Sandbox: no new privileges, not dumpable, filtered system calls; without an empty root\n",
+        )
       },
       ["--debug"],
       {
@@ -121,4 +144,14 @@ describe("what passt gives up by the time that it is ready", () => {
         before: ["unshare", "-Ur", "sh", "-euc", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh"],
       },
     ))
+})
+
+describe("what pasta gives up by the time that it is ready", () => {
+  test.each(["ordinary", "root"] as const)("beside a command, which keeps what it has, started by %s", async (as) => {
+    const pasta = await Pasta.start(topology, { as })
+    expectFiltered(pasta.dataPath)
+    const ofCommand = await pasta.guest.must(["grep", "-E", "^(Seccomp|NoNewPrivs):", "/proc/self/status"])
+    expect(ofCommand).toBe("NoNewPrivs:\t0\nSeccomp:\t0\n")
+    await pasta.stop()
+  })
 })

@@ -36,6 +36,8 @@ export interface DataPathOptions extends Omit<DataPathSettings, "configuration">
 export class DataPath {
   /** Process number of the command's init, if there is a command. */
   readonly init: number | undefined
+  /** True if whether the namespace is still there is seen by looking at its path. */
+  readonly watchesPath: boolean
   readonly #machinery: Machinery
   readonly #log: ProgramLog
   /** For what the guest causes. */
@@ -59,9 +61,11 @@ export class DataPath {
     const counting = statisticsInterval === undefined ? undefined : new CountingLink(plain)
     const link = machinery.observe(counting ?? plain, configuration, log)
     const station = setUpNamespace(native, arena, DataPathDescriptor.network, tap?.device.name, configuration, log)
-    if (target !== undefined && target.kind !== "new" && namespace?.quitsWithNamespace) {
+    this.watchesPath =
+      target !== undefined &&
+      target.kind !== "new" &&
+      namespace?.quitsWithNamespace === true &&
       watchNamespace(machinery, target, log, () => this.#end(0))
-    }
     const side = this.#assemble(configuration, link, tap, linkLocalScope)
     if (station !== undefined && configuration.mtu !== undefined) side.noticeMtuOf(station, configuration.mtu)
     // Not earlier: ports are opened that others may not have.

@@ -9,6 +9,7 @@ import {
   createPipe,
   DataPathProcess,
   decideConfiguration,
+  guardRuntime,
   handOver,
   type Identity,
   type IdentityFacts,
@@ -91,6 +92,7 @@ class Launcher {
       openFiles: callersOpenFileLimit(process.ppid),
       dataPath: runtimeCommand("pasta", new URL("./data-path.cjs", import.meta.url)),
       handOver: handedOver,
+      guard: guardRuntime(this.#native),
     }
     this.#child = new DataPathProcess(
       this.#native,

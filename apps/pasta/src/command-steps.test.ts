@@ -10,6 +10,7 @@ const plan: CommandPlan = {
   openFiles: 1024,
   dataPath: { path: "/usr/bin/node", arguments: ["pasta", "data-path.js"], variables: ["A=1"] },
   handOver: { takeAway: [], keep: [] },
+  guard: [],
   pipes: {
     settings: { readEnd: 20, writeEnd: 21 },
     mapped: { readEnd: 22, writeEnd: 23 },

@@ -54,6 +54,8 @@ export interface CommandPlan {
   readonly openFiles: number | undefined
   /** The runtime and its arguments. */
   readonly dataPath: RuntimeCommand
+  /** What the data path gives up before its runtime: `guardRuntime`. */
+  readonly guard: readonly Step[]
   /** Descriptors that the user names, for the data path. */
   readonly handOver: Pick<HandOver, "takeAway" | "keep">
   readonly pipes: DataPathPipes & {
@@ -69,7 +71,7 @@ const FIRST_UNSTANDARD = 3
 
 /** The steps of the data path's process, up to the execution of the runtime. */
 export function commandSteps(plan: CommandPlan): Step[] {
-  const { pipes, userNamespace, dataPath, handOver } = plan
+  const { pipes, userNamespace, dataPath, handOver, guard } = plan
   return [
     ...handOver.takeAway,
     ...beforeSpawn(userNamespace),
@@ -87,6 +89,7 @@ export function commandSteps(plan: CommandPlan): Step[] {
     ...handOver.keep,
     { kind: "newSession" },
     dieWithParent,
+    ...guard,
     executeRuntime(dataPath),
   ]
 }

@@ -16,6 +16,8 @@ import {
   type LogSink,
   Machinery,
   ProgramLog,
+  pastaCalls,
+  raiseWall,
 } from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./descriptors.ts"
@@ -49,6 +51,9 @@ async function main(): Promise<void> {
   const log = new ProgramLog(configuration.verbosity, tellsInfo, isBackground ? [toLauncher] : sinks)
   const dataPath = new DataPath(machinery, { ...settings, configuration, isBackground }, log)
   closeHandedOver(configuration)
+  // Behind the wall, folders can't be changed.
+  if (isBackground) process.chdir("/")
+  raiseWall(machinery, undefined, pastaCalls(process.pid, dataPath.watchesPath), log)
   report({ kind: "ready", init: dataPath.init })
   if (isBackground) {
     leaveLauncher()
@@ -67,7 +72,6 @@ async function main(): Promise<void> {
 
 /** Gives up what is still the caller's. */
 function leaveLauncher(): void {
-  process.chdir("/")
   closeSync(DataPathDescriptor.settings)
   closeSync(DataPathDescriptor.report)
 }

@@ -9,6 +9,7 @@ import {
   DataPathProcess,
   decideConfiguration,
   endOnSignals,
+  guardRuntime,
   handOver,
   type Identity,
   isRoot,
@@ -63,6 +64,7 @@ class Launcher {
       isBackground: !options.foreground,
       dataPath: runtimeCommand("pasta", new URL("./data-path.cjs", import.meta.url)),
       handOver: handedOver,
+      guard: guardRuntime(this.#native),
     }
     const theirs = [plan.process, plan.userNamespace].filter((descriptor) => descriptor !== undefined)
     this.#child = new DataPathProcess(this.#native, this.#arena, (pipes) => namespaceSteps({ ...plan, pipes }), theirs)

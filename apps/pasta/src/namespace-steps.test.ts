@@ -10,6 +10,7 @@ const plan: NamespacePlan = {
   isBackground: true,
   dataPath: { path: "/usr/bin/node", arguments: ["pasta", "data-path.js"], variables: [] },
   handOver: { takeAway: [], keep: [] },
+  guard: [],
   pipes: { settings: { readEnd: 20, writeEnd: 21 }, report: { readEnd: 22, writeEnd: 23 } },
 }
 

@@ -27,6 +27,8 @@ export interface NamespacePlan {
   readonly isBackground: boolean
   /** The runtime and its arguments. */
   readonly dataPath: RuntimeCommand
+  /** What the data path gives up before its runtime: `guardRuntime`. */
+  readonly guard: readonly Step[]
   /** Descriptors that the user names. */
   readonly handOver: Pick<HandOver, "takeAway" | "keep">
   readonly pipes: DataPathPipes
@@ -34,7 +36,7 @@ export interface NamespacePlan {
 
 /** The steps of the data path's process, up to the execution of the runtime. */
 export function namespaceSteps(plan: NamespacePlan): Step[] {
-  const { network, userNamespace, process, isBackground, dataPath, handOver, pipes } = plan
+  const { network, userNamespace, process, isBackground, dataPath, handOver, guard, pipes } = plan
   return [
     ...handOver.takeAway,
     ...(userNamespace === undefined ? [] : [joinUserNamespace(userNamespace), keepPrivileges]),
@@ -47,6 +49,7 @@ export function namespaceSteps(plan: NamespacePlan): Step[] {
     ...handOver.keep,
     { kind: "newSession" },
     ...(isBackground ? [] : [dieWithParent]),
+    ...guard,
     executeRuntime(dataPath),
   ]
 }

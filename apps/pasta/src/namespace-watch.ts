@@ -25,19 +25,24 @@ const PROC = /^\/proc\//
 /** Whom to tell that something isn't noticed. */
 export type Warnings = Pick<Log, "warning">
 
-/** Calls back once the namespace is gone, also if it is already. Keeps nothing from ending. */
+/**
+ * Calls back once the namespace is gone, also if it is already. Keeps nothing from ending. True if a path has to be looked at for
+ * that.
+ */
 export function watchNamespace(
   machinery: Machinery,
   target: ExistingNamespace,
   log: Warnings,
   onGone: () => void,
-): void {
+): boolean {
   if (processOf(target) !== undefined) {
     machinery.loop.watchDescriptor(DataPathDescriptor.process, EpollEvent.readable, onGone)
-    return
+    return false
   }
   const path = networkPath(target)
-  if (!PROC.test(path)) new PathWatch(path, DataPathDescriptor.network, onGone).begin(machinery, log)
+  if (PROC.test(path)) return false
+  new PathWatch(path, DataPathDescriptor.network, onGone).begin(machinery, log)
+  return true
 }
 
 /** Whether a path still leads to what was opened there. */

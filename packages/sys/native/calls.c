@@ -123,6 +123,9 @@ static const struct call calls[] = {
 #ifdef SYS_io_uring_setup
 	{ "io_uring_setup", SYS_io_uring_setup },
 #endif
+#ifdef SYS_inotify_rm_watch
+	{ "inotify_rm_watch", SYS_inotify_rm_watch },
+#endif
 #ifdef SYS_ioctl
 	{ "ioctl", SYS_ioctl },
 #endif

@@ -144,3 +144,22 @@ export function passtCalls(process: number, folders: readonly number[]): CallRul
 
 /** Before the runtime is executed: it would keep a ring of io_uring, which no filter sees. */
 export const BEFORE_RUNTIME: readonly CallRule[] = refuse(ENOSYS, "io_uring_setup")
+
+/**
+ * What pasta's data path needs.
+ *
+ * @param process its process number
+ * @param watchesPath true if it watches whether a namespace is still at its path
+ */
+export function pastaCalls(process: number, watchesPath: boolean): CallRule[] {
+  return [
+    ...PACKETS,
+    ...SOCKETS,
+    ...OPEN_FILES,
+    // For the end of the command.
+    ...always("wait4"),
+    ...(watchesPath ? always("statx", "newfstatat", "inotify_rm_watch") : []),
+    ...RUNTIME,
+    ...signalsToOurselves(process),
+  ]
+}

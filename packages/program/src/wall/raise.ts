@@ -24,18 +24,19 @@ export interface WallDescriptors {
 /**
  * Raises the wall. Throws a `SystemError` if the kernel has filters but doesn't take ours.
  *
+ * @param descriptors undefined: its first half wasn't built, and files stay in reach of who can open them
  * @param calls that the data path may make from now on
  * @param log gets a line for each system call that is refused, once
  */
 export function raiseWall(
   machinery: Machinery,
-  descriptors: WallDescriptors,
+  descriptors: WallDescriptors | undefined,
   calls: readonly CallRule[],
   log: Log,
 ): Wall {
   // The local time zone is read from a file, at the first use.
   new Date().getTimezoneOffset()
-  const hasEmptyRoot = emptyRoot(machinery, descriptors)
+  const hasEmptyRoot = descriptors !== undefined && emptyRoot(machinery, descriptors)
   const { native, arena } = machinery
   const filter = encodeFilter(native, calls, { kind: "signal" })
   if (filter !== undefined) reportRefusals(machinery, log)
@@ -49,11 +50,18 @@ export function raiseWall(
   return wall
 }
 
-/** One line for who wants to know what holds. */
+/** One line that says what holds, and what doesn't. */
 export function describeWall({ hasEmptyRoot, hasFilter }: Wall): string {
-  const files = hasEmptyRoot ? "no file can be reached" : "files can be reached, as no namespace for them could be made"
-  const calls = hasFilter ? "system calls are filtered" : "system calls aren't filtered on this architecture"
-  return `Sandbox: ${files}; ${calls}; no new privileges`
+  const steps: [string, boolean][] = [
+    ["no new privileges", true],
+    ["not dumpable", true],
+    ["an empty root", hasEmptyRoot],
+    ["filtered system calls", hasFilter],
+  ]
+  const named = (isThere: boolean): string =>
+    steps.flatMap(([name, holds]) => (holds === isThere ? [name] : [])).join(", ")
+  const missing = named(false)
+  return `Sandbox: ${named(true)}${missing === "" ? "" : `; without ${missing}`}`
 }
 
 /** Has the helper empty the file system, and waits for that; false if there is no helper, or it couldn't. */

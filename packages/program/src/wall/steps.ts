@@ -42,10 +42,7 @@ export interface WallPlan {
 /** Everything that can be given up before the runtime starts. A namespace that the system refuses is done without. */
 export function wallSteps({ native, facts, empty, helper, notForHelper }: WallPlan): Step[] {
   const isPrivileged = isRoot(facts)
-  const filter = encodeFilter(native, BEFORE_RUNTIME, { kind: "pass" })
   return [
-    { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 },
-    { kind: "setLimit", resource: ResourceLimit.core, soft: 0, mayFail: true },
     {
       kind: "try",
       steps: [
@@ -57,6 +54,16 @@ export function wallSteps({ native, facts, empty, helper, notForHelper }: WallPl
       ],
     },
     { kind: "limitCapabilities", kept: isPrivileged ? Object.values(CAPABILITIES_OF_ROOT) : [], mayFail: true },
+    ...guardRuntime(native),
+  ]
+}
+
+/** What a runtime that is executed next can't get any more, in whatever namespaces it is: of the process that executes it. */
+export function guardRuntime(native: Native): Step[] {
+  const filter = encodeFilter(native, BEFORE_RUNTIME, { kind: "pass" })
+  return [
+    { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 },
+    { kind: "setLimit", resource: ResourceLimit.core, soft: 0, mayFail: true },
     ...(filter === undefined ? [] : [{ kind: "filterCalls", filter, flags: 0, mayFail: true } as const]),
   ]
 }
