@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
-import { childrenOf, statusOf } from "./harness/inspection.ts"
+import { Holder } from "./harness/holders.ts"
+import { childrenOf, parentOf, statusOf } from "./harness/inspection.ts"
 import { reachable, repository, temporaryFolder } from "./harness/machine.ts"
 import { Passt, type PasstProcessOptions, runPasst } from "./harness/passt.ts"
 import { Pasta, startPastaProcess } from "./harness/pasta.ts"
@@ -130,6 +131,57 @@ describe("what passt gives up by the time that it is ready", () => {
       ["--debug"],
     ))
 
+  test("with the privilege for low ports, which works, that one is kept", () =>
+    during(
+      async (pid, { program }) => {
+        expect(new Set(ofThreads(pid, "CapEff"))).toEqual(new Set(["0000000000000400"]))
+        await program.printed(/TCP \[\*\]:81 {2}=> {2}81/, "stderr")
+      },
+      ["-t", "81"],
+      {
+        as: "root",
+        before: [
+          "setpriv",
+          "--reuid=65534",
+          "--regid=65534",
+          "--clear-groups",
+          "--inh-caps=-all,+net_bind_service",
+          "--ambient-caps=-all,+net_bind_service",
+          "--",
+        ],
+      },
+    ))
+
+  test("as user 0 of a user namespace, it becomes whom --runas names", async () => {
+    const holder = await Holder.ofManyUsers()
+    try {
+      await during(
+        (pid) => {
+          expect(new Set(ofThreads(pid, "Uid"))).toEqual(new Set(["100000 100000 100000 100000"]))
+          expect(new Set(ofThreads(pid, "CapEff"))).toEqual(new Set([NO_CAPABILITIES]))
+        },
+        ["--runas", "1:1"],
+        { as: "root", before: holder.asUser0 },
+      )
+    } finally {
+      await holder.stop()
+    }
+  })
+
+  test("started by root, nobody of ours is root any more, and none has privileges", () =>
+    during(
+      async (pid, { program }) => {
+        await program.printed(/addr\.path=.*\n/, "stderr")
+        for (const process of [pid, parentOf(pid)]) {
+          expect(new Set(ofThreads(process, "Uid"))).toEqual(new Set(["65534 65534 65534 65534"]))
+          expect(new Set(ofThreads(process, "CapEff"))).toEqual(new Set([NO_CAPABILITIES]))
+        }
+        expect(readdirSync(`/proc/${pid}/root/`)).toEqual([])
+      },
+      [],
+      { as: "root" },
+    ))
+
   test("without namespaces, it works all the same, and says so", () =>
     during(
       (pid, { program }) => {
@@ -141,7 +193,14 @@ describe("what passt gives up by the time that it is ready", () => {
       ["--debug"],
       {
         as: "root",
-        before: ["unshare", "-Ur", "sh", "-euc", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh"],
+        before: [
+          "unshare",
+          "-Ur",
+          "sh",
+          "-euc",
+          'echo 0 | tee /proc/sys/user/max_user_namespaces > /proc/sys/user/max_mnt_namespaces; exec "$@"',
+          "sh",
+        ],
       },
     ))
 })

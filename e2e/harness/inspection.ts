@@ -95,6 +95,7 @@ export function childrenOf(pid: number): readonly number[] {
   })
 }
 
-function parentOf(pid: number): number {
+/** The process that has started this one. */
+export function parentOf(pid: number): number {
   return Number(statusOf(pid, "PPid"))
 }

@@ -4,7 +4,16 @@
  * calls. An attempt that succeeds answers a text.
  */
 "use strict"
-const { appendFileSync, closeSync, openSync, readFileSync, readdirSync, statSync, writeFileSync, writeSync } = require("node:fs")
+const {
+  appendFileSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} = require("node:fs")
 const { spawnSync } = require("node:child_process")
 const native = require(process.env.ATTACKER_ADDON)
 
@@ -40,6 +49,8 @@ function fork() {
   return failed(child)
 }
 const STEP = { setUser: 3, unshare: 7, mount: 8, control: 9, open: 14 }
+const F_SETFL = 4
+const O_ASYNC = 0x2000
 const CLONE_NEWUSER = 0x10000000
 const PR_SET_DUMPABLE = 4
 
@@ -56,6 +67,13 @@ const attempts = {
   "open /dev/net/tun": () => `descriptor ${openSync("/dev/net/tun", "r+")}`,
   "see a file": () => `size ${statSync("/bin/sh").size}`,
   "open by the addon": () => failed(native.open("/etc/passwd", 0, 0)),
+  "remove a file above the folder that is kept": () => {
+    const folders = [...Array(64).keys()].filter((number) => typeof native.identityAt(number, "..") === "string")
+    if (folders.length === 0) throw new Error("there is none")
+    const [above, own] = ["..", "."].map((name) => native.identityAt(folders[0], name))
+    if (above === own) throw new Error("it leads nowhere")
+    return `${above} above ${own}`
+  },
   "execute a program": () => {
     const { error, pid } = spawnSync("/bin/sh", ["-c", "true"])
     if (error !== undefined) throw error
@@ -74,6 +92,7 @@ const attempts = {
   mount: () => step(STEP.mount, "none", "/", "tmpfs", 0),
   "be dumpable again": () => step(STEP.control, PR_SET_DUMPABLE, 1),
   "open by a step": () => step(STEP.open, "/etc/passwd", 0, 50),
+  "have signals sent to a terminal's foreground": () => failed(native.fileControl(2, F_SETFL, O_ASYNC)),
   "find a process": () => failed(native.pidfdOpen(parent)),
   "ask a descriptor for its namespace": () => failed(native.ioctl(0, 0xb701, 0)),
 }

@@ -1,7 +1,6 @@
 /**
- * The process that moves the packets. Started by the launcher with the descriptors of
- * {@link DataPathDescriptor}; everything it says to the launcher is in report.ts, and nothing once it is ready: from then on
- * it has nothing of the caller's.
+ * The process that moves the packets. Started by the launcher with the descriptors of {@link DataPathDescriptor}; everything it says to
+ * the launcher is in report.ts. In the background it has nothing of the caller's once it is ready, and says nothing more.
  */
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { decodeConfiguration } from "@demiflow/config"
@@ -77,6 +76,8 @@ async function runToEnd(dataPath: DataPath, log: ProgramLog): Promise<void> {
   try {
     await dataPath.run()
   } catch (error) {
+    // The launcher writes it to standard error.
+    log.sinks = dataPath.logSinks
     log.error(sentenceOf(error))
     throw error
   }

@@ -1,10 +1,10 @@
 /** The process that the user started: it leaves the data path behind in the background, or stays with it. */
-import { resolve } from "node:path"
-import { type Configuration, encodeConfiguration, type Options } from "@demiflow/config"
+import { dirname, resolve } from "node:path"
+import { type Configuration, defaultSocketPaths, encodeConfiguration, type Options } from "@demiflow/config"
 import { Arena } from "@demiflow/core"
 import { complain, Quit } from "@demiflow/program/command"
 import {
-  awaitStatus,
+  changeIdentity,
   closeInherited,
   createPipe,
   type DataPathPipes,
@@ -12,6 +12,7 @@ import {
   decideConfiguration,
   endOnSignals,
   handOver,
+  type Identity,
   type Outcome,
   parseReport,
   readIdentityFacts,
@@ -47,7 +48,7 @@ class Launcher {
   readonly #options: Options
   readonly #arena = new Arena(ARENA_BYTES)
   readonly #native = attachArena(this.#arena)
-  readonly #facts = readIdentityFacts()
+  readonly #identity: Identity | undefined
   readonly #child: DataPathProcess
   #outcome: () => Outcome = () => 0
 
@@ -55,8 +56,13 @@ class Launcher {
   constructor(given: Options) {
     const handedOver = handOver(given)
     this.#options = handedOver.options
-    const { descriptor, foreground } = this.#options
+    const { descriptor, foreground, runAs, socketPath } = this.#options
+    // The name by which processes are looked for, and ended.
+    if (foreground) process.title = "passt"
     const native = this.#native
+    const facts = readIdentityFacts()
+    this.#identity = requestedIdentity(runAs, facts)
+    const changesIdentity = this.#identity !== undefined
     if (descriptor !== undefined) checkStreamDescriptor(native, descriptor)
     const empty = createPipe(native, this.#arena, this.#arena.reserve(8, 8))
     const steps = (pipes: DataPathPipes) =>
@@ -68,7 +74,9 @@ class Launcher {
         handOver: handedOver,
         wall: wallSteps({
           native,
-          facts: this.#facts,
+          facts,
+          changesIdentity,
+          folder: descriptor === undefined ? dirname(resolve(socketPath ?? defaultSocketPaths()[0])) : undefined,
           empty: empty.readEnd,
           helper: DataPathDescriptor.helper,
           notForHelper: [
@@ -89,7 +97,7 @@ class Launcher {
   /** Returns once everything is ready, and what was decided is printed. */
   start(): void {
     const options = this.#options
-    const identity = requestedIdentity(options.runAs, this.#facts)
+    const identity = this.#identity
     const { configuration, linkLocalScope } = decide(this.#native, this.#arena, options)
     this.#child.sendSettings({ configuration: encodeConfiguration(configuration), identity, linkLocalScope })
     const { socketPath } = this.#awaitReady()
@@ -99,15 +107,14 @@ class Launcher {
     }
     writePidFile(options.pidPath, options.foreground ? process.pid : this.#child.process)
     announceReady(configuration, socketPath, options.runAs === undefined && identity !== undefined)
+    // This process stays, and reads what the data path writes.
+    if (options.foreground && identity !== undefined) changeIdentity(identity)
   }
 
   /** Waits for the end of the data path. */
   async stay(): Promise<Outcome> {
-    const status = await awaitStatus(this.#child.reports, (line) => {
-      const report = this.#take(line)
-      return report?.kind === "ended" ? 0 : undefined
-    })
-    if (status === undefined) throw new Quit(`The data path ended unexpectedly (${this.#child.wait()})`)
+    const hasEnded = await this.#child.awaitLastReport((line) => this.#take(line)?.kind === "ended" || undefined)
+    if (!hasEnded) throw new Quit(`The data path ended unexpectedly (${this.#child.wait()})`)
     this.#child.wait()
     return this.#outcome()
   }

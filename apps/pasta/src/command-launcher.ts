@@ -5,7 +5,6 @@ import { Arena } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
 import {
   announce,
-  awaitStatus,
   createPipe,
   DataPathProcess,
   decideConfiguration,
@@ -127,7 +126,7 @@ class Launcher {
       return report?.kind === "ended" ? report.status : undefined
     }
     try {
-      const status = await awaitStatus(this.#child.reports, takeLine)
+      const status = await this.#child.awaitLastReport(takeLine)
       if (status !== undefined) return status
       throw new Quit(`The data path ended unexpectedly (${this.#child.wait()}), and the command with it`)
     } finally {

@@ -5,7 +5,6 @@ import { Arena } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
 import {
   announce,
-  awaitStatus,
   DataPathProcess,
   decideConfiguration,
   endOnSignals,
@@ -88,7 +87,7 @@ class Launcher {
 
   /** Waits for the end of the data path. */
   async stay(): Promise<Outcome> {
-    const status = await awaitStatus(this.#child.reports, (line) => {
+    const status = await this.#child.awaitLastReport((line) => {
       const report = this.#reports.take(line)
       return report?.kind === "ended" ? report.status : undefined
     })

@@ -49,6 +49,9 @@ export class DataPathProcess {
   readonly #scratch: number
   readonly #pipes: DataPathPipes
   readonly #child: StepProcess
+  readonly #splitter = new LineSplitter()
+  /** Reports that have arrived and that nobody has taken yet. */
+  readonly #lines: string[] = []
   #hasChild = true
   #end = "nobody knows why"
 
@@ -73,11 +76,6 @@ export class DataPathProcess {
     return this.#child.process
   }
 
-  /** Where its reports arrive, line by line. */
-  get reports(): number {
-    return this.#pipes.report.readEnd
-  }
-
   /** Tells it what to do. */
   sendSettings(settings: DataPathSettings): void {
     // Its runtime is still starting: this costs no time, and before the settings it reaches nobody.
@@ -97,16 +95,50 @@ export class DataPathProcess {
    * end this process as usual.
    */
   awaitReport<Answer>(take: (line: string) => Answer | undefined): Answer | undefined {
-    const lines = new LineSplitter()
     const bytes = new Uint8Array(READ_BYTES)
     for (;;) {
-      const count = readSync(this.reports, bytes)
+      const answer = this.#take(take)
+      if (answer !== undefined) return answer
+      const count = readSync(this.#pipes.report.readEnd, bytes)
       if (count === 0) return undefined
-      for (const line of lines.add(Buffer.from(bytes.subarray(0, count)).toString())) {
-        const answer = take(line)
-        if (answer !== undefined) return answer
-      }
+      this.#add(Buffer.from(bytes.subarray(0, count)))
     }
+  }
+
+  /** The same without blocking. What `take` throws rejects the promise. */
+  awaitLastReport<Answer>(take: (line: string) => Answer | undefined): Promise<Answer | undefined> {
+    // Loaded once everything runs, not before.
+    const { Socket } = process.getBuiltinModule("node:net")
+    return new Promise((resolve, reject) => {
+      const takeAll = (): void => {
+        try {
+          const answer = this.#take(take)
+          if (answer !== undefined) resolve(answer)
+        } catch (error) {
+          reject(error)
+        }
+      }
+      takeAll()
+      const pipe = new Socket({ fd: this.#pipes.report.readEnd, readable: true, writable: false })
+      pipe.on("data", (bytes: Buffer) => {
+        this.#add(bytes)
+        takeAll()
+      })
+      pipe.on("error", reject)
+      pipe.on("close", () => resolve(undefined))
+    })
+  }
+
+  #add(bytes: Buffer): void {
+    this.#lines.push(...this.#splitter.add(bytes.toString()))
+  }
+
+  #take<Answer>(take: (line: string) => Answer | undefined): Answer | undefined {
+    for (let line = this.#lines.shift(); line !== undefined; line = this.#lines.shift()) {
+      const answer = take(line)
+      if (answer !== undefined) return answer
+    }
+    return undefined
   }
 
   /** The step that a line says has failed; undefined if it is something else. */

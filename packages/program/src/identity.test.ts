@@ -3,7 +3,15 @@ import { chooseIdentity, requestedIdentity } from "./identity.ts"
 
 const everybody = "         0          0 4294967295\n"
 const passwords = "root:x:0:0::/root:/bin/sh\nnobody:x:99:98:nobody:/:/sbin/nologin\n"
-const root = { user: 0, group: 0, userMap: everybody, groupMap: everybody, passwords, groups: "staff:x:50:\n" }
+const root = {
+  user: 0,
+  group: 0,
+  userMap: everybody,
+  groupMap: everybody,
+  passwords,
+  groups: "staff:x:50:\n",
+  capabilities: [],
+}
 
 describe("chooseIdentity", () => {
   it("lets everybody but root stay who they are", () => {

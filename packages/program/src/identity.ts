@@ -19,6 +19,8 @@ export interface IdentityFacts {
   readonly passwords: string
   /** `/etc/group`, empty if there is none. */
   readonly groups: string
+  /** Numbers of the capabilities in effect: capabilities(7). */
+  readonly capabilities: readonly number[]
 }
 
 /** `nobody` by convention, where the system's list of users has none. */
@@ -35,7 +37,13 @@ export function readIdentityFacts(): IdentityFacts {
     groupMap: readOr("/proc/self/gid_map", ""),
     passwords: readOr("/etc/passwd", ""),
     groups: readOr("/etc/group", ""),
+    capabilities: capabilitiesOf(readOr("/proc/self/status", "")),
   }
+}
+
+function capabilitiesOf(status: string): number[] {
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`)
+  return Array.from({ length: 64 }, (_, number) => number).filter((number) => (effective >> BigInt(number)) & 1n)
 }
 
 /**

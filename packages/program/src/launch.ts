@@ -4,7 +4,6 @@
  * @packageDocumentation
  */
 export * from "./announce.ts"
-export * from "./await-status.ts"
 export * from "./data-path-process.ts"
 export { type HandOver, handOver } from "./handed-over.ts"
 export * from "./identity.ts"

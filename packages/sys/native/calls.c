@@ -14,7 +14,11 @@
 #define SYS_io_uring_setup 425
 #endif
 #ifndef SYS_rseq
-#define SYS_rseq -1
+#ifdef __x86_64__
+#define SYS_rseq 334
+#else
+#define SYS_rseq 293
+#endif
 #endif
 
 #if defined(__x86_64__) && !defined(__ILP32__)

@@ -15,29 +15,33 @@
 #define CAPABILITY_LIMIT 64
 
 /*
- * Takes all capabilities but those of a mask out of the bounding set, which limits what an executed program can get, and
- * empties the ambient and the inheritable set. What this process has stays: capabilities(7).
+ * Takes all capabilities but those of a mask from this process, and out of the bounding set, which limits what an executed
+ * program can get: capabilities(7). What takes no privilege comes first.
  */
 int limit_capabilities(uint32_t low, uint32_t high)
 {
-	const uint64_t kept = (uint64_t)high << 32 | low;
+	const uint32_t kept[] = { low, high };
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+	int error = 0;
 
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL) && errno != EINVAL)
+		return errno;
 	for (unsigned long capability = 0; capability < CAPABILITY_LIMIT; capability++) {
-		if (kept >> capability & 1)
+		if (kept[capability / 32] >> capability % 32 & 1)
 			continue;
 		/* EINVAL: the kernel doesn't have it. */
 		if (prctl(PR_CAPBSET_DROP, capability, 0UL, 0UL, 0UL) && errno != EINVAL)
-			return errno;
+			error = errno;
 	}
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL) && errno != EINVAL)
-		return errno;
 	if (syscall(SYS_capget, &header, sets))
 		return errno;
-	for (int half = 0; half < _LINUX_CAPABILITY_U32S_3; half++)
+	for (int half = 0; half < _LINUX_CAPABILITY_U32S_3; half++) {
+		sets[half].permitted &= kept[half];
+		sets[half].effective &= kept[half];
 		sets[half].inheritable = 0;
-	return syscall(SYS_capset, &header, sets) ? errno : 0;
+	}
+	return syscall(SYS_capset, &header, sets) ? errno : error;
 }
 
 /*
@@ -54,10 +58,13 @@ int pivot_into(const char *path)
 /* Has the kernel ask a program of BPF about each system call of this thread from now on, and by a flag, of all threads. */
 int filter_calls(const void *instructions, size_t length, unsigned int flags)
 {
-	struct sock_fprog program = { .len = (unsigned short)(length / sizeof(struct sock_filter)),
-				      .filter = (struct sock_filter *)instructions };
-	long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	const size_t count = length / sizeof(struct sock_filter);
+	struct sock_fprog program = { .len = (unsigned short)count, .filter = (struct sock_filter *)instructions };
+	long result;
 
+	if (count > BPF_MAXINSNS)
+		return EINVAL;
+	result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 	/* A thread that can't have the filter is named by its number. */
 	return result < 0 ? errno : result > 0 ? EBUSY : 0;
 }

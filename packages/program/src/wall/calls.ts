@@ -1,5 +1,6 @@
 /**
- * The system calls that a data path makes once it is ready, beside what makes them. Whatever isn't here is refused, and counted.
+ * The system calls that a data path makes once it is ready, beside what makes them. What isn't here is refused, counted and reported;
+ * what runtimes are known to try, and do without, is refused silently.
  *
  * A list holds what a runtime or a function of `@demiflow/sys` really needs, with as few arguments as it needs. The end-to-end suite
  * says what is missing: a refusal is a warning in the log.
@@ -40,13 +41,15 @@ const INTERNET_PROTOCOLS = [0, 6, 17, 1, 58]
 const QUEUE_LENGTHS = [0x541b, 0x5411, 0x894b]
 /** F_DUPFD… stay out: a descriptor has one number. */
 const FileCommand = {
-  getFlags: 3,
-  setFlags: 4,
   getOwnFlags: 1,
   setOwnFlags: 2,
+  getFlags: 3,
+  setFlags: 4,
   setPipeSize: 1031,
   getPipeSize: 1032,
 } as const
+const DESCRIPTOR_COMMANDS = Object.values(FileCommand).filter((command) => command !== FileCommand.setFlags)
+const O_ASYNC = 0x2000
 
 /** Sockets and what is done with them: `packages/sys/native`. */
 const SOCKETS: readonly CallRule[] = [
@@ -75,7 +78,9 @@ const SOCKETS: readonly CallRule[] = [
     "shutdown",
   ),
   { call: "ioctl", when: [[where(1, ...QUEUE_LENGTHS)]] },
-  { call: "fcntl", when: [[where(1, ...Object.values(FileCommand))]] },
+  // O_ASYNC would have the kernel send signals to others: of a terminal, to its foreground.
+  { call: "fcntl", when: [[where(1, FileCommand.setFlags), { argument: 2, mask: O_ASYNC, oneOf: [0] }]] },
+  { call: "fcntl", when: [[where(1, ...DESCRIPTOR_COMMANDS)]] },
   ...always("getrandom"),
 ]
 
@@ -86,6 +91,9 @@ const Protection = { execute: 4 } as const
 const MapFlag = { anonymous: 0x20 } as const
 /** What V8 names its memory by, so that it can be told apart in /proc: PR_SET_VMA of prctl(2). */
 const PR_SET_VMA = 0x53564d41
+
+/** <fcntl.h> */
+const AT_EMPTY_PATH = 0x1000
 
 /** CLONE_THREAD, and with it all flags that make namespaces, of clone(2). */
 const CloneFlag = { thread: 0x10000, threadOrNamespace: 0x7e030080 } as const
@@ -116,6 +124,9 @@ const RUNTIME: readonly CallRule[] = [
   ...refuse(EPERM, "prlimit64"),
   // Mutexes of V8 ask how their thread is scheduled, and do without an answer.
   ...always("sched_getaffinity", "sched_getparam", "sched_getscheduler"),
+  // By newer C libraries, fstat() is one of these, with a descriptor and no path.
+  { call: "newfstatat", when: [[{ argument: 3, mask: AT_EMPTY_PATH, oneOf: [AT_EMPTY_PATH] }]] },
+  { call: "statx", when: [[{ argument: 2, mask: AT_EMPTY_PATH, oneOf: [AT_EMPTY_PATH] }]] },
   // The C library asks the kernel about memory by files; V8 asks how large its memory is.
   ...refuse(ENOENT, "openat", "newfstatat", "statx"),
   ...refuse(ENOSYS, "io_uring_setup"),
@@ -126,17 +137,23 @@ function signalsToOurselves(process: number): CallRule[] {
   return ["kill", "tgkill"].map((call) => ({ call, when: [[where(0, process)]] }))
 }
 
-/** @param folders descriptors of folders in which a socket's file is removed in the end */
+/** <fcntl.h> */
+const AT_SYMLINK_NOFOLLOW = 0x100
+
+/** Looking at and removing a file of a folder that is open: no folder, and nothing that a symbolic link leads to. */
 function removal(folders: readonly number[]): CallRule[] {
   if (folders.length === 0) return []
-  return ["newfstatat", "unlinkat"].map((call) => ({ call, when: [[where(0, ...folders)]] }))
+  return [
+    { call: "newfstatat", when: [[where(0, ...folders), where(3, AT_SYMLINK_NOFOLLOW)]] },
+    { call: "unlinkat", when: [[where(0, ...folders), where(2, 0)]] },
+  ]
 }
 
 /**
  * What passt's data path needs.
  *
  * @param process its process number
- * @param folders descriptors of the folders in which a file is removed in the end
+ * @param folders descriptors of the folders in which a file is removed in the end: see `wallSteps` for where they lead
  */
 export function passtCalls(process: number, folders: readonly number[]): CallRule[] {
   return [...PACKETS, ...SOCKETS, ...OPEN_FILES, ...removal(folders), ...RUNTIME, ...signalsToOurselves(process)]

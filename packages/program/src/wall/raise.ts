@@ -1,6 +1,14 @@
 /** The wall's second half: what a data path gives up once everything is open. Nothing can be opened by its name afterwards. */
 import type { Log } from "@demiflow/core"
-import { type CallRule, encodeFilter, FilterFlag, ProcessControl, parseWaitStatus, runStepsHere } from "@demiflow/sys"
+import {
+  type CallRule,
+  encodeFilter,
+  FilterFlag,
+  ProcessControl,
+  parseWaitStatus,
+  runStepsHere,
+  SystemError,
+} from "@demiflow/sys"
 import type { Machinery } from "../machinery.ts"
 import { processOf } from "../pidfd.ts"
 import { reportRefusals } from "./refusals.ts"
@@ -22,7 +30,7 @@ export interface WallDescriptors {
 }
 
 /**
- * Raises the wall. Throws a `SystemError` if the kernel has filters but doesn't take ours.
+ * Raises the wall, as high as the system lets us. Throws a `SystemError` if there is no memory.
  *
  * @param descriptors undefined: its first half wasn't built, and files stay in reach of who can open them
  * @param calls that the data path may make from now on
@@ -37,17 +45,26 @@ export function raiseWall(
   // The local time zone is read from a file, at the first use.
   new Date().getTimezoneOffset()
   const hasEmptyRoot = descriptors !== undefined && emptyRoot(machinery, descriptors)
+  runStepsHere(machinery.native, machinery.arena, [{ kind: "control", option: ProcessControl.setDumpable, value: 0 }])
+  const wall = { hasEmptyRoot, hasFilter: filterCalls(machinery, calls, log) }
+  if (wall.hasEmptyRoot || wall.hasFilter) log.debug(describeWall(wall))
+  else log.warning(describeWall(wall))
+  return wall
+}
+
+/** False where there are no filters: on other architectures, in kernels without them, or where a filter refuses another one. */
+function filterCalls(machinery: Machinery, calls: readonly CallRule[], log: Log): boolean {
   const { native, arena } = machinery
   const filter = encodeFilter(native, calls, { kind: "signal" })
-  if (filter !== undefined) reportRefusals(machinery, log)
-  runStepsHere(native, arena, [
-    { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 },
-    { kind: "control", option: ProcessControl.setDumpable, value: 0 },
-    ...(filter === undefined ? [] : [{ kind: "filterCalls", filter, flags: FilterFlag.allThreads } as const]),
-  ])
-  const wall = { hasEmptyRoot, hasFilter: filter !== undefined }
-  log.debug(describeWall(wall))
-  return wall
+  if (filter === undefined) return false
+  reportRefusals(machinery, log)
+  try {
+    runStepsHere(native, arena, [{ kind: "filterCalls", filter, flags: FilterFlag.allThreads }])
+    return true
+  } catch (error) {
+    if (error instanceof SystemError) return false
+    throw error
+  }
 }
 
 /** One line that says what holds, and what doesn't. */

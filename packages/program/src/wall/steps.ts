@@ -4,6 +4,7 @@ import {
   MountFlag,
   NamespaceFlag,
   type Native,
+  OpenFlag,
   ProcessControl,
   ResourceLimit,
   type Step,
@@ -24,13 +25,19 @@ const CAPABILITIES_OF_ROOT = {
   setGroup: 6,
   setUser: 7,
   bindPrivilegedPorts: 10,
-  setCapabilities: 8,
 } as const
 
 /** What the wall is built from. */
 export interface WallPlan {
   readonly native: Native
   readonly facts: IdentityFacts
+  /** True if the data path is to become somebody else once everything is open. */
+  readonly changesIdentity: boolean
+  /**
+   * A folder in which a file is removed in the end; undefined: none. It becomes a mount of its own, so that its descriptor leads to
+   * nothing above it once the root is empty.
+   */
+  readonly folder: string | undefined
   /** To read a byte from: have the file system emptied. */
   readonly empty: number
   /** The number that the data path finds the helper at which does so, a pidfd. */
@@ -39,22 +46,47 @@ export interface WallPlan {
   readonly notForHelper: readonly number[]
 }
 
-/** Everything that can be given up before the runtime starts. A namespace that the system refuses is done without. */
-export function wallSteps({ native, facts, empty, helper, notForHelper }: WallPlan): Step[] {
-  const isPrivileged = isRoot(facts)
+/**
+ * Everything that can be given up before the runtime starts. A namespace that the system refuses is done without. In a user
+ * namespace of our own, nobody has privileges over what was there before: ports below 1024, other users. So there is none for who has,
+ * and may need, such privileges.
+ */
+export function wallSteps({ native, facts, changesIdentity, folder, empty, helper, notForHelper }: WallPlan): Step[] {
+  const isPrivileged = changesIdentity || isRoot(facts)
+  const bindsPrivilegedPorts = facts.capabilities.includes(CAPABILITIES_OF_ROOT.bindPrivilegedPorts)
+  const isMapped = !isPrivileged && !bindsPrivilegedPorts
   return [
     {
       kind: "try",
       steps: [
-        { kind: "unshare", flags: namespaceFlags(isPrivileged) },
-        ...(isPrivileged ? [] : mapOurselves(facts)),
+        // Without /proc, we would be nobody in the new user namespace.
+        { kind: "open", path: "/proc/self/uid_map", flags: OpenFlag.readOnly, number: helper },
+        { kind: "close", descriptor: helper },
+        { kind: "unshare", flags: OTHER_NAMESPACES | (isMapped ? NamespaceFlag.user : 0) },
+        ...(isMapped ? mapOurselves(facts) : []),
         { kind: "mount", source: "none", target: "/", type: "", flags: MountFlag.recursive | MountFlag.private },
+        ...(folder === undefined ? [] : [mountOnItself(folder)]),
         { kind: "spawn", flags: 0, steps: helperSteps(empty, notForHelper) },
         { kind: "openChild", number: helper },
       ],
     },
-    { kind: "limitCapabilities", kept: isPrivileged ? Object.values(CAPABILITIES_OF_ROOT) : [], mayFail: true },
+    ...keepOnly(isPrivileged, bindsPrivilegedPorts),
     ...guardRuntime(native),
+  ]
+}
+
+function mountOnItself(folder: string): Step {
+  return { kind: "mount", source: folder, target: folder, type: "", flags: MountFlag.bind }
+}
+
+const OTHER_NAMESPACES = NamespaceFlag.mount | NamespaceFlag.ipc | NamespaceFlag.uts
+
+function keepOnly(isPrivileged: boolean, bindsPrivilegedPorts: boolean): Step[] {
+  if (isPrivileged) return [{ kind: "limitCapabilities", kept: Object.values(CAPABILITIES_OF_ROOT), mayFail: true }]
+  if (!bindsPrivilegedPorts) return [{ kind: "limitCapabilities", kept: [], mayFail: true }]
+  return [
+    { kind: "limitCapabilities", kept: [CAPABILITIES_OF_ROOT.bindPrivilegedPorts], mayFail: true },
+    { kind: "keepCapabilities", mayFail: true },
   ]
 }
 
@@ -66,10 +98,6 @@ export function guardRuntime(native: Native): Step[] {
     { kind: "setLimit", resource: ResourceLimit.core, soft: 0, mayFail: true },
     ...(filter === undefined ? [] : [{ kind: "filterCalls", filter, flags: 0, mayFail: true } as const]),
   ]
-}
-
-function namespaceFlags(isPrivileged: boolean): number {
-  return NamespaceFlag.mount | NamespaceFlag.ipc | NamespaceFlag.uts | (isPrivileged ? 0 : NamespaceFlag.user)
 }
 
 /** In the new user namespace, we are who we were, and there is nobody else. */

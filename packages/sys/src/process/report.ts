@@ -19,6 +19,9 @@ export function parseStepFailure(line: string, steps: EncodedSteps): StepFailure
   return step === undefined ? undefined : { step, errno: Number(match[2]) }
 }
 
+/** Characters of a line that isn't complete: of a longer one, the rest is lost. */
+const LONGEST_LINE = 1 << 16
+
 /** Takes text apart into lines that arrive in pieces. */
 export class LineSplitter {
   #rest = ""
@@ -26,7 +29,7 @@ export class LineSplitter {
   /** The lines that are complete with this text. */
   add(text: string): string[] {
     const lines = (this.#rest + text).split("\n")
-    this.#rest = lines.pop() ?? ""
+    this.#rest = (lines.pop() ?? "").slice(0, LONGEST_LINE)
     return lines
   }
 }

@@ -25,10 +25,8 @@ export type Step =
    */
   | { readonly kind: "keepCapabilities"; readonly mayFail?: boolean }
   /**
-   * Limits the capabilities that an executed program can get to those of a mask, and leaves it none to inherit. What this process has
-   * stays.
-   *
-   * @see capabilities(7), "Capability bounding set"
+   * Limits the capabilities of this process, and those that an executed program can get, to those of a list: capabilities(7). None is
+   * ambient or inheritable afterwards.
    */
   | { readonly kind: "limitCapabilities"; readonly kept: readonly number[]; readonly mayFail?: boolean }
   /** Makes the mount at a path the root of this mount namespace, for all processes in it: nothing else can be reached then. */
@@ -132,6 +130,7 @@ export const MountFlag = {
   noSetUser: 2,
   noDevices: 4,
   noExecute: 8,
+  bind: 0x1000,
   recursive: 0x4000,
   private: 0x40000,
 } as const
