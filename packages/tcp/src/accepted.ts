@@ -135,8 +135,7 @@ export class Accepted {
     connection.socket = socket
     connection.state = State.synSent
     connection.lastFromTap = this.#context.now
-    connection.begunAt = this.#context.now
-    this.#unanswered.add(connection, crowd)
+    this.#unanswered.add(connection, crowd, this.#context.now)
     connection.trafficClassToTap = this.#context.components.host.acceptedTrafficClass(socket) & DSCP
     // Nothing is known of the guest's numbers before it answers.
     connection.initialFromTap = 0

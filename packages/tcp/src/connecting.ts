@@ -254,8 +254,7 @@ export class Connecting {
     connection.state = State.connecting
     connection.marks = segment.marks
     connection.lastFromTap = now
-    connection.begunAt = now
-    this.#halfOpen.addWaiting(connection, crowd)
+    this.#halfOpen.addWaiting(connection, crowd, now)
     beginNumbers(connection, this.#initialSequence.next(tapSide, highest))
     takeSyn(this.#context.components, connection, segment)
     this.#context.arm(connection)

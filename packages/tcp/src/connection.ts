@@ -1,6 +1,6 @@
 import { Demiflow, type FlowIndex, Interface, NO_MARKS, NO_SOCKET, type Socket } from "@demiflow/core"
 import { LONG_AGO, MOST_SEGMENTS } from "./guest-queue.ts"
-import type { HalfOpen } from "./half-open.ts"
+import type { HalfOpenPlace } from "./half-open-place.ts"
 import type { Held } from "./hold-pool.ts"
 import type { Island } from "./out-of-order.ts"
 import { State, type StateId } from "./state.ts"
@@ -86,15 +86,8 @@ export class TcpConnection implements Held {
   /** Such questions since then. */
   windowProbes = 0
 
-  /** Where it stands while its handshake isn't finished, and its neighbours there: see half-open.ts. */
-  halfOpen: HalfOpen | undefined = undefined
-  olderHalfOpen: TcpConnection | undefined = undefined
-  newerHalfOpen: TcpConnection | undefined = undefined
-  /** The number of what it has in common with others there. */
-  crowd = 0
-  isWaitingForSocket = false
-  /** Clock milliseconds. */
-  begunAt = 0
+  /** While its handshake isn't finished: see half-open.ts. */
+  halfOpen: HalfOpenPlace | undefined = undefined
 
   // Times in clock milliseconds; -1 is none.
   retransmitAt = -1

@@ -93,7 +93,8 @@ export class TcpContext {
     if (result === ILLEGAL) throw new IllegalTransitionError(stateName(connection.state), event)
     const before = connection.state
     connection.state = nextState(result)
-    if (connection.halfOpen !== undefined && !isBeginning(connection.state)) connection.halfOpen.remove(connection)
+    const { halfOpen } = connection
+    if (halfOpen !== undefined && !isBeginning(connection.state)) halfOpen.list.remove(halfOpen)
     if (this.components.log.isDebug) this.#logTransition(connection, stateName(before))
     const effects = effectsOf(result)
     if (effects & Effect.sendSynAck) {

@@ -5,19 +5,14 @@ import { HalfOpen } from "./half-open.ts"
 /** What is given up, by its crowd, beside the list itself. */
 function setUp(most: number) {
   const ended: number[] = []
-  const list = new HalfOpen(most, (connection) => {
-    ended.push(connection.crowd)
-    list.remove(connection)
+  const list = new HalfOpen(most, ({ halfOpen }) => {
+    if (halfOpen === undefined) throw new Error("it is not half open")
+    ended.push(halfOpen.crowd)
+    list.remove(halfOpen)
   })
-  const add = (crowd: number, begunAt = 0) => list.add(begun(begunAt), crowd)
-  const wait = (crowd: number) => list.addWaiting(begun(0), crowd)
+  const add = (crowd: number, begunAt = 0) => list.add(new TcpConnection(), crowd, begunAt)
+  const wait = (crowd: number) => list.addWaiting(new TcpConnection(), crowd, 0)
   return { ended, list, add, wait }
-}
-
-function begun(at: number): TcpConnection {
-  const connection = new TcpConnection()
-  connection.begunAt = at
-  return connection
 }
 
 test("a crowd that is full ends none of a smaller one, where many of those are older than its own", () => {

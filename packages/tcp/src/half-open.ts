@@ -1,6 +1,7 @@
 import { type Components, FAIR_TIME } from "@demiflow/core"
 import type { TcpConnection } from "./connection.ts"
 import { Crowds } from "./crowds.ts"
+import { HalfOpenPlace } from "./half-open-place.ts"
 import { State } from "./state.ts"
 
 /** Connections of a kind that may be half open at once, however many sockets there are. */
@@ -28,10 +29,12 @@ export class HalfOpen {
   readonly #all: Crowds
   readonly #waiting = new Crowds(MOST_WAITING)
   readonly #many: number
-  #oldest: TcpConnection | undefined
-  #newest: TcpConnection | undefined
+  #oldest: HalfOpenPlace | undefined
+  #newest: HalfOpenPlace | undefined
   /** Of those that wait for a socket, which are the newest ones. */
-  #firstWaiting: TcpConnection | undefined
+  #firstWaiting: HalfOpenPlace | undefined
+  /** Places without a connection, one behind another. */
+  #spare: HalfOpenPlace | undefined
   #ended = 0
 
   /**
@@ -76,43 +79,58 @@ export class HalfOpen {
     return this.#waiting.of(crowd) > 0 || this.#all.isFull(crowd)
   }
 
-  /** Notes a connection whose handshake begins as soon as there is a socket for it: see {@link HalfOpen.takeWaiting}. */
-  addWaiting(connection: TcpConnection, crowd: number): void {
-    this.add(connection, crowd)
+  /**
+   * Notes a connection whose handshake begins as soon as there is a socket for it: see {@link HalfOpen.takeWaiting}.
+   *
+   * @param now clock milliseconds
+   */
+  addWaiting(connection: TcpConnection, crowd: number, now: number): void {
+    const place = this.add(connection, crowd, now)
     this.#waiting.add(crowd)
-    connection.isWaitingForSocket = true
-    this.#firstWaiting ??= connection
+    place.isWaitingForSocket = true
+    this.#firstWaiting ??= place
   }
 
   /** The connection that has waited longest for a socket, and no longer waits. */
   takeWaiting(): TcpConnection | undefined {
-    const connection = this.#firstWaiting
-    if (connection !== undefined) this.#waitsNoLonger(connection)
-    return connection
+    const place = this.#firstWaiting
+    if (place === undefined) return undefined
+    this.#waitsNoLonger(place)
+    return place.connection
   }
 
-  /** Notes a connection whose handshake begins. @param crowd the number of what it has in common with others */
-  add(connection: TcpConnection, crowd: number): void {
-    connection.halfOpen = this
-    connection.crowd = crowd
-    connection.olderHalfOpen = this.#newest
-    connection.newerHalfOpen = undefined
-    if (this.#newest === undefined) this.#oldest = connection
-    else this.#newest.newerHalfOpen = connection
-    this.#newest = connection
+  /**
+   * Notes a connection whose handshake begins.
+   *
+   * @param crowd the number of what it has in common with others
+   * @param now clock milliseconds
+   */
+  add(connection: TcpConnection, crowd: number, now: number): HalfOpenPlace {
+    const place = this.#takePlace(connection)
+    connection.halfOpen = place
+    place.crowd = crowd
+    place.begunAt = now
+    place.older = this.#newest
+    if (this.#newest === undefined) this.#oldest = place
+    else this.#newest.newer = place
+    this.#newest = place
     this.#all.add(crowd)
+    return place
   }
 
   /** The handshake is finished, or the connection has ended. */
-  remove(connection: TcpConnection): void {
-    if (connection.isWaitingForSocket) this.#waitsNoLonger(connection)
-    const { olderHalfOpen, newerHalfOpen } = connection
-    if (olderHalfOpen === undefined) this.#oldest = newerHalfOpen
-    else olderHalfOpen.newerHalfOpen = newerHalfOpen
-    if (newerHalfOpen === undefined) this.#newest = olderHalfOpen
-    else newerHalfOpen.olderHalfOpen = olderHalfOpen
-    connection.halfOpen = connection.olderHalfOpen = connection.newerHalfOpen = undefined
-    this.#all.remove(connection.crowd)
+  remove(place: HalfOpenPlace): void {
+    if (place.isWaitingForSocket) this.#waitsNoLonger(place)
+    const { older, newer } = place
+    if (older === undefined) this.#oldest = newer
+    else older.newer = newer
+    if (newer === undefined) this.#newest = older
+    else newer.older = older
+    this.#all.remove(place.crowd)
+    place.connection.halfOpen = undefined
+    place.older = undefined
+    place.newer = this.#spare
+    this.#spare = place
   }
 
   /** True if enough have given way in this turn. */
@@ -130,7 +148,7 @@ export class HalfOpen {
     const oldest = crowd === undefined ? this.#oldest : this.#oldestOf(crowd)
     if (oldest === undefined || now - oldest.begunAt < FAIR_TIME || this.hasGivenWay) return false
     this.#ended++
-    this.#end(oldest)
+    this.#end(oldest.connection)
     return true
   }
 
@@ -138,20 +156,29 @@ export class HalfOpen {
     this.#ended = 0
   }
 
-  #oldestOf(crowd: number): TcpConnection | undefined {
-    let connection = this.#oldest
-    for (let count = 0; count < SEARCH && connection !== undefined; count++) {
-      if (connection.crowd === crowd) return connection
-      connection = connection.newerHalfOpen
+  #oldestOf(crowd: number): HalfOpenPlace | undefined {
+    let place = this.#oldest
+    for (let count = 0; count < SEARCH && place !== undefined; count++) {
+      if (place.crowd === crowd) return place
+      place = place.newer
     }
     const oldest = this.#oldest
     return oldest !== undefined && this.#all.of(crowd) > this.#all.of(oldest.crowd) ? undefined : oldest
   }
 
-  #waitsNoLonger(connection: TcpConnection): void {
-    if (connection === this.#firstWaiting) this.#firstWaiting = connection.newerHalfOpen
-    connection.isWaitingForSocket = false
-    this.#waiting.remove(connection.crowd)
+  #takePlace(connection: TcpConnection): HalfOpenPlace {
+    const place = this.#spare
+    if (place === undefined) return new HalfOpenPlace(this, connection)
+    this.#spare = place.newer
+    place.newer = undefined
+    place.connection = connection
+    return place
+  }
+
+  #waitsNoLonger(place: HalfOpenPlace): void {
+    if (place === this.#firstWaiting) this.#firstWaiting = place.newer
+    place.isWaitingForSocket = false
+    this.#waiting.remove(place.crowd)
   }
 }
 
