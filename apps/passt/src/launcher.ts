@@ -17,6 +17,7 @@ import {
   parseReport,
   readIdentityFacts,
   requestedIdentity,
+  runLauncher,
   runtimeCommand,
   wallSteps,
   writePidFile,
@@ -34,14 +35,7 @@ const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 export async function launch(options: Options): Promise<Outcome> {
   // A launcher that returns at once closes everything by its end.
   if (options.foreground) closeInherited(process.argv, options.descriptor)
-  const launcher = new Launcher(options)
-  try {
-    launcher.start()
-    return options.foreground ? await launcher.stay() : 0
-  } catch (error) {
-    launcher.endChild()
-    throw error
-  }
+  return runLauncher(new Launcher(options), options.foreground)
 }
 
 class Launcher {

@@ -15,6 +15,7 @@ import {
   type Outcome,
   readIdentityFacts,
   requestedIdentity,
+  runLauncher,
   runtimeCommand,
   writePidFile,
 } from "@demiflow/program/launch"
@@ -29,14 +30,7 @@ const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 
 /** Connects the namespace. Throws an error with a `code`. */
 export async function launchForNamespace(options: Options, target: ExistingNamespace): Promise<Outcome> {
-  const launcher = new Launcher(options, target)
-  try {
-    launcher.start()
-    return options.foreground ? await launcher.stay() : 0
-  } catch (error) {
-    launcher.endChild()
-    throw error
-  }
+  return runLauncher(new Launcher(options, target), options.foreground)
 }
 
 class Launcher {

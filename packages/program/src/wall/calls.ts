@@ -13,7 +13,7 @@ const ENOSYS = 38
 
 const always = (...calls: string[]): CallRule[] => calls.map((call) => ({ call }))
 const where = (argument: number, ...oneOf: number[]): ArgumentCondition => ({ argument, oneOf })
-const refuse = (refuse: number, ...calls: string[]): CallRule[] => calls.map((call) => ({ call, refuse }))
+const refuse = (errno: number, ...calls: string[]): CallRule[] => calls.map((call) => ({ call, refuse: errno }))
 
 /** Of every packet, and so first: the kernel compares one after another. */
 const PACKETS = always(
@@ -87,8 +87,6 @@ const SOCKETS: readonly CallRule[] = [
 /** Files that are open: log, capture and what is watched. */
 const OPEN_FILES = always("fstat", "ftruncate", "lseek", "pread64", "pwrite64")
 
-const Protection = { execute: 4 } as const
-const MapFlag = { anonymous: 0x20 } as const
 /** What V8 names its memory by, so that it can be told apart in /proc: PR_SET_VMA of prctl(2). */
 const PR_SET_VMA = 0x53564d41
 
@@ -100,15 +98,7 @@ const CloneFlag = { thread: 0x10000, threadOrNamespace: 0x7e030080 } as const
 
 /** The runtime's own: memory, threads, time, and its end. */
 const RUNTIME: readonly CallRule[] = [
-  ...always("futex", "madvise", "munmap", "mprotect", "mremap", "brk"),
-  // Code is made in memory, never from a file.
-  {
-    call: "mmap",
-    when: [
-      [{ argument: 2, mask: Protection.execute, oneOf: [0] }],
-      [{ argument: 3, mask: MapFlag.anonymous, oneOf: [MapFlag.anonymous] }],
-    ],
-  },
+  ...always("futex", "madvise", "mmap", "munmap", "mprotect", "mremap", "brk"),
   ...always("clock_gettime", "clock_nanosleep", "gettimeofday", "getpid", "gettid", "getrusage", "sched_yield"),
   ...always("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall"),
   ...always("exit", "exit_group", "poll", "ppoll"),

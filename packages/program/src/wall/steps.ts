@@ -9,8 +9,7 @@ import {
   ResourceLimit,
   type Step,
 } from "@demiflow/sys"
-import type { IdentityFacts } from "../identity.ts"
-import { isRoot } from "../identity.ts"
+import { type IdentityFacts, isRoot } from "../identity.ts"
 import { BEFORE_RUNTIME } from "./calls.ts"
 
 /** Becomes the root of the data path's file system: it has to exist, and what is in it can't be reached any more. */
