@@ -100,9 +100,9 @@ class Launcher {
       this.#outcome = endOnSignals({ stop: () => this.#native.kill(this.#child.process, SIGTERM) })
     }
     writePidFile(options.pidPath, options.foreground ? process.pid : this.#child.process)
-    announceReady(configuration, socketPath, options.runAs === undefined && identity !== undefined)
     // This process stays, and reads what the data path writes.
     if (options.foreground && identity !== undefined) changeIdentity(identity)
+    announceReady(configuration, socketPath, options.runAs === undefined && identity !== undefined)
   }
 
   /** Waits for the end of the data path. */
