@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os"
+import { defaultServerConditions } from "vite"
 import { defineConfig, type ViteUserConfig } from "vitest/config"
 import { longestFirst } from "../scripts/test/longest-first.ts"
 import { CASE_LIMIT } from "./harness/limits.ts"
@@ -29,6 +30,8 @@ export function files(pattern: string): string[] {
 
 const configuration: ViteUserConfig = defineConfig({
   root: import.meta.dirname,
+  // Lists that cases compare with are read from the sources.
+  ssr: { resolve: { conditions: ["@demiflow/source", ...defaultServerConditions] } },
   test: {
     name: "e2e",
     include: files("**/*.test.ts"),
@@ -40,7 +43,7 @@ const configuration: ViteUserConfig = defineConfig({
     // More than there are cores: many cases wait for the kernel's timers.
     maxWorkers: availableParallelism() * 2,
     sequence: { sequencer: longestFirst(longest) },
-    setupFiles: ["../scripts/test/record-limit.ts"],
+    setupFiles: ["../scripts/test/record-limit.ts", "harness/setup.ts"],
     testTimeout: CASE_LIMIT,
     hookTimeout: CASE_LIMIT,
     teardownTimeout: 20_000,

@@ -17,6 +17,7 @@ const SETS = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
 
 /** A data path in which JavaScript of the guest's runs, as if the guest had broken in. */
 const attacked = {
+  expectsRefusals: true,
   environment: {
     DEMIFLOW_NODE_OPTIONS: `--require=${reachable(join(import.meta.dirname, "programs/attacker.cjs"))}`,
     ATTACKER_ADDON: reachable(join(repository, "packages/sys/build/demiflow.node")),

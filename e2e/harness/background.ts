@@ -32,8 +32,10 @@ export class BackgroundPasta {
     argv: readonly string[],
     options: BackgroundOptions = {},
   ): Promise<BackgroundPasta> {
-    const pidFile = join(temporaryFolder("background"), "pid")
-    const result = await runPasta(host, ["-P", pidFile, ...argv], options.as, options)
+    const folder = temporaryFolder("background")
+    const pidFile = join(folder, "pid")
+    // Options that come behind have a file of their own.
+    const result = await runPasta(host, ["-P", pidFile, "-l", join(folder, "log"), ...argv], options.as, options)
     if (result.status !== 0) throw new Error(`pasta ended before it was ready: ${JSON.stringify(result)}`)
     return new BackgroundPasta(result, pidFile, Number(readFileSync(pidFile, "utf8")))
   }

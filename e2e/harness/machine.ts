@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join, resolve } from "node:path"
 import { type TestContext, type TestOptions, test } from "vitest"
+import { searchForRefusals } from "./refusals.ts"
 
 /** Where the repository is. */
 export const repository: string = resolve(import.meta.dirname, "../..")
@@ -61,6 +62,7 @@ export function sharedFolder(): string {
 export function temporaryFolder(name: string): string {
   const folder = mkdtempSync(join(sharedFolder(), `${name}-`))
   chmodSync(folder, 0o777)
+  searchForRefusals(folder)
   return folder
 }
 

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { isInCase, timeLeft } from "./limits.ts"
+import { noteRefusals } from "./refusals.ts"
 
 /** What is left of a process that has ended. */
 export interface Result {
@@ -27,6 +28,8 @@ export interface ProcessOptions {
    * process that a hook starts stays until somebody ends it.
    */
   readonly timeout?: number
+  /** True where a program of ours is made to try what its filter of system calls refuses. */
+  readonly expectsRefusals?: boolean
 }
 
 /** Process groups that are still there; killed when the test process ends for whatever reason. */
@@ -83,11 +86,11 @@ export class Program {
         this.#wake()
       })
     }
-    this.result = this.#settle(options.timeout ?? (isInCase() ? timeLeft() : undefined))
+    this.result = this.#settle(options, options.timeout ?? (isInCase() ? timeLeft() : undefined))
     this.result.catch(() => {}) // An awaiter gets the error; without one it is of no use.
   }
 
-  #settle(timeout: number | undefined): Promise<Result> {
+  #settle(options: ProcessOptions, timeout: number | undefined): Promise<Result> {
     return new Promise((resolve, reject) => {
       let late = false
       const giveUp = () => {
@@ -99,6 +102,7 @@ export class Program {
         clearTimeout(timer)
         this.#ended = true
         alive.delete(this.pid)
+        if (options.expectsRefusals !== true) noteRefusals(this.command, this.stdout + this.stderr)
         for (const { pattern, reject } of this.#waiters) reject(this.#failure(`ended without printing ${pattern}`))
         this.#waiters.clear()
         if (error !== undefined) reject(error)

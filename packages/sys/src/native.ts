@@ -188,7 +188,7 @@ export interface Native {
   ): number
   /** Carries out a list of steps in this process, none of which starts another. Answers 0, or the error of one that failed. */
   runStepsHere(wordsOffset: number, wordCount: number, stringsOffset: number, stringBytes: number): number
-  /** The number of a system call by its name, on this architecture; `-ENOSYS` for one that it lacks, or that no filter of ours names. */
+  /** The number of a system call by its name; `-ENOSYS` for one that this architecture lacks, `-EINVAL` for what isn't in the table. */
   callNumber(name: string): number
   /** The architecture as filters see it, `AUDIT_ARCH_…` as a signed number; 0 for one that filters of ours don't know. Not an errno. */
   architecture(): number

@@ -3,7 +3,7 @@
  * what runtimes are known to try, and do without, is refused silently.
  *
  * A list holds what a runtime or a function of `@demiflow/sys` really needs, with as few arguments as it needs. The end-to-end suite
- * says what is missing: a refusal is a warning in the log.
+ * says what is missing: a refusal is a warning in the log. `e2e/calls` says what is there in vain.
  */
 import type { ArgumentCondition, CallRule } from "@demiflow/sys"
 
@@ -27,28 +27,17 @@ const PACKETS = always(
   "recvmmsg",
   "sendmmsg",
   "recvfrom",
-  "splice",
-  "readv",
-  "writev",
 )
 
 /** <linux/socket.h> */
 const Family = { ipv4: 2, ipv6: 10 } as const
 const SOCKET_KINDS = { mask: 0xf, stream: 1, datagram: 2 } as const
-/** Anything, TCP, UDP, and the echo requests of ICMP and ICMPv6. */
-const INTERNET_PROTOCOLS = [0, 6, 17, 1, 58]
-/** SIOCINQ, SIOCOUTQ, SIOCOUTQNSD of <linux/sockios.h>. */
-const QUEUE_LENGTHS = [0x541b, 0x5411, 0x894b]
-/** F_DUPFD… stay out: a descriptor has one number. */
-const FileCommand = {
-  getOwnFlags: 1,
-  setOwnFlags: 2,
-  getFlags: 3,
-  setFlags: 4,
-  setPipeSize: 1031,
-  getPipeSize: 1032,
-} as const
-const DESCRIPTOR_COMMANDS = Object.values(FileCommand).filter((command) => command !== FileCommand.setFlags)
+/** TCP, UDP, and the echo requests of ICMP and ICMPv6. */
+const INTERNET_PROTOCOLS = [6, 17, 1, 58]
+/** SIOCINQ and SIOCOUTQ of <linux/sockios.h>. */
+const QueueLength = { unread: 0x541b, unacknowledged: 0x5411 } as const
+/** F_GETFL, F_SETFL and F_SETPIPE_SZ of fcntl(2). F_DUPFD… stay out: a descriptor has one number. */
+const FileCommand = { getFlags: 3, setFlags: 4, setPipeSize: 1031 } as const
 const O_ASYNC = 0x2000
 
 /** Sockets and what is done with them: `packages/sys/native`. */
@@ -63,29 +52,24 @@ const SOCKETS: readonly CallRule[] = [
       ],
     ],
   },
-  ...always(
-    "accept4",
-    "bind",
-    "close",
-    "connect",
-    "epoll_ctl",
-    "getpeername",
-    "getsockname",
-    "getsockopt",
-    "listen",
-    "pipe2",
-    "setsockopt",
-    "shutdown",
-  ),
-  { call: "ioctl", when: [[where(1, ...QUEUE_LENGTHS)]] },
-  // O_ASYNC would have the kernel send signals to others: of a terminal, to its foreground.
-  { call: "fcntl", when: [[where(1, FileCommand.setFlags), { argument: 2, mask: O_ASYNC, oneOf: [0] }]] },
-  { call: "fcntl", when: [[where(1, ...DESCRIPTOR_COMMANDS)]] },
-  ...always("getrandom"),
+  ...always("accept4", "bind", "close", "connect", "epoll_ctl", "getsockname", "getsockopt", "setsockopt", "shutdown"),
+  { call: "ioctl", when: [[where(1, QueueLength.unacknowledged)]] },
 ]
 
-/** Files that are open: log, capture and what is watched. */
-const OPEN_FILES = always("fstat", "ftruncate", "lseek", "pread64", "pwrite64")
+/** What is local at both ends, through pipes; and ports that are opened when somebody listens to them at the other end. */
+const LOCAL_PATH: readonly CallRule[] = [
+  ...always("splice", "listen"),
+  { call: "ioctl", when: [[where(1, QueueLength.unread)]] },
+  { call: "fcntl", when: [[where(1, FileCommand.setPipeSize)]] },
+]
+
+/** Files that are open: log, capture and what is watched; and standard error, which a runtime that ends leaves as it was. */
+const OPEN_FILES: readonly CallRule[] = [
+  ...always("fstat", "ftruncate", "pread64", "pwrite64", "writev"),
+  { call: "fcntl", when: [[where(1, FileCommand.getFlags)]] },
+  // O_ASYNC would have the kernel send signals to others: of a terminal, to its foreground.
+  { call: "fcntl", when: [[where(1, FileCommand.setFlags), { argument: 2, mask: O_ASYNC, oneOf: [0] }]] },
+]
 
 /** What V8 names its memory by, so that it can be told apart in /proc: PR_SET_VMA of prctl(2). */
 const PR_SET_VMA = 0x53564d41
@@ -99,9 +83,9 @@ const CloneFlag = { thread: 0x10000, threadOrNamespace: 0x7e030080 } as const
 /** The runtime's own: memory, threads, time, and its end. */
 const RUNTIME: readonly CallRule[] = [
   ...always("futex", "madvise", "mmap", "munmap", "mprotect", "mremap", "brk"),
-  ...always("clock_gettime", "clock_nanosleep", "gettimeofday", "getpid", "gettid", "getrusage", "sched_yield"),
+  ...always("clock_gettime", "clock_nanosleep", "gettimeofday", "getpid", "gettid", "sched_yield"),
   ...always("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall"),
-  ...always("exit", "exit_group", "poll", "ppoll"),
+  ...always("exit", "exit_group"),
   { call: "prctl", when: [[where(0, PR_SET_VMA)]] },
   // Threads, but no processes. Of clone3() a filter can't see the flags: without it, the C library takes clone().
   { call: "clone", when: [[{ argument: 0, mask: CloneFlag.threadOrNamespace, oneOf: [CloneFlag.thread] }]] },
@@ -109,22 +93,21 @@ const RUNTIME: readonly CallRule[] = [
   // The C library makes these with all signals blocked: a refusal by a signal would end the process.
   ...refuse(EPERM, "clone", "fork", "vfork"),
   ...always("set_robust_list", "rseq"),
-  // A thread may have an event loop of its own.
-  ...always("epoll_create1", "eventfd2"),
+  // A signal that comes while the runtime starts has it start a thread for its debugger, with an event loop, which then opens nothing.
+  ...always("epoll_create1", "eventfd2", "pipe2"),
   ...refuse(EPERM, "prlimit64"),
   // Mutexes of V8 ask how their thread is scheduled, and do without an answer.
   ...always("sched_getaffinity", "sched_getparam", "sched_getscheduler"),
   // By newer C libraries, fstat() is one of these, with a descriptor and no path.
   { call: "newfstatat", when: [[{ argument: 3, mask: AT_EMPTY_PATH, oneOf: [AT_EMPTY_PATH] }]] },
   { call: "statx", when: [[{ argument: 2, mask: AT_EMPTY_PATH, oneOf: [AT_EMPTY_PATH] }]] },
-  // The C library asks the kernel about memory by files; V8 asks how large its memory is.
-  ...refuse(ENOENT, "openat", "newfstatat", "statx"),
-  ...refuse(ENOSYS, "io_uring_setup"),
+  // V8 asks how large its memory is.
+  ...refuse(ENOENT, "openat"),
 ]
 
-/** @param process our process number: signals are for ourselves, at the end */
+/** @param process our process number: abort() of the C library */
 function signalsToOurselves(process: number): CallRule[] {
-  return ["kill", "tgkill"].map((call) => ({ call, when: [[where(0, process)]] }))
+  return [{ call: "tgkill", when: [[where(0, process)]] }]
 }
 
 /** <fcntl.h> */
@@ -161,11 +144,12 @@ export const BEFORE_RUNTIME: readonly CallRule[] = refuse(ENOSYS, "io_uring_setu
 export function pastaCalls(process: number, watchesPath: boolean): CallRule[] {
   return [
     ...PACKETS,
+    ...LOCAL_PATH,
     ...SOCKETS,
     ...OPEN_FILES,
     // For the end of the command.
     ...always("wait4"),
-    ...(watchesPath ? always("statx", "newfstatat", "inotify_rm_watch") : []),
+    ...(watchesPath ? always("statx", "inotify_rm_watch") : []),
     ...RUNTIME,
     ...signalsToOurselves(process),
   ]

@@ -8,6 +8,7 @@ const ARCHITECTURE = native.architecture()
 const X86_64 = 0xc000003e | 0
 const PASS = 0x7fff0000
 const SIGNAL = 0x00030000
+const ENOSYS = 38
 const error = (errno: number) => 0x00050000 | errno
 
 interface Call {
@@ -101,7 +102,13 @@ describe.skipIf(ARCHITECTURE === 0)("encodeFilter", () => {
   })
 
   it("leaves out calls that this architecture lacks", () => {
-    expect(decide(filterOf([{ call: "no_such_call" }, { call: "read" }]), { name: "read" })).toBe(PASS)
+    const lacking = { ...native, callNumber: (name: string) => (name === "fork" ? -ENOSYS : native.callNumber(name)) }
+    const rules = [{ call: "fork" }, { call: "read" }]
+    expect(encodeFilter(lacking, rules, { kind: "signal" })).toEqual(filterOf([{ call: "read" }]))
+  })
+
+  it("takes a name that no architecture has for a mistake", () => {
+    expect(() => filterOf([{ call: "raed" }])).toThrow(TypeError)
   })
 
   it("takes a rule with more conditions than a jump can pass over for a mistake", () => {

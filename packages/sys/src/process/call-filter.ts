@@ -1,4 +1,5 @@
 /** Filters of system calls: rules of ours as the instructions that seccomp(2) takes. */
+import { Errno } from "@demiflow/core"
 import type { Native } from "../native.ts"
 
 /** The kernel compares the lower 32 bits of an argument. */
@@ -51,7 +52,8 @@ interface Instruction {
 
 /**
  * The instructions for a list of rules, of which the first that applies decides; undefined on an architecture without filters.
- * Calls that this architecture lacks are left out. Rules for the most frequent calls should come first.
+ * Calls that this architecture lacks are left out. Rules for the most frequent calls should come first. Throws `TypeError` for a name that
+ * no architecture has.
  */
 export function encodeFilter(native: Native, rules: readonly CallRule[], otherwise: Refusal): Uint8Array | undefined {
   const architecture = native.architecture()
@@ -70,6 +72,7 @@ export function encodeFilter(native: Native, rules: readonly CallRule[], otherwi
   }
   for (const rule of rules) {
     const number = native.callNumber(rule.call)
+    if (number === -Errno.EINVAL) throw new TypeError(`There is no system call ${rule.call} in the table of native/calls.c`)
     if (number >= 0) addRule(assembler, rule, number)
   }
   assembler.answer(otherwise)
