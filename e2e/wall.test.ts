@@ -20,7 +20,7 @@ const attacked = {
   expectsRefusals: true,
   environment: {
     DEMIFLOW_NODE_OPTIONS: `--require=${reachable(join(import.meta.dirname, "programs/attacker.cjs"))}`,
-    ATTACKER_ADDON: reachable(join(repository, "packages/sys/build/demiflow.node")),
+    DEMIFLOW_ATTACKER_ADDON: reachable(join(repository, "packages/sys/build/demiflow.node")),
   },
 }
 
@@ -56,6 +56,14 @@ function expectWalled(pid: number): void {
   for (const name of ["mnt", "ipc", "uts"]) {
     expect(readlinkSync(`/proc/${pid}/ns/${name}`)).not.toBe(readlinkSync(`/proc/self/ns/${name}`))
   }
+}
+
+/** A variable that a data path has no use for. */
+const SECRET = { TOKEN: "of the caller's" }
+
+function expectFewVariables(pid: number): void {
+  const variables = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").slice(0, -1)
+  expect(variables.filter((variable) => !/^(LD_LIBRARY_PATH|TZ|DEMIFLOW_\w+)=/.test(variable))).toEqual([])
 }
 
 /** Waits for what the attacker reports. */
@@ -99,7 +107,15 @@ describe("a data path that the guest has taken over", () => {
 })
 
 describe("what passt gives up by the time that it is ready", () => {
-  test("in the foreground", () => during((pid) => expectWalled(pid)))
+  test("in the foreground", () =>
+    during(
+      (pid) => {
+        expectWalled(pid)
+        expectFewVariables(pid)
+      },
+      [],
+      { environment: SECRET },
+    ))
 
   test("in the background", async () => {
     const folder = temporaryFolder("walled")
@@ -208,10 +224,12 @@ describe("what passt gives up by the time that it is ready", () => {
 
 describe("what pasta gives up by the time that it is ready", () => {
   test.each(["ordinary", "root"] as const)("beside a command, which keeps what it has, started by %s", async (as) => {
-    const pasta = await Pasta.start(topology, { as })
+    const pasta = await Pasta.start(topology, { as, environment: SECRET })
     expectFiltered(pasta.dataPath)
+    expectFewVariables(pasta.dataPath)
     const ofCommand = await pasta.guest.must(["grep", "-E", "^(Seccomp|NoNewPrivs):", "/proc/self/status"])
     expect(ofCommand).toBe("NoNewPrivs:\t0\nSeccomp:\t0\n")
+    expect(readFileSync(`/proc/${pasta.guest.pid}/environ`, "utf8")).toContain("TOKEN=of the caller's\0")
     await pasta.stop()
   })
 })

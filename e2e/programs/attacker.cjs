@@ -1,6 +1,6 @@
 /**
  * Loaded into a data path before anything else: once the wall is up, tries what a guest would try that had taken the data path over, and
- * writes to standard error what became of each attempt. ATTACKER_ADDON is the path of the native addon, by which JavaScript makes system
+ * writes to standard error what became of each attempt. DEMIFLOW_ATTACKER_ADDON is the path of the native addon, by which JavaScript makes system
  * calls. An attempt that succeeds answers a text.
  */
 "use strict"
@@ -15,7 +15,7 @@ const {
   writeSync,
 } = require("node:fs")
 const { spawnSync } = require("node:child_process")
-const native = require(process.env.ATTACKER_ADDON)
+const native = require(process.env.DEMIFLOW_ATTACKER_ADDON)
 
 const parent = process.ppid
 const arena = new ArrayBuffer(1 << 16)

@@ -51,10 +51,15 @@ test("a runtime that is newer than those that were tried gets no options that it
   ])
 })
 
-test("variables that are meant for the caller's own programs stay with them", () => {
-  vi.stubEnv("NODE_OPTIONS", "--inspect")
-  vi.stubEnv("COLOUR", "none")
+test("a data path gets no variables but those that it needs", () => {
+  const given = {
+    LD_LIBRARY_PATH: "/lib",
+    TZ: "UTC",
+    DEMIFLOW_FLOW_CAPACITY: "9",
+    TOKEN: "x",
+    NODE_OPTIONS: "--inspect",
+  }
+  vi.stubGlobal("process", { ...process, env: given })
   const { variables } = runtimeCommand("pasta", BUNDLE)
-  expect(variables).toContain("COLOUR=none")
-  expect(variables.filter((variable) => variable.startsWith("NODE_"))).toEqual([])
+  expect(variables).toEqual(["LD_LIBRARY_PATH=/lib", "TZ=UTC", "DEMIFLOW_FLOW_CAPACITY=9"])
 })

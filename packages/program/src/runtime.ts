@@ -21,8 +21,11 @@ const THREAD_OPTIONS = ["--v8-pool-size=1"]
 const MEMORY_OPTIONS = ["--max-semi-space-size=1", "--no-parallel-scavenge", "--initial-old-space-size=128"]
 /** Of Node.js. */
 const LAST_TRIED_VERSION = 26
-/** Variables of the caller that are meant for its own programs of that runtime. */
-const RUNTIME_VARIABLE = /^NODE_/
+/**
+ * The caller's variables that a data path needs: where the runtime's libraries lie, which clock the system's log goes by, and ours. What else
+ * there is may be secret, and would be in the memory of the process that the guest's packets go through.
+ */
+const NEEDED_VARIABLE = /^(LD_LIBRARY_PATH|TZ|DEMIFLOW_.*)$/
 
 /** A program to execute: its path, its arguments from its own name on, and its variables. */
 export interface RuntimeCommand {
@@ -32,13 +35,13 @@ export interface RuntimeCommand {
 }
 
 /**
- * What to execute to run a bundle by the runtime that runs this one.
+ * What to execute to run a bundle by the runtime that runs this one, with as little of the environment as it takes.
  *
  * @param name what the process is called
  * @param bundle a file of a program's folder `dist`: `start.js` of its folder `bin` runs it
  */
 export function runtimeCommand(name: string, bundle: URL): RuntimeCommand {
-  const variables = Object.entries(process.env).filter(([variable]) => !RUNTIME_VARIABLE.test(variable))
+  const variables = Object.entries(process.env).filter(([variable]) => NEEDED_VARIABLE.test(variable))
   const start = fileURLToPath(new URL("../bin/start.js", bundle))
   return {
     path: process.execPath,

@@ -72,7 +72,8 @@ export function encodeFilter(native: Native, rules: readonly CallRule[], otherwi
   }
   for (const rule of rules) {
     const number = native.callNumber(rule.call)
-    if (number === -Errno.EINVAL) throw new TypeError(`There is no system call ${rule.call} in the table of native/calls.c`)
+    if (number === -Errno.EINVAL)
+      throw new TypeError(`There is no system call ${rule.call} in the table of native/calls.c`)
     if (number >= 0) addRule(assembler, rule, number)
   }
   assembler.answer(otherwise)
