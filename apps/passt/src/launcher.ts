@@ -15,6 +15,8 @@ import {
   type Identity,
   type Outcome,
   parseReport,
+  passtCalls,
+  printSandbox,
   readIdentityFacts,
   requestedIdentity,
   runLauncher,
@@ -33,6 +35,7 @@ const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 
 /** Starts the data path; answers how to end, which is once it is ready, or once it has ended. Throws an error with a `code`. */
 export async function launch(options: Options): Promise<Outcome> {
+  if (options.printsSandbox) return printSandbox(options.runAs, passtCalls(process.pid, []))
   // A launcher that returns at once closes everything by its end.
   if (options.foreground) closeInherited(process.argv, options.descriptor)
   return runLauncher(new Launcher(options), options.foreground)

@@ -103,6 +103,15 @@ export const generalOptions: readonly OptionRow[] = [
       options.statisticsInterval = seconds
     }),
   },
+  {
+    long: ["print-sandbox"],
+    only: "passt",
+    group: "General",
+    help: "Say which parts of the sandbox hold on this system, and why not the rest, and end.",
+    apply: set((options) => {
+      options.printsSandbox = true
+    }),
+  },
   unimplemented("conf-path", "PATH", "c"),
   {
     long: ["chroot-fallback"],

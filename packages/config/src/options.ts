@@ -39,6 +39,8 @@ export interface Options {
   logSize: number | undefined
   /** `--runas` */
   runAs: RunAs | undefined
+  /** `--print-sandbox`: say what of the sandbox holds here, and end. */
+  printsSandbox: boolean
   /** `--stats`, seconds. */
   statisticsInterval: number | undefined
   /** `-4` */
@@ -139,6 +141,7 @@ export function defaultOptions(): Options {
     logPath: undefined,
     logSize: undefined,
     runAs: undefined,
+    printsSandbox: false,
     statisticsInterval: undefined,
     ipv4Only: false,
     ipv6Only: false,

@@ -1,8 +1,9 @@
-/* What system calls are numbered as on this architecture, for filters that TypeScript writes. */
+/* What is known of the kernel's means of giving something up: numbers of system calls, for filters, and Landlock's version. */
 #include "native.h"
 
 #include <linux/audit.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #if defined(__x86_64__) && !defined(__ILP32__)
 #define ARCHITECTURE AUDIT_ARCH_X86_64
@@ -39,6 +40,12 @@
 #endif
 
 #endif
+
+/* On all architectures. */
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#endif
+#define LANDLOCK_VERSION 1u
 
 struct call {
 	const char *name;
@@ -159,12 +166,20 @@ static napi_value architecture(napi_env env, napi_callback_info info)
 #endif
 }
 
+/* landlockVersion(): of the kernel's interface, from 1, or -errno where there is none */
+static napi_value landlock_version(napi_env env, napi_callback_info info)
+{
+	(void)info;
+	return integer_result(env, result_of(syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION)));
+}
+
 /* Adds the functions of this file to the addon's exports. */
 napi_value register_calls(napi_env env, napi_value exports)
 {
 	static const struct native_function functions[] = {
 		{ "architecture", architecture },
 		{ "callNumber", call_number },
+		{ "landlockVersion", landlock_version },
 	};
 
 	ADD_FUNCTIONS(env, exports, functions);

@@ -11,6 +11,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* On all architectures; headers may be older than the kernel. */
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_add_rule 445
+#define SYS_landlock_restrict_self 446
+#endif
+
+#define LANDLOCK_RULE_OF_PATH 1
+
 /* Linux has 41 capabilities (7.0), and room for 64. */
 #define CAPABILITY_LIMIT 64
 
@@ -67,4 +76,29 @@ int filter_calls(const void *instructions, size_t length, unsigned int flags)
 	result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 	/* A thread that can't have the filter is named by its number. */
 	return result < 0 ? errno : result > 0 ? EBUSY : 0;
+}
+
+/*
+ * Gives up by Landlock what `files` and `scopes` name, masks of LANDLOCK_ACCESS_FS_… and LANDLOCK_SCOPE_…, but what `allowed` names
+ * below a folder that is open, if it is: landlock(7). `flags` are LANDLOCK_RESTRICT_SELF_….
+ */
+int restrict_self(uint32_t files, uint32_t scopes, uint32_t flags, int folder, uint32_t allowed)
+{
+	const struct {
+		uint64_t files, network, scopes;
+	} attributes = { .files = files, .scopes = scopes };
+	const struct {
+		uint64_t allowed;
+		int32_t folder;
+	} __attribute__((packed)) rule = { .allowed = allowed, .folder = folder };
+	const int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0u);
+	int error = 0;
+
+	if (ruleset < 0)
+		return errno;
+	if ((folder >= 0 && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_OF_PATH, &rule, 0u)) ||
+	    syscall(SYS_landlock_restrict_self, ruleset, flags))
+		error = errno;
+	close(ruleset);
+	return error;
 }

@@ -65,6 +65,7 @@ const uint8_t step_operands[STEP_COUNT] = {
 	[STEP_PIVOT_ROOT] = 1,         /* path of a mount */
 	[STEP_FILTER_CALLS] = 3,       /* instructions, their bytes, SECCOMP_FILTER_FLAG_… */
 	[STEP_TRY] = 1,                /* words of the steps to try, which follow */
+	[STEP_RESTRICT] = 5,           /* LANDLOCK_ACCESS_FS_…, _SCOPE_…, _RESTRICT_SELF_…, folder or -1, what stays below it */
 };
 
 char *append_text(char *at, const char *text)
@@ -361,6 +362,9 @@ int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
 		return pivot_into(strings + first);
 	case STEP_FILTER_CALLS:
 		return filter_calls(strings + first, (size_t)second, (unsigned int)third);
+	case STEP_RESTRICT:
+		return restrict_self((uint32_t)first, (uint32_t)second, (uint32_t)third, word(program, index + 3),
+				     (uint32_t)word(program, index + 4));
 	case STEP_WAIT_BYTE:
 		return wait_byte(first);
 	case STEP_PUT_BYTE:

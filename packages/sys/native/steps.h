@@ -38,6 +38,7 @@ enum opcode {
 	STEP_PIVOT_ROOT,
 	STEP_FILTER_CALLS,
 	STEP_TRY,
+	STEP_RESTRICT,
 	STEP_COUNT
 };
 
@@ -86,6 +87,7 @@ int carry_out_step(struct program *program, enum opcode opcode, int32_t index);
 int limit_capabilities(uint32_t low, uint32_t high);
 int pivot_into(const char *path);
 int filter_calls(const void *instructions, size_t length, unsigned int flags);
+int restrict_self(uint32_t files, uint32_t scopes, uint32_t flags, int folder, uint32_t allowed);
 
 /* In steps.c: put text or a number at the end of a string, and answer the new end. */
 char *append_text(char *at, const char *text);

@@ -197,6 +197,8 @@ export interface Native {
    * int32 at the offset for each number from 0 to 511. Once a process.
    */
   catchRefusals(event: number, offset: number): number
+  /** The version of the kernel's Landlock, from 1; the error where there is none. */
+  landlockVersion(): number
   /** 1 if this process' group is the terminal's foreground group, else 0. */
   isForeground(terminal: number): number
   /** Makes this process' group the foreground group if the present one is gone. Answers 1 if so, else 0. */

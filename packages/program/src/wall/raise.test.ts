@@ -1,10 +1,16 @@
 import { expect, it } from "vitest"
 import { describeWall } from "./raise.ts"
 
+const SURE = "Sandbox: no new privileges, not dumpable"
+
 it.each([
-  [true, true, "Sandbox: no new privileges, not dumpable, an empty root, filtered system calls"],
-  [false, true, "Sandbox: no new privileges, not dumpable, filtered system calls; without an empty root"],
-  [false, false, "Sandbox: no new privileges, not dumpable; without an empty root, filtered system calls"],
-])("says what holds with an empty root: %s, a filter: %s", (hasEmptyRoot, hasFilter, line) => {
-  expect(describeWall({ hasEmptyRoot, hasFilter })).toBe(line)
-})
+  [true, true, true, `${SURE}, an empty root, filtered system calls, Landlock`],
+  [false, true, true, `${SURE}, filtered system calls, Landlock; without an empty root`],
+  [true, false, true, `${SURE}, an empty root, Landlock; without filtered system calls`],
+  [false, false, false, `${SURE}; without an empty root, filtered system calls, Landlock`],
+])(
+  "says what holds with an empty root: %s, a filter: %s, Landlock: %s",
+  (hasEmptyRoot, hasFilter, isRestricted, line) => {
+    expect(describeWall({ hasEmptyRoot, hasFilter, isRestricted })).toBe(line)
+  },
+)

@@ -11,14 +11,23 @@ import {
 } from "@demiflow/sys"
 import type { Machinery } from "../machinery.ts"
 import { processOf } from "../pidfd.ts"
+import { restriction } from "./landlock.ts"
 import { reportRefusals } from "./refusals.ts"
 
 /** What of the wall stands. */
 export interface Wall {
+  /** Landlock, where the kernel has it. */
+  readonly isRestricted: boolean
   /** Nothing of the host's files can be reached. */
   readonly hasEmptyRoot: boolean
   /** Only system calls that are listed pass. */
   readonly hasFilter: boolean
+}
+
+/** What a data path still needs by its name. */
+export interface Reach {
+  /** Descriptors of the folders in which it removes a file in the end: none or one. */
+  readonly folders: readonly number[]
 }
 
 /** Descriptors that `wallSteps` has left for the second half. */
@@ -35,21 +44,30 @@ export interface WallDescriptors {
  * @param descriptors undefined: its first half wasn't built, and files stay in reach of who can open them
  * @param calls that the data path may make from now on
  * @param log gets a line for each system call that is refused, once
+ * @param reach what it still needs by names; undefined: what Landlock would refuse
  */
 export function raiseWall(
   machinery: Machinery,
   descriptors: WallDescriptors | undefined,
   calls: readonly CallRule[],
   log: Log,
+  reach?: Reach,
 ): Wall {
   // The local time zone is read from a file, at the first use.
   new Date().getTimezoneOffset()
   const hasEmptyRoot = descriptors !== undefined && emptyRoot(machinery, descriptors)
   runStepsHere(machinery.native, machinery.arena, [{ kind: "control", option: ProcessControl.setDumpable, value: 0 }])
-  const wall = { hasEmptyRoot, hasFilter: filterCalls(machinery, calls, log) }
-  if (wall.hasEmptyRoot || wall.hasFilter) log.debug(describeWall(wall))
+  const isRestricted = reach !== undefined && restrict(machinery, reach)
+  const wall = { hasEmptyRoot, isRestricted, hasFilter: filterCalls(machinery, calls, log) }
+  if (hasEmptyRoot || isRestricted || wall.hasFilter) log.debug(describeWall(wall))
   else log.warning(describeWall(wall))
   return wall
+}
+
+/** False where there is no Landlock: in kernels without it, or where a filter refuses it. */
+function restrict({ native, arena }: Machinery, { folders }: Reach): boolean {
+  const step = restriction(native.landlockVersion(), folders[0])
+  return step !== undefined && isDone(() => runStepsHere(native, arena, [step]))
 }
 
 /** False where there are no filters: on other architectures, in kernels without them, or where a filter refuses another one. */
@@ -58,8 +76,12 @@ function filterCalls(machinery: Machinery, calls: readonly CallRule[], log: Log)
   const filter = encodeFilter(native, calls, { kind: "signal" })
   if (filter === undefined) return false
   reportRefusals(machinery, log)
+  return isDone(() => runStepsHere(native, arena, [{ kind: "filterCalls", filter, flags: FilterFlag.allThreads }]))
+}
+
+function isDone(step: () => void): boolean {
   try {
-    runStepsHere(native, arena, [{ kind: "filterCalls", filter, flags: FilterFlag.allThreads }])
+    step()
     return true
   } catch (error) {
     if (error instanceof SystemError) return false
@@ -68,12 +90,13 @@ function filterCalls(machinery: Machinery, calls: readonly CallRule[], log: Log)
 }
 
 /** One line that says what holds, and what doesn't. */
-export function describeWall({ hasEmptyRoot, hasFilter }: Wall): string {
+export function describeWall({ hasEmptyRoot, isRestricted, hasFilter }: Wall): string {
   const steps: [string, boolean][] = [
     ["no new privileges", true],
     ["not dumpable", true],
     ["an empty root", hasEmptyRoot],
     ["filtered system calls", hasFilter],
+    ["Landlock", isRestricted],
   ]
   const named = (isThere: boolean): string =>
     steps.flatMap(([name, holds]) => (holds === isThere ? [name] : [])).join(", ")

@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { encodeFilter } from "./call-filter.ts"
 import { carryOut, native, type Pipe } from "./steps.fixture.ts"
@@ -68,6 +71,24 @@ describe("giving up", () => {
       { kind: "open", path: "/etc", flags: 0, number: 30 },
     ])
     expect([output, failures]).toMatchObject(["", [{ step: { kind: "open", path: "/etc" }, errno: 2 }]])
+  })
+
+  it.skipIf(native.landlockVersion() < 1)("keeps a process from files, by Landlock, but below a folder", () => {
+    const folder = mkdtempSync(join(tmpdir(), "restricted-"))
+    const WRITE = 1 << 1
+    const open = (path: string, mayFail: boolean): Step => ({ kind: "writeFile", path, contents: "x", mayFail })
+    writeFileSync(join(folder, "other"), "")
+    mkdirSync(join(folder, "below"))
+    writeFileSync(join(folder, "below/kept"), "")
+    const { failures, end } = carryOut(() => [
+      { kind: "open", path: join(folder, "below"), flags: 0, number: 30 },
+      { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 },
+      { kind: "restrict", files: WRITE, scopes: 0, flags: 0, folder: 30, allowed: WRITE },
+      open(join(folder, "other"), true),
+      open(join(folder, "below/kept"), false),
+    ])
+    rmSync(folder, { recursive: true })
+    expect([failures, end]).toMatchObject([[{ step: { path: join(folder, "other") }, errno: 13 }], { status: 0 }])
   })
 
   it("goes on behind a list to try, whose first failure ends it", () => {

@@ -36,6 +36,21 @@ export type Step =
    * `noNewPrivileges` of {@link ProcessControl} before. Flags are `SECCOMP_FILTER_FLAG_…` of seccomp(2).
    */
   | { readonly kind: "filterCalls"; readonly filter: Uint8Array; readonly flags: number; readonly mayFail?: boolean }
+  /**
+   * Has this thread, and what it starts, do without what Landlock names: `LANDLOCK_ACCESS_FS_…`, `LANDLOCK_SCOPE_…`. It takes
+   * `noNewPrivileges` of {@link ProcessControl} before. Flags are `LANDLOCK_RESTRICT_SELF_…`.
+   */
+  | {
+      readonly kind: "restrict"
+      readonly files: number
+      readonly scopes: number
+      readonly flags: number
+      /** A folder that is open, below which something stays allowed; undefined: none. */
+      readonly folder: number | undefined
+      /** What that is. */
+      readonly allowed: number
+      readonly mayFail?: boolean
+    }
   /** setns(2) */
   | { readonly kind: "enterNamespace"; readonly descriptor: number; readonly type: number; readonly mayFail?: boolean }
   /** unshare(2) */
@@ -173,6 +188,7 @@ const OPCODES = {
   pivotRoot: 26,
   filterCalls: 27,
   try: 28,
+  restrict: 29,
 } as const satisfies Record<Step["kind"], number>
 
 const MAY_FAIL = 0x100
@@ -270,6 +286,8 @@ class Encoder {
         return [this.#text(step.path)]
       case "filterCalls":
         return [this.#block(step.filter), step.filter.length, step.flags]
+      case "restrict":
+        return [step.files, step.scopes, step.flags, step.folder ?? -1, step.allowed]
       case "enterNamespace":
         return [step.descriptor, step.type]
       case "unshare":

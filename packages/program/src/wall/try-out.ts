@@ -1,0 +1,165 @@
+/** The wall, tried out: every step that a data path would take here, in a process that ends with the last of them. */
+import { readSync } from "node:fs"
+import type { Arena } from "@demiflow/core"
+import {
+  type CallRule,
+  encodeFilter,
+  errnoName,
+  errnoSentence,
+  FilterFlag,
+  LineSplitter,
+  type Native,
+  ProcessControl,
+  parseStepFailure,
+  runSteps,
+  type Step,
+  type StepFailure,
+} from "@demiflow/sys"
+import { createPipe } from "../data-path-process.ts"
+import type { IdentityFacts } from "../identity.ts"
+import { restriction } from "./landlock.ts"
+import { wallSteps } from "./steps.ts"
+
+/** Not the number of anything else. */
+const HELPER = 60
+const READ_BYTES = 4096
+
+/** A part of the wall. */
+export interface Finding {
+  readonly what: string
+  /** Why it doesn't hold; undefined: it does. */
+  readonly whyNot: string | undefined
+}
+
+/**
+ * Finds out which parts of the wall hold here. Throws a `SystemError` if no process can be started.
+ *
+ * @param changesIdentity true if the data path would become somebody else
+ * @param calls that it would still make
+ */
+export function tryWall(
+  native: Native,
+  arena: Arena,
+  facts: IdentityFacts,
+  changesIdentity: boolean,
+  calls: readonly CallRule[],
+): Finding[] {
+  const scratch = arena.reserve(8, 8)
+  const report = createPipe(native, arena, scratch)
+  const empty = createPipe(native, arena, scratch)
+  // The helper needn't wait: nothing is opened by the steps behind it.
+  native.write(empty.writeEnd, scratch, 1)
+  const lock = restriction(native.landlockVersion(), undefined)
+  const filter = encodeFilter(native, calls, { kind: "signal" })
+  const steps: Step[] = [
+    ...wallSteps({
+      native,
+      facts,
+      changesIdentity,
+      folder: undefined,
+      empty: empty.readEnd,
+      helper: HELPER,
+      notForHelper: [empty.writeEnd],
+    }),
+    { kind: "control", option: ProcessControl.setDumpable, value: 0, mayFail: true },
+    ...(lock === undefined ? [] : [{ ...lock, mayFail: true } as const]),
+    ...(filter === undefined
+      ? []
+      : [{ kind: "filterCalls", filter, flags: FilterFlag.allThreads, mayFail: true } as const]),
+  ]
+  const child = runSteps(native, arena, steps, report.writeEnd)
+  for (const end of [report.writeEnd, empty.readEnd, empty.writeEnd]) native.close(end)
+  const failures = readLines(report.readEnd).flatMap((line) => parseStepFailure(line, child.steps) ?? [])
+  native.close(report.readEnd)
+  native.waitPid(child.process, 0, scratch)
+  return describe(failures, {
+    hasLandlock: lock !== undefined,
+    hasFilters: filter !== undefined,
+    hasCapabilities: facts.capabilities.length > 0,
+    keepsCapabilities:
+      !changesIdentity && steps.some((step) => step.kind === "limitCapabilities" && step.kept.length > 0),
+  })
+}
+
+/** To the end: of the process, and of the helper that it has left behind. */
+function readLines(descriptor: number): string[] {
+  const splitter = new LineSplitter()
+  const lines: string[] = []
+  const bytes = new Uint8Array(READ_BYTES)
+  for (let count = readSync(descriptor, bytes); count > 0; count = readSync(descriptor, bytes)) {
+    lines.push(...splitter.add(Buffer.from(bytes.subarray(0, count)).toString()))
+  }
+  return lines
+}
+
+interface Circumstances {
+  readonly hasLandlock: boolean
+  readonly hasFilters: boolean
+  readonly hasCapabilities: boolean
+  readonly keepsCapabilities: boolean
+}
+
+const KEPT = "those of the caller's by which ports below 1024, and root's files, are opened"
+const NO_FILTERS = "there are no filters for this architecture"
+
+/** What failed, in the order of the steps: those of the helper come last. */
+function describe(failures: readonly StepFailure[], circumstances: Circumstances): Finding[] {
+  const { hasLandlock, hasFilters, hasCapabilities, keepsCapabilities } = circumstances
+  const reason = (applies: (step: Step) => boolean): string | undefined => {
+    const failure = failures.find(({ step }) => applies(step))
+    return failure && reasonOf(failure)
+  }
+  const kind =
+    (...kinds: Step["kind"][]) =>
+    (step: Step): boolean =>
+      kinds.includes(step.kind)
+  const noNamespaces = reason(kind("open", "unshare", "writeFile"))
+  const noFilters = hasFilters ? undefined : NO_FILTERS
+  return [
+    { what: "namespaces of its own", whyNot: noNamespaces },
+    { what: "an empty root", whyNot: noNamespaces ?? reason(kind("mount", "spawn", "openChild", "pivotRoot")) },
+    {
+      what: "no capabilities",
+      whyNot: keepsCapabilities ? KEPT : hasCapabilities ? reason(kind("limitCapabilities")) : undefined,
+    },
+    {
+      what: "no new privileges",
+      whyNot: reason((step) => step.kind === "control" && step.option === ProcessControl.noNewPrivileges),
+    },
+    {
+      what: "not dumpable",
+      whyNot: reason((step) => step.kind === "control" && step.option === ProcessControl.setDumpable),
+    },
+    { what: "no io_uring", whyNot: noFilters ?? reason((step) => step.kind === "filterCalls" && step.flags === 0) },
+    {
+      what: "filtered system calls",
+      whyNot: noFilters ?? reason((step) => step.kind === "filterCalls" && step.flags !== 0),
+    },
+    {
+      what: "Landlock",
+      whyNot: hasLandlock
+        ? reason(kind("restrict"))
+        : "the kernel has none, or none that is switched on: its parameter lsm",
+    },
+  ]
+}
+
+/** What the system says, and where its reason may be found. */
+function reasonOf({ step, errno }: StepFailure): string {
+  const system = `${errnoSentence(errno)} (${errnoName(errno)})`
+  const where = WHERE_TO_LOOK[`${step.kind} ${errnoName(errno)}`]
+  return where === undefined ? `${step.kind}: ${system}` : `${step.kind}: ${system}: see ${where}`
+}
+
+const WHERE_TO_LOOK: Readonly<Record<string, string>> = {
+  "unshare EPERM":
+    "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or the container's seccomp profile; in a chroot, nobody may",
+  "unshare ENOSPC": "user.max_user_namespaces and its like, or how deep namespaces are nested",
+  "unshare EINVAL": "CONFIG_USER_NS and its like: the kernel has no such namespaces",
+  "writeFile EPERM": "kernel.apparmor_restrict_unprivileged_userns",
+  "mount EACCES": "kernel.apparmor_restrict_unprivileged_userns",
+  "mount EPERM": "kernel.apparmor_restrict_unprivileged_userns, or the container's seccomp profile",
+  "pivotRoot EINVAL": "pivot_root(2): the root is an initramfs, or no mount of its own",
+  "pivotRoot EPERM": "the container's seccomp profile",
+  "filterCalls EINVAL": "CONFIG_SECCOMP_FILTER: the kernel has no filters",
+}
