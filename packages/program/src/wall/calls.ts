@@ -52,7 +52,18 @@ const SOCKETS: readonly CallRule[] = [
       ],
     ],
   },
-  ...always("accept4", "bind", "close", "connect", "epoll_ctl", "getsockname", "getsockopt", "setsockopt", "shutdown"),
+  ...always(
+    "accept4",
+    "bind",
+    "close",
+    "connect",
+    "epoll_ctl",
+    "getrandom",
+    "getsockname",
+    "getsockopt",
+    "setsockopt",
+    "shutdown",
+  ),
   { call: "ioctl", when: [[where(1, QueueLength.unacknowledged)]] },
 ]
 
