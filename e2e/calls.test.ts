@@ -79,7 +79,7 @@ function expectNeeded(unneeded: readonly string[]): void {
 }
 
 /** What only a data path needs that watches whether a namespace is still at its path. */
-const WATCHING = ["statx", "inotify_rm_watch"]
+const WATCHING = ["inotify_rm_watch"]
 
 /** Files of all kinds, small enough for the log to be full soon. */
 function files(): readonly string[] {

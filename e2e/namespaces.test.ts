@@ -117,7 +117,8 @@ describe("as an ordinary user", () => {
     ])("%s: connected", async (_which, argv) => {
       await connect(holder.current.path("net"), argv(), {}, (pid) => {
         expectUser(pid, ordinaryUser.uid)
-        expect(readlinkSync(`/proc/${pid}/ns/user`)).toBe(readlinkSync(holder.current.path("user")))
+        expect(readlinkSync(`/proc/${pid}/ns/user`)).not.toBe(readlinkSync(holder.current.path("user")))
+        expect(statusOf(pid, "CapEff")).toBe("0000000000000000")
       })
     })
   })

@@ -2,7 +2,16 @@
 // the "host", which is the network namespace of this process.
 import { writeSync } from "node:fs"
 import { Address } from "@demiflow/core"
-import { addAddress, addRoute, changeLink, checkResult, NamespaceFlag, NetlinkSocket, readNetwork } from "@demiflow/sys"
+import {
+  addAddress,
+  addRoute,
+  changeLink,
+  checkResult,
+  NamespaceFlag,
+  NetlinkSocket,
+  readNetwork,
+  VisitedNamespace,
+} from "@demiflow/sys"
 import { arena, native, openNamespace } from "./children.mjs"
 import { gateway, host, server } from "./network.mjs"
 
@@ -24,7 +33,7 @@ const emptyHeader = (writer) => writer.uint32(0).uint32(0).uint32(0).uint32(0)
 class Network {
   constructor(descriptor) {
     this.descriptor = descriptor
-    this.netlink = new NetlinkSocket(native, arena, descriptor)
+    this.netlink = new NetlinkSocket(native, arena, new VisitedNamespace(native, arena, descriptor))
   }
 
   static async create() {

@@ -54,7 +54,7 @@ async function main(): Promise<void> {
     dataPath.open()
     closeHandedOver(configuration)
     closeSync(DataPathDescriptor.settings)
-    raiseWall(machinery, DataPathDescriptor, passtCalls(process.pid, dataPath.folders), log, dataPath)
+    raiseWall(machinery, DataPathDescriptor, passtCalls(process.pid, dataPath.folders), log, dataPath.folders)
     if (!report({ kind: "ready", socketPath: dataPath.socketPath })) return
     if (foreground) endWithLauncher(machinery, DataPathDescriptor.report)
     else leaveLauncher()

@@ -9,21 +9,26 @@ import {
   endOnSignals,
   endWithLauncher,
   type Machinery,
+  namespaceHelperCalls,
   type ProgramLog,
+  processBehind,
   tellStatistics,
 } from "@demiflow/program/data-path"
-import { EpollEvent } from "@demiflow/sys"
+import { checkResult, EpollEvent, encodeFilter, HelpedNamespace } from "@demiflow/sys"
 import { NoLink, type TapSide } from "@demiflow/tap"
 import { openTap, TapLink } from "@demiflow/tun-tap"
-import { commandInit, watchCommand } from "./command-life.ts"
+import { watchCommand } from "./command-life.ts"
 import { DataPathDescriptor } from "./descriptors.ts"
-import { enterNamespace } from "./enter-namespace.ts"
+import { enterNamespace, enterNewNamespace } from "./enter-namespace.ts"
 import { explainLostTap } from "./failures.ts"
 import { setUpNamespace } from "./namespace-setup.ts"
 import { watchNamespace } from "./namespace-watch.ts"
 import { openLocalPath, openPorts } from "./ports.ts"
 
 const DEFAULT_TAP_NAME = "tap0"
+const EPERM = 1
+/** Of capabilities(7). */
+const BIND_PRIVILEGED_PORTS = 10
 
 /** What a data path goes by: `DataPathSettings`, decoded. */
 export interface DataPathOptions extends Omit<DataPathSettings, "configuration"> {
@@ -40,8 +45,10 @@ export class DataPath {
   readonly watchesPath: boolean
   readonly #machinery: Machinery
   readonly #log: ProgramLog
+  readonly #namespace: HelpedNamespace
   /** For what the guest causes. */
   readonly #events: BoundedLog
+  #hasLocalPath = false
   #status: number | undefined
   #failure: Quit | undefined
 
@@ -54,20 +61,31 @@ export class DataPath {
     this.#log = log
     this.#events = new BoundedLog(log, machinery.loop.clock)
     const target = namespace?.target
-    if (target === undefined || target.kind === "new") this.init = commandInit()
-    else enterNamespace(native, target)
+    const inside = new HelpedNamespace(
+      native,
+      arena,
+      DataPathDescriptor.namespace,
+      processBehind(DataPathDescriptor.helper),
+    )
+    this.#namespace = inside
+    const existing = target === undefined || target.kind === "new" ? undefined : target
+    if (existing === undefined) {
+      this.init = processBehind(DataPathDescriptor.process)
+      enterNewNamespace(native, inside)
+    }
+    const descriptor = existing === undefined ? -1 : enterNamespace(native, inside, existing)
     const tap = configuration.splicing?.isOnly ? undefined : this.#openTap(configuration)
     const plain = tap ?? new NoLink(arena)
     const counting = statisticsInterval === undefined ? undefined : new CountingLink(plain)
     const link = machinery.observe(counting ?? plain, configuration, log)
-    const station = setUpNamespace(native, arena, DataPathDescriptor.network, tap?.device.name, configuration, log)
+    const station = setUpNamespace(native, arena, inside, tap?.device.name, configuration, log)
     this.watchesPath =
-      target !== undefined &&
-      target.kind !== "new" &&
+      existing !== undefined &&
       namespace?.quitsWithNamespace === true &&
-      watchNamespace(machinery, target, log, () => this.#end(0))
+      watchNamespace(machinery, existing, { descriptor, namespace: inside }, log, () => this.#end(0))
     const side = this.#assemble(configuration, link, tap, linkLocalScope)
     if (station !== undefined && configuration.mtu !== undefined) side.noticeMtuOf(station, configuration.mtu)
+    this.#sealNamespace()
     // Not earlier: ports are opened that others may not have.
     if (identity !== undefined) changeIdentity(identity)
     if (this.init !== undefined) watchCommand(machinery, this.init, (status) => this.#end(status))
@@ -98,7 +116,7 @@ export class DataPath {
   #openTap(configuration: Configuration): TapLink {
     const device = openTap({
       name: configuration.namespace?.interfaceName ?? DEFAULT_TAP_NAME,
-      namespaceDescriptor: DataPathDescriptor.network,
+      namespace: this.#namespace,
       offloads: true,
       arena: this.#machinery.arena,
     })
@@ -115,10 +133,11 @@ export class DataPath {
     linkLocalScope: number | undefined,
   ): TapSide {
     const { loop } = this.#machinery
-    const localPath = openLocalPath(this.#machinery, configuration, DataPathDescriptor.network, device?.device.name)
+    const localPath = openLocalPath(this.#machinery, configuration, this.#namespace, device?.device.name)
+    this.#hasLocalPath = localPath !== undefined
     const parts = { link, log: this.#events, linkLocalScope, localPath }
     const { stack, tap } = this.#machinery.assemble(configuration, parts)
-    openPorts(this.#machinery, stack, configuration, DataPathDescriptor.network, this.#log)
+    openPorts(this.#machinery, stack, configuration, this.#namespace, this.#log)
     stack.start()
     stack.endTurn()
     if (device === undefined) return tap
@@ -127,6 +146,29 @@ export class DataPath {
       if (count < 0) this.#loseTap(device, -count)
     })
     return tap
+  }
+
+  /** Everything is open. The helper opens sockets of the local path from now on and looks at a path, or isn't needed any more. */
+  #sealNamespace(): void {
+    const { native, loop } = this.#machinery
+    const namespace = this.#namespace
+    if (!this.#hasLocalPath && !this.watchesPath) {
+      namespace.close()
+      return
+    }
+    const filter = encodeFilter(native, namespaceHelperCalls(this.watchesPath), { kind: "error", errno: EPERM })
+    checkResult(namespace.seal([BIND_PRIVILEGED_PORTS], filter ?? new Uint8Array()), "take privileges from the helper")
+    namespace.onLost = () => this.#loseNamespace()
+    loop.watchDescriptor(namespace.descriptor, EpollEvent.readable, namespace.onLost)
+  }
+
+  /** The helper is in reach of those whose namespace it is: what they do to it, they do to themselves. */
+  #loseNamespace(): void {
+    const text = "The helper in the network namespace has ended, or doesn't answer"
+    this.#machinery.loop.unwatch(this.#namespace.descriptor)
+    if (this.init === undefined) this.#log.warning(text)
+    else this.#failure = new Quit(text)
+    this.#end(0)
   }
 
   /** Nothing can reach the guest any more: that is an end, not a silence. */

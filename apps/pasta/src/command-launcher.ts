@@ -8,7 +8,6 @@ import {
   createPipe,
   DataPathProcess,
   decideConfiguration,
-  guardRuntime,
   handOver,
   type Identity,
   type IdentityFacts,
@@ -19,7 +18,14 @@ import {
   runtimeCommand,
   writePidFile,
 } from "@demiflow/program/launch"
-import { attachArena, lastArguments, type Native, NETLINK_ARENA_BYTES, roomForArguments } from "@demiflow/sys"
+import {
+  attachArena,
+  createHelperSocket,
+  lastArguments,
+  type Native,
+  NETLINK_ARENA_BYTES,
+  roomForArguments,
+} from "@demiflow/sys"
 import { chooseCommand } from "./command.ts"
 import { type CommandUserNamespace, commandSteps } from "./command-steps.ts"
 import { callersOpenFileLimit } from "./limits.ts"
@@ -72,7 +78,8 @@ class Launcher {
     const { options } = handedOver
     this.#options = options
     this.#arena = new Arena(ARENA_BYTES + roomForArguments(operands))
-    this.#native = attachArena(this.#arena)
+    const native = attachArena(this.#arena)
+    this.#native = native
     this.#terminal = new ForegroundTerminal(this.#native)
     const command = chooseCommand(operands, process.env, argumentBytes(operands))
     const scratch = this.#arena.reserve(8, 8)
@@ -81,23 +88,36 @@ class Launcher {
     this.#go = go
     const facts = readIdentityFacts()
     const joined = userNamespace.kind === "path" ? openUserNamespace(this.#native, userNamespace.path) : undefined
-    // A process that joins is another user already.
-    this.#identity =
-      joined !== undefined && options.runAs === undefined ? undefined : requestedIdentity(options.runAs, facts)
+    this.#identity = requestedIdentity(options.runAs, facts)
+    const empty = createPipe(native, this.#arena, scratch)
+    const namespace = createHelperSocket(native, this.#arena)
     const plan = {
+      native,
+      facts,
+      changesIdentity: this.#identity !== undefined,
       command,
       userNamespace: chooseUserNamespace(userNamespace.kind === "new", joined, facts, this.#identity),
       hasPidNamespace,
       openFiles: callersOpenFileLimit(process.ppid),
       dataPath: runtimeCommand("pasta", new URL("./data-path.cjs", import.meta.url)),
       handOver: handedOver,
-      guard: guardRuntime(this.#native),
     }
     this.#child = new DataPathProcess(
       this.#native,
       this.#arena,
-      (pipes) => commandSteps({ ...plan, pipes: { ...pipes, mapped, go } }),
-      [mapped.readEnd, mapped.writeEnd, go.readEnd, ...(joined === undefined ? [] : [joined])],
+      (pipes) => commandSteps({ ...plan, pipes: { ...pipes, mapped, go, empty, namespace } }),
+      [
+        ...[
+          mapped.readEnd,
+          mapped.writeEnd,
+          go.readEnd,
+          empty.readEnd,
+          empty.writeEnd,
+          namespace.ours,
+          namespace.theirs,
+        ],
+        ...(joined === undefined ? [] : [joined]),
+      ],
     )
     this.#reports = new ReportReader(this.#child, options.verbosity, {
       commandName: command.name,
@@ -148,7 +168,7 @@ function chooseUserNamespace(
   identity: Identity | undefined,
 ): CommandUserNamespace {
   const { user, group } = identity ?? facts
-  if (isNew) return { kind: "new", mapped: { user, group }, changesIdentity: identity !== undefined }
+  if (isNew) return { kind: "new", mapped: { user, group } }
   if (joined !== undefined) return { kind: "joined", descriptor: joined, becomesUser0: isRoot(facts) }
   return { kind: "current", group, becomes: identity }
 }

@@ -1,15 +1,8 @@
-import { readFileSync } from "node:fs"
 import type { Machinery } from "@demiflow/program/data-path"
 import { EpollEvent, parseWaitStatus, shellStatus } from "@demiflow/sys"
 import { DataPathDescriptor } from "./descriptors.ts"
 
 const WNOHANG = 1
-
-/** The number of the process behind a pidfd: the command's init, as this process numbers it. */
-export function commandInit(): number {
-  const text = readFileSync(`/proc/self/fdinfo/${DataPathDescriptor.process}`, "latin1")
-  return Number(/^Pid:\s+(\d+)$/m.exec(text)?.[1])
-}
 
 /**
  * Waits for the end of the command, whose init is a child of this process.

@@ -1,24 +1,21 @@
-import { encodeSteps, NamespaceFlag, type Step } from "@demiflow/sys"
+import { encodeSteps, NamespaceFlag, SpawnFlag, type Step } from "@demiflow/sys"
 import { describe, expect, it } from "vitest"
 import { type CommandPlan, commandSteps } from "./command-steps.ts"
 import { DataPathDescriptor } from "./descriptors.ts"
+import { outside } from "./steps.fixture.ts"
 
 const plan: CommandPlan = {
   command: { name: "ls", paths: ["/bin/ls"], arguments: ["ls", "-l"] },
-  userNamespace: { kind: "new", mapped: { user: 1000, group: 100 }, changesIdentity: false },
+  userNamespace: { kind: "new", mapped: { user: 1000, group: 100 } },
   hasPidNamespace: true,
   openFiles: 1024,
   dataPath: { path: "/usr/bin/node", arguments: ["pasta", "data-path.js"], variables: ["A=1"] },
   handOver: { takeAway: [], keep: [] },
-  guard: [],
-  pipes: {
-    settings: { readEnd: 20, writeEnd: 21 },
-    mapped: { readEnd: 22, writeEnd: 23 },
-    go: { readEnd: 24, writeEnd: 25 },
-    report: { readEnd: 26, writeEnd: 27 },
-  },
+  ...outside,
 }
 
+const everybody = "0 0 4294967295"
+const root = { ...outside.facts, user: 0, group: 0, userMap: everybody, groupMap: everybody, capabilities: [10, 21] }
 const USER = NamespaceFlag.user
 const PID = NamespaceFlag.pid
 const ALL_BUT_USER = NamespaceFlag.mount | NamespaceFlag.network | NamespaceFlag.uts | NamespaceFlag.ipc | PID
@@ -32,10 +29,13 @@ const indexOf = (steps: readonly Step[], matching: Partial<Record<string, unknow
   expect(index, JSON.stringify(matching)).toBeGreaterThanOrEqual(0)
   return index
 }
-const initOf = (steps: readonly Step[]) => {
+/** The step that starts init: the first, or the one inside of it. */
+const spawnOf = (steps: readonly Step[]): Extract<Step, { kind: "spawn" }> => {
   const spawn = steps[indexOf(steps, { kind: "spawn" })]
-  return spawn?.kind === "spawn" ? spawn.steps : []
+  if (spawn?.kind !== "spawn") throw new Error("none")
+  return spawn.steps.some(({ kind }) => kind === "spawn") ? spawnOf(spawn.steps) : spawn
 }
+const initOf = (steps: readonly Step[]) => spawnOf(steps).steps
 
 describe("the steps of the data path", () => {
   const steps = commandSteps(plan)
@@ -49,19 +49,27 @@ describe("the steps of the data path", () => {
     expect([spawn, deny, user, group, told]).toEqual([...[spawn, deny, user, group, told]].sort((a, b) => a - b))
   })
 
-  it("join the user namespace, for that is where the privileges are", () => {
-    const told = indexOf(steps, { kind: "putByte" })
-    const joined = indexOf(steps, { kind: "enterNamespace", type: 0x10000000 })
-    expect(joined).toBeGreaterThan(told)
+  it("stay outside of it, in a user namespace of which it is a child", () => {
+    expect(kinds(steps)).not.toContain("enterNamespace")
+    const own = indexOf(steps, { kind: "unshare", flags: USER })
+    const mapped = indexOf(steps, { kind: "writeFile", path: "/proc/self/uid_map", contents: "1000 1000 1" })
+    expect([own, mapped]).toEqual([own, own + 2])
+    expect(indexOf(steps, { kind: "spawn" })).toBeGreaterThan(mapped)
     expect(kinds(steps)).not.toContain("clearGroups")
+  })
+
+  it("start the helper where the privileges over it are, and give them up then", () => {
+    const [init, helper] = steps.flatMap((step, index) => (step.kind === "spawn" ? [index] : []))
+    expect(helper).toBeGreaterThan(init)
+    expect(indexOf(steps, { kind: "limitCapabilities" })).toBeGreaterThan(helper)
   })
 
   it("leave nothing open but the agreed descriptors, and standard output to the command", () => {
     const numbers = steps.flatMap((step) => ("number" in step ? [step.number] : []))
-    const kept = [0, 1, 2, ...Object.values(DataPathDescriptor)]
-    const close = indexOf(steps, { kind: "closeOnExecFrom", first: Math.max(...kept) + 1 })
-    expect(new Set([...kept, Math.max(...kept) + 1])).toEqual(new Set(numbers))
-    expect(steps.slice(close).some((step) => "number" in step)).toBe(false)
+    const { userNamespace: _, emptying: __, ...kept } = DataPathDescriptor
+    expect(new Set(numbers)).toEqual(new Set([0, 1, 2, ...Object.values(kept)]))
+    const close = indexOf(steps, { kind: "closeOnExecFrom", first: DataPathDescriptor.network })
+    expect(steps.findIndex((step) => "number" in step)).toBeGreaterThan(close)
     indexOf(steps, { kind: "duplicate", descriptor: 2, number: 1 })
   })
 
@@ -77,7 +85,9 @@ describe("the steps of the data path", () => {
 describe("the steps of the data path for root", () => {
   const steps = commandSteps({
     ...plan,
-    userNamespace: { kind: "new", mapped: { user: 65534, group: 65534 }, changesIdentity: true },
+    userNamespace: { kind: "new", mapped: { user: 65534, group: 65534 } },
+    facts: root,
+    changesIdentity: true,
   })
 
   it("drop root's groups before the command's processes inherit them", () => {
@@ -85,8 +95,9 @@ describe("the steps of the data path for root", () => {
     indexOf(steps, { file: "uid_map", contents: "0 65534 1" })
   })
 
-  it("stay outside of the user namespace, where files can be read that only root may read", () => {
+  it("stay outside of all user namespaces, where files can be read that only root may read", () => {
     expect(kinds(steps)).not.toContain("enterNamespace")
+    expect(steps.some((step) => step.kind === "unshare" && (step.flags & USER) !== 0)).toBe(false)
   })
 })
 
@@ -130,23 +141,26 @@ describe("the steps of a command in a user namespace that exists", () => {
   const joined = { kind: "joined", descriptor: 30 } as const
   const steps = commandSteps({ ...plan, userNamespace: { ...joined, becomesUser0: false } })
 
-  it("join it before anything else belongs to it, and make none", () => {
-    const join = indexOf(steps, { kind: "enterNamespace", descriptor: 30, type: 0x10000000 })
-    const spawn = indexOf(steps, { kind: "spawn" })
+  it("have another process join it, which makes init a child of the data path's", () => {
+    const [joining] = steps.filter((step) => step.kind === "spawn")
+    expect(joining).toMatchObject({ flags: SpawnFlag.sharedDescriptors })
+    expect(kinds(steps)).not.toContain("enterNamespace")
+    const inside = joining?.kind === "spawn" ? joining.steps : []
+    const join = indexOf(inside, { kind: "enterNamespace", descriptor: 30, type: 0x10000000 })
+    const spawn = indexOf(inside, { kind: "spawn" })
     expect(join).toBeLessThan(spawn)
-    expect(steps[spawn]).toMatchObject({ flags: ALL_BUT_USER })
-    expect(kinds(steps)).not.toContain("writeChildFile")
-    expect(kinds(steps).filter((kind) => kind === "enterNamespace")).toHaveLength(1)
-  })
-
-  it("keep the privileges for the data path alone", () => {
-    expect(indexOf(steps, { kind: "keepCapabilities" })).toBeGreaterThan(indexOf(steps, { kind: "spawn" }))
-    expect(kinds(initOf(steps))).not.toContain("keepCapabilities")
+    expect(inside[spawn]).toMatchObject({ flags: ALL_BUT_USER | SpawnFlag.sibling })
+    expect(steps[steps.indexOf(joining) + 1]).toEqual({ kind: "awaitChild" })
+    expect(kinds([...steps, ...inside])).not.toContain("writeChildFile")
   })
 
   it("leave who it is as it is, but for root, who becomes its user 0", () => {
-    expect(kinds([...steps, ...initOf(steps)])).not.toContain("setUser")
-    const ofRoot = commandSteps({ ...plan, userNamespace: { ...joined, becomesUser0: true } })
+    const insideOf = (list: readonly Step[]) => {
+      const [joining] = list.filter((step) => step.kind === "spawn")
+      return joining?.kind === "spawn" ? joining.steps : []
+    }
+    expect(kinds([...insideOf(steps), ...initOf(steps)])).not.toContain("setUser")
+    const ofRoot = insideOf(commandSteps({ ...plan, userNamespace: { ...joined, becomesUser0: true } }))
     const join = indexOf(ofRoot, { kind: "enterNamespace" })
     expect(indexOf(ofRoot, { kind: "clearGroups" })).toBeLessThan(join)
     expect(indexOf(ofRoot, { kind: "setUser", user: 0 })).toBeGreaterThan(join)
@@ -159,7 +173,7 @@ describe("the steps of a command without a user namespace of its own", () => {
   const steps = commandSteps({ ...plan, userNamespace: current })
 
   it("neither make nor join one", () => {
-    expect(steps[indexOf(steps, { kind: "spawn" })]).toMatchObject({ flags: ALL_BUT_USER })
+    expect(spawnOf(steps)).toMatchObject({ flags: ALL_BUT_USER })
     expect(kinds(steps)).not.toContain("enterNamespace")
     expect(kinds(steps)).not.toContain("writeChildFile")
   })
@@ -186,7 +200,7 @@ describe("the steps of a command without a PID namespace", () => {
   const steps = commandSteps({ ...plan, hasPidNamespace: false })
 
   it("execute it in the place of init, and leave /proc alone", () => {
-    expect(steps[indexOf(steps, { kind: "spawn" })]).toMatchObject({ flags: ALL & ~PID })
+    expect(spawnOf(steps)).toMatchObject({ flags: ALL & ~PID })
     const init = initOf(steps)
     expect(init.at(-1)).toEqual({ kind: "execute", paths: ["/bin/ls"], arguments: ["ls", "-l"] })
     expect(kinds(init)).not.toContain("mount")

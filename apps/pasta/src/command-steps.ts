@@ -3,15 +3,15 @@
  *
  *     launcher ── what the user started: it waits, passes signals on, and ends with the command's status
  *       └─ data path ── moves the packets; a session of its own, so that the terminal's signals don't reach it
- *            └─ init ── first process of the new namespaces
- *                 └─ command
+ *            ├─ init ── first process of the new namespaces
+ *            │    └─ command
+ *            └─ helper ── acts in the network namespace for the data path
  *
- * The data path's process starts init, gives a new user namespace its one user, and executes the runtime. An ordinary
- * user's data path joins the user namespace, where it has the privileges over the network namespace that it needs. Root
- * has them anyway, and stays outside until everything is open: node and our own files may be where only root can read.
- * Either way the command's user 0 is the user who called, or nobody for root.
+ * The data path's process starts the two, gives a new user namespace its one user, and executes the runtime. It stays where the command
+ * has no privileges: an ordinary user's in a user namespace of its own, of which the command's is a child. Root's is outside of
+ * both. Either way the command's user 0 is the user who called, or nobody for root.
  *
- * A user namespace that exists is joined by the data path, before it starts init; then all other namespaces belong to it.
+ * A user namespace that exists is joined by a process that starts init there and ends: init is a child of the data path's all the same.
  * Root becomes user 0 of it there, which is somebody else: in somebody's user namespace nobody is root.
  *
  * A process that dies takes those below along: each has asked the kernel to be killed with its parent, and everything in a PID
@@ -20,32 +20,44 @@
  */
 
 import {
-  type DataPathPipes,
+  canHaveOwnUserNamespace,
   dieWithParent,
   executeRuntime,
   type HandOver,
   type Identity,
   keepOpen,
   keepStandardError,
+  ownUserNamespace,
   type Pipe,
   type RuntimeCommand,
 } from "@demiflow/program/launch"
-import { MountFlag, NamespaceFlag, OpenFlag, ResourceLimit, type Step } from "@demiflow/sys"
+import { MountFlag, NamespaceFlag, OpenFlag, ResourceLimit, SpawnFlag, type Step } from "@demiflow/sys"
 import type { Command } from "./command.ts"
-import { connectPipes, joinUserNamespace, keepPrivileges, ownFilesBelowProc } from "./common-steps.ts"
-import { DataPathDescriptor, FIRST_FREE } from "./descriptors.ts"
+import {
+  closeInherited,
+  connectPipes,
+  joinUserNamespace,
+  mayEnterFromAbove,
+  ownFilesBelowProc,
+  type PastaPipes,
+  type PastaWall,
+  raiseWallAround,
+  startHelper,
+} from "./common-steps.ts"
+import { DataPathDescriptor } from "./descriptors.ts"
+import { PING_GROUPS } from "./failures.ts"
 
 /** The user namespace that the command's other namespaces belong to. */
 export type CommandUserNamespace =
-  /** A new one, whose user 0 is somebody outside. If that is somebody else than who we are, it takes privileges. */
-  | { readonly kind: "new"; readonly mapped: Identity; readonly changesIdentity: boolean }
+  /** A new one, whose user 0 is somebody outside. */
+  | { readonly kind: "new"; readonly mapped: Identity }
   /** One that is joined, by its descriptor, as user 0 of it if it is root who does. */
   | { readonly kind: "joined"; readonly descriptor: number; readonly becomesUser0: boolean }
   /** The one that we are in. The user that the command runs as, with that group; undefined: ours. */
   | { readonly kind: "current"; readonly group: number; readonly becomes: Identity | undefined }
 
 /** What to start. */
-export interface CommandPlan {
+export interface CommandPlan extends PastaWall {
   readonly command: Command
   readonly userNamespace: CommandUserNamespace
   /** True if the command gets a PID namespace, with a `/proc` that shows it. */
@@ -54,11 +66,9 @@ export interface CommandPlan {
   readonly openFiles: number | undefined
   /** The runtime and its arguments. */
   readonly dataPath: RuntimeCommand
-  /** What the data path gives up before its runtime: `guardRuntime`. */
-  readonly guard: readonly Step[]
   /** Descriptors that the user names, for the data path. */
   readonly handOver: Pick<HandOver, "takeAway" | "keep">
-  readonly pipes: DataPathPipes & {
+  readonly pipes: PastaPipes & {
     /** A byte: the user namespace is ready. */
     readonly mapped: Pipe
     /** A byte from the launcher: run the command. */
@@ -71,27 +81,76 @@ const FIRST_UNSTANDARD = 3
 
 /** The steps of the data path's process, up to the execution of the runtime. */
 export function commandSteps(plan: CommandPlan): Step[] {
-  const { pipes, userNamespace, dataPath, handOver, guard } = plan
+  const { pipes, userNamespace, facts, changesIdentity, dataPath, handOver } = plan
+  const hasOwn = userNamespace.kind === "new" && canHaveOwnUserNamespace(facts, changesIdentity)
   return [
     ...handOver.takeAway,
-    ...beforeSpawn(userNamespace),
-    // Behind them: a process that changes its user loses those files.
+    closeInherited,
     ownFilesBelowProc,
-    { kind: "spawn", flags: namespaceFlags(plan), steps: initSteps(plan) },
+    ...(hasOwn ? ownUserNamespace(facts) : []),
+    ...startInit(plan),
     ...mapUser(userNamespace),
     { kind: "putByte", descriptor: pipes.mapped.writeEnd },
-    ...privilegesOf(userNamespace),
+    ...startHelper(plan),
     ...connectPipes(pipes),
-    { kind: "openChildFile", file: "ns/net", flags: OpenFlag.readOnly, number: DataPathDescriptor.network },
-    { kind: "openChild", number: DataPathDescriptor.process },
+    ...helperJoins(userNamespace, hasOwn || mayEnterFromAbove(facts)),
     ...keepStandardError,
-    { kind: "closeOnExecFrom", first: FIRST_FREE },
     ...handOver.keep,
+    ...raiseWallAround(plan, hasOwn),
     { kind: "newSession" },
     dieWithParent,
-    ...guard,
     executeRuntime(dataPath),
   ]
+}
+
+/** Starts init, and opens it, and its network namespace. */
+function startInit(plan: CommandPlan): Step[] {
+  const { userNamespace } = plan
+  const open: Step[] = [
+    { kind: "openChildFile", file: "ns/net", flags: OpenFlag.readOnly, number: DataPathDescriptor.network },
+    { kind: "openChild", number: DataPathDescriptor.process },
+  ]
+  const spawn = (flags: number): Step => ({
+    kind: "spawn",
+    flags: namespaceFlags(plan) | flags,
+    steps: initSteps(plan),
+  })
+  switch (userNamespace.kind) {
+    case "new":
+      return [...(plan.changesIdentity ? [clearGroups] : []), spawn(0), ...open]
+    case "current":
+      return [spawn(0), ...open]
+    case "joined":
+      return [
+        {
+          kind: "spawn",
+          flags: SpawnFlag.sharedDescriptors,
+          steps: [
+            ...(userNamespace.becomesUser0 ? [clearGroups] : []),
+            joinUserNamespace(userNamespace.descriptor),
+            ...(userNamespace.becomesUser0 ? become({ user: 0, group: 0 }) : []),
+            ownFilesBelowProc,
+            spawn(SpawnFlag.sibling),
+            ...open,
+          ],
+        },
+        { kind: "awaitChild" },
+      ]
+  }
+}
+
+/** The user namespace that the helper has to join, to enter the network namespace from inside of it. */
+function helperJoins(userNamespace: CommandUserNamespace, entersFromAbove: boolean): Step[] {
+  const number = DataPathDescriptor.userNamespace
+  if (entersFromAbove) return []
+  switch (userNamespace.kind) {
+    case "new":
+      return [{ kind: "openChildFile", file: "ns/user", flags: OpenFlag.readOnly, number }]
+    case "joined":
+      return [{ kind: "duplicate", descriptor: userNamespace.descriptor, number }]
+    case "current":
+      return []
+  }
 }
 
 /** All namespaces that the command gets. Its processes stay in the caller's control group. */
@@ -106,21 +165,6 @@ function namespaceFlags({ userNamespace, hasPidNamespace }: CommandPlan): number
   )
 }
 
-function beforeSpawn(userNamespace: CommandUserNamespace): Step[] {
-  switch (userNamespace.kind) {
-    case "new":
-      return userNamespace.changesIdentity ? [clearGroups] : []
-    case "joined":
-      return [
-        ...(userNamespace.becomesUser0 ? [clearGroups] : []),
-        joinUserNamespace(userNamespace.descriptor),
-        ...(userNamespace.becomesUser0 ? become({ user: 0, group: 0 }) : []),
-      ]
-    case "current":
-      return []
-  }
-}
-
 function mapUser(userNamespace: CommandUserNamespace): Step[] {
   if (userNamespace.kind !== "new") return []
   const { user, group } = userNamespace.mapped
@@ -130,22 +174,6 @@ function mapUser(userNamespace: CommandUserNamespace): Step[] {
     { kind: "writeChildFile", file: "uid_map", contents: `0 ${user} 1` },
     { kind: "writeChildFile", file: "gid_map", contents: `0 ${group} 1` },
   ]
-}
-
-/** What the data path does for its own part: behind the spawn of those who are to have no more than they would have. */
-function privilegesOf(userNamespace: CommandUserNamespace): Step[] {
-  switch (userNamespace.kind) {
-    case "new":
-      if (userNamespace.changesIdentity) return []
-      return [
-        { kind: "openChildFile", file: "ns/user", flags: OpenFlag.readOnly, number: FIRST_FREE },
-        joinUserNamespace(FIRST_FREE),
-      ]
-    case "joined":
-      return [keepPrivileges]
-    case "current":
-      return []
-  }
 }
 
 function initSteps({ pipes, userNamespace, hasPidNamespace, command, openFiles }: CommandPlan): Step[] {
@@ -195,9 +223,7 @@ const clearGroups: Step = { kind: "clearGroups" }
 function allowPing(userNamespace: CommandUserNamespace): Step[] {
   if (userNamespace.kind === "joined") return []
   const group = userNamespace.kind === "new" ? 0 : userNamespace.group
-  return [
-    { kind: "writeFile", path: "/proc/sys/net/ipv4/ping_group_range", contents: `${group} ${group}`, mayFail: true },
-  ]
+  return [{ kind: "writeFile", path: PING_GROUPS, contents: `${group} ${group}`, mayFail: true }]
 }
 
 function becomeUser(userNamespace: CommandUserNamespace): Step[] {

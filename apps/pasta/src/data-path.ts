@@ -53,7 +53,8 @@ async function main(): Promise<void> {
   closeHandedOver(configuration)
   // Behind the wall, folders can't be changed.
   if (isBackground) process.chdir("/")
-  raiseWall(machinery, undefined, pastaCalls(process.pid, dataPath.watchesPath), log)
+  const wall = { empty: DataPathDescriptor.empty, helper: DataPathDescriptor.emptying }
+  raiseWall(machinery, wall, pastaCalls(process.pid, dataPath.watchesPath), log, [])
   report({ kind: "ready", init: dataPath.init })
   if (isBackground) {
     leaveLauncher()

@@ -1,34 +1,67 @@
+import { closeSync } from "node:fs"
 import { constants } from "node:os"
 import { Quit } from "@demiflow/program/command"
-import { errnoName, errnoSentence, FileCommand, NamespaceFlag, type Native, OpenFlag } from "@demiflow/sys"
+import { type HelpedNamespace, NamespaceFlag, type Native, OpenFlag } from "@demiflow/sys"
 import { DataPathDescriptor } from "./descriptors.ts"
+import { adviceOnJoining, reasonOf } from "./failures.ts"
 import { type ExistingNamespace, isNamespace, isOurNamespace, networkPath } from "./namespace-files.ts"
 
-/**
- * Makes sure that the namespace to connect is a network namespace, that it isn't the one that we are in, and that this
- * process may act in it. Throws {@link Quit}, with its path in the message.
- *
- * The descriptor is replaced with one that was opened inside: that is of the namespace alone, where the first one is of the
- * path as well, which could not be unmounted as long as it is open.
- */
-export function enterNamespace(native: Native, target: ExistingNamespace): void {
-  const descriptor = DataPathDescriptor.network
-  const path = networkPath(target)
-  if (!isNamespace(native, descriptor, NamespaceFlag.network)) throw new Quit(`${path} is no network namespace`)
-  if (isOurNamespace(descriptor, "net")) throw new Quit(`${path} is the network namespace that pasta itself is in`)
-  const inside = native.openInNamespace(descriptor, "/proc/thread-self/ns/net", OpenFlag.readOnly)
-  if (inside < 0) throw new Quit(`Can't enter the network namespace ${path}: ${describe(inside)}`)
-  native.close(descriptor)
-  // The lowest number that is free from there on: that one.
-  native.fileControl(inside, FileCommand.duplicate, descriptor)
-  native.close(inside)
+/** Has the helper enter the namespace of a command. Throws {@link Quit}. */
+export function enterNewNamespace(native: Native, namespace: HelpedNamespace): void {
+  joinUserNamespace(native, namespace, undefined)
+  const result = namespace.enter(DataPathDescriptor.network, NamespaceFlag.network)
+  if (result < 0) throw new Quit(`Can't enter the new network namespace: ${reasonOf(-result)}`)
+  closeSync(DataPathDescriptor.network)
 }
 
-function describe(result: number): string {
-  const reason = `${errnoSentence(result)} (${errnoName(result)})`
-  if (-result !== constants.errno.EPERM) return reason
+/**
+ * Has the helper enter a namespace that exists. It has to be a network namespace, and not the one that we are in. Throws {@link Quit}, with
+ * its path in the message.
+ *
+ * @returns a descriptor of it that was opened inside: that is of the namespace alone, where one that was opened at the path is of the path as
+ *   well, which could not be unmounted as long as it is open
+ */
+export function enterNamespace(native: Native, namespace: HelpedNamespace, target: ExistingNamespace): number {
+  const path = networkPath(target)
+  joinUserNamespace(native, namespace, target.userNamespace ?? path)
+  const descriptor = openNetwork(native, namespace, path)
+  const result = namespace.enter(descriptor, NamespaceFlag.network)
+  if (result < 0) throw new Quit(`Can't enter the network namespace ${path}: ${describeEntering(result)}`)
+  closeSync(descriptor)
+  return checked(namespace.open("/proc/thread-self/ns/net", OpenFlag.readOnly), `open ${path} from inside`)
+}
+
+function openNetwork(native: Native, namespace: HelpedNamespace, path: string): number {
+  const isNetwork = (descriptor: number): boolean => isNamespace(native, descriptor, NamespaceFlag.network)
+  // What could be opened from outside. Otherwise, this number may be something of the runtime's own.
+  const descriptor = isNetwork(DataPathDescriptor.network)
+    ? DataPathDescriptor.network
+    : checked(namespace.open(path, OpenFlag.readOnly), `open the network namespace ${path}`)
+  if (!isNetwork(descriptor)) throw new Quit(`${path} is no network namespace`)
+  if (isOurNamespace(descriptor, "net")) throw new Quit(`${path} is the network namespace that pasta itself is in`)
+  return descriptor
+}
+
+/** @param path undefined: that of a command, which was made for it */
+function joinUserNamespace(native: Native, namespace: HelpedNamespace, path: string | undefined): void {
+  const descriptor = DataPathDescriptor.userNamespace
+  if (!isNamespace(native, descriptor, NamespaceFlag.user)) return
+  const result = namespace.enter(descriptor, NamespaceFlag.user)
+  closeSync(descriptor)
+  if (result >= 0) return
+  const which = path === undefined ? "of the command" : path
+  throw new Quit(`Can't join the user namespace ${which}: ${reasonOf(-result)}${adviceOnJoining(-result)}`)
+}
+
+function checked(result: number, action: string): number {
+  if (result < 0) throw new Quit(`Can't ${action}: ${reasonOf(-result)}`)
+  return result
+}
+
+function describeEntering(result: number): string {
+  if (-result !== constants.errno.EPERM) return reasonOf(-result)
   return (
-    `${reason}; it takes CAP_SYS_ADMIN in the user namespace that it belongs to: name that with --userns, or run pasta ` +
+    `${reasonOf(-result)}; it takes CAP_SYS_ADMIN in the user namespace that it belongs to: name that with --userns, or run pasta ` +
     "inside of it"
   )
 }

@@ -5,7 +5,8 @@ import { explainLostTap, explainStepFailure } from "./failures.ts"
 
 const { EPERM, EACCES, ENOSPC, ENOENT, ENOSYS, ENOEXEC, EBUSY } = constants.errno
 const explain = (step: Step, errno: number) =>
-  explainStepFailure({ step, errno }, { commandName: "frob", userNamespacePath: "/run/u" })
+  explainStepFailure({ step, errno }, { commandName: "frob", userNamespacePath: "/run/u" }) ?? noComplaint
+const noComplaint = { text: "", isWarning: false, status: 0 }
 const NEW_USER = 0x10000000
 const spawn: Step = { kind: "spawn", flags: NEW_USER, steps: [] }
 const execute: Step = { kind: "execute", paths: ["/bin/frob"], arguments: ["frob"] }
@@ -28,20 +29,16 @@ describe("explainStepFailure", () => {
   it("names a namespace that can't be entered, and says what it takes", () => {
     const join: Step = { kind: "enterNamespace", descriptor: 3, type: NEW_USER }
     expect(explain(join, EPERM).text).toMatch(/^Can't join the user namespace \/run\/u: .*EPERM.*who created it/)
-    const open: Step = { kind: "open", path: "/run/netns/a", flags: 0, number: 5 }
-    expect(explain(open, ENOENT)).toEqual({
-      text: "Can't open the network namespace /run/netns/a: no such file or directory (ENOENT)",
-      isWarning: false,
-      status: 1,
-    })
-    expect(explain({ ...open, path: "/dev/null", number: 0 }, ENOENT).text).toMatch(/^Can't open \/dev\/null: /)
+    expect(explain({ kind: "open", path: "/dev/null", flags: 0, number: 0 }, ENOENT).text).toMatch(
+      /^Can't open \/dev\/null: /,
+    )
     expect(explain({ ...spawn, flags: 0 }, EPERM).text).toMatch(/EPERM.*it takes CAP_SYS_ADMIN/)
   })
 
   it("says who may run as somebody else", () => {
     const map: Step = { kind: "writeChildFile", file: "uid_map", contents: "0 7 1" }
     const explained = explainStepFailure({ step: map, errno: EPERM }, { changesIdentity: true })
-    expect(explained.text).toMatch(/^Can't run as somebody else: .*EPERM.*root/)
+    expect(explained?.text).toMatch(/^Can't run as somebody else: .*EPERM.*root/)
   })
 
   it("doesn't take the runtime for the command", () => {
@@ -56,7 +53,7 @@ describe("explainStepFailure", () => {
     const mount: Step = { kind: "mount", source: "proc", target: "/proc", type: "proc", flags: 0, mayFail: true }
     expect(explain(mount, EPERM)).toMatchObject({ isWarning: true })
     expect(explain({ ...mount, mayFail: false }, EPERM)).toMatchObject({ isWarning: false, status: 1 })
-    expect(explain({ kind: "setLimit", resource: 7, soft: 1, mayFail: true }, EPERM)).toMatchObject({ isWarning: true })
+    expect(explain({ kind: "setLimit", resource: 7, soft: 1, mayFail: true }, EPERM)).toBe(noComplaint)
     expect(explain({ kind: "newSession" }, EBUSY)).toMatchObject({ isWarning: false, status: 1 })
   })
 

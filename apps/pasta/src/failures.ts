@@ -1,6 +1,5 @@
 import { constants } from "node:os"
 import { errnoName, errnoSentence, type Step, type StepFailure } from "@demiflow/sys"
-import { DataPathDescriptor } from "./descriptors.ts"
 
 /** What to tell the user: one line, without the program's name. */
 export interface Complaint {
@@ -21,6 +20,9 @@ export interface StepContext {
   readonly changesIdentity?: boolean
 }
 
+/** Who may ping without privileges, of a network namespace: icmp(7). */
+export const PING_GROUPS = "/proc/sys/net/ipv4/ping_group_range"
+
 const STATUS_FAILED = 1
 /** What shells answer. */
 const STATUS_NOT_EXECUTABLE = 126
@@ -33,9 +35,12 @@ const EUSERS = 87
 /** What a tap device answers once its interface is deleted. */
 const EBADFD = 77
 
-/** Puts a step that failed in words that say what to do. */
-export function explainStepFailure({ step, errno }: StepFailure, context: StepContext): Complaint {
-  if (step.mayFail) return { text: explainLoss(step, reasonOf(errno)), isWarning: true, status: STATUS_FAILED }
+/** Puts a step that failed in words that say what to do; undefined if nobody has to know. */
+export function explainStepFailure({ step, errno }: StepFailure, context: StepContext): Complaint | undefined {
+  if (step.mayFail) {
+    const text = explainLoss(step, reasonOf(errno))
+    return text === undefined ? undefined : { text, isWarning: true, status: STATUS_FAILED }
+  }
   return { text: explainEnd(step, errno, context), isWarning: false, status: statusOf(step, errno) }
 }
 
@@ -55,16 +60,15 @@ function isCommand(step: Step): boolean {
   return step.kind === "execute" && step.variables === undefined
 }
 
-/** What the command can do without. */
-function explainLoss(step: Step, reason: string): string {
-  switch (step.kind) {
-    case "mount":
-      return `Can't mount /proc in the new PID namespace: ${reason}; programs will see the processes outside`
-    case "writeFile":
-      return `Can't set ping_group_range in the namespace: ${reason}; ping may not work without privileges`
-    default:
-      return `Can't ${step.kind}: ${reason}`
+/** What the command can do without. What the data path does without, `raiseWall` reports. */
+function explainLoss(step: Step, reason: string): string | undefined {
+  if (step.kind === "mount" && step.type === "proc") {
+    return `Can't mount /proc in the new PID namespace: ${reason}; programs will see the processes outside`
   }
+  if (step.kind === "writeFile" && step.path === PING_GROUPS) {
+    return `Can't set ping_group_range in the namespace: ${reason}; ping may not work without privileges`
+  }
+  return undefined
 }
 
 function explainEnd(step: Step, errno: number, context: StepContext): string {
@@ -82,12 +86,14 @@ function explainEnd(step: Step, errno: number, context: StepContext): string {
     case "enterNamespace":
       if (userNamespacePath === undefined) break
       return `Can't join the user namespace ${userNamespacePath}: ${reason}${adviceOnJoining(errno)}`
+    case "unshare":
+      return `Can't create a user namespace: ${reason}; ${adviceOnUserNamespaces(errno)}`
     case "openChildFile":
     case "openChild":
       if (errno === ENOSYS) return "Linux 5.4 or newer is needed"
       break
     case "open":
-      return `Can't open ${step.number === DataPathDescriptor.network ? "the network namespace " : ""}${step.path}: ${reason}`
+      return `Can't open ${step.path}: ${reason}`
     case "mount":
       return `Can't keep mounts inside of the new mount namespace: ${reason}`
     case "execute":
@@ -100,7 +106,8 @@ function explainEnd(step: Step, errno: number, context: StepContext): string {
   return `Can't enter the namespaces: ${reason}; ${adviceOnUserNamespaces(errno)}`
 }
 
-function reasonOf(errno: number): string {
+/** @param errno positive */
+export function reasonOf(errno: number): string {
   return `${errnoSentence(errno)} (${errnoName(errno)})`
 }
 
@@ -110,7 +117,8 @@ function adviceOnCreating(flags: number, errno: number): string {
   return "without a user namespace of its own, it takes CAP_SYS_ADMIN in the one that the command is to be in"
 }
 
-function adviceOnJoining(errno: number): string {
+/** A clause behind the reason; empty if there is none. */
+export function adviceOnJoining(errno: number): string {
   if (errno !== EPERM && errno !== EACCES) return ""
   return "; only who created it may, from the user namespace that it was created in, or root there"
 }

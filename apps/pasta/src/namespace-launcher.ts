@@ -5,10 +5,11 @@ import { Arena } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
 import {
   announce,
+  createPipe,
+  type DataPathPipes,
   DataPathProcess,
   decideConfiguration,
   endOnSignals,
-  guardRuntime,
   handOver,
   type Identity,
   isRoot,
@@ -19,7 +20,7 @@ import {
   runtimeCommand,
   writePidFile,
 } from "@demiflow/program/launch"
-import { attachArena, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
+import { attachArena, createHelperSocket, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 import { namespaceSteps } from "./namespace-steps.ts"
 import { ReportReader } from "./report-reader.ts"
@@ -50,17 +51,24 @@ class Launcher {
     const facts = readIdentityFacts()
     this.#identity = requestedIdentity(options.runAs, facts)
     const { userNamespace: userNamespacePath } = target
+    const native = this.#native
+    const empty = createPipe(native, this.#arena, this.#arena.reserve(8, 8))
+    const namespace = createHelperSocket(native, this.#arena)
     const plan = {
+      native,
+      facts,
+      changesIdentity: this.#identity !== undefined,
       network: networkPath(target),
       process: openProcess(this.#native, target),
       userNamespace: this.#unlessRoot(openUserNamespaceOf(this.#native, target), isRoot(facts)),
       isBackground: !options.foreground,
       dataPath: runtimeCommand("pasta", new URL("./data-path.cjs", import.meta.url)),
       handOver: handedOver,
-      guard: guardRuntime(this.#native),
     }
-    const theirs = [plan.process, plan.userNamespace].filter((descriptor) => descriptor !== undefined)
-    this.#child = new DataPathProcess(this.#native, this.#arena, (pipes) => namespaceSteps({ ...plan, pipes }), theirs)
+    const named = [plan.process, plan.userNamespace].filter((descriptor) => descriptor !== undefined)
+    const theirs = [...named, empty.readEnd, empty.writeEnd, namespace.ours, namespace.theirs]
+    const steps = (pipes: DataPathPipes) => namespaceSteps({ ...plan, pipes: { ...pipes, empty, namespace } })
+    this.#child = new DataPathProcess(native, this.#arena, steps, theirs)
     this.#reports = new ReportReader(this.#child, options.verbosity, { userNamespacePath })
   }
 

@@ -8,6 +8,7 @@ import {
   changeLink,
   type Native,
   NetlinkSocket,
+  type NetworkNamespace,
   OpenFlag,
   readNetwork,
   replaceRoute,
@@ -23,13 +24,12 @@ const V6_DISABLED: readonly number[] = [13, 95, 97]
  * a network for the namespace, sets up the tap interface with it. Answers the Ethernet address of an interface that was given
  * its MTU. Throws an error with a `code`.
  *
- * @param namespace descriptor of the network namespace
  * @param tapName name of the tap interface; undefined: there is none
  */
 export function setUpNamespace(
   native: Native,
   arena: Arena,
-  namespace: number,
+  namespace: NetworkNamespace,
   tapName: string | undefined,
   configuration: Configuration,
   log: Log,
@@ -104,18 +104,18 @@ function withoutAttributes({ attributes, ...route }: Route): Route | undefined {
  * nobody else has it (RFC 4862, section 5.4), when there is nobody else, and IPv6 would not work meanwhile. And has it
  * keep IPv6 addresses when the interface goes down, as it keeps IPv4 ones: nobody would set them up again.
  */
-function prepareIpv6(native: Native, arena: Arena, namespace: number, tapName: string): void {
+function prepareIpv6(native: Native, arena: Arena, namespace: NetworkNamespace, tapName: string): void {
   const value = arena.reserve(1, 1)
   for (const [name, digit] of [
     ["accept_dad", "0"],
     ["keep_addr_on_down", "1"],
   ] as const) {
     const path = `/proc/sys/net/ipv6/conf/${tapName}/${name}`
-    const descriptor = native.openInNamespace(namespace, path, OpenFlag.writeOnly)
+    const descriptor = namespace.open(path, OpenFlag.writeOnly)
     // Without IPv6 in the kernel there is no such file.
     if (descriptor < 0) continue
     arena.bytes[value] = digit.charCodeAt(0)
-    native.write(descriptor, value, 1)
+    namespace.write(descriptor, value, 1)
     native.close(descriptor)
   }
 }

@@ -13,12 +13,21 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Arena } from "@demiflow/core"
-import { attachArena, EventLoop } from "@demiflow/sys"
+import { attachArena, createHelperSocket, EventLoop, HelpedNamespace, helperSteps, runSteps } from "@demiflow/sys"
 import { afterAll, beforeEach, describe, expect, it } from "vitest"
 import { PathWatch } from "./namespace-watch.ts"
 
 const arena = new Arena(1 << 20)
 const native = attachArena(arena)
+const { ours, theirs } = createHelperSocket(native, arena)
+const { process: helper } = runSteps(native, arena, helperSteps(theirs), -1)
+closeSync(theirs)
+const onlooker = new HelpedNamespace(native, arena, ours, helper)
+afterAll(() => {
+  // Watches are still there, and see the folder go.
+  onlooker.onLost = () => {}
+  onlooker.close()
+})
 const folder = mkdtempSync(join(tmpdir(), "namespace-watch-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -40,14 +49,14 @@ async function untilGone(watched: string, change: () => void, before: () => void
   const loop = new EventLoop(native, arena)
   const warnings: string[] = []
   const descriptor = openSync(watched, "r")
-  const watch = new PathWatch(watched, descriptor, () => loop.stop())
+  const watch = new PathWatch(watched, descriptor, onlooker, () => loop.stop())
   before()
   let isOver = false
   const changing = setImmediate(() => {
     if (!isOver) change()
   })
   const end = loop.run()
-  watch.begin({ native, loop }, { warning: (message) => warnings.push(message) })
+  watch.begin({ loop }, { warning: (message) => warnings.push(message) })
   await end
   isOver = true
   clearImmediate(changing)

@@ -4,23 +4,29 @@
  *
  * - A pidfd is readable once its process has ended.
  * - inotify, by way of Node's `watch`, reports that a name in the path's folder has gone or come, or the folder itself.
- * - `/proc/self/mountinfo` reports mounts, which inotify doesn't: a namespace is bound to its path by one, and is gone
+ * - `mountinfo` of proc(5) reports mounts, which inotify doesn't: a namespace is bound to its path by one, and is gone
  *   from there once that is unmounted, whether or not the file behind it is removed.
  *
- * What was meant by a notification is seen by looking at the path. Where this process may not look any more, because it has
- * become somebody else, the name of the file that has gone is enough; that it was only unmounted there isn't noticed. Nor is
- * the end of a thread whose process goes on. See docs/decisions/0012.
+ * What was meant by a notification is seen by looking at the path, which the helper does: it has the host's files. Where the helper may
+ * not look, the name of the file that has gone is enough; that it was only unmounted there isn't noticed. Nor is the end of
+ * a thread whose process goes on. See docs/decisions/0012.
  */
-import { type FSWatcher, fstatSync, statSync, watch } from "node:fs"
+import { type FSWatcher, watch } from "node:fs"
 import { basename, dirname } from "node:path"
 import type { Log } from "@demiflow/core"
 import type { Machinery } from "@demiflow/program/data-path"
-import { EpollEvent, OpenFlag } from "@demiflow/sys"
+import { EpollEvent, type HelpedNamespace, OpenFlag } from "@demiflow/sys"
 import { DataPathDescriptor } from "./descriptors.ts"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 
 /** Where inotify reports nothing, and where `self` was the launcher. */
 const PROC = /^\/proc\//
+
+const ENOENT = 2
+const ENOTDIR = 20
+
+/** What has the host's files. */
+export type Onlooker = Pick<HelpedNamespace, "identify" | "open">
 
 /** Whom to tell that something isn't noticed. */
 export type Warnings = Pick<Log, "warning">
@@ -32,6 +38,7 @@ export type Warnings = Pick<Log, "warning">
 export function watchNamespace(
   machinery: Machinery,
   target: ExistingNamespace,
+  { descriptor, namespace }: { readonly descriptor: number; readonly namespace: Onlooker },
   log: Warnings,
   onGone: () => void,
 ): boolean {
@@ -41,7 +48,7 @@ export function watchNamespace(
   }
   const path = networkPath(target)
   if (PROC.test(path)) return false
-  new PathWatch(path, DataPathDescriptor.network, onGone).begin(machinery, log)
+  new PathWatch(path, descriptor, namespace, onGone).begin(machinery, log)
   return true
 }
 
@@ -49,23 +56,22 @@ export function watchNamespace(
 export class PathWatch {
   readonly #path: string
   readonly #name: string
-  readonly #device: number
-  readonly #inode: number
+  readonly #namespace: Onlooker
+  readonly #identity: string | number
   readonly #onGone: () => void
 
   /** @param descriptor what was opened there */
-  constructor(path: string, descriptor: number, onGone: () => void) {
-    const { dev, ino } = fstatSync(descriptor)
+  constructor(path: string, descriptor: number, namespace: Onlooker, onGone: () => void) {
     this.#path = path
     this.#name = basename(path)
-    this.#device = dev
-    this.#inode = ino
+    this.#namespace = namespace
+    this.#identity = namespace.identify(descriptor)
     this.#onGone = onGone
   }
 
   /** Watches, and looks once: it may have gone before. */
-  begin({ native, loop }: Pick<Machinery, "native" | "loop">, log: Warnings): void {
-    const mounts = native.open("/proc/self/mountinfo", OpenFlag.readOnly, 0)
+  begin({ loop }: Pick<Machinery, "loop">, log: Warnings): void {
+    const mounts = this.#namespace.open("/proc/thread-self/mountinfo", OpenFlag.readOnly)
     if (mounts >= 0) loop.watchDescriptor(mounts, EpollEvent.urgent | EpollEvent.error, () => this.#look(false))
     const watcher = this.#watchFolder()
     if (watcher === undefined) log.warning(`Can't watch ${dirname(this.#path)}: pasta may stay after its namespace`)
@@ -92,12 +98,8 @@ export class PathWatch {
   }
 
   #isGone(otherwise: boolean): boolean {
-    try {
-      const { dev, ino } = statSync(this.#path)
-      return dev !== this.#device || ino !== this.#inode
-    } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined
-      return code === "ENOENT" || code === "ENOTDIR" || otherwise
-    }
+    const found = this.#namespace.identify(this.#path)
+    if (typeof found === "string") return found !== this.#identity
+    return found === -ENOENT || found === -ENOTDIR || otherwise
   }
 }

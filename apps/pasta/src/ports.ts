@@ -3,21 +3,17 @@ import type { Configuration } from "@demiflow/config"
 import type { Log, Stack } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
 import { AutoPorts, checkSpareDescriptors, type Machinery, openForwardedPorts } from "@demiflow/program/data-path"
-import { BoundPorts, LinuxLocalPath } from "@demiflow/sys"
-
-/** This process' own network namespace. */
-const HERE = -1
+import { BoundPorts, LinuxLocalPath, type NetworkNamespace } from "@demiflow/sys"
 
 /**
  * The way for what is local at both ends; none where no port is forwarded, for then nothing is. Throws a `SystemError`.
  *
- * @param namespace descriptor of the network namespace
  * @param tapName name of the tap interface; undefined: there is none
  */
 export function openLocalPath(
   { native, arena, loop, shares }: Machinery,
   { forwarding, splicing }: Configuration,
-  namespace: number,
+  namespace: NetworkNamespace,
   tapName: string | undefined,
 ): LinuxLocalPath | undefined {
   if (splicing === undefined || forwarding.length === 0) return undefined
@@ -29,13 +25,13 @@ export function openPorts(
   { native, arena }: Machinery,
   stack: Stack,
   { forwarding: rules }: Configuration,
-  namespace: number,
+  namespace: NetworkNamespace,
   log: Pick<Log, "warning">,
 ): void {
   const forwarding = new PortForwarding(stack)
   openForwardedPorts(forwarding, rules)
   checkSpareDescriptors(native)
   if (!rules.some(({ isAuto }) => isAuto)) return
-  const boundAt = (network: number): BoundPorts => new BoundPorts(native, arena, network)
-  new AutoPorts(forwarding, boundAt(HERE), boundAt(namespace), log).start()
+  const outside = new BoundPorts(native, arena)
+  new AutoPorts(forwarding, outside, new BoundPorts(native, arena, namespace), log).start()
 }

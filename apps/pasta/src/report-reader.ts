@@ -40,7 +40,9 @@ export class ReportReader {
   take(line: string): Exclude<DataPathReport, { kind: "failed" | "message" }> | undefined {
     const failure = this.#child.failedStep(line)
     if (failure !== undefined) {
-      const { text, isWarning, status } = explainStepFailure(failure, this.#context)
+      const complaint = explainStepFailure(failure, this.#context)
+      if (complaint === undefined) return undefined
+      const { text, isWarning, status } = complaint
       if (!isWarning) throw new Quit(text, status)
       this.#warn(text)
       return undefined

@@ -44,6 +44,7 @@ static bool is_integer_of_socket(int32_t name)
 	switch (name) {
 	case SO_ACCEPTCONN:
 	case SO_BROADCAST:
+	case SO_DOMAIN:
 	case SO_ERROR:
 	case SO_KEEPALIVE:
 	case SO_OOBINLINE:

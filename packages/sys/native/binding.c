@@ -56,7 +56,6 @@ static void release_state(napi_env env, void *data, void *hint)
 	struct native_state *state = data;
 
 	(void)hint;
-	end_residents(state);
 	if (state->arena_reference)
 		napi_delete_reference(env, state->arena_reference);
 	free(state);
@@ -85,7 +84,6 @@ static napi_value initialise(napi_env env, napi_value exports)
 	register_namespace(env, exports);
 	register_poll(env, exports);
 	register_refusals(env, exports);
-	register_resident(env, exports);
 	register_socket(env, exports);
 	register_spawn(env, exports);
 	register_splice(env, exports);

@@ -1,17 +1,17 @@
-// Compiles the native addon with the system's C compiler, without node-gyp and without a download: the
-// headers of the Node-API come from the npm package `node-api-headers`, and one binary serves all
-// versions of Node.js (NAPI_VERSION 9).
+// Compiles the native addon, and the native programs beside it, with the system's C compiler, without node-gyp and without
+// a download: the headers of the Node-API come from the npm package `node-api-headers`, and one addon serves all
+// versions of Node.js (NAPI_VERSION 9). A folder here with a `main.c` is a program.
 //
-//   node build.mjs                 compiles if a source is newer than the binary
-//   node build.mjs --if-missing    compiles only if there is no binary (what the install script does)
+//   node build.mjs                 compiles what is older than one of its sources
+//   node build.mjs --if-missing    compiles only what isn't there (what the install script does)
 //   node build.mjs --force         compiles always
-//   node build.mjs --output FILE   writes another file than build/demiflow.node
+//   node build.mjs --output FILE   writes another addon than build/demiflow.node, and the programs beside it
 //
 // Environment: CC is the compiler (default `cc`), CFLAGS are options added at the end.
 import { spawnSync } from "node:child_process"
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs"
 import { createRequire } from "node:module"
-import { dirname, join, resolve } from "node:path"
+import { basename, dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 
@@ -25,11 +25,27 @@ const { values: options } = parseArgs({
   },
 })
 
-const output = resolve(options.output)
-const files = readdirSync(folder)
-  .filter((name) => /\.(?:c|h|mjs)$/.test(name))
-  .map((name) => join(folder, name))
-const sources = files.filter((file) => file.endsWith(".c")).sort()
+const addon = resolve(options.output)
+const flags = "-std=gnu11 -O2 -Wall -Wextra -Werror"
+const products = [
+  {
+    output: addon,
+    sources: sourcesIn(folder),
+    flags: `${flags} -fPIC -shared -fvisibility=hidden -pthread -DNAPI_VERSION=9`,
+  },
+  ...readdirSync(folder)
+    .filter((name) => existsSync(join(folder, name, "main.c")))
+    .map((name) => ({ output: join(dirname(addon), name), sources: sourcesIn(join(folder, name)), flags })),
+]
+
+/**
+ * What a product consists of, and this file.
+ * @param {string} path
+ */
+function sourcesIn(path) {
+  const names = readdirSync(path).filter((name) => /\.(?:c|h)$/.test(name))
+  return [...names.sort().map((name) => join(path, name)), fileURLToPath(import.meta.url)]
+}
 
 /**
  * When a file was last changed, in milliseconds since the epoch, or -1 if there is none.
@@ -39,10 +55,11 @@ function changedAt(file) {
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? -1
 }
 
-function isUpToDate() {
+/** @param {{ output: string, sources: string[] }} product */
+function isUpToDate({ output, sources }) {
   const builtAt = changedAt(output)
   if (builtAt < 0 || options.force) return false
-  return options["if-missing"] || files.every((file) => changedAt(file) <= builtAt)
+  return options["if-missing"] || sources.every((file) => changedAt(file) <= builtAt)
 }
 
 /**
@@ -54,18 +71,19 @@ function fail(message) {
   process.exit(1)
 }
 
-function compile() {
+/** @param {{ output: string, sources: string[], flags: string }} product */
+function compile({ output, sources, flags }) {
   if (process.platform !== "linux") fail(`this package is for Linux, and this is ${process.platform}`)
   const { include_dir: headers } = createRequire(import.meta.url)("node-api-headers")
   mkdirSync(dirname(output), { recursive: true })
   // Written aside and renamed: a process that has the old binary mapped keeps it, and two builds at once do no harm.
   const unfinished = `${output}.${process.pid}`
-  const flags = "-std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -pthread -DNAPI_VERSION=9"
   const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter(Boolean)
   const compiler = process.env.CC ?? "cc"
+  const files = sources.filter((file) => file.endsWith(".c"))
   const { error, status } = spawnSync(
     compiler,
-    [...flags.split(" "), "-isystem", headers, ...extra, "-o", unfinished, ...sources],
+    [...flags.split(" "), "-isystem", headers, ...extra, "-o", unfinished, ...files],
     { stdio: "inherit" },
   )
   if (error === undefined && status === 0) {
@@ -77,8 +95,8 @@ function compile() {
     fail(`no C compiler: \`${compiler}\` was not found; install one (on Debian: apt-get install gcc libc6-dev)`)
   }
   fail(
-    `the native addon could not be compiled with \`${compiler}\`${error ? `: ${error.message}` : "; its messages are above"}`,
+    `${basename(output)} could not be compiled with \`${compiler}\`${error ? `: ${error.message}` : "; its messages are above"}`,
   )
 }
 
-if (!isUpToDate()) compile()
+for (const product of products) if (!isUpToDate(product)) compile(product)

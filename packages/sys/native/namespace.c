@@ -4,7 +4,7 @@
  * A thread that enters a namespace may not be allowed back: leaving needs CAP_SYS_ADMIN over the namespace that it
  * came from, which an ordinary user lacks. So a thread made for one call enters, calls, and ends. What it opened
  * stays: a socket, and a tap device's descriptor, belong to the namespace in which they were opened. Where sockets are
- * made all the time there is a thread that stays: resident.c.
+ * made all the time, or nobody inside may reach this process, a process of its own enters: namespace-helper.
  */
 #include "native.h"
 
@@ -35,7 +35,8 @@ static void carry_out(struct request *request)
 	request->result = descriptor < 0 ? -errno : descriptor;
 }
 
-int start_quiet_thread(pthread_t *thread, void *(*run)(void *argument), void *argument)
+/* With a small stack; signals stay with the threads of the runtime. Returns 0 or an errno. */
+static int start_quiet_thread(pthread_t *thread, void *(*run)(void *argument), void *argument)
 {
 	pthread_attr_t attributes;
 	sigset_t all, before;

@@ -36,7 +36,6 @@
 #define MAXIMUM_VECTORS 1024
 
 struct poll;
-struct resident;
 
 /* One per environment: a worker thread that loads the addon has its own arena. */
 struct native_state {
@@ -46,9 +45,6 @@ struct native_state {
 	/* See poll.c. */
 	struct poll *polls;
 	int32_t last_poll;
-	/* See resident.c. */
-	struct resident *residents;
-	int32_t last_resident;
 	/* Scratch for translating vectors and message tables; too large for comfort on the stack. */
 	struct iovec vectors[MAXIMUM_VECTORS];
 	struct mmsghdr messages[MAXIMUM_VECTORS];
@@ -132,12 +128,6 @@ bool is_request_with_number(uint32_t request);
  */
 int32_t translate_vectors(struct native_state *state, int32_t offset, int32_t count);
 
-/* In namespace.c: a thread with a small stack; signals stay with the threads of the runtime. Returns 0 or an errno. */
-int start_quiet_thread(pthread_t *thread, void *(*run)(void *argument), void *argument);
-
-/* In resident.c: at the end of the environment. */
-void end_residents(struct native_state *state);
-
 napi_value register_arena(napi_env env, napi_value exports);
 napi_value register_calls(napi_env env, napi_value exports);
 napi_value register_checksum(napi_env env, napi_value exports);
@@ -148,7 +138,6 @@ napi_value register_message(napi_env env, napi_value exports);
 napi_value register_namespace(napi_env env, napi_value exports);
 napi_value register_poll(napi_env env, napi_value exports);
 napi_value register_refusals(napi_env env, napi_value exports);
-napi_value register_resident(napi_env env, napi_value exports);
 napi_value register_socket(napi_env env, napi_value exports);
 napi_value register_spawn(napi_env env, napi_value exports);
 napi_value register_splice(napi_env env, napi_value exports);

@@ -19,6 +19,7 @@
  */
 #include "steps.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -105,7 +106,8 @@ static pid_t start_child(struct program *program, unsigned long flags, int32_t f
 	if (child < 0)
 		return -errno;
 	if (child == 0) {
-		program->parent = self;
+		if (!(flags & CLONE_PARENT))
+			program->parent = self;
 		program->child = 0;
 		run(program, first, end);
 	}

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef SYS_close_range
@@ -66,6 +67,7 @@ const uint8_t step_operands[STEP_COUNT] = {
 	[STEP_FILTER_CALLS] = 3,       /* instructions, their bytes, SECCOMP_FILTER_FLAG_… */
 	[STEP_TRY] = 1,                /* words of the steps to try, which follow */
 	[STEP_RESTRICT] = 5,           /* LANDLOCK_ACCESS_FS_…, _SCOPE_…, _RESTRICT_SELF_…, folder or -1, what stays below it */
+	[STEP_AWAIT_CHILD] = 0,
 };
 
 char *append_text(char *at, const char *text)
@@ -228,6 +230,19 @@ static int wait_byte(int descriptor)
 	return count < 0 ? errno : 0;
 }
 
+static int await_child(pid_t child)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) < 0) {
+		if (errno != EINTR)
+			return errno;
+	}
+	if (status)
+		_exit(STATUS_FAILED);
+	return 0;
+}
+
 static int put_byte(int descriptor)
 {
 	return write(descriptor, "", 1) < 0 ? errno : 0;
@@ -369,6 +384,8 @@ int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
 		return wait_byte(first);
 	case STEP_PUT_BYTE:
 		return put_byte(first);
+	case STEP_AWAIT_CHILD:
+		return await_child(program->child);
 	case STEP_EXECUTE:
 		return execute(program, index);
 	default:

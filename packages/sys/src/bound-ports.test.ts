@@ -3,6 +3,7 @@ import { afterAll, afterEach, describe, expect, test } from "vitest"
 import { BoundPorts } from "./bound-ports.ts"
 import { AddressFamily, SocketType } from "./constants.ts"
 import { LinuxHost } from "./linux-host.ts"
+import { VisitedNamespace } from "./namespace/network-namespace.ts"
 import type { Native } from "./native.ts"
 import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
 import {
@@ -57,7 +58,7 @@ describe.each([
   ["netlink", native],
   ["/proc", withoutNetlink],
 ])("by %s", (_name, kernel) => {
-  const ports = new BoundPorts(kernel, arena, -1)
+  const ports = new BoundPorts(kernel, arena)
   afterAll(() => ports.close())
 
   test.each([true, false])("listening TCP and bound UDP sockets are found, and gone once closed (IPv4: %s)", (isV4) => {
@@ -100,7 +101,7 @@ describe.each([
   test.skipIf(missing !== "")(`each namespace has its own${missing}`, async () => {
     const outside = take(true, SocketType.stream)
     const namespace = await openPingNamespace()
-    const inside = new BoundPorts(kernel, arena, namespace.descriptor)
+    const inside = new BoundPorts(kernel, arena, new VisitedNamespace(kernel, arena, namespace.descriptor))
     try {
       expect(inside.of(tcp)).toEqual(new Set())
       expect(inside.of(udp)).toEqual(new Set())
@@ -121,7 +122,7 @@ describe.each([
 test.each([true, false])("ports of flows aren't among them, listening ones are (IPv4: %s)", (isV4) => {
   const events = new Events()
   const host = new LinuxHost(native, arena, events.loop)
-  const ports = new BoundPorts(native, arena, -1)
+  const ports = new BoundPorts(native, arena)
   const target = Object.assign(towards(isV4, 9), { forwardingPort: unusedPort(isV4, SocketType.datagram) })
   const port = unusedPort(false, SocketType.datagram)
   const sockets = [
@@ -148,7 +149,7 @@ test("the kernel is asked anew after an answer of which most was never read", ()
       return -ENOBUFS
     },
   })
-  const ports = new BoundPorts(breaking, arena, -1)
+  const ports = new BoundPorts(breaking, arena)
   const before = new Set(ports.of(udp))
   const many = Array.from({ length: 1200 }, () => take(true, SocketType.datagram))
   isBroken = true
@@ -170,7 +171,7 @@ describe("of descriptors", () => {
     ["/proc", withoutNetlink],
   ])("none is left over, by %s", (_name, kernel) => {
     const before = count()
-    const ports = new BoundPorts(kernel, arena, -1)
+    const ports = new BoundPorts(kernel, arena)
     expect(count()).toBeGreaterThan(before)
     ports.close()
     expect(count()).toBe(before)

@@ -6,6 +6,7 @@
  */
 import { type Arena, IpProtocol } from "@demiflow/core"
 import { SystemError } from "./errno.ts"
+import { type NetworkNamespace, VisitedNamespace } from "./namespace/network-namespace.ts"
 import type { Native } from "./native.ts"
 import { NetlinkProtocol } from "./netlink/constants.ts"
 import { NetlinkSocket } from "./netlink/socket.ts"
@@ -18,15 +19,13 @@ export class BoundPorts {
   readonly #tcp: NetlinkPorts | ProcPorts
   readonly #udp: NetlinkPorts | ProcPorts
 
-  /** @param namespaceDescriptor -1 for this process' own */
-  constructor(native: Native, arena: Arena, namespaceDescriptor: number) {
-    const socket = unlessRefused(
-      () => new NetlinkSocket(native, arena, namespaceDescriptor, NetlinkProtocol.socketDiagnosis),
-    )
+  /** @param namespace absent: the one that this process is in */
+  constructor(native: Native, arena: Arena, namespace: NetworkNamespace = new VisitedNamespace(native, arena)) {
+    const socket = unlessRefused(() => new NetlinkSocket(native, arena, namespace, NetlinkProtocol.socketDiagnosis))
     // Each protocol is a module of its own in the kernel.
     const open = (protocol: number) =>
       (socket && unlessRefused(() => new NetlinkPorts(socket, protocol))) ??
-      new ProcPorts(native, arena, namespaceDescriptor, protocol)
+      new ProcPorts(native, arena, namespace, protocol)
     this.#socket = socket
     this.#tcp = open(IpProtocol.tcp)
     this.#udp = open(IpProtocol.udp)

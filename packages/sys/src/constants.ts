@@ -34,6 +34,7 @@ export const SocketLevel = { socket: 1, ip: 0, tcp: 6, udp: 17, ipv6: 41, icmpv6
 /** socket(7) */
 export const SocketOption = {
   reuseAddress: 2,
+  type: 3,
   error: 4,
   broadcast: 6,
   sendBuffer: 7,
@@ -42,9 +43,11 @@ export const SocketOption = {
   urgentInLine: 10,
   linger: 13,
   peerCredentials: 17,
+  receiveTimeout: 20,
   bindToDevice: 25,
-  peekOffset: 42,
   protocol: 38,
+  domain: 39,
+  peekOffset: 42,
   incomingCpu: 49,
 } as const
 
@@ -106,6 +109,7 @@ export const MessageFlag = {
   doNotWait: 0x40,
   errorQueue: 0x2000,
   noSignal: 0x4000,
+  closeOnExec: 0x40000000,
   more: 0x8000,
   controlTruncated: 0x8,
 } as const

@@ -20,7 +20,7 @@ import {
 } from "./constants.ts"
 import { DescriptorShare, type DescriptorShares } from "./descriptor-shares.ts"
 import type { EventLoop } from "./event-loop.ts"
-import type { NamespaceSockets } from "./namespace-sockets.ts"
+import type { NamespaceSockets } from "./namespace/sockets.ts"
 import type { Native } from "./native.ts"
 import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
 
@@ -159,7 +159,10 @@ export class HostSockets {
    * @param scope index of the interface on which a link-local IPv6 address is; 0: the one that all are on
    */
   bindHere(descriptor: number, address: Readonly<Address>, port: number, scope = 0): number {
-    return this.native.bind(descriptor, this.#addressOffset, this.#write(address, port, scope))
+    const length = this.#write(address, port, scope)
+    const result = this.native.bind(descriptor, this.#addressOffset, length)
+    if (result !== -Errno.EACCES || this.#inNamespace === undefined) return result
+    return this.#inNamespace.bind(descriptor, this.#addressOffset, length)
   }
 
   /** Connects to the demiflow's correspondent end; `scope` as above. */

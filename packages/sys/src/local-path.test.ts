@@ -57,7 +57,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
       `ip addr add ${LINK_LOCAL}/64 dev cable0 nodad`,
     ]
     namespace = await openPingNamespace(commands.join(" && "))
-    path = new LinuxLocalPath(native, arena, events.loop, shares, namespace.descriptor, "cable0")
+    path = new LinuxLocalPath(native, arena, events.loop, shares, namespace.network, "cable0")
     inside = path.host
   })
   afterAll(() => {
@@ -206,7 +206,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
 
   it("has the descriptors of the process in common with the host outside", () => {
     const own = new DescriptorShares(native, 4_000)
-    const other = new LinuxLocalPath(native, arena, events.loop, own, namespace.descriptor)
+    const other = new LinuxLocalPath(native, arena, events.loop, own, namespace.network)
     expect(other.host.mostSockets).toBe(4_000)
     expect(own.allows(DescriptorShare.autoPorts, 1_000)).toBe(false)
     const listening = other.host.tcpListen(LISTENER, listeningEnd())
@@ -220,7 +220,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     native.close(next)
     const few = new DescriptorShares(native, 6 * next)
     const host = new LinuxHost(native, arena, events.loop, { shares: few })
-    const other = new LinuxLocalPath(native, arena, events.loop, few, namespace.descriptor)
+    const other = new LinuxLocalPath(native, arena, events.loop, few, namespace.network)
     const auto = listeningEnd({ address: LOOPBACK_V4, port: 0, isAuto: true })
     expect(other.host.tcpListen(LISTENER, auto)).toBe(-Errno.EMFILE)
     const listening = host.tcpListen(LISTENER, auto)
@@ -234,7 +234,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     native.close(next)
     const few = new DescriptorShares(native, Math.floor(1.7 * next))
     const host = new LinuxHost(native, arena, events.loop, { shares: few })
-    const other = new LinuxLocalPath(native, arena, events.loop, few, namespace.descriptor)
+    const other = new LinuxLocalPath(native, arena, events.loop, few, namespace.network)
     expect(other.host.udpOpen(CONNECTING, towards(true, PORT))).toBe(-Errno.EMFILE)
     const asking = host.udpOpen(CONNECTING, towards(true, PORT))
     expect(asking).toBeGreaterThanOrEqual(next)

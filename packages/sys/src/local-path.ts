@@ -2,7 +2,8 @@ import type { Arena, Host, LocalPath, Pipes } from "@demiflow/core"
 import type { DescriptorShares } from "./descriptor-shares.ts"
 import type { EventLoop } from "./event-loop.ts"
 import { LINUX_HOST_ARENA_BYTES, LinuxHost } from "./linux-host.ts"
-import { NamespaceSockets } from "./namespace-sockets.ts"
+import type { NetworkNamespace } from "./namespace/network-namespace.ts"
+import { NamespaceSockets } from "./namespace/sockets.ts"
 import type { Native } from "./native.ts"
 import { LinuxPipes } from "./pipes.ts"
 
@@ -16,12 +17,8 @@ export class LinuxLocalPath implements LocalPath {
   readonly #sockets: NamespaceSockets
 
   /**
-   * Enters the namespace, which takes CAP_SYS_ADMIN over it; nothing later takes any privilege, but for what is asked of single
-   * sockets. Throws a `SystemError` if it can't.
-   *
    * @param loop its hooks are told of events inside as of all others
    * @param shares those of the process, of which the host outside has them too
-   * @param namespaceDescriptor isn't needed afterwards
    * @param linkLocalInterface name of the interface inside on which link-local IPv6 addresses are: those of the namespace
    *   itself can't be reached without; absent: there is none
    */
@@ -30,10 +27,10 @@ export class LinuxLocalPath implements LocalPath {
     arena: Arena,
     loop: EventLoop,
     shares: DescriptorShares,
-    namespaceDescriptor: number,
+    namespace: NetworkNamespace,
     linkLocalInterface?: string | undefined,
   ) {
-    this.#sockets = new NamespaceSockets(native, arena, namespaceDescriptor)
+    this.#sockets = new NamespaceSockets(native, arena, namespace)
     const linkLocalScope = linkLocalInterface === undefined ? 0 : this.#sockets.interfaceIndex(linkLocalInterface)
     this.host = new LinuxHost(native, arena, loop, { sockets: this.#sockets, shares, linkLocalScope })
     this.pipes = new LinuxPipes(native, arena, shares)

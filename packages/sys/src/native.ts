@@ -8,7 +8,7 @@
  */
 import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 /** System calls over one arena, one set for each thread. */
@@ -155,27 +155,6 @@ export interface Native {
   /** Makes a blocking socket inside a network namespace (-1: the present one), which it stays in. */
   socketInNamespace(namespaceDescriptor: number, domain: number, type: number, protocol: number): number
   /**
-   * A thread that enters a network namespace, which takes CAP_SYS_ADMIN over it, and stays there; also when this process
-   * changes its user and gives up its privileges. Answers a number for the two calls below, which know those of this
-   * environment only and answer `-EBADF` for any other. The descriptor isn't needed afterwards.
-   */
-  residentOpen(namespaceDescriptor: number): number
-  /**
-   * Has the thread make up to 1,024 sockets in one visit; their descriptors are stored as 32-bit integers. Answers how many
-   * there are: fewer than asked for, if one couldn't be made; the negated errno if that was the first.
-   */
-  residentSockets(
-    resident: number,
-    domain: number,
-    type: number,
-    protocol: number,
-    offset: number,
-    count: number,
-  ): number
-  /** Ends the thread, as the end of the environment does. Its sockets stay open. */
-  residentClose(resident: number): number
-
-  /**
    * Forks a child that carries out a list of steps, as `process/steps.ts` writes them. Answers its process id. A step that
    * fails writes a line to the report descriptor.
    */
@@ -216,6 +195,7 @@ export class NativeUnavailableError extends Error {
 }
 
 const PACKAGE = "@demiflow/sys"
+const ADDON = "demiflow.node"
 
 let loaded: Native | undefined
 
@@ -229,7 +209,7 @@ export function loadNative(): Native {
 }
 
 function load(require: NodeJS.Require): Native {
-  const path = locate(require)
+  const path = locate(require, ADDON)
   if (path === undefined) {
     throw new NativeUnavailableError(
       "The native part of @demiflow/sys isn't built: run `npm rebuild @demiflow/sys` (it needs a C compiler)",
@@ -246,18 +226,23 @@ function load(require: NodeJS.Require): Native {
   }
 }
 
+/** Path of a native program that is built beside the addon; undefined if it isn't there. */
+export function fileBeside(name: string): string | undefined {
+  return locate(createRequire(import.meta.url), name)
+}
+
 /** Beside this package's `src` or `dist`; or, from inside a bundle, wherever the package is installed. */
-function locate(require: NodeJS.Require): string | undefined {
-  const beside = fileURLToPath(new URL("../build/demiflow.node", import.meta.url))
+function locate(require: NodeJS.Require, name: string): string | undefined {
+  const beside = fileURLToPath(new URL(`../build/${name}`, import.meta.url))
   if (existsSync(beside)) return beside
   for (const folder of require.resolve.paths(PACKAGE) ?? []) {
     // The runtime's own search, which goes by what a package exports, loads 20 modules first.
-    const file = join(folder, PACKAGE, "build/demiflow.node")
+    const file = join(folder, PACKAGE, "build", name)
     if (existsSync(file)) return file
     if (existsSync(join(folder, PACKAGE))) return undefined
   }
   try {
-    const installed = require.resolve(`${PACKAGE}/demiflow.node`)
+    const installed = join(dirname(require.resolve(`${PACKAGE}/${ADDON}`)), name)
     return existsSync(installed) ? installed : undefined
   } catch {
     return undefined

@@ -97,7 +97,7 @@ function bodiesOf(part: Part): ((writer: MessageWriter) => void)[] {
 function setUp(...answers: Datagram[][]) {
   const fake = new FakeKernel()
   fake.answers.push(...answers)
-  const socket = new NetlinkSocket(fake.native, fake.arena, -1, NetlinkProtocol.socketDiagnosis)
+  const socket = new NetlinkSocket(fake.native, fake.arena, undefined, NetlinkProtocol.socketDiagnosis)
   return { fake, ports: new NetlinkPorts(socket, tcp) }
 }
 
@@ -106,7 +106,7 @@ const others = (count: number): Datagram[] => Array.from({ length: count }, () =
 
 test("both IP versions are asked for sockets in the state that counts", () => {
   const { fake } = setUp()
-  new NetlinkPorts(new NetlinkSocket(fake.native, fake.arena, -1, NetlinkProtocol.socketDiagnosis), udp)
+  new NetlinkPorts(new NetlinkSocket(fake.native, fake.arena, undefined, NetlinkProtocol.socketDiagnosis), udp)
   const bodies = fake.requests.map((request) => request.subarray(HEADER_BYTES).toString("hex"))
   const rest = "00".repeat(48)
   expect(bodies).toEqual([
@@ -180,7 +180,7 @@ test.each([
 ])("with a kernel that tells of %s over netlink, the files of the others are read", (_what, answers, files) => {
   const fake = new FakeKernel()
   fake.answers.push(...answers)
-  const ports = new BoundPorts(fake.native, fake.arena, -1)
+  const ports = new BoundPorts(fake.native, fake.arena)
   expect(fake.opened).toEqual(files.map((name) => `/proc/thread-self/net/${name}`))
   const asked = fake.requests.length
   for (const protocol of [tcp, udp]) expect(ports.of(protocol)).toEqual(new Set())
@@ -189,7 +189,7 @@ test.each([
 })
 
 test("the kernel's refusal is an error where it can't tell of a protocol", () => {
-  const socket = new NetlinkSocket(kernel, realArena, -1, NetlinkProtocol.socketDiagnosis)
+  const socket = new NetlinkSocket(kernel, realArena, undefined, NetlinkProtocol.socketDiagnosis)
   expect(() => new NetlinkPorts(socket, 253)).toThrow("Could not list sockets")
   expect(() => new NetlinkPorts(socket, tcp)).not.toThrow()
   socket.close()

@@ -1,5 +1,6 @@
 import { Arena, IpProtocol } from "@demiflow/core"
 import { expect, test } from "vitest"
+import type { NetworkNamespace } from "./namespace/network-namespace.ts"
 import type { Native } from "./native.ts"
 import { ProcPorts, portOfLine } from "./proc-ports.ts"
 
@@ -25,13 +26,18 @@ test("of TCP, reading ends with the first socket that doesn't listen, however ma
   const table = Buffer.from(heading + line(22, "0A") + line(80, "0A") + line(9999, "01").repeat(1000))
   let read = 0
   const native = {
-    openInNamespace: (_namespace: number, path: string) => (path.endsWith("/tcp") ? 3 : -1),
     readAt(_descriptor: number, offset: number, length: number, position: number): number {
       read++
       return table.copy(arena.bytes, offset, position, position + length)
     },
   }
-  const ports = new ProcPorts(native as unknown as Native, arena, -1, IpProtocol.tcp)
+  const namespace = { open: (path: string) => (path.endsWith("/tcp") ? 3 : -1) }
+  const ports = new ProcPorts(
+    native as unknown as Native,
+    arena,
+    namespace as unknown as NetworkNamespace,
+    IpProtocol.tcp,
+  )
   expect(ports.read()).toEqual(new Set([22, 80]))
   expect(read).toBe(1)
 })

@@ -8,6 +8,7 @@
 import type { Arena } from "@demiflow/core"
 import { IpProtocol } from "@demiflow/core"
 import { OpenFlag } from "./constants.ts"
+import type { NetworkNamespace } from "./namespace/network-namespace.ts"
 import type { Native } from "./native.ts"
 
 const CHUNK_BYTES = 16_384
@@ -34,10 +35,9 @@ export class ProcPorts {
   #connected = new Set<number>()
 
   /**
-   * @param namespaceDescriptor -1 for this process' own
    * @param protocol IP protocol number: TCP or UDP
    */
-  constructor(native: Native, arena: Arena, namespaceDescriptor: number, protocol: number) {
+  constructor(native: Native, arena: Arena, namespace: NetworkNamespace, protocol: number) {
     this.#native = native
     this.#isTcp = protocol === IpProtocol.tcp
     const window = arena.reserve(KEPT_BYTES + CHUNK_BYTES)
@@ -45,7 +45,7 @@ export class ProcPorts {
     this.#chunk = window + KEPT_BYTES
     // One that can't be opened, as tcp6 without IPv6, has no ports.
     this.#files = (this.#isTcp ? ["tcp", "tcp6"] : ["udp", "udp6"])
-      .map((name) => native.openInNamespace(namespaceDescriptor, `/proc/thread-self/net/${name}`, OpenFlag.readOnly))
+      .map((name) => namespace.open(`/proc/thread-self/net/${name}`, OpenFlag.readOnly))
       .filter((descriptor) => descriptor >= 0)
   }
 

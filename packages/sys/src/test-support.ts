@@ -17,7 +17,7 @@ import { attachArena } from "./attach.ts"
 import { AddressFamily, OpenFlag, SocketType } from "./constants.ts"
 import { checkResult } from "./errno.ts"
 import { EventLoop } from "./event-loop.ts"
-import { NamespaceSockets } from "./namespace-sockets.ts"
+import { type HelpedNamespace, NamespaceSockets, startNamespaceHelper } from "./namespace/index.ts"
 import type { Native } from "./native.ts"
 import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
 
@@ -91,6 +91,7 @@ export const missing: string = process.getuid?.() === 0 || process.env.CI ? "" :
 /** A network namespace with loopback up in which everybody may ping. */
 export interface PingNamespace {
   readonly descriptor: number
+  readonly network: HelpedNamespace
   readonly sockets: NamespaceSockets
   close(): void
 }
@@ -113,12 +114,15 @@ export async function openPingNamespace(more = "true"): Promise<PingNamespace> {
   const path = `/proc/${child.pid}/ns/net`
   const descriptor = checkResult(native.open(path, OpenFlag.readOnly, 0), `open ${path}`)
   bringLoopbackUp(descriptor)
-  const sockets = new NamespaceSockets(native, arena, descriptor)
+  const network = startNamespaceHelper(native, arena, descriptor)
+  const sockets = new NamespaceSockets(native, arena, network)
   return {
     descriptor,
+    network,
     sockets,
     close() {
       sockets.close()
+      network.close()
       native.close(descriptor)
       child.stdin.end()
     },

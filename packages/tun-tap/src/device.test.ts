@@ -1,5 +1,5 @@
 import { FrameBatch, Segmentation } from "@demiflow/core"
-import { SocketLevel, UdpOption } from "@demiflow/sys"
+import { type NetworkNamespace, SocketLevel, UdpOption, VisitedNamespace } from "@demiflow/sys"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { Offload, openTap, openTun, type TunTapDevice } from "./device.ts"
 import { TunTapError } from "./errors.ts"
@@ -39,43 +39,45 @@ describe("opening a device", () => {
   })
 
   it("says that the namespace is none", () => {
-    expect(codeOf(() => openTap({ namespaceDescriptor: 900_000 }))).toBe("ERR_TUN_TAP_SYSTEM")
+    expect(codeOf(() => openTap({ namespace: new VisitedNamespace(native, arena, 900_000) }))).toBe(
+      "ERR_TUN_TAP_SYSTEM",
+    )
   })
 })
 
 describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
   let namespace: Namespace
-  let namespaceDescriptor: number
+  let network: NetworkNamespace
 
   beforeAll(async () => {
     namespace = await Namespace.open()
-    namespaceDescriptor = namespace.descriptor
+    network = namespace.network
   })
 
   afterAll(() => namespace.close())
 
   it("are made in the namespace that is given, and go when they are closed, or stay", () => {
-    const device = openTap({ name: "tap%d", namespaceDescriptor })
+    const device = openTap({ name: "tap%d", namespace: network })
     expect(device.name).toBe("tap0")
     expect(namespace.interface("tap0").macAddress).toBeDefined()
     device.close()
     device.close()
     expect(namespace.has("tap0")).toBe(false)
-    const persistent = openTun({ name: "stays", namespaceDescriptor })
+    const persistent = openTun({ name: "stays", namespace: network })
     persistent.setPersistent(true)
     persistent.close()
     expect(namespace.has("stays")).toBe(true)
-    expect(codeOf(() => openTun({ name: "stays", namespaceDescriptor, exclusive: true }))).toBe(
+    expect(codeOf(() => openTun({ name: "stays", namespace: network, exclusive: true }))).toBe(
       "ERR_TUN_TAP_NAME_IN_USE",
     )
-    const again = openTun({ name: "stays", namespaceDescriptor })
+    const again = openTun({ name: "stays", namespace: network })
     again.setPersistent(false)
     again.close()
     expect(namespace.has("stays")).toBe(false)
   })
 
   it("are named by the kernel where no name is given", () => {
-    const [tap, tun] = [openTap({ namespaceDescriptor }), openTun({ namespaceDescriptor })]
+    const [tap, tun] = [openTap({ namespace: network }), openTun({ namespace: network })]
     expect([tap.name, tun.name]).toEqual(["tap0", "tun0"])
     expect(namespace.interface("tun0").macAddress).toBeUndefined()
     tap.close()
@@ -83,16 +85,16 @@ describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
   })
 
   it("can't have the name of another device, or of another kind", () => {
-    const device = openTap({ name: "taken", namespaceDescriptor })
-    expect(codeOf(() => openTap({ name: "taken", namespaceDescriptor }))).toBe("ERR_TUN_TAP_NAME_IN_USE")
-    expect(codeOf(() => openTun({ name: "taken", namespaceDescriptor }))).toBe("ERR_TUN_TAP_NAME_IN_USE")
-    expect(codeOf(() => openTap({ name: "lo", namespaceDescriptor }))).toBe("ERR_TUN_TAP_NAME_IN_USE")
+    const device = openTap({ name: "taken", namespace: network })
+    expect(codeOf(() => openTap({ name: "taken", namespace: network }))).toBe("ERR_TUN_TAP_NAME_IN_USE")
+    expect(codeOf(() => openTun({ name: "taken", namespace: network }))).toBe("ERR_TUN_TAP_NAME_IN_USE")
+    expect(codeOf(() => openTap({ name: "lo", namespace: network }))).toBe("ERR_TUN_TAP_NAME_IN_USE")
     device.close()
   })
 
   it("leave no descriptor behind when they can't be opened", () => {
     const before = native.createEvent(0)
-    expect(codeOf(() => openTap({ name: "lo", namespaceDescriptor }))).toBe("ERR_TUN_TAP_NAME_IN_USE")
+    expect(codeOf(() => openTap({ name: "lo", namespace: network }))).toBe("ERR_TUN_TAP_NAME_IN_USE")
     const after = native.createEvent(0)
     expect(after).toBe(before + 1)
     native.close(before)
@@ -100,13 +102,13 @@ describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
   })
 
   it("say that the interface is down", () => {
-    const device = openTap({ name: "down", namespaceDescriptor })
+    const device = openTap({ name: "down", namespace: network })
     expect(() => device.write(new Uint8Array(60))).toThrow('The interface "down" is down')
     device.close()
   })
 
   it("tell when they are gone", async () => {
-    const device = openTap({ name: "gone", namespaceDescriptor })
+    const device = openTap({ name: "gone", namespace: network })
     const io = new FrameIo(device, 1)
     expect(io.receive(batch)).toBe(0)
     const read = device.read()
@@ -118,7 +120,7 @@ describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
   })
 
   it("carry IP packets one by one: an echo request is answered", async () => {
-    const device = openTun({ name: "ping", namespaceDescriptor })
+    const device = openTun({ name: "ping", namespace: network })
     namespace.configure("ping", "192.0.2.1", 24)
     const request = new Uint8Array(28 + 8)
     const view = new DataView(request.buffer)
@@ -148,7 +150,7 @@ describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
     const ethernet = 14
 
     beforeAll(() => {
-      device = openTap({ name: "fast", namespaceDescriptor, offloads: true })
+      device = openTap({ name: "fast", namespace: network, offloads: true })
       link = new TapLink(device)
       namespace.configure("fast", "203.0.113.1", 24)
       socket = namespace.udpSocket("203.0.113.1", 7000)
@@ -183,7 +185,7 @@ describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
     })
 
     it("takes a header of 12 bytes as well", () => {
-      const other = openTap({ name: "twelve", namespaceDescriptor, offloads: true, virtioHeaderBytes: 12 })
+      const other = openTap({ name: "twelve", namespace: network, offloads: true, virtioHeaderBytes: 12 })
       expect(other.virtioHeaderBytes).toBe(12)
       const io = new FrameIo(other, 4)
       namespace.setUp("twelve", true)

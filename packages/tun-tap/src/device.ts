@@ -1,6 +1,13 @@
 /** The character device /dev/net/tun: making a network device and being its other end. */
 import { Arena } from "@demiflow/core"
-import { attachArena, attachedArena, type Native, OpenFlag } from "@demiflow/sys"
+import {
+  attachArena,
+  attachedArena,
+  type Native,
+  type NetworkNamespace,
+  OpenFlag,
+  VisitedNamespace,
+} from "@demiflow/sys"
 import { creationFlags } from "./creation-flags.ts"
 import { createError, openError, systemError, TunTapError } from "./errors.ts"
 import { FrameStream } from "./frame-stream.ts"
@@ -49,8 +56,8 @@ const OFFLOAD_STEPS = [
 export interface DeviceOptions {
   /** Up to 15 bytes; "%d" in it is replaced with the first free number. The kernel chooses when it is absent. */
   readonly name?: string
-  /** Descriptor of the network namespace to make the device in; this thread's own if absent. */
-  readonly namespaceDescriptor?: number
+  /** The network namespace to make the device in; this process' own if absent. */
+  readonly namespace?: NetworkNamespace
   /**
    * True to have the kernel leave checksums and cutting to us as far as it can, and take the same from us. For use in
    * batches only. Without, frames are as they are on the wire.
@@ -174,7 +181,8 @@ function openDevice(isTap: boolean, options: DeviceOptions = {}): TunTapDevice {
   const encodedName = encodeName(name)
   const arena = options.arena ?? attachedArena() ?? new Arena(OWN_ARENA_BYTES)
   const native = attachArena(arena)
-  const descriptor = openPath(native, options.namespaceDescriptor)
+  const namespace = options.namespace ?? new VisitedNamespace(native, arena)
+  const descriptor = namespace.open(PATH, OpenFlag.readWrite | OpenFlag.nonBlocking)
   if (descriptor < 0) throw openError(descriptor)
   try {
     const request = requestSpace(arena)
@@ -183,7 +191,7 @@ function openDevice(isTap: boolean, options: DeviceOptions = {}): TunTapDevice {
     arena.bytes.fill(0, request, request + REQUEST_BYTES)
     arena.bytes.set(encodedName, request)
     arena.view.setUint16(request + FLAGS_OFFSET, flags, true)
-    const result = native.ioctl(descriptor, TUNSETIFF, request)
+    const result = namespace.ioctl(descriptor, TUNSETIFF, request, REQUEST_BYTES)
     if (result < 0) throw createError(name, result)
     const given = decodeName(arena.bytes.subarray(request, request + NAME_BYTES))
     const virtioHeaderBytes = options.offloads ? (options.virtioHeaderBytes ?? VIRTIO_HEADER_BYTES) : 0
@@ -198,12 +206,6 @@ function openDevice(isTap: boolean, options: DeviceOptions = {}): TunTapDevice {
 
 /** For those who bring no arena: frames of one device of the simple kind, and more. */
 const OWN_ARENA_BYTES = 8 << 20
-
-function openPath(native: Native, namespaceDescriptor: number | undefined): number {
-  const flags = OpenFlag.readWrite | OpenFlag.nonBlocking
-  if (namespaceDescriptor === undefined) return native.open(PATH, flags, 0)
-  return native.openInNamespace(namespaceDescriptor, PATH, flags)
-}
 
 const requests = new WeakMap<Arena, number>()
 

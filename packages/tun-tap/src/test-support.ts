@@ -16,6 +16,7 @@ import {
   SOCKET_ADDRESS_BYTES,
   SocketFlag,
   SocketType,
+  VisitedNamespace,
   writeSocketAddress,
 } from "@demiflow/sys"
 import type { TunTapDevice } from "./device.ts"
@@ -44,13 +45,15 @@ export function pretendDevice(virtioHeaderBytes: number, offloads = 0): { device
 /** A network namespace of its own. */
 export class Namespace {
   readonly descriptor: number
+  readonly network: VisitedNamespace
   readonly #child: ReturnType<typeof spawn>
   readonly #netlink: NetlinkSocket
 
   private constructor(descriptor: number, child: ReturnType<typeof spawn>) {
     this.descriptor = descriptor
+    this.network = new VisitedNamespace(native, arena, descriptor)
     this.#child = child
-    this.#netlink = new NetlinkSocket(native, arena, descriptor)
+    this.#netlink = new NetlinkSocket(native, arena, this.network)
   }
 
   /** Makes one. Needs root, and `unshare` of util-linux. */

@@ -5,7 +5,7 @@
  * A list holds what a runtime or a function of `@demiflow/sys` really needs, with as few arguments as it needs. The end-to-end suite
  * says what is missing: a refusal is a warning in the log. `e2e/calls` says what is there in vain.
  */
-import type { ArgumentCondition, CallRule } from "@demiflow/sys"
+import { type ArgumentCondition, type CallRule, ProcessControl } from "@demiflow/sys"
 
 const EPERM = 1
 const ENOENT = 2
@@ -40,18 +40,20 @@ const QueueLength = { unread: 0x541b, unacknowledged: 0x5411 } as const
 const FileCommand = { getFlags: 3, setFlags: 4, setPipeSize: 1031 } as const
 const O_ASYNC = 0x2000
 
+const INTERNET_SOCKET: CallRule = {
+  call: "socket",
+  when: [
+    [
+      where(0, Family.ipv4, Family.ipv6),
+      { argument: 1, mask: SOCKET_KINDS.mask, oneOf: [SOCKET_KINDS.stream, SOCKET_KINDS.datagram] },
+      where(2, ...INTERNET_PROTOCOLS),
+    ],
+  ],
+}
+
 /** Sockets and what is done with them: `packages/sys/native`. */
 const SOCKETS: readonly CallRule[] = [
-  {
-    call: "socket",
-    when: [
-      [
-        where(0, Family.ipv4, Family.ipv6),
-        { argument: 1, mask: SOCKET_KINDS.mask, oneOf: [SOCKET_KINDS.stream, SOCKET_KINDS.datagram] },
-        where(2, ...INTERNET_PROTOCOLS),
-      ],
-    ],
-  },
+  INTERNET_SOCKET,
   ...always(
     "accept4",
     "bind",
@@ -160,8 +162,22 @@ export function pastaCalls(process: number, watchesPath: boolean): CallRule[] {
     ...OPEN_FILES,
     // For the end of the command.
     ...always("wait4"),
-    ...(watchesPath ? always("statx", "inotify_rm_watch") : []),
+    ...(watchesPath ? always("inotify_rm_watch") : []),
     ...RUNTIME,
     ...signalsToOurselves(process),
+  ]
+}
+
+/**
+ * What the helper in the namespace needs once it is sealed: sockets, and whether a path still leads to the namespace.
+ *
+ * @param watchesPath true if it is asked for that
+ */
+export function namespaceHelperCalls(watchesPath: boolean): CallRule[] {
+  return [
+    INTERNET_SOCKET,
+    ...always("recvmsg", "sendmsg", "bind", "close", "exit_group", "rt_sigreturn", "restart_syscall"),
+    { call: "prctl", when: [[where(0, ProcessControl.setDumpable), where(1, 0)]] },
+    ...(watchesPath ? always("statx") : []),
   ]
 }

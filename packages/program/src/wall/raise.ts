@@ -10,7 +10,7 @@ import {
   SystemError,
 } from "@demiflow/sys"
 import type { Machinery } from "../machinery.ts"
-import { processOf } from "../pidfd.ts"
+import { processBehind } from "../pidfd.ts"
 import { restriction } from "./landlock.ts"
 import { reportRefusals } from "./refusals.ts"
 
@@ -24,12 +24,6 @@ export interface Wall {
   readonly hasFilter: boolean
 }
 
-/** What a data path still needs by its name. */
-export interface Reach {
-  /** Descriptors of the folders in which it removes a file in the end: none or one. */
-  readonly folders: readonly number[]
-}
-
 /** Descriptors that `wallSteps` has left for the second half. */
 export interface WallDescriptors {
   /** To write a byte to: have the file system emptied. */
@@ -41,23 +35,22 @@ export interface WallDescriptors {
 /**
  * Raises the wall, as high as the system lets us. Throws a `SystemError` if there is no memory.
  *
- * @param descriptors undefined: its first half wasn't built, and files stay in reach of who can open them
  * @param calls that the data path may make from now on
  * @param log gets a line for each system call that is refused, once
- * @param reach what it still needs by names; undefined: what Landlock would refuse
+ * @param folders descriptors of the folders in which it removes a file in the end: none or one
  */
 export function raiseWall(
   machinery: Machinery,
-  descriptors: WallDescriptors | undefined,
+  descriptors: WallDescriptors,
   calls: readonly CallRule[],
   log: Log,
-  reach?: Reach,
+  folders: readonly number[],
 ): Wall {
   // The local time zone is read from a file, at the first use.
   new Date().getTimezoneOffset()
-  const hasEmptyRoot = descriptors !== undefined && emptyRoot(machinery, descriptors)
+  const hasEmptyRoot = emptyRoot(machinery, descriptors)
   runStepsHere(machinery.native, machinery.arena, [{ kind: "control", option: ProcessControl.setDumpable, value: 0 }])
-  const isRestricted = reach !== undefined && restrict(machinery, reach)
+  const isRestricted = restrict(machinery, folders)
   const wall = { hasEmptyRoot, isRestricted, hasFilter: filterCalls(machinery, calls, log) }
   if (hasEmptyRoot || isRestricted || wall.hasFilter) log.debug(describeWall(wall))
   else log.warning(describeWall(wall))
@@ -65,7 +58,7 @@ export function raiseWall(
 }
 
 /** False where there is no Landlock: in kernels without it, or where a filter refuses it. */
-function restrict({ native, arena }: Machinery, { folders }: Reach): boolean {
+function restrict({ native, arena }: Machinery, folders: readonly number[]): boolean {
   const step = restriction(native.landlockVersion(), folders[0])
   return step !== undefined && isDone(() => runStepsHere(native, arena, [step]))
 }
@@ -108,7 +101,7 @@ export function describeWall({ hasEmptyRoot, isRestricted, hasFilter }: Wall): s
 function emptyRoot({ native, arena }: Machinery, { empty, helper }: WallDescriptors): boolean {
   process.chdir("/")
   const scratch = arena.reserve(4, 4)
-  const number = processOf(helper)
+  const number = processBehind(helper)
   native.write(empty, scratch, 1)
   native.close(empty)
   if (number === undefined || native.waitPid(number, 0, scratch) < 0) return false

@@ -32,6 +32,8 @@ export interface WallPlan {
   readonly facts: IdentityFacts
   /** True if the data path is to become somebody else once everything is open. */
   readonly changesIdentity: boolean
+  /** True if the steps of `ownUserNamespace` have been taken. */
+  readonly isInOwnUserNamespace?: boolean
   /**
    * A folder in which a file is removed in the end; undefined: none. It becomes a mount of its own, so that its descriptor leads to
    * nothing above it once the root is empty.
@@ -50,10 +52,11 @@ export interface WallPlan {
  * namespace of our own, nobody has privileges over what was there before: ports below 1024, other users. So there is none for who has,
  * and may need, such privileges.
  */
-export function wallSteps({ native, facts, changesIdentity, folder, empty, helper, notForHelper }: WallPlan): Step[] {
+export function wallSteps(plan: WallPlan): Step[] {
+  const { native, facts, changesIdentity, isInOwnUserNamespace, folder, empty, helper, notForHelper } = plan
   const isPrivileged = changesIdentity || isRoot(facts)
   const bindsPrivilegedPorts = facts.capabilities.includes(CAPABILITIES_OF_ROOT.bindPrivilegedPorts)
-  const isMapped = !isPrivileged && !bindsPrivilegedPorts
+  const isMapped = !isInOwnUserNamespace && canHaveOwnUserNamespace(facts, changesIdentity)
   return [
     {
       kind: "try",
@@ -72,6 +75,17 @@ export function wallSteps({ native, facts, changesIdentity, folder, empty, helpe
     ...keepOnly(isPrivileged, bindsPrivilegedPorts),
     ...guardRuntime(native),
   ]
+}
+
+/** True for a process that has no privileges to lose in a user namespace of its own. */
+export function canHaveOwnUserNamespace(facts: IdentityFacts, changesIdentity: boolean): boolean {
+  const { bindPrivilegedPorts } = CAPABILITIES_OF_ROOT
+  return !changesIdentity && !isRoot(facts) && !facts.capabilities.includes(bindPrivilegedPorts)
+}
+
+/** A user namespace of our own alone, for a process that starts others below it before it takes `wallSteps`. */
+export function ownUserNamespace(facts: IdentityFacts): Step[] {
+  return [{ kind: "unshare", flags: NamespaceFlag.user }, ...mapOurselves(facts)]
 }
 
 function mountOnItself(folder: string): Step {

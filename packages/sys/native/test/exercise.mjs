@@ -10,18 +10,7 @@ import {
   useMemoryOutside,
 } from "./hostile.mjs"
 import { askForTerminals, carryOutSteps, carryOutStepsHere, refuseSteps } from "./steps.mjs"
-import {
-  connect,
-  moveFrames,
-  openFiles,
-  poll,
-  reside,
-  sendDatagrams,
-  splice,
-  sumAndCopy,
-  wait,
-  work,
-} from "./working.mjs"
+import { connect, moveFrames, openFiles, poll, sendDatagrams, splice, sumAndCopy, wait, work } from "./working.mjs"
 
 attachToHostileThings()
 askForWhatHoldsAddresses()
@@ -34,7 +23,6 @@ sendDatagrams()
 splice()
 wait()
 openFiles()
-reside()
 carryOutSteps()
 carryOutStepsHere()
 askForTerminals()

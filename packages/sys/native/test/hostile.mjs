@@ -87,9 +87,6 @@ const checked = [
     "readVectors",
     "receiveMessages",
     "receiveVectors",
-    "residentClose",
-    "residentOpen",
-    "residentSockets",
     "sendMessages",
     "sendVectors",
   ],
@@ -160,8 +157,6 @@ export function useMemoryOutside() {
     assert.equal(native.socketPair(1, 1, 0, offset), -EFAULT)
     assert.equal(native.createPipe(offset), -EFAULT)
   }
-  for (const offset of [-1, size - 3]) assert.equal(native.residentSockets(1, 2, 1, 0, offset, 1), -EFAULT)
-  for (const count of [-1, 1025]) assert.equal(native.residentSockets(1, 2, 1, 0, 0, count), -EINVAL)
   for (const offset of [-1, size - 3]) assert.equal(native.readAt(0, offset, 4, 0), -EFAULT)
   for (const offset of [-1, size - 3]) assert.equal(native.waitPid(process.pid, 1, offset), -EFAULT)
   for (const offset of [-1, size - 39, largest]) assert.equal(native.ioctl(closed, 0x8913, offset), -EFAULT)
@@ -199,9 +194,6 @@ export function useClosedDescriptors() {
     assert.equal(native.ioctlValue(descriptor, 0x400454d0, 1), -EBADF)
     assert.equal(native.fileControl(descriptor, 3, 0), -EBADF)
     assert.equal(native.epollControl(descriptor, 1, 0, 1, 1), -EBADF)
-    assert.equal(native.residentOpen(descriptor), -EBADF)
-    assert.equal(native.residentSockets(descriptor, 2, 1, 0, 0, 1), -EBADF)
-    assert.equal(native.residentClose(descriptor), -EBADF)
   }
   assert.equal(native.discard(closed, -1), -EINVAL)
   assert.equal(native.splice(0, 0, -1), -EINVAL)

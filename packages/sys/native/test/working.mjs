@@ -5,7 +5,7 @@ import { constants } from "node:os"
 import { Worker } from "node:worker_threads"
 import { bytes, get, native, put, putLoopback, size } from "./arena.mjs"
 
-const { EAFNOSUPPORT, EAGAIN, EBADF, ECHILD, EINPROGRESS, EINVAL, ENAMETOOLONG, ENOENT, EPERM, EPIPE } = constants.errno
+const { EAGAIN, EBADF, ECHILD, EINPROGRESS, EINVAL, ENAMETOOLONG, ENOENT, EPIPE } = constants.errno
 
 function closeAll(...descriptors) {
   for (const descriptor of descriptors) assert.equal(native.close(descriptor), 0)
@@ -183,7 +183,7 @@ export async function poll() {
   assert.equal(native.pollSet(native.pollOpen(to, assert.fail), 1), 0)
 }
 
-/** A worker has an arena, polls and residents of its own, and ends in the middle of using them. */
+/** A worker has an arena and polls of its own, and ends in the middle of using them. */
 export async function work() {
   const code = `
     const { workerData } = require("node:worker_threads")
@@ -193,8 +193,6 @@ export async function work() {
     const [from, to] = new Int32Array(arena)
     native.pollSet(native.pollOpen(from, () => process.exit(5)), 1)
     native.pollOpen(to, () => {})
-    native.residentOpen(native.open("/proc/self/ns/net", 0, 0))
-    if (native.residentSockets(2, 2, 1, 0, 0, 1) !== -9) process.exit(8)
     native.write(to, 0, 1)`
   const worker = new Worker(code, { eval: true, workerData: process.argv[2] })
   const [status] = await once(worker, "exit")
@@ -230,29 +228,4 @@ export function openFiles() {
   assert.equal(native.openInNamespace(1_000_000, "/dev/null", 0), -EBADF)
   assert.equal(native.openInNamespace(), -EINVAL)
   assert.equal(native.socketInNamespace(1), -EINVAL)
-}
-
-/** Threads inside this process' own network namespace: one that is closed, and one that is left to the environment. */
-export function reside() {
-  const namespace = native.open("/proc/self/ns/net", 0, 0)
-  const residents = [native.residentOpen(namespace), native.residentOpen(namespace)]
-  closeAll(namespace)
-  assert.equal(native.residentOpen(1_000_000), -EBADF)
-  // Without root there is no way in.
-  if (process.getuid() !== 0) return assert.deepEqual(residents, [-EPERM, -EPERM])
-  assert.ok(residents[0] > 0 && residents[1] > residents[0])
-  assert.equal(native.residentSockets(residents[0], 2, 1, 0, size - 12, 3), 3)
-  assert.equal(native.residentSockets(residents[1], 2, 2, 0, 203, 1), 1)
-  const made = [size - 12, size - 8, size - 4, 203].map(get)
-  for (const descriptor of made) {
-    assert.equal(native.fileControl(descriptor, 1, 0), 1, "closed on exec")
-    assert.equal(native.fileControl(descriptor, 3, 0) & 0o4000, 0o4000, "non-blocking")
-  }
-  closeAll(...made)
-  assert.equal(native.residentSockets(residents[0], 2, 1, 0, size, 0), 0)
-  assert.equal(native.residentSockets(residents[0], -1, 1, 0, 200, 5), -EAFNOSUPPORT)
-  assert.equal(native.residentSockets(residents[0], 2, 99, 0, 200, 5), -EINVAL)
-  assert.equal(native.residentClose(residents[0]), 0)
-  assert.equal(native.residentClose(residents[0]), -EBADF)
-  assert.equal(native.residentSockets(residents[0], 2, 1, 0, 200, 1), -EBADF)
 }

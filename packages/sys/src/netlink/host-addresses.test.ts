@@ -38,12 +38,12 @@ describe.skipIf(missing)(`the host's own addresses${missing}`, () => {
   const warnings: string[] = []
   const open = (kernel = native, linkLocalScope?: number) =>
     new HostAddresses(kernel, arena, {
-      namespaceDescriptor: namespace.descriptor,
+      namespace: namespace.network,
       linkLocalScope,
       warn: (message) => warnings.push(message),
     })
   const indexOf = (wanted: string) => {
-    const socket = new NetlinkSocket(native, arena, namespace.descriptor)
+    const socket = new NetlinkSocket(native, arena, namespace.network)
     const index = readNetwork(socket).interfaces.find(({ name }) => name === wanted)?.index ?? 0
     socket.close()
     return index
@@ -79,7 +79,7 @@ describe.skipIf(missing)(`the host's own addresses${missing}`, () => {
   })
 
   it("are those that it has at the moment", () => {
-    const socket = new NetlinkSocket(native, arena, namespace.descriptor)
+    const socket = new NetlinkSocket(native, arena, namespace.network)
     const index = indexOf("one0")
     const later = at("192.0.2.99")
     expect(addresses.isOwn(later)).toBe(false)

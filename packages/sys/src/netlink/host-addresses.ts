@@ -4,6 +4,7 @@
  */
 import { type Address, type Arena, Errno, type OwnAddresses } from "@demiflow/core"
 import { checkResult, SystemError } from "../errno.ts"
+import type { NetworkNamespace } from "../namespace/network-namespace.ts"
 import type { Native } from "../native.ts"
 import { Family, MessageType, RouteAttribute, RouteType } from "./constants.ts"
 import type { Message, MessageWriter } from "./message.ts"
@@ -20,8 +21,8 @@ const NO_ROUTE: ReadonlySet<number> = new Set([Errno.ENETUNREACH, Errno.EHOSTUNR
 
 /** What {@link HostAddresses} is about. */
 export interface HostAddressesOptions {
-  /** An open network namespace; the one that this process is in if absent. */
-  readonly namespaceDescriptor?: number
+  /** The one that this process is in if absent. */
+  readonly namespace?: NetworkNamespace
   /** Index of the interface on which link-local IPv6 addresses are; any if absent. */
   readonly linkLocalScope?: number | undefined
   /** Hears once, as a sentence, that the kernel doesn't say whether an address is the host's own. */
@@ -36,12 +37,8 @@ export class HostAddresses implements OwnAddresses {
   #hasWarned = false
 
   /** Opens the socket by which the kernel is asked. Throws {@link SystemError}. */
-  constructor(
-    native: Native,
-    arena: Arena,
-    { namespaceDescriptor = -1, linkLocalScope = 0, warn }: HostAddressesOptions,
-  ) {
-    this.#socket = new NetlinkSocket(native, arena, namespaceDescriptor)
+  constructor(native: Native, arena: Arena, { namespace, linkLocalScope = 0, warn }: HostAddressesOptions) {
+    this.#socket = new NetlinkSocket(native, arena, namespace)
     this.#linkLocalScope = linkLocalScope
     this.#warn = warn
   }

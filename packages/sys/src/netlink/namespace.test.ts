@@ -13,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { attachArena } from "../attach.ts"
 import { AddressFamily, SocketType } from "../constants.ts"
 import { MessageTable } from "../message-table.ts"
+import { VisitedNamespace } from "../namespace/network-namespace.ts"
 import type { Native } from "../native.ts"
 import { NamespaceFlag, runSteps } from "../process/index.ts"
 import { MessageType, NetlinkProtocol } from "./constants.ts"
@@ -52,7 +53,7 @@ describe.runIf(process.getuid?.() === 0)("another process", () => {
         return descriptor
       },
     })
-    const socket = new NetlinkSocket(observed, arena, -1, protocol)
+    const socket = new NetlinkSocket(observed, arena, undefined, protocol)
     const other = native.socket(AddressFamily.netlink, SocketType.raw, protocol)
     const ask = () => socket.request("do nothing", MessageType.noOperation, 0, () => {})
     ask()
@@ -91,7 +92,7 @@ describe.runIf(process.getuid?.() === 0)("the network of another namespace", () 
     native.fileControl(readEnd, 4, 0)
     expect(native.read(readEnd, scratch, 1)).toBe(1)
     namespace = openSync(`/proc/${child}/ns/net`, "r")
-    socket = new NetlinkSocket(native, arena, namespace)
+    socket = new NetlinkSocket(native, arena, new VisitedNamespace(native, arena, namespace))
   })
 
   afterAll(() => {

@@ -10,6 +10,7 @@ import { type Address, type Arena, Errno, type MacAddress } from "@demiflow/core
 import { EpollEvent } from "../constants.ts"
 import { SystemError } from "../errno.ts"
 import type { EventLoop } from "../event-loop.ts"
+import type { NetworkNamespace } from "../namespace/network-namespace.ts"
 import type { Native } from "../native.ts"
 import { MessageType, NetlinkGroup } from "./constants.ts"
 import { parseLink, writeLinkQuery } from "./links.ts"
@@ -44,7 +45,7 @@ export class NeighbourWatch {
   /**
    * Reports all that the kernel knows, before it returns. Throws {@link SystemError}.
    *
-   * @param namespaceDescriptor an open network namespace; -1 for the one that this process is in
+   * @param namespace absent: the one that this process is in
    */
   constructor(
     native: Native,
@@ -52,15 +53,15 @@ export class NeighbourWatch {
     loop: EventLoop,
     names: WatchedInterfaces,
     onNeighbour: NeighbourCallback,
-    namespaceDescriptor = -1,
+    namespace?: NetworkNamespace,
   ) {
     this.#loop = loop
     this.#onNeighbour = onNeighbour
-    this.#questions = new NetlinkSocket(native, arena, namespaceDescriptor)
+    this.#questions = new NetlinkSocket(native, arena, namespace)
     const links = this.#questions.list("list network interfaces", MessageType.getLink, writeLinkQuery, parseLink)
     const indexOf = (wanted: string | undefined) => links.find(({ name }) => name === wanted)?.index
     this.#interfaces = { v4: indexOf(names.v4), v6: indexOf(names.v6) }
-    this.#reports = new NetlinkSocket(native, arena, namespaceDescriptor)
+    this.#reports = new NetlinkSocket(native, arena, namespace)
     this.#descriptor = this.#reports.join(NetlinkGroup.neighbours)
     loop.watchDescriptor(this.#descriptor, EpollEvent.readable, () => this.#read())
     this.#list()

@@ -106,7 +106,7 @@ describe.skipIf(missing)(`watching neighbours${missing}`, () => {
   beforeAll(async () => {
     const links = "ip link add watched0 type veth peer name other0 && ip link set watched0 up && ip link set other0 up"
     namespace = await openPingNamespace(links)
-    socket = new NetlinkSocket(native, arena, namespace.descriptor)
+    socket = new NetlinkSocket(native, arena, namespace.network)
     for (const { name, index } of readNetwork(socket).interfaces) indexes.set(name, index)
   })
 
@@ -131,7 +131,7 @@ describe.skipIf(missing)(`watching neighbours${missing}`, () => {
       seen.push(`${address} ${mac}`)
       onSeen()
     }
-    watch = new NeighbourWatch(native, arena, loop, interfaces, onNeighbour, namespace.descriptor)
+    watch = new NeighbourWatch(native, arena, loop, interfaces, onNeighbour, namespace.network)
   }
   const add = (address: string, mac: string, name = "watched0") => {
     const flags = NetlinkFlag.create | NetlinkFlag.replace

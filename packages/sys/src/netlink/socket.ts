@@ -1,14 +1,13 @@
 import { type Arena, Errno } from "@demiflow/core"
-import { AddressFamily, MessageFlag, SocketLevel, SocketType } from "../constants.ts"
+import { AddressFamily, MessageFlag, SocketLevel, SocketOption, SocketType } from "../constants.ts"
 import { checkResult, SystemError } from "../errno.ts"
+import { type NetworkNamespace, VisitedNamespace } from "../namespace/network-namespace.ts"
 import type { Native } from "../native.ts"
 import { ErrorAttribute, MessageType, NetlinkFlag, NetlinkProtocol, NetlinkSocketOption } from "./constants.ts"
 import { attributes, HEADER_BYTES, MACHINE_ORDER, type Message, MessageWriter, messages, textOf } from "./message.ts"
 
 /** Larger than any message of a dump: the kernel fills 32 KiB at most. */
 const BUFFER_BYTES = 64 * 1024
-/** socket(7) */
-const RECEIVE_TIMEOUT = 20
 /** Answers come within microseconds; this is only so as not to hang should the kernel break the rules. */
 const TIMEOUT_SECONDS = 5
 /** How often a list is asked for that changed while it was told, as far as the kernel says so. */
@@ -28,6 +27,7 @@ export const NETLINK_ARENA_BYTES: number = BUFFER_BYTES + 256
  */
 export class NetlinkSocket {
   readonly #native: Native
+  readonly #namespace: NetworkNamespace
   readonly #view: DataView
   readonly #descriptor: number
   readonly #buffer: number
@@ -37,18 +37,24 @@ export class NetlinkSocket {
   #sequenceNumber = FIRST_SEQUENCE_NUMBER
 
   /**
-   * @param namespaceDescriptor an open network namespace; -1 for the one that this process is in
+   * @param namespace absent: the one that this process is in
    * @param protocol a {@link NetlinkProtocol}
    */
-  constructor(native: Native, arena: Arena, namespaceDescriptor = -1, protocol: number = NetlinkProtocol.route) {
+  constructor(
+    native: Native,
+    arena: Arena,
+    namespace: NetworkNamespace = new VisitedNamespace(native, arena),
+    protocol: number = NetlinkProtocol.route,
+  ) {
     this.#native = native
+    this.#namespace = namespace
     this.#view = arena.view
     this.#words = arena.words
     this.#buffer = arena.reserve(BUFFER_BYTES, 16)
     this.#vectors = arena.reserve(16, 8)
     this.#writer = new MessageWriter(this.#view, this.#buffer, BUFFER_BYTES)
     this.#descriptor = checkResult(
-      native.socketInNamespace(namespaceDescriptor, AddressFamily.netlink, SocketType.raw, protocol),
+      namespace.socket(AddressFamily.netlink, SocketType.raw, protocol),
       "open a netlink socket",
     )
     this.#setOptions()
@@ -64,7 +70,9 @@ export class NetlinkSocket {
    * @param write adds what comes after the header
    */
   request(action: string, type: number, flags: number, write: (writer: MessageWriter) => void): void {
-    this.#send(action, type, flags | NetlinkFlag.acknowledge, write)
+    const length = this.#write(type, flags | NetlinkFlag.acknowledge, write)
+    // A change takes privileges of who sends it: netlink(7).
+    checkResult(this.#namespace.write(this.#descriptor, this.#buffer, length), action)
     this.#receive(action, () => {})
   }
 
@@ -169,7 +177,7 @@ export class NetlinkSocket {
     // A struct timeval: seconds and microseconds, 64 bits each.
     this.#view.setBigInt64(this.#buffer, BigInt(TIMEOUT_SECONDS), MACHINE_ORDER)
     this.#view.setBigInt64(this.#buffer + 8, 0n, MACHINE_ORDER)
-    this.#native.setOption(this.#descriptor, SocketLevel.socket, RECEIVE_TIMEOUT, this.#buffer, 16)
+    this.#native.setOption(this.#descriptor, SocketLevel.socket, SocketOption.receiveTimeout, this.#buffer, 16)
   }
 
   /** From now on only the kernel can send to us: otherwise, whoever has privileges inside the namespace could, too. */
@@ -184,12 +192,16 @@ export class NetlinkSocket {
   }
 
   #send(action: string, type: number, flags: number, write: (writer: MessageWriter) => void): void {
+    this.#setVector(this.#write(type, flags, write))
+    checkResult(this.#native.sendVectors(this.#descriptor, this.#vectors, 1, 0), action)
+  }
+
+  /** Writes a request down; answers its length. */
+  #write(type: number, flags: number, write: (writer: MessageWriter) => void): number {
     this.#sequenceNumber = (this.#sequenceNumber + 1) >>> 0
     this.#writer.begin(type, flags | NetlinkFlag.request)
     write(this.#writer)
-    const length = this.#writer.finish(this.#sequenceNumber)
-    this.#setVector(length)
-    checkResult(this.#native.sendVectors(this.#descriptor, this.#vectors, 1, 0), action)
+    return this.#writer.finish(this.#sequenceNumber)
   }
 
   /** Hands messages over until the last one; false if the kernel says that they don't belong together. */

@@ -98,13 +98,15 @@ export type Step =
   /** Waits for a byte; the process ends silently if the other end is closed instead. */
   | { readonly kind: "waitByte"; readonly descriptor: number; readonly mayFail?: boolean }
   | { readonly kind: "putByte"; readonly descriptor: number; readonly mayFail?: boolean }
-  /** Starts a child, in new namespaces if flags are given, that carries out its own steps. */
+  /** Starts a child, in new namespaces if flags are given, that carries out its own steps. Flags are of {@link NamespaceFlag} and {@link SpawnFlag}. */
   | {
       readonly kind: "spawn"
       readonly flags: number
       readonly steps: readonly Step[]
       readonly mayFail?: boolean
     }
+  /** Waits for the end of the child started last; this process ends silently if the child failed. */
+  | { readonly kind: "awaitChild"; readonly mayFail?: boolean }
   /**
    * Carries steps out one after another; the first that fails is reported, and ends the list, but not the process. None of the steps
    * may be a list to try itself.
@@ -137,6 +139,14 @@ export const NamespaceFlag = {
   user: 0x10000000,
   pid: 0x20000000,
   network: 0x40000000,
+} as const
+
+/** CLONE_… of clone(2). */
+export const SpawnFlag = {
+  /** What the child opens is open in its parent, under the same number. */
+  sharedDescriptors: 0x400,
+  /** The new process is a child of this one's parent. */
+  sibling: 0x8000,
 } as const
 
 /** MS_… of mount(2). */
@@ -189,6 +199,7 @@ const OPCODES = {
   filterCalls: 27,
   try: 28,
   restrict: 29,
+  awaitChild: 30,
 } as const satisfies Record<Step["kind"], number>
 
 const MAY_FAIL = 0x100
@@ -279,6 +290,7 @@ class Encoder {
       case "clearGroups":
       case "newSession":
       case "keepCapabilities":
+      case "awaitChild":
         return []
       case "limitCapabilities":
         return maskOf(step.kept)

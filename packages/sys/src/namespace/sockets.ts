@@ -1,17 +1,14 @@
 /**
  * Sockets inside a network namespace, for a program outside of it.
  *
- * A thread that lives there makes them. Each visit costs two changes of threads, much more than making a socket does. So a
- * visit brings back several, which wait here: twice as many each time, from one on, so that a program that needs few holds
- * few.
+ * A process that is inside makes them. Each request costs two changes of processes, much more than making a socket does. So one
+ * brings several, which wait here: twice as many each time, from one on, so that a program that needs few holds few.
  */
 import { type Arena, isShortage } from "@demiflow/core"
-import { AddressFamily, SocketType } from "./constants.ts"
-import { checkResult } from "./errno.ts"
-import type { Native } from "./native.ts"
+import { AddressFamily, SocketType } from "../constants.ts"
+import type { Native } from "../native.ts"
+import { MOST_SOCKETS, type NetworkNamespace } from "./network-namespace.ts"
 
-/** Sockets of one kind that wait at most. */
-const MOST = 16
 /** `struct ifreq` of netdevice(7): a name, and what is asked for or answered. */
 const INTERFACE_REQUEST_BYTES = 40
 const NAME_BYTES = 16
@@ -25,7 +22,7 @@ interface Pool {
   readonly protocol: number
   readonly descriptors: Int32Array
   count: number
-  /** How many the next visit brings. */
+  /** How many the next request brings. */
   next: number
 }
 
@@ -33,20 +30,15 @@ interface Pool {
 export class NamespaceSockets {
   readonly #native: Native
   readonly #arena: Arena
-  readonly #resident: number
+  readonly #namespace: NetworkNamespace
   readonly #made: number
   readonly #pools: Pool[] = []
 
-  /**
-   * Enters the namespace, which takes CAP_SYS_ADMIN over it; nothing later does. Throws a `SystemError` if it can't.
-   *
-   * @param namespaceDescriptor isn't needed afterwards
-   */
-  constructor(native: Native, arena: Arena, namespaceDescriptor: number) {
+  constructor(native: Native, arena: Arena, namespace: NetworkNamespace) {
     this.#native = native
     this.#arena = arena
-    this.#made = arena.reserve(MOST * 4, 8)
-    this.#resident = checkResult(native.residentOpen(namespaceDescriptor), "enter the network namespace")
+    this.#made = arena.reserve(MOST_SOCKETS * 4, 8)
+    this.#namespace = namespace
   }
 
   /** An unbound socket, or a negated errno. */
@@ -74,15 +66,19 @@ export class NamespaceSockets {
     return result < 0 ? 0 : this.#arena.view.getInt32(request + NAME_BYTES, true)
   }
 
-  /** Closes the sockets that nobody has taken, and ends the thread. */
+  /** Binds a socket to an address in the arena, also to a port below 1024. 0, or a negated errno. */
+  bind(descriptor: number, addressOffset: number, length: number): number {
+    return this.#namespace.bind(descriptor, addressOffset, length)
+  }
+
+  /** Closes the sockets that nobody has taken. */
   close(): void {
     this.#closeWaiting()
-    this.#native.residentClose(this.#resident)
   }
 
   #fill(pool: Pool): number {
     const { family, type, protocol, next } = pool
-    const made = this.#native.residentSockets(this.#resident, family, type, protocol, this.#made, next)
+    const made = this.#namespace.sockets(family, type, protocol, this.#made, next)
     if (made < 0) {
       pool.next = 1
       return made
@@ -92,7 +88,7 @@ export class NamespaceSockets {
     }
     pool.count = made
     if (made < next) this.#giveBack(pool)
-    else pool.next = Math.min(next * 2, MOST)
+    else pool.next = Math.min(next * 2, MOST_SOCKETS)
     return made
   }
 
@@ -115,7 +111,7 @@ export class NamespaceSockets {
     for (const pool of this.#pools) {
       if (pool.family === family && pool.type === type && pool.protocol === protocol) return pool
     }
-    const pool = { family, type, protocol, descriptors: new Int32Array(MOST), count: 0, next: 1 }
+    const pool = { family, type, protocol, descriptors: new Int32Array(MOST_SOCKETS), count: 0, next: 1 }
     this.#pools.push(pool)
     return pool
   }

@@ -1,0 +1,84 @@
+/** What a guest can do to the processes of pasta that it sees, and what comes of it. */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { BackgroundPasta } from "./harness/background.ts"
+import { Holder } from "./harness/holders.ts"
+import { childrenOf } from "./harness/inspection.ts"
+import { ordinaryUser, reachable, temporaryFolder } from "./harness/machine.ts"
+import { Pasta } from "./harness/pasta.ts"
+import { mustRun, run } from "./harness/processes.ts"
+import { useTopology } from "./harness/topology.ts"
+
+const topology = useTopology()
+const attacker = ["/usr/bin/python3", reachable(join(import.meta.dirname, "programs/guest-attacker.py"))]
+
+/** The helper that a data path has in its namespace. */
+function helperOf(dataPath: number): number {
+  const helper = childrenOf(dataPath).find((child) =>
+    /^demiflow-namespace/.test(readFileSync(`/proc/${child}/cmdline`, "utf8")),
+  )
+  if (helper === undefined) throw new Error("There is no helper")
+  return helper
+}
+
+describe("root of a new user namespace, who sees all processes", () => {
+  test.each(["ordinary", "root"] as const)("gets at none of them, started by %s", async (as) => {
+    const pasta = await Pasta.start(topology, { as, options: ["--config-net", "--no-pidns"] })
+    const processes = [pasta.dataPath, helperOf(pasta.dataPath)].map(String)
+    expect(JSON.parse(await pasta.guest.must([...attacker, ...processes]))).toEqual([])
+    await pasta.stop()
+  })
+})
+
+describe("root of a user namespace that exists", () => {
+  let holder: Holder
+  beforeAll(async () => {
+    holder = await Holder.start(["unshare", "--user", "--map-root-user", "--net"], "ordinary")
+  })
+  afterAll(() => holder.stop())
+
+  const asGuest = () => [
+    ...ordinaryUser.prefix,
+    ...["nsenter", `--target=${holder.pid}`, "--user", "--net", "--preserve-credentials", "--"],
+  ]
+
+  async function connected(options: readonly string[], body: (pasta: BackgroundPasta) => Promise<void>): Promise<void> {
+    const pasta = await BackgroundPasta.start(topology.host, ["--config-net", ...options, String(holder.pid)])
+    try {
+      await body(pasta)
+    } finally {
+      await pasta.stop()
+    }
+  }
+
+  test.each([
+    ["where everything is forwarded", []],
+    ["where the helper isn't needed any more", ["-t", "none", "-u", "none", "-T", "none", "-U", "none"]],
+  ])("gets at none of the processes, %s", (_where, options) =>
+    connected(options, async ({ pid }) => {
+      const helpers = childrenOf(pid).map(String)
+      expect(helpers).toHaveLength(options.length === 0 ? 1 : 0)
+      expect(JSON.parse(await mustRun([...asGuest(), ...attacker, String(pid), ...helpers]))).toEqual([])
+    }),
+  )
+
+  test.each(["KILL", "STOP"])(
+    "ends its own connectivity by a SIG%s to the helper, and the log has a line",
+    async (signal) => {
+      const log = join(temporaryFolder("helper"), "log")
+      await connected(["-l", log, "-t", "7007", "-T", "none"], async (pasta) => {
+        await mustRun([...asGuest(), "kill", `-${signal}`, String(helperOf(pasta.pid))])
+        // A connection needs a socket in there.
+        await topology.host.run([
+          "/usr/bin/python3",
+          "-c",
+          'import socket; socket.create_connection(("127.0.0.1", 7007), 1)',
+        ])
+        await pasta.ended()
+      })
+      expect(readFileSync(log, "utf8").match(/The helper in the network namespace/g)).toHaveLength(1)
+      expect((await run([...asGuest(), "ip", "link", "show", "eth0"])).status).not.toBe(0)
+    },
+  )
+})
