@@ -61,6 +61,8 @@ const NEEDED_ELSEWHERE: Readonly<Record<string, string>> = {
   sched_getscheduler: NEWER_RUNTIMES,
   "openat refused": NEWER_RUNTIMES,
   "prctl 0=1398164801": NEWER_RUNTIMES,
+  getpeername: "a hypervisor whose connection is handed down, which e2e/passt-link has",
+  "kill 0=itself": "a data path in the foreground that SIGINT or SIGHUP ends, which e2e/passt-life has",
   writev: "the C library musl, which prints by it",
   "fcntl 1=4": STANDARD_ERROR,
   "fcntl 2=0": STANDARD_ERROR,

@@ -3,9 +3,10 @@ import { chmodSync, existsSync, lchownSync, readFileSync, statSync, symlinkSync,
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { beginningOf, callersFiles } from "./harness/callers-files.ts"
+import { awaitFile } from "./harness/files.ts"
 import { Hypervisor } from "./harness/hypervisor.ts"
 import { descriptors, isRunning, statusOf } from "./harness/inspection.ts"
-import { fileFor, temporaryFolder, testWith } from "./harness/machine.ts"
+import { fileFor, passtExecutable, reachable, temporaryFolder, testWith } from "./harness/machine.ts"
 import { Passt, type PasstProcessOptions, runPasst } from "./harness/passt.ts"
 import { eventually, type Result } from "./harness/processes.ts"
 import { useTopology } from "./harness/topology.ts"
@@ -313,6 +314,38 @@ describe("who it is, started by root", () => {
       { as: "root" },
     )
     expect(code).toBe(0)
+  })
+})
+
+describe("in a terminal", () => {
+  testWith("script", "bash")("it has job control: ^Z stops it, it goes on with fg, and ^C ends it", async () => {
+    const folder = temporaryFolder("terminal")
+    const [socket, pidFile] = [join(folder, "socket"), join(folder, "pid")]
+    const words = ["script", "--quiet", "--command", "exec bash --norc --noprofile -i", "/dev/null"]
+    const program = topology.host.start(words, {
+      ordinary: true,
+      keepInputOpen: true,
+      environment: { ...process.env, HOME: "/tmp", SHELL: "/bin/sh" },
+    })
+    const number = awaitFile(pidFile)
+    program.write(`${reachable(passtExecutable)} -f -q -s ${socket} -P ${pidFile}\n`)
+    const pid = Number(await number.text)
+    // What it has of the terminal, standard output and standard error, can only be written.
+    expect(descriptors(pid).filter((name) => name.startsWith("/dev/pts"))).toHaveLength(2)
+    for (const number of [1, 2]) {
+      expect(readFileSync(`/proc/${pid}/fdinfo/${number}`, "utf8")).toMatch(/^flags:\t\d+1$/m)
+    }
+    program.write("\u001a")
+    await eventually("it is stopped", () => (statusOf(pid, "State").startsWith("T") ? true : undefined))
+    program.write("fg\n")
+    await visit(socket)
+    program.write("\u0003")
+    await eventually("it has ended", () => (isRunning(pid) ? undefined : true))
+    // The quotes tell what is printed from what was typed.
+    program.write("echo sta''tus $?\nexit\n")
+    await program.printed(/status 130/)
+    expect(existsSync(socket)).toBe(false)
+    await program.result
   })
 })
 

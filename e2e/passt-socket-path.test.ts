@@ -2,6 +2,7 @@
 import { join } from "node:path"
 import { afterEach, expect, test } from "vitest"
 import { awaitFile } from "./harness/files.ts"
+import { Holder } from "./harness/holders.ts"
 import { Hypervisor } from "./harness/hypervisor.ts"
 import { repository, sharedFolder, temporaryFolder } from "./harness/machine.ts"
 import { startPasstProcess } from "./harness/passt.ts"
@@ -26,8 +27,9 @@ function withPrivateTemporaryFolder(): readonly string[] {
   return ["unshare", "--mount", "sh", "-euc", script.join("\n"), "sh"]
 }
 
-/** passt without -s: its process, and the path that it says it is at. */
-async function start(before: readonly string[], options: readonly string[] = []) {
+/** passt without -s, which sees the files of a holder: its process, and the path that it says it is at. */
+async function start(holder: Holder, options: readonly string[] = []) {
+  const before = ["nsenter", `--mount=/proc/${holder.pid}/ns/mnt`]
   const pidPath = join(temporaryFolder("passt"), "pid")
   const file = awaitFile(pidPath)
   const program = startPasstProcess(topology.host, ["-f", "-P", pidPath, ...options], { before })
@@ -35,7 +37,7 @@ async function start(before: readonly string[], options: readonly string[] = [])
   program.result.finally(() => file.forget())
   const [, path = ""] = await program.printed(/socket bound at (\S+)\n/, "stderr")
   const pid = Number(await file.text)
-  return { program, path, pid, visit: () => visit(`/proc/${pid}/root${path}`) }
+  return { program, path, pid, visit: () => visit(`/proc/${holder.pid}/root${path}`) }
 }
 
 /** One guest that asks for something and goes. */
@@ -46,18 +48,19 @@ async function visit(path: string): Promise<void> {
 }
 
 test("at the first path in /tmp that is free; one that is in use isn't touched, one that was left over is replaced", async () => {
-  const first = await start(withPrivateTemporaryFolder(), ["--one-off"])
-  const beside = ["nsenter", `--mount=/proc/${first.pid}/ns/mnt`]
-  const second = await start(beside)
+  const holder = await Holder.start(withPrivateTemporaryFolder())
+  started.push(holder.program)
+  const first = await start(holder, ["--one-off"])
+  const second = await start(holder)
   expect([first.path, second.path]).toEqual(["/tmp/passt_1.socket", "/tmp/passt_2.socket"])
   process.kill(second.pid, "SIGKILL")
   await second.program.result
-  const third = await start(beside)
+  const third = await start(holder)
   expect(third.path).toBe("/tmp/passt_2.socket")
   // The first one ends with its first hypervisor, and has seen none so far.
   expect(first.program.stderr).not.toContain("connection")
   await first.visit()
   expect((await first.program.result).status).toBe(0)
   await third.visit()
-  expect((await start(["nsenter", `--mount=/proc/${third.pid}/ns/mnt`])).path).toBe("/tmp/passt_1.socket")
+  expect((await start(holder)).path).toBe("/tmp/passt_1.socket")
 })

@@ -1,10 +1,21 @@
 /** What a guest that has taken over the data path can reach of the host. */
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { Holder } from "./harness/holders.ts"
-import { childrenOf, parentOf, statusOf } from "./harness/inspection.ts"
-import { reachable, repository, temporaryFolder } from "./harness/machine.ts"
+import { childrenOf, statusOf } from "./harness/inspection.ts"
+import { passtExecutable, reachable, repository, temporaryFolder } from "./harness/machine.ts"
 import { Passt, type PasstProcessOptions, runPasst } from "./harness/passt.ts"
 import { Pasta, startPastaProcess } from "./harness/pasta.ts"
 import { eventually, type Program } from "./harness/processes.ts"
@@ -15,14 +26,16 @@ const topology = useTopology()
 const NO_CAPABILITIES = "0000000000000000"
 const SETS = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
 
-/** A data path in which JavaScript of the guest's runs, as if the guest had broken in. */
-const attacked = {
+const ATTACKER = `--require=${reachable(join(import.meta.dirname, "programs/attacker.cjs"))}`
+
+/** A data path in which JavaScript of the guest's runs, as if the guest had broken in. That of passt is the runtime that is started. */
+const attackedBy = (variable: "NODE_OPTIONS" | "DEMIFLOW_NODE_OPTIONS") => ({
   expectsRefusals: true,
   environment: {
-    DEMIFLOW_NODE_OPTIONS: `--require=${reachable(join(import.meta.dirname, "programs/attacker.cjs"))}`,
+    [variable]: ATTACKER,
     DEMIFLOW_ATTACKER_ADDON: reachable(join(repository, "packages/sys/build/demiflow.node")),
   },
-}
+})
 
 /** What every thread of a process says of itself. */
 function ofThreads(pid: number, name: string): readonly string[] {
@@ -76,7 +89,10 @@ async function expectRefusals(program: Program): Promise<void> {
 describe("a data path that the guest has taken over", () => {
   test.each(["ordinary", "root"] as const)("of pasta, reaches nothing of the host, started by %s", async (as) => {
     const command = ["--config-net", "--", "cat"]
-    const pasta = startPastaProcess(topology.host, command, as, { ...attacked, keepInputOpen: true })
+    const pasta = startPastaProcess(topology.host, command, as, {
+      ...attackedBy("DEMIFLOW_NODE_OPTIONS"),
+      keepInputOpen: true,
+    })
     try {
       await expectRefusals(pasta)
     } finally {
@@ -90,7 +106,7 @@ describe("a data path that the guest has taken over", () => {
         await expectRefusals(program)
       },
       [],
-      { ...attacked, as },
+      { ...attackedBy("NODE_OPTIONS"), as },
     ),
   )
 
@@ -102,7 +118,7 @@ describe("a data path that the guest has taken over", () => {
         expect(new Set(lines).size).toBe(lines.length)
       },
       [],
-      attacked,
+      attackedBy("NODE_OPTIONS"),
     ))
 })
 
@@ -141,10 +157,11 @@ describe("what passt gives up by the time that it is ready", () => {
 
   test("it says what holds with --debug", () =>
     during(
-      (_pid, { program }) =>
-        expect(program.stderr).toMatch(
-          /Sandbox: no new privileges, not dumpable, an empty root, filtered system calls(, Landlock|; without Landlock)\n/,
-        ),
+      async (_pid, { program }) => {
+        const line =
+          /Sandbox: no new privileges, not dumpable, an empty root, filtered system calls(, Landlock|; without Landlock)\n/
+        await program.printed(line, "stderr")
+      },
       ["--debug"],
     ))
 
@@ -189,10 +206,9 @@ describe("what passt gives up by the time that it is ready", () => {
     during(
       async (pid, { program }) => {
         await program.printed(/addr\.path=.*\n/, "stderr")
-        for (const process of [pid, parentOf(pid)]) {
-          expect(new Set(ofThreads(process, "Uid"))).toEqual(new Set(["65534 65534 65534 65534"]))
-          expect(new Set(ofThreads(process, "CapEff"))).toEqual(new Set([NO_CAPABILITIES]))
-        }
+        expect(childrenOf(pid)).toEqual([])
+        expect(new Set(ofThreads(pid, "Uid"))).toEqual(new Set(["65534 65534 65534 65534"]))
+        expect(new Set(ofThreads(pid, "CapEff"))).toEqual(new Set([NO_CAPABILITIES]))
         expect(readdirSync(`/proc/${pid}/root/`)).toEqual([])
       },
       [],
@@ -201,11 +217,11 @@ describe("what passt gives up by the time that it is ready", () => {
 
   test("without namespaces, it works all the same, and says so", () =>
     during(
-      (pid, { program }) => {
+      async (pid, { program }) => {
         expect(new Set(ofThreads(pid, "Seccomp"))).toEqual(new Set(["2"]))
-        expect(program.stderr).toMatch(
-          /Sandbox: no new privileges, not dumpable, filtered system calls(, Landlock)?; without an empty root(, Landlock)?\n/,
-        )
+        const line =
+          /Sandbox: no new privileges, not dumpable, filtered system calls(, Landlock)?; without an empty root(, Landlock)?\n/
+        await program.printed(line, "stderr")
       },
       ["--debug"],
       {
@@ -220,6 +236,67 @@ describe("what passt gives up by the time that it is ready", () => {
         ],
       },
     ))
+})
+
+describe("however passt is started, it is one process, the one that was started", () => {
+  const passt = reachable(passtExecutable)
+
+  /** Everything about it, and how it ends. */
+  async function expectOneProcess(settings: PasstProcessOptions, expectIt: (pid: number) => void = expectWalled) {
+    const running = await Passt.start(topology, [], settings)
+    try {
+      expect(running.pid).toBe(running.program.pid)
+      expect(childrenOf(running.pid)).toEqual([])
+      expectIt(running.pid)
+    } finally {
+      expect(await running.stop()).toMatchObject({ status: 0 })
+    }
+  }
+
+  /** A folder with what `put` makes there, for PATH. */
+  function inPath(put: (folder: string) => void): PasstProcessOptions {
+    const folder = temporaryFolder("path")
+    put(folder)
+    return { environment: { PATH: `${folder}:${process.env.PATH}` } }
+  }
+
+  test("by its name in PATH, which may be a link to a link", () =>
+    expectOneProcess({
+      ...inPath((folder) => {
+        symlinkSync(passt, join(folder, "other"))
+        symlinkSync("other", join(folder, "qemu-network"))
+      }),
+      executable: ["env", "qemu-network"],
+    }))
+
+  test("by a runtime", () => expectOneProcess({ executable: [reachable(process.execPath), passt] }))
+
+  test("by a script that is called node, and finds the real one", () =>
+    expectOneProcess(
+      inPath((folder) =>
+        writeFileSync(join(folder, "node"), `#!/bin/sh\nexec ${reachable(process.execPath)} "$@"\n`, { mode: 0o755 }),
+      ),
+    ))
+
+  test.each([
+    ["is missing", (become: string) => rmSync(become)],
+    ["can't be executed", (become: string) => chmodSync(become, 0o644)],
+    ["has no list", (become: string) => rmSync(`${become}.steps`)],
+    ["has a list that is damaged", (become: string) => truncateSync(`${become}.steps`, 100)],
+  ])("without namespaces where the native program %s", async (_what, spoil) => {
+    const copy = temporaryFolder("copy")
+    for (const part of ["bin", "dist", "package.json"]) {
+      cpSync(join(repository, "apps/passt", part), join(copy, part), { recursive: true })
+    }
+    symlinkSync(reachable(join(repository, "node_modules")), join(copy, "node_modules"))
+    spoil(join(copy, "dist/become"))
+    await expectOneProcess({ executable: [join(copy, "bin/passt")] }, expectFiltered)
+  })
+
+  test("what it prints ends when it does", async () => {
+    const { status, stdout } = await topology.host.run([passt, "--version"], { ordinary: true })
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^passt \S+ \(demiflow\)\n$/)])
+  })
 })
 
 describe("what pasta gives up by the time that it is ready", () => {

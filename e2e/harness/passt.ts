@@ -2,7 +2,6 @@
 import { join } from "node:path"
 import { awaitFile } from "./files.ts"
 import { environmentOf, type Identity, identity } from "./identity.ts"
-import { childrenOf } from "./inspection.ts"
 import { timeLeft } from "./limits.ts"
 import { passtExecutable, reachable, temporaryFolder } from "./machine.ts"
 import type { Namespace } from "./places.ts"
@@ -13,6 +12,8 @@ export interface PasstProcessOptions extends ProcessOptions {
   /** Words before the command line, run as root in the host's network namespace: a wrapper. */
   readonly before?: readonly string[]
   readonly as?: Identity
+  /** What runs instead of the command as it is built here. */
+  readonly executable?: readonly string[]
 }
 
 /** The words that run passt with these arguments. */
@@ -21,7 +22,8 @@ export function passtCommand(
   argv: readonly string[],
   options: PasstProcessOptions = {},
 ): readonly string[] {
-  return [...identity(host, options.as ?? "ordinary", options.before), reachable(passtExecutable), ...argv]
+  const { as = "ordinary", before, executable = [reachable(passtExecutable)] } = options
+  return [...identity(host, as, before), ...executable, ...argv]
 }
 
 /** Starts passt with these arguments, whatever they are; ends with it or when the test ends. */
@@ -68,8 +70,7 @@ export class Passt {
     program.result.finally(() => pid.forget())
     const text = await pid.text
     if (text === undefined) throw new Error(`passt ended before it was ready: ${JSON.stringify(await program.result)}`)
-    const [dataPath] = childrenOf(Number(text))
-    return new Passt(program, socket, dataPath)
+    return new Passt(program, socket, Number(text))
   }
 
   stop(): Promise<Result> {

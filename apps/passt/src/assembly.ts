@@ -1,5 +1,7 @@
+import { dirname, resolve } from "node:path"
 import { type Configuration, defaultSocketPaths } from "@demiflow/config"
 import { PortForwarding } from "@demiflow/flow"
+import { sentenceOf } from "@demiflow/program/command"
 import {
   BoundedLog,
   CountingLink,
@@ -13,6 +15,7 @@ import {
   openLog,
   type ProgramLog,
   tellStatistics,
+  type WallHelper,
 } from "@demiflow/program/data-path"
 import {
   describeStreamEnd,
@@ -30,8 +33,9 @@ import { StationLog } from "./station-log.ts"
 const TRANSMIT_BYTES = 2 << 20
 
 /** What a data path goes by: `DataPathSettings`, decoded. */
-export interface DataPathOptions extends Omit<DataPathSettings, "configuration"> {
+export interface DataPathOptions extends Omit<DataPathSettings, "configuration" | "helper"> {
   readonly configuration: Configuration
+  readonly helper?: WallHelper | undefined
 }
 
 /** The stack between a hypervisor and the host's sockets, with what drives it. */
@@ -92,8 +96,10 @@ export class DataPath {
   /**
    * Opens everything, and becomes who it is to run as. Throws an error with a `code` whose message is for the user; call
    * {@link DataPath.close} then as well.
+   *
+   * @param openMore what else is to be opened before that
    */
-  open(): void {
+  open(openMore: () => void = () => {}): void {
     const { identity, linkLocalScope } = this.#options
     const { native, arena, drops } = this.#machinery
     const { statisticsInterval } = this.#configuration
@@ -111,14 +117,26 @@ export class DataPath {
     this.#openSocket()
     openForwardedPorts(new PortForwarding(this.#running.stack), this.#configuration.forwarding)
     checkSpareDescriptors(native)
+    openMore()
     if (identity !== undefined) this.#become(identity)
     if (statisticsInterval === undefined || !(counting instanceof CountingLink)) return
     const counters = { link: counting, drops, flowCount: () => this.#machinery.flowCount }
     this.#statistics = tellStatistics(counters, statisticsInterval, this.#log)
   }
 
-  /** Moves packets until {@link DataPath.stop}, or until the only hypervisor is gone. */
+  /** Moves packets until {@link DataPath.stop}, or until the only hypervisor is gone. What it throws is in its log as well. */
   async run(): Promise<void> {
+    try {
+      await this.#run()
+    } catch (error) {
+      // Standard error is left to who catches it.
+      this.#log.sinks = this.#sinks
+      this.#log.error(sentenceOf(error))
+      throw error
+    }
+  }
+
+  async #run(): Promise<void> {
     const { hypervisor } = this.#configuration
     if (this.#isStopping) return
     if (hypervisor?.descriptor !== undefined) {
@@ -149,6 +167,7 @@ export class DataPath {
     const { hypervisor } = this.#configuration
     if (hypervisor?.descriptor !== undefined) return
     const path = hypervisor?.socketPath
+    this.#options.helper?.mountOnItself(dirname(resolve(path ?? defaultSocketPaths()[0])))
     this.#listener =
       path === undefined ? listenAtFirstFree(native, arena, defaultSocketPaths()) : listenAt(native, arena, path)
     this.#hypervisor.listen(this.#listener)

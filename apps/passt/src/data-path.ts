@@ -1,6 +1,6 @@
 /**
  * The process that moves the packets. Started by the launcher with the descriptors of {@link DataPathDescriptor}; everything it says to
- * the launcher is in report.ts. In the background it has nothing of the caller's once it is ready, and says nothing more.
+ * the launcher is in report.ts. It has nothing of the caller's once it is ready, and says nothing more.
  */
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { decodeConfiguration } from "@demiflow/config"
@@ -9,13 +9,12 @@ import {
   closeHandedOver,
   type DataPathSettings,
   endOnSignals,
-  endWithLauncher,
   type LogSink,
   Machinery,
   ProgramLog,
   passtCalls,
   raiseWall,
-  standardError,
+  WallHelper,
 } from "@demiflow/program/data-path"
 import { DataPath } from "./assembly.ts"
 import { DataPathDescriptor } from "./launch-steps.ts"
@@ -45,42 +44,29 @@ async function main(): Promise<void> {
   if (text === "") process.exit(STATUS_FAILED)
   const settings = JSON.parse(text) as DataPathSettings
   const configuration = decodeConfiguration(settings.configuration)
-  const { verbosity, foreground } = configuration
-  const log = new ProgramLog(verbosity, true, [toLauncher])
+  const log = new ProgramLog(configuration.verbosity, true, [toLauncher])
   const machinery = new Machinery()
-  const dataPath = new DataPath(machinery, { ...settings, configuration }, log)
+  const helper = settings.helper === undefined ? undefined : new WallHelper({ descriptor: settings.helper })
+  const dataPath = new DataPath(machinery, { ...settings, configuration, helper }, log)
   endOnSignals(dataPath)
   try {
     dataPath.open()
     closeHandedOver(configuration)
     closeSync(DataPathDescriptor.settings)
-    raiseWall(machinery, DataPathDescriptor, passtCalls(process.pid, dataPath.folders), log, dataPath.folders)
+    raiseWall(machinery, helper, passtCalls(process.pid, dataPath.folders), log, dataPath.folders)
     if (!report({ kind: "ready", socketPath: dataPath.socketPath })) return
-    if (foreground) endWithLauncher(machinery, DataPathDescriptor.report)
-    else leaveLauncher()
-    log.sinks = foreground ? [...dataPath.logSinks, standardError(verbosity)] : dataPath.logSinks
-    await runToEnd(dataPath, log)
+    leaveLauncher()
+    log.sinks = dataPath.logSinks
+    await dataPath.run()
   } finally {
     dataPath.close()
   }
-  report({ kind: "ended" })
   process.exit(0)
 }
 
 function leaveLauncher(): void {
   closeSync(DataPathDescriptor.report)
   hasLauncher = false
-}
-
-async function runToEnd(dataPath: DataPath, log: ProgramLog): Promise<void> {
-  try {
-    await dataPath.run()
-  } catch (error) {
-    // The launcher writes it to standard error.
-    log.sinks = dataPath.logSinks
-    log.error(sentenceOf(error))
-    throw error
-  }
 }
 
 /** False if there is nobody who reads it. */

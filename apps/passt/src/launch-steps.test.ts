@@ -6,11 +6,10 @@ import { launchSteps } from "./launch-steps.ts"
 const pipes = {
   settings: { readEnd: 20, writeEnd: 21 },
   report: { readEnd: 22, writeEnd: 23 },
-  empty: { readEnd: 24, writeEnd: 25 },
 }
 const dataPath = { path: "/bin/node", arguments: ["passt", "x"], variables: [] }
 const handedOver = { takeAway: [], keep: [] }
-const plan = { pipes, dataPath, hypervisor: undefined, isBackground: true, handOver: handedOver, wall: [] }
+const plan = { pipes, dataPath, hypervisor: undefined, helper: undefined, handOver: handedOver, guard: [] }
 
 describe("launchSteps", () => {
   it("leaves nothing of the caller's open", () => {
@@ -18,15 +17,8 @@ describe("launchSteps", () => {
     expect(steps.filter(({ kind }) => kind === "open")).toMatchObject(
       [0, 1, 2].map((number) => ({ path: "/dev/null", number })),
     )
-    expect(steps.at(-3)).toEqual({ kind: "closeOnExecFrom", first: 6 })
+    expect(steps.at(-3)).toEqual({ kind: "closeOnExecFrom", first: 5 })
     expect(steps.at(-1)?.kind).toBe("execute")
-  })
-
-  it("leaves standard error open in the foreground, also as the output", () => {
-    const steps = launchSteps({ ...plan, isBackground: false })
-    expect(steps.filter(({ kind }) => kind === "open")).toMatchObject([{ path: "/dev/null", number: 0 }])
-    expect(steps).toContainEqual({ kind: "duplicate", descriptor: 2, number: 1, mayFail: true })
-    expect(steps).toContainEqual({ kind: "duplicate", descriptor: 2, number: 2, mayFail: true })
   })
 
   it("keeps a descriptor that the user names, taken away before its number is used for something else", () => {
@@ -38,15 +30,27 @@ describe("launchSteps", () => {
 
   it("takes the hypervisor's connection along before its number is used for something else", () => {
     const steps = launchSteps({ ...plan, hypervisor: 3 })
-    expect(steps[0]).toEqual({ kind: "duplicate", descriptor: 3, number: 7 })
+    expect(steps[0]).toEqual({ kind: "duplicate", descriptor: 3, number: 6 })
     expect(steps.slice(-4, -2)).toMatchObject([
-      { kind: "closeOnExecFrom", first: 6 },
-      { kind: "duplicate", descriptor: 7, number: 7 },
+      { kind: "closeOnExecFrom", first: 5 },
+      { kind: "duplicate", descriptor: 6, number: 6 },
+    ])
+  })
+
+  it("takes the way to the helper along", () => {
+    const steps = launchSteps({ ...plan, helper: 250 })
+    expect(steps[0]).toEqual({ kind: "duplicate", descriptor: 250, number: 5 })
+    expect(steps.slice(-4, -2)).toMatchObject([
+      { kind: "closeOnExecFrom", first: 5 },
+      { kind: "duplicate", descriptor: 5, number: 5 },
     ])
   })
 
   it("gives up what is to be given up once nothing else is open", () => {
-    const wall = { kind: "limitCapabilities", kept: [] } as const
-    expect(launchSteps({ ...plan, wall: [wall] }).slice(-4, -2)).toEqual([{ kind: "closeOnExecFrom", first: 6 }, wall])
+    const guard = { kind: "limitCapabilities", kept: [] } as const
+    expect(launchSteps({ ...plan, guard: [guard] }).slice(-4, -2)).toEqual([
+      { kind: "closeOnExecFrom", first: 5 },
+      guard,
+    ])
   })
 })

@@ -4,9 +4,7 @@ import {
   executeRuntime,
   type HandOver,
   keepOpen,
-  keepStandardError,
   leaveStandardDescriptors,
-  type Pipe,
   type RuntimeCommand,
 } from "@demiflow/program/launch"
 import type { Step } from "@demiflow/sys"
@@ -15,46 +13,48 @@ import type { Step } from "@demiflow/sys"
 export const DataPathDescriptor = {
   /** To read `DataPathSettings` from, to its end. */
   settings: 3,
-  /** To write `DataPathReport` lines to; in the background, until it is ready. */
+  /** To write `DataPathReport` lines to, until it is ready. */
   report: 4,
-  /** To have the file system emptied, see `raiseWall`. */
-  empty: 5,
-  /** A pidfd of the process that does so; not there if it isn't possible. */
-  helper: 6,
+  /** To have the file system emptied, see `WallHelper`; not there if that isn't possible. */
+  helper: 5,
   /** The connection to the hypervisor, where the caller has handed one down. */
-  hypervisor: 7,
+  hypervisor: 6,
 } as const
 
 /** What to start. */
 export interface LaunchPlan {
-  readonly pipes: DataPathPipes & { readonly empty: Pipe }
+  readonly pipes: DataPathPipes
   /** The connection to the hypervisor, by its descriptor here; undefined: none is handed down. */
   readonly hypervisor: number | undefined
-  /** True to leave the caller: nothing of theirs stays open, and nothing ends with them. */
-  readonly isBackground: boolean
+  /** The way to the helper that empties the file system, by its descriptor here; undefined: there is none. */
+  readonly helper: number | undefined
   /** The runtime and its arguments. */
   readonly dataPath: RuntimeCommand
   /** Descriptors that the user names, for the data path. */
   readonly handOver: Pick<HandOver, "takeAway" | "keep">
-  /** What the data path gives up before it starts: `wallSteps`. */
-  readonly wall: readonly Step[]
+  /** What the data path gives up that this process has not given up already: `guardRuntime`. */
+  readonly guard: readonly Step[]
 }
 
-/** A session of its own, without terminal, and none of the caller's descriptors but those handed down, and standard error. */
-export function launchSteps({ pipes, hypervisor, isBackground, dataPath, handOver, wall }: LaunchPlan): Step[] {
-  const { settings, report, empty } = pipes
+/** A session of its own, without terminal, and none of the caller's descriptors but those handed down. */
+export function launchSteps({ pipes, hypervisor, helper, dataPath, handOver, guard }: LaunchPlan): Step[] {
+  const { settings, report } = pipes
+  const handedDown: (readonly [number | undefined, number])[] = [
+    // First: its number may be one of those that are given to others.
+    [hypervisor, DataPathDescriptor.hypervisor],
+    [helper, DataPathDescriptor.helper],
+  ]
+  const pairs = handedDown.flatMap(([own, number]) => (own === undefined ? [] : [{ own, number }]))
   return [
     ...handOver.takeAway,
-    // First: its number may be one of those that are given to others.
-    ...(hypervisor === undefined ? [] : [duplicate(hypervisor, DataPathDescriptor.hypervisor)]),
+    ...pairs.map(({ own, number }) => duplicate(own, number)),
     duplicate(settings.readEnd, DataPathDescriptor.settings),
     duplicate(report.writeEnd, DataPathDescriptor.report),
-    duplicate(empty.writeEnd, DataPathDescriptor.empty),
-    ...(isBackground ? leaveStandardDescriptors : keepStandardError),
+    ...leaveStandardDescriptors,
     { kind: "closeOnExecFrom", first: DataPathDescriptor.helper },
-    ...(hypervisor === undefined ? [] : [keepOpen(DataPathDescriptor.hypervisor)]),
+    ...pairs.map(({ number }) => keepOpen(number)),
     ...handOver.keep,
-    ...wall,
+    ...guard,
     { kind: "newSession" },
     executeRuntime(dataPath),
   ]

@@ -1,28 +1,21 @@
-/** The process that the user started: it leaves the data path behind in the background, or stays with it. */
-import { dirname, resolve } from "node:path"
-import { type Configuration, defaultSocketPaths, encodeConfiguration, type Options } from "@demiflow/config"
+/** The process that the user started, if it is to leave the data path behind in the background. */
+import { resolve } from "node:path"
+import { type Configuration, encodeConfiguration, type Options } from "@demiflow/config"
 import { Arena } from "@demiflow/core"
 import { complain, Quit } from "@demiflow/program/command"
 import {
-  changeIdentity,
-  closeInherited,
-  createPipe,
   type DataPathPipes,
   DataPathProcess,
   decideConfiguration,
-  endOnSignals,
+  guardRuntime,
+  type HelperPlace,
   handOver,
   type Identity,
-  type Outcome,
+  PidFile,
   parseReport,
-  passtCalls,
-  printSandbox,
   readIdentityFacts,
   requestedIdentity,
-  runLauncher,
   runtimeCommand,
-  wallSteps,
-  writePidFile,
 } from "@demiflow/program/launch"
 import { checkStreamDescriptor } from "@demiflow/stream-link"
 import { attachArena, errnoName, errnoSentence, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
@@ -30,15 +23,21 @@ import { announceReady } from "./announce.ts"
 import { DataPathDescriptor, launchSteps } from "./launch-steps.ts"
 import type { DataPathReport } from "./report.ts"
 
-const SIGTERM = 15
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 
-/** Starts the data path; answers how to end, which is once it is ready, or once it has ended. Throws an error with a `code`. */
-export async function launch(options: Options): Promise<Outcome> {
-  if (options.printsSandbox) return printSandbox(options.runAs, passtCalls(process.pid, []))
-  // A launcher that returns at once closes everything by its end.
-  if (options.foreground) closeInherited(process.argv, options.descriptor)
-  return runLauncher(new Launcher(options), options.foreground)
+/**
+ * Starts the data path, and returns once it is ready. Throws an error with a `code`.
+ *
+ * @param helper empties the file system; undefined: there is none
+ */
+export function launch(options: Options, helper: HelperPlace | undefined): void {
+  const launcher = new Launcher(options, helper)
+  try {
+    launcher.start()
+  } catch (error) {
+    launcher.endChild()
+    throw error
+  }
 }
 
 class Launcher {
@@ -47,47 +46,29 @@ class Launcher {
   readonly #native = attachArena(this.#arena)
   readonly #identity: Identity | undefined
   readonly #child: DataPathProcess
-  #outcome: () => Outcome = () => 0
+  readonly #hasHelper: boolean
+  #pidFile: PidFile | undefined
 
   /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
-  constructor(given: Options) {
+  constructor(given: Options, helper: HelperPlace | undefined) {
     const handedOver = handOver(given)
     this.#options = handedOver.options
-    const { descriptor, foreground, runAs, socketPath } = this.#options
-    // The name by which processes are looked for, and ended.
-    if (foreground) process.title = "passt"
+    this.#hasHelper = helper !== undefined
+    const { descriptor, runAs } = this.#options
     const native = this.#native
-    const facts = readIdentityFacts()
-    this.#identity = requestedIdentity(runAs, facts)
-    const changesIdentity = this.#identity !== undefined
+    this.#identity = requestedIdentity(runAs, readIdentityFacts())
     if (descriptor !== undefined) checkStreamDescriptor(native, descriptor)
-    const empty = createPipe(native, this.#arena, this.#arena.reserve(8, 8))
     const steps = (pipes: DataPathPipes) =>
       launchSteps({
-        pipes: { ...pipes, empty },
+        pipes,
+        helper: helper?.descriptor,
         hypervisor: descriptor,
-        isBackground: !foreground,
         dataPath: runtimeCommand("passt", new URL("./data-path.cjs", import.meta.url)),
         handOver: handedOver,
-        wall: wallSteps({
-          native,
-          facts,
-          changesIdentity,
-          folder: descriptor === undefined ? dirname(resolve(socketPath ?? defaultSocketPaths()[0])) : undefined,
-          empty: empty.readEnd,
-          helper: DataPathDescriptor.helper,
-          notForHelper: [
-            ...Object.values(pipes.settings),
-            empty.writeEnd,
-            DataPathDescriptor.settings,
-            DataPathDescriptor.report,
-            DataPathDescriptor.empty,
-            DataPathDescriptor.hypervisor,
-          ],
-        }),
+        guard: this.#hasHelper ? [] : guardRuntime(native),
       })
     // The hypervisor's connection ends with the data path.
-    const theirs = [...Object.values(empty), ...(descriptor === undefined ? [] : [descriptor])]
+    const theirs = [helper?.descriptor, descriptor].filter((number) => number !== undefined)
     this.#child = new DataPathProcess(native, this.#arena, steps, theirs)
   }
 
@@ -96,29 +77,23 @@ class Launcher {
     const options = this.#options
     const identity = this.#identity
     const { configuration, linkLocalScope } = decide(this.#native, this.#arena, options)
-    this.#child.sendSettings({ configuration: encodeConfiguration(configuration), identity, linkLocalScope })
+    // The file system of this process is emptied with that of the data path.
+    this.#pidFile = PidFile.open(options.pidPath)
+    this.#child.sendSettings({
+      configuration: encodeConfiguration(configuration),
+      identity,
+      linkLocalScope,
+      helper: this.#hasHelper ? DataPathDescriptor.helper : undefined,
+    })
     const { socketPath } = this.#awaitReady()
-    // Before anything says that it is ready.
-    if (options.foreground) {
-      this.#outcome = endOnSignals({ stop: () => this.#native.kill(this.#child.process, SIGTERM) })
-    }
-    writePidFile(options.pidPath, options.foreground ? process.pid : this.#child.process)
-    // This process stays, and reads what the data path writes.
-    if (options.foreground && identity !== undefined) changeIdentity(identity)
+    this.#pidFile?.write(this.#child.process)
     announceReady(configuration, socketPath, options.runAs === undefined && identity !== undefined)
   }
 
-  /** Waits for the end of the data path. */
-  async stay(): Promise<Outcome> {
-    const hasEnded = await this.#child.awaitLastReport((line) => this.#take(line)?.kind === "ended" || undefined)
-    if (!hasEnded) throw new Quit(`The data path ended unexpectedly (${this.#child.wait()})`)
-    this.#child.wait()
-    return this.#outcome()
-  }
-
-  /** Ends the data path, if it is still there. */
+  /** Ends the data path, if it is still there, and takes back what was done for it. */
   endChild(): void {
     this.#child.end()
+    this.#pidFile?.discard()
   }
 
   #awaitReady(): { socketPath: string | undefined } {

@@ -2,6 +2,16 @@
 import { runProgram } from "@demiflow/program/command"
 
 runProgram("passt", new URL("../package.json", import.meta.url), async (options) => {
+  const { beBorn, passtCalls, printSandbox } = await import("@demiflow/program/launch")
+  if (options.printsSandbox) return printSandbox(options.runAs, passtCalls(process.pid, []))
+  const { foreground, descriptor } = options
+  const helper = beBorn(new URL("./become", import.meta.url), descriptor, foreground)
+  if (foreground) {
+    const { runInForeground } = await import("./foreground.ts")
+    return runInForeground(options, helper)
+  }
+  // This process closes everything that the caller has left open by its end.
   const { launch } = await import("./launcher.ts")
-  return launch(options)
+  launch(options, helper)
+  return 0
 })

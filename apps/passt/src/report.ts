@@ -7,5 +7,3 @@ export type DataPathReport =
   | { readonly kind: "message"; readonly message: string }
   /** Everything is open; the hypervisor may connect. */
   | { readonly kind: "ready"; readonly socketPath: string | undefined }
-  /** The end, which a signal or the hypervisor asked for: of a data path in the foreground. */
-  | { readonly kind: "ended" }

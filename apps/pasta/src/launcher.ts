@@ -1,5 +1,5 @@
 import { type Options, resolveNamespaceTarget } from "@demiflow/config"
-import { closeInherited, type Outcome } from "@demiflow/program/launch"
+import { closeInherited, namedDescriptors, type Outcome } from "@demiflow/program/launch"
 
 /**
  * Connects a namespace: a new one, for a command, or one that exists. Throws an error with
@@ -8,7 +8,7 @@ import { closeInherited, type Outcome } from "@demiflow/program/launch"
 export async function launch(options: Options, operands: readonly string[]): Promise<Outcome> {
   const target = resolveNamespaceTarget(options)
   // A launcher that returns at once closes everything by its end.
-  if (target.kind === "new" || options.foreground) closeInherited(process.argv)
+  if (target.kind === "new" || options.foreground) closeInherited(namedDescriptors(process.argv))
   if (target.kind === "new") {
     const { launchCommand } = await import("./command-launcher.ts")
     return launchCommand(options, target, operands)

@@ -6,3 +6,4 @@
 export * from "./keep-bundles.ts"
 export * from "./kept-code.ts"
 export { runtimeOptions } from "./runtime.ts"
+export { keepBirth } from "./wall/keep-birth.ts"

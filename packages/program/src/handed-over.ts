@@ -10,6 +10,7 @@ import { descriptorOf, pathOf } from "./own-descriptor.ts"
 
 /** Above the numbers that a launcher and a data path use. */
 const FIRST_NUMBER = 200
+const STANDARD_ERROR = 2
 
 /** How to start a data path with the descriptors that the user names. */
 export interface HandOver {
@@ -38,10 +39,10 @@ export function handOver(options: Options): HandOver {
   }
 }
 
-/** Closes in the data path what was handed over, once log and capture are open. */
+/** Closes in the data path what was handed over, standard descriptors excepted, once log and capture are open. */
 export function closeHandedOver({ logFile, pcapPath }: Configuration): void {
   for (const number of new Set([logFile?.path, pcapPath].map(descriptorOf))) {
-    if (number !== undefined && number >= FIRST_NUMBER) closeSync(number)
+    if (number !== undefined && number > STANDARD_ERROR) closeSync(number)
   }
 }
 

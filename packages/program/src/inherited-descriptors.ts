@@ -38,22 +38,34 @@ export interface OpenDescriptor {
  * Closes what the caller has left open, standard descriptors excepted, by executing this command again if there is any.
  * To be called before anything is opened. Throws a `SystemError`.
  *
- * @param commandLine options and operands: descriptors whose paths they name stay open
- * @param named a descriptor that an option names by its number
+ * @param kept descriptors that stay open: see {@link namedDescriptors}
  */
-export function closeInherited(commandLine: readonly string[], named?: number): void {
+export function closeInherited(kept: readonly number[]): void {
   if (process.env[VARIABLE] !== undefined) {
     delete process.env[VARIABLE]
     return
   }
-  const kept = [...(named === undefined ? [] : [named]), ...commandLine.flatMap(namedDescriptor)]
   if (!hasForeign(openDescriptors().filter(({ number }) => !kept.includes(number)))) return
   process.env[VARIABLE] = "1"
+  executeAgain(kept, [])
+}
+
+/**
+ * Executes this command once more, in this process: doesn't return. Throws a `SystemError`.
+ *
+ * @param kept descriptors that stay open, beside the standard ones
+ * @param before what executes the runtime, with its path and arguments behind its own; empty: nothing
+ */
+export function executeAgain(kept: readonly number[], before: readonly string[]): void {
   const arena = new Arena(ARENA_BYTES + roomForArguments(process.argv))
+  const command = [...before, process.execPath]
+  const [, ...words] = ownCommandLine()
   const steps: Step[] = [
+    // Of a runtime that has them by its file, which what comes before it hasn't.
+    ...(before.length === 0 ? [] : [{ kind: "keepCapabilities", mayFail: true } as const]),
     { kind: "closeOnExecFrom", first: FIRST_UNSTANDARD },
     ...[0, 1, 2, ...kept].map(keepOpen),
-    { kind: "execute", paths: [process.execPath], arguments: ownCommandLine() },
+    { kind: "execute", paths: [command[0]], arguments: [...command, ...words] },
   ]
   runStepsHere(attachArena(arena), arena, steps)
 }
@@ -66,6 +78,11 @@ function keepOpen(descriptor: number): Step {
 /** As bytes: an argument need not be valid UTF-8. */
 function ownCommandLine(): Text[] {
   return lastArguments(readFileSync("/proc/self/cmdline"), Number.POSITIVE_INFINITY)
+}
+
+/** Descriptors whose paths options and operands name. */
+export function namedDescriptors(commandLine: readonly string[]): number[] {
+  return commandLine.flatMap(namedDescriptor)
 }
 
 /** The descriptor whose path is the argument, alone or behind an option: `-l/dev/fd/5`, `--netns=/proc/self/fd/5`. */

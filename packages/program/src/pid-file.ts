@@ -1,17 +1,56 @@
-import { closeSync, constants, writeSync } from "node:fs"
+import { closeSync, constants, existsSync, unlinkSync, writeSync } from "node:fs"
 import { Quit } from "./messages.ts"
 import { openOutputFile } from "./output-file.ts"
 
 /** Writes a process number and a line end, if a path is given. Throws {@link Quit}. */
 export function writePidFile(path: string | undefined, process: number): void {
-  if (path === undefined) return
-  try {
-    const file = openOutputFile(path, constants.O_WRONLY)
+  PidFile.open(path)?.write(process)
+}
+
+/** A PID file that is opened while paths can still be opened, and written once everything is ready. */
+export class PidFile {
+  readonly #path: string
+  readonly #descriptor: number
+  readonly #wasThere: boolean
+  #isDone = false
+
+  private constructor(path: string) {
+    this.#path = path
+    this.#wasThere = existsSync(path)
+    this.#descriptor = openOutputFile(path, constants.O_WRONLY)
+  }
+
+  /** Throws {@link Quit}. Undefined without a path. */
+  static open(path: string | undefined): PidFile | undefined {
+    return path === undefined ? undefined : attempt(path, () => new PidFile(path))
+  }
+
+  /** Writes a process number and a line end, and closes the file. Throws {@link Quit}. */
+  write(process: number): void {
+    attempt(this.#path, () => writeSync(this.#descriptor, `${process}\n`))
+    this.#close()
+  }
+
+  /** If nothing was written: closes the file, and removes it unless it was there before. */
+  discard(): void {
+    if (this.#isDone) return
+    this.#close()
     try {
-      writeSync(file, `${process}\n`)
-    } finally {
-      closeSync(file)
+      if (!this.#wasThere) unlinkSync(this.#path)
+    } catch {
+      // It has no number in it.
     }
+  }
+
+  #close(): void {
+    this.#isDone = true
+    closeSync(this.#descriptor)
+  }
+}
+
+function attempt<Result>(path: string, work: () => Result): Result {
+  try {
+    return work()
   } catch (error) {
     throw new Quit(`Can't write the PID file ${path}: ${(error as Error).message}`)
   }

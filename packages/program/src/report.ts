@@ -9,6 +9,8 @@ export interface DataPathSettings {
   readonly identity: Account | undefined
   /** Index of the host interface on which link-local IPv6 addresses are reached; undefined: the kernel's choice. */
   readonly linkLocalScope: number | undefined
+  /** Descriptor of the way to the helper that empties the file system: see `WallHelper`. */
+  readonly helper?: number | undefined
 }
 
 /** From the data path, each one line of JSON: the end, with one sentence for the user. Programs have others besides. */

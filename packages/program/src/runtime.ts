@@ -22,10 +22,10 @@ const MEMORY_OPTIONS = ["--max-semi-space-size=1", "--no-parallel-scavenge", "--
 /** Of Node.js. */
 const LAST_TRIED_VERSION = 26
 /**
- * The caller's variables that a data path needs: where the runtime's libraries lie, which clock the system's log goes by, and ours. What else
+ * How the caller's variables begin that a data path needs: where the runtime's libraries lie, which clock the system's log goes by, and ours. What else
  * there is may be secret, and would be in the memory of the process that the guest's packets go through.
  */
-const NEEDED_VARIABLE = /^(LD_LIBRARY_PATH|TZ|DEMIFLOW_.*)$/
+export const NEEDED_VARIABLES: readonly string[] = ["LD_LIBRARY_PATH=", "TZ=", "DEMIFLOW_"]
 
 /** A program to execute: its path, its arguments from its own name on, and its variables. */
 export interface RuntimeCommand {
@@ -41,12 +41,14 @@ export interface RuntimeCommand {
  * @param bundle a file of a program's folder `dist`: `start.js` of its folder `bin` runs it
  */
 export function runtimeCommand(name: string, bundle: URL): RuntimeCommand {
-  const variables = Object.entries(process.env).filter(([variable]) => NEEDED_VARIABLE.test(variable))
+  const variables = Object.entries(process.env)
+    .map(([variable, value]) => `${variable}=${value}`)
+    .filter((text) => NEEDED_VARIABLES.some((beginning) => text.startsWith(beginning)))
   const start = fileURLToPath(new URL("../bin/start.js", bundle))
   return {
     path: process.execPath,
     arguments: [name, ...runtimeOptions(), start, fileURLToPath(bundle)],
-    variables: variables.map(([variable, value]) => `${variable}=${value}`),
+    variables,
   }
 }
 

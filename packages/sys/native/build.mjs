@@ -25,6 +25,14 @@ const { values: options } = parseArgs({
   },
 })
 
+/**
+ * Files of the addon that a program consists of as well.
+ * @type {Record<string, readonly string[]>}
+ */
+const shared = {
+  become: ["steps.c", "steps-check.c", "steps-choose.c", "steps-run.c", "steps-wall.c", "steps.h", "native.h"],
+}
+
 const addon = resolve(options.output)
 const flags = "-std=gnu11 -O2 -Wall -Wextra -Werror"
 const products = [
@@ -35,7 +43,10 @@ const products = [
   },
   ...readdirSync(folder)
     .filter((name) => existsSync(join(folder, name, "main.c")))
-    .map((name) => ({ output: join(dirname(addon), name), sources: sourcesIn(join(folder, name)), flags })),
+    .map((name) => {
+      const sources = [...(shared[name] ?? []).map((file) => join(folder, file)), ...sourcesIn(join(folder, name))]
+      return { output: join(dirname(addon), name), sources, flags }
+    }),
 ]
 
 /**

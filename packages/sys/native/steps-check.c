@@ -29,6 +29,8 @@ static bool are_well_formed(const struct program *program, int32_t step, int32_t
 		case STEP_OPEN:
 		case STEP_OPEN_CHILD_FILE:
 		case STEP_PIVOT_ROOT:
+		case STEP_SET_VARIABLE:
+		case STEP_KEEP_VARIABLES:
 			if (!is_string(program, word(program, index)))
 				return false;
 			break;
@@ -45,9 +47,14 @@ static bool are_well_formed(const struct program *program, int32_t step, int32_t
 			break;
 		case STEP_SPAWN:
 		case STEP_INIT:
-		case STEP_TRY: {
+		case STEP_SPAWN_HELPER:
+		case STEP_TRY:
+		case STEP_ONLY_IF: {
 			const int32_t length = word(program, step - 1);
 
+			if ((opcode == STEP_SPAWN_HELPER && !is_string(program, word(program, index))) ||
+			    (opcode == STEP_ONLY_IF && !is_string(program, word(program, index + 2))))
+				return false;
 			if (length < 0 || length > last - step || depth == DEEPEST_NESTING ||
 			    !are_well_formed(program, step, step + length, depth + 1))
 				return false;

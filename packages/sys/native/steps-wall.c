@@ -3,9 +3,12 @@
  */
 #include "steps.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -19,6 +22,7 @@
 #endif
 
 #define LANDLOCK_RULE_OF_PATH 1
+extern char **environ;
 
 /* Linux has 41 capabilities (7.0), and room for 64. */
 #define CAPABILITY_LIMIT 64
@@ -62,6 +66,81 @@ int pivot_into(const char *path)
 	if (chdir(path) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
 		return errno;
 	return 0;
+}
+
+/* Says who somebody of a new user namespace is outside: the same. */
+static int map_to_itself(const char *file, unsigned int number)
+{
+	char line[64], *end = line;
+
+	end = append_number(end, number);
+	end = append_text(end, " ");
+	end = append_number(end, number);
+	end = append_text(end, " 1");
+	return write_file(file, line, (size_t)(end - line));
+}
+
+/*
+ * unshare() of a user namespace and others, in which user and group are who they were, and nobody else is. Without privileges, a group
+ * can be mapped only if supplementary groups can't be dropped any more: user_namespaces(7).
+ */
+int unshare_user(int flags)
+{
+	const unsigned int user = geteuid(), group = getegid();
+	int error;
+
+	/* Without /proc, we would be nobody in there. */
+	if (access("/proc/self/uid_map", F_OK) || unshare(flags | CLONE_NEWUSER))
+		return errno;
+	error = write_file("/proc/self/setgroups", "deny", 4);
+	if (!error)
+		error = map_to_itself("/proc/self/uid_map", user);
+	return error ? error : map_to_itself("/proc/self/gid_map", group);
+}
+
+/*
+ * Waits for the path of a folder, which ends with NUL, and mounts that folder on itself; an empty path: nothing. The process ends
+ * silently if the other end is closed instead.
+ */
+int mount_received(int descriptor)
+{
+	char path[PATH_MAX];
+	ssize_t length;
+
+	do
+		length = read(descriptor, path, sizeof(path));
+	while (length < 0 && errno == EINTR);
+	if (length == 0)
+		_exit(STATUS_FAILED);
+	if (length < 0)
+		return errno;
+	if (path[length - 1])
+		return ENAMETOOLONG;
+	return *path && mount(path, path, "", MS_BIND, NULL) ? errno : 0;
+}
+
+static bool begins_with_one_of(const char *text, const char *beginnings)
+{
+	while (*beginnings) {
+		const size_t length = strcspn(beginnings, " ");
+
+		if (!strncmp(text, beginnings, length))
+			return true;
+		beginnings += length + strspn(beginnings + length, " ");
+	}
+	return false;
+}
+
+/* Takes all variables out of the environment but those that begin with one of these words. */
+void keep_variables(const char *beginnings)
+{
+	char **kept = environ;
+
+	for (char **each = environ; *each; each++) {
+		if (begins_with_one_of(*each, beginnings))
+			*kept++ = *each;
+	}
+	*kept = NULL;
 }
 
 /* Has the kernel ask a program of BPF about each system call of this thread from now on, and by a flag, of all threads. */

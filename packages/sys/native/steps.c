@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -68,6 +69,12 @@ const uint8_t step_operands[STEP_COUNT] = {
 	[STEP_TRY] = 1,                /* words of the steps to try, which follow */
 	[STEP_RESTRICT] = 5,           /* LANDLOCK_ACCESS_FS_…, _SCOPE_…, _RESTRICT_SELF_…, folder or -1, what stays below it */
 	[STEP_AWAIT_CHILD] = 0,
+	[STEP_SPAWN_HELPER] = 2,       /* variable that names the descriptor, words of the helper's steps, which follow */
+	[STEP_UNSHARE_USER] = 1,       /* CLONE_NEW…, beside CLONE_NEWUSER */
+	[STEP_MOUNT_RECEIVED] = 1,     /* descriptor that a path comes from */
+	[STEP_SET_VARIABLE] = 1,       /* NAME=VALUE */
+	[STEP_ONLY_IF] = 4,            /* see steps-choose.c; the last: words of the steps, which follow */
+	[STEP_KEEP_VARIABLES] = 1,     /* how those begin that stay, with a space between any two */
 };
 
 char *append_text(char *at, const char *text)
@@ -106,7 +113,7 @@ static const char *child_path(const struct program *program, const char *file, c
 	return path;
 }
 
-static int write_file(const char *path, const void *bytes, size_t length)
+int write_file(const char *path, const void *bytes, size_t length)
 {
 	int descriptor = open(path, O_WRONLY | O_CLOEXEC), error = 0;
 	ssize_t written;
@@ -174,6 +181,18 @@ static int close_on_exec_from(int first)
 	for (int descriptor = first; (rlim_t)descriptor < limit.rlim_cur; descriptor++)
 		fcntl(descriptor, F_SETFD, FD_CLOEXEC);
 	return 0;
+}
+
+void close_from(int first)
+{
+	struct rlimit limit = { .rlim_cur = 1024 };
+
+	if (!syscall(SYS_close_range, first, ~0u, 0))
+		return;
+	/* Before Linux 5.9. */
+	getrlimit(RLIMIT_NOFILE, &limit);
+	for (int descriptor = first; (rlim_t)descriptor < limit.rlim_cur; descriptor++)
+		close(descriptor);
 }
 
 /*
@@ -380,6 +399,16 @@ int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
 	case STEP_RESTRICT:
 		return restrict_self((uint32_t)first, (uint32_t)second, (uint32_t)third, word(program, index + 3),
 				     (uint32_t)word(program, index + 4));
+	case STEP_UNSHARE_USER:
+		return unshare_user(first);
+	case STEP_MOUNT_RECEIVED:
+		return mount_received(first);
+	case STEP_KEEP_VARIABLES:
+		keep_variables(strings + first);
+		break;
+	case STEP_SET_VARIABLE:
+		/* Without a copy: the list stays until this process executes something, or ends. */
+		return putenv(strings + first) ? errno : 0;
 	case STEP_WAIT_BYTE:
 		return wait_byte(first);
 	case STEP_PUT_BYTE:

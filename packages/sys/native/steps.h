@@ -1,5 +1,5 @@
 /*
- * Lists of steps that a process carries out before a runtime exists in it; spawn.c says why, and what rules hold.
+ * Lists of steps that a process carries out before a runtime exists in it; spawn.c says why, and steps-run.c what rules hold.
  */
 #ifndef DEMIFLOW_STEPS_H
 #define DEMIFLOW_STEPS_H
@@ -40,6 +40,12 @@ enum opcode {
 	STEP_TRY,
 	STEP_RESTRICT,
 	STEP_AWAIT_CHILD,
+	STEP_SPAWN_HELPER,
+	STEP_UNSHARE_USER,
+	STEP_MOUNT_RECEIVED,
+	STEP_SET_VARIABLE,
+	STEP_ONLY_IF,
+	STEP_KEEP_VARIABLES,
 	STEP_COUNT
 };
 
@@ -64,6 +70,10 @@ struct program {
 	int report;
 	/* The process that started this one, and the one that this one started last. */
 	pid_t parent, child;
+	/* The command that this process becomes, with its arguments, for STEP_ONLY_IF; NULL: none. */
+	char *const *command;
+	/* One of the lists of STEP_ONLY_IF was chosen. */
+	bool has_chosen;
 };
 
 static inline int32_t word(const struct program *program, int32_t index)
@@ -81,6 +91,14 @@ static inline int32_t length_of_lists(const struct program *program, int32_t ind
 /* In steps-check.c: before anything is done, so that a mistake in the list can't make a half-started process read astray. */
 bool is_well_formed(const struct program *program);
 
+/* In steps-run.c: the steps from word `first` to before word `end`. Ends the process if one of them fails that mustn't. */
+void carry_out_steps(struct program *program, int32_t first, int32_t end);
+/* Fork-like: the child goes on with a copy of the stack. */
+pid_t clone_process(unsigned long flags);
+
+/* In steps-choose.c: whether the steps behind a condition are to be carried out. */
+bool is_chosen(struct program *program, int32_t index);
+
 /* In steps.c: one step; 0 or an errno. Those that have steps of their own behind them are not carried out there. */
 int carry_out_step(struct program *program, enum opcode opcode, int32_t index);
 
@@ -89,6 +107,15 @@ int limit_capabilities(uint32_t low, uint32_t high);
 int pivot_into(const char *path);
 int filter_calls(const void *instructions, size_t length, unsigned int flags);
 int restrict_self(uint32_t files, uint32_t scopes, uint32_t flags, int folder, uint32_t allowed);
+int unshare_user(int flags);
+int mount_received(int descriptor);
+void keep_variables(const char *beginnings);
+
+/* In steps.c: closes all descriptors from one on. */
+void close_from(int first);
+
+/* In steps.c: writes a file that exists, at once. 0 or an errno. */
+int write_file(const char *path, const void *bytes, size_t length);
 
 /* In steps.c: put text or a number at the end of a string, and answer the new end. */
 char *append_text(char *at, const char *text);

@@ -142,7 +142,18 @@ function removal(folders: readonly number[]): CallRule[] {
  * @param folders descriptors of the folders in which a file is removed in the end: see `wallSteps` for where they lead
  */
 export function passtCalls(process: number, folders: readonly number[]): CallRule[] {
-  return [...PACKETS, ...SOCKETS, ...OPEN_FILES, ...removal(folders), ...RUNTIME, ...signalsToOurselves(process)]
+  return [
+    ...PACKETS,
+    ...SOCKETS,
+    ...OPEN_FILES,
+    ...removal(folders),
+    ...RUNTIME,
+    ...signalsToOurselves(process),
+    // Of a hypervisor whose connection the caller hands down, it is asked whether there is one.
+    ...always("getpeername"),
+    // In the foreground, by the signal that ends it: a shell then ends the loop around it as well.
+    { call: "kill", when: [[where(0, process)]] },
+  ]
 }
 
 /** Before the runtime is executed: it would keep a ring of io_uring, which no filter sees. */

@@ -11,6 +11,7 @@ import {
 } from "@demiflow/sys"
 import type { Machinery } from "../machinery.ts"
 import { processBehind } from "../pidfd.ts"
+import { WallHelper } from "./helper.ts"
 import { restriction } from "./landlock.ts"
 import { reportRefusals } from "./refusals.ts"
 
@@ -35,21 +36,26 @@ export interface WallDescriptors {
 /**
  * Raises the wall, as high as the system lets us. Throws a `SystemError` if there is no memory.
  *
+ * @param helper undefined: its first half wasn't built, and files stay in reach of who can open them
  * @param calls that the data path may make from now on
  * @param log gets a line for each system call that is refused, once
  * @param folders descriptors of the folders in which it removes a file in the end: none or one
  */
 export function raiseWall(
   machinery: Machinery,
-  descriptors: WallDescriptors,
+  helper: WallHelper | WallDescriptors | undefined,
   calls: readonly CallRule[],
   log: Log,
   folders: readonly number[],
 ): Wall {
   // The local time zone is read from a file, at the first use.
   new Date().getTimezoneOffset()
-  const hasEmptyRoot = emptyRoot(machinery, descriptors)
-  runStepsHere(machinery.native, machinery.arena, [{ kind: "control", option: ProcessControl.setDumpable, value: 0 }])
+  const hasEmptyRoot = helper !== undefined && emptyRoot(machinery, helper)
+  runStepsHere(machinery.native, machinery.arena, [
+    // Where the first half did so, nothing changes. The filter passes it on to the other threads.
+    { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 },
+    { kind: "control", option: ProcessControl.setDumpable, value: 0 },
+  ])
   const isRestricted = restrict(machinery, folders)
   const wall = { hasEmptyRoot, isRestricted, hasFilter: filterCalls(machinery, calls, log) }
   if (hasEmptyRoot || isRestricted || wall.hasFilter) log.debug(describeWall(wall))
@@ -97,15 +103,16 @@ export function describeWall({ hasEmptyRoot, isRestricted, hasFilter }: Wall): s
   return `Sandbox: ${named(true)}${missing === "" ? "" : `; without ${missing}`}`
 }
 
-/** Has the helper empty the file system, and waits for that; false if there is no helper, or it couldn't. */
-function emptyRoot({ native, arena }: Machinery, { empty, helper }: WallDescriptors): boolean {
+/** Has the helper empty the file system. The folder that this process is in would stay in reach. */
+function emptyRoot({ native, arena }: Machinery, helper: WallHelper | WallDescriptors): boolean {
   process.chdir("/")
+  if (helper instanceof WallHelper) return helper.emptyRoot(native, arena)
   const scratch = arena.reserve(4, 4)
-  const number = processBehind(helper)
-  native.write(empty, scratch, 1)
-  native.close(empty)
+  const number = processBehind(helper.helper)
+  native.write(helper.empty, scratch, 1)
+  native.close(helper.empty)
   if (number === undefined || native.waitPid(number, 0, scratch) < 0) return false
-  native.close(helper)
+  native.close(helper.helper)
   const end = parseWaitStatus(arena.words[scratch >> 2])
   return "status" in end && end.status === 0
 }

@@ -15,8 +15,20 @@ import { BEFORE_RUNTIME } from "./calls.ts"
 /** Becomes the root of the data path's file system: it has to exist, and what is in it can't be reached any more. */
 const EMPTY_PLACE = "/proc"
 
+/** How the file system is emptied. */
+export const emptying: readonly Step[] = [
+  {
+    kind: "mount",
+    source: "none",
+    target: EMPTY_PLACE,
+    type: "tmpfs",
+    flags: MountFlag.readOnly | MountFlag.noSetUser | MountFlag.noDevices | MountFlag.noExecute,
+  },
+  { kind: "pivotRoot", path: EMPTY_PLACE },
+]
+
 /** Those with which root opens what the user asks for; they go with the change of user. See capabilities(7). */
-const CAPABILITIES_OF_ROOT = {
+export const CAPABILITIES_OF_ROOT = {
   chown: 0,
   overrideAccess: 1,
   readAndSearch: 2,
@@ -92,9 +104,10 @@ function mountOnItself(folder: string): Step {
   return { kind: "mount", source: folder, target: folder, type: "", flags: MountFlag.bind }
 }
 
-const OTHER_NAMESPACES = NamespaceFlag.mount | NamespaceFlag.ipc | NamespaceFlag.uts
+export const OTHER_NAMESPACES: number = NamespaceFlag.mount | NamespaceFlag.ipc | NamespaceFlag.uts
 
-function keepOnly(isPrivileged: boolean, bindsPrivilegedPorts: boolean): Step[] {
+/** Limits the capabilities to those that are needed until everything is open. */
+export function keepOnly(isPrivileged: boolean, bindsPrivilegedPorts: boolean): Step[] {
   if (isPrivileged) return [{ kind: "limitCapabilities", kept: Object.values(CAPABILITIES_OF_ROOT), mayFail: true }]
   if (!bindsPrivilegedPorts) return [{ kind: "limitCapabilities", kept: [], mayFail: true }]
   return [
@@ -128,11 +141,9 @@ function mapOurselves({ user, group }: IdentityFacts): Step[] {
  * the mount namespace: pivot_root(2).
  */
 function helperSteps(empty: number, notForHelper: readonly number[]): Step[] {
-  const flags = MountFlag.readOnly | MountFlag.noSetUser | MountFlag.noDevices | MountFlag.noExecute
   return [
     ...notForHelper.map((descriptor): Step => ({ kind: "close", descriptor, mayFail: true })),
     { kind: "waitByte", descriptor: empty },
-    { kind: "mount", source: "none", target: EMPTY_PLACE, type: "tmpfs", flags },
-    { kind: "pivotRoot", path: EMPTY_PLACE },
+    ...emptying,
   ]
 }

@@ -10,7 +10,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const folder = dirname(fileURLToPath(import.meta.url))
-const addon = join(folder, "..", "..", "build", "sanitized.node")
+const addon = join(folder, "..", "..", "build", "sanitized", "demiflow.node")
 const compiler = process.env.CC ?? "cc"
 const sanitizers = "-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 

@@ -64,6 +64,16 @@ export type Step =
       readonly flags: number
       readonly mayFail?: boolean
     }
+  /**
+   * unshare(2) of a user namespace, and of others whose flags are given. User and group of this process are in there who they were, and
+   * nobody else is.
+   */
+  | { readonly kind: "unshareUser"; readonly flags: number; readonly mayFail?: boolean }
+  /**
+   * Waits for a path, with a zero byte behind it, and mounts the folder there on itself; an empty one: nothing. The process ends silently
+   * if the other end is closed instead.
+   */
+  | { readonly kind: "mountReceived"; readonly descriptor: number; readonly mayFail?: boolean }
   /** prctl(2) with one value. */
   | { readonly kind: "control"; readonly option: number; readonly value: number; readonly mayFail?: boolean }
   /** Sets the soft limit of a resource, see setrlimit(2). */
@@ -93,6 +103,10 @@ export type Step =
   /** Opens the child started last as that descriptor, a pidfd. */
   | { readonly kind: "openChild"; readonly number: number; readonly mayFail?: boolean }
   | { readonly kind: "close"; readonly descriptor: number; readonly mayFail?: boolean }
+  /** Takes all variables out of the environment but those that begin so, with their `=` perhaps. */
+  | { readonly kind: "keepVariables"; readonly beginnings: readonly string[]; readonly mayFail?: boolean }
+  /** Sets a variable of the environment, `NAME=VALUE`. */
+  | { readonly kind: "setVariable"; readonly variable: Text; readonly mayFail?: boolean }
   /** Has all descriptors from that one on closed on exec. */
   | { readonly kind: "closeOnExecFrom"; readonly first: number; readonly mayFail?: boolean }
   /** Waits for a byte; the process ends silently if the other end is closed instead. */
@@ -113,6 +127,28 @@ export type Step =
    */
   | { readonly kind: "try"; readonly steps: readonly Step[]; readonly mayFail?: boolean }
   /**
+   * Starts a child that carries out its own steps in a session of its own, with a way to this process as its descriptor 0: packets, to
+   * be read and written. Nothing else is open there. This process's end stays open on exec: the variable has its number, and
+   * behind a space that of the child. Only for
+   * {@link encodeStepsFile}.
+   */
+  | {
+      readonly kind: "spawnHelper"
+      readonly variable: string
+      readonly steps: readonly Step[]
+      readonly mayFail?: boolean
+    }
+  /**
+   * Carries steps out if all that is given holds, and if no such step before has carried out its own: {@link StepCondition}. None of the
+   * steps may be one of this kind itself.
+   */
+  | {
+      readonly kind: "onlyIf"
+      readonly condition: StepCondition
+      readonly steps: readonly Step[]
+      readonly mayFail?: boolean
+    }
+  /**
    * Starts a child that carries out the steps of a command, and becomes its init: closes all descriptors, reaps orphans,
    * passes signals on (but not those of the terminal, which has sent them to the command already), and ends when the
    * command ends, with its status, 128 + n after signal n. No step behind it is carried out.
@@ -129,6 +165,16 @@ export type Step =
       readonly variables?: readonly Text[]
       readonly mayFail?: boolean
     }
+
+/** What a list can ask that is written before it is known who carries it out. */
+export interface StepCondition {
+  /** True: this process is user 0, where everybody has their usual number. */
+  readonly isRoot?: boolean
+  /** A capability that this process has in effect. */
+  readonly capability?: number
+  /** An argument of the command that this process is about to become begins so. */
+  readonly argument?: string
+}
 
 /** CLONE_NEW… of clone(2), unshare(2) and setns(2). */
 export const NamespaceFlag = {
@@ -200,6 +246,12 @@ const OPCODES = {
   try: 28,
   restrict: 29,
   awaitChild: 30,
+  spawnHelper: 31,
+  unshareUser: 32,
+  mountReceived: 33,
+  setVariable: 34,
+  onlyIf: 35,
+  keepVariables: 36,
 } as const satisfies Record<Step["kind"], number>
 
 const MAY_FAIL = 0x100
@@ -217,6 +269,16 @@ export function encodeSteps(steps: readonly Step[]): EncodedSteps {
   const encoder = new Encoder()
   encoder.addAll(steps)
   return encoder.finish()
+}
+
+/**
+ * The same as the contents of a file that the program `become` carries out: see `native/become/main.c`, which has been compiled for the same
+ * kinds of steps.
+ */
+export function encodeStepsFile(steps: readonly Step[]): Uint8Array {
+  const { words, strings } = encodeSteps(steps)
+  const header = Int32Array.of(Object.keys(OPCODES).length + 1, words.length, strings.length)
+  return Buffer.concat([header, words, strings].map(({ buffer }) => new Uint8Array(buffer)))
 }
 
 class Encoder {
@@ -258,6 +320,16 @@ class Encoder {
         this.#addNested(step.steps)
         this.#isTrying = false
         break
+      case "spawnHelper":
+        this.#words.push(this.#text(step.variable))
+        this.#addNested(step.steps)
+        break
+      case "onlyIf": {
+        const { isRoot = false, capability = -1, argument = "" } = step.condition
+        this.#words.push(Number(isRoot), capability, this.#text(argument))
+        this.#addNested(step.steps)
+        break
+      }
       case "execute":
         this.#addExecute(step.paths, step.arguments, step.variables)
         break
@@ -277,7 +349,7 @@ class Encoder {
     for (const text of [...paths, ...args, ...(variables ?? [])]) this.#words.push(this.#text(text))
   }
 
-  #operands(step: Exclude<Step, { kind: "spawn" | "init" | "try" | "execute" }>): number[] {
+  #operands(step: Exclude<Step, { kind: "spawn" | "spawnHelper" | "init" | "try" | "onlyIf" | "execute" }>): number[] {
     switch (step.kind) {
       case "writeFile":
         return [this.#text(step.path), ...this.#contents(step.contents)]
@@ -303,7 +375,12 @@ class Encoder {
       case "enterNamespace":
         return [step.descriptor, step.type]
       case "unshare":
+      case "unshareUser":
         return [step.flags]
+      case "keepVariables":
+        return [this.#text(step.beginnings.join(" "))]
+      case "setVariable":
+        return [this.#text(step.variable)]
       case "mount":
         return [this.#text(step.source), this.#text(step.target), this.#text(step.type), step.flags]
       case "control":
@@ -323,6 +400,7 @@ class Encoder {
       case "closeOnExecFrom":
         return [step.first]
       case "close":
+      case "mountReceived":
       case "waitByte":
       case "putByte":
         return [step.descriptor]

@@ -1,0 +1,30 @@
+/** Writing down, where a program is installed or built, how it comes into the world: see birth.ts. */
+import { copyFileSync, renameSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { encodeStepsFile, fileBeside, loadNative } from "@demiflow/sys"
+import { STEPS_SUFFIX } from "./birth.ts"
+import { birthSteps } from "./birth-steps.ts"
+
+/**
+ * Puts the native program `become` there, and the list of steps beside it, for this machine. They belong together, and so there is a
+ * copy. If it isn't possible, nothing is there: everything works without, only with less of a wall.
+ */
+export function keepBirth(become: URL): void {
+  try {
+    const path = fileURLToPath(become)
+    const built = fileBeside("become")
+    if (built === undefined) return
+    const steps = encodeStepsFile(birthSteps(loadNative()))
+    replace(`${path}${STEPS_SUFFIX}`, (temporary) => writeFileSync(temporary, steps, { mode: 0o644 }))
+    replace(path, (temporary) => copyFileSync(built, temporary))
+  } catch {
+    // No native part, no room, or no permission to write.
+  }
+}
+
+/** A program that starts meanwhile sees the old file or the new one. */
+function replace(path: string, write: (temporary: string) => void): void {
+  const temporary = `${path}.${process.pid}`
+  write(temporary)
+  renameSync(temporary, path)
+}

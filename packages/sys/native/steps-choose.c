@@ -1,0 +1,67 @@
+/*
+ * Lists that are carried out under conditions, for a list that was written before it was known who carries it out: the first of a
+ * row of them whose conditions hold is carried out, and no other.
+ */
+#include "steps.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The map of the initial user namespace, or of one that numbers everybody as it does: user_namespaces(7). */
+static bool is_map_of_everybody(const char *path)
+{
+	const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+	char text[128], *at = text;
+	ssize_t length;
+
+	if (descriptor < 0)
+		return false;
+	length = read(descriptor, text, sizeof(text) - 1);
+	close(descriptor);
+	text[length < 0 ? 0 : length] = '\0';
+	return *at && strtoul(at, &at, 10) == 0 && strtoul(at, &at, 10) == 0 && strtoul(at, &at, 10) == UINT32_MAX &&
+	       !strcmp(at, "\n");
+}
+
+/* Who may do everything on this machine, as isRoot() of TypeScript has it. */
+static bool is_root(void)
+{
+	return geteuid() == 0 && is_map_of_everybody("/proc/self/uid_map") && is_map_of_everybody("/proc/self/gid_map");
+}
+
+static bool has_capability(unsigned int capability)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
+	return capability < 32 * _LINUX_CAPABILITY_U32S_3 && !syscall(SYS_capget, &header, sets) &&
+	       (sets[capability / 32].effective >> capability % 32 & 1);
+}
+
+static bool has_argument(char *const *command, const char *beginning)
+{
+	for (; command && *command; command++) {
+		if (!strncmp(*command, beginning, strlen(beginning)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Operands: 1 to ask for root; a capability that has to be effective, or -1; how an argument of the command has to begin, or "".
+ */
+bool is_chosen(struct program *program, int32_t index)
+{
+	const int32_t for_root = word(program, index), capability = word(program, index + 1);
+	const char *beginning = program->strings + word(program, index + 2);
+
+	if (program->has_chosen || (for_root && !is_root()) ||
+	    (capability >= 0 && !has_capability((unsigned int)capability)) ||
+	    (*beginning && !has_argument(program->command, beginning)))
+		return false;
+	program->has_chosen = true;
+	return true;
+}
