@@ -1,16 +1,19 @@
 /** The lists of system calls are as long as they have to be: what stands on them is made, by traffic of all kinds. */
 import { readdirSync, readlinkSync } from "node:fs"
 import { join } from "node:path"
-import { passtCalls, pastaCalls } from "@demiflow/program/data-path"
+import { namespaceHelperCalls, passtCalls, pastaCalls } from "@demiflow/program/data-path"
 import { expect, test } from "vitest"
 import { expectTraffic } from "./cases/traffic.ts"
 import { BackgroundPasta } from "./harness/background.ts"
-import { CallTrace, compareCalls, partsOf } from "./harness/calls.ts"
+import { Entered } from "./harness/callers.ts"
+import { type Call, CallTrace, compareCalls, partsOf } from "./harness/calls.ts"
+import { Holder } from "./harness/holders.ts"
 import { throughHost, throughLoopback } from "./harness/inbound.ts"
+import { helperOf } from "./harness/inspection.ts"
 import { temporaryFolder, testWith } from "./harness/machine.ts"
 import { Pasta } from "./harness/pasta.ts"
 import { Namespace, type Place } from "./harness/places.ts"
-import { eventually } from "./harness/processes.ts"
+import { eventually, mustRun } from "./harness/processes.ts"
 import { tcp, udp } from "./harness/protocols.ts"
 import { startServer, TCP_PORT, tcpClient, UDP_PORT, udpClient, useServer } from "./harness/servers.ts"
 import { Connection } from "./harness/stand-in.ts"
@@ -137,16 +140,30 @@ testWith("strace", "ping")("passt needs what is on its list", async () => {
   expectNeeded(withoutNumber(unneeded, passt.pid))
 })
 
+/** It takes a privilege to be bound in the namespace. */
+const LOW_PORT = 620
+
 /** A server on the host that the guest reaches at its own loopback, once pasta has seen the port. */
 async function exerciseLocal(guest: Place): Promise<void> {
   for (const { server, arrival, name } of [tcp, udp]) {
-    const program = await startServer(server, topology.host, [{ address: "127.0.0.1", port: 6200 }])
+    const program = await startServer(server, topology.host, [{ address: "127.0.0.1", port: LOW_PORT }])
     await eventually(`${name} port is open`, async () => {
-      const answer = await arrival(guest, "127.0.0.1", 6200)
+      const answer = await arrival(guest, "127.0.0.1", LOW_PORT)
       return "error" in answer ? undefined : answer
     })
     await program.stop()
   }
+}
+
+/** Of the helper in a user namespace that is nobody's whom the data path knows: it alone may bind low ports there. */
+async function callsInUserNamespace(): Promise<readonly Call[]> {
+  const holder = await Holder.start(["unshare", "--user", "--map-root-user", "--net"], "ordinary")
+  const pasta = await BackgroundPasta.start(topology.host, ["--config-net", String(holder.pid)])
+  const trace = await CallTrace.of(helperOf(pasta.pid))
+  await exerciseLocal(new Entered(holder.pid))
+  await pasta.stop()
+  await holder.stop()
+  return trace.calls()
 }
 
 testWith("strace", "ping")("pasta needs what is on its list", async () => {
@@ -154,6 +171,7 @@ testWith("strace", "ping")("pasta needs what is on its list", async () => {
   const pasta = await Pasta.start(topology, { options: ["--config-net", "--host-lo-to-ns-lo", ...ports, ...files()] })
   const { dataPath, guest } = pasta
   const trace = await CallTrace.of(dataPath)
+  const ofHelper = await CallTrace.of(helperOf(dataPath))
   await exercise(guest)
   await exerciseInbound(guest, topology.world, throughHost)
   await exerciseInbound(guest, topology.host, throughLoopback)
@@ -165,7 +183,9 @@ testWith("strace", "ping")("pasta needs what is on its list", async () => {
   await namespace.create()
   const background = await BackgroundPasta.start(topology.host, ["--netns", namespace.path], { as: "root" })
   const watching = await CallTrace.of(background.pid)
-  await namespace.remove()
+  const looking = await CallTrace.of(helperOf(background.pid))
+  // The helper is in there, and stays to look at the path.
+  await mustRun(["ip", "netns", "delete", namespace.name])
   await background.ended()
   const ofNamespace = compareCalls(pastaCalls(background.pid, true), await watching.calls())
 
@@ -177,9 +197,17 @@ testWith("strace", "ping")("pasta needs what is on its list", async () => {
     ...ofNamespace.unneeded.filter((part) => WATCHING.includes(part)),
   ]
   expectNeeded(unneeded)
+
+  const calls = [...(await ofHelper.calls()), ...(await looking.calls()), ...(await callsInUserNamespace())]
+  const inNamespace = compareCalls(namespaceHelperCalls(true), calls)
+  expect(inNamespace.unlisted).toEqual([])
+  expectNeeded(inNamespace.unneeded)
 })
 
 test("what is needed elsewhere alone is on a list", () => {
-  const parts = withoutNumber([...passtCalls(1, []), ...pastaCalls(1, true)].flatMap(partsOf), 1)
+  const parts = withoutNumber(
+    [...passtCalls(1, []), ...pastaCalls(1, true), ...namespaceHelperCalls(true)].flatMap(partsOf),
+    1,
+  )
   expect(Object.keys(NEEDED_ELSEWHERE).filter((part) => !parts.includes(part))).toEqual([])
 })

@@ -18,17 +18,18 @@ useServer("udp-server", topology)
 const tools = ["podman", "crun", "busybox"]
 /** Podman's own. */
 const PODMAN = "/usr/share/containers/seccomp.json"
-const NAMESPACES = ["clone3", "mount", "pivot_root", "setns", "umount", "umount2", "unshare"]
+const MOUNTS = ["mount", "pivot_root", "umount", "umount2"]
+const NAMESPACES = [...MOUNTS, "clone3", "setns", "unshare"]
 
 interface SeccompProfile {
   readonly syscalls: { names: string[] }[]
 }
 
-/** Podman's profile without what Docker's refuses to who isn't root of the machine: namespaces, and mounts. */
-function withoutNamespaces(): string {
+/** Podman's profile without some calls. */
+function without(calls: readonly string[]): string {
   const profile = JSON.parse(readFileSync(PODMAN, "utf8")) as SeccompProfile
-  for (const rule of profile.syscalls) rule.names = rule.names.filter((name) => !NAMESPACES.includes(name))
-  const path = join(temporaryFolder("seccomp"), "without-namespaces.json")
+  for (const rule of profile.syscalls) rule.names = rule.names.filter((name) => !calls.includes(name))
+  const path = join(temporaryFolder("seccomp"), "profile.json")
   writeFileSync(path, JSON.stringify(profile))
   return path
 }
@@ -51,10 +52,18 @@ const grades: readonly Grade[] = [
   },
   { where: "of root's", as: "root", options: () => ["--security-opt", `seccomp=${PODMAN}`], missing: UNSHARE },
   {
+    // As by Docker's profile.
     where: "without namespaces",
     as: "root",
-    options: () => ["--security-opt", `seccomp=${withoutNamespaces()}`, "--user", "1000:1000"],
+    options: () => ["--security-opt", `seccomp=${without(NAMESPACES)}`, "--user", "1000:1000"],
     missing: UNSHARE,
+  },
+  {
+    // Namespaces in which nobody has privileges: as on Ubuntu, for programs without a profile of AppArmor.
+    where: "without mounts",
+    as: "root",
+    options: () => ["--security-opt", `seccomp=${without(MOUNTS)}`, "--user", "1000:1000"],
+    missing: { "an empty root": "mount" },
   },
   {
     where: "of an ordinary user's",

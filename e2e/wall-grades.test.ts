@@ -4,6 +4,8 @@ import { expectTraffic } from "./cases/traffic.ts"
 import type { Identity } from "./harness/identity.ts"
 import { sharedFolder } from "./harness/machine.ts"
 import { runPasst } from "./harness/passt.ts"
+import { Pasta, runPasta } from "./harness/pasta.ts"
+import type { Result } from "./harness/processes.ts"
 import { useServer } from "./harness/servers.ts"
 import { Connection } from "./harness/stand-in.ts"
 import { useTopology } from "./harness/topology.ts"
@@ -55,9 +57,16 @@ const grades: readonly Grade[] = [
   },
 ]
 
+type Run = (options: { readonly as: Identity; readonly before: readonly string[] }) => Promise<Result>
+
+const programs: readonly (readonly [program: string, run: Run])[] = [
+  ["passt", (options) => runPasst(topology.host, ["--print-sandbox"], options)],
+  ["pasta", (options) => runPasta(topology.host, ["--print-sandbox"], options.as, options)],
+]
+
 describe.each(grades)("$where", ({ as, before, missing }) => {
-  test("--print-sandbox says what holds, and why not the rest", async () => {
-    const { status, stdout, stderr } = await runPasst(topology.host, ["--print-sandbox"], { as, before: before() })
+  test.each(programs)("--print-sandbox of %s says what holds, and why not the rest", async (_program, run) => {
+    const { status, stdout, stderr } = await run({ as, before: before() })
     expect([status, stderr]).toEqual([0, ""])
     const lines = stdout.trimEnd().split("\n")
     expect(lines.length).toBeGreaterThan(7)
@@ -70,13 +79,24 @@ describe.each(grades)("$where", ({ as, before, missing }) => {
     }
   })
 
-  test("packets move, and the log says the same at --debug", async () => {
-    const connection = await Connection.start(topology, { options: ["--debug"], settings: { as, before: before() } })
-    await expectTraffic(connection.guest)
-    const { stderr } = await connection.stop()
+  const expectSameInLog = (stderr: string): void => {
     const [, line] = /Sandbox: (.*)$/m.exec(stderr) ?? []
     const [holds = "", without = ""] = (line ?? "").split("; without ")
     expect(holds).toContain("filtered system calls")
     expect(ROOT in missing ? without : holds).toContain(ROOT)
+  }
+
+  test("packets of passt's guest move, and the log says the same at --debug", async () => {
+    const connection = await Connection.start(topology, { options: ["--debug"], settings: { as, before: before() } })
+    await expectTraffic(connection.guest)
+    expectSameInLog((await connection.stop()).stderr)
+  })
+
+  // Its command takes namespaces.
+  if (NAMESPACES in missing) return
+  test("packets of pasta's guest move, and the log says the same at --debug", async () => {
+    const pasta = await Pasta.start(topology, { options: ["--config-net", "--debug"], as, before: before() })
+    await expectTraffic(pasta.guest)
+    expectSameInLog((await pasta.stop()).stderr)
   })
 })

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { BackgroundPasta } from "./harness/background.ts"
 import { Holder } from "./harness/holders.ts"
-import { childrenOf } from "./harness/inspection.ts"
+import { childrenOf, helperOf } from "./harness/inspection.ts"
 import { ordinaryUser, reachable, temporaryFolder } from "./harness/machine.ts"
 import { Pasta } from "./harness/pasta.ts"
 import { mustRun, run } from "./harness/processes.ts"
@@ -12,15 +12,6 @@ import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 const attacker = ["/usr/bin/python3", reachable(join(import.meta.dirname, "programs/guest-attacker.py"))]
-
-/** The helper that a data path has in its namespace. */
-function helperOf(dataPath: number): number {
-  const helper = childrenOf(dataPath).find((child) =>
-    /^demiflow-namespace/.test(readFileSync(`/proc/${child}/cmdline`, "utf8")),
-  )
-  if (helper === undefined) throw new Error("There is no helper")
-  return helper
-}
 
 describe("root of a new user namespace, who sees all processes", () => {
   test.each(["ordinary", "root"] as const)("gets at none of them, started by %s", async (as) => {

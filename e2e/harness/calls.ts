@@ -6,7 +6,7 @@ import { temporaryFolder } from "./machine.ts"
 import { Program } from "./processes.ts"
 
 /** A system call with the lower 32 bits of its arguments, all that a filter compares. */
-interface Call {
+export interface Call {
   readonly name: string
   readonly words: readonly number[]
 }

@@ -99,3 +99,12 @@ export function childrenOf(pid: number): readonly number[] {
 export function parentOf(pid: number): number {
   return Number(statusOf(pid, "PPid"))
 }
+
+/** The helper that a data path of pasta has in its namespace. */
+export function helperOf(dataPath: number): number {
+  const helper = childrenOf(dataPath).find((child) =>
+    /^demiflow-namespace/.test(readFileSync(`/proc/${child}/cmdline`, "utf8")),
+  )
+  if (helper === undefined) throw new Error("There is no helper")
+  return helper
+}

@@ -1,11 +1,12 @@
 import { type Options, resolveNamespaceTarget } from "@demiflow/config"
-import { closeInherited, namedDescriptors, type Outcome } from "@demiflow/program/launch"
+import { closeInherited, namedDescriptors, type Outcome, pastaCalls, printSandbox } from "@demiflow/program/launch"
 
 /**
  * Connects a namespace: a new one, for a command, or one that exists. Throws an error with
  * a `code` whose message is for the user.
  */
 export async function launch(options: Options, operands: readonly string[]): Promise<Outcome> {
+  if (options.printsSandbox) return printSandbox(options.runAs, pastaCalls(process.pid, false))
   const target = resolveNamespaceTarget(options)
   // A launcher that returns at once closes everything by its end.
   if (target.kind === "new" || options.foreground) closeInherited(namedDescriptors(process.argv))

@@ -105,7 +105,6 @@ export const generalOptions: readonly OptionRow[] = [
   },
   {
     long: ["print-sandbox"],
-    only: "passt",
     group: "General",
     help: "Say which parts of the sandbox hold on this system, and why not the rest, and end.",
     apply: set((options) => {

@@ -31,29 +31,26 @@ const PACKETS = always(
 
 /** <linux/socket.h> */
 const Family = { ipv4: 2, ipv6: 10 } as const
-const SOCKET_KINDS = { mask: 0xf, stream: 1, datagram: 2 } as const
-/** TCP, UDP, and the echo requests of ICMP and ICMPv6. */
-const INTERNET_PROTOCOLS = [6, 17, 1, 58]
+const SocketKind = { mask: 0xf, stream: 1, datagram: 2 } as const
+const Protocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const
 /** SIOCINQ and SIOCOUTQ of <linux/sockios.h>. */
 const QueueLength = { unread: 0x541b, unacknowledged: 0x5411 } as const
 /** F_GETFL, F_SETFL and F_SETPIPE_SZ of fcntl(2). F_DUPFD… stay out: a descriptor has one number. */
 const FileCommand = { getFlags: 3, setFlags: 4, setPipeSize: 1031 } as const
 const O_ASYNC = 0x2000
 
-const INTERNET_SOCKET: CallRule = {
-  call: "socket",
-  when: [
-    [
-      where(0, Family.ipv4, Family.ipv6),
-      { argument: 1, mask: SOCKET_KINDS.mask, oneOf: [SOCKET_KINDS.stream, SOCKET_KINDS.datagram] },
-      where(2, ...INTERNET_PROTOCOLS),
-    ],
-  ],
+function socketOf(kind: number, ...protocols: number[]): CallRule {
+  const ofKind = { argument: 1, mask: SocketKind.mask, oneOf: [kind] }
+  return { call: "socket", when: [[where(0, Family.ipv4, Family.ipv6), ofKind, where(2, ...protocols)]] }
 }
+
+const TCP_AND_UDP = [socketOf(SocketKind.stream, Protocol.tcp), socketOf(SocketKind.datagram, Protocol.udp)]
 
 /** Sockets and what is done with them: `packages/sys/native`. */
 const SOCKETS: readonly CallRule[] = [
-  INTERNET_SOCKET,
+  ...TCP_AND_UDP,
+  // Echo requests.
+  socketOf(SocketKind.datagram, Protocol.icmp, Protocol.icmpv6),
   ...always(
     "accept4",
     "bind",
@@ -186,7 +183,7 @@ export function pastaCalls(process: number, watchesPath: boolean): CallRule[] {
  */
 export function namespaceHelperCalls(watchesPath: boolean): CallRule[] {
   return [
-    INTERNET_SOCKET,
+    ...TCP_AND_UDP,
     ...always("recvmsg", "sendmsg", "bind", "close", "exit_group", "rt_sigreturn", "restart_syscall"),
     { call: "prctl", when: [[where(0, ProcessControl.setDumpable), where(1, 0)]] },
     ...(watchesPath ? always("statx") : []),

@@ -158,6 +158,7 @@ const WHERE_TO_LOOK: Readonly<Record<string, string>> = {
   "unshare EINVAL": "CONFIG_USER_NS and its like: the kernel has no such namespaces",
   "unshare ENOSYS": "the container's seccomp profile",
   "writeFile EPERM": "kernel.apparmor_restrict_unprivileged_userns, or CAP_SETFCAP: user 0 without it can't be mapped",
+  "mount ENOSYS": "the container's seccomp profile",
   "mount EACCES": "kernel.apparmor_restrict_unprivileged_userns",
   "mount EPERM": "kernel.apparmor_restrict_unprivileged_userns, or the container's seccomp profile",
   "pivotRoot EINVAL": "pivot_root(2): the root is an initramfs, or no mount of its own",
