@@ -41,7 +41,7 @@ test("one thread compiles, whether this runtime was started so or not", () => {
 
 test("a runtime that is newer than those that were tried gets no options that it may not know", () => {
   vi.stubGlobal("process", { ...process, versions: { ...process.versions, node: "99.0.0" } })
-  const documented = ["--v8-pool-size=1", "--inspect-port=240.0.0.1:1024"]
+  const documented = ["--v8-pool-size=1", "--disallow-code-generation-from-strings", "--inspect-port=240.0.0.1:1024"]
   expect(runtimeCommand("pasta", BUNDLE).arguments).toEqual([
     "pasta",
     ...documented,

@@ -9,6 +9,10 @@ const NODE_OPTIONS_VARIABLE = "DEMIFLOW_NODE_OPTIONS"
  * keep all processors busy in the first seconds, a whole slice at a time, while packets wait; and compiling is no sooner done.
  */
 const THREAD_OPTIONS = ["--v8-pool-size=1"]
+/** Text can't become code any more. Of Node.js' documented options; code that is kept was compiled with it. */
+const NO_CODE_FROM_TEXT = "--disallow-code-generation-from-strings"
+/** With which the command itself is started: see `bin/passt`. */
+export const COMMAND_OPTIONS: readonly string[] = [...THREAD_OPTIONS, NO_CODE_FROM_TEXT]
 /**
  * How the data path's memory is managed, for pauses that are short however many flows there are. Packets allocate nothing,
  * so that what is new is mostly the state of flows, and stays. The space for new objects is small then: it is often full,
@@ -57,7 +61,7 @@ export function runtimeOptions(): string[] {
   const options = process.env[NODE_OPTIONS_VARIABLE]?.split(" ") ?? []
   const memoryOptions = Number.parseInt(process.versions.node, 10) <= LAST_TRIED_VERSION ? MEMORY_OPTIONS : []
   return [
-    ...[...THREAD_OPTIONS, SHUT_DEBUGGER].filter((option) => !process.execArgv.includes(option)),
+    ...[...COMMAND_OPTIONS, SHUT_DEBUGGER].filter((option) => !process.execArgv.includes(option)),
     ...memoryOptions,
     ...process.execArgv,
     ...options.filter((option) => option !== ""),
