@@ -82,6 +82,17 @@ describe("the steps of the data path", () => {
   })
 })
 
+describe("the steps of the data path for who has privileges of their own, but none to enter the namespace from above", () => {
+  const steps = commandSteps({ ...plan, facts: { ...outside.facts, capabilities: [10] } })
+
+  it("have the helper join the user namespace of init, which is still the last child then", () => {
+    const number = DataPathDescriptor.userNamespace
+    const joined = indexOf(steps, { kind: "openChildFile", file: "ns/user", number })
+    expect(kinds(steps.slice(0, joined)).filter((kind) => kind === "spawn")).toHaveLength(1)
+    expect(kinds(steps).indexOf("spawn")).toBeLessThan(joined)
+  })
+})
+
 describe("the steps of the data path for root", () => {
   const steps = commandSteps({
     ...plan,

@@ -89,11 +89,12 @@ export function commandSteps(plan: CommandPlan): Step[] {
     ownFilesBelowProc,
     ...(hasOwn ? ownUserNamespace(facts) : []),
     ...startInit(plan),
+    // Before another child is started.
+    ...helperJoins(userNamespace, hasOwn || mayEnterFromAbove(facts)),
     ...mapUser(userNamespace),
     { kind: "putByte", descriptor: pipes.mapped.writeEnd },
     ...startHelper(plan),
     ...connectPipes(pipes),
-    ...helperJoins(userNamespace, hasOwn || mayEnterFromAbove(facts)),
     ...keepStandardError,
     ...handOver.keep,
     ...raiseWallAround(plan, hasOwn),
