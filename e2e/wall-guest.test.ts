@@ -4,10 +4,10 @@ import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { BackgroundPasta } from "./harness/background.ts"
 import { Holder } from "./harness/holders.ts"
-import { childrenOf, helperOf } from "./harness/inspection.ts"
+import { childrenOf, helperOf, isRunning } from "./harness/inspection.ts"
 import { ordinaryUser, reachable, temporaryFolder } from "./harness/machine.ts"
 import { Pasta } from "./harness/pasta.ts"
-import { mustRun, run } from "./harness/processes.ts"
+import { eventually, mustRun, run } from "./harness/processes.ts"
 import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
@@ -58,8 +58,10 @@ describe("root of a user namespace that exists", () => {
     "ends its own connectivity by a SIG%s to the helper, and the log has a line",
     async (signal) => {
       const log = join(temporaryFolder("helper"), "log")
+      let helper = 0
       await connected(["-l", log, "-t", "7007", "-T", "none"], async (pasta) => {
-        await mustRun([...asGuest(), "kill", `-${signal}`, String(helperOf(pasta.pid))])
+        helper = helperOf(pasta.pid)
+        await mustRun([...asGuest(), "kill", `-${signal}`, String(helper)])
         // A connection needs a socket in there.
         await topology.host.run([
           "/usr/bin/python3",
@@ -69,6 +71,7 @@ describe("root of a user namespace that exists", () => {
         await pasta.ended()
       })
       expect(readFileSync(log, "utf8").match(/The helper in the network namespace/g)).toHaveLength(1)
+      await eventually("the end of the helper", () => !isRunning(helper) || undefined)
       expect((await run([...asGuest(), "ip", "link", "show", "eth0"])).status).not.toBe(0)
     },
   )

@@ -21,6 +21,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,8 @@ static int32_t seal(int32_t low, int32_t high, void *filter, size_t length)
 	}
 	if (syscall(SYS_capset, &header, sets))
 		return -errno;
+	/* Somebody inside may have stopped it by then. Not earlier: a change of capabilities undoes it. */
+	prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
 	if (!program.len)
 		return 0;
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0UL, &program) ? -errno : 0;
@@ -213,6 +216,9 @@ int main(int count, char **arguments)
 {
 	const int socket = count == 2 ? atoi(arguments[1]) : -1;
 
+	/* Paths are absolute, and the caller's folder may be on a file system that is to be unmounted. */
+	if (chdir("/"))
+		return 1;
 	for (;;) {
 		/* Again each time: what a process is changed into may be dumpable. */
 		prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
