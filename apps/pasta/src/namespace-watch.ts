@@ -19,8 +19,8 @@ import { EpollEvent, type HelpedNamespace, OpenFlag } from "@demiflow/sys"
 import { DataPathDescriptor } from "./descriptors.ts"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 
-/** Where inotify reports nothing, and where `self` was the launcher. */
-const PROC = /^\/proc\//
+/** Where inotify reports nothing, and where `self` was the launcher: `/dev/fd` leads there as well. */
+const PROC = /^\/(?:proc|dev\/fd)\//
 
 const ENOENT = 2
 const ENOTDIR = 20
