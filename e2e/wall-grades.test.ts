@@ -1,8 +1,11 @@
 /** Where a step of the wall is impossible, the next best holds, everything works, and `--print-sandbox` says why. */
+import { existsSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname } from "node:path"
 import { describe, expect, test } from "vitest"
 import { expectTraffic } from "./cases/traffic.ts"
 import type { Identity } from "./harness/identity.ts"
-import { sharedFolder } from "./harness/machine.ts"
+import { repository, sharedFolder, temporaryFolder } from "./harness/machine.ts"
 import { runPasst } from "./harness/passt.ts"
 import { Pasta, runPasta } from "./harness/pasta.ts"
 import type { Result } from "./harness/processes.ts"
@@ -23,6 +26,32 @@ interface Grade {
   readonly before: () => readonly string[]
   /** What doesn't hold, and what the reason contains. */
   readonly missing: Readonly<Record<string, string>>
+  /** True where pasta can't run a command, which takes a user namespace. */
+  readonly hasNoCommand?: boolean
+}
+
+/** The machine's files below a folder that is no mount. */
+function inChroot(): readonly string[] {
+  const folder = temporaryFolder("chroot")
+  const node = dirname(dirname(process.execPath))
+  const folders = [...new Set(["/usr", "/bin", "/lib", "/lib64", "/proc", "/dev", "/etc", tmpdir(), repository, node])]
+  const script = [
+    'root="$1"; shift',
+    'while [ "$1" != -- ]; do mkdir -p "$root$1"; mount --rbind "$1" "$root$1"; shift; done; shift',
+    'exec chroot "$root" "$@"',
+  ]
+  return [
+    "unshare",
+    "--mount",
+    "--",
+    "sh",
+    "-euc",
+    script.join("; "),
+    "sh",
+    folder,
+    ...folders.filter(existsSync),
+    "--",
+  ]
 }
 
 const grades: readonly Grade[] = [
@@ -45,6 +74,20 @@ const grades: readonly Grade[] = [
     missing: {},
   },
   {
+    where: "in a chroot, for root",
+    as: "root",
+    before: inChroot,
+    missing: { [ROOT]: "chroot" },
+    hasNoCommand: true,
+  },
+  {
+    where: "in a chroot, for an ordinary user",
+    as: "ordinary",
+    before: inChroot,
+    missing: { [NAMESPACES]: "chroot", [ROOT]: "unshare" },
+    hasNoCommand: true,
+  },
+  {
     where: "without further namespaces",
     as: "root",
     before: () => [
@@ -54,6 +97,7 @@ const grades: readonly Grade[] = [
     ],
     // User 0 of a user namespace may open ports below 1024.
     missing: { [NAMESPACES]: "user.max_user_namespaces", [ROOT]: "ENOSPC", "no capabilities": "of the caller's" },
+    hasNoCommand: true,
   },
 ]
 
@@ -64,7 +108,7 @@ const programs: readonly (readonly [program: string, run: Run])[] = [
   ["pasta", (options) => runPasta(topology.host, ["--print-sandbox"], options.as, options)],
 ]
 
-describe.each(grades)("$where", ({ as, before, missing }) => {
+describe.each(grades)("$where", ({ as, before, missing, hasNoCommand }) => {
   test.each(programs)("--print-sandbox of %s says what holds, and why not the rest", async (_program, run) => {
     const { status, stdout, stderr } = await run({ as, before: before() })
     expect([status, stderr]).toEqual([0, ""])
@@ -92,8 +136,7 @@ describe.each(grades)("$where", ({ as, before, missing }) => {
     expectSameInLog((await connection.stop()).stderr)
   })
 
-  // Its command takes namespaces.
-  if (NAMESPACES in missing) return
+  if (hasNoCommand) return
   test("packets of pasta's guest move, and the log says the same at --debug", async () => {
     const pasta = await Pasta.start(topology, { options: ["--config-net", "--debug"], as, before: before() })
     await expectTraffic(pasta.guest)

@@ -115,7 +115,7 @@ export const generalOptions: readonly OptionRow[] = [
   {
     long: ["chroot-fallback"],
     group: "General",
-    help: "Without effect, accepted for old scripts: no root directory is changed that could fail to be.",
+    help: "Without effect, accepted for old scripts: where the root can't be emptied, the rest of the sandbox holds.",
     apply: () => undefined,
   },
 ]

@@ -161,6 +161,7 @@ const WHERE_TO_LOOK: Readonly<Record<string, string>> = {
   "mount ENOSYS": "the container's seccomp profile",
   "mount EACCES": "kernel.apparmor_restrict_unprivileged_userns",
   "mount EPERM": "kernel.apparmor_restrict_unprivileged_userns, or the container's seccomp profile",
+  "mount EINVAL": "chroot(2): its folder isn't the root of a mount",
   "pivotRoot EINVAL": "pivot_root(2): the root is an initramfs, or no mount of its own",
   "pivotRoot EPERM": "the container's seccomp profile",
   "filterCalls EINVAL": "CONFIG_SECCOMP_FILTER: the kernel has no filters",
