@@ -1,5 +1,14 @@
 /** How passt starts, what it says and writes, who it is, and how it ends. */
-import { chmodSync, existsSync, lchownSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { beginningOf, callersFiles } from "./harness/callers-files.ts"
@@ -284,10 +293,11 @@ describe("in the background", () => {
     ["a log where there is no folder", ["-l", "/no/such/folder/log"]],
     ["a port that it may not have", ["-t", "81"]],
   ])("%s: status 1, one line, and nothing is left", async (_what, options) => {
-    const socket = join(temporaryFolder("background"), "socket")
-    const { status: code, stderr } = await runPasst(topology.host, ["-q", "-s", socket, ...options])
+    const folder = temporaryFolder("background")
+    const words = ["-q", "-s", join(folder, "socket"), "-P", join(folder, "pid"), ...options]
+    const { status: code, stderr } = await runPasst(topology.host, words)
     expect({ code, lines: stderr.split("\n").length - 1 }).toEqual({ code: 1, lines: 1 })
-    expect(existsSync(socket)).toBe(false)
+    expect(readdirSync(folder)).toEqual([])
   })
 })
 

@@ -37,6 +37,9 @@ export function runInstalled(root, name, [file = "", ...parameters]) {
     execFileSync(process.execPath, ["-e", 'require("@demiflow/sys/demiflow.node")'], { cwd: project, stdio: "pipe" })
     // So was the code that commands start from.
     if (!existsSync(join(project, "node_modules", name, "dist", "main.cjs.kept"))) throw new Error("it kept no code")
+    // And what passt's sandbox begins with.
+    const become = join(project, "node_modules", name, "dist", "become")
+    if (file === "passt" && !existsSync(become)) throw new Error("nothing makes its namespaces")
     return execFileSync(join(project, "node_modules", ".bin", file), parameters, { encoding: "utf8", stdio: "pipe" })
   } finally {
     rmSync(project, { recursive: true, force: true })

@@ -56,13 +56,16 @@ export function runtimeCommand(name: string, bundle: URL): RuntimeCommand {
   }
 }
 
+/** Those that this runtime knows. */
+export function memoryOptions(): readonly string[] {
+  return Number.parseInt(process.versions.node, 10) <= LAST_TRIED_VERSION ? MEMORY_OPTIONS : []
+}
+
 /** Options of a data path's runtime. */
 export function runtimeOptions(): string[] {
   const options = process.env[NODE_OPTIONS_VARIABLE]?.split(" ") ?? []
-  const memoryOptions = Number.parseInt(process.versions.node, 10) <= LAST_TRIED_VERSION ? MEMORY_OPTIONS : []
   return [
-    ...[...COMMAND_OPTIONS, SHUT_DEBUGGER].filter((option) => !process.execArgv.includes(option)),
-    ...memoryOptions,
+    ...[...COMMAND_OPTIONS, SHUT_DEBUGGER, ...memoryOptions()].filter((option) => !process.execArgv.includes(option)),
     ...process.execArgv,
     ...options.filter((option) => option !== ""),
   ]

@@ -34,6 +34,10 @@ static bool are_well_formed(const struct program *program, int32_t step, int32_t
 			if (!is_string(program, word(program, index)))
 				return false;
 			break;
+		case STEP_ADD_OPTIONS:
+			if (!is_string(program, word(program, index + 4)))
+				return false;
+			break;
 		case STEP_FILTER_CALLS:
 			if (word(program, index + 1) < 0 || !is_string(program, word(program, index)) ||
 			    word(program, index + 1) > program->string_bytes - word(program, index))

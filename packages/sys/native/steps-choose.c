@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -41,7 +42,7 @@ static bool has_capability(unsigned int capability)
 	       (sets[capability / 32].effective >> capability % 32 & 1);
 }
 
-static bool has_argument(char *const *command, const char *beginning)
+static bool has_argument(char **command, const char *beginning)
 {
 	for (; command && *command; command++) {
 		if (!strncmp(*command, beginning, strlen(beginning)))
@@ -64,4 +65,36 @@ bool is_chosen(struct program *program, int32_t index)
 		return false;
 	program->has_chosen = true;
 	return true;
+}
+
+static int64_t double_word(const struct program *program, int32_t index)
+{
+	return (int64_t)((uint64_t)(uint32_t)word(program, index + 1) << 32 | (uint32_t)word(program, index));
+}
+
+/*
+ * Operands: length in bytes of the executable that the options are for, and when it was last changed, in seconds since the epoch, two
+ * words each; the options. Another executable may not know them.
+ */
+int add_options(struct program *program, int32_t index)
+{
+	char *at = program->strings + word(program, index + 4), **command = program->command, **longer;
+	struct stat status;
+	size_t count = 0, next = 1;
+
+	if (!command || stat(program->executable, &status) || status.st_size != double_word(program, index) ||
+	    status.st_mtime != double_word(program, index + 2))
+		return 0;
+	while (command[count])
+		count++;
+	/* Each option but the last has a space behind it. */
+	longer = malloc((count + strlen(at) + 2) * sizeof(*longer));
+	if (!longer)
+		return ENOMEM;
+	longer[0] = command[0];
+	for (char *option = strtok(at, " "); option; option = strtok(NULL, " "))
+		longer[next++] = option;
+	memcpy(longer + next, command + 1, count * sizeof(*longer));
+	program->command = longer;
+	return 0;
 }

@@ -75,6 +75,7 @@ const uint8_t step_operands[STEP_COUNT] = {
 	[STEP_SET_VARIABLE] = 1,       /* NAME=VALUE */
 	[STEP_ONLY_IF] = 4,            /* see steps-choose.c; the last: words of the steps, which follow */
 	[STEP_KEEP_VARIABLES] = 1,     /* how those begin that stay, with a space between any two */
+	[STEP_ADD_OPTIONS] = 5,        /* see steps-choose.c; the last: options, with a space between any two */
 };
 
 char *append_text(char *at, const char *text)
@@ -406,6 +407,8 @@ int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
 	case STEP_KEEP_VARIABLES:
 		keep_variables(strings + first);
 		break;
+	case STEP_ADD_OPTIONS:
+		return add_options(program, index);
 	case STEP_SET_VARIABLE:
 		/* Without a copy: the list stays until this process executes something, or ends. */
 		return putenv(strings + first) ? errno : 0;

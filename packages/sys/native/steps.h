@@ -46,6 +46,7 @@ enum opcode {
 	STEP_SET_VARIABLE,
 	STEP_ONLY_IF,
 	STEP_KEEP_VARIABLES,
+	STEP_ADD_OPTIONS,
 	STEP_COUNT
 };
 
@@ -70,8 +71,9 @@ struct program {
 	int report;
 	/* The process that started this one, and the one that this one started last. */
 	pid_t parent, child;
-	/* The command that this process becomes, with its arguments, for STEP_ONLY_IF; NULL: none. */
-	char *const *command;
+	/* The command that this process becomes, with its arguments, and its executable; NULL: none. */
+	char **command;
+	const char *executable;
 	/* One of the lists of STEP_ONLY_IF was chosen. */
 	bool has_chosen;
 };
@@ -98,6 +100,9 @@ pid_t clone_process(unsigned long flags);
 
 /* In steps-choose.c: whether the steps behind a condition are to be carried out. */
 bool is_chosen(struct program *program, int32_t index);
+
+/* In steps-choose.c: options for the command, if it is the one that they are for. 0 or an errno. */
+int add_options(struct program *program, int32_t index);
 
 /* In steps.c: one step; 0 or an errno. Those that have steps of their own behind them are not carried out there. */
 int carry_out_step(struct program *program, enum opcode opcode, int32_t index);

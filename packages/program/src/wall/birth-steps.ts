@@ -4,8 +4,8 @@
  * The process that the user starts carries the list out: `native/become` of `@demiflow/sys`, see birth.ts. The list is written where the
  * program is installed, before it is known who starts it, and with what options.
  */
-import { MountFlag, type Native, type Step, type StepCondition } from "@demiflow/sys"
-import { NEEDED_VARIABLES } from "../runtime.ts"
+import { type ExecutableIdentity, MountFlag, type Native, type Step, type StepCondition } from "@demiflow/sys"
+import { memoryOptions, NEEDED_VARIABLES } from "../runtime.ts"
 import { CAPABILITIES_OF_ROOT, emptying, guardRuntime, keepOnly, OTHER_NAMESPACES } from "./steps.ts"
 
 /**
@@ -21,8 +21,12 @@ export const BIRTH_VARIABLE = "DEMIFLOW_BIRTH"
 /** What a process may have to do until everything is open: what root does, to bind ports below 1024, or nothing of the kind. */
 type Needs = "root" | "ports" | "nothing"
 
-/** What `become` carries out; nothing is given up where what is possible is only to be printed. */
-export function birthSteps(native: Native): Step[] {
+/**
+ * What `become` carries out; nothing is given up where what is possible is only to be printed.
+ *
+ * @param runtime the one that this process runs by: only the same one gets its options
+ */
+export function birthSteps(native: Native, runtime: ExecutableIdentity): Step[] {
   const { setUser, bindPrivilegedPorts } = CAPABILITIES_OF_ROOT
   const born = (condition: StepCondition, needs: Needs): Step => ({
     kind: "onlyIf",
@@ -33,6 +37,7 @@ export function birthSteps(native: Native): Step[] {
     // The caller's options for this runtime, as for any of theirs.
     { kind: "keepVariables", beginnings: [...NEEDED_VARIABLES, "NODE_OPTIONS="] },
     { kind: "setVariable", variable: `${BIRTH_VARIABLE}=` },
+    { kind: "addOptions", executable: runtime, options: memoryOptions() },
     { kind: "onlyIf", condition: { argument: PRINT_SANDBOX }, steps: [] },
     born({ isRoot: true }, "root"),
     born({ capability: setUser, argument: RUN_AS }, "root"),

@@ -1,5 +1,5 @@
 /** Writing down, where a program is installed or built, how it comes into the world: see birth.ts. */
-import { copyFileSync, renameSync, writeFileSync } from "node:fs"
+import { copyFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { encodeStepsFile, fileBeside, loadNative } from "@demiflow/sys"
 import { STEPS_SUFFIX } from "./birth.ts"
@@ -14,7 +14,9 @@ export function keepBirth(become: URL): void {
     const path = fileURLToPath(become)
     const built = fileBeside("become")
     if (built === undefined) return
-    const steps = encodeStepsFile(birthSteps(loadNative()))
+    const { size, mtimeMs } = statSync(process.execPath)
+    const runtime = { size, changedAt: Math.floor(mtimeMs / 1000) }
+    const steps = encodeStepsFile(birthSteps(loadNative(), runtime))
     replace(`${path}${STEPS_SUFFIX}`, (temporary) => writeFileSync(temporary, steps, { mode: 0o644 }))
     replace(path, (temporary) => copyFileSync(built, temporary))
   } catch {

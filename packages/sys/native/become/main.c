@@ -126,6 +126,7 @@ int main(int count, char **arguments)
 	/* A path is the caller's decision; a name may lead anywhere. */
 	if (!strchr(name, '/'))
 		path = find(name, found) && is_itself(found, name) ? found : NULL;
+	program.executable = path;
 	if (path && read_program(arguments[1], &program)) {
 		carry_out_steps(&program, 0, program.word_count);
 		execv(path, program.command);

@@ -13,7 +13,7 @@ const SPAWN = 20
 const INIT = 21
 const EXECUTE = 22
 const KEEP_CAPABILITIES = 24
-const OPCODES = 37
+const OPCODES = 38
 
 /** At the very end of the arena, where the sanitizer watches: words, and strings of which the last byte is the arena's. */
 function place(words, strings) {

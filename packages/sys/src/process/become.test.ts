@@ -1,11 +1,21 @@
 import { spawnSync } from "node:child_process"
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, describe, expect, it } from "vitest"
 import { fileBeside } from "../native.ts"
-import { encodeStepsFile, NamespaceFlag, type Step } from "./steps.ts"
+import { encodeStepsFile } from "./encode-steps.ts"
+import { NamespaceFlag, type Step } from "./steps.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "become-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -65,6 +75,17 @@ describe("become", () => {
     const everybody = /^\s*0\s+0\s+4294967295\n$/.test(readFileSync("/proc/self/uid_map", "utf8"))
     expect(choose({ isRoot: true }, {})).toBe(process.geteuid?.() === 0 && everybody ? "0" : "1")
     expect(choose({ isRoot: true, argument: "three" }, {})).toBe("1")
+  })
+
+  it("adds options for the executable that they are for, and for no other", () => {
+    const { size, mtimeMs } = statSync("/bin/echo")
+    const executable = { size, changedAt: Math.floor(mtimeMs / 1000) }
+    const echo = (...steps: Step[]) => become(steps, ["/bin/echo", "last"]).stdout
+    const add = { kind: "addOptions", options: ["first", "second"] } as const
+    expect(echo({ ...add, executable })).toBe("first second last\n")
+    expect(echo({ ...add, executable, options: [] })).toBe("last\n")
+    expect(echo({ ...add, executable: { ...executable, size: size + 1 } })).toBe("last\n")
+    expect(echo({ ...add, executable: { ...executable, changedAt: 2 ** 33 } })).toBe("last\n")
   })
 
   it("leaves user and group who they were in a user namespace", () => {

@@ -1,4 +1,5 @@
 export * from "./call-filter.ts"
+export * from "./encode-steps.ts"
 export * from "./report.ts"
 export * from "./run-steps.ts"
 export * from "./search-path.ts"

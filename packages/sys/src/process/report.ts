@@ -1,5 +1,6 @@
 /** What processes tell the one that started them, each as one line of JSON over a pipe. */
-import type { EncodedSteps, Step } from "./steps.ts"
+import type { EncodedSteps } from "./encode-steps.ts"
+import type { Step } from "./steps.ts"
 
 /** A step that could not be carried out. */
 export interface StepFailure {

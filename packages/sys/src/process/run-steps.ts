@@ -1,7 +1,8 @@
 import type { Arena } from "@demiflow/core"
 import { checkResult } from "../errno.ts"
 import type { Native } from "../native.ts"
-import { type EncodedSteps, encodeSteps, type Step } from "./steps.ts"
+import { type EncodedSteps, encodeSteps } from "./encode-steps.ts"
+import type { Step } from "./steps.ts"
 
 /** A child that carries out steps. */
 export interface StepProcess {

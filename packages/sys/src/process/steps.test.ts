@@ -3,9 +3,10 @@ import { constants, tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { loadNative } from "../native.ts"
+import { encodeSteps } from "./encode-steps.ts"
 import { executablePaths, lastArguments, roomForArguments } from "./search-path.ts"
 import { arena, carryOut, native, type Outcome, type Pipes, shell } from "./steps.fixture.ts"
-import { encodeSteps, NamespaceFlag, ResourceLimit, type Step } from "./steps.ts"
+import { NamespaceFlag, ResourceLimit, type Step } from "./steps.ts"
 
 describe("steps", () => {
   it("execute a program with the caller's variables", () => {

@@ -1,7 +1,8 @@
 /**
- * What a process does before a runtime exists in it: system calls as a list, carried out by a forked child.
+ * What a process does before a runtime exists in it: system calls as a list, carried out by a forked child, or by a program that becomes
+ * the runtime.
  *
- * See `native/spawn.c` for why, and for what a child may do. Numbers of opcodes and operands are those of `native/steps.h`.
+ * See `native/spawn.c` for why, and `native/steps-run.c` for what a child may do.
  */
 
 /** Text for the kernel; bytes where it may be no valid UTF-8. Neither may contain a zero byte. */
@@ -105,6 +106,13 @@ export type Step =
   | { readonly kind: "close"; readonly descriptor: number; readonly mayFail?: boolean }
   /** Takes all variables out of the environment but those that begin so, with their `=` perhaps. */
   | { readonly kind: "keepVariables"; readonly beginnings: readonly string[]; readonly mayFail?: boolean }
+  /** Puts options before all arguments of the command that this process is about to become, if its executable is that one. */
+  | {
+      readonly kind: "addOptions"
+      readonly executable: ExecutableIdentity
+      readonly options: readonly string[]
+      readonly mayFail?: boolean
+    }
   /** Sets a variable of the environment, `NAME=VALUE`. */
   | { readonly kind: "setVariable"; readonly variable: Text; readonly mayFail?: boolean }
   /** Has all descriptors from that one on closed on exec. */
@@ -130,7 +138,7 @@ export type Step =
    * Starts a child that carries out its own steps in a session of its own, with a way to this process as its descriptor 0: packets, to
    * be read and written. Nothing else is open there. This process's end stays open on exec: the variable has its number, and
    * behind a space that of the child. Only for
-   * {@link encodeStepsFile}.
+   * `encodeStepsFile`.
    */
   | {
       readonly kind: "spawnHelper"
@@ -165,6 +173,14 @@ export type Step =
       readonly variables?: readonly Text[]
       readonly mayFail?: boolean
     }
+
+/** By what an executable is known again. */
+export interface ExecutableIdentity {
+  /** In bytes. */
+  readonly size: number
+  /** When it was last changed, in whole seconds since the epoch. */
+  readonly changedAt: number
+}
 
 /** What a list can ask that is written before it is known who carries it out. */
 export interface StepCondition {
@@ -214,226 +230,3 @@ export const FilterFlag = { allThreads: 1 } as const
 
 /** RLIMIT_… of setrlimit(2). */
 export const ResourceLimit = { core: 4, openFiles: 7 } as const
-
-const OPCODES = {
-  writeFile: 1,
-  writeChildFile: 2,
-  setUser: 3,
-  setGroup: 4,
-  clearGroups: 5,
-  enterNamespace: 6,
-  unshare: 7,
-  mount: 8,
-  control: 9,
-  setLimit: 10,
-  newSession: 11,
-  dieWithParent: 12,
-  duplicate: 13,
-  open: 14,
-  openChildFile: 15,
-  openChild: 16,
-  closeOnExecFrom: 17,
-  waitByte: 18,
-  putByte: 19,
-  spawn: 20,
-  init: 21,
-  execute: 22,
-  close: 23,
-  keepCapabilities: 24,
-  limitCapabilities: 25,
-  pivotRoot: 26,
-  filterCalls: 27,
-  try: 28,
-  restrict: 29,
-  awaitChild: 30,
-  spawnHelper: 31,
-  unshareUser: 32,
-  mountReceived: 33,
-  setVariable: 34,
-  onlyIf: 35,
-  keepVariables: 36,
-} as const satisfies Record<Step["kind"], number>
-
-const MAY_FAIL = 0x100
-
-/** A list of steps as the native side reads it. */
-export interface EncodedSteps {
-  readonly words: Int32Array
-  readonly strings: Uint8Array
-  /** The step that begins at a word, as a report of its failure names it. */
-  stepAt(word: number): Step | undefined
-}
-
-/** Writes the steps down. Throws `TypeError` for a text with a zero byte in it. */
-export function encodeSteps(steps: readonly Step[]): EncodedSteps {
-  const encoder = new Encoder()
-  encoder.addAll(steps)
-  return encoder.finish()
-}
-
-/**
- * The same as the contents of a file that the program `become` carries out: see `native/become/main.c`, which has been compiled for the same
- * kinds of steps.
- */
-export function encodeStepsFile(steps: readonly Step[]): Uint8Array {
-  const { words, strings } = encodeSteps(steps)
-  const header = Int32Array.of(Object.keys(OPCODES).length + 1, words.length, strings.length)
-  return Buffer.concat([header, words, strings].map(({ buffer }) => new Uint8Array(buffer)))
-}
-
-class Encoder {
-  readonly #words: number[] = []
-  readonly #strings: Uint8Array[] = []
-  readonly #steps = new Map<number, Step>()
-  #stringBytes = 0
-  /** Steps of a list to try may fail, as its reader sees it. */
-  #isTrying = false
-
-  addAll(steps: readonly Step[]): void {
-    for (const step of steps) this.#add(step)
-  }
-
-  finish(): EncodedSteps {
-    this.#text("")
-    const strings = new Uint8Array(this.#stringBytes)
-    let offset = 0
-    for (const bytes of this.#strings) {
-      strings.set(bytes, offset)
-      offset += bytes.length + 1
-    }
-    return { words: Int32Array.from(this.#words), strings, stepAt: (word) => this.#steps.get(word) }
-  }
-
-  #add(step: Step): void {
-    this.#steps.set(this.#words.length, this.#isTrying ? { ...step, mayFail: true } : step)
-    this.#words.push(OPCODES[step.kind] | (step.mayFail ? MAY_FAIL : 0))
-    switch (step.kind) {
-      case "spawn":
-        this.#words.push(step.flags)
-        this.#addNested(step.steps)
-        break
-      case "init":
-        this.#addNested(step.steps)
-        break
-      case "try":
-        this.#isTrying = true
-        this.#addNested(step.steps)
-        this.#isTrying = false
-        break
-      case "spawnHelper":
-        this.#words.push(this.#text(step.variable))
-        this.#addNested(step.steps)
-        break
-      case "onlyIf": {
-        const { isRoot = false, capability = -1, argument = "" } = step.condition
-        this.#words.push(Number(isRoot), capability, this.#text(argument))
-        this.#addNested(step.steps)
-        break
-      }
-      case "execute":
-        this.#addExecute(step.paths, step.arguments, step.variables)
-        break
-      default:
-        this.#words.push(...this.#operands(step))
-    }
-  }
-
-  #addNested(steps: readonly Step[]): void {
-    const lengthAt = this.#words.push(0) - 1
-    this.addAll(steps)
-    this.#words[lengthAt] = this.#words.length - lengthAt - 1
-  }
-
-  #addExecute(paths: readonly Text[], args: readonly Text[], variables: readonly Text[] | undefined): void {
-    this.#words.push(paths.length, args.length, variables?.length ?? -1)
-    for (const text of [...paths, ...args, ...(variables ?? [])]) this.#words.push(this.#text(text))
-  }
-
-  #operands(step: Exclude<Step, { kind: "spawn" | "spawnHelper" | "init" | "try" | "onlyIf" | "execute" }>): number[] {
-    switch (step.kind) {
-      case "writeFile":
-        return [this.#text(step.path), ...this.#contents(step.contents)]
-      case "writeChildFile":
-        return [this.#text(step.file), ...this.#contents(step.contents)]
-      case "setUser":
-        return [step.user]
-      case "setGroup":
-        return [step.group]
-      case "clearGroups":
-      case "newSession":
-      case "keepCapabilities":
-      case "awaitChild":
-        return []
-      case "limitCapabilities":
-        return maskOf(step.kept)
-      case "pivotRoot":
-        return [this.#text(step.path)]
-      case "filterCalls":
-        return [this.#block(step.filter), step.filter.length, step.flags]
-      case "restrict":
-        return [step.files, step.scopes, step.flags, step.folder ?? -1, step.allowed]
-      case "enterNamespace":
-        return [step.descriptor, step.type]
-      case "unshare":
-      case "unshareUser":
-        return [step.flags]
-      case "keepVariables":
-        return [this.#text(step.beginnings.join(" "))]
-      case "setVariable":
-        return [this.#text(step.variable)]
-      case "mount":
-        return [this.#text(step.source), this.#text(step.target), this.#text(step.type), step.flags]
-      case "control":
-        return [step.option, step.value]
-      case "setLimit":
-        return [step.resource, step.soft]
-      case "dieWithParent":
-        return [step.signal]
-      case "duplicate":
-        return [step.descriptor, step.number]
-      case "open":
-        return [this.#text(step.path), step.flags, step.number]
-      case "openChildFile":
-        return [this.#text(step.file), step.flags, step.number]
-      case "openChild":
-        return [step.number]
-      case "closeOnExecFrom":
-        return [step.first]
-      case "close":
-      case "mountReceived":
-      case "waitByte":
-      case "putByte":
-        return [step.descriptor]
-    }
-  }
-
-  #contents(contents: Text): [offset: number, length: number] {
-    const offset = this.#text(contents)
-    return [offset, this.#stringBytes - offset - 1]
-  }
-
-  #text(text: Text): number {
-    const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text
-    if (bytes.includes(0)) throw new TypeError("A text for the kernel can't contain a zero byte")
-    return this.#block(bytes)
-  }
-
-  /** Bytes with a zero byte behind them. */
-  #block(bytes: Uint8Array): number {
-    const offset = this.#stringBytes
-    this.#strings.push(bytes)
-    this.#stringBytes += bytes.length + 1
-    return offset
-  }
-}
-
-/** Capabilities 0 to 31, and 32 to 63, a bit each. */
-function maskOf(capabilities: readonly number[]): [low: number, high: number] {
-  let low = 0
-  let high = 0
-  for (const capability of capabilities) {
-    if (capability < 32) low |= 1 << capability
-    else high |= 1 << (capability - 32)
-  }
-  return [low, high]
-}
