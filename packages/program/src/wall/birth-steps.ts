@@ -10,7 +10,7 @@ import { CAPABILITIES_OF_ROOT, emptying, guardRuntime, keepOnly, OTHER_NAMESPACE
 
 /**
  * How options begin that make a difference, however they are shortened: `--runas` and `--print-sandbox`. Another one that begins like the
- * first only has less given up; none begins like the second.
+ * first only has less given up; one that begins like the second only prints.
  */
 const RUN_AS = "--r"
 const PRINT_SANDBOX = "--pr"
