@@ -55,12 +55,14 @@ export function closeInherited(kept: readonly number[]): void {
  *
  * @param kept descriptors that stay open, beside the standard ones
  * @param before what executes the runtime, with its path and arguments behind its own; empty: nothing
+ * @param first steps that come before it
  */
-export function executeAgain(kept: readonly number[], before: readonly string[]): void {
+export function executeAgain(kept: readonly number[], before: readonly string[], first: readonly Step[] = []): void {
   const arena = new Arena(ARENA_BYTES + roomForArguments(process.argv))
   const command = [...before, process.execPath]
   const [, ...words] = ownCommandLine()
   const steps: Step[] = [
+    ...first,
     // Of a runtime that has them by its file, which what comes before it hasn't.
     ...(before.length === 0 ? [] : [{ kind: "keepCapabilities", mayFail: true } as const]),
     { kind: "closeOnExecFrom", first: FIRST_UNSTANDARD },
@@ -68,6 +70,11 @@ export function executeAgain(kept: readonly number[], before: readonly string[])
     { kind: "execute", paths: [command[0]], arguments: [...command, ...words] },
   ]
   runStepsHere(attachArena(arena), arena, steps)
+}
+
+/** True if the runtime makes system calls that no filter sees: it has a ring of io_uring. */
+export function hasRing(): boolean {
+  return openDescriptors().some(({ what }) => what === "anon_inode:[io_uring]")
 }
 
 /** The runtime has marked standard descriptors to be closed. */

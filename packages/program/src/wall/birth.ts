@@ -9,9 +9,14 @@
  */
 import { accessSync, constants } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { closeInherited, executeAgain, namedDescriptors } from "../inherited-descriptors.ts"
+import { loadNative } from "@demiflow/sys"
+import { closeInherited, executeAgain, hasRing, namedDescriptors } from "../inherited-descriptors.ts"
 import { BIRTH_VARIABLE } from "./birth-steps.ts"
 import type { HelperPlace } from "./helper.ts"
+import { guardRuntime } from "./steps.ts"
+
+/** No helper, and not once more. */
+const GUARDED = "guarded"
 
 /** Of the list of steps, beside the program that carries them out. */
 export const STEPS_SUFFIX = ".steps"
@@ -29,6 +34,11 @@ export function beBorn(become: URL, named: number | undefined, isAlone: boolean)
   if (process.env[BIRTH_VARIABLE] === undefined) tryAgain(fileURLToPath(become), kept)
   const [, descriptor, number] = /^(\d+) (\d+)$/.exec(process.env[BIRTH_VARIABLE] ?? "") ?? []
   const helper = descriptor === undefined ? undefined : { descriptor: Number(descriptor), process: Number(number) }
+  // Without that program, nothing has kept the runtime from a ring, which the filter would take away while it is in use.
+  if (helper === undefined && process.env[BIRTH_VARIABLE] !== GUARDED && hasRing()) {
+    process.env[BIRTH_VARIABLE] = GUARDED
+    executeAgain(kept, [], guardRuntime(loadNative()))
+  }
   if (isAlone) closeInherited(helper === undefined ? kept : [...kept, helper.descriptor])
   // It is nobody else's business.
   delete process.env[BIRTH_VARIABLE]
