@@ -11,9 +11,9 @@ it.each([
   [2, 0x3fff, 0, 0],
   [4, 0x7fff, 0, 0],
   [5, 0xffff, 0, 0],
-  [7, 0xffff, 3, 0],
-  [8, 0xffff, 3, 8],
-  [99, 0xffff, 3, 8],
+  [7, 0xffff, 1, 0],
+  [8, 0xffff, 1, 8],
+  [99, 0xffff, 1, 8],
 ])("asks version %d for what it has", (version, files, scopes, flags) => {
   expect(restriction(version, undefined)).toEqual({
     kind: "restrict",

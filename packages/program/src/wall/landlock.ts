@@ -10,8 +10,8 @@ const FILES_SINCE: readonly (readonly [version: number, rights: number])[] = [
 ]
 const REMOVE_FILE = 1 << 5
 
-/** LANDLOCK_SCOPE_…: connections to abstract sockets, and signals, of whoever isn't restricted likewise. */
-const SCOPES = { since: 6, all: 3 } as const
+/** LANDLOCK_SCOPE_…: connections to abstract sockets. Not signals: those that a process has asked for at the end of its parent would be refused. */
+const SCOPES = { since: 6, all: 1 } as const
 
 /** LANDLOCK_RESTRICT_SELF_TSYNC. Before, it is of the thread that asks, and of those that this one starts. */
 const ALL_THREADS = { since: 8, flag: 1 << 3 } as const
