@@ -2,9 +2,9 @@
 import { readFileSync, readlinkSync } from "node:fs"
 import { describe, expect, test } from "vitest"
 import { beginningOf, callersFiles } from "./harness/callers-files.ts"
-import { markedProcesses, processesInNetwork } from "./harness/inspection.ts"
+import { isRunning, markedProcesses, processesInNetwork } from "./harness/inspection.ts"
 import { pastaExecutable, reachable, testWith } from "./harness/machine.ts"
-import { runPasta, startPastaProcess } from "./harness/pasta.ts"
+import { Pasta, runPasta, startPastaProcess } from "./harness/pasta.ts"
 import { eventually } from "./harness/processes.ts"
 import { useTopology } from "./harness/topology.ts"
 
@@ -45,6 +45,18 @@ describe.each(["ordinary", "root"] as const)("as %s user", (as) => {
     )
     process.kill(shell, "SIGKILL")
     expect(await program.result).toMatchObject({ status: 128 + 9, signal: null })
+  })
+
+  // The kernel ends it with its parent: what the data path has given up must not keep it from that. Which thread ends last is chance.
+  test("a data path that is killed takes the command with it, each time", async () => {
+    const kill = async (options: readonly string[]): Promise<void> => {
+      const pasta = await Pasta.start(topology, { as, options: ["--config-net", ...options] })
+      const { dataPath, guest } = pasta
+      process.kill(dataPath, "SIGKILL")
+      await eventually("the command has ended", () => (isRunning(guest.pid) ? undefined : true))
+      await pasta.program.result
+    }
+    for (let round = 0; round < 4; round++) await Promise.all([kill([]), kill(["--no-pidns"]), kill([])])
   })
 
   testWith("python3")("a command that crashes gives 128 + 11", async () => {

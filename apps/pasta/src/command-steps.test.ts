@@ -127,7 +127,7 @@ describe("the steps of the command's init", () => {
 
   it("hold no end of a pipe open whose closing is a signal to others", () => {
     const closed = steps.flatMap((step) => (step.kind === "close" ? [step.descriptor] : []))
-    expect(closed.sort((a, b) => a - b)).toEqual([21, 23, 25])
+    expect(closed.sort((a, b) => a - b)).toEqual([21, 23, 25, 40, 41])
   })
 
   it("go on without a fresh /proc and without ping", () => {

@@ -183,6 +183,8 @@ function initSteps({ pipes, userNamespace, hasPidNamespace, command, openFiles }
     { kind: "close", descriptor: pipes.mapped.writeEnd },
     { kind: "close", descriptor: pipes.go.writeEnd },
     { kind: "close", descriptor: pipes.settings.writeEnd },
+    { kind: "close", descriptor: pipes.namespace.ours },
+    { kind: "close", descriptor: pipes.namespace.theirs },
     { kind: "waitByte", descriptor: pipes.mapped.readEnd },
     // In a new user namespace the kernel sees to it: what is mounted in here isn't seen outside.
     ...(userNamespace.kind === "new" ? [] : [keepMountsPrivate]),

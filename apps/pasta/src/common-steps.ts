@@ -83,6 +83,7 @@ export function raiseWallAround(wall: PastaWall, isInOwnUserNamespace: boolean):
       ...Object.values(pipes.settings),
       pipes.report.writeEnd,
       pipes.empty.writeEnd,
+      ...Object.values(pipes.namespace),
       DataPathDescriptor.settings,
       DataPathDescriptor.report,
       DataPathDescriptor.empty,
