@@ -21,8 +21,8 @@ function namespaceOf(socket: number): number {
 describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
   let namespace: PingNamespace
   let sockets: NamespaceSockets
-  /** How many sockets each visit was to bring. */
-  let visits: number[]
+  /** How many sockets each request was to bring. */
+  let requests: number[]
   /** How many more can be open at once, and what the kernel says beyond that. */
   let room: number
   let shortage: number
@@ -38,7 +38,7 @@ describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
   const limitedNamespace = (): NetworkNamespace =>
     Object.assign(Object.create(namespace.network) as NetworkNamespace, {
       sockets(domain: number, type: number, protocol: number, offset: number, count: number) {
-        visits.push(count)
+        requests.push(count)
         if (room === 0) return -shortage
         const made = namespace.network.sockets(domain, type, protocol, offset, Math.min(count, room))
         room -= made
@@ -52,7 +52,7 @@ describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
   afterAll(() => namespace.close())
 
   beforeEach(() => {
-    visits = []
+    requests = []
     room = 1_000
     shortage = Errno.EMFILE
     sockets = new NamespaceSockets(limited, arena, limitedNamespace())
@@ -85,10 +85,10 @@ describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
   it("come several at a time, the more of them the more are needed", () => {
     const opened = Array.from({ length: 100 }, openTcp)
     expect(new Set(opened).size).toBe(100)
-    expect(visits).toEqual([1, 2, 4, 8, 16, 16, 16, 16, 16, 16])
-    visits = []
+    expect(requests).toEqual([1, 2, 4, 8, 16, 16, 16, 16, 16, 16])
+    requests = []
     closeAll([...opened, openUdp()])
-    expect(visits).toEqual([1])
+    expect(requests).toEqual([1])
   })
 
   it("leave nothing open behind", () => {
@@ -105,11 +105,11 @@ describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
     const opened = [openTcp(), openTcp(), openTcp()]
     room = 3
     opened.push(openTcp())
-    expect(visits).toEqual([1, 2, 4])
+    expect(requests).toEqual([1, 2, 4])
     // What else could have been had is there for others.
     expect(room).toBe(2)
     opened.push(openTcp(), openTcp())
-    expect(visits).toEqual([1, 2, 4, 1, 2])
+    expect(requests).toEqual([1, 2, 4, 1, 2])
     closeAll(opened)
   })
 
@@ -117,7 +117,7 @@ describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
     it(`are taken from those that wait for another kind at ${each}, which is told when none is left`, () => {
       shortage = Errno[each]
       const opened = [openTcp(), openTcp()]
-      expect(visits).toEqual([1, 2])
+      expect(requests).toEqual([1, 2])
       room = 0
       opened.push(openUdp())
       expect(opened[2]).toBeGreaterThanOrEqual(0)
