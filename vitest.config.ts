@@ -14,10 +14,23 @@ const workspaces = ["packages", "apps", "examples"].flatMap((folder) =>
 )
 
 /**
- * What has neither a native part nor tests of allocation: its files share workers, and what they import. That takes a third
- * of the processor time away.
+ * What has neither a native part nor tests of allocation: its files share workers, and what they import. That takes a
+ * third of the processor time away.
  */
-const together = ["core", "flow", "arp", "ndp", "dhcp", "tap", "testkit", "config", "bench", "scripts"]
+const together = [
+  "core",
+  "flow",
+  "protocol-kit",
+  "arp",
+  "ndp",
+  "dhcp",
+  "tap",
+  "stack",
+  "testkit",
+  "config",
+  "bench",
+  "scripts",
+]
 
 export default defineConfig({
   // Sources, not what was built from them: tests need no build.

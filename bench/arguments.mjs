@@ -5,10 +5,10 @@ import { parseArgs } from "node:util"
  * @typedef {object} Settings
  * @property {"pasta" | "passt"} program
  * @property {boolean} quick
- * @property {number} rounds How often each case is measured with each peer.
- * @property {number} measured Milliseconds that one measurement lasts …
- * @property {number} warm … and how long it runs before.
- * @property {RegExp | undefined} only Which rows are measured, by "group: case".
+ * @property {number} rounds Measurements of each case with each peer.
+ * @property {number} measured Duration of one measurement, milliseconds.
+ * @property {number} warm Milliseconds that traffic runs before it.
+ * @property {RegExp | undefined} only The rows to measure, by "group: case".
  * @property {readonly { name: string, path: string }[]} more Other programs with the same command line.
  * @property {readonly string[]} without Names of peers to leave out.
  * @property {string | undefined} json
@@ -20,7 +20,7 @@ import { parseArgs } from "node:util"
 export const usage = `usage: npm run bench -- [OPTION]...
 
   --quick            less than two minutes instead of half an hour, for a first look
-  --program NAME     pasta (unless told otherwise), or passt with a guest behind its socket
+  --program NAME     pasta (the default), or passt with a guest behind its socket
   --only PATTERN     only the rows whose "group: case" matches this regular expression
   --rounds N         measure each case N times with each peer (5)
   --seconds S        let each measurement last S seconds (2)
@@ -33,7 +33,7 @@ export const usage = `usage: npm run bench -- [OPTION]...
   --from FILE        measure nothing, show what --json wrote
 `
 
-/** A command line that can't be carried out. */
+/** An invalid command line. */
 export class UsageError extends Error {}
 
 const options = /** @type {const} */ ({
@@ -64,7 +64,7 @@ export function parseArguments(words) {
     quick: values.quick ?? false,
     rounds: Math.ceil(positive("rounds", values.rounds, values.quick ? 3 : 5)),
     measured: Math.round(seconds * 1000),
-    // Enough for slow start to be over, and for code to have been compiled.
+    // By then slow start is over, and code has been compiled.
     warm: Math.round(Math.min(300, seconds * 250)),
     only: pattern(values.only),
     more: (values.peer ?? []).map(namedPath),

@@ -1,31 +1,31 @@
-// What is measured: each case gives one row or several.
+// The cases of the bench: each yields one row or several.
 import { memoryTogether, pause, residentMemory, wakeUps } from "./processes.mjs"
 import { SCALE, scaleCases } from "./scale.mjs"
-import { servers } from "./topology.mjs"
+import { addressInside, servers, withDeviceInside } from "./topology.mjs"
 
 /** @typedef {import("./peers.mjs").Peer} Peer */
 
 /**
  * @typedef {object} Row
- * @property {string} group Rows of a group stand under one title and share a plot.
+ * @property {string} group Rows of a group have one title and share a plot.
  * @property {string} label
  * @property {string} unit
  * @property {"more" | "less"} better
  */
 
 /**
- * A case that is measured on a guest which is up, with others before and after it.
+ * A case that is measured on a running guest, with other cases before and after it.
  * @typedef {object} TrafficCase
  * @property {number} mtu
  * @property {boolean} [isLocal] True if the servers are on the host's loopback, and the guest uses its own.
- * @property {(peer: Peer) => boolean} [isFor] Which peers it makes sense for; all if absent.
+ * @property {(peer: Peer) => boolean} [isFor] True for peers to which the case applies; all if absent.
  * @property {readonly Row[]} rows
- * @property {(traffic: import("./traffic.mjs").Traffic) => Promise<readonly (number | undefined)[]>} measure A value for
- *   each row, where there is one.
+ * @property {(traffic: import("./traffic.mjs").Traffic) => Promise<readonly (number | undefined)[]>} measure A
+ *   value for each row, or undefined.
  */
 
 /**
- * A case that begins with a new guest.
+ * A case that starts a new guest.
  * @typedef {object} ProcessCase
  * @property {(peer: Peer) => boolean} isFor
  * @property {readonly Row[]} rows
@@ -136,18 +136,25 @@ const floodCase = {
   rows: [
     { group: GROUPS.exchanges, label: "beside 100,000 SYNs: 99th percentile", unit: "µs", better: "less" },
     { group: GROUPS.exchanges, label: "beside 100,000 SYNs: as against quiet", unit: "times", better: "less" },
+    { group: GROUPS.exchanges, label: "beside SYNs to very many: as against quiet", unit: "times", better: "less" },
+    { group: GROUPS.exchanges, label: "beside SYNs inside the guest: as against quiet", unit: "times", better: "less" },
     { group: GROUPS.exchanges, label: "beside a busy program: as against quiet", unit: "times", better: "less" },
   ],
   async measure(traffic) {
     const quiet = await traffic.exchange("exchange")
     const flooded = await traffic.exchange("flooded-exchange")
+    const scattered = await traffic.exchange("scattered-flood-exchange")
+    const inside = await withDeviceInside(traffic.guest.place, addressInside, () =>
+      traffic.exchange("inside-flood-exchange"),
+    )
     const busy = await traffic.exchange("busy-exchange")
-    return [flooded.percentile99, flooded.percentile99 / quiet.percentile99, busy.percentile99 / quiet.percentile99]
+    const ratios = [flooded, scattered, inside, busy].map(({ percentile99 }) => percentile99 / quiet.percentile99)
+    return [flooded.percentile99, ...ratios]
   },
 }
 
 /**
- * A case of those above, between the guest's loopback and the host's.
+ * One of the cases above, between the guest's loopback and the host's.
  * @param {TrafficCase} from
  * @returns {TrafficCase}
  */
@@ -270,7 +277,7 @@ export const groups = [
 ]
 
 /**
- * Whether a row is to be measured.
+ * True if a row is to be measured.
  * @param {RegExp | undefined} only
  * @param {Row} row
  */

@@ -1,8 +1,8 @@
-// npm run bench: measures pasta or passt beside the programs that they can replace, in namespaces that it makes for that.
-// README.md says how to use it.
+// npm run bench: measures pasta or passt beside the programs that they can replace, in temporary namespaces.
+// README.md describes its use.
 //
-// This first process looks whether the machine has what it takes, and starts measure.mjs in namespaces of its own. They
-// hold everything that is made: networks, mounts and processes are gone with them, whatever way they end.
+// This first process checks the machine's requirements, and starts measure.mjs in namespaces of its own. These
+// hold all networks, mounts and processes, which are gone with them, however they end.
 import { spawn, spawnSync } from "node:child_process"
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -12,7 +12,7 @@ import { allRows, isWanted } from "./cases.mjs"
 import { folders, missing } from "./requirements.mjs"
 
 /**
- * One line, and the end.
+ * Prints one line, and ends.
  * @param {string} reason
  * @returns {never}
  */
@@ -43,7 +43,7 @@ function compile(sources, program) {
   if (status !== 0) giveUp(`${sources} can't be compiled (on Debian: apt-get install gcc libc6-dev)\n${stderr}`)
 }
 
-/** Namespaces may only choose among the congestion controls that the machine allows everybody. */
+/** Namespaces may only choose congestion controls that the machine allows to every user. */
 function allowCubic() {
   const name = "net.ipv4.tcp_allowed_congestion_control"
   const allowed = spawnSync("sysctl", ["-n", name], { encoding: "utf8" }).stdout.trim()
@@ -52,7 +52,7 @@ function allowCubic() {
 }
 
 process.env.PATH = folders.join(delimiter)
-// What is set for other programs of the runtime must not slow down what is measured: a file of certificates costs 40 ms.
+// Settings for other programs of the runtime must not slow down the measured one: a file of certificates costs 40 ms.
 for (const variable of Object.keys(process.env)) if (variable.startsWith("NODE_")) delete process.env[variable]
 const settings = readSettings()
 if (settings === undefined) {
@@ -69,7 +69,7 @@ if (problem !== undefined) giveUp(problem)
 
 const folder = mkdtempSync(join(tmpdir(), "demiflow-bench-"))
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
-// Others than root start programs from there.
+// Users other than root start programs from there.
 chmodSync(folder, 0o755)
 /** @type {string[]} */
 const namespaces = []
@@ -84,7 +84,7 @@ const child = spawn(command[0], command.slice(1), {
   stdio: "inherit",
   env: { ...process.env, DEMIFLOW_BENCH_FOLDER: folder },
 })
-// The terminal has sent SIGINT to all of us, and unshare does not end by it.
+// The terminal sends SIGINT to the whole group, and unshare does not end by it.
 for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
   process.on(signal, () => {
     child.kill("SIGKILL")

@@ -1,4 +1,4 @@
-// Measures, in the namespaces that main.mjs made, and shows what was measured.
+// Measures in the namespaces that main.mjs made, and shows the results.
 import { readFileSync } from "node:fs"
 import { parseArguments } from "./arguments.mjs"
 import { DEFAULT_MTU, isWanted, processCases, trafficCases } from "./cases.mjs"
@@ -16,9 +16,9 @@ import { Traffic, World } from "./traffic.mjs"
 /** @typedef {import("./peers.mjs").Peer} Peer */
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1))
-// Each of many flows takes one.
+// Each of many flows takes a descriptor.
 raiseOpenFiles()
-// npm runs scripts in the repository's folder, wherever they were called.
+// npm runs scripts in the repository's folder, wherever they were started.
 process.chdir(process.env.INIT_CWD ?? ".")
 
 const settings = parseArguments(process.argv.slice(2))
@@ -130,7 +130,7 @@ async function measure(settings, folder) {
   }
 
   /**
-   * Each peer in turn, so that what changes on the machine meanwhile changes for all of them.
+   * Measures each peer in turn, so that changes on the machine affect all of them.
    * @param {readonly Row[]} rows
    * @param {(peer: Peer) => boolean} isFor
    * @param {(peer: Peer) => Promise<readonly (number | undefined)[]>} once
@@ -156,7 +156,7 @@ async function measure(settings, folder) {
 }
 
 /**
- * What guests are started with, each once, in the order of the cases.
+ * The different settings of guests, each once, in the order of the cases.
  * @param {readonly import("./cases.mjs").TrafficCase[]} cases
  * @returns {readonly (readonly [mtu: number, isLocal: boolean])[]}
  */

@@ -1,8 +1,8 @@
-// What has to do with running programs without privileges.
+// Running programs without privileges.
 import { spawnSync } from "node:child_process"
 import { eventually, nameOf, networkOf, Program } from "./processes.mjs"
 
-/** The words before a command that is to run without privileges. */
+/** The prefix of a command that runs without privileges. */
 export const asOrdinaryUser = [
   "env",
   "HOME=/",
@@ -31,7 +31,7 @@ export async function makeNamespace(command) {
 }
 
 /**
- * What a program says about itself.
+ * The version that a program prints.
  * @param {string} path
  */
 export function reportedVersion(path) {

@@ -1,5 +1,5 @@
-// Programs that a virtual machine is connected by. A namespace stands in for the machine: what goes through its tap device
-// is carried to the program's socket by e2e/stand-in, at native speed.
+// Programs that connect a virtual machine. A namespace stands in for the machine: e2e/stand-in carries frames between
+// its tap device and the program's socket, at native speed.
 import { existsSync, mkdirSync } from "node:fs"
 import { asOrdinaryUser, makeNamespace } from "./ordinary-user.mjs"
 import { eventually, family, Program, run } from "./processes.mjs"
@@ -12,7 +12,7 @@ const DEVICE = "tap0"
 let socketNumber = 0
 
 /**
- * What DHCP and router advertisements would configure, a moment later.
+ * Configures what DHCP and router advertisements would configure a moment later.
  * @param {number} mtu
  */
 const configuration = (mtu) => [
@@ -47,7 +47,7 @@ export function passtPeer(name, path, folder, version, role) {
     })
     const standIn = await makeNamespace([`${folder}/stand-in`, DEVICE, socket])
     const place = networkOfProcess(standIn.pid)
-    // The device is there when the command has begun; it may take a moment more until it can be seen.
+    // The device exists when the command has begun, but may take a moment more until it is visible.
     await eventually("the stand-in's device", () => (hasDevice(place) ? true : undefined))
     run([...place, "ip", "-batch", "-"], `${configuration(mtu).join("\n")}\n`)
     return { program, standIn, place }

@@ -1,4 +1,4 @@
-// The programs that are measured, and the direct path without any of them.
+// The measured programs, and the direct path without any of them.
 import { spawnSync } from "node:child_process"
 import { realpathSync } from "node:fs"
 import { asOrdinaryUser, makeNamespace, reportedVersion } from "./ordinary-user.mjs"
@@ -10,7 +10,7 @@ import { networkOfProcess } from "./topology.mjs"
 /**
  * A guest that is connected by a peer.
  * @typedef {object} Guest
- * @property {import("./topology.mjs").Place} place Where its programs run.
+ * @property {import("./topology.mjs").Place} place The namespace in which its programs run.
  * @property {() => readonly number[]} processes Those of the peer; none for the direct path.
  * @property {() => number} dataPath The one of them that moves the packets.
  * @property {() => Promise<void>} stop
@@ -20,14 +20,14 @@ import { networkOfProcess } from "./topology.mjs"
  * @typedef {object} Peer
  * @property {string} name
  * @property {string} version
- * @property {boolean} isOurs What is measured beside the others.
- * @property {boolean} isCompared Whether the results are to be divided by its.
- * @property {boolean} isProgram Not the direct path.
+ * @property {boolean} isOurs True for the program of this repository.
+ * @property {boolean} isCompared True if our results are divided by this peer's.
+ * @property {boolean} isProgram False for the direct path.
  * @property {boolean} runsCommands It starts commands itself, and ends with them.
- * @property {boolean} hasLocalPath It connects the guest's loopback with the host's, or needs nothing for it.
+ * @property {boolean} hasLocalPath It connects the guest's loopback with the host's, or doesn't need to.
  * @property {(mtu: number, isLocal?: boolean) => Promise<Guest>} start
- * @property {(command: readonly string[]) => Promise<Run>} runOnce Makes a guest for one command.
- * @property {() => Promise<number>} [attach] Connects a namespace that is there, and goes to the background: milliseconds
+ * @property {(command: readonly string[]) => Promise<Run>} runOnce Creates a guest for one command.
+ * @property {() => Promise<number>} [attach] Connects an existing namespace, and goes to the background: milliseconds
  *   until the first process has ended.
  */
 
@@ -45,7 +45,7 @@ const roles = {
   compared: { isOurs: false, isCompared: true },
   other: { isOurs: false, isCompared: false },
 }
-/** Ends when its input does. */
+/** A command that ends when its input does. */
 const IDLE = "cat"
 /** Leads the ports of traffic/ from the guest's loopback to the host's. */
 const localPorts = ["-t", "none", "-u", "none", "-T", "7001,7100-7131", "-U", "7002,7003"]
@@ -116,7 +116,7 @@ export function slirpPeer(path) {
     runsCommands: false,
     hasLocalPath: false,
     async start(mtu) {
-      // slirp4netns wants a namespace that is there.
+      // slirp4netns needs an existing namespace.
       const holder = await makeNamespace([IDLE])
       const program = connect(mtu, holder.pid)
       return guest(holder.pid, program, async () => {
@@ -172,7 +172,7 @@ function guest(inside, program, stop) {
 }
 
 /**
- * The peers of pasta that were asked for, ours first.
+ * The requested peers of pasta, ours first.
  * @param {import("./arguments.mjs").Settings} settings
  * @param {string} ours Path of the executable that is measured.
  * @returns {readonly Peer[]}
@@ -207,7 +207,7 @@ export function choosePasstPeers({ more, without }, ours, folder) {
 }
 
 /**
- * What Debian has installed is years older than what `--peer` brings: it is what everybody can compare with.
+ * Debian's version is years older than one of `--peer`, but everybody can compare with it.
  * @param {readonly unknown[]} more
  */
 function installedRole(more) {
@@ -220,7 +220,7 @@ function leaveOut(peers, without) {
 }
 
 /**
- * The version of the Debian package that a program is from, or else what the program says.
+ * The version of a program's Debian package, or else the version that the program prints.
  * @param {string} path
  */
 function versionOf(path) {

@@ -1,9 +1,9 @@
-// Starting programs, and looking at what they cost.
+// Starts programs, and reads their costs.
 import { spawn, spawnSync } from "node:child_process"
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { basename } from "node:path"
 
-/** Clock ticks per second in what /proc says, the same on every architecture (proc(5)). */
+/** Clock ticks per second in /proc, the same on every architecture (proc(5)). */
 const TICKS = 100
 /** Enough for any case. */
 const OPEN_FILES = 200_000
@@ -16,7 +16,7 @@ process.on("exit", () => {
 })
 
 /**
- * A command as it stands in complaints: where this machine keeps its programs is nobody else's concern.
+ * A command as shown in complaints, without the paths of this machine.
  * @param {readonly string[]} command
  */
 function described(command) {
@@ -34,9 +34,9 @@ export function run([file, ...words], input = "") {
   return stdout
 }
 
-/** A program under way. */
+/** A running program. */
 export class Program {
-  /** @type {string[]} Lines of standard output that nobody took yet. */
+  /** @type {string[]} Lines of standard output that were not read yet. */
   #lines = []
   #partial = ""
   #errors = ""
@@ -79,7 +79,7 @@ export class Program {
     return this.#hasEnded
   }
 
-  /** Why it is of no use. */
+  /** Why the program failed. */
   get complaint() {
     return this.#errors.trim().split("\n").at(-1) || `${this.command} ended`
   }
@@ -102,14 +102,14 @@ export class Program {
   }
 }
 
-/** Has this process and those that it starts open as many files as may be. */
+/** Raises the limit of open files of this process, and of those that it starts, to the maximum. */
 export function raiseOpenFiles() {
   const most = String(OPEN_FILES)
-  // Not everywhere may root do so. The runtime has raised the soft limit to the hard one.
+  // Root may not do so everywhere. The runtime has raised the soft limit to the hard one.
   spawnSync("prlimit", ["--pid", String(process.pid), `--nofile=${most}:${most}`])
 }
 
-/** Files that a process may have open at once. */
+/** The limit of open files of a process. */
 export function mostOpenFiles() {
   return Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 1024)
 }
@@ -120,15 +120,15 @@ export function pause(milliseconds) {
 }
 
 /**
- * What `look` gives as soon as it gives anything.
+ * Polls `look` until it returns a value, and returns that.
  * @template T
  * @param {string} what
- * @param {() => T | undefined} look
+ * @param {() => T | undefined} find
  * @returns {Promise<T>}
  */
-export async function eventually(what, look) {
+export async function eventually(what, find) {
   for (const until = performance.now() + 10_000; performance.now() < until; await pause(2)) {
-    const found = look()
+    const found = find()
     if (found !== undefined) return found
   }
   throw new Error(`waited in vain for ${what}`)
@@ -170,7 +170,7 @@ function status(pid) {
 }
 
 /**
- * A process and all that descend from it.
+ * A process and all its descendants.
  * @param {number} ancestor
  */
 export function family(ancestor) {
@@ -182,7 +182,7 @@ export function family(ancestor) {
 }
 
 /**
- * The network namespace that a process is in.
+ * The network namespace of a process.
  * @param {number | "self"} pid
  */
 export function networkOf(pid) {
@@ -195,7 +195,7 @@ export function nameOf(pid) {
 }
 
 /**
- * Whether a process has a tap device open: then it is the one that moves the packets.
+ * True if a process has a tap device open: then it is the data path.
  * @param {number} pid
  */
 export function holdsTap(pid) {
@@ -218,7 +218,8 @@ export function processorSeconds(pids) {
 }
 
 /**
- * Resident memory of a process, MiB: all of it, and what is not from files, and so can't be shared or read again.
+ * Resident memory of a process, MiB: all of it, and the part that isn't from files, which can't be shared or read
+ * again.
  * @typedef {{ all: number, anonymous: number }} Memory
  */
 
@@ -230,7 +231,7 @@ export function residentMemory(pid) {
 }
 
 /**
- * Memory of these processes, MiB: what each has to itself, and what they share (their program, above all) once.
+ * Memory of these processes, MiB: each one's own, and shared memory (mainly their program) once.
  * @param {readonly number[]} pids
  */
 export function memoryTogether(pids) {
@@ -243,7 +244,7 @@ export function memoryTogether(pids) {
 }
 
 /**
- * How often threads of these processes went to sleep so far, and so were woken up.
+ * The number of times so far that threads of these processes blocked, and so were woken up.
  * @param {readonly number[]} pids
  */
 export function wakeUps(pids) {

@@ -1,4 +1,4 @@
-// Files that an ordinary user has to reach, though the repository or Node.js may be in root's own folder.
+// Makes files reachable for an ordinary user, although the repository or Node.js may be in root's own folder.
 import { constants, mkdirSync, realpathSync, statSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { run } from "./processes.mjs"
@@ -24,8 +24,8 @@ function show(folder, place) {
 }
 
 /**
- * Shows the repository and Node.js below `folder` if they are out of reach, in this mount namespace only. Gives the path of
- * the executable that is measured, and puts the folder of `node` in front in PATH.
+ * Mounts the repository and Node.js below `folder` if they are out of reach, in this mount namespace only. Returns the
+ * path of the measured executable, and puts the folder of `node` first in PATH.
  * @param {string} folder
  * @param {"pasta" | "passt"} program
  */

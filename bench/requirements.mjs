@@ -1,10 +1,10 @@
-// What the machine has to have for the bench, and the Debian packages that have it.
+// The requirements of the bench, and the Debian packages that provide them.
 import { accessSync, constants, existsSync, statSync } from "node:fs"
 import { delimiter, join, sep } from "node:path"
 
 /**
- * The folders where programs are looked for: those of administration included, those that npm puts in front not. There is
- * a pasta in these as well, ours.
+ * The folders that are searched for programs: those of administration included, those that npm puts first excluded,
+ * because they contain our own pasta.
  */
 export const folders = searched(process.env.PATH ?? "")
 
@@ -22,7 +22,7 @@ const packages = {
   unshare: "util-linux",
 }
 const always = ["cc", "ip", "mount", "nsenter", "setpriv", "sysctl", "unshare"]
-/** Debian's programs that each of ours is measured beside. */
+/** Debian's programs that are measured beside each of ours. */
 const installedPeers = { pasta: ["pasta", "slirp4netns"], passt: ["passt"] }
 
 /** @param {string} path The value of PATH. */
@@ -40,7 +40,7 @@ export function findProgram(name) {
 }
 
 /**
- * Why the bench can't run here, in one line; nothing if it can.
+ * Why the bench can't run here, in one line; undefined if it can.
  * @param {import("./arguments.mjs").Settings} settings
  * @param {string} ours Path of the executable that is measured.
  * @returns {string | undefined}

@@ -1,4 +1,4 @@
-// The cases about many flows that are open at once: each begins with a new guest, which then has no others.
+// The cases about many open flows: each starts a new guest, which has no other flows.
 import { mostOpenFiles, pause, residentMemory } from "./processes.mjs"
 
 /** @typedef {import("./cases.mjs").Row} Row */
@@ -18,12 +18,12 @@ const COUNTS = [1, 100, 10_000, 50_000]
 const MOST_WHEN_QUICK = 20_000
 const FIRST_FLOWS = 5000
 const FURTHER_FLOWS = 10_000
-/** From so many on, one takes long. */
+/** From this number of flows on, a case takes long. */
 const MANY = 10_000
 const MOST_ROUNDS_WITH_MANY = 3
-/** With fewer, what is measured is what the program takes for other things. */
+/** With fewer flows, the program's other memory dominates the result. */
 const FEWEST_FOR_MEMORY = 10_000
-/** Flows that begin beside the others, and other files of each process. */
+/** Descriptors for flows that begin beside the others, and for other files of each process. */
 const FURTHER_FILES = 1200
 
 const kinds = /** @type {const} */ ({
@@ -38,7 +38,7 @@ function scaleCase(kind, flows) {
   const hasMemory = flows >= FEWEST_FOR_MEMORY
   return {
     flows,
-    // The others are for one guest's few programs, or nothing that keeps flows.
+    // The other peers are made for few programs of one guest, or keep no flows.
     isFor: (peer) => peer.runsCommands,
     rows: [
       { group: SCALE, label: `set-up ${beside}`, unit: "1000/s", better: "more" },
@@ -64,7 +64,7 @@ function scaleCase(kind, flows) {
         const memory = hasMemory ? [((opened - before) * 2 ** 20) / flows] : []
         return [setUpRate / 1000, rate / 1000, ...memory]
       } catch (error) {
-        // That others are not made for so many is a result.
+        // If another program doesn't support this number, that is a result.
         if (!peer.isOurs) return []
         throw error
       }
@@ -114,7 +114,7 @@ export const scaleCases = [
 ]
 
 /**
- * Those that can be measured here: each flow takes a descriptor, at either end and of the program in between.
+ * The cases that can be measured here: each flow takes a descriptor at either end, and one of the program in between.
  * @param {boolean} isQuick
  * @param {number} openFiles How many a process may have open.
  */
@@ -124,7 +124,7 @@ export function possibleScaleCases(isQuick, openFiles = mostOpenFiles()) {
 }
 
 /**
- * How often one is measured.
+ * The number of measurements of a case.
  * @param {ScaleCase} scaleCase
  * @param {{ quick: boolean, rounds: number }} settings
  */

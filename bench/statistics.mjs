@@ -1,4 +1,4 @@
-// What several measurements of one thing come to.
+// Summaries of repeated measurements.
 
 /**
  * @typedef {object} Summary
@@ -27,7 +27,7 @@ export function summarize(values) {
 }
 
 /**
- * How far `ours` is ahead of `theirs`: 2 for twice as good, 0.5 for half as good.
+ * The ratio of `ours` to `theirs`: 2 for twice as good, 0.5 for half as good.
  * @param {number | undefined} ours
  * @param {number | undefined} theirs
  * @param {"more" | "less"} better

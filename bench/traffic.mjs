@@ -1,13 +1,13 @@
 // Drives the traffic generator, whose two ends are in a guest and in the world.
 import { Program, processorSeconds, residentMemory, sum } from "./processes.mjs"
 
-/** How much longer than it should take a measurement may take, milliseconds. */
+/** Grace period of a measurement beyond its expected duration, milliseconds. */
 const PATIENCE = 15_000
-/** What the beginning of a flow may take when many begin, milliseconds. */
+/** Time allowed for the beginning of a flow when many begin, milliseconds. */
 const SLOWEST_SET_UP = 2
 
 /**
- * What the receiving end of one stream counted.
+ * The counts of one stream's receiving end.
  * @typedef {{ run: number, bytes: number, seconds: number, total: number }} Count
  */
 
@@ -17,7 +17,7 @@ const SLOWEST_SET_UP = 2
  * @property {number | undefined} processorSecondsPerGibibyte Of the peer's processes, if there are any.
  */
 
-/** The servers, and what they count. */
+/** The servers, and their counts. */
 export class World {
   #run = 0
   /** @type {Map<number, { counts: Count[], wanted: number, resolve: (counts: Count[]) => void }>} */
@@ -59,7 +59,7 @@ export class World {
   }
 
   /**
-   * What is counted in a run, once all of its streams are.
+   * Resolves to a run's counts, once all of its streams are counted.
    * @param {number} run
    * @param {number} streams
    * @returns {Promise<Count[]>}
@@ -141,7 +141,7 @@ export class Traffic {
   }
 
   /**
-   * @param {"exchange" | "flooded-exchange" | "busy-exchange" | "connect-exchange" | "datagram-exchange"} kind
+   * @param {"exchange" | `${"flooded" | "scattered-flood" | "inside-flood" | "busy" | "connect" | "datagram"}-exchange`} kind
    * @returns {Promise<{ rate: number, median: number, percentile99: number, failures: number }>}
    */
   async exchange(kind) {
@@ -150,7 +150,7 @@ export class Traffic {
   }
 
   /**
-   * Opens many flows, and then measures how fast others begin beside them, and what one of these does then.
+   * Opens many flows, and then measures how fast others begin beside them, and request-response over one of these.
    * @template T
    * @param {"datagram-flows" | "connections"} kind
    * @param {number} count
@@ -162,7 +162,7 @@ export class Traffic {
     const results = []
     const program = this.#program(kind, 4, [0, count], (line) => {
       results.push(line.startsWith("{") ? JSON.parse(line) : whenOpen())
-      // It has waited for this, and holds the flows for as long as its input is open.
+      // The program has waited for this line, and holds the flows as long as its input is open.
       if (results.length === 1) program.child.stdin.write("\n")
       if (results.length === 3) program.child.stdin.end()
     })
@@ -194,7 +194,7 @@ export class Traffic {
     return { opened: opened[0], firstRate: results[0].rate, furtherRate: results[1].rate }
   }
 
-  /** The most resident memory of the peer's data path while traffic runs both ways. */
+  /** The peak resident memory of the peer's data path while traffic runs both ways. */
   async memoryUnderLoad() {
     const dataPath = this.#guest.dataPath()
     let most = residentMemory(dataPath)
@@ -211,7 +211,7 @@ export class Traffic {
   }
 
   /**
-   * The world counts, and the guest sends until it is ended.
+   * The world counts. The guest sends until it is stopped.
    * @param {string} kind @param {4 | 6} version @param {number} number @param {number} streams
    */
   async #up(kind, version, number, streams) {
@@ -243,7 +243,7 @@ export class Traffic {
     const gibibytes = sum(counts, ({ total }) => total) / 2 ** 30
     return {
       gigabits: sum(counts, ({ bytes, seconds }) => (seconds > 0 ? (bytes * 8) / seconds / 1e9 : 0)),
-      // Less than a tick of the kernel says nothing.
+      // Less than a kernel tick is not significant.
       processorSecondsPerGibibyte: used > 0 && gibibytes > 0 ? used / gibibytes : undefined,
     }
   }
@@ -262,7 +262,7 @@ export class Traffic {
   }
 
   /**
-   * Waits until a program has ended that begins so many flows.
+   * Waits for the end of a program that begins this number of flows.
    * @param {Program} program
    * @param {number} count
    */

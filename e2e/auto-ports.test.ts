@@ -1,4 +1,4 @@
-/** Ports that are forwarded while something is bound to them at the other end, in both directions: the default of pasta. */
+/** Ports that are forwarded while something is bound to them at the other end, in both directions: pasta's default. */
 import { afterEach, describe, expect, test } from "vitest"
 import { usePasta } from "./harness/pasta.ts"
 import type { Place } from "./harness/places.ts"
@@ -13,14 +13,14 @@ const { host, world } = topology
 const started: Program[] = []
 afterEach(() => Promise.all(started.splice(0).map((server) => server.stop())))
 
-/** A server that is there until it is stopped, or the test ends. */
+/** A server that runs until it is stopped, or the test ends. */
 async function serve(protocol: Protocol, place: Place, listen: readonly Partial<Listening>[]): Promise<Program> {
   const server = await startServer(protocol.server, place, listen)
   started.push(server)
   return server
 }
 
-/** Asks until the port is open, and gives how that arrives. */
+/** Retries until the port is open. Returns how the request arrives. */
 function opened(protocol: Protocol, from: Place, address: string, port: number): Promise<Arrival> {
   return eventually(`${protocol.name} port ${port} is open`, async () => {
     const arrival = await protocol.arrival(from, address, port)
@@ -28,7 +28,7 @@ function opened(protocol: Protocol, from: Place, address: string, port: number):
   })
 }
 
-/** Asks until the port is closed. */
+/** Retries until the port is closed. */
 function closed(protocol: Protocol, from: Place, address: string, port: number): Promise<true> {
   return eventually(`${protocol.name} port ${port} is closed`, async () => {
     const arrival = await protocol.arrival(from, address, port)
@@ -45,7 +45,7 @@ describe.each(both)("by default, $protocol.name ports", ({ protocol, alone }) =>
   const running = usePasta(topology, { options: ["--config-net", ...alone] })
 
   overBoth((family) => {
-    /** The same numbers for both families would have one wait for the other's ports to close. */
+    /** With the same numbers for both families, one would wait for the other's ports to close. */
     const at = (port: number) => port + family.version
 
     test("of the namespace are open on the host while they are bound", async () => {
@@ -71,7 +71,7 @@ describe.each(both)("by default, $protocol.name ports", ({ protocol, alone }) =>
       const [there, back] = [at(6220), at(6230)]
       const server = await serve(protocol, host, [{ address: family.loopback, port: there }])
       await opened(protocol, running.guest, family.loopback, there)
-      // What comes and goes afterwards shows that pasta has looked again since.
+      // Ports that open and close afterwards show that pasta has scanned again since.
       const later = await serve(protocol, running.guest, atPorts([back]))
       await opened(protocol, world, family.host, back)
       expect(await protocol.arrival(world, family.host, there)).toEqual(refused)
@@ -113,7 +113,7 @@ describe("a UDP server that connects its socket to the one who asks", () => {
     started.push(asking)
     asking.write("first\n")
     await asking.printed(/first/)
-    // What is open now shows that pasta has seen a server that isn't bound alone any more.
+    // The ports open now show that pasta has seen that the server is no longer the only one bound.
     await serve(udp, service, [{ address: "0.0.0.0", port: port + 1 }])
     await eventually("the later one is open", async () => (await isOpen(port + 1)) || undefined)
     asking.write("second\n")
@@ -124,12 +124,12 @@ describe("a UDP server that connects its socket to the one who asks", () => {
 })
 
 describe.each(both)("with auto and more, $protocol.name ports", ({ protocol, alone }) => {
-  const { inbound, outbound } = protocol
+  const { fromHost, fromGuest } = protocol
   const rules = [
-    [inbound, "6300-6303,~6302,auto"],
-    [inbound, "6310:6301,auto"],
-    [inbound, `${ipv4.loopback}/6320-6329,auto`],
-    [outbound, "auto,~6331"],
+    [fromHost, "6300-6303,~6302,auto"],
+    [fromHost, "6310:6301,auto"],
+    [fromHost, `${ipv4.loopback}/6320-6329,auto`],
+    [fromGuest, "auto,~6331"],
   ].flat()
   const running = usePasta(topology, { options: ["--config-net", ...rules, ...alone] })
 
@@ -138,7 +138,7 @@ describe.each(both)("with auto and more, $protocol.name ports", ({ protocol, alo
     await serve(protocol, running.guest, atPorts(bound))
     await opened(protocol, world, ipv4.host, 6300)
     const ask = (from: Place, address: string, port: number) => protocol.arrival(from, address, port)
-    // Everything that is bound was seen at once.
+    // One scan has seen everything that is bound.
     expect(await ask(world, ipv4.host, 6301)).toMatchObject({ port: 6301 })
     expect(await ask(world, ipv4.host, 6310)).toMatchObject({ port: 6301 })
     expect(await ask(host, ipv4.loopback, 6320)).toMatchObject({ port: 6320 })
@@ -177,7 +177,7 @@ describe("with few descriptors", () => {
     await serve(tcp, world, atPorts([6500]))
     const many = Array.from({ length: 60 }, (_, index) => 20_000 + index)
     await Promise.all([serve(tcp, host, atPorts(many)), serve(udp, host, atPorts(many))])
-    await running.pasta.program.printed(/some that would follow stay closed/, "stderr")
+    await running.pasta.program.printed(/some automatic ports stay closed/, "stderr")
     expect(await tcp.arrival(running.guest, ipv4.server, 6500)).toMatchObject({ port: 6500 })
   })
 })

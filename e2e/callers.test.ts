@@ -1,4 +1,4 @@
-/** Those who make a namespace themselves and call pasta to connect it, each in its own way. */
+/** Programs that create a namespace themselves and call pasta to connect it, each in its own way. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { dig, useNameServer } from "./cases/names.ts"
 import { connect, type Entered, endPasta, hasEnded, hashFrom, isRunning, unshared } from "./harness/callers.ts"
@@ -11,7 +11,7 @@ const topology = useTopology()
 useNameServer(topology)
 
 const WEB_PORT = 8080
-/** Of the host; leads to the web server of the namespace. */
+/** A port of the host that leads to the web server of the namespace. */
 const FORWARDED_PORT = 8081
 const BYTES = 3_000_000
 const path = `/bytes/${BYTES}`
@@ -32,7 +32,7 @@ beforeAll(async () => {
 })
 afterAll(() => webServer?.stop())
 
-async function testOutbound(place: Place, family: Family): Promise<void> {
+async function testFromGuest(place: Place, family: Family): Promise<void> {
   expect(await hashFrom(place, `http://${inUrl(family.server)}:${WEB_PORT}${path}`)).toBe(hash)
   await place.must(["ping", "-c", "2", "-i", "0.2", "-W", "10", family.server])
   for (const transport of ["+notcp", "+tcp"]) {
@@ -41,10 +41,10 @@ async function testOutbound(place: Place, family: Family): Promise<void> {
   }
 }
 
-/** What somebody connects a namespace for. */
+/** A typical use of a connected namespace. */
 function testConnected(place: () => Place): void {
   overBoth((family) => {
-    test("curl, ping and dig reach the world", () => testOutbound(place(), family))
+    test("curl, ping and dig reach the world", () => testFromGuest(place(), family))
 
     test("a forwarded port leads in from the host and from the world", async () => {
       const server = await startWebServer(place(), ["::"])
@@ -129,7 +129,7 @@ describe.each([
     expect(await caller.place.must("ip -4 route show default".split(" "))).toMatch(/^default via 10\.0\.2\.2 dev tap0/)
   })
 
-  test("curl, ping and dig reach the world over IPv4", () => testOutbound(caller.place, ipv4))
+  test("curl, ping and dig reach the world over IPv4", () => testFromGuest(caller.place, ipv4))
 
   test("a port that is bound in there is reached from the host", async () => {
     const server = await startWebServer(caller.place, ["0.0.0.0"])

@@ -10,7 +10,7 @@ import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 
-/** Without the line that says that root is given up. */
+/** Removes the line about giving up root. */
 const withoutNotice = (stderr: string) => stderr.replace(/^.*started as root.*\n/i, "")
 
 function commandLine(pid: number): string {
@@ -47,7 +47,8 @@ describe.each(["ordinary", "root"] as const)("as %s user", (as) => {
     expect(await program.result).toMatchObject({ status: 128 + 9, signal: null })
   })
 
-  // The kernel ends it with its parent: what the data path has given up must not keep it from that. Which thread ends last is chance.
+  // The kernel ends it with its parent. Privileges that the data path has dropped must not prevent that. Which thread
+  // ends last varies.
   test("a data path that is killed takes the command with it, each time", async () => {
     const kill = async (options: readonly string[]): Promise<void> => {
       const pasta = await Pasta.start(topology, { as, options: ["--config-net", ...options] })
@@ -172,7 +173,7 @@ describe("in a terminal", () => {
   const terminal = (...command: string[]) => {
     const words = [reachable(pastaExecutable), "--config-net", "--", ...command]
     const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ")
-    // Without exec there may be a shell around it, which ends with a status of its own at ^C.
+    // Without exec a shell may run the command, and end with a status of its own at ^C.
     return topology.host.start(["script", "--quiet", "--return", "--command", `exec ${quoted}`, "/dev/null"], {
       ordinary: true,
       keepInputOpen: true,
@@ -199,10 +200,10 @@ describe("in a terminal", () => {
   // dash and ash fail as they end: they can't give the terminal back to a process group outside of the PID namespace.
   testWith("script", "bash")("a shell has job control: ^Z stops its job, not pasta", async () => {
     const program = terminal("bash", "--norc", "--noprofile", "-i")
-    // The quotes tell what is printed from what was typed.
+    // The quotes distinguish output from typed input.
     program.write("echo job be''gins; sleep 1000\n")
     await program.printed(/job begins/)
-    // A ^Z may come before the job is in the foreground, and one too many throws away what was printed just before it.
+    // A ^Z may arrive before the job is in the foreground, and a further one discards output printed just before it.
     await eventually("the job is stopped", () => {
       program.write("\u001ajobs\n")
       return /[Ss]topped/.test(program.stdout) ? true : undefined

@@ -42,7 +42,7 @@ beforeAll(() =>
   ]),
 )
 
-/** What the command sees. */
+/** The command's view of the network. */
 async function network(...options: string[]): Promise<Network> {
   const script = "ip -j addr; ip -j -4 route; ip -j -6 route"
   const { stdout, stderr } = await runPasta(topology.host, ["--config-net", ...options, "--", "sh", "-c", script])
@@ -266,7 +266,7 @@ test.runIf(process.arch === "x64").each([
 )
 
 test("the network works without `ip` being installed", async () => {
-  // A PATH in which there is nothing but the interpreter, a shell and what the harness needs.
+  // A PATH with only the interpreter, a shell and the harness's programs.
   const folder = temporaryFolder("path")
   mkdirSync(`${folder}/bin`)
   for (const tool of ["sh", "cat", "readlink"]) symlinkSync(`/bin/${tool}`, `${folder}/bin/${tool}`)

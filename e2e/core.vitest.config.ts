@@ -1,6 +1,6 @@
 /**
- * The core of the end-to-end tests: what is run again on another kernel, with another runtime, or with a kernel from
- * which something is withheld. All that concerns the kernel or the runtime is in it, and nothing twice.
+ * The core of the end-to-end tests: the tests that are repeated on another kernel, with another runtime, or with a
+ * feature of the kernel withheld. It contains every test that concerns the kernel or the runtime, and none twice.
  */
 import { defineConfig, mergeConfig, type ViteUserConfig } from "vitest/config"
 import everyday, { files } from "./vitest.config.ts"
@@ -9,8 +9,8 @@ const core = [
   "platform/platform",
   "icmp-errors",
   "local-mode",
-  "passt-inbound-udp",
-  "pasta-outbound",
+  "passt-from-host-udp",
+  "pasta-from-guest",
   "tcp-connect",
   "tcp-ending",
   "tcp-slow",

@@ -1,4 +1,4 @@
-/** Real DHCP clients, and the kernel's own autoconfiguration, in a namespace that nobody has configured. */
+/** Real DHCP clients, and the kernel's own autoconfiguration, in a namespace without configuration. */
 import { join } from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
 import { dhclient, raise, udhcpc } from "./harness/dhcp-clients.ts"
@@ -23,8 +23,8 @@ describe("DHCPv4", () => {
     async () => {
       const pasta = await Pasta.start(topology, { options: names })
       await raise(pasta.guest)
-      const { told } = await udhcpc(pasta.guest, "-O", "mtu", "-O", "search")
-      expect(told()).toMatchObject({
+      const { lease } = await udhcpc(pasta.guest, "-O", "mtu", "-O", "search")
+      expect(lease()).toMatchObject({
         ip: ipv4.host,
         mask: "24",
         router: ipv4.gateway,
@@ -53,10 +53,10 @@ describe("DHCPv4", () => {
       ]
       const pasta = await Pasta.start(topology, { options })
       await raise(pasta.guest)
-      const { told } = await udhcpc(pasta.guest, "-O", "mtu", "-O", "search")
-      expect(told()).toMatchObject({ ip: "192.0.2.77", subnet: "255.255.255.128", router: "192.0.2.3", mtu: "1400" })
-      expect(told()).not.toHaveProperty("dns")
-      expect(told()).not.toHaveProperty("search")
+      const { lease } = await udhcpc(pasta.guest, "-O", "mtu", "-O", "search")
+      expect(lease()).toMatchObject({ ip: "192.0.2.77", subnet: "255.255.255.128", router: "192.0.2.3", mtu: "1400" })
+      expect(lease()).not.toHaveProperty("dns")
+      expect(lease()).not.toHaveProperty("search")
       await pasta.stop()
     },
   )
@@ -72,8 +72,8 @@ describe("DHCPv4", () => {
   testWith("dhclient")("dhclient gets a lease", async () => {
     const pasta = await Pasta.start(topology, { options: names })
     await raise(pasta.guest)
-    const { told } = await dhclient(pasta.guest, "-4")
-    expect(told()).toMatchObject({
+    const { lease } = await dhclient(pasta.guest, "-4")
+    expect(lease()).toMatchObject({
       new_ip_address: ipv4.host,
       new_subnet_mask: "255.255.255.0",
       new_routers: ipv4.gateway,
@@ -89,8 +89,8 @@ describe("DHCPv6", () => {
   testWith("dhclient")("dhclient -6 gets address, name servers and search list", async () => {
     const pasta = await Pasta.start(topology, { options: names })
     await raise(pasta.guest)
-    const { told } = await dhclient(pasta.guest, "-6")
-    expect(told()).toMatchObject({
+    const { lease } = await dhclient(pasta.guest, "-6")
+    expect(lease()).toMatchObject({
       new_ip6_address: ipv6.host,
       new_dhcp6_name_servers: "2001:db8:1::53",
       new_dhcp6_domain_search: "a.example. b.example.",

@@ -1,4 +1,4 @@
-/** What the machine may lack: one line that says what to do. */
+/** Features that the machine may lack: one line says what to do. */
 import { expect, test } from "vitest"
 import { ordinaryUser, pastaExecutable, reachable, testWith } from "./harness/machine.ts"
 import { runPasta } from "./harness/pasta.ts"

@@ -69,7 +69,7 @@ test("flows of all protocols fill one table exactly, and what is beyond is refus
   expect(await tcpClient(pasta.guest, ipv4, beyond)).not.toMatchObject({ outcome: "connected" })
   expect(await udpClient(pasta.guest, ipv4, { scenario: "many", sockets: 1 })).toEqual({ answered: 0 })
 
-  // What ends makes room again.
+  // Flows that end make room again.
   holder.closeInput()
   await holder.result
   const again = await fill(capacity / 4)

@@ -1,11 +1,11 @@
 /**
- * A hostile process in the namespace, beside others that go on with their work: a connection through the tap device
+ * A hostile process in the namespace, beside others that continue their work: a connection through the tap device
  * and one along the local path, each way, begun before the attack and ended during it.
  */
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { isRunning } from "./harness/callers.ts"
-import { throughLoopback } from "./harness/inbound.ts"
+import { throughLoopback } from "./harness/from-host.ts"
 import { descriptors, residentMemory } from "./harness/inspection.ts"
 import { reachable, testWith } from "./harness/machine.ts"
 import { Pasta } from "./harness/pasta.ts"
@@ -27,17 +27,17 @@ const MEMORY_BOUND = 250 * 1024
 const BYTES = 5_000_000
 
 beforeAll(async () => {
-  // The host gives up its handshakes after 3 seconds, instead of two minutes.
+  // The host gives up handshakes after 3 seconds, instead of two minutes.
   await topology.host.set({ "net.ipv4.tcp_syn_retries": 1 })
 })
 
-/** One pasta, and what a hostile process in its namespace does to it. */
+/** One pasta, and a hostile process in its namespace. */
 class Subject {
   readonly pasta: Pasta
   readonly dataPath: number
   /** Number of open descriptors before anything happened. */
   readonly descriptorsBefore: number
-  /** Whether there are too few descriptors for what the hostile process wants. */
+  /** True if there are too few descriptors for the attack. */
   readonly isShort: boolean
 
   private constructor(pasta: Pasta, isShort: boolean) {
@@ -53,7 +53,7 @@ class Subject {
     return new Subject(await Pasta.start(topology, { options, before }), limit !== undefined)
   }
 
-  /** Downloads over IPv4 and uploads over IPv6, all slow until their servers are asked to hurry. */
+  /** Downloads over IPv4 and uploads over IPv6, all slow until the test speeds their servers up. */
   async #beginTransfers(): Promise<readonly Program[]> {
     const transfers = places.map((place) => {
       const scenario = place.version === 4 ? "slow-server" : "slow-upload"
@@ -70,9 +70,9 @@ class Subject {
   }
 
   /**
-   * Begins the attack, which is at its height when that settles, beside transfers that must end intact.
+   * Begins the attack, which is at its height when the promise settles, beside transfers that must end intact.
    *
-   * @param leavesRoom whether new connections find descriptors meanwhile
+   * @param leavesRoom true if new connections find descriptors meanwhile
    */
   async withstands(attack: (subject: Subject) => Promise<Program>, leavesRoom = !this.isShort): Promise<void> {
     const transfers = await this.#beginTransfers()
@@ -91,9 +91,9 @@ class Subject {
     }
   }
 
-  /** Once the hostile process has ended, it is as if it had never been. */
+  /** Asserts that nothing is left after the end of the hostile process. */
   async recovers(): Promise<void> {
-    const few = this.descriptorsBefore + 40 // Sockets and pipes in store.
+    const few = this.descriptorsBefore + 40 // Sockets and pipes in the pools.
     await eventually("no more descriptors are open than before", () =>
       descriptors(this.dataPath).length <= few ? true : undefined,
     )
@@ -101,7 +101,7 @@ class Subject {
   }
 }
 
-/** As many connections as that, or as it gets. */
+/** Up to that number of connections. */
 const crowd = (request: { readonly connections: number; readonly [name: string]: unknown }) => async (at: Subject) => {
   const program = at.pasta.guest.startNode("crowd.mjs", request, { keepInputOpen: true })
   const [, open] = await program.printed(/"open":(\d+)/)
@@ -120,10 +120,13 @@ const flood =
     return program
   }
 
-/** To where nobody answers. */
+/** Towards addresses that don't answer. */
 const unanswered = ({ host, silent }: Family) => flood({ from: [host], to: silent, ports: [1, 65_535], count: 30_000 })
 
-/** To where somebody answers, from addresses of the guest's network that the guest doesn't have: its kernel drops that. */
+/**
+ * Towards addresses that answer, from addresses of the guest's network that the guest doesn't have: its kernel drops
+ * the answers.
+ */
 const ignored = ({ host, server }: Family) => {
   const from = Array.from({ length: 50 }, (_, index) => host.replace(/2$/, String(100 + index)))
   return flood({ from, to: server, ports: [TCP_PORT, TCP_PORT], count: 3000 })
@@ -190,5 +193,5 @@ describe.each([
   testWith("python3")("pings under every identifier", () => subject.withstands(exchanges(true), true))
 })
 
-// Last, because a SYN of ours that nobody acknowledges is sent for a minute.
+// Last, because an unacknowledged SYN of ours is retransmitted for a minute.
 testWith("python3")("of a flood of SYNs whose answers it ignored, nothing stays", () => flooded.recovers(), 360_000)

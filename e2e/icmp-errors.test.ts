@@ -1,6 +1,6 @@
 /**
- * What a router or the far host says about a datagram reaches the guest as ICMP, with the datagram quoted; and what the
- * guest says about how its packets are to be treated reaches them.
+ * Errors of a router or the far host about a datagram reach the guest as ICMP, with the datagram quoted; and the
+ * marks of the guest's packets reach them.
  */
 import { join } from "node:path"
 import { afterAll, beforeAll, expect } from "vitest"
@@ -22,7 +22,7 @@ interface DatagramError {
 const topology = useTopology({ router: true })
 const running = usePasta(topology)
 
-// The way from the router on is narrower than the one up to it.
+// The link behind the router has a smaller MTU than the one before it.
 beforeAll(async () => {
   await topology.router?.configure(["link set eth1 mtu 1400"])
   await topology.world.configure(["link set eth0 mtu 1400"])
@@ -120,7 +120,7 @@ overBoth((family) => {
         const answer = await running.guest.json(marks("ask", family.server, String(trafficClass), String(hopLimit)))
         expect(answer).toEqual({
           udp: [trafficClass, trafficClass ^ 0xff],
-          // ECN is the host's kernel's for TCP. The router counts.
+          // For TCP, ECN belongs to the host's kernel. The router decrements the hop limit.
           tcp: [trafficClass & 0xfc, hopLimit - 1],
         })
       }

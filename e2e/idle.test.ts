@@ -1,4 +1,4 @@
-/** Without traffic nothing runs: no thread of the process that moves frames is woken up. */
+/** Without traffic nothing runs: no thread of the data path is woken up. */
 import { readdirSync, readFileSync } from "node:fs"
 import { setTimeout as pause } from "node:timers/promises"
 import { describe, expect, test } from "vitest"
@@ -10,10 +10,13 @@ import { useServer } from "./harness/servers.ts"
 import { usePasst } from "./harness/stand-in.ts"
 import { useTopology } from "./harness/topology.ts"
 
-/** Longer than any timer's period would be that runs without work; milliseconds. */
+/** Longer than the period of any timer that might run without work; milliseconds. */
 const WHILE = 2500
 
-/** How long the process's threads have run so far, nanoseconds (proc(5), schedstat): however little a wake-up takes. */
+/**
+ * Time that the process's threads have run so far, nanoseconds (proc(5), schedstat), which counts even the shortest
+ * wake-up.
+ */
 function runTime(pid: number): number {
   const times = readdirSync(`/proc/${pid}/task`).map((thread) =>
     Number.parseInt(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8"), 10),
@@ -33,7 +36,7 @@ function testIdle(running: { readonly guest: Place; readonly dataPath: number })
   })
 }
 
-describe("pasta without ports to look after", () => {
+describe("pasta without ports to keep open", () => {
   const topology = useTopology()
   useServer("tcp-server", topology)
   useServer("udp-server", topology)

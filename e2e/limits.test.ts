@@ -1,4 +1,4 @@
-/** What a case waits for in vain ends before the case does, and is shown. */
+/** Waiting in vain ends before the case's limit, and the output is shown. */
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { eventually, Program, run } from "./harness/processes.ts"
 
@@ -11,7 +11,7 @@ beforeAll(() => {
 afterAll(() => lasting.kill())
 
 test("programs, awaited lines and probes give up while the case has time left", async ({ task }) => {
-  // It uses its limit up on purpose: no wonder that it takes more than a fifth.
+  // The case uses its whole limit on purpose, and so takes more than a fifth of it.
   task.meta.limit = Number.POSITIVE_INFINITY
   const words = /the last words/
   await Promise.all([

@@ -1,6 +1,6 @@
 /** A host without a network of its own: link-local addresses, and the host's loopback behind the gateway. */
 import { expect, test } from "vitest"
-import { throughLoopback } from "./harness/inbound.ts"
+import { throughLoopback } from "./harness/from-host.ts"
 import { Pasta, runPasta } from "./harness/pasta.ts"
 import { protocols } from "./harness/protocols.ts"
 import { startServer, tcpClient } from "./harness/servers.ts"
@@ -41,7 +41,7 @@ test("the gateway is the host's loopback", async () => {
 })
 
 test("ports are reached over the host's loopback, IPv6 ones at the guest's link-local address", async () => {
-  const ports = protocols.flatMap(({ inbound, outbound, port }) => [inbound, String(port), outbound, "none"])
+  const ports = protocols.flatMap(({ fromHost, fromGuest, port }) => [fromHost, String(port), fromGuest, "none"])
   const pasta = await Pasta.start(topology, { options: ["--config-net", ...ports] })
   for (const { server, port, arrival } of protocols) {
     await startServer(server, pasta.guest, [{ address: "0.0.0.0" }, { address: "::" }])

@@ -1,8 +1,11 @@
-/** What is local at both ends bypasses the tap: whom the service sees, and that nothing is lost, left over or late. */
+/**
+ * Traffic that is local at both ends bypasses the tap: the source that servers see, and that nothing is lost, left over
+ * or late.
+ */
 import { describe, expect, test } from "vitest"
 import { testEndings } from "./cases/tcp-ending.ts"
 import { testPatience } from "./cases/tcp-patience.ts"
-import { throughLoopback } from "./harness/inbound.ts"
+import { throughLoopback } from "./harness/from-host.ts"
 import { descriptors, receiveBufferDrops } from "./harness/inspection.ts"
 import { fileFor, testWith } from "./harness/machine.ts"
 import { Pasta, usePasta } from "./harness/pasta.ts"
@@ -26,7 +29,7 @@ import { type Family, families, ipv4, overBoth, useTopology } from "./harness/to
 const topology = useTopology()
 const sizes = [0, 1, 1400, 1472, 1473, 9000, 65_507]
 const anywhere = [{ address: "0.0.0.0" }, { address: "::" }]
-/** Descriptors that are kept for connections to come: sockets of both IP versions in the namespace, and pipes. */
+/** Descriptors that are kept for later connections: sockets of both IP versions in the namespace, and pipes. */
 const KEPT = 2 * 32 + 2 * 16
 
 /** A port whose server dies in the middle of a test. */
@@ -37,34 +40,34 @@ const noUdp = ["-u", "none", "-U", "none"]
 
 /** Both directions of the local path: clients at the loopback of one end, servers at that of the other. */
 const directions = [
-  { direction: "into the namespace", isInbound: true, connections: 10_000 },
-  { direction: "out of the namespace", isInbound: false, connections: 1000 },
+  { direction: "into the namespace", isFromHost: true, connections: 10_000 },
+  { direction: "out of the namespace", isFromHost: false, connections: 1000 },
 ] as const
 
-function useDirection(isInbound: boolean, options: readonly string[]) {
+function useDirection(isFromHost: boolean, options: readonly string[]) {
   const running = usePasta(topology, { options: ["--config-net", "--host-lo-to-ns-lo", ...options] })
   const place = (isInside: boolean) => (isInside ? running.guest : topology.host)
   return {
     running,
-    servers: () => place(isInbound),
+    servers: () => place(isFromHost),
     clients: {
       get guest() {
-        return place(!isInbound)
+        return place(!isFromHost)
       },
       families: throughLoopback,
     },
   }
 }
 
-describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
-  const ports = isInbound ? ["-t", tcpPorts, "-T", "none"] : ["-t", "none", "-T", tcpPorts]
-  const { running, servers, clients } = useDirection(isInbound, [...ports, ...noUdp])
+describe.each(directions)("TCP $direction", ({ isFromHost, connections }) => {
+  const ports = isFromHost ? ["-t", tcpPorts, "-T", "none"] : ["-t", "none", "-T", tcpPorts]
+  const { running, servers, clients } = useDirection(isFromHost, [...ports, ...noUdp])
   const server = useServerIn("tcp-server", servers)
 
   testEndings(clients, servers, server)
   testPatience(clients, server)
 
-  if (isInbound) {
+  if (isFromHost) {
     test("another loopback address of the host is the same one in the namespace", async () => {
       const request = { scenario: "who", address: "127.0.0.5" }
       const { answers } = await tcpClient<{ answers: readonly object[] }>(clients.guest, ipv4, request)
@@ -91,7 +94,7 @@ describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
       const request = { scenario: "slow-download", bytes: 60_000_000, seed: 44, rate: 1 }
       const client = startTcpClient(clients.guest, family, request, { keepInputOpen: true })
       await client.printed(/started/)
-      // Meanwhile the buffers on the way fill up.
+      // Meanwhile the buffers of the path fill up.
       await tcpClient(clients.guest, family, { scenario: "download", bytes: 50_000_000, seed: 45 })
       client.write("now as fast as you can\n")
       expect(lastLine((await client.result).stdout)).toEqual({ bytes: 60_000_000, intact: true })
@@ -110,10 +113,10 @@ describe.each(directions)("TCP $direction", ({ isInbound, connections }) => {
   })
 })
 
-describe.each(directions)("UDP $direction", ({ isInbound }) => {
+describe.each(directions)("UDP $direction", ({ isFromHost }) => {
   const udpPorts = [UDP_PORT, CLOSED_PORT].join(",")
-  const ports = isInbound ? ["-u", udpPorts, "-U", "none"] : ["-u", "none", "-U", udpPorts]
-  const { servers, clients } = useDirection(isInbound, [...noTcp, ...ports])
+  const ports = isFromHost ? ["-u", udpPorts, "-U", "none"] : ["-u", "none", "-U", udpPorts]
+  const { servers, clients } = useDirection(isFromHost, [...noTcp, ...ports])
   useServerIn("udp-server", servers)
 
   overBoth((family) => {
@@ -158,7 +161,7 @@ async function udpClientAddress(from: Place, family: Family): Promise<string | u
   return (await udpClient<{ address?: string }>(from, family, { scenario: "who" })).address
 }
 
-/** What crosses the tap with this port while pasta runs with these options, as tcpdump puts it. */
+/** The packets with this port that cross the tap while pasta runs with these options, as tcpdump prints them. */
 async function packetsDuring(options: readonly string[], port: number, body: (guest: Place) => Promise<void>) {
   const file = fileFor("tap.pcap")
   const pasta = await Pasta.start(topology, { options: ["--config-net", "-p", file, ...options] })
@@ -166,7 +169,7 @@ async function packetsDuring(options: readonly string[], port: number, body: (gu
   return mustRun(["tcpdump", "-nn", "-r", file, "port", String(port)])
 }
 
-/** Where what comes from the host's loopback seems to come from, and where it arrives. */
+/** The source and the target that servers see for requests from the host's loopback. */
 describe.each([
   { name: "by default", options: [], from: "host", to: "host", crosses: false },
   {
@@ -205,7 +208,7 @@ describe.each([
 })
 
 describe("from the namespace's loopback", () => {
-  /** Where systemd-resolved serves, for instance. */
+  /** The address of systemd-resolved, for instance. */
   const another = { ...ipv4, server: "127.0.0.53", loopback: "127.0.0.53" }
   const onLoopback = [...families, another].map(({ loopback }) => ({ address: loopback }))
 
@@ -227,7 +230,7 @@ describe("from the namespace's loopback", () => {
     const ports = [...noTcp, "-U", String(UDP_PORT), "-u", "none"]
     const packets = await packetsDuring(ports, UDP_PORT, async (guest) => {
       for (const family of throughLoopback) expect(await udpClientAddress(guest, family)).toBe(family.loopback)
-      // Its server hears of it only at that address, and its answer comes from there.
+      // The server listens only at that address, and its answer comes from there.
       expect(await udp.arrival(guest, another.loopback, UDP_PORT, "127.0.0.5")).toMatchObject({ from: "127.0.0.5" })
     }).finally(() => server.stop())
     expect(packets).toBe("")

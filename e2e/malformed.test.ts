@@ -1,4 +1,4 @@
-/** Whatever a guest writes to its tap device: nothing crashes, what is dropped is counted, and work goes on. */
+/** Whatever a guest writes to its tap device: nothing crashes, drops are counted, and work continues. */
 import { join } from "node:path"
 import fc from "fast-check"
 import { beforeAll, describe, expect, test } from "vitest"
@@ -22,7 +22,7 @@ async function startWriter(pasta: Pasta): Promise<Program> {
   return writer
 }
 
-/** Writes these frames, and answers how many of them the interface took. */
+/** Writes these frames. Returns the number that the interface accepted. */
 async function write(writer: Program, frames: readonly Buffer[]): Promise<number> {
   const seen = writer.stdout.length
   writer.write(`${frames.map((frame) => frame.toString("hex")).join("\n")}\n\n`)
@@ -45,7 +45,7 @@ testWith("python3")("mutated frames of every protocol crash nothing", async () =
   await fc.assert(
     fc.asyncProperty(fc.array(mutatedFrame, { minLength: 300, maxLength: 300 }), async (frames) => {
       expect(await write(writer, frames)).toBeGreaterThan(0)
-      // An answer shows that all before it has been dealt with, and how.
+      // An answer shows that everything before it has been handled and counted.
       expect(await pasta.guest.run(["ping", "-c", "1", "-W", "5", "198.51.100.7"])).toMatchObject({ status: 0 })
     }),
     { numRuns: 20, seed: 20_240_519, endOnFailure: true },
@@ -58,7 +58,7 @@ testWith("python3")("mutated frames of every protocol crash nothing", async () =
   expect(total(drops(stderr))).toBeGreaterThan(1000)
 })
 
-/** Frames with exactly one thing wrong, which no implementation may take for valid. */
+/** Frames with exactly one fault, which no implementation may accept. */
 function wrong(): Readonly<Record<string, Buffer>> {
   const change = (name: string, at: number, ...bytes: number[]): Buffer => {
     const frame = Buffer.from(validFrames[name] ?? Buffer.alloc(0))
@@ -103,7 +103,7 @@ describe("one thing wrong", () => {
     writer = await startWriter(running.pasta)
   })
 
-  /** The counters by the last table of those that pasta prints each second in which something has happened. */
+  /** The counters of the last table that pasta printed. It prints one in each second with events. */
   function dropsSoFar(): Readonly<Record<string, number>> {
     const rows = [...running.pasta.program.stderr.matchAll(/dropped \(([^)]+)\) +(\d+)$/gm)]
     return Object.fromEntries(rows.map(([, reason = "", number]) => [reason, Number(number)]))
@@ -114,7 +114,7 @@ describe("one thing wrong", () => {
       const before = dropsSoFar()
       const frames = Array.from({ length: count }, () => frame)
       expect(await write(writer, frames)).toBe(count)
-      // The guest's own chatter (group reports, say) is dropped as well, but not that often.
+      // The guest's own packets (group reports, for example) are dropped as well, but less often.
       await eventually("as many are counted, for one reason", () => {
         const counts = Object.entries(dropsSoFar())
         return counts.some(([reason, number]) => number - (before[reason] ?? 0) >= count) ? true : undefined

@@ -61,7 +61,7 @@ describe("--dns-forward", () => {
     await server.printed(/ready/)
     const asked = '"fe80::53%eth7 fe80::'
     expect(await ask(["--dns-forward", "2001:db8:1::53"], "2001:db8:1::53", ["fe80::53%77"])).toContain(asked)
-    // Without the option, the gateway stands for it.
+    // Without the option, the gateway stands for the name server.
     expect(await ask([], ipv6.gateway, ["fe80::53%77"], "+tcp")).toContain(asked)
     await server.stop()
     await topology.host.configure(["link delete eth7"])

@@ -54,7 +54,7 @@ describe("a name of ip netns", () => {
     await expectEnd(["--config-net", "--netns", namespace.name], async (pasta) => {
       const other = await createNamespace()
       await other.remove()
-      // It has got the events of that before it answers this.
+      // pasta has received those events before it answers this.
       await namespace.must(["ping", "-c", "1", "-W", "10", "198.51.100.7"])
       expect(pasta.isRunning).toBe(true)
       await namespace.remove()
@@ -91,7 +91,7 @@ describe("a path", () => {
     })
   })
 
-  test("is in a folder that only root may look into", async () => {
+  test("is in a folder that only root may read", async () => {
     const { folder, path } = await bindNamespace()
     await mustRun(["chmod", "700", folder])
     await expectEnd(["--netns", path], async () => {
@@ -192,7 +192,7 @@ describe("the interface is deleted, and the namespace stays", () => {
 })
 
 describe("with --no-netns-quit", () => {
-  /** pasta that goes on after what `end` does: it still answers at its tap device. */
+  /** pasta that continues after `end`: it still answers at its tap device. */
   function expectMore(argv: readonly string[], holder: Holder, end: () => Promise<unknown>): Promise<void> {
     return inBackground(
       topology.host,
@@ -222,6 +222,6 @@ describe("with --no-netns-quit", () => {
 })
 
 afterAll(async () => {
-  // Those whose test has failed.
+  // Processes of failed tests.
   for (let name = 1; name <= names; name++) await run(["ip", "netns", "delete", `df-${process.pid}-0-gone${name}`])
 })

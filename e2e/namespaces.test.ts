@@ -1,8 +1,8 @@
-/** Which namespace is connected: each kind of it, as root, as an ordinary user, and as user 0 of somebody's user namespace. */
+/** Connects each kind of namespace, as root, as an ordinary user, and as user 0 of another user namespace. */
 import { readFileSync, readlinkSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { inBackground, runAndLookForRest } from "./harness/background.ts"
+import { inBackground, runAndFindRest } from "./harness/background.ts"
 import { Holder } from "./harness/holders.ts"
 import type { Identity } from "./harness/identity.ts"
 import { isRunning, statusOf } from "./harness/inspection.ts"
@@ -36,7 +36,7 @@ async function expectConnected(path: string): Promise<void> {
   for (const { server } of families) await mustRun([...enter, "ping", "-c", "1", "-W", "10", server])
 }
 
-/** Connects a namespace with these arguments, sees that it is, and gives `body` the process number of pasta. */
+/** Connects a namespace with these arguments, checks the connection, and passes pasta's process number to `body`. */
 function connect(
   path: string,
   argv: readonly string[],
@@ -132,7 +132,7 @@ describe("as an ordinary user", () => {
       /Can't open the user .*EACCES/,
     ],
   ])("a namespace %s: one line that says what it takes", async (_whose, argv, about) => {
-    const { status, stderr, left } = await runAndLookForRest(topology.host, argv())
+    const { status, stderr, left } = await runAndFindRest(topology.host, argv())
     expect({ status, left }).toEqual({ status: 1, left: [] })
     expect(stderr).toMatch(/^[^\n]+\n$/)
     expect(stderr).toMatch(about)
@@ -189,9 +189,9 @@ describe("a command with --runas", () => {
   })
 
   test("as an ordinary user: one line that says who may", async () => {
-    const { status, stderr, left } = await runAndLookForRest(topology.host, argv)
+    const { status, stderr, left } = await runAndFindRest(topology.host, argv)
     expect({ status, left }).toEqual({ status: 1, left: [] })
-    expect(stderr).toMatch(/^[^\n]*somebody else[^\n]*EPERM[^\n]*\n$/)
+    expect(stderr).toMatch(/^[^\n]*another user[^\n]*EPERM[^\n]*\n$/)
   })
 })
 
@@ -216,7 +216,7 @@ describe("a command in a user namespace that exists", () => {
 
 describe("a command with --netns-only", () => {
   test("as root: nobody in the user namespace of root, in a network and with a /proc of its own", async () => {
-    // Other tests mount as well, but no such file system.
+    // Other tests mount file systems as well, but none of this type.
     const procMounts = () =>
       readFileSync("/proc/self/mountinfo", "utf8")
         .split("\n")
@@ -231,12 +231,12 @@ describe("a command with --netns-only", () => {
     expect(namespace).toBe(readlinkSync("/proc/self/ns/user"))
     expect(capabilities).toMatch(/\s0+$/)
     expect(Number(processes)).toBeLessThan(6)
-    // Its /proc is seen nowhere else.
+    // Its /proc is visible nowhere else.
     expect(procMounts()).toEqual(before)
   })
 
   test("as an ordinary user: one line that says what it takes", async () => {
-    const { status, stderr, left } = await runAndLookForRest(topology.host, ["--netns-only", "--", "true"])
+    const { status, stderr, left } = await runAndFindRest(topology.host, ["--netns-only", "--", "true"])
     expect({ status, left }).toEqual({ status: 1, left: [] })
     expect(stderr).toMatch(/^[^\n]*EPERM[^\n]*CAP_SYS_ADMIN[^\n]*\n$/)
   })
@@ -302,14 +302,14 @@ test("a namespace in which IPv6 is disabled gets IPv4, and that is said", async 
   await holder.stop()
 })
 
-/** Has something wait for the end of what is written to a file that the caller of pasta leaves open. */
+/** Starts a reader that waits for the end of a pipe that pasta's caller leaves open. */
 async function leftOpen(): Promise<{ readonly before: readonly string[]; readonly ended: () => Promise<void> }> {
   const fifo = join(temporaryFolder("fifo"), "fifo")
   await topology.host.must(["mkfifo", fifo])
   const reader = topology.host.start(["cat", fifo])
   return {
     before: ["sh", "-euc", 'exec 7>"$0"; exec "$@"', fifo],
-    // The end comes once nobody writes any more.
+    // The end comes once the last writer has closed.
     ended: async () => expect((await reader.result).status).toBe(0),
   }
 }

@@ -115,7 +115,7 @@ describe("what is written", () => {
     expect(stdout).toMatch(/198\.51\.100\.7\.5000 > 192\.0\.2\.2\.\d+: Flags \[S\.\]/)
     expect(stdout).toMatch(/2001:db8:1::2\.\d+ > 2001:db8:2::7\.5001: UDP, length 1400/)
     expect(stdout).toMatch(/2001:db8:2::7\.5001 > 2001:db8:1::2\.\d+: UDP, length 1400/)
-    // All that the guest sent is in there, and sequence numbers leave no hole.
+    // The capture contains everything that the guest sent, and sequence numbers have no gap.
     const lengths = [
       ...stdout.matchAll(/192\.0\.2\.2\.\d+ > 198\.51\.100\.7\.5000: Flags \[.*\], seq \d+:\d+.* length (\d+)/g),
     ]

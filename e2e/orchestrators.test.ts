@@ -1,12 +1,15 @@
-/** pasta as Podman and its like use it: when it is ready, what it leaves and takes along, how it fails and ends. */
+/**
+ * pasta as orchestrators such as Podman use it: when it is ready, what it leaves behind and removes, how it fails and
+ * ends.
+ */
 import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
-import { BackgroundPasta, inBackground, runAndLookForRest } from "./harness/background.ts"
+import { BackgroundPasta, inBackground, runAndFindRest } from "./harness/background.ts"
 import { beginningOf, callersFiles } from "./harness/callers-files.ts"
 import { awaitFile } from "./harness/files.ts"
 import { Holder } from "./harness/holders.ts"
-import { descriptors, isRunning, markedProcesses, statusOf } from "./harness/inspection.ts"
+import { childrenOf, descriptors, isRunning, markedProcesses, statusOf } from "./harness/inspection.ts"
 import { fileFor, temporaryFolder, testWith } from "./harness/machine.ts"
 import { runPasta, startPastaProcess } from "./harness/pasta.ts"
 import { Namespace } from "./harness/places.ts"
@@ -89,7 +92,7 @@ describe("in the background", () => {
   test("nothing of the caller's stays open, whatever number it has", async () => {
     const file = fileFor("open")
     writeFileSync(file, "")
-    // By python3, since not every shell has numbers of more than one digit.
+    // By python3, because not every shell supports descriptor numbers of more than one digit.
     const script =
       "import os, sys; f = os.open(sys.argv[1], 0)\n" +
       "for n in (3, 4, 5, 6, 7, 9, 50, 200): os.dup2(f, n)\n" +
@@ -99,9 +102,9 @@ describe("in the background", () => {
       const open = descriptors(pasta.pid)
       expect(open.filter((name) => name === file || name.startsWith("/dev/pts"))).toEqual([])
       for (const standard of [0, 1, 2]) expect(readlinkSync(`/proc/${pasta.pid}/fd/${standard}`)).toBe("/dev/null")
-      // A pipe of its own has both ends here.
-      const pipes = open.filter((name) => name.startsWith("pipe:"))
-      expect(pipes.filter((pipe) => pipes.filter((other) => other === pipe).length < 2)).toEqual([])
+      // A pipe of its own has both ends here, or one at its helper, which ends with it.
+      const ends = [...open, ...childrenOf(pasta.pid).flatMap(descriptors)].filter((name) => name.startsWith("pipe:"))
+      expect(ends.filter((pipe) => ends.filter((other) => other === pipe).length < 2)).toEqual([])
     } finally {
       await pasta.stop()
     }
@@ -142,8 +145,8 @@ describe("in the background", () => {
   testWith("ss")("SIGUSR1, by which the runtime opens its debugger, does nothing", async () => {
     const pasta = await start([])
     process.kill(pasta.pid, "SIGUSR1")
-    // The debugger would be there after some milliseconds; a look takes longer than that.
-    for (let look = 0; look < 10; look++) {
+    // A debugger would start within milliseconds; a check takes longer.
+    for (let attempt = 0; attempt < 10; attempt++) {
       expect((await topology.host.run(["ss", "-Hltn"])).stdout).not.toContain(":9229")
     }
     await pasta.stop()
@@ -154,7 +157,7 @@ describe("in the background", () => {
     const pasta = await start(options, before)
     try {
       expect(begin()).toEqual(beginningOf("pasta"))
-      // Each is open once: by its writer.
+      // Each is open once, by its writer.
       expect(descriptors(pasta.pid).filter((name) => name.includes("callers-files")).length).toBe(2)
     } finally {
       await pasta.stop()
@@ -280,7 +283,7 @@ describe("a failure before it is ready: status 1, one line, and nothing is left"
     ["a user that isn't there", () => ["--runas", "nemo", "--netns", namespace.name], /nemo/],
     ["an unknown option", () => ["--foo", "--netns", namespace.name], /unrecognized option '--foo'/],
   ])("%s", async (_what, argv, about) => {
-    const { status, stdout, stderr, left } = await runAndLookForRest(topology.host, ["-q", ...argv()], asRoot)
+    const { status, stdout, stderr, left } = await runAndFindRest(topology.host, ["-q", ...argv()], asRoot)
     expect({ status, stdout, left }).toEqual({ status: 1, stdout: "", left: [] })
     expect(stderr).toMatch(/^[^\n]+\n$/)
     expect(stderr).toMatch(about)
@@ -290,7 +293,7 @@ describe("a failure before it is ready: status 1, one line, and nothing is left"
   test("a port that is in use", async () => {
     const holder = await startServer("tcp-server", topology.host, [{ address: "0.0.0.0", port: 5002 }])
     const argv = ["-q", "--config-net", "-t", "5001-5003", "--netns", namespace.name]
-    const { status, stderr, left } = await runAndLookForRest(topology.host, argv, asRoot)
+    const { status, stderr, left } = await runAndFindRest(topology.host, argv, asRoot)
     const stderrWanted = "pasta: Listen failed for HOST TCP port */5002: Address already in use\n"
     expect({ status, stderr, left }).toEqual({ status: 1, stderr: stderrWanted, left: [] })
     expect(await names()).toEqual(["lo"])

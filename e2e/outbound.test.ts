@@ -1,4 +1,4 @@
-/** From where the host's sockets speak: -o, --outbound-if4, --outbound-if6. */
+/** The source addresses and interfaces of the host's sockets: -o, --outbound-if4, --outbound-if6. */
 import { beforeAll, describe, expect, test } from "vitest"
 import { testWith } from "./harness/machine.ts"
 import { Pasta } from "./harness/pasta.ts"
@@ -10,13 +10,13 @@ useServer("tcp-server", topology)
 useServer("udp-server", topology)
 
 const second = { 4: "192.0.2.3", 6: "2001:db8:1::3" }
-/** The host's address on another interface, which leads to the world as well, but is never preferred. */
+/** The host's address on another interface, which also leads to the world, but is never preferred. */
 const elsewhere = { 4: "203.0.113.10", 6: "2001:db8:3::10" }
 
 beforeAll(async () => {
   await topology.host.configure([
     "addr add 192.0.2.3/24 dev eth0",
-    // Deprecated: not chosen by itself.
+    // Deprecated: the kernel doesn't choose it by itself.
     "addr add 2001:db8:1::3/64 dev eth0 nodad preferred_lft 0",
     `link add eth1 type veth peer name eth1 netns ${topology.world.name}`,
     "link set eth1 up",

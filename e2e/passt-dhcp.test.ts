@@ -1,4 +1,4 @@
-/** Real DHCP clients, and the kernel's own autoconfiguration, in a guest that nobody has configured. */
+/** Real DHCP clients, and the kernel's own autoconfiguration, in a guest without configuration. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
@@ -15,7 +15,7 @@ useServer("tcp-server", topology)
 
 const names = ["-D", "192.0.2.53", "-D", "2001:db8:1::53", "-S", "a.example b.example"]
 
-/** A guest whose interface is up, and that has no address yet. */
+/** A guest whose interface is up, but has no address yet. */
 async function withGuest(
   options: readonly string[],
   body: (guest: Namespace, passt: Program) => Promise<void>,
@@ -30,7 +30,7 @@ async function withGuest(
   }
 }
 
-/** Of all frames of a capture: a header of 24 bytes, then 16 before each frame, with its length. */
+/** Parses the frames of a capture: a header of 24 bytes, then 16 before each frame, with its length. */
 function frameLengths(capture: Buffer): number[] {
   const lengths: number[] = []
   for (let at = 24; at < capture.length; at += 16 + lengths[lengths.length - 1]) {
@@ -47,8 +47,8 @@ const more = ["mtu", "search", "hostname", "0x51"].flatMap((option) => ["-O", op
 describe("DHCPv4", () => {
   testWith("udhcpc")("udhcpc gets everything, and it works", () =>
     withGuest([...names, "-H", "sheep", "--fqdn", "sheep.example"], async (guest) => {
-      const { told } = await udhcpc(guest, ...more)
-      expect(told()).toMatchObject({
+      const { lease } = await udhcpc(guest, ...more)
+      expect(lease()).toMatchObject({
         ip: ipv4.host,
         mask: "24",
         router: ipv4.gateway,
@@ -57,9 +57,9 @@ describe("DHCPv4", () => {
         search: "a.example b.example",
         hostname: "sheep",
       })
-      // The name in the encoding of domain names, behind flags and two bytes of no meaning.
-      expect(told().opt81).toMatch(/^..0000|^..ffff/)
-      expect(told().opt81).toContain(Buffer.from("sheep").toString("hex"))
+      // The name in the encoding of domain names, behind flags and two reserved bytes.
+      expect(lease().opt81).toMatch(/^..0000|^..ffff/)
+      expect(lease().opt81).toContain(Buffer.from("sheep").toString("hex"))
       expect(await downloads(guest)).toMatchObject({ intact: true })
     }),
   )
@@ -68,11 +68,11 @@ describe("DHCPv4", () => {
     withGuest(
       [...names, "--no-dhcp-dns", "--no-dhcp-search", "-a", "192.0.2.77/25", "-g", "192.0.2.3", "-m", "1400"],
       async (guest) => {
-        const { told } = await udhcpc(guest, ...more)
-        expect(told()).toMatchObject({ ip: "192.0.2.77", subnet: "255.255.255.128", router: "192.0.2.3", mtu: "1400" })
-        expect(told()).not.toHaveProperty("dns")
-        expect(told()).not.toHaveProperty("search")
-        expect(told()).not.toHaveProperty("hostname")
+        const { lease } = await udhcpc(guest, ...more)
+        expect(lease()).toMatchObject({ ip: "192.0.2.77", subnet: "255.255.255.128", router: "192.0.2.3", mtu: "1400" })
+        expect(lease()).not.toHaveProperty("dns")
+        expect(lease()).not.toHaveProperty("search")
+        expect(lease()).not.toHaveProperty("hostname")
       },
     ),
   )
@@ -102,7 +102,7 @@ describe("DHCPv4", () => {
 
   testWith("dhclient")("dhclient gets a lease", () =>
     withGuest(names, async (guest) => {
-      expect((await dhclient(guest, "-4")).told()).toMatchObject({
+      expect((await dhclient(guest, "-4")).lease()).toMatchObject({
         new_ip_address: ipv4.host,
         new_subnet_mask: "255.255.255.0",
         new_routers: ipv4.gateway,
@@ -116,7 +116,7 @@ describe("DHCPv4", () => {
 
 testWith("dhclient")("dhclient -6 gets address, name servers and search list", () =>
   withGuest(names, async (guest) => {
-    expect((await dhclient(guest, "-6")).told()).toMatchObject({
+    expect((await dhclient(guest, "-6")).lease()).toMatchObject({
       new_ip6_address: ipv6.host,
       new_dhcp6_name_servers: "2001:db8:1::53",
       new_dhcp6_domain_search: "a.example. b.example.",

@@ -33,7 +33,9 @@ async function endsWell(passt: Passt): Promise<void> {
   expect(stderr).not.toMatch(/\bat .*:\d+:\d+/) // No stack trace.
 }
 
-/** A connection that is not refused for one that passt has not yet seen end, after a first frame of this station. */
+/**
+ * Connects, and sends a first frame of this station. Retries while passt has not yet seen the previous connection end.
+ */
 async function welcome(passt: Passt, station = 1): Promise<Hypervisor> {
   return eventually("passt takes a hypervisor", async () => {
     const hypervisor = await Hypervisor.connect(passt.socket)
@@ -42,7 +44,10 @@ async function welcome(passt: Passt, station = 1): Promise<Hypervisor> {
   })
 }
 
-/** Gives what has another guest come and go, which ends all that belonged to the one before, and waits until that is closed. */
+/**
+ * Returns a function that has another guest come and go, which ends the flows of the one before, and waits until they
+ * are closed.
+ */
 async function watchDescriptors(passt: Passt): Promise<() => Promise<unknown>> {
   const count = () => descriptors(passt.pid).length
   const hypervisor = await Hypervisor.connect(passt.socket)
@@ -58,7 +63,7 @@ async function watchDescriptors(passt: Passt): Promise<() => Promise<unknown>> {
   return settled
 }
 
-/** Sends these frames over a connection of their own, and sees that passt has dealt with them all. */
+/** Sends these frames over a connection of their own, and checks that passt has handled all of them. */
 async function deliver(passt: Passt, frames: readonly Buffer[]): Promise<void> {
   const hypervisor = await Hypervisor.connect(passt.socket)
   for (let first = 0; first < frames.length; first += 500) {
@@ -74,7 +79,7 @@ test("memory and descriptors are the same after 100,000 frames of rubbish", asyn
   const memory: number[] = []
   const batch = 10_000
   for (let round = 0; round < 10; round++) {
-    // Half of them nearly right, half of them bytes of no order at all.
+    // Half of them are nearly valid, half random bytes.
     const mutated = fc
       .sample(mutatedFrame, { numRuns: batch / 2, seed: 4711 + round })
       .map((frame) => frame.subarray(0, LONGEST))
@@ -85,7 +90,7 @@ test("memory and descriptors are the same after 100,000 frames of rubbish", asyn
     await settled()
     memory.push(residentMemory(passt.pid))
   }
-  // Warm after the first three: pools are filled, and code is compiled.
+  // The first three warm up: they fill pools and have code compiled.
   expect(memory.at(-1)).toBeLessThan((memory[2] ?? 0) + 16 * 1024)
   await servesARealGuest(passt)
   await endsWell(passt)
@@ -96,7 +101,7 @@ const length = fc.oneof(
   fc.nat(70_000),
 )
 
-/** A piece of the stream: a frame, one whose length is a lie, one that is cut short, or just bytes. */
+/** A piece of the stream: a frame, one with a wrong length, one that is cut short, or random bytes. */
 const piece = fc.oneof(
   { weight: 3, arbitrary: mutatedFrame.map(framed) },
   fc.tuple(length, mutatedFrame).map(([lie, frame]) => {
@@ -130,7 +135,7 @@ test("connecting and disconnecting leaves nothing behind", async () => {
   const passt = await Passt.start(topology)
   const settled = await watchDescriptors(passt)
   for (let round = 0; round < 100; round++) {
-    // One that is gone before it is greeted, and one that stays until another has been refused.
+    // One that is gone before it is accepted, and one that stays until another has been refused.
     await (await Hypervisor.connect(passt.socket)).disconnect()
     const first = await welcome(passt)
     await (await Hypervisor.connect(passt.socket)).closed

@@ -1,4 +1,4 @@
-/** How passt starts, what it says and writes, who it is, and how it ends. */
+/** How passt starts, what it prints and writes, its user, and how it ends. */
 import {
   chmodSync,
   existsSync,
@@ -22,14 +22,14 @@ import { useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 
-/** One guest that asks for something and goes. */
+/** One guest that sends a request and disconnects. */
 async function visit(socket: string): Promise<void> {
   const hypervisor = await Hypervisor.connect(socket)
   await hypervisor.settle()
   await hypervisor.disconnect()
 }
 
-/** passt in the foreground for as long as `body` takes; gives how it ended. */
+/** Runs passt in the foreground while `body` runs. Returns passt's result. */
 async function during(
   options: readonly string[],
   body: (passt: Passt) => Promise<void>,
@@ -50,14 +50,14 @@ test("in the foreground, it closes what its caller has left open", async () => {
   const fifo = join(temporaryFolder("fifo"), "fifo")
   await topology.host.must(["mkfifo", fifo])
   const reader = topology.host.start(["cat", fifo])
-  // The end comes once nobody writes any more.
+  // The end comes once the last writer has closed.
   const before = ["sh", "-euc", 'exec 7>"$0"; exec "$@"', fifo]
   const visited = await during([], async () => void (await reader.result), { before })
   expect(visited).toMatchObject({ status: 0 })
 })
 
 describe("SIGUSR1 while the runtime starts, which opens its debugger", () => {
-  /** A file that a runtime loads before anything else: sends the signal, and waits for what the signal brings. */
+  /** A file that a runtime loads before anything else: sends the signal, and waits for its effect. */
   const signalling = (): string => {
     const file = fileFor("signalling.cjs")
     const lines = [
@@ -167,7 +167,7 @@ describe("what it writes", () => {
     const log = join(temporaryFolder("log"), "passt.log")
     await during(["-l", log], async ({ socket }) => {
       for (let time = 0; time < 400; time++) await (await Hypervisor.connect(socket)).disconnect()
-      // Refused as long as another one seems to be connected.
+      // Refused while another one seems to be connected.
       await eventually("all were seen to go", () =>
         visit(socket).then(
           () => true,
@@ -209,7 +209,7 @@ describe("what it writes", () => {
       if (frame.readUInt16BE(12) !== 0x0806) continue
       arp.push(`${sender} ${frame.readUInt16BE(20) === 1 ? "asks" : "answers"}`)
     }
-    // That passt looks for its guest first is for a guest that was there before it.
+    // passt first sends ARP requests, for a guest that was running before it.
     expect(arp).toEqual(["passt asks", "guest asks", "passt answers"])
   })
 
@@ -221,7 +221,7 @@ describe("what it writes", () => {
 })
 
 describe("in the background", () => {
-  /** Starts it, sees that the first process ends, and gives the second one. */
+  /** Starts passt, and waits for the end of the first process. Returns the second one. */
   async function start(options: readonly string[], settings: PasstProcessOptions = {}) {
     const folder = temporaryFolder("background")
     const [socket, pidFile] = [join(folder, "socket"), join(folder, "pid")]
@@ -230,7 +230,7 @@ describe("in the background", () => {
     return { folder, socket, pidFile, pid: Number(readFileSync(pidFile, "utf8")) }
   }
 
-  /** Ends it as its user would, and waits for that. */
+  /** Ends passt as its user would, and waits for the end. */
   async function end(pid: number): Promise<void> {
     process.kill(pid)
     await eventually("it has ended", () => (isRunning(pid) ? undefined : true))
@@ -257,7 +257,7 @@ describe("in the background", () => {
     const { pid } = await start(options, { before })
     try {
       expect(begin()).toEqual(beginningOf("passt"))
-      // Each is open once: by its writer.
+      // Each is open once, by its writer.
       expect(descriptors(pid).filter((name) => name.includes("callers-files")).length).toBe(2)
     } finally {
       await end(pid)
@@ -270,7 +270,7 @@ describe("in the background", () => {
   ])("started by root it is %s, without privileges, and writes its log", async (_who, options, uid, gid) => {
     const log = join(temporaryFolder("log"), "passt.log")
     const { folder, socket, pid } = await start(["-t", "81", "-l", log, ...options], { as: "root" })
-    // As in /tmp: only who has a file may remove it.
+    // As in /tmp: only the owner of a file may remove it.
     chmodSync(folder, 0o1777)
     try {
       expect([statusOf(pid, "Uid"), statusOf(pid, "Gid"), statusOf(pid, "Groups")]).toEqual([uid, gid, ""])
@@ -340,7 +340,7 @@ describe("in a terminal", () => {
     const number = awaitFile(pidFile)
     program.write(`${reachable(passtExecutable)} -f -q -s ${socket} -P ${pidFile}\n`)
     const pid = Number(await number.text)
-    // What it has of the terminal, standard output and standard error, can only be written.
+    // Its descriptors of the terminal, standard output and standard error, are write-only.
     expect(descriptors(pid).filter((name) => name.startsWith("/dev/pts"))).toHaveLength(2)
     for (const number of [1, 2]) {
       expect(readFileSync(`/proc/${pid}/fdinfo/${number}`, "utf8")).toMatch(/^flags:\t\d+1$/m)
@@ -351,7 +351,7 @@ describe("in a terminal", () => {
     await visit(socket)
     program.write("\u0003")
     await eventually("it has ended", () => (isRunning(pid) ? undefined : true))
-    // The quotes tell what is printed from what was typed.
+    // The quotes distinguish output from typed input.
     program.write("echo sta''tus $?\nexit\n")
     await program.printed(/status 130/)
     expect(existsSync(socket)).toBe(false)
@@ -363,7 +363,7 @@ describe("how it ends", () => {
   test.each([
     ["SIGTERM", 0],
     ["SIGQUIT", 0],
-    // By the signal: a shell ends the loop around it.
+    // The process ends by the signal, so that a shell ends the loop around it.
     ["SIGINT", "SIGINT"],
     ["SIGHUP", "SIGHUP"],
   ] as const)("%s: %s, and the socket is gone", async (signal, outcome) => {

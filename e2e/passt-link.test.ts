@@ -1,10 +1,10 @@
-/** passt's socket: who may connect, what comes in pieces, what is no frame, and a guest that does not read. */
+/** passt's socket: who may connect, frames in pieces, invalid frames, and a guest that does not read. */
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { expectTraffic } from "./cases/traffic.ts"
+import { throughHost } from "./harness/from-host.ts"
 import { arpRequest, framed, Hypervisor, waitingBytes } from "./harness/hypervisor.ts"
-import { throughHost } from "./harness/inbound.ts"
 import { residentMemory } from "./harness/inspection.ts"
 import { reachable, temporaryFolder, testWith } from "./harness/machine.ts"
 import { Passt, passtCommand } from "./harness/passt.ts"
@@ -127,7 +127,7 @@ describe("what arrives", () => {
     const stream = Buffer.concat([10, 11, 12].map((host) => framed(arpRequest(host))))
     for (const byte of stream) {
       await hypervisor.send(Buffer.from([byte]))
-      // The next one is not to be sent together with it.
+      // The next frame must not be sent together with it.
       await new Promise((resolve) => setImmediate(resolve))
     }
     await Promise.all(answers)
@@ -153,7 +153,7 @@ describe("what arrives", () => {
       await hypervisor.send(Buffer.concat([prefix, Buffer.alloc(1000, 0x5a)]))
       await hypervisor.closed
       const said = await eventually("the line", () => {
-        // Of who came before, lines may be read late.
+        // Lines about an earlier connection may be read late.
         const lines = passt.program.stderr
           .slice(seen)
           .replace(/^(New guest MAC address|accepted connection) .*\n/gm, "")

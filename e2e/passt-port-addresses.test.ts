@@ -1,9 +1,9 @@
 /**
- * Forwarded ports of passt where addresses aren't as usual: the guest has others, the host not yet its own, or no name for
- * its loopback.
+ * Forwarded ports of passt with unusual addresses: the guest uses others, the host doesn't have its own yet, or has no
+ * address for its loopback in the guest.
  */
 import { beforeAll, describe, expect, test } from "vitest"
-import { second } from "./harness/inbound.ts"
+import { second } from "./harness/from-host.ts"
 import { atPorts, protocols } from "./harness/protocols.ts"
 import { TCP_PORT, tcpClient, useServer, useServerIn } from "./harness/servers.ts"
 import { DEVICE, usePasst } from "./harness/stand-in.ts"
@@ -43,7 +43,7 @@ describe("a guest with other addresses than it was assigned", () => {
 })
 
 describe("with --freebind", () => {
-  // None of the host's when passt starts.
+  // Not an address of the host when passt starts.
   const late = { 4: "192.0.2.99", 6: "2001:db8:1::99" } as const
   const rule = ({ version }: Family) => `${late[version]}/7900:${PORT}`
   const unbound = usePasst(topology, {

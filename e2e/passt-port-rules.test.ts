@@ -1,7 +1,7 @@
-/** What -t and -u may say to passt, and what is refused. */
+/** The rules of -t and -u for passt, and refused ones. */
 import { describe, expect, test } from "vitest"
 import { portRules, targetRules, testPortRules, testTargetRules, useSecondAddresses } from "./cases/port-rules.ts"
-import { second } from "./harness/inbound.ts"
+import { second } from "./harness/from-host.ts"
 import { runPasst } from "./harness/passt.ts"
 import { protocols, refused as refusedArrival, tcp } from "./harness/protocols.ts"
 import { startServer, useServerIn } from "./harness/servers.ts"

@@ -1,4 +1,7 @@
-/** A virtual machine: a Linux guest under QEMU, from its lease to its services. More of its life is tested in `machines/`. */
+/**
+ * A virtual machine: a Linux guest under QEMU, from its lease to its services. More of its life is tested in
+ * `machines/`.
+ */
 import { afterAll, beforeAll, describe, expect } from "vitest"
 import { useNameServer } from "./cases/names.ts"
 import { testWith } from "./harness/machine.ts"
@@ -31,11 +34,11 @@ describe("a guest", () => {
   })
 
   test("has the lease that the host's network gives", async () => {
-    const told = await machine.must("cat /run/udhcpc.bound")
+    const lease = await machine.must("cat /run/udhcpc.bound")
     for (const line of [`ip=${ipv4.host}`, "mask=24", `router=${ipv4.gateway}`, "mtu=65520", `dns=${ipv4.server}`]) {
-      expect(told).toContain(`${line}\n`)
+      expect(lease).toContain(`${line}\n`)
     }
-    expect(told).toContain("search=a.example b.example")
+    expect(lease).toContain("search=a.example b.example")
     expect(await machine.must("ip addr show dev eth0")).toMatch(/mtu 65520 [\s\S]*inet 192\.0\.2\.2\/24 /)
     expect(await machine.must("ip route")).toContain(`default via ${ipv4.gateway} dev eth0`)
   })
@@ -49,10 +52,10 @@ describe("a guest", () => {
     await machine.must(
       "touch /tmp/none; dhclient -6 -1 -sf /etc/dhclient -cf /tmp/none -lf /tmp/leases -pf /tmp/pid eth0",
     )
-    const told = await machine.must("cat /run/dhclient.BOUND6")
-    expect(told).toContain(`new_ip6_address=${ipv6.host}\n`)
-    expect(told).toContain(`new_dhcp6_name_servers=${ipv6.server}\n`)
-    expect(told).toContain("new_dhcp6_domain_search=a.example. b.example.\n")
+    const lease = await machine.must("cat /run/dhclient.BOUND6")
+    expect(lease).toContain(`new_ip6_address=${ipv6.host}\n`)
+    expect(lease).toContain(`new_dhcp6_name_servers=${ipv6.server}\n`)
+    expect(lease).toContain("new_dhcp6_domain_search=a.example. b.example.\n")
   })
 
   test("resolves names with the name server that it was given", async () => {
@@ -71,7 +74,7 @@ describe("a guest", () => {
     })
 
     test("uploads 15 MB intact", async () => {
-      // busybox's wget would end what it posts at the first zero byte.
+      // busybox's wget would end the posted data at the first zero byte.
       const script = `dd if=/dev/urandom of=/tmp/data bs=100k count=${BYTES / 102_400} 2> /dev/null; sha256sum < /tmp/data
         (printf 'POST / HTTP/1.0\\r\\nContent-Length: ${BYTES}\\r\\n\\r\\n'; cat /tmp/data) |
           nc.openbsd ${family.server} ${HTTP_PORT} | tail -n 1; rm /tmp/data`

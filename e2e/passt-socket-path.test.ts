@@ -1,4 +1,4 @@
-/** Where passt makes its socket by default, and whose sockets it leaves alone. */
+/** The default path of passt's socket, and the sockets that passt leaves alone. */
 import { join } from "node:path"
 import { afterEach, expect, test } from "vitest"
 import { awaitFile } from "./harness/files.ts"
@@ -16,7 +16,7 @@ afterEach(async () => {
   for (const program of started.splice(0)) await program.stop()
 })
 
-/** Words that run a command with a /tmp of its own, but for what the tests themselves keep there. */
+/** Prefix that runs a command with a /tmp of its own, in which the tests' own files are still visible. */
 function withPrivateTemporaryFolder(): readonly string[] {
   const kept = [sharedFolder(), repository].filter((path) => path.startsWith("/tmp/"))
   const lines = kept.map((path) => {
@@ -27,7 +27,7 @@ function withPrivateTemporaryFolder(): readonly string[] {
   return ["unshare", "--mount", "sh", "-euc", script.join("\n"), "sh"]
 }
 
-/** passt without -s, which sees the files of a holder: its process, and the path that it says it is at. */
+/** passt without -s, which sees the files of a holder: its process, and the path that it prints. */
 async function start(holder: Holder, options: readonly string[] = []) {
   const before = ["nsenter", `--mount=/proc/${holder.pid}/ns/mnt`]
   const pidPath = join(temporaryFolder("passt"), "pid")
@@ -40,7 +40,7 @@ async function start(holder: Holder, options: readonly string[] = []) {
   return { program, path, pid, visit: () => visit(`/proc/${holder.pid}/root${path}`) }
 }
 
-/** One guest that asks for something and goes. */
+/** One guest that sends a request and disconnects. */
 async function visit(path: string): Promise<void> {
   const hypervisor = await Hypervisor.connect(path)
   await hypervisor.settle()
@@ -57,7 +57,7 @@ test("at the first path in /tmp that is free; one that is in use isn't touched, 
   await second.program.result
   const third = await start(holder)
   expect(third.path).toBe("/tmp/passt_2.socket")
-  // The first one ends with its first hypervisor, and has seen none so far.
+  // The first passt ends with its first hypervisor, and has seen none so far.
   expect(first.program.stderr).not.toContain("connection")
   await first.visit()
   expect((await first.program.result).status).toBe(0)

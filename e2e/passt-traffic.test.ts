@@ -1,4 +1,4 @@
-/** What is not TCP, and who means what: datagrams, pings, names and addresses of the host, through passt. */
+/** Traffic other than TCP, and mapped addresses: datagrams, pings, names and addresses of the host, through passt. */
 import { describe, expect } from "vitest"
 import { testMapping } from "./cases/mapping.ts"
 import { dig, testResolution, useNameServer } from "./cases/names.ts"

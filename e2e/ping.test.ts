@@ -1,4 +1,4 @@
-/** Echo requests: every size, identifier and sequence, and as many hops as the guest asks for. */
+/** Echo requests: every size, identifier and sequence, and the guest's hop limit. */
 import { describe, expect, test } from "vitest"
 import { testEcho } from "./cases/ping.ts"
 import { testWith } from "./harness/machine.ts"

@@ -26,18 +26,18 @@ const argumentsOfPodman = (path: string): readonly string[] => [
   ...["--map-guest-addr", "169.254.1.2"],
 ]
 
-/** Serves its file on port 80, and does what its input says, line by line. */
+/** Serves its file on port 80, and carries out its input, line by line. */
 const work = 'httpd -h /www; echo serving; while read -r line; do sh -c "$line"; echo "status $?"; done'
 
 const startContainer = (podman: Podman, path: string): Program =>
   podman.start("run", ...container(`ns:${path}`), image, "sh", "-c", work)
 
-/** What differs between the users of Podman. */
+/** Differences between the users of Podman. */
 interface User {
   /** The process of pasta that stays. */
   readonly pasta: number
   readonly container: Program
-  /** Takes the network namespace away, as Podman does after its container. */
+  /** Removes the network namespace, as Podman does after its container. */
   removeNamespace(): Promise<void>
   end(): Promise<void>
 }
@@ -105,7 +105,7 @@ describe.each([
     await user?.end()
   })
 
-  /** Downloads in the container; gives the SHA-256 of what came. */
+  /** Downloads in the container. Returns the SHA-256 of the data. */
   let downloads = 0
   async function download(address: string): Promise<string> {
     user.container.write(`wget -q -O - http://${inUrl(address)}:${WEB_PORT}/bytes/${BYTES} | sha256sum\n`)

@@ -1,4 +1,4 @@
-/** Programs that people run: curl, git, iperf3, netcat, socat. */
+/** Common programs: curl, git, iperf3, netcat, socat. */
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { afterAll, beforeAll, expect } from "vitest"

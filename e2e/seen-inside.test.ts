@@ -1,4 +1,4 @@
-/** What a command sees of its own user, and of the namespaces that it is in: each way of running one. */
+/** A command's view of its own user and namespaces, for each way of running one. */
 import { readlinkSync } from "node:fs"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { Holder } from "./harness/holders.ts"
@@ -28,12 +28,12 @@ interface Case {
   readonly as: Identity
   readonly options?: () => readonly string[]
   readonly before?: () => readonly string[]
-  /** Of `/proc/self/uid_map`, and of `gid_map`, if it is another. */
+  /** The content of `/proc/self/uid_map`, and of `gid_map`, if that differs. */
   readonly map: string
   readonly groupMap?: string
   readonly setgroups?: "allow"
   readonly user?: number
-  /** The namespaces that this test is in as well, beside those for control groups and time. */
+  /** The namespaces that the command shares with this test, besides those for control groups and time. */
   readonly shared?: readonly string[]
 }
 

@@ -1,6 +1,6 @@
 /**
- * Ethernet addresses on the guest's link: several stations there, a published port whose address the user chose, and
- * neighbours of the host, which show there.
+ * Ethernet addresses on the guest's link: several stations, a published port whose address the user chose, and
+ * the host's neighbours, which are visible there.
  */
 import { beforeAll, describe, expect, test } from "vitest"
 import { checksum } from "./harness/frames.ts"
@@ -39,7 +39,7 @@ function datagram({ mac, address }: Station, to: string, text: string, ethernetT
   return Buffer.concat([Buffer.from(`${ethernetTarget}${mac}0800`, "hex"), ip, udpHeader, Buffer.from(text)])
 }
 
-/** A question of the station, for the gateway by default, which everybody hears. */
+/** A station's ARP request, for the gateway by default, which all stations receive. */
 function arpRequest({ mac, address }: Station, asked = ipv4.gateway): Buffer {
   const start = Buffer.from(`${BROADCAST}${mac}08060001080006040001${mac}`, "hex")
   return Buffer.concat([start, bytesOf(address), Buffer.alloc(6), bytesOf(asked)])
@@ -57,11 +57,11 @@ test("each station of a hypervisor gets what is its own, and what is between the
   await send(arpRequest(b))
   const answered = [a, b].map(({ address }) => hypervisor.frame(isAnswer(`from ${address}`)))
   await send(datagram(a, ipv4.server, `from ${a.address}`))
-  // Heard last, before the answer can come.
+  // This station is the one heard last, before the answer can arrive.
   await send(arpRequest(b))
   await send(datagram(b, ipv4.server, `from ${b.address}`))
   expect((await Promise.all(answered)).map(targetOf)).toEqual([a.mac, b.mac])
-  // As a bridge floods it: to the other station's Ethernet address, and to an address of the world.
+  // A frame that a bridge floods: to the other station's Ethernet address, and to an address of the world.
   await send(datagram(a, ipv4.server, "overheard", b.mac))
   const last = hypervisor.frame(isAnswer("last"))
   await send(datagram(a, ipv4.server, "last"))
@@ -69,7 +69,7 @@ test("each station of a hypervisor gets what is its own, and what is between the
   await hypervisor.disconnect()
   const { stderr } = await passt.stop()
   expect(stderr).toMatch(/dropped: 1 \(eth: for another station\)/)
-  // The one that says it is the source of a packet, not the one that is its Ethernet destination.
+  // The station that is the source of a packet, not the one that is its Ethernet destination.
   expect(stderr.match(/New guest MAC address observed/g)).toHaveLength(2)
 })
 
@@ -97,7 +97,7 @@ describe("with -a, and a bridge in the namespace on which another address talks"
       "route replace default via 10.0.2.1 dev br0",
       "route replace default via fe80::1 dev br0",
     ]
-    // The subnet of the host is behind the gateway as well.
+    // The host's subnet is also behind the gateway.
     await running.guest.must(["ip", "-6", "route", "flush", "dev", "eth0"])
     await running.guest.must(["ip", "-batch", "-"], { input: `${lines.join("\n")}\n` })
   })
@@ -119,7 +119,7 @@ describe("a neighbour of the host", () => {
   const near = { 4: "192.0.2.77", 6: "2001:db8:1::77" } as const
   const macs = ["02:00:5e:00:00:01", "02:00:5e:00:00:02"] as const
   const port = 7001
-  /** A host that changes its Ethernet address says so, as most systems do. */
+  /** A host that changes its Ethernet address and announces that, as most systems do. */
   const introduce = (mac: string) => topology.world.configure([`link set eth0 address ${mac}`])
   const macSeen = async (guest: Place, address: string) => {
     const neighbours = await guest.json<{ dst: string; lladdr?: string }[]>(["ip", "-j", "neigh"])

@@ -1,4 +1,4 @@
-/** How connections end: in halves, by reset, because a server dies, and because an end vanishes without a word. */
+/** How connections end: in halves, by reset, because a server dies, and because an end vanishes silently. */
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { testEndings } from "./cases/tcp-ending.ts"
@@ -15,7 +15,7 @@ testEndings(pasta, () => topology.world, server)
 describe("a correspondent that vanishes", () => {
   const program = reachable(join(import.meta.dirname, "programs/tcp-keep-alive.py"))
 
-  /** What guests with idle connections, over both IP versions, hear once the world answers nothing any more. */
+  /** The errors that guests with idle connections get, over both IP versions, once the world no longer answers. */
   async function heard(...options: string[]): Promise<string[]> {
     const clients = families.map((family) =>
       pasta.guest.start(["python3", program, family.server, String(TCP_PORT), ...options]),

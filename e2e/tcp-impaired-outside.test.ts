@@ -17,7 +17,7 @@ describe.each(impairments)("$name outside", ({ bytes, ...wire }) => {
         const result = await tcpClient(running.guest, family, { scenario, bytes, seed: 31 })
         expect(result).toMatchObject({ bytes, intact: true })
       }
-      // Most of the time, each waits for the wire.
+      // Each mostly waits for the wire.
       testWith("cc")(`${scenario} is intact`, body, { concurrent: true })
     }
   })

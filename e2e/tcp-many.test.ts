@@ -1,4 +1,4 @@
-/** Many connections: at once, in quick succession, and what is left of them afterwards. */
+/** Many connections: at once, in quick succession, and their leftovers. */
 import { testManyConnections } from "./cases/tcp-many.ts"
 import { usePasta } from "./harness/pasta.ts"
 import { useServer } from "./harness/servers.ts"

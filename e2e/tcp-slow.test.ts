@@ -1,4 +1,4 @@
-/** Slow ends: they get their data at their own pace, and nobody else waits for them. */
+/** Slow ends: they get their data at their own pace, and no other connection waits for them. */
 import { expect, test } from "vitest"
 import { testSlowEnds } from "./cases/tcp-slow.ts"
 import { receiveBufferDrops } from "./harness/inspection.ts"

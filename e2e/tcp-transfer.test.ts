@@ -1,6 +1,6 @@
 /**
- * Every byte of a large transfer arrives, in both directions, whatever the MTU and the IP version; and what is too big for a
- * link behind the guest arrives in smaller pieces.
+ * Every byte of a large transfer arrives, in both directions, whatever the MTU and the IP version; and data too big for
+ * a link behind the guest arrives in smaller segments.
  */
 import { beforeAll, describe, expect, test } from "vitest"
 import { testTransfers } from "./cases/tcp-transfer.ts"
@@ -21,7 +21,7 @@ describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
 describe("behind a guest that routes to a link that takes less", () => {
   const running = usePasta(topology)
   const nested = useNested(() => running.guest, {}, 1300)
-  // It tells the server of its own link, and only the guest knows that the way there is narrower.
+  // It announces its own link's MSS to the server, and only the guest knows that the path to it has a smaller MTU.
   beforeAll(() => nested.place.must(["ip", "link", "set", "eth0", "mtu", "1500"]))
 
   overBoth((family) => {

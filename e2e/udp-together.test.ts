@@ -1,7 +1,7 @@
 /**
- * Datagrams of one size travel together: the guest's kernel leaves them so and takes them so (USO on the tap), the host's
- * does (UDP_SEGMENT, UDP_GRO), and what comes alone is put together. Seen by the packets that the devices count, and by
- * receivers that ask for it; to others, and where a kernel does not cut, they come one by one.
+ * Datagrams of one size travel together: the guest's kernel sends and receives them joined (USO on the tap), so does
+ * the host's (UDP_SEGMENT, UDP_GRO), and we join single ones. The packet counters of devices and receivers with UDP_GRO
+ * show this. Other receivers get datagrams one by one, and so does a kernel that can't split them.
  */
 import { join } from "node:path"
 import { describe, expect } from "vitest"
@@ -14,18 +14,18 @@ import { UDP_PORT } from "./harness/servers.ts"
 import { usePasst } from "./harness/stand-in.ts"
 import { type Family, overBoth, useTopology } from "./harness/topology.ts"
 
-/** Packets on a device besides those that are looked at: neighbours and routers are looked for. */
+/** Packets on a device besides the counted ones: neighbour and router discovery. */
 const OTHER_PACKETS = 12
 
 interface Burst {
   readonly from: Place
   readonly to: Place
   readonly address: string
-  /** Where the receiver is bound. */
+  /** The address of the receiver. */
   readonly at?: string
   readonly count: number
   readonly size: number
-  /** Datagrams by one call. */
+  /** Datagrams in one call. */
   readonly each: number
   readonly receives: "alone" | "together"
   /** A process that is stopped while they are sent, so that it finds all of them. */
@@ -47,7 +47,7 @@ async function carry(burst: Burst): Promise<Arrival> {
   await receiver.printed(/^ready$/m)
   const numbers = [UDP_PORT, count, size, each].map(String)
   const sender = from.start([...words, "send", address, ...numbers], { keepInputOpen: true })
-  // What comes before a flow has a socket of its own is not looked at here.
+  // Datagrams before a flow has a socket of its own don't count here.
   await receiver.printed(/^begun$/m)
   if (stopped !== undefined) await stopIdle(stopped)
   try {
@@ -62,7 +62,7 @@ async function carry(burst: Burst): Promise<Arrival> {
   return JSON.parse(report) as Arrival
 }
 
-/** Stops a process once it has done all that there was to do. */
+/** Stops a process once it has finished its work. */
 async function stopIdle(pid: number): Promise<void> {
   await eventually("the data path is idle", () => (statusOf(pid, "State").startsWith("S") ? true : undefined))
   process.kill(pid, "SIGSTOP")
@@ -70,7 +70,7 @@ async function stopIdle(pid: number): Promise<void> {
 
 type Counted = "rx" | "tx"
 
-/** How many packets a device counts while something happens. One packet may hold many datagrams. */
+/** The number of packets that a device counts while a function runs. One packet may hold many datagrams. */
 async function packets(place: Place, counted: Counted, body: () => Promise<void>): Promise<number> {
   const count = async () => {
     const [link] = await place.json<{ stats64: Record<Counted, { packets: number }> }[]>(
@@ -119,7 +119,7 @@ describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
         expect(good).toBe(200)
         expect(most).toBeGreaterThan(10)
       })
-      // It begins to read in small batches.
+      // The process begins with reading small batches.
       expect(onHost).toBeLessThan(60)
     })
 
@@ -144,7 +144,7 @@ describe.each([65520, 1500])("with an MTU of %i", (mtu) => {
     })
 
     if (mtu > 10_000) {
-      // We put nothing together that is so large: if it is one packet on the tap, the host's kernel left it so.
+      // We don't join datagrams of this size: if they are one packet on the tap, the host's kernel joined them.
       testWith("python3")("the host's socket receives together", async () => {
         const burst = { count: 120, size: 10_000, each: 6, receives: "alone" } as const
         const onTap = await packets(running.guest, "rx", async () => {
@@ -195,15 +195,15 @@ describe.each([65520, 1500])("over a link that cuts nothing, with an MTU of %i,"
   })
 })
 
-describe.each([true, false])("from loopback to loopback, into the namespace: %s,", (isInbound) => {
+describe.each([true, false])("from loopback to loopback, into the namespace: %s,", (isFromHost) => {
   const topology = useTopology()
-  const ports = isInbound ? ["-u", String(UDP_PORT), "-U", "none"] : ["-u", "none", "-U", String(UDP_PORT)]
+  const ports = isFromHost ? ["-u", String(UDP_PORT), "-U", "none"] : ["-u", "none", "-U", String(UDP_PORT)]
   const options = ["--config-net", "--host-lo-to-ns-lo", "-t", "none", "-T", "none", ...ports]
   const running = usePasta(topology, { options })
 
   overBoth((family) => {
     const local = () => {
-      const [from, to] = isInbound ? [topology.host, running.guest] : [running.guest, topology.host]
+      const [from, to] = isFromHost ? [topology.host, running.guest] : [running.guest, topology.host]
       return { from, to, address: family.loopback }
     }
 

@@ -1,4 +1,4 @@
-/** Datagrams of every size both ways, and who may answer, whatever the MTU; and those to groups. */
+/** Datagrams of every size both ways, whatever the MTU, the ends that may answer, and datagrams to groups. */
 import { join } from "node:path"
 import { describe, expect } from "vitest"
 import { testDatagrams } from "./cases/udp.ts"
@@ -42,14 +42,14 @@ describe("to groups", () => {
         for (const group of groups) await world.printed(new RegExp(`^${group} ${hopLimit}$`, "m"))
       }
       const { stdout } = await world.stop()
-      // Once each.
+      // Each arrives once.
       expect(stdout.trim().split("\n")).toHaveLength(1 + 2 * groups.length)
     },
   )
 
   testWith("python3")("with --no-host, none leaves, and others do", async () => {
     const world = await worldThatHears()
-    // What comes last shows that nothing has come before, in each family.
+    // In each family, the last datagram shows that none has come before.
     const others = families.map(({ server }) => server)
     await closed.guest.must(program("send", "1900", "7", ...groups, ...others))
     for (const address of others) await world.printed(new RegExp(`^${address} `, "m"))

@@ -4,7 +4,7 @@ import { defineConfig, type ViteUserConfig } from "vitest/config"
 import { longestFirst } from "../scripts/test/longest-first.ts"
 import { CASE_LIMIT } from "./harness/limits.ts"
 
-// Network namespaces, mounts and raw sockets: without root there is nothing to run.
+// Network namespaces, mounts and raw sockets: without root no test can run.
 const isRoot = process.getuid?.() === 0
 if (!isRoot) {
   const message = "The end-to-end tests make network namespaces and need root: sudo npm run e2e"
@@ -30,7 +30,7 @@ export function files(pattern: string): string[] {
 
 const configuration: ViteUserConfig = defineConfig({
   root: import.meta.dirname,
-  // Lists that cases compare with are read from the sources.
+  // Cases read lists to compare with from the sources.
   ssr: { resolve: { conditions: ["@demiflow/source", ...defaultServerConditions] } },
   test: {
     name: "e2e",
@@ -40,7 +40,7 @@ const configuration: ViteUserConfig = defineConfig({
     passWithNoTests: !isRoot,
     globalSetup: isRoot ? ["harness/global-setup.ts"] : [],
     pool: "forks",
-    // More than there are cores: many cases wait for the kernel's timers.
+    // More workers than cores: many cases wait for the kernel's timers.
     maxWorkers: availableParallelism() * 2,
     sequence: { sequencer: longestFirst(longest) },
     setupFiles: ["../scripts/test/record-limit.ts", "harness/setup.ts"],

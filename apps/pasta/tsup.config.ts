@@ -1,11 +1,11 @@
 import { application } from "../../tsup.base.ts"
 
-// Two files, not modules: Node starts these sooner, by some 15 ms each, and both are started each time.
+// Two files that are not modules: Node starts these sooner, by some 15 ms each, and starts both each time.
 export default application({
   entry: ["src/main.ts", "src/data-path.ts", "src/run.ts", "src/keep.ts"],
   format: ["cjs"],
   outExtension: () => ({ js: ".cjs" }),
-  // For what is relative to `import.meta.url`.
+  // Provides what is relative to `import.meta.url`.
   shims: true,
   splitting: false,
   minifyWhitespace: true,

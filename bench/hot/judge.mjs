@@ -1,16 +1,16 @@
-// What a function may cost.
+// The limits for the cost of a function.
 
 /** @typedef {import("./measure.mjs").Cost} Cost */
 
 /**
- * Steps beyond what was recorded: other processors are better at other things, and other versions of Node.js compile
+ * The allowed factor above the recorded steps: processors have different strengths, and versions of Node.js compile
  * differently.
  */
 const STEPS_FACTOR = 3
-/** The smallest object has 16 bytes: this allows one in sixteen calls, for what only happens once. */
+/** The smallest object has 16 bytes. This limit is one object in sixteen calls, for single events. */
 const BYTES = 1
 
-/** What has to stay flat: the first costs at most this many times what the second does. */
+/** Costs that must stay flat: the first is at most this multiple of the second. */
 export const flat = /** @type {const} */ ([{ many: "look-up, 50,000 flows", one: "look-up, 1 flow", times: 2 }])
 
 /** @param {number} steps As recorded. */
@@ -19,7 +19,7 @@ export function limit(steps) {
 }
 
 /**
- * The smaller of what two measurements of the same functions found: nothing makes them look better than they are.
+ * The smaller results of two measurements of the same functions: disturbances only increase a result.
  * @param {readonly Cost[]} first
  * @param {readonly Cost[]} second
  * @returns {Cost[]}
@@ -67,7 +67,7 @@ export function judgeFlatness(costs) {
 }
 
 /**
- * A function that is no longer measured is no longer guarded.
+ * Reports functions that were recorded and are no longer measured: they are not guarded any more.
  * @param {readonly Cost[]} costs
  * @param {readonly string[]} recorded Names.
  */

@@ -1,4 +1,5 @@
-// npm run bench:hot: what the functions cost that every packet passes through, beside what they may cost. The README says how.
+// npm run bench:hot: measures the functions that every packet passes through, and compares them with their limits. See
+// README.md.
 import { spawnSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { cpus, release } from "node:os"
@@ -9,9 +10,9 @@ import { better, judge, judgeFlatness, limit, unmeasured } from "./judge.mjs"
 /** @typedef {import("./measure.mjs").Cost} Cost */
 
 const groups = ["flow-table", "checksum", "tap", "tcp", "udp"]
-/** Another program may have had the processor all the time: only what is seen so often counts. */
-const LOOKS = 3
-/** Room for what is allocated while memory is counted, MiB: see measure.mjs. */
+/** Another program may have had the processor all the time: an excess counts only after this number of measurements. */
+const MOST_TRIES = 3
+/** Room for allocations while memory is measured, MiB: see measure.mjs. */
 const NEW_SPACE = 16
 const file = join(import.meta.dirname, "recorded.json")
 const isRecording = process.argv.includes("--record")
@@ -56,7 +57,7 @@ const problems = []
 const all = []
 for (const group of groups) {
   let costs = measure(group)
-  for (let look = 1; look < LOOKS && (isRecording || judgeAll(costs).length > 0); look++) {
+  for (let round = 1; round < MOST_TRIES && (isRecording || judgeAll(costs).length > 0); round++) {
     costs = better(costs, measure(group))
   }
   for (const cost of costs) console.log(show(cost))

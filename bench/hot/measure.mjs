@@ -1,13 +1,13 @@
-// node --expose-gc bench/hot/measure.mjs GROUP: measures the functions of one group, and prints what they cost as JSON. A process
-// of its own for each group, so that what the compiler learns from one doesn't change another.
+// node --expose-gc bench/hot/measure.mjs GROUP: measures the functions of one group, and prints their costs as JSON.
+// Each group has a process of its own, so that the compiler's profile of one doesn't affect another.
 import { performance } from "node:perf_hooks"
 
 /**
  * @typedef {object} HotFunction
  * @property {string} name
- * @property {string} unit What its cost is given for: a packet, a segment, a KiB …
- * @property {number} units How many of them one call of `work` does.
- * @property {() => number} work Answers anything that depends on all it did, so that nothing can be left out.
+ * @property {string} unit The unit of the cost: a packet, a segment, a KiB …
+ * @property {number} units Units that one call of `work` does.
+ * @property {() => number} work Returns a value that depends on all its work, so that the compiler can't omit any.
  */
 
 /**
@@ -21,19 +21,19 @@ import { performance } from "node:perf_hooks"
 
 const WARM_MILLISECONDS = 100
 const MEASURED_MILLISECONDS = 200
-/** So short that many of them pass without an interrupt. */
+/** Short enough that many slices pass without an interrupt. */
 const SLICE_MILLISECONDS = 0.05
 const REFERENCE_STEPS = 10_000
-/** So many that what happens once doesn't count, and so few that no collection comes in between. */
+/** Enough calls that single events don't count, and few enough that no collection comes in between. */
 const ALLOCATION_CALLS = 1_000
 const ALLOCATION_ATTEMPTS = 8
-/** What was allocated at least if one came: as much as main.mjs gives room for. */
+/** The minimum allocation before a collection: the room that main.mjs provides. */
 const COLLECTED_BYTES = 16 << 20
 
-/** Where answers go. */
+/** Consumes the results. */
 let sink = 0
 
-/** What a machine is measured by: steps of xorshift32 (Marsaglia), each of which needs the one before. */
+/** The reference loop: steps of xorshift32 (Marsaglia), each of which depends on the one before. */
 function reference() {
   let word = sink | 1
   for (let step = 0; step < REFERENCE_STEPS; step++) {
@@ -65,8 +65,8 @@ function warmUp(work) {
 }
 
 /**
- * Slices of work and of the reference loop in turn, the shortest of each: what the machine does meanwhile, and how fast it
- * is, cancels out.
+ * Runs slices of work and of the reference loop in turn, and takes the shortest of each: the machine's speed and other
+ * work cancel out.
  * @param {HotFunction} hot
  */
 function time({ work, units }) {
@@ -86,7 +86,9 @@ function time({ work, units }) {
   return { nanoseconds: unit * 1e6, steps: unit / (shortestReference / REFERENCE_STEPS) }
 }
 
-/** @param {() => number} work @param {number} calls @returns Bytes that the heap grew by; negative after a collection. */
+/**
+ * @param {() => number} work @param {number} calls @returns Bytes that the heap grew by; negative after a collection.
+ */
 function growth(work, calls) {
   globalThis.gc?.()
   const before = process.memoryUsage().heapUsed
@@ -95,10 +97,10 @@ function growth(work, calls) {
 }
 
 /**
- * Without a collection in between, every object counts, however soon it dies. What measuring itself takes is measured by
- * attempts without calls: the least of them, for one that something else was added to would hide as much. Code that isn't
- * optimised yet, or no longer after a collection, allocates numbers: the best of a few attempts counts, with time to be
- * optimised before each.
+ * Without a collection in between, every object counts, however soon it dies. Attempts without calls measure the
+ * overhead of the measurement. The smallest counts, because an overhead that is too large would hide allocations. Code
+ * that isn't optimised yet, or no longer after a collection, allocates numbers. So the best of a few attempts counts,
+ * with time for optimisation before each.
  * @param {() => number} work
  */
 function allocated(work) {

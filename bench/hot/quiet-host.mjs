@@ -1,22 +1,22 @@
-// Sockets that cost nothing: they take all they are given, and have what `waiting` says.
+// Sockets that cost nothing: they accept everything, and have `waiting` bytes or datagrams to read.
 import { Demiflow, Errno, Interface } from "@demiflow/core"
 
 const SOCKET = 3
 const SEND_BUFFER_BYTES = 1 << 20
-/** Of a correspondent that is near, microseconds. */
+/** Round-trip time to a near correspondent, microseconds. */
 const ROUND_TRIP = 50
 
 /** @typedef {import("@demiflow/core").Vectors} Vectors */
 /** @typedef {import("@demiflow/core").DatagramBatch} DatagramBatch */
 
 export class QuietHost {
-  /** Bytes that wait, of TCP; datagrams, of UDP. */
+  /** Waiting bytes for TCP, or datagrams for UDP. */
   waiting = 0
-  /** Payload that was handed over: bytes, or datagrams. */
+  /** Payload sent to the socket: bytes, or datagrams. */
   taken = 0
   /** Bytes of a datagram. */
   datagramBytes = 0
-  /** Whom datagrams come from: the correspondent that a socket was opened for last. */
+  /** The source of datagrams: the correspondent of the socket opened last. */
   #correspondent = new Demiflow(Interface.host)
 
   /** @param {import("@demiflow/core").Arena} arena */
@@ -32,6 +32,7 @@ export class QuietHost {
   unacknowledged = () => 0
   unread = () => this.waiting
   sendBufferSize = () => SEND_BUFFER_BYTES
+  connectOutcome = () => 0
   socketError = () => 0
   boundEnd = () => 0
   setHopLimit = () => 0

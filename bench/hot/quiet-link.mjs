@@ -1,9 +1,9 @@
-// A link that costs nothing: its frames are always there, and it takes everything.
+// A link that costs nothing: its frames are always ready, and it accepts everything.
 import { Arena, MacAddress } from "@demiflow/core"
 import { tapArenaBytes } from "@demiflow/tap"
 
 const HEADROOM = 12
-/** For the guest's frames, and what protocols reserve besides. */
+/** Bytes for the guest's frames, and for what protocols reserve. */
 const MORE_BYTES = 16 << 20
 
 export const ourMac = new MacAddress(0x9a55, 0x9a559a55)
@@ -29,12 +29,12 @@ export class QuietLink {
   offsets = []
   /** @type {number[]} */
   #lengths = []
-  /** Frames that wait. */
+  /** Waiting frames. */
   waiting = 0
   /** Frames sent, and their bytes. */
   sent = 0
   sentBytes = 0
-  /** @type {(offset: number, length: number) => void} Looks at a frame that is sent. */
+  /** @type {(offset: number, length: number) => void} Reads a frame that is sent. */
   onSent = () => {}
 
   /** @param {LinkCapabilities} capabilities */
@@ -46,7 +46,7 @@ export class QuietLink {
   give(frames) {
     this.#lengths = frames.map(({ length }) => length)
     this.offsets = frames.map((frame) => {
-      // What is behind the Ethernet header is aligned, as links see to it.
+      // The bytes behind the Ethernet header are aligned, as in every link.
       const offset = this.arena.reserve(frame.length + 2) + 2
       this.arena.bytes.set(frame, offset)
       return offset

@@ -1,7 +1,7 @@
-// A whole stack, from frames to socket calls, with nothing at its ends that costs anything.
-import { Drops, HostEvent, targetSide } from "@demiflow/core"
+// A whole stack, from frames to socket calls, whose ends cost nothing.
+import { Drops, SocketEvent, targetSide } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
-import { createStack } from "@demiflow/tap"
+import { createStack } from "@demiflow/stack"
 import { SeededRandom } from "@demiflow/testkit"
 import { QuietHost } from "./quiet-host.mjs"
 
@@ -21,22 +21,22 @@ export class QuietStack {
     this.host = new QuietHost(link.arena)
     this.flows = new FixedFlowTable({ random, drops })
     const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
-    const host = /** @type {import("@demiflow/core").Host} */ (/** @type {unknown} */ (this.host))
-    const parts = { link, host, flows: this.flows, forwarding, clock, random, drops, plugins: [plugin] }
+    const sockets = /** @type {import("@demiflow/core").Sockets} */ (/** @type {unknown} */ (this.host))
+    const parts = { link, sockets, flows: this.flows, forwarding, clock, random, drops, plugins: [plugin] }
     this.#running = createStack(parts)
   }
 
-  /** An event of the socket, and a turn, a millisecond after the last one. @param {number} events */
+  /** Delivers an event of the socket, and runs a turn, a millisecond after the last one. @param {number} events */
   turn(events) {
     this.clock.now++
     if (events !== 0) this.#running.stack.fromHost(HOST_SIDE, events)
     return this.#running.turn()
   }
 
-  /** The socket has something for the guest. @param {number} waiting */
+  /** Makes data for the guest wait at the socket. @param {number} waiting */
   arrive(waiting) {
     this.host.waiting = waiting
-    return this.turn(HostEvent.readable | HostEvent.writable)
+    return this.turn(SocketEvent.readable | SocketEvent.writable)
   }
 
   /** @param {string} name */

@@ -7,7 +7,7 @@ import { comparedOf, explanation, linesByGroup } from "./results.mjs"
 /**
  * @param {import("./results.mjs").Results} results
  * @param {readonly string[]} groups
- * @param {string | undefined} plots Where the plots are, as seen from the document; nothing without plots.
+ * @param {string | undefined} plots The path of the plots relative to the document; undefined without plots.
  */
 export function markdown(results, groups, plots) {
   const { peers } = results

@@ -1,4 +1,4 @@
-// Numbers for people: three digits that count, no more.
+// Numbers for readers: three significant digits.
 
 /** @param {number} value */
 export function short(value) {

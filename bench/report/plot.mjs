@@ -8,7 +8,7 @@ const BAR_HEIGHT = 12
 const ROW_GAP = 14
 const TOP = 70
 
-/** For the peers in their order; the first is ours. Told apart by people who see colours differently (Okabe and Ito). */
+/** Colours of the peers in order; the first is ours. Distinguishable with colour-blindness (Okabe and Ito). */
 const colours = ["#0072b2", "#e69f00", "#56b4e9", "#999999", "#009e73", "#cc79a7", "#d55e00"]
 const style = `
 text { font: 12px system-ui, sans-serif; fill: #24292f }
@@ -74,7 +74,9 @@ function legend(name, index) {
   return `<rect x="${x}" y="40" width="12" height="12" fill="${colour}"/><text x="${x + 18}" y="50">${escaped(name)}</text>`
 }
 
-/** @param {import("../statistics.mjs").Summary} summary @param {string} colour @param {number} y @param {number} scale */
+/**
+ * @param {import("../statistics.mjs").Summary} summary @param {string} colour @param {number} y @param {number} scale
+ */
 function bar({ median, smallest, largest }, colour, y, scale) {
   const at = (/** @type {number} */ value) => (LABEL_WIDTH + value * scale).toFixed(1)
   const middle = y + BAR_HEIGHT / 2 - 0.5
@@ -86,7 +88,8 @@ function bar({ median, smallest, largest }, colour, y, scale) {
 }
 
 /**
- * What is as long as the plot is wide. Rates of one unit share a scale; times and sizes may be too far apart for that.
+ * The value that fills the plot's width. Rates of one unit share a scale; times and sizes may be too far apart for
+ * that.
  * @param {readonly import("./results.mjs").Line[]} lines
  * @param {import("../cases.mjs").Row} row
  */

@@ -1,4 +1,4 @@
-// Gathers what is measured, shows it as it comes, and writes it where it was asked for.
+// Collects results, shows them as they arrive, and writes them to the requested files.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import colors from "picocolors"
@@ -20,7 +20,7 @@ export class Report {
   #results
   #table
   #isProgressShown = false
-  /** The group that is being shown. */
+  /** The group that is currently shown. */
   #title = ""
   /** Rows of later groups that have been measured already. @type {Row[]} */
   #later = []
@@ -32,7 +32,7 @@ export class Report {
     this.#table = new Table(colors, results.peers, labels)
   }
 
-  /** Shows and writes what was measured before. @param {Results} results @param {Settings} settings */
+  /** Shows and writes earlier results. @param {Results} results @param {Settings} settings */
   static repeat(results, settings) {
     const report = new Report(results)
     report.begin()
@@ -66,14 +66,14 @@ export class Report {
     if (!this.#results.complaints.includes(complaint)) this.#results.complaints.push(complaint)
   }
 
-  /** Says what is going on, to somebody who waits. @param {string} text */
+  /** Shows the progress. @param {string} text */
   progress(text) {
     if (!process.stderr.isTTY) return
     process.stderr.write(`\r\x1b[K${colors.dim(text)}`)
     this.#isProgressShown = true
   }
 
-  /** These rows have been measured. @param {readonly Row[]} rows */
+  /** Notes that these rows have been measured. @param {readonly Row[]} rows */
   finish(rows) {
     for (const row of [...rows].sort((a, b) => groups.indexOf(a.group) - groups.indexOf(b.group))) {
       const isDue = row.group !== groups.at(-1)
@@ -82,7 +82,7 @@ export class Report {
     }
   }
 
-  /** All has been measured. Answers the status to exit with: 0 unless something could not be. */
+  /** Finishes the report. Returns the exit status: 0 unless something could not be measured. */
   end() {
     for (const row of this.#later) this.#show(row)
     for (const complaint of this.#results.complaints) print(`${colors.red("Not measured:")} ${complaint}`)

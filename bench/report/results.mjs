@@ -1,4 +1,4 @@
-// What was measured, as it stands in the JSON file.
+// The results, as stored in the JSON file.
 import { ratio, summarize } from "../statistics.mjs"
 
 /** @typedef {import("../cases.mjs").Row} Row */
@@ -10,21 +10,22 @@ import { ratio, summarize } from "../statistics.mjs"
  * @property {{ rounds: number, measured: number, warm: number }} settings
  * @property {readonly PeerName[]} peers The first one is ours.
  * @property {(Row & { values: Record<string, number[]> })[]} rows The values by the names of the peers, one each round.
- * @property {string[]} complaints What could not be measured.
+ * @property {string[]} complaints Measurements that failed, with reasons.
  */
 
 /** @typedef {{ name: string, title: string, version: string, isCompared: boolean }} PeerName */
 
 /**
- * A row as it is shown.
+ * A row for display.
  * @typedef {object} Line
  * @property {Row} row
  * @property {readonly (import("../statistics.mjs").Summary | undefined)[]} summaries One for each peer.
- * @property {readonly (number | undefined)[]} ratios One for each peer that ours is compared with, as `comparedOf` gives them.
+ * @property {readonly (number | undefined)[]} ratios One for each peer that ours is compared with, in the order of
+ * `comparedOf`.
  */
 
 /**
- * What a peer is called in tables: a program that others can have in several versions by the month of its version.
+ * A peer's name in tables. A program that exists in several versions is named by the month of its version.
  * @param {"pasta" | "passt"} program
  * @param {{ name: string, version: string }} peer
  */
@@ -34,7 +35,7 @@ export function titleOf(program, { name, version }) {
 }
 
 /**
- * The peers that ours is divided by: first the direct path, which is the last one of them.
+ * The peers by which ours is divided. The direct path, last among the peers, comes first.
  * @param {readonly PeerName[]} peers
  */
 export function comparedOf(peers) {
@@ -55,7 +56,7 @@ export function lineOf({ peers, rows }, row) {
 }
 
 /**
- * The rows of each group that has any, in the groups' order.
+ * The rows of each group that isn't empty, in the groups' order.
  * @param {Results} results
  * @param {readonly string[]} groups
  */

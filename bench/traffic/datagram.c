@@ -1,4 +1,4 @@
-/* UDP in one direction, as fast as it can be sent. The receiving end counts what arrives. */
+/* UDP in one direction, as fast as possible. The receiving end counts arrivals. */
 #include "traffic.h"
 
 #include <arpa/inet.h>
@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 enum { DATA = 1, FLOOD = 2, LARGEST = 65507, TIME_LIMIT = 10, ASK_AGAIN = 50, GIVE_UP = 10000 };
-/* How much longer the world sends than the guest counts. */
+/* Milliseconds that the world keeps sending after the guest has stopped counting. */
 static const uint64_t MARGIN = 20000000;
-/* The path is quiet after so many milliseconds without a datagram. */
+/* The path is quiet after this number of milliseconds without a datagram. */
 static const int QUIET = 30;
 
-/* How each datagram from the guest begins, in network byte order. */
+/* The header of each datagram from the guest, in network byte order. */
 struct head {
   uint32_t kind, run, size, warm_milliseconds, measured_milliseconds;
 };
@@ -63,7 +63,7 @@ void serve_datagrams(const char *address) {
   start_thread(serve, (void *)(intptr_t)open_listener(&endpoint, SOCK_DGRAM));
 }
 
-/* Sends until it is ended: the world says how much arrived. */
+/* Sends until it is stopped: the world reports the bytes that arrived. */
 void datagrams_up(const char *address, uint32_t run, int size, struct period period) {
   struct endpoint endpoint = parse_endpoint(address, DATAGRAM_PORT);
   int socket = connect_patiently(&endpoint, SOCK_DGRAM);

@@ -1,4 +1,4 @@
-/* A request of one byte and a response of one byte, over and over: TCP, TCP with a connection each, UDP. */
+/* Repeats a request of one byte and a response of one byte: over TCP, TCP with a connection each, and UDP. */
 #include "traffic.h"
 
 #include <errno.h>
@@ -39,7 +39,7 @@ static void answer(int socket) {
   if (length <= 0 || send(socket, text, (size_t)length, MSG_NOSIGNAL) < 0) close(socket);
 }
 
-/* One thread for all connections: none costs a process or a thread. */
+/* One thread for all connections, so that a connection costs no process or thread. */
 static void *serve_connections(void *argument) {
   struct server *server = argument;
   struct epoll_event events[EVENTS];
@@ -86,7 +86,7 @@ static struct samples begin_samples(struct period period) {
   return samples;
 }
 
-/* Adds what began at `began` and ends now; 0 when the period is over. */
+/* Records an exchange that began at `began` and ends now; 0 when the period is over. */
 static int sample(struct samples *samples, uint64_t began, int succeeded) {
   uint64_t now = nanoseconds();
   if (!succeeded && ++samples->failures > MOST_FAILURES) fail("too many failures, the last one");

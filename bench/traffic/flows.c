@@ -1,4 +1,4 @@
-/* Many flows that stay open, each with a request and a response; and what others do beside them. */
+/* Many flows that stay open, each with a request and a response; and other flows measured beside them. */
 #include "traffic.h"
 
 #include <errno.h>
@@ -8,11 +8,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Flows that are begun and not answered yet: few enough that nobody's queue is full. */
+/* Flows that are begun and not answered yet: few enough that no queue fills. */
 enum { UNDER_WAY = 32, EVENTS = 64 };
-/* A flow that has had no response after so many milliseconds asks again, and so often. */
+/* A flow without a response repeats its request after this number of milliseconds, and this often. */
 enum { LOST_AFTER = 500, ATTEMPTS = 10 };
-/* Flows that are measured while they begin. */
+/* Flows whose beginning is measured. */
 enum { BESIDE = 1000, OTHER_FILES = 64 };
 
 struct flows {
@@ -61,21 +61,21 @@ static void handle(struct flows *flows, const struct epoll_event *event) {
   if (length < 0 && errno == EAGAIN) return;
   if (length == 0) errno = ECONNRESET;
   if (length <= 0) fail("a flow's response");
-  /* A datagram that came twice. */
+  /* A duplicate datagram. */
   if (!flows->is_open[socket]) return;
   flows->is_open[socket] = 0;
   flows->answered++;
   flows->last = socket;
 }
 
-/* What is lost of TCP is the kernel's business. */
+/* The kernel retransmits lost segments of TCP. */
 static void request_again(const struct flows *flows) {
   if (flows->type == SOCK_STREAM) return;
   for (int socket = 0; socket <= flows->highest; socket++)
     if (flows->is_open[socket]) request(socket);
 }
 
-/* Opens flows until there are so many, and answers how long that took until each has had its response, nanoseconds. */
+/* Opens flows up to a number. Returns the time until each has had its response, nanoseconds. */
 static uint64_t open_flows(struct flows *flows, int count) {
   struct epoll_event events[EVENTS];
   uint64_t began = nanoseconds();
@@ -98,7 +98,7 @@ static void print_set_up(struct flows *flows, int further) {
   printf("{\"rate\":%.1f}\n", further / ((double)time / 1e9));
 }
 
-/* Opens flows, and then more: says how fast each time, and holds all of them open until the end of the input. */
+/* Opens flows, and then more: prints the rate each time, and holds all of them open until the end of the input. */
 void new_flows(const char *address, int type, int first, int further) {
   struct flows flows = {.type = type, .epoll = epoll_create1(0), .address = address};
   flows.is_open = calloc((size_t)first + (size_t)further + OTHER_FILES, 1);
@@ -108,8 +108,8 @@ void new_flows(const char *address, int type, int first, int further) {
 }
 
 /*
- * Opens many flows, says so and waits for a line of input; measures how fast others begin beside them, and what one of
- * these does then; and holds all of them open until the end of the input.
+ * Opens many flows, reports that and waits for a line of input. Then measures how fast others begin beside them, and
+ * request-response over one of these; and holds all of them open until the end of the input.
  */
 void flows(const char *address, int type, int count, struct period period) {
   struct flows flows = {.type = type, .epoll = epoll_create1(0), .address = address};

@@ -1,6 +1,6 @@
 /*
  * The traffic of the bench, both ends of it: `traffic serve ADDRESS…` in the world, the other commands in the guest.
- * Times are in milliseconds. A run has a number, so that the world can say to which one its figures belong.
+ * Times are in milliseconds. A run has a number, which the world prints with its figures.
  */
 #include "traffic.h"
 
@@ -46,6 +46,8 @@ int main(int count, char **words) {
   else if (strcmp(kind, "stream-down") == 0) stream_down(address, number, period);
   else if (strcmp(kind, "exchange") == 0) exchange(address, period);
   else if (strcmp(kind, "flooded-exchange") == 0) flooded_exchange(address, period);
+  else if (strcmp(kind, "scattered-flood-exchange") == 0) scattered_flood_exchange(address, period);
+  else if (strcmp(kind, "inside-flood-exchange") == 0) inside_flood_exchange(address, period);
   else if (strcmp(kind, "busy-exchange") == 0) busy_exchange(address, period);
   else if (strcmp(kind, "connect-exchange") == 0) connect_exchange(address, period);
   else if (strcmp(kind, "datagram-exchange") == 0) datagram_exchange(address, period);

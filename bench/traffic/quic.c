@@ -1,7 +1,7 @@
 /*
- * UDP as QUIC libraries use it: bursts of ten datagrams by one call (UDP_SEGMENT), received together (UDP_GRO), over one
- * flow or many. The receiving end counts what arrives, and acknowledges every tenth datagram of a flow. No more than a
- * window is under way, so that it is the acknowledgements that set the pace. Nothing is sent again.
+ * UDP as QUIC libraries use it: bursts of ten datagrams by one call (UDP_SEGMENT), received together (UDP_GRO), over
+ * one flow or many. The receiving end counts arrivals, and acknowledges every tenth datagram of a flow. At most one
+ * window is in flight, so that the acknowledgements set the pace. Nothing is retransmitted.
  */
 #include "traffic.h"
 
@@ -18,22 +18,24 @@ enum { DATA = 1, START = 2, ACKNOWLEDGE = 3 };
 enum {
   SIZE = 1350,
   BURST = 10,
-  /* Datagrams under way, of all flows together: about half a megabyte. */
+  /* Datagrams in flight, of all flows together: about half a megabyte. */
   WINDOW = 40 * BURST,
   MOST_FLOWS = 128,
   PORTS = 65536,
   MESSAGES = 8,
   LARGEST = 65536,
-  /* Milliseconds. What wasn't acknowledged by then is lost. */
+  /* Milliseconds after which an unacknowledged datagram is lost. */
   LOST = 3,
   ASK_AGAIN = 50,
   GIVE_UP = 10000,
   QUIET = 30,
 };
-/* How much longer the world sends than the guest counts. */
+/* Milliseconds that the world keeps sending after the guest has stopped counting. */
 static const uint64_t MARGIN = 20000000;
 
-/* How each datagram begins, in network byte order. `number` counts flows, or what is acknowledged. */
+/*
+ * The header of each datagram, in network byte order. `number` is that of the flow, or counts acknowledged datagrams.
+ */
 struct head {
   uint32_t kind, run, number, warm_milliseconds, measured_milliseconds;
 };
@@ -57,7 +59,7 @@ static int watch_all(const int *sockets, int count) {
   return epoll;
 }
 
-/* A socket of its own for each flow. */
+/* One socket for each flow. */
 static void connect_all(const char *address, int *sockets, int count) {
   if (count < 1 || count > MOST_FLOWS) {
     errno = ERANGE;
@@ -72,7 +74,7 @@ static void receive_together(int socket) {
   if (setsockopt(socket, SOL_UDP, UDP_GRO, &one, sizeof one) < 0) fail("UDP_GRO");
 }
 
-/* The sending end. Flows have a socket each, or share one that the peers are known by. */
+/* The sending end. Flows have a socket each, or share one and are distinguished by their peers. */
 struct sender {
   int epoll, count, next;
   int sockets[MOST_FLOWS];
@@ -126,7 +128,7 @@ static void hear_one(struct sender *sender, int socket, const struct head *head,
 }
 
 static void hear(struct sender *sender, int socket) {
-  /* As many as may come together. All that come back are of one size. */
+  /* Room for the largest joined message. All datagrams that return have one size. */
   struct head heads[64];
   struct sockaddr_storage from = {0};
   for (;;) {
@@ -153,7 +155,7 @@ struct receiver {
   struct counter counter;
   struct period period;
   uint32_t run;
-  /* Datagrams that were not acknowledged yet: by the port of the peer, or by the number of the socket. */
+  /* Datagrams that were not acknowledged yet, by the port of the peer, or by the number of the socket. */
   uint8_t owed[PORTS];
   char (*texts)[LARGEST];
   char controls[MESSAGES][CMSG_SPACE(sizeof(int))];
@@ -258,7 +260,7 @@ void serve_quic(const char *address) {
   start_thread(serve, (void *)(intptr_t)open_listener(&endpoint, SOCK_DGRAM));
 }
 
-/* Sends until it is ended: the world says how much arrived. */
+/* Sends until it is stopped: the world reports the bytes that arrived. */
 void quic_up(const char *address, uint32_t run, int flows, struct period period) {
   struct sender *sender = calloc(1, sizeof *sender);
   connect_all(address, sender->sockets, flows);

@@ -9,7 +9,7 @@
 
 enum { UP = 1, DOWN = 2, BLOCK = 128 << 10, TIME_LIMIT = 10, GIVE_UP = 10000 };
 
-/* What the guest says first on a connection, in network byte order. */
+/* The guest's first message on a connection, in network byte order. */
 struct request {
   uint32_t direction, run, warm_milliseconds, measured_milliseconds;
 };
@@ -27,7 +27,7 @@ static void send_forever(int socket) {
   while (send(socket, block, sizeof block, MSG_NOSIGNAL) > 0) continue;
 }
 
-/* Receives until the period is over; less if the connection ends before. */
+/* Receives until the period is over, or the connection ends. */
 static void receive(int socket, const struct period *period, struct counter *counter) {
   char *block = malloc(BLOCK);
   uint64_t until = nanoseconds() + period->warm + period->measured + (uint64_t)GIVE_UP * 1000000;
@@ -105,7 +105,7 @@ static struct task *run_all(void *(*run)(void *), const char *address, int strea
   return tasks;
 }
 
-/* Sends until it is ended: the world says how much arrived. */
+/* Sends until it is stopped: the world reports the bytes that arrived. */
 void stream_up(const char *address, uint32_t run, int streams, struct period period) {
   free(run_all(run_up, address, streams, (struct request){.direction = htonl(UP), .run = htonl(run)}, period));
 }

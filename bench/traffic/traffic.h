@@ -1,4 +1,4 @@
-/* What the parts of the traffic generator share. Both ends of a kind of traffic stand in one file. */
+/* Declarations that the parts of the traffic generator share. One file has both ends of a kind of traffic. */
 #ifndef TRAFFIC_H
 #define TRAFFIC_H
 
@@ -9,7 +9,7 @@ enum {
   DATAGRAM_EXCHANGE_PORT = 7002,
   DATAGRAM_PORT = 7003,
   QUIC_PORT = 7004,
-  /* Several, so that thousands of connections a second don't run out of port pairs in TIME-WAIT. */
+  /* Several ports, so that thousands of connections a second don't run out of port pairs in TIME-WAIT. */
   EXCHANGE_PORT = 7100,
   EXCHANGE_PORTS = 32,
 };
@@ -25,6 +25,8 @@ void stream_up(const char *address, uint32_t run, int streams, struct period per
 void stream_down(const char *address, int streams, struct period period);
 void exchange(const char *address, struct period period);
 void flooded_exchange(const char *address, struct period period);
+void scattered_flood_exchange(const char *address, struct period period);
+void inside_flood_exchange(const char *address, struct period period);
 void busy_exchange(const char *address, struct period period);
 void connect_exchange(const char *address, struct period period);
 void datagram_exchange(const char *address, struct period period);

@@ -45,7 +45,7 @@ struct endpoint parse_endpoint(const char *address, int port) {
   return endpoint;
 }
 
-/* So that it is never the generator's own buffer that loses datagrams. Root may have more than the limit. */
+/* Prevents the generator's own buffer from losing datagrams. Root may exceed the limit. */
 void enlarge_buffers(int socket) {
   if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &BUFFER_BYTES, sizeof(int)) < 0)
     setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &BUFFER_BYTES, sizeof(int));
@@ -68,7 +68,7 @@ int open_listener(const struct endpoint *endpoint, int type) {
   return descriptor;
 }
 
-/* Connects, and waits for a guest's network to be there: its IPv6 address may not be usable at once. */
+/* Connects, and waits for the guest's network: its IPv6 address may not be usable at once. */
 int connect_patiently(const struct endpoint *endpoint, int type) {
   for (uint64_t until = nanoseconds() + PATIENCE;;) {
     int descriptor = open_socket(endpoint, type);
@@ -85,7 +85,7 @@ void set_time_limit(int socket, int milliseconds) {
   setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
 }
 
-/* What is still under way at the end of a run is of no interest, and must not disturb the next one. */
+/* Discards data in flight at the end of a run, so that it doesn't disturb the next one. */
 void reset_on_close(int socket) {
   struct linger linger = {.l_onoff = 1, .l_linger = 0};
   setsockopt(socket, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
@@ -96,7 +96,7 @@ void send_at_once(int socket) {
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
-/* Each of many flows takes a descriptor. Root may raise the limit; what is missing is then told by whoever finds none left. */
+/* Each of many flows takes a descriptor. Root may raise the limit. If it is too low, opening a socket reports that. */
 void raise_open_files(void) {
   struct rlimit limit = {MOST_OPEN_FILES, MOST_OPEN_FILES};
   if (setrlimit(RLIMIT_NOFILE, &limit) == 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
@@ -111,7 +111,7 @@ void start_thread(void *(*run)(void *), void *argument) {
   pthread_detach(thread);
 }
 
-/* Counts bytes that arrived now, or none; 1 when the period is over. */
+/* Counts bytes that arrived now, possibly none; 1 when the period is over. */
 int count(struct counter *counter, const struct period *period, size_t bytes) {
   uint64_t now = nanoseconds();
   if (counter->first == 0) {

@@ -1,4 +1,4 @@
-/* What traffic programs share, those of the bench and those of the end-to-end tests: util.c. */
+/* Functions that the traffic programs of the bench and of the end-to-end tests share: util.c. */
 #ifndef UTIL_H
 #define UTIL_H
 
@@ -6,13 +6,13 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* What is measured begins `warm` nanoseconds after the first byte and lasts `measured` nanoseconds. */
+/* The measured period begins `warm` nanoseconds after the first byte and lasts `measured` nanoseconds. */
 struct period {
   uint64_t warm;
   uint64_t measured;
 };
 
-/* Counts what arrives; the rate is that of the bytes inside the period. */
+/* Counts arrivals; the rate is that of the bytes inside the period. */
 struct counter {
   uint64_t first, begin, end;
   uint64_t total, counted;

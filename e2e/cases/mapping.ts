@@ -9,10 +9,10 @@ interface Who {
   readonly answers: readonly { readonly remoteAddress: string; readonly localAddress: string }[]
 }
 
-/** Does something with a guest that was connected with these options, and disconnects it. */
+/** Runs a function with a guest that was connected with these options, and disconnects it. */
 type WithGuest = (options: readonly string[], body: (guest: Place) => Promise<void>) => Promise<void>
 
-/** The host that answers at this address over TCP and UDP, and the address that it sees us at. */
+/** The host that answers at this address over TCP and UDP, and the address from which we arrive there. */
 async function whoIs(guest: Place, family: Family, address: string) {
   const { answers } = await tcpClient<Who>(guest, family, { scenario: "who", address })
   const datagram = await udpClient<{ address: string }>(guest, family, { scenario: "who", address })

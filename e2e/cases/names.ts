@@ -5,7 +5,7 @@ import type { Program } from "../harness/processes.ts"
 import { ipv4, ipv6, overBoth, type Topology } from "../harness/topology.ts"
 import type { Running } from "./running.ts"
 
-/** `dig`, which prints nothing but the answer. */
+/** Runs `dig`, which prints only the answer. */
 export const dig: readonly string[] = ["dig", "+short", "+tries=2", "+time=5"]
 
 /** A name server in the world while the tests of the file or `describe` block run. */

@@ -1,4 +1,4 @@
-/** Echo requests: every size, identifier and sequence, and as many hops as the guest asks for. */
+/** Echo requests: every size, identifier and sequence, and the guest's hop limit. */
 import { expect } from "vitest"
 import { testWith } from "../harness/machine.ts"
 import { CLOSED_PORT } from "../harness/servers.ts"
@@ -13,9 +13,9 @@ export function testEcho(running: Running): void {
 
     testWith("ping")("every size up to 65,000 bytes is answered with what was sent", async () => {
       for (const size of [0, 1, 15, 56, 1452, 1472, 1473, 8000, 65_000]) {
-        // A pattern other than ping's own; ping says so when an answer differs ("wrong data byte"). The first request that
-        // the guest's link takes whole and the host's doesn't is not to be fragmented: it brings the MTU, and the next one
-        // gets through.
+        // A pattern other than ping's own; ping reports an answer that differs ("wrong data byte"). The first request
+        // that fits the guest's link but not the host's must not be fragmented: the error reports the MTU, and the next
+        // one gets through.
         const { stdout, status } = await ping("-c", "2", "-i", "0.1", "-s", String(size), "-p", "c3a5")
         expect({ size, status }).toEqual({ size, status: 0 })
         expect(stdout).toContain(`${size + 8} bytes from ${family.server}`)
@@ -44,7 +44,7 @@ export function testEcho(running: Running): void {
     })
 
     testWith("ping")("a request that may not be fragmented brings the MTU of the way", async () => {
-      // Without and with what IP and ICMP put in front.
+      // Without and with the headers of IP and ICMP.
       const largest = 1500 - (family.version === 4 ? 28 : 48)
       expect((await ping("-c", "1", "-M", "do", "-s", String(largest))).status).toBe(0)
       const { stdout, stderr, status } = await ping("-c", "1", "-M", "do", "-s", String(largest + 1))

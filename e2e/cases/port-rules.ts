@@ -1,13 +1,13 @@
-/** What -t and -u may say: where they listen, where that goes in the guest, and as whom. */
+/** The rules of -t and -u: where they listen, where they lead in the guest, and the source that the guest sees. */
 import { beforeAll, expect, test } from "vitest"
-import { second } from "../harness/inbound.ts"
+import { second } from "../harness/from-host.ts"
 import type { Place } from "../harness/places.ts"
 import { atPorts, type Protocol, refused } from "../harness/protocols.ts"
 import { useServerIn } from "../harness/servers.ts"
 import { families, overBoth, type Topology } from "../harness/topology.ts"
 
 /** The options under test. */
-export function portRules({ inbound, port: to }: Protocol): readonly string[] {
+export function portRules({ fromHost, port: to }: Protocol): readonly string[] {
   return [
     String(to),
     `7000:${to},7001:${to}`,
@@ -18,10 +18,10 @@ export function portRules({ inbound, port: to }: Protocol): readonly string[] {
       `${host}/740${version}:${to}`,
     ]),
     `%eth0/7600:${to}`,
-  ].flatMap((rule) => [inbound, rule])
+  ].flatMap((rule) => [fromHost, rule])
 }
 
-/** `loopbackAs` says as whose address that of the host's loopback is to arrive. */
+/** `loopbackAs` is the source address that the guest sees for the host's loopback. */
 export function testPortRules(
   topology: Topology,
   protocol: Protocol,
@@ -86,13 +86,13 @@ export function testPortRules(
 /** An address for each IP version. */
 type Addresses = Readonly<Record<4 | 6, string>>
 
-/** Options whose rules name where in the guest they lead. */
-export function targetRules({ inbound, port }: Protocol, targets: Addresses): readonly string[] {
-  // With an address to listen on: a port and an IPv6 address would be an address to listen on themselves.
-  return [inbound, `0.0.0.0/7500:${targets[4]}/${port}`, inbound, `::/7500:${targets[6]}/${port}`]
+/** Options whose rules name a target address in the guest. */
+export function targetRules({ fromHost, port }: Protocol, targets: Addresses): readonly string[] {
+  // With a listening address: a port and an IPv6 address would be parsed as a listening address themselves.
+  return [fromHost, `0.0.0.0/7500:${targets[4]}/${port}`, fromHost, `::/7500:${targets[6]}/${port}`]
 }
 
-/** `targets` are addresses of the guest; `arrivesAs` those that the world arrives as. */
+/** `targets` are addresses of the guest; `arrivesAs` the source addresses that the guest sees for the world. */
 export function testTargetRules(
   topology: Topology,
   protocol: Protocol,
@@ -100,7 +100,7 @@ export function testTargetRules(
   targets: Addresses,
   arrivesAs: "gateway" | "loopback",
 ): void {
-  // Nowhere else: what arrives has arrived there.
+  // The server listens nowhere else: a request that arrives has arrived there.
   useServerIn(protocol.server, () => running.guest, [{ address: targets[4] }, { address: targets[6] }])
 
   overBoth((family) => {

@@ -4,12 +4,12 @@ import { CLOSED_PORT, tcpClient } from "../harness/servers.ts"
 import { overBoth } from "../harness/topology.ts"
 import type { Running } from "./running.ts"
 
-/** RFC 9293 leaves a choice: a reset, or an ICMP error that the guest turns into its own code. */
+/** RFC 9293 leaves a choice: a reset, or an ICMP error that the guest maps to its own code. */
 const UNREACHABLE = ["EHOSTUNREACH", "ENETUNREACH", "EACCES", "ECONNREFUSED"]
 
 /**
- * With a host that gives up after one retransmission of a SYN: see `giveUpEarly`. A guest that gets no answer tries for two
- * minutes by itself, which is longer than the client waits for an outcome.
+ * With a host that gives up after one retransmission of a SYN: see `giveUpEarly`. A guest without an answer retries for
+ * two minutes by itself, which is longer than the client waits for a result.
  */
 export function testVerdicts(running: Running): void {
   overBoth((family) => {

@@ -18,7 +18,7 @@ export function testEndings(running: Running, servers: () => Place, server: { re
       const request = { scenario: "end-last", bytes: 5_000_000, seed: 12 }
       const seen = server.program.stdout.length
       expect(await tcpClient(running.guest, family, request)).toEqual({ text: "bye" })
-      // Behind what stood there before: the other family's run prints the same.
+      // Only new output counts: the other family's run prints the same.
       await server.program.printed(
         new RegExp(`^[^]{${seen},}"event":"received","seed":12,"bytes":5000000,"intact":true`),
       )
@@ -26,7 +26,7 @@ export function testEndings(running: Running, servers: () => Place, server: { re
 
     test.each([0, 1_000_000])("a reset by the server after %i bytes reaches the client", async (after) => {
       const result = await tcpClient<{ how: string }>(running.guest, family, { scenario: "reset-by-server", after })
-      // A client that still writes when the reset arrives sees the broken pipe first.
+      // A client that still writes when the reset arrives gets EPIPE first.
       expect(["ECONNRESET", "EPIPE"]).toContain(result.how)
     })
 
@@ -47,7 +47,7 @@ export function testEndings(running: Running, servers: () => Place, server: { re
         await victim.result
         const { stdout } = await client.result
         expect(["ECONNRESET", "EPIPE", "FIN"]).toContain(lastLine<{ how: string }>(stdout).how)
-        // What follows shows that the path itself is unharmed.
+        // The next transfer shows that the path itself still works.
         const after = await tcpClient(running.guest, family, { scenario: "download", bytes: 100_000, seed: 1 })
         expect(after).toMatchObject({ bytes: 100_000, intact: true })
       },

@@ -1,4 +1,4 @@
-/** Many connections: at once, in quick succession, and what is left of them afterwards. */
+/** Many connections: at once, in quick succession, and their leftovers. */
 import { expect, test } from "vitest"
 import { descriptors, residentMemory } from "../harness/inspection.ts"
 import { eventually } from "../harness/processes.ts"
@@ -27,7 +27,7 @@ export function testManyConnections(running: RunningProcess): void {
     const sockets = () => descriptors(dataPath).filter((target) => target.startsWith("socket:")).length
     const settled = (before: number) =>
       eventually("the sockets of ended connections are closed", () => (sockets() <= before ? true : undefined))
-    // Once to warm up: pools fill and code is compiled, which stays.
+    // Once to warm up: pools fill and code is compiled, and that memory stays.
     const before = sockets()
     await tcpClient(running.guest, one, atOnce)
     await settled(before + 40)

@@ -5,7 +5,7 @@ import { lastLine, startTcpClient, tcpClient } from "../harness/servers.ts"
 import { overBoth } from "../harness/topology.ts"
 import type { Running } from "./running.ts"
 
-/** More than all buffers on the way hold, so that its sender has to wait for the reader. */
+/** More than all buffers of the path hold, so that the sender has to wait for the reader. */
 const LARGE = 60_000_000
 const STOPPED = 1 // Bytes a second: a reader takes a first piece, and no second one during the test.
 
@@ -42,7 +42,7 @@ export function testPatience(running: Running, server: { readonly program: Progr
         rate: STOPPED,
         name: `to a stopped server over ${family.name}`,
       })
-      // The client is connected before the server reads: what hurries only those that read is not to come earlier.
+      // The client is connected before the server reads: the request to hurry only reaches connections that read.
       await server.program.printed(new RegExp(`"reading","name":"to a stopped server over ${family.name}"`))
       await passesBy()
       expect(client.stdout).not.toContain("sent")
@@ -53,7 +53,7 @@ export function testPatience(running: Running, server: { readonly program: Progr
     test("beside 1,000 idle connections, new ones work", async () => {
       const request = { scenario: "hold", connections: 1000, name: "idle" }
       const idle = startTcpClient(running.guest, family, request, { keepInputOpen: true })
-      // Of a thousand at once, those for whom a queue has no room try again after 1, 3, 7, 15 and 31 seconds.
+      // Of a thousand at once, those for which a queue has no room retry after 1, 3, 7, 15 and 31 seconds.
       await idle.printed(/"held":1000/)
       await passesBy()
       expect(idle.ended).toBe(false)

@@ -1,4 +1,4 @@
-/** Slow ends: they get their data at their own pace, and nobody else waits for them. */
+/** Slow ends: they get their data at their own pace, and no other connection waits for them. */
 import { expect, test } from "vitest"
 import type { Program } from "../harness/processes.ts"
 import { lastLine, startTcpClient, tcpClient } from "../harness/servers.ts"
@@ -12,7 +12,7 @@ export function testSlowEnds(running: Running, server: { readonly program: Progr
   overBoth((family) => {
     const guest = () => running.guest
 
-    /** A transfer that must be done while `slow` is still under way, which would take half an hour at its pace. */
+    /** A transfer that must finish while `slow` still runs, which would take half an hour at its pace. */
     async function fastBeside(scenario: string, slow: { readonly ended: boolean }): Promise<void> {
       const result = await tcpClient(guest(), family, { scenario, ...FAST })
       expect(result).toMatchObject({ bytes: FAST.bytes, intact: true })

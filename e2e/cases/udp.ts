@@ -1,4 +1,4 @@
-/** Datagrams of every size both ways, and who may answer. */
+/** Datagrams of every size both ways, and the ends that may answer. */
 import { expect, test } from "vitest"
 import { CLOSED_PORT, udpClient } from "../harness/servers.ts"
 import { overBoth } from "../harness/topology.ts"
@@ -6,7 +6,10 @@ import type { Running } from "./running.ts"
 
 const sizes = [0, 1, 2, 1400, 1452, 1453, 1472, 1473, 9000, 65_507]
 
-/** Against a UDP server. `isThroughTap`: the client is behind our link, where we say who is heard; elsewhere its kernel does. */
+/**
+ * Against a UDP server. `isThroughTap`: the client is behind our link, where we filter strangers; elsewhere its kernel
+ * does.
+ */
 export function testDatagrams(running: Running, isThroughTap = true): void {
   overBoth((family) => {
     // The guest's own fragments are reassembled, and answers over the MTU are fragmented towards it.

@@ -14,7 +14,7 @@ export interface BackgroundOptions extends PastaProcessOptions {
 }
 
 export class BackgroundPasta {
-  /** What is left of the process that was started. */
+  /** The result of the first process. */
   readonly result: Result
   readonly pidFile: string
   /** The process that stays. */
@@ -26,7 +26,7 @@ export class BackgroundPasta {
     this.pid = pid
   }
 
-  /** Starts it, and waits until the first process has ended as it should. */
+  /** Starts pasta, and waits until the first process has ended successfully. */
   static async start(
     host: Namespace,
     argv: readonly string[],
@@ -34,7 +34,7 @@ export class BackgroundPasta {
   ): Promise<BackgroundPasta> {
     const folder = temporaryFolder("background")
     const pidFile = join(folder, "pid")
-    // Options that come behind have a file of their own.
+    // Later options name another file.
     const result = await runPasta(host, ["-P", pidFile, "-l", join(folder, "log"), ...argv], options.as, options)
     if (result.status !== 0) throw new Error(`pasta ended before it was ready: ${JSON.stringify(result)}`)
     return new BackgroundPasta(result, pidFile, Number(readFileSync(pidFile, "utf8")))
@@ -54,7 +54,7 @@ export class BackgroundPasta {
   }
 }
 
-/** Background pasta for as long as `body` takes. */
+/** Runs pasta in the background while `body` runs. */
 export async function inBackground(
   host: Namespace,
   argv: readonly string[],
@@ -69,8 +69,8 @@ export async function inBackground(
   }
 }
 
-/** Runs pasta to its end, and gives the processes that it has left behind, which should be none. */
-export async function runAndLookForRest(
+/** Runs pasta to its end. Returns the processes that it has left behind, which should be none. */
+export async function runAndFindRest(
   host: Namespace,
   argv: readonly string[],
   options: BackgroundOptions = {},

@@ -4,14 +4,14 @@ import { join } from "node:path"
 import { temporaryFolder } from "./machine.ts"
 
 export interface CallersFiles {
-  /** Words before the command line that open the files. */
+  /** The prefix of the command line that opens the files. */
   readonly before: readonly string[]
   readonly options: readonly string[]
   /** First line of the log up to the process number, and the first bytes of the capture. */
   begin(): readonly string[]
 }
 
-/** What {@link CallersFiles.begin} gives once both files are written. */
+/** The value of {@link CallersFiles.begin} once both files are written. */
 export const beginningOf = (program: string): readonly string[] => [`${program} started as process`, "d4c3b2a1"]
 
 export function callersFiles(): CallersFiles {
@@ -19,7 +19,7 @@ export function callersFiles(): CallersFiles {
   const files = [join(folder, "log"), join(folder, "capture")]
   for (const file of files) {
     writeFileSync(file, "")
-    // Opening the descriptor's path takes the permission once more.
+    // Opening the descriptor's path needs the permission again.
     chmodSync(file, 0o666)
   }
   const [log = "", capture = ""] = files

@@ -1,4 +1,4 @@
-/** What those need who make a namespace themselves and call pasta to connect it. */
+/** Helpers for tests that create a namespace themselves and call pasta to connect it. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect } from "vitest"
@@ -16,7 +16,7 @@ export class Entered extends ProcessPlace {
   }
 }
 
-/** Whether a process is there, and not merely waits for its parent to see that it has ended. */
+/** True if a process is running, and not a zombie. */
 export function isRunning(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
@@ -30,7 +30,7 @@ export async function hasEnded(pid: number): Promise<void> {
   await eventually(`process ${pid} has ended`, () => (isRunning(pid) ? undefined : true))
 }
 
-/** Runs pasta into the background: gives the process that stays once the first one has ended well. */
+/** Starts pasta in the background. Returns the process that stays, once the first one has ended successfully. */
 export async function connect(
   topology: Topology,
   argv: readonly string[],
@@ -43,12 +43,12 @@ export async function connect(
   return Number(readFileSync(pidFile, "utf8"))
 }
 
-/** Ends what `connect` gave, unless that has ended already or never was. */
+/** Ends the process that `connect` returned, unless it has ended already or was never started. */
 export function endPasta(pid: number | undefined): void {
   if (pid !== undefined && isRunning(pid)) process.kill(pid)
 }
 
-/** `unshare` as an ordinary user, who is root in there; ends when its input does. */
+/** `unshare` as an ordinary user, who is root inside; ends when its input does. */
 export async function unshared(topology: Topology): Promise<{ readonly program: Program; readonly place: Entered }> {
   const argv = ["unshare", "--user", "--map-root-user", "--net", "--", "sh", "-c", "echo unshared; exec cat"]
   const program = topology.host.start(argv, { ordinary: true, keepInputOpen: true })
@@ -56,7 +56,7 @@ export async function unshared(topology: Topology): Promise<{ readonly program: 
   return { program, place: new Entered(program.pid) }
 }
 
-/** SHA-256 of what curl gets from there, in hexadecimal. */
+/** SHA-256 of curl's download, in hexadecimal. */
 export async function hashFrom(place: Place, url: string): Promise<string> {
   const script = 'set -o pipefail; curl --silent --show-error --fail "$0" | sha256sum'
   const sum = await place.must(["bash", "-euc", script, url])

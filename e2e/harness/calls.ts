@@ -1,17 +1,17 @@
-/** The system calls that a process makes, as strace(1) sees them, beside the list of those that it may make. */
+/** Compares the system calls that a process makes, as strace(1) reports them, with its list of allowed calls. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { CallRule } from "@demiflow/sys"
 import { temporaryFolder } from "./machine.ts"
 import { Program } from "./processes.ts"
 
-/** A system call with the lower 32 bits of its arguments, all that a filter compares. */
+/** A system call with the lower 32 bits of its arguments, which are all that a filter compares. */
 export interface Call {
   readonly name: string
   readonly words: readonly number[]
 }
 
-/** A process whose calls are written down, from now to its end. */
+/** Records a process's calls, from now to its end. */
 export class CallTrace {
   readonly #program: Program
   readonly #file: string
@@ -21,7 +21,7 @@ export class CallTrace {
     this.#file = file
   }
 
-  /** Resolves once nothing is missed, on any thread. */
+  /** Resolves once all threads are traced. */
   static async of(pid: number): Promise<CallTrace> {
     const file = join(temporaryFolder("calls"), "trace")
     // Arguments as numbers.
@@ -47,7 +47,7 @@ export class CallTrace {
   }
 }
 
-/** Of a call that another thread interrupts, the line with its beginning has the arguments. */
+/** If another thread interrupts a call, the line with its beginning has the arguments. */
 function parseCall(line: string): Call[] {
   const [, name, list] = /^\d+ +(\w+)\(([^)<]*)/.exec(line) ?? []
   if (name === undefined) return []
@@ -55,15 +55,15 @@ function parseCall(line: string): Call[] {
   return [{ name, words }]
 }
 
-/** What of a list of rules was needed. */
+/** The result of a comparison with a list of rules. */
 export interface Comparison {
-  /** Parts of rules, as "call", "call ARGUMENT=VALUE" or "call refused", that no call needed. */
+  /** Parts of rules that no call needed, as "call", "call ARGUMENT=VALUE" or "call refused". */
   readonly unneeded: readonly string[]
   /** Calls to which no rule applies. */
   readonly unlisted: readonly string[]
 }
 
-/** Compares what was called with a list. Each value that a rule lets an argument have is a part of its own. */
+/** Compares calls with a list. Each value that a rule allows for an argument is a separate part. */
 export function compareCalls(rules: readonly CallRule[], calls: readonly Call[]): Comparison {
   const needed = new Set<string>()
   const unlisted = new Set<string>()
@@ -92,7 +92,7 @@ function partsFor(rules: readonly CallRule[], { name, words }: Call): readonly s
   return undefined
 }
 
-/** The parts that a rule has. */
+/** The parts of a rule. */
 export function partsOf(rule: CallRule): readonly string[] {
   if (rule.when === undefined) return [describe(rule)]
   return rule.when.flat().flatMap(({ argument, oneOf }) => oneOf.map((value) => describe(rule, argument, value)))

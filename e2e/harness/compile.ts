@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { SLOWNESS } from "./limits.ts"
 import { isInstalled, repository, sharedFolder } from "./machine.ts"
 
-/** By the name of each program, where its sources are: files, or folders of them. */
+/** The sources of each program, by its name: files, or folders of them. */
 const programs: Readonly<Record<string, readonly string[]>> = {
   wire: ["e2e/wire"],
   "stand-in": ["e2e/stand-in"],

@@ -1,12 +1,12 @@
-/** Real DHCP clients, in a guest that nobody has configured. */
+/** Real DHCP clients, in a guest without configuration. */
 import { chmodSync, readFileSync, writeFileSync } from "node:fs"
 import { temporaryFolder } from "./machine.ts"
 import type { Place } from "./places.ts"
 import { mustRun, type Result } from "./processes.ts"
 
 export interface Client {
-  /** What the client got, as it says it to its script: a value for each variable. */
-  told(): Readonly<Record<string, string>>
+  /** The lease, as the client passes it to its script: a value for each variable. */
+  lease(): Readonly<Record<string, string>>
 }
 
 /** Sets the interface up without waiting for duplicate address detection. */
@@ -16,27 +16,27 @@ export async function raise(guest: Place, autoconfigure = false): Promise<void> 
   await guest.must(["ip", "link", "set", "eth0", "up"])
 }
 
-/** A script for a DHCP client, which writes what it got to a file, and sets the network up by it. */
+/** A script for a DHCP client, which writes the lease to a file, and sets the network up accordingly. */
 function clientScript(setUp: string): Client & { readonly script: string; readonly folder: string } {
   const folder = temporaryFolder("dhcp")
   const script = `${folder}/script`
-  writeFileSync(script, `#!/bin/sh\nenv | sort > ${folder}/told.$1$reason\n${setUp}\n`)
+  writeFileSync(script, `#!/bin/sh\nenv | sort > ${folder}/lease.$1$reason\n${setUp}\n`)
   chmodSync(script, 0o755)
-  const told = () => {
+  const lease = () => {
     const event = ["bound", "BOUND", "BOUND6"].find((name) => {
       try {
-        return readFileSync(`${folder}/told.${name}`, "utf8") !== ""
+        return readFileSync(`${folder}/lease.${name}`, "utf8") !== ""
       } catch {
         return false
       }
     })
-    const lines = readFileSync(`${folder}/told.${event}`, "utf8").trim().split("\n")
+    const lines = readFileSync(`${folder}/lease.${event}`, "utf8").trim().split("\n")
     return Object.fromEntries(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^[^=]*=/, "")]))
   }
-  return { script, told, folder }
+  return { script, lease, folder }
 }
 
-/** Runs busybox's client until it has a lease or has given up; it sets the network up by the lease. */
+/** Runs busybox's client until it has a lease or gives up; it sets the network up accordingly. */
 export async function udhcpc(
   guest: Place,
   ...options: readonly string[]
@@ -49,7 +49,7 @@ export async function udhcpc(
   return { ...client, result }
 }
 
-/** Runs ISC's client until it has a lease; rejects when it gets none in `patience` seconds. */
+/** Runs ISC's client until it has a lease; rejects when it has none after `patience` seconds. */
 export async function dhclient(guest: Place, version: "-4" | "-6", patience = 60): Promise<Client> {
   const client = clientScript("exit 0")
   const { folder, script } = client

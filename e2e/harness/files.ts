@@ -17,7 +17,7 @@ export interface Awaited {
   forget(): void
 }
 
-/** Watches for a file that is not there yet. Call it before the program is started. */
+/** Watches for a file that does not exist yet. Call it before the program is started. */
 export function awaitFile(file: string): Awaited {
   const watcher = watch(dirname(file))
   const text = new Promise<string | undefined>((resolve, reject) => {

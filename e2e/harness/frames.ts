@@ -1,4 +1,4 @@
-/** Valid frames of every protocol that pasta handles, made independently of the program's own code. */
+/** Valid frames of every protocol that pasta handles, built independently of the program's own code. */
 
 const GUEST_MAC = "0200005e1001"
 const OUR_MAC = "9a559a559a55"
@@ -57,7 +57,7 @@ function ipv6(next: number, payload: Bytes, from = source6, to = server6, hopLim
 function summed(protocol: number, from: Bytes, to: Bytes, segment: Bytes, at: number): Bytes {
   const copy = Buffer.from(segment)
   copy.writeUInt16BE(0, at)
-  // The sum does not depend on where the protocol and the length stand, only on their being there.
+  // The sum doesn't depend on the positions of the protocol and the length.
   copy.writeUInt16BE(checksum(join(from, to, u16(protocol), u16(segment.length), copy)), at)
   return copy
 }
@@ -175,7 +175,10 @@ export const validFrames: Readonly<Record<string, Bytes>> = {
   "IPv6 DHCP solicit": ipv6(17, udp(linkLocal6, dhcpServers6, dhcpSolicit, [546, 547]), linkLocal6, dhcpServers6),
 }
 
-/** Fills in every checksum again, as far as the frame's lengths make sense; mutations then reach what lies deeper. */
+/**
+ * Corrects every checksum, up to the depth at which the frame's lengths make sense, so that mutations reach deeper
+ * layers.
+ */
 export function resum(frame: Bytes): Bytes {
   const copy = Buffer.from(frame)
   const type = copy.length >= 14 ? copy.readUInt16BE(12) : 0

@@ -1,4 +1,4 @@
-/** Processes that hold namespaces, as unshare(1) makes them, for programs under test to join. */
+/** Processes that hold namespaces made by unshare(1), for programs under test to join. */
 import { writeFileSync } from "node:fs"
 import { environmentOf, type Identity } from "./identity.ts"
 import { ordinaryUser } from "./machine.ts"
@@ -16,7 +16,7 @@ export class Holder {
     this.pid = pid
   }
 
-  /** @param words what runs a command in namespaces, such as `unshare --net` */
+  /** @param words prefix that runs a command in namespaces, such as `unshare --net` */
   static async start(words: readonly string[], as: Identity = "root"): Promise<Holder> {
     const user = as === "ordinary" ? ordinaryUser.prefix : []
     const program = new Program([...user, ...words, "sh", "-c", HOLD], {
@@ -28,8 +28,8 @@ export class Holder {
   }
 
   /**
-   * A user namespace of an ordinary user with as many users as Podman's have: user 0 is the one who made it, and 1 to 65535,
-   * nobody among them, are others.
+   * A user namespace of an ordinary user with the same range of users as Podman's: user 0 is its creator, and 1 to
+   * 65535, nobody among them, are others.
    */
   static async ofManyUsers(): Promise<Holder> {
     const holder = await Holder.start(["unshare", "--user"], "ordinary")
@@ -44,7 +44,7 @@ export class Holder {
     return `/proc/${this.pid}/ns/${namespace}`
   }
 
-  /** Words that run a command as user 0 of its user namespace, and in no other of its namespaces. */
+  /** Prefix that runs a command as user 0 of its user namespace, and in no other of its namespaces. */
   get asUser0(): readonly string[] {
     return ["nsenter", `--user=${this.path("user")}`, "--"]
   }

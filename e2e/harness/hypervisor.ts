@@ -1,15 +1,15 @@
-/** The hypervisor's end of passt's socket, frame by frame or byte by byte, for what a real one would never send. */
+/** The hypervisor's end of passt's socket, frame by frame or byte by byte, to send what a real one never would. */
 import { createConnection, type Socket } from "node:net"
 import { run } from "./processes.ts"
 
-/** With the length in front, as QEMU's stream netdev sends it. */
+/** Adds the length in front, as QEMU's stream netdev does. */
 export function framed(frame: Buffer): Buffer {
   const prefix = Buffer.alloc(4)
   prefix.writeUInt32BE(frame.length)
   return Buffer.concat([prefix, frame])
 }
 
-/** A guest's question for the hardware address of 192.0.2.`host`. `station`: the last four bytes of the guest's own. */
+/** A guest's ARP request for 192.0.2.`host`. `station`: the last four bytes of the guest's own Ethernet address. */
 export function arpRequest(host: number, station = 1): Buffer {
   const own = `0200${station.toString(16).padStart(8, "0")}`
   const text = `ffffffffffff ${own} 0806 0001 0800 06 04 0001 ${own} c0000202 000000000000 c00002`
@@ -35,7 +35,7 @@ export class Hypervisor {
 
   constructor(socket: Socket) {
     this.#socket = socket
-    socket.on("error", () => {}) // passt may close while there is something to write.
+    socket.on("error", () => {}) // passt may close while data is being written.
     socket.on("data", (piece) => this.#take(piece))
     this.closed = new Promise((resolve) => socket.once("close", () => resolve()))
     this.closed.then(() => {
@@ -48,7 +48,7 @@ export class Hypervisor {
       const socket = createConnection(path)
       socket.once("error", (error: NodeJS.ErrnoException) => {
         if (error.code !== "EAGAIN") return reject(error)
-        // passt has not looked at the last one yet. A blocking connect(2) would wait for that.
+        // passt has not accepted the last one yet. A blocking connect(2) would wait for that.
         setImmediate(() => Hypervisor.connect(path).then(resolve, reject))
       })
       socket.once("connect", () => {
@@ -73,13 +73,13 @@ export class Hypervisor {
     }
   }
 
-  /** Resolves when there is room for more, or nobody left to read it. */
+  /** Resolves when there is room for more, or the reader has gone. */
   async send(bytes: Buffer): Promise<void> {
     if (this.#socket.destroyed || this.#socket.write(bytes)) return
     await Promise.race([new Promise((resolve) => this.#socket.once("drain", resolve)), this.closed])
   }
 
-  /** The next frame of passt's that is wanted; rejects when the connection ends first. */
+  /** The next frame of passt's that matches; rejects when the connection ends first. */
   frame(wants: (frame: Buffer) => boolean): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) reject(new Error("passt has closed the connection"))
@@ -92,7 +92,7 @@ export class Hypervisor {
     await this.frame((frame) => isArpReply(frame, host))
   }
 
-  /** An answer to a question shows that everything that was sent before has been dealt with. */
+  /** An answer to an ARP request shows that everything sent before it has been handled. */
   async settle(host = 123, station = 1): Promise<void> {
     const answered = this.answered(host)
     await this.send(framed(arpRequest(host, station)))
@@ -105,7 +105,7 @@ export class Hypervisor {
   }
 }
 
-/** Bytes that wait in this process's end of a UNIX socket of a namespace; the most of all its sockets. */
+/** Bytes that wait in this process's end of a UNIX socket of a namespace; the maximum of all its sockets. */
 export async function waitingBytes(namespace: string, pid: number): Promise<number> {
   const { stdout } = await run(["nsenter", `--net=${namespace}`, "ss", "-xpH"])
   const queues = stdout.split("\n").filter((line) => line.includes(`pid=${pid},`))

@@ -7,14 +7,14 @@ import { usePasta } from "./pasta.ts"
 import { tcpClient, udpClient, useServer } from "./servers.ts"
 import { overBoth, useTopology } from "./topology.ts"
 
-/** The tests, for one MTU of the guest: a file for each runs them side by side. */
+/** The tests, for one MTU of the guest. Each MTU has a file, so that they run in parallel. */
 export function testImpairedInside(mtu: number): void {
   const topology = useTopology()
   useServer("tcp-server", topology)
   useServer("udp-server", topology)
 
   describe.each(impairments)("$name", ({ bytes: least, ...wire }) => {
-    // As many frames, whatever fits into one.
+    // The same number of frames, whatever their size.
     const bytes = mtu > 1500 ? least * 5 : least
     const running = usePasta(topology, { options: ["--config-net", "-m", String(mtu)] })
     const nested = useNested(() => running.guest, wire, mtu)
@@ -25,7 +25,7 @@ export function testImpairedInside(mtu: number): void {
           const result = await tcpClient(nested.place, family, { scenario, bytes, seed: 32 })
           expect(result).toMatchObject({ bytes, intact: true })
         }
-        // Most of the time, each waits for the wire.
+        // Each mostly waits for the wire.
         testWith("cc")(`${scenario} is intact`, body, { concurrent: true })
       }
 

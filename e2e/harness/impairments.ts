@@ -1,7 +1,7 @@
 /** Paths that lose, delay, reorder and duplicate. */
 import type { WireOptions } from "./wire.ts"
 
-/** A path that is worse than a cable. */
+/** An impaired path. */
 export interface Impairment extends WireOptions {
   readonly name: string
   /** Bytes of a transfer that takes seconds, not minutes, on such a path. */
@@ -25,5 +25,5 @@ export const impairments: readonly Impairment[] = [
 ]
 
 type Scenario = "download" | "upload" | "echo"
-/** What is transferred over each of them, by scenarios of the TCP client. */
+/** The transfers over each of them, by scenarios of the TCP client. */
 export const scenarios: readonly Scenario[] = ["download", "upload", "echo"]

@@ -1,14 +1,14 @@
-/** What /proc says about the processes under test, and their namespaces. */
+/** Reads facts about the processes under test, and their namespaces, from /proc. */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import type { Place } from "./places.ts"
 
-/** Processes whose environment bears this mark. */
+/** Processes whose environment contains this mark. */
 export function markedProcesses(mark: string): readonly number[] {
   return allProcesses().filter((pid) => {
     try {
       return readFileSync(`/proc/${pid}/environ`, "latin1").includes(mark)
     } catch {
-      return false // Ended since, or a kernel thread.
+      return false // It has ended, or is a kernel thread.
     }
   })
 }
@@ -18,7 +18,7 @@ export function processesInNetwork(inode: string): readonly number[] {
   return allProcesses().filter((pid) => networkOf(pid) === inode)
 }
 
-/** What the descriptors of a process refer to. */
+/** The targets of a process's descriptors. */
 export function descriptors(pid: number): readonly string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`).map((fd) => {
@@ -45,7 +45,7 @@ function allProcesses(): readonly number[] {
     .map(Number)
 }
 
-/** The inode number of the network namespace that a process is in. */
+/** The inode number of a process's network namespace. */
 export function networkOf(pid: number): string | undefined {
   try {
     return /\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[1]
@@ -54,7 +54,7 @@ export function networkOf(pid: number): string | undefined {
   }
 }
 
-/** What stands behind a name in /proc/PID/status, with single spaces. */
+/** The value of a name in /proc/PID/status, with single spaces. */
 export function statusOf(pid: number, name: string): string {
   const line = readFileSync(`/proc/${pid}/status`, "utf8")
     .split("\n")
@@ -67,7 +67,7 @@ export function statusOf(pid: number, name: string): string {
   )
 }
 
-/** False for a process that has ended, whether or not somebody has waited for it. */
+/** False for a process that has ended, even if it has not been waited for. */
 export function isRunning(pid: number): boolean {
   try {
     return existsSync(`/proc/${pid}`) && !statusOf(pid, "State").startsWith("Z")
@@ -76,7 +76,7 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** TCP segments that a namespace's kernel had no room for in the receive buffers of their sockets. */
+/** TCP segments that a namespace's kernel dropped because the receive buffers of their sockets were full. */
 export async function receiveBufferDrops(place: Place): Promise<number> {
   const [names, values] = (await place.must(["grep", "^TcpExt:", "/proc/net/netstat"])).trim().split("\n")
   const index = names.split(" ").indexOf("TCPRcvQDrop")
@@ -84,23 +84,23 @@ export async function receiveBufferDrops(place: Place): Promise<number> {
   return Number(values.split(" ")[index])
 }
 
-/** The processes that this one has started, and that are still there. */
+/** The children of this process that are still running. */
 export function childrenOf(pid: number): readonly number[] {
   return allProcesses().filter((child) => {
     try {
       return parentOf(child) === pid
     } catch {
-      return false // Ended since.
+      return false // It has ended.
     }
   })
 }
 
-/** The process that has started this one. */
+/** The parent of this process. */
 export function parentOf(pid: number): number {
   return Number(statusOf(pid, "PPid"))
 }
 
-/** The helper that a data path of pasta has in its namespace. */
+/** The helper of pasta's data path in the namespace. */
 export function helperOf(dataPath: number): number {
   const helper = childrenOf(dataPath).find((child) =>
     /^demiflow-namespace/.test(readFileSync(`/proc/${child}/cmdline`, "utf8")),

@@ -1,27 +1,27 @@
 /**
- * How long a case may take, which is only a limit against cases that hang: five times what the case takes on two idle
- * cores, at least. All else that waits derives its limit from that of the case under way, and gives up a little
- * earlier, so that what a program has printed is shown.
+ * The limit of a case, which only stops cases that hang: at least five times the case's duration on two idle
+ * cores. Everything else that waits derives its limit from the running case, and gives up a little
+ * earlier, so that the output of programs is shown.
  */
 import { TestRunner } from "vitest"
 
-/** How much slower than others the machine is: DEMIFLOW_SLOWNESS, for one that is emulated. */
+/** The machine's slowness factor: DEMIFLOW_SLOWNESS, for an emulated one. */
 export const SLOWNESS: number = Number(process.env.DEMIFLOW_SLOWNESS ?? 1)
 
-/** Of a case or a hook that has none of its own, milliseconds. */
+/** Limit of a case or a hook without one of its own, milliseconds. */
 export const CASE_LIMIT: number = 120_000 * SLOWNESS
 
-/** How much earlier than the case everything gives up that it waits for, milliseconds. */
+/** Milliseconds before the case's limit at which all waiting in it gives up. */
 const MARGIN = 10_000
 
-/** Milliseconds that the case under way leaves to what it waits for, from now on. In a hook: as if it had just begun. */
+/** Milliseconds from now on that waiting in the running case may take. In a hook: as if the hook had just begun. */
 export function timeLeft(): number {
   const { timeout = CASE_LIMIT, result } = TestRunner.getCurrentTest() ?? {}
   const began = result?.startTime ?? Date.now()
   return Math.max(0, began + timeout - Math.min(MARGIN, timeout / 6) - Date.now())
 }
 
-/** Whether a case is under way, not a hook of several cases. */
+/** True if a case is running, not a hook of several cases. */
 export function isInCase(): boolean {
   return TestRunner.getCurrentTest() !== undefined
 }

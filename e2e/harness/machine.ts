@@ -1,4 +1,4 @@
-/** What the tests need from the machine, and what they do when it is not there. */
+/** The requirements of the tests, and what happens where the machine lacks them. */
 import { execFileSync } from "node:child_process"
 import {
   accessSync,
@@ -16,7 +16,7 @@ import { delimiter, dirname, join, resolve } from "node:path"
 import { type TestContext, type TestOptions, test } from "vitest"
 import { searchForRefusals } from "./refusals.ts"
 
-/** Where the repository is. */
+/** The folder of the repository. */
 export const repository: string = resolve(import.meta.dirname, "../..")
 
 /** The program under test. DEMIFLOW_PASTA names another one, to check the tests themselves. */
@@ -28,7 +28,9 @@ export const passtExecutable: string = process.env.DEMIFLOW_PASST ?? join(reposi
 /** In continuous integration a missing tool is a failure, elsewhere a test that is skipped. */
 export const inContinuousIntegration: boolean = process.env.CI === "true"
 
-/** Whether an executable of this name is in PATH, or in the folders of administration tools; of a path, whether it is there. */
+/**
+ * True if an executable of this name is in PATH, or in the folders of administration tools; for a path, if it exists.
+ */
 export function isInstalled(tool: string): boolean {
   const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"]
   return folders.some((folder) => existsSync(resolve(folder, tool)))
@@ -37,7 +39,7 @@ export function isInstalled(tool: string): boolean {
 type Body = (context: TestContext) => void | Promise<void>
 type Register = (name: string, body: Body, options?: number | TestOptions) => void
 
-/** `test` for a case that uses these programs: says which one is missing. */
+/** `test` for a case that uses these programs: names the missing ones. */
 export function testWith(...tools: readonly string[]): Register {
   const missing = tools.filter((tool) => !isInstalled(tool))
   return (name, body, options) => {
@@ -71,7 +73,7 @@ export function fileFor(name: string): string {
   return `${temporaryFolder("file")}/${name}`
 }
 
-/** The identity that programs take to run without privileges. */
+/** The identity of programs that run without privileges. */
 export const ordinaryUser: { readonly uid: number; readonly prefix: readonly string[] } = {
   uid: 65534,
   prefix: ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--"],
@@ -86,7 +88,7 @@ function anybodyMayEnter(path: string): boolean {
 
 /**
  * The same file under a path that an ordinary user can reach. A clone in a private folder (a home
- * directory, say) is seen through the bind mount that `prepareMachine` made.
+ * directory, say) is reachable through the bind mount that `prepareMachine` made.
  */
 export function reachable(path: string): string {
   if (anybodyMayEnter(path)) return path
@@ -102,7 +104,7 @@ function bind(source: string, target: string): void {
   execFileSync("mount", ["-o", "remount,bind,ro", target])
 }
 
-/** Removes the namespaces of test processes that were killed before they could do it themselves. */
+/** Removes the namespaces that killed test processes have left behind. */
 function sweep(): void {
   if (!existsSync("/run/netns")) return
   for (const name of readdirSync("/run/netns")) {
@@ -115,7 +117,7 @@ function sweep(): void {
   }
 }
 
-/** Once per run of the tests, as root. Gives what undoes it. */
+/** Runs once per run of the tests, as root. Returns a function that undoes it. */
 export function prepareMachine(): () => void {
   sweep()
   const folder = mkdtempSync(join(tmpdir(), "df-e2e-"))
@@ -130,12 +132,12 @@ export function prepareMachine(): () => void {
     bind(resolve(dirname(process.execPath), ".."), join(folder, "node"))
     mounts.push(join(folder, "node"))
   }
-  // udev gives everybody the clone device on an ordinary machine; a bare container leaves it to root.
+  // udev opens the clone device to everybody on an ordinary machine; in a bare container only root may use it.
   try {
     accessSync("/dev/net/tun", constants.F_OK)
     chmodSync("/dev/net/tun", 0o666)
   } catch {
-    // The tests that need it say so.
+    // The tests that need it report that.
   }
   allowCubic()
   return () => {
@@ -144,13 +146,13 @@ export function prepareMachine(): () => void {
   }
 }
 
-/** Namespaces may only choose among the congestion controls that the machine allows everybody. */
+/** Namespaces may only choose congestion controls that the machine allows to every user. */
 function allowCubic(): void {
   const name = "net.ipv4.tcp_allowed_congestion_control"
   try {
     const allowed = execFileSync("sysctl", ["-n", name], { encoding: "utf8" }).trim().split(/\s+/)
     if (!allowed.includes("cubic")) execFileSync("sysctl", ["-q", "-w", `${name}=${[...allowed, "cubic"].join(" ")}`])
   } catch {
-    // The kernel has no cubic: the tests run with what there is.
+    // The kernel has no cubic: the tests run with its default.
   }
 }

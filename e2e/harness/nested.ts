@@ -12,7 +12,7 @@ const far = { 4: "203.0.113.2/24", 6: "2001:db8:4::2/64" } as const
 
 export interface Nested {
   readonly place: Place
-  /** Ends the wire and says what happened on it. */
+  /** Ends the wire and reports what happened on it. */
   stop(): Promise<WireCounts>
 }
 

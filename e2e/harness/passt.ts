@@ -1,4 +1,4 @@
-/** passt under way in the foreground, ready for a hypervisor. */
+/** passt running in the foreground, ready for a hypervisor. */
 import { join } from "node:path"
 import { awaitFile } from "./files.ts"
 import { environmentOf, type Identity, identity } from "./identity.ts"
@@ -12,11 +12,11 @@ export interface PasstProcessOptions extends ProcessOptions {
   /** Words before the command line, run as root in the host's network namespace: a wrapper. */
   readonly before?: readonly string[]
   readonly as?: Identity
-  /** What runs instead of the command as it is built here. */
+  /** Replaces the command that is built here. */
   readonly executable?: readonly string[]
 }
 
-/** The words that run passt with these arguments. */
+/** The command line of passt with these arguments. */
 export function passtCommand(
   host: Namespace,
   argv: readonly string[],
@@ -43,9 +43,9 @@ export function runPasst(host: Namespace, argv: readonly string[], options: Pass
 
 export class Passt {
   readonly program: Program
-  /** Path of the socket that a hypervisor connects to. */
+  /** Path of the socket for the hypervisor. */
   readonly socket: string
-  /** The process that moves the frames. */
+  /** The data path. */
   readonly pid: number
 
   constructor(program: Program, socket: string, pid: number) {
@@ -54,7 +54,7 @@ export class Passt {
     this.pid = pid
   }
 
-  /** In the foreground, with these options besides. Resolves once it listens on its socket. */
+  /** Starts passt in the foreground, with these further options. Resolves once it listens on its socket. */
   static async start(
     topology: Topology,
     options: readonly string[] = [],

@@ -1,4 +1,4 @@
-/** pasta under way, with a command that does nothing, so that tests can run programs beside it. */
+/** pasta running a command that does nothing, so that tests can run programs beside it. */
 import { randomUUID } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { afterAll, beforeAll } from "vitest"
@@ -69,7 +69,7 @@ export class Pasta {
 
   static async start(topology: Topology, options: PastaOptions = {}): Promise<Pasta> {
     const mark = randomUUID()
-    // The command says which network namespace it is in, and stays until its input ends.
+    // The command prints its network namespace, and stays until its input ends.
     const argv = [...(options.options ?? ["--config-net"]), "--", "sh", "-c", "readlink /proc/self/ns/net; exec cat"]
     const program = startPastaProcess(topology.host, argv, options.as, {
       ...(options.path === undefined ? {} : { path: options.path }),
@@ -78,7 +78,7 @@ export class Pasta {
       keepInputOpen: true,
     })
     const [, inode = ""] = await program.printed(/^net:\[(\d+)\]$/m)
-    // A process that is about to execute another file has no environment to look at for a moment.
+    // A process that is about to execute another file briefly has no environment to read.
     const command = await eventually("the command that pasta runs", () => findCommand(mark, inode))
     const pasta = new Pasta(program, new Guest(command), mark)
     if (options.cubic !== false) {
@@ -88,19 +88,19 @@ export class Pasta {
     return pasta
   }
 
-  /** Everything that pasta started is still marked by its environment. */
+  /** All processes that pasta started, which are marked by their environment. */
   processes(): readonly number[] {
     return markedProcesses(this.#mark)
   }
 
-  /** The process that moves the frames: the one that holds the tap device. */
+  /** The data path: the process that holds the tap device. */
   get dataPath(): number {
     const found = this.processes().find((pid) => descriptors(pid).includes("/dev/net/tun"))
     if (found === undefined) throw new Error("no process of pasta holds a tap device")
     return found
   }
 
-  /** Ends the command, as a user leaves a shell; pasta follows. */
+  /** Ends the command, like a user who leaves a shell; pasta follows. */
   async stop(): Promise<Result> {
     this.program.closeInput()
     return this.program.result

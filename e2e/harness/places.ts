@@ -1,4 +1,4 @@
-/** Where a program runs: a named network namespace, or the namespace that pasta has connected. */
+/** Places to run programs: a named network namespace, or the namespace that pasta has connected. */
 import { join } from "node:path"
 import { timeLeft } from "./limits.ts"
 import { ordinaryUser, reachable } from "./machine.ts"
@@ -11,7 +11,7 @@ export interface PlaceOptions extends ProcessOptions {
   readonly ordinary?: boolean
 }
 
-/** Somewhere that programs run: what differs is what stands before their command line. */
+/** A place to run programs. Places differ in the prefix of the command line. */
 export abstract class Place {
   /** Path of its network namespace. */
   abstract get path(): string
@@ -27,13 +27,13 @@ export abstract class Place {
     return this.start(argv, { timeout: timeLeft(), ...options }).result
   }
 
-  /** Rejects unless the exit status is zero; gives standard output. */
+  /** Runs to the end, and returns standard output. Rejects unless the exit status is zero. */
   async must(argv: readonly string[], options: PlaceOptions = {}): Promise<string> {
     const user = options.ordinary === true ? ordinaryUser.prefix : []
     return mustRun([...this.prefix(), ...user, ...argv], options)
   }
 
-  /** A shell script, for a few lines that belong together. */
+  /** Runs a shell script of a few lines. */
   async shell(script: string, options: PlaceOptions = {}): Promise<string> {
     return this.must(["sh", "-euc", script], options)
   }
@@ -49,7 +49,7 @@ export abstract class Place {
     return this.start(argv, options)
   }
 
-  /** Runs to the end, and gives the JSON of the last line that it prints. */
+  /** Runs to the end, and returns the JSON of the last printed line. */
   async answer<T>(argv: readonly string[], options: PlaceOptions = {}): Promise<T> {
     const { status, signal, stdout, stderr } = await this.run(argv, options)
     const last = stdout.trim().split("\n").at(-1) ?? ""
@@ -91,7 +91,7 @@ export class Namespace extends Place {
     await this.must(["sysctl", "-q", "-w", ...argv])
   }
 
-  /** With everything that still runs in it. */
+  /** Removes the namespace, with everything that still runs in it. */
   async remove(): Promise<void> {
     const { stdout } = await run(["ip", "netns", "pids", this.name])
     for (const pid of stdout.split("\n").filter((line) => line !== "")) await run(["kill", "-KILL", pid])

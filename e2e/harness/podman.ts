@@ -1,6 +1,6 @@
 /**
- * Podman with a store and an image of its own, made on the spot: BusyBox, and a file to serve. No registry is
- * asked for anything, and images and containers of the machine's own Podman are out of reach.
+ * Podman with a store and an image of its own, created for the tests: BusyBox, and a file to serve. No registry is
+ * used, and images and containers of the machine's own Podman are out of reach.
  */
 import {
   chmodSync,
@@ -22,7 +22,7 @@ import { mustRun, type ProcessOptions, Program } from "./processes.ts"
 /** Length of the file `data` that containers serve, in bytes. */
 const SERVED_BYTES = 1_000_000
 
-/** What the image is called. */
+/** The name of the image. */
 export const image = "localhost/busybox"
 
 /** SHA-256 of the file `data`, in hexadecimal. */
@@ -32,8 +32,8 @@ export const servedHash: string = hashOf(1, SERVED_BYTES)
 const applets = ["sh", "cat", "httpd", "ip", "sha256sum", "wget"]
 
 /**
- * crun refuses the layout of control groups that has both versions. Nothing here uses either; out of sight, in
- * a mount namespace of its own, the second version bothers nobody.
+ * crun refuses the layout of control groups that has both versions. Nothing here uses either, so the second version is
+ * unmounted in a mount namespace of its own.
  */
 const withoutHybridControlGroups = [
   ...["unshare", "--mount", "--", "sh", "-c"],
@@ -54,7 +54,7 @@ async function makeImage(folder: string): Promise<string> {
   return archive
 }
 
-/** What `podman run` is given here in any case: no control groups, and limits that anybody may set. */
+/** The common options of `podman run`: no control groups, and limits that every user may set. */
 export function container(network: string): readonly string[] {
   const limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
   return ["--rm", "--interactive", "--runtime", "crun", "--cgroups", "disabled", ...limits, "--network", network]
@@ -71,11 +71,11 @@ export class Podman {
     this.folder = folder
   }
 
-  /** Ready to run containers, in the network of `place` as far as Podman itself is concerned. */
+  /** Prepares to run containers. Podman itself is in the network of `place`. */
   static async create(place: Place, as: Identity): Promise<Podman> {
     const folder = temporaryFolder("podman")
     const archive = await makeImage(folder)
-    // It is Podman's home and runtime folder, which must be its user's.
+    // Podman's home and runtime folder must belong to its user.
     if (as === "ordinary") chownSync(folder, ordinaryUser.uid, ordinaryUser.uid)
     const podman = new Podman(place, as, folder)
     await mustRun(podman.words("import", archive, image), podman.options())

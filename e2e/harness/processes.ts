@@ -1,12 +1,12 @@
 /**
- * Child processes of the tests: started, awaited by what they print, ended with everything they
- * started themselves. Nothing here sleeps: a caller waits for a line, or for the end.
+ * Child processes of the tests: tests start them, wait for their output, and end them with all their
+ * descendants. Nothing here sleeps: a caller waits for a line, or for the end.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { isInCase, timeLeft } from "./limits.ts"
 import { noteRefusals } from "./refusals.ts"
 
-/** What is left of a process that has ended. */
+/** The result of a process that has ended. */
 export interface Result {
   /** Exit status, or null when a signal ended it. */
   readonly status: number | null
@@ -24,15 +24,15 @@ export interface ProcessOptions {
   /** Leaves standard input open, for `write` and `closeInput`. */
   readonly keepInputOpen?: boolean
   /**
-   * Milliseconds before the process is killed and `result` rejects. Absent: what the case leaves that starts it; a
-   * process that a hook starts stays until somebody ends it.
+   * Milliseconds before the process is killed and `result` rejects. Absent: the time left in the case that starts it; a
+   * process that a hook starts runs until it is ended.
    */
   readonly timeout?: number
-  /** True where a program of ours is made to try what its filter of system calls refuses. */
+  /** True where a test makes a program of ours try refused system calls. */
   readonly expectsRefusals?: boolean
 }
 
-/** Process groups that are still there; killed when the test process ends for whatever reason. */
+/** Process groups that still exist; they are killed when the test process ends for any reason. */
 const alive = new Set<number>()
 
 process.on("exit", () => {
@@ -43,7 +43,7 @@ function killGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal)
   } catch {
-    // Gone already, which is what was wanted.
+    // The group is already gone.
   }
 }
 
@@ -54,7 +54,7 @@ interface Waiter {
   readonly reject: (error: Error) => void
 }
 
-/** A process under way, in a process group of its own. */
+/** A running process, in a process group of its own. */
 export class Program {
   readonly command: string
   readonly pid: number
@@ -87,7 +87,7 @@ export class Program {
       })
     }
     this.result = this.#settle(options, options.timeout ?? (isInCase() ? timeLeft() : undefined))
-    this.result.catch(() => {}) // An awaiter gets the error; without one it is of no use.
+    this.result.catch(() => {}) // A caller that awaits the result gets the error; without one it is ignored.
   }
 
   #settle(options: ProcessOptions, timeout: number | undefined): Promise<Result> {
@@ -167,7 +167,7 @@ export class Program {
     this.#child.stdin?.end()
   }
 
-  /** To the process alone, not to those that it started. */
+  /** Signals only the process, not those that it started. */
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }
@@ -196,11 +196,11 @@ export async function mustRun(argv: readonly string[], options: ProcessOptions =
   return stdout
 }
 
-/** Looks again and again until `probe` gives a value; for states that nothing announces. */
+/** Polls `probe` until it returns a value, for states that nothing announces. */
 export async function eventually<T>(what: string, probe: () => T | undefined | Promise<T | undefined>): Promise<T> {
   const timeout = timeLeft()
   const end = Date.now() + timeout
-  // A probe may be a program to run: less and less often, the longer it takes.
+  // A probe may run a program, so the interval grows with time.
   for (let pause = 20; ; pause = Math.min(pause * 1.3, 300)) {
     const value = await probe()
     if (value !== undefined) return value

@@ -1,34 +1,35 @@
 /**
- * System calls that a filter of ours has refused: the list of calls lacks them, or something makes them that should not. Whatever
- * prints one fails its case; whatever logs one, or is over later, fails the file.
+ * System calls that a filter of ours has refused: the list lacks them, or code makes calls that it should not. A
+ * refusal in a program's output fails the case; one in a log, or after the case, fails the file. A protocol that has
+ * thrown does the same.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 
-/** As `program/wall/refusals` reports it. */
-const REFUSAL = /System call \d+ was refused/g
-/** Logs of ours are smaller: captures and what was transferred are not read. */
+/** The messages of `program/wall/refusals`, and of the stack about a protocol that has thrown. */
+const REFUSAL = /System call \d+ was refused|The protocol "\w+" failed/g
+/** Our logs are smaller: captures and transferred files are not read. */
 const LARGEST_LOG = 4 << 20
 
 const found: string[] = []
 const folders: string[] = []
 
-/** Looks for refusals in what a program has printed. */
+/** Searches a program's output for refusals. */
 export function noteRefusals(command: string, text: string): void {
   for (const [refusal] of text.matchAll(REFUSAL)) found.push(`${command}: ${refusal}`)
 }
 
-/** Has the files of a folder looked at when the cases of a file are over: they may be logs. */
+/** Registers a folder whose files, which may be logs, are searched when the cases of a file are over. */
 export function searchForRefusals(folder: string): void {
   folders.push(folder)
 }
 
-/** What has been printed since it was asked for last. */
+/** Refusals printed since the last call. */
 export function takePrintedRefusals(): readonly string[] {
   return found.splice(0)
 }
 
-/** What has been printed or logged since it was asked for last. */
+/** Refusals printed or logged since the last call. */
 export function takeRefusals(): readonly string[] {
   for (const path of folders.splice(0).flatMap(filesOf)) noteRefusals(path, readFileSync(path, "latin1"))
   return takePrintedRefusals()
@@ -43,6 +44,6 @@ function filesOf(folder: string): readonly string[] {
         return status.isFile() && status.size <= LARGEST_LOG
       })
   } catch {
-    return [] // Removed since, as is a file between the two calls.
+    return [] // The file was removed between the two calls.
   }
 }

@@ -1,4 +1,4 @@
-/** The servers of the world, and the requests that the guest's programs make of them: the traffic of `traffic/`. */
+/** The world's servers, and requests of the guest's programs to them: the traffic of `traffic/`. */
 import { afterAll, beforeAll } from "vitest"
 import { compiled } from "./compile.ts"
 import type { Place, PlaceOptions } from "./places.ts"
@@ -15,7 +15,7 @@ type ClientProgram = "tcp-client" | "udp-client"
 
 type Field = string | number | boolean | undefined | readonly (string | number)[]
 
-/** The words that run one of the programs of `traffic/`. */
+/** The command line of one of the programs of `traffic/`. */
 function traffic(program: ServerProgram | ClientProgram, request: Readonly<Record<string, Field>>): readonly string[] {
   const fields = Object.entries(request).filter(([, value]) => value !== undefined)
   return [compiled("traffic"), program, ...fields.map(([key, value]) => `${key}=${value}`)]
@@ -82,7 +82,7 @@ export function tcpClient<T>(place: Place, family: Family, request: Request, opt
   return place.answer<T>(tcpWords(family, request), options)
 }
 
-/** The same, under way. */
+/** The same, returned while it runs. */
 export function startTcpClient(place: Place, family: Family, request: Request, options?: PlaceOptions): Program {
   return place.start(tcpWords(family, request), options)
 }
@@ -92,7 +92,7 @@ export function udpClient<T>(place: Place, family: Family, request: Request, opt
   return place.answer<T>(traffic("udp-client", { address: family.server, port: UDP_PORT, ...request }), options)
 }
 
-/** The JSON lines that a program has printed, the last one of which gave the result. */
+/** The JSON lines that a program has printed; the last one is the result. */
 export function lastLine<T>(stdout: string): T {
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as T
 }

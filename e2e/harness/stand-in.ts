@@ -1,4 +1,4 @@
-/** What is connected to passt in place of a virtual machine: a network namespace behind `stand-in/stand-in.c`. */
+/** The stand-in for a virtual machine behind passt: a network namespace behind `stand-in/stand-in.c`. */
 import { afterAll, beforeAll } from "vitest"
 import { compiled } from "./compile.ts"
 import { Passt, type PasstProcessOptions } from "./passt.ts"
@@ -6,13 +6,13 @@ import { Namespace } from "./places.ts"
 import { Program, type Result } from "./processes.ts"
 import { families, type Topology } from "./topology.ts"
 
-/** What a stand-in carried. */
+/** Counts of a stand-in. */
 export interface StandInCounts {
   readonly toPasst: number
   readonly fromPasst: number
-  /** Frames that the guest's kernel did not take. */
+  /** Frames that the guest's kernel refused. */
   readonly refused: number
-  /** Whether it was passt that ended the connection. */
+  /** True if passt ended the connection. */
   readonly closed: boolean
 }
 
@@ -37,7 +37,7 @@ export async function createGuest(): Promise<Namespace> {
   await guest.configure(["link set lo up"])
   await guest.set({
     "net.ipv6.conf.default.accept_dad": 0,
-    // A namespace that was given its addresses asks nobody for more.
+    // A namespace with static addresses must not solicit others.
     "net.ipv6.conf.default.accept_ra": 0,
     "net.ipv4.tcp_no_metrics_save": 1,
     "net.ipv4.icmp_ratemask": 0,
@@ -48,16 +48,16 @@ export async function createGuest(): Promise<Namespace> {
   return guest
 }
 
-/** The words that run a stand-in in a guest's namespace. `socket` is a path, or "fd:" and a number. */
+/** The command line of a stand-in in a guest's namespace. `socket` is a path, or "fd:" and a number. */
 export function standInCommand(guest: Namespace, socket: string): readonly string[] {
   return [...guest.prefix(), compiled("stand-in"), DEVICE, socket]
 }
 
-/** Gives the guest what passt would tell it: the host's own addresses and gateways. */
+/** Configures the guest as passt would: with the host's own addresses and gateways. */
 export async function configureGuest(guest: Namespace, options: GuestOptions = {}): Promise<void> {
   await guest.configure([
     ...(options.mac === undefined ? [] : [`link set ${DEVICE} address ${options.mac}`]),
-    // As patient as the queue of a virtual machine, where a full socket stops the sender.
+    // The queue is as long as a virtual machine's, where a full socket stops the sender.
     `link set ${DEVICE} mtu ${options.mtu ?? 65520} txqueuelen 10000 up`,
     ...families.flatMap(({ version, host, prefixLength, gateway }) => [
       `addr add ${host}/${prefixLength} dev ${DEVICE}${version === 6 ? " nodad" : ""}`,
@@ -66,7 +66,7 @@ export async function configureGuest(guest: Namespace, options: GuestOptions = {
   ])
 }
 
-/** A hypervisor's place at passt's socket. Its end is the end of the hypervisor. */
+/** A hypervisor at passt's socket. Its end is the end of the hypervisor. */
 export class StandIn {
   readonly program: Program
 
@@ -134,7 +134,7 @@ export class Connection {
     this.#standIn = await StandIn.start(this.guest, this.passt.socket, this.#options)
   }
 
-  /** Ends everything, and says how passt ended. */
+  /** Ends everything. Returns passt's result. */
   async stop(): Promise<Result> {
     if (!this.#standIn.program.ended) await this.#standIn.stop()
     const result = await this.passt.stop()

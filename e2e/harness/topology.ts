@@ -36,7 +36,7 @@ export interface Family {
   readonly unreachable: string
   /** The world refuses to route here: ICMP administratively prohibited. */
   readonly prohibited: string
-  /** The world drops what is sent here without a word. */
+  /** The world silently drops packets to this address. */
   readonly silent: string
   /** The host itself has no route to here. */
   readonly unroutable: string
@@ -75,7 +75,7 @@ export const ipv6: Family = {
 
 export const families: readonly Family[] = [ipv4, ipv6]
 
-/** The same tests for both IP versions. `of` has other addresses in the place of some. */
+/** The same tests for both IP versions. `of` overrides some addresses. */
 export function overBoth(tests: (family: Family) => void, of: readonly Family[] = families): void {
   for (const family of of) describe(`over ${family.name}`, () => tests(family))
 }
@@ -88,7 +88,7 @@ export function inUrl(address: string): string {
 let topologies = 0
 
 export class Topology {
-  /** Bears the number of the process, so that a later run finds what a killed one left behind. */
+  /** Contains the number of the process, so that a later run finds namespaces that a killed one left behind. */
   readonly name: string = `df-${process.pid}-${++topologies}`
   readonly host: Namespace = new Namespace(`${this.name}-host`)
   readonly world: Namespace = new Namespace(`${this.name}-world`)
@@ -118,7 +118,7 @@ export class Topology {
         // take the tokens that errors about routes are paid with; hence no type is limited, instead.)
         "net.ipv4.icmp_ratemask": 0,
         "net.ipv6.icmp.ratelimit": 0,
-        // Loss must not be remembered from one connection to the next.
+        // The kernel must not cache loss from one connection for the next.
         "net.ipv4.tcp_no_metrics_save": 1,
         "net.ipv4.ping_group_range": "0 2147483647",
       })
@@ -185,7 +185,7 @@ export class Topology {
 }
 
 async function useCubic(namespace: Namespace): Promise<void> {
-  // Where the machine knows no cubic, the tests run with what it has.
+  // Where the machine lacks cubic, the tests run with its default.
   await namespace.run(["sysctl", "-q", "-w", "net.ipv4.tcp_congestion_control=cubic"])
 }
 

@@ -1,4 +1,4 @@
-/** Loss, delay, reordering and duplication between two namespaces: `wire/wire.c` under way. */
+/** Loss, delay, reordering and duplication between two namespaces, by `wire/wire.c`. */
 import { compiled } from "./compile.ts"
 import { Program } from "./processes.ts"
 
@@ -17,7 +17,7 @@ export interface WireOptions {
   readonly duplicate?: number
 }
 
-/** What a wire did to the frames that it was given. */
+/** A wire's counts. */
 export interface WireCounts {
   readonly carried: number
   readonly lost: number
@@ -27,7 +27,7 @@ export interface WireCounts {
 }
 
 export interface Wire {
-  /** Takes both devices away and says what happened on the wire. */
+  /** Removes both devices. Returns the wire's counts. */
   stop(): Promise<WireCounts>
 }
 

@@ -1,20 +1,20 @@
-/** A root folder of the files of Debian packages that are installed here, with what they depend on. */
+/** Builds a root folder from the files of Debian packages that are installed here, with their dependencies. */
 import { existsSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { mustRun } from "../harness/processes.ts"
 
-/** Of no use to programs. */
+/** Folders that programs don't need. */
 const left = /^\/usr\/share\/(doc|doc-base|info|locale|man|lintian|bug|perl)\b/
 
-/** Made by the packages' scripts, so that no package names them. */
+/** Files that the packages' scripts create, so that no package lists them. */
 const generated = ["/etc/alternatives", "/etc/group", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/passwd"]
 
 interface Package {
   readonly name: string
   readonly isEssential: boolean
-  /** Its own name, and what it stands for. */
+  /** The package's own name, and the names that it provides. */
   readonly provides: readonly string[]
-  /** Each is a list of names, one of which is enough. */
+  /** Each dependency is a list of alternatives. */
   readonly depends: readonly (readonly string[])[]
 }
 
@@ -50,7 +50,7 @@ async function closure(wanted: readonly string[]): Promise<ReadonlySet<string>> 
   return found
 }
 
-/** Copies files and folders, which stay where they are in the tree. */
+/** Copies files and folders to the same paths in the tree. */
 export async function copyFiles(from: string, to: string, paths: readonly string[], options = ""): Promise<void> {
   const list = `${to}.list`
   writeFileSync(list, paths.map((path) => `./${path.replace(/^\/+/, "")}\n`).join(""))
@@ -72,7 +72,7 @@ export async function copySystem(
   const listed = (await mustRun(["dpkg-query", "-L", ...(await closure(packages))])).split("\n")
   const libraries = [...(await mustRun(["ldd", ...programs])).matchAll(/(\/\S+) \(0x/g)].map(([, path = ""]) => path)
   const wanted = [...listed, ...programs, ...libraries].filter((path) => path.startsWith("/") && !left.test(path))
-  // Packages name files by way of /bin and /lib, which are links.
+  // Packages list files through /bin and /lib, which are links.
   const paths = wanted
     .filter((path) => existsSync(path))
     .map((path) => join(realpathSync(dirname(path)), basename(path)))

@@ -1,6 +1,7 @@
 /**
- * Debian 12's kernel, Linux 6.1, without what newer ones have: no peek offset for TCP, no UDP segmentation on a tap. The
- * machine is emulated without help of the processor: about ten times as slow as others, and a few times by its own clock.
+ * Debian 12's kernel, Linux 6.1, without what newer ones have: no peek offset for TCP, no UDP segmentation on a tap.
+ * The machine is emulated without help of the processor: about ten times as slow as others, and a few times slower by
+ * its own clock.
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -10,7 +11,7 @@ import { testWith } from "../harness/machine.ts"
 import { findKernel } from "../qemu/kernel.ts"
 import { type Jobs, type Outcome, runJobs } from "./machine.ts"
 
-/** Five times what the machine takes on two idle cores, milliseconds. */
+/** Five times the machine's duration on two idle cores, milliseconds. */
 const LIMIT = 3_600_000
 const SLOWNESS = 10
 
@@ -20,7 +21,7 @@ const slow = `CI=true NO_COLOR=1 DEMIFLOW_SLOWNESS=${SLOWNESS}`
 const core = (half: number) =>
   `${slow} ${vitest} --config e2e/core.vitest.config.ts --shard=${half}/2 --outputFile.json=/results/core.json`
 
-/** Two machines, as one has one processor. */
+/** Two machines, because each has one processor. */
 const machines: readonly Jobs[] = [
   { demo: "NO_COLOR=1 node scripts/demo/main.mjs 20", core: core(1) },
   { core: core(2) },

@@ -1,4 +1,4 @@
-/** A machine with a kernel of its own, the programs of Debian, and this checkout: runs jobs, and hands back what they leave. */
+/** A machine with its own kernel, the programs of Debian, and this checkout: runs jobs, and returns their results. */
 import {
   chmodSync,
   copyFileSync,
@@ -15,7 +15,7 @@ import { mustRun, run } from "../harness/processes.ts"
 import type { Kernel } from "../qemu/kernel.ts"
 import { copyFiles, copySystem } from "./debian.ts"
 
-/** What the core of the tests and the demo use. */
+/** Packages that the core of the tests and the demo use. */
 const packages = [
   "busybox-static",
   "curl",
@@ -41,13 +41,13 @@ const DISK = "6G"
 const RESULTS = 64 << 20
 const CONSOLE_SHOWN = 12_000
 
-/** By name, a command of the shell that runs in the checkout and may write to /results. */
+/** Shell commands by name, which run in the checkout and may write to /results. */
 export type Jobs = Readonly<Record<string, string>>
 
 export interface Outcome {
-  /** The folder with what the jobs wrote. */
+  /** The folder with the jobs' results. */
   readonly results: string
-  /** All that was printed. */
+  /** The whole output. */
   readonly console: string
 }
 
@@ -76,9 +76,9 @@ async function makeDisk(folder: string, kernel: Kernel, jobs: Jobs): Promise<str
 }
 
 /**
- * Rejects unless the machine has come to the end of its jobs, whatever their exit statuses.
+ * Runs the jobs. Rejects unless the machine reaches the end of its jobs, whatever their exit statuses.
  *
- * @param limit milliseconds that the machine may take
+ * @param limit the machine's limit, milliseconds
  */
 export async function runJobs(kernel: Kernel, jobs: Jobs, limit: number): Promise<Outcome> {
   const folder = temporaryFolder("kernel")
@@ -91,11 +91,11 @@ export async function runJobs(kernel: Kernel, jobs: Jobs, limit: number): Promis
   truncateSync(leaves, RESULTS)
   for (const path of [disk, leaves, output]) chmodSync(path, 0o666)
   const argv = [
-    // The clock counts instructions: a case has as much time on a busy machine as on an idle one. That takes one processor, because
-    // several would spend their turns on waiting for each other.
+    // The clock counts instructions, so that a case has as much time on a busy machine as on an idle one. This needs a
+    // single processor: several would spend their time waiting for each other.
     "qemu-system-x86_64 -accel tcg -icount shift=0,sleep=on -machine q35 -cpu max -m 3072 -nodefaults -no-user-config -display none",
     `-no-reboot -serial file:${output}`,
-    // What this kernel has a driver for built in, so that it needs no other system to begin with.
+    // Devices whose drivers are built into this kernel, so that it needs no initial file system.
     ...[disk, leaves].flatMap((path, number) => [
       `-drive file=${path},format=raw,if=none,cache=unsafe,id=d${number}`,
       `-device nvme,drive=d${number},serial=d${number}`,

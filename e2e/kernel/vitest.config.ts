@@ -1,4 +1,4 @@
-/** `npm run test:kernel`: a kernel that people have, in a virtual machine. */
+/** `npm run test:kernel`: a common kernel, in a virtual machine. */
 import { defineConfig, mergeConfig, type ViteUserConfig } from "vitest/config"
 import everyday, { files } from "../vitest.config.ts"
 

@@ -40,12 +40,12 @@ describe("a guest", () => {
   test("is killed in the middle of transfers, and another one takes its place", async () => {
     const endless = `(wget -q -O /dev/null '${bytesUrl(ipv4.server, 1e12)}' &) > /dev/null 2>&1`
     const upload = "(cat /dev/zero | nc.openbsd 198.51.100.7 8000 &) > /dev/null 2>&1"
-    /** Asked of the host: a guest that is so busy loses what is typed at its serial port. */
+    /** Measured on the host: such a busy guest loses input at its serial port. */
     const received = async (): Promise<number> =>
       Number(/eth0: *(\d+)/.exec(await topology.host.must(["cat", "/proc/net/dev"]))?.[1])
     const before = await received()
     await machine.must(`${endless}; ${upload}`)
-    // More than any buffer takes: the guest takes part.
+    // More than any buffer holds, so that the guest has to read.
     await eventually("the transfer is under way", async () => {
       return (await received()) - before > 50_000_000 ? true : undefined
     })
@@ -68,7 +68,8 @@ describe("two guests, each with its passt", () => {
       machines.push(await VirtualMachine.start(guests.system, passt.socket, `52:54:00:12:34:0${number}`))
     }
     await Promise.all(machines.map(configure))
-    // The address that a guest has chosen for itself is known once it was used; before that, connections go to the assigned one.
+    // An address that a guest has chosen itself is known once it was used; before that, connections go to the assigned
+    // one.
     await Promise.all(machines.map((machine) => machine.must(`ping6 -c 1 -W 5 ${ipv6.gateway}`)))
     hashes = await Promise.all(machines.map((machine) => serve(machine, BYTES / 10)))
   }, 240_000)

@@ -1,4 +1,4 @@
-/** Machines that boot from the network, iPXE out of the ROM of a card, by TFTP: `npm run test:machines`. */
+/** Machines that boot from the network by TFTP, with iPXE from a card's ROM: `npm run test:machines`. */
 import { writeFileSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect } from "vitest"
 import { fileFor, testWith } from "../harness/machine.ts"
@@ -8,7 +8,7 @@ import { lastLine } from "../harness/servers.ts"
 import { families, inUrl, overBoth, useTopology } from "../harness/topology.ts"
 import { BootRom, type Card, romIn } from "../qemu/boot-rom.ts"
 
-/** Each counts: the number is another one if any of them is lost or comes twice. */
+/** Lines of a boot script. Each increments a number, so that a lost or repeated line is detected. */
 const LINES = 1000
 const counted = `# ${"x".repeat(90)}\ninc lines\n`
 const script = `#!ipxe\nset lines:int32 0\n${counted.repeat(LINES)}echo read \${lines} lines\n`
@@ -44,7 +44,7 @@ for (const card of cards) {
       test("boots what a TFTP server sends from a port of its own", async () => {
         const output = await machine.run(`chain tftp://${inUrl(family.server)}/boot.ipxe`)
         expect(output).toContain(`read ${LINES} lines`)
-        // From one port, to port 69 of the server and to the other one. A block is as large as iPXE wants it.
+        // From one port, to port 69 of the server and to the server's new one. iPXE chooses the block size.
         const sent = { event: "sent", name: "boot.ipxe", bytes: script.length, blockSize: 1432 }
         expect(lastLine(server.stdout)).toEqual({ ...sent, client: [expect.any(Number)] })
       })

@@ -1,4 +1,4 @@
-/** `npm run test:machines`: what takes several virtual machines, or boots them again and again. */
+/** `npm run test:machines`: tests with several virtual machines, or repeated boots. */
 import { defineConfig, mergeConfig, type ViteUserConfig } from "vitest/config"
 import everyday, { files } from "../vitest.config.ts"
 

@@ -179,7 +179,7 @@ def assume_udp_answer_from_where_it_was_asked():
         source = struct.pack("=16si", socket.inet_pton(socket.AF_INET6, "::1"), 0)
         own.sendmsg([b"x"], [(socket.IPPROTO_IPV6, IPV6_PKTINFO, source)], 0, six.getsockname())
         assert six.recvfrom(9)[1][:2] == ("::1", port)
-    # Names of IPv4 are taken by a socket of IPv6 as they are; Python writes them as mapped ones.
+    # An IPv6 socket accepts IPv4 addresses; Python writes them as mapped ones.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as four:
         four.bind(("127.0.0.1", 0))
         source = struct.pack("=i4s4s", 0, socket.inet_aton("127.0.0.5"), bytes(4))
@@ -249,7 +249,7 @@ def assume_probe():
                 probe(errno.EPROTOTYPE)
                 listener.listen(0)
                 probe(errno.EPROTOTYPE)
-                # As many wait as may.
+                # The queue is full.
                 with socket.socket(socket.AF_UNIX, kind) as client:
                     client.connect(path)
                     probe(errno.EPROTOTYPE)

@@ -18,7 +18,7 @@ describe.each(["sockets", "splice", "listening", "devices"])("%s:", (module) => 
   const source = readFileSync(join(import.meta.dirname, `${module}.py`), "utf8")
   for (const [, name = "", title = ""] of source.matchAll(/^def (assume_\w+)\(\):\n {4}"""(.*)"""$/gm)) {
     testWith("python3", "ip")(title, async () => {
-      // A process for each: a namespace or a device that one leaves behind must not meet the next.
+      // A process for each: a namespace or a device that one leaves behind must not affect the next.
       const script = `import ${module}; ${module}.${name}()`
       const { status, stderr } = await namespace.run(["/usr/bin/python3", "-c", script], {
         workingDirectory: import.meta.dirname,

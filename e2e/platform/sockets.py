@@ -50,7 +50,7 @@ def assume_peek_offset():
             wait(other)
             assert other.recv(4, socket.MSG_PEEK) == b"0123"
             assert other.recv(4, socket.MSG_PEEK) == b"4567"
-            # What is read goes out of the offset again.
+            # Reading subtracts from the offset.
             assert other.recv(4) == b"0123"
             assert other.recv(9, socket.MSG_PEEK) == b"89"
 

@@ -110,7 +110,7 @@ def assume_splice_room():
                 os.write(write, bytes(1 << 20))
             if splice(read, one.fileno()) != -errno.EAGAIN:
                 continue
-            # What is under way is acknowledged later, and makes room once more, with or without an event.
+            # Bytes in flight are acknowledged later, and make room once more, with or without an event.
             epoll.poll(0.1)
             if splice(read, one.fileno()) == -errno.EAGAIN and not epoll.poll(0):
                 break

@@ -1,7 +1,7 @@
 /**
- * Loaded into a data path before anything else: once the wall is up, tries what a guest would try that had taken the data path over, and
- * writes to standard error what became of each attempt. DEMIFLOW_ATTACKER_ADDON is the path of the native addon, by which JavaScript makes system
- * calls. An attempt that succeeds answers a text.
+ * Loaded into a data path before anything else. Once the wall is up, it tries what a guest that has taken the data path
+ * over would try, and writes the result of each attempt to standard error. DEMIFLOW_ATTACKER_ADDON is the path of the
+ * native addon, by which JavaScript makes system calls. An attempt that succeeds returns a text.
  */
 "use strict"
 const {
@@ -28,7 +28,7 @@ const failed = (value) => {
   if (answer instanceof Error) throw answer
   return answer
 }
-/** One step of a list, carried out here: its opcode and operands as in steps.h. A text stands for its offset. */
+/** Carries out one step of a list here: its opcode and operands as in steps.h. A text stands for its offset. */
 function step(opcode, ...operands) {
   let at = 4096
   const list = operands.map((operand) => {
@@ -107,7 +107,9 @@ function isWalled() {
   }
 }
 
-/** Those that need the addon come in a turn of their own: it then has no arena but this one, and the data path is lost. */
+/**
+ * Attempts that need the addon run in a separate turn: the addon then has only this arena, and the data path is lost.
+ */
 const needsAddon = (attempt) => /native|step|fork/.test(String(attempt))
 const rounds = [
   Object.entries(attempts).filter(([, attempt]) => !needsAddon(attempt)),
@@ -125,7 +127,7 @@ function attack() {
     try {
       succeeded[what] = String(attempt()).slice(0, 40)
     } catch {
-      // Refused, as it has to be.
+      // Refused, as expected.
     }
   }
   if (!isLast) return

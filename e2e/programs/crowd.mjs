@@ -1,10 +1,10 @@
-// Many connections that are a burden, and stay one until standard input ends. They are opened as long as the
-// network gives any. Request: {"to": [{"address", "port"}], "connections", "first", "drip"}; the places take turns.
+// Opens as many connections as the network allows, and holds them until standard input
+// ends. Request: {"to": [{"address", "port"}], "connections", "first", "drip"}; the places take turns.
 //
-//   "first"  what each connection says at once
+//   "first"  what each connection sends at once
 //   "drip"   milliseconds between the single bytes that each connection sends from then on
 //
-// Prints {"open", "failed": {code: count}} when no more connections come. What arrives is never read, and no end
+// Prints {"open", "failed": {code: count}} when no more connections open. Received data is never read, and no end
 // is answered.
 import net from "node:net"
 
@@ -37,7 +37,10 @@ async function worker() {
 
 const settled = () => sockets.length + Object.values(failed).reduce((sum, count) => sum + count, 0)
 
-/** Where the network drops what it can't carry, attempts stay open: a second without news is the end, too. */
+/**
+ * Where the network drops packets that it can't carry, attempts stay open: a second without an event also counts as the
+ * end.
+ */
 const quiet = new Promise((resolve) => {
   let before = 0
   const timer = setInterval(() => {

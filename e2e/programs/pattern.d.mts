@@ -1,4 +1,4 @@
-/** At most so many bytes of a seed's pattern, from an offset. */
+/** A limited number of bytes of a seed's pattern, from an offset. */
 export function slice(seed: number, offset: number, most: number): Buffer
 
 /** SHA-256, in hexadecimal, of the first bytes of a seed's pattern. */

@@ -1,19 +1,19 @@
-// Bytes that both ends can make: a block of random bytes whose length is no power of two, over and
-// over, so that lost, doubled or displaced data shows in the hash. A seed is where in the block they begin.
+// Bytes that both ends can generate: a repeated block of random bytes whose length is no power of two,
+// so that lost, doubled or displaced data changes the hash. A seed is the start within the block.
 import { createHash } from "node:crypto"
 
 const BLOCK = 1_048_583
-/** A prime, so that all seeds below BLOCK begin elsewhere. */
+/** A prime, so that all seeds below BLOCK begin at different places. */
 const STRIDE = 4099
 
-// Twice, so that a piece may begin anywhere.
+// The block twice, so that a piece may begin anywhere.
 const words = new Uint32Array(Math.ceil((2 * BLOCK) / 4))
 const bytes = Buffer.from(words.buffer)
 const MADE_TWICE = 2 * BLOCK
 let made = 0
 let state = 1
 
-/** Makes the bytes up to there, not more: a program that lives for 20 ms needs few of them. */
+/** Generates only the bytes up to this position: a program that runs for 20 ms needs few of them. */
 function make(end) {
   if (end <= made) return
   for (; made < Math.min(end, BLOCK); made += 4) {
@@ -46,7 +46,7 @@ export function hashOf(seed, bytes) {
   return hash.digest("hex")
 }
 
-/** Writes the pattern to a stream as fast as it takes it, from `offset` up to `bytes`. */
+/** Writes the pattern to a stream as fast as the stream accepts it, from `offset` up to `bytes`. */
 export function send(stream, seed, bytes, offset = 0) {
   return new Promise((resolve, reject) => {
     let failed = false

@@ -46,6 +46,6 @@ for number in range(request["count"]):
     try:
         s.send(link + syn(senders[number % len(senders)]))
     except OSError:
-        pass  # The interface is full.
+        pass  # The interface's queue is full.
 print("sent", flush=True)
 sys.stdin.read()

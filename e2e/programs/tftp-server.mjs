@@ -1,4 +1,4 @@
-// A TFTP server as those that machines boot from: every request is answered from a port of its own (RFC 1350, section 4),
+// A TFTP server like those from which machines boot: it answers every request from a new port (RFC 1350, section 4),
 // with the options "blksize" and "tsize" (RFC 2347–2349). Request: {"listen": [addresses], "files": {name: path}}.
 //
 //   {"event": "sent", "name", "bytes", "blockSize", "client": [ports]}   the last block is acknowledged; the ports that
@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs"
 
 const Opcode = { readRequest: 1, data: 3, acknowledgement: 4, error: 5, optionAcknowledgement: 6 }
 const PORT = 69
-/** Milliseconds until what isn't acknowledged is sent again. */
+/** Milliseconds until an unacknowledged block is retransmitted. */
 const PATIENCE = 1000
 
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`)
@@ -64,7 +64,7 @@ function transfer(socket, send, { name, content, options, from }) {
     const opcode = packet.readUInt16BE(0)
     if (opcode === Opcode.error) return finish()
     if (opcode !== Opcode.acknowledgement || packet.readUInt16BE(2) !== (block & 0xffff)) return
-    // The last block is a short one, if need be an empty one.
+    // The last block is short, and may be empty.
     if (block > 0 && block * blockSize > content.length) {
       say({ event: "sent", name, bytes: content.length, blockSize, client: [...client] })
       return finish()

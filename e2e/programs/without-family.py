@@ -14,7 +14,7 @@ LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, FAIL = 0x7FFF0000, 0x00050000 | errno.EAFNOSUPPORT
 SET_NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER = 38, 22, 2
 
-# Where a jump leads: instructions to skip if equal, if not.
+# Jump targets: instructions to skip if equal, if not.
 program = [
     (LOAD, 0, 0, ARCHITECTURE),
     (JUMP_IF_EQUAL, 0, 5, X86_64),

@@ -2,7 +2,7 @@
 import { gzipSync } from "node:zlib"
 
 export interface Entry {
-  /** Without a leading slash; the folders on the way are made. */
+  /** Without a leading slash; parent folders are created. */
   readonly path: string
   readonly content: string | Buffer
   /** 0o644 when absent. */

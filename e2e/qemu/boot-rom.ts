@@ -1,15 +1,15 @@
-/** A machine that has nothing to boot from but its network card: iPXE, which is in the card's ROM, at its prompt. */
+/** A machine that can only boot from its network card: iPXE from the card's ROM, at its prompt. */
 import { ordinaryUser } from "../harness/machine.ts"
 import { Program } from "../harness/processes.ts"
 
 /** Emulated cards for which there is a ROM with iPXE. */
 export type Card = "virtio-net-pci" | "e1000"
 
-/** Debian's, which QEMU finds by itself. */
+/** Debian's folder, which QEMU finds by itself. */
 export const romIn = (card: Card): string => `/usr/lib/ipxe/qemu/efi-${card.replace(/-.*/, "")}.rom`
 
 const CONTROL_B = "\x02"
-/** Keys that the firmware takes at once: it has room for 15. */
+/** Keys that are sent at a time: the firmware has room for 15. */
 const KEYS = 8
 
 export class BootRom {
@@ -42,14 +42,14 @@ export class BootRom {
     const keys = `${command}\r`
     for (let at = 0; at < keys.length; at += KEYS) {
       const some = keys.slice(at, at + KEYS)
-      // Each key is shown.
+      // The firmware echoes each key.
       const shown = this.program.stdout.length + some.length
       this.program.write(some)
       await this.program.printed(new RegExp(`^[^]{${shown},}`))
     }
   }
 
-  /** Types a command, and waits until it has succeeded or failed; gives what it printed. */
+  /** Types a command, and waits until it has succeeded or failed. Returns its output. */
   async run(command: string): Promise<string> {
     const before = this.program.stdout.length
     await this.type(command)

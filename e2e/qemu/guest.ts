@@ -1,4 +1,4 @@
-/** What tests do with Linux guests, and what these find in the world. */
+/** Helpers for tests with Linux guests, and the world's servers for these. */
 import { afterAll, beforeAll } from "vitest"
 import type { Place } from "../harness/places.ts"
 import { eventually, type Program } from "../harness/processes.ts"
@@ -6,10 +6,10 @@ import { families, inUrl, type Topology } from "../harness/topology.ts"
 import { makeSystem, type System, type VirtualMachine } from "./virtual-machine.ts"
 
 export const HTTP_PORT = 8000
-/** Of a large file, in whole blocks of 100 KiB; more than all buffers on the way hold. */
+/** Size of a large file, in whole blocks of 100 KiB; more than all buffers of the path hold. */
 export const BYTES: number = 150 * 102_400
 
-/** A web server in the world, and what guests boot, for the tests of the file that calls this. */
+/** A web server in the world, and the guests' boot files, for the tests of the file that calls this. */
 export function useGuestSystem(topology: Topology): { readonly system: System } {
   let system: System | undefined
   let web: Program | undefined
@@ -36,7 +36,7 @@ export async function configure(machine: VirtualMachine): Promise<void> {
   )
 }
 
-/** The web server of a guest, with a file of random bytes; gives their hash. */
+/** Starts a guest's web server, with a file of random bytes. Returns their hash. */
 export async function serve(machine: VirtualMachine, bytes: number): Promise<string> {
   await machine.must(
     `mkdir -p /www; dd if=/dev/urandom of=/www/file bs=100k count=${bytes / 102_400} 2> /dev/null; httpd -p 80 -h /www`,
@@ -48,6 +48,6 @@ export async function serve(machine: VirtualMachine, bytes: number): Promise<str
 export const fetchHash = async (from: Place, url: string): Promise<string> =>
   (await from.shell(`curl -s -S '${url}' | sha256sum`)).slice(0, 64)
 
-/** Where the world has a file of so many bytes. */
+/** The URL of a file of this size in the world. */
 export const bytesUrl = (address: string, bytes: number): string =>
   `http://${inUrl(address)}:${HTTP_PORT}/bytes/${bytes}`

@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# The guest's only process of its own: sets up what every program needs, and then runs what comes over the
+# The guest's init: sets up what every program needs, and then runs requests from the
 # first serial port. A request is a line: a number and a script in base64. The answer is a line: the number, the
 # script's exit status, and in base64 what it printed. The kernel's own messages go to the second port.
 export PATH=/bin
@@ -10,7 +10,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 while read -r module; do insmod "/modules/$module.ko"; done < /modules/order
 ip link set lo up
-# No answer may wait for duplicate address detection.
+# Answers must not wait for duplicate address detection.
 echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
 echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad
 

@@ -1,4 +1,4 @@
-/** What the guest boots: busybox, the modules for its network, and two programs that busybox lacks. */
+/** The guest's initramfs: busybox, the modules for its network, and two programs that busybox lacks. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { mustRun } from "../harness/processes.ts"
@@ -13,8 +13,8 @@ const programs = ["/usr/sbin/dhclient", "/usr/bin/nc.openbsd"]
 
 const here = (name: string): Buffer => readFileSync(join(import.meta.dirname, name))
 
-/** A program with the libraries that it is linked with, where it looks for them. */
-async function withLibraries(program: string): Promise<readonly Entry[]> {
+/** A program with its shared libraries, at the paths where it loads them. */
+export async function withLibraries(program: string): Promise<readonly Entry[]> {
   const libraries = [...(await mustRun(["ldd", program])).matchAll(/(\/\S+) \(0x/g)].map(([, path = ""]) => path)
   return [
     { path: `bin/${program.replace(/^.*\//, "")}`, content: readFileSync(program), mode: 0o755 },
@@ -22,7 +22,7 @@ async function withLibraries(program: string): Promise<readonly Entry[]> {
   ]
 }
 
-export async function makeInitramfs({ modules }: Kernel): Promise<Buffer> {
+export async function makeInitramfs({ modules }: Kernel, more: readonly Entry[]): Promise<Buffer> {
   const dynamic = (await Promise.all(programs.map(withLibraries))).flat()
   const entries: readonly Entry[] = [
     { path: "init", content: here("init.sh"), mode: 0o755 },
@@ -32,7 +32,8 @@ export async function makeInitramfs({ modules }: Kernel): Promise<Buffer> {
     { path: "etc/udhcpc", content: here("udhcpc.sh"), mode: 0o755 },
     { path: "etc/dhclient", content: here("dhclient.sh"), mode: 0o755 },
     ...dynamic,
+    ...more,
   ]
-  // Libraries that programs share are there once.
+  // Libraries that programs share are included once.
   return archive([...new Map(entries.map((entry) => [entry.path, entry])).values()])
 }

@@ -1,6 +1,6 @@
 /**
- * Debian's kernel for virtual machines, out of its package. The package is only unpacked, not installed:
- * nothing of it is meant for the machine that runs the tests.
+ * Debian's kernel for virtual machines, out of its package. The package is only unpacked, not installed,
+ * because it isn't meant for the machine that runs the tests.
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { basename, join } from "node:path"
@@ -10,10 +10,10 @@ import { mustRun } from "../harness/processes.ts"
 /** Names the package of the newest one. */
 const newest = "linux-image-cloud-amd64"
 
-/** Fetched once for all runs of the tests; the lists of `apt-get update` say where from. */
+/** The package is fetched once for all runs of the tests, from the source in the lists of `apt-get update`. */
 const cache = join(repository, "node_modules/.cache/demiflow-e2e/kernels")
 
-/** What the guest's network takes, in the order of loading. */
+/** Modules that the guest's network needs, in the order of loading. */
 const moduleNames = [
   "virtio_ring",
   "virtio",
@@ -26,9 +26,9 @@ const moduleNames = [
 ]
 
 export interface Kernel {
-  /** As `uname -r` says it. */
+  /** The output of `uname -r`. */
   readonly version: string
-  /** Where the package is unpacked. */
+  /** The folder of the unpacked package. */
   readonly folder: string
   /** Path of the bootable image. */
   readonly image: string
@@ -50,7 +50,7 @@ async function fetchPackage(): Promise<string> {
   try {
     renameSync(unfinished, folder)
   } catch {
-    // Another test was first.
+    // Another test has already unpacked it.
     rmSync(unfinished, { recursive: true })
   }
   return folder

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What udhcpc got, kept in /run/udhcpc.EVENT, and put to use.
+# Stores the lease of udhcpc in /run/udhcpc.EVENT, and configures the interface.
 env | sort > "/run/udhcpc.$1"
 case $1 in
 bound | renew)

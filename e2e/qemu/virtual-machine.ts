@@ -1,10 +1,11 @@
-/** A Linux guest under QEMU, connected to passt, that runs the commands it gets over a serial port. */
+/** A Linux guest under QEMU, connected to passt, that runs commands from a serial port. */
 import { copyFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { ordinaryUser, temporaryFolder } from "../harness/machine.ts"
 import { Program } from "../harness/processes.ts"
+import type { Entry } from "./archive.ts"
 import { makeInitramfs } from "./initramfs.ts"
-import { findKernel } from "./kernel.ts"
+import { findKernel, type Kernel } from "./kernel.ts"
 
 /** Programs that the tests with virtual machines use. */
 export const needed: readonly string[] = [
@@ -16,18 +17,27 @@ export const needed: readonly string[] = [
   "dpkg-deb",
 ]
 
-/** What machines boot: made once per file of tests. */
+/** The files that machines boot, made once for each test file. */
 export interface System {
   readonly kernel: string
   readonly initramfs: string
+  /** Memory. */
+  readonly megabytes: number
 }
 
-export async function makeSystem(): Promise<System> {
+const MEGABYTES = 384
+
+/** @param more files besides those that every guest has */
+export async function makeSystem(more?: (kernel: Kernel) => Promise<readonly Entry[]>): Promise<System> {
   const folder = temporaryFolder("qemu")
   const kernel = await findKernel()
-  const system = { kernel: join(folder, "kernel"), initramfs: join(folder, "initramfs") }
+  const entries = (await more?.(kernel)) ?? []
+  const bytes = entries.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0)
+  // For a while, memory holds the files both packed and unpacked.
+  const megabytes = MEGABYTES + Math.ceil((2 * bytes) / 2 ** 20)
+  const system = { kernel: join(folder, "kernel"), initramfs: join(folder, "initramfs"), megabytes }
   copyFileSync(kernel.image, system.kernel)
-  writeFileSync(system.initramfs, await makeInitramfs(kernel))
+  writeFileSync(system.initramfs, await makeInitramfs(kernel, entries))
   return system
 }
 
@@ -39,14 +49,26 @@ export class VirtualMachine {
     this.program = program
   }
 
-  /** Boots; resolves once the guest takes requests. */
-  static async start(system: System, socket: string, mac = "52:54:00:12:34:56"): Promise<VirtualMachine> {
-    const argv = [
-      "qemu-system-x86_64 -accel tcg -machine q35 -cpu max -m 384 -smp 1 -nodefaults -no-user-config -display none",
-      `-kernel ${system.kernel} -initrd ${system.initramfs}`,
-      "-serial stdio -serial null",
+  /**
+   * Boots the machine. Resolves once the guest accepts requests.
+   *
+   * @param socket passt's; undefined: the machine has no network
+   */
+  static async start(
+    { kernel, initramfs, megabytes }: System,
+    socket?: string,
+    mac = "52:54:00:12:34:56",
+  ): Promise<VirtualMachine> {
+    const network = [
       `-device virtio-net-pci,netdev=s,mac=${mac},romfile=`,
       `-netdev stream,id=s,server=off,addr.type=unix,addr.path=${socket}`,
+    ]
+    const argv = [
+      `qemu-system-x86_64 -accel tcg -machine q35 -cpu max -m ${megabytes}`,
+      "-smp 1 -nodefaults -no-user-config -display none",
+      `-kernel ${kernel} -initrd ${initramfs}`,
+      "-serial stdio -serial null",
+      ...(socket === undefined ? [] : network),
     ].flatMap((line) => line.split(" "))
     const append = ["-append", "console=ttyS1 quiet panic=-1 mitigations=off tsc=reliable"]
     const program = new Program([...ordinaryUser.prefix, ...argv, ...append], {
@@ -62,7 +84,7 @@ export class VirtualMachine {
     await this.program.printed(new RegExp(`^[^]{${behind},}^ready\\r?\\n`, "m"))
   }
 
-  /** Runs a script in the guest; gives what it printed and its exit status. */
+  /** Runs a script in the guest. Returns its output and exit status. */
   async run(script: string): Promise<{ readonly status: number; readonly output: string }> {
     const number = ++this.#requests
     this.program.write(`${number} ${Buffer.from(script).toString("base64")}\n`)
@@ -78,14 +100,14 @@ export class VirtualMachine {
     return output
   }
 
-  /** As a guest reboots by itself: QEMU stays, and so does its connection. */
+  /** Reboots the guest from inside: QEMU keeps running, and its connection stays. */
   async reboot(): Promise<void> {
     const behind = this.program.stdout.length
     this.program.write(`${++this.#requests} ${Buffer.from("reboot -f").toString("base64")}\n`)
     await this.#ready(behind)
   }
 
-  /** Without a word to the guest, as when its host kills it. */
+  /** Ends the machine without a notice to the guest, as when its host kills it. */
   async kill(): Promise<void> {
     this.program.kill()
     await this.program.result

@@ -1,14 +1,14 @@
 // Stands in for a virtual machine in front of passt: carries frames between a tap device, which it makes in
 // the network namespace that it is run in, and passt's socket, with the framing of QEMU's stream netdev (four
-// bytes of length in network byte order before each frame). What is in that namespace is the guest then.
+// bytes of length in network byte order before each frame). That namespace is then the guest.
 //
 //   stand-in NAME SOCKET|fd:NUMBER
 //
-// NAME is the tap device's, SOCKET the path of passt's socket; "fd:3" is one that is already connected. The
-// device has no offloads: frames are as a guest without them would send them. Many frames go with one system
-// call on the socket, in both directions; while the socket takes no more, the tap device is not read.
+// NAME is the tap device's, SOCKET the path of passt's socket; "fd:3" is a connected socket. The
+// device has no offloads: frames are as a guest without offloads would send them. One system call on the socket
+// carries many frames, in both directions; while the socket is full, the tap device is not read.
 //
-// Prints "connected", and as its last line, once a signal or passt has ended it, what it carried, as JSON.
+// Prints "connected", and as its last line, once a signal or passt has ended it, its counts as JSON.
 // Exit status: 0 after SIGTERM or SIGINT, 2 when passt has closed the connection, 1 after an error.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,7 +30,7 @@
 #define FRAME_MAX 65550 // An Ethernet header, a VLAN tag, and the largest MTU that tap devices have, rounded up.
 #define ROOM (1 << 20)  // Bytes under way in one direction, at most.
 
-// Frames behind their lengths, as they stand in the stream: bytes [first, end).
+// Frames behind their lengths, as in the stream: bytes [first, end).
 struct stream {
   uint8_t bytes[ROOM];
   size_t first, end;
@@ -75,19 +75,19 @@ static int open_socket(const char *where) {
     if (connect(fd, (struct sockaddr *)&address, sizeof address)) fail(where);
   }
   int room = ROOM;
-  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room); // As much of it as the machine allows.
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room); // The kernel limits this to the machine's maximum.
   if (fcntl(fd, F_SETFL, O_NONBLOCK)) fail(where);
   return fd;
 }
 
-// Reads what the tap device has, as long as there is room for the largest frame.
+// Reads from the tap device while there is room for the largest frame.
 static void read_tap(int tap) {
   while (outgoing.end + 4 + FRAME_MAX <= ROOM) {
     uint8_t *head = outgoing.bytes + outgoing.end;
     ssize_t length = read(tap, head + 4, FRAME_MAX);
     if (length < 0) {
       if (errno == EAGAIN || errno == EINTR) return;
-      fail("reading the tap device"); // EBADFD: somebody has deleted it.
+      fail("reading the tap device"); // EBADFD: the device was deleted.
     }
     uint32_t prefix = htonl((uint32_t)length);
     memcpy(head, &prefix, 4);
@@ -125,7 +125,7 @@ static int read_socket(int fd) {
   return 1;
 }
 
-// Every frame that is complete goes to the tap device; the beginning of the next one is kept.
+// Writes every complete frame to the tap device, and keeps the beginning of the next one.
 static void write_tap(int tap) {
   while (incoming.end - incoming.first >= 4) {
     uint32_t prefix;
@@ -138,7 +138,7 @@ static void write_tap(int tap) {
     if (incoming.end - incoming.first < 4 + length) break;
     ssize_t written = write(tap, incoming.bytes + incoming.first + 4, length);
     if (written >= 0) fromPasst++;
-    else if (errno == EIO || errno == EAGAIN || errno == ENOBUFS || errno == EINVAL) refused++; // EIO: it is down.
+    else if (errno == EIO || errno == EAGAIN || errno == ENOBUFS || errno == EINVAL) refused++; // EIO: the device is down.
     else fail("writing to the tap device");
     incoming.first += 4 + length;
   }
@@ -156,7 +156,7 @@ int main(int argc, char **argv) {
   struct sigaction action = {.sa_handler = end};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
-  sigset_t endings, none; // They are heard only while it waits: none comes between the question and the wait.
+  sigset_t endings, none; // Signals are only delivered during the wait, so that none is lost between the check and the wait.
   sigemptyset(&none);
   sigemptyset(&endings);
   sigaddset(&endings, SIGTERM);

@@ -40,7 +40,7 @@ const char *address_text(const struct endpoint *endpoint) {
   return getnameinfo(address, endpoint->length, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0 ? text : "";
 }
 
-/* It stands in the same place for both versions of IP. */
+/* The port is at the same offset for both versions of IP. */
 int port_of(const struct endpoint *endpoint) {
   return ntohs(((const struct sockaddr_in *)&endpoint->address)->sin_port);
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The last one of that name counts. */
+/* The last field of that name counts. */
 const char *text_of(const struct fields *fields, const char *key) {
   size_t length = strlen(key);
   for (int index = fields->count - 1; index >= 0; index--) {

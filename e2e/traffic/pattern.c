@@ -1,6 +1,6 @@
 /*
- * Bytes that both ends can make: a block of random bytes whose length is a prime, over and over, so that lost, doubled or
- * displaced data shows. A seed is where in the block they begin. The same as `programs/pattern.mjs` makes.
+ * Bytes that both ends can generate: a repeated block of random bytes whose length is a prime, so that lost, doubled or
+ * displaced data is detected. A seed is the start within the block. `programs/pattern.mjs` generates the same bytes.
  */
 #include "traffic.h"
 
@@ -12,7 +12,7 @@
 
 enum { STRIDE = 4099, PIECE = 256 << 10 };
 
-/* Twice, so that a piece may begin anywhere. */
+/* The block twice, so that a piece may begin anywhere. */
 static union {
   uint32_t words[(2 * PATTERN + 3) / 4];
   char bytes[2 * PATTERN];

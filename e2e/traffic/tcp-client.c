@@ -1,4 +1,4 @@
-/* TCP clients, a scenario each. Errors of a connection are results, by their names. */
+/* TCP clients, one for each scenario. Errors of a connection are results, by their names. */
 #include "traffic.h"
 
 #include <errno.h>
@@ -41,14 +41,14 @@ const char *read_answer(int socket, char *text, size_t room) {
   return text;
 }
 
-/* Asks on a connection for what is known to come: true if it came. */
+/* Requests known bytes on a connection: true if they arrived. */
 static int is_answered(int socket, const char *answer) {
   char text[LINE];
   size_t length = strlen(answer);
   return recv(socket, text, length, MSG_WAITALL) == (ssize_t)length && memcmp(text, answer, length) == 0;
 }
 
-/* Sends the pattern, then FIN, and receives meanwhile, to the end; an error number, or 0. */
+/* Sends the pattern, then FIN, and receives to the end meanwhile. Returns an error number, or 0. */
 static int exchange_patterns(int socket, uint64_t seed, uint64_t bytes, struct reception *reception) {
   char *buffer = malloc(PIECE);
   int error = 0, is_over = 0;
@@ -90,7 +90,7 @@ static void download(const struct fields *request) {
   print_reception(&reception, bytes);
 }
 
-/* The server compares, and says what it found. */
+/* The server compares, and reports the result. */
 static void upload(const struct fields *request) {
   uint64_t bytes = number_of(request, "bytes", 0), seed = number_of(request, "seed", 0);
   char line[LINE];
@@ -109,7 +109,7 @@ static void echo(const struct fields *request) {
   print_reception(&reception, bytes);
 }
 
-/* One of several that do the same at the same time. */
+/* One of several connections that run in parallel. */
 struct one {
   const struct fields *request;
   uint64_t seed, bytes;
@@ -139,7 +139,7 @@ static void start_small(pthread_t *thread, void *(*run)(void *), void *argument)
   pthread_attr_destroy(&attributes);
 }
 
-/* All connections are there before any of them carries data. Answers how many were intact. */
+/* Opens all connections before any of them carries data. Returns the number that were intact. */
 static int run_all(struct one *all, int count, int pauses) {
   pthread_t *threads = calloc((size_t)count, sizeof *threads);
   pthread_barrier_t all_connected, go_on;
@@ -174,7 +174,7 @@ static void many(const struct fields *request) {
   printf("{\"connected\":%d,\"intact\":%d}\n", count, intact);
 }
 
-/* An echo from each of several addresses of our own, all at once. */
+/* One echo from each of several addresses of our own, in parallel. */
 static void from_addresses(const struct fields *request) {
   char *from[MOST_ENDS];
   int count = list_of(request, "from", from, MOST_ENDS);
@@ -199,7 +199,7 @@ static void requests(const struct fields *request) {
 
 enum { MOST_ERRORS = 16 };
 
-/* Many connections after one another, some at a time. */
+/* Many connections in succession, some at a time. */
 static struct {
   pthread_mutex_t mutex;
   const struct fields *request;
@@ -292,7 +292,7 @@ static void reset_by_client(const struct fields *request) {
   puts("{}");
 }
 
-/* One attempt to connect: how it ended, or "late". */
+/* One attempt to connect. Returns its outcome, or "late". */
 static void attempt(const struct fields *request) {
   struct endpoint endpoint = far_end(request);
   int descriptor = socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -308,7 +308,7 @@ static void attempt(const struct fields *request) {
   printf("{\"outcome\":\"%s\"}\n", outcome);
 }
 
-/* Connects, says nothing, and reads to the end; that may come before it is reported as connected. */
+/* Connects, sends nothing, and reads to the end, which may come before the connection is reported. */
 static void read_only(const struct fields *request) {
   int socket = try_stream(request, NULL, NULL);
   struct reception reception = new_reception(0);
@@ -316,7 +316,7 @@ static void read_only(const struct fields *request) {
   printf("{\"bytes\":%llu,\"how\":\"%s\"}\n", (unsigned long long)reception.bytes, error == 0 ? "FIN" : error_name(error));
 }
 
-/* Transfers until the server goes away; how that looks from here. */
+/* Transfers until the server goes away, and reports the resulting error. */
 static void until_death(const struct fields *request) {
   const uint64_t endless = 1000000000000;
   struct reception reception = new_reception(1);
@@ -333,7 +333,7 @@ static void until_death(const struct fields *request) {
   }
 }
 
-/* Who the server thinks we are; from several addresses of our own at once, if named. */
+/* Our end as the server sees it; from several addresses of our own in parallel, if named. */
 static void who(const struct fields *request) {
   char *from[MOST_ENDS] = {NULL};
   int sockets[MOST_ENDS], count = list_of(request, "from", from, MOST_ENDS);
@@ -346,7 +346,7 @@ static void who(const struct fields *request) {
   puts("]}");
 }
 
-/* As whom and at which port the server sees us, or the error that comes back. */
+/* Our address as the server sees it and the server's port, or the error that is returned. */
 static void arrival(const struct fields *request) {
   char text[LINE] = "";
   int socket = try_stream(request, text_of(request, "from"), "arrival\n");

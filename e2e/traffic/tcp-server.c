@@ -1,5 +1,5 @@
 /*
- * A TCP server that does what the first line of each connection says, words and fields joined by tabs:
+ * A TCP server that carries out the first line of each connection, words and fields joined by tabs:
  *
  *   send bytes= seed= [name=]        sends the pattern, then FIN; if named, prints that all is sent
  *   receive bytes= seed=             reads up to the FIN, answers {bytes, intact}
@@ -7,15 +7,15 @@
  *   answer-after-end bytes= seed=    sends only after the client's FIN
  *   end-first bytes= seed=           sends FIN at once, then reads; prints what it got
  *   reset after=                     reads that many more bytes and resets the connection
- *   hold name=                       says that it is there, sends nothing more, and prints when it is closed
+ *   hold name=                       confirms the connection, sends nothing more, and prints when it is closed
  *   report name=                     reads everything and prints how it ended
- *   slow-read rate= bytes= seed=     reads that many bytes per second, answers {bytes, intact}
+ *   slow-read rate= bytes= seed=     reads `rate` bytes per second, answers {bytes, intact}
  *   slow-send rate= bytes= seed=
  *   who                              answers with both ends as it sees them
- *   arrival                          answers with where it comes from, and the port that it was asked at
+ *   arrival                          answers with the client's address, and the port at which it arrived
  *
- * Request: listen=ADDRESS/PORT[/dual],... Prints "ready", then a line of JSON for each event. A line on standard input makes
- * the slow ones that are under way go on as fast as they can.
+ * Request: listen=ADDRESS/PORT[/dual],... Prints "ready", then a line of JSON for each event. A line on standard input
+ * makes the running slow transfers continue at full speed.
  */
 #include "traffic.h"
 
@@ -30,7 +30,7 @@
 
 enum { PIECE = 256 << 10, SLOW_PIECE = 1000, LINE = 512, MOST_WORDS = 8, BACKLOG = 4096 };
 
-/* Counts the lines of standard input: what began before one is hurried by it. */
+/* Counts the lines of standard input: each speeds up the transfers that began before it. */
 static struct {
   pthread_mutex_t mutex;
   pthread_cond_t changed;
@@ -44,7 +44,7 @@ static void hurry_all(void) {
   pthread_mutex_unlock(&hurry.mutex);
 }
 
-/* Waits so many seconds; true if it is to hurry. */
+/* Waits a number of seconds; true if the transfer is to hurry. */
 static int is_hurried(int since, double seconds) {
   struct timespec until;
   clock_gettime(CLOCK_REALTIME, &until);
@@ -65,7 +65,7 @@ static int send_text(int socket, const char *text) {
   return send(socket, text, strlen(text), MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
-/* Reads to the end; an error number, or 0. */
+/* Reads to the end. Returns an error number, or 0. */
 static int drain(int socket) {
   char piece[LINE];
   ssize_t length;
@@ -221,7 +221,7 @@ static const struct {
     {"arrival", arrival},
 };
 
-/* Up to the first line feed; false if none comes. */
+/* Reads up to the first line feed; false if none comes. */
 static int read_line(int socket, char *line, size_t room) {
   for (size_t have = 0; have < room;) {
     ssize_t length = recv(socket, line + have, room - have, MSG_PEEK);
@@ -241,7 +241,7 @@ static void *serve_one(void *argument) {
   int socket = (int)(intptr_t)argument;
   char line[LINE], *words[MOST_WORDS];
   send_at_once(socket);
-  /* One that ends without a word is not waited for. */
+  /* A connection that ends without a line is ignored. */
   if (read_line(socket, line, sizeof line)) {
     struct fields request = words_of(line, words, MOST_WORDS);
     for (size_t index = 0; index < sizeof behaviours / sizeof *behaviours; index++)

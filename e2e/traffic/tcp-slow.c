@@ -29,7 +29,7 @@ static void *open_held(void *argument) {
   return argument;
 }
 
-/* How a connection ended on which something has happened; nothing if it goes on. */
+/* The outcome of a connection with an event; nothing if it is still open. */
 static const char *ending(int socket) {
   char text[LINE];
   ssize_t length = recv(socket, text, sizeof text, MSG_DONTWAIT);
@@ -37,7 +37,7 @@ static const char *ending(int socket) {
   return length == 0 ? "FIN" : error_name(errno);
 }
 
-/* Connections that stay as they are until standard input ends, or all of them have. */
+/* Connections that stay idle until standard input ends, or all of them have ended. */
 void hold(const struct fields *request) {
   const char *name = text_of(request, "name");
   held.request = request;
@@ -70,14 +70,14 @@ void hold(const struct fields *request) {
   puts("]}");
 }
 
-/* Waits so many seconds for a line of standard input; true if one came. */
+/* Waits a number of seconds for a line of standard input; true if one came. */
 static int hears(double seconds) {
   struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
   char text[LINE];
   return poll(&input, 1, seconds > 1e6 ? -1 : (int)(seconds * 1000)) > 0 && read(STDIN_FILENO, text, sizeof text) > 0;
 }
 
-/* Reads `rate` bytes a second, until a line comes on standard input; then the rest as fast as it comes. */
+/* Reads `rate` bytes a second until a line comes on standard input, then the rest at full speed. */
 void slow_download(const struct fields *request) {
   uint64_t bytes = number_of(request, "bytes", 0), seed = number_of(request, "seed", 0);
   double rate = (double)number_of(request, "rate", 1);

@@ -1,6 +1,6 @@
 /*
- * The traffic of the end-to-end tests, both ends of it. What a program is asked for are fields, as `key=value`: words of its
- * command line, or of the line that begins a connection. What it found out, it prints as lines of JSON.
+ * The traffic of the end-to-end tests, both ends of it. A request consists of fields `key=value`: words of the
+ * command line, or of the line that begins a connection. Results are printed as lines of JSON.
  */
 #ifndef E2E_TRAFFIC_H
 #define E2E_TRAFFIC_H
@@ -18,15 +18,15 @@ struct fields {
 
 const char *text_of(const struct fields *fields, const char *key);
 uint64_t number_of(const struct fields *fields, const char *key, uint64_t otherwise);
-/* Takes a list apart, which is joined by commas: so many at most, and answers how many. Changes the text. */
+/* Splits a comma-separated list into at most a number of items. Returns their number. Changes the text. */
 int list_of(const struct fields *fields, const char *key, char **parts, int most);
-/* Takes a line apart, whose words are joined by tabs. */
+/* Splits a line whose words are joined by tabs. */
 struct fields words_of(char *line, char **words, int most);
 
 /* ends.c */
 const char *error_name(int error);
 struct endpoint far_end(const struct fields *fields);
-/* The address without its port, as text: in a buffer of the thread. */
+/* The address without its port, as text in a buffer of the thread. */
 const char *address_text(const struct endpoint *endpoint);
 int port_of(const struct endpoint *endpoint);
 struct endpoint own_end(int socket);
@@ -38,21 +38,21 @@ void for_each_place(const struct fields *fields, void (*open)(const char *addres
 
 /* pattern.c */
 enum { PATTERN = 1048583 };
-/* So much of the pattern of a seed from an offset, `length` bytes: up to PATTERN. */
+/* `length` bytes of a seed's pattern from an offset: at most PATTERN. */
 const char *pattern(uint64_t seed, uint64_t offset);
-/* Sends the bytes of the pattern up to there; an error number, or 0. */
+/* Sends the pattern up to a position. Returns an error number, or 0. */
 int send_pattern(int socket, uint64_t seed, uint64_t from, uint64_t bytes);
 
 struct reception {
   uint64_t seed;
   uint64_t bytes;
-  /* False once something else came than the pattern. */
+  /* False once received bytes differ from the pattern. */
   int is_intact;
 };
 
-/* Takes what came into account. */
+/* Compares and counts received bytes. */
 void compare(struct reception *reception, const char *bytes, size_t length);
-/* Receives up to the end of the connection; an error number, or 0. */
+/* Receives up to the end of the connection. Returns an error number, or 0. */
 int receive_pattern(int socket, struct reception *reception);
 void print_reception(const struct reception *reception, uint64_t expected);
 
@@ -66,12 +66,12 @@ void slow_upload(const struct fields *request);
 void slow_server(const struct fields *request);
 /* Connects, from an address of ours if there is one, and sends the line; exits if that fails. */
 int open_stream(const struct fields *request, const char *from, const char *line);
-/* The same; answers a negated error number if that fails. */
+/* The same, but returns a negated error number if that fails. */
 int try_stream(const struct fields *request, const char *from, const char *line);
-/* What the server says at the end of a connection. */
+/* The server's last message on a connection. */
 const char *read_answer(int socket, char *text, size_t room);
 
-/* Servers: each runs until it is ended. */
+/* Servers: each runs until it is stopped. */
 void run_tcp_server(const struct fields *request) __attribute__((noreturn));
 void run_udp_server(const struct fields *request) __attribute__((noreturn));
 

@@ -1,4 +1,4 @@
-/* UDP clients, a scenario each. What is lost is asked for again, a few times. */
+/* UDP clients, one for each scenario. Requests for lost datagrams are repeated, a few times. */
 #include "traffic.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 enum { LARGEST = 65536, MOST_ENDS = 1024, LINE = 512, ATTEMPTS = 4 };
-/* Milliseconds until a datagram is sent again the first time; until it counts as lost; until a burst counts as over. */
+/* Milliseconds until a datagram is first retransmitted; until it counts as lost; until a burst counts as over. */
 enum { AGAIN_AFTER = 200 * SLOWNESS, LOST_AFTER = 1000 * SLOWNESS, BURST_OVER_AFTER = 5000 * SLOWNESS };
 
 static struct endpoint server;
@@ -28,7 +28,7 @@ static ssize_t send_to(int socket, const char *bytes, size_t length) {
   return sendto(socket, bytes, length, 0, (struct sockaddr *)&server.address, server.length);
 }
 
-/* A question, and the answer that is wanted: any if there is none. */
+/* A question, and the expected answer: any if there is none. */
 struct exchange {
   int socket;
   const char *question, *answer;
@@ -41,7 +41,7 @@ static int is_wanted(const struct exchange *exchange, size_t length) {
   return length == exchange->answer_length && memcmp(message, exchange->answer, length) == 0;
 }
 
-/* Takes all that has come; the last message stays. */
+/* Reads all received datagrams; the last message stays. */
 static void receive_all(struct exchange *exchange) {
   ssize_t length;
   while (!exchange->is_answered && (length = recv(exchange->socket, message, sizeof message - 1, MSG_DONTWAIT)) >= 0) {
@@ -50,13 +50,13 @@ static void receive_all(struct exchange *exchange) {
   }
 }
 
-/* Longer and longer, so that a machine with other work gets its time. */
+/* Waits longer each time, for machines with other work. */
 static int patience(int attempt, int attempts) {
   int longer = AGAIN_AFTER << attempt;
   return attempt == attempts - 1 || longer > LOST_AFTER ? LOST_AFTER : longer;
 }
 
-/* All of them at once; those without an answer are asked again, so many times in all. Answers how many have one. */
+/* Sends all questions at once, and repeats unanswered ones a number of times. Returns the number of answers. */
 static int ask_all(struct exchange *all, int count, int attempts) {
   struct pollfd *states = calloc((size_t)count, sizeof *states);
   int answered = 0;
@@ -83,7 +83,7 @@ static int ask_all(struct exchange *all, int count, int attempts) {
 
 static int attempts_of(const struct fields *request) { return (int)number_of(request, "attempts", ATTEMPTS); }
 
-/* Asks for datagrams of the sizes of a list, from one socket; prints those that came as they should. */
+/* Requests datagrams of the sizes of a list, from one socket; prints those that arrived intact. */
 static void ask_for_sizes(const struct fields *request, int is_echo) {
   char *sizes[MOST_ENDS], question[LINE];
   int count = list_of(request, "sizes", sizes, MOST_ENDS), socket = open_datagrams(NULL), intact = 0;
@@ -100,13 +100,13 @@ static void ask_for_sizes(const struct fields *request, int is_echo) {
   puts("]}");
 }
 
-/* Datagrams of these sizes come back as they went. */
+/* Datagrams of these sizes are returned unchanged. */
 static void sizes(const struct fields *request) { ask_for_sizes(request, 1); }
 
 /* Datagrams of these sizes on request: only the answer is large. */
 static void answers(const struct fields *request) { ask_for_sizes(request, 0); }
 
-/* Everything that arrives up to the answer of the one that was asked. */
+/* Everything that arrives up to the answer of the intended server. */
 static void strangers(const struct fields *request) {
   (void)request;
   static const char question[] = "do:intrude";
@@ -124,12 +124,14 @@ static void strangers(const struct fields *request) {
   puts("]}");
 }
 
-/* A connected socket; an error number if the host knows at once that it can't be reached. */
+/* Opens a connected socket. Returns an error number if the host refuses at once. */
 static int connect_datagrams(int socket) {
   return connect(socket, (struct sockaddr *)&server.address, server.length) < 0 ? errno : 0;
 }
 
-/* Sends on a connected socket. The answer is in `message`; 0, a negated error number, or ETIMEDOUT without the sign. */
+/*
+ * Sends on a connected socket; the answer is in `message`. Returns 0, a negated error number, or a positive ETIMEDOUT.
+ */
 static int ask_connected(int socket, const char *question, int patience) {
   if (send(socket, question, strlen(question), 0) < 0) return -errno;
   struct pollfd state = {.fd = socket, .events = POLLIN};
@@ -140,7 +142,7 @@ static int ask_connected(int socket, const char *question, int patience) {
   return 0;
 }
 
-/* Asks until something comes back: errors get lost like answers, and nobody sends one again by itself. */
+/* Repeats the question until a reply arrives: errors get lost like answers, and are not retransmitted. */
 static int ask_repeatedly(int socket, const char *question) {
   int result = ETIMEDOUT;
   for (int attempt = 0; attempt < ATTEMPTS && result > 0; attempt++) {
@@ -149,7 +151,7 @@ static int ask_repeatedly(int socket, const char *question) {
   return result;
 }
 
-/* The error that comes back. */
+/* Prints the returned error. */
 static void error(const struct fields *request) {
   (void)request;
   int socket = open_datagrams(NULL), failure = connect_datagrams(socket);
@@ -159,7 +161,7 @@ static void error(const struct fields *request) {
 
 static void print_answered(int answered) { printf("{\"answered\":%d}\n", answered); }
 
-/* One exchange from each of several sockets, all open at the same time. */
+/* One exchange from each of several sockets that are open at the same time. */
 static void ask_from(char **from, int count, const char *what, int attempts) {
   struct exchange *all = calloc((size_t)count, sizeof *all);
   for (int index = 0; index < count; index++) {
@@ -182,7 +184,7 @@ static void many(const struct fields *request) {
   ask_from(NULL, (int)number_of(request, "sockets", 1), "socket", 6);
 }
 
-/* Datagrams sent one right after the other from one socket; how many come back, and whether in that order. */
+/* Sends datagrams in succession from one socket; prints how many return, and whether in order. */
 static void burst(const struct fields *request) {
   uint32_t count = (uint32_t)number_of(request, "count", 1);
   size_t size = (size_t)number_of(request, "size", 1000);
@@ -208,14 +210,14 @@ static void burst(const struct fields *request) {
   printf("{\"answered\":%d,\"inOrder\":%s}\n", answered, in_order ? "true" : "false");
 }
 
-/* Who the server thinks we are. */
+/* Our end as the server sees it. */
 static void who(const struct fields *request) {
   struct exchange exchange = {.socket = open_datagrams(text_of(request, "from")), .question = "do:who"};
   exchange.question_length = strlen(exchange.question);
   puts(ask_all(&exchange, 1, ATTEMPTS) == 1 ? message : "{}");
 }
 
-/* As whom and at which port the server sees us, or the error that comes back. */
+/* Our address as the server sees it and the server's port, or the error that is returned. */
 static void arrival(const struct fields *request) {
   int socket = open_datagrams(text_of(request, "from")), result = -connect_datagrams(socket);
   if (result == 0) result = ask_repeatedly(socket, "do:arrival");

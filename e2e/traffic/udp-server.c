@@ -1,10 +1,10 @@
 /*
  * A UDP server that sends every datagram back, unless it is a request: words and fields joined by tabs.
  *
- *   do:size bytes= seed=   answers with that much of the pattern
+ *   do:size bytes= seed=   answers with `bytes` bytes of the pattern
  *   do:intrude             others (another address, another port) send first; then answers
- *   do:who                 answers with the client's end as it sees it, and the port that it was asked at
- *   do:arrival             answers with where it comes from, and the port that it was asked at
+ *   do:who                 answers with the client's end as the server sees it, and the port at which it arrived
+ *   do:arrival             answers with the client's address, and the port at which it arrived
  *
  * Request: listen=ADDRESS/PORT[/dual],...: the addresses of a family know each other. Prints "ready".
  */

@@ -6,7 +6,7 @@
 //
 // LOSS, REORDER and DUPLICATE are probabilities (0 to 1). DELAY and JITTER are milliseconds, one
 // way; order is kept within the jitter, except for the share REORDER of frames, which overtakes by
-// skipping the delay. Prints "ready" when both devices exist and, when it is told to end, what it did.
+// skipping the delay. Prints "ready" when both devices exist, and its counts after a signal to end.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define FRAME_MAX 65600
-#define QUEUE_MAX 65536 // Frames under way, both directions together; what is beyond is lost, and counted.
+#define QUEUE_MAX 65536 // Frames in flight, both directions together; further ones are dropped, and counted.
 
 struct frame {
   uint64_t due; // Nanoseconds; the order of arrival decides between equals.

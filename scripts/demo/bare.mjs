@@ -1,4 +1,4 @@
-// npm run test:demo: the demo on a machine that has no program but Node.js in its PATH. It must work, and say what it leaves
+// npm run test:demo: the demo on a machine with only Node.js in its PATH. The demo must work, and name what it leaves
 // out.
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, symlinkSync } from "node:fs"
@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { stripVTControlCharacters } from "node:util"
 
-// Closed to others, as root's own folders are: what pasta runs for root is not root outside.
+// Closed to others, like root's own folders: pasta's command is not root outside.
 const folder = mkdtempSync(join(tmpdir(), "demo-"))
 try {
   symlinkSync(process.execPath, join(folder, "node"))
@@ -19,7 +19,7 @@ try {
   const expected = [
     /✓ Download +TCP, IPv4 .*✓ Download +TCP, IPv6 /s,
     /✓ Name +host\.example/,
-    // Administration tools are found without PATH, and traceroute may be among these.
+    // The demo finds administration tools without PATH, and traceroute may be among them.
     /- Ping +left out: ping is not installed/,
     /Everything worked\. Left out: Ping(, Trace)?\./,
   ]

@@ -1,4 +1,4 @@
-// Children of the demo: system calls first, of @demiflow/sys, in the place of unshare(1), nsenter(1) and setpriv(1); then a
+// Children of the demo: first system calls of @demiflow/sys, instead of unshare(1), nsenter(1) and setpriv(1); then a
 // program. They end with the demo.
 import { Socket } from "node:net"
 import { Arena } from "@demiflow/core"
@@ -16,18 +16,18 @@ function pipe() {
   return [arena.words[words >> 2], arena.words[(words >> 2) + 1]]
 }
 
-/** The first that comes over a pipe; nothing if the other end is closed before. */
+/** The first data from a pipe; nothing if the other end is closed before. */
 function firstText(readEnd) {
   return new Promise((resolve, reject) => {
     const stream = new Socket({ fd: readEnd, readable: true, writable: false }).setEncoding("utf8")
-    // It stays open, for what else is printed.
+    // The pipe stays open for further output.
     stream.once("data", (text) => resolve(text) || stream.unref())
     stream.once("end", () => resolve(""))
     stream.once("error", reject)
   })
 }
 
-/** Begins a child; gives its process number, and what it says first over the pipe that `steps` is given. */
+/** Starts a child. Returns its process number, and its first message over the pipe that `steps` receives. */
 async function begin(steps) {
   const [readEnd, writeEnd] = pipe()
   const child = runSteps(native, arena, steps(writeEnd), writeEnd)
@@ -40,12 +40,12 @@ async function begin(steps) {
 
 const withParent = { kind: "dieWithParent", signal: SIGKILL }
 
-/** Gives a child a descriptor: Node.js has all of its own closed when a program is executed. */
+/** Passes a descriptor to a child: Node.js closes all of its own when a program is executed. */
 const give = (descriptor, number = descriptor) => ({ kind: "duplicate", descriptor, number, mayFail: true })
 
 const execute = (argv) => ({ kind: "execute", paths: [argv[0]], arguments: argv })
 
-/** Runs a program with the terminal of the demo, after these steps; gives its exit status. */
+/** Runs a program with the terminal of the demo, after these steps. Returns its exit status. */
 export async function runToEnd(argv, steps = []) {
   const child = await begin(() => [...steps, withParent, give(0), give(1), give(2), execute(argv)])
   const descriptor = checkResult(native.pidfdOpen(child.process), "watch a process")
@@ -67,7 +67,7 @@ export async function startServer(argv, steps) {
   if (text === "") throw new Error(`${argv.join(" ")} ended before it was ready`)
 }
 
-/** Runs a child that makes namespaces, and opens one of them; the child is gone afterwards. */
+/** Runs a child that makes namespaces, and opens one of them; the child then ends. */
 export async function openNamespace(flags, name) {
   const [never] = pipe()
   const child = await begin((writeEnd) => [

@@ -1,4 +1,4 @@
-// The command that pasta runs in the demo: looks at the network from inside, and uses it.
+// The command that pasta runs in the demo: inspects the network from inside, and uses it.
 import { spawnSync } from "node:child_process"
 import { Resolver } from "node:dns/promises"
 import { get } from "node:http"
@@ -11,10 +11,10 @@ import { fact, failure, leftOut, success } from "./print.mjs"
 const BYTES = Number(process.argv[2] ?? 500) * 1e6
 let failed = 0
 
-// Where administration tools are is not in everybody's PATH.
+// Not every PATH contains the folders of administration tools.
 process.env.PATH = [process.env.PATH, "/usr/sbin", "/sbin"].filter(Boolean).join(delimiter)
 
-/** Runs a step, which gives what to show of it. */
+/** Runs a step, which returns the text to show. */
 async function step(label, body) {
   try {
     success(label, ...(await body()))
@@ -44,7 +44,7 @@ function showNetwork() {
   }
 }
 
-/** Downloads and measures; gives the columns to show. */
+/** Downloads and measures. Returns the columns to show. */
 function download(version) {
   return new Promise((resolve, reject) => {
     const start = performance.now()
@@ -102,12 +102,12 @@ try {
 for (const version of [4, 6]) await step("Download", () => download(version))
 await step("Name", resolve)
 
-/** Steps that are not worth a program of our own. */
+/** Steps that use existing programs. */
 const withPrograms = [
   { label: "Ping", program: "ping", show: ping },
   { label: "Trace", program: "traceroute", show: trace },
 ]
-// Where PATH has folders that only root may enter, the error is another one than that there is no such file.
+// If PATH has folders that only root may enter, the error differs from ENOENT.
 const missing = withPrograms.filter(({ program }) => spawnSync(program, ["--version"]).error !== undefined)
 for (const entry of withPrograms) {
   const { label, program, show } = entry

@@ -1,5 +1,5 @@
-// The demo's small internet, by netlink: no other program is needed. A router and a world in namespaces of their own beside
-// the "host", which is the network namespace of this process.
+// The demo's small internet, made by netlink without other programs: a router and a world in namespaces of their own
+// beside the "host", which is the network namespace of this process.
 import { writeSync } from "node:fs"
 import { Address } from "@demiflow/core"
 import {
@@ -29,7 +29,7 @@ const IFA_F_NODAD = 2
 const text = (value) => Buffer.from(`${value}\0`)
 const emptyHeader = (writer) => writer.uint32(0).uint32(0).uint32(0).uint32(0)
 
-/** A network namespace, and how to set it up from outside. */
+/** A network namespace that is set up from outside. */
 class Network {
   constructor(descriptor) {
     this.descriptor = descriptor
@@ -40,7 +40,7 @@ class Network {
     return new Network(await openNamespace(NamespaceFlag.network, "net"))
   }
 
-  /** What a child has to do to be in it. */
+  /** The steps by which a child enters it. */
   get enter() {
     return [{ kind: "enterNamespace", descriptor: this.descriptor, type: NamespaceFlag.network }]
   }
@@ -96,7 +96,7 @@ class Network {
     }
   }
 
-  /** Adds a route through a gateway; the default route unless it is to somewhere. */
+  /** Adds a route through a gateway; the default route unless a target is given. */
   route(name, via, to) {
     const [prefix, length = "0"] = to?.split("/") ?? []
     addRoute(this.netlink, {
@@ -114,13 +114,13 @@ class Network {
   }
 }
 
-/** Makes all of it; gives the world. */
+/** Creates the internet. Returns the world. */
 export async function makeInternet() {
   const here = new Network(checkResult(native.open("/proc/self/ns/net", 0, 0), "open the namespace"))
   const router = await Network.create()
   const world = await Network.create()
   for (const network of [here, router, world]) {
-    // Nobody else is there who could have an address already; looking for them, the kernel would hold up IPv6 for two seconds.
+    // No other station can have an address already. Duplicate address detection would delay IPv6 for two seconds.
     network.set("net.ipv6.conf.default.accept_dad", "0")
     network.up("lo")
   }
@@ -148,7 +148,7 @@ function allowPings(network) {
     try {
       return network.set("net.ipv4.ping_group_range", groups)
     } catch {
-      // Only groups that the user namespace has.
+      // Only groups that the user namespace maps.
     }
   }
 }

@@ -1,10 +1,10 @@
-// npm run demo: shows pasta at work between namespaces that it makes for that, as root or as an
-// ordinary user, and leaves nothing behind. It needs Node.js, the kernel, and what this repository has built.
+// npm run demo: shows pasta at work between temporary namespaces, as root or as an
+// ordinary user, and leaves nothing behind. It needs Node.js, the kernel, and this repository's build.
 //
 //   npm run demo -- MEGABYTES   how much to download, 500 if absent
 //
-// This first process looks whether the machine has what it takes and goes on in namespaces of its own (stage.mjs):
-// whatever is made there is gone when the processes in them are.
+// This first process checks the machine's requirements and continues in namespaces of its own (stage.mjs):
+// everything made there disappears with the processes in them.
 import { accessSync, constants } from "node:fs"
 import { join } from "node:path"
 import { giveUp } from "./print.mjs"
@@ -38,7 +38,7 @@ const steps = isRoot
       { kind: "writeFile", path: "/proc/self/gid_map", contents: `0 ${group} 1` },
     ]
 
-// All that is started ends with this process.
+// All started processes end with this one.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1))
 const stage = [
   process.execPath,

@@ -1,4 +1,4 @@
-// How the demo prints: a label, what was seen, and in the end whether all of it was as it should be.
+// The demo's output: a label, the observation, and at the end whether everything was as expected.
 import colors from "picocolors"
 
 const WIDTH = 12
@@ -7,7 +7,7 @@ export const heading = (text) => process.stdout.write(`\n${colors.bold(text)}\n\
 
 export const note = (text) => process.stdout.write(`${colors.dim(text)}\n`)
 
-/** Columns of fixed width, so that rows under one another line up. */
+/** Columns of fixed width, so that rows line up. */
 function row(mark, label, columns) {
   const [first = "", ...rest] = columns
   process.stdout.write(
@@ -15,13 +15,13 @@ function row(mark, label, columns) {
   )
 }
 
-/** What is shown, not judged. */
+/** An observation that is shown, but not judged. */
 export const fact = (label, ...columns) => row(" ", label, columns)
 
 /** A step that worked. */
 export const success = (label, ...columns) => row(colors.green("✓"), label, columns)
 
-/** A step that did not. */
+/** A step that failed. */
 export const failure = (label, ...columns) => row(colors.red("✗"), label, columns)
 
 /** A step that this machine can't show. */

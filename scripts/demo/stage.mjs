@@ -1,5 +1,5 @@
-// What the demo does once it is in a network namespace of its own, the "host": makes the small internet, starts servers in
-// the world, then pasta, with guest.mjs as its command.
+// What the demo does once it is in a network namespace of its own, the "host": makes the small internet, starts servers
+// in the world, then pasta, with guest.mjs as its command.
 import { join } from "node:path"
 import { runToEnd, startServer } from "./children.mjs"
 import { makeInternet } from "./internet.mjs"

@@ -1,4 +1,4 @@
-// Installs a package as somebody who got it from a registry would: packed, with those of our packages that
+// Installs a package as from a registry: packed, with those of our packages that
 // it depends on, into an empty project.
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -20,7 +20,7 @@ function closure(all, name) {
 }
 
 /**
- * Installs the package `name`, one that needs the native addon, and answers what one of its commands prints there.
+ * Installs the package `name`, which needs the native addon. Returns the output of one of its commands.
  * @param {string} root
  * @param {string} name
  * @param {readonly string[]} command
@@ -33,11 +33,11 @@ export function runInstalled(root, name, [file = "", ...parameters]) {
     const packed = closure(workspaces(root), name).map((folder) => npm(["pack", "--silent", join(root, folder)]).trim())
     writeFileSync(join(project, "package.json"), '{ "private": true }\n')
     npm(["install", "--no-fund", "--no-audit", ...packed.map((archive) => `./${archive}`)])
-    // The addon was compiled by that; it must load, and the command need not get as far as that.
+    // The installation has compiled the addon. It must load, which the command may not reach.
     execFileSync(process.execPath, ["-e", 'require("@demiflow/sys/demiflow.node")'], { cwd: project, stdio: "pipe" })
-    // So was the code that commands start from.
+    // The installation has also made the code from which commands start.
     if (!existsSync(join(project, "node_modules", name, "dist", "main.cjs.kept"))) throw new Error("it kept no code")
-    // And what passt's sandbox begins with.
+    // It has also made the program and the list with which passt's sandbox begins.
     const become = join(project, "node_modules", name, "dist", "become")
     if (file === "passt" && !existsSync(become)) throw new Error("nothing makes its namespaces")
     return execFileSync(join(project, "node_modules", ".bin", file), parameters, { encoding: "utf8", stdio: "pipe" })

@@ -1,5 +1,5 @@
-// npm run check:published: what would be published is packed and looked at with publint (does package.json
-// hold what it says?) and attw (do the types fit what is loaded?), and the commands are installed and started.
+// npm run check:published: packs the packages as for publishing, and checks them with publint (is package.json
+// correct?) and attw (do the types fit the code?), then installs and starts the commands.
 // Build first.
 import { spawnSync } from "node:child_process"
 import { join } from "node:path"

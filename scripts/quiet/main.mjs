@@ -1,4 +1,4 @@
-// node scripts/quiet/main.mjs TITLE COMMAND…: runs a command, and shows what it printed only if it fails.
+// node scripts/quiet/main.mjs TITLE COMMAND…: runs a command, and shows its output only if it fails.
 import { spawnSync } from "node:child_process"
 
 const [title = "", file = "", ...parameters] = process.argv.slice(2)

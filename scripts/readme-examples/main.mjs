@@ -1,9 +1,9 @@
 // npm run check:readme: the examples of every package's README are type-checked and run, against the
 // packages as they are published (build first). Each block of TypeScript is a complete program that ends
-// by itself within a few seconds, and fails by throwing. A word after the language asks for more:
+// by itself within a few seconds, and fails by throwing. A word after the language changes the run:
 //
 //   ```ts               runs as it is
-//   ```ts namespace     runs as root of new user and network namespaces, for what needs their privileges
+//   ```ts namespace     runs as root of new user and network namespaces, for code that needs their privileges
 import { spawnSync } from "node:child_process"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -14,7 +14,7 @@ import { readmeExamples } from "./extract.mjs"
 
 const timeLimit = 30_000
 const root = fileURLToPath(new URL("../..", import.meta.url))
-// Inside the repository, so that the packages are found as they are by any program in it.
+// Inside the repository, so that the packages are resolved as for any program in it.
 const folder = join(root, "node_modules", ".cache", "readme-examples")
 
 const examples = [

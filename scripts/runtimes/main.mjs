@@ -1,5 +1,5 @@
-// npm run test:runtimes: units and simulations, and the core of the end-to-end tests, with each version of Node.js that is supported,
-// but for the one that runs this: `npm test` has it. npm's packages bring them; they go to a folder that is removed again.
+// npm run test:runtimes: units and simulations, and the core of the end-to-end tests, with each supported version of
+// Node.js except the one that runs this, which `npm test` covers. npm's packages provide them, in a temporary folder.
 import { execFileSync, spawnSync } from "node:child_process"
 import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -12,12 +12,12 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 const vitest = join(root, "node_modules/vitest/vitest.mjs")
 
 /**
- * Gives the folder of the executable `node`.
+ * Returns the folder of the executable `node`.
  * @param {string} folder
  * @param {number} version
  */
 function install(folder, version) {
-  // The package `node` installs this one, by a script.
+  // A script of the package `node` would install this one.
   const name = `node-${process.platform}-${process.arch}`
   const options = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--silent", "--prefix", folder]
   execFileSync("npm", ["install", ...options, `${name}@${version}`], { cwd: folder, stdio: "inherit" })
@@ -27,7 +27,7 @@ function install(folder, version) {
 /** @param {number} version */
 function runTests(version) {
   const folder = mkdtempSync(join(tmpdir(), `demiflow-node-${version}-`))
-  // Ordinary users start the commands too.
+  // Ordinary users also start the commands.
   chmodSync(folder, 0o755)
   try {
     const bin = install(folder, version)

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { builtinModules } from "node:module"
 import { dirname, join, relative, resolve, sep } from "node:path"
 import ts from "typescript"
-import { forTests, layers } from "./layers.mjs"
+import { builtFrom, forTests, layers, pureFolders } from "./layers.mjs"
 
 const scope = "@demiflow/"
 const ignored = new Set(["node_modules", "dist", "build", "coverage", ".turbo"])
@@ -25,7 +25,7 @@ function sourceFiles(folder) {
 }
 
 /**
- * What a file imports: static and dynamic imports, re-exports, `require`, types included.
+ * The imports of a file: static and dynamic imports, re-exports, `require`, types included.
  * @param {string} file
  */
 function importsOf(file) {
@@ -72,10 +72,11 @@ export function checkImports(root) {
         problems.push(`packages/${name}/package.json depends on ${dependency}, which is not below it`)
       }
     }
+    const usesTestkit = name === "testkit" || !builtFrom("testkit").includes(name)
     for (const file of sourceFiles(join(folder, "src"))) {
       const isTest = forTests.files.test(file)
       const allowed = isTest
-        ? [...layer.imports, ...(forTests.packages[name] ?? []), ...forTests.everywhere]
+        ? [...layer.imports, ...(forTests.packages[name] ?? []), ...(usesTestkit ? forTests.withTestkit : [])]
         : layer.imports
       const where = relative(root, file)
       for (const specifier of importsOf(file)) {
@@ -100,7 +101,25 @@ export function checkImports(root) {
       }
     }
   }
-  return [...problems, ...checkOutsiders(root)]
+  return [...problems, ...checkPureFolders(root), ...checkOutsiders(root)]
+}
+
+/**
+ * A pure folder imports nothing from outside.
+ * @param {string} root
+ * @returns {string[]}
+ */
+function checkPureFolders(root) {
+  return Object.entries(pureFolders).flatMap(([name, { tests }]) => {
+    const folder = join(root, name)
+    return sourceFiles(folder).flatMap((file) =>
+      importsOf(file).flatMap((specifier) => {
+        if (specifier.startsWith(".") && isInside(resolve(dirname(file), specifier), folder)) return []
+        if (forTests.files.test(file) && tests.includes(specifier)) return []
+        return [`${relative(root, file)} imports ${specifier}, but ${name} imports nothing from outside`]
+      }),
+    )
+  })
 }
 
 /**
@@ -134,7 +153,7 @@ function isInside(path, folder) {
 }
 
 /**
- * Whether the package `name` lists what `specifier` asks for in its `exports`.
+ * True if the package `name` lists the target of `specifier` in its `exports`.
  * @param {string} root
  * @param {string} name
  * @param {string} specifier

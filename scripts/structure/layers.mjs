@@ -1,26 +1,28 @@
 // Which packages may import which: imports point downwards only.
 //
 //   apps, examples, e2e → everything
-//   testkit → tap
-//   tap → tun-tap, stream-link → sys
+//   testkit → stack → tap
+//   tun-tap, stream-link → sys
+//   tcp, udp, icmp, arp, ndp, dhcp, tap → protocol-kit → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap, sys, config → flow → core → nothing
 
 /**
  * @typedef {object} Layer
  * @property {readonly string[]} imports The packages of this repository that its sources may import.
- * @property {boolean} portable Whether it must run anywhere, a browser included: no module of Node.js, no native code.
+ * @property {boolean} portable True if it must run anywhere, a browser included: no module of Node.js, no native code.
  *   Such a package is also in tsconfig.portable.json, where its types are checked without those of Node.js.
  */
 
 const foundation = ["core", "flow"]
 
 /** @type {Layer} */
-const protocol = { imports: foundation, portable: true }
+const protocol = { imports: [...foundation, "protocol-kit"], portable: true }
 
 /** The packages, from the bottom to the top. @type {Readonly<Record<string, Layer>>} */
 export const layers = {
   core: { imports: [], portable: true },
   flow: { imports: ["core"], portable: true },
+  "protocol-kit": { imports: ["core"], portable: true },
   tcp: protocol,
   udp: protocol,
   icmp: protocol,
@@ -32,19 +34,42 @@ export const layers = {
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
   "stream-link": { imports: [...foundation, "sys"], portable: false },
   program: {
-    imports: [...foundation, "sys", "config", "tap", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"],
+    imports: [...protocol.imports, "sys", "config", "tap", "stack", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"],
     portable: false,
   },
-  tap: { imports: [...foundation, "tun-tap"], portable: true },
-  testkit: { imports: [...foundation, "tap"], portable: true },
+  tap: protocol,
+  stack: { imports: [...foundation, "tap"], portable: true },
+  testkit: { imports: [...foundation, "tap", "stack"], portable: true },
 }
 
-/** What the tests of a package may import beyond what its sources may. */
+/** Imports that the tests of a package may use in addition to its sources'. */
 export const forTests = {
-  /** What belongs to the tests: they themselves, what they are fed with, and what several of them share. */
+  /** Files that belong to the tests: tests, fixtures, and shared helpers. */
   files: /\.(?:test|fixture)\.ts$|\/test-support(?:\.ts$|\/)/,
-  /** Tests that only drive a package from outside: in the testkit, they drive the protocols. @type {Record<string, readonly string[]>} */
-  packages: { testkit: ["tcp", "udp", "icmp", "arp", "ndp", "dhcp"] },
-  /** For the tests of any package. */
-  everywhere: ["testkit"],
+  /**
+   * Tests that only drive a package from outside: in the testkit, they drive the protocols.
+   * @type {Record<string, readonly string[]>}
+   */
+  packages: { testkit: ["protocol-kit", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"] },
+  /** For the tests of the packages that the testkit isn't built from: building them would be a circle. */
+  withTestkit: ["testkit", "stack"],
+}
+
+/**
+ * Folders whose sources import nothing from outside the folder: what they decide depends on no arena, socket or
+ * component, and neither do their tests, which may import the modules listed.
+ * @type {Readonly<Record<string, { readonly tests: readonly string[] }>>}
+ */
+export const pureFolders = {
+  "packages/tcp/src/connection": { tests: ["vitest", "fast-check"] },
+}
+
+/**
+ * The packages that a package is built from, itself included.
+ * @param {string} name
+ * @returns {string[]}
+ */
+export function builtFrom(name) {
+  const imports = layers[name]?.imports ?? []
+  return [name, ...new Set(imports.flatMap(builtFrom))]
 }

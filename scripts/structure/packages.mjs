@@ -1,4 +1,4 @@
-// Checks that every package has what somebody who installs it expects, and that a changeset or a
+// Checks that every package has the files and fields that a user expects, and that a changeset or a
 // change log announces it.
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"

@@ -3,7 +3,10 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { checkImports } from "./imports.mjs"
+import { checkNames } from "./names.mjs"
 import { checkPackages } from "./packages.mjs"
+import { avoidedIdentifiersIn, avoidedProseIn } from "./prose.mjs"
+import { checkTour } from "./tour.mjs"
 import { forbiddenIn } from "./tracked-files.mjs"
 
 let root = ""
@@ -33,6 +36,7 @@ describe("checkImports", () => {
     write("packages/flow/src/table.ts", 'import type { Demiflow } from "@demiflow/core"\nimport "./index.ts"\n')
     write("packages/tcp/src/index.ts", 'export * from "@demiflow/flow"\n')
     write("packages/sys/src/index.ts", 'import "node:fs"\n')
+    write("packages/tcp/src/connection/a.test.ts", 'import "./a.ts"\nimport "vitest"\n')
     write("packages/tcp/src/index.test.ts", 'import "node:fs"\nimport "@demiflow/testkit"\nimport "vitest"\n')
     write("apps/pasta/src/main.ts", 'import "@demiflow/sys"\nimport "@demiflow/tcp"\n')
     expect(checkImports(root)).toEqual([])
@@ -41,6 +45,12 @@ describe("checkImports", () => {
   test.each([
     ["core that imports flow", "packages/core/src/a.ts", 'import "@demiflow/flow"', "not below core"],
     ["core that imports anything", "packages/core/src/a.ts", 'import "ipaddr.js"', "core imports nothing"],
+    [
+      "a test of what the testkit is built from",
+      "packages/flow/src/a.test.ts",
+      'import "@demiflow/testkit"',
+      "not below flow",
+    ],
     ["flow that imports a protocol", "packages/flow/src/a.ts", 'import "@demiflow/tcp"', "not below flow"],
     ["a protocol that imports another", "packages/tcp/src/a.ts", 'import "@demiflow/udp"', "not below tcp"],
     ["a protocol that imports the system", "packages/tcp/src/a.ts", 'import "@demiflow/sys"', "not below tcp"],
@@ -58,6 +68,19 @@ describe("checkImports", () => {
       "a file of a package",
     ],
     ["an example that reaches into a package", "examples/x/a.ts", 'import "@demiflow/tcp/src/a.ts"', "not exported"],
+    [
+      "core in a pure folder",
+      "packages/tcp/src/connection/a.ts",
+      'import type { Arena } from "@demiflow/core"',
+      "imports nothing from outside",
+    ],
+    ["a way out of a pure folder", "packages/tcp/src/connection/a.ts", 'import "../index.ts"', "nothing from outside"],
+    [
+      "a test of a pure folder with a stack",
+      "packages/tcp/src/connection/a.test.ts",
+      'import "@demiflow/testkit"',
+      "nothing from outside",
+    ],
     ["a package without a place", "packages/new/package.json", "{}", "no place yet"],
     [
       "a dependency upwards",
@@ -75,6 +98,42 @@ test("checkImports asks for portable packages to be type-checked as such", () =>
   write("tsconfig.portable.json", '{ "include": ["packages/core/src", "packages/flow/src"] }')
   expect(checkImports(root)).toContainEqual(expect.stringContaining("packages/tcp is not in tsconfig.portable.json"))
   expect(checkImports(root)).not.toContainEqual(expect.stringContaining("packages/core"))
+})
+
+describe("checkNames", () => {
+  function exportsOfCore(declaration: string): void {
+    write("packages/core/src/a.ts", declaration)
+    write("packages/core/src/index.ts", 'export * from "./a.ts"\n')
+  }
+
+  test("accepts the glossary's words, the local path, the TAP device, and names that the C tool or Linux has", () => {
+    exportsOfCore(`export interface Sides { seqToGuest: number; tapSide: number; linkLocalScope: number; localPath: number }
+export class TapLink { #inbound = 1; openTap(): void {} }
+export interface Rules { outboundAddress: string }
+const local = 1
+`)
+    expect(checkNames(root)).toEqual([])
+  })
+
+  test.each([
+    ["a function", "export function readInbound(): void {}", "readInbound"],
+    ["a constant", "export const SRC_PORT = 1", "SRC_PORT"],
+    ["a member of a class", "export class A { get peerAddress(): number { return 1 } }", "peerAddress"],
+    ["a member of an interface", "export interface A { fromTap(): void }", "fromTap"],
+    ["a type", "export type RemoteEnd = number", "RemoteEnd"],
+    ["a member of a type", "export type Ends = { readonly remoteAddress: string }", "remoteAddress"],
+    ["a key of an object", "export const Kind = { inbound: 1 } as const", "inbound"],
+    ["another name for an export", "const fine = 1\nexport { fine as remoteEnd }", "remoteEnd"],
+  ])("refuses a word of two meanings in %s", (_what, declaration, name) => {
+    exportsOfCore(declaration)
+    expect(checkNames(root)).toEqual([expect.stringContaining(`packages/core/src/a.ts exports ${name}: instead of`)])
+  })
+
+  test("refuses two published classes of one name", () => {
+    exportsOfCore("export class Same {}")
+    write("packages/flow/src/index.ts", "export class Same {}\n")
+    expect(checkNames(root)).toEqual([expect.stringContaining("exports Same, and so does packages/core/src/a.ts")])
+  })
 })
 
 describe("checkPackages", () => {
@@ -144,8 +203,68 @@ describe("forbiddenIn", () => {
   })
 
   test("accepts folders that every machine has, and ordinary hosts", () => {
-    // Put together, so that this file itself has none of the words that are looked for.
+    // Concatenated, so that this file itself contains none of the forbidden words.
     const alike = [["", "work.txt"].join("/"), [".", "work", "x"].join("/")].join(" ")
     expect(forbiddenIn(`/proc/self/ns/net /tmp/x /home ${alike} www.example.org`)).toEqual([])
+  })
+})
+
+describe("words that are avoided", () => {
+  test.each([
+    ["a comment", "a.ts", "// The handler is " + "told the address.", "told"],
+    ["a comment behind code", "a.ts", "const a = 1 // " + "Who" + "ever asks", "Who" + "ever"],
+    ["a documentation comment", "a.ts", " * Who" + " binds the port decides.", "Who"],
+    ["a document", "a.md", "It can't be" + " had without a descriptor.", "be" + " had"],
+    ["a script of the shell", "a.sh", "# looks" + " for the guest", "looks" + " for"],
+    ["a title", "a.test.ts", '  test("so' + ' many sockets", () => {', "so" + " many"],
+    ["a table's title", "a.test.ts", '  ])("%s: tel' + 'ls an error", (one) => {', "tel" + "ls"],
+    ["a message", "packages/arp/src/a.ts", "log.trace(`to" + "ld the guest its address`)", "to" + "ld"],
+    ["a help text", "packages/config/src/a.ts", '    help: "Who' + 'ever may connect.",', "Who" + "ever"],
+    [
+      "a message of the addon",
+      "packages/sys/native/a.c",
+      'fputs("looks' + ' for a file\\n", stderr);',
+      "looks" + " for",
+    ],
+  ])("are found in %s", (_what, file, text, word) => {
+    expect(avoidedProseIn(file, text)).toEqual([expect.stringContaining(`instead of "${word}"`)])
+  })
+
+  test("aren't found in code, in links, in words that contain them", () => {
+    expect(avoidedProseIn("a.md", "`tell` is [a call](tells-all.md), retold by somebody who knows. How many?")).toEqual(
+      [],
+    )
+    expect(
+      avoidedProseIn("packages/tap/src/a.ts", ["log.trace(`arp who has $", "{target}? tell $", "{sender}`)"].join("")),
+    ).toEqual([])
+    expect(avoidedProseIn("packages/tap/src/a.test.ts", 'write("told you so")')).toEqual([])
+    expect(avoidedProseIn("packages/tap/src/a.ts", 'const kind = "told"')).toEqual([])
+  })
+
+  test.each(["tellDrops()", "#mayTell = 1", "const told = 2", "MUCH", "isTold", "expectMuch"])(
+    "are found in %s",
+    (code) => {
+      expect(avoidedIdentifiersIn("a.ts", code)).toHaveLength(1)
+    },
+  )
+
+  test.each(["retell()", "toldEm".slice(4), '"told"', "// tell", "stellar", "lookup", "untold"])(
+    "%s is none",
+    (code) => {
+      expect(avoidedIdentifiersIn("a.ts", code)).toEqual([])
+    },
+  )
+})
+
+describe("checkTour", () => {
+  test("finds functions that have moved, and files that are gone", () => {
+    write("packages/tap/src/a.ts", "export class Side {\n  receive(budget: number): number {}\n  #take(room) {}\n}\n")
+    write("docs/tour.md", "[`Side.receive`](../packages/tap/src/a.ts) [`#take`](../packages/tap/src/a.ts)\n")
+    expect(checkTour(root)).toEqual([])
+    write("docs/tour.md", "[`Side.send`](../packages/tap/src/a.ts) [`#give`](../packages/tap/src/b.ts)\n")
+    expect(checkTour(root)).toEqual([
+      "docs/tour.md: send isn't in ../packages/tap/src/a.ts",
+      "docs/tour.md: ../packages/tap/src/b.ts isn't there",
+    ])
   })
 })

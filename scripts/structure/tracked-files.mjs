@@ -1,10 +1,10 @@
-// Checks that no tracked file names a place that exists on one machine only, or the host of a package
-// registry: a checkout must work wherever it is, with whatever registry is configured there.
+// Checks that no tracked file names a path that exists on one machine only, or the host of a package
+// registry: a checkout must work in any place, with any configured registry.
 import { execFileSync } from "node:child_process"
 import { readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 
-/** What must not occur, and how to call it. Written so that this file does not match itself. */
+/** Forbidden patterns and their names. Written so that this file does not match itself. */
 const forbidden = [
   { what: "a folder of one machine", pattern: /(?<![\w.~$}-])\/(?:work|home\/\w+|Users\/\w+)\/[\w.-]+/ },
   {
@@ -16,7 +16,7 @@ const forbidden = [
 
 /**
  * @param {string} text
- * @returns {string[]} What is wrong with it, with the line's number.
+ * @returns {string[]} The problems, with line numbers.
  */
 export function forbiddenIn(text) {
   return text.split("\n").flatMap((line, index) =>

@@ -1,4 +1,4 @@
-// node count.mjs FILE: how many tests passed, failed and were skipped according to vitest's JSON reporter.
+// node count.mjs FILE: prints how many tests passed, failed and were skipped, according to vitest's JSON reporter.
 import { readFileSync } from "node:fs"
 import { countTests } from "./results.mjs"
 

@@ -1,7 +1,7 @@
 /** The order of test files. */
 import { BaseSequencer, type TestSequencerConstructor, type TestSpecification } from "vitest/node"
 
-/** Begins with the files of these names, which take longest, so that no core is left with one of them at the end. */
+/** Begins with the files of these names, which take longest, so that none of them runs alone at the end. */
 export function longestFirst(names: readonly string[]): TestSequencerConstructor {
   return class extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

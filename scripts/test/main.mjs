@@ -1,5 +1,5 @@
 // npm test: builds the commands, then runs every test: units and simulations, then end to end on this machine's kernel.
-// The second kind runs even if the first fails, so that one run reports everything.
+// The end-to-end tests run even if the first kind fails, so that one run reports everything.
 //
 //   --report FOLDER   also writes vitest's results there, as unit.json and e2e.json
 import { spawnSync } from "node:child_process"

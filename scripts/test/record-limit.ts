@@ -1,6 +1,6 @@
 /**
- * Writes each case's limit into the results, for `slow.mjs` to compare with what the case took; unless a case wrote one
- * itself.
+ * Writes each case's limit into the results, unless the case wrote one itself. `slow.mjs` compares the limit with the
+ * case's duration.
  */
 import { afterEach } from "vitest"
 

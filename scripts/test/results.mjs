@@ -1,5 +1,5 @@
 /**
- * What is read of a result file of vitest's JSON reporter.
+ * The used fields of a result file of vitest's JSON reporter.
  * @typedef {object} Results
  * @property {number} numPassedTests
  * @property {number} numFailedTests
@@ -18,7 +18,7 @@
  * @property {string} [fullName]
  * @property {string[]} [failureMessages]
  * @property {number} [duration] Milliseconds.
- * @property {{ limit?: number }} [meta] What `record-limit.ts` has written.
+ * @property {{ limit?: number }} [meta] Written by `record-limit.ts`.
  */
 
 /** The part of its limit that a case may take on an idle machine. */
@@ -57,7 +57,7 @@ export function countTests(results) {
 }
 
 /**
- * The tests that took more than a fifth of their limit, in seconds; those that took most of it first.
+ * The tests that took more than a fifth of their limit, in seconds; those with the largest part first.
  * @param {Results} results
  */
 export function slowTests(results) {

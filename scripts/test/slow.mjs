@@ -1,5 +1,6 @@
-// node slow.mjs FILE…: the cases that took more than a fifth of their limit, according to vitest's JSON reporter; those that
-// took most of it first. On two idle cores there are none: a machine may be five times as busy before a case fails.
+// node slow.mjs FILE…: the cases that took more than a fifth of their limit, according to vitest's JSON reporter; those
+// with the largest part first. On two idle cores there are none: a machine may be five times slower before a case
+// fails.
 import { readFileSync } from "node:fs"
 import { slowTests } from "./results.mjs"
 

@@ -1,5 +1,6 @@
-// npm run test:withheld: the core of the end-to-end tests as on kernels that lack SO_PEEK_OFF for TCP over IPv4, over IPv6 (Linux
-// 6.9 to 6.11), and over both, whatever this kernel has. A library that is preloaded into the commands withholds it.
+// npm run test:withheld: runs the core of the end-to-end tests as on kernels without SO_PEEK_OFF for TCP over IPv4,
+// over IPv6 (Linux 6.9 to 6.11), and over both, whatever this kernel supports. A library that is preloaded into the
+// commands withholds the option.
 import { execFileSync, spawnSync } from "node:child_process"
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -8,12 +9,12 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), "demiflow-withheld-"))
-// The commands are also started by an ordinary user.
+// An ordinary user also starts the commands.
 chmodSync(folder, 0o755)
 const library = join(folder, "peek-offset.so")
 
 /**
- * A command with the library, in the place of one without.
+ * Replaces a command by one with the library.
  * @param {string} command
  * @param {string} versions
  */
@@ -37,7 +38,7 @@ function probe(versions) {
 /** @param {string} versions */
 function runCore(versions) {
   const env = { ...process.env, DEMIFLOW_PASTA: wrapped("pasta", versions), DEMIFLOW_PASST: wrapped("passt", versions) }
-  // What is assumed about the kernel has nothing to do with the commands.
+  // The tests of assumptions about the kernel don't use the commands.
   const argv = ["run", "--config", "e2e/core.vitest.config.ts", "--exclude", "platform/**"]
   return spawnSync(join(root, "node_modules/.bin/vitest"), argv, { cwd: root, stdio: "inherit", env }).status === 0
 }

@@ -1,6 +1,6 @@
 /*
- * Preloaded into a program: setsockopt refuses SO_PEEK_OFF for TCP sockets, as kernels do that lack it. WITHHELD names the
- * IP versions, "4", "6" or "46".
+ * Preloaded into a program: setsockopt refuses SO_PEEK_OFF for TCP sockets, like kernels that lack it. WITHHELD names
+ * the IP versions, "4", "6" or "46".
  */
 #define _GNU_SOURCE
 #include <errno.h>

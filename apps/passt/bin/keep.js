@@ -2,6 +2,6 @@
 const { existsSync } = require("node:fs")
 const { join } = require("node:path")
 
-// Where the repository is installed, nothing is built yet.
+// When the repository is installed, nothing is built yet.
 const keep = join(__dirname, "..", "dist", "keep.cjs")
 if (existsSync(keep)) require(keep)

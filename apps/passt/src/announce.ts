@@ -1,18 +1,18 @@
 import { type Configuration, qemuHint, showsSummary } from "@demiflow/config"
-import { tell } from "@demiflow/program/command"
+import { print } from "@demiflow/program/command"
 import { announce } from "@demiflow/program/launch"
 
 /**
- * What is printed once everything is open.
+ * Prints the configuration once everything is open.
  *
- * @param socketPath where the hypervisor connects; undefined if it is connected already
- * @param isNobody whether root has changed to that user unasked
+ * @param socketPath where hypervisors connect; undefined if one is connected already
+ * @param isNobody whether root has changed to that user without being asked to
  */
 export function announceReady(configuration: Configuration, socketPath: string | undefined, isNobody: boolean): void {
-  const isTold = showsSummary(configuration)
-  if (socketPath !== undefined && isTold) tell(`UNIX domain socket bound at ${socketPath}`)
+  const isPrinted = showsSummary(configuration)
+  if (socketPath !== undefined && isPrinted) print(`UNIX domain socket bound at ${socketPath}`)
   announce(configuration, isNobody)
-  if (socketPath === undefined || !isTold) return
-  tell("")
-  for (const line of qemuHint(socketPath)) tell(line)
+  if (socketPath === undefined || !isPrinted) return
+  print("")
+  for (const line of qemuHint(socketPath)) print(line)
 }

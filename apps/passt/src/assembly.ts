@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path"
 import { type Configuration, defaultSocketPaths } from "@demiflow/config"
+import type { MacAddress } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
 import { sentenceOf } from "@demiflow/program/command"
 import {
@@ -10,13 +11,15 @@ import {
   type DataPathSettings,
   type Identity,
   type LogSink,
+  logStatistics,
   type Machinery,
   openForwardedPorts,
   openLog,
   type ProgramLog,
-  tellStatistics,
   type WallHelper,
+  watchHostNeighbours,
 } from "@demiflow/program/data-path"
+import { createStack, type RunningStack } from "@demiflow/stack"
 import {
   describeStreamEnd,
   Hypervisor,
@@ -26,25 +29,24 @@ import {
   StreamLink,
   type StreamListener,
 } from "@demiflow/stream-link"
-import type { RunningStack } from "@demiflow/tap"
 import { StationLog } from "./station-log.ts"
 
-/** What a turn may queue for the guest: the link keeps twice as much while the hypervisor takes nothing. */
+/** Bytes that a turn may queue for the guest: the link keeps twice as much while the hypervisor takes nothing. */
 const TRANSMIT_BYTES = 2 << 20
 
-/** What a data path goes by: `DataPathSettings`, decoded. */
+/** What a data path needs to know: `DataPathSettings`, decoded. */
 export interface DataPathOptions extends Omit<DataPathSettings, "configuration" | "helper"> {
   readonly configuration: Configuration
   readonly helper?: WallHelper | undefined
 }
 
-/** The stack between a hypervisor and the host's sockets, with what drives it. */
+/** The stack between a hypervisor and the host's sockets, with the parts that drive it. */
 export class DataPath {
   readonly #machinery: Machinery
   readonly #configuration: Configuration
   readonly #options: DataPathOptions
   readonly #log: ProgramLog
-  /** For what guest and hypervisor cause. */
+  /** For lines that guest and hypervisor cause. */
   readonly #events: BoundedLog
   readonly #stationLog: StationLog
   readonly #link: StreamLink
@@ -71,33 +73,34 @@ export class DataPath {
       onConnected: (process) => this.#onConnected(process),
       onRefused: (process) => this.#events.info(`refused a second connection${from(process)}`),
       onAcceptError: (errno) => this.#events.warning(`Can't accept the hypervisor's connection: error ${errno}`),
-      onFrames: () => this.#running?.tap.receive(),
+      onFrames: () => this.#running?.framesWait(),
+      takesFramesLater: true,
       onResume: () => this.#running?.stack.resume(),
       onGone: (end) => this.#onGone(end),
     })
   }
 
-  /** Where the hypervisor connects; undefined if it was connected from the start. */
+  /** Where hypervisors connect; undefined if one was connected from the start. */
   get socketPath(): string | undefined {
     return this.#listener?.path
   }
 
-  /** Descriptors of the folders in which a file is removed in the end. */
+  /** Descriptors of the folders from which a file is removed in the end. */
   get folders(): readonly number[] {
     const folder = this.#listener?.folder ?? -1
     return folder < 0 ? [] : [folder]
   }
 
-  /** Where the log goes, beside standard error in the foreground. */
+  /** Where the log goes, besides standard error in the foreground. */
   get logSinks(): readonly LogSink[] {
     return this.#sinks
   }
 
   /**
-   * Opens everything, and becomes who it is to run as. Throws an error with a `code` whose message is for the user; call
-   * {@link DataPath.close} then as well.
+   * Opens everything, and changes to the user that it is to run as. Throws an error with a `code` whose message is for
+   * the user; call {@link DataPath.close} then as well.
    *
-   * @param openMore what else is to be opened before that
+   * @param openMore opens further files, before the change of user
    */
   open(openMore: () => void = () => {}): void {
     const { identity, linkLocalScope } = this.#options
@@ -106,14 +109,20 @@ export class DataPath {
     this.#sinks = openLog(native, arena, this.#configuration)
     const counting = statisticsInterval === undefined ? this.#link : new CountingLink(this.#link)
     const link = this.#machinery.observe(counting, this.#configuration, this.#log)
-    this.#running = this.#machinery.assemble(this.#configuration, {
+    const parts = {
       link,
       log: this.#events,
       linkLocalScope,
       transmitBytes: TRANSMIT_BYTES,
-      onGuestMac: (mac) => this.#stationLog.seen(mac),
+      onGuestMac: (mac: Readonly<MacAddress>) => this.#stationLog.seen(mac),
       onOtherGuest: () => this.#onOtherGuest(),
+    }
+    this.#running = createStack({
+      ...this.#machinery.stackOptions(this.#configuration, parts),
+      isGuestLate: true,
+      onLinkError: () => this.#hypervisor.checkEnd(),
     })
+    watchHostNeighbours(this.#machinery, this.#configuration, this.#running.tap.hostNeighbours, this.#events)
     this.#openSocket()
     openForwardedPorts(new PortForwarding(this.#running.stack), this.#configuration.forwarding)
     checkSpareDescriptors(native)
@@ -121,15 +130,17 @@ export class DataPath {
     if (identity !== undefined) this.#become(identity)
     if (statisticsInterval === undefined || !(counting instanceof CountingLink)) return
     const counters = { link: counting, drops, flowCount: () => this.#machinery.flowCount }
-    this.#statistics = tellStatistics(counters, statisticsInterval, this.#log)
+    this.#statistics = logStatistics(counters, statisticsInterval, this.#log)
   }
 
-  /** Moves packets until {@link DataPath.stop}, or until the only hypervisor is gone. What it throws is in its log as well. */
+  /**
+   * Moves packets until {@link DataPath.stop}, or until the only hypervisor is gone. Logs every error that it throws.
+   */
   async run(): Promise<void> {
     try {
       await this.#run()
     } catch (error) {
-      // Standard error is left to who catches it.
+      // Standard error is left to the caller, who catches the error.
       this.#log.sinks = this.#sinks
       this.#log.error(sentenceOf(error))
       throw error
@@ -152,14 +163,14 @@ export class DataPath {
     this.#machinery.loop.stop()
   }
 
-  /** Ends all flows, and removes the socket. */
+  /** Ends all flows, and removes the socket's file. */
   close(): void {
     clearInterval(this.#statistics)
-    this.#running?.stack.stop()
+    this.#running?.close()
     this.#hypervisor.close()
     this.#listener?.close()
     this.#events.finish()
-    this.#machinery.tellDrops(this.#log)
+    this.#machinery.logDrops(this.#log)
   }
 
   #openSocket(): void {
@@ -175,10 +186,10 @@ export class DataPath {
 
   #become(identity: Identity): void {
     try {
-      // To be removed in the end, by who it is then.
+      // The process will be this user when it removes the file.
       this.#listener?.giveTo(identity.user, identity.group)
     } catch {
-      // A process that may not give files away may not change its user either: that reports the error.
+      // A process that may not give files away may not change its user either; the change of user reports the error.
     }
     changeIdentity(identity)
   }
@@ -194,13 +205,13 @@ export class DataPath {
 
   #onGone(end: StreamEnd): void {
     const text = describeStreamEnd(end)
-    // A hypervisor that is killed ends its connection in whatever way.
+    // A hypervisor that is killed may end its connection in any way.
     if (end.kind === "bad length") this.#events.warning(text)
     else this.#events.info(text)
     if (this.#configuration.hypervisor?.oneOff) this.stop()
   }
 
-  /** Another guest than the one that was there before: nobody answers for what that had begun. */
+  /** This is another guest than before: it knows nothing of the flows that the earlier one began. */
   #onOtherGuest(): void {
     this.#events.info("Another guest than before: ending the flows of the last one")
     this.#running?.stack.stop()

@@ -23,14 +23,14 @@ function configuration() {
   return resolution.configuration
 }
 
-/** A frame with the length before it, as QEMU sends it. */
+/** A frame with its length before it, as QEMU sends it. */
 function framed(frame: Buffer): Buffer {
   const length = Buffer.alloc(4)
   length.writeUInt32BE(frame.length)
   return Buffer.concat([length, frame])
 }
 
-/** The frames that come, without the lengths before them. */
+/** The frames that arrive, without the lengths before them. */
 async function* framesOf(socket: Socket): AsyncGenerator<Buffer, never> {
   let received = Buffer.alloc(0)
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
@@ -45,7 +45,7 @@ async function* framesOf(socket: Socket): AsyncGenerator<Buffer, never> {
   throw new Error("the connection has ended")
 }
 
-/** The next frame of this EtherType. */
+/** The next frame with this EtherType. */
 async function next(frames: AsyncGenerator<Buffer, never>, etherType: number): Promise<Buffer> {
   for (;;) {
     const { value } = await frames.next()
@@ -89,7 +89,7 @@ it("serves a guest, survives its end, serves the next one, and removes its socke
   for (let guest = 0; guest < 2; guest++) {
     const socket = connect(path)
     const frames = framesOf(socket)
-    // The station that has the guest's address is asked for first.
+    // The station with the guest's address is probed first.
     const question = await next(frames, 0x0806)
     expect(question.subarray(0, 12).toString("hex")).toBe("ffffffffffff9a559a559a55")
     expect([...question.subarray(38, 42)]).toEqual([192, 0, 2, 2])
@@ -101,7 +101,7 @@ it("serves a guest, survives its end, serves the next one, and removes its socke
     // yiaddr
     expect([...offer.subarray(14 + 28 + 16, 14 + 28 + 20)]).toEqual([192, 0, 2, 2])
     const closed = new Promise((resolve) => socket.once("close", resolve))
-    // A length that no frame has: that ends the connection, and nothing else.
+    // An impossible length, which ends the connection and nothing else.
     socket.write(Buffer.alloc(4, 0xff))
     socket.resume()
     await closed
@@ -111,7 +111,7 @@ it("serves a guest, survives its end, serves the next one, and removes its socke
   dataPath.close()
   expect(existsSync(path)).toBe(false)
   expect(messages.filter((message) => /^accepted connection from PID \d+$/.test(message))).toHaveLength(2)
-  // Once: the second one has the address of the first, and is known for another one by its DHCPDISCOVER.
+  // Once: the second guest has the first one's address, and is recognised as another one by its DHCPDISCOVER.
   expect(messages.filter((message) => /New guest MAC|Another guest/.test(message))).toEqual([
     "New guest MAC address observed: 52:54:00:12:34:56",
     "Another guest than before: ending the flows of the last one",

@@ -1,6 +1,7 @@
 /**
- * The process that moves the packets. Started by the launcher with the descriptors of {@link DataPathDescriptor}; everything it says to
- * the launcher is in report.ts. It has nothing of the caller's once it is ready, and says nothing more.
+ * The process that moves the packets. The launcher starts it with the descriptors of {@link DataPathDescriptor};
+ * report.ts defines all that it reports to the launcher. Once it is ready, it holds nothing of the caller's and reports
+ * nothing more.
  */
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { decodeConfiguration } from "@demiflow/config"
@@ -22,15 +23,15 @@ import type { DataPathReport } from "./report.ts"
 
 const STATUS_FAILED = 1
 
-/** Until the launcher has gone. */
+/** Used until the launcher has gone. */
 const toLauncher: LogSink = {
   write: (_severity, message) => report({ kind: "message", message }),
 }
 
 nameProgram("passt")
-// The name by which processes are looked for, and ended.
+// The name by which the process is found, and ended.
 process.title = "passt"
-/** False once its descriptor is closed: the number may then be that of something else. */
+/** False once its descriptor is closed: the number may then belong to something else. */
 let hasLauncher = true
 main().catch((error) => {
   report({ kind: "failed", message: sentenceOf(error) })
@@ -46,6 +47,7 @@ async function main(): Promise<void> {
   const configuration = decodeConfiguration(settings.configuration)
   const log = new ProgramLog(configuration.verbosity, true, [toLauncher])
   const machinery = new Machinery()
+  const { hasNamespaces = false } = settings
   const helper = settings.helper === undefined ? undefined : new WallHelper({ descriptor: settings.helper })
   const dataPath = new DataPath(machinery, { ...settings, configuration, helper }, log)
   endOnSignals(dataPath)
@@ -53,7 +55,7 @@ async function main(): Promise<void> {
     dataPath.open()
     closeHandedOver(configuration)
     closeSync(DataPathDescriptor.settings)
-    raiseWall(machinery, helper, passtCalls(process.pid, dataPath.folders), log, dataPath.folders)
+    raiseWall(machinery, { helper, hasNamespaces }, passtCalls(process.pid, dataPath.folders), log, dataPath.folders)
     if (!report({ kind: "ready", socketPath: dataPath.socketPath })) return
     leaveLauncher()
     log.sinks = dataPath.logSinks
@@ -69,7 +71,7 @@ function leaveLauncher(): void {
   hasLauncher = false
 }
 
-/** False if there is nobody who reads it. */
+/** Returns false if nobody reads the report. */
 function report(message: DataPathReport): boolean {
   if (!hasLauncher) return false
   try {

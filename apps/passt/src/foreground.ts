@@ -1,11 +1,11 @@
-/** Everything in one process, which the user ends. */
+/** Runs everything in one process, which the user ends. */
 import { constants, fstatSync } from "node:fs"
 import type { Options } from "@demiflow/config"
 import { endIfDebuggerIsOpen } from "@demiflow/program/command"
 import {
+  type Birth,
   closeHandedOver,
   endOnSignals,
-  type HelperPlace,
   Machinery,
   type Outcome,
   ProgramLog,
@@ -28,7 +28,10 @@ import { DataPath } from "./assembly.ts"
 
 const STANDARD_ERROR = 2
 
-/** A terminal that is open to be read and written is opened once more, only to be written. Somebody else's stays as it is. */
+/**
+ * Reopens the user's terminal for writing only, if it is open for reading and writing. Another user's terminal stays as
+ * it is.
+ */
 const onlyWriteErrors: Step = {
   kind: "open",
   path: `/proc/self/fd/${STANDARD_ERROR}`,
@@ -38,13 +41,13 @@ const onlyWriteErrors: Step = {
 }
 
 /**
- * Moves packets until a signal ends it. Throws an error with a `code`.
+ * Moves packets until a signal ends the program. Throws an error with a `code`.
  *
- * @param helper empties the file system; undefined: there is none
+ * @param birth what was given up before
  */
-export async function runInForeground(options: Options, helper: HelperPlace | undefined): Promise<Outcome> {
+export async function runInForeground(options: Options, birth: Birth): Promise<Outcome> {
   endIfDebuggerIsOpen()
-  // The name by which processes are looked for, and ended.
+  // The name by which the process is found, and ended.
   process.title = "passt"
   const { runAs, verbosity, descriptor, pidPath } = options
   const identity = requestedIdentity(runAs, readIdentityFacts())
@@ -53,8 +56,8 @@ export async function runInForeground(options: Options, helper: HelperPlace | un
   if (descriptor !== undefined) checkStreamDescriptor(native, descriptor)
   const { configuration, linkLocalScope } = decideConfiguration(native, arena, options, "passt")
   const log = new ProgramLog(verbosity, true, [standardError(verbosity)])
-  const wallHelper = helper === undefined ? undefined : new WallHelper(helper)
-  const dataPath = new DataPath(machinery, { configuration, identity, linkLocalScope, helper: wallHelper }, log)
+  const helper = birth.helper && new WallHelper(birth.helper)
+  const dataPath = new DataPath(machinery, { configuration, identity, linkLocalScope, helper }, log)
   const outcome = endOnSignals(dataPath)
   const opened: { pidFile?: PidFile | undefined } = {}
   try {
@@ -64,7 +67,7 @@ export async function runInForeground(options: Options, helper: HelperPlace | un
     })
     closeHandedOver(configuration)
     runStepsHere(native, arena, keepStandardError)
-    raiseWall(machinery, wallHelper, passtCalls(process.pid, dataPath.folders), log, dataPath.folders)
+    raiseWall(machinery, { ...birth, helper }, passtCalls(process.pid, dataPath.folders), log, dataPath.folders)
     opened.pidFile?.write(process.pid)
     announceReady(configuration, dataPath.socketPath, runAs === undefined && identity !== undefined)
     log.sinks = [...dataPath.logSinks, ...log.sinks]
@@ -76,7 +79,7 @@ export async function runInForeground(options: Options, helper: HelperPlace | un
   return outcome()
 }
 
-/** False for a descriptor that isn't open. */
+/** Returns false for a descriptor that isn't open. */
 function isDevice(descriptor: number): boolean {
   try {
     return fstatSync(descriptor).isCharacterDevice()

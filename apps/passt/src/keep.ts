@@ -1,4 +1,7 @@
-/** Run where the package is installed or built: puts beside its bundles what lets them start sooner, and behind a wall. */
+/**
+ * Run where the package is installed or built: puts files beside its bundles with which they start sooner, and
+ * confined.
+ */
 import { fileURLToPath } from "node:url"
 import { COMMAND_OPTIONS, keepBirth, keepBundles, memoryOptions, runtimeOptions } from "@demiflow/program/bundles"
 
@@ -10,5 +13,5 @@ keepBundles(pathOf("./keep.cjs"), words, [
   { path: pathOf("./main.cjs"), options: [...memoryOptions(), ...COMMAND_OPTIONS] },
   { path: pathOf("./data-path.cjs"), options: runtimeOptions() },
 ])
-// With words, this process only compiles.
+// With arguments, this process only compiles.
 if (words.length === 0) keepBirth(beside("./become"))

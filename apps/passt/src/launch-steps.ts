@@ -1,4 +1,4 @@
-/** How the data path comes into being, as a list of steps. */
+/** The list of steps that starts the data path. */
 import {
   type DataPathPipes,
   executeRuntime,
@@ -11,36 +11,36 @@ import type { Step } from "@demiflow/sys"
 
 /** Numbers of the descriptors that the data path is started with. */
 export const DataPathDescriptor = {
-  /** To read `DataPathSettings` from, to its end. */
+  /** `DataPathSettings` are read from here, up to the end. */
   settings: 3,
-  /** To write `DataPathReport` lines to, until it is ready. */
+  /** `DataPathReport` lines are written here, until it is ready. */
   report: 4,
-  /** To have the file system emptied, see `WallHelper`; not there if that isn't possible. */
+  /** Has the file system emptied, see `WallHelper`; not open if that isn't possible. */
   helper: 5,
-  /** The connection to the hypervisor, where the caller has handed one down. */
+  /** The connection to the hypervisor, if the caller has passed one. */
   hypervisor: 6,
 } as const
 
 /** What to start. */
 export interface LaunchPlan {
   readonly pipes: DataPathPipes
-  /** The connection to the hypervisor, by its descriptor here; undefined: none is handed down. */
+  /** Our descriptor of the connection to the hypervisor; undefined if none was passed. */
   readonly hypervisor: number | undefined
-  /** The way to the helper that empties the file system, by its descriptor here; undefined: there is none. */
+  /** Our descriptor of the connection to the helper that empties the file system; undefined if there is none. */
   readonly helper: number | undefined
   /** The runtime and its arguments. */
   readonly dataPath: RuntimeCommand
-  /** Descriptors that the user names, for the data path. */
+  /** Descriptors that the user's options name, for the data path. */
   readonly handOver: Pick<HandOver, "takeAway" | "keep">
-  /** What the data path gives up that this process has not given up already: `guardRuntime`. */
+  /** Privileges that the data path gives up and this process hasn't already: `guardRuntime`. */
   readonly guard: readonly Step[]
 }
 
-/** A session of its own, without terminal, and none of the caller's descriptors but those handed down. */
+/** A session of its own, without terminal, and none of the caller's descriptors but those passed on. */
 export function launchSteps({ pipes, hypervisor, helper, dataPath, handOver, guard }: LaunchPlan): Step[] {
   const { settings, report } = pipes
   const handedDown: (readonly [number | undefined, number])[] = [
-    // First: its number may be one of those that are given to others.
+    // First: its number may be one that is assigned to others below.
     [hypervisor, DataPathDescriptor.hypervisor],
     [helper, DataPathDescriptor.helper],
   ]

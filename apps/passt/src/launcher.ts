@@ -1,14 +1,14 @@
-/** The process that the user started, if it is to leave the data path behind in the background. */
+/** The process that the user started, if it leaves the data path behind in the background. */
 import { resolve } from "node:path"
 import { type Configuration, encodeConfiguration, type Options } from "@demiflow/config"
 import { Arena } from "@demiflow/core"
 import { complain, Quit } from "@demiflow/program/command"
 import {
+  type Birth,
   type DataPathPipes,
   DataPathProcess,
   decideConfiguration,
   guardRuntime,
-  type HelperPlace,
   handOver,
   type Identity,
   PidFile,
@@ -28,10 +28,10 @@ const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
 /**
  * Starts the data path, and returns once it is ready. Throws an error with a `code`.
  *
- * @param helper empties the file system; undefined: there is none
+ * @param birth what was given up before
  */
-export function launch(options: Options, helper: HelperPlace | undefined): void {
-  const launcher = new Launcher(options, helper)
+export function launch(options: Options, birth: Birth): void {
+  const launcher = new Launcher(options, birth)
   try {
     launcher.start()
   } catch (error) {
@@ -47,13 +47,15 @@ class Launcher {
   readonly #identity: Identity | undefined
   readonly #child: DataPathProcess
   readonly #hasHelper: boolean
+  readonly #hasNamespaces: boolean
   #pidFile: PidFile | undefined
 
-  /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
-  constructor(given: Options, helper: HelperPlace | undefined) {
+  /** Starts the data path's process. Its runtime starts while the configuration is being decided here. */
+  constructor(given: Options, { helper, hasNamespaces }: Birth) {
     const handedOver = handOver(given)
     this.#options = handedOver.options
     this.#hasHelper = helper !== undefined
+    this.#hasNamespaces = hasNamespaces
     const { descriptor, runAs } = this.#options
     const native = this.#native
     this.#identity = requestedIdentity(runAs, readIdentityFacts())
@@ -67,30 +69,31 @@ class Launcher {
         handOver: handedOver,
         guard: this.#hasHelper ? [] : guardRuntime(native),
       })
-    // The hypervisor's connection ends with the data path.
+    // Closed here, so that the hypervisor's connection ends with the data path.
     const theirs = [helper?.descriptor, descriptor].filter((number) => number !== undefined)
     this.#child = new DataPathProcess(native, this.#arena, steps, theirs)
   }
 
-  /** Returns once everything is ready, and what was decided is printed. */
+  /** Returns once everything is ready and the configuration is printed. */
   start(): void {
     const options = this.#options
     const identity = this.#identity
     const { configuration, linkLocalScope } = decide(this.#native, this.#arena, options)
-    // The file system of this process is emptied with that of the data path.
+    // Opened now: this process's file system is emptied together with that of the data path.
     this.#pidFile = PidFile.open(options.pidPath)
     this.#child.sendSettings({
       configuration: encodeConfiguration(configuration),
       identity,
       linkLocalScope,
       helper: this.#hasHelper ? DataPathDescriptor.helper : undefined,
+      hasNamespaces: this.#hasNamespaces,
     })
     const { socketPath } = this.#awaitReady()
     this.#pidFile?.write(this.#child.process)
     announceReady(configuration, socketPath, options.runAs === undefined && identity !== undefined)
   }
 
-  /** Ends the data path, if it is still there, and takes back what was done for it. */
+  /** Ends the data path if it still runs, and undoes what was done for it. */
   endChild(): void {
     this.#child.end()
     this.#pidFile?.discard()
@@ -105,7 +108,10 @@ class Launcher {
     return ready
   }
 
-  /** The report in a line; undefined if it has been dealt with. Throws {@link Quit} if that was the end. */
+  /**
+   * Parses the report in a line. Returns undefined if it needs no further action. Throws {@link Quit} if the data path
+   * has failed.
+   */
   #take(line: string): DataPathReport | undefined {
     const failure = this.#child.failedStep(line)
     if (failure !== undefined) {
@@ -121,7 +127,7 @@ class Launcher {
   }
 }
 
-/** The configuration as it is for a process with another working directory and other descriptors. */
+/** Adapts the configuration to a process with another working directory and other descriptors. */
 function decide(
   native: Native,
   arena: Arena,

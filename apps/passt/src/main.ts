@@ -5,13 +5,13 @@ runProgram("passt", new URL("../package.json", import.meta.url), async (options)
   const { beBorn, passtCalls, printSandbox } = await import("@demiflow/program/launch")
   if (options.printsSandbox) return printSandbox(options.runAs, passtCalls(process.pid, []))
   const { foreground, descriptor } = options
-  const helper = beBorn(new URL("./become", import.meta.url), descriptor, foreground)
+  const birth = beBorn(new URL("./become", import.meta.url), descriptor, foreground)
   if (foreground) {
     const { runInForeground } = await import("./foreground.ts")
-    return runInForeground(options, helper)
+    return runInForeground(options, birth)
   }
-  // This process closes everything that the caller has left open by its end.
+  // This process ends by itself, which closes everything that the caller has left open.
   const { launch } = await import("./launcher.ts")
-  launch(options, helper)
+  launch(options, birth)
   return 0
 })

@@ -1,9 +1,9 @@
 import type { FailureReport } from "@demiflow/program/launch"
 
-/** From the data path to the launcher, each one line of JSON. */
+/** Reports from the data path to the launcher, each one line of JSON. */
 export type DataPathReport =
   | FailureReport
-  /** Something to tell the user on the way. */
+  /** A message for the user. */
   | { readonly kind: "message"; readonly message: string }
-  /** Everything is open; the hypervisor may connect. */
+  /** Everything is open; hypervisors may connect. */
   | { readonly kind: "ready"; readonly socketPath: string | undefined }

@@ -3,8 +3,8 @@ import type { Log, MacAddress } from "@demiflow/core"
 const STATIONS_NAMED = 8
 
 /**
- * Names the stations of the guest's link in the log: the first 8 of each connection of the hypervisor, all while debugging. A
- * guest can invent any number, and what it says of itself must leave room in a bounded log for warnings.
+ * Logs the stations of the guest's link: the first 8 of each connection of the hypervisor, or all of them while
+ * debugging. A guest can invent any number, and lines about itself must leave room in a bounded log for warnings.
  */
 export class StationLog {
   readonly #log: Pick<Log, "info" | "isDebug">
@@ -14,12 +14,12 @@ export class StationLog {
     this.#log = log
   }
 
-  /** The hypervisor has connected: stations are named again. */
+  /** Starts again with a new connection of the hypervisor. */
   restart(): void {
     this.#seen = 0
   }
 
-  /** A station was heard for the first time. */
+  /** Logs a station that was heard for the first time. */
   seen(mac: MacAddress): void {
     this.#seen++
     if (this.#seen <= STATIONS_NAMED || this.#log.isDebug) this.#log.info(`New guest MAC address observed: ${mac}`)

@@ -8,12 +8,14 @@ import {
   type DataPathSettings,
   endOnSignals,
   endWithLauncher,
+  logStatistics,
   type Machinery,
   namespaceHelperCalls,
   type ProgramLog,
   processBehind,
-  tellStatistics,
+  watchHostNeighbours,
 } from "@demiflow/program/data-path"
+import { createStack } from "@demiflow/stack"
 import { checkResult, EpollEvent, encodeFilter, HelpedNamespace } from "@demiflow/sys"
 import { NoLink, type TapSide } from "@demiflow/tap"
 import { openTap, TapLink } from "@demiflow/tun-tap"
@@ -30,23 +32,23 @@ const EPERM = 1
 /** Of capabilities(7). */
 const BIND_PRIVILEGED_PORTS = 10
 
-/** What a data path goes by: `DataPathSettings`, decoded. */
+/** What a data path needs to know: `DataPathSettings`, decoded. */
 export interface DataPathOptions extends Omit<DataPathSettings, "configuration"> {
   readonly configuration: Configuration
-  /** True if nobody waits for it: it then outlives its launcher. */
+  /** True if it runs in the background and outlives its launcher. */
   readonly isBackground: boolean
 }
 
-/** The stack between a tap device and the host's sockets, with what drives it. */
+/** The stack between a tap device and the host's sockets, with the parts that drive it. */
 export class DataPath {
-  /** Process number of the command's init, if there is a command. */
+  /** Process id of the command's init, if there is a command. */
   readonly init: number | undefined
-  /** True if whether the namespace is still there is seen by looking at its path. */
+  /** True if the namespace's existence is checked by reading its path. */
   readonly watchesPath: boolean
   readonly #machinery: Machinery
   readonly #log: ProgramLog
   readonly #namespace: HelpedNamespace
-  /** For what the guest causes. */
+  /** For lines that the guest causes. */
   readonly #events: BoundedLog
   #hasLocalPath = false
   #status: number | undefined
@@ -86,24 +88,24 @@ export class DataPath {
     const side = this.#assemble(configuration, link, tap, linkLocalScope)
     if (station !== undefined && configuration.mtu !== undefined) side.noticeMtuOf(station, configuration.mtu)
     this.#sealNamespace()
-    // Not earlier: ports are opened that others may not have.
+    // Not earlier: it opens ports that the other user may not open.
     if (identity !== undefined) changeIdentity(identity)
     if (this.init !== undefined) watchCommand(machinery, this.init, (status) => this.#end(status))
     else endOnSignals({ stop: () => this.#end(0) })
     if (!isBackground) endWithLauncher(machinery, DataPathDescriptor.report)
     if (statisticsInterval === undefined || counting === undefined) return
     const { drops } = machinery
-    tellStatistics({ link: counting, drops, flowCount: () => machinery.flowCount }, statisticsInterval, log)
+    logStatistics({ link: counting, drops, flowCount: () => machinery.flowCount }, statisticsInterval, log)
   }
 
   /**
-   * Moves packets until the end: of the command, whose status that is, as shells tell it; of the namespace; or because a
-   * signal asked for it. Undefined: the launcher is gone. Throws `Quit` if the tap device is gone.
+   * Moves packets until the end: of the command, whose status it returns as shells report it; of the namespace; or
+   * because a signal requested it. Returns undefined if the launcher is gone. Throws `Quit` if the tap device is gone.
    */
   async run(): Promise<number | undefined> {
     if (this.#status === undefined) await this.#machinery.run()
     this.#events.finish()
-    this.#machinery.tellDrops(this.#log)
+    this.#machinery.logDrops(this.#log)
     if (this.#failure !== undefined) throw this.#failure
     return this.#status
   }
@@ -132,23 +134,25 @@ export class DataPath {
     device: TapLink | undefined,
     linkLocalScope: number | undefined,
   ): TapSide {
-    const { loop } = this.#machinery
     const localPath = openLocalPath(this.#machinery, configuration, this.#namespace, device?.device.name)
     this.#hasLocalPath = localPath !== undefined
     const parts = { link, log: this.#events, linkLocalScope, localPath }
-    const { stack, tap } = this.#machinery.assemble(configuration, parts)
+    const { stack, tap } = createStack({
+      ...this.#machinery.stackOptions(configuration, parts),
+      ...(device !== undefined && { linkDescriptor: device.descriptor }),
+      onLinkError: (errno) => this.#loseTap(device, errno),
+    })
+    watchHostNeighbours(this.#machinery, configuration, tap.hostNeighbours, this.#events)
     openPorts(this.#machinery, stack, configuration, this.#namespace, this.#log)
     stack.start()
     stack.endTurn()
-    if (device === undefined) return tap
-    loop.watchDescriptor(device.descriptor, EpollEvent.readable, () => {
-      const count = tap.receive()
-      if (count < 0) this.#loseTap(device, -count)
-    })
     return tap
   }
 
-  /** Everything is open. The helper opens sockets of the local path from now on and looks at a path, or isn't needed any more. */
+  /**
+   * Everything is open. From now on the helper opens sockets of the local path and checks a path, or isn't needed any
+   * more.
+   */
   #sealNamespace(): void {
     const { native, loop } = this.#machinery
     const namespace = this.#namespace
@@ -156,13 +160,16 @@ export class DataPath {
       namespace.close()
       return
     }
-    const filter = encodeFilter(native, namespaceHelperCalls(this.watchesPath), { kind: "error", errno: EPERM })
-    checkResult(namespace.seal([BIND_PRIVILEGED_PORTS], filter ?? new Uint8Array()), "take privileges from the helper")
+    const calls = namespaceHelperCalls(this.watchesPath, this.#hasLocalPath)
+    const filter = encodeFilter(native, calls, { kind: "error", errno: EPERM })
+    // The local path preserves source ports of flows, also below 1024.
+    const kept = this.#hasLocalPath ? [BIND_PRIVILEGED_PORTS] : []
+    checkResult(namespace.seal(kept, filter ?? new Uint8Array()), "take privileges from the helper")
     namespace.onLost = () => this.#loseNamespace()
     loop.watchDescriptor(namespace.descriptor, EpollEvent.readable, namespace.onLost)
   }
 
-  /** The helper is in reach of those whose namespace it is: what they do to it, they do to themselves. */
+  /** Processes in the namespace can control the helper: stopping it harms only themselves. */
   #loseNamespace(): void {
     const text = "The helper in the network namespace has ended, or doesn't answer"
     this.#machinery.loop.unwatch(this.#namespace.descriptor)
@@ -171,10 +178,9 @@ export class DataPath {
     this.#end(0)
   }
 
-  /** Nothing can reach the guest any more: that is an end, not a silence. */
-  #loseTap({ descriptor, device }: TapLink, errno: number): void {
-    this.#machinery.loop.unwatch(descriptor)
-    this.#failure = new Quit(explainLostTap(device.name, errno))
+  /** The guest can't be reached any more: the program ends instead of staying silently. */
+  #loseTap(link: TapLink | undefined, errno: number): void {
+    this.#failure = new Quit(explainLostTap(link?.device.name ?? DEFAULT_TAP_NAME, errno))
     this.#machinery.loop.stop()
   }
 }

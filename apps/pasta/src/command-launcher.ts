@@ -1,4 +1,7 @@
-/** The process that the user started to run a command: decides, starts the others, waits, and ends as the command did. */
+/**
+ * The process that the user started to run a command: makes the decisions, starts the others, waits, and ends as the
+ * command did.
+ */
 import { readFileSync } from "node:fs"
 import { encodeConfiguration, type NamespaceTarget, type Options } from "@demiflow/config"
 import { Arena } from "@demiflow/core"
@@ -8,6 +11,7 @@ import {
   createPipe,
   DataPathProcess,
   decideConfiguration,
+  guardLauncher,
   handOver,
   type Identity,
   type IdentityFacts,
@@ -34,17 +38,17 @@ import { passSignalsOn } from "./supervise.ts"
 import { ForegroundTerminal } from "./terminal.ts"
 import { openUserNamespace } from "./user-namespace.ts"
 
-/** Apart from the command's own arguments. */
+/** Without the command's own arguments. */
 const ARENA_BYTES = NETLINK_ARENA_BYTES + 256 * 1024
-/** Stands for bytes of an argument that are no valid UTF-8. */
+/** Replaces bytes of an argument that are not valid UTF-8. */
 const REPLACEMENT = "\ufffd"
 
-/** A namespace of its own, for a command. */
+/** A new namespace, for a command. */
 export type NewNamespace = Extract<NamespaceTarget, { kind: "new" }>
 
 /**
- * Runs the command in a connected namespace; answers the status to exit with. Throws an error with a `code` whose message
- * is for the user.
+ * Runs the command in a connected namespace. Returns the status to exit with. Throws an error with a `code` whose
+ * message is for the user.
  */
 export async function launchCommand(
   options: Options,
@@ -54,7 +58,8 @@ export async function launchCommand(
   const launcher = new Launcher(options, target, operands)
   try {
     launcher.start()
-    // The data path ends by itself then. The kernel takes some 20 ms for its tap device, for which nobody has to wait.
+    // The data path ends by itself afterwards. The kernel needs some 20 ms to delete its tap device, which we don't
+    // wait for.
     return await launcher.finish()
   } catch (error) {
     launcher.endChild()
@@ -71,8 +76,9 @@ class Launcher {
   readonly #go: Pipe
   readonly #child: DataPathProcess
   readonly #reports: ReportReader
+  #init = 0
 
-  /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
+  /** Starts the data path's process. Its runtime starts while the configuration is being decided here. */
   constructor(given: Options, { userNamespace, hasPidNamespace }: NewNamespace, operands: readonly string[]) {
     const handedOver = handOver(given)
     const { options } = handedOver
@@ -90,6 +96,7 @@ class Launcher {
     const joined = userNamespace.kind === "path" ? openUserNamespace(this.#native, userNamespace.path) : undefined
     this.#identity = requestedIdentity(options.runAs, facts)
     const empty = createPipe(native, this.#arena, scratch)
+    const helperLife = createPipe(native, this.#arena, scratch)
     const namespace = createHelperSocket(native, this.#arena)
     const plan = {
       native,
@@ -105,7 +112,7 @@ class Launcher {
     this.#child = new DataPathProcess(
       this.#native,
       this.#arena,
-      (pipes) => commandSteps({ ...plan, pipes: { ...pipes, mapped, go, empty, namespace } }),
+      (pipes) => commandSteps({ ...plan, pipes: { ...pipes, mapped, go, empty, namespace, helperLife } }),
       [
         ...[
           mapped.readEnd,
@@ -115,6 +122,7 @@ class Launcher {
           empty.writeEnd,
           namespace.ours,
           namespace.theirs,
+          ...Object.values(helperLife),
         ],
         ...(joined === undefined ? [] : [joined]),
       ],
@@ -126,7 +134,7 @@ class Launcher {
     })
   }
 
-  /** Has everything set up and lets the command run. */
+  /** Has everything set up, then starts the command. */
   start(): void {
     const { configuration, linkLocalScope } = decideConfiguration(this.#native, this.#arena, this.#options, "pasta")
     const encoded = encodeConfiguration(configuration)
@@ -137,16 +145,20 @@ class Launcher {
     passSignalsOn(this.#native, { init, isForeground: this.#terminal.isForeground })
     writePidFile(this.#options.pidPath, process.pid)
     this.#native.write(this.#go.writeEnd, this.#arena.reserve(1, 1), 1)
+    this.#native.close(this.#go.writeEnd)
+    this.#init = init
   }
 
-  /** Waits for the end of the command; answers its status. */
+  /** Waits for the end of the command. Returns its status. */
   async finish(): Promise<number> {
     const takeLine = (line: string): number | undefined => {
       const report = this.#reports.take(line)
       return report?.kind === "ended" ? report.status : undefined
     }
     try {
-      const status = await this.#child.awaitLastReport(takeLine)
+      const ended = this.#child.awaitLastReport(takeLine)
+      guardLauncher(this.#native, this.#arena, this.#init, this.#identity !== undefined)
+      const status = await ended
       if (status !== undefined) return status
       throw new Quit(`The data path ended unexpectedly (${this.#child.wait()}), and the command with it`)
     } finally {
@@ -154,13 +166,13 @@ class Launcher {
     }
   }
 
-  /** Ends the data path, if it is still there, and with it everything that is below it. */
+  /** Ends the data path if it still runs, and with it every process below it. */
   endChild(): void {
     this.#child.kill()
   }
 }
 
-/** Which user namespace the command's others belong to: a new one, the one that is joined, or, without both, ours. */
+/** Decides which user namespace owns the command's other namespaces: a new one, the one that is joined, or ours. */
 function chooseUserNamespace(
   isNew: boolean,
   joined: number | undefined,

@@ -7,7 +7,7 @@ const WNOHANG = 1
 /**
  * Waits for the end of the command, whose init is a child of this process.
  *
- * @param onEnd called with its status, as shells tell it
+ * @param onEnd called with its status, as shells report it
  */
 export function watchCommand({ native, arena, loop }: Machinery, init: number, onEnd: (status: number) => void): void {
   const statusOffset = arena.reserve(4, 4)

@@ -29,11 +29,12 @@ const indexOf = (steps: readonly Step[], matching: Partial<Record<string, unknow
   expect(index, JSON.stringify(matching)).toBeGreaterThanOrEqual(0)
   return index
 }
-/** The step that starts init: the first, or the one inside of it. */
+/** The step that starts init: the first spawn, or the one nested in it. */
 const spawnOf = (steps: readonly Step[]): Extract<Step, { kind: "spawn" }> => {
   const spawn = steps[indexOf(steps, { kind: "spawn" })]
   if (spawn?.kind !== "spawn") throw new Error("none")
-  return spawn.steps.some(({ kind }) => kind === "spawn") ? spawnOf(spawn.steps) : spawn
+  // The command starts in the namespaces of its init.
+  return spawn.steps.some((step) => step.kind === "spawn" && step.flags !== 0) ? spawnOf(spawn.steps) : spawn
 }
 const initOf = (steps: readonly Step[]) => spawnOf(steps).steps
 
@@ -45,8 +46,10 @@ describe("the steps of the data path", () => {
     const deny = indexOf(steps, { file: "setgroups", contents: "deny" })
     const user = indexOf(steps, { file: "uid_map", contents: "0 1000 1" })
     const group = indexOf(steps, { file: "gid_map", contents: "0 100 1" })
-    const told = indexOf(steps, { kind: "putByte", descriptor: 23 })
-    expect([spawn, deny, user, group, told]).toEqual([...[spawn, deny, user, group, told]].sort((a, b) => a - b))
+    const reported = indexOf(steps, { kind: "putByte", descriptor: 23 })
+    expect([spawn, deny, user, group, reported]).toEqual(
+      [...[spawn, deny, user, group, reported]].sort((a, b) => a - b),
+    )
   })
 
   it("stay outside of it, in a user namespace of which it is a child", () => {
@@ -62,6 +65,18 @@ describe("the steps of the data path", () => {
     const [init, helper] = steps.flatMap((step, index) => (step.kind === "spawn" ? [index] : []))
     expect(helper).toBeGreaterThan(init)
     expect(indexOf(steps, { kind: "limitCapabilities" })).toBeGreaterThan(helper)
+  })
+
+  it("leave the process that empties the file system nothing that others wait for the end of", () => {
+    const emptying = kinds(steps).indexOf("try")
+    const spawned = steps[emptying]?.kind === "try" ? spawnOf(steps[emptying].steps).steps : []
+    const closed = spawned.flatMap((step) => (step.kind === "close" ? [step.descriptor] : []))
+    for (const { readEnd, writeEnd } of [plan.pipes.settings, plan.pipes.mapped, plan.pipes.go, plan.pipes.report]) {
+      expect(closed).toEqual(expect.arrayContaining([readEnd, writeEnd]))
+    }
+    expect(closed).toEqual(
+      expect.arrayContaining([29, 40, 41, 43, DataPathDescriptor.helperLife, DataPathDescriptor.initLife]),
+    )
   })
 
   it("leave nothing open but the agreed descriptors, and standard output to the command", () => {
@@ -127,7 +142,11 @@ describe("the steps of the command's init", () => {
 
   it("hold no end of a pipe open whose closing is a signal to others", () => {
     const closed = steps.flatMap((step) => (step.kind === "close" ? [step.descriptor] : []))
-    expect(closed.sort((a, b) => a - b)).toEqual([21, 23, 25, 40, 41])
+    expect(closed.sort((a, b) => a - b)).toEqual([20, 21, 23, 25, 26, 28, 29, 40, 41, 42, 43])
+  })
+
+  it("end while they wait for the launcher if the data path has ended, whose end a PID namespace hides", () => {
+    expect(steps).toContainEqual({ kind: "waitByte", descriptor: 24, life: 22 })
   })
 
   it("go on without a fresh /proc and without ping", () => {
@@ -137,10 +156,26 @@ describe("the steps of the command's init", () => {
   it("run the command last, when the launcher says so, with the caller's limit", () => {
     const go = indexOf(steps, { kind: "waitByte", descriptor: 24 })
     expect(indexOf(steps, { kind: "setLimit", resource: 7, soft: 1024 })).toBeGreaterThan(go)
-    expect(steps.at(-1)).toEqual({
-      kind: "init",
-      steps: [{ kind: "execute", paths: ["/bin/ls"], arguments: ["ls", "-l"] }],
-    })
+    const command = indexOf(steps, { kind: "spawn", flags: 0 })
+    expect(command).toBeGreaterThan(go)
+    expect(steps[command]).toMatchObject({ steps: [{ kind: "execute", paths: ["/bin/ls"], arguments: ["ls", "-l"] }] })
+  })
+
+  it("give everything up behind the start of the command, which keeps it", () => {
+    const command = indexOf(steps, { kind: "spawn" })
+    expect(kinds(steps.slice(0, command))).not.toContain("limitCapabilities")
+    expect(kinds(steps.slice(command + 1))).toEqual([
+      ...["duplicate", "endWithPipe", "closeFrom", "wipeVariables", "limitCapabilities", "control", "control"],
+      ...(outside.native.architecture() === 0 ? [] : ["filterCalls"]),
+      "init",
+    ])
+    expect(steps).toContainEqual({ kind: "limitCapabilities", kept: [], mayFail: true })
+  })
+
+  it("keep the privilege to signal where the command can become somebody else", () => {
+    const current = { kind: "current", group: 1000, becomes: undefined } as const
+    const steps = initOf(commandSteps({ ...plan, userNamespace: current }))
+    expect(steps).toContainEqual({ kind: "limitCapabilities", kept: [5], mayFail: true })
   })
 
   it("leave the limit alone if it isn't known", () => {
@@ -196,7 +231,7 @@ describe("the steps of a command without a user namespace of its own", () => {
     expect(isPrivate).toBeLessThan(indexOf(init, { kind: "mount", target: "/proc" }))
   })
 
-  it("have the command run as somebody else once root isn't needed any more", () => {
+  it("have the command run as another user once root isn't needed any more", () => {
     const init = initOf(steps)
     const user = indexOf(init, { kind: "setUser", user: 65534 })
     expect(indexOf(init, { kind: "writeFile", contents: "65534 65534" })).toBeLessThan(user)

@@ -1,5 +1,5 @@
 /**
- * How the processes come into being that a command in a new namespace takes, as lists of steps.
+ * The processes that a command in a new namespace needs, and how they start, as lists of steps.
  *
  *     launcher ── what the user started: it waits, passes signals on, and ends with the command's status
  *       └─ data path ── moves the packets; a session of its own, so that the terminal's signals don't reach it
@@ -7,19 +7,23 @@
  *            │    └─ command
  *            └─ helper ── acts in the network namespace for the data path
  *
- * The data path's process starts the two, gives a new user namespace its one user, and executes the runtime. It stays where the command
- * has no privileges: an ordinary user's in a user namespace of its own, of which the command's is a child. Root's is outside of
- * both. Either way the command's user 0 is the user who called, or nobody for root.
+ * The data path's process starts init and the helper, maps the one user of a new user namespace, and executes the
+ * runtime. It stays where the command has no privileges: an ordinary user's data path in a user namespace of its own,
+ * the parent of the command's; root's outside of both. Either way the command's user 0 is the calling user, or nobody
+ * for root.
  *
- * A user namespace that exists is joined by a process that starts init there and ends: init is a child of the data path's all the same.
- * Root becomes user 0 of it there, which is somebody else: in somebody's user namespace nobody is root.
+ * An existing user namespace is joined by a process that starts init there and ends. Init is nevertheless a child of
+ * the data path's process. Root becomes user 0 of that namespace, which is another user: inside an ordinary user's
+ * namespace no user is root of the machine.
  *
- * A process that dies takes those below along: each has asked the kernel to be killed with its parent, and everything in a PID
- * namespace ends with its init. Without a PID namespace there is no init: the command itself is in its place, and what it
- * leaves running stays.
+ * A process that dies takes those below it along. Each has asked the kernel to be killed when its parent ends or, where
+ * the parent may be another user by then, when the parent's end of a pipe is closed. All processes in a PID namespace
+ * end with its init. Without a PID namespace there is no init: the command itself is in its place, and the processes
+ * that it leaves behind keep running.
  */
 
 import {
+  becomeInit,
   canHaveOwnUserNamespace,
   dieWithParent,
   executeRuntime,
@@ -36,6 +40,7 @@ import type { Command } from "./command.ts"
 import {
   closeInherited,
   connectPipes,
+  endsExcept,
   joinUserNamespace,
   mayEnterFromAbove,
   ownFilesBelowProc,
@@ -47,13 +52,13 @@ import {
 import { DataPathDescriptor } from "./descriptors.ts"
 import { PING_GROUPS } from "./failures.ts"
 
-/** The user namespace that the command's other namespaces belong to. */
+/** The user namespace that owns the command's other namespaces. */
 export type CommandUserNamespace =
-  /** A new one, whose user 0 is somebody outside. */
+  /** A new one, which maps its user 0 to a user outside. */
   | { readonly kind: "new"; readonly mapped: Identity }
-  /** One that is joined, by its descriptor, as user 0 of it if it is root who does. */
+  /** An existing one, joined by its descriptor; as its user 0 if root joins it. */
   | { readonly kind: "joined"; readonly descriptor: number; readonly becomesUser0: boolean }
-  /** The one that we are in. The user that the command runs as, with that group; undefined: ours. */
+  /** The one that this process is in. `becomes` is the user that the command runs as; undefined: ours. */
   | { readonly kind: "current"; readonly group: number; readonly becomes: Identity | undefined }
 
 /** What to start. */
@@ -62,16 +67,16 @@ export interface CommandPlan extends PastaWall {
   readonly userNamespace: CommandUserNamespace
   /** True if the command gets a PID namespace, with a `/proc` that shows it. */
   readonly hasPidNamespace: boolean
-  /** Soft limit of open files that the command gets; undefined: leave it. */
+  /** Soft limit of open files for the command; undefined: unchanged. */
   readonly openFiles: number | undefined
   /** The runtime and its arguments. */
   readonly dataPath: RuntimeCommand
-  /** Descriptors that the user names, for the data path. */
+  /** Descriptors that the user's options name, for the data path. */
   readonly handOver: Pick<HandOver, "takeAway" | "keep">
   readonly pipes: PastaPipes & {
-    /** A byte: the user namespace is ready. */
+    /** Carries one byte: the user namespace is ready. Init ends when the writing end is closed. */
     readonly mapped: Pipe
-    /** A byte from the launcher: run the command. */
+    /** Carries one byte from the launcher: run the command. */
     readonly go: Pipe
   }
 }
@@ -93,6 +98,8 @@ export function commandSteps(plan: CommandPlan): Step[] {
     ...helperJoins(userNamespace, hasOwn || mayEnterFromAbove(facts)),
     ...mapUser(userNamespace),
     { kind: "putByte", descriptor: pipes.mapped.writeEnd },
+    { kind: "duplicate", descriptor: pipes.mapped.writeEnd, number: DataPathDescriptor.initLife },
+    { kind: "close", descriptor: pipes.mapped.writeEnd },
     ...startHelper(plan),
     ...connectPipes(pipes),
     ...keepStandardError,
@@ -104,7 +111,7 @@ export function commandSteps(plan: CommandPlan): Step[] {
   ]
 }
 
-/** Starts init, and opens it, and its network namespace. */
+/** Starts init, and opens its pidfd and its network namespace. */
 function startInit(plan: CommandPlan): Step[] {
   const { userNamespace } = plan
   const open: Step[] = [
@@ -140,7 +147,7 @@ function startInit(plan: CommandPlan): Step[] {
   }
 }
 
-/** The user namespace that the helper has to join, to enter the network namespace from inside of it. */
+/** The user namespace that the helper must join in order to enter the network namespace from inside it. */
 function helperJoins(userNamespace: CommandUserNamespace, entersFromAbove: boolean): Step[] {
   const number = DataPathDescriptor.userNamespace
   if (entersFromAbove) return []
@@ -170,36 +177,37 @@ function mapUser(userNamespace: CommandUserNamespace): Step[] {
   if (userNamespace.kind !== "new") return []
   const { user, group } = userNamespace.mapped
   return [
-    // Without privileges a group can be mapped only if supplementary groups can't be dropped any more.
+    // Without privileges a group can be mapped only once supplementary groups can't be dropped any more.
     { kind: "writeChildFile", file: "setgroups", contents: "deny" },
     { kind: "writeChildFile", file: "uid_map", contents: `0 ${user} 1` },
     { kind: "writeChildFile", file: "gid_map", contents: `0 ${group} 1` },
   ]
 }
 
-function initSteps({ pipes, userNamespace, hasPidNamespace, command, openFiles }: CommandPlan): Step[] {
+function initSteps({ native, pipes, userNamespace, hasPidNamespace, command, openFiles }: CommandPlan): Step[] {
   const execute: Step = { kind: "execute", paths: command.paths, arguments: command.arguments }
+  const needed = [pipes.mapped.readEnd, pipes.go.readEnd, pipes.report.writeEnd]
   return [
-    { kind: "close", descriptor: pipes.mapped.writeEnd },
-    { kind: "close", descriptor: pipes.go.writeEnd },
-    { kind: "close", descriptor: pipes.settings.writeEnd },
-    { kind: "close", descriptor: pipes.namespace.ours },
-    { kind: "close", descriptor: pipes.namespace.theirs },
+    // Other processes wait for the ends of these.
+    ...endsExcept(pipes, needed).map((descriptor): Step => ({ kind: "close", descriptor, mayFail: true })),
     { kind: "waitByte", descriptor: pipes.mapped.readEnd },
-    // In a new user namespace the kernel sees to it: what is mounted in here isn't seen outside.
+    // In a new user namespace the kernel ensures it: mounts made here aren't visible outside.
     ...(userNamespace.kind === "new" ? [] : [keepMountsPrivate]),
     ...(hasPidNamespace ? [mountProc] : []),
     ...allowPing(userNamespace),
     ...becomeUser(userNamespace),
     // Not earlier: changing the user undoes it.
     dieWithParent,
-    { kind: "waitByte", descriptor: pipes.go.readEnd },
+    // A parent that ended before is unnoticed in a PID namespace; the end of its pipe isn't.
+    { kind: "waitByte", descriptor: pipes.go.readEnd, life: pipes.mapped.readEnd },
     ...(openFiles === undefined
       ? []
       : [{ kind: "setLimit", resource: ResourceLimit.openFiles, soft: openFiles, mayFail: true } as const]),
     ...[0, 1, 2].map(keepOpen),
     { kind: "closeOnExecFrom", first: FIRST_UNSTANDARD },
-    hasPidNamespace ? { kind: "init", steps: [execute] } : execute,
+    ...(hasPidNamespace
+      ? becomeInit(native, [execute], pipes.mapped.readEnd, userNamespace.kind !== "new")
+      : [execute]),
   ]
 }
 
@@ -222,7 +230,10 @@ const mountProc: Step = {
 
 const clearGroups: Step = { kind: "clearGroups" }
 
-/** For the group that the command has, as its user namespace numbers it: of one that is joined, nobody here knows. */
+/**
+ * Allows the command's group to ping, by its number in the command's user namespace. In one that is joined, the number
+ * is unknown here.
+ */
 function allowPing(userNamespace: CommandUserNamespace): Step[] {
   if (userNamespace.kind === "joined") return []
   const group = userNamespace.kind === "new" ? 0 : userNamespace.group

@@ -2,21 +2,21 @@ import { executablePaths, type Text } from "@demiflow/sys"
 
 /** A program to run in the namespace. */
 export interface Command {
-  /** What the user called it, for messages. */
+  /** Its name for messages, as the user typed it. */
   readonly name: string
   /** Paths to try in turn. */
   readonly paths: readonly Text[]
-  /** The first is its own name. */
+  /** The first is the program's own name. */
   readonly arguments: readonly Text[]
 }
 
 const FALLBACK_SHELL = "/bin/sh"
 
 /**
- * What to run: the operands, or the user's shell. A dash before its name makes it a login shell.
+ * Decides what to run: the operands, or the user's shell. A dash before the shell's name makes it a login shell.
  *
  * @param operands command and arguments, or nothing
- * @param bytes the operands as they were given, where they are no valid UTF-8
+ * @param bytes the operands byte for byte, where they are not valid UTF-8
  */
 export function chooseCommand(
   operands: readonly string[],

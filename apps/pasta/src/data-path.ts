@@ -1,11 +1,11 @@
 /**
- * The process that moves the packets. Started by the launcher with the descriptors of {@link DataPathDescriptor}; everything
- * it says to the launcher is in report.ts.
+ * The process that moves the packets. The launcher starts it with the descriptors of {@link DataPathDescriptor};
+ * report.ts defines all that it reports to the launcher.
  *
- * It opens all that it needs, changes from root to another user if it has to, says that it is ready, and is from then on
- * one event loop over the tap device, the host's sockets and what its life depends on: the command's init, or the namespace
- * that it has joined. In the background it has nothing of the caller's from then on, and nobody listens to it: what there is
- * to say goes to the log.
+ * It opens all that it needs, changes from root to another user if necessary, and reports that it is ready. From then
+ * on it is one event loop over the tap device, the host's sockets, and what determines its life: the command's init, or
+ * the namespace that it has joined. In the background it then holds nothing of the caller's, and its messages go to the
+ * log.
  */
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { decodeConfiguration, runsInBackground } from "@demiflow/config"
@@ -26,13 +26,13 @@ import type { DataPathReport } from "./report.ts"
 
 const STATUS_FAILED = 1
 
-/** Until the launcher has gone. */
+/** Used until the launcher has gone. */
 const toLauncher: LogSink = {
   write: (_severity, message) => report({ kind: "message", message }),
 }
 
 nameProgram("pasta")
-let tellFailure = (message: string): void => report({ kind: "failed", message })
+let reportFailure = (message: string): void => report({ kind: "failed", message })
 process.on("uncaughtException", fail)
 main().catch(fail)
 
@@ -44,14 +44,14 @@ async function main(): Promise<void> {
   const settings = JSON.parse(text) as DataPathSettings
   const configuration = decodeConfiguration(settings.configuration)
   const isBackground = runsInBackground(configuration)
-  // The name by which processes are looked for, and ended.
+  // The name by which the process is found, and ended.
   if (isBackground) process.title = "pasta"
   const machinery = new Machinery()
-  const { sinks, kept, tellsInfo } = openSinks(machinery, configuration)
-  const log = new ProgramLog(configuration.verbosity, tellsInfo, isBackground ? [toLauncher] : sinks)
+  const { sinks, kept, writesInfo } = openSinks(machinery, configuration)
+  const log = new ProgramLog(configuration.verbosity, writesInfo, isBackground ? [toLauncher] : sinks)
   const dataPath = new DataPath(machinery, { ...settings, configuration, isBackground }, log)
   closeHandedOver(configuration)
-  // Behind the wall, folders can't be changed.
+  // Once the wall is up, the working directory can't be changed.
   if (isBackground) process.chdir("/")
   const wall = { empty: DataPathDescriptor.empty, helper: DataPathDescriptor.emptying }
   raiseWall(machinery, wall, pastaCalls(process.pid, dataPath.watchesPath), log, [])
@@ -60,7 +60,7 @@ async function main(): Promise<void> {
     leaveLauncher()
     log.sinks = sinks
   }
-  tellFailure = (message) => {
+  reportFailure = (message) => {
     log.sinks = kept
     log.error(message)
     // The launcher writes it to standard error.
@@ -71,14 +71,14 @@ async function main(): Promise<void> {
   process.exit(0)
 }
 
-/** Gives up what is still the caller's. */
+/** Closes what is still the caller's. */
 function leaveLauncher(): void {
   closeSync(DataPathDescriptor.settings)
   closeSync(DataPathDescriptor.report)
 }
 
 function fail(error: unknown): never {
-  tellFailure(sentenceOf(error))
+  reportFailure(sentenceOf(error))
   process.exit(STATUS_FAILED)
 }
 
@@ -86,7 +86,7 @@ function report(message: DataPathReport): void {
   try {
     writeSync(DataPathDescriptor.report, `${JSON.stringify(message)}\n`)
   } catch {
-    // The launcher is gone, and nobody else wants to know.
+    // The launcher is gone, and there is nobody else to report to.
     process.exit(STATUS_FAILED)
   }
 }

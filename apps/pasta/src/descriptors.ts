@@ -1,21 +1,25 @@
 /** Numbers of the descriptors that a data path is started with. */
 export const DataPathDescriptor = {
-  /** To read `DataPathSettings` from, to its end. */
+  /** `DataPathSettings` are read from here, up to the end. */
   settings: 3,
-  /** To write `DataPathReport` lines to. */
+  /** `DataPathReport` lines are written here. */
   report: 4,
-  /** The network namespace; not there if the helper is to open it. */
+  /** The network namespace; not open if the helper is to open it. */
   network: 5,
-  /** A pidfd: of the command's init, or of the process whose namespace it is; not there if there is neither. */
+  /** A pidfd of the command's init, or of the process whose namespace it is; not open if there is neither. */
   process: 6,
-  /** To ask the helper that acts in the namespace. */
+  /** The connection to the helper that acts in the namespace. */
   namespace: 7,
   /** A pidfd of that helper. */
   helper: 8,
-  /** The user namespace that the helper has to join first; not there if there is none. */
+  /** The user namespace that the helper must join first; not open if there is none. */
   userNamespace: 9,
-  /** To have the file system emptied, see `raiseWall`. */
+  /** Has the file system emptied, see `raiseWall`. */
   empty: 10,
-  /** A pidfd of the process that does so; not there if it isn't possible. */
+  /** A pidfd of the process that empties it; not open if that isn't possible. */
   emptying: 11,
+  /** The helper in the namespace ends when this one is closed. */
+  helperLife: 12,
+  /** The command's init ends when this one is closed. */
+  initLife: 13,
 } as const

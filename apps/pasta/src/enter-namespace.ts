@@ -15,11 +15,11 @@ export function enterNewNamespace(native: Native, namespace: HelpedNamespace): v
 }
 
 /**
- * Has the helper enter a namespace that exists. It has to be a network namespace, and not the one that we are in. Throws {@link Quit}, with
- * its path in the message.
+ * Has the helper enter an existing namespace. It must be a network namespace other than our own. Throws {@link Quit},
+ * with its path in the message.
  *
- * @returns a descriptor of it that was opened inside: that is of the namespace alone, where one that was opened at the path is of the path as
- *   well, which could not be unmounted as long as it is open
+ * @returns a descriptor of the namespace, opened inside: it refers to the namespace alone. One opened at the path would
+ * also keep that mount busy, so that it could not be unmounted
  */
 export function enterNamespace(native: Native, namespace: HelpedNamespace, target: ExistingNamespace): number {
   const path = networkPath(target)
@@ -33,7 +33,7 @@ export function enterNamespace(native: Native, namespace: HelpedNamespace, targe
 
 function openNetwork(native: Native, namespace: HelpedNamespace, path: string): number {
   const isNetwork = (descriptor: number): boolean => isNamespace(native, descriptor, NamespaceFlag.network)
-  // What could be opened from outside. Otherwise, this number may be something of the runtime's own.
+  // Opened outside, if that was possible. Otherwise, this number may be something of the runtime's own.
   const descriptor = isNetwork(DataPathDescriptor.network)
     ? DataPathDescriptor.network
     : checked(namespace.open(path, OpenFlag.readOnly), `open the network namespace ${path}`)
@@ -42,7 +42,7 @@ function openNetwork(native: Native, namespace: HelpedNamespace, path: string): 
   return descriptor
 }
 
-/** @param path undefined: that of a command, which was made for it */
+/** @param path undefined: the one created for a command */
 function joinUserNamespace(native: Native, namespace: HelpedNamespace, path: string | undefined): void {
   const descriptor = DataPathDescriptor.userNamespace
   if (!isNamespace(native, descriptor, NamespaceFlag.user)) return

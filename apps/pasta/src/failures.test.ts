@@ -23,22 +23,25 @@ describe("explainStepFailure", () => {
     expect(explain(spawn, ENOSPC).text).toMatch(/ENOSPC.*\/proc\/sys\/user/)
     expect(explain(spawn, ENOSYS).text).toMatch(/kernel was built without/)
     expect(explain({ kind: "writeChildFile", file: "uid_map", contents: "" }, EPERM).text).toMatch(/user namespace/)
+    const map = (contents: string): Step => ({ kind: "writeFile", path: "/proc/self/uid_map", contents })
+    expect(explain(map("7 7 1"), EPERM).text).toMatch(/user namespace.*settings/)
+    expect(explain(map("0 0 1"), EPERM).text).toMatch(/user namespace.*CAP_SETFCAP/)
     expect(explain({ kind: "openChild", number: 1 }, ENOSYS).text).toBe("Linux 5.4 or newer is needed")
   })
 
   it("names a namespace that can't be entered, and says what it takes", () => {
     const join: Step = { kind: "enterNamespace", descriptor: 3, type: NEW_USER }
-    expect(explain(join, EPERM).text).toMatch(/^Can't join the user namespace \/run\/u: .*EPERM.*who created it/)
+    expect(explain(join, EPERM).text).toMatch(/^Can't join the user namespace \/run\/u: .*EPERM.*only its creator may/)
     expect(explain({ kind: "open", path: "/dev/null", flags: 0, number: 0 }, ENOENT).text).toMatch(
       /^Can't open \/dev\/null: /,
     )
-    expect(explain({ ...spawn, flags: 0 }, EPERM).text).toMatch(/EPERM.*it takes CAP_SYS_ADMIN/)
+    expect(explain({ ...spawn, flags: 0 }, EPERM).text).toMatch(/EPERM.*this takes CAP_SYS_ADMIN/)
   })
 
-  it("says who may run as somebody else", () => {
+  it("reports that only root may run as another user", () => {
     const map: Step = { kind: "writeChildFile", file: "uid_map", contents: "0 7 1" }
     const explained = explainStepFailure({ step: map, errno: EPERM }, { changesIdentity: true })
-    expect(explained?.text).toMatch(/^Can't run as somebody else: .*EPERM.*root/)
+    expect(explained?.text).toMatch(/^Can't run as another user: .*EPERM.*root/)
   })
 
   it("doesn't take the runtime for the command", () => {

@@ -1,30 +1,30 @@
 import { constants } from "node:os"
-import { errnoName, errnoSentence, type Step, type StepFailure } from "@demiflow/sys"
+import { errnoName, errnoSentence, type Step, type StepFailure, type Text } from "@demiflow/sys"
 
-/** What to tell the user: one line, without the program's name. */
+/** A message for the user: one line, without the program's name. */
 export interface Complaint {
   readonly text: string
-  /** True if it isn't the end. */
+  /** True if the program goes on. */
   readonly isWarning: boolean
-  /** Status to exit with, if it is. */
+  /** Otherwise, the status to exit with. */
   readonly status: number
 }
 
-/** What a step can't know of what it is for. */
+/** What a step doesn't know about its purpose. */
 export interface StepContext {
-  /** What the user called the command. */
+  /** The command's name, as the user typed it. */
   readonly commandName?: string
-  /** Path of the user namespace that is joined; undefined: the one that was made for the command. */
+  /** Path of the user namespace that is joined; undefined: the one created for the command. */
   readonly userNamespacePath?: string | undefined
-  /** True if the command is to run as somebody else than who we are. */
+  /** True if the command is to run as another user. */
   readonly changesIdentity?: boolean
 }
 
-/** Who may ping without privileges, of a network namespace: icmp(7). */
+/** Which groups may ping without privileges in a network namespace: icmp(7). */
 export const PING_GROUPS = "/proc/sys/net/ipv4/ping_group_range"
 
 const STATUS_FAILED = 1
-/** What shells answer. */
+/** The statuses of shells. */
 const STATUS_NOT_EXECUTABLE = 126
 const STATUS_NOT_FOUND = 127
 
@@ -32,10 +32,10 @@ const NEW_USER_NAMESPACE = 0x10000000
 const { EPERM, EACCES, ENOSPC, ENOENT, EINVAL, ENOSYS } = constants.errno
 /** Nested too deeply, in kernels before 4.9. */
 const EUSERS = 87
-/** What a tap device answers once its interface is deleted. */
+/** The error of a tap device whose interface was deleted. */
 const EBADFD = 77
 
-/** Puts a step that failed in words that say what to do; undefined if nobody has to know. */
+/** Explains a step that failed, and what to do about it; undefined if the user needn't know. */
 export function explainStepFailure({ step, errno }: StepFailure, context: StepContext): Complaint | undefined {
   if (step.mayFail) {
     const text = explainLoss(step, reasonOf(errno))
@@ -44,7 +44,7 @@ export function explainStepFailure({ step, errno }: StepFailure, context: StepCo
   return { text: explainEnd(step, errno, context), isWarning: false, status: statusOf(step, errno) }
 }
 
-/** Says why there is no tap device any more. */
+/** Explains why the tap device is gone. */
 export function explainLostTap(name: string, errno: number): string {
   if (errno === EBADFD) return `The interface ${name} is gone: it was deleted in the namespace`
   return `Can't read from the interface ${name} any more: ${reasonOf(errno)}`
@@ -55,12 +55,12 @@ function statusOf(step: Step, errno: number): number {
   return errno === ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE
 }
 
-/** The runtime is given its variables, the command inherits them. */
+/** True if a step executes the command: it inherits its variables, while the runtime is given its own. */
 function isCommand(step: Step): boolean {
   return step.kind === "execute" && step.variables === undefined
 }
 
-/** What the command can do without. What the data path does without, `raiseWall` reports. */
+/** Losses that the command can do without. `raiseWall` reports those of the data path. */
 function explainLoss(step: Step, reason: string): string | undefined {
   if (step.kind === "mount" && step.type === "proc") {
     return `Can't mount /proc in the new PID namespace: ${reason}; programs will see the processes outside`
@@ -77,11 +77,13 @@ function explainEnd(step: Step, errno: number, context: StepContext): string {
   switch (step.kind) {
     case "spawn":
       return `Can't create the namespaces: ${reason}; ${adviceOnCreating(step.flags, errno)}`
+    case "writeFile":
+      return `Can't set up the user namespace: ${reason}; ${adviceOnMapping(step.contents, errno)}`
     case "writeChildFile":
     case "setUser":
     case "setGroup":
     case "clearGroups":
-      if (changesIdentity && errno === EPERM) return `Can't run as somebody else: ${reason}; only root may`
+      if (changesIdentity && errno === EPERM) return `Can't run as another user: ${reason}; only root may`
       return `Can't set up the user namespace: ${reason}; ${adviceOnUserNamespaces(errno)}`
     case "enterNamespace":
       if (userNamespacePath === undefined) break
@@ -114,13 +116,19 @@ export function reasonOf(errno: number): string {
 function adviceOnCreating(flags: number, errno: number): string {
   const createsUserNamespace = (flags & NEW_USER_NAMESPACE) !== 0
   if (createsUserNamespace || errno !== EPERM) return adviceOnUserNamespaces(errno)
-  return "without a user namespace of its own, it takes CAP_SYS_ADMIN in the one that the command is to be in"
+  return "without a new user namespace, this takes CAP_SYS_ADMIN in the user namespace that the command is to be in"
 }
 
-/** A clause behind the reason; empty if there is none. */
+/** A clause to append to the reason; empty if there is none. */
 export function adviceOnJoining(errno: number): string {
   if (errno !== EPERM && errno !== EACCES) return ""
-  return "; only who created it may, from the user namespace that it was created in, or root there"
+  return "; only its creator may, from the user namespace in which it was created, or root there"
+}
+
+/** user_namespaces(7): "CAP_SETFCAP", since Linux 5.12 */
+function adviceOnMapping(contents: Text, errno: number): string {
+  if (errno === EPERM && String(contents).startsWith("0 ")) return "user 0 can't be mapped without CAP_SETFCAP"
+  return adviceOnUserNamespaces(errno)
 }
 
 function adviceOnUserNamespaces(errno: number): string {

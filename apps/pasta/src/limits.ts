@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs"
 
 /**
- * The soft limit of open files that the caller has, or undefined. Node raises its own to the hard limit as it starts, so
- * that what the command should inherit is gone by now; who started us still has it, as a rule.
+ * The caller's soft limit of open files, for the command to inherit; undefined if unknown. Node raises its own to the
+ * hard limit as it starts, so this process has lost it. The parent process usually still has it.
  *
- * @param process who started us
+ * @param process the parent process
  */
 export function callersOpenFileLimit(process: number): number | undefined {
   try {

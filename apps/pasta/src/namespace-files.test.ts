@@ -21,7 +21,7 @@ describe("whose namespace it is", () => {
     (where) => expect(processOf(path(where))).toBeUndefined(),
   )
 
-  it("is looked for from where the user is", () => {
+  it("is resolved from where the user is", () => {
     expect(networkPath(path("box"))).toBe(`${process.cwd()}/box`)
   })
 })

@@ -1,4 +1,6 @@
-/** The process that the user started to connect a namespace that exists: it leaves the data path behind, or stays with it. */
+/**
+ * The process that the user started to connect an existing namespace: it leaves the data path behind, or stays with it.
+ */
 import { constants } from "node:os"
 import { encodeConfiguration, type Options, runsInBackground } from "@demiflow/config"
 import { Arena } from "@demiflow/core"
@@ -10,8 +12,10 @@ import {
   DataPathProcess,
   decideConfiguration,
   endOnSignals,
+  guardLauncher,
   handOver,
   type Identity,
+  type IdentityFacts,
   isRoot,
   type Outcome,
   readIdentityFacts,
@@ -21,6 +25,7 @@ import {
   writePidFile,
 } from "@demiflow/program/launch"
 import { attachArena, createHelperSocket, type Native, NETLINK_ARENA_BYTES } from "@demiflow/sys"
+import { mayEnterFromAbove } from "./common-steps.ts"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 import { namespaceSteps } from "./namespace-steps.ts"
 import { ReportReader } from "./report-reader.ts"
@@ -43,7 +48,7 @@ class Launcher {
   readonly #reports: ReportReader
   #outcome: () => Outcome = () => 0
 
-  /** Starts the data path's process. Its runtime starts up while the configuration is being decided here. */
+  /** Starts the data path's process. Its runtime starts while the configuration is being decided here. */
   constructor(given: Options, target: ExistingNamespace) {
     const handedOver = handOver(given)
     const { options } = handedOver
@@ -53,6 +58,7 @@ class Launcher {
     const { userNamespace: userNamespacePath } = target
     const native = this.#native
     const empty = createPipe(native, this.#arena, this.#arena.reserve(8, 8))
+    const helperLife = createPipe(native, this.#arena, this.#arena.reserve(8, 8))
     const namespace = createHelperSocket(native, this.#arena)
     const plan = {
       native,
@@ -60,25 +66,33 @@ class Launcher {
       changesIdentity: this.#identity !== undefined,
       network: networkPath(target),
       process: openProcess(this.#native, target),
-      userNamespace: this.#unlessRoot(openUserNamespaceOf(this.#native, target), isRoot(facts)),
+      userNamespace: this.#unlessRoot(openUserNamespaceOf(this.#native, target), facts),
       isBackground: !options.foreground,
       dataPath: runtimeCommand("pasta", new URL("./data-path.cjs", import.meta.url)),
       handOver: handedOver,
     }
     const named = [plan.process, plan.userNamespace].filter((descriptor) => descriptor !== undefined)
-    const theirs = [...named, empty.readEnd, empty.writeEnd, namespace.ours, namespace.theirs]
-    const steps = (pipes: DataPathPipes) => namespaceSteps({ ...plan, pipes: { ...pipes, empty, namespace } })
+    const theirs = [
+      ...named,
+      empty.readEnd,
+      empty.writeEnd,
+      namespace.ours,
+      namespace.theirs,
+      ...Object.values(helperLife),
+    ]
+    const steps = (pipes: DataPathPipes) =>
+      namespaceSteps({ ...plan, pipes: { ...pipes, empty, namespace, helperLife } })
     this.#child = new DataPathProcess(native, this.#arena, steps, theirs)
     this.#reports = new ReportReader(this.#child, options.verbosity, { userNamespacePath })
   }
 
-  /** Returns once everything is ready, and what was decided is printed. */
+  /** Returns once everything is ready and the configuration is printed. */
   start(): void {
     const { configuration, linkLocalScope } = decideConfiguration(this.#native, this.#arena, this.#options, "pasta")
     const encoded = encodeConfiguration(configuration)
     this.#child.sendSettings({ configuration: encoded, identity: this.#identity, linkLocalScope })
     this.#reports.awaitReady()
-    // Before anything says that it is ready.
+    // Before anything reports that it is ready.
     if (this.#options.foreground)
       this.#outcome = endOnSignals({ stop: () => this.#native.kill(this.#child.process, SIGTERM) })
     else this.#reports.awaitLeave()
@@ -89,33 +103,36 @@ class Launcher {
 
   /** Waits for the end of the data path. */
   async stay(): Promise<Outcome> {
-    const status = await this.#child.awaitLastReport((line) => {
+    const ended = this.#child.awaitLastReport((line) => {
       const report = this.#reports.take(line)
       return report?.kind === "ended" ? report.status : undefined
     })
+    guardLauncher(this.#native, this.#arena, this.#child.process, this.#identity !== undefined)
+    const status = await ended
     if (status !== undefined) return status === 0 ? this.#outcome() : status
     throw new Quit(`The data path ended unexpectedly (${this.#child.wait()})`)
   }
 
-  /** Ends the data path, if it is still there. */
+  /** Ends the data path if it still runs. */
   endChild(): void {
     this.#child.end()
   }
 
   /**
-   * Root doesn't join it: root may act in every network namespace from where it is, can still read its own files, and can
-   * become nobody, whom somebody's user namespace need not have. But what is given has to be there.
+   * Root doesn't join the user namespace: root may act in every network namespace from outside, can still read its own
+   * files, and can become nobody, a user that the namespace may not map. But a namespace that the user names must
+   * exist. Root of a container may lack the privilege, and joins.
    */
-  #unlessRoot(descriptor: number | undefined, isRoot: boolean): number | undefined {
-    if (descriptor === undefined || !isRoot) return descriptor
+  #unlessRoot(descriptor: number | undefined, facts: IdentityFacts): number | undefined {
+    if (descriptor === undefined || !isRoot(facts) || !mayEnterFromAbove(facts)) return descriptor
     this.#native.close(descriptor)
     return undefined
   }
 }
 
 /**
- * The user namespace that has to be joined. With `--netns-only` none is named: that of a process' network namespace is joined
- * all the same if it isn't ours, since nobody but root gets in from elsewhere.
+ * The user namespace to join. With `--netns-only` none is named, but that of a process's network namespace is joined
+ * all the same if it isn't ours, since only root can enter the network namespace from outside.
  */
 function openUserNamespaceOf(native: Native, target: ExistingNamespace): number | undefined {
   if (target.userNamespace !== undefined) return openUserNamespace(native, target.userNamespace)
@@ -123,14 +140,14 @@ function openUserNamespaceOf(native: Native, target: ExistingNamespace): number 
 }
 
 /**
- * A pidfd of the process whose namespace it is; undefined if it is no process'. Opened before the namespace is, which is
- * then that of this process, if it is still alive afterwards, and not of a later one with its number.
+ * A pidfd of the process whose namespace it is; undefined if it isn't a process's. Opened before the namespace: if the
+ * process is still alive afterwards, the namespace is that of this process, and not of a later one with the same id.
  */
 function openProcess(native: Native, target: ExistingNamespace): number | undefined {
   const process = processOf(target)
   if (process === undefined) return undefined
   const descriptor = native.pidfdOpen(process)
   if (descriptor >= 0) return descriptor
-  // Those are in /proc as well.
+  // Threads have an entry in /proc as well.
   throw new Quit(-descriptor === constants.errno.ESRCH ? `There is no process ${process}` : `${process} is no process`)
 }

@@ -1,4 +1,4 @@
-/** What is set up in the network namespace. */
+/** Sets up the network namespace. */
 import { type Configuration, type NamespaceNetwork, TAP_INTERFACE_INDEX } from "@demiflow/config"
 import type { Arena, Log, MacAddress, NextHop, Route } from "@demiflow/core"
 import { Quit } from "@demiflow/program/command"
@@ -16,13 +16,13 @@ import {
 } from "@demiflow/sys"
 
 const LOOPBACK_INDEX = 1
-/** EACCES, of an interface on which IPv6 is disabled; EOPNOTSUPP, EAFNOSUPPORT, of a kernel without it. */
+/** EACCES: IPv6 is disabled on the interface. EOPNOTSUPP and EAFNOSUPPORT: the kernel lacks it. */
 const V6_DISABLED: readonly number[] = [13, 95, 97]
 
 /**
- * Brings up the loopback interface, without which ports can't be bound on its addresses, and, if the configuration has
- * a network for the namespace, sets up the tap interface with it. Answers the Ethernet address of an interface that was given
- * its MTU. Throws an error with a `code`.
+ * Brings up the loopback interface, without which ports can't be bound on its addresses, and sets up the tap interface
+ * with the namespace's network, if the configuration has one. Returns the tap interface's Ethernet address if its MTU
+ * was set, else undefined. Throws an error with a `code`.
  *
  * @param tapName name of the tap interface; undefined: there is none
  */
@@ -79,8 +79,8 @@ function setUpNetwork(socket: NetlinkSocket, index: number, network: NamespaceNe
 }
 
 /**
- * A route of the host may have attributes that this namespace has no right to (a congestion control, an encapsulation):
- * it is then better there without them than not at all.
+ * Adds a route; without its attributes if need be. A route of the host may have attributes that this namespace may not
+ * set (a congestion control, an encapsulation): a route without them is better than none.
  */
 function setRoute(socket: NetlinkSocket, set: typeof addRoute, route: Route, log: Log): void {
   try {
@@ -93,16 +93,16 @@ function setRoute(socket: NetlinkSocket, set: typeof addRoute, route: Route, log
   }
 }
 
-/** Undefined if it has none. */
+/** Returns undefined if the route has none. */
 function withoutAttributes({ attributes, ...route }: Route): Route | undefined {
   if (attributes === undefined && route.nextHops.every((hop) => hop.attributes === undefined)) return undefined
   return { ...route, nextHops: route.nextHops.map(({ attributes: _, ...hop }) => hop) }
 }
 
 /**
- * Has the kernel use the interface's own link-local address at once: it would spend a second or two on making sure that
- * nobody else has it (RFC 4862, section 5.4), when there is nobody else, and IPv6 would not work meanwhile. And has it
- * keep IPv6 addresses when the interface goes down, as it keeps IPv4 ones: nobody would set them up again.
+ * Makes the kernel use the interface's own link-local address at once: otherwise duplicate address detection (RFC 4862,
+ * section 5.4) would delay IPv6 by a second or two, though there is no other host. Also makes the kernel keep IPv6
+ * addresses when the interface goes down, as it keeps IPv4 ones: nothing would set them up again.
  */
 function prepareIpv6(native: Native, arena: Arena, namespace: NetworkNamespace, tapName: string): void {
   const value = arena.reserve(1, 1)
@@ -112,7 +112,7 @@ function prepareIpv6(native: Native, arena: Arena, namespace: NetworkNamespace, 
   ] as const) {
     const path = `/proc/sys/net/ipv6/conf/${tapName}/${name}`
     const descriptor = namespace.open(path, OpenFlag.writeOnly)
-    // Without IPv6 in the kernel there is no such file.
+    // Without IPv6 in the kernel, the file doesn't exist.
     if (descriptor < 0) continue
     arena.bytes[value] = digit.charCodeAt(0)
     namespace.write(descriptor, value, 1)

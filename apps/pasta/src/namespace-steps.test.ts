@@ -43,7 +43,7 @@ describe("the steps of the data path of a namespace that exists", () => {
     const everybody = "0 0 4294967295"
     const facts = { ...outside.facts, user: 0, userMap: everybody, groupMap: everybody }
     const [helper] = ofKind(namespaceSteps({ ...plan, facts }), "spawn")
-    expect(helper.steps[0]).toMatchObject({ kind: "limitCapabilities", kept: [1, 2, 10, 12, 19, 21] })
+    expect(helper.steps[0]).toMatchObject({ kind: "limitCapabilities", kept: [1, 2, 8, 10, 12, 19, 21] })
   })
 
   it("leave nothing of the caller's open in the background, and nothing that ends with them", () => {

@@ -1,6 +1,6 @@
 /**
- * How the data path of a namespace that exists comes into being, as a list of steps: a session of its own, which stays outside. A helper
- * enters for it.
+ * The steps that start the data path of an existing namespace: a session of its own, which stays outside. A helper
+ * enters on its behalf.
  */
 import {
   dieWithParent,
@@ -20,13 +20,13 @@ export interface NamespacePlan extends PastaWall {
   readonly network: string
   /** The user namespace that the helper joins, by its descriptor; undefined: none. */
   readonly userNamespace: number | undefined
-  /** A pidfd of the process whose namespace it is; undefined: it is no process'. */
+  /** A pidfd of the process whose namespace it is; undefined if it isn't a process's. */
   readonly process: number | undefined
-  /** True to leave the caller: nothing of theirs stays open, and nothing ends with them. */
+  /** True to detach from the caller: none of the caller's descriptors stays open, and nothing ends with the caller. */
   readonly isBackground: boolean
   /** The runtime and its arguments. */
   readonly dataPath: RuntimeCommand
-  /** Descriptors that the user names. */
+  /** Descriptors that the user's options name. */
   readonly handOver: Pick<HandOver, "takeAway" | "keep">
 }
 
@@ -36,9 +36,10 @@ export function namespaceSteps(plan: NamespacePlan): Step[] {
   return [
     ...handOver.takeAway,
     closeInherited,
-    // First: it stays where the namespace can be entered from.
+    // First: the helper stays where the namespace can be entered from.
     ...startHelper(plan),
-    // The path may be of a descriptor that the user has given. Where only those inside may open it, the helper does.
+    // The path may be that of a descriptor that the user passed. Where only a process inside may open it, the helper
+    // does.
     { kind: "open", path: network, flags: OpenFlag.readOnly, number: DataPathDescriptor.network, mayFail: true },
     ...connectPipes(pipes),
     ...duplicate(process, DataPathDescriptor.process),

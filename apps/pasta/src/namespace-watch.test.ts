@@ -24,7 +24,7 @@ const { process: helper } = runSteps(native, arena, helperSteps(theirs), -1)
 closeSync(theirs)
 const onlooker = new HelpedNamespace(native, arena, ours, helper)
 afterAll(() => {
-  // Watches are still there, and see the folder go.
+  // The watches still exist, and report that the folder is removed.
   onlooker.onLost = () => {}
   onlooker.close()
 })
@@ -42,8 +42,8 @@ beforeEach(() => {
 })
 
 /**
- * Watches the path until the callback reports that it is gone, with `change` made once the loop runs; answers the warnings.
- * What is gone before is gone before the watch begins.
+ * Watches the path until the callback reports that it is gone. `change` runs once the loop runs, `before` runs before
+ * the watch begins. Returns the warnings.
  */
 async function untilGone(watched: string, change: () => void, before: () => void = () => {}): Promise<string[]> {
   const loop = new EventLoop(native, arena)

@@ -1,15 +1,16 @@
 /**
- * Notices that the namespace that was joined is gone from where it was found: its process has ended, its path leads
- * nowhere or to something else. By notification only:
+ * Detects that the joined namespace is gone from the place where it was found: its process has ended, or its path leads
+ * nowhere or to something else. By notification, without polling:
  *
  * - A pidfd is readable once its process has ended.
- * - inotify, by way of Node's `watch`, reports that a name in the path's folder has gone or come, or the folder itself.
- * - `mountinfo` of proc(5) reports mounts, which inotify doesn't: a namespace is bound to its path by one, and is gone
- *   from there once that is unmounted, whether or not the file behind it is removed.
+ * - inotify, by way of Node's `watch`, reports that a name in the path's folder was removed or created, or the folder
+ *   itself was removed.
+ * - `mountinfo` of proc(5) reports mounts, which inotify doesn't. A namespace is bound to its path by a mount, and is
+ *   gone from there once unmounted, whether or not the file below is removed.
  *
- * What was meant by a notification is seen by looking at the path, which the helper does: it has the host's files. Where the helper may
- * not look, the name of the file that has gone is enough; that it was only unmounted there isn't noticed. Nor is the end of
- * a thread whose process goes on. See docs/decisions/0012.
+ * After a notification, the helper checks the path, since it has the host's files. Where the helper can't check, a
+ * notification that names the file is sufficient; an unmount is not detected then. Nor is the end of a thread whose
+ * process continues. See docs/decisions/0012.
  */
 import { type FSWatcher, watch } from "node:fs"
 import { basename, dirname } from "node:path"
@@ -19,21 +20,21 @@ import { EpollEvent, type HelpedNamespace, OpenFlag } from "@demiflow/sys"
 import { DataPathDescriptor } from "./descriptors.ts"
 import { type ExistingNamespace, networkPath, processOf } from "./namespace-files.ts"
 
-/** Where inotify reports nothing, and where `self` was the launcher: `/dev/fd` leads there as well. */
+/** Paths for which inotify reports nothing, and in which `self` was the launcher: `/dev/fd` leads there as well. */
 const PROC = /^\/(?:proc|dev\/fd)\//
 
 const ENOENT = 2
 const ENOTDIR = 20
 
-/** What has the host's files. */
+/** The helper's functions that need the host's files. */
 export type Onlooker = Pick<HelpedNamespace, "identify" | "open">
 
-/** Whom to tell that something isn't noticed. */
+/** Receives a warning about what can't be detected. */
 export type Warnings = Pick<Log, "warning">
 
 /**
- * Calls back once the namespace is gone, also if it is already. Keeps nothing from ending. True if a path has to be looked at for
- * that.
+ * Calls back once the namespace is gone, or if it is gone already. Doesn't keep the process alive. Returns true if a
+ * path must be checked for that.
  */
 export function watchNamespace(
   machinery: Machinery,
@@ -52,7 +53,7 @@ export function watchNamespace(
   return true
 }
 
-/** Whether a path still leads to what was opened there. */
+/** Checks whether a path still leads to what was opened there. */
 export class PathWatch {
   readonly #path: string
   readonly #name: string
@@ -69,32 +70,32 @@ export class PathWatch {
     this.#onGone = onGone
   }
 
-  /** Watches, and looks once: it may have gone before. */
+  /** Starts watching, and checks once: the namespace may be gone already. */
   begin({ loop }: Pick<Machinery, "loop">, log: Warnings): void {
     const mounts = this.#namespace.open("/proc/thread-self/mountinfo", OpenFlag.readOnly)
-    if (mounts >= 0) loop.watchDescriptor(mounts, EpollEvent.urgent | EpollEvent.error, () => this.#look(false))
+    if (mounts >= 0) loop.watchDescriptor(mounts, EpollEvent.urgent | EpollEvent.error, () => this.#check(false))
     const watcher = this.#watchFolder()
     if (watcher === undefined) log.warning(`Can't watch ${dirname(this.#path)}: pasta may stay after its namespace`)
-    this.#look(false)
+    this.#check(false)
   }
 
   #watchFolder(): FSWatcher | undefined {
     try {
       const watcher = watch(dirname(this.#path), { persistent: false }, (event, name) => {
-        if (event === "rename") this.#look(name === this.#name)
+        if (event === "rename") this.#check(name === this.#name)
       })
-      // The folder has gone: that was reported before.
+      // The folder is gone, which was reported before.
       watcher.on("error", () => watcher.close())
       return watcher
     } catch {
-      // It has gone already, or there are as many watches as this user may have.
+      // The folder is gone already, or the user has no inotify watches left.
       return undefined
     }
   }
 
-  /** @param isTold true if a notification was about this very name */
-  #look(isTold: boolean): void {
-    if (this.#isGone(isTold)) this.#onGone()
+  /** @param isNotified true if a notification named this very file */
+  #check(isNotified: boolean): void {
+    if (this.#isGone(isNotified)) this.#onGone()
   }
 
   #isGone(otherwise: boolean): boolean {

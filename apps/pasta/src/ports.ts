@@ -1,12 +1,13 @@
-/** The ports of a namespace: those that lead there, and those that lead out of it. */
+/** The ports of a namespace: forwarded into it, and out of it. */
 import type { Configuration } from "@demiflow/config"
-import type { Log, Stack } from "@demiflow/core"
+import type { Listeners, Log } from "@demiflow/core"
 import { PortForwarding } from "@demiflow/flow"
 import { AutoPorts, checkSpareDescriptors, type Machinery, openForwardedPorts } from "@demiflow/program/data-path"
 import { BoundPorts, LinuxLocalPath, type NetworkNamespace } from "@demiflow/sys"
 
 /**
- * The way for what is local at both ends; none where no port is forwarded, for then nothing is. Throws a `SystemError`.
+ * The path for flows that are local at both ends; undefined if no port is forwarded, since no such flow can begin then.
+ * Throws a `SystemError`.
  *
  * @param tapName name of the tap interface; undefined: there is none
  */
@@ -20,10 +21,13 @@ export function openLocalPath(
   return new LinuxLocalPath(native, arena, loop, shares, namespace, tapName)
 }
 
-/** Opens all ports, and has those that follow what is bound do so from now on. Throws `Quit` for one that can't be opened. */
+/**
+ * Opens all ports, and starts following the ports that are bound, for rules that follow them. Throws `Quit` for a port
+ * that can't be opened.
+ */
 export function openPorts(
   { native, arena }: Machinery,
-  stack: Stack,
+  stack: Listeners,
   { forwarding: rules }: Configuration,
   namespace: NetworkNamespace,
   log: Pick<Log, "warning">,

@@ -1,4 +1,4 @@
-/** What the launcher makes of the lines that its processes write. */
+/** How the launcher interprets the lines that its processes write. */
 import type { Verbosity } from "@demiflow/config"
 import { complain, Quit } from "@demiflow/program/command"
 import { type DataPathProcess, parseReport } from "@demiflow/program/launch"
@@ -17,7 +17,10 @@ export class ReportReader {
     this.#verbosity = verbosity
   }
 
-  /** Waits until everything is set up; answers the number of the command's init, if there is one. Throws {@link Quit}. */
+  /**
+   * Waits until everything is set up. Returns the process id of the command's init, if there is one. Throws
+   * {@link Quit}.
+   */
   awaitReady(): { readonly init: number | undefined } {
     const ready = this.#child.awaitReport((line) => {
       const report = this.take(line)
@@ -28,7 +31,7 @@ export class ReportReader {
     return ready
   }
 
-  /** Waits until the data path has closed its end: it has nothing of ours then. Throws {@link Quit}. */
+  /** Waits until the data path has closed its end, and so holds nothing of ours. Throws {@link Quit}. */
   awaitLeave(): void {
     this.#child.awaitReport((line) => {
       this.take(line)
@@ -36,7 +39,9 @@ export class ReportReader {
     })
   }
 
-  /** A line; undefined if what was in it has been printed. Throws {@link Quit} if that was the end. */
+  /**
+   * Interprets a line. Returns undefined if its message has been printed. Throws {@link Quit} if it reports a failure.
+   */
   take(line: string): Exclude<DataPathReport, { kind: "failed" | "message" }> | undefined {
     const failure = this.#child.failedStep(line)
     if (failure !== undefined) {

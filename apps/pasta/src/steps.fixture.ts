@@ -1,11 +1,11 @@
-/** What lists of steps are made from, as far as their tests don't care. */
+/** Plans of steps, with values that the tests don't depend on. */
 import { Arena } from "@demiflow/core"
 import { attachArena } from "@demiflow/sys"
 import type { CommandPlan } from "./command-steps.ts"
 
 const map = "1000 1000 1"
 
-/** An ordinary user's, with made-up descriptors. */
+/** For an ordinary user, with made-up descriptors. */
 export const outside: Pick<CommandPlan, "native" | "facts" | "changesIdentity" | "pipes"> = {
   native: attachArena(new Arena(1 << 16)),
   facts: {
@@ -25,5 +25,6 @@ export const outside: Pick<CommandPlan, "native" | "facts" | "changesIdentity" |
     report: { readEnd: 26, writeEnd: 27 },
     empty: { readEnd: 28, writeEnd: 29 },
     namespace: { ours: 40, theirs: 41 },
+    helperLife: { readEnd: 42, writeEnd: 43 },
   },
 }

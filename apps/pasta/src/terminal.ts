@@ -1,11 +1,12 @@
 import type { Native } from "@demiflow/sys"
 
 /**
- * The terminal in the foreground, which is taken back from the command.
+ * The terminal in whose foreground this process is, to be reclaimed after the command.
  *
- * An interactive shell in the namespace makes a process group of its own the foreground one, and gives the terminal back
- * to the group that had it as it ends; but it can't, since process groups outside of its PID namespace have no number
- * for it. If the caller is no shell with job control, which takes the terminal itself, nobody could read from it any more.
+ * An interactive shell in the namespace puts a process group of its own in the foreground. When it ends, it would
+ * return the terminal to the group that had it before. But it can't: process groups outside of its PID namespace have
+ * no number inside. Unless the caller is a shell with job control, which reclaims the terminal itself, no process could
+ * read from it any more.
  */
 export class ForegroundTerminal {
   readonly #native: Native
@@ -17,12 +18,12 @@ export class ForegroundTerminal {
     this.#terminal = [0, 1, 2].find((descriptor) => native.isForeground(descriptor) === 1)
   }
 
-  /** True if the terminal sends its signals to this process' group. */
+  /** True if the terminal sends its signals to this process's group. */
   get isForeground(): boolean {
     return this.#terminal !== undefined
   }
 
-  /** Once the command has ended. */
+  /** To be called once the command has ended. */
   reclaim(): void {
     if (this.#terminal !== undefined) this.#native.reclaimForeground(this.#terminal)
   }

@@ -6,16 +6,16 @@ import { isOurNamespace, openNamespace } from "./namespace-files.ts"
 const NS_GET_USERNS = 0xb701
 
 /**
- * The descriptor of a user namespace to join; undefined if it is our own, which can't be joined again. Throws `Quit`, with
- * its path in the message.
+ * Opens a user namespace to join. Returns its descriptor; undefined if it is our own, which can't be joined again.
+ * Throws `Quit`, with its path in the message.
  */
 export function openUserNamespace(native: Native, path: string): number | undefined {
   return unlessOurs(openNamespace(native, path, NamespaceFlag.user, "user namespace"))
 }
 
 /**
- * The descriptor of the user namespace that a network namespace belongs to; undefined if that is our own, or none below our
- * own, which nobody here can join. Throws `Quit`, with the path in the message.
+ * Opens the user namespace that owns a network namespace. Returns its descriptor; undefined if it is our own, or not
+ * below our own, so that it can't be joined from here. Throws `Quit`, with the path in the message.
  */
 export function openOwner(native: Native, networkPath: string): number | undefined {
   const network = openNamespace(native, networkPath, NamespaceFlag.network, "network namespace")

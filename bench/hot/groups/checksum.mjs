@@ -1,4 +1,4 @@
-// The Internet checksum, by the byte: in JavaScript, which is what a browser has, and natively.
+// The Internet checksum, for each byte: in JavaScript, as in a browser, and natively.
 import { Arena, Demiflow, sumBytes, sumPseudoHeader } from "@demiflow/core"
 import { attachArena } from "@demiflow/sys"
 

@@ -27,7 +27,7 @@ function begin(table, side) {
 }
 
 /**
- * The same number of flows is asked for whatever is in the table: it is the table's work that counts here, not the
+ * Looks up the same number of flows whatever is in the table, to measure the table's work and not the
  * processor's caches.
  * @param {FixedFlowTable} table
  * @param {readonly Demiflow[]} asked

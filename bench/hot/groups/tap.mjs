@@ -1,5 +1,6 @@
-// Frames: those of the guest, up to the call of a handler that does nothing; and headers for packets to the guest.
-import { Address, Demiflow, Drops, HANDLED, Interface, IpProtocol, MacAddress, Stack, silentLog } from "@demiflow/core"
+// Frames from the guest, up to the call of a handler that does nothing; and headers for packets to the guest.
+import { Address, Demiflow, Drops, HANDLED, Interface, IpProtocol, MacAddress, silentLog } from "@demiflow/core"
+import { Stack } from "@demiflow/stack"
 import { attachArena } from "@demiflow/sys"
 import { TapSide } from "@demiflow/tap"
 import { build, buildPacket } from "@demiflow/testkit"
@@ -24,19 +25,21 @@ function tapOn(link) {
   const drops = new Drops()
   const ourLinkLocal = Address.parse("fe80::1")
   const tap = new TapSide({ link, clock, random: { int32: () => 42 }, drops, ourMac, ourLinkLocal, batchSize: BATCH })
-  const parts = { arena: link.arena, guest: tap, clock, log: silentLog, drops }
+  // The handler asks for no verdict.
+  const forwarding = {}
+  const parts = { arena: link.arena, guest: tap, forwarding, clock, log: silentLog, drops }
   let packets = 0
   const claims = [IpProtocol.tcp, IpProtocol.udp].map((ipProtocol) => ({ ipProtocol, hasPorts: true }))
   const idle = {
     name: "idle",
     claims,
-    fromTap: (/** @type {import("@demiflow/core").Sequence} */ sequence) => {
+    fromGuest: (/** @type {import("@demiflow/core").Sequence} */ sequence) => {
       packets = (packets + sequence.count) & 0x3fffffff
       return HANDLED
     },
   }
   tap.attach(
-    new Stack(/** @type {import("@demiflow/core").StackParts} */ (/** @type {unknown} */ (parts)), [() => idle]),
+    new Stack(/** @type {import("@demiflow/stack").StackParts} */ (/** @type {unknown} */ (parts)), [() => idle]),
   )
   for (const address of neighbours) tap.hostNeighbours.notice(Address.parse(address), MacAddress.parse(neighbourMac))
   return { tap, drops, packets: () => packets }
@@ -83,7 +86,7 @@ function udpFrame([from, to], index) {
  */
 function header(name, capabilities, [to, from], protocol, payload, segmentSize = 0) {
   const link = new QuietLink(capabilities)
-  // One arena of this process has the native checksum: the one that needs it.
+  // Only one arena of a process has the native checksum: this one needs it.
   if (!capabilities.checksumOffload) attachArena(link.arena)
   const { tap } = tapOn(link)
   const [headerLength, checksum] = protocol === IpProtocol.tcp ? [TCP_HEADER, TCP_CHECKSUM] : [UDP_HEADER, UDP_CHECKSUM]

@@ -1,5 +1,5 @@
 // An established connection, from the guest's frames to calls of the socket and back, events included.
-import { HostEvent } from "@demiflow/core"
+import { SocketEvent } from "@demiflow/core"
 import { attachArena } from "@demiflow/sys"
 import { tcp } from "@demiflow/tcp"
 import { build, buildPacket } from "@demiflow/testkit"
@@ -23,16 +23,16 @@ const HOLD_POOL_BYTES = 1 << 20
 /**
  * @typedef {object} Turn
  * @property {4 | 6} version
- * @property {number} segments From the guest, in one sequence; each acknowledges all it was sent.
+ * @property {number} segments From the guest, in one sequence; each acknowledges everything that it has received.
  * @property {number} payload Bytes of each.
- * @property {number} answer Bytes that the socket has for the guest, told by an event.
+ * @property {number} answer Bytes that the socket has for the guest, reported by an event.
  */
 
-/** The guest's end: numbers in its frames, and those it was sent. */
+/** The guest's end: sequence numbers in its frames, and in those that it receives. */
 class Guest {
   /** The next number. */
   number = 1_000
-  /** All before was sent to it. */
+  /** Everything before this number was sent to the guest. */
   reached = 0
   #transport
   #link
@@ -85,14 +85,14 @@ function frame(version, flags, payload) {
  */
 function connection(name, unit, capabilities, { version, segments, payload, answer }) {
   const link = new QuietLink(capabilities)
-  // One arena of this process has the native checksum: the one that needs it.
+  // Only one arena of a process has the native checksum: this one needs it.
   if (!capabilities.checksumOffload) attachArena(link.arena)
   const guest = new Guest(link, version)
   const stack = new QuietStack(link, tcp({ holdPoolSize: HOLD_POOL_BYTES }))
   link.give([frame(version, "S", 0)])
   guest.send(1)
   stack.turn(0)
-  stack.turn(HostEvent.writable)
+  stack.turn(SocketEvent.writable)
   link.give(Array.from({ length: segments }, () => frame(version, "A", payload)))
   const work = () => {
     guest.send(payload)
@@ -100,7 +100,7 @@ function connection(name, unit, capabilities, { version, segments, payload, answ
     if (answer > 0) stack.arrive(answer)
     return guest.reached + stack.host.taken
   }
-  // Until the windows are as large as they get.
+  // Until the windows have their final size.
   for (let round = 0; round < 100; round++) work()
   const { reached } = guest
   const { taken } = stack.host

@@ -1,4 +1,4 @@
-// Datagrams of a flow that there is, from the guest's frames to calls of the socket and back, events included.
+// Datagrams of an existing flow, from the guest's frames to calls of the socket and back, events included.
 
 import { build, buildPacket } from "@demiflow/testkit"
 import { udp } from "@demiflow/udp"
@@ -20,7 +20,7 @@ function frame(version, payload) {
  * @param {4 | 6} version
  * @param {number} payload
  * @param {number} up Datagrams of the guest in a turn, in one sequence.
- * @param {number} down Datagrams for it, told by an event.
+ * @param {number} down Datagrams for the guest, reported by an event.
  * @returns {import("../measure.mjs").HotFunction}
  */
 function flow(name, version, payload, up, down) {

@@ -1,4 +1,4 @@
-// A guest behind a frontend of one's own: frames over a UNIX socket, with a length before each.
+// A guest behind a custom frontend: frames over a UNIX socket, with a length before each.
 import { strict as assert } from "node:assert"
 import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -9,7 +9,8 @@ import { arp } from "@demiflow/arp"
 import { Address, Arena, Drops } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
 import { icmp } from "@demiflow/icmp"
-import { createStack, tapArenaBytes } from "@demiflow/tap"
+import { createStack } from "@demiflow/stack"
+import { tapArenaBytes } from "@demiflow/tap"
 import {
   build,
   buildPacket,
@@ -19,28 +20,28 @@ import {
   parseFrame,
   payload,
   SeededRandom,
-  SimulatedHost,
+  SimulatedSockets,
   VirtualClock,
 } from "@demiflow/testkit"
 import { StreamLink } from "./stream-link.ts"
 
-// A UNIX socket, as a hypervisor would have it.
+// A UNIX socket, as with a hypervisor.
 const folder = mkdtempSync(join(tmpdir(), "custom-link-"))
 const path = join(folder, "socket")
 const server = createServer().listen(path)
 const hypervisor = connect(path)
 const [connection] = (await once(server, "connection")) as [Socket]
 
-// The stack's end. The host is simulated, so that this runs anywhere; `LinuxHost` of @demiflow/sys has real sockets.
+// The stack's end. The host is simulated, so that this runs anywhere; `LinuxSockets` of @demiflow/sys has real sockets.
 const arena = new Arena(tapArenaBytes() + (1 << 20))
 const clock = new VirtualClock()
 const random = new SeededRandom(1)
 const drops = new Drops()
-const host = new SimulatedHost({ clock, arena })
+const sockets = new SimulatedSockets({ clock, arena })
 const link = new StreamLink(arena, connection, { onReady: work })
 const { stack, turn } = createStack({
   link,
-  host,
+  sockets,
   flows: new FixedFlowTable({ random, drops, capacity: 1_024 }),
   forwarding: new ForwardingPolicy({ v4: {}, v6: {} }, drops),
   clock,
@@ -49,21 +50,21 @@ const { stack, turn } = createStack({
   plugins: [arp({ guestAddress: Address.parse("192.0.2.2"), ourAddresses: [Address.parse("192.0.2.1")] }), icmp()],
 })
 
-/** What an event loop does: turns, as long as there is something to do. */
+/** The work of an event loop: turns, as long as there is work. */
 function work(): void {
   do {
-    host.poll((side, events) => stack.fromHost(side, events))
+    sockets.poll((side, events) => stack.fromHost(side, events))
     turn()
     clock.advance(1)
-  } while (host.hasEvents)
+  } while (sockets.hasEvents)
 }
 
-// The guest's end, by hand: asks for its gateway, then pings through it.
+// The guest's end, by hand: sends an ARP request for its gateway, then pings through it.
 let arrived = () => {}
 const hypervisorLink = new StreamLink(new Arena(1 << 20), hypervisor, { onReady: () => arrived() })
 const guest = new LinkEnd(hypervisorLink)
 
-/** Sends a frame; the frame that comes back. */
+/** Sends a frame, and returns the answer. */
 async function exchange(frame: Uint8Array): Promise<ParsedFrame> {
   const answered = new Promise<void>((resolve) => {
     arrived = resolve

@@ -1,10 +1,10 @@
 /**
- * A link over any Node.js stream: each Ethernet frame behind four bytes with its length, most significant first. QEMU's
- * `-netdev stream` speaks the same over a socket.
+ * A link over any Node.js stream: each Ethernet frame behind its length in four bytes, most significant first. QEMU's
+ * `-netdev stream` uses the same format over a socket.
  *
- * What it shows of the interface: frames are received into places in the arena and stay there until the next call; a
- * stream that is full takes a part, and the rest is offered again; the owner of the loop is called when there is
- * something to do.
+ * It shows three rules of the interface. Frames are received into places in the arena and stay there until the next
+ * call. A full stream accepts a part, and the rest is offered again. The owner of the loop is called when there is
+ * work.
  */
 import type { Duplex } from "node:stream"
 import {
@@ -16,7 +16,7 @@ import {
   type LinkCapabilities,
 } from "@demiflow/core"
 
-/** How the link is to be. */
+/** Options of the link. */
 export interface StreamLinkOptions {
   /** Largest IP packet, bytes; 1,500 by default. */
   readonly mtu?: number
@@ -25,7 +25,7 @@ export interface StreamLinkOptions {
 }
 
 const LENGTH_BYTES = 4
-/** Frames that one call receives at most. */
+/** Maximum number of frames that one call receives. */
 const SLOTS = 32
 
 /** A frontend over a stream. */
@@ -88,11 +88,11 @@ export class StreamLink implements Link {
   send(batch: FrameBatch, first: number, count: number): number {
     if (this.#isGone) return count
     for (let taken = 0; taken < count; taken++) {
-      // Full: the rest may be offered again once the stream has drained.
+      // The stream is full: the rest may be offered again once it has drained.
       if (this.#stream.writableNeedDrain) return taken
       const offset = batch.offset[first + taken]
       const length = batch.length[first + taken]
-      // The stream keeps what it is given, and the arena is used again: this is the one copy.
+      // The stream keeps its chunks, and the arena is reused: this is the only copy.
       const message = Buffer.allocUnsafe(LENGTH_BYTES + length)
       message.writeUInt32BE(length)
       message.set(this.arena.bytes.subarray(offset, offset + length), LENGTH_BYTES)
@@ -107,7 +107,7 @@ export class StreamLink implements Link {
     this.#stream.destroy()
   }
 
-  /** Cuts what has arrived into frames. */
+  /** Splits the received bytes into frames. */
   #take(piece: Buffer): void {
     let bytes = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece])
     while (bytes.length >= LENGTH_BYTES) {

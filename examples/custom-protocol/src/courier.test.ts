@@ -7,7 +7,7 @@ import { COURIER_PROTOCOL, courier } from "./courier.ts"
 describe("courier", () =>
   protocolCompliance(() => ({
     plugin: courier(),
-    prepare: ({ host }) => host.world.echo(7),
+    prepare: ({ sockets }) => sockets.world.echo(7),
     samples: ({ v4, v6, number }) => [
       [
         build.ip(v4, "198.51.100.7", 64, COURIER_PROTOCOL),
@@ -34,7 +34,7 @@ describe.each([
     const memory = memoryStack([courier()])
     const senders: string[] = []
     for (const address of addresses) {
-      memory.host.world.receive({ address, port: 7 }, ({ hostAddress, hostPort, reply }) => {
+      memory.sockets.world.receive({ address, port: 7 }, ({ hostAddress, hostPort, reply }) => {
         senders.push(`${hostAddress} ${hostPort}`)
         reply(`from ${address}`)
       })
@@ -53,12 +53,12 @@ describe.each([
       [first, second, first].map((to) => `from ${to}`),
     )
     expect([new Set(senders).size, senders[0].split(" ")[1]]).toEqual([1, `${0x2001}`])
-    expect(memory.host.openSockets).toBe(1)
+    expect(memory.sockets.openSockets).toBe(1)
     memory.run(60_000)
     expect(memory.leftovers()).toEqual([])
   })
 
-  test("tell two addresses of the guest apart where both speak to one", () => {
+  test("distinguish two addresses of the guest where both speak to one", () => {
     const { memory, senders, answerTo } = answeredBy(first)
     expect([guestAddress, other].map((from) => answerTo(from, first))).toEqual([`from ${first}`, `from ${first}`])
     expect(new Set(senders).size).toBe(2)
@@ -69,7 +69,7 @@ describe.each([
     const { memory, senders, answerTo } = answeredBy(first)
     answerTo(guestAddress, first)
     const [address, port] = senders[0].split(" ")
-    memory.host.world.send({ address: second, port: 7 }, { address, port: Number(port) }, "unasked")
+    memory.sockets.world.send({ address: second, port: 7 }, { address, port: Number(port) }, "unasked")
     memory.run(10)
     expect(memory.drops.entries()).toEqual([["courier: from a stranger", 1]])
     expect(memory.guest.takeAll()).toEqual([])

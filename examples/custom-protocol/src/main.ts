@@ -1,15 +1,15 @@
-// A guest speaks a protocol that demiflow has never heard of, and is understood.
+// A guest speaks a protocol that demiflow does not know, through a plug-in.
 import { strict as assert } from "node:assert"
 import { build, check, memoryStack, payload } from "@demiflow/testkit"
 import { COURIER_PROTOCOL, courier } from "./courier.ts"
 
-const { guest, host, flows, drops, run } = memoryStack([courier()])
+const { guest, sockets, flows, drops, run } = memoryStack([courier()])
 const GUEST = "192.0.2.2"
 const correspondents = ["198.51.100.7", "198.51.100.8"]
 
 // They answer letters.
 for (const address of correspondents) {
-  host.world.receive({ address, port: 7 }, ({ text, hostPort, reply }) => {
+  sockets.world.receive({ address, port: 7 }, ({ text, hostPort, reply }) => {
     console.log(`${address}: got "${text}" from port ${hostPort}`)
     reply(`Dear guest, thank you for "${text}".`)
   })
@@ -27,10 +27,10 @@ for (const address of correspondents) {
   console.log(`guest: got "${String.fromCharCode(...answer.payload.subarray(4))}"`)
 }
 
-console.log(`${flows.size} conversations, which share ${host.openSockets} socket`)
+console.log(`${flows.size} conversations, which share ${sockets.openSockets} socket`)
 assert.equal(flows.size, 2)
-assert.equal(host.openSockets, 1)
+assert.equal(sockets.openSockets, 1)
 
 run(60_000)
-console.log(`a minute later: ${flows.size} conversations, ${host.openSockets} sockets, ${drops.total} drops`)
-assert.equal(flows.size + host.openSockets + drops.total, 0)
+console.log(`a minute later: ${flows.size} conversations, ${sockets.openSockets} sockets, ${drops.total} drops`)
+assert.equal(flows.size + sockets.openSockets + drops.total, 0)

@@ -4,8 +4,8 @@ import { tcp } from "@demiflow/tcp"
 import { GuestTcp, memoryStack } from "@demiflow/testkit"
 
 // The set-up: a stack with one protocol, a guest at one end, a host at the other.
-const { guest, host, run, clock, leftovers } = memoryStack([tcp()], { host: { rtt: 20 } })
-const { world } = host
+const { guest, sockets, run, clock, leftovers } = memoryStack([tcp()], { sockets: { rtt: 20 } })
+const { world } = sockets
 
 // A server somewhere in the world. The host reaches it through an ordinary (simulated) socket.
 world.listen({ address: "198.51.100.7", port: 80 }, (connection) => {
@@ -19,7 +19,7 @@ world.listen({ address: "198.51.100.7", port: 80 }, (connection) => {
   }
 })
 
-// A client in the guest, over a TCP of its own: what passes the link are Ethernet frames.
+// A client in the guest, over its own TCP: Ethernet frames pass the link.
 const client = new GuestTcp(guest).connect({ address: "198.51.100.7", port: 80 })
 client.write("GET / HTTP/1.1\r\nHost: 198.51.100.7\r\n\r\n")
 client.onEnd = () => client.end()

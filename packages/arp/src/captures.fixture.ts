@@ -1,5 +1,5 @@
 /**
- * ARP packets that clients sent while they configured 192.0.2.2 on a link whose gateway was 192.0.2.1, in hexadecimal.
+ * ARP packets, in hexadecimal, that clients sent while they configured 192.0.2.2 on a link with the gateway 192.0.2.1.
  * Captured with the packages of Debian 12: dhcpcd 9.4.1, NetworkManager 1.42.4, and Linux itself.
  */
 export const ARP_CAPTURES = {

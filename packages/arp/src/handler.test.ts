@@ -8,7 +8,7 @@ import { type ArpOptions, arp } from "./index.ts"
 const GUEST = "192.0.2.2"
 const GATEWAY = "192.0.2.1"
 const NOBODY = "0.0.0.0"
-/** Milliseconds for which an announced address is its station's. */
+/** How long the neighbour table keeps an announced address, milliseconds. */
 const ADDRESS_LIFETIME = 300_000
 
 function setUp(options: ArpOptions = {}) {
@@ -18,7 +18,7 @@ function setUp(options: ArpOptions = {}) {
   const { guest, drops, tap } = memory
   const send = (senderAddress: string, targetAddress: string, operation: "request" | "reply" = "request") =>
     guest.send(build.arp({ operation, senderMac: guest.mac, senderAddress, targetAddress }))
-  /** True if the request is answered; the answer is checked. */
+  /** Returns true if the request is answered; checks the answer. */
   const answers = (senderAddress: string, targetAddress: string): boolean => {
     send(senderAddress, targetAddress)
     const frames = guest.takeAll()
@@ -38,6 +38,7 @@ function setUp(options: ArpOptions = {}) {
   return { memory, tap, guest, drops, log, send, answers }
 }
 
+// RFC 826 reception (reply), RFC 826 reception (request)
 describe("requests (RFC 826)", () => {
   test.each([GATEWAY, "192.0.2.77", "198.51.100.1", "10.0.0.1"])("for %s are answered with our address", (address) => {
     expect(setUp().answers(GUEST, address)).toBe(true)
@@ -88,6 +89,7 @@ describe("neighbours of the host", () => {
     return { ...memory, notice, sent, ask }
   }
 
+  // RFC 5227 2.3
   test("are found at their own Ethernet addresses, and announced (RFC 5227, section 3)", () => {
     const { notice, sent, ask, tap, guest } = withNeighbour()
     const address = Address.parse(NEIGHBOUR)
@@ -144,6 +146,7 @@ describe("addresses of the guest's own", () => {
     expect(answers(GUEST, "192.0.2.9")).toBe(false)
   })
 
+  // RFC 826 reception (request), RFC 826 reception (sender)
   test("that it used as sender are not answered for, requests and replies alike", () => {
     const { answers, send } = setUp()
     expect(answers("192.0.2.9", GATEWAY)).toBe(true)
@@ -193,6 +196,7 @@ describe("addresses of the guest's own", () => {
 })
 
 describe("probes (RFC 5227, section 2.1.1)", () => {
+  // RFC 826 reception (ours), RFC 5227 2.1.1 (others)
   test("are answered only for what is really ours", () => {
     const { answers } = setUp()
     expect([answers(NOBODY, GATEWAY), answers(NOBODY, GUEST), answers(NOBODY, "192.0.2.77")]).toEqual([
@@ -202,7 +206,8 @@ describe("probes (RFC 5227, section 2.1.1)", () => {
     ])
   })
 
-  test("claim nothing yet: the guest may still look for who has the address", () => {
+  // RFC 5227 2.1.1
+  test("claim nothing yet: the guest may still ask which station has the address", () => {
     const { answers } = setUp()
     answers(NOBODY, "192.0.2.77")
     expect(answers(GUEST, "192.0.2.77")).toBe(true)
@@ -232,9 +237,9 @@ describe("what clients send while they take an address", () => {
   })
 })
 
-describe("the guest is looked for at the start", () => {
+describe("the guest is solicited at the start", () => {
   test("by its assigned address, so that it shows its Ethernet address", () => {
-    const { guest, tap } = setUp({ looksForGuest: true })
+    const { guest, tap } = setUp({ asksForGuest: true })
     const frame = guest.expect(check.arp({ operation: 1 }))
     expect(String(frame.ethernet?.target)).toBe("ff:ff:ff:ff:ff:ff")
     expect(frame.arp).toEqual({
@@ -247,9 +252,9 @@ describe("the guest is looked for at the start", () => {
   })
 
   test("not without an address, its or ours, nor when it was seen", () => {
-    setUp({ looksForGuest: true, guestAddress: undefined }).guest.expectNothing()
-    setUp({ looksForGuest: true, ourAddresses: [] }).guest.expectNothing()
-    const { guest, memory, send } = setUp({ looksForGuest: true })
+    setUp({ asksForGuest: true, guestAddress: undefined }).guest.expectNothing()
+    setUp({ asksForGuest: true, ourAddresses: [] }).guest.expectNothing()
+    const { guest, memory, send } = setUp({ asksForGuest: true })
     send(GUEST, GATEWAY, "reply")
     guest.takeAll()
     memory.stack.stop()
@@ -259,7 +264,7 @@ describe("the guest is looked for at the start", () => {
 })
 
 test("the guest is asked for when its link was gone, as it may be another one", () => {
-  const { guest, memory, send } = setUp({ looksForGuest: true })
+  const { guest, memory, send } = setUp({ asksForGuest: true })
   send(GUEST, GATEWAY)
   guest.takeAll()
   memory.stack.reconnected()
@@ -326,6 +331,7 @@ describe("a conflict with an address of ours", () => {
   })
 })
 
+// RFC 826 reception (hardware), RFC 826 reception (protocol)
 describe("what is malformed is counted", () => {
   const request = () => {
     const mac = "02:00:00:00:00:02"

@@ -1,25 +1,28 @@
 /**
  * ARP for the guest: theory of operation.
  *
- * Whatever IPv4 address the guest looks for on its link, it is found: at the Ethernet address that a neighbour of the host
- * has, if it is that of one, else at ours: the gateway, and every other address, as it pleases the guest's routes. When a
- * neighbour of the host shows another Ethernet address than before, that is announced (RFC 5227, section 3), from our
- * Ethernet address. The exception is what belongs to the guest itself: the address it was assigned, and any other that it
- * uses. These may be on several stations behind the link (containers bridged to it, say), which must find each other without
- * us in between. The guest's own addresses show in the sender field of what it sends: they are announced to the neighbour
- * table, which remembers each for five minutes, and finds the stations of packets by them.
+ * Every IPv4 address that the guest asks for on its link is answered: with the Ethernet address of a neighbour of the
+ * host where the address is that neighbour's, else with ours. So the gateway and every other address work, whatever the
+ * guest's routes are. When a neighbour of the host changes its Ethernet address, we announce that (RFC 5227, section
+ * 3), from our Ethernet address.
  *
- * A station that is about to take an address asks for it first (RFC 5227): a probe, with no sender address. An answer
- * would mean that the address is taken, so probes are answered only for the addresses that really are ours, such as the
- * gateway's. Announcements, which ask for the sender's own address, are never answered. A station that announces one of ours is in
- * the way of its own traffic; that is worth a warning, once.
+ * The exception is the guest's own addresses: the assigned one, and any other that the guest uses. They may be on
+ * several stations behind the link (containers bridged to it, say), which must find each other without us in between.
+ * The guest's own addresses appear in the sender field of its packets. They are announced to the neighbour table, which
+ * keeps each for five minutes and uses them to find the station for a packet.
  *
- * Replies from the guest only show which addresses it has. An answer goes to the station that the question names as sender.
+ * A station that is about to take an address sends a probe first (RFC 5227): a request without a sender address. An
+ * answer means that the address is taken, so probes are answered only for addresses that really are ours, such as the
+ * gateway's. Announcements, which ask for the sender's own address, are never answered. A station that announces one of
+ * our addresses breaks its own traffic; we log a warning, once.
  *
- * The neighbour table has us ask for addresses whose station isn't known, or wasn't heard for a while.
+ * Replies from the guest only show which addresses it has. Our reply goes to the station that the request names as
+ * sender.
  *
- * A guest that was there before us, or before we were reconnected, may have nothing to say until somebody speaks to it. So
- * that we know its Ethernet address by then, we can ask for its assigned address when we start.
+ * The neighbour table has us ask for addresses whose station is unknown, or was silent for a while.
+ *
+ * A guest that was there before us, or before we were reconnected, may stay silent until somebody speaks to it. To know
+ * its Ethernet address by then, we can ask for its assigned address at the start.
  *
  * Not done: RARP, other hardware than Ethernet.
  *
@@ -42,17 +45,17 @@ import { ARP_LENGTH, Operation } from "./wire.ts"
 
 const BROADCAST = new MacAddress(0xffff, -1)
 
-/** What the plugin has to know of the link. */
+/** Options of the ARP plugin. */
 export interface ArpOptions {
-  /** The address assigned to the guest: never answered for. */
+  /** The address assigned to the guest: the plugin never answers for it. */
   readonly guestAddress?: Address | undefined
-  /** Addresses that are ours on the link, such as the gateway's: defended when the guest probes for them. */
+  /** Our addresses on the link, such as the gateway's: the plugin defends them against the guest's probes. */
   readonly ourAddresses?: readonly Address[]
   /**
-   * True to ask for the assigned address at the start, from the first of ours, so that the guest's Ethernet address is
-   * known. False if not given.
+   * True to ask for the assigned address at the start, so that the guest's Ethernet address is known. The request comes
+   * from the first of our addresses; without one, none is sent. False by default.
    */
-  readonly looksForGuest?: boolean
+  readonly asksForGuest?: boolean
 }
 
 /** ARP, set up on a stack. */
@@ -62,7 +65,7 @@ export class ArpHandler implements ProtocolHandler {
   readonly #components: Components
   readonly #guestAddress: Address | undefined
   readonly #ourAddresses: readonly Address[]
-  readonly #reasons: Readonly<Record<ArpMalformation | "no room", DropReason>>
+  readonly #reasons: Readonly<Record<ArpMalformation, DropReason>>
   readonly #packet: ArpPacket = {
     operation: 0,
     senderMac: new MacAddress(),
@@ -71,12 +74,12 @@ export class ArpHandler implements ProtocolHandler {
     targetAddress: new Address(),
   }
   /** The address to ask for at the start. */
-  readonly #lookedFor: Address | undefined
+  readonly #askedAtStart: Address | undefined
   #hasWarned = false
 
-  constructor(components: Components, { guestAddress, ourAddresses = [], looksForGuest = false }: ArpOptions) {
+  constructor(components: Components, { guestAddress, ourAddresses = [], asksForGuest = false }: ArpOptions) {
     const { drops } = components
-    this.#lookedFor = looksForGuest ? guestAddress?.clone() : undefined
+    this.#askedAtStart = asksForGuest ? guestAddress?.clone() : undefined
     this.#components = components
     this.#guestAddress = guestAddress?.clone()
     this.#ourAddresses = ourAddresses.map((address) => address.clone())
@@ -86,7 +89,6 @@ export class ArpHandler implements ProtocolHandler {
       "protocol type": drops.reason("arp: protocol type"),
       operation: drops.reason("arp: operation"),
       sender: drops.reason("arp: sender"),
-      "no room": drops.reason("arp: no room"),
     }
     const { hostNeighbours, neighbours } = components.guest
     neighbours.askWith(true, (address, station) => this.#ask(address, station))
@@ -95,30 +97,34 @@ export class ArpHandler implements ProtocolHandler {
 
   start(): void {
     this.#hasWarned = false
-    this.#lookForGuest()
+    this.#askForGuest()
   }
 
-  /** The guest may be another one, and is the sooner known for it. */
+  /** Asks even if an Ethernet address is known: the guest may be another one now. */
   reconnected(): void {
-    if (this.#lookedFor !== undefined) this.#ask(this.#lookedFor, undefined)
+    if (this.#askedAtStart !== undefined) this.#ask(this.#askedAtStart, undefined)
   }
 
-  fromTap(sequence: Sequence): Disposition {
+  fromGuest(sequence: Sequence): Disposition {
     const { arena, drops } = this.#components
     for (let index = 0; index < sequence.count; index++) {
       const offset = sequence.networkOffset[index]
-      const problem = readArp(arena.view, offset, sequence.endOffset[index], this.#packet) ?? this.#handle(this.#packet)
-      if (problem !== undefined) drops.count(this.#reasons[problem])
+      const problem = readArp(arena.view, offset, sequence.endOffset[index], this.#packet)
+      if (problem === undefined) this.#handle(this.#packet)
+      else drops.count(this.#reasons[problem])
     }
     return HANDLED
   }
 
-  #handle(packet: ArpPacket): "no room" | undefined {
+  #handle(packet: ArpPacket): void {
     const { senderAddress, targetAddress } = packet
     const isProbe = senderAddress.isUnspecified
+    // RFC 5227 2.1.1 MUST: a probe, which has no sender address, changes nothing that is known
+    // RFC 826 reception (sender) MUST: the sender of a request or reply updates what is known of its address
     if (!isProbe) this.#noticeSender(packet)
-    if (packet.operation !== Operation.request || senderAddress.equals(targetAddress)) return undefined
-    return this.#isToBeAnswered(targetAddress, isProbe) ? this.#answer(packet) : undefined
+    // RFC 826 reception (request) MUST: only a request is answered
+    if (packet.operation !== Operation.request || senderAddress.equals(targetAddress)) return
+    if (this.#isToBeAnswered(targetAddress, isProbe)) this.#answer(packet)
   }
 
   #noticeSender({ senderAddress, senderMac }: ArpPacket): void {
@@ -136,7 +142,9 @@ export class ArpHandler implements ProtocolHandler {
   }
 
   #isToBeAnswered(asked: Address, isProbe: boolean): boolean {
+    // RFC 826 reception (ours) MUST: a request for an address of ours is answered, one without a sender address as well
     if (this.#isOurs(asked)) return true
+    // RFC 5227 2.1.1 (others) SHOULD NOT: a probe is not answered for an address that is not ours
     return !isProbe && isStation(asked) && !this.#isGuests(asked)
   }
 
@@ -149,38 +157,39 @@ export class ArpHandler implements ProtocolHandler {
     return false
   }
 
-  /** Turns the request into its reply, and sends it. */
-  #answer(packet: ArpPacket): "no room" | undefined {
+  /** Turns the request into its reply, and sends the reply. */
+  #answer(packet: ArpPacket): void {
     const { guest, log } = this.#components
     const asked = packet.targetAddress.word3
+    // RFC 826 reception (reply) MUST: the reply has the ends of the request swapped, and our hardware address
     packet.operation = Operation.reply
     packet.targetMac.copyFrom(packet.senderMac)
     packet.targetAddress.copyFrom(packet.senderAddress)
     packet.senderAddress.word3 = asked
     packet.senderMac.copyFrom(guest.hostNeighbours.macOf(packet.senderAddress))
-    if (!this.#send(packet.targetMac, packet)) return "no room"
-    if (log.isTrace) log.trace(`ARP: told ${packet.targetMac} that ${packet.senderAddress} is at ${packet.senderMac}`)
-    return undefined
+    if (!this.#send(packet.targetMac, packet)) return
+    if (log.isTrace) log.trace(`ARP: reply to ${packet.targetMac}: ${packet.senderAddress} is at ${packet.senderMac}`)
   }
 
-  #lookForGuest(): void {
-    if (this.#lookedFor !== undefined && this.#components.guest.guestMac.isBroadcast)
-      this.#ask(this.#lookedFor, undefined)
+  #askForGuest(): void {
+    if (this.#askedAtStart !== undefined && this.#components.guest.guestMac.isBroadcast)
+      this.#ask(this.#askedAtStart, undefined)
   }
 
-  /** Asks for the address: the station, or everybody. Not without an address of our own: that would be a probe. */
+  /** Asks the station, or everybody, for the address. Needs an address of our own: a request without one is a probe. */
   #ask(address: Address, station: MacAddress | undefined): void {
     const [ours] = this.#ourAddresses
     if (ours !== undefined) this.#request(ours, address, station ?? BROADCAST)
   }
 
-  /** Asks everybody for a neighbour of the host, as from the neighbour: those who know the address note the sender. */
+  /** Announces a neighbour of the host with a request in its name: stations that know the address note the sender. */
   #announce(address: Address): void {
+    // RFC 5227 2.3 MUST: an announcement is a request to all stations with the address as sender and as target
     if (!this.#isGuests(address)) this.#request(address, address, BROADCAST)
   }
 
   #request(senderAddress: Address, targetAddress: Address, station: MacAddress): void {
-    const { drops, guest } = this.#components
+    const { guest } = this.#components
     const request: ArpPacket = {
       operation: Operation.request,
       senderMac: guest.hostNeighbours.macOf(senderAddress),
@@ -188,10 +197,10 @@ export class ArpHandler implements ProtocolHandler {
       targetMac: new MacAddress(),
       targetAddress,
     }
-    if (!this.#send(station, request)) drops.count(this.#reasons["no room"])
+    this.#send(station, request)
   }
 
-  /** False if there is no room. */
+  /** Returns false if there is no room. */
   #send(target: MacAddress, packet: ArpPacket): boolean {
     const { arena, guest } = this.#components
     const offset = guest.beginFrame(target, EtherType.arp, ARP_LENGTH)

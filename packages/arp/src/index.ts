@@ -1,5 +1,5 @@
 /**
- * ARP answers for the guest: a protocol plugin of demiflow.
+ * ARP replies for the guest: a protocol plugin of demiflow.
  *
  * @packageDocumentation
  */
@@ -8,7 +8,7 @@ import { ArpHandler, type ArpOptions } from "./handler.ts"
 
 export type { ArpOptions } from "./handler.ts"
 
-/** The plugin: answers for every IPv4 address but the guest's own ones. */
+/** The ARP plugin: answers requests for every IPv4 address but the guest's own. */
 export function arp(options: ArpOptions = {}): ProtocolPlugin {
   return (components) => new ArpHandler(components, options)
 }

@@ -16,10 +16,10 @@ import {
   TARGET_MAC,
 } from "./wire.ts"
 
-/** What can be wrong with the form of a packet. */
+/** The ways in which a packet can be malformed. */
 export type ArpMalformation = "truncated" | "hardware type" | "protocol type" | "operation" | "sender"
 
-/** A packet that is filled again for each one read. */
+/** An ARP packet. Reading reuses the object and its addresses. */
 export interface ArpPacket {
   /** 1 for a request, 2 for a reply. */
   operation: number
@@ -31,13 +31,15 @@ export interface ArpPacket {
 }
 
 /**
- * Reads the packet between two offsets into `packet`; answers what is wrong with it, or undefined. What follows the packet
- * is padding.
+ * Reads the packet between two offsets into `packet`. Returns what is wrong with the packet, or undefined. Bytes behind
+ * the packet are padding.
  */
 export function readArp(view: DataView, offset: number, end: number, packet: ArpPacket): ArpMalformation | undefined {
   if (end - offset < ARP_LENGTH) return "truncated"
+  // RFC 826 reception (hardware) MUST: a packet of another hardware type is not handled
   if (view.getUint16(offset + HARDWARE_TYPE) !== HARDWARE_ETHERNET) return "hardware type"
   if (view.getUint8(offset + HARDWARE_LENGTH) !== ETHERNET_ADDRESS_LENGTH) return "hardware type"
+  // RFC 826 reception (protocol) MUST: a packet about another protocol is not handled
   if (view.getUint16(offset + PROTOCOL_TYPE) !== EtherType.ipv4) return "protocol type"
   if (view.getUint8(offset + PROTOCOL_LENGTH) !== IPV4_ADDRESS_LENGTH) return "protocol type"
   packet.operation = view.getUint16(offset + OPERATION)

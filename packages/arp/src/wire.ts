@@ -13,7 +13,7 @@ export const TARGET_ADDRESS = 24
 export const ARP_LENGTH = 28
 
 export const HARDWARE_ETHERNET = 1
-/** Bytes of an Ethernet and of an IPv4 address. */
+/** Length of an Ethernet and of an IPv4 address, bytes. */
 export const ETHERNET_ADDRESS_LENGTH = 6
 export const IPV4_ADDRESS_LENGTH = 4
 

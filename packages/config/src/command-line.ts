@@ -38,8 +38,8 @@ const ALL_ROWS: readonly (OptionRow | FinalRow)[] = [...FINAL_ROWS, ...OPTION_TA
 /**
  * Parses a command line.
  *
- * The grammar is that of `getopt_long(3)`, and so is the wording of messages about it. Options apply in their order,
- * so that the last of several takes effect; combinations that have no meaning are errors, as is every option that
+ * The grammar and its error messages are those of `getopt_long(3)`. Options apply in their order,
+ * so that the last of several takes effect. Meaningless combinations are errors, and so is every option that
  * isn't implemented.
  *
  * @param argv arguments without interpreter and program
@@ -59,14 +59,14 @@ export function parseCommandLine(argv: readonly string[], program: Program): Par
   return { kind: "run", options, operands }
 }
 
-/** A number alone is a process whose namespaces are to be joined; the operands without it. */
+/** Takes a single number as the process whose namespaces to join. Returns the operands without it. */
 function takeProcessId(options: Options, operands: readonly string[]): readonly string[] {
   if (operands.length !== 1) return operands
   options.processId = parseProcessId(operands[0])
   return options.processId === undefined ? operands : []
 }
 
-/** Arguments are shown as they came, but never as more than one line. */
+/** Shows arguments as they were given, but on one line. */
 function failure(message: string): ParsedCommandLine {
   return { kind: "error", message: message.replace(/\p{Control}/gu, "?") }
 }

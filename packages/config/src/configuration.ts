@@ -3,15 +3,15 @@ import type { SplicingRules } from "@demiflow/flow"
 import type { ConfiguredRule } from "./forwarding-plan.ts"
 import type { Program, Verbosity } from "./options.ts"
 
-/** What both IP versions have. Everything decided: nothing here has to be looked up again. */
+/** The configuration of one IP version. Everything is decided: nothing has to be read from the system again. */
 export interface FamilyConfiguration {
   /** Host interface from which addresses and routes were taken; undefined in local mode. */
   readonly template: string | undefined
-  /** True if the user chose the guest's address: what is forwarded to the guest goes there, whichever the guest uses. */
+  /** True if the user chose the guest's address: flows to the guest go there, whichever address the guest uses. */
   readonly isGuestAddressFixed: boolean
-  /** Where the guest sends what isn't on its link; undefined if the host's route names no gateway. */
+  /** The guest's gateway; undefined if the host's route names none. */
   readonly gateway: Address | undefined
-  /** Source of what leaves on the host; undefined: the host's routing decides. */
+  /** Source address of outgoing flows on the host; undefined: the host's routing decides. */
   readonly outboundAddress: Address | undefined
   /** Host interface that sockets are bound to; undefined: none. */
   readonly outboundInterface: string | undefined
@@ -19,13 +19,13 @@ export interface FamilyConfiguration {
   readonly nameServers: readonly Address[]
   /** Address by which the guest reaches the host's loopback. */
   readonly mapHostLoopback: Address | undefined
-  /** Address by which the guest reaches what the host has on the guest's own address. */
+  /** Address by which the guest reaches the host at the address that both have. */
   readonly mapGuestAddress: Address | undefined
   /** Address by which the guest reaches the name server `dnsHost`; both are defined or neither is. */
   readonly dnsForward: Address | undefined
   /** The host's name server. */
   readonly dnsHost: Address | undefined
-  /** Index of the host interface on which it is, where its address is link-local with a zone. */
+  /** Index of the name server's host interface, where its address is link-local with a zone. */
   readonly dnsHostScope: number | undefined
 }
 
@@ -39,8 +39,8 @@ export interface Ipv6Configuration extends FamilyConfiguration {
   /** Undefined in local mode: the guest then has only the link-local address that it chooses. */
   readonly guestAddress: Address | undefined
   /**
-   * 0–128, of the address as `--config-net` sets it up: that of the host, else 64. Advertisements always say 64, as
-   * stateless address configuration wants it.
+   * 0–128, of the address as `--config-net` sets it up: that of the host, else 64. Advertisements always announce 64,
+   * as stateless address configuration requires.
    */
   readonly prefixLength: number
   /** The link-local address from which we speak as the guest's router. */
@@ -50,28 +50,28 @@ export interface Ipv6Configuration extends FamilyConfiguration {
 /** The user namespace of a network namespace that is created. */
 export type UserNamespace =
   | { readonly kind: "new" }
-  /** That of the caller: none is created or joined. */
+  /** The caller's: none is created or joined. */
   | { readonly kind: "current" }
   | { readonly kind: "path"; readonly path: string }
 
-/** Which network namespace is connected. */
+/** The network namespace to connect. */
 export type NamespaceTarget =
-  /** One of its own, for a command. */
+  /** A new one, for a command. */
   | {
       readonly kind: "new"
       readonly userNamespace: UserNamespace
       /** True if the command gets a PID namespace, with a `/proc` that shows it. */
       readonly hasPidNamespace: boolean
     }
-  /** That of a process. */
+  /** A process's. */
   | {
       readonly kind: "process"
-      /** 1–2³¹−1, as the caller sees it. */
+      /** 1–2³¹−1, in the caller's PID namespace. */
       readonly processId: number
       /** Path of the user namespace to join, by default that of the process; undefined: none is joined. */
       readonly userNamespace: string | undefined
     }
-  /** One that is bound to a path, which may be one of `/proc` as well. */
+  /** One that is bound to a path, which may also be a path in `/proc`. */
   | {
       readonly kind: "path"
       readonly path: string
@@ -79,29 +79,31 @@ export type NamespaceTarget =
       readonly userNamespace: string | undefined
     }
 
-/** What is done in the namespace. */
+/** The set-up of the namespace. */
 export interface NamespaceConfiguration {
   readonly target: NamespaceTarget
   /**
-   * True to end when the namespace that was joined is gone: its path removed, its process ended. Without meaning for a
+   * True to end when a joined namespace is gone: its path removed, its process ended. Ignored for a
    * new one, which ends with its command.
    */
   readonly quitsWithNamespace: boolean
   /** Name of the tap interface. */
   readonly interfaceName: string
-  /** Of the tap interface; undefined: the kernel makes one up. */
+  /** Of the tap interface; undefined: the kernel chooses a random one. */
   readonly macAddress: MacAddress | undefined
-  /** What to set up on it; undefined without `--config-net`, and where there is no tap interface. */
+  /**
+   * Addresses and routes of the tap interface; undefined without `--config-net`, and where there is no tap interface.
+   */
   readonly network: NamespaceNetwork | undefined
 }
 
 /**
- * Addresses and routes to set up, in this order. Interface indexes are {@link TAP_INTERFACE_INDEX}, to be replaced by the
- * index that the tap interface gets.
+ * Addresses and routes to set up, in this order. Interface indexes are {@link TAP_INTERFACE_INDEX}, to be replaced by
+ * the index that the tap interface gets.
  */
 export interface NamespaceNetwork {
   readonly addresses: readonly InterfaceAddress[]
-  /** Routes that take the place of those that the kernel has added with the addresses. */
+  /** Routes that replace those that the kernel has added with the addresses. */
   readonly replacing: readonly Route[]
   readonly routes: readonly Route[]
 }
@@ -109,30 +111,30 @@ export interface NamespaceNetwork {
 /** Stands for the tap interface in a {@link NamespaceNetwork}: no interface has index 0. */
 export const TAP_INTERFACE_INDEX = 0
 
-/** How passt meets its hypervisor. */
+/** How passt connects with its hypervisor. */
 export interface HypervisorConfiguration {
   /** Where to listen; undefined: at the first free path of {@link defaultSocketPaths}. */
   readonly socketPath: string | undefined
-  /** The connection to the hypervisor, inherited; there is nothing to listen at then. */
+  /** The inherited connection to the hypervisor; passt then doesn't listen. */
   readonly descriptor: number | undefined
   /** True to end once the hypervisor has closed the connection; always with `descriptor`. */
   readonly oneOff: boolean
 }
 
-/** Where the log is written, if not to the system's. */
+/** The log file, if the log doesn't go to the system's. */
 export interface LogFileConfiguration {
   readonly path: string
-  /** Bytes: what is oldest makes room. */
+  /** Maximum size, bytes: the oldest entries make room. */
   readonly maximumSize: number
 }
 
-/** Something to tell the user at start. */
+/** A message for the user at start. */
 export interface Notice {
   readonly level: "warning" | "info"
   readonly text: string
 }
 
-/** Everything that a program needs to know to start. */
+/** The whole configuration with which a program starts. */
 export interface Configuration {
   readonly program: Program
   readonly verbosity: Verbosity
@@ -141,7 +143,7 @@ export interface Configuration {
   readonly pidPath: string | undefined
   /** Undefined: the system's log. */
   readonly logFile: LogFileConfiguration | undefined
-  /** Seconds between two statistics at least; undefined: none. */
+  /** Minimum seconds between two statistics; undefined: none. */
   readonly statisticsInterval: number | undefined
   /** Undefined: IPv4 is ignored. */
   readonly v4: Ipv4Configuration | undefined
@@ -152,11 +154,11 @@ export interface Configuration {
   /** Our Ethernet address. */
   readonly macAddress: MacAddress
   readonly protocols: ProtocolSwitches
-  /** True if the guest is to reach nothing of the host's own, but for what it is forwarded to by name service and ports. */
+  /** True if the guest may reach nothing of the host's own, except by forwarded name service and ports. */
   readonly isHostClosed: boolean
-  /** True if DHCP, DHCPv6 and NDP tell the guest its name servers. */
+  /** True if DHCP, DHCPv6 and NDP announce name servers to the guest. */
   readonly advertiseNameServers: boolean
-  /** True if they tell the guest its search domains. */
+  /** True if they announce search domains to the guest. */
   readonly advertiseSearchDomains: boolean
   readonly searchDomains: readonly string[]
   readonly hostname: string | undefined
@@ -176,7 +178,7 @@ export interface Configuration {
   readonly notices: readonly Notice[]
 }
 
-/** Which protocols are on. */
+/** The enabled protocols. */
 export interface ProtocolSwitches {
   readonly tcp: boolean
   readonly udp: boolean
@@ -187,7 +189,7 @@ export interface ProtocolSwitches {
   readonly routerAdvertisements: boolean
 }
 
-/** What configures the guest's IPv6: `NDP/DHCPv6`, one of both, or nothing. */
+/** The protocols that configure the guest's IPv6: `NDP/DHCPv6`, one of both, or none. */
 export function v6Advertisers({ protocols }: Configuration): string {
   return [protocols.ndp && "NDP", protocols.dhcpv6 && "DHCPv6"].filter((name) => name !== false).join("/")
 }

@@ -5,7 +5,7 @@ import { type AddressText, hostNetwork, type RouteText } from "./host-facts.fixt
 
 const NO_PREFIX_ROUTE = 0x200
 
-/** What is set up where the host has these. */
+/** The set-up for these addresses and routes of the host. */
 function connected(
   addresses: Omit<AddressText, "dev">[],
   routes: Omit<RouteText, "dev">[],

@@ -1,21 +1,21 @@
 /**
- * Connected routes: those for the prefix of an address, which the kernel adds with the address, removes with it, and adds
- * again whenever the interface comes up.
+ * Connected routes: those for the prefix of an address, which the kernel adds with the address, removes with it, and
+ * adds again whenever the interface comes up.
  *
- * A copied connected route would be there once only: the first `ip link set … down` ends it for good. So the kernel gets
- * to add its own, with the metric that the host's route has. Where the host's route is another one nevertheless (set up by
- * a DHCP client, or with an MTU of its own), it takes the place of the kernel's, which comes back after the next "down".
+ * The first `ip link set … down` would delete a copied connected route for good. So the kernel adds
+ * its own, with the metric of the host's route. If the host's route still differs (set up by
+ * a DHCP client, or with an MTU of its own), it replaces the kernel's, which returns after the next "down".
  */
 import type { Address, InterfaceAddress, Route } from "@demiflow/core"
 import { AddressFlag, RouteProtocol, V6_CONNECTED_METRIC } from "./rtnetlink.ts"
 
 const V4_BITS = 32
 
-/** What is set up, in this order. */
+/** The addresses and routes to set up, in this order. */
 export interface ConnectedNetwork {
   /** With the flags and metrics that make the kernel add the right routes. */
   readonly addresses: readonly InterfaceAddress[]
-  /** Routes that take the place of those that the kernel has added. */
+  /** Routes that replace those that the kernel has added. */
   readonly replacing: readonly Route[]
   /** All other routes. */
   readonly routes: readonly Route[]
@@ -25,9 +25,9 @@ export interface ConnectedNetwork {
  * Has the kernel add the connected routes.
  *
  * @param addresses in the order in which they are set up
- * @param routes all that there are to be, in an order in which gateways are reachable
- * @param isOfHost true for an address that the host has as well, so that its connected route is among `routes` or is not
- *   to be
+ * @param routes all routes of the namespace, in an order in which gateways are reachable
+ * @param isOfHost true for an address that the host has as well: its connected route is among `routes`, or must not
+ *   exist
  */
 export function connect(
   addresses: readonly InterfaceAddress[],
@@ -57,7 +57,7 @@ export function connect(
   return { addresses: connected, replacing, routes: others }
 }
 
-/** The networks that the kernel adds a route to; none for a lonely IPv4 address. */
+/** The networks to which the kernel adds a route; none for a /32 IPv4 address. */
 function connectedNetworks({ address, prefixLength, pointToPoint }: InterfaceAddress): Address[] {
   if (!address.isV4) return pointToPoint === undefined ? [address] : [address, pointToPoint]
   return pointToPoint === undefined && prefixLength === V4_BITS ? [] : [pointToPoint ?? address]
@@ -75,7 +75,7 @@ function isSecondary(entry: InterfaceAddress, earlier: readonly InterfaceAddress
   )
 }
 
-/** Of the routes to a network, the one that is most like the kernel's. */
+/** Of the routes to a network, the one most similar to the kernel's. */
 function chooseConnected(network: Address, entry: InterfaceAddress, routes: readonly Route[]): Route | undefined {
   const candidates = routes.filter(
     (route) =>
@@ -94,7 +94,7 @@ function chooseConnected(network: Address, entry: InterfaceAddress, routes: read
   )
 }
 
-/** True if it differs by its metric at most from what the kernel adds. */
+/** True if the route differs at most by its metric from the one that the kernel adds. */
 function isAsKernelAdds(route: Route, { address }: InterfaceAddress): boolean {
   const source = route.preferredSource
   return (

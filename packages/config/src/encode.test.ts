@@ -36,7 +36,7 @@ test.each(["", "null", "{}", '{"format":"other","configuration":{}}', "["])("oth
 
 test("forwarding rules are those of the versions that are on", () => {
   expect(forwardingRules(configurationOf("-4"))).toEqual({
-    splicing: { isForInbound: true, keepsLoopback: false, isOnly: false },
+    splicing: { takesFromHost: true, keepsLoopback: false, isOnly: false },
     v4: {
       hostLoopback: Address.parse("88.198.0.161"),
       guestAddress: Address.parse("88.198.0.164"),

@@ -1,6 +1,6 @@
 /**
- * A configuration as text and back: it is decided in the process that the user starts, and used in the one that moves the
- * data. JSON, with addresses wrapped so that they come back as what they were.
+ * Encodes a configuration as text, and decodes it: the process that the user starts decides it, and the data path uses
+ * it. The format is JSON, with addresses wrapped so that they are decoded as their classes.
  */
 import { Address, MacAddress } from "@demiflow/core"
 import type { Configuration } from "./configuration.ts"

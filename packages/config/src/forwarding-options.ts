@@ -1,4 +1,4 @@
-/** Which ports lead from one side to the other. */
+/** Options for forwarded ports. */
 import { type OptionRow, set } from "./option-row.ts"
 import type { Options, Program } from "./options.ts"
 import { type PortSpecification, parsePortSpecification } from "./port-specification.ts"
@@ -42,7 +42,7 @@ export const forwardingOptions: readonly OptionRow[] = [
     long: ["host-lo-to-ns-lo"],
     group: "Port forwarding",
     only: "pasta",
-    help: "Take connections to the host's loopback to the namespace's loopback, not to its public address.",
+    help: "Forward connections to the host's loopback to the namespace's loopback, not to its public address.",
     apply: set((options) => {
       options.keepLoopback = true
     }),
@@ -51,8 +51,8 @@ export const forwardingOptions: readonly OptionRow[] = [
     long: ["no-splice"],
     group: "Port forwarding",
     help: {
-      pasta: "Let connections from the host itself take the way of all others, through the tap interface.",
-      passt: "Without effect: no connection takes another way.",
+      pasta: "Send connections from the host itself through the tap interface, like all others.",
+      passt: "No effect: all connections from the host take the same way.",
     },
     apply: set((options) => {
       options.noSplice = true
@@ -62,7 +62,7 @@ export const forwardingOptions: readonly OptionRow[] = [
     long: ["splice-only"],
     group: "Port forwarding",
     only: "pasta",
-    help: "Connect nothing but loopback with loopback: there is no tap interface.",
+    help: "Connect only loopback with loopback, without a tap interface.",
     apply: set((options) => {
       options.spliceOnly = true
     }),
@@ -83,7 +83,7 @@ function ports(long: string, short: string, field: PortsField): Omit<OptionRow, 
   }
 }
 
-/** What is well formed, but nothing that this program can do. */
+/** Refuses specifications that are well formed, but impossible for this program. */
 function refusal(specification: PortSpecification, program: Program): string | undefined {
   if (specification.kind === "none" || program === "pasta") return undefined
   const { text, ranges, all, isAuto } = specification
@@ -93,7 +93,7 @@ function refusal(specification: PortSpecification, program: Program): string | u
   return `Invalid port specifier ${text}: ${loopback.targetAddress} can't be reached from outside of the guest`
 }
 
-/** Ports add up, but for `none`, which may stand before them only: as a default that others override. */
+/** Ports add up, but `none` may only stand before others, as a default that they override. */
 function add(options: Options, field: PortsField, specification: PortSpecification): string | undefined {
   const others = options[field]
   if (specification.kind === "none") {

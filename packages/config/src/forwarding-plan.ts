@@ -1,24 +1,24 @@
 /**
- * From port specifications to forwarding rules: what `all` is, what exclusions leave, which IP version a rule is for, and
- * what contradicts itself.
+ * Turns port specifications into forwarding rules: expands `all`, applies exclusions, chooses IP versions, and
+ * finds contradictions.
  *
  * Ports of the namespace (`-T`, `-U`) are those of its loopback interface, unless an address or an interface is given:
- * a process that listens there for others is the namespace's own.
+ * other ports stay free for the namespace's own listeners.
  *
- * A port that is forwarded twice is refused, as only one of both could have it; so are ports named beside an `all` that
- * has them as well. Excluding them from it (`-t all,~2222 -t 2222:22`) says what is meant.
+ * A port that is forwarded twice is refused, because only one rule could have it; so are ports named beside an `all`
+ * that includes them. Excluding them from `all` (`-t all,~2222 -t 2222:22`) is unambiguous.
  */
 import { type Address, Interface, type InterfaceId, IpProtocol, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
 import type { ForwardingRule } from "@demiflow/flow"
 import { type ForwardedPorts, formatRange, type MappedRange, type PortRange } from "./port-specification.ts"
 
-/** A rule, and the option that it comes from. Several rules may come from one. */
+/** A rule, and its option. Several rules may come from one option. */
 export interface ConfiguredRule extends ForwardingRule {
-  /** As the user gave it, for messages: `-t 22,25`. */
+  /** The option as the user gave it, for messages: `-t 22,25`. */
   readonly option: string
 }
 
-/** Ports asked for with one option. */
+/** Ports requested with one option. */
 export interface ForwardingRequest {
   /** `-t`, `-u`, `-T` or `-U`. */
   readonly option: string
@@ -29,19 +29,19 @@ export interface ForwardingRequest {
   readonly ports: ForwardedPorts
 }
 
-/** What has to be known beside the requests. */
+/** The facts on which rules depend besides the requests. */
 export interface ForwardingFacts {
   /** True if IPv4 is on. */
   readonly hasV4: boolean
   /** True if IPv6 is on. */
   readonly hasV6: boolean
-  /** Ports that the kernel gives to outgoing connections: not part of `all`. */
+  /** Ports that the kernel assigns to outgoing connections: not part of `all`. */
   readonly ephemeralPorts: PortRange
-  /** `--freebind`: for what is listened at on the host. */
+  /** `--freebind`: applies to ports of the host. */
   readonly freebind: boolean
 }
 
-/** Rules, in the order in which they were asked for, or one sentence on why there can't be any. */
+/** Rules in the order of the requests, or one sentence on why they are refused. */
 export type ForwardingPlan =
   | { readonly kind: "rules"; readonly rules: readonly ConfiguredRule[] }
   | { readonly kind: "error"; readonly message: string }
@@ -112,7 +112,7 @@ function anyAddress(target: Address | undefined, { hasV4, hasV6 }: ForwardingFac
   return (target?.isV4 ?? hasV4) ? UNSPECIFIED_V4 : UNSPECIFIED_V6
 }
 
-/** What is left of a range without the excluded ports, each port still leading where it led. */
+/** The range without the excluded ports. The targets of the others don't change. */
 function exclude(range: MappedRange, exclusions: readonly PortRange[]): MappedRange[] {
   let remaining = [range]
   for (const { first, last } of exclusions) {
@@ -128,7 +128,7 @@ function part(range: MappedRange, first: number, last: number): MappedRange[] {
   return first > last ? [] : [{ ...range, first, last, firstTarget: range.firstTarget + first - range.first }]
 }
 
-/** True if there are ports that both would have to listen at. */
+/** True if both rules would have to listen at a common port. */
 function overlaps(one: ForwardingRule, other: ForwardingRule): boolean {
   return (
     one.interface === other.interface &&

@@ -2,7 +2,7 @@ import type { Address } from "@demiflow/core"
 import type { FamilyRules, ForwardingRules } from "@demiflow/flow"
 import type { Configuration, Ipv4Configuration, Ipv6Configuration } from "./configuration.ts"
 
-/** The part of a configuration that the forwarding policy goes by. */
+/** The part of a configuration that the forwarding policy uses. */
 export function forwardingRules({ splicing, namespace, v4, v6 }: Configuration): ForwardingRules {
   const given = namespace?.network?.addresses.map(({ address }) => address) ?? []
   return {

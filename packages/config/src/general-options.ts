@@ -1,4 +1,4 @@
-/** How the program runs, and what it writes. */
+/** Options for the program's execution and output. */
 import { type OptionRow, parsePath, set, unimplemented, value } from "./option-row.ts"
 import { parseInterval, parseLogSize } from "./option-values.ts"
 import { parseRunAs } from "./run-as.ts"
@@ -8,7 +8,7 @@ export const generalOptions: readonly OptionRow[] = [
     long: ["debug"],
     short: "d",
     group: "General",
-    help: "Say what happens.",
+    help: "Log debug messages.",
     apply: set((options) => {
       if (options.verbosity !== "trace") options.verbosity = "debug"
     }),
@@ -16,7 +16,7 @@ export const generalOptions: readonly OptionRow[] = [
   {
     long: ["trace"],
     group: "General",
-    help: "Say more than with --debug, which this implies: single packets.",
+    help: "Log single packets as well; implies --debug.",
     apply: set((options) => {
       options.verbosity = "trace"
     }),
@@ -25,7 +25,7 @@ export const generalOptions: readonly OptionRow[] = [
     long: ["quiet"],
     short: "q",
     group: "General",
-    help: "Say only what went wrong.",
+    help: "Log no informational messages.",
     apply: set((options) => {
       options.verbosity = "quiet"
     }),
@@ -80,7 +80,7 @@ export const generalOptions: readonly OptionRow[] = [
     long: ["log-size"],
     argument: "SIZE",
     group: "General",
-    help: "Bytes that the log file may take: what is oldest makes room. Default: 1048576.",
+    help: "Largest size of the log file, in bytes: the oldest lines make room. Default: 1048576.",
     apply: value("Invalid log size", parseLogSize, (options, size) => {
       options.logSize = size
     }),
@@ -106,7 +106,7 @@ export const generalOptions: readonly OptionRow[] = [
   {
     long: ["print-sandbox"],
     group: "General",
-    help: "Say which parts of the sandbox hold on this system, and why not the rest, and end.",
+    help: "Print which parts of the sandbox hold on this system, and why the others don't, then exit.",
     apply: set((options) => {
       options.printsSandbox = true
     }),
@@ -115,7 +115,7 @@ export const generalOptions: readonly OptionRow[] = [
   {
     long: ["chroot-fallback"],
     group: "General",
-    help: "Without effect, accepted for old scripts: where the root can't be emptied, the rest of the sandbox holds.",
+    help: "Accepted, and not needed: the root is emptied on an initramfs as well, and elsewhere the rest of the sandbox holds.",
     apply: () => undefined,
   },
 ]

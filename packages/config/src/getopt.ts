@@ -1,25 +1,25 @@
 /**
- * The option grammar of `getopt_long(3)`, which scripts that call `pasta` and `passt` count on: bundled short options
+ * The option grammar of `getopt_long(3)`, on which scripts that call `pasta` and `passt` rely: bundled short options
  * (`-qf4`), arguments attached or separate (`-m1500`, `-m 1500`, `--mtu=1500`, `--mtu 1500`), long options abbreviated
  * as long as that is unambiguous, and `--`. Options end at the first operand (what a leading `+` means to
- * `getopt_long`), so that `pasta ls -l` leaves `-l` to `ls`. No general library knows all of it.
+ * `getopt_long`), so that `pasta ls -l` leaves `-l` to `ls`. No general library implements all of it.
  */
 
-/** What the grammar has to know of an option. */
+/** The syntax of an option. */
 export interface OptionShape {
-  /** Long names, without dashes. The first is the one that messages show. */
+  /** Long names, without dashes. Messages show the first. */
   readonly long: readonly [string, ...string[]]
   /** One character, without dash. */
   readonly short?: string
-  /** What the argument stands for, in help texts; absent if the option takes none. */
+  /** The placeholder of the argument in help texts; absent if the option takes none. */
   readonly argument?: string
 }
 
-/** What was found: options in order with their arguments, then everything from the first operand on. */
+/** The result: options in order with their arguments, then everything from the first operand on. */
 export interface ScannedOptions<Shape extends OptionShape> {
   readonly options: readonly ScannedOption<Shape>[]
   readonly operands: readonly string[]
-  /** What ended the scan early, if something did: options before that were still scanned. */
+  /** The problem that ended the scan early, if any: options before it were still scanned. */
   readonly problem: string | undefined
 }
 
@@ -34,10 +34,10 @@ export interface ScannedOption<Shape extends OptionShape> {
 class UsageError extends Error {}
 
 /**
- * Takes a command line apart.
+ * Splits a command line into options and operands.
  *
  * @param argv arguments, without the name of the program
- * @param shortAllowed which short options this program has; all of the table if absent
+ * @param shortAllowed the short options of this program; all of the table if absent
  */
 export function scanOptions<Shape extends OptionShape>(
   argv: readonly string[],

@@ -1,4 +1,4 @@
-/** What the guest is assigned, and how sockets are bound. */
+/** Options for the guest's addresses, and for the binding of sockets. */
 import { address, type OptionRow, set, value } from "./option-row.ts"
 import {
   parseAssignedAddress,

@@ -12,7 +12,7 @@ const INTRODUCTION: Record<Program, readonly string[]> = {
     "       pasta [OPTION]... --netns PATH|NAME",
     "",
     "Runs COMMAND, or your shell, in new user and network namespaces that are connected through the",
-    "host's ordinary sockets, or connects the namespaces that there are. No privileges needed.",
+    "host's ordinary sockets, or connects existing namespaces. No privileges needed.",
   ],
   passt: [
     "Usage: passt [OPTION]...",
@@ -21,15 +21,15 @@ const INTRODUCTION: Record<Program, readonly string[]> = {
   ],
 }
 
-/** What SPEC stands for, below the options that take one. */
+/** The explanation of SPEC, shown below the options that take one. */
 const PORT_SPECIFICATION = [
   "",
   "  SPEC is none, or [ADDR[%INTERFACE]/] and a list, separated by commas, of:",
   ...entry("    FIRST[-LAST]", "These ports, to the same ones of the guest."),
-  ...entry("    FIRST[-LAST]:[TO_ADDR/]TO_FIRST[-TO_LAST]", "These ports, to those."),
+  ...entry("    FIRST[-LAST]:[TO_ADDR/]TO_FIRST[-TO_LAST]", "These ports, to the second range."),
   ...entry("    FIRST[-LAST]:TO_ADDR", "These ports, to the same ones of this address."),
-  ...entry("    ~FIRST[-LAST]", "Not these ports; alone: all others but ephemeral ones."),
-  ...entry("    all[:TO_ADDR]", "All ports that are free, but ephemeral ones."),
+  ...entry("    ~FIRST[-LAST]", "Not these ports; alone: all others, except ephemeral ones."),
+  ...entry("    all[:TO_ADDR]", "All free ports, except ephemeral ones."),
 ]
 
 const AUTO_ENTRY = entry("    auto", "Of these ports, those that are bound at the other end; alone: of all.")

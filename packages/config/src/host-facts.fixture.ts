@@ -1,4 +1,4 @@
-/** A host's network, written the way `ip address` and `ip route` show it. For tests. */
+/** A host's network in the notation of `ip address` and `ip route`. For tests. */
 import {
   Address,
   type HostNetwork,
@@ -96,7 +96,7 @@ export function hostNetwork(
   }
 }
 
-/** A host with one interface and both versions of IP, as most are. */
+/** A typical host, with one interface and both versions of IP. */
 export function usualHost(): HostNetwork {
   return hostNetwork(
     ["lo", "eth0"],
@@ -133,7 +133,7 @@ function parsePrefix(text: string): { address: Address; prefixLength: number } {
   return { address: Address.parse(address), prefixLength: Number(length) }
 }
 
-/** A host whose interfaces have a version of IP each, with routes to their own networks alone. */
+/** A host whose interfaces have one version of IP each, and only routes to their own networks. */
 export const twoInterfaces = (): HostNetwork =>
   hostNetwork(
     ["lo", "eth0", "wlan0"],

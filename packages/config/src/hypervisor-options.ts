@@ -1,4 +1,4 @@
-/** What concerns passt's hypervisor. */
+/** Options for passt's hypervisor. */
 import { type OptionRow, set, unimplemented, value } from "./option-row.ts"
 import { parseDescriptor, parseSocketPath } from "./option-values.ts"
 

@@ -1,9 +1,9 @@
-/** What passt says to its users about their hypervisor. */
+/** passt's messages about the hypervisor. */
 
 const FIRST_SOCKET = 1
 const LAST_SOCKET = 64
 
-/** Where passt listens by default: the first of these that nobody listens at. */
+/** The default socket paths: passt listens at the first one that no process listens at. */
 export function defaultSocketPaths(): string[] {
   return Array.from(
     { length: LAST_SOCKET - FIRST_SOCKET + 1 },

@@ -1,11 +1,11 @@
 /**
- * From a command line to a decided configuration.
+ * Turns a command line into a complete configuration.
  *
- * {@link parseCommandLine} takes the arguments apart, with the grammar and the meaning that users of `pasta` and `passt`
- * know. {@link resolveConfiguration} joins the options with what the host has (interfaces, addresses, routes, the text
- * of its `resolv.conf`) to one value in which nothing is left to be decided. Both are pure functions: no file is read,
- * nothing is printed. {@link summary} says what was decided, {@link encodeConfiguration} carries it to another process,
- * {@link forwardingRules} is its part for `@demiflow/flow`.
+ * {@link parseCommandLine} parses the arguments, with the grammar and the meaning that users of `pasta` and `passt`
+ * know. {@link resolveConfiguration} combines the options with facts about the host (interfaces, addresses, routes, the
+ * text of its `resolv.conf`) into one value in which everything is decided. Both are pure functions: they read no file
+ * and print nothing. {@link summary} describes the configuration, {@link encodeConfiguration} carries it to another
+ * process, and {@link forwardingRules} extracts the part for `@demiflow/flow`.
  *
  * @packageDocumentation
  */

@@ -1,4 +1,4 @@
-/** Every option that the manual has for both programs, in command lines that mean something. */
+/** Every option of the manual for both programs, in meaningful command lines. */
 export const OPTIONS_OF_BOTH: readonly string[][] = [
   ["-d", "--debug", "--trace", "-q", "--quiet", "-f", "--foreground", "-e", "--stderr"],
   ["--stats", "5", "-l", "/x", "--log-file", "x", "--log-size", "65536", "--runas", "nobody:nogroup"],

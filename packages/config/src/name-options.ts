@@ -1,4 +1,4 @@
-/** Name service. */
+/** Options for name service. */
 import { address, type OptionRow, parseSearchList, set, value } from "./option-row.ts"
 import { parseHostAddress, parseUnicast } from "./option-values.ts"
 import { type NameServer, parseNameServer } from "./resolv-conf.ts"
@@ -25,7 +25,7 @@ export const nameOptions: readonly OptionRow[] = [
     long: ["dns-forward"],
     argument: "ADDR",
     group: "Name service",
-    help: "Take DNS queries of the guest to this address to the name server of --dns-host.",
+    help: "Forward the guest's DNS queries to this address to the name server of --dns-host.",
     apply: address("Invalid DNS forwarding address", parseHostAddress, (options) => options.dnsForward),
   },
   {

@@ -1,21 +1,21 @@
 /**
- * Which name servers the guest gets, and which of the host's it reaches by which address.
+ * Chooses the guest's name servers, and the addresses by which it reaches those of the host.
  *
  * Name servers that the user gives (`--dns`) go to the guest as they are. Those of the host's `resolv.conf` have to be
- * reachable from the guest: one on the host's loopback, or on the very address that the guest gets as its own, is
+ * reachable from the guest: one on the host's loopback, or on the address that the guest gets as its own, is
  * reached by another address that stands for it.
  *
- * The gateway's address stands for the host's loopback by default. Where the gateway is the resolver as well, that
- * mapping would shadow it; a resolver on 127.0.0.53 isn't on 127.0.0.1; and a link-local address with a zone
+ * The gateway's address stands for the host's loopback by default. Where the gateway is also the resolver, that
+ * mapping would shadow it. A resolver on 127.0.0.53 isn't on 127.0.0.1. A link-local address with a zone
  * (`fe80::1%eth0`) means nothing in the guest. In all three cases name service to that address is handled as with
- * `--dns-forward`, unless that option was given: then it is that option's address that the guest is given.
+ * `--dns-forward`. If that option was given, the guest gets its address instead.
  *
  * A host without a name server in `resolv.conf` asks the local machine (resolv.conf(5)), and so does the guest.
  */
 import { type Address, LOOPBACK_V4, LOOPBACK_V6 } from "@demiflow/core"
 import type { NameServer } from "./resolv-conf.ts"
 
-/** What is known of one IP version. */
+/** The facts about one IP version. */
 export interface NameServerFacts {
   readonly isV4: boolean
   /** `--dns`, those of this version; undefined if the option wasn't given at all. */
@@ -29,13 +29,13 @@ export interface NameServerFacts {
   readonly mapHostLoopback: Address | undefined
   readonly mapGuestAddress: Address | undefined
   readonly guestAddress: Address | undefined
-  /** Whether the guest is kept from a server (`--no-host`). */
+  /** True if the guest may not reach a server (`--no-host`). */
   readonly isClosed: (server: Address) => boolean
 }
 
-/** What follows from it. */
+/** The decisions for one IP version. */
 export interface NameServerDecision {
-  /** As the guest has to address them. */
+  /** Name servers as the guest has to address them. */
   readonly nameServers: readonly Address[]
   /** Defined only with `dnsHost`. */
   readonly dnsForward: Address | undefined
@@ -59,7 +59,7 @@ export function decideNameServers(facts: NameServerFacts): NameServerDecision {
   for (const server of implied === undefined ? listed : [implied]) {
     const address = asSeenByGuest(server, facts, decision)
     if (address !== undefined && !nameServers.some((known) => known.equals(address))) nameServers.push(address)
-    // Nobody has asked for the local machine.
+    // The local machine was not requested explicitly.
     if (address === undefined && server !== implied) unreachable.push(server.address)
   }
   return { ...decision, nameServers, unreachable }
@@ -88,11 +88,12 @@ function asSeenByGuest(
 ): Address | undefined {
   const { mapHostLoopback, mapGuestAddress, guestAddress } = facts
   const { address } = server
-  // Reaching it by its own address needs that this address stands for nothing else. Name service comes first.
+  // The resolver is reachable at its own address only if that address stands for nothing else. Name service takes
+  // precedence.
   const isMapped = [mapHostLoopback, mapGuestAddress].some((mapped) => mapped?.equals(address))
   if (!isShadowed(server, facts) && (!isMapped || dnsForward?.equals(address))) return address
   if (dnsHost?.address.equals(address) && dnsHost.zone === server.zone) return dnsForward
-  // What the user has set up for name service stands for all that can't be reached.
+  // The user's --dns-forward replaces all servers that can't be reached.
   const standIn = facts.dnsForward && dnsForward
   if (guestAddress?.equals(address)) return mapGuestAddress ?? standIn
   const mappedAsIs = isMappedLoopback(address) && !dnsForward?.equals(mapHostLoopback ?? address)

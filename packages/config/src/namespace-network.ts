@@ -1,9 +1,9 @@
 /**
- * What `--config-net` sets up in the namespace, for one version of IP: the addresses and routes of the template interface
- * as they are, or a single address and a default route.
+ * The addresses and routes that `--config-net` sets up in the namespace, for one version of IP: those of the template
+ * interface, or a single address and a default route.
  *
- * What is copied is what the kernel said, attribute by attribute, with the interface translated. What has a lifetime on
- * the host (an address or route that was learnt from a router) has none in the namespace, where nobody would renew it.
+ * Copies have all attributes that the kernel reported, with the interface translated. An address or route with a
+ * lifetime on the host (learnt from a router) has none in the namespace, where nothing would renew it.
  */
 import { Address, type HostNetwork, type InterfaceAddress, type NextHop, type Route } from "@demiflow/core"
 import { TAP_INTERFACE_INDEX } from "./configuration.ts"
@@ -11,7 +11,7 @@ import { type ConnectedNetwork, connect } from "./connected-routes.ts"
 import { AddressFlag, HOP_ON_LINK, ROUTE_UNICAST, RouteProtocol, Scope, TABLE_MAIN } from "./rtnetlink.ts"
 import { isDefault, isSettled, type Template, usableRoutes } from "./template.ts"
 
-/** What is to be set up, one IP version. */
+/** The set-up of one IP version. */
 export interface NamespacePlan {
   readonly isV4: boolean
   readonly template: Template | undefined
@@ -44,7 +44,7 @@ export function planNetwork(plan: NamespacePlan, host: HostNetwork): ConnectedNe
 function planAddresses(plan: NamespacePlan, host: HostNetwork): InterfaceAddress[] {
   const { guestAddress, template } = plan
   const addresses: InterfaceAddress[] = []
-  // Without the host's routes, the kernel's are all that there is.
+  // Without the host's routes, only the kernel's exist.
   const kept = AddressFlag.deprecated | (plan.copyRoutes ? AddressFlag.noPrefixRoute : 0)
   for (const entry of host.addresses) {
     if (entry.interfaceIndex !== template?.interface.index || entry.address.isV4 !== plan.isV4) continue
@@ -58,7 +58,7 @@ function planAddresses(plan: NamespacePlan, host: HostNetwork): InterfaceAddress
   return plan.isV4 ? addresses : addresses.reverse()
 }
 
-/** Link-local addresses belong to their link, and one that is being removed will be gone. */
+/** Leaves out link-local addresses, which belong to their link, and addresses that are being removed. */
 function isCopied(entry: InterfaceAddress): boolean {
   if (entry.address.isLinkLocal || entry.address.isLoopback) return false
   const isKept = (entry.flags & AddressFlag.permanent) !== 0 && (entry.flags & AddressFlag.deprecated) !== 0
@@ -88,7 +88,10 @@ function broadcastOf(address: Address, prefixLength: number): { broadcast?: Addr
   return { broadcast: Address.fromV4(address.word3 | (prefixLength === 0 ? -1 : 0xffffffff >>> prefixLength)) }
 }
 
-/** Of the flags, most are about the address's state on the host. Nobody else is on the tap: IPv6 may use it at once. */
+/**
+ * Most flags describe the address's state on the host. No other station is on the tap: IPv6 may use the address at
+ * once.
+ */
 function onTap(entry: InterfaceAddress, kept: number): InterfaceAddress {
   return {
     ...entry,
@@ -97,7 +100,7 @@ function onTap(entry: InterfaceAddress, kept: number): InterfaceAddress {
   }
 }
 
-/** Routes of the template, those that others may need first. */
+/** Routes of the template, those on which others may depend first. */
 function copyRoutes(isV4: boolean, template: Template, host: HostNetwork): Route[] {
   const copied = usableRoutes(host, isV4).flatMap((route) => copyRoute(route, template.interface.index))
   const onLink = copied.filter((route) => route.nextHops.every((hop) => hop.gateway === undefined))
@@ -105,7 +108,7 @@ function copyRoutes(isV4: boolean, template: Template, host: HostNetwork): Route
   return [...onLink, ...others.map((route) => makeReachable(route, onLink))]
 }
 
-/** Leaves out preferred sources that aren't there to be used. */
+/** Leaves out preferred sources that the namespace doesn't have. */
 function dropForeignSources(routes: readonly Route[], addresses: readonly InterfaceAddress[]): Route[] {
   return routes.map((route) => {
     const { preferredSource } = route
@@ -117,14 +120,14 @@ function dropForeignSources(routes: readonly Route[], addresses: readonly Interf
 function copyRoute(route: Route, interfaceIndex: number): Route[] {
   const hops = route.nextHops.filter((hop) => hop.interfaceIndex === interfaceIndex)
   if (hops.length === 0) return []
-  // What a flag says about the state of the host's link has no meaning for ours: only "on link" is kept.
+  // Flags about the state of the host's link don't apply to ours: only "on link" is kept.
   const nextHops = hops.map(
     (hop): NextHop => ({ ...hop, interfaceIndex: TAP_INTERFACE_INDEX, flags: hop.flags & HOP_ON_LINK }),
   )
   return [{ ...route, nextHops }]
 }
 
-/** Marks gateways as on link that no other route leads to; IPv6 link-local ones are on link by nature. */
+/** Marks gateways as on link if no other route leads to them; IPv6 link-local ones are always on link. */
 function makeReachable(route: Route, onLink: readonly Route[]): Route {
   const nextHops = route.nextHops.map((hop) => {
     const { gateway } = hop
@@ -135,7 +138,7 @@ function makeReachable(route: Route, onLink: readonly Route[]): Route {
   return { ...route, nextHops }
 }
 
-/** By the gateway, else straight to the link where the host's is like that; undefined if the host has none. */
+/** The default route through the gateway, or on link where the host's is; undefined if the host has none. */
 function defaultRoute({ isV4, gateway, guestAddress, prefixLength, template }: NamespacePlan): Route | undefined {
   if (gateway === undefined && template?.hasDefaultRoute !== true) return undefined
   const covered =

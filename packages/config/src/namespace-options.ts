@@ -1,4 +1,4 @@
-/** What concerns pasta's namespace. */
+/** Options for pasta's namespace. */
 import { type OptionRow, parsePath, set, value } from "./option-row.ts"
 import { parseInterfaceName, parseNamespacePath, parseStationMac } from "./option-values.ts"
 
@@ -84,7 +84,7 @@ export const namespaceOptions: readonly OptionRow[] = [
     long: ["no-netns-quit"],
     group: "Namespace",
     only: "pasta",
-    help: "Go on when the namespace that was joined is gone from where it was found.",
+    help: "Keep running after the joined namespace has gone from its path.",
     apply: set((options) => {
       options.noNamespaceQuit = true
     }),

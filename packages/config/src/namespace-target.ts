@@ -1,8 +1,8 @@
-/** Which network namespace the options mean. */
+/** The network namespace that the options name. */
 import type { NamespaceTarget, UserNamespace } from "./configuration.ts"
 import type { Options } from "./options.ts"
 
-/** Options that contradict each other are refused with the command line; here they all go together. */
+/** The command line parser has refused contradictory options: these are consistent. */
 export function resolveNamespaceTarget(options: Options): NamespaceTarget {
   const { processId, networkNamespace: path, userNamespace, networkNamespaceOnly } = options
   if (processId !== undefined) {

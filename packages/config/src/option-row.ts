@@ -7,13 +7,13 @@ import type { Options, PerFamily, Program } from "./options.ts"
 /** An option, in the sections of the help text. */
 export interface OptionRow extends OptionShape {
   readonly group: OptionGroup
-  /** What it does, in one or two short sentences; of each program, where they differ. */
+  /** The option's effect, in one or two short sentences; for each program, where they differ. */
   readonly help: string | Readonly<Record<Program, string>>
   /** Absent if both programs have it. */
   readonly only?: Program
-  /** What giving it does; answers what is wrong with the argument, or undefined. */
+  /** Applies the option. Returns the problem with the argument, or undefined. */
   readonly apply: (options: Options, argument: string, program: Program) => string | undefined
-  /** Programs that know the option, and refuse it. Their help leaves it out. */
+  /** Programs that recognise the option, and refuse it. Their help leaves it out. */
   readonly unimplementedIn?: readonly Program[]
 }
 
@@ -76,7 +76,7 @@ export function parseSearchList(text: string): readonly string[] | undefined {
   return text === "none" || text === "." ? [] : parseDomainList(text)
 }
 
-/** An option of the existing programs that is known here, and refused. */
+/** An option of the existing programs that is recognised here, and refused. */
 export function unimplemented(long: string, argument?: string, short?: string, only?: Program): OptionRow {
   return {
     long: [long],

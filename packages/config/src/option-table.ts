@@ -1,6 +1,6 @@
 /**
- * The options of both programs, one row each: what the grammar needs, what help says, and what an option does to the
- * `Options`. The order of the rows is that of the help text, and of the possibilities that the message for an ambiguous
+ * The options of both programs, one row each: syntax, help text, and effect on the
+ * `Options`. The rows have the order of the help text, and of the possibilities that the message for an ambiguous
  * abbreviation lists.
  */
 import { forwardingOptions } from "./forwarding-options.ts"

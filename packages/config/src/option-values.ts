@@ -1,10 +1,9 @@
-/** Arguments of options, read from text. Each function answers undefined for what the option can't take. */
+/** Parses arguments of options. Each function returns undefined for an invalid argument. */
 import { Address, MacAddress } from "@demiflow/core"
-import type { AssignedAddress } from "./options.ts"
 
 /** Smallest MTU that IPv4 works with (RFC 791, section 3.2), bytes. */
 export const MINIMUM_MTU = 68
-/** The largest frame that a tap device takes without its header: largest MTU, bytes. */
+/** The largest MTU, bytes: the largest frame of a tap device without its header. */
 const MAXIMUM_MTU = 65_521
 /** The same rounded down to 32 bits. */
 export const DEFAULT_MTU = 65_520
@@ -39,7 +38,7 @@ export function parseInterval(text: string): number | undefined {
   return parseNumber(text, 1, MAXIMUM_INTERVAL)
 }
 
-/** A descriptor to be inherited, other than standard output and standard error, which have their use. */
+/** An inherited descriptor other than standard output and standard error, which are in use. */
 export function parseDescriptor(text: string): number | undefined {
   return parseNumber(text, 0, 0) ?? parseNumber(text, 3, 0x7fff_ffff)
 }
@@ -50,13 +49,13 @@ export function parseSocketPath(text: string): string | undefined {
   return length === 0 || length > SOCKET_PATH_LENGTH || text.includes("\0") ? undefined : text
 }
 
-/** A network namespace: a path, or a name as of `ip netns`, which stands for a path. */
+/** A network namespace: a path, or a name of `ip netns`, which stands for a path. */
 export function parseNamespacePath(text: string): string | undefined {
   if (text === "" || text === "." || text === ".." || text.includes("\0")) return undefined
   return text.includes("/") ? text : `${NETNS_FOLDER}/${text}`
 }
 
-/** The number of a process, as an operand: undefined for what is a command. */
+/** The number of a process, as an operand: undefined for a command. */
 export function parseProcessId(text: string): number | undefined {
   return /^\d+$/.test(text) ? Number(text) : undefined
 }
@@ -66,16 +65,24 @@ export function parseMtu(text: string): number | undefined {
   return parseNumber(text, 0, 0) ?? parseNumber(text, MINIMUM_MTU, MAXIMUM_MTU)
 }
 
-/** An address that a host can have outside of itself: unicast, not loopback. */
+/** An external address of a host: unicast, not loopback. */
 export function parseHostAddress(text: string): Address | undefined {
   const address = parseUnicast(text)
   return address === undefined || address.isLoopback ? undefined : address
 }
 
-/** A unicast address, loopback included. An IPv4-mapped one is the IPv4 address that it stands for (RFC 4291, 2.5.5.2). */
+/**
+ * A unicast address, loopback included. An IPv4-mapped one is the IPv4 address that it stands for (RFC 4291, 2.5.5.2).
+ */
 export function parseUnicast(text: string): Address | undefined {
   const address = Address.tryParse(text)
   return address?.isUnicast ? address : undefined
+}
+
+/** An address, with its prefix length if it was given in CIDR notation. */
+export interface AssignedAddress {
+  readonly address: Address
+  readonly prefixLength: number | undefined
 }
 
 /** An address with or without `/prefix length`. */
@@ -97,13 +104,13 @@ export function parseNetmask(text: string): number | undefined {
   return (prefixLength === 0 ? 0 : -1 << (32 - prefixLength)) === mask.word3 ? prefixLength : undefined
 }
 
-/** An Ethernet address that one station can have: neither a group address nor zero. */
+/** An Ethernet address of a single station: neither a group address nor zero. */
 export function parseStationMac(text: string): MacAddress | undefined {
   const address = MacAddress.tryParse(text)
   return address === undefined || address.isMulticast || address.isZero ? undefined : address
 }
 
-/** The name of a network interface, as the kernel's `dev_valid_name` has it. */
+/** The name of a network interface, by the rules of the kernel's `dev_valid_name`. */
 export function parseInterfaceName(text: string): string | undefined {
   if (text === "" || text === "." || text === "..") return undefined
   if (new TextEncoder().encode(text).length > INTERFACE_NAME_LENGTH || /[\s/:]/.test(text)) return undefined

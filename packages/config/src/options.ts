@@ -1,4 +1,5 @@
 import type { Address, MacAddress } from "@demiflow/core"
+import type { AssignedAddress } from "./option-values.ts"
 import type { PortSpecification } from "./port-specification.ts"
 import type { NameServer } from "./resolv-conf.ts"
 import type { RunAs } from "./run-as.ts"
@@ -6,14 +7,8 @@ import type { RunAs } from "./run-as.ts"
 /** The program whose command line is parsed. They share most options. */
 export type Program = "pasta" | "passt"
 
-/** How much is said: `quiet` leaves out informational messages, `trace` shows single packets. */
+/** The verbosity: `quiet` leaves out informational messages, `trace` shows single packets. */
 export type Verbosity = "quiet" | "normal" | "debug" | "trace"
-
-/** An address with the prefix length that came with it in CIDR notation, if one did. */
-export interface AssignedAddress {
-  readonly address: Address
-  readonly prefixLength: number | undefined
-}
 
 /** One value for IPv4 and one for IPv6, each undefined where the option wasn't given for that version. */
 export interface PerFamily<Value> {
@@ -22,7 +17,7 @@ export interface PerFamily<Value> {
 }
 
 /**
- * What the user asked for, one field for each option. Nothing is decided here: undefined means that the option wasn't
+ * The user's options, one field for each. Nothing is decided here: undefined means that the option wasn't
  * given, and `resolveConfiguration` chooses.
  */
 export interface Options {
@@ -39,7 +34,7 @@ export interface Options {
   logSize: number | undefined
   /** `--runas` */
   runAs: RunAs | undefined
-  /** `--print-sandbox`: say what of the sandbox holds here, and end. */
+  /** `--print-sandbox`: print which parts of the sandbox hold here, and end. */
   printsSandbox: boolean
   /** `--stats`, seconds. */
   statisticsInterval: number | undefined
@@ -71,7 +66,7 @@ export interface Options {
   dnsHost: PerFamily<NameServer>
   /** `--map-host-loopback` with an address. */
   mapHostLoopback: PerFamily<Address>
-  /** `--no-map-gw` and `--map-host-loopback none`: the gateway is no default for the mapping. */
+  /** `--no-map-gw` and `--map-host-loopback none`: the mapping doesn't default to the gateway. */
   noMapGateway: boolean
   /** `--no-host` */
   noHost: boolean
@@ -130,7 +125,7 @@ export interface Options {
   copyAddresses: boolean
 }
 
-/** Options as they stand before the first argument. */
+/** The options before the first argument. */
 export function defaultOptions(): Options {
   const nothing = () => ({ v4: undefined, v6: undefined })
   return {

@@ -1,4 +1,4 @@
-/** What passt's guest gets, and what its user reads. */
+/** The configuration of passt's guest, and the messages to its user. */
 import type { Address } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
@@ -154,7 +154,7 @@ describe("what is announced to the guest", () => {
 })
 
 describe("notices", () => {
-  test("tell of name servers that are missing", () => {
+  test("report name servers that are missing", () => {
     expect(notices("")).toEqual(["No IPv6 nameserver available for NDP/DHCPv6"])
     expect(notices("--no-ndp")).toEqual(["No IPv6 nameserver available for DHCPv6"])
     expect(notices("", "nameserver 2001:db8::53\n")).toEqual(["No IPv4 nameserver available for DHCP"])

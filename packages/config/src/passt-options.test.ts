@@ -1,4 +1,4 @@
-/** The command line of passt, where it differs from that of pasta. */
+/** The command line of passt, where it differs from pasta's. */
 import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
 import { helpText } from "./help.ts"
@@ -25,7 +25,7 @@ describe("every option of the manual", () => {
     ["-t", "22", "--tcp-ports", "23", "-u", "none", "--udp-ports", "none"],
     ["-s", "/x", "--socket", "/x", "--socket-path", "/x", "-1", "--one-off"],
     ["-F", "5", "--fd", "5", "--repair-path", "none"],
-    // There is nothing to leave out.
+    // passt has no local path to leave out.
     ["--no-splice"],
   ])("is accepted: %s %s …", (...argv) => {
     expect(parseCommandLine(argv, "passt")).toMatchObject({ kind: "run" })

@@ -1,4 +1,4 @@
-/** What pasta's namespace gets, how it is connected, and what its user reads. */
+/** The configuration of pasta's namespace, its connection, and the messages to its user. */
 import { Interface } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
@@ -105,10 +105,10 @@ describe("forwarding", () => {
 
 describe("the local path", () => {
   test.each([
-    ["", { isForInbound: true, keepsLoopback: false, isOnly: false }],
-    ["--host-lo-to-ns-lo", { isForInbound: true, keepsLoopback: true, isOnly: false }],
-    ["--no-splice", { isForInbound: false, keepsLoopback: false, isOnly: false }],
-    ["--splice-only", { isForInbound: true, keepsLoopback: true, isOnly: true }],
+    ["", { takesFromHost: true, keepsLoopback: false, isOnly: false }],
+    ["--host-lo-to-ns-lo", { takesFromHost: true, keepsLoopback: true, isOnly: false }],
+    ["--no-splice", { takesFromHost: false, keepsLoopback: false, isOnly: false }],
+    ["--splice-only", { takesFromHost: true, keepsLoopback: true, isOnly: true }],
   ])("%s", (argv, expected) => {
     expect(resolve(argv).splicing).toEqual(expected)
     expect(forwardingRules(resolve(argv)).splicing).toEqual(expected)
@@ -159,9 +159,9 @@ describe("the namespace", () => {
     ["-q 12", true, false],
     ["-q -d 12", true, true],
     ["--netns x -f -q", false, false],
-  ])("%s: in the background %s, with a summary %s", (argv, inBackground, isTold) => {
+  ])("%s: in the background %s, with a summary %s", (argv, inBackground, isReported) => {
     const configuration = resolve(argv)
-    expect([runsInBackground(configuration), showsSummary(configuration)]).toEqual([inBackground, isTold])
+    expect([runsInBackground(configuration), showsSummary(configuration)]).toEqual([inBackground, isReported])
   })
 })
 

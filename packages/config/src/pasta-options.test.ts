@@ -1,4 +1,4 @@
-/** The command line of pasta, where it differs from that of passt. */
+/** The command line of pasta, where it differs from passt's. */
 import { describe, expect, test } from "vitest"
 import { parseCommandLine } from "./command-line.ts"
 import { OPTIONS_OF_BOTH } from "./manual.fixture.ts"

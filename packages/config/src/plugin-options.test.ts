@@ -100,7 +100,7 @@ describe("advertisements", () => {
   const advertised = (argv: string, network = usualHost()) =>
     ndpOptions(configurationOf(argv, network))?.routerAdvertisement
 
-  test("tell the prefix, the MTU, and that DHCPv6 has more; names only if asked for", () => {
+  test("have the prefix, the MTU, and that DHCPv6 has more; names only if asked for", () => {
     const configuration = configurationOf("")
     expect(advertised("")).toEqual({
       prefix: configuration.v6?.guestAddress,
@@ -122,7 +122,7 @@ describe("advertisements", () => {
     })
   })
 
-  test("tell no prefix in local mode", () => {
+  test("have no prefix in local mode", () => {
     expect(advertised("", NO_NETWORK)).toMatchObject({
       prefix: undefined,
       isDefaultRouter: true,

@@ -1,6 +1,6 @@
 /**
- * What the protocol plugins want to know of a configuration. Plain values: `@demiflow/arp`, `ndp` and `dhcp` take them as
- * their options, and nothing here depends on these packages.
+ * The options of the protocol plug-ins, derived from a configuration. They are plain values that `@demiflow/arp`, `ndp`
+ * and `dhcp` take, and nothing here depends on these packages.
  */
 import type { Address } from "@demiflow/core"
 import type { Configuration, FamilyConfiguration } from "./configuration.ts"
@@ -14,7 +14,7 @@ export interface NeighbourOptions {
   readonly ourAddresses: readonly Address[]
 }
 
-/** What `@demiflow/ndp` advertises. */
+/** The advertisements of `@demiflow/ndp`. */
 export interface AdvertisementOptions {
   readonly prefix: Address | undefined
   readonly mtu: number | undefined
@@ -25,7 +25,7 @@ export interface AdvertisementOptions {
   readonly hasOtherConfiguration: boolean
 }
 
-/** What is handed out by DHCPv6. */
+/** The lease of DHCPv6. */
 export interface Dhcpv6LeaseOptions {
   readonly guestAddress: Address | undefined
   readonly nameServers: readonly Address[]
@@ -33,7 +33,7 @@ export interface Dhcpv6LeaseOptions {
   readonly fqdn: string | undefined
 }
 
-/** What is handed out by DHCPv4. */
+/** The lease of DHCPv4. */
 export interface Dhcpv4LeaseOptions extends Dhcpv6LeaseOptions {
   readonly guestAddress: Address
   readonly prefixLength: number
@@ -43,7 +43,7 @@ export interface Dhcpv4LeaseOptions extends Dhcpv6LeaseOptions {
   readonly hostname: string | undefined
 }
 
-/** What `@demiflow/tap` has to know of the guest's addresses. */
+/** The guest's addresses, for `@demiflow/tap`. */
 export interface GuestAddressOptions {
   readonly guestV4?: Address
   readonly guestV6?: Address
@@ -63,22 +63,22 @@ export function guestAddressOptions({ v4, v6 }: Configuration): GuestAddressOpti
     }),
     ...(v6?.guestAddress && {
       guestV6: v6.guestAddress,
-      // What is advertised for stateless configuration has 64 bits.
+      // The prefix advertised for stateless configuration has 64 bits.
       guestV6PrefixLength: Math.min(v6.prefixLength, ADVERTISED_PREFIX_LENGTH),
       isGuestV6Fixed: v6.isGuestAddressFixed,
     }),
   }
 }
 
-/** What `@demiflow/tap` has to know of the host's neighbours. */
+/** The host's neighbours, for `@demiflow/tap`. */
 export interface HostNeighbourOptions {
-  /** Addresses at which we are ourselves, never a neighbour. */
+  /** Addresses that are ours, and never a neighbour's. */
   readonly ourAddresses: readonly Address[]
   readonly routerV4?: Address
   readonly routerV6?: Address
 }
 
-/** Which addresses show no neighbour, and the gateways that are not ours, but the host's. */
+/** Addresses that show no neighbour, and gateways that are the host's, not ours. */
 export function hostNeighbourOptions({ v4, v6 }: Configuration): HostNeighbourOptions {
   const ofV4 = standIns(v4)
   const ofV6 = standIns(v6)

@@ -9,7 +9,9 @@ function parsed(text: string): ForwardedPorts {
   return specification
 }
 
-/** In words that differ from the grammar: `listening end | ranges | all | exclusions | auto`, empty parts left out. */
+/**
+ * A notation that differs from the grammar: `listening end | ranges | all | exclusions | auto`, without empty parts.
+ */
 function described(text: string): string {
   const { address, interfaceName, ranges, all, exclusions, isAuto } = parsed(text)
   const to = (target: Address | undefined) => (target === undefined ? "" : ` at ${target}`)
@@ -94,8 +96,8 @@ describe("the rest of the grammar", () => {
 
 describe("mistakes", () => {
   test.each([
-    ["", "'' is no port and no range of ports"],
-    ["abc", "'abc' is no port"],
+    ["", "'' is neither a port nor a range of ports"],
+    ["abc", "'abc' is neither a port"],
     ["0", "there is no port 0"],
     ["65536", "there is no port 65536"],
     ["1-70000", "there is no port 70000"],
@@ -107,34 +109,34 @@ describe("mistakes", () => {
     ["2000-5000:3000-3010", "2000-5000 and 3000-3010 are of different sizes"],
     ["8000-8010:9000", "8000-8010 and 9000 are of different sizes"],
     ["8000:9000-9001", "8000 and 9000-9001 are of different sizes"],
-    ["5000,", "'' is no port"],
-    [",5000", "'' is no port"],
-    ["-5000", "'-5000' is no port"],
-    ["5000-", "'5000-' is no port"],
-    ["+5000", "'+5000' is no port"],
-    ["50 00", "'50 00' is no port"],
-    ["0x50", "'0x50' is no port"],
-    ["22-23-24", "'22-23-24' is no port"],
+    ["5000,", "'' is neither a port"],
+    [",5000", "'' is neither a port"],
+    ["-5000", "'-5000' is neither a port"],
+    ["5000-", "'5000-' is neither a port"],
+    ["+5000", "'+5000' is neither a port"],
+    ["50 00", "'50 00' is neither a port"],
+    ["0x50", "'0x50' is neither a port"],
+    ["22-23-24", "'22-23-24' is neither a port"],
     ["22:", "'' is no address to forward to"],
     ["22:23:24", "'23:24' is no address to forward to"],
     ["22:host/23", "'host' is no address to forward to"],
     ["22:/23", "'' is no address to forward to"],
-    ["22:192.0.2.5/", "'' is no port"],
+    ["22:192.0.2.5/", "'' is neither a port"],
     ["22:0.0.0.0/22", "'0.0.0.0' is no address to forward to"],
     ["22:224.0.0.1", "'224.0.0.1' is no address to forward to"],
     ["22:[192.0.2.5]/22", "'[192.0.2.5]' is no address to forward to"],
-    ["~", "'' is no port"],
-    ["~~22", "'~22' is no port"],
-    ["~all", "'all' is no port"],
-    ["~22:23", "'22:23' is no port"],
+    ["~", "'' is neither a port"],
+    ["~~22", "'~22' is neither a port"],
+    ["~all", "'all' is neither a port"],
+    ["~22:23", "'22:23' is neither a port"],
     ["all:6000", "'6000' is no address to forward to"],
     ["all:192.0.2.6/6000", "'192.0.2.6/6000' is no address to forward to"],
-    ["all,all:192.0.2.6", "all is there twice"],
-    ["auto:192.0.2.6", "'auto' is no port"],
-    ["22,none", "none stands alone"],
-    ["127.0.0.1/none", "none stands alone"],
-    ["NONE", "'NONE' is no port"],
-    ["127.0.0.1/", "'' is no port"],
+    ["all,all:192.0.2.6", "all is given twice"],
+    ["auto:192.0.2.6", "'auto' is neither a port"],
+    ["22,none", "none can't be combined with anything else"],
+    ["127.0.0.1/none", "none can't be combined with anything else"],
+    ["NONE", "'NONE' is neither a port"],
+    ["127.0.0.1/", "'' is neither a port"],
     ["/22", "'' is no address to listen at"],
     ["5000/6000", "'5000' is no address to listen at"],
     ["1.2.3/22", "'1.2.3' is no address to listen at"],

@@ -1,5 +1,5 @@
 /**
- * Port specifications, the arguments of `-t`, `-u`, `-T` and `-U`, read from text:
+ * Parses port specifications, the arguments of `-t`, `-u`, `-T` and `-U`:
  *
  *     none
  *     [ADDRESS[%INTERFACE]/]ENTRY[,ENTRY]...
@@ -10,13 +10,14 @@
  *     FIRST[-LAST][:TO_ADDRESS]                          these ports, to the same ones
  *     ~FIRST[-LAST]                                      not these, whatever the other entries say
  *     all[:TO_ADDRESS]                                   all ports that nothing else uses
- *     auto                                               of these ports, those that something in the namespace listens at
+ *     auto                                               of these ports, those that something in the namespace listens
+ * at
  *
  * The address may be left out in front of `%INTERFACE`. IPv6 addresses may stand in brackets; in front of the target's
  * ports they may have to, as `5000:2001:db8::1/6000` is port 6000 of the host's address `5000:2001:db8::1`.
  *
- * What is read is what was written: which ports `all` are, and what goes together with other options, is decided later
- * (`forwarding-plan.ts`).
+ * The parser only represents the text: `forwarding-plan.ts` expands `all`, and checks the combination with other
+ * options.
  */
 import { Address } from "@demiflow/core"
 import { parseInterfaceName } from "./option-values.ts"
@@ -27,42 +28,44 @@ export interface PortRange {
   readonly last: number
 }
 
-/** Ports of ours, and what they lead to. */
+/** Our ports, and their target. */
 export interface MappedRange extends PortRange {
-  /** Undefined: the address that the guest was last seen to use. */
+  /** Undefined: the address that the guest last used. */
   readonly targetAddress: Address | undefined
-  /** Where `first` leads; the others follow in order. */
+  /** The target port of `first`; the others follow in order. */
   readonly firstTarget: number
 }
 
 /** Ports to forward. */
 export interface ForwardedPorts {
   readonly kind: "ports"
-  /** As the user wrote it, for messages. */
+  /** The text as the user wrote it, for messages. */
   readonly text: string
-  /** Where to listen; undefined: at all addresses of both IP versions. May be the unspecified address of one version. */
+  /**
+   * Where to listen; undefined: at all addresses of both IP versions. May be the unspecified address of one version.
+   */
   readonly address: Address | undefined
-  /** Only what arrives on this interface. */
+  /** Accept only packets that arrive on this interface. */
   readonly interfaceName: string | undefined
   readonly ranges: readonly MappedRange[]
-  /** Defined if every free port is to be forwarded: after `all`, or if there is no range. */
+  /** Defined if every free port is forwarded: after `all`, or if there is no range. */
   readonly all: { readonly targetAddress: Address | undefined } | undefined
   /** Never forwarded. */
   readonly exclusions: readonly PortRange[]
-  /** True to forward those only that something in the namespace listens at. */
+  /** True to forward only ports at which something in the namespace listens. */
   readonly isAuto: boolean
 }
 
-/** What a specification says. */
+/** A parsed specification. */
 export type PortSpecification = { readonly kind: "none" } | ForwardedPorts
 
-/** A specification, or one sentence on what is wrong with it. */
+/** A parsed specification, or one sentence about its error. */
 export type ParsedPortSpecification = PortSpecification | { readonly kind: "error"; readonly message: string }
 
 /** Stops the parser; only ever seen inside this module. */
 class SpecificationError extends Error {}
 
-/** Reads a port specification. */
+/** Parses a port specification. */
 export function parsePortSpecification(text: string): ParsedPortSpecification {
   if (text === "none") return { kind: "none" }
   try {
@@ -85,10 +88,10 @@ function parsePorts(text: string): ForwardedPorts {
     const ports = colon < 0 ? entry : entry.slice(0, colon)
     const target = colon < 0 ? undefined : entry.slice(colon + 1)
     if (entry === "auto") isAuto = true
-    else if (entry === "none") throw new SpecificationError("none stands alone")
+    else if (entry === "none") throw new SpecificationError("none can't be combined with anything else")
     else if (entry.startsWith("~")) exclusions.push(parseRange(entry.slice(1)))
     else if (ports === "all") {
-      if (all !== undefined) throw new SpecificationError("all is there twice")
+      if (all !== undefined) throw new SpecificationError("all is given twice")
       all = { targetAddress: target === undefined ? undefined : parseTargetAddress(target, address) }
     } else ranges.push(parseMapping(parseRange(ports), target, address))
   }
@@ -141,7 +144,7 @@ function parseMapping(range: PortRange, target: string | undefined, listening: A
   return { ...range, targetAddress, firstTarget: ports.first }
 }
 
-/** Nothing translates between IPv4 and IPv6, so that both ends have to be of one version. */
+/** Both ends must have one IP version, because nothing translates between IPv4 and IPv6. */
 function parseTargetAddress(text: string, listening: Address | undefined): Address {
   const address = parseAddress(text)
   if (!address?.isUnicast) throw new SpecificationError(`'${text}' is no address to forward to`)
@@ -153,7 +156,7 @@ function parseTargetAddress(text: string, listening: Address | undefined): Addre
 
 function parseRange(text: string): PortRange {
   const match = /^(\d{1,10})(?:-(\d{1,10}))?$/.exec(text)
-  if (match === null) throw new SpecificationError(`'${text}' is no port and no range of ports`)
+  if (match === null) throw new SpecificationError(`'${text}' is neither a port nor a range of ports`)
   const first = Number(match[1])
   const last = match[2] === undefined ? first : Number(match[2])
   for (const port of [first, last]) {
@@ -163,7 +166,10 @@ function parseRange(text: string): PortRange {
   return { first, last }
 }
 
-/** An address, IPv6 with or without brackets. An IPv4-mapped one is the IPv4 address that it stands for (RFC 4291, 2.5.5.2). */
+/**
+ * An address, IPv6 with or without brackets. An IPv4-mapped one is the IPv4 address that it stands for (RFC 4291,
+ * 2.5.5.2).
+ */
 function parseAddress(text: string): Address | undefined {
   const isBracketed = text.startsWith("[") && text.endsWith("]")
   const inner = isBracketed ? text.slice(1, -1) : text

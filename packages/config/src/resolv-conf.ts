@@ -3,18 +3,18 @@ import { Address } from "@demiflow/core"
 /** A name server of the host. */
 export interface NameServer {
   readonly address: Address
-  /** Interface of the host, by name or index, on which a link-local address is; undefined: not said, or none needed. */
+  /** The host interface of a link-local address, by name or index; undefined: not given, or not needed. */
   readonly zone: string | undefined
 }
 
-/** What a `resolv.conf(5)` says, as far as a guest can use it. */
+/** The parts of a `resolv.conf(5)` that a guest can use. */
 export interface ResolverFile {
   /** In the order of the file. */
   readonly nameServers: readonly NameServer[]
   readonly searchDomains: readonly string[]
 }
 
-/** Reads the text of a `resolv.conf(5)`. Lines that make no sense are skipped, as the C library does. */
+/** Parses a `resolv.conf(5)`. Invalid lines are skipped, as the C library does. */
 export function parseResolvConf(text: string): ResolverFile {
   const nameServers: NameServer[] = []
   let searchDomains: readonly string[] = []
@@ -33,8 +33,8 @@ export function parseResolvConf(text: string): ResolverFile {
 }
 
 /**
- * A unicast address; an IPv6 one may have a zone, as in `fe80::1%eth0` (RFC 4007, section 11), which counts where it is
- * link-local.
+ * A unicast address. An IPv6 one may have a zone, as in `fe80::1%eth0` (RFC 4007, section 11), which counts only for
+ * link-local addresses.
  */
 export function parseNameServer(text: string): NameServer | undefined {
   const percent = text.indexOf("%")

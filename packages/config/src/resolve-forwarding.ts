@@ -1,19 +1,18 @@
 /**
- * The options about ports, resolved to rules.
+ * Resolves the options about ports to rules.
  *
- * pasta forwards what is bound (`auto`) by default. UDP follows TCP only there: a UDP rule that
- * follows what is bound opens a port also while TCP is bound to its number at the other end and forwarded there. There is no
- * rule for that: `PortForwarding.follow` in `@demiflow/flow` does it. Ports given by number are forwarded for the protocol
- * that they are given for, and for no other.
+ * pasta forwards bound ports (`auto`) by default. UDP follows TCP only there: an `auto` rule for UDP
+ * opens a port also while TCP is bound to its number at the other end and forwarded there. `PortForwarding.follow` in
+ * `@demiflow/flow` does this without a further rule. Ports given by number are only forwarded for their own protocol.
  */
 import { Interface, type InterfaceId, IpProtocol } from "@demiflow/core"
 import { type ForwardingPlan, type ForwardingRequest, planForwarding } from "./forwarding-plan.ts"
 import type { Options, Program } from "./options.ts"
 import type { ForwardedPorts, PortRange, PortSpecification } from "./port-specification.ts"
 
-/** What Linux has unless configured otherwise. */
+/** The default of Linux. */
 const DEFAULT_EPHEMERAL_PORTS: PortRange = { first: 32_768, last: 60_999 }
-/** `auto`, which pasta has by default. */
+/** `auto`, the default of pasta. */
 const AUTO: ForwardedPorts = {
   kind: "ports",
   text: "auto",
@@ -25,7 +24,7 @@ const AUTO: ForwardedPorts = {
   isAuto: true,
 }
 
-/** What the rules depend on beside the options. */
+/** The facts on which rules depend besides the options. */
 export interface ForwardingVersions {
   /** True if IPv4 is on. */
   readonly hasV4: boolean
@@ -35,7 +34,7 @@ export interface ForwardingVersions {
   readonly localPortRange: string
 }
 
-/** An option about ports, and what was given. */
+/** An option about ports, and its arguments. */
 interface PortsOption {
   readonly option: string
   readonly protocol: number
@@ -43,7 +42,7 @@ interface PortsOption {
   readonly given: readonly PortSpecification[]
 }
 
-/** The rules that the options ask for, first those of the host. Those of a protocol that is off are left out. */
+/** The rules for the options, first those of the host. Rules of a disabled protocol are left out. */
 export function resolveForwarding(
   options: Options,
   { localPortRange, ...versions }: ForwardingVersions,
@@ -60,7 +59,7 @@ export function resolveForwarding(
   return planForwarding(requests, { ...versions, ephemeralPorts, freebind: options.freebind })
 }
 
-/** Options that have no effect, as their protocol is off: one sentence each. */
+/** Options without effect, because their protocol is off: one sentence each. */
 export function findIdlePorts(options: Options): string[] {
   return portsOptions(options)
     .filter(({ protocol, given }) => isOff(options, protocol) && given.some(({ kind }) => kind === "ports"))
@@ -82,7 +81,10 @@ function isOff(options: Options, protocol: number): boolean {
   return protocol === IpProtocol.tcp ? options.noTcp : options.noUdp
 }
 
-/** Whether the option is `auto` by default. Of a closed host, the namespace gets the ports alone that were asked for. */
+/**
+ * True if the option is `auto` by default. With `--no-host`, the namespace reaches only the host's ports that were
+ * requested.
+ */
 function hasAuto(ports: PortsOption, { noHost }: Options, program: Program): boolean {
   return program === "pasta" && !(noHost && ports.interface === Interface.splice)
 }
@@ -92,7 +94,7 @@ function requestsOf({ given, ...request }: PortsOption, isAuto: boolean): Forwar
   return given.flatMap((ports) => (ports.kind === "none" ? [] : [{ ...request, ports }]))
 }
 
-/** The namespace's loopback is reached from socket to socket only, all else only through the tap interface. */
+/** The namespace's loopback is only reached from socket to socket, everything else only through the tap interface. */
 function findUnreachable(request: ForwardingRequest, { noSplice, spliceOnly }: Options): string | undefined {
   if (request.interface === Interface.splice) return undefined
   const { text, ranges, all } = request.ports
@@ -104,7 +106,7 @@ function findUnreachable(request: ForwardingRequest, { noSplice, spliceOnly }: O
   return undefined
 }
 
-/** Reads `ip_local_port_range`, see ip(7): two numbers. */
+/** Parses `ip_local_port_range`, see ip(7): two numbers. */
 function parseLocalPortRange(text: string): PortRange | undefined {
   const match = /^(\d{1,5})\s+(\d{1,5})\s*$/.exec(text)
   if (match === null) return undefined

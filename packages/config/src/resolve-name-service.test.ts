@@ -50,7 +50,7 @@ describe("name service", () => {
   })
 
   test("on a closed host, or at a link-local address, is out of reach but by --dns-forward", () => {
-    // The host's own addresses, and one at which those nearby are served.
+    // The host's own addresses, and one that serves its neighbours.
     for (const server of ["127.0.0.53", "127.0.0.1", "88.198.0.164", "169.254.169.254"]) {
       expect(names("-a 88.198.0.170 --no-host", server)).toMatchObject({
         v4: "",

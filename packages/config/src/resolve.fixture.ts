@@ -5,7 +5,7 @@ import { usualHost } from "./host-facts.fixture.ts"
 import type { Program } from "./options.ts"
 import { type HostFacts, type Resolution, resolveConfiguration } from "./resolve.ts"
 
-/** The configuration that the command line comes to; throws where it comes to an error. */
+/** The configuration of a command line. Throws if it is an error. */
 export function resolve(
   argv: string,
   { network = usualHost(), resolvConf = "", program = "pasta" }: Partial<HostFacts & { program: Program }> = {},
@@ -15,7 +15,7 @@ export function resolve(
   return resolution.configuration
 }
 
-/** What the command line comes to. */
+/** The result of a command line. */
 export function attempt(
   argv: string,
   network: HostNetwork = usualHost(),

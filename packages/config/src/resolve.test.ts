@@ -252,7 +252,7 @@ describe("a version of IP without sockets", () => {
   })
 
   test("is an error if nothing else is left", () => {
-    const message = "There are no sockets for any version of IP that could be used"
+    const message = "This system has no sockets for the versions of IP that could be used"
     expect(without("-6", { v6: "not here" })).toEqual({ kind: "error", message })
     expect(without("", { v4: "not here", v6: "not here" })).toEqual({ kind: "error", message })
     expect(without("-4", { v6: "not here" })).toMatchObject({ kind: "configuration" })
@@ -272,7 +272,7 @@ describe("mapping to the host", () => {
     expect(mapped("--map-host-loopback none")).toEqual([undefined, undefined])
     expect(mapped("--map-host-loopback 10.9.9.9")).toEqual(["10.9.9.9", "fe80::1"])
     expect(mapped("--no-map-gw --map-host-loopback 10.9.9.9")).toEqual(["10.9.9.9", undefined])
-    // As ever: of a closed host it is a name, and the forwarding policy has no way there.
+    // Unchanged: on a closed host the address is only a name, and the forwarding policy doesn't lead there.
     expect(mapped("--no-host")).toEqual(mapped(""))
   })
 

@@ -1,6 +1,6 @@
 /**
- * From what the user asked for and what the host has, to what the guest gets. Pure: everything known of the host is in
- * {@link HostFacts}.
+ * Resolves the user's options and the facts about the host to the guest's configuration. Pure: all facts about the host
+ * are in {@link HostFacts}.
  */
 import { Address, type HostNetwork, MacAddress, type NetworkInterface } from "@demiflow/core"
 import type { SplicingRules } from "@demiflow/flow"
@@ -25,18 +25,18 @@ import { type NameServer, parseResolvConf, type ResolverFile } from "./resolv-co
 import { findIdlePorts, resolveForwarding } from "./resolve-forwarding.ts"
 import { findInterface, findTemplate, type Template } from "./template.ts"
 
-/** What is learnt from the host. */
+/** Facts about the host. */
 export interface HostFacts {
   readonly network: HostNetwork
   /** Text of `/etc/resolv.conf`; empty if there is none. */
   readonly resolvConf: string
-  /** Text of `/proc/sys/net/ipv4/ip_local_port_range`. Absent or empty: what Linux has by default. */
+  /** Text of `/proc/sys/net/ipv4/ip_local_port_range`. Absent or empty: the default of Linux. */
   readonly localPortRange?: string
-  /** Why there are no sockets of a version of IP here: by the system's own word. Absent: there are. */
+  /** Why sockets of a version of IP can't be opened here: the system's error. Absent: they can. */
   readonly refusals?: { readonly v4?: string | undefined; readonly v6?: string | undefined }
 }
 
-/** A configuration, or one sentence on why there can't be one. */
+/** A configuration, or one sentence on why it is refused. */
 export type Resolution =
   | { readonly kind: "configuration"; readonly configuration: Configuration }
   | { readonly kind: "error"; readonly message: string }
@@ -52,7 +52,7 @@ const V6_MINIMUM_MTU = 1280
 const DEFAULT_TAP_NAME = "tap0"
 const DEFAULT_LOG_SIZE = 1_048_576
 
-/** What the functions below share. */
+/** State that the functions below share. */
 interface Context {
   readonly options: Options
   readonly host: HostNetwork
@@ -82,7 +82,7 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
   if (v4 === undefined && v6 === undefined) {
     const message = hasV6
       ? `Invalid MTU: ${mtu} (IPv6 needs ${V6_MINIMUM_MTU} at least)`
-      : "There are no sockets for any version of IP that could be used"
+      : "This system has no sockets for the versions of IP that could be used"
     return { kind: "error", message }
   }
   const versions = { hasV4: v4 !== undefined, hasV6: v6 !== undefined, localPortRange: facts.localPortRange ?? "" }
@@ -115,7 +115,7 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
       dhcp,
       dhcpv6: hasTap && !options.noDhcpv6 && v6 !== undefined,
       ndp,
-      // With --config-net the namespace has its addresses and routes: advertisements would only add to them.
+      // With --config-net the namespace already has its addresses and routes: advertisements would only add more.
       routerAdvertisements: ndp && !options.noRouterAdvertisements && !isConfigured,
     },
     isHostClosed: options.noHost,
@@ -130,11 +130,11 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
     hypervisor: program === "passt" ? resolveHypervisor(options) : undefined,
     notices: context.notices,
   }
-  tellMissingNameServers(context, configuration)
+  warnOfMissingNameServers(context, configuration)
   return { kind: "configuration", configuration }
 }
 
-/** Interfaces that the user names have to be there, and those to be bound to have to be of use. */
+/** Interfaces that the user names must exist, and those to bind to must be usable. */
 function findInterfaceProblem(options: Options, host: HostNetwork): string | undefined {
   const { v4, v6 } = options.outboundInterface
   for (const name of [options.interface, v4, v6]) {
@@ -155,7 +155,7 @@ function findInterfaceProblem(options: Options, host: HostNetwork): string | und
   return undefined
 }
 
-/** Says so where somebody expects otherwise: the host has such addresses. */
+/** True if the system refuses sockets of a version. Warns if the host has such addresses. */
 function isRefused(context: Context, family: "v4" | "v6", { refusals }: HostFacts): boolean {
   const reason = refusals?.[family]
   if (reason === undefined) return false
@@ -228,7 +228,7 @@ function resolveFamily(
     ofHost: context.resolver.nameServers,
     dnsForward: options.dnsForward[family],
     dnsHost: options.dnsHost[family],
-    // Of a closed host, these are names that the guest sees, and no way there.
+    // On a closed host, these are only names that the guest sees, and don't lead to the host.
     mapHostLoopback: options.noHost ? undefined : mapHostLoopback,
     mapGuestAddress: options.noHost ? undefined : mapGuestAddress,
     guestAddress,
@@ -239,7 +239,7 @@ function resolveFamily(
   }
   const outbound = options.outboundAddress[family]
   if (outbound !== undefined && !context.host.addresses.some((entry) => entry.address.equals(outbound))) {
-    const consequence = "as long as it can't be bound, what the guest begins is refused"
+    const consequence = "until it can be bound, new flows of the guest are refused"
     warn(context, `Outbound address ${outbound} is on none of the host's interfaces: ${consequence}`)
   }
   const asked = options.dnsForward[family]
@@ -261,18 +261,18 @@ function resolveFamily(
   }
 }
 
-/** As the forwarding policy will have it, as far as that is known beforehand. */
+/** Predicts the forwarding policy's decision, up to what is known beforehand. */
 function isClosed(host: HostNetwork, address: Address, gateway: Address | undefined): boolean {
   if (host.addresses.some((entry) => entry.address.equals(address))) return true
   return address.isLinkLocal && gateway?.equals(address) !== true
 }
 
-/** Index of the interface that a name server's zone names; undefined: it names none, or one that isn't there. */
+/** Index of the interface that a name server's zone names; undefined: it names none, or one that doesn't exist. */
 function findScope({ host }: Context, server: NameServer | undefined): number | undefined {
   return server?.zone === undefined ? undefined : findZone(host, server.zone)?.index
 }
 
-/** The interface that a zone names, or gives the index of. */
+/** The interface that a zone names, by name or index. */
 function findZone(host: HostNetwork, zone: string): NetworkInterface | undefined {
   return findInterface(host, zone) ?? host.interfaces.find(({ index }) => String(index) === zone)
 }
@@ -285,8 +285,8 @@ function resolveHypervisor({ socketPath, descriptor, oneOff }: Options): Hypervi
   return { socketPath, descriptor, oneOff }
 }
 
-/** A guest that gets name servers, unless it is to do without. */
-function tellMissingNameServers(context: Context, configuration: Configuration): void {
+/** Informs the user if a guest that would be given name servers gets none. */
+function warnOfMissingNameServers(context: Context, configuration: Configuration): void {
   if (!configuration.advertiseNameServers || context.options.nameServers?.length === 0) return
   const { v4, v6, protocols } = configuration
   if (protocols.dhcp && v4?.nameServers.length === 0) inform(context, "No IPv4 nameserver available for DHCP")
@@ -296,9 +296,9 @@ function tellMissingNameServers(context: Context, configuration: Configuration):
   }
 }
 
-/** Without a tap interface the namespace has no address but its loopback one: all goes there. */
+/** Without a tap interface the namespace has only its loopback address: everything goes there. */
 function resolveSplicing({ noSplice, spliceOnly, keepLoopback }: Options): SplicingRules {
-  return { isForInbound: !noSplice, keepsLoopback: keepLoopback || spliceOnly, isOnly: spliceOnly }
+  return { takesFromHost: !noSplice, keepsLoopback: keepLoopback || spliceOnly, isOnly: spliceOnly }
 }
 
 function resolveNamespace(

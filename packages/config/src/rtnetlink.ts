@@ -1,4 +1,4 @@
-/** Numbers of rtnetlink(7) that decide what is copied. */
+/** Numbers of rtnetlink(7) that determine the copied addresses and routes. */
 
 /** RT_TABLE_MAIN */
 export const TABLE_MAIN = 254
@@ -8,12 +8,12 @@ export const ROUTE_UNICAST = 1
 export const Scope = { global: 0, link: 253 } as const
 /** RTPROT_… */
 export const RouteProtocol = {
-  /** The kernel, as it adds an address. */
+  /** The kernel, when it adds an address. */
   kernel: 2,
-  /** A program, as ip(8). */
+  /** A program such as ip(8). */
   boot: 3,
 } as const
-/** RTNH_F_ONLINK: the gateway is on the link, whatever the other routes say. */
+/** RTNH_F_ONLINK: the gateway is on the link, regardless of other routes. */
 export const HOP_ON_LINK = 4
 /** The metric of an IPv6 route that the kernel adds with an address. */
 export const V6_CONNECTED_METRIC = 256
@@ -28,7 +28,7 @@ export const AddressFlag = {
   /** Still there, but no longer chosen as a source. */
   deprecated: 0x20,
   tentative: 0x40,
-  /** Not bound to a lifetime. */
+  /** Without a lifetime. */
   permanent: 0x80,
   /** The kernel adds no route for the prefix. */
   noPrefixRoute: 0x200,

@@ -1,9 +1,9 @@
-/** The user to change to (`--runas`), as it is written, and as the system numbers it. */
+/** The user to change to (`--runas`): its notation, and its numbers. */
 
 /** A user and a group, by number or by name. */
 export interface RunAs {
   readonly user: number | string
-  /** Undefined: that of the user. */
+  /** Undefined: the user's group. */
   readonly group: number | string | undefined
 }
 
@@ -21,7 +21,7 @@ export type AccountResolution =
 /** The largest number of a user or group: -1, in 32 bits, stands for none. */
 const MAXIMUM_ID = 0xffff_fffe
 
-/** Reads `UID`, `UID:GID`, `LOGIN` or `LOGIN:GROUP`; a number may stand beside a name. Undefined for anything else. */
+/** Parses `UID`, `UID:GID`, `LOGIN` or `LOGIN:GROUP`; a number may stand beside a name. Undefined for anything else. */
 export function parseRunAs(text: string): RunAs | undefined {
   const [userText, groupText, ...others] = text.split(":")
   const user = parseId(userText)
@@ -34,7 +34,7 @@ export function parseRunAs(text: string): RunAs | undefined {
 /**
  * Finds the numbers. A user given by number that has no group has the group of the same number.
  *
- * Root is refused: the option is there to be somebody else.
+ * Root is refused: the option exists to become another user.
  *
  * @param passwords text of `/etc/passwd`, see passwd(5)
  * @param groups text of `/etc/group`, see group(5)

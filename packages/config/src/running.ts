@@ -1,15 +1,15 @@
-/** How a program runs that is set up. */
+/** How a program runs after its set-up. */
 import type { Configuration } from "./configuration.ts"
 
 /**
- * True if the program leaves the foreground once everything is ready: unless it is to stay there, or to stay with the
- * command that it runs.
+ * True if the program goes to the background once everything is ready: unless the user wants it in the foreground, or
+ * it runs a command.
  */
 export function runsInBackground({ foreground, namespace }: Configuration): boolean {
   return !foreground && namespace?.target.kind !== "new"
 }
 
-/** True if what was decided is printed. Beside a command, only with `--debug`: its user wants to see the command's output. */
+/** True if the summary is printed. With a command, only with `--debug`: the user wants to see the command's output. */
 export function showsSummary({ verbosity, namespace }: Configuration): boolean {
   if (verbosity === "quiet") return false
   return verbosity !== "normal" || namespace?.target.kind !== "new"

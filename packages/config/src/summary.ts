@@ -2,13 +2,13 @@ import { Address, Interface } from "@demiflow/core"
 import { type Configuration, type FamilyConfiguration, v6Advertisers } from "./configuration.ts"
 import { type ConfiguredRule, formatRule } from "./forwarding-plan.ts"
 
-/** What a program prints at start, line by line. The lines and their order are those that users know. */
+/** The lines that a program prints at start. The lines and their order are those that users know. */
 export function summary(configuration: Configuration): string[] {
   const { v4, v6, protocols, namespace, splicing, isHostClosed } = configuration
   if (splicing?.isOnly) return describeForwarding(configuration)
   const lines = [...describeTemplates(configuration)]
   if (namespace !== undefined) lines.push(`Namespace interface: ${namespace.interfaceName}`)
-  lines.push(...describeOutbound(configuration))
+  lines.push(...describeSources(configuration))
   lines.push("MAC:", `    host: ${configuration.macAddress}`)
   if (v4?.mapHostLoopback !== undefined && !isHostClosed) lines.push(`    NAT to host 127.0.0.1: ${v4.mapHostLoopback}`)
   if (v4 !== undefined && protocols.dhcp) {
@@ -29,11 +29,11 @@ export function summary(configuration: Configuration): string[] {
 }
 
 function describeForwarding({ forwarding }: Configuration): string[] {
-  const inbound = forwarding.filter((rule) => rule.interface === Interface.host)
-  const outbound = forwarding.filter((rule) => rule.interface === Interface.splice)
+  const fromHost = forwarding.filter((rule) => rule.interface === Interface.host)
+  const fromGuest = forwarding.filter((rule) => rule.interface === Interface.splice)
   return [
-    ...describeRules("Inbound forwarding rules (HOST):", inbound),
-    ...describeRules("Outbound forwarding rules (SPLICE):", outbound),
+    ...describeRules("Inbound forwarding rules (HOST):", fromHost),
+    ...describeRules("Outbound forwarding rules (SPLICE):", fromGuest),
   ]
 }
 
@@ -47,7 +47,7 @@ function describeTemplates({ v4, v6 }: Configuration): string[] {
   return named.length === 0 ? [] : [`Template interface: ${named.join(", ")}`]
 }
 
-function describeOutbound({ v4, v6 }: Configuration): string[] {
+function describeSources({ v4, v6 }: Configuration): string[] {
   const interfaces = [
     v4?.outboundInterface && `${v4.outboundInterface} (IPv4)`,
     v6?.outboundInterface && `${v6.outboundInterface} (IPv6)`,

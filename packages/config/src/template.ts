@@ -1,8 +1,8 @@
 /**
  * The template interface: the host interface whose addresses and routes the guest gets, chosen for each version of IP.
  *
- * Of the named interface, if the user named one; else of the first default route in the order in which the kernel lists
- * them; else of the first route of any kind. Without one, or if it has no address that can be used, the guest is set up
+ * It is the interface that the user named; else that of the first default route, in the order in which the kernel lists
+ * routes; else that of the first route of any kind. Without one, or if it has no usable address, the guest is set up
  * in local mode, with link-local addresses.
  */
 import type { Address, HostNetwork, InterfaceAddress, NetworkInterface, NextHop, Route } from "@demiflow/core"
@@ -10,10 +10,10 @@ import { AddressFlag, ROUTE_UNICAST, Scope, TABLE_MAIN } from "./rtnetlink.ts"
 
 const UNSETTLED = AddressFlag.duplicateDetectionFailed | AddressFlag.deprecated | AddressFlag.tentative
 
-/** What the guest of one IP version is modelled on. */
+/** The model for the guest's configuration of one IP version. */
 export interface Template {
   readonly interface: NetworkInterface
-  /** The one that the guest gets. */
+  /** The guest's address. */
   readonly address: InterfaceAddress
   /** Of the interface's first default route; undefined if it has none, or one without gateway. */
   readonly gateway: Address | undefined
@@ -50,8 +50,8 @@ export function findInterface(host: HostNetwork, name: string): NetworkInterface
 }
 
 /**
- * Routes of the main table that lead somewhere. Other tables are of use only together with the host's routing rules,
- * which the namespace doesn't get. What every IPv6 interface has, link-local and multicast, is
+ * Routes of the main table that lead somewhere. Other tables only work together with the host's routing rules,
+ * which the namespace doesn't get. Routes that every IPv6 interface has, link-local and multicast, are
  * left out.
  */
 export function usableRoutes(host: HostNetwork, isV4: boolean): readonly Route[] {
@@ -69,7 +69,7 @@ export function isDefault(route: Route): boolean {
   return route.prefixLength === 0
 }
 
-/** True for an address that is set up, and will stay. */
+/** True for an address that is usable, and will stay. */
 export function isSettled(entry: InterfaceAddress): boolean {
   return (entry.flags & UNSETTLED) === 0
 }
@@ -99,8 +99,8 @@ function heaviest(hops: readonly NextHop[]): NextHop | undefined {
 
 /**
  * The address that the host itself would use: the default route's preferred source, else the first one that is settled,
- * global and primary. Rather a link-local or a temporary IPv4 or IPv6 address than none, but never a link-local IPv6 one:
- * every interface has one, and it says nothing about a connection.
+ * global and primary. A link-local or temporary IPv4 or IPv6 address is better than none, but never a link-local IPv6
+ * one: every interface has one, and it doesn't indicate a connection.
  */
 function chooseAddress(
   addresses: readonly InterfaceAddress[],

@@ -1,4 +1,4 @@
-/** Which traffic is handled, and what leads to the host. */
+/** Options for the handled traffic, and for addresses that lead to the host. */
 import { address, type OptionRow, set } from "./option-row.ts"
 import { parseHostAddress } from "./option-values.ts"
 
@@ -91,10 +91,10 @@ export const trafficOptions: readonly OptionRow[] = [
     group: "Access to the host",
     help: {
       pasta:
-        "Let the namespace begin nothing to addresses of the host, nor to link-local ones but its router's, nor to groups. Without " +
+        "Keep the namespace from addresses of the host, link-local ones except its router's, and groups. Without " +
         "-T and -U, implies none for each. Name service: see --dns-forward.",
       passt:
-        "Let the guest begin nothing to addresses of the host, nor to link-local ones but its router's, nor to groups. Name service: " +
+        "Keep the guest from addresses of the host, link-local ones except its router's, and groups. Name service: " +
         "see --dns-forward.",
     },
     apply: set((options) => {
@@ -105,7 +105,7 @@ export const trafficOptions: readonly OptionRow[] = [
     long: ["map-guest-addr"],
     argument: "ADDR",
     group: "Access to the host",
-    help: "Address by which the guest reaches what the host has on the guest's own address; none: no address.",
+    help: "Address by which the guest reaches the host where both have the same address; none: no address.",
     apply: (options, argument, program) => {
       if (argument === "none") {
         options.mapGuestAddress = { v4: undefined, v6: undefined }

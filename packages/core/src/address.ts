@@ -1,10 +1,9 @@
 /**
  * IP addresses as values of four 32-bit words.
  *
- * IPv4 and IPv6 share one type, so that flows, hashes and the forwarding policy have one path: an IPv4 address
- * is kept in its IPv4-mapped form, `::ffff:a.b.c.d` (RFC 4291, section 2.5.5.2). Words are signed 32-bit integers
- * in the order of the address, the first word being the most significant: they stay small integers in V8, and
- * comparing two addresses is four integer comparisons.
+ * IPv4 and IPv6 share one type, so that flows, hashes and the forwarding policy have one path: an IPv4 address is kept
+ * in its IPv4-mapped form, `::ffff:a.b.c.d` (RFC 4291, section 2.5.5.2). Words are signed 32-bit integers, the most
+ * significant first: V8 handles them without allocating, and comparing two addresses takes four integer comparisons.
  */
 
 const MAPPED_PREFIX_WORD = 0x0000ffff
@@ -71,7 +70,10 @@ export class Address {
     return this.isV4 && this.word3 === -1
   }
 
-  /** True for an address that one host can have and that leaves the host: none of the special ones above. */
+  /**
+   * True for an address that one host can have: neither unspecified, multicast nor limited broadcast. Loopback and
+   * link-local addresses are unicast.
+   */
   get isUnicast(): boolean {
     return !this.isUnspecified && !this.isMulticast && !this.isLimitedBroadcast
   }
@@ -86,7 +88,7 @@ export class Address {
     )
   }
 
-  /** Takes over another address's value; returns itself. */
+  /** Copies another address's value; returns itself. */
   copyFrom(other: Address): this {
     this.word0 = other.word0
     this.word1 = other.word1
@@ -95,7 +97,7 @@ export class Address {
     return this
   }
 
-  /** Takes the IPv4 address in four bytes, network order, at `offset`; returns itself. */
+  /** Reads the IPv4 address in four bytes, network order, at `offset`; returns itself. */
   readV4(view: DataView, offset: number): this {
     this.word0 = 0
     this.word1 = 0
@@ -104,7 +106,7 @@ export class Address {
     return this
   }
 
-  /** Takes the IPv6 address in sixteen bytes, network order, at `offset`; returns itself. */
+  /** Reads the IPv6 address in sixteen bytes, network order, at `offset`; returns itself. */
   readV6(view: DataView, offset: number): this {
     this.word0 = view.getInt32(offset)
     this.word1 = view.getInt32(offset + 4)
@@ -135,7 +137,7 @@ export class Address {
     return bytes
   }
 
-  /** A copy that later changes to this one leave alone. */
+  /** Returns an independent copy. */
   clone(): Address {
     return new Address(this.word0, this.word1, this.word2, this.word3)
   }
@@ -152,19 +154,19 @@ export class Address {
     )
   }
 
-  /** The usual text: dotted quad, or RFC 5952 form for IPv6. */
+  /** Returns the usual text: dotted quad, or RFC 5952 form for IPv6. */
   toString(): string {
     return this.isV4 ? formatV4(this.word3) : formatV6(this)
   }
 
-  /** The address in the text. Throws `RangeError` if it is none; see {@link Address.tryParse}. */
+  /** Parses an address. Throws `RangeError` if the text isn't one; see {@link Address.tryParse}. */
   static parse(text: string): Address {
     const address = Address.tryParse(text)
     if (address === undefined) throw new RangeError(`"${text}" is not an IP address`)
     return address
   }
 
-  /** The address in the text, or undefined. Takes dotted quads of four decimal parts and RFC 4291 text; no zone. */
+  /** Parses an address, or returns undefined. Accepts dotted quads of four decimal parts and RFC 4291 text; no zone. */
   static tryParse(text: string): Address | undefined {
     if (!text.includes(":")) {
       const value = parseV4(text)
@@ -207,7 +209,7 @@ function formatV6(address: Address): string {
   return `${before.join(":")}::${after.join(":")}`
 }
 
-/** RFC 5952, section 4.2: the first longest run of at least two zero groups is what `::` stands for. */
+/** Finds the run that `::` stands for: the first longest one of at least two zero groups (RFC 5952, section 4.2). */
 function longestZeroRun(groups: readonly number[]): { start: number; length: number } | undefined {
   let best: { start: number; length: number } | undefined
   for (let start = 0; start < groups.length; start++) {

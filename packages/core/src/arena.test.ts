@@ -64,3 +64,82 @@ describe("Vectors", () => {
     expect(arena.remaining).toBe(256 - vectors.offset - 32)
   })
 })
+
+describe("a part", () => {
+  test("shares the memory, and reserves within its own bounds", () => {
+    const arena = new Arena(4096)
+    arena.reserve(100)
+    const part = arena.part(256)
+    const offset = part.reserve(256)
+    expect(offset).toBeGreaterThanOrEqual(100)
+    part.bytes[offset] = 7
+    expect(arena.bytes[offset]).toBe(7)
+    expect(() => part.reserve(1)).toThrow(expect.objectContaining({ code: "ERR_ARENA_EXHAUSTED" }))
+    expect(arena.remaining).toBe(4096 - 128 - 256)
+  })
+
+  test("can be given back, in any order, and reserved again", () => {
+    const arena = new Arena(1024)
+    const parts = [0, 1, 2, 3].map(() => arena.part(256))
+    expect(() => arena.part(64)).toThrow(expect.objectContaining({ code: "ERR_ARENA_EXHAUSTED" }))
+    for (const index of [1, 2]) arena.giveBack(parts[index])
+    expect(arena.remaining).toBe(0)
+    const [larger, smaller] = [arena.part(448), arena.part(64)]
+    expect([larger.reserve(448), smaller.reserve(64)]).toEqual([256, 704])
+    for (const part of [parts[3], larger, parts[0], smaller]) arena.giveBack(part)
+    expect(arena.remaining).toBe(1024)
+  })
+
+  test("given back twice, or used after that, takes nothing from another part", () => {
+    const arena = new Arena(1024)
+    const part = arena.part(256)
+    arena.giveBack(part)
+    arena.giveBack(part)
+    expect(() => part.reserve(1)).toThrow(expect.objectContaining({ code: "ERR_ARENA_EXHAUSTED" }))
+    const [first, second] = [arena.part(256), arena.part(256)]
+    expect([first.reserve(256), second.reserve(256)]).toEqual([0, 256])
+  })
+})
+
+describe("an attempt", () => {
+  const fail = () => {
+    throw new Error("changed its mind")
+  }
+
+  test("that throws leaves the arena as it was", () => {
+    const arena = new Arena(1024)
+    arena.reserve(64)
+    const attempt = () =>
+      arena.attempt(() => {
+        arena.reserve(128)
+        arena.giveBack(arena.part(64))
+        arena.reserve(64)
+        fail()
+      })
+    expect(attempt).toThrow("changed its mind")
+    expect(arena.remaining).toBe(960)
+    expect(arena.reserve(960)).toBe(64)
+  })
+
+  test("that gives back what was before it, and throws, has given that back", () => {
+    const arena = new Arena(1024)
+    const part = arena.part(256)
+    const attempt = () =>
+      arena.attempt(() => {
+        const other = arena.part(128)
+        arena.reserve(64)
+        arena.giveBack(part)
+        arena.giveBack(other)
+        fail()
+      })
+    expect(attempt).toThrow("changed its mind")
+    expect(arena.remaining).toBe(1024)
+    expect([arena.reserve(512), arena.reserve(512)]).toEqual([0, 512])
+  })
+
+  test("that succeeds keeps its regions, and returns its result", () => {
+    const arena = new Arena(256)
+    expect(arena.attempt(() => arena.reserve(128))).toBe(0)
+    expect(arena.remaining).toBe(128)
+  })
+})

@@ -1,9 +1,10 @@
 /**
  * One block of memory for everything that moves: frames, payloads, and the vectors that system calls take.
  *
- * Everything names places in it by integer byte offsets, which cost nothing to pass to a native call; the kernel reads
- * and writes payload there directly. Regions are reserved at start and never given back: what is constant in size
- * needs no allocator on the data path.
+ * Places in it are named by integer byte offsets, which cost nothing to pass to a native call; the kernel reads and
+ * writes payload there directly. Regions are reserved at start and never freed: with constant sizes, the data path
+ * needs no allocator. What is to be closed again, a stack for example, reserves its regions in a part, which is given
+ * back as a whole.
  */
 import { sumBytes } from "./checksum.ts"
 
@@ -20,50 +21,116 @@ export class Arena {
   readonly view: DataView
   /** The same memory as 32-bit words in the machine's byte order; index is the byte offset divided by four. */
   readonly words: Int32Array
-  /** Internet checksum over arena memory. A platform with vector instructions puts its own function here. */
+  /** Internet checksum over arena memory. A platform with vector instructions replaces it by its own function. */
   sum: SumFunction
-  /** Copy inside the arena. A platform may put its own function here. */
+  /** Copy inside the arena. A platform may replace it by its own function. */
   copy: CopyFunction
-  #next = 0
+  readonly #start: number
+  #end: number
+  #next: number
+  /** Parts given back that something else was reserved behind. They don't touch. */
+  #free: Arena[] = []
 
-  /** @param size bytes, a multiple of 8 */
-  constructor(size: number) {
-    this.buffer = new ArrayBuffer(size)
-    this.bytes = new Uint8Array(this.buffer)
-    this.view = new DataView(this.buffer)
-    this.words = new Int32Array(this.buffer)
-    this.sum = (offset, length, initial) => sumBytes(this.view, offset, length, initial)
-    this.copy = (fromOffset, toOffset, length) => {
-      this.bytes.copyWithin(toOffset, fromOffset, fromOffset + length)
-    }
+  /**
+   * @param size bytes, a multiple of 8
+   * @param whole for {@link Arena.part}: the arena whose memory this one shares
+   */
+  constructor(size: number, whole?: Arena, start = 0) {
+    this.buffer = whole?.buffer ?? new ArrayBuffer(size)
+    this.bytes = whole?.bytes ?? new Uint8Array(this.buffer)
+    this.view = whole?.view ?? new DataView(this.buffer)
+    this.words = whole?.words ?? new Int32Array(this.buffer)
+    this.sum = whole?.sum ?? ((offset, length, initial) => sumBytes(this.view, offset, length, initial))
+    this.copy =
+      whole?.copy ??
+      ((fromOffset, toOffset, length) => {
+        this.bytes.copyWithin(toOffset, fromOffset, fromOffset + length)
+      })
+    this.#start = start
+    this.#next = start
+    this.#end = start + size
   }
 
-  /** Bytes not yet reserved. */
+  /** Bytes not yet reserved, behind those that are. */
   get remaining(): number {
-    return this.buffer.byteLength - this.#next
+    return this.#end - this.#next
   }
 
   /**
-   * Sets `size` bytes aside for good and returns their offset. Throws `ArenaExhaustedError`: the arena was made too
-   * small for what is assembled on it.
+   * Reserves `size` bytes, a multiple of 64, as an arena over the same memory: offsets in it are offsets in this one.
+   * Its functions are those that this arena has now. Throws `ArenaExhaustedError`. {@link Arena.giveBack} ends it.
+   */
+  part(size: number): Arena {
+    const index = this.#free.findIndex((free) => free.#end - free.#start >= size)
+    if (index < 0) return new Arena(size, this, this.reserve(size))
+    const [free] = this.#free.splice(index, 1)
+    const rest = free.#end - free.#start - size
+    if (rest > 0) this.#free.push(new Arena(rest, this, free.#start + size))
+    return new Arena(size, this, free.#start)
+  }
+
+  /**
+   * Ends a part of this arena: its memory may be reserved again. Nothing may use it any more. Does nothing for a part
+   * that was given back before.
+   */
+  giveBack(part: Arena): void {
+    let { start, end } = { start: part.#start, end: part.#end }
+    if (start === end) return
+    part.#end = part.#next = part.#start
+    this.#free = this.#free.filter((free) => {
+      if (free.#end !== start && free.#start !== end) return true
+      start = Math.min(start, free.#start)
+      end = Math.max(end, free.#end)
+      return false
+    })
+    if (end === this.#next) this.#next = start
+    else this.#free.push(new Arena(end - start, this, start))
+  }
+
+  /** Calls a function that reserves regions. If it throws, these regions may be reserved again. */
+  attempt<Result>(reserve: () => Result): Result {
+    const next = this.#next
+    try {
+      return reserve()
+    } catch (error) {
+      this.#next = Math.min(this.#next, next)
+      this.#free = this.#free.filter((free) => {
+        if (free.#end < this.#next) return true
+        this.#next = Math.min(this.#next, free.#start)
+        return false
+      })
+      throw error
+    }
+  }
+
+  /**
+   * Reserves `size` bytes for good and returns their offset. Throws `ArenaExhaustedError` if the arena is too small for
+   * what is assembled on it.
    *
    * @param alignment power of two, in bytes
    */
   reserve(size: number, alignment = 64): number {
     const offset = (this.#next + alignment - 1) & -alignment
-    if (offset + size > this.buffer.byteLength) throw new ArenaExhaustedError(size, this.remaining)
+    if (offset + size > this.#end) throw new ArenaExhaustedError(size, this.remaining)
     this.#next = offset + size
     return offset
   }
 }
 
-/** The arena has no room for a region that is asked for at start. */
+/** The arena has no room for a region that is requested at start. */
 export class ArenaExhaustedError extends Error {
   readonly code = "ERR_ARENA_EXHAUSTED"
+  /** Bytes of the region. */
+  readonly size: number
+  /** Bytes that the arena has left. */
+  readonly remaining: number
 
-  constructor(size: number, remaining: number) {
-    super(`The arena has ${remaining} bytes left and ${size} are needed: create it with a larger size`)
+  /** @param remedy who asks for the region, if that is known, and what to do */
+  constructor(size: number, remaining: number, remedy = "create it with a larger size") {
+    super(`The arena has ${remaining} bytes left and ${size} are needed: ${remedy}`)
     this.name = "ArenaExhaustedError"
+    this.size = size
+    this.remaining = remaining
   }
 }
 

@@ -2,8 +2,8 @@
  * The Internet checksum (RFC 1071) and the pseudo-headers of IPv4 (RFC 9293, section 3.1) and IPv6 (RFC 8200,
  * section 8.1).
  *
- * Partial sums are 16-bit, folded and not complemented, in the value that reading the bytes in network order gives. No
- * destination address is part of any precomputed sum: addresses are folded in for each packet.
+ * Partial sums are 16-bit, folded and not complemented, of words read in network order. No precomputed sum includes a
+ * destination address: addresses are folded in for each packet.
  */
 import type { Demiflow } from "./demiflow.ts"
 
@@ -19,22 +19,20 @@ export function addSums(first: number, second: number): number {
   return (sum & 0xffff) + (sum >>> 16)
 }
 
-/** Turns a folded sum into what stands in a header's checksum field. */
+/** Turns a folded sum into the value of a header's checksum field. */
 export function finishChecksum(sum: number): number {
   return ~sum & 0xffff
 }
 
-/**
- * The UDP form of {@link finishChecksum}: 0 means "none" there, so that a sum of 0 is sent as 0xffff (RFC 768).
- */
+/** The UDP form of {@link finishChecksum}: 0 means "no checksum" there, so a sum of 0 is sent as 0xffff (RFC 768). */
 export function finishUdpChecksum(sum: number): number {
   return ~sum & 0xffff || 0xffff
 }
 
 /**
- * Adds `length` bytes (to 8 MiB) at `offset` to a folded sum; an odd last byte counts as the high half of a word.
+ * Adds `length` bytes (up to 8 MiB) at `offset` to a folded sum; an odd last byte counts as the high half of a word.
  *
- * By 32-bit words, four at a time: their sum stays exact in a double, and is congruent to that of the 16-bit words.
+ * Adds 32-bit words, four at a time: their sum stays exact in a double, and is congruent to that of the 16-bit words.
  */
 export function sumBytes(view: DataView, offset: number, length: number, initial: number): number {
   let sum = initial
@@ -52,8 +50,8 @@ export function sumBytes(view: DataView, offset: number, length: number, initial
 }
 
 /**
- * The folded sum of the pseudo-header of a packet to the correspondent: forwarding address as source, correspondent
- * address as destination.
+ * Returns the folded sum of the pseudo-header of a packet to the correspondent: forwarding address as source,
+ * correspondent address as destination.
  *
  * @param length of the transport header and its payload, bytes
  */

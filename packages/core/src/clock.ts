@@ -1,11 +1,11 @@
 /** Time, injected. */
 export interface Clock {
   /**
-   * Milliseconds since an arbitrary start, an integer that never goes back. Constant during one turn of the stack: read
-   * the system's clock once a turn, in `advance`.
+   * Milliseconds since an arbitrary start, an integer that never decreases. Constant during one turn of the stack: the
+   * system's clock is read once a turn, in `advance`.
    */
   readonly now: number
-  /** Microseconds since then: how long the turn has taken so far. Looks at the system's clock; absent where that isn't known. */
+  /** Microseconds that the turn has taken. Reads the system's clock; absent if that isn't possible. */
   spent?(): number
 }
 
@@ -15,7 +15,7 @@ export interface Random {
   int32(): number
 }
 
-/** Where messages go. Callers check `isDebug` or `isTrace` before they build a costly message. */
+/** Destination of log messages. Check `isDebug` or `isTrace` before building a costly message. */
 export interface Log {
   readonly isDebug: boolean
   readonly isTrace: boolean
@@ -26,7 +26,7 @@ export interface Log {
   trace(message: string): void
 }
 
-/** Drops every message. */
+/** Discards every message. */
 export const silentLog: Log = {
   isDebug: false,
   isTrace: false,

@@ -25,7 +25,7 @@ export function interfaceName(id: InterfaceId): string {
  * that we send there has them the other way round. One type for all protocols: a protocol without ports has zeros
  * there, ICMP echo has its identifier in both.
  *
- * Mutable, so that one scratch instance serves every packet. To keep one beyond a call is to copy it.
+ * Mutable, so that one scratch instance serves every packet. Copy it to keep it beyond a call.
  */
 export class Demiflow {
   interface: InterfaceId

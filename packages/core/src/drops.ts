@@ -11,7 +11,7 @@ export class Drops {
   readonly #byName = new Map<string, DropReason>()
   #counts = new Float64Array(64)
 
-  /** The reason of this name, such as `tcp: checksum`; the same name gives the same reason. */
+  /** Returns the reason of this name, such as `tcp: checksum`; the same name gives the same reason. */
   reason(name: string): DropReason {
     const known = this.#byName.get(name)
     if (known !== undefined) return known
@@ -26,7 +26,7 @@ export class Drops {
     return reason
   }
 
-  /** Counts packets dropped for the reason. */
+  /** Adds to the packets dropped for the reason. */
   count(reason: DropReason, packets = 1): void {
     this.#counts[reason] += packets
   }
@@ -37,6 +37,21 @@ export class Drops {
     return reason === undefined ? 0 : this.#counts[reason]
   }
 
+  /** Number of registered reasons. */
+  get size(): number {
+    return this.#names.length
+  }
+
+  /** The name of a registered reason. */
+  nameOf(reason: DropReason): string {
+    return this.#names[reason]
+  }
+
+  /** Packets counted under a registered reason. */
+  countOf(reason: DropReason): number {
+    return this.#counts[reason]
+  }
+
   /** Packets counted under all reasons. */
   get total(): number {
     let total = 0
@@ -44,7 +59,7 @@ export class Drops {
     return total
   }
 
-  /** Reasons that occurred, with their counts, in the order in which they were registered. */
+  /** Returns the reasons that occurred, with their counts, in the order of registration. */
   entries(): [name: string, count: number][] {
     const all = this.#names.map((name, index): [string, number] => [name, this.#counts[index]])
     return all.filter(([, count]) => count > 0)

@@ -1,52 +1,47 @@
 import type { Address } from "./address.ts"
 import type { Demiflow } from "./demiflow.ts"
-import type { DropReason } from "./drops.ts"
 import type { GuestEnds } from "./guest.ts"
 import type { Listener } from "./listener.ts"
-
-/** The answer of {@link Forwarding.target}: the flow may go ahead. */
-export const FORWARD = -1
+import type { Ruling } from "./ruling.ts"
+import type { DecidedVerdictId, Patience, VerdictId } from "./verdict.ts"
 
 /**
- * From where to where: the pure policy that derives the target side of a flow from the initiating side. The
- * implementation is in `@demiflow/flow`.
+ * The forwarding policy: derives the target side of a flow from the initiating side, or decides that there is no such
+ * flow. The implementation is in `@demiflow/flow`. Protocols ask it through `Components.verdicts`.
+ *
+ * Whatever a method throws costs the flow in question: `stack: policy failed` counts it, and the flow is dropped.
  */
 export interface Forwarding {
+  /** Present if a verdict may be `later`. Without it, packets of flows that wait are dropped instead of kept. */
+  readonly patience?: Patience
   /**
-   * The one reason, of those that {@link Forwarding.target} answers, that the guest hears of: as from a firewall, that it is
-   * administratively prohibited. Absent: none.
-   */
-  readonly prohibited?: DropReason
-  /**
-   * Fills `target` with the side on which a flow leaves that began on `initiating`. Answers {@link FORWARD}, or the
-   * reason for which there is no such side.
+   * Decides about a flow that began on `initiating`, at the guest: fills in `ruling`, and returns the result of one of
+   * its methods.
    *
    * @param protocol IP protocol number
    */
-  target(protocol: number, initiating: Demiflow, target: Demiflow): DropReason | typeof FORWARD
+  target(protocol: number, initiating: Demiflow, ruling: Ruling): VerdictId
   /**
-   * Whether flows of one version of IP leave by an address that is given beforehand, but for those to the host's loopback. The
-   * host chooses otherwise.
+   * Decides whether a flow that the guest has begun on `initiating` may go on; called now and then. Absent: all may.
+   *
+   * @param protocol IP protocol number
+   */
+  again?(protocol: number, initiating: Demiflow, ruling: Ruling): DecidedVerdictId
+  /**
+   * Whether flows of one version of IP, except those to the host's loopback, leave from a configured address. Otherwise
+   * the host chooses the address.
    */
   hasOutboundAddress(isV4: boolean): boolean
+  /** As {@link Forwarding.target}, for a flow that began on `initiating`, at the listener. */
+  targetAtGuest(listener: Listener, initiating: Demiflow, guest: GuestEnds, ruling: Ruling): VerdictId
   /**
-   * Fills `target` with the side on which a flow reaches the guest that began on `initiating`, at the listener. Answers
-   * {@link FORWARD}, or the reason for which there is no such side.
-   */
-  targetAtGuest(
-    listener: Listener,
-    initiating: Demiflow,
-    guest: GuestEnds,
-    target: Demiflow,
-  ): DropReason | typeof FORWARD
-  /**
-   * The address under which the guest hears of a correspondent that has `source` on the host. Undefined if the guest can hear
-   * nothing from there: from a loopback address without a name of its own, say.
+   * The address by which the guest sees a correspondent that has `source` on the host. Undefined if the guest can
+   * receive nothing from there: from a loopback address without an alias, for instance.
    */
   sourceTowardsGuest(source: Address, guest: GuestEnds): Readonly<Address> | undefined
   /**
-   * Fills `address` with the address under which the guest knows a third party that the host knows as `address`: for
-   * errors that a router on the way reports.
+   * Translates, in place, the host's address of a third party to the address by which the guest knows it: for errors
+   * that a router on the way reports.
    */
   translateToGuest(address: Address): void
 }

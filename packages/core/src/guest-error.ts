@@ -1,14 +1,14 @@
-/** An ICMP error about a packet that the guest was sent: from the guest itself, or from a router behind it. */
+/** An ICMP error about a packet sent to the guest: from the guest itself, or from a router behind it. */
 export interface GuestError {
-  /** ICMP or ICMPv6 type and code, as the version of IP is. */
+  /** ICMP or ICMPv6 type and code, by the version of IP. */
   type: number
   code: number
   /**
-   * The next hop's MTU, bytes, if the error is "too big" and names a credible one: 1,280 or more over IPv6; over IPv4 never less
-   * than 296, which is the smallest that links have (RFC 1191, section 7.1). Else 0.
+   * The next hop's MTU, bytes, if the error is "too big" and its MTU is credible: 1,280 or more over IPv6; over IPv4 at
+   * least 296, the smallest MTU of any link (RFC 1191, section 7.1). Else 0.
    */
   mtu: number
-  /** Arena offset of the quoted transport header, and bytes that are quoted from there on: 8 at least. */
+  /** Arena offset of the quoted transport header, and bytes quoted from there on: at least 8. */
   quoteOffset: number
   quoteLength: number
 }

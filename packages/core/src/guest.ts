@@ -1,12 +1,14 @@
 /**
- * What protocols send to the guest through: packets are built in place, in the arena, and queued for the link. The
+ * The guest, as protocols send to it: they build packets in place, in the arena, and queue them for the link. The
  * implementation is in `@demiflow/tap`.
  *
- * Use: {@link Guest.begin} reserves room and writes the Ethernet and IP headers; the handler writes the transport
- * header at the offset it got, payload behind it; {@link Guest.end} fills lengths and checksum, cuts the packet
- * into fragments where it exceeds the MTU, and queues it. Several packets may be begun before the first is ended;
- * one that isn't ended is simply never sent, after {@link Guest.abandon}. The source and destination of every packet
- * are filled in from the demiflow that is handed over with it.
+ * {@link Guest.begin} reserves room and writes the Ethernet and IP headers. The handler writes the transport header at
+ * the offset returned, and the payload behind it. {@link Guest.end} fills in lengths and checksum, cuts the packet into
+ * fragments if it exceeds the MTU, and queues it. The demiflow handed over with a packet determines its source and
+ * destination.
+ *
+ * Several packets may be begun before the first is ended. {@link Guest.abandon} takes back one that isn't to be sent. A
+ * forgotten one is taken back, and counted, at the end of the turn.
  */
 import type { Address } from "./address.ts"
 import type { Demiflow } from "./demiflow.ts"
@@ -18,7 +20,7 @@ import type { Neighbours } from "./neighbours.ts"
 /** Checksum kinds for {@link Guest.end}, besides the offset of a checksum field. */
 export const CHECKSUM_DONE = -1
 
-/** What the forwarding policy asks of a guest. */
+/** What the forwarding policy reads from a guest. */
 export type GuestEnds = Pick<Guest, "lastSeenV4" | "lastSeenV6" | "lastSeenLinkLocal" | "ourLinkLocal" | "hasAddress">
 
 /** The guest, as protocols see it. */
@@ -28,31 +30,31 @@ export interface Guest {
   readonly mtu: number
   /** Our own Ethernet address. */
   readonly ourMac: MacAddress
-  /** The Ethernet address that was heard last, broadcast before that: where a packet goes whose station isn't known. */
+  /** The Ethernet address heard last, broadcast before that: the destination of packets whose station isn't known. */
   readonly guestMac: MacAddress
-  /** The stations of the guest's link by their IP addresses: where packets go. */
+  /** The stations of the guest's link by their IP addresses: they determine where packets go. */
   readonly neighbours: Neighbours
-  /** Ethernet addresses by which the guest finds what is outside: the source of each packet to the guest. */
+  /** Ethernet addresses of the hosts outside, as the guest finds them: the sources of packets to the guest. */
   readonly hostNeighbours: HostNeighbours
-  /** Our own link-local address, from which we speak as the guest's router. */
+  /** Our own link-local address, which we use as the guest's router. */
   readonly ourLinkLocal: Address
   /**
-   * The addresses of its network that the guest was last seen to use, or to announce: consulted only to start something
-   * towards the guest. The one assigned stands there until the guest was seen, or for good where the user said so.
+   * The addresses of its network that the guest last used or announced. Used only to start something towards the guest.
+   * The assigned address is here until the guest is heard, or for good if the user said so.
    */
   readonly lastSeenV4: Address
   readonly lastSeenV6: Address
   readonly lastSeenLinkLocal: Address
   /**
-   * Whether the guest has the address and may be reached there. Never any but the address assigned if the user said that the
-   * guest is reached at that.
+   * Whether the guest has the address and may be reached there. If the user said that the guest is reached at its
+   * assigned address, true for no other.
    *
-   * @param isAssumed the answer where nothing has been seen of the address: it is true for those that the guest was set up with
+   * @param isAssumed the result if nothing was seen of the address: true for those that the guest was set up with
    */
   hasAddress(address: Address, isAssumed: boolean): boolean
   /**
-   * True while the link takes no more frames than it has. A handler that would fetch payload for the guest leaves it where it is,
-   * until {@link ProtocolHandler.resume}. Answers, acknowledgements and whatever else is small may be sent.
+   * True while the link takes no more frames than it holds. A handler leaves payload for the guest where it is until
+   * `ProtocolHandler.resume`. Replies, acknowledgements and other small packets may be sent.
    */
   readonly isCongested: boolean
 
@@ -60,27 +62,34 @@ export interface Guest {
    * Starts an IP packet from the demiflow's forwarding address to its correspondent address.
    *
    * @param protocol IP protocol number
-   * @param room bytes for transport header and payload at most, to 65,515
+   * @param room largest length of transport header and payload, bytes, up to 65,515
    * @param hopLimit of the packet, 1–255
-   * @param station Ethernet address that it goes to, where that isn't the neighbour with the correspondent's address: for a
-   *   station that has no address yet. Without meaning for groups
-   * @returns arena offset for the transport header, or -1 if there is no room before the next {@link Guest.flush}
+   * @param station Ethernet address that it goes to, where that isn't the neighbour with the correspondent's address:
+   *   for a station that has no address yet. Without meaning for groups
+   * @returns arena offset for the transport header, or -1 if there is no room before the next {@link Guest.flush}. The
+   *   packet then counts as dropped, under the name of the handler that is running. A handler that leaves the payload
+   *   where it is, for later, first asks {@link Guest.hasRoom}
    */
   begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number, station?: MacAddress): number
   /**
-   * Gives a packet that was begun, and not ended, other ends: for a caller that learns only with the payload where the
-   * packet goes. The version of IP may be another one.
+   * True if {@link Guest.begin}, or {@link Guest.beginFrame}, would succeed now for a packet with this room. Counts
+   * nothing.
+   */
+  hasRoom(room: number): boolean
+  /**
+   * Changes the ends of a packet that was begun and not ended, for a caller that learns only with the payload where the
+   * packet goes. The version of IP may change too.
    */
   redirect(transportOffset: number, demiflow: Demiflow, protocol: number, hopLimit?: number): void
   /**
    * Finishes the packet and queues it.
    *
-   * @param transportOffset what `begin` answered
+   * @param transportOffset the offset that `begin` returned
    * @param length bytes of transport header and payload
-   * @param checksumOffset of the checksum field in the transport header, to have the checksum over pseudo-header and
-   *   packet put there; {@link CHECKSUM_DONE} if there is nothing to do
-   * @param segmentSize payload bytes of each segment where TCP or UDP payload is left together for the link to cut
-   *   (only as its capabilities say), else 0
+   * @param checksumOffset of the checksum field in the transport header, to be filled in with the checksum over
+   *   pseudo-header and packet; {@link CHECKSUM_DONE} if there is nothing to do
+   * @param segmentSize payload bytes of each segment, if the link is to cut TCP or UDP payload into segments (only with
+   *   the link's capability), else 0
    * @param headerLength bytes of the transport header, needed with a segment size
    * @param trafficClass IPv4 type of service or IPv6 traffic class, 0–255; 0 if not given
    */
@@ -93,27 +102,38 @@ export interface Guest {
     trafficClass?: number,
   ): void
   /**
-   * Says that the station heard last, whose packets are being handled, takes IP packets of `mtu` bytes of this version in one
-   * frame: it has agreed to that, or said so. Absent where that makes no difference.
+   * Records that the station whose packets are being handled takes IP packets of `mtu` bytes of this version in one
+   * frame, as it has agreed or announced. Absent where that makes no difference.
    */
   noticeMtu?(isV4: boolean, mtu: number): void
   /**
-   * Says that a router of the guest's side reported that the path to an address takes IP packets of at most `mtu` bytes: IPv6
-   * datagrams to it become fragments of that size for ten minutes. Absent where that makes no difference.
+   * Records a router's report, on the guest's side, that the path to an address takes IP packets of at most `mtu`
+   * bytes: for ten minutes, IPv6 datagrams to it become fragments of that size. Absent where that makes no difference.
    */
   noticePathMtu?(address: Address, mtu: number): void
-  /** Bytes of the largest IP packet that the path to an address takes, as far as that is known. Absent: {@link Guest.mtu}. */
+  /** Largest IP packet, in bytes, that the path to an address is known to take. Absent: {@link Guest.mtu}. */
   pathMtu?(address: Address): number
+  /**
+   * Notes that the packets that are handled next were sent by this station, some time ago. Absent where that makes no
+   * difference.
+   */
+  hearAgain?(station: MacAddress): void
   /** Takes back packets that were begun and not ended, from this one on. */
   abandon(transportOffset: number): void
   /**
    * Starts a frame that isn't IP, to the Ethernet address given.
    *
-   * @returns arena offset behind the Ethernet header, or -1
+   * @returns arena offset behind the Ethernet header, or -1 as for {@link Guest.begin}
    */
   beginFrame(target: MacAddress, etherType: number, room: number): number
   /** Queues such a frame with `length` bytes behind the Ethernet header. */
   endFrame(offset: number, length: number): void
-  /** Hands what is queued to the link. The stack calls it at the end of each turn. */
+  /** Hands what is queued to the link. Packets that are open stay so. */
   flush(): void
+  /**
+   * Takes back the packets that are open, counts them under the name of the handler that began them, and flushes. The
+   * stack calls it at the end of each turn. An offset from an earlier turn may be another packet's. Absent:
+   * {@link Guest.flush} is called.
+   */
+  endTurn?(): void
 }

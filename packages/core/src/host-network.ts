@@ -1,7 +1,7 @@
 /**
- * What is learnt of a network: interfaces, their addresses and routes. Plain values, filled by `@demiflow/sys` from
- * rtnetlink, consumed by `@demiflow/config` to decide what the guest gets, and used the other way round to set
- * up the guest's namespace.
+ * The state of a network: interfaces, their addresses and routes. Plain values. `@demiflow/sys` fills them in from
+ * rtnetlink, `@demiflow/config` decides from them what the guest gets, and they also describe how to set up the guest's
+ * namespace.
  */
 import type { Address } from "./address.ts"
 import type { MacAddress } from "./mac-address.ts"
@@ -11,7 +11,7 @@ export interface NetworkInterface {
   /** Kernel's interface index, from 1. */
   readonly index: number
   readonly name: string
-  /** Absent where the interface has none, as a TUN device. */
+  /** Absent where the interface has none, like a TUN device. */
   readonly macAddress: MacAddress | undefined
   /** Bytes of payload in a frame. */
   readonly mtu: number
@@ -19,7 +19,7 @@ export interface NetworkInterface {
   readonly isLoopback: boolean
 }
 
-/** A netlink attribute that is passed on as it came. Its meaning is the kernel's alone. */
+/** A netlink attribute that is passed on unchanged. Only the kernel interprets it. */
 export interface RawAttribute {
   /** Its number, without flags: RTA_* of a route, IFA_* of an address. */
   readonly type: number
@@ -47,7 +47,7 @@ export interface InterfaceAddress {
   readonly attributes?: readonly RawAttribute[]
 }
 
-/** One way to leave: an interface and, unless on link, a gateway. */
+/** A next hop: an interface and, unless on link, a gateway. */
 export interface NextHop {
   readonly interfaceIndex: number
   readonly gateway: Address | undefined
@@ -67,7 +67,7 @@ export interface Route {
   readonly prefix: Address | undefined
   /** 0 for the default route. */
   readonly prefixLength: number
-  /** IPv6: only packets from this prefix take the route; absent: those from everywhere. */
+  /** IPv6: only packets from this prefix take the route; absent: packets from everywhere. */
   readonly sourcePrefix?: Address
   /** 0–128; absent without `sourcePrefix`. */
   readonly sourcePrefixLength?: number
@@ -79,7 +79,7 @@ export interface Route {
   readonly type: number
   /** rtnetlink scope. */
   readonly scope: number
-  /** rtnetlink protocol: who installed it. */
+  /** rtnetlink protocol: what installed the route. */
   readonly protocol: number
   /** Smaller wins; undefined where the kernel has none. */
   readonly metric: number | undefined
@@ -90,7 +90,7 @@ export interface Route {
   readonly attributes?: readonly RawAttribute[]
 }
 
-/** Everything learnt, at one moment. Routes in the order in which the kernel listed them. */
+/** The whole state at one moment. Routes are in the order in which the kernel listed them. */
 export interface HostNetwork {
   readonly interfaces: readonly NetworkInterface[]
   readonly addresses: readonly InterfaceAddress[]

@@ -1,26 +1,27 @@
 /**
  * The guest's end of layer 2: something that moves batches of Ethernet frames.
  *
- * A frontend (another hypervisor, an emulator in a browser, a test harness) is a link; wrapping a link, to write a
- * capture or to inject faults, gives a link.
+ * A frontend (another hypervisor, an emulator in a browser, a test harness) is a link. So is a wrapper around a link,
+ * which writes a capture or injects faults.
  */
 import type { Arena } from "./arena.ts"
 
-/** What a link can do for us. */
+/** The capabilities of a link. */
 export interface LinkCapabilities {
-  /** Largest IP packet that one frame carries, bytes (segments left together excepted). */
+  /** Largest IP packet that one frame carries, bytes, except for frames with several segments. */
   readonly mtu: number
-  /** Bytes that the link needs free in the arena before each frame we send. */
+  /** Bytes of the arena that the link needs free before each frame we send. */
   readonly headroom: number
-  /** True if frames may be sent with only a partial transport checksum, and come like that. */
+  /** True if frames may have only a partial transport checksum, both sent and received. */
   readonly checksumOffload: boolean
-  /** True if TCP segments of up to 64 KiB may be sent and are received in one frame. */
+  /** True if a frame may carry TCP segments of up to 64 KiB together, both sent and received. */
   readonly tcpSegmentation: boolean
-  /** True if UDP datagrams may be sent left together, to be split in equal sizes. */
+  /** True if a frame we send may carry several UDP datagrams, to be split in equal sizes. */
   readonly udpSegmentation: boolean
   /**
-   * Bytes that every frame we send has at least: shorter ones are padded with zeros. 60 if absent, what Ethernet wants of a
-   * frame without its check sequence (IEEE 802.3, section 4.2.3.3): network cards and what emulates them drop shorter ones.
+   * Minimum length of the frames we send, bytes: shorter ones are padded with zeros. 60 if absent, Ethernet's minimum
+   * for a frame without its check sequence (IEEE 802.3, section 4.2.3.3): network cards and their emulations drop
+   * shorter ones.
    */
   readonly smallestFrame?: number
 }
@@ -28,11 +29,11 @@ export interface LinkCapabilities {
 /** See {@link LinkCapabilities.smallestFrame}. */
 export const SMALLEST_FRAME = 60
 
-/** How a frame's transport payload is to be cut, or was left together. */
+/** How a frame's transport payload must be cut, or would have been without offload. */
 export const Segmentation = { none: 0, tcp4: 1, tcp6: 2, udp: 3 } as const
 export type SegmentationId = (typeof Segmentation)[keyof typeof Segmentation]
 
-/** Frames in the arena. Filled up to `count`. */
+/** Frames in the arena. The first `count` entries are filled. */
 export class FrameBatch {
   readonly capacity: number
   count = 0
@@ -42,13 +43,13 @@ export class FrameBatch {
   readonly length: Int32Array
   /** A {@link SegmentationId}. */
   readonly segmentation: Uint8Array
-  /** Payload bytes of each segment, where `segmentation` isn't none. */
+  /** Payload bytes of each segment, unless `segmentation` is none. */
   readonly segmentSize: Int32Array
-  /** Bytes of all headers, where `segmentation` isn't none (sending only). */
+  /** Bytes of all headers, unless `segmentation` is none (sending only). */
   readonly headerLength: Int32Array
   /**
-   * Bytes from the Ethernet header to where a checksum has to start that is still to be completed; 0 if the frame's
-   * checksums are complete. The field then holds the folded sum of the pseudo-header.
+   * Bytes from the Ethernet header to the start of a checksum that is still to be completed; 0 if the frame's checksums
+   * are complete. The checksum field then holds the folded sum of the pseudo-header.
    */
   readonly checksumStart: Int32Array
   /** Bytes from `checksumStart` to the checksum field. */
@@ -86,21 +87,21 @@ export interface Link {
   readonly arena: Arena
   readonly capabilities: LinkCapabilities
   /**
-   * True while frames wait that the other end hasn't taken; absent: never. Frames may still be sent, as far as the link has
-   * room for what waits. The owner of the loop calls `Stack.resume` when this is over.
+   * True while frames wait for the other end to take them; absent: never. Frames may still be sent while the link has
+   * room to hold them. The owner of the loop calls `Stack.resume` when this is over.
    */
   readonly isCongested?: boolean
   /**
-   * Fills the batch with frames that wait, from index 0, and sets its `count`. Frames stay valid until the next call.
-   * Answers the count (0: none now; call again when the link is readable), or a negative error number if the link is
+   * Fills the batch with waiting frames, from index 0, and sets its `count`. Frames stay valid until the next call.
+   * Returns the count (0: none now; call again when the link is readable), or a negative error number if the link is
    * gone for good.
    */
   receive(batch: FrameBatch): number
   /**
-   * Sends frames `first` to `first + count - 1`. Answers how many were taken; the rest may be offered again once the
-   * link is writable. A frame that the other end refuses counts as taken (and is counted by the link as a drop).
+   * Sends frames `first` to `first + count - 1`. Returns the number taken; the rest may be offered again once the link
+   * is writable. A frame that the other end refuses counts as taken (the link counts it as a drop).
    */
   send(batch: FrameBatch, first: number, count: number): number
-  /** Releases what the link holds. Later calls do nothing. */
+  /** Releases the link's resources. Later calls do nothing. */
   close(): void
 }

@@ -1,13 +1,14 @@
 /**
- * The local path: from sockets of the host to sockets inside the guest's namespace and back, past the tap. What moves
- * there is never a packet of ours.
+ * The local path: between sockets of the host and sockets inside the guest's namespace, bypassing the tap. Nothing that
+ * moves there is ever a packet of ours.
  *
- * Only a guest that shares our kernel has it: a network namespace, but no virtual machine. `@demiflow/sys` implements it with
- * the Linux kernel, `@demiflow/testkit` in memory. As with {@link Host}, nothing here throws, and negative answers are
- * negated error numbers.
+ * Only a guest that shares our kernel has it: a network namespace, but no virtual machine. `@demiflow/sys` implements
+ * it with the Linux kernel, `@demiflow/testkit` in memory. As with {@link Sockets}, nothing here throws, and negative
+ * results are negated error numbers.
  */
 import { Interface, type InterfaceId } from "./demiflow.ts"
-import type { Host, Socket } from "./host.ts"
+import type { Socket } from "./socket.ts"
+import type { Sockets } from "./sockets.ts"
 
 declare const brand: unique symbol
 
@@ -17,37 +18,38 @@ export type Pipe = number & { readonly [brand]: true }
 /** No pipe. */
 export const NO_PIPE: Pipe = -1 as Pipe
 
-/** Bytes on their way from one TCP socket to another, which stay in the kernel: splice(2). */
+/** Pipes for bytes on their way from one TCP socket to another. The bytes stay in the kernel: splice(2). */
 export interface Pipes {
-  /** An empty pipe, as large as the kernel allows. */
+  /** Opens an empty pipe, as large as the kernel allows. */
   open(): Pipe
-  /** Closes a pipe; what is in it is lost. */
+  /** Closes a pipe and discards what is in it. */
   close(pipe: Pipe): void
   /**
-   * Moves bytes that have arrived at a TCP socket into a pipe that is empty: as many as there are, or as it takes. Answers how
-   * many; 0 at the end of what the correspondent sends; `-EAGAIN` if there are none yet. Before a byte that is marked as urgent
-   * (`HostEvent.urgent`) the answer is `-EAGAIN` too, or 0 if the correspondent has ended: only reading gets past such a byte.
+   * Moves bytes that have arrived at a TCP socket into an empty pipe: all there are, or as many as fit. Returns their
+   * number; 0 at the end of what the correspondent sends; `-EAGAIN` if there are none yet. Before an urgent byte
+   * (`SocketEvent.urgent`) it returns `-EAGAIN` too, or 0 if the correspondent has ended: only reading gets past such a
+   * byte.
    */
   fill(pipe: Pipe, socket: Socket): number
   /**
-   * Hands the first `length` bytes of those in a pipe to a TCP socket. Answers how many it took; `-EAGAIN` if none: its
-   * an event says then that it is writable.
+   * Hands the first `length` bytes in a pipe to a TCP socket. Returns the bytes taken; `-EAGAIN` if none were: an event
+   * reports when the socket is writable.
    */
   drain(pipe: Pipe, socket: Socket, length: number): number
 }
 
-/** What the local path is made of. */
+/** The parts of the local path. */
 export interface LocalPath {
-  /** Sockets inside the namespace, on the arena and with the events of the host's. */
-  readonly host: Host
+  /** Sockets inside the namespace, with the arena and the events of the host's sockets. */
+  readonly sockets: Sockets
   readonly pipes: Pipes
 }
 
-/** Whose sockets a side's are: those of the host, or inside the namespace. Undefined where there are none. */
-export function hostAt(
-  parts: { readonly host: Host; readonly localPath?: LocalPath | undefined },
+/** Returns the sockets of a place: the host's, or those inside the namespace. Undefined where there are none. */
+export function socketsAt(
+  parts: { readonly sockets: Sockets; readonly localPath?: LocalPath | undefined },
   place: InterfaceId,
-): Host | undefined {
-  if (place === Interface.host) return parts.host
-  return place === Interface.splice ? parts.localPath?.host : undefined
+): Sockets | undefined {
+  if (place === Interface.host) return parts.sockets
+  return place === Interface.splice ? parts.localPath?.sockets : undefined
 }

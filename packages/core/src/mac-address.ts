@@ -35,7 +35,7 @@ export class MacAddress {
     return this
   }
 
-  /** Takes the six bytes at `offset`; returns itself. */
+  /** Reads the six bytes at `offset`; returns itself. */
   read(view: DataView, offset: number): this {
     this.high = view.getUint16(offset)
     this.low = view.getInt32(offset + 2)
@@ -58,14 +58,14 @@ export class MacAddress {
     return digits.replace(/..(?!$)/g, "$&:")
   }
 
-  /** The address in text such as `9a:55:9a:55:9a:55` or with dashes, or undefined. */
+  /** Parses an address such as `9a:55:9a:55:9a:55`, or with dashes; undefined if the text isn't one. */
   static tryParse(text: string): MacAddress | undefined {
     if (!/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(text)) return undefined
     const digits = text.replace(/[:-]/g, "")
     return new MacAddress(Number.parseInt(digits.slice(0, 4), 16), Number.parseInt(digits.slice(4), 16))
   }
 
-  /** The address in the text. Throws `RangeError` if it is none. */
+  /** Parses an address. Throws `RangeError` if the text isn't one. */
   static parse(text: string): MacAddress {
     const address = MacAddress.tryParse(text)
     if (address === undefined) throw new RangeError(`"${text}" is not an Ethernet address`)

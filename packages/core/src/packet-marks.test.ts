@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest"
-import type { Host, Socket } from "./host.ts"
 import {
   hopLimitIn,
   markSocket,
@@ -9,13 +8,15 @@ import {
   tracesRoute,
   trafficClassIn,
 } from "./packet-marks.ts"
-import { Sequence } from "./sequence.ts"
+import { SequenceBuffer } from "./sequence.ts"
+import type { Socket } from "./socket.ts"
+import type { Sockets } from "./sockets.ts"
 
 const SOCKET = 3 as Socket
 
 /** A sequence with one packet. */
-function packet(hopLimit: number, trafficClass: number, dontFragment: boolean, length = 1_500): Sequence {
-  const sequence = new Sequence(1)
+function packet(hopLimit: number, trafficClass: number, dontFragment: boolean, length = 1_500): SequenceBuffer {
+  const sequence = new SequenceBuffer(1)
   sequence.count = 1
   sequence.hopLimit[0] = hopLimit
   sequence.trafficClass[0] = trafficClass
@@ -25,7 +26,7 @@ function packet(hopLimit: number, trafficClass: number, dontFragment: boolean, l
   return sequence
 }
 
-/** Calls that a host gets when a socket's marks change. */
+/** Calls to the host when a socket's marks change. */
 function calls(before: number, marks: number): unknown[] {
   const made: unknown[] = []
   const host = {
@@ -33,7 +34,7 @@ function calls(before: number, marks: number): unknown[] {
     setTrafficClass: (...words: unknown[]) => made.push(["class", ...words]),
     setFragmentation: (...words: unknown[]) => made.push(["fragmentation", ...words]),
   }
-  markSocket(host as unknown as Host, SOCKET, true, before, marks)
+  markSocket(host as unknown as Sockets, SOCKET, true, before, marks)
   return made
 }
 

@@ -1,14 +1,18 @@
 /**
- * Marks of a packet: its hop limit, traffic class and "don't fragment", packed into one number, with which it leaves the host as
- * well. A socket that has one flow takes them over: one comparison for each packet, and a socket option only when they change. Of a
- * port that flows share, the sending call says hop limit and class (`DatagramBatch.marks`), and the socket has "don't
- * fragment" alone.
+ * Marks of a packet: its hop limit, traffic class and "don't fragment" in one number. The packet leaves the host with
+ * the same marks.
+ *
+ * A socket with one flow takes over the flow's marks: that costs a comparison for each packet, and a socket option only
+ * for a change. For a port that flows share, the sending call sets hop limit and class (`DatagramBatch.marks`), and the
+ * socket has only "don't fragment".
  */
-import type { Host, Socket } from "./host.ts"
+
 import type { Sequence } from "./sequence.ts"
+import type { Socket } from "./socket.ts"
+import type { Sockets } from "./sockets.ts"
 import { UDP_HEADER_LENGTH } from "./wire/udp.ts"
 
-/** Marks of a socket that was never given any: it sends as the host is set up. */
+/** Marks of a socket that was never given any: it sends with the host's defaults. */
 export const NO_MARKS = 0
 
 const HOP_LIMIT = 0xff
@@ -17,31 +21,35 @@ const MAY_FRAGMENT = 1 << 16
 const DONT_FRAGMENT = 2 << 16
 const FRAGMENTATION = MAY_FRAGMENT | DONT_FRAGMENT
 /**
- * Bytes of the largest packet that a Linux host never fragments by itself (`net.ipv4.route.min_pmtu`). "Don't fragment" makes
- * no difference up to this size, so that the many flows with nothing larger are spared a system call.
+ * Bytes of the largest packet that a Linux host never fragments by itself (`net.ipv4.route.min_pmtu`). "Don't fragment"
+ * makes no difference up to this size, which saves the many flows with nothing larger a system call.
  */
 const NEVER_FRAGMENTED = 552
 /**
- * Bytes of the largest datagram whose "don't fragment" is kept, unless the datagram traces a route. A search for the path's
- * MTU (RFC 8899) goes a little beyond the 1,500 bytes of nearly every link. On what is larger, a guest's kernel sets the bit
- * because its own link is wider, and its applications would get an error for what every host fragments.
+ * Bytes of the largest datagram whose "don't fragment" is kept, unless the datagram traces a route. A search for the
+ * path's MTU (RFC 8899) goes slightly beyond the 1,500 bytes of nearly every link. On larger datagrams, a guest's
+ * kernel sets the bit because its own link is wider, and its applications would get an error for what every host
+ * fragments.
  */
 export const LARGEST_KEPT_WHOLE = 1_536
 const ANY_LENGTH = 65_575
 /**
- * The largest hop limit of a packet that traces a route: programs that do that go up to 30. Systems begin with 64 or more, and
- * what comes from behind a guest that routes has a few less.
+ * The largest hop limit of a packet that traces a route: programs that trace routes go up to 30. Systems start at 64 or
+ * more, and packets from behind a routing guest have a few less.
  */
 const LARGEST_TRACING = 32
-/** The marks that a stream has: its segments are the host's, and so is their congestion (ECN, RFC 3168, section 6.1). */
+/**
+ * The marks of a stream. The host makes its segments, so their congestion is the host's too (ECN, RFC 3168,
+ * section 6.1).
+ */
 const STREAM_MARKS = HOP_LIMIT | (0xfc << CLASS_SHIFT)
 
 /**
- * The marks of packet `index` of a sequence, for a socket that sends datagrams.
+ * Returns the marks of packet `index` of a sequence, for a socket that sends datagrams.
  *
- * @param before the marks that the socket has, whose fragmentation bits are kept for a packet that is too small for them to
- *   matter
- * @param keptWhole bytes of the largest packet whose "don't fragment" is kept, if it traces no route; any if not given
+ * @param before the socket's marks, whose fragmentation bits are kept for a packet that is too small for them to matter
+ * @param keptWhole bytes of the largest packet whose "don't fragment" is kept, unless it traces a route; any if not
+ *   given
  */
 export function marksOf(sequence: Sequence, index: number, before: number, keptWhole: number = ANY_LENGTH): number {
   let fragmentation = MAY_FRAGMENT
@@ -52,14 +60,14 @@ export function marksOf(sequence: Sequence, index: number, before: number, keptW
   return sequence.hopLimit[index] | (sequence.trafficClass[index] << CLASS_SHIFT) | fragmentation
 }
 
-/** Bytes of a packet, or of each of the datagrams that it is left together of. */
+/** Bytes of a packet, or of each of the datagrams that it consists of. */
 function packetLength({ endOffset, networkOffset, segmentSize, transportOffset }: Sequence, index: number): number {
   const end =
     segmentSize[index] > 0 ? transportOffset[index] + UDP_HEADER_LENGTH + segmentSize[index] : endOffset[index]
   return end - networkOffset[index]
 }
 
-/** The marks of packet `index` of a sequence that a stream of bytes has. */
+/** Returns the marks of packet `index` of a sequence, for a stream of bytes. */
 export function streamMarksOf(sequence: Sequence, index: number): number {
   return (sequence.hopLimit[index] | (sequence.trafficClass[index] << CLASS_SHIFT)) & STREAM_MARKS
 }
@@ -69,7 +77,7 @@ export function hopLimitIn(marks: number): number {
   return marks & HOP_LIMIT
 }
 
-/** True for packets that trace a route: some router reports that their hop limit is used up. */
+/** True for packets that trace a route: some router will report that their hop limit is exhausted. */
 export function tracesRoute(marks: number): boolean {
   return hopLimitIn(marks) <= LARGEST_TRACING
 }
@@ -80,21 +88,21 @@ export function trafficClassIn(marks: number): number {
 }
 
 /**
- * Has a socket send with these marks from now on. What the host refuses stays as it was: a packet of the wrong class is
- * better than none.
+ * Sets a socket's marks for what it sends from now on. Options that the host refuses stay as they were: a packet of the
+ * wrong class is better than none.
  *
  * @param isV4 IP version on the host
- * @param before the marks that the socket has
+ * @param before the socket's current marks
  */
-export function markSocket(host: Host, socket: Socket, isV4: boolean, before: number, marks: number): void {
+export function markSocket(sockets: Sockets, socket: Socket, isV4: boolean, before: number, marks: number): void {
   const changed = before ^ marks
-  if ((changed & HOP_LIMIT) !== 0) host.setHopLimit(socket, isV4, hopLimitIn(marks))
-  if ((changed & (0xff << CLASS_SHIFT)) !== 0) host.setTrafficClass(socket, isV4, trafficClassIn(marks))
-  setFragmentation(host, socket, isV4, before, marks)
+  if ((changed & HOP_LIMIT) !== 0) sockets.setHopLimit(socket, isV4, hopLimitIn(marks))
+  if ((changed & (0xff << CLASS_SHIFT)) !== 0) sockets.setTrafficClass(socket, isV4, trafficClassIn(marks))
+  setFragmentation(sockets, socket, isV4, before, marks)
 }
 
-/** As {@link markSocket}, of fragmentation alone. */
-export function setFragmentation(host: Host, socket: Socket, isV4: boolean, before: number, marks: number): void {
+/** As {@link markSocket}, for fragmentation only. */
+export function setFragmentation(sockets: Sockets, socket: Socket, isV4: boolean, before: number, marks: number): void {
   if (((before ^ marks) & FRAGMENTATION) === 0) return
-  host.setFragmentation(socket, isV4, (marks & DONT_FRAGMENT) === 0)
+  sockets.setFragmentation(socket, isV4, (marks & DONT_FRAGMENT) === 0)
 }

@@ -1,8 +1,8 @@
 /**
  * How a protocol plugs in.
  *
- * A package exports a factory that takes its own options and answers a {@link ProtocolPlugin}: a function that takes what
- * it needs of a stack's {@link Components} and answers the {@link ProtocolHandler} that the stack calls from then on.
+ * A package exports a factory that takes its own options and returns a {@link ProtocolPlugin}: a function from a
+ * stack's {@link Components} to the {@link ProtocolHandler} that the stack calls from then on.
  */
 import type { Arena } from "./arena.ts"
 import type { Clock, Log, Random } from "./clock.ts"
@@ -13,19 +13,24 @@ import type { FlowIndex, FlowTable, PlaceShareId, SideRef } from "./flow-table.t
 import type { Forwarding } from "./forwarding.ts"
 import type { Guest } from "./guest.ts"
 import type { GuestError } from "./guest-error.ts"
-import type { Host } from "./host.ts"
 import type { Listener } from "./listener.ts"
 import type { LocalPath } from "./local-path.ts"
+import type { FlowReports, FlowTotals } from "./observer.ts"
 import type { Sequence } from "./sequence.ts"
+import type { Sockets } from "./sockets.ts"
+import type { Verdicts } from "./verdicts.ts"
 
-/** What a handler asks to see. Handlers with a claim on the same packets are asked in the order of registration. */
-export type Claim =
+/**
+ * The packets that a handler asks for. The order of registration means nothing: claims to a part of a protocol come
+ * before those to all of it, and of two handlers with the same claim one names the other in `before`.
+ */
+export type Claim = (
   | {
       /** Frames of this EtherType that aren't IP. */
       readonly etherType: number
     }
   | {
-      /** Packets of every IP protocol on which no handler has a claim, whenever it is registered. */
+      /** Packets of every IP protocol that no handler claims, whether registered earlier or later. */
       readonly otherIpProtocols: true
     }
   | {
@@ -33,43 +38,65 @@ export type Claim =
       readonly ipProtocol: number
       /** True if the first four bytes of its header are source and destination port, as in TCP, UDP, SCTP. */
       readonly hasPorts?: boolean
-      /** Only packets to this port. Such a claim goes before claims to the whole protocol. */
+      /** Only packets to this port. */
       readonly forwardingPort?: number
     }
+  | {
+      /** Packets of this IP protocol, whose header has no ports, over both versions of IP. */
+      readonly ipProtocol: number
+      /** Only packets whose transport header begins with one of these bytes, as the types of ICMP messages do. */
+      readonly messageTypes: readonly number[]
+    }
+) & {
+  /** Names of the handlers with the same claim that are asked only if this one answers `NOT_MINE`. */
+  readonly before?: readonly string[]
+}
 
 /** What a stack offers to the protocols registered with it. */
 export interface Components {
   readonly arena: Arena
   readonly guest: Guest
-  readonly host: Host
-  /** Sockets inside the guest's namespace; absent where it has none, or its local connections are to use the tap. */
+  readonly sockets: Sockets
+  /**
+   * Sockets inside the guest's namespace; absent if there is no namespace, or if its local connections should use the
+   * tap.
+   */
   readonly localPath?: LocalPath | undefined
   readonly flows: FlowTable
+  /** The policy. Ask it about new flows through {@link Components.verdicts}. */
   readonly forwarding: Forwarding
+  /** Verdicts on new flows. */
+  readonly verdicts: Verdicts
+  /** Where a handler reports the states of its flows, for observers. */
+  readonly reports: FlowReports
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
   readonly drops: Drops
-  /** The number under which this handler's flows are kept: what `flows.allocate` wants. */
+  /** The number of this handler, to be passed to `flows.allocate`. */
   readonly handlerNumber: number
-  /** Asks for {@link ProtocolHandler.tick} at the time, in clock milliseconds; replaces an earlier request. */
+  /**
+   * Requests a call of {@link ProtocolHandler.tick} at this time, in clock milliseconds; replaces an earlier request.
+   */
   wakeAt(deadline: number): void
   /**
-   * A socket couldn't be opened for want of descriptors or memory (`isShortage`): asks the handlers for one in turn
-   * ({@link ProtocolHandler.giveWay}). True if one gave way, so that another try is worth it.
+   * Asks the handlers to give up one socket, after one couldn't be opened for lack of descriptors or memory
+   * (`isShortage`). They are asked in order ({@link ProtocolHandler.giveWay}). True if one did, so that it is worth
+   * retrying.
    */
   relieve(): boolean
   /**
-   * The flow table has no place for flows of this share: asks the handlers for one in turn ({@link ProtocolHandler.givePlace}).
-   * True if a flow gave way. Its place is free at once where the table as a whole isn't full, or else in the next turn.
+   * Asks the handlers to end one flow, because the flow table has no place for flows of this share. They are asked in
+   * order ({@link ProtocolHandler.givePlace}). True if one did: the place is free at once unless the whole table is
+   * full, else in the next turn.
    */
   makeRoom(share: PlaceShareId): boolean
   /**
-   * Hands an ICMP error from the guest's side to the handler of the flow that it is about; false if there is none, or if the
-   * handler doesn't believe it.
+   * Hands an ICMP error from the guest's side to the handler of the flow that it is about. Returns false if there is no
+   * such flow, or if its handler doesn't believe the error.
    *
-   * @param protocol IP protocol of the packet that it quotes
-   * @param tapSide that packet's ends: forwarding is where it came from
+   * @param protocol IP protocol of the quoted packet
+   * @param tapSide the quoted packet's ends: forwarding is its source
    */
   reportGuestError(protocol: number, tapSide: Demiflow, error: Readonly<GuestError>): boolean
 }
@@ -79,54 +106,72 @@ export interface ProtocolHandler {
   /** For logs and counters, such as `tcp`. */
   readonly name: string
   readonly claims: readonly Claim[]
-  /** Packets from the guest. Valid during the call. Never throws, whatever they contain. */
-  fromTap(sequence: Sequence): Disposition
-  /** Something happened on the socket of a side of an active flow of this handler; bits of `HostEvent`. */
+  /** Handles packets from the guest. They are valid during the call. Never throws, whatever they contain. */
+  fromGuest(sequence: Sequence): Disposition
+  /** Handles events on the socket of a side of an active flow of this handler; bits of `SocketEvent`. */
   fromHost?(side: SideRef, events: number): void
   /**
-   * A packet sent on this side, a flow's tap side, didn't arrive, or so somebody says who knows the flow's ends: a handler checks
-   * what more is quoted before it believes that. Valid during the call. Answers false if nothing speaks for it, or if it is
-   * of no use.
+   * Handles a report that a packet sent on this side, a flow's tap side, wasn't delivered. The reporter knows the
+   * flow's ends, which proves little: check the rest of the quotation before believing it. Valid during the call.
+   * Returns false if the report isn't credible or is of no use.
    */
   fromGuestError?(side: SideRef, error: Readonly<GuestError>): boolean
   /** Opens the listener's port and sets its socket; 0, or a negated error number. Absent: the protocol can't listen. */
   listen?(listener: Listener): number
-  /** Closes the listener's port. What becomes of flows that began there is the protocol's to say. */
+  /** Closes the listener's port. The protocol decides about flows that began there. */
   unlisten?(listener: Listener): void
-  /** Something happened on the socket of a listener of this handler; bits of `HostEvent`. */
+  /** Handles events on the socket of a listener of this handler; bits of `SocketEvent`. */
   fromListener?(listener: Listener, events: number): void
   /**
-   * Numbers of ports there that flows are bound to by sockets that hear anybody: they seem to listen. Those of
-   * listeners aside.
+   * Numbers of ports at a place to which flows' sockets are bound that receive from any correspondent, and so seem to
+   * listen. Excludes the ports of listeners.
    */
   portsInUse?(place: InterfaceId): Iterable<number>
-  /** What was asked for with `flows.schedule` is due. */
+  /** Called when a deadline set with `flows.schedule` is due. */
   expire?(flow: FlowIndex, now: number): void
-  /** What was asked for with `wakeAt` is due. */
+  /** Called when the time set with `wakeAt` is due. */
   tick?(now: number): void
-  /** Once a turn, after all packets and events, before output is handed to the link. */
+  /** Called once a turn, after all packets and events, before output is handed to the link. */
   endTurn?(): void
-  /** The link takes frames again, after `guest.isCongested`. */
+  /** Called when the link takes frames again, after `guest.isCongested`. */
   resume?(): void
   /**
-   * The link was gone for a while, what was sent meanwhile is lost, and it is there again. What waits for an answer of the
-   * guest is sent again now.
+   * Called when the link is back after an interruption. What was sent meanwhile is lost: resend now what awaits the
+   * guest's reply.
    */
   reconnected?(): void
-  /** Called when the stack starts, when packets may be sent: for each guest that comes, once. */
+  /** Called when the stack starts and packets may be sent: once for each guest that comes. */
   start?(): void
-  /** Called when the guest is gone, after its flows were ended: nothing is to be sent before the next `start`. */
+  /** Called when the guest is gone, after its flows were ended. Send nothing before the next `start`. */
   stop?(): void
-  /** Sockets are scarce: closes one that can be spared, with the flows that have it. False if there is none. */
+  /** Closes a socket that can be spared, with its flows, because sockets are scarce. Returns false if there is none. */
   giveWay?(): boolean
   /**
-   * Places of the flow table are scarce for flows of this share: ends a flow that can be spared. To flows from outside, nothing of
-   * the guest's gives way that was answered, or was asked just now. False if there is none.
+   * Ends a flow that can be spared, because the table is short of places for flows of this share. A flow of the guest's
+   * that was answered, or was used within the last second, must not give way to flows from outside. Returns false if
+   * there is none.
    */
   givePlace?(share: PlaceShareId): boolean
-  /** Ends a flow at once: the stack is going down, or the guest is gone. */
+  /** Returns what a flow has carried. Called right before the flow loses its place, if there are observers. */
+  totalsOf?(flow: FlowIndex): FlowTotals
+  /**
+   * Ends a flow at once: the stack is going down, the guest is gone, or a call of the handler about the flow has
+   * thrown.
+   */
   abort?(flow: FlowIndex): void
 }
 
 /** Sets a protocol up on a stack. */
-export type ProtocolPlugin = (components: Components) => ProtocolHandler
+export interface ProtocolPlugin {
+  (components: Components): ProtocolHandler
+  /** Bytes of the arena that the handler reserves at most, alignment included; {@link PLUGIN_ARENA_BYTES} if absent. */
+  readonly arenaBytes?: number
+}
+
+/** What a plug-in that declares nothing may reserve of the arena, in bytes. */
+export const PLUGIN_ARENA_BYTES = 65_536
+
+/** Declares what a plug-in reserves of the arena: see {@link ProtocolPlugin.arenaBytes}. */
+export function reserving(arenaBytes: number, plugin: (components: Components) => ProtocolHandler): ProtocolPlugin {
+  return Object.assign((components: Components) => plugin(components), { arenaBytes })
+}

@@ -2,42 +2,63 @@ import { Demiflow, Interface } from "./demiflow.ts"
 import { MacAddress } from "./mac-address.ts"
 
 /**
- * Neighbouring packets from the guest that share one layer-4 tuple, source address included.
+ * Consecutive packets from the guest that share one layer-4 tuple, source address included. A packet of a protocol
+ * without ports is always alone in its sequence.
  *
- * Everything names arena offsets, checked by the tap layer: network and transport header lie inside the frame, the
- * fields of the network header are consistent, fragments are put together. What the transport header says is the
- * handler's to check, up to `endOffset`. Valid only during the call that hands it over.
+ * All offsets are arena offsets that the tap layer has checked: network and transport header lie inside the frame, the
+ * fields of the network header are consistent, fragments are reassembled. The handler must check the transport header,
+ * up to `endOffset`. Valid only during the call that hands the sequence over. Handlers leave it as it is: another one
+ * may be offered the same sequence.
  */
-export class Sequence {
+export interface Sequence {
   /** Tap side: the packets' source is the correspondent, their destination the forwarding end. */
-  readonly demiflow: Demiflow = new Demiflow(Interface.tap)
+  readonly demiflow: Readonly<Demiflow>
   /** EtherType: 0x0800, 0x86dd, 0x0806, … */
-  etherType = 0
+  readonly etherType: number
   /** IP protocol number, after extension headers; -1 if the frame is not IP. */
-  protocol = -1
+  readonly protocol: number
   /** Ethernet source of the first packet. */
-  readonly sourceMac: MacAddress = new MacAddress()
+  readonly sourceMac: Readonly<MacAddress>
   /** Ethernet destination of the first packet. */
-  readonly targetMac: MacAddress = new MacAddress()
+  readonly targetMac: Readonly<MacAddress>
   /** Number of packets; the arrays below are filled up to it. */
-  count = 0
+  readonly count: number
   /** Arena offset of the network header. */
-  readonly networkOffset: Int32Array
+  readonly networkOffset: ArrayLike<number>
   /** Arena offset of the transport header. */
-  readonly transportOffset: Int32Array
+  readonly transportOffset: ArrayLike<number>
   /** Arena offset behind the last byte of transport payload. */
-  readonly endOffset: Int32Array
-  /** Payload bytes of each segment, if the packet is several that a sender's offload left together; else 0. */
-  readonly segmentSize: Int32Array
+  readonly endOffset: ArrayLike<number>
+  /** Payload bytes of each segment, if the sender's offload left several segments in one packet; else 0. */
+  readonly segmentSize: ArrayLike<number>
   /** IPv4 time to live or IPv6 hop limit. */
-  readonly hopLimit: Uint8Array
+  readonly hopLimit: ArrayLike<number>
   /** IPv4 type of service or IPv6 traffic class: DSCP and ECN. */
+  readonly trafficClass: ArrayLike<number>
+  /** 1 where no router may fragment the packet: IPv4 with "don't fragment", IPv6 not fragmented by its source. */
+  readonly dontFragment: ArrayLike<number>
+  /** 1 where the link vouches for the transport checksum, 0 where it must be verified. */
+  readonly checksumTrusted: ArrayLike<number>
+}
+
+/** A sequence that is being filled, by the tap layer or a test. */
+export class SequenceBuffer implements Sequence {
+  readonly demiflow: Demiflow = new Demiflow(Interface.tap)
+  etherType = 0
+  protocol = -1
+  readonly sourceMac: MacAddress = new MacAddress()
+  readonly targetMac: MacAddress = new MacAddress()
+  count = 0
+  readonly networkOffset: Int32Array
+  readonly transportOffset: Int32Array
+  readonly endOffset: Int32Array
+  readonly segmentSize: Int32Array
+  readonly hopLimit: Uint8Array
   readonly trafficClass: Uint8Array
-  /** 1 where nobody on the way may fragment the packet: IPv4 that says so, IPv6 that its source left whole. */
   readonly dontFragment: Uint8Array
-  /** 1 where the link vouches for the transport checksum, 0 where it has to be verified. */
   readonly checksumTrusted: Uint8Array
 
+  /** @param capacity most packets */
   constructor(capacity: number) {
     this.networkOffset = new Int32Array(capacity)
     this.transportOffset = new Int32Array(capacity)

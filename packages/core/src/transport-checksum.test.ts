@@ -3,16 +3,16 @@ import { describe, expect, test } from "vitest"
 import { Address } from "./address.ts"
 import { Arena } from "./arena.ts"
 import { finishUdpChecksum, sumPseudoHeader } from "./checksum.ts"
-import { Sequence } from "./sequence.ts"
+import { SequenceBuffer } from "./sequence.ts"
 import { transportChecksumIsRight } from "./transport-checksum.ts"
 
 const OFFSET = 33
 const checksumField: Record<number, number> = { 1: 2, 6: 16, 17: 6, 58: 2 }
 
-/** A packet of the protocol with a right checksum, as packet 1 of a sequence. */
+/** A packet of the protocol with a valid checksum, as packet 1 of a sequence. */
 function packet(protocol: number, isV4: boolean, payload: Uint8Array) {
   const arena = new Arena(2048)
-  const sequence = new Sequence(2)
+  const sequence = new SequenceBuffer(2)
   const { demiflow } = sequence
   demiflow.correspondentAddress.copyFrom(Address.parse(isV4 ? "192.0.2.2" : "2001:db8::2"))
   demiflow.forwardingAddress.copyFrom(Address.parse(isV4 ? "198.51.100.7" : "2001:db8:1::7"))

@@ -7,13 +7,13 @@ import { UDP_CHECKSUM, UDP_HEADER_LENGTH, UDP_LENGTH } from "./wire/udp.ts"
 const SUM_OF_A_RIGHT_PACKET = 0xffff
 
 /**
- * Verifies the transport checksum of packet `index` of a sequence from the guest: what a handler does for packets whose
- * {@link Sequence.checksumTrusted} is 0, once it knows that they are long enough for their header.
+ * Verifies the transport checksum of packet `index` of a sequence from the guest. Handlers call it for packets whose
+ * {@link Sequence.checksumTrusted} is 0, once these are known to be long enough for their header.
  *
  * ICMP over IPv4 has no pseudo-header (RFC 792); TCP, UDP, ICMPv6 and every other protocol have one. UDP without a
- * checksum is right over IPv4 (RFC 768) and wrong over IPv6 (RFC 8200, section 8.1); its checksum covers as many
- * bytes as its length field says. The pseudo-header is a sum, so that the one of a packet from the correspondent is
- * that of a packet to it.
+ * checksum is valid over IPv4 (RFC 768) and invalid over IPv6 (RFC 8200, section 8.1); its checksum covers the bytes
+ * that its length field counts. The pseudo-header is a sum, and so the same for a packet from the correspondent as for
+ * one to it.
  */
 export function transportChecksumIsRight(arena: Arena, sequence: Sequence, index: number): boolean {
   const { demiflow, protocol } = sequence

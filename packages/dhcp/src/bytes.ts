@@ -1,10 +1,10 @@
-/** The bytes of a text in ASCII; undefined if it holds anything else. */
+/** Returns the bytes of an ASCII text; undefined if it has other characters. */
 export function asciiBytes(text: string): Uint8Array | undefined {
   const bytes = Uint8Array.from(text, (character) => Math.min(character.codePointAt(0) ?? 0xff, 0xff))
   return bytes.every((byte) => byte < 0x80) ? bytes : undefined
 }
 
-/** Numbers of 32 bits, in network byte order. */
+/** Returns 32-bit numbers as bytes, in network byte order. */
 export function words(...values: number[]): Uint8Array {
   const bytes = new Uint8Array(values.length * 4)
   const view = new DataView(bytes.buffer)

@@ -13,7 +13,7 @@ const bytes = (hexadecimal: string) => payload(new Uint8Array(Buffer.from(hexade
 describe("DHCPv4", () =>
   protocolCompliance(() => ({
     plugin: dhcpv4({ guestAddress, prefixLength: 24, serverAddress, gateway: serverAddress }),
-    // "Inform" names the address that the client has from elsewhere.
+    // "Inform" names an address that the client has from elsewhere.
     answeredAt: () => [guestAddress, Address.parse("172.17.2.32")],
     // One for each kind of answer.
     samples: () =>

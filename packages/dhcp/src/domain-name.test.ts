@@ -4,6 +4,7 @@ import { encodeDomainNames } from "./domain-name.ts"
 const text = (bytes: Uint8Array) =>
   [...bytes].map((byte) => (byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `<${byte}>`)).join("")
 
+// RFC 8415 10
 test("labels with their lengths, ended by the root", () => {
   expect(text(encodeDomainNames(["eng.example.com", "example.org."]))).toBe(
     "<3>eng<7>example<3>com<0><7>example<3>org<0>",

@@ -6,11 +6,12 @@ const POINTER_LIMIT = 0x3fff
 const POINTER_MARK = 0xc0
 
 /**
- * Names one behind the other. Text is taken apart at dots; one at the end makes no difference. Names that aren't domain
- * names (an empty label, one over 63 bytes, over 255 bytes in all, other than ASCII) are left out.
+ * Encodes names one behind the other. Text is split at dots; a dot at the end makes no difference. Names that aren't
+ * domain names are omitted: those with an empty label, a label over 63 bytes, over 255 bytes in all, or other
+ * characters than ASCII.
  *
  * @param compressed true to let names share their ends (RFC 3397, section 2): pointers count from the first byte
- * @param room bytes at most: the first name that doesn't fit is left out with all that follow
+ * @param room bytes at most: the first name that doesn't fit is omitted, and so are all that follow
  */
 export function encodeDomainNames(
   names: readonly string[],
@@ -18,7 +19,7 @@ export function encodeDomainNames(
   room: number = Number.POSITIVE_INFINITY,
 ): Uint8Array {
   const bytes: number[] = []
-  /** Where each end of a name stands that a later one may share. */
+  /** Offsets of the ends of names that a later name may share. */
   const known = new Map<string, number>()
   for (const name of names) {
     const labels = labelsOf(name)
@@ -44,6 +45,6 @@ function labelsOf(name: string): string[] | undefined {
   const labels = name.replace(/\.$/, "").split(".")
   // In ASCII, characters are bytes.
   if (asciiBytes(name) === undefined || labels.some((label) => label.length < 1 || label.length > 63)) return undefined
-  // Each label is preceded by its length, and the root's empty one ends the name.
+  // Each label is preceded by its length, and the empty label of the root ends the name.
   return labels.reduce((sum, label) => sum + label.length + 1, 1) <= 255 ? labels : undefined
 }

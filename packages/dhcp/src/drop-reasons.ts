@@ -1,6 +1,6 @@
 import type { DropReason, Drops } from "@demiflow/core"
 
-/** Drop reasons of a protocol, by what went wrong: `dhcp: option length`. Not for a path on which speed counts. */
+/** Drop reasons of a protocol, by what is wrong: `dhcp: option length`. Too slow for a path on which speed counts. */
 export class DropReasons {
   readonly #drops: Drops
   readonly #protocol: string
@@ -10,7 +10,7 @@ export class DropReasons {
     this.#protocol = protocol
   }
 
-  /** The reason for this. */
+  /** Returns the reason with this text. */
   get(what: string): DropReason {
     return this.#drops.reason(`${this.#protocol}: ${what}`)
   }

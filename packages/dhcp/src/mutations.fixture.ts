@@ -1,6 +1,6 @@
 import fc from "fast-check"
 
-/** Captured messages (in hexadecimal, by name), each with some bytes changed, and many of them cut short. */
+/** Captured messages (in hexadecimal, by name), each with some bytes changed, and many of them truncated. */
 export function mutatedMessages(captures: Readonly<Record<string, string>>): fc.Arbitrary<Uint8Array> {
   const messages = Object.values(captures).map((hexadecimal) => new Uint8Array(Buffer.from(hexadecimal, "hex")))
   const longest = Math.max(...messages.map((message) => message.length))
@@ -13,7 +13,7 @@ export function mutatedMessages(captures: Readonly<Record<string, string>>): fc.
   })
 }
 
-/** Those, and noise now and then. */
+/** Mutated messages, with some noise. */
 export function hostileMessages(captures: Readonly<Record<string, string>>): fc.Arbitrary<Uint8Array> {
   return fc.oneof({ arbitrary: mutatedMessages(captures), weight: 9 }, fc.uint8Array({ maxLength: 600 }))
 }

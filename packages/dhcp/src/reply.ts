@@ -13,25 +13,25 @@ import {
   UDP_TARGET_PORT,
 } from "@demiflow/core"
 
-/** On the link only, and a sign that no router handled it. */
+/** The hop limit of replies: they stay on the link, and 255 shows that no router has forwarded them. */
 const HOP_LIMIT = 255
 
 /** The payload of one datagram of a sequence, or what is wrong with its UDP header (RFC 768). */
 export type UdpPayload = Uint8Array | "truncated" | "UDP length" | "checksum"
 
-/** Checks the datagram and answers its payload: a window on the arena, valid during the call. */
+/** Checks a datagram. Returns its payload: a view of the arena, valid during the call. */
 export function udpPayload({ arena }: Components, sequence: Sequence, index: number): UdpPayload {
   const offset = sequence.transportOffset[index]
   const available = sequence.endOffset[index] - offset
   if (available < UDP_HEADER_LENGTH) return "truncated"
   const length = arena.view.getUint16(offset + UDP_LENGTH)
-  // Clients send one message at a time: several datagrams left together are none.
+  // Clients send one message at a time, so several coalesced datagrams are no messages.
   if (length < UDP_HEADER_LENGTH || length > available || sequence.segmentSize[index] > 0) return "UDP length"
   if (sequence.checksumTrusted[index] === 0 && !transportChecksumIsRight(arena, sequence, index)) return "checksum"
   return arena.bytes.subarray(offset + UDP_HEADER_LENGTH, offset + length)
 }
 
-/** One end of what is sent. */
+/** One end of a datagram. */
 export interface UdpEnd {
   readonly address: Address
   readonly port: number
@@ -47,11 +47,11 @@ export class ReplySender {
   }
 
   /**
-   * Sends one datagram. `emit` writes the payload to the room it gets, and answers its length in bytes.
+   * Sends one datagram. `emit` writes the payload to the space that it gets, and returns its length in bytes.
    *
    * @param station Ethernet address of the client: it may have no IP address yet
    * @param room for the payload, bytes
-   * @returns false if the guest takes nothing more this turn
+   * @returns false if the guest takes no more in this turn
    */
   send(from: UdpEnd, to: UdpEnd, station: MacAddress, room: number, emit: (target: Uint8Array) => number): boolean {
     const { arena, guest } = this.#components

@@ -1,4 +1,14 @@
-import { Address, Demiflow, Drops, FORWARD, Interface, IpProtocol, type Listener, NO_SOCKET } from "@demiflow/core"
+import {
+  Address,
+  Demiflow,
+  Drops,
+  Interface,
+  IpProtocol,
+  type Listener,
+  NO_SOCKET,
+  Ruling,
+  Verdict,
+} from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { ForwardingPolicy } from "./policy.ts"
 import type { FamilyRules } from "./rules.ts"
@@ -27,17 +37,17 @@ const v6: FamilyRules = {
   dnsHost: at("2001:db8:9::9"),
 }
 
-/** The address at which a flow to this one arrives, or why there is none. */
+/** The address that a flow to this one reaches, or why it reaches none. */
 function reached(address: string, protocol: number = tcp, port = 80, rules = { v4, v6 }): string {
   const drops = new Drops()
   const policy = new ForwardingPolicy(rules, drops, host)
-  const into = new Demiflow()
+  const ruling = new Ruling()
   const asked = at(address)
   const side = Demiflow.of(Interface.tap, asked, port, at(asked.isV4 ? "192.0.2.7" : "2001:db8::7"), 40_000)
-  const verdict = policy.target(protocol, side, into)
-  if (verdict === FORWARD) return into.correspondentAddress.toString()
-  expect(verdict === policy.prohibited).toBe(true)
-  drops.count(verdict)
+  const verdict = policy.target(protocol, side, ruling)
+  if (verdict === Verdict.forward) return ruling.target.correspondentAddress.toString()
+  expect(verdict).toBe(Verdict.refuse)
+  drops.count(ruling.reason)
   return drops.entries()[0][0]
 }
 
@@ -106,10 +116,10 @@ describe("a closed host", () => {
     }
     const policy = new ForwardingPolicy({ v4, v6 }, new Drops(), host)
     const seenAs = (source: string, asked: string) => {
-      const target = new Demiflow()
+      const ruling = new Ruling()
       const initiating = Demiflow.of(Interface.host, at(asked), 7000, at(source), 40_000)
-      expect(policy.targetAtGuest(listener, initiating, guest, target)).toBe(FORWARD)
-      return target.forwardingAddress.toString()
+      expect(policy.targetAtGuest(listener, initiating, guest, ruling)).toBe(Verdict.forward)
+      return ruling.target.forwardingAddress.toString()
     }
     expect(seenAs("127.0.0.1", "127.0.0.1")).toBe("192.0.2.1")
     expect(seenAs("203.0.113.9", "192.0.2.2")).toBe("203.0.113.9")

@@ -2,10 +2,13 @@ import type { Address, OwnAddresses } from "@demiflow/core"
 import type { FamilyRules } from "./rules.ts"
 
 /**
- * Whether a closed host keeps a guest from what it has asked for (`--no-host`): addresses of the host's own, names that stand for
- * these, and link-local addresses, at which a host, or whom it rents its machine from, serves those nearby. Groups too: whether
- * the host is a member of one, by whichever of its interfaces, the sender of a datagram can't choose. The guest's router is what
- * the host's routes call so, and no name for the host: what comes from the host may still be seen as from there.
+ * Returns whether a closed host (`--no-host`) denies the guest a destination.
+ *
+ * Denied are the host's own addresses and their aliases. So are link-local addresses, at which a host or its provider
+ * offers services to neighbours. So are groups: a sender can't choose whether the host receives its datagrams, as a
+ * member by any of its interfaces. The address of the guest's router comes from the host's routes and is no alias of
+ * the host, although what comes from the host may still have it as its source: it is denied only if it is the host's
+ * own.
  */
 export function isClosedTo(rules: FamilyRules, asked: Address, host: OwnAddresses): boolean {
   if (asked.isMulticast) return true

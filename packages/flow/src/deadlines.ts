@@ -1,6 +1,6 @@
 /**
- * Deadlines of flows: a binary heap over flow indices, in two arrays of fixed size. Asking for the earliest costs
- * nothing, a change costs the logarithm of the number of deadlines, and nothing ever passes over all flows.
+ * Deadlines of flows: a binary heap over flow indices, in arrays of fixed size. Reading the earliest costs nothing, a
+ * change costs the logarithm of the number of deadlines, and nothing passes over all flows.
  */
 export class Deadlines {
   readonly #at: Float64Array
@@ -20,7 +20,7 @@ export class Deadlines {
     return this.#size
   }
 
-  /** Earliest deadline, or Infinity. */
+  /** Returns the earliest deadline, or Infinity. */
   earliest(): number {
     return this.#size === 0 ? Number.POSITIVE_INFINITY : this.#at[this.#heap[0]]
   }
@@ -49,7 +49,7 @@ export class Deadlines {
     this.#settle(place)
   }
 
-  /** Removes and answers a flow whose deadline is at or before `now`; -1 if there is none. */
+  /** Removes and returns a flow whose deadline is at or before `now`; -1 if there is none. */
   takeDue(now: number): number {
     if (this.#size === 0) return -1
     const flow = this.#heap[0]

@@ -1,10 +1,10 @@
 /**
  * The keyed hash of flows: HalfSipHash-1-3 (Aumasson and Bernstein's SipHash with 32-bit words; the variant that Linux
- * uses for hash tables). Keyed, so that a guest that picks its own addresses and ports can't aim at one bucket, and in
- * 32-bit arithmetic, which V8 runs without allocating.
+ * uses for hash tables). It is keyed, so that a guest that chooses its own addresses and ports can't aim at one bucket,
+ * and uses 32-bit arithmetic, which V8 runs without allocating.
  */
 
-/** A function from `count` words of an array to a 32-bit hash. */
+/** A hash function from `count` words of an array to 32 bits. */
 export class KeyedHash {
   readonly #key0: number
   readonly #key1: number
@@ -15,14 +15,14 @@ export class KeyedHash {
     this.#key1 = key1 | 0
   }
 
-  /** Hash of words `start` to `start + count - 1`, a signed 32-bit integer. */
+  /** Hashes words `start` to `start + count - 1` to a signed 32-bit integer. */
   hash(words: Int32Array, start: number, count: number): number {
     let v0 = this.#key0
     let v1 = this.#key1
     let v2 = this.#key0 ^ 0x6c796765
     let v3 = this.#key1 ^ 0x74656462
     for (let index = start; index <= start + count; index++) {
-      // The last block carries the length in bytes, as SipHash prescribes.
+      // The last block contains the length in bytes, as SipHash prescribes.
       const word = index < start + count ? words[index] : (count << 26) | 0
       v3 ^= word
       v0 = (v0 + v1) | 0

@@ -1,17 +1,18 @@
 /**
- * Sources that the guest can't answer as they are: its own addresses, which the host has as well, and loopback ones. As
- * `passt(1)` has it, by options: --gateway, --map-host-loopback, --no-map-gw, --map-guest-addr.
+ * Sources that the guest can't reply to as they are: its own addresses, which the host shares, and loopback addresses.
+ * As in `passt(1)`, by options: --gateway, --map-host-loopback, --no-map-gw, --map-guest-addr.
  */
 import {
   Address,
   Demiflow,
   Drops,
-  FORWARD,
   Interface,
   IpProtocol,
   type Listener,
   type ListenerRef,
   NO_SOCKET,
+  Ruling,
+  Verdict,
 } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { ForwardingPolicy } from "./policy.ts"
@@ -19,7 +20,7 @@ import type { FamilyRules, ForwardingRules } from "./rules.ts"
 
 const at = Address.parse
 
-/** What a family is called here; the guest has `own` and, where copied, `second` from the host. */
+/** Addresses of a family in these tests; the guest has `own` and, where copied, `second` from the host. */
 interface Family {
   readonly name: string
   readonly own: string
@@ -89,7 +90,7 @@ type Expected = (family: Family) => string
 interface Case {
   readonly options: string
   readonly rules: Part
-  /** As whom the guest hears of the host's own address, and of its loopback without a local path. */
+  /** The guest's names for the host's own address, and for its loopback without a local path. */
   readonly own: Expected
   readonly loopback: Expected
 }
@@ -154,14 +155,14 @@ function target(
   const drops = new Drops()
   const policy = new ForwardingPolicy({ ...more, [family === ipv4 ? "v4" : "v6"]: rules }, drops)
   const initiating = Demiflow.of(Interface.host, at(family.own), 7000, at(source), 50_000)
-  const into = new Demiflow(Interface.host)
-  const verdict = policy.targetAtGuest(listener, initiating, guest, into)
-  if (verdict === FORWARD) return into
-  drops.count(verdict)
+  const ruling = new Ruling()
+  const verdict = policy.targetAtGuest(listener, initiating, guest, ruling)
+  if (verdict === Verdict.forward) return ruling.target
+  drops.count(ruling.reason)
   return drops.entries()[0][0]
 }
 
-/** As whom the guest hears of the source, or why it doesn't. */
+/** The guest's name for the source, or why there is none. */
 function source(...[family, rules, address]: Parameters<typeof target>): string {
   const found = target(family, rules, address)
   return typeof found === "string" ? found : found.forwardingAddress.toString()
@@ -195,9 +196,9 @@ describe.each([ipv4, ipv6])("a source that the guest can't answer as it is, $nam
     const elsewhere = { ...guest, lastSeenV4: at(ipv4.second), lastSeenV6: at(ipv6.second) }
     const policy = new ForwardingPolicy({ v4: rules, v6: rules }, new Drops())
     const initiating = Demiflow.of(Interface.host, at(family.own), 7000, at(family.own), 50_000)
-    const into = new Demiflow(Interface.host)
-    expect(policy.targetAtGuest(listener, initiating, elsewhere, into)).toBe(FORWARD)
-    expect(into.forwardingAddress.toString()).toBe(family.own)
+    const ruling = new Ruling()
+    expect(policy.targetAtGuest(listener, initiating, elsewhere, ruling)).toBe(Verdict.forward)
+    expect(ruling.target.forwardingAddress.toString()).toBe(family.own)
   })
 
   it.each(cases)("has the same name where no listener was asked, options: $options", ({ rules, own, loopback }) => {
@@ -221,18 +222,18 @@ describe.each([ipv4, ipv6])("a source that the guest can't answer as it is, $nam
   })
 
   it("reports errors under the same names", () => {
-    const told = (rules: FamilyRules, address: string): string => {
+    const seenAs = (rules: FamilyRules, address: string): string => {
       const value = at(address)
       new ForwardingPolicy({ v4: rules, v6: rules }, new Drops()).translateToGuest(value)
       return value.toString()
     }
     const rules = both(isGateway, mapsGateway, hasAlias)(family)
-    expect(told(rules, family.own)).toBe(family.alias)
-    expect(told(rules, family.loopback)).toBe(family.gateway)
-    expect(told(rules, family.elsewhere)).toBe(family.elsewhere)
+    expect(seenAs(rules, family.own)).toBe(family.alias)
+    expect(seenAs(rules, family.loopback)).toBe(family.gateway)
+    expect(seenAs(rules, family.elsewhere)).toBe(family.elsewhere)
     const copied = { ...both(isGateway)(family), addressesSetUp: [at(family.second)] }
-    expect(told(copied, family.own)).toBe(family.gateway)
-    expect(told(copied, family.second)).toBe(family.gateway)
-    expect(told({}, family.own)).toBe(family.own)
+    expect(seenAs(copied, family.own)).toBe(family.gateway)
+    expect(seenAs(copied, family.second)).toBe(family.gateway)
+    expect(seenAs({}, family.own)).toBe(family.own)
   })
 })

@@ -1,4 +1,4 @@
-import { Address, Demiflow, Drops, FORWARD, Interface } from "@demiflow/core"
+import { Address, Demiflow, Drops, Interface, Ruling, Verdict } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { ForwardingPolicy } from "./policy.ts"
 import type { ForwardingRules } from "./rules.ts"
@@ -26,10 +26,10 @@ function asked(address: string, port: number, from: string, fromPort = 40_000): 
 function target(protocol: number, side: Demiflow, used = rules): string {
   const drops = new Drops()
   const policy = new ForwardingPolicy(used, drops)
-  const into = new Demiflow()
-  const verdict = policy.target(protocol, side, into)
-  if (verdict === FORWARD) return into.toString()
-  drops.count(verdict)
+  const ruling = new Ruling()
+  const verdict = policy.target(protocol, side, ruling)
+  if (verdict === Verdict.forward) return ruling.target.toString()
+  drops.count(ruling.reason)
   return drops.entries()[0][0]
 }
 
@@ -89,9 +89,9 @@ describe("ForwardingPolicy", () => {
 
   it("refuses an IP version that is disabled, and sides that no rule speaks of", () => {
     expect(target(TCP, asked("2001:db8::7", 80, "2001:db8::2"), { v4: {} })).toBe("forward: IP version disabled")
-    const inbound = asked("198.51.100.7", 80, "192.0.2.2")
-    inbound.interface = Interface.host
-    expect(target(TCP, inbound)).toBe("forward: no rule")
+    const fromHost = asked("198.51.100.7", 80, "192.0.2.2")
+    fromHost.interface = Interface.host
+    expect(target(TCP, fromHost)).toBe("forward: no rule")
   })
 
   it("answers the guest's name for a third party", () => {
@@ -108,7 +108,7 @@ describe("ForwardingPolicy", () => {
   })
 })
 
-describe("DESIGN section 3", () => {
+describe("the nine points of docs/addresses.md", () => {
   it("9. a pure forwarding policy that derives the target side from the initiating side", () => {
     const side = asked("192.0.2.1", 8080, "192.0.2.2")
     const before = side.clone()

@@ -1,18 +1,18 @@
 /**
- * The forwarding policy: from where a flow comes, where it goes.
+ * The forwarding policy: where a flow goes, by where it comes from.
  *
- * A pure function of the rules and the initiating side. For a flow that the guest begins, the address that the guest
- * wrote is its own, or one of the few that stand for something on the host: the resolver, the host's loopback, the
- * host's global address. Nothing else is ever translated. Datagrams may go to groups as well.
+ * A pure function of the rules and the initiating side. The destination that the guest wrote is the flow's destination,
+ * unless it is one of the few aliases for something on the host: the resolver, the host's loopback, the host's global
+ * address. Nothing else is ever translated. Datagrams may go to groups as well.
  *
- * Where the host is closed, no flow of the guest's leads to it, nor to groups (`closed-host.ts`).
+ * If the host is closed, no flow of the guest's may go to it, nor to groups (`closed-host.ts`).
  */
 import {
   type Address,
+  type DecidedVerdictId,
   type Demiflow,
   type DropReason,
   type Drops,
-  FORWARD,
   type Forwarding,
   type GuestEnds,
   Interface,
@@ -21,8 +21,10 @@ import {
   LOOPBACK_V4,
   LOOPBACK_V6,
   type OwnAddresses,
+  type Ruling,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
+  Verdict,
 } from "@demiflow/core"
 import { isClosedTo } from "./closed-host.ts"
 import { isGroupOutside } from "./groups.ts"
@@ -39,14 +41,14 @@ import {
 const DNS_PORT = 53
 const DNS_OVER_TLS_PORT = 853
 
-/** The first port of those that systems choose by themselves: Linux from here on, others from 49,152 on (RFC 6335, section 6). */
+/** The first port that systems choose by themselves: Linux from here on, others from 49,152 (RFC 6335, section 6). */
 const EPHEMERAL_FROM = 32_768
 
-/** {@link Forwarding} by fixed rules. */
+/** {@link Forwarding} with fixed rules. */
 export class ForwardingPolicy implements Forwarding {
   readonly rules: ForwardingRules
-  readonly prohibited: DropReason
-  /** Absent: the host is open. */
+  readonly #closed: DropReason
+  /** Absent if the host is open. */
   readonly #closedHost: OwnAddresses | undefined
   readonly #disabled: DropReason
   readonly #notUnicast: DropReason
@@ -56,11 +58,11 @@ export class ForwardingPolicy implements Forwarding {
   readonly #noGuestAddress: DropReason
   readonly #noTap: DropReason
 
-  /** @param closedHost given if the guest is to reach nothing of the host's own: what that is */
+  /** @param closedHost determines the host's own addresses; absent if the guest may reach them */
   constructor(rules: ForwardingRules, drops: Drops, closedHost?: OwnAddresses) {
     this.rules = rules
     this.#closedHost = closedHost
-    this.prohibited = drops.reason("forward: the host is closed to the guest")
+    this.#closed = drops.reason("forward: the host is closed to the guest")
     this.#disabled = drops.reason("forward: IP version disabled")
     this.#notUnicast = drops.reason("forward: not a unicast address")
     this.#loopback = drops.reason("forward: loopback address from the guest")
@@ -70,31 +72,37 @@ export class ForwardingPolicy implements Forwarding {
     this.#noTap = drops.reason("forward: not from loopback, and nothing else is forwarded")
   }
 
-  target(protocol: number, initiating: Demiflow, target: Demiflow): DropReason | typeof FORWARD {
+  target(protocol: number, initiating: Demiflow, ruling: Ruling): DecidedVerdictId {
+    const { target } = ruling
     const isV4 = initiating.isV4
     const rules = isV4 ? this.rules.v4 : this.rules.v6
-    if (rules === undefined) return this.#disabled
-    if (initiating.interface !== Interface.tap) return this.#noRule
+    if (rules === undefined) return ruling.drop(this.#disabled)
+    if (initiating.interface !== Interface.tap) return ruling.drop(this.#noRule)
     const asked = initiating.forwardingAddress
     const isReachable =
       asked.isUnicast || (protocol === IpProtocol.udp && isGroupOutside(asked, initiating.forwardingPort))
-    if (!isReachable || !initiating.correspondentAddress.isUnicast) return this.#notUnicast
-    if (asked.isLoopback || initiating.correspondentAddress.isLoopback) return this.#loopback
+    if (!isReachable || !initiating.correspondentAddress.isUnicast) return ruling.drop(this.#notUnicast)
+    if (asked.isLoopback || initiating.correspondentAddress.isLoopback) return ruling.drop(this.#loopback)
 
     const correspondent = this.#translateFromGuest(rules, protocol, initiating)
-    if (correspondent === undefined) return this.prohibited
+    if (correspondent === undefined) return ruling.refuse(this.#closed)
     target.interface = Interface.host
     target.correspondentAddress.copyFrom(correspondent)
     target.correspondentPort = initiating.forwardingPort
     target.forwardingAddress.copyFrom(sourceTowards(rules, correspondent, isV4))
-    // A correspondent may expect a certain source port, and an echo identifier should stay what it was. Of TCP, a port that the
-    // guest's system has chosen is worth nothing: the host's kernel chooses as well, at once and out of those that are free.
+    // A correspondent may expect a certain source port, and an echo identifier should be kept. A TCP port that the
+    // guest's system chose has no meaning: the host's kernel chooses one as well, at once and among the free ones.
     const port = initiating.correspondentPort
     target.forwardingPort = protocol === IpProtocol.tcp && port >= EPHEMERAL_FROM ? 0 : port
-    return FORWARD
+    return ruling.forward()
   }
 
-  /** Undefined: the guest may not. */
+  /** An address may have become the host's own, to which a closed host denies access. Nothing else changes. */
+  again(protocol: number, initiating: Demiflow, ruling: Ruling): DecidedVerdictId {
+    return this.#closedHost === undefined ? Verdict.forward : this.target(protocol, initiating, ruling)
+  }
+
+  /** Returns undefined if the host is closed to the guest there. */
   #translateFromGuest(rules: FamilyRules, protocol: number, initiating: Demiflow): Readonly<Address> | undefined {
     const { forwardingAddress: asked, forwardingPort: port, isV4 } = initiating
     if (rules.dnsHost !== undefined && rules.dnsForward?.equals(asked) && isDns(protocol, port)) return rules.dnsHost
@@ -108,31 +116,27 @@ export class ForwardingPolicy implements Forwarding {
     return (isV4 ? this.rules.v4 : this.rules.v6)?.outboundAddress !== undefined
   }
 
-  targetAtGuest(
-    listener: Listener,
-    initiating: Demiflow,
-    guest: GuestEnds,
-    target: Demiflow,
-  ): DropReason | typeof FORWARD {
+  targetAtGuest(listener: Listener, initiating: Demiflow, guest: GuestEnds, ruling: Ruling): DecidedVerdictId {
+    const { target } = ruling
     const isV4 = initiating.isV4
     const rules = isV4 ? this.rules.v4 : this.rules.v6
-    if (rules === undefined) return this.#disabled
-    if (!initiating.correspondentAddress.isUnicast) return this.#notUnicast
+    if (rules === undefined) return ruling.drop(this.#disabled)
+    if (!initiating.correspondentAddress.isUnicast) return ruling.drop(this.#notUnicast)
     if (isSpliced(this.rules.splicing, listener, initiating)) {
-      return this.#splice(listener, initiating, addressOfNamespace(guest, isV4), target)
+      return this.#splice(listener, initiating, addressOfNamespace(guest, isV4), ruling)
     }
-    if (this.rules.splicing?.isOnly) return this.#noTap
+    if (this.rules.splicing?.isOnly) return ruling.drop(this.#noTap)
     const seenAs = this.sourceTowardsGuest(initiating.correspondentAddress, guest)
-    if (seenAs === undefined) return this.#noSource
+    if (seenAs === undefined) return ruling.drop(this.#noSource)
     const correspondent =
       listener.targetAddress ?? addressOfGuest(rules, initiating.forwardingAddress, seenAs, guest, isV4)
-    if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return this.#noGuestAddress
+    if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return ruling.drop(this.#noGuestAddress)
     target.interface = Interface.tap
     target.forwardingAddress.copyFrom(seenAs)
     target.forwardingPort = initiating.correspondentPort
     target.correspondentAddress.copyFrom(correspondent)
     target.correspondentPort = listener.targetPort
-    return FORWARD
+    return ruling.forward()
   }
 
   sourceTowardsGuest(source: Address, guest: GuestEnds): Readonly<Address> | undefined {
@@ -143,15 +147,12 @@ export class ForwardingPolicy implements Forwarding {
   }
 
   /**
-   * From a socket at one end to a socket at the other. What is loopback here keeps its address there, both the one that was
-   * asked for and the one that asked; all else the kernel there chooses.
+   * Derives the side of a flow from a socket at one end to a socket at the other. Loopback addresses at this end, both
+   * source and destination, are kept at the other end, unless a rule says otherwise. The other end's kernel chooses
+   * everything else.
    */
-  #splice(
-    listener: Listener,
-    initiating: Demiflow,
-    namespace: Readonly<Address>,
-    target: Demiflow,
-  ): DropReason | typeof FORWARD {
+  #splice(listener: Listener, initiating: Demiflow, namespace: Readonly<Address>, ruling: Ruling): DecidedVerdictId {
+    const { target } = ruling
     const isV4 = initiating.isV4
     const asked = initiating.forwardingAddress
     const isTowardsNamespace = initiating.interface === Interface.host
@@ -159,13 +160,13 @@ export class ForwardingPolicy implements Forwarding {
     const isPublic = isTowardsNamespace && !isOnly && !(keepsLoopback && asked.isLoopback)
     const loopback = asked.isLoopback ? asked : isV4 ? LOOPBACK_V4 : LOOPBACK_V6
     const correspondent = listener.targetAddress ?? (isPublic ? namespace : loopback)
-    if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return this.#noGuestAddress
+    if (correspondent.isV4 !== isV4 || !correspondent.isUnicast) return ruling.drop(this.#noGuestAddress)
     target.interface = isTowardsNamespace ? Interface.splice : Interface.host
     target.forwardingAddress.copyFrom(sourceOnLoopback(initiating.correspondentAddress, correspondent, isV4))
     target.forwardingPort = 0
     target.correspondentAddress.copyFrom(correspondent)
     target.correspondentPort = listener.targetPort
-    return FORWARD
+    return ruling.forward()
   }
 
   translateToGuest(address: Address): void {
@@ -180,7 +181,7 @@ export class ForwardingPolicy implements Forwarding {
   }
 }
 
-/** The kernel would choose the first loopback address for all of them. */
+/** Keeps a loopback source other than 127.0.0.1, because the kernel would choose 127.0.0.1 for all of them. */
 function sourceOnLoopback(source: Address, correspondent: Readonly<Address>, isV4: boolean): Readonly<Address> {
   const isKept = isV4 && source.isLoopback && correspondent.isLoopback && !source.equals(LOOPBACK_V4)
   return isKept ? source : isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6

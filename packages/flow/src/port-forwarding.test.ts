@@ -2,7 +2,7 @@ import { Errno, Interface, type InterfaceId, IpProtocol, type ListenerRef, type 
 import { describe, expect, it } from "vitest"
 import { type ForwardingRule, PortForwarding } from "./port-forwarding.ts"
 
-/** A stack that listens at every port but those in use, and notes where each leads. */
+/** A stack that listens on every port except those in use, and records where each leads. */
 function setUp(...inUse: number[]) {
   const open = new Map<ListenerRef, string>()
   let count = 0

@@ -1,6 +1,8 @@
 /**
- * The table of forwarded ports: which ports of the host lead where at the guest. It may be changed at any time; each rule
- * that is added has its ports listened at, each one removed has them closed.
+ * The table of forwarded ports: which ports of the host lead where at the guest. It may change at any time: adding a
+ * rule opens its ports, removing it closes them.
+ *
+ * A port becomes a socket by `Listeners.listen`: the stack finds the protocol's handler, whose `listen` opens it.
  */
 import {
   type Address,
@@ -9,28 +11,31 @@ import {
   IpProtocol,
   isShortage,
   type ListenerRef,
-  type Stack,
+  type Listeners,
 } from "@demiflow/core"
 
-/** A range of ports at one end, and the range of the same size at the other end that it leads to. */
+/** A range of ports at one end, and the range of the same size that it leads to at the other end. */
 export interface ForwardingRule {
-  /** Where the ports are: `host` for those that lead to the guest, `splice` for those of its namespace that lead to the host. */
+  /**
+   * Where the ports are: `host` for ports that lead to the guest, `splice` for ports of its namespace that lead to the
+   * host.
+   */
   readonly interface: InterfaceId
   /** IP protocol number: TCP or UDP. */
   readonly protocol: number
-  /** As of a `ListeningEnd`: absent for any address of both IP versions. */
+  /** As in a `ListeningEnd`: absent for any address of both IP versions. */
   readonly address: Readonly<Address> | undefined
-  /** Only what arrives on this interface of the host. */
+  /** Accept only what arrives on this interface of the host. */
   readonly interfaceName: string | undefined
   /** 1–65535. */
   readonly firstPort: number
   /** `firstPort` to 65535. */
   readonly lastPort: number
-  /** Absent: the address that the guest was last seen to use. */
+  /** Absent: the address that the guest last used. */
   readonly targetAddress: Readonly<Address> | undefined
   /** 1–65535; the others follow in order. */
   readonly firstTargetPort: number
-  /** True if ports that can't be opened are passed over. */
+  /** True if ports that can't be opened are skipped. */
   readonly isBestEffort: boolean
   /** True if a port is open only while its target port is bound at the other end. */
   readonly isAuto: boolean
@@ -38,9 +43,9 @@ export interface ForwardingRule {
   readonly freebind: boolean
 }
 
-/** What became of a rule. */
+/** The result of adding a rule. */
 export interface ForwardingOutcome {
-  /** Ports that lead to the guest now. */
+  /** Ports opened. */
   readonly opened: number
   /** The first port that could not be opened, and its (positive) error number. */
   readonly failure: { readonly port: number; readonly errno: number } | undefined
@@ -51,23 +56,23 @@ export type BoundPorts = (protocol: number) => Iterable<number>
 
 /** The table. */
 export class PortForwarding {
-  readonly #stack: Pick<Stack, "listen" | "unlisten" | "portsInUse">
+  readonly #stack: Listeners
   /** Rules in the order in which they were added, with their listeners by port. */
   readonly #listeners = new Map<ForwardingRule, Map<number, ListenerRef>>()
 
-  constructor(stack: Pick<Stack, "listen" | "unlisten" | "portsInUse">) {
+  constructor(stack: Listeners) {
     this.#stack = stack
   }
 
-  /** In the order in which they were added. */
+  /** Rules in the order in which they were added. */
   get rules(): ForwardingRule[] {
     return [...this.#listeners.keys()]
   }
 
   /**
-   * Listens at the ports of a rule. If one of them can't be opened, none is, and the rule isn't added; but if the rule does
-   * with what there is, it is added in any case, unless there are no descriptors for it. A rule that follows what is bound
-   * has nothing open before {@link PortForwarding.follow}.
+   * Opens the ports of a rule. All or nothing: one port that can't be opened closes the others, and the rule is not
+   * added. A best-effort rule keeps the ports that it got and is added, unless descriptors ran out. An automatic rule
+   * has no port open before {@link PortForwarding.follow}.
    */
   add(rule: ForwardingRule): ForwardingOutcome {
     const listeners = new Map<number, ListenerRef>()
@@ -87,7 +92,7 @@ export class PortForwarding {
     return { opened: listeners.size, failure }
   }
 
-  /** Closes the ports of a rule; false if it isn't in the table. Flows of TCP that began there go on, those of UDP end. */
+  /** Closes the ports of a rule; false if it isn't in the table. TCP flows that began there go on, UDP flows end. */
   remove(rule: ForwardingRule): boolean {
     const listeners = this.#listeners.get(rule)
     if (listeners === undefined) return false
@@ -97,17 +102,17 @@ export class PortForwarding {
   }
 
   /**
-   * Has the rules that follow what is bound open their ports at `end` as far as their target ports are bound at the other
-   * end, and no others. What is bound there by this table itself doesn't count: two rules would lead to each other.
+   * Adapts the automatic rules with ports at `end`: a port is opened if its target port is bound at the other end, else
+   * closed. What this table itself has bound there doesn't count, or two rules would lead to each other.
    *
-   * Ports for which there is no descriptor to spare stay closed until a later call. The answer says whether there were any.
+   * Ports for which no descriptor can be spared stay closed until a later call. Returns whether there were any.
    *
-   * UDP also follows TCP, as protocols such as iperf3's use both: a port counts as bound for UDP while TCP is bound to its
-   * number and a rule for TCP leads there.
+   * UDP also follows TCP, because protocols such as iperf3's use both: a port counts as bound for UDP while TCP is
+   * bound to its number and a TCP rule leads there.
    *
-   * @param bound what is bound at the other end
-   * @param connected ports of connected sockets there, when `bound` has been asked: a server of UDP that connects its socket
-   *   to its client goes on at a port that was open for it
+   * @param bound ports that are bound at the other end
+   * @param connected ports of connected sockets there, called after `bound`: a UDP server that connects its socket to
+   *   its client keeps the port that was open for it
    */
   follow(end: InterfaceId, bound: BoundPorts, connected: BoundPorts = () => []): boolean {
     const { tcp, udp } = IpProtocol
@@ -123,7 +128,7 @@ export class PortForwarding {
     return this.rules.some((rule) => rule.isAuto && rule.interface === end && rule.protocol === protocol)
   }
 
-  /** What is bound at the other end, without what is our own there. Not asked for if nobody wants to know. */
+  /** Returns the ports that others have bound at the other end. Doesn't call `bound` if no rule needs it. */
   #boundByOthers(end: InterfaceId, protocol: number, bound: BoundPorts): Set<number> {
     const isWanted = this.#follows(end, protocol) || this.#follows(end, IpProtocol.udp)
     const ports = new Set(isWanted ? bound(protocol) : [])
@@ -136,7 +141,7 @@ export class PortForwarding {
     return ports
   }
 
-  /** Where the ports lead that are open at an end. */
+  /** Returns the targets of the ports that are open at an end. */
   #targetsOf(end: InterfaceId, protocol: number): number[] {
     return [...this.#listeners].flatMap(([rule, listeners]) => {
       if (rule.interface !== end || rule.protocol !== protocol) return []
@@ -154,9 +159,9 @@ export class PortForwarding {
   }
 
   /**
-   * Answers false if there was no descriptor for one of the ports: the others aren't tried then.
+   * Returns false if there was no descriptor for one of the ports: the remaining ones aren't tried.
    *
-   * @param kept targets of ports that stay open, if they are
+   * @param kept targets whose ports stay open if they are
    */
   #adapt(
     rule: ForwardingRule,

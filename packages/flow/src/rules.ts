@@ -1,36 +1,45 @@
 import type { Address } from "@demiflow/core"
 
-/** What the forwarding policy knows of one IP version. Addresses "of the guest" are as the guest writes them. */
+/**
+ * What the forwarding policy knows about one IP version. Addresses are as the guest writes them, unless stated
+ * otherwise.
+ */
 export interface FamilyRules {
-  /** Where the guest finds the host's loopback address (`--map-host-loopback`, by default its gateway). */
+  /** The guest's alias for the host's loopback address (`--map-host-loopback`, by default its gateway). */
   readonly hostLoopback?: Address
-  /** Where the guest finds the host's own global address, which its own shadows (`--map-guest-addr`). */
+  /** The guest's alias for the host's own global address, which the guest's own shadows (`--map-guest-addr`). */
   readonly guestAlias?: Address
-  /** The address assigned to the guest: what `guestAlias` stands for on the host. */
+  /** The address assigned to the guest, and the address on the host for which `guestAlias` stands. */
   readonly guestAddress?: Address
-  /** Addresses that the guest was set up with, copies of the host's among them: no use to it as somebody else's. */
+  /**
+   * Addresses that the guest was set up with, including copies of the host's: it can't reply to them as somebody
+   * else's.
+   */
   readonly addressesSetUp?: readonly Readonly<Address>[]
-  /** The address as which we speak to the guest ourselves: its gateway's. Without it, IPv6 has our link-local address. */
+  /** Our own address towards the guest: its gateway's. If absent, IPv6 uses our link-local address. */
   readonly ourAddress?: Address
-  /** Where the guest finds a resolver (`--dns-forward`), with … */
+  /** Address at which the guest finds a resolver (`--dns-forward`). */
   readonly dnsForward?: Address
-  /** … what it stands for on the host (`--dns-host`). */
+  /** The resolver's address on the host (`--dns-host`), for which `dnsForward` stands. */
   readonly dnsHost?: Address
-  /** Source of what leaves on the host (`--outbound`); by default the routing table's choice. */
+  /** Source address of flows that leave the host (`--outbound`); by default the routing table's choice. */
   readonly outboundAddress?: Address
 }
 
-/** What goes from sockets of the host to sockets of the guest's namespace, or back. */
+/** Which flows go directly between sockets of the host and sockets of the guest's namespace. */
 export interface SplicingRules {
-  /** False if what begins on the host takes the tap all the same. What begins in the namespace has no other way. */
-  readonly isForInbound: boolean
-  /** True if connections to the host's loopback go to the namespace's loopback, not to its public address. */
+  /**
+   * False if flows that begin on the host use the tap all the same. Flows that begin in the namespace have no other
+   * way.
+   */
+  readonly takesFromHost: boolean
+  /** True if connections to the host's loopback go to the namespace's loopback, instead of its public address. */
   readonly keepsLoopback: boolean
   /** True if nothing else is forwarded: there is no tap device. */
   readonly isOnly: boolean
 }
 
-/** The rules for both IP versions; one that is absent is not forwarded. */
+/** The rules for both IP versions. A version without rules is not forwarded. */
 export interface ForwardingRules {
   /** Absent: nothing is spliced. */
   readonly splicing?: SplicingRules

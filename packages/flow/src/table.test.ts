@@ -80,7 +80,7 @@ describe("FixedFlowTable", () => {
     expect(() => flows.release(flow)).toThrow(FlowStageError)
   })
 
-  it("tells protocols, interfaces and every word of an address apart", () => {
+  it("distinguishes protocols, interfaces and every word of an address", () => {
     const flows = table(64)
     const flow = add(flows, tapSide(1))
     expect(flows.lookup(UDP, tapSide(1))).toBe(NO_SIDE)
@@ -220,7 +220,7 @@ describe("FixedFlowTable", () => {
   })
 })
 
-describe("DESIGN section 3", () => {
+describe("the nine points of docs/addresses.md", () => {
   it("7. `Demiflow` is one type for all protocols, with helpers to make one.", () => {
     const flows = table(8)
     const echo = Demiflow.of(Interface.tap, Address.parse("2001:db8::1"), 77, Address.parse("2001:db8::2"), 77)

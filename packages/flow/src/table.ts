@@ -1,33 +1,36 @@
 /**
  * The flow table: one for all protocols, of fixed capacity.
  *
- * Everything is in flat arrays. A side's demiflow is ten words: interface and protocol, forwarding address, correspondent
- * address, both ports. Sides are found by open addressing with linear probing in a table at least twice as large as the
- * number of sides; removal moves later entries back, so that there are no tombstones and look-ups stay short. Released
- * places are handed out again only after the turn: an event that was gathered before the release can't reach a new flow.
+ * Everything is in flat arrays. A side's demiflow is ten words: interface and protocol, forwarding address,
+ * correspondent address, both ports. Sides are found by open addressing with linear probing, in a table at least twice
+ * as large as the number of sides. Removal moves later entries back: there are no tombstones, and lookups stay short.
+ * Released places are reused only after the turn: an event gathered before the release can't reach a new flow.
  */
 import type {
   Demiflow,
   DropReason,
   Drops,
+  FlowEndId,
   FlowIndex,
   FlowTable,
+  FlowTableListener,
   InitiatedFlow,
   InterfaceId,
   NewFlow,
   PlaceShareId,
   Random,
+  RuleId,
   SideRef,
   TargetedFlow,
 } from "@demiflow/core"
-import { initiatingSide, NO_SIDE, PlaceShare, targetSide } from "@demiflow/core"
+import { FlowEnd, initiatingSide, NO_RULE, NO_SIDE, PlaceShare, targetSide } from "@demiflow/core"
 import { Deadlines } from "./deadlines.ts"
 import { KeyedHash } from "./hash.ts"
 
-/** Flows of a table by default. */
+/** Default capacity, flows. */
 export const DEFAULT_FLOW_CAPACITY = 131_072
 
-/** Flows that are visited at once when they are due. An ended one costs a few microseconds, and packets wait meanwhile. */
+/** Due flows visited in one call. Ending a flow takes a few microseconds, during which packets wait. */
 const EXPIRY_BUDGET = 64
 
 const KEY_WORDS = 10
@@ -35,24 +38,27 @@ const NO_FLOW = -1 as NewFlow
 
 const Stage = { free: 0, allocated: 1, initiated: 2, targeted: 3, active: 4 } as const
 
-/** What a table is made with. */
+/** Options of a {@link FixedFlowTable}. */
 export interface FlowTableOptions {
-  /** Flows at most, 1 to 2^22. */
+  /** Most flows, 1 to 2^22. */
   readonly capacity?: number
   /** Source of the hash key. */
   readonly random: Random
   readonly drops: Drops
 }
 
-/** The implementation of core's {@link FlowTable}. Calls at the wrong stage throw `FlowStageError`. */
+/** Core's {@link FlowTable}. Calls at the wrong stage throw `FlowStageError`. */
 export class FixedFlowTable implements FlowTable {
   readonly capacity: number
+  listener: FlowTableListener | undefined = undefined
   #size = 0
   readonly #hash: KeyedHash
   readonly #full: DropReason
+  readonly #forgotten: DropReason
   readonly #drops: Drops
   readonly #stage: Uint8Array
   readonly #handler: Uint8Array
+  readonly #rule: Int32Array
   readonly #keys: Int32Array
   /** Hash of a side that can be found. */
   readonly #hashes: Int32Array
@@ -63,9 +69,11 @@ export class FixedFlowTable implements FlowTable {
   readonly #mask: number
   readonly #free: Int32Array
   #freeCount = 0
-  /** Released in this turn: kept above the free ones in the same array. */
+  /** Number of places released in this turn: they are above the free ones in the same array. */
   #releasedCount = 0
   #neverUsed = 0
+  /** Number of flows allocated, and neither active nor cancelled. */
+  #unfinished = 0
   readonly #deadlines: Deadlines
   readonly #probe = new Int32Array(KEY_WORDS)
 
@@ -77,9 +85,11 @@ export class FixedFlowTable implements FlowTable {
     this.capacity = capacity
     this.#drops = options.drops
     this.#full = options.drops.reason("flow: table full")
+    this.#forgotten = options.drops.reason("flow: allocated and not activated")
     this.#hash = new KeyedHash(options.random.int32(), options.random.int32())
     this.#stage = new Uint8Array(capacity)
     this.#handler = new Uint8Array(capacity)
+    this.#rule = new Int32Array(capacity)
     this.#keys = new Int32Array(capacity * 2 * KEY_WORDS)
     this.#hashes = new Int32Array(capacity * 2)
     this.#findable = new Uint8Array(capacity * 2)
@@ -109,6 +119,7 @@ export class FixedFlowTable implements FlowTable {
       return NO_FLOW
     }
     this.#size++
+    this.#unfinished++
     this.#stage[flow] = Stage.allocated
     this.#handler[flow] = handler
     const key = flow * 2 * KEY_WORDS
@@ -124,8 +135,9 @@ export class FixedFlowTable implements FlowTable {
     return initiated
   }
 
-  target(flow: InitiatedFlow, demiflow: Demiflow): TargetedFlow {
+  target(flow: InitiatedFlow, demiflow: Demiflow, rule: RuleId = NO_RULE): TargetedFlow {
     this.#advance(flow, Stage.initiated, Stage.targeted)
+    this.#rule[flow] = rule
     const targeted = flow as number as TargetedFlow
     this.#writeSide(targetSide(targeted), demiflow)
     return targeted
@@ -134,7 +146,9 @@ export class FixedFlowTable implements FlowTable {
   activate(flow: TargetedFlow): FlowIndex {
     this.#advance(flow, Stage.targeted, Stage.active)
     const active = flow as number as FlowIndex
+    this.#unfinished--
     this.#insert(initiatingSide(active))
+    this.listener?.opened(active)
     return active
   }
 
@@ -147,14 +161,16 @@ export class FixedFlowTable implements FlowTable {
   cancel(flow: NewFlow | InitiatedFlow | TargetedFlow): void {
     const stage = this.#stage[flow]
     if (stage === Stage.free || stage === Stage.active) throw new FlowStageError(flow, stage)
-    // Nobody can hold a reference to it yet: its place may be used again at once.
+    // Nothing can refer to this flow yet, so its place may be reused at once.
     this.#stage[flow] = Stage.free
     this.#size--
+    this.#unfinished--
     this.#pushFree(flow)
   }
 
-  release(flow: FlowIndex): void {
+  release(flow: FlowIndex, end: FlowEndId = FlowEnd.done): void {
     this.#expect(flow, Stage.active)
+    this.listener?.closed(flow, end)
     const initiating = initiatingSide(flow)
     const target = targetSide(flow)
     if (this.#findable[initiating] === 1) this.#remove(initiating)
@@ -166,6 +182,7 @@ export class FixedFlowTable implements FlowTable {
   }
 
   endTurn(): void {
+    if (this.#unfinished > 0) this.#cancelForgotten()
     this.#freeCount += this.#releasedCount
     this.#releasedCount = 0
   }
@@ -204,6 +221,14 @@ export class FixedFlowTable implements FlowTable {
     return (this.#keys[side * KEY_WORDS] >>> 8) as InterfaceId
   }
 
+  protocolOf(flow: FlowIndex): number {
+    return this.#keys[initiatingSide(flow) * KEY_WORDS] & 0xff
+  }
+
+  ruleOf(flow: FlowIndex): RuleId {
+    return this.#rule[flow] as RuleId
+  }
+
   handlerOf(flow: FlowIndex): number {
     return this.#stage[flow] === Stage.active ? this.#handler[flow] : -1
   }
@@ -234,6 +259,16 @@ export class FixedFlowTable implements FlowTable {
     }
   }
 
+  /** Cancels flows that a handler left unfinished when it failed. */
+  #cancelForgotten(): void {
+    for (let flow = 0; this.#unfinished > 0; flow++) {
+      const stage = this.#stage[flow]
+      if (stage === Stage.free || stage === Stage.active) continue
+      this.#drops.count(this.#forgotten)
+      this.cancel(flow as NewFlow)
+    }
+  }
+
   #expect(flow: number, stage: number): void {
     if (this.#stage[flow] !== stage) throw new FlowStageError(flow, this.#stage[flow])
   }
@@ -245,7 +280,7 @@ export class FixedFlowTable implements FlowTable {
 
   #takeFree(): number {
     const flow = this.#free[--this.#freeCount]
-    // The gap is filled with one that was released in this turn, so that these stay above the free ones.
+    // Fill the gap with a place released in this turn, to keep those above the free ones.
     if (this.#releasedCount > 0) this.#free[this.#freeCount] = this.#free[this.#freeCount + this.#releasedCount]
     return flow
   }
@@ -306,7 +341,7 @@ function writeKey(words: Int32Array, start: number, demiflow: Demiflow): void {
   words[start + 9] = (demiflow.forwardingPort << 16) | demiflow.correspondentPort
 }
 
-/** A flow was used at a stage that doesn't allow it: a mistake of the caller. */
+/** A flow was used at a stage that doesn't allow it: an error in the caller. */
 export class FlowStageError extends Error {
   readonly code = "ERR_FLOW_STAGE"
 

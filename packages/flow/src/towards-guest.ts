@@ -1,29 +1,31 @@
-/** Pieces of the policy for flows that begin at a listener. */
+/** Parts of the policy for flows that begin at a listener. */
 import { type Address, type Demiflow, type GuestEnds, Interface, type Listener } from "@demiflow/core"
 import type { FamilyRules, SplicingRules } from "./rules.ts"
 
 /**
- * Whether the flow goes from socket to socket: all that begin in the namespace, and, unless that is turned off, those to its
- * loopback address, which can be reached in no other way, and those that are local to the host.
+ * Returns whether a flow goes from socket to socket. All flows that begin in the namespace do. Unless that is disabled,
+ * so do flows to the namespace's loopback address, which can't be reached in any other way, and flows local to the
+ * host.
  */
 export function isSpliced(splicing: SplicingRules | undefined, listener: Listener, initiating: Demiflow): boolean {
   if (splicing === undefined) return false
   if (initiating.interface === Interface.splice) return true
-  if (!splicing.isForInbound) return false
+  if (!splicing.takesFromHost) return false
   const { targetAddress } = listener
   return targetAddress === undefined ? initiating.correspondentAddress.isLoopback : targetAddress.isLoopback
 }
 
-/** The address that a namespace has for others. */
+/** Returns the address by which others reach a namespace. */
 export function addressOfNamespace(guest: GuestEnds, isV4: boolean): Readonly<Address> {
   if (isV4) return guest.lastSeenV4
   return guest.lastSeenV6.isUnspecified ? guest.lastSeenLinkLocal : guest.lastSeenV6
 }
 
 /**
- * The address under which the guest hears of a correspondent. Its own loopback and its own addresses would be no use to it
- * as a source: it would answer itself. The host's loopback has the name that the rules give it, or none. An address that
- * the host shares with the guest has its alias, or else the correspondent appears as ourselves: `passt(1)`, --gateway.
+ * Returns the address by which the guest sees a correspondent. The guest's own loopback and its own addresses are
+ * useless as a source: the guest would reply to itself. The host's loopback has the alias in the rules, or none. An
+ * address that the host shares with the guest has its alias, or else the correspondent appears as ourselves:
+ * `passt(1)`, --gateway.
  */
 export function sourceSeenByGuest(
   rules: FamilyRules,
@@ -47,14 +49,15 @@ function isSetUp({ addressesSetUp = [] }: FamilyRules, address: Readonly<Address
   return addressesSetUp.some((other) => other.equals(address))
 }
 
-/** What the guest knows the host by, where both have an address. */
+/** Returns the address by which the guest knows the host where both have the same address. */
 export function aliasOfGuest({ guestAlias, ourAddress }: FamilyRules): Readonly<Address> | undefined {
   return guestAlias ?? ourAddress
 }
 
 /**
- * Where the guest is reached by somebody whom it knows as `seenAs`, and who asked the host at `asked`. A guest that has that
- * address as well is reached there: its own kernel, and programs that listen at one address, then see what the host's would.
+ * Returns the guest's address for a flow from a correspondent that it knows as `seenAs`, and that used the host's
+ * address `asked`. If the guest has `asked` too, the flow goes there: the guest's kernel, and programs that listen on
+ * one address, then see what the host's would.
  */
 export function addressOfGuest(
   rules: FamilyRules,
@@ -64,7 +67,7 @@ export function addressOfGuest(
   isV4: boolean,
 ): Readonly<Address> {
   const { lastSeenV4, lastSeenV6, lastSeenLinkLocal } = guest
-  // What comes from a link-local address goes to one, as far as they are known.
+  // A link-local source needs a link-local destination, if one is known.
   if (!isV4 && seenAs.isLinkLocal) return lastSeenLinkLocal.isUnspecified ? lastSeenV6 : lastSeenLinkLocal
   const isSpecial = !asked.isUnicast || asked.isLoopback || (!isV4 && asked.isLinkLocal) || asked.equals(seenAs)
   if (!isSpecial && guest.hasAddress(asked, isSetUp(rules, asked))) return asked

@@ -1,8 +1,8 @@
 /**
- * Nothing on the path of an echo request and its reply allocates, once their flow is there.
+ * The path of an echo request and its reply allocates nothing, once their flow exists.
  *
- * The handler runs on a real stack and flow table here, between a guest and a host that allocate nothing either, so that what
- * the heap grows by is the handler's.
+ * The handler runs on a real stack and flow table, between a guest and a host that allocate nothing either: any growth
+ * of the heap is the handler's.
  */
 
 import { setFlagsFromString } from "node:v8"
@@ -15,18 +15,18 @@ import {
   type Demiflow,
   Drops,
   Errno,
-  type Host,
-  HostEvent,
   ICMP_IDENTIFIER,
   ICMP_TYPE,
   Interface,
   IpProtocol,
-  Sequence,
-  Stack,
+  SequenceBuffer,
+  SocketEvent,
+  type Sockets,
   silentLog,
   targetSide,
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import { Stack } from "@demiflow/stack"
 import { bytesPerCall, QuietGuest, SeededRandom } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { icmp } from "./index.ts"
@@ -38,20 +38,20 @@ const heap = { collect: runInNewContext("gc") as () => void, used: () => process
 const LENGTH = 64
 const IDENTIFIER = 77
 
-/** A stack with an echo flow for each of some servers, whose ends are a few numbers. */
+/** A stack with an echo flow for each of some servers. Guest and host are a few counters. */
 class Echo {
   readonly drops = new Drops()
   readonly guest: QuietGuest
   readonly #arena = new Arena(16 << 20)
   readonly #clock: { now: number } & Clock = { now: 1_000 }
-  readonly #sequence = new Sequence(1)
+  readonly #sequence = new SequenceBuffer(1)
   readonly #flows: FixedFlowTable
   readonly #stack: Stack
   readonly #family: Family
   readonly #servers: readonly Address[]
   readonly #asked = new Address()
   #turns = 0
-  /** Requests that have no reply yet. */
+  /** Requests without a reply so far. */
   #waiting = 0
 
   constructor(family: Family, servers: readonly string[]) {
@@ -63,7 +63,7 @@ class Echo {
     this.guest = new QuietGuest(arena, false)
     this.#flows = new FixedFlowTable({ capacity: 64, random, drops })
     const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
-    const parts = { arena, guest: this.guest, host: this.#host(), flows: this.#flows, forwarding, random, drops }
+    const parts = { arena, guest: this.guest, sockets: this.#host(), flows: this.#flows, forwarding, random, drops }
     this.#stack = new Stack({ ...parts, clock: this.#clock, log: silentLog }, [icmp()])
     this.#fill()
   }
@@ -72,13 +72,13 @@ class Echo {
     return this.#flows.size
   }
 
-  /** One turn: a request of the guest, and the event that its reply brings. */
+  /** Runs one turn: a request of the guest, and the event of its reply. */
   turn(): void {
     this.#clock.now++
     const server = this.#servers[this.#turns++ % this.#servers.length]
     if (server !== undefined) this.#sequence.demiflow.forwardingAddress.copyFrom(server)
-    this.#stack.fromTap(this.#sequence)
-    this.#stack.fromHost(targetSide(0 as never), HostEvent.readable | HostEvent.writable)
+    this.#stack.fromGuest(this.#sequence)
+    this.#stack.fromHost(targetSide(0 as never), SocketEvent.readable | SocketEvent.writable)
     if (this.#stack.nextDeadline() <= this.#clock.now) this.#stack.expire(this.#clock.now)
     this.#stack.endTurn()
   }
@@ -101,7 +101,7 @@ class Echo {
   }
 
   /** Answers each request once. */
-  #host(): Host {
+  #host(): Sockets {
     const host = {
       arena: this.#arena,
       pingBind: () => 3,
@@ -123,7 +123,7 @@ class Echo {
       },
       close: () => {},
     }
-    return host as unknown as Host
+    return host as unknown as Sockets
   }
 }
 

@@ -1,4 +1,4 @@
-import { Address, Arena, Drops, finishChecksum, IpProtocol, Sequence, sumPseudoHeader } from "@demiflow/core"
+import { Address, Arena, Drops, finishChecksum, IpProtocol, SequenceBuffer, sumPseudoHeader } from "@demiflow/core"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { checkEchoRequest, isAboutTheLink, SOUND } from "./check.ts"
@@ -7,11 +7,11 @@ import { icmpReasons } from "./reasons.ts"
 const arena = new Arena(1 << 17)
 const start = arena.reserve(1 << 16)
 const reasons = icmpReasons(new Drops())
-let sequence = new Sequence(2)
+let sequence = new SequenceBuffer(2)
 
-/** Puts one message of `length` bytes there that is right but for what the caller then spoils. */
+/** Writes one sound message of `length` bytes, for the caller to spoil. */
 function put(family: "v4" | "v6", type: number, code = 0, length = 64): void {
-  sequence = new Sequence(2)
+  sequence = new SequenceBuffer(2)
   sequence.protocol = family === "v4" ? IpProtocol.icmp : IpProtocol.icmpv6
   const [from, to] = family === "v4" ? ["192.0.2.2", "198.51.100.7"] : ["2001:db8::2", "2001:db8:1::7"]
   sequence.demiflow.correspondentAddress.copyFrom(Address.parse(from))
@@ -51,6 +51,7 @@ describe.each([
     }
   })
 
+  // RFC 4443 2.1
   test("any changed bit is a bad checksum, unless the link vouches for it", () => {
     fc.assert(
       fc.property(fc.integer({ min: 16, max: 64 * 8 - 1 }), (bit) => {
@@ -64,6 +65,7 @@ describe.each([
     )
   })
 
+  // RFC 1122 3.2.1.7
   test("a hop limit of 0 must not be", () => {
     put(family, request)
     sequence.hopLimit[0] = 0
@@ -77,7 +79,7 @@ describe.each([
     expect(check()).toBe(reasons.unsupported)
   })
 
-  test("errors are told apart", () => {
+  test("errors are distinguished", () => {
     for (const type of family === "v4" ? [3, 11, 12] : [0, 1, 2, 3, 4, 100, 127]) {
       put(family, type)
       expect(check()).toBe(reasons.errorFromGuest)

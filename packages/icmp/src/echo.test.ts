@@ -1,11 +1,12 @@
-import { Address, Demiflow, Errno, HostEvent, initiatingSide, NO_SIDE, targetSide } from "@demiflow/core"
-import { build, check, RecordingLog, SimulatedHost } from "@demiflow/testkit"
+import { Address, Demiflow, Errno, initiatingSide, NO_SIDE, SocketEvent, targetSide } from "@demiflow/core"
+import { build, check, occupyFlows, RecordingLog, SimulatedSockets } from "@demiflow/testkit"
 import { afterEach, describe, expect, test, vi } from "vitest"
 import { families, icmpStack, ping } from "./test-support.ts"
 
 describe.each(families)("echo over IPv$version", (family) => {
   const { version, guestAddress, otherAddress, server, reply } = family
 
+  // RFC 5508 REQ-1 (reply), RFC 4443 4.2
   test("a reply has the request's identifier, sequence number and payload", () => {
     const { guest } = icmpStack()
     guest.send(...ping(family, 0x1234, 7), build.payload("how far is it?"))
@@ -30,6 +31,7 @@ describe.each(families)("echo over IPv$version", (family) => {
     expect([...new Set(begun)]).toEqual([guestAddress])
   })
 
+  // RFC 1122 3.2.2.6
   test("payloads of all sizes come back, the empty and the largest one included", () => {
     const { guest, drops } = icmpStack()
     for (const length of [0, 1, 56, 1472, 8000, 65_000, version === 4 ? 65_507 : 65_487]) {
@@ -44,19 +46,19 @@ describe.each(families)("echo over IPv$version", (family) => {
   })
 
   test("requests of one identifier share a socket", () => {
-    const { guest, host, flows } = icmpStack()
+    const { guest, sockets, flows } = icmpStack()
     for (let sequence = 1; sequence <= 100; sequence++) guest.send(...ping(family, 5, sequence))
     const sequences = guest.takeAll().map(({ icmp }) => icmp?.sequence)
     expect(sequences).toEqual(Array.from({ length: 100 }, (_, index) => index + 1))
-    expect(host.opened).toBe(1)
+    expect(sockets.opened).toBe(1)
     expect(flows.size).toBe(1)
   })
 
   test("a flood of replies gives way to others after each budget, and is carried on with", () => {
-    const memory = icmpStack({ host: { rtt: 10 } })
+    const memory = icmpStack({ sockets: { rtt: 10 } })
     for (let sequence = 0; sequence < 200; sequence++) memory.guest.send(...ping(family, 5, sequence))
     memory.run(1)
-    const receive = memory.host.receiveFromAnyone.bind(memory.host)
+    const receive = memory.sockets.receiveFromAnyone.bind(memory.sockets)
     const callsInTurn: number[] = []
     let turn = -1
     const endTurn = memory.stack.endTurn.bind(memory.stack)
@@ -64,13 +66,13 @@ describe.each(families)("echo over IPv$version", (family) => {
       turn++
       endTurn()
     }
-    memory.host.receiveFromAnyone = (...parameters) => {
+    memory.sockets.receiveFromAnyone = (...parameters) => {
       callsInTurn[turn + 1] = (callsInTurn[turn + 1] ?? 0) + 1
       return receive(...parameters)
     }
     memory.run(20)
     expect(memory.guest.takeAll()).toHaveLength(200)
-    // Once for the event, and once for having been put off.
+    // One drain for the event, and one for the wait.
     expect(Math.max(...callsInTurn.filter(Boolean))).toBeLessThanOrEqual(2 * 16)
   })
 
@@ -82,7 +84,7 @@ describe.each(families)("echo over IPv$version", (family) => {
     memory.guest.send(...ping(family, 6, 1))
     memory.run(100)
     memory.guest.expectNothing()
-    // Nothing but the ends of the flows is due.
+    // Only the expiry of the flows is due.
     expect(memory.stack.nextDeadline()).toBeGreaterThan(memory.clock.now + 10_000)
     isCongested = false
     memory.stack.resume()
@@ -90,16 +92,16 @@ describe.each(families)("echo over IPv$version", (family) => {
     expect(memory.guest.takeAll().map(({ icmp }) => icmp?.identifier)).toEqual([5, 6])
   })
 
-  test("DESIGN 3.1: two guest addresses with one identifier are two flows, each with its own replies", () => {
-    const { guest, host } = icmpStack()
+  test("docs/addresses.md, point 1: two guest addresses with one identifier are two flows, each with its own replies", () => {
+    const { guest, sockets } = icmpStack()
     guest.send(...ping(family, 9, 1))
     guest.send(...ping(family, 9, 2, { from: otherAddress }))
     guest.expect(check.ip({ target: guestAddress }), check.icmp({ identifier: 9, sequence: 1 }))
     guest.expect(check.ip({ target: otherAddress }), check.icmp({ identifier: 9, sequence: 2 }))
-    expect(host.opened).toBe(2)
+    expect(sockets.opened).toBe(2)
   })
 
-  test("DESIGN 3.2: a handler that is told the source address of packets replies to each source its own", () => {
+  test("docs/addresses.md, point 2: a handler that gets the source address of packets replies to each source its own", () => {
     const { guest } = icmpStack()
     const sources = Array.from({ length: 20 }, (_, index) =>
       version === 4 ? `192.0.2.${100 + index}` : `2001:db8::${100 + index}`,
@@ -108,8 +110,8 @@ describe.each(families)("echo over IPv$version", (family) => {
     expect(guest.takeAll().map(({ ip }) => `${ip?.target}`)).toEqual(sources)
   })
 
-  test("DESIGN 3.6: each flow tracks the guest's own address, whatever address was seen last", () => {
-    const memory = icmpStack({ host: { rtt: 10 } })
+  test("docs/addresses.md, point 6: each flow tracks the guest's own address, whatever address was seen last", () => {
+    const memory = icmpStack({ sockets: { rtt: 10 } })
     const { guest } = memory
     guest.send(...ping(family, 1, 1))
     memory.run(1)
@@ -119,7 +121,7 @@ describe.each(families)("echo over IPv$version", (family) => {
     guest.expect(check.ip({ target: otherAddress }), check.icmp({ identifier: 2 }))
   })
 
-  test("DESIGN 3.7: the demiflow that all protocols share has the identifier as both ports", () => {
+  test("docs/addresses.md, point 7: the demiflow that all protocols share has the identifier as both ports", () => {
     const memory = icmpStack()
     memory.guest.send(...ping(family, 0x4321, 1))
     memory.run()
@@ -147,6 +149,7 @@ describe.each(families)("echo over IPv$version", (family) => {
     expect(`${host.correspondentAddress}`).toBe(loopback)
   })
 
+  // RFC 5508 REQ-2
   test("flows end 60 s after their last message, and leave nothing behind", () => {
     const memory = icmpStack()
     memory.guest.send(...ping(family, 1, 1))
@@ -161,7 +164,7 @@ describe.each(families)("echo over IPv$version", (family) => {
     memory.guest.expect(check.icmp({ type: reply, identifier: 1, sequence: 3 }))
   })
 
-  test("flows end sooner if told so", () => {
+  test("flows end sooner if the options say so", () => {
     const memory = icmpStack({}, { timeout: 5 })
     memory.guest.send(...ping(family, 1, 1))
     memory.run(5)
@@ -172,29 +175,29 @@ describe.each(families)("echo over IPv$version", (family) => {
     const memory = icmpStack()
     for (let identifier = 0; identifier < 50; identifier++) memory.guest.send(...ping(family, identifier, 1))
     memory.run()
-    expect(memory.host.openSockets).toBe(50)
+    expect(memory.sockets.openSockets).toBe(50)
     memory.stack.abortFlows()
     expect(memory.leftovers()).toEqual([])
   })
 
   test("a full table refuses further flows, each request counted once", () => {
-    const { guest, drops, flows, host } = icmpStack({ capacity: 8 })
+    const { guest, drops, flows, sockets } = icmpStack({ capacity: 8 })
     // Of another protocol: pings have a quarter of it at most.
-    for (let place = 0; place < 8; place++) flows.allocate(0, 253)
+    occupyFlows(flows, 0, 8)
     for (let identifier = 0; identifier < 4; identifier++) guest.send(...ping(family, identifier, 1))
     expect(guest.takeAll()).toHaveLength(0)
-    expect(host.openSockets).toBe(0)
+    expect(sockets.openSockets).toBe(0)
     expect(drops.entries()).toEqual([["flow: table full", 4]])
   })
 
   test("what comes from the host and is no reply is dropped, and the replies around it are not", () => {
-    const memory = icmpStack({ host: { rtt: 10 } })
-    const { guest, host, drops, arena } = memory
+    const memory = icmpStack({ sockets: { rtt: 10 } })
+    const { guest, sockets, drops, arena } = memory
     for (const sequence of [1, 2, 3]) guest.send(...ping(family, 1, sequence))
     memory.run(5)
-    const receive = host.receiveFromAnyone.bind(host)
+    const receive = sockets.receiveFromAnyone.bind(sockets)
     let seen = 0
-    host.receiveFromAnyone = (socket, batch, ends, count) => {
+    sockets.receiveFromAnyone = (socket, batch, ends, count) => {
       const received = receive(socket, batch, ends, count)
       for (let index = 0; index < received; index++) {
         if (seen === 0) arena.view.setUint8(batch.offset[index], family.request)
@@ -206,17 +209,17 @@ describe.each(families)("echo over IPv$version", (family) => {
     memory.run(20)
     expect(guest.takeAll().map(({ icmp }) => icmp?.sequence)).toEqual([2])
     expect(drops.entries()).toEqual([["icmp: bad reply", 2]])
-    expect(memory.host.violations).toEqual([])
+    expect(memory.sockets.violations).toEqual([])
   })
 
   test("a reply of anybody else than the one that was asked is dropped, and keeps no flow alive", () => {
-    const memory = icmpStack({ host: { rtt: 10 } })
-    const { guest, host, drops } = memory
+    const memory = icmpStack({ sockets: { rtt: 10 } })
+    const { guest, sockets, drops } = memory
     for (const sequence of [1, 2, 3]) guest.send(...ping(family, 1, sequence))
     memory.run(5)
-    const receive = host.receiveFromAnyone.bind(host)
+    const receive = sockets.receiveFromAnyone.bind(sockets)
     let seen = 0
-    host.receiveFromAnyone = (socket, batch, ends, count) => {
+    sockets.receiveFromAnyone = (socket, batch, ends, count) => {
       const received = receive(socket, batch, ends, count)
       for (let index = 0; index < received; index++) {
         if (seen++ !== 1) ends[index].correspondentAddress.copyFrom(Address.parse(family.otherAddress))
@@ -226,17 +229,18 @@ describe.each(families)("echo over IPv$version", (family) => {
     memory.run(20)
     expect(guest.takeAll().map(({ icmp }) => icmp?.sequence)).toEqual([2])
     expect(drops.entries()).toEqual([["icmp: reply from an address that the guest has not asked", 2]])
-    expect(memory.host.violations).toEqual([])
+    expect(memory.sockets.violations).toEqual([])
   })
 
+  // RFC 4007 6
   test("a reply of who has the asked address on another link is dropped", () => {
-    const memory = icmpStack({ host: { rtt: 10 } })
-    const { guest, host, drops } = memory
+    const memory = icmpStack({ sockets: { rtt: 10 } })
+    const { guest, sockets, drops } = memory
     for (const sequence of [1, 2]) guest.send(...ping(family, 1, sequence))
     memory.run(5)
-    const receive = host.receiveFromAnyone.bind(host)
+    const receive = sockets.receiveFromAnyone.bind(sockets)
     let seen = 0
-    host.receiveFromAnyone = (socket, batch, ends, count) => {
+    sockets.receiveFromAnyone = (socket, batch, ends, count) => {
       const received = receive(socket, batch, ends, count)
       for (let index = 0; index < received; index++) batch.scope[index] = seen++ === 0 ? 7 : 0
       return received
@@ -250,7 +254,7 @@ describe.each(families)("echo over IPv$version", (family) => {
     const memory = icmpStack()
     memory.guest.send(...ping(family, 1, 1))
     memory.guest.takeAll()
-    const all = HostEvent.readable | HostEvent.writable | HostEvent.error | HostEvent.hangUp
+    const all = SocketEvent.readable | SocketEvent.writable | SocketEvent.error | SocketEvent.hangUp
     memory.flows.forEach((flow) => {
       const side = targetSide(flow)
       memory.stack.fromHost(side, all)
@@ -262,19 +266,19 @@ describe.each(families)("echo over IPv$version", (family) => {
   })
 
   test("a send buffer that is full costs the request, which is counted", () => {
-    const { guest, drops } = icmpStack({ host: { faults: { partialSend: 1 } } })
+    const { guest, drops } = icmpStack({ sockets: { faults: { partialSend: 1 } } })
     guest.send(...ping(family, 1, 1))
     guest.expectNothing()
     expect(drops.entries()).toEqual([["icmp: host's queue full", 1]])
   })
 
   test("a pending error of an earlier request costs this one nothing", () => {
-    const { guest, host, drops } = icmpStack()
+    const { guest, sockets, drops } = icmpStack()
     guest.send(...ping(family, 1, 1))
     guest.takeAll()
-    const send = host.sendDatagramsTo.bind(host)
+    const send = sockets.sendDatagramsTo.bind(sockets)
     let isPending = true
-    host.sendDatagramsTo = (...parameters) => {
+    sockets.sendDatagramsTo = (...parameters) => {
       if (!isPending) return send(...parameters)
       isPending = false
       return -Errno.EHOSTUNREACH
@@ -287,7 +291,7 @@ describe.each(families)("echo over IPv$version", (family) => {
 
   test("without sockets requests are dropped, with one warning a minute", () => {
     const log = new RecordingLog()
-    const memory = icmpStack({ host: { descriptors: 0 }, log })
+    const memory = icmpStack({ sockets: { descriptors: 0 }, log })
     for (let identifier = 0; identifier < 5; identifier++) memory.guest.send(...ping(family, identifier, 1))
     memory.run(30_000)
     expect(log.messages("warning")).toHaveLength(1)
@@ -307,7 +311,7 @@ describe("where the host forbids ping sockets", () => {
 
   test("that is said once, at start, and requests are counted", () => {
     const log = new RecordingLog()
-    const memory = icmpStack({ host: { forbidsPing: true }, log })
+    const memory = icmpStack({ sockets: { forbidsPing: true }, log })
     for (const family of families) {
       memory.guest.send(...ping(family, 1, 1))
       memory.guest.send(...ping(family, 1, 2))
@@ -321,9 +325,9 @@ describe("where the host forbids ping sockets", () => {
 
   test("the permission is noticed when it comes, and not asked for more than once a second", () => {
     const log = new RecordingLog()
-    const pingBind = vi.spyOn(SimulatedHost.prototype, "pingBind")
-    const memory = icmpStack({ host: { forbidsPing: true }, log })
-    // At start, one for each version of IP.
+    const pingBind = vi.spyOn(SimulatedSockets.prototype, "pingBind")
+    const memory = icmpStack({ sockets: { forbidsPing: true }, log })
+    // At the start, one for each version of IP.
     expect(pingBind).toHaveBeenCalledTimes(2)
     for (const family of families) {
       for (let sequence = 1; sequence <= 20; sequence++) memory.guest.send(...ping(family, 1, sequence))
@@ -334,7 +338,7 @@ describe("where the host forbids ping sockets", () => {
     memory.guest.send(...ping(families[0]!, 1, 21))
     memory.guest.expectNothing()
     expect(pingBind).toHaveBeenCalledTimes(4)
-    memory.host.forbidsPing = false
+    memory.sockets.forbidsPing = false
     memory.guest.send(...ping(families[0]!, 1, 22))
     memory.guest.expectNothing()
     expect(pingBind).toHaveBeenCalledTimes(4)
@@ -344,12 +348,12 @@ describe("where the host forbids ping sockets", () => {
     memory.guest.expectNothing()
     expect(memory.drops.entries()).toEqual([["icmp: ping sockets forbidden", 42]])
     expect([log.messages("warning").length, log.messages("info").length]).toEqual([1, 1])
-    expect(memory.host.openSockets).toBe(2)
+    expect(memory.sockets.openSockets).toBe(2)
   })
 
   test("nothing is said where it allows them, and the sockets that found it out are closed", () => {
     const log = new RecordingLog()
-    const pingBind = vi.spyOn(SimulatedHost.prototype, "pingBind")
+    const pingBind = vi.spyOn(SimulatedSockets.prototype, "pingBind")
     const memory = icmpStack({ log })
     memory.run()
     expect(pingBind.mock.calls.map(([side]) => side)).toEqual([NO_SIDE, NO_SIDE])

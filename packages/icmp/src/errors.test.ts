@@ -1,14 +1,14 @@
-import { Address, Demiflow, Errno, ErrorOrigin, HostEvent, type SocketError, targetSide } from "@demiflow/core"
+import { Address, Demiflow, Errno, ErrorOrigin, type SocketError, SocketEvent, targetSide } from "@demiflow/core"
 import { build, check, type MemoryStack } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { families, icmpStack, ping } from "./test-support.ts"
 
-/** Puts entries into the error queue of the stack's sockets, and tells the sockets' sides. */
+/** Adds entries to the error queue of the stack's sockets, and notifies the sides of the sockets. */
 function injectErrors(memory: MemoryStack, ...entries: (Partial<SocketError> & { payload?: Uint8Array })[]): void {
-  const { arena, host } = memory
+  const { arena, sockets } = memory
   const space = arena.reserve(2048)
   const asked = new Demiflow()
-  host.receiveError = (_socket, into) => {
+  sockets.receiveError = (_socket, into) => {
     const { payload = new Uint8Array(0), ...entry } = entries.shift() ?? { errno: 0 }
     if (entry.errno === 0) return 0
     arena.bytes.set(payload, space)
@@ -22,7 +22,7 @@ function injectErrors(memory: MemoryStack, ...entries: (Partial<SocketError> & {
   }
   memory.flows.forEach((flow) => {
     memory.flows.readSide(targetSide(flow), asked)
-    memory.stack.fromHost(targetSide(flow), HostEvent.error)
+    memory.stack.fromHost(targetSide(flow), SocketEvent.error)
   })
   memory.stack.endTurn()
 }
@@ -56,8 +56,8 @@ describe.each(families)("errors over IPv$version", (family) => {
   const origin = version === 4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6
 
   test("tracing a route finds every router, and each error quotes the request that it is about", () => {
-    const { guest, host } = icmpStack()
-    host.world.route(server, { hops: routers })
+    const { guest, sockets } = icmpStack()
+    sockets.world.route(server, { hops: routers })
     for (const [index, router] of routers.entries()) {
       guest.send(...ping(family, 0x7777, 100 + index, { hopLimit: index + 1 }), build.payload("probe"))
       const [type, code] = family.timeExceeded
@@ -77,8 +77,8 @@ describe.each(families)("errors over IPv$version", (family) => {
   })
 
   test("the request is quoted with a right checksum, even where the host sent it under another identifier", () => {
-    const { guest, host } = icmpStack()
-    host.world.route(server, { hops: routers })
+    const { guest, sockets } = icmpStack()
+    sockets.world.route(server, { hops: routers })
     guest.send(...ping(family, 9, 5, { to: routers[1] }))
     guest.send(...ping(family, 9, 1, { hopLimit: 1 }), build.payload("probes"))
     const { icmp } = guest.expectSome(check.icmp({ type: family.timeExceeded[0] }))
@@ -86,13 +86,13 @@ describe.each(families)("errors over IPv$version", (family) => {
     expect(icmp?.quote?.problems).toEqual([])
   })
 
-  test("an unreachable host, and too large a request, are told as they were reported", () => {
-    const { guest, host } = icmpStack()
-    host.world.route(server, { hops: routers, isUnreachable: true })
+  test("an unreachable host, and too large a request, are relayed as they were reported", () => {
+    const { guest, sockets } = icmpStack()
+    sockets.world.route(server, { hops: routers, isUnreachable: true })
     guest.send(...ping(family, 1, 1))
     const [type, code] = family.hostUnreachable
     guest.expect(check.ip({ source: routers[1] }), check.icmp({ type, code }))
-    host.world.route(server, { hops: routers, mtu: 1300 })
+    sockets.world.route(server, { hops: routers, mtu: 1300 })
     guest.send(...ping(family, 1, 2, { doNotFragment: true }), build.patternPayload(1400))
     const [tooBigType, tooBigCode] = family.tooBig
     guest.expect(
@@ -103,16 +103,16 @@ describe.each(families)("errors over IPv$version", (family) => {
   })
 
   test("a request that may be fragmented is, on its way over IPv4", () => {
-    const { guest, host } = icmpStack()
-    host.world.route(server, { hops: routers, mtu: 1300 })
+    const { guest, sockets } = icmpStack()
+    sockets.world.route(server, { hops: routers, mtu: 1300 })
     guest.send(...ping(family, 1, 1), build.patternPayload(1400))
     const [type, code] = family.version === 4 ? [0, 0] : family.tooBig
     guest.expect(check.icmp({ type, code }))
   })
 
-  test("no route on the host is told in the name of the address that the guest wrote to", () => {
-    const { guest, host, drops } = icmpStack()
-    host.world.route(server, { hasNoRoute: true })
+  test("no route on the host is reported in the name of the address that the guest wrote to", () => {
+    const { guest, sockets, drops } = icmpStack()
+    sockets.world.route(server, { hasNoRoute: true })
     guest.send(...ping(family, 1, 1), build.payload("there?"))
     const [type, code] = family.netUnreachable
     guest.expect(
@@ -123,8 +123,8 @@ describe.each(families)("errors over IPv$version", (family) => {
     expect(drops.total).toBe(1)
   })
 
-  test("the host without an address of this version is told in the same way", () => {
-    const memory = icmpStack({ host: { addresses: [] } })
+  test("the host without an address of this version is reported in the same way", () => {
+    const memory = icmpStack({ sockets: { addresses: [] } })
     memory.guest.send(...ping(family, 1, 1))
     const [type, code] = family.netUnreachable
     memory.guest.expect(check.ip({ source: server }), check.icmp({ type, code }), check.quote(check.icmp()))
@@ -133,8 +133,8 @@ describe.each(families)("errors over IPv$version", (family) => {
   })
 
   test("refusals of the host's own are limited in number", () => {
-    const { guest, host, drops } = icmpStack({ host: { addresses: [] } })
-    expect(host.openSockets).toBe(0)
+    const { guest, sockets, drops } = icmpStack({ sockets: { addresses: [] } })
+    expect(sockets.openSockets).toBe(0)
     for (let sequence = 0; sequence < 200; sequence++) guest.send(...ping(family, 1, sequence))
     expect(guest.takeAll()).toHaveLength(50)
     expect(drops.total).toBe(200)
@@ -153,7 +153,7 @@ describe.each(families)("errors over IPv$version", (family) => {
     )
   })
 
-  test("the reporter is told as the guest knows it, and never with the guest's own address", () => {
+  test("the reporter is named as the guest knows it, and never with the guest's own address", () => {
     const hostLoopback = Address.parse(gateway)
     const memory = icmpStack({ rules: { v4: { hostLoopback }, v6: { hostLoopback } } })
     memory.guest.send(...ping(family, 1, 1))
@@ -162,8 +162,8 @@ describe.each(families)("errors over IPv$version", (family) => {
     const entry = { errno: Errno.EHOSTUNREACH, origin, icmpType, icmpCode }
     const reporters = [family.loopback, guestAddress, server, routers[0], families[version === 4 ? 1 : 0].server]
     injectErrors(memory, ...reporters.map((reporter) => ({ ...entry, reporter: Address.parse(reporter) })))
-    const told = memory.guest.takeAll().map(({ ip }) => `${ip?.source}`)
-    expect(told).toEqual([gateway, server, server, routers[0], server])
+    const reported = memory.guest.takeAll().map(({ ip }) => `${ip?.source}`)
+    expect(reported).toEqual([gateway, server, server, routers[0], server])
   })
 
   test("an error reported over the other version of IP goes by what it means; what has no form is counted", () => {
@@ -178,6 +178,7 @@ describe.each(families)("errors over IPv$version", (family) => {
     expect(memory.drops.entries()).toEqual([["icmp: error without ICMP form", 1]])
   })
 
+  // RFC 5508 REQ-4
   test("an error about a packet to anybody else than the correspondent is not believed", () => {
     const memory = icmpStack()
     memory.guest.send(...ping(family, 1, 1))
@@ -191,21 +192,21 @@ describe.each(families)("errors over IPv$version", (family) => {
 
   test("forged errors between a request and its sending are not taken for the host's refusal", () => {
     const memory = icmpStack()
-    const { guest, host } = memory
+    const { guest, sockets } = memory
     guest.send(...ping(family, 1, 1))
     guest.takeAll()
     const [icmpType, icmpCode] = family.hostUnreachable
     const entry = { errno: Errno.EHOSTUNREACH, origin, icmpType, icmpCode, destination: Address.parse(routers[1]) }
-    const send = host.sendDatagramsTo.bind(host)
+    const send = sockets.sendDatagramsTo.bind(sockets)
     let forged = 5
     let isReported = false
-    host.sendDatagramsTo = (...parameters) => {
+    sockets.sendDatagramsTo = (...parameters) => {
       if (forged === 0) return send(...parameters)
       forged--
       isReported = true
       return -Errno.EHOSTUNREACH
     }
-    host.receiveError = (_socket, into) => {
+    sockets.receiveError = (_socket, into) => {
       if (!isReported) return 0
       isReported = false
       into.destination.copyFrom(entry.destination)
@@ -220,22 +221,22 @@ describe.each(families)("errors over IPv$version", (family) => {
     expect(memory.drops.get("icmp: refused by the host")).toBe(1)
   })
 
-  test("a request that the host finds too big is told with the MTU from its error queue, or not at all", () => {
+  test("a request that the host finds too big is reported with the MTU from its error queue, or not at all", () => {
     const memory = icmpStack()
-    const { guest, host } = memory
+    const { guest, sockets } = memory
     guest.send(...ping(family, 1, 1))
     guest.takeAll()
-    host.sendDatagramsTo = () => -Errno.EMSGSIZE
+    sockets.sendDatagramsTo = () => -Errno.EMSGSIZE
     guest.send(...ping(family, 1, 2))
     guest.expectNothing()
     injectErrors(memory)
     const entries: Partial<SocketError>[] = []
     // Each refused call leaves an entry.
-    host.sendDatagramsTo = () => {
+    sockets.sendDatagramsTo = () => {
       entries.push({ errno: Errno.EMSGSIZE, information: 1280 })
       return -Errno.EMSGSIZE
     }
-    host.receiveError = (_socket, into) => {
+    sockets.receiveError = (_socket, into) => {
       const entry = entries.shift()
       if (entry === undefined) return 0
       Object.assign(into, { origin: ErrorOrigin.host, ...entry })

@@ -6,6 +6,7 @@ import { icmpStack } from "./test-support.ts"
 const ourAddresses = ["192.0.2.1", "fe80::9855:9aff:fe55:9a55", "2001:db8::1"].map(Address.parse)
 const stackWith = (options: MemoryStackOptions = {}) => icmpStack(options, { ourAddresses })
 
+// RFC 4443 4.2 (group)
 describe("an echo request to a group that we are in is answered by ourselves", () => {
   test.each([
     ["all hosts", "192.0.2.2", "224.0.0.1", "192.0.2.1"],
@@ -15,7 +16,7 @@ describe("an echo request to a group that we are in is answered by ourselves", (
     ["the solicited nodes of our link-local address", "fe80::2", "ff02::1:ff55:9a55", "fe80::9855:9aff:fe55:9a55"],
     ["those of another address of ours", "fe80::2", "ff02::1:ff00:1", "fe80::9855:9aff:fe55:9a55"],
   ])("%s", (_, from, group, ours) => {
-    const { guest, host, drops } = stackWith()
+    const { guest, sockets, drops } = stackWith()
     const version = from.includes(":") ? 6 : 4
     for (const length of [0, 1, 3000]) {
       guest.send(build.ip(from, group, 1), build.echoRequest(version, 7, length), build.patternPayload(length))
@@ -26,7 +27,7 @@ describe("an echo request to a group that we are in is answered by ourselves", (
       )
     }
     guest.expectNothing()
-    expect([host.opened, drops.total]).toEqual([0, 0])
+    expect([sockets.opened, drops.total]).toEqual([0, 0])
   })
 })
 
@@ -40,10 +41,10 @@ describe("it is dropped", () => {
     ["from nobody", "::", "ff02::1"],
     ["from nobody over IPv4", "0.0.0.0", "224.0.0.1"],
   ])("%s", (_, from, group) => {
-    const { guest, host, drops } = stackWith()
+    const { guest, sockets, drops } = stackWith()
     guest.send(build.ip(from, group), build.echoRequest(from.includes(":") ? 6 : 4, 7, 1))
     guest.expectNothing()
-    expect(host.opened).toBe(0)
+    expect(sockets.opened).toBe(0)
     expect(drops.entries()).toEqual([["forward: not a unicast address", 1]])
   })
 })

@@ -16,18 +16,18 @@ import {
 
 /** 224.0.0.1, all hosts (RFC 1112, section 4). */
 const ALL_HOSTS_V4 = 0xe0000001 | 0
-/** ff02::, groups of the link (RFC 4291, section 2.7.1). */
+/** ff02::, link-local groups (RFC 4291, section 2.7.1). */
 const LINK_GROUPS = 0xff020000 | 0
 const ALL_NODES = 1
 const ALL_ROUTERS = 2
-/** ff02::1:ff00:0/104, with the last 24 bits of a node's address. */
+/** ff02::1:ff00:0/104 is followed by the last 24 bits of a node's address. */
 const SOLICITED_NODE_WORD2 = 1
 const SOLICITED_NODE_PREFIX = 0xff
 const REPLY_HOP_LIMIT = 64
 
 /**
- * Echo requests to groups that we are in, as a node of the guest's link: answered by ourselves, from an address of ours
- * (RFC 4443, section 4.2; RFC 1122, section 3.2.2.6, allows it).
+ * Answers echo requests to groups that we are in as a node of the guest's link, from an address of ours (RFC 4443,
+ * section 4.2; RFC 1122, section 3.2.2.6, allows it).
  */
 export class GroupEcho {
   readonly #arena: Arena
@@ -37,7 +37,7 @@ export class GroupEcho {
   readonly #solicited: readonly number[]
   readonly #answer = new Demiflow(Interface.tap)
 
-  /** @param ourAddresses on the guest's link; the first one of each family answers */
+  /** @param ourAddresses on the guest's link; replies come from the first one of each family */
   constructor(arena: Arena, guest: Guest, ourAddresses: readonly Readonly<Address>[]) {
     this.#arena = arena
     this.#guest = guest
@@ -46,13 +46,14 @@ export class GroupEcho {
     this.#solicited = ourAddresses.filter((address) => !address.isV4).map((address) => address.word3 & 0xffffff)
   }
 
-  /** Answers a sound echo request, if it is to such a group. False if it isn't, or is from nobody. */
+  /** Answers a sound echo request to such a group. Returns false if it is to none, or its source isn't unicast. */
   answers({ demiflow, transportOffset, endOffset }: Sequence, index: number): boolean {
     const from = this.#ownAddressIn(demiflow.forwardingAddress)
     if (from === undefined || !demiflow.correspondentAddress.isUnicast) return false
     const request = transportOffset[index]
     const length = endOffset[index] - request
     const isV4 = from.isV4
+    // RFC 4443 4.2 (group) MUST: a reply to a request to a group comes from a unicast address of ours
     this.#answer.forwardingAddress.copyFrom(from)
     this.#answer.correspondentAddress.copyFrom(demiflow.correspondentAddress)
     const protocol = isV4 ? IpProtocol.icmp : IpProtocol.icmpv6
@@ -62,7 +63,7 @@ export class GroupEcho {
     this.#arena.copy(request, reply, length)
     view.setUint8(reply + ICMP_TYPE, isV4 ? IcmpType.echoReply : Icmpv6Type.echoReply)
     view.setUint16(reply + ICMP_CHECKSUM, 0)
-    // ICMP has no pseudo-header, which `Guest.end` would add.
+    // ICMP has no pseudo-header, which `Guest.end` would include.
     if (isV4) view.setUint16(reply + ICMP_CHECKSUM, finishChecksum(this.#arena.sum(reply, length, 0)))
     this.#guest.end(reply, length, isV4 ? CHECKSUM_DONE : ICMP_CHECKSUM)
     return true

@@ -16,7 +16,10 @@ import { families, icmpStack, ping } from "./test-support.ts"
 const GUEST_PORT = 40_000
 const PORT = 80
 
-/** A protocol that keeps a flow for whatever comes from the guest, and what it hears of errors, which it believes or not. */
+/**
+ * A protocol that keeps a flow for each packet from the guest, records the errors it receives, and believes them or
+ * not.
+ */
 function listening(believes = true): {
   plugin: ProtocolPlugin
   heard: (GuestError & { flow: number; quoted: number })[]
@@ -25,7 +28,7 @@ function listening(believes = true): {
   const plugin: ProtocolPlugin = ({ arena, flows, handlerNumber }) => ({
     name: "listening",
     claims: [{ ipProtocol: IpProtocol.tcp, hasPorts: true }],
-    fromTap({ demiflow, protocol }) {
+    fromGuest({ demiflow, protocol }) {
       const created = flows.allocate(handlerNumber, protocol)
       if (created >= 0) flows.activate(flows.target(flows.initiate(created, demiflow), demiflow))
       return HANDLED
@@ -72,6 +75,7 @@ describe.each(families)("an error from the guest's side over IPv$version", (fami
     expect(drops.total).toBe(0)
   })
 
+  // RFC 1122 3.2.2 (destination), RFC 1122 3.2.2 (quote), RFC 5508 REQ-5
   test("is counted if it is about no flow, was not sent to its end, or quotes too little", () => {
     const { guest, heard, drops } = bench()
     const other = build.tcp({ sourcePort: PORT, targetPort: GUEST_PORT + 1, flags: "A" })
@@ -104,6 +108,7 @@ describe.each(families)("an error from the guest's side over IPv$version", (fami
     )
   })
 
+  // RFC 1191 7.1
   test("without an MTU, as old routers send it, is given the next that links have (RFC 1191, section 7.1)", () => {
     if (version === 6) return
     const { guest, heard } = bench()
@@ -120,6 +125,7 @@ describe.each(families)("an error from the guest's side over IPv$version", (fami
     expect(heard.map(({ mtu }) => mtu)).toEqual([1_492, 1_006, 1_006, 508, 0, 0])
   })
 
+  // RFC 8201 4
   test("of an MTU that links don't have makes nothing that small (RFC 1191, section 7.1; RFC 8201, section 4)", () => {
     const { guest, heard } = bench()
     for (const mtu of [68, 295, 296, 1_279, 1_280]) {
@@ -170,7 +176,7 @@ describe("a reply to a ping that is too big for a link behind the guest", () => 
     report(family.request, 7)
     expect(ask()).toEqual(whole)
     report(family.reply, 7)
-    // Over IPv4, the router cuts what is too big.
+    // Over IPv4, the router fragments what is too big.
     expect(ask()).toEqual(version === 4 ? whole : [1_296, 48 + 2_008 - 1_248])
     expect(drops.total).toBe(version === 4 ? 3 : 2)
   })

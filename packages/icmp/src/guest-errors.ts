@@ -1,7 +1,8 @@
 /**
- * ICMP errors from the guest's side about packets that it was sent (RFC 792; RFC 4443, section 3): a guest may be a router,
- * behind which a link takes less than ours. The flow of the quoted packet is found; its protocol decides what to believe
- * (RFC 5927). A "too big" that is believed counts for the whole path to the address (RFC 8201, section 5.2).
+ * ICMP errors from the guest's side about packets sent to it (RFC 792; RFC 4443, section 3): a guest may be a router,
+ * with a link behind it that has a smaller MTU than ours. We find the flow of the quoted packet; its protocol decides
+ * what to believe (RFC 5927). A "too big" that is believed applies to the whole path to the address (RFC 8201, section
+ * 5.2).
  */
 import {
   type Arena,
@@ -35,11 +36,11 @@ import {
   type Sequence,
 } from "@demiflow/core"
 
-/** Bytes that are quoted of the transport header at least (RFC 792). */
+/** Bytes of the transport header that an error quotes at least (RFC 792). */
 const LEAST_QUOTE = 8
-/** MTUs that links have, largest first (RFC 1191, section 7.1, without those above Ethernet's). */
+/** Common MTUs, largest first (RFC 1191, section 7.1, without those above Ethernet's). */
 const PLATEAUS = [1492, 1006, 508, 296]
-/** A smaller one of IPv4 is not meant well, and would make many packets of little. */
+/** Smallest MTU taken from an IPv4 error: a smaller one is likely an attack, and would cause many tiny packets. */
 const SMALLEST_MTU_V4 = 296
 
 /** Reads ICMP errors from the guest's side. */
@@ -56,7 +57,7 @@ export class GuestErrors {
     this.#report = components.reportGuestError
   }
 
-  /** Hands on the error that packet `index` of the sequence is; false if it concerns no flow, or nobody believes it. */
+  /** Reports the error in packet `index` of the sequence. Returns false if it is about no flow, or isn't believed. */
   take(sequence: Sequence, index: number): boolean {
     const offset = sequence.transportOffset[index]
     const end = sequence.endOffset[index]
@@ -64,8 +65,10 @@ export class GuestErrors {
     const protocol = isV4 ? this.#readV4(offset + ICMP_QUOTE, end) : this.#readV6(offset + ICMP_QUOTE, end)
     const error = this.#error
     error.quoteLength = end - error.quoteOffset
-    // An error goes to whom the packet came from.
+    // An error is sent to the source of the packet that it quotes.
+    // RFC 1122 3.2.2 (quote) MUST: an error quotes the header and 8 bytes or more
     if (protocol < 0 || error.quoteLength < LEAST_QUOTE) return false
+    // RFC 1122 3.2.2 (destination) MUST: an error goes to the source of the packet that it quotes
     if (!this.#tap.forwardingAddress.equals(sequence.demiflow.forwardingAddress)) return false
     if (!this.#readPorts(protocol, isV4)) return false
     const { view } = this.#arena
@@ -77,7 +80,7 @@ export class GuestErrors {
     return true
   }
 
-  /** Reads what stands for ports in the quoted header; false if no answer of ours begins like that. */
+  /** Reads the ports, or the identifier, of the quoted header. Returns false if we send no packet that begins so. */
   #readPorts(protocol: number, isV4: boolean): boolean {
     const { view } = this.#arena
     const { quoteOffset } = this.#error
@@ -92,22 +95,24 @@ export class GuestErrors {
   }
 
   /**
-   * The next hop's MTU as the error names it; for one of an old router that names none, the next smaller plateau. 0 for less
-   * than every link of IPv6 has (RFC 8201, section 4).
+   * Returns the next hop's MTU: as the error names it, or, if an old router names none, the next smaller plateau.
+   * Returns 0 for an MTU below the minimum of IPv6 (RFC 8201, section 4).
    */
   #mtu(offset: number, isV4: boolean): number {
     const { view } = this.#arena
     if (!isV4) {
       const mtu = view.getUint32(offset + ICMP_MTU)
+      // RFC 8201 4 MUST NOT: no path of IPv6 is taken to have an MTU below 1280
       return mtu < IPV6_MINIMUM_MTU ? 0 : mtu
     }
     const mtu = view.getUint16(offset + ICMP_MTU + 2)
     if (mtu > 0) return Math.max(mtu, SMALLEST_MTU_V4)
     const length = view.getUint16(offset + ICMP_QUOTE + IPV4_TOTAL_LENGTH)
+    // RFC 1191 7.1 SHOULD: an error of an old router, without an MTU, lowers it to what links have
     return PLATEAUS.find((plateau) => plateau < length) ?? 0
   }
 
-  /** Reads a quoted IPv4 header; the protocol, or -1 for none that begins a packet. */
+  /** Reads a quoted IPv4 header. Returns the protocol, or -1 unless it begins a packet. */
   #readV4(offset: number, end: number): number {
     const { view } = this.#arena
     if (end - offset < IPV4_HEADER_LENGTH) return -1
@@ -121,7 +126,7 @@ export class GuestErrors {
     return view.getUint8(offset + IPV4_PROTOCOL)
   }
 
-  /** The same for IPv6. Of extension headers, we send fragments' alone. */
+  /** The same for IPv6. Of extension headers, we only send fragment headers. */
   #readV6(offset: number, end: number): number {
     const { view } = this.#arena
     if (end - offset < IPV6_HEADER_LENGTH || view.getUint8(offset) >> 4 !== 6) return -1

@@ -3,7 +3,7 @@ import { build, check, type MemoryStack } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { families, icmpStack, ping } from "./test-support.ts"
 
-/** The identifiers that flows have on the host, by the addresses of guest and correspondent. */
+/** Returns the flows' identifiers on the host, by the addresses of guest and correspondent. */
 function identifiersOf(memory: MemoryStack): Record<string, number> {
   const identifiers: Record<string, number> = {}
   const [tap, host] = [new Demiflow(), new Demiflow()]
@@ -19,16 +19,17 @@ describe.each(families)("an identifier of the guest's over IPv$version", (family
   const { guestAddress, otherAddress, server, reply, routers } = family
   const correspondents = [server, ...routers]
 
-  /** Has another program of the host have the identifier. */
+  /** Makes another program of the host hold the identifier. */
   function occupy(memory: MemoryStack, identifier: number): void {
     const anywhere = Address.parse(family.version === 4 ? "0.0.0.0" : "::")
     const ends = Demiflow.of(Interface.host, anywhere, identifier, Address.parse(server), 0)
-    expect(memory.host.pingBind(NO_SIDE, ends)).toBeGreaterThanOrEqual(0)
+    expect(memory.sockets.pingBind(NO_SIDE, ends)).toBeGreaterThanOrEqual(0)
   }
 
+  // RFC 5508 REQ-1
   test("is the same on the host for every correspondent, by one socket (RFC 5508, REQ-1 a)", () => {
-    const memory = icmpStack({ host: { rtt: 10 } })
-    const { guest, host } = memory
+    const memory = icmpStack({ sockets: { rtt: 10 } })
+    const { guest, sockets } = memory
     for (const to of correspondents) guest.send(...ping(family, 9, 1, { to }))
     for (const to of correspondents) guest.send(...ping(family, 9, 2, { to }), build.payload(to))
     memory.run(20)
@@ -41,7 +42,7 @@ describe.each(families)("an identifier of the guest's over IPv$version", (family
         expect(new TextDecoder().decode(payload)).toBe(sequence === 2 ? source : "")
       }
     }
-    expect([host.opened, memory.flows.size]).toEqual([1, 3])
+    expect([sockets.opened, memory.flows.size]).toEqual([1, 3])
     expect(Object.values(identifiersOf(memory))).toEqual([9, 9, 9])
     expect(memory.drops.total).toBe(0)
   })
@@ -75,7 +76,7 @@ describe.each(families)("an identifier of the guest's over IPv$version", (family
     expect(first).toEqual(new Set([9]))
     expect(second.size).toBe(1)
     expect(second).not.toContain(9)
-    expect(memory.host.opened).toBe(2)
+    expect(memory.sockets.opened).toBe(2)
   })
 
   test("is another one to a correspondent that the guest knows by two addresses, whose replies stay apart", () => {
@@ -86,13 +87,13 @@ describe.each(families)("an identifier of the guest's over IPv$version", (family
       memory.guest.send(...ping(family, 9, 1, { to }))
       memory.guest.expect(check.ip({ source: to }), check.icmp({ type: reply, identifier: 9 }))
     }
-    expect(memory.host.opened).toBe(2)
+    expect(memory.sockets.opened).toBe(2)
   })
 
   test("has the errors of each correspondent quote the request to it", () => {
-    const { guest, host } = icmpStack()
+    const { guest, sockets } = icmpStack()
     const [type, code] = family.hostUnreachable
-    host.world.route(server, { hops: routers, isUnreachable: true })
+    sockets.world.route(server, { hops: routers, isUnreachable: true })
     guest.send(...ping(family, 9, 1, { to: routers[0] }))
     guest.expect(check.ip({ source: routers[0] }), check.icmp({ type: reply, sequence: 1 }))
     guest.send(...ping(family, 9, 2))
@@ -104,15 +105,15 @@ describe.each(families)("an identifier of the guest's over IPv$version", (family
   })
 
   test("sends each request with its own hop limit", () => {
-    const { guest, host } = icmpStack()
-    host.world.route(server, { hops: routers })
+    const { guest, sockets } = icmpStack()
+    sockets.world.route(server, { hops: routers })
     for (const hopLimit of [1, 2, 1]) {
       guest.send(...ping(family, 9, hopLimit, { hopLimit }))
       guest.send(...ping(family, 9, 7, { to: routers[1] }))
       guest.expect(check.ip({ source: routers[hopLimit - 1] }), check.icmp({ type: family.timeExceeded[0] }))
       guest.expect(check.ip({ source: routers[1] }), check.icmp({ type: reply, sequence: 7 }))
     }
-    expect(host.opened).toBe(1)
+    expect(sockets.opened).toBe(1)
   })
 
   test("is in use as long as one flow is, whichever began it", () => {
@@ -128,7 +129,7 @@ describe.each(families)("an identifier of the guest's over IPv$version", (family
     expect(memory.flows.size).toBe(1)
     ask(routers[0], 2)
     ask(server, 2)
-    expect(memory.host.opened).toBe(1)
+    expect(memory.sockets.opened).toBe(1)
     memory.run(60_000)
     expect(memory.leftovers()).toEqual([])
   })

@@ -1,23 +1,19 @@
 import {
   type Components,
   type Demiflow,
-  FAIR_TIME,
   type FlowIndex,
   flowOf,
-  GuestPort,
-  GuestPorts,
   IpProtocol,
   isShortage,
   type SideRef,
   type Socket,
-  type SocketHolder,
-  UseList,
 } from "@demiflow/core"
+import { FAIR_TIME, GuestPort, GuestPorts, type SocketHolder, UseList } from "@demiflow/protocol-kit"
 import type { EchoFlow, EchoFlows } from "./state.ts"
 
 /**
- * The identifiers that the guest's echo flows have on the host: one ping socket for each identifier of each address of the
- * guest's, with all of its correspondents (RFC 5508, REQ-1 (a)).
+ * The identifiers of the guest's echo flows on the host. There is one ping socket for each identifier of each guest
+ * address, for all of its correspondents (RFC 5508, REQ-1 (a)).
  */
 export class Identifiers {
   readonly #flows: Components["flows"]
@@ -27,13 +23,13 @@ export class Identifiers {
   readonly #states: EchoFlows
   readonly #v4: GuestPorts
   readonly #v6: GuestPorts
-  /** In the order of their last requests. */
+  /** Identifiers, in the order of their last requests. */
   readonly #byUse = new UseList<SocketHolder>()
 
-  /** @param endFlow ends a flow of an identifier that is closed */
+  /** @param endFlow ends a flow whose identifier is closed */
   constructor(components: Components, states: EchoFlows, endFlow: (flow: FlowIndex) => void) {
     const options = {
-      bind: (host: Components["host"], side: SideRef, demiflow: Demiflow) => host.pingBind(side, demiflow),
+      bind: (sockets: Components["sockets"], side: SideRef, demiflow: Demiflow) => sockets.pingBind(side, demiflow),
       isPerAddress: true,
     }
     this.#flows = components.flows
@@ -48,7 +44,7 @@ export class Identifiers {
     this.#v6 = new GuestPorts(components, IpProtocol.icmpv6, options)
   }
 
-  /** As core's `GuestPorts.share`; other flows give way where sockets are scarce. */
+  /** As `GuestPorts.share`. Where sockets are scarce, other flows give way. */
   share(side: SideRef, tap: Demiflow, target: Demiflow): GuestPort | Socket {
     const ports = this.#of(target.isV4)
     const wanted = target.forwardingPort
@@ -58,13 +54,13 @@ export class Identifiers {
     return ports.share(side, tap, target)
   }
 
-  /** Notes a request under an identifier. */
+  /** Records a request under an identifier. */
   used(port: GuestPort, now: number): void {
     port.lastActivity = now
     this.#byUse.add(port)
   }
 
-  /** A flow has ended. */
+  /** Removes a flow that has ended from its identifier. */
   leave(port: GuestPort, flow: EchoFlow): void {
     this.#of(port.address.isV4).leave(port, flow)
     if (!port.isInUse) this.#byUse.remove(port)
@@ -73,8 +69,8 @@ export class Identifiers {
   }
 
   /**
-   * Closes the socket of the identifier under which no request has come for the longest time, if there has been none since
-   * `before`, clock milliseconds. Its flows end one after the other, as many in a turn as others whose time is over.
+   * Closes the socket of the identifier whose last request is the oldest, if that came at or before `before`, clock
+   * milliseconds. Its flows end one after the other, at the rate at which expired flows end.
    */
   giveWay(before: number): boolean {
     const port = this.#byUse.oldest
@@ -86,13 +82,14 @@ export class Identifiers {
   }
 
   /**
-   * The flow with a correspondent, which has sent something to the identifier, or was sent something from there.
+   * Finds the flow with a correspondent: one that sent something to the identifier, or that a request went to.
    *
    * @param ends with the correspondent's address; the rest is filled in
    */
+  // RFC 5508 REQ-1 MUST: an identifier of the guest is the same on the host for every correspondent
   flowWith(port: GuestPort, ends: Demiflow): EchoFlow | undefined {
     port.complete(ends)
-    // There are no ports: the flow table has the guest's identifier there.
+    // There are no ports: the flow table has the guest's identifier in their place.
     ends.correspondentPort = port.guestPort
     const protocol = port.address.isV4 ? IpProtocol.icmp : IpProtocol.icmpv6
     const side = this.#flows.lookup(protocol, ends)

@@ -13,28 +13,29 @@ describe.each(families)("other messages over IPv$version", (family) => {
   ]
 
   test("errors from the guest are counted and go no further", () => {
-    const { guest, host, drops } = icmpStack()
+    const { guest, sockets, drops } = icmpStack()
     for (const [type] of [family.hostUnreachable, family.timeExceeded, family.tooBig]) {
       guest.send(...message(type), build.patternPayload(28))
     }
     guest.expectNothing()
-    expect(host.opened).toBe(0)
+    expect(sockets.opened).toBe(0)
     expect(drops.entries()).toEqual([["icmp: error from the guest", 3]])
   })
 
+  // RFC 1122 3.2.2 (unknown)
   test("replies and unknown messages from the guest are counted", () => {
-    const { guest, host, drops } = icmpStack()
+    const { guest, sockets, drops } = icmpStack()
     for (const type of [family.reply, version === 4 ? 13 : 200]) guest.send(...message(type, 1))
     guest.expectNothing()
-    expect(host.opened).toBe(0)
+    expect(sockets.opened).toBe(0)
     expect(drops.entries()).toEqual([["icmp: not an echo request", 2]])
   })
 
   test("nothing is sent to groups", () => {
-    const { guest, host, drops } = icmpStack()
+    const { guest, sockets, drops } = icmpStack()
     guest.send(...ping(family, 1, 1, { to: version === 4 ? "224.0.0.1" : "ff02::1" }))
     guest.expectNothing()
-    expect(host.opened).toBe(0)
+    expect(sockets.opened).toBe(0)
     expect(drops.entries()).toEqual([["forward: not a unicast address", 1]])
   })
 
@@ -67,11 +68,12 @@ describe.each(families)("other messages over IPv$version", (family) => {
 })
 
 test("neighbour and listener discovery are left to others", () => {
+  const claimed = [133, 135, 136, 130, 131, 132, 143]
   const types: number[] = []
   const discovery: ProtocolPlugin = ({ arena }) => ({
     name: "discovery",
-    claims: [{ ipProtocol: 58 }],
-    fromTap(sequence) {
+    claims: [{ ipProtocol: 58, messageTypes: claimed }],
+    fromGuest(sequence) {
       for (let index = 0; index < sequence.count; index++) {
         types.push(arena.view.getUint8(sequence.transportOffset[index]))
       }
@@ -79,11 +81,11 @@ test("neighbour and listener discovery are left to others", () => {
     },
   })
   const { guest, drops } = memoryStack([icmp(), discovery])
-  for (const type of [133, 135, 136, 130, 131, 132, 143]) {
+  for (const type of claimed) {
     guest.send(build.ip("fe80::2", "fe80::1", 255), build.icmpv6({ type }), build.patternPayload(16))
   }
   guest.expectNothing()
-  expect(types).toEqual([133, 135, 136, 130, 131, 132, 143])
+  expect(types).toEqual(claimed)
   expect(drops.total).toBe(0)
 })
 

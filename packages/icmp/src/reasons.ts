@@ -7,9 +7,9 @@ export interface IcmpReasons {
   readonly checksum: DropReason
   /** ICMP over IPv6 or ICMPv6 over IPv4. */
   readonly wrongVersion: DropReason
-  /** With a time to live or hop limit of 0, which nobody may send (RFC 1122, section 3.2.1.7). */
+  /** A time to live or hop limit of 0, which no node may send (RFC 1122, section 3.2.1.7). */
   readonly hopLimit: DropReason
-  /** An error from the guest's side about something that it was sent, which no flow of ours can do anything about. */
+  /** An error from the guest's side that is about none of our flows, or that the flow's protocol doesn't believe. */
   readonly errorFromGuest: DropReason
   /** Any other message that isn't an echo request. */
   readonly unsupported: DropReason
@@ -17,21 +17,21 @@ export interface IcmpReasons {
   readonly forbidden: DropReason
   /** The process or the machine has no socket left. */
   readonly noSocket: DropReason
-  /** The host has no route, or does not allow this. */
+  /** The host has no route, or doesn't allow sending there. */
   readonly openFailed: DropReason
   /** The host's send buffer or device queue is full. */
   readonly sendQueueFull: DropReason
   /** The host's kernel refused the request. */
   readonly sendFailed: DropReason
-  /** What came from the host isn't a reply that fits a packet to the guest. */
+  /** A message from the host that isn't a reply, or doesn't fit a packet to the guest. */
   readonly badReply: DropReason
-  /** A reply from another address than the one that was asked. */
+  /** A reply from an address that the guest hasn't asked. */
   readonly stranger: DropReason
-  /** Something was reported that has no form as ICMP error, or isn't about what the flow has sent. */
+  /** A reported error that has no form as ICMP error, or isn't about a request of a flow. */
   readonly unknownError: DropReason
 }
 
-/** Registers them. */
+/** Registers the drop reasons of this package. */
 export function icmpReasons(drops: Drops): IcmpReasons {
   return {
     truncated: drops.reason("icmp: truncated header"),

@@ -6,7 +6,7 @@ import { refusal } from "./index.ts"
 
 const NOT_CARRIED = "ip: protocol that isn't carried"
 const GRE = 47
-/** A guest that knows our Ethernet address: what is sent to everybody is answered with nothing. */
+/** A guest that knows our Ethernet address: frames sent to everybody get no answer. */
 const guest = { gatewayMac: "9a:55:9a:55:9a:55" }
 const refusingStack = (options: MemoryStackOptions = {}, ...others: ProtocolPlugin[]) =>
   memoryStack([refusal(), ...others], { guest, ...options })
@@ -24,17 +24,18 @@ describe.each([
   [4, "192.0.2.2", "198.51.100.7", { type: 3, code: 2, information: 0 }],
   [6, "2001:db8::2", "2001:db8:1::7", { type: 4, code: 1, information: 6 }],
 ] as const)("over IPv%i", (_version, guestAddress, server, refused) => {
+  // RFC 1122 3.2.2.1
   test.each([2, GRE, 50, 51, 132, 136, 253, 255])(
     "protocol %i is refused by the address asked, and quoted",
     (protocol) => {
-      const { guest, host, drops } = refusingStack()
+      const { guest, sockets, drops } = refusingStack()
       guest.send(build.ip(guestAddress, server, 64, protocol), build.patternPayload(32))
       guest.expect(
         check.ip({ source: server, target: guestAddress }),
         check.icmp(refused),
         check.quote(check.ip({ source: guestAddress, target: server, protocol }), check.payload(patternBytes(32))),
       )
-      expect([drops.entries(), host.opened]).toEqual([[[NOT_CARRIED, 1]], 0])
+      expect([drops.entries(), sockets.opened]).toEqual([[[NOT_CARRIED, 1]], 0])
     },
   )
 
@@ -48,12 +49,13 @@ describe.each([
   })
 
   test("a protocol that somebody handles is not refused", () => {
-    const handler: ProtocolPlugin = () => ({ name: "gre", claims: [{ ipProtocol: GRE }], fromTap: () => HANDLED })
+    const handler: ProtocolPlugin = () => ({ name: "gre", claims: [{ ipProtocol: GRE }], fromGuest: () => HANDLED })
     const { guest } = refusingStack({}, handler)
     guest.send(build.ip(guestAddress, server, 64, GRE), build.patternPayload(32))
     guest.expectNothing()
   })
 
+  // RFC 4443 2.4 (rate), RFC 1812 4.3.2.8
   test("a flood is answered at the rate of a host, and all of it is counted", () => {
     const { guest, drops, run } = refusingStack()
     const flood = (count: number) => {
@@ -105,6 +107,7 @@ describe("nothing is said (RFC 1122, section 3.2.2; RFC 4443, section 2.4 (e))",
     expect(drops.entries()).toEqual([[reason, 1]])
   })
 
+  // RFC 1122 3.2.2 (link)
   test.each(["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"])("in a frame to %s", (target) => {
     const { guest, drops } = refusingStack()
     guest.send(build.ethernet({ source: guest.mac, target }), build.ip("192.0.2.2", "192.0.2.255", 64, GRE))
@@ -120,6 +123,7 @@ describe("nothing is said (RFC 1122, section 3.2.2; RFC 4443, section 2.4 (e))",
   })
 })
 
+// RFC 8200 4
 test("behind extension headers, the pointer names the field that announces it", () => {
   const { guest } = refusingStack()
   const ip = build.ip("2001:db8::2", "2001:db8:1::7")

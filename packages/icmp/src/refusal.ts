@@ -1,8 +1,8 @@
 /**
- * Refusing what can't be carried: packets of an IP protocol that no handler claims (GRE, ESP, SCTP, UDP-Lite …) are answered
- * with "protocol unreachable" (RFC 1122, section 3.2.2.1), over IPv6 with "unrecognized next header" (RFC 4443,
- * section 3.4; RFC 8200, section 4), as the addressed host would answer. A VPN or an SCTP client in the guest then knows at
- * once.
+ * Refuses packets that can't be carried: packets of an IP protocol that no handler claims (GRE, ESP, SCTP, UDP-Lite …)
+ * are answered with "protocol unreachable" (RFC 1122, section 3.2.2.1), over IPv6 with "unrecognized next header" (RFC
+ * 4443, section 3.4; RFC 8200, section 4), as the addressed host would do. A VPN or an SCTP client in the guest then
+ * fails at once.
  */
 import {
   type Claim,
@@ -10,7 +10,6 @@ import {
   type Disposition,
   type DropReason,
   EtherType,
-  FORWARD,
   HANDLED,
   IcmpType,
   IcmpUnreachable,
@@ -20,17 +19,20 @@ import {
   IPV6_NEXT_HEADER,
   IpProtocol,
   NOT_MINE,
-  PacketRefusal,
   type ProtocolHandler,
+  Ruling,
   type Sequence,
+  Verdict,
 } from "@demiflow/core"
+import { PacketRefusal } from "@demiflow/protocol-kit"
 
-/** A handler for what is left over. */
+/** The handler for IP protocols that no other handler claims. */
 export class RefusalHandler implements ProtocolHandler {
   readonly name = "refusal"
   readonly claims: readonly Claim[] = [{ otherIpProtocols: true }]
   readonly #components: Components
   readonly #refusal: PacketRefusal
+  readonly #ruling = new Ruling()
   readonly #notCarried: DropReason
 
   constructor(components: Components) {
@@ -39,26 +41,33 @@ export class RefusalHandler implements ProtocolHandler {
     this.#notCarried = components.drops.reason("ip: protocol that isn't carried")
   }
 
-  fromTap(sequence: Sequence): Disposition {
-    // Without a handler, the user has turned them off, and wants silence.
+  fromGuest(sequence: Sequence): Disposition {
+    // The user has turned the handler for this protocol off, and wants silence.
     if (isUsual(sequence.protocol)) return NOT_MINE
+    const { drops, verdicts } = this.#components
     for (let index = 0; index < sequence.count; index++) {
-      const verdict = this.#refuse(sequence, index)
-      this.#components.drops.count(verdict === FORWARD ? this.#notCarried : verdict)
+      const verdict = verdicts.fromGuest(sequence.protocol, sequence.demiflow, this.#ruling, sequence, index)
+      // The stack keeps the packets, and hands them over again.
+      if (verdict === Verdict.later) break
+      if (verdict === Verdict.refuse) this.#refusal.prohibit(sequence, index)
+      else if (verdict === Verdict.forward) this.#report(sequence, index)
+      drops.count(verdict === Verdict.forward ? this.#notCarried : this.#ruling.reason)
     }
     return HANDLED
   }
 
-  #refuse(sequence: Sequence, index: number): DropReason | typeof FORWARD {
-    const { demiflow, targetMac, protocol, networkOffset, transportOffset, endOffset } = sequence
+  /** Reports a packet that the policy would forward. */
+  #report(sequence: Sequence, index: number): void {
+    const { demiflow, targetMac, networkOffset, transportOffset, endOffset } = sequence
     const isV4 = sequence.etherType === EtherType.ipv4
     const network = networkOffset[index]
-    return this.#refusal.refuse(
+    this.#refusal.report(
       demiflow,
       targetMac,
-      protocol,
+      // RFC 1122 3.2.2.1 SHOULD: a datagram of a protocol that is not carried is answered by "protocol unreachable"
       isV4 ? IcmpType.destinationUnreachable : Icmpv6Type.parameterProblem,
       isV4 ? IcmpUnreachable.protocol : Icmpv6ParameterProblem.nextHeader,
+      // RFC 8200 4 MUST: a next header that is not known is reported at its field
       isV4 ? 0 : lastNextHeader(this.#components.arena.view, network, transportOffset[index]) - network,
       network,
       endOffset[index],
@@ -75,7 +84,9 @@ function isUsual(protocol: number): boolean {
   )
 }
 
-/** Arena offset of the field with the transport header's type: in the IPv6 header, or in the last extension header. */
+/**
+ * Returns the arena offset of the next-header field for the transport: in the IPv6 header or the last extension header.
+ */
 function lastNextHeader(view: DataView, network: number, transport: number): number {
   let field = network + IPV6_NEXT_HEADER
   for (let offset = network + IPV6_HEADER_LENGTH; offset < transport; ) {

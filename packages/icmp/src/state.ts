@@ -1,15 +1,7 @@
-import {
-  type FlowIndex,
-  flowOf,
-  type GuestPort,
-  type MayGiveWay,
-  oppositeSide,
-  type Rider,
-  type SideRef,
-  type UseList,
-} from "@demiflow/core"
+import { type FlowIndex, flowOf, oppositeSide, type SideRef } from "@demiflow/core"
+import { FlowStates, type GuestPort, type MayGiveWay, type Rider, type UseList } from "@demiflow/protocol-kit"
 
-/** What ICMP keeps of an echo flow, besides its two sides in the flow table. */
+/** ICMP's state of an echo flow, besides its two sides in the flow table. */
 export class EchoFlow implements MayGiveWay, Rider {
   /** The side towards the guest. */
   tapSide: SideRef
@@ -17,9 +9,14 @@ export class EchoFlow implements MayGiveWay, Rider {
   port: GuestPort | undefined = undefined
   /** Clock milliseconds of the last message in either direction. */
   lastActivity = 0
-  /** Bytes and sequence number of the last request, for what an error's quotation left out. */
+  /** Bytes and sequence number of the last request: they complete an error's truncated quote. */
   lastLength = 0
   lastSequence = 0
+  /** As `FlowTotals` of core. */
+  packetsFromGuest = 0
+  packetsToGuest = 0
+  bytesFromGuest = 0
+  bytesToGuest = 0
   list: UseList<MayGiveWay> | undefined = undefined
   listedAt = 0
   older: MayGiveWay | undefined = undefined
@@ -44,31 +41,24 @@ export class EchoFlow implements MayGiveWay, Rider {
   }
 }
 
-/** The echo flows by index, and objects of ended ones for the next to come: no flow allocates in the long run. */
-export class EchoFlows {
-  /** Dense: grown one by one, so that it never becomes a dictionary. */
-  readonly #byFlow: (EchoFlow | undefined)[] = []
-  readonly #pool: EchoFlow[] = []
-
-  /** The state of an active flow of this protocol. */
-  get(flow: FlowIndex): EchoFlow | undefined {
-    return flow < this.#byFlow.length ? this.#byFlow[flow] : undefined
-  }
-
-  /** Starts the state of a flow. */
-  add(tapSide: SideRef, port: GuestPort): EchoFlow {
-    const state = this.#pool.pop() ?? new EchoFlow(tapSide)
+/** The echo flows. */
+export class EchoFlows extends FlowStates<EchoFlow> {
+  /** Adds the state of a new flow. */
+  begin(tapSide: SideRef, port: GuestPort): EchoFlow {
+    const state = this.spare() ?? new EchoFlow(tapSide)
     state.tapSide = tapSide
     state.port = port
-    const flow = state.flow
-    while (this.#byFlow.length <= flow) this.#byFlow.push(undefined)
-    this.#byFlow[flow] = state
+    state.packetsFromGuest = 0
+    state.packetsToGuest = 0
+    state.bytesFromGuest = 0
+    state.bytesToGuest = 0
+    this.add(state.flow, state)
     return state
   }
 
-  /** Ends it. */
-  remove(state: EchoFlow): void {
-    this.#byFlow[state.flow] = undefined
-    this.#pool.push(state)
+  /** Removes the state of an ended flow, for reuse. */
+  finish(state: EchoFlow): void {
+    this.remove(state.flow)
+    this.keep(state)
   }
 }

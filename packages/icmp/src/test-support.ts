@@ -1,7 +1,7 @@
 import { build, type Layer, type MemoryStack, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
 import { type IcmpOptions, icmp } from "./index.ts"
 
-/** The words and numbers of one version of IP: addresses, and [type, code] of messages. */
+/** Addresses of one version of IP, and types of its messages, some as [type, code]. */
 export interface Family {
   readonly version: 4 | 6
   readonly guestAddress: string
@@ -51,7 +51,7 @@ export const families: readonly Family[] = [
   },
 ]
 
-/** What an echo request of the guest may be, besides from its first address to the server. */
+/** Options of an echo request, which otherwise goes from the guest's first address to the server. */
 export interface PingOptions {
   readonly from?: string
   readonly to?: string
@@ -60,12 +60,12 @@ export interface PingOptions {
   readonly doNotFragment?: boolean
 }
 
-/** ICMP alone on a stack in memory, with a link that takes the largest packets whole. */
+/** Returns a memory stack with ICMP alone, and a link that carries the largest packets whole. */
 export function icmpStack(options: MemoryStackOptions = {}, icmpOptions?: IcmpOptions): MemoryStack {
   return memoryStack([icmp(icmpOptions)], { link: { mtu: 65_535 }, ...options })
 }
 
-/** The headers of an echo request from the guest. */
+/** Returns the headers of an echo request from the guest. */
 export function ping(family: Family, identifier: number, sequence: number, options: PingOptions = {}): Layer[] {
   const { from = family.guestAddress, to = family.server, hopLimit = 64 } = options
   return [build.ip(from, to, hopLimit, undefined, options), build.echoRequest(family.version, identifier, sequence)]

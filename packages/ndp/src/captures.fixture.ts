@@ -2,8 +2,8 @@
  * Neighbour discovery messages that clients sent while they configured themselves on a link of prefix 2001:db8::/64, as
  * ICMPv6 messages in hexadecimal, with their checksums.
  *
- * Captured with the packages of Debian 12: dhcpcd 9.4.1, systemd-networkd 252.38, NetworkManager 1.42.4, and Linux itself.
- * The one of Windows is from a capture that others published, with another Ethernet address.
+ * Captured with the packages of Debian 12: dhcpcd 9.4.1, systemd-networkd 252.38, NetworkManager 1.42.4, and Linux
+ * itself. The Windows message is from a published capture; its Ethernet address was replaced.
  */
 export interface NdpCapture {
   readonly source: string
@@ -30,7 +30,9 @@ export const ROUTER_SOLICITATIONS: Readonly<
   },
 }
 
-/** Duplicate address detection, with a nonce (RFC 7527), and what announces an address as the client's. */
+/**
+ * Duplicate address detection with a nonce (RFC 7527), and an advertisement that announces an address as the client's.
+ */
 export const OWN_ADDRESSES: Readonly<
   Record<"linkLocal" | "autonomous" | "assigned" | "announced", NdpCapture & { readonly address: string }>
 > = {

@@ -12,7 +12,7 @@ function setUp(guestAddress: string) {
   return memory
 }
 
-/** Sends the message as it is, its checksum included. */
+/** Sends the message unchanged, with its checksum. */
 function send(guest: ScriptedGuest, { source, destination, message }: NdpCapture): void {
   const bytes = Buffer.from(message, "hex")
   guest.send(

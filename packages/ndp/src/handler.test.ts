@@ -20,11 +20,13 @@ import {
 } from "./test-support.ts"
 
 describe("neighbour solicitations", () => {
+  // RFC 4861 7.2.4 (solicited), RFC 4861 7.2.4 (destination)
   test("for what is ours in earnest are answered, overriding what the guest knew", () => {
     const { ask, tap } = setUp()
     expect([ask(GATEWAY), ask(String(tap.ourLinkLocal))]).toEqual(["RSO", "RSO"])
   })
 
+  // RFC 4861 7.2.8, RFC 4861 7.2.4 (link-layer)
   test.each(["2001:db8::77", "fe80::77", "2001:db8:9::1", "fd00::1"])(
     "for %s are answered, as a proxy's",
     (address) => {
@@ -89,9 +91,9 @@ describe("addresses of the guest's own", () => {
   })
 })
 
-describe("the guest is looked for at the start", () => {
+describe("the guest is solicited at the start", () => {
   test("by its assigned address, so that it shows its Ethernet address", () => {
-    const { guest, tap } = setUp({ looksForGuest: true })
+    const { guest, tap } = setUp({ asksForGuest: true })
     expect(tap.guestMac.isBroadcast).toBe(true)
     const frame = guest.expect(
       check.ipv6({ source: tap.ourLinkLocal, target: Address.parse(solicitedNode(GUEST)), hopLimit: 255 }),
@@ -103,8 +105,8 @@ describe("the guest is looked for at the start", () => {
   })
 
   test("not without an address, nor when it was seen", () => {
-    setUp({ looksForGuest: true, guestAddress: undefined }).guest.expectNothing()
-    const seen = setUp({ looksForGuest: true })
+    setUp({ asksForGuest: true, guestAddress: undefined }).guest.expectNothing()
+    const seen = setUp({ asksForGuest: true })
     seen.advertise(GUEST)
     seen.memory.run()
     seen.guest.takeAll()
@@ -135,6 +137,7 @@ describe("duplicate address detection (RFC 4862, section 5.4)", () => {
     }
   })
 
+  // RFC 4861 7.2.4 (solicited), RFC 4861 7.2.4 (destination)
   test("is answered to all nodes for what is ours", () => {
     const { detect, answer, tap } = setUp()
     for (const address of [GATEWAY, String(tap.ourLinkLocal)]) {
@@ -145,7 +148,7 @@ describe("duplicate address detection (RFC 4862, section 5.4)", () => {
 })
 
 test("the guest is asked for when its link was gone, as it may be another one", () => {
-  const { guest, memory, advertise } = setUp({ looksForGuest: true })
+  const { guest, memory, advertise } = setUp({ asksForGuest: true })
   advertise(GUEST)
   memory.run()
   guest.takeAll()
@@ -184,10 +187,11 @@ describe("the neighbour table", () => {
   }
   const stationOf = (setup: ReturnType<typeof setUp>, address: string) =>
     String(sendTo(setup, address).at(-1)?.ethernet?.target)
-  /** An advertisement with the option that names a station. */
+  /** Sends an advertisement with the option that names a station. */
   const advertise = ({ send }: ReturnType<typeof setUp>, mac: string, source: string, information: number) =>
     send([...Address.parse(NEIGHBOUR).toBytes(), 2, 1, ...bytesOf(mac)], { type: NA, source, information })
 
+  // RFC 4861 7.2.3
   test("has the station that a solicitation or an advertisement names", () => {
     const setup = setUp()
     setup.solicit(GATEWAY, { source: "2001:db8::77" }, [1, 1, ...bytesOf(B)])
@@ -195,6 +199,7 @@ describe("the neighbour table", () => {
     expect([stationOf(setup, "2001:db8::77"), stationOf(setup, NEIGHBOUR)]).toEqual([B, A])
   })
 
+  // RFC 4861 7.2.5
   test("moves an address by what comes from it and overrides, by nothing else", () => {
     const setup = setUp()
     advertise(setup, A, NEIGHBOUR, OVERRIDE)
@@ -206,6 +211,7 @@ describe("the neighbour table", () => {
     expect(stationOf(setup, NEIGHBOUR)).toBe(B)
   })
 
+  // RFC 4861 7.2.2, RFC 4861 4.3
   test("has us solicit an address that isn't known", () => {
     const setup = setUp()
     const [question, packet] = sendTo(setup, "2001:db8::1:2")
@@ -244,7 +250,7 @@ describe("other ICMPv6 goes on to the next handler", () => {
     const icmp: ProtocolPlugin = ({ arena }) => ({
       name: "icmp",
       claims: [{ ipProtocol: IpProtocol.icmpv6 }],
-      fromTap(sequence) {
+      fromGuest(sequence) {
         for (let index = 0; index < sequence.count; index++) {
           seen.push(arena.view.getUint8(sequence.transportOffset[index]), sequence.hopLimit[index])
         }
@@ -253,7 +259,7 @@ describe("other ICMPv6 goes on to the next handler", () => {
     })
     const { send, guest, memory } = setUp({}, [icmp])
     const target = [...Address.parse("2001:db8::77").toBytes()]
-    // All at once: the stack takes them as one sequence.
+    // All in one turn: the stack makes one sequence of them.
     for (const [type, hopLimit, body] of [
       [NS, 255, target],
       [128, 61, []],
@@ -282,21 +288,38 @@ describe("what is malformed is counted (RFC 4861, sections 6.1.1, 7.1.1, 7.1.2)"
   const group = solicitedNode("2001:db8::77")
 
   test.each([
+    // RFC 4861 7.1.1 (hop-limit)
     ["hop limit", target, { type: NS, hopLimit: 254 }],
+    // RFC 4861 6.1.1 (hop-limit)
+    ["hop limit", [], { type: RS, hopLimit: 64 }],
+    // RFC 4861 7.1.2 (hop-limit)
+    ["hop limit", target, { type: NA, hopLimit: 254 }],
+    // RFC 4861 7.1.1 (checksum)
     ["checksum", target, { type: NS, checksum: 1 }],
+    // RFC 4861 7.1.1 (code)
     ["code", target, { type: NS, code: 1 }],
+    // RFC 4861 7.1.1 (length)
     ["truncated", target.slice(1), { type: NS }],
+    // RFC 4861 7.1.1 (target)
     ["target", [...Address.parse("ff02::1").toBytes()], { type: NS }],
+    // RFC 4861 4.6
     ["option length", [...target, 1, 0, 0, 0, 0, 0, 0, 0], { type: NS }],
     ["option length", [...target, 1, 2, 0, 0, 0, 0, 0, 0], { type: NS }],
     ["option length", [...target, 1, 1, 0], { type: NS }],
+    // RFC 4861 7.1.1 (source)
     ["address", [...target, ...sourceLinkLayer], { type: NS, source: NOBODY, target: group }],
     ["address", target, { type: NS, source: NOBODY, target: ALL_NODES }],
+    // RFC 4861 7.1.2 (target)
     ["target", [...Address.parse("ff02::1").toBytes()], { type: NA }],
+    // RFC 4861 7.1.2 (solicited)
     ["address", target, { type: NA, information: 0x40000000, target: ALL_NODES }],
+    // RFC 4861 6.1.1 (source)
     ["address", sourceLinkLayer, { type: RS, source: NOBODY }],
+    // RFC 4861 4.6
     ["option length", [1, 0, 0, 0, 0, 0, 0, 0], { type: RS }],
+    // RFC 4861 6.1.2
     ["message type", new Array(16).fill(0), { type: RA }],
+    // RFC 4861 8.1
     ["message type", new Array(40).fill(0), { type: 137 }],
   ] as [string, number[], Fields][])("%s: %j %j", (reason, body, fields) => {
     expect(dropped(body, fields)).toEqual([[`ndp: ${reason}`, 1]])

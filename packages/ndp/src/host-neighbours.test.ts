@@ -14,7 +14,7 @@ describe("neighbours of the host", () => {
     solicit(GATEWAY)
     guest.takeAll()
     const notice = (address: string, mac: MacAddress) => tap.hostNeighbours.notice(Address.parse(address), mac)
-    /** Neighbour advertisements: destination, Ethernet source, flags, and what they say of whom. */
+    /** Returns the neighbour advertisements: destination, Ethernet source, flags, target and its Ethernet address. */
     const sent = () => {
       tap.flush()
       return guest.takeAll().map((frame) => {
@@ -34,6 +34,7 @@ describe("neighbours of the host", () => {
     return { ...memory, notice, sent, asked }
   }
 
+  // RFC 4861 7.2.6
   test("are found at their own Ethernet addresses, and advertised to all (RFC 4861, section 7.2.6)", () => {
     const { notice, sent, asked, tap } = withNeighbour()
     notice(NEIGHBOUR, MAC)

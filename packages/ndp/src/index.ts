@@ -10,8 +10,8 @@ export type { NdpOptions } from "./handler.ts"
 export type { RouterAdvertisement } from "./router-advertisement.ts"
 
 /**
- * The plugin: answers for every IPv6 address but the guest's own ones, and advertises us as a router if asked to. Register
- * it before ICMP, which has the same claim.
+ * The neighbour discovery plugin: answers solicitations for every IPv6 address but the guest's own, and advertises us
+ * as a router if `routerAdvertisement` is given. Register it before ICMP, which has the same claim.
  */
 export function ndp(options: NdpOptions = {}): ProtocolPlugin {
   return (components) => new NdpHandler(components, options)

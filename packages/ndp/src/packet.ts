@@ -11,12 +11,12 @@ import {
   SOLICITATION_OPTIONS,
 } from "./wire.ts"
 
-/** What can be wrong with the form of a message. */
+/** The ways in which a message can be malformed. */
 export type NdpMalformation = "truncated" | "code" | "option length" | "target" | "message type"
 
 /**
- * A message, or what is wrong with it. The link-layer address is the source's of a solicitation, the target's of an
- * advertisement.
+ * A message, or what is wrong with it. The link-layer address of a solicitation is the source's, that of an
+ * advertisement the target's.
  */
 export type ParsedNdp =
   | { readonly kind: "routerSolicitation"; readonly linkLayer: MacAddress | undefined }
@@ -29,21 +29,29 @@ export type ParsedNdp =
     }
   | { readonly kind: "malformed"; readonly reason: NdpMalformation }
 
-/** True for the ICMPv6 types that RFC 4861 defines. */
-export function isNdp(type: number): boolean {
-  return type >= Icmpv6Type.routerSolicitation && type <= Icmpv6Type.redirect
-}
+/** The ICMPv6 types that RFC 4861 defines. */
+export const NDP_MESSAGE_TYPES: readonly number[] = [
+  Icmpv6Type.routerSolicitation,
+  Icmpv6Type.routerAdvertisement,
+  Icmpv6Type.neighbourSolicitation,
+  Icmpv6Type.neighbourAdvertisement,
+  Icmpv6Type.redirect,
+]
 
 /**
- * Reads the message between two offsets: lengths, code, options and target as far as RFC 4861, sections 6.1 and 7.1, want
- * them checked. The checks that concern addresses and the hop limit are the caller's.
+ * Reads the message between two offsets. Checks lengths, code, options and target as RFC 4861, sections 6.1 and 7.1,
+ * require; the caller checks addresses and hop limit.
  */
 export function parseNdp(view: DataView, offset: number, end: number): ParsedNdp {
   if (end - offset < ICMP_HEADER_LENGTH) return malformed("truncated")
   const type = view.getUint8(offset + ICMP_TYPE)
   const optionsAt = optionsOffset(type)
+  // RFC 4861 6.1.2 SHOULD: router advertisements from the guest, which is no router of the link, count for nothing
+  // RFC 4861 8.1 SHOULD: nor do its redirects
   if (optionsAt === undefined) return malformed("message type")
+  // RFC 4861 7.1.1 (length) MUST: a neighbour solicitation has 24 bytes or more
   if (end - offset < optionsAt) return malformed("truncated")
+  // RFC 4861 7.1.1 (code) MUST: discard a message whose code is not 0
   if (view.getUint8(offset + ICMP_CODE) !== 0) return malformed("code")
   const isAdvertisement = type === Icmpv6Type.neighbourAdvertisement
   const wanted = isAdvertisement ? NdpOption.targetLinkLayer : NdpOption.sourceLinkLayer
@@ -52,6 +60,8 @@ export function parseNdp(view: DataView, offset: number, end: number): ParsedNdp
   const { linkLayer } = options
   if (type === Icmpv6Type.routerSolicitation) return { kind: "routerSolicitation", linkLayer }
   const target = new Address().readV6(view, offset + NEIGHBOUR_TARGET)
+  // RFC 4861 7.1.1 (target) MUST: the target of a solicitation is no group
+  // RFC 4861 7.1.2 (target) MUST: the target of an advertisement is no group
   if (target.isMulticast) return malformed("target")
   if (!isAdvertisement) return { kind: "neighbourSolicitation", target, linkLayer }
   return { kind: "neighbourAdvertisement", target, flags: view.getUint8(offset + NEIGHBOUR_FLAGS), linkLayer }
@@ -61,7 +71,7 @@ function malformed(reason: NdpMalformation): ParsedNdp {
   return { kind: "malformed", reason }
 }
 
-/** Undefined for messages that no guest of ours should send: it isn't a router of this link. */
+/** Returns undefined for messages that no guest may send: the guest isn't a router of this link. */
 function optionsOffset(type: number): number | undefined {
   switch (type) {
     case Icmpv6Type.routerSolicitation:
@@ -74,7 +84,7 @@ function optionsOffset(type: number): number | undefined {
   }
 }
 
-/** The link-layer option of this type. Undefined if an option has no length, or one that leads beyond the end. */
+/** Reads the link-layer option of this type. Returns undefined if an option has length 0 or ends beyond `end`. */
 function readLinkLayer(
   view: DataView,
   start: number,
@@ -86,7 +96,9 @@ function readLinkLayer(
   while (position < end) {
     if (end - position < OPTION_UNIT) return undefined
     const length = view.getUint8(position + OPTION_LENGTH) * OPTION_UNIT
+    // RFC 4861 4.6 MUST: a message with an option of length 0 is discarded
     if (length === 0 || length > end - position) return undefined
+    // RFC 4861 6.1.1 (options) MUST: options that are not known are skipped, and the message counts
     if (view.getUint8(position + OPTION_TYPE) === wanted)
       linkLayer = new MacAddress().read(view, position + OPTION_HEADER)
     position += length
@@ -94,17 +106,17 @@ function readLinkLayer(
   return { linkLayer }
 }
 
-/** Bytes of a neighbour solicitation, and of an advertisement, with our Ethernet address. */
+/** Length of a neighbour solicitation, and of an advertisement, with our Ethernet address, bytes. */
 export const NEIGHBOUR_SOLICITATION_LENGTH: number = NEIGHBOUR_OPTIONS + OPTION_UNIT
 export const NEIGHBOUR_ADVERTISEMENT_LENGTH: number = NEIGHBOUR_OPTIONS + OPTION_UNIT
 
-/** Writes a neighbour solicitation but for its checksum: {@link NEIGHBOUR_SOLICITATION_LENGTH} bytes. */
+/** Writes a neighbour solicitation except its checksum: {@link NEIGHBOUR_SOLICITATION_LENGTH} bytes. */
 export function writeNeighbourSolicitation(view: DataView, offset: number, target: Address, mac: MacAddress): void {
   writeNeighbourMessage(view, offset, Icmpv6Type.neighbourSolicitation, 0, target)
   writeLinkLayer(view, offset + NEIGHBOUR_OPTIONS, NdpOption.sourceLinkLayer, mac)
 }
 
-/** Writes a neighbour advertisement but for its checksum: {@link NEIGHBOUR_ADVERTISEMENT_LENGTH} bytes. */
+/** Writes a neighbour advertisement except its checksum: {@link NEIGHBOUR_ADVERTISEMENT_LENGTH} bytes. */
 export function writeNeighbourAdvertisement(
   view: DataView,
   offset: number,

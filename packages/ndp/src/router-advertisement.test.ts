@@ -10,7 +10,7 @@ const hex = (advertisement: RouterAdvertisement) =>
 const HEADER = "86000000" + "4000ffff" + "00000000" + "00000000"
 const LINK_LAYER = "01019a559a559a55"
 
-/** The options, by type, as hexadecimal. */
+/** Returns the options, by type, in hexadecimal. */
 function options(advertisement: RouterAdvertisement): Map<number, string> {
   const bytes = encodeRouterAdvertisement(advertisement, mac)
   const found = new Map<number, string>()
@@ -27,22 +27,26 @@ test("by default there is a router, at our Ethernet address", () => {
   expect(hex({})).toBe(HEADER + LINK_LAYER)
 })
 
+// RFC 4861 4.2 (lifetime)
 test("flags and lifetime say what there is", () => {
   expect(hex({ hasManagedAddresses: true }).slice(8, 16)).toBe("4080ffff")
   expect(hex({ hasOtherConfiguration: true, isDefaultRouter: false }).slice(8, 16)).toBe("40400000")
 })
 
+// RFC 4861 4.6.2, RFC 4861 6.2.1
 test("the prefix is that of the address, on link and for autonomous configuration, forever", () => {
   expect(options({ prefix: Address.parse("2001:db8:1:2:3:4:5:6") }).get(3)).toBe(
     `030440c0${"f".repeat(16)}00000000${"20010db800010002"}${"0".repeat(16)}`,
   )
 })
 
+// RFC 8200 5 (mtu)
 test("the MTU is advertised unless IPv6 can't work with it", () => {
   expect(options({ mtu: 65520 }).get(5)).toBe("050100000000fff0")
   expect(options({ mtu: 1279 }).has(5)).toBe(false)
 })
 
+// RFC 8106 5.1
 test("name servers (RFC 8106, section 5.1)", () => {
   const nameServers = [Address.parse("2001:db8::53"), Address.parse("fe80::1")]
   expect(options({ nameServers }).get(25)).toBe(
@@ -50,6 +54,7 @@ test("name servers (RFC 8106, section 5.1)", () => {
   )
 })
 
+// RFC 8106 5.2
 test("search domains, filled up to eight bytes (RFC 8106, section 5.2)", () => {
   const names = Buffer.from("\x01a\x07example\0\x01b\0").toString("hex")
   expect(options({ searchDomains: ["a.example", "b."] }).get(31)).toBe(`1f030000ffffffff${names}0000`)

@@ -7,7 +7,7 @@ import { ALL_NODES, GUEST, LINK_LOCAL, NOBODY, RA, setUp, sourceLinkLayer } from
 describe("router solicitations", () => {
   const routerAdvertisement = { prefix: Address.parse(GUEST), mtu: 1500 }
 
-  /** What is sent at the start has gone. */
+  /** Sets up, and takes what is sent at the start. */
   function quiet(options: NdpOptions) {
     const parts = setUp(options)
     parts.memory.run()
@@ -15,6 +15,7 @@ describe("router solicitations", () => {
     return parts
   }
 
+  // RFC 4861 4.2 (source), RFC 4861 4.2 (hop-limit)
   test("are answered to the sender, from our link-local address", () => {
     const { send, guest, tap } = quiet({ routerAdvertisement })
     send(sourceLinkLayer, { target: "ff02::2" })
@@ -27,10 +28,19 @@ describe("router solicitations", () => {
     guest.expectNothing()
   })
 
+  // RFC 4861 6.2.6
   test("are answered to all nodes if the sender has no address yet", () => {
     const { send, guest } = quiet({ routerAdvertisement })
     send([], { source: NOBODY, target: "ff02::2" })
     guest.expect(check.ethernet({ target: (mac) => mac.isMulticast }), check.ipv6({ target: Address.parse(ALL_NODES) }))
+  })
+
+  // RFC 4861 6.1.1 (options)
+  test("are answered whatever other options they have", () => {
+    const { send, guest, drops } = quiet({ routerAdvertisement })
+    send([77, 1, 0, 0, 0, 0, 0, 0, ...sourceLinkLayer, 5, 1, 0, 0, 0, 0, 5, 220], { target: "ff02::2" })
+    guest.expect(check.icmp({ type: RA, code: 0 }))
+    expect(drops.total).toBe(0)
   })
 
   test("are passed over where there are no advertisements", () => {
@@ -40,6 +50,7 @@ describe("router solicitations", () => {
     expect(drops.total).toBe(0)
   })
 
+  // RFC 4861 6.2.4 (initial), RFC 4861 6.2.4 (interval)
   test("advertisements come unasked: three at the start, then at intervals of some minutes", () => {
     const { memory, guest } = setUp({ routerAdvertisement })
     const times: number[] = []

@@ -6,7 +6,7 @@ import { type NdpOptions, ndp } from "./index.ts"
 export const GUEST = "2001:db8::2"
 export const GATEWAY = "2001:db8::1"
 export const NOBODY = "::"
-/** Milliseconds for which an announced address is its station's. */
+/** How long the neighbour table keeps an announced address, milliseconds. */
 export const ADDRESS_LIFETIME = 300_000
 export const LINK_LOCAL = "fe80::2"
 export const ALL_NODES = "ff02::1"
@@ -15,7 +15,7 @@ export const RA = 134
 export const NS = 135
 export const NA = 136
 
-/** The option that names the Ethernet address of the guest (RFC 4861, section 4.6.1). */
+/** The option with the guest's Ethernet address (RFC 4861, section 4.6.1). */
 export const sourceLinkLayer: readonly number[] = [1, 1, 2, 0, 0, 0, 0, 2]
 
 export interface Fields {
@@ -28,7 +28,7 @@ export interface Fields {
   checksum?: number
 }
 
-/** A stack with neighbour discovery, and what the guest may say to it. */
+/** A stack with neighbour discovery, and the messages that the guest may send. */
 export interface Bench {
   readonly memory: MemoryStack
   readonly guest: MemoryStack["guest"]
@@ -39,9 +39,9 @@ export interface Bench {
   readonly solicit: (asked: string, fields?: Fields, options?: readonly number[]) => void
   readonly detect: (asked: string) => void
   readonly advertise: (target: string, fields?: Fields) => void
-  /** The flags of the answer, as letters; undefined if there is none. The rest of the answer is checked. */
+  /** Returns the flags of the answer, as letters; undefined if there is none. Checks the rest of the answer. */
   readonly answer: (asked: string, to?: string) => string | undefined
-  /** Solicits, and takes the answer. */
+  /** Solicits, and returns the flags of the answer, as `answer` does. */
   readonly ask: (asked: string, fields?: Fields) => string | undefined
 }
 

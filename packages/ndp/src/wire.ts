@@ -37,8 +37,8 @@ export const NdpOption = {
   dnsSearchList: 31,
 } as const
 
-/** Bits of the prefix information option: on-link, and good for stateless address configuration. */
+/** Bits of the prefix information option: on-link, and usable for stateless address configuration. */
 export const PrefixFlag = { onLink: 0x80, autonomous: 0x40 } as const
 
-/** What every message must arrive with: no router has handled it. */
+/** The hop limit that every message must arrive with: no router has forwarded it. */
 export const HOP_LIMIT = 255

@@ -1,13 +1,13 @@
 /**
- * What flows cost TCP and UDP when there are many of them, and how long collections of garbage make packets wait: with ends
- * that cost nothing and take no descriptors. By hand, with the options that the data path has (src/runtime.ts):
+ * Measures what many flows cost TCP and UDP, and how long garbage collections delay packets, with ends that cost
+ * nothing and take no descriptors. Run by hand, with the options that the data path has (src/runtime.ts):
  *
  *     npx esbuild packages/program/bench/many-flows.ts --bundle --platform=node --format=esm \
- *       --conditions=@demiflow/source --outfile=/tmp/many-flows.mjs
- *     node --max-semi-space-size=1 --no-parallel-scavenge --initial-old-space-size=128 /tmp/many-flows.mjs 50000
+ *     --conditions=@demiflow/source --outfile=/tmp/many-flows.mjs node --max-semi-space-size=1 --no-parallel-scavenge
+ *     --initial-old-space-size=128 /tmp/many-flows.mjs 50000
  */
 import { PerformanceObserver } from "node:perf_hooks"
-import { HostEvent, IpProtocol, targetSide, UDP_HEADER_LENGTH } from "@demiflow/core"
+import { IpProtocol, SocketEvent, targetSide, UDP_HEADER_LENGTH } from "@demiflow/core"
 import { tcp } from "@demiflow/tcp"
 import { HollowStack } from "@demiflow/testkit"
 import { udp } from "@demiflow/udp"
@@ -25,7 +25,7 @@ const flows = Number(process.argv[2] ?? 50_000)
 let answers = 0
 const hollow = new HollowStack([tcp({ holdPoolSize: 0 }), udp()], {
   capacity: 131_072,
-  host: {
+  sockets: {
     receiveDatagrams: (_, batch) => {
       if (answers === 0) return EAGAIN
       answers--
@@ -58,10 +58,10 @@ function exchange(flow: number, index: number): void {
   arena.view.setUint16(packet + 4, UDP_HEADER_LENGTH + 1)
   hollow.send(IpProtocol.udp, flow, UDP_HEADER_LENGTH + 1)
   answers = 1
-  stack.fromHost(targetSide(index as never), HostEvent.readable)
+  stack.fromHost(targetSide(index as never), SocketEvent.readable)
 }
 
-/** Collections are told of in a turn of the runtime's own loop. */
+/** Garbage collections are reported in a turn of the runtime's own loop. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1))
 }

@@ -7,8 +7,8 @@ afterEach(() => vi.useRealTimers())
 
 const { tcp, udp } = IpProtocol
 
-/** Notes what each end has to follow, with what is bound at the other one. `onLook` is called twice for each poll. */
-function setUp(onLook = () => {}) {
+/** Records what each end follows, and what is bound at the other one. `onLook` is called twice for each poll. */
+function setUp(onPoll = () => {}) {
   const bound: Record<"host" | "namespace", Record<number, number[]>> = {
     host: { [tcp]: [22], [udp]: [53] },
     namespace: { [tcp]: [80], [udp]: [67] },
@@ -17,7 +17,7 @@ function setUp(onLook = () => {}) {
   const table = {
     isShort: false,
     follow(end: InterfaceId, ports: (protocol: number) => Iterable<number>): boolean {
-      onLook()
+      onPoll()
       followed.push([end, [...ports(tcp)], [...ports(udp)]])
       return this.isShort
     },

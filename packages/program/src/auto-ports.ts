@@ -1,22 +1,22 @@
 /**
  * Forwarded ports that follow what is bound: `auto`.
  *
- * The kernel has no event for a port that is bound, so both ends are polled.
+ * The kernel reports no event for a port that is bound, so both ends are polled.
  */
 import { Interface, type InterfaceId, type Log } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"
 import type { BoundPorts } from "@demiflow/sys"
 
-/** Between two looks, milliseconds. */
+/** Minimum interval between scans, milliseconds. */
 const INTERVAL = 1000
-/** So many times as long as the last look took no other one begins: packets wait meanwhile. */
+/** A scan delays packets, so the interval is at least this many times as long as the last scan took … */
 const SPARING = 50
-/** But the next look begins after so long: a look also takes long if the process was stopped meanwhile. */
+/** … but at most this, milliseconds: a scan also takes long if the process was stopped meanwhile. */
 const LONGEST_INTERVAL = 30_000
-/** Between two warnings that ports stay closed, milliseconds. */
+/** Minimum interval between warnings about ports that stay closed, milliseconds. */
 const WARNING_INTERVAL = 60_000
 
-/** Keeps the ports of a table's rules open as they follow others. */
+/** Opens and closes the ports of a table's rules as the ports that they follow are bound and released. */
 export class AutoPorts {
   readonly #forwarding: Pick<PortForwarding, "follow">
   readonly #host: Pick<BoundPorts, "of" | "connected">
@@ -26,8 +26,8 @@ export class AutoPorts {
   #timer: NodeJS.Timeout | undefined
 
   /**
-   * @param host what is bound on the host
-   * @param namespace what is bound inside the guest's namespace
+   * @param host ports bound on the host
+   * @param namespace ports bound inside the guest's namespace
    */
   constructor(
     forwarding: Pick<PortForwarding, "follow">,
@@ -41,29 +41,29 @@ export class AutoPorts {
     this.#log = log
   }
 
-  /** Looks for the first time, and goes on doing so. */
+  /** Scans for the first time, and then at intervals. */
   start(): void {
-    this.#lookAndGoOn()
+    this.#pollAndContinue()
   }
 
   stop(): void {
     clearTimeout(this.#timer)
   }
 
-  #lookAndGoOn(): void {
+  #pollAndContinue(): void {
     const began = process.hrtime.bigint()
-    this.#look()
+    this.#poll()
     const took = Number(process.hrtime.bigint() - began) / 1e6
     const pause = Math.min(Math.max(INTERVAL, took * SPARING), LONGEST_INTERVAL)
-    this.#timer = setTimeout(() => this.#lookAndGoOn(), pause)
+    this.#timer = setTimeout(() => this.#pollAndContinue(), pause)
   }
 
-  #look(): void {
+  #poll(): void {
     this.#follow(Interface.host, this.#namespace)
     this.#follow(Interface.splice, this.#host)
   }
 
-  /** Has an end follow what is bound at the other one. */
+  /** Opens at one end the ports that are bound at the other. */
   #follow(end: InterfaceId, other: Pick<BoundPorts, "of" | "connected">): void {
     const isShort = this.#forwarding.follow(
       end,
@@ -78,7 +78,7 @@ export class AutoPorts {
     if (now - this.#warnedAt < WARNING_INTERVAL) return
     this.#warnedAt = now
     this.#log.warning(
-      "More ports are bound than there are descriptors for: some that would follow stay closed. Raise the limit (ulimit -n)",
+      "More ports are bound than descriptors are left for: some automatic ports stay closed. Raise the limit (ulimit -n)",
     )
   }
 }

@@ -3,55 +3,55 @@ import { expect, it } from "vitest"
 import { BoundedLog } from "./bounded-log.ts"
 import { ProgramLog } from "./log.ts"
 
-function setUp(verbosity: Verbosity = "normal", tellsInfo = true) {
+function setUp(verbosity: Verbosity = "normal", writesInfo = true) {
   const lines: string[] = []
   const clock = { now: 5_000 }
   const sink = { write: (severity: string, message: string) => lines.push(`${severity}: ${message}`) }
-  const log = new BoundedLog(new ProgramLog(verbosity, tellsInfo, [sink]), clock)
-  /** What is told since it was called last. */
-  const told = () => lines.splice(0)
+  const log = new BoundedLog(new ProgramLog(verbosity, writesInfo, [sink]), clock)
+  /** The lines written since the last call. */
+  const written = () => lines.splice(0)
   const repeat = (count: number) => {
     for (let index = 0; index < count; index++) log.info("again")
   }
-  return { log, clock, told, repeat }
+  return { log, clock, written, repeat }
 }
 
 it("twenty lines at once, then one a second, with how many were left out", () => {
-  const { clock, told, repeat, log } = setUp()
+  const { clock, written, repeat, log } = setUp()
   repeat(1_020)
-  expect(told()).toEqual(new Array(20).fill("info: again"))
+  expect(written()).toEqual(new Array(20).fill("info: again"))
   clock.now += 999
   repeat(1)
-  expect(told()).toEqual([])
+  expect(written()).toEqual([])
   clock.now += 1
   log.warning("something else")
-  expect(told()).toEqual(["warning: 1001 more lines were left out", "warning: something else"])
+  expect(written()).toEqual(["warning: 1001 more lines were left out", "warning: something else"])
   clock.now += 3_600_000
   repeat(30)
-  expect(told()).toHaveLength(20)
+  expect(written()).toHaveLength(20)
   log.finish()
   log.finish()
-  expect(told()).toEqual(["warning: 10 more lines were left out"])
+  expect(written()).toEqual(["warning: 10 more lines were left out"])
 })
 
-it("errors are told always", () => {
-  const { told, repeat, log } = setUp()
+it("errors are always logged", () => {
+  const { written, repeat, log } = setUp()
   repeat(30)
-  told()
+  written()
   log.error("the end")
-  expect(told()).toEqual(["error: the end"])
+  expect(written()).toEqual(["error: the end"])
 })
 
-it("what nobody is told leaves room for warnings", () => {
-  const { told, repeat, log } = setUp("normal", false)
+it("what nobody sees leaves room for warnings", () => {
+  const { written, repeat, log } = setUp("normal", false)
   repeat(1_000)
   log.warning("seen")
-  expect(told()).toEqual(["warning: seen"])
+  expect(written()).toEqual(["warning: seen"])
 })
 
-it("who debugs is told everything", () => {
-  const { told, repeat, log } = setUp("debug")
+it("at debug, everything is logged", () => {
+  const { written, repeat, log } = setUp("debug")
   repeat(1_000)
   log.debug("and this")
-  expect(told()).toHaveLength(1_001)
+  expect(written()).toHaveLength(1_001)
 })

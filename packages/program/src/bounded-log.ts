@@ -1,13 +1,14 @@
-import { type Clock, type Log, RateBudget } from "@demiflow/core"
+import type { Clock, Log } from "@demiflow/core"
+import { RateBudget } from "@demiflow/protocol-kit"
 import type { ProgramLog } from "./log.ts"
 
 const LINES_PER_SECOND = 1
 const LINES_AT_ONCE = 20
 
 /**
- * A log for lines that the guest or the hypervisor causes, as often as it likes: 20 at once, then one a second, so that neither
- * fills a disk or has us do nothing but write. A line reports how many were
- * left out. Errors are written always, as they come but once; while debugging, all lines are.
+ * A log for lines that the guest or the hypervisor can cause at will: 20 at once, then one a second, so that they
+ * neither fill a disk nor keep the process busy with writing. A line reports how many were suppressed. Errors bypass
+ * the limit, since each occurs at most once, and so does everything while debugging.
  */
 export class BoundedLog implements Log {
   readonly isDebug: boolean
@@ -29,12 +30,12 @@ export class BoundedLog implements Log {
   }
 
   warning(message: string): void {
-    if (this.#mayTell()) this.#log.warning(message)
+    if (this.#mayWrite()) this.#log.warning(message)
   }
 
   info(message: string): void {
-    // A line that isn't written mustn't take the place of a warning.
-    if (this.#log.isInfo && this.#mayTell()) this.#log.info(message)
+    // A line that isn't written must not use the budget of a warning.
+    if (this.#log.isInfo && this.#mayWrite()) this.#log.info(message)
   }
 
   debug(message: string): void {
@@ -45,13 +46,13 @@ export class BoundedLog implements Log {
     this.#log.trace(message)
   }
 
-  /** Reports how many lines were left out since the last one: at the end, when there is no next one. */
+  /** Reports the number of lines suppressed since the last one written. Called at the end. */
   finish(): void {
     if (this.#left > 0) this.#log.warning(`${this.#left} more lines were left out`)
     this.#left = 0
   }
 
-  #mayTell(): boolean {
+  #mayWrite(): boolean {
     if (this.isDebug) return true
     if (!this.#budget.take(this.#clock.now)) {
       this.#left++

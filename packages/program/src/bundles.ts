@@ -1,5 +1,5 @@
 /**
- * What comes before a program: its code, ready to run.
+ * What precedes a program: its code, ready to run.
  *
  * @packageDocumentation
  */

@@ -11,7 +11,7 @@ it("a capture that can't be written any more ends with one warning, and the pack
   const warning = vi.fn()
   const arena = new Arena(8 << 20)
   const [near, far] = memoryLinkPair(arena, arena)
-  // Opens, and is full from the first byte on.
+  // Can be opened, and is full from the first byte on.
   const link = captureTo("/dev/full", near, { warning })
   const batch = new FrameBatch(1)
   for (let count = 0; count < 3; count++) {
@@ -48,7 +48,7 @@ it("a pipe whose reader is slow misses whole packets, of which one warning is lo
       expect((error as NodeJS.ErrnoException).code).toBe("EAGAIN")
     }
   }
-  // More than a pipe holds; a record of 1,516 bytes is larger than the room that is left at times.
+  // More than a pipe holds. A record of 1,516 bytes is at times larger than the remaining room.
   for (let packet = 0; packet < 100; packet++) pass(1500)
   read()
   for (let packet = 0; packet < 3; packet++) pass(60)

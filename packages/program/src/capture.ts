@@ -7,9 +7,9 @@ import { openOutputFile } from "./output-file.ts"
 const NOTHING = new Uint8Array(0)
 
 /**
- * Has all packets of the link written to a file, which is overwritten. Throws {@link Quit} if the file can't be written. If it
- * can't be written any more, the capture ends with a warning, and the packets go on. Nothing waits for the reader of a pipe:
- * what doesn't fit is missing in the capture, of which a warning is logged once.
+ * Writes all packets of the link to a file, which is overwritten. Throws {@link Quit} if the file can't be written. If
+ * writing fails later, the capture ends with a warning, and the packets go on. The link never waits for the reader of a
+ * pipe: what doesn't fit is missing in the capture, which is logged once as a warning.
  */
 export function captureTo(path: string, link: Link, log: Pick<Log, "warning">): Link {
   const clock = {
@@ -24,7 +24,7 @@ class CaptureFile implements CaptureSink {
   readonly #path: string
   readonly #descriptor: number
   readonly #log: Pick<Log, "warning">
-  /** The end of a record that a pipe has begun to take. */
+  /** The rest of a record that a pipe has taken in part. */
   #rest: Uint8Array = NOTHING
   #isIncomplete = false
   #isOver = false
@@ -35,7 +35,7 @@ class CaptureFile implements CaptureSink {
     this.#log = log
   }
 
-  /** Whole records, that is all or nothing of them. */
+  /** Writes whole records: all of them, or none. */
   write(bytes: Uint8Array): void {
     if (this.#isOver) return
     try {
@@ -49,7 +49,7 @@ class CaptureFile implements CaptureSink {
     }
   }
 
-  /** How many bytes were taken. */
+  /** Returns the number of bytes taken. */
   #put(bytes: Uint8Array): number {
     let at = 0
     try {

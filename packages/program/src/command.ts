@@ -1,5 +1,5 @@
 /**
- * What runs first: the command line, and how a failure is reported to the user.
+ * What runs first: the command line, and reporting failures to the user.
  *
  * @packageDocumentation
  */

@@ -19,7 +19,7 @@ test.each(["20.19.0", "22.1.0", "24.0.0"])("Node.js %s, which was tried, is set 
 test("this one knows how", () => {
   compileEarly()
   const options = setFlagsFromString.mock.calls.map(([option]) => option as string)
-  // It doesn't start with options that it doesn't know.
+  // The runtime doesn't start with unknown options.
   expect(spawnSync(process.execPath, [...options, "-e", "0"]).status).toBe(0)
 })
 

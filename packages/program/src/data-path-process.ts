@@ -1,4 +1,4 @@
-/** The process that moves the packets, as the one that started it sees it. */
+/** The process that moves the packets, as seen by the process that started it. */
 import { readSync, writeSync } from "node:fs"
 import type { Arena } from "@demiflow/core"
 import {
@@ -20,7 +20,7 @@ const READ_BYTES = 4096
 const SIGTERM = 15
 const SIGKILL = 9
 
-/** Two ends of a pipe, as this process numbers them. */
+/** The two ends of a pipe, by their descriptors in this process. */
 export interface Pipe {
   readonly readEnd: number
   readonly writeEnd: number
@@ -30,7 +30,7 @@ export interface Pipe {
 export interface DataPathPipes {
   /** Towards the data path. */
   readonly settings: Pipe
-  /** From it, and from the steps before it. */
+  /** From the data path, and from the steps before it. */
   readonly report: Pipe
 }
 
@@ -42,7 +42,7 @@ export function createPipe(native: Native, arena: Arena, scratchOffset: number):
   return { readEnd, writeEnd }
 }
 
-/** A data path, from its start on. Its runtime starts up while the configuration is being decided here. */
+/** A data path, from its start. Its runtime starts while the configuration is being decided here. */
 export class DataPathProcess {
   readonly #native: Native
   readonly #arena: Arena
@@ -50,13 +50,13 @@ export class DataPathProcess {
   readonly #pipes: DataPathPipes
   readonly #child: StepProcess
   readonly #splitter = new LineSplitter()
-  /** Reports that have arrived and that nobody has taken yet. */
+  /** Reports that have arrived and are still unread. */
   readonly #lines: string[] = []
   #hasChild = true
-  #end = "nobody knows why"
+  #end = "for an unknown reason"
 
   /**
-   * Carries the steps out in a new process. The last of them executes the runtime, which reads the settings and reports.
+   * Carries the steps out in a new process. The last step executes the runtime, which reads the settings and reports.
    * Throws a `SystemError`.
    *
    * @param theirs further descriptors that only the new process needs: they are closed here
@@ -71,28 +71,28 @@ export class DataPathProcess {
     for (const end of [this.#pipes.settings.readEnd, this.#pipes.report.writeEnd, ...theirs]) native.close(end)
   }
 
-  /** Its process number. */
+  /** Its process id. */
   get process(): number {
     return this.#child.process
   }
 
-  /** Tells it what to do. */
+  /** Sends the data path its settings. */
   sendSettings(settings: DataPathSettings): void {
-    // Its runtime is still starting: this costs no time, and before the settings it reaches nobody.
+    // Its runtime is still starting, so this costs no time. Before the settings arrive, no guest can reach it.
     endIfDebuggerIsOpen()
     const { writeEnd } = this.#pipes.settings
     const bytes = Buffer.from(JSON.stringify(settings))
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(writeEnd, bytes, at)
     } catch {
-      // Nobody reads it any more: the reports say why.
+      // The data path has ended: its reports have the reason.
     }
     this.#native.close(writeEnd)
   }
 
   /**
-   * Reads reports until `take` answers something else than undefined; undefined if they end before. Blocks, so that signals
-   * end this process as usual.
+   * Reads reports until `take` returns something other than undefined, and returns that; undefined if the reports end
+   * before. Blocks, so that signals end this process as usual.
    */
   awaitReport<Answer>(take: (line: string) => Answer | undefined): Answer | undefined {
     const bytes = new Uint8Array(READ_BYTES)
@@ -105,10 +105,13 @@ export class DataPathProcess {
     }
   }
 
-  /** The same without blocking. What `take` throws rejects the promise. */
+  /** As `awaitReport`, without blocking. An error thrown by `take` rejects the promise. */
   awaitLastReport<Answer>(take: (line: string) => Answer | undefined): Promise<Answer | undefined> {
     // Loaded once everything runs, not before.
     const { Socket } = process.getBuiltinModule("node:net")
+    // When the pipe ends, the runtime would open standard error, and make a pipe non-blocking for all processes that
+    // hold it.
+    Object.defineProperty(process, "stderr", { value: undefined })
     return new Promise((resolve, reject) => {
       const takeAll = (): void => {
         try {
@@ -141,24 +144,26 @@ export class DataPathProcess {
     return undefined
   }
 
-  /** The step that a line says has failed; undefined if it is something else. */
+  /** The failed step that a line reports; undefined if the line is something else. */
   failedStep(line: string): StepFailure | undefined {
     return parseStepFailure(line, this.#child.steps)
   }
 
-  /** Has it end, so that it can still tidy up, and waits for that. */
+  /** Asks the data path to end, so that it can still tidy up, and waits for that. */
   end(): void {
     if (this.#hasChild) this.#native.kill(this.process, SIGTERM)
     this.wait()
   }
 
-  /** Ends it at once, if it is still there, and waits for that. */
+  /**
+   * Kills the data path if it still runs, and waits for its end. Without permission to kill it, relies on the data path
+   * to notice the end of this process.
+   */
   kill(): void {
-    if (this.#hasChild) this.#native.kill(this.process, SIGKILL)
-    this.wait()
+    if (this.#hasChild && this.#native.kill(this.process, SIGKILL) === 0) this.wait()
   }
 
-  /** Waits until it has ended; answers how: `status 1`, `signal 9`. */
+  /** Waits until the data path has ended. Returns how: `status 1`, `signal 9`. */
   wait(): string {
     if (this.#hasChild && this.#native.waitPid(this.process, 0, this.#scratch) > 0) {
       this.#hasChild = false

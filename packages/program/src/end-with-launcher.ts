@@ -1,8 +1,8 @@
 import type { Machinery } from "./machinery.ts"
 
 /**
- * Has the data path end with its launcher. The kernel reports by itself that the pipe's other end is closed; the signal that the kernel
- * was asked for is lost with a change of user.
+ * Makes the data path end with its launcher. The kernel reports that the pipe's other end is closed. A signal at the
+ * parent's end wouldn't do: a change of user cancels it.
  *
  * @param report the pipe's end to write reports to
  */

@@ -1,7 +1,7 @@
 /**
- * Output files that the user names by a descriptor: `-l /dev/fd/5`, `-p /dev/stdout`. The data path opens them, and the data path
- * is another process than the one that the user started: the same number is something else there. So the data path is
- * started with the descriptor at another number, and with a path that names that number.
+ * Output files that the user names by a descriptor: `-l /dev/fd/5`, `-p /dev/stdout`. The data path opens them, in
+ * another process than the one that the user started, where the same number means something else. So the data path
+ * receives the descriptor at another number, and a path that names that number.
  */
 import { closeSync } from "node:fs"
 import type { Configuration, Options } from "@demiflow/config"
@@ -12,11 +12,11 @@ import { descriptorOf, pathOf } from "./own-descriptor.ts"
 const FIRST_NUMBER = 200
 const STANDARD_ERROR = 2
 
-/** How to start a data path with the descriptors that the user names. */
+/** How to start a data path with the descriptors that the user's options name. */
 export interface HandOver {
   /** The user's options, with the paths for the data path. */
   readonly options: Options
-  /** Steps to take first, before any of the numbers is used for something else. */
+  /** Steps to take first, before any of the numbers is reused. */
   readonly takeAway: readonly Step[]
   /** Steps to take after the one that closes everything else. */
   readonly keep: readonly Step[]
@@ -33,20 +33,25 @@ export function handOver(options: Options): HandOver {
   const pairs = [...numbers]
   return {
     options: { ...options, logPath: renumbered(logPath), pcapPath: renumbered(pcapPath) },
-    // The data path reports a descriptor that isn't open, when the path can't be opened.
+    // A descriptor that isn't open is reported by the data path, which can't open the path.
     takeAway: pairs.map(([descriptor, number]) => ({ kind: "duplicate", descriptor, number, mayFail: true })),
     keep: pairs.map(([, number]) => ({ kind: "duplicate", descriptor: number, number, mayFail: true })),
   }
 }
 
-/** Closes in the data path what was handed over, standard descriptors excepted, once log and capture are open. */
+/**
+ * Closes the descriptors that were handed over to this data path, except standard ones, once log and capture are open.
+ */
 export function closeHandedOver({ logFile, pcapPath }: Configuration): void {
   for (const number of new Set([logFile?.path, pcapPath].map(descriptorOf))) {
     if (number !== undefined && number > STANDARD_ERROR) closeSync(number)
   }
 }
 
-/** The data path's number of each descriptor. Numbers from {@link FIRST_NUMBER} on stay as they are, and free of others. */
+/**
+ * Maps each descriptor to its number in the data path. Numbers from {@link FIRST_NUMBER} on stay unchanged, and are not
+ * assigned to others.
+ */
 function renumber(descriptors: readonly (number | undefined)[]): Map<number, number> {
   const numbers = new Map<number, number>()
   let next = FIRST_NUMBER

@@ -3,8 +3,8 @@ import type { Arena, HostNeighbours, Log } from "@demiflow/core"
 import { type EventLoop, type Native, NeighbourWatch, SystemError } from "@demiflow/sys"
 
 /**
- * Has the guest see the neighbours that the host has on the interfaces from which the guest has its addresses. Where the kernel
- * doesn't report them, there are none.
+ * Shows the guest the host's neighbours on the interfaces from which the guest has its addresses; none where the kernel
+ * doesn't report them.
  */
 export function watchHostNeighbours(
   { native, arena, loop }: { native: Native; arena: Arena; loop: EventLoop },

@@ -4,10 +4,10 @@ import { errnoSentence } from "@demiflow/sys"
 import { Quit } from "./messages.ts"
 import { readOr } from "./read-or.ts"
 
-/** A user with its group, as the namespace that this process is in numbers them. */
+/** A user with its group, by their numbers in this process's user namespace. */
 export type Identity = Account
 
-/** What is known of this process, read from /proc and /etc. */
+/** The facts about this process that decide its user, read from /proc and /etc. */
 export interface IdentityFacts {
   readonly user: number
   readonly group: number
@@ -25,10 +25,10 @@ export interface IdentityFacts {
 
 /** `nobody` by convention, where the system's list of users has none. */
 const NOBODY = 65534
-/** A map of the initial user namespace, or of one that numbers everybody as it does: see user_namespaces(7). */
+/** The map of the initial user namespace, or of one that numbers all users as it does: see user_namespaces(7). */
 const EVERYBODY = /^\s*0\s+0\s+4294967295\s*$/
 
-/** What is known of who we are. */
+/** Reads the facts about this process. */
 export function readIdentityFacts(): IdentityFacts {
   return {
     user: process.geteuid?.() ?? 0,
@@ -37,26 +37,28 @@ export function readIdentityFacts(): IdentityFacts {
     groupMap: readOr("/proc/self/gid_map", ""),
     passwords: readOr("/etc/passwd", ""),
     groups: readOr("/etc/group", ""),
-    capabilities: capabilitiesOf(readOr("/proc/self/status", "")),
+    capabilities: effectiveCapabilities(),
   }
 }
 
-function capabilitiesOf(status: string): number[] {
+/** Numbers of the capabilities that this process has in effect: capabilities(7). */
+export function effectiveCapabilities(): number[] {
+  const status = readOr("/proc/self/status", "")
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`)
   return Array.from({ length: 64 }, (_, number) => number).filter((number) => (effective >> BigInt(number)) & 1n)
 }
 
 /**
- * True for who may do everything on this machine: user 0 where all users have their usual numbers. User 0 in a user
- * namespace of somebody else's is that somebody, with no more rights outside than they have.
+ * True if the process may do everything on this machine: user 0 where all users have their usual numbers. User 0 in an
+ * ordinary user's namespace is that user, with no further rights outside.
  */
 export function isRoot({ user, userMap, groupMap }: IdentityFacts): boolean {
   return user === 0 && EVERYBODY.test(userMap) && EVERYBODY.test(groupMap)
 }
 
 /**
- * Whom to change to: nobody for root. Undefined to stay: for everybody else, user 0 in somebody's user namespace included,
- * where a change would only lose the privileges over that namespace, and even if it has a nobody.
+ * The user to change to: nobody for root. Undefined to stay: for every other user, including user 0 in an ordinary
+ * user's namespace, even if that has a nobody. A change there would only lose the privileges over the namespace.
  */
 export function chooseIdentity(facts: IdentityFacts): Identity | undefined {
   if (!isRoot(facts)) return undefined
@@ -64,8 +66,8 @@ export function chooseIdentity(facts: IdentityFacts): Identity | undefined {
 }
 
 /**
- * Whom to change to if the user says so (`--runas`), or as {@link chooseIdentity} if not. Undefined to stay. Throws
- * {@link Quit} for somebody who isn't there.
+ * The user to change to as requested (`--runas`), else as by {@link chooseIdentity}. Undefined to stay. Throws
+ * {@link Quit} for a user that doesn't exist.
  */
 export function requestedIdentity(runAs: RunAs | undefined, facts: IdentityFacts): Identity | undefined {
   if (runAs === undefined) return chooseIdentity(facts)
@@ -75,7 +77,7 @@ export function requestedIdentity(runAs: RunAs | undefined, facts: IdentityFacts
   return user === facts.user && group === facts.group ? undefined : { user, group }
 }
 
-/** Becomes somebody else for good, without supplementary groups. Throws {@link Quit}. */
+/** Changes the user and group for good, and drops supplementary groups. Throws {@link Quit}. */
 export function changeIdentity({ user, group }: Identity): void {
   try {
     process.setgroups?.([])
@@ -87,7 +89,7 @@ export function changeIdentity({ user, group }: Identity): void {
   }
 }
 
-/** A user of `/etc/passwd`, see passwd(5). */
+/** Finds a user in `/etc/passwd`, see passwd(5). */
 function findUser(passwords: string, name: string): Identity | undefined {
   for (const line of passwords.split("\n")) {
     const [login, , user, group] = line.split(":")

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest"
 import { hasForeign } from "./inherited-descriptors.ts"
 
-/** As Node.js 20 has them; "!" marks a pipe that blocks. */
+/** The descriptors of Node.js 20; "!" marks a pipe that blocks. */
 const runtime = [
   "anon_inode:[eventpoll]",
   "!pipe:[1]",
@@ -36,11 +36,11 @@ it.each([
   // One end, which blocks or doesn't.
   [["!pipe:[7]"]],
   [["pipe:[7]"]],
-  // Both ends of one pipe, as a caller has it for another child.
+  // Both ends of one pipe, which a caller holds for another child.
   [["!pipe:[7]", "!pipe:[7]"]],
-  // Both ends, in more pipes than event loops need.
+  // Both ends, of more pipes than event loops need.
   [["pipe:[7]", "pipe:[7]"]],
-  // One end, twice, of a pipe that the runtime has as well.
+  // One end, twice, of a pipe of the runtime's.
   [["pipe:[2]"]],
   [["/dev/pts/0"]],
   [["anon_inode:[timerfd]"]],

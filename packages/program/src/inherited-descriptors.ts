@@ -1,10 +1,11 @@
 /**
- * Descriptors that the caller has left open without any use for them. For as long as we hold them, the other end
- * of a pipe never sees its end, and a file system can't be unmounted.
+ * Descriptors that the caller has left open without any use for them. While this process holds them, the reader of a
+ * pipe never sees its end, and a file system can't be unmounted.
  *
- * The runtime has opened descriptors of its own by the time that any of our code runs, in the gaps that the caller left, and
- * nothing marks them as its own. So none is closed here. If there is one that can't be the runtime's, this process
- * executes the same command once more, and the kernel closes everything else on the way: what is open then is the runtime's.
+ * By the time any of our code runs, the runtime has opened descriptors of its own, in the gaps that the caller left,
+ * and they can't be identified. So none is closed here. If there is one that can't be the runtime's, this process
+ * executes the same command once more, and the kernel closes everything else on exec: what is open afterwards is the
+ * runtime's.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { Arena } from "@demiflow/core"
@@ -14,29 +15,31 @@ const FOLDER = "/proc/self/fd"
 const NOTES = "/proc/self/fdinfo"
 const FIRST_UNSTANDARD = 3
 const ARENA_BYTES = 1 << 20
-/** Set in between: what is open after that stays, whatever it is. */
+/** Set for the second execution: everything that is open then stays open. */
 const VARIABLE = "DEMIFLOW_CLOSED_INHERITED"
-/** A path by which a descriptor is handed over: `/dev/fd/63`, `/proc/self/fd/5`. */
+/** A path by which a descriptor is passed: `/dev/fd/63`, `/proc/self/fd/5`. */
 const DESCRIPTOR_PATH = /^(?:-[^/]*)?(?:\/dev\/fd|\/proc\/(?:self|thread-self|\d+)\/fd)\/(\d+)$/
-/** What the event loops of a runtime consist of, apart from pipes. */
+/** The descriptors of a runtime's event loops, besides pipes. */
 const OF_RUNTIME = new Set(["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[io_uring]", "/dev/null"])
 const POLL = "anon_inode:[eventpoll]"
-/** Pipes of a runtime that block: the lock of its signal handlers. The one of each event loop doesn't block. */
+/**
+ * Number of a runtime's pipes that block: the lock of its signal handlers. The pipe of each event loop is non-blocking.
+ */
 const BLOCKING_PIPES = 1
 const O_NONBLOCK = 0o4000
 
-/** What is open at a number. */
+/** An open descriptor. */
 export interface OpenDescriptor {
   readonly number: number
-  /** As its link says: `pipe:[7]`, a path. */
+  /** The target of its link: `pipe:[7]`, a path. */
   readonly what: string
-  /** False for all but pipes. */
+  /** False for everything except pipes. */
   readonly isNonBlocking: boolean
 }
 
 /**
- * Closes what the caller has left open, standard descriptors excepted, by executing this command again if there is any.
- * To be called before anything is opened. Throws a `SystemError`.
+ * Closes descriptors that the caller has left open, except standard ones, by executing this command again if there are
+ * any. To be called before anything is opened. Throws a `SystemError`.
  *
  * @param kept descriptors that stay open: see {@link namedDescriptors}
  */
@@ -53,9 +56,10 @@ export function closeInherited(kept: readonly number[]): void {
 /**
  * Executes this command once more, in this process: doesn't return. Throws a `SystemError`.
  *
- * @param kept descriptors that stay open, beside the standard ones
- * @param before what executes the runtime, with its path and arguments behind its own; empty: nothing
- * @param first steps that come before it
+ * @param kept descriptors that stay open, besides the standard ones
+ * @param before a program that executes the runtime, followed by its own arguments, to put before the command; empty:
+ * none
+ * @param first steps to take before
  */
 export function executeAgain(kept: readonly number[], before: readonly string[], first: readonly Step[] = []): void {
   const arena = new Arena(ARENA_BYTES + roomForArguments(process.argv))
@@ -63,7 +67,7 @@ export function executeAgain(kept: readonly number[], before: readonly string[],
   const [, ...words] = ownCommandLine()
   const steps: Step[] = [
     ...first,
-    // Of a runtime that has them by its file, which what comes before it hasn't.
+    // Keeps capabilities that the runtime's file confers, which the program before it doesn't have.
     ...(before.length === 0 ? [] : [{ kind: "keepCapabilities", mayFail: true } as const]),
     { kind: "closeOnExecFrom", first: FIRST_UNSTANDARD },
     ...[0, 1, 2, ...kept].map(keepOpen),
@@ -72,12 +76,12 @@ export function executeAgain(kept: readonly number[], before: readonly string[],
   runStepsHere(attachArena(arena), arena, steps)
 }
 
-/** True if the runtime makes system calls that no filter sees: it has a ring of io_uring. */
+/** True if the runtime has an io_uring, by which it makes system calls that no filter sees. */
 export function hasRing(): boolean {
   return openDescriptors().some(({ what }) => what === "anon_inode:[io_uring]")
 }
 
-/** The runtime has marked standard descriptors to be closed. */
+/** The runtime has marked standard descriptors close-on-exec. */
 function keepOpen(descriptor: number): Step {
   return { kind: "duplicate", descriptor, number: descriptor, mayFail: true }
 }
@@ -87,18 +91,18 @@ function ownCommandLine(): Text[] {
   return lastArguments(readFileSync("/proc/self/cmdline"), Number.POSITIVE_INFINITY)
 }
 
-/** Descriptors whose paths options and operands name. */
+/** The descriptors whose paths options and operands name. */
 export function namedDescriptors(commandLine: readonly string[]): number[] {
   return commandLine.flatMap(namedDescriptor)
 }
 
-/** The descriptor whose path is the argument, alone or behind an option: `-l/dev/fd/5`, `--netns=/proc/self/fd/5`. */
+/** The descriptor whose path is the argument, alone or after an option: `-l/dev/fd/5`, `--netns=/proc/self/fd/5`. */
 function namedDescriptor(argument: string): number[] {
   const match = DESCRIPTOR_PATH.exec(argument)
   return match === null ? [] : [Number(match[1])]
 }
 
-/** None without /proc: then nothing is known of them. */
+/** Lists the open descriptors; none without /proc. */
 function openDescriptors(): OpenDescriptor[] {
   if (!existsSync(FOLDER)) return []
   return readdirSync(FOLDER).flatMap((name) => {
@@ -108,7 +112,7 @@ function openDescriptors(): OpenDescriptor[] {
       const what = readlinkSync(`${FOLDER}/${name}`)
       return [{ number, what, isNonBlocking: isPipe(what) && isNonBlocking(name) }]
     } catch {
-      // The one by which the folder was read.
+      // The descriptor by which the folder was read.
       return []
     }
   })
@@ -123,7 +127,7 @@ function isPipe(what: string): boolean {
   return what.startsWith("pipe:")
 }
 
-/** True if there is more than what a runtime opens by itself, which has both ends of its pipes. */
+/** True if more is open than a runtime opens by itself. A runtime holds both ends of its pipes. */
 export function hasForeign(descriptors: readonly OpenDescriptor[]): boolean {
   const ends = new Map<string, number>()
   const blocking = new Set<string>()

@@ -1,17 +1,17 @@
-/** Keeping the code of a program's bundles, where it is installed or built: see kept-code.ts. */
+/** Keeps compiled code of a program's bundles, where it is installed or built: see kept-code.ts. */
 import { spawnSync } from "node:child_process"
 import { setFlagsFromString } from "node:v8"
 import { keepCode } from "./kept-code.ts"
 
-/** A bundle, and how the runtime is started that is to run it. */
+/** A bundle, and the options of the runtime that is to run it. */
 export interface KeptBundle {
   readonly path: string
   readonly options: readonly string[]
 }
 
 /**
- * Keeps the code of each bundle, by a runtime of its own with its options, which runs this script. What can't be kept is
- * left: everything works without, only later.
+ * Keeps the compiled code of each bundle. For each, a runtime with the bundle's options runs this script. Failures are
+ * ignored: everything works without kept code, only more slowly at the start.
  *
  * @param script the file whose only work is to call this function
  * @param words the script's arguments: the bundle to compile in this very process, if any

@@ -18,7 +18,7 @@ import { keepCode, keptScript, runBundle } from "./kept-code.ts"
 
 const BUNDLE = 'exports.path = __filename; globalThis.kept = [require("node:path").sep, exports.path, "a"]'
 const NOBODY = 65_534
-/** What ends the text that is kept. */
+/** The end of the kept text. */
 const AFTER = "\n})"
 
 let folder: string
@@ -36,7 +36,9 @@ afterEach(() => {
 })
 
 const keep = () => keepCode(path, setFlagsFromString)
-/** True if V8 does. Asked of copies: it does not read the code of a file that this process has compiled. */
+/**
+ * True if V8 rejects the code. Tested on copies: V8 does not read the code of a file that this process has compiled.
+ */
 function isRefused(): boolean | undefined {
   const copy = join(mkdtempSync(join(folder, "copy-")), "bundle.cjs")
   for (const suffix of ["", ".kept"]) {

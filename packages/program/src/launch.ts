@@ -1,5 +1,5 @@
 /**
- * What is decided before packets move, and the process that is started to move them.
+ * What is decided before packets move, and starting the process that moves them.
  *
  * @packageDocumentation
  */
@@ -15,8 +15,9 @@ export * from "./report.ts"
 export * from "./run-launcher.ts"
 export { type RuntimeCommand, runtimeCommand, runtimeOptions } from "./runtime.ts"
 export { endOnSignals, type Outcome } from "./signals.ts"
+export { passtCalls, pastaCalls } from "./wall/allowed-calls.ts"
 export * from "./wall/birth.ts"
-export { passtCalls, pastaCalls } from "./wall/calls.ts"
-export type { HelperPlace } from "./wall/helper.ts"
+export type { Birth } from "./wall/helper.ts"
 export * from "./wall/print.ts"
 export * from "./wall/steps.ts"
+export * from "./wall/waiting.ts"

@@ -12,14 +12,14 @@ import {
 import { Quit } from "./messages.ts"
 import { readOr } from "./read-or.ts"
 
-/** What was decided, and what only the host knows. */
+/** The configuration decided on, and facts that only the host knows. */
 export interface Decision {
   readonly configuration: Configuration
   /** Index of the host interface on which link-local IPv6 addresses are reached. */
   readonly linkLocalScope: number | undefined
 }
 
-/** Decides the configuration from what the user asked for and what the host has. Throws {@link Quit}. */
+/** Decides the configuration from the user's options and the host's network. Throws {@link Quit}. */
 export function decideConfiguration(native: Native, arena: Arena, options: Options, program: Program): Decision {
   const socket = new NetlinkSocket(native, arena)
   const network = readNetwork(socket)
@@ -38,11 +38,11 @@ export function decideConfiguration(native: Native, arena: Arena, options: Optio
   return { configuration, linkLocalScope }
 }
 
-/** Why there are no sockets of a family, as in a sandbox or by a kernel without it; undefined if there are. */
+/** Why sockets of a family can't be opened, as in a sandbox or without support in the kernel; undefined if they can. */
 function socketRefusal(native: Native, family: number): string | undefined {
   const descriptor = native.socket(family, SocketType.datagram, 0)
   if (descriptor >= 0) native.close(descriptor)
-  // A shortage is reported by what meets it later.
+  // A shortage is reported later, by the code that is affected.
   if (descriptor >= 0 || isShortage(-descriptor)) return undefined
   return `${errnoSentence(descriptor)} (${errnoName(descriptor)})`
 }

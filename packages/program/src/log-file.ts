@@ -1,10 +1,11 @@
 /**
- * A log in a file that doesn't grow without end: when it is full, the oldest lines make room.
+ * A log file of bounded size: when it is full, the oldest lines are removed.
  *
- * That rewrites what stays, so it is done rarely and for a bounded part: what is kept is at most half of the size, and
- * no more than {@link MOST_KEPT} bytes.
+ * Removal rewrites the lines that stay, so it is rare, and the part that stays is bounded: at most half of the size,
+ * and no more than {@link MOST_KEPT} bytes.
  *
- * A pipe or a terminal has no size, and nothing waits for its reader: lines that don't fit into a full pipe are dropped.
+ * A pipe or a terminal has no size, and the log never waits for its reader: lines that don't fit in a full pipe are
+ * dropped.
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs"
 import type { LogSink, Severity } from "./log.ts"
@@ -25,7 +26,7 @@ export class LogFile implements LogSink {
   #isOver = false
 
   /**
-   * Opens the file, which is emptied, and writes its first line. Throws {@link Quit}.
+   * Opens and empties the file, and writes its first line. Throws {@link Quit}.
    *
    * @param maximumSize bytes
    * @param title the first line
@@ -62,7 +63,7 @@ export class LogFile implements LogSink {
       if (this.#size + bytes.length > this.#maximumSize) this.#makeRoom(bytes.length)
       this.#put(bytes)
     } catch {
-      // The disk is full, and this is where we would say so.
+      // The disk is full, and the log is where that would be reported.
       this.#isOver = true
     }
   }
@@ -87,7 +88,7 @@ export class LogFile implements LogSink {
     const room = Math.min(this.#maximumSize >> 1, this.#maximumSize - wanted, MOST_KEPT, this.#size)
     const tail = Buffer.alloc(room)
     const count = readSync(this.#descriptor, tail, 0, room, this.#size - room)
-    // The line that was cut goes too.
+    // Removes the line that was cut, too.
     const kept = tail.subarray(tail.indexOf(LINE_END) + 1 || count, count)
     ftruncateSync(this.#descriptor, 0)
     this.#size = 0
@@ -96,8 +97,8 @@ export class LogFile implements LogSink {
 }
 
 /**
- * Opens the same pipe or terminal again, without blocking and for writing alone. Setting O_NONBLOCK would set it for every
- * process that has the pipe.
+ * Opens the same pipe or terminal again, non-blocking and for writing alone. Setting O_NONBLOCK would set it for every
+ * process that holds the pipe.
  */
 function withoutWaiting(descriptor: number): number {
   try {

@@ -1,17 +1,17 @@
 import type { Verbosity } from "@demiflow/config"
 import type { Log } from "@demiflow/core"
-import { complain, tell } from "./messages.ts"
+import { complain, print } from "./messages.ts"
 
-/** How much a message matters, from the least to the most. */
+/** The severity of a message, from the lowest to the highest. */
 export type Severity = "trace" | "debug" | "info" | "warning" | "error"
 
-/** Somewhere that messages are written to. Never throws. */
+/** A destination of messages. Never throws. */
 export interface LogSink {
   /** @param seconds since the log began */
   write(severity: Severity, message: string, seconds: number): void
 }
 
-/** Messages for whom they matter to: the sinks get what the user has asked for. */
+/** Passes the messages that the verbosity asks for on to the sinks. */
 export class ProgramLog implements Log {
   readonly isDebug: boolean
   readonly isTrace: boolean
@@ -19,17 +19,17 @@ export class ProgramLog implements Log {
   readonly isInfo: boolean
   /** Where messages go. May be replaced at any time. */
   sinks: readonly LogSink[]
-  /** Not of `performance`, which the runtime would have to load first. */
+  /** Not from `performance`, a module that the runtime would have to load first. */
   readonly #start = process.uptime()
 
   /**
-   * @param tellsInfo whether to tell what happens while everything is as it should be; a program that stays in the
-   *   background of another tells it to who debugs only
+   * @param writesInfo whether to log normal operation as well; a program in the background of a command logs it only
+   * while debugging
    */
-  constructor(verbosity: Verbosity, tellsInfo: boolean, sinks: readonly LogSink[]) {
+  constructor(verbosity: Verbosity, writesInfo: boolean, sinks: readonly LogSink[]) {
     this.isTrace = verbosity === "trace"
     this.isDebug = this.isTrace || verbosity === "debug"
-    this.isInfo = this.isDebug || (tellsInfo && verbosity !== "quiet")
+    this.isInfo = this.isDebug || (writesInfo && verbosity !== "quiet")
     this.sinks = sinks
   }
 
@@ -60,8 +60,8 @@ export class ProgramLog implements Log {
 }
 
 /**
- * Standard error: problems with the program's name before them, of which only errors count for who wants it quiet; the rest
- * as it is, or, for who debugs, with the time.
+ * Standard error. Errors and warnings have the program's name before them; a quiet program omits warnings. Other
+ * messages are written as they are or, while debugging, with the time.
  */
 export function standardError(verbosity: Verbosity): LogSink {
   const hasTimes = verbosity === "debug" || verbosity === "trace"
@@ -69,7 +69,7 @@ export function standardError(verbosity: Verbosity): LogSink {
     write(severity, message, seconds): void {
       if (severity === "warning" && verbosity === "quiet") return
       if (severity === "error" || severity === "warning") complain(message)
-      else tell(hasTimes ? `${seconds.toFixed(4)}: ${message}` : message)
+      else print(hasTimes ? `${seconds.toFixed(4)}: ${message}` : message)
     },
   }
 }

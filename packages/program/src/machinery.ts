@@ -1,40 +1,40 @@
 import { type Configuration, forwardingRules, guestAddressOptions, hostNeighbourOptions } from "@demiflow/config"
 import { Arena, Drops, ETHERNET_MTU, type Link, type LocalPath } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import type { CreateStackOptions } from "@demiflow/stack"
 import {
   attachArena,
   DescriptorShares,
   descriptorLimit,
   EventLoop,
   HostAddresses,
-  LinuxHost,
+  LinuxSockets,
   type Native,
   SystemRandom,
 } from "@demiflow/sys"
-import { createStack, type RunningStack, type TapOptions, Tracer } from "@demiflow/tap"
+import { type TapOptions, Tracer } from "@demiflow/tap"
 import type { BoundedLog } from "./bounded-log.ts"
 import { captureTo } from "./capture.ts"
 import { compileEarly } from "./compile-early.ts"
-import { watchHostNeighbours } from "./host-neighbours.ts"
 import type { ProgramLog } from "./log.ts"
 import { protocolPlugins } from "./protocols.ts"
 
-/** Frames, held payload and tables. The kernel gives memory only for what is used. */
+/** For frames, held payload and tables. The kernel provides memory only for the parts in use. */
 const ARENA_BYTES = 160 << 20
 const FLOW_CAPACITY_VARIABLE = "DEMIFLOW_FLOW_CAPACITY"
 
-/** What a stack is assembled from, beside its configuration. */
+/** The parts that a stack is assembled from, besides its configuration. */
 export interface AssemblyParts extends Pick<TapOptions, "onGuestMac" | "onOtherGuest" | "transmitBytes"> {
   readonly link: Link
-  /** For what the guest causes, and so with bounds: see `BoundedLog`. */
+  /** For lines that the guest causes, and therefore bounded: see `BoundedLog`. */
   readonly log: BoundedLog
   /** Index of the host interface on which link-local IPv6 addresses are reached; undefined: the kernel's choice. */
   readonly linkLocalScope: number | undefined
-  /** Sockets inside the guest's namespace; absent: everything goes over the link. */
+  /** Sockets inside the guest's namespace; absent: all traffic uses the link. */
   readonly localPath?: LocalPath | undefined
 }
 
-/** What every data path stands on. One a process. */
+/** The parts that every data path needs. One a process. */
 export class Machinery {
   readonly arena: Arena = new Arena(ARENA_BYTES)
   readonly native: Native = attachArena(this.arena)
@@ -43,27 +43,29 @@ export class Machinery {
   readonly drops: Drops = new Drops()
   #flows: FixedFlowTable | undefined
 
-  /** Flows that there are now. */
+  /** The current number of flows. */
   get flowCount(): number {
     return this.#flows?.size ?? 0
   }
 
-  /** The link with what the user wants to see of it: a capture, a line for each packet. Throws `Quit`. */
+  /** Wraps the link with what the user wants to see of it: a capture, a line for each packet. Throws `Quit`. */
   observe(link: Link, { pcapPath }: Configuration, log: ProgramLog): Link {
     const captured = pcapPath === undefined ? link : captureTo(pcapPath, link, log)
     return log.isTrace ? new Tracer(captured, log) : captured
   }
 
-  /** A stack with all protocols between the link and the host's sockets, driven by the loop. It isn't started. */
-  assemble(configuration: Configuration, parts: AssemblyParts): RunningStack {
+  /** What a stack with all protocols of the configuration is created from, between the link and the host's sockets. */
+  stackOptions(configuration: Configuration, parts: AssemblyParts): CreateStackOptions {
     const { v4, v6, isHostClosed } = configuration
     const { loop, native, arena, shares, drops } = this
     const { linkLocalScope, ...others } = parts
     const random = new SystemRandom(native, arena)
     this.#flows = new FixedFlowTable({ random, drops, ...flowCapacity() })
-    const running = createStack({
+    loop.clock.advance()
+    return {
       ...others,
-      host: new LinuxHost(native, arena, loop, {
+      loop,
+      sockets: new LinuxSockets(native, arena, loop, {
         shares,
         ...(v4?.outboundInterface !== undefined && { interfaceV4: v4.outboundInterface }),
         ...(v6?.outboundInterface !== undefined && { interfaceV6: v6.outboundInterface }),
@@ -79,7 +81,6 @@ export class Machinery {
           ? new HostAddresses(native, arena, { linkLocalScope, warn: (message) => parts.log.warning(message) })
           : undefined,
       ),
-      clock: loop.clock,
       random,
       plugins: protocolPlugins(configuration),
       drops,
@@ -89,33 +90,24 @@ export class Machinery {
       ...(v6 !== undefined && { ourLinkLocal: v6.ourLinkLocal }),
       ...guestAddressOptions(configuration),
       ...hostNeighbourOptions(configuration),
-    })
-    const { stack, tap } = running
-    loop.hooks.onSide = (side, events) => stack.fromHost(side, events)
-    loop.hooks.onListener = (listener, events) => stack.fromListener(listener, events)
-    loop.hooks.nextDeadline = () => stack.nextDeadline()
-    loop.hooks.onTimer = (now) => stack.expire(now)
-    loop.hooks.endTurn = () => stack.endTurn()
-    loop.clock.advance()
-    watchHostNeighbours(this, configuration, tap.hostNeighbours, parts.log)
-    return running
+    }
   }
 
   /** Moves packets until the loop is stopped. */
   run(): Promise<void> {
-    // Not before: V8 then knows no code of the runtime's own that was compiled with other options, and compiles it again.
+    // Not earlier: V8 would reject the runtime's own code, compiled with other options, and compile it again.
     compileEarly()
     return this.loop.run()
   }
 
-  /** Tells who debugs what was dropped. */
-  tellDrops(log: ProgramLog): void {
+  /** Logs what was dropped, while debugging. */
+  logDrops(log: ProgramLog): void {
     if (!log.isDebug) return
     for (const [reason, count] of this.drops.entries()) log.debug(`dropped: ${count} (${reason})`)
   }
 }
 
-/** The size of the flow table, where the environment asks for another one than the usual: for tests of a full table. */
+/** The size of the flow table, if the environment sets one: for tests of a full table. */
 function flowCapacity(): { capacity?: number } {
   const wanted = process.env[FLOW_CAPACITY_VARIABLE]
   return wanted === undefined ? {} : { capacity: Number(wanted) }

@@ -4,7 +4,7 @@ const STDERR = 2
 
 let program = "demiflow"
 
-/** Says which program this process is: its name goes before every problem that is reported. */
+/** Sets the program's name, which precedes every reported problem. */
 export function nameProgram(name: string): void {
   program = name
 }
@@ -12,22 +12,23 @@ export function nameProgram(name: string): void {
 /**
  * Writes one line to standard error.
  *
- * Not by `process.stderr`, which would make a pipe non-blocking for everybody who has it, the command included.
+ * `process.stderr` isn't used, since it would make a pipe non-blocking for every process that holds it, the command
+ * included.
  */
-export function tell(text: string): void {
+export function print(text: string): void {
   try {
     writeSync(STDERR, `${text}\n`)
   } catch {
-    // It is closed or full, and there is no other place to say so.
+    // Standard error is closed or full, and there is no other place to report that.
   }
 }
 
-/** Tells the user of a problem, in one line. */
+/** Reports a problem to the user, in one line. */
 export function complain(text: string): void {
-  tell(`${program}: ${text}`)
+  print(`${program}: ${text}`)
 }
 
-/** The program ends, for a reason that its message says in one line. */
+/** Ends the program, for a reason that its message gives in one line. */
 export class Quit extends Error {
   readonly code = "ERR_QUIT"
   /** Status to exit with. */
@@ -40,7 +41,7 @@ export class Quit extends Error {
   }
 }
 
-/** What to tell the user of anything that was thrown: the message only, unless it is a mistake of ours. */
+/** The text for the user about any thrown value: only the message, unless it is a mistake of ours. */
 export function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if ("code" in error) return error.message.split("\n")[0]

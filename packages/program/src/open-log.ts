@@ -5,7 +5,7 @@ import type { LogSink } from "./log.ts"
 import { LogFile } from "./log-file.ts"
 import { SystemLog } from "./system-log.ts"
 
-/** The file that the user wants the log in; none if that isn't asked for. Throws `Quit`. */
+/** Opens the log file that the user names, if any. Throws `Quit`. */
 export function openLogFile({ program, logFile }: Configuration): LogSink[] {
   if (logFile === undefined) return []
   const started = `${program} started as process ${process.pid}, ${new Date().toISOString()}`
@@ -13,8 +13,8 @@ export function openLogFile({ program, logFile }: Configuration): LogSink[] {
 }
 
 /**
- * Where the log of a program goes that is on its own, beside standard error in the foreground: to the file that the user
- * names, else to the system's log, but not while debugging. Throws `Quit`.
+ * Opens the log of a program that runs on its own: the file that the user names, else the system's log, but not while
+ * debugging. In the foreground, standard error is used besides. Throws `Quit`.
  */
 export function openLog(native: Native, arena: Arena, configuration: Configuration): LogSink[] {
   const { program, verbosity, logFile } = configuration

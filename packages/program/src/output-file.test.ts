@@ -24,7 +24,7 @@ import { LogFile } from "./log-file.ts"
 import { openOutputFile } from "./output-file.ts"
 import { writePidFile } from "./pid-file.ts"
 
-/** What the map of users is said to be, if not what it is. */
+/** Contents of the map of users, if they are to differ from the real ones. */
 const map = vi.hoisted((): { users: string | undefined } => ({ users: undefined }))
 vi.mock("./read-or.ts", async (original) => {
   const { readOr } = await original<typeof import("./read-or.ts")>()

@@ -1,32 +1,33 @@
 /**
  * Files that the user names for us to write: the log, the capture, the PID file.
  *
- * They may lie in a folder of somebody who isn't the user. That somebody can put a link, a file or a FIFO there first: by a link,
- * root would empty any file of the system, and a file or FIFO of somebody else shows that somebody all that root writes. So root
- * writes to what is root's alone: by a link of root's own, as `/dev/stdout`, and to a file or FIFO of root's, of one name. Devices
- * are root's to make. Other users can write nothing by a link that isn't theirs to write anyway. A folder on the way that is a
- * link is followed as ever: for a folder that others can write to, root had better not name a file at all.
+ * They may lie in a folder of another user, who can put a link, a file or a FIFO there first. Through a link, root
+ * would empty any file of the system; through a file or FIFO of its own, that user would read all that root writes. So
+ * root writes only to files of its own: by a link that belongs to root, such as `/dev/stdout`, and to a file or FIFO of
+ * root's with a single name. Devices are trusted, since only root can create them. A program run by another user can't
+ * write through a link anything that this user couldn't write anyway. A folder on the way that is a link is followed as
+ * always: root should not name a file in a folder that others can write to at all.
  *
- * A path that names a descriptor of this process needs no such care: the caller has opened that file. In a user namespace, where
- * the machine's root is a stranger, `/dev/stdout` would be a stranger's link.
+ * A path that names a descriptor of this process needs no such care: the caller has opened that file. And in a user
+ * namespace, where the machine's root is a stranger, `/dev/stdout` would be a stranger's link.
  *
- * A file is checked as it is open, and emptied after that. Opening waits for nobody: neither does writing to a FIFO.
+ * A file is checked once it is open, and emptied after that. Neither opening a FIFO nor writing to it blocks.
  */
 import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, lstatSync, openSync } from "node:fs"
 import { isRoot, readIdentityFacts } from "./identity.ts"
 import { descriptorOf, pathOf } from "./own-descriptor.ts"
 
 const { O_CREAT, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants
-/** What is in the files is the business of who made them. The C implementation has the same mode. */
+/** Only the user who creates the files may read them. The C implementation has the same mode. */
 const MODE = 0o600
-/** What root leaves of the mode of a file that is there: a group may read it. */
+/** The permissions that root leaves on an existing file: a group may read it. */
 const KEPT_MODE = 0o640
 const PERMISSIONS = 0o7777
 const ROOT = 0
 
 /**
- * Opens a file, emptied, to write to it and to read it back; a FIFO without blocking. Throws what the system says, or what root
- * doesn't write to.
+ * Opens a file for writing and reading back, and empties it; a FIFO without blocking. Throws the system's error, or one
+ * for a file that root doesn't write to.
  *
  * @param access `O_RDWR` or `O_WRONLY`
  */
@@ -36,7 +37,7 @@ export function openOutputFile(path: string, access: number = O_RDWR): number {
   const isPathOfRoot = named === undefined && process.geteuid?.() === ROOT
   const descriptor = isPathOfRoot ? openAsRoot(path, flags) : open(named === undefined ? path : pathOf(named), flags)
   try {
-    // The root of a user namespace knows few users, and has no more rights than one with the files of the others.
+    // The root of a user namespace knows few users, and has no more rights than a user with the files of the others.
     empty(descriptor, isPathOfRoot && isRoot(readIdentityFacts()))
     return descriptor
   } catch (error) {
@@ -77,7 +78,7 @@ function empty(descriptor: number, isGuarded: boolean): void {
   if (status.isFile()) ftruncateSync(descriptor)
 }
 
-/** Undefined if it isn't a symbolic link. */
+/** The owner of a symbolic link; undefined if the path isn't one. */
 function ownerOfLink(path: string): number | undefined {
   try {
     const status = lstatSync(path)

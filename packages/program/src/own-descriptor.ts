@@ -10,7 +10,7 @@ export function descriptorOf(path: string | undefined): number | undefined {
   return number === undefined ? undefined : Number(number)
 }
 
-/** A path that opens what is open at a number of this process. */
+/** A path that opens what a descriptor of this process refers to. */
 export function pathOf(descriptor: number): string {
   return `/proc/self/fd/${descriptor}`
 }

@@ -2,7 +2,7 @@ import { closeSync, constants, existsSync, unlinkSync, writeSync } from "node:fs
 import { Quit } from "./messages.ts"
 import { openOutputFile } from "./output-file.ts"
 
-/** Writes a process number and a line end, if a path is given. Throws {@link Quit}. */
+/** Writes a process id and a line end, if a path is given. Throws {@link Quit}. */
 export function writePidFile(path: string | undefined, process: number): void {
   PidFile.open(path)?.write(process)
 }
@@ -20,25 +20,25 @@ export class PidFile {
     this.#descriptor = openOutputFile(path, constants.O_WRONLY)
   }
 
-  /** Throws {@link Quit}. Undefined without a path. */
+  /** Opens the file; undefined without a path. Throws {@link Quit}. */
   static open(path: string | undefined): PidFile | undefined {
     return path === undefined ? undefined : attempt(path, () => new PidFile(path))
   }
 
-  /** Writes a process number and a line end, and closes the file. Throws {@link Quit}. */
+  /** Writes a process id and a line end, and closes the file. Throws {@link Quit}. */
   write(process: number): void {
     attempt(this.#path, () => writeSync(this.#descriptor, `${process}\n`))
     this.#close()
   }
 
-  /** If nothing was written: closes the file, and removes it unless it was there before. */
+  /** Closes the file if nothing was written, and removes it unless it existed before. */
   discard(): void {
     if (this.#isDone) return
     this.#close()
     try {
       if (!this.#wasThere) unlinkSync(this.#path)
     } catch {
-      // It has no number in it.
+      // The file contains no process id.
     }
   }
 

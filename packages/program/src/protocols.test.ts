@@ -3,7 +3,7 @@ import { memoryStack } from "@demiflow/testkit"
 import { describe, expect, it } from "vitest"
 import { protocolPlugins } from "./protocols.ts"
 
-/** Names of the handlers that a command line leads to, on a host without a network. */
+/** Names of the handlers for a command line, on a host without a network. */
 function handlers(...argv: string[]): string[] {
   const parsed = parseCommandLine(argv, "pasta")
   if (parsed.kind !== "run") throw new Error(JSON.stringify(parsed))

@@ -7,12 +7,14 @@ import { ndp } from "@demiflow/ndp"
 import { tcp } from "@demiflow/tcp"
 import { udp } from "@demiflow/udp"
 
-/** The protocols that a configuration asks for, in the order in which they are asked: NDP before ICMP, whose claim it shares. */
+/**
+ * The protocols of a configuration. Their order means nothing.
+ */
 export function protocolPlugins(configuration: Configuration): ProtocolPlugin[] {
   const { program, protocols } = configuration
-  // A virtual machine may have been there before us, and has no reason to say anything.
-  const looksForGuest = program === "passt"
-  const neighbours = <Options>(options: Options | undefined) => options && { ...options, looksForGuest }
+  // A virtual machine may be older than this process, and has no reason to send anything by itself.
+  const asksForGuest = program === "passt"
+  const neighbours = <Options>(options: Options | undefined) => options && { ...options, asksForGuest }
   return [
     ...plug(arp, neighbours(arpOptions(configuration))),
     ...plug(ndp, neighbours(ndpOptions(configuration))),

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 
-/** The text of a file, or something else if it can't be read. */
+/** The text of a file, or a default if it can't be read. */
 export function readOr(path: string, otherwise: string): string {
   try {
     return readFileSync(path, "utf8")

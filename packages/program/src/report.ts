@@ -1,25 +1,30 @@
-/** What a launcher and its data path tell each other. */
+/** The messages between a launcher and its data path. */
 import type { Account } from "@demiflow/config"
 
-/** From the launcher, as JSON, to the end of the pipe; nothing at all: never mind. */
+/** From the launcher, as JSON, up to the end of the pipe. If it sends nothing, the data path ends. */
 export interface DataPathSettings {
-  /** As `encodeConfiguration` wrote it. */
+  /** The output of `encodeConfiguration`. */
   readonly configuration: string
-  /** Whom to change to once everything is open. */
+  /** The user to change to once everything is open. */
   readonly identity: Account | undefined
   /** Index of the host interface on which link-local IPv6 addresses are reached; undefined: the kernel's choice. */
   readonly linkLocalScope: number | undefined
-  /** Descriptor of the way to the helper that empties the file system: see `WallHelper`. */
+  /** Descriptor of the connection to the helper that empties the file system: see `WallHelper`. */
   readonly helper?: number | undefined
+  /** True if the data path was started in namespaces of its own. */
+  readonly hasNamespaces?: boolean
 }
 
-/** From the data path, each one line of JSON: the end, with one sentence for the user. Programs have others besides. */
+/**
+ * From the data path, each report one line of JSON: the program ends, with one sentence for the user. Programs add
+ * reports of their own.
+ */
 export interface FailureReport {
   readonly kind: "failed"
   readonly message: string
 }
 
-/** The report in a line; undefined if there is none in it. */
+/** Parses the report in a line; undefined if there is none. */
 export function parseReport<Report extends { readonly kind: string }>(line: string): Report | undefined {
   try {
     const report = JSON.parse(line) as Partial<Report> | null

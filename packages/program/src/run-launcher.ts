@@ -4,13 +4,13 @@ import type { Outcome } from "./signals.ts"
 export interface Launcher {
   /** Returns once everything is ready. */
   start(): void
-  /** Waits for the end, and answers how to end. */
+  /** Waits for the end. Returns how this process should end. */
   stay(): Promise<Outcome>
-  /** Ends the data path, if it is still there. */
+  /** Ends the data path if it still runs. */
   endChild(): void
 }
 
-/** Runs a launcher, which leaves the data path behind unless it stays. If anything fails, the data path ends as well. */
+/** Runs a launcher. It leaves the data path behind unless it stays. If anything fails, the data path ends as well. */
 export async function runLauncher(launcher: Launcher, stays: boolean): Promise<Outcome> {
   try {
     launcher.start()

@@ -11,10 +11,10 @@ const ARGUMENTS_FROM = 2
 export type Run = (options: Options, operands: readonly string[]) => Promise<Outcome>
 
 /**
- * The program that the user started, from its command line to its end.
+ * Runs the program that the user started, from its command line to its end.
  *
  * @param packageFile its `package.json`, which has the version
- * @param run loads what help, version and mistakes in options don't need
+ * @param run loads the modules that help, version and errors in options don't need
  */
 export async function runProgram(program: Program, packageFile: URL, run: Run): Promise<never> {
   nameProgram(program)

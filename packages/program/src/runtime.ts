@@ -5,33 +5,34 @@ import { SHUT_DEBUGGER } from "./debugger.ts"
 /** Options for the runtime, separated by spaces. For profiling; NODE_OPTIONS isn't meant for it. */
 const NODE_OPTIONS_VARIABLE = "DEMIFLOW_NODE_OPTIONS"
 /**
- * One thread beside the main one, which compiles what has run often. With as many as the runtime would have (four), those
- * keep all processors busy in the first seconds, a whole slice at a time, while packets wait; and compiling is no sooner done.
+ * Use one thread besides the main one, for compiling functions that run often. With the default of four, they keep all
+ * processors busy in the first seconds, for whole time slices, while packets wait, and compilation finishes no sooner.
  */
 const THREAD_OPTIONS = ["--v8-pool-size=1"]
-/** Text can't become code any more. Of Node.js' documented options; code that is kept was compiled with it. */
+/** Text can't become code any more. A documented option of Node.js; kept code was compiled with it. */
 const NO_CODE_FROM_TEXT = "--disallow-code-generation-from-strings"
-/** With which the command itself is started: see `bin/passt`. */
+/** Options with which the command itself is started: see `bin/passt`. */
 export const COMMAND_OPTIONS: readonly string[] = [...THREAD_OPTIONS, NO_CODE_FROM_TEXT]
 /**
- * How the data path's memory is managed, for pauses that are short however many flows there are. Packets allocate nothing,
- * so that what is new is mostly the state of flows, and stays. The space for new objects is small then: it is often full,
- * but what has to be moved out of it is never much, less than it would take other threads to be there and help. And what
- * stays is not looked through each time it has grown a bit, which pays only where much of it has become garbage.
+ * Memory management of the data path, for short pauses with any number of flows. Packets allocate nothing, so new
+ * objects are mostly the state of flows, and stay. The space for new objects is small: it fills often, but moving its
+ * survivors never takes long, less than it would take to involve other threads. And old objects are not scanned
+ * whenever their space has grown a little, which pays only where much of it has become garbage.
  *
- * A runtime does not start with an option that it doesn't know, and not all of these are promised to stay: they are for
- * the versions with which they were tried.
+ * A runtime does not start with an option that it doesn't know, and some of these may disappear: they are used only
+ * with the versions with which they were tried.
  */
 const MEMORY_OPTIONS = ["--max-semi-space-size=1", "--no-parallel-scavenge", "--initial-old-space-size=128"]
-/** Of Node.js. */
+/** Last major version of Node.js tried. */
 const LAST_TRIED_VERSION = 26
 /**
- * How the caller's variables begin that a data path needs: where the runtime's libraries lie, which clock the system's log goes by, and ours. What else
- * there is may be secret, and would be in the memory of the process that the guest's packets go through.
+ * Prefixes of the caller's variables that a data path needs: where the runtime's libraries are, the time zone of the
+ * system's log, and our own. All others may be secret, and would lie in the memory of the process that handles the
+ * guest's packets.
  */
 export const NEEDED_VARIABLES: readonly string[] = ["LD_LIBRARY_PATH=", "TZ=", "DEMIFLOW_"]
 
-/** A program to execute: its path, its arguments from its own name on, and its variables. */
+/** A program to execute: its path, its arguments beginning with its own name, and its variables. */
 export interface RuntimeCommand {
   readonly path: string
   readonly arguments: readonly string[]
@@ -39,9 +40,9 @@ export interface RuntimeCommand {
 }
 
 /**
- * What to execute to run a bundle by the runtime that runs this one, with as little of the environment as it takes.
+ * The command that runs a bundle by the runtime that runs this one, with a minimal environment.
  *
- * @param name what the process is called
+ * @param name the name of the process
  * @param bundle a file of a program's folder `dist`: `start.js` of its folder `bin` runs it
  */
 export function runtimeCommand(name: string, bundle: URL): RuntimeCommand {
@@ -56,7 +57,7 @@ export function runtimeCommand(name: string, bundle: URL): RuntimeCommand {
   }
 }
 
-/** Those that this runtime knows. */
+/** The memory options that this runtime knows. */
 export function memoryOptions(): readonly string[] {
   return Number.parseInt(process.versions.node, 10) <= LAST_TRIED_VERSION ? MEMORY_OPTIONS : []
 }

@@ -1,16 +1,16 @@
-/** What happened so far, printed at an interval (`--stats`). */
+/** Statistics since the start, printed at an interval (`--stats`). */
 import type { Drops, Log } from "@demiflow/core"
 import type { CountingLink } from "./counting-link.ts"
 
-/** What is counted. */
+/** The counters. */
 export interface Counters {
   readonly link: Pick<CountingLink, "framesFromGuest" | "bytesFromGuest" | "framesToGuest" | "bytesToGuest">
   readonly drops: Pick<Drops, "entries">
-  /** Flows that there are now. */
+  /** The current number of flows. */
   flowCount(): number
 }
 
-/** A table of what was counted since the start, printed only if something has happened since the last one. */
+/** Formats a table of the counters since the start, if anything has happened since the last one. */
 export class Statistics {
   readonly #counters: Counters
   #last = ""
@@ -43,8 +43,8 @@ export class Statistics {
   }
 }
 
-/** Tells the log now and then; answers the timer, to be cleared in the end. */
-export function tellStatistics(counters: Counters, seconds: number, log: Log): NodeJS.Timeout {
+/** Logs the statistics at an interval. Returns the timer, to be cleared in the end. */
+export function logStatistics(counters: Counters, seconds: number, log: Log): NodeJS.Timeout {
   const statistics = new Statistics(counters)
   return setInterval(() => {
     for (const line of statistics.report()) log.info(line)

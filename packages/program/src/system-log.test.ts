@@ -62,7 +62,7 @@ describe("the system's log", () => {
     log?.write("info", "and on")
     expect([second.read(), second.read()].map((text) => text.split(": ")[1])).toEqual(["at once", "and on"])
     second.close()
-    // Nobody is there: no reason to fail.
+    // There is no daemon, which is no reason to fail.
     log?.write("info", "lost")
     log?.write("info", "lost as well")
     const third = keeper(path)

@@ -1,8 +1,8 @@
 /**
  * The system's log, by its socket: syslog(3), in the format of RFC 3164.
  *
- * The daemon that keeps the log may be restarted, and makes another socket then: the kernel refuses the next message, and forgets
- * about the one that we were connected to. So a message that is refused is sent once more after connecting again.
+ * The daemon that keeps the log may be restarted, and then creates another socket: the kernel refuses the next message,
+ * and drops the old connection. So a refused message is sent once more after connecting again.
  */
 import { type Arena, Errno } from "@demiflow/core"
 import { AddressFamily, MessageFlag, type Native, SocketType, unixSocketAddress } from "@demiflow/sys"
@@ -12,11 +12,11 @@ const DEFAULT_PATH = "/dev/log"
 /** RFC 3164, section 4.1.1: system daemons. */
 const FACILITY_DAEMON = 3
 const SEVERITIES: Readonly<Record<Severity, number>> = { error: 3, warning: 4, info: 6, debug: 7, trace: 7 }
-/** RFC 3164, section 4.1: no more than this in a message. */
+/** RFC 3164, section 4.1: the longest message. */
 const MOST_BYTES = 1024
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
-/** A message as the system's log takes it. */
+/** Formats a message for the system's log. */
 export function formatSystemMessage(severity: Severity, tag: string, message: string, time: Date): string {
   const two = (number: number, fill = "0") => String(number).padStart(2, fill)
   const day = `${MONTHS[time.getMonth()]} ${two(time.getDate(), " ")}`
@@ -47,7 +47,7 @@ export class SystemLog implements LogSink {
     this.#text = arena.reserve(MOST_BYTES)
   }
 
-  /** Connects; undefined on a system without such a log. */
+  /** Connects to the log; undefined on a system without one. */
   static open(native: Native, arena: Arena, tag: string, path: string = DEFAULT_PATH): SystemLog | undefined {
     const descriptor = native.socket(AddressFamily.unix, SocketType.datagram, 0)
     if (descriptor < 0) return undefined
@@ -57,7 +57,7 @@ export class SystemLog implements LogSink {
     return undefined
   }
 
-  /** A message that the log has no room for is lost: nobody waits for it. */
+  /** A message that the log has no room for is dropped: this process doesn't wait. */
   write(severity: Severity, message: string): void {
     const text = formatSystemMessage(severity, this.#tag, message, new Date())
     const room = this.#arena.bytes.subarray(this.#text, this.#text + MOST_BYTES)

@@ -1,10 +1,10 @@
 /**
- * What a frame costs on its way through a link, with the kernel's part: two links at the ends of a socket pair, in one
- * process, sending and receiving in turn. By hand:
+ * Measures the cost of a frame's way through a link, the kernel's part included: two links at the ends of a socket
+ * pair, in one process, sending and receiving in turn. Run by hand:
  *
  *     npx esbuild packages/stream-link/bench/frames.ts --bundle --platform=node --format=esm \
- *       --conditions=@demiflow/source --outfile=packages/stream-link/dist/bench.mjs
- *     node packages/stream-link/dist/bench.mjs
+ *     --conditions=@demiflow/source --outfile=packages/stream-link/dist/bench.mjs node
+ *     packages/stream-link/dist/bench.mjs
  */
 import { Arena, FrameBatch } from "@demiflow/core"
 import { AddressFamily, attachArena, checkResult, SocketType } from "@demiflow/sys"

@@ -10,7 +10,7 @@ for (let index = 0; index < 256; index++) arena.bytes[source + index] = index
 const vectors = new Vectors(arena, 2)
 const backlog = new Backlog(arena, SIZE)
 
-/** All that waits, as the vectors name it. */
+/** All waiting bytes, as described by the vectors. */
 function waiting(): number[] {
   const bytes: number[] = []
   const count = backlog.describe(vectors)

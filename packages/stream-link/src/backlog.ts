@@ -1,6 +1,6 @@
 import type { Arena, Vectors } from "@demiflow/core"
 
-/** Bytes that wait for a stream, in their order: a ring of fixed size in the arena. */
+/** The bytes that wait to be written to a stream: a ring of fixed size in the arena. */
 export class Backlog {
   readonly #arena: Arena
   readonly #start: number
@@ -18,12 +18,12 @@ export class Backlog {
     return this.#length === 0
   }
 
-  /** Bytes that wait. */
+  /** The number of waiting bytes. */
   get length(): number {
     return this.#length
   }
 
-  /** Copies bytes of the arena to the end. False, and nothing is kept, if there is no room for all of them. */
+  /** Appends bytes of the arena. Returns false, and keeps nothing, if there is no room for all of them. */
   put(offset: number, length: number): boolean {
     if (length > this.#size - this.#length) return false
     const behind = this.#first + this.#length
@@ -35,7 +35,7 @@ export class Backlog {
     return true
   }
 
-  /** Names all that waits, in two vectors at most; answers their number. */
+  /** Describes all waiting bytes in at most two vectors. Returns their number. */
   describe(vectors: Vectors): number {
     if (this.#length === 0) return 0
     const untilEnd = Math.min(this.#length, this.#size - this.#first)
@@ -45,12 +45,12 @@ export class Backlog {
     return 2
   }
 
-  /** So many bytes were taken from the front. */
+  /** Removes bytes from the front, once they have been written. */
   taken(length: number): void {
     this.#length -= length
     const first = this.#first + length
     this.#first = first >= this.#size ? first - this.#size : first
-    // Light traffic stays in the same cache lines.
+    // Keeps light traffic in the same cache lines.
     if (this.#length === 0) this.#first = 0
   }
 

@@ -15,7 +15,7 @@ function message(frame: Uint8Array, length = frame.length): Buffer {
   return bytes
 }
 
-/** Feeds the bytes in pieces of these sizes, over and over, and answers the frames that came out. */
+/** Feeds the bytes in pieces of these sizes, repeatedly. Returns the frames that came out. */
 function split(bytes: Uint8Array, sizes: readonly number[], capacity: number): Uint8Array[] {
   const batch = new FrameBatch(capacity)
   const frames: Uint8Array[] = []
@@ -50,7 +50,7 @@ describe("FrameSplitter", () => {
   it("gives the frames of a stream, however it is cut and whatever the batch's size", () => {
     fc.assert(
       fc.property(frames, sizes, fc.integer({ min: 1, max: 5 }), (sent, pieces, capacity) => {
-        // Single bytes take their time: of the large frames, one piece at least is large.
+        // Single bytes take long: for the large frames, at least one piece is large.
         const cuts = [...pieces, 50_000]
         const received = split(Buffer.concat(sent.map((frame) => message(frame))), cuts, capacity)
         expect(received.length).toBe(sent.length)

@@ -1,31 +1,31 @@
 /**
- * A stream cut into frames, pure: the reader of any stream puts bytes in, and frames come out, in place.
+ * Splits a stream into frames, without I/O: the reader of any stream puts bytes in, and gets frames out, in place.
  *
- * Bytes go to one region of the arena. Whole frames are handed out where they lie; what is left of them at the end of
- * the region, the beginning of the next frame, is moved to the region's start before more is read. The region never
- * grows, since no frame is longer than {@link LONGEST_STREAM_FRAME}.
+ * Bytes go to one region of the arena. Whole frames are handed out where they lie. What is left at the end of the
+ * region, the beginning of the next frame, is moved to the region's start before more is read. The region never grows,
+ * since no frame is longer than {@link LONGEST_STREAM_FRAME}.
  *
- * In turn: {@link FrameSplitter.makeRoom}, read to {@link FrameSplitter.roomOffset}, {@link FrameSplitter.filled}, then
- * {@link FrameSplitter.take} until nothing {@link FrameSplitter.isWaiting}.
+ * The order of calls: {@link FrameSplitter.makeRoom}, read to {@link FrameSplitter.roomOffset},
+ * {@link FrameSplitter.filled}, then {@link FrameSplitter.take} until nothing {@link FrameSplitter.isWaiting}.
  */
 import { type Arena, ETHERNET_HEADER_LENGTH, type FrameBatch } from "@demiflow/core"
 import { FRAME_LENGTH_BYTES, isFrameLength, LONGEST_STREAM_FRAME } from "./framing.ts"
 
 const ALIGNMENT = 64
 
-/** Cuts one stream. */
+/** Splits one stream. */
 export class FrameSplitter {
   readonly #view: DataView
   readonly #arena: Arena
   readonly #start: number
   readonly #end: number
-  /** What has not been handed out yet: from `#next` to `#filled`. */
+  /** Bytes not handed out yet lie from `#next` to `#filled`. */
   #next: number
   #filled: number
   #badLength = -1
   #short = 0
 
-  /** @param regionBytes reserved of the arena; at least one frame of {@link LONGEST_STREAM_FRAME} with its length fits */
+  /** @param regionBytes arena bytes to reserve; a frame of {@link LONGEST_STREAM_FRAME} and its length must fit */
   constructor(arena: Arena, regionBytes: number) {
     if (regionBytes < FRAME_LENGTH_BYTES + LONGEST_STREAM_FRAME) {
       throw new RangeError(`${regionBytes} bytes do not hold one frame of ${LONGEST_STREAM_FRAME}: give it more`)
@@ -38,17 +38,19 @@ export class FrameSplitter {
     this.#filled = this.#start
   }
 
-  /** The length that made the stream unreadable; -1 as long as it isn't. Nothing more is handed out then. */
+  /** The length that made the stream unreadable, after which no frame is handed out; -1 if there was none. */
   get badLength(): number {
     return this.#badLength
   }
 
-  /** Frames shorter than an Ethernet header so far, which were left out. */
+  /** The number of frames shorter than an Ethernet header, which were skipped. */
   get short(): number {
     return this.#short
   }
 
-  /** True if {@link FrameSplitter.take} has something to hand out, or an impossible length to find, without more being read. */
+  /**
+   * True if {@link FrameSplitter.take} has a frame to hand out, or an impossible length to report, before more is read.
+   */
   get isWaiting(): boolean {
     const available = this.#filled - this.#next - FRAME_LENGTH_BYTES
     if (available < 0 || this.#badLength >= 0) return false
@@ -56,14 +58,14 @@ export class FrameSplitter {
     return length <= available || !isFrameLength(length)
   }
 
-  /** Where to read to. */
+  /** Arena offset to read to. */
   get roomOffset(): number {
     return this.#filled
   }
 
   /**
-   * Makes room for more and answers how much, in bytes. Frames that were handed out are no longer valid afterwards. To be
-   * called when nothing {@link FrameSplitter.isWaiting}: there is always room then.
+   * Makes room for more bytes and returns how many fit. Frames handed out before are no longer valid. To be called when
+   * nothing {@link FrameSplitter.isWaiting}: then there is always room.
    */
   makeRoom(): number {
     const length = this.#filled - this.#next
@@ -73,14 +75,14 @@ export class FrameSplitter {
     return this.#end - this.#filled
   }
 
-  /** So many bytes were read to {@link FrameSplitter.roomOffset}. */
+  /** Adds `length` bytes that were read to {@link FrameSplitter.roomOffset}. */
   filled(length: number): void {
     this.#filled += length
   }
 
   /**
-   * Fills the batch with whole frames and answers their number; they stay valid until the next
-   * {@link FrameSplitter.makeRoom}. An impossible length ends it for good, after the frames in front of it.
+   * Fills the batch with whole frames and returns their number; they stay valid until the next
+   * {@link FrameSplitter.makeRoom}. An impossible length ends the stream for good, after the frames before it.
    */
   take(batch: FrameBatch): number {
     const view = this.#view
@@ -105,7 +107,7 @@ export class FrameSplitter {
     return count
   }
 
-  /** Forgets what was read: another stream begins. */
+  /** Discards all bytes, before another stream begins. */
   reset(): void {
     this.#next = this.#start
     this.#filled = this.#start

@@ -28,7 +28,7 @@ const loop = new EventLoop(native, arena)
 const batch = new FrameBatch(4)
 const region = arena.reserve(1 << 20)
 
-let told: string[]
+let reported: string[]
 let ends: StreamEnd[]
 let received: Uint8Array[]
 let resumed: number
@@ -37,26 +37,26 @@ let folder: ReturnType<typeof temporaryFolder>
 let path: string
 
 beforeEach(() => {
-  // One microsecond a call: a busy machine doesn't end a turn.
+  // One microsecond a call, so that a busy machine doesn't end a turn.
   let now = 0
   vi.spyOn(native, "monotonicWord").mockImplementation(() => now++)
-  told = []
+  reported = []
   ends = []
   received = []
   resumed = 0
   folder = temporaryFolder()
   path = join(folder.path, "socket")
   hypervisor = new Hypervisor(native, loop, link, {
-    onConnected: (process) => told.push(`connected ${process}`),
-    onRefused: (process) => told.push(`refused ${process}`),
+    onConnected: (process) => reported.push(`connected ${process}`),
+    onRefused: (process) => reported.push(`refused ${process}`),
     onFrames() {
       if (link.receive(batch) > 0) received.push(...framesOf(batch))
     },
     onResume: () => resumed++,
     onGone(end) {
-      // Whatever flows still send when they are ended.
+      // Flows may still send when they are ended.
       send(numberedFrame(0, 60))
-      told.push(`gone ${end.kind}`)
+      reported.push(`gone ${end.kind}`)
       ends.push(end)
     },
   })
@@ -67,7 +67,7 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-/** Lets the loop tell what happened, until there is nothing more. */
+/** Runs the loop until everything has been reported. */
 function turn(rounds = 4): void {
   for (let round = 0; round < rounds; round++) loop.round(0)
 }
@@ -94,12 +94,12 @@ const stream = (all: readonly Uint8Array[]): Uint8Array => concatenate(all.map((
 describe("a hypervisor that connects", () => {
   beforeEach(() => hypervisor.listen(listenAt(native, arena, path)))
 
-  it("is told of, with its process, and frames pass both ways", () => {
+  it("is reported, with its process, and frames pass both ways", () => {
     expect(hypervisor.isConnected).toBe(false)
     const other = connect()
-    expect([told, hypervisor.isConnected]).toEqual([[`connected ${process.pid}`], true])
+    expect([reported, hypervisor.isConnected]).toEqual([[`connected ${process.pid}`], true])
     other.write(stream(frames(10)))
-    // All that was read at once is handed out, though a batch takes four.
+    // All frames of one read are handed out, though a batch holds four.
     turn(1)
     expect(received).toEqual(frames(10))
     send(numberedFrame(77, 80))
@@ -128,14 +128,14 @@ describe("a hypervisor that connects", () => {
 
   it("goes, and another one comes", () => {
     for (const kind of ["first", "second", "third"]) {
-      told = []
+      reported = []
       received = []
       const other = connect()
       const descriptor = link.descriptor
       other.write(stream(frames(3)))
       other.close()
       turn()
-      expect([kind, told]).toEqual([kind, [`connected ${process.pid}`, "gone closed"]])
+      expect([kind, reported]).toEqual([kind, [`connected ${process.pid}`, "gone closed"]])
       expect(received).toEqual(frames(3))
       expect([hypervisor.isConnected, isClosed(descriptor)]).toEqual([false, true])
     }
@@ -144,7 +144,7 @@ describe("a hypervisor that connects", () => {
   it("keeps others away: they are closed at once", () => {
     const first = connect()
     const second = connect()
-    expect(told).toEqual([`connected ${process.pid}`, `refused ${process.pid}`])
+    expect(reported).toEqual([`connected ${process.pid}`, `refused ${process.pid}`])
     expect(native.read(second.descriptor, region, 1)).toBe(0)
     first.write(stream(frames(1)))
     turn()
@@ -152,10 +152,10 @@ describe("a hypervisor that connects", () => {
     first.close()
     second.close()
     turn()
-    told = []
+    reported = []
     connect().close()
     turn()
-    expect(told).toEqual([`connected ${process.pid}`, "gone closed"])
+    expect(reported).toEqual([`connected ${process.pid}`, "gone closed"])
   })
 
   it.each([0, 70_000])("is closed for a length of %i, and others may come", (length) => {
@@ -168,10 +168,10 @@ describe("a hypervisor that connects", () => {
     other.close()
     connect().close()
     turn()
-    expect(told).toHaveLength(4)
+    expect(reported).toHaveLength(4)
   })
 
-  it("is watched for taking more only as long as it is slow, and told of once", () => {
+  it("is watched for taking more only as long as it is slow, and reported once", () => {
     const other = connect()
     limitSendBuffer(link.descriptor, 4_096)
     const sent = frames(60)
@@ -205,7 +205,7 @@ describe("a hypervisor that connects", () => {
     for (const frame of frames(60)) send(frame)
     other.close()
     turn()
-    expect([told.length, hypervisor.isConnected, link.isCongested, resumed]).toEqual([2, false, false, 0])
+    expect([reported.length, hypervisor.isConnected, link.isCongested, resumed]).toEqual([2, false, false, 0])
   })
 
   it("is found to be gone by sending, also if it has only stopped reading", () => {
@@ -244,11 +244,11 @@ describe("a socket that is connected already", () => {
     other.write(stream(frames(2)))
     other.close()
     turn()
-    expect(told).toEqual([`connected ${process.pid}`, "gone closed"])
+    expect(reported).toEqual([`connected ${process.pid}`, "gone closed"])
     expect(received).toEqual(frames(2))
   })
 
-  it("is looked at first", () => {
+  it("is served first", () => {
     const listener = listenAt(native, arena, path)
     const [datagrams, others] = socketPair(SocketType.datagram)
     const event = native.createEvent(0)
@@ -265,19 +265,74 @@ describe("a socket that is connected already", () => {
       expect(attempt).toThrow(`Descriptor ${descriptor} can't be the hypervisor's socket: it ${why}`)
       expect(attempt).toThrow(StreamError)
     }
-    expect([told, hypervisor.isConnected]).toEqual([[], false])
+    expect([reported, hypervisor.isConnected]).toEqual([[], false])
     for (const descriptor of [datagrams, others, event, lone]) native.close(descriptor)
     listener.close()
   })
 })
 
-it("closing ends everything, without telling", () => {
+describe("frames that the owner takes later", () => {
+  let waits = false
+
+  beforeEach(() => {
+    hypervisor.close()
+    hypervisor = new Hypervisor(native, loop, link, {
+      onConnected: () => reported.push("connected"),
+      onRefused: () => reported.push("refused"),
+      takesFramesLater: true,
+      onFrames() {
+        waits = true
+      },
+      onGone: (end) => reported.push(`gone ${end.kind}`),
+    })
+    hypervisor.listen(listenAt(native, arena, path))
+  })
+
+  /** Runs the loop, and takes frames after each round, until a batch isn't full. */
+  function turns(): void {
+    for (let round = 0; round < 6; round++) {
+      loop.round(0)
+      while (waits) {
+        const count = link.receive(batch)
+        if (count > 0) received.push(...framesOf(batch))
+        if (count < 0) hypervisor.checkEnd()
+        waits = count === batch.capacity
+      }
+    }
+  }
+
+  it("come before the end, which makes room for another hypervisor at once", () => {
+    const first = new OtherEnd(connectTo(path))
+    turns()
+    first.write(stream(frames(10)))
+    first.close()
+    const second = new OtherEnd(connectTo(path))
+    turns()
+    expect(received).toEqual(frames(10))
+    expect(reported).toEqual(["connected", "gone closed", "connected"])
+    second.close()
+    turns()
+    expect(reported.slice(3)).toEqual(["gone closed"])
+  })
+
+  it.each([4, 5])("may be followed by a length that ends the stream: %i", (count) => {
+    const other = new OtherEnd(connectTo(path))
+    turns()
+    other.write(concatenate([stream(frames(count)), framed(new Uint8Array(50), 0)]))
+    turns()
+    expect(received).toEqual(frames(count))
+    expect(reported).toEqual(["connected", "gone bad length"])
+    other.close()
+  })
+})
+
+it("closing ends everything, and reports nothing", () => {
   hypervisor.listen(listenAt(native, arena, path))
   const other = connect()
   const { descriptor } = link
   hypervisor.close()
   hypervisor.close()
-  expect([told.length, isClosed(descriptor), connectTo(path)]).toEqual([1, true, -2])
+  expect([reported.length, isClosed(descriptor), connectTo(path)]).toEqual([1, true, -2])
   turn()
   other.close()
 })

@@ -1,8 +1,10 @@
 /**
- * Hypervisors, one at a time: where they connect, the link they are attached to, and the event loop that tells of both.
+ * Hypervisors, one at a time: joins the socket at which they connect, the link that they are attached to, and the event
+ * loop that reports events of both.
  *
- * A hypervisor that connects while there is another one is closed at once. When one goes, for whatever reason, the link
- * is detached first and the owner told afterwards: what its flows still send is dropped by the link.
+ * A hypervisor that connects while another one is connected is closed at once. When the connected one goes, for
+ * whatever reason, the link is detached before the owner is notified: whatever its flows still send is dropped by the
+ * link.
  */
 import { type Arena, Errno } from "@demiflow/core"
 import { EpollEvent, type EventLoop, type Native } from "@demiflow/sys"
@@ -13,33 +15,38 @@ import type { StreamListener } from "./stream-listener.ts"
 
 /** `struct ucred`. */
 const CREDENTIALS_BYTES = 12
-/** How long to leave hypervisors alone that can't be accepted for want of descriptors or memory, milliseconds. */
+/** How long to stop accepting hypervisors after one failed for lack of descriptors or memory, milliseconds. */
 const PAUSE = 1_000
 
-/** How long what was read at once is handed out before other descriptors have their turn, microseconds. */
+/** How long frames of one read are handed out before other descriptors have their turn, microseconds. */
 const TURN = 2_000
 
-/** What the owner is told. */
+/** Callbacks to the owner. */
 export interface HypervisorHooks {
   /**
    * A hypervisor is attached to the link.
    *
-   * @param process its process id; 0 if that can't be told
+   * @param process its process id; 0 if unknown
    */
   onConnected?(process: number): void
-  /** Another one tried to connect while there is one, and was closed. */
+  /** Another hypervisor tried to connect while one is connected, and was closed. */
   onRefused?(process: number): void
-  /** A hypervisor can't be accepted. It is tried again a second later. */
+  /** A hypervisor can't be accepted. The next attempt follows a second later. */
   onAcceptError?(errno: number): void
-  /** Frames wait on the link: hand them to the stack. Called again as long as some do. */
+  /** Frames wait on the link: pass them to the stack. Called again for as long as some wait. */
   onFrames(): void
+  /**
+   * True if the owner takes the frames after {@link HypervisorHooks.onFrames}, in turns, for as long as some wait. It
+   * calls {@link Hypervisor.checkEnd} when the link answers with an error.
+   */
+  readonly takesFramesLater?: boolean
   /** The link is no longer congested: time for `Stack.resume`. */
   onResume?(): void
   /** The hypervisor is gone and the link detached: time for `Stack.stop`. See `describeStreamEnd`. */
   onGone(end: StreamEnd): void
 }
 
-/** The hypervisor of a link. */
+/** The hypervisor that is connected to a link, if any. */
 export class Hypervisor {
   readonly #native: Native
   readonly #arena: Arena
@@ -51,6 +58,8 @@ export class Hypervisor {
   #pause: NodeJS.Timeout | undefined
   #nextTurn: NodeJS.Immediate | undefined
   #watchesWritable = false
+  /** True once the hypervisor has hung up: what it sent before may still wait. */
+  #isEnding = false
 
   constructor(native: Native, loop: EventLoop, link: StreamLink, hooks: HypervisorHooks) {
     this.#native = native
@@ -62,7 +71,7 @@ export class Hypervisor {
     link.onWaiting = () => this.#watchWritable(true)
   }
 
-  /** True while there is one. */
+  /** True while a hypervisor is connected. */
   get isConnected(): boolean {
     return this.#link.descriptor >= 0
   }
@@ -74,15 +83,20 @@ export class Hypervisor {
   }
 
   /**
-   * Takes over a socket that is connected already. Throws `StreamError` with code `ERR_STREAM_DESCRIPTOR` if it isn't one that
-   * a hypervisor could be at the other end of.
+   * Takes over a connected socket. Throws `StreamError` with code `ERR_STREAM_DESCRIPTOR` for a descriptor that can't
+   * lead to a hypervisor.
    */
   adopt(descriptor: number): void {
     checkStreamDescriptor(this.#native, descriptor)
     this.#attach(descriptor, processAtOtherEnd(this.#native, this.#arena, descriptor, this.#scratch))
   }
 
-  /** Closes the hypervisor's connection, without telling, and the listener. */
+  /** Detaches a hypervisor that is gone: for an owner that takes frames later. */
+  checkEnd(): void {
+    this.#takeLeave()
+  }
+
+  /** Closes the hypervisor's connection, without a callback, and the listener. */
   close(): void {
     if (this.isConnected) this.#detach()
     clearTimeout(this.#pause)
@@ -94,6 +108,8 @@ export class Hypervisor {
   }
 
   #accept(listener: StreamListener): void {
+    // The next one may have connected already: its place is free in a moment, and the listener stays readable.
+    if (this.#isEnding) return
     const descriptor = listener.accept()
     if (descriptor < 0) {
       if (descriptor !== -Errno.EAGAIN && descriptor !== -Errno.ECONNABORTED)
@@ -108,7 +124,7 @@ export class Hypervisor {
     }
   }
 
-  /** The listener stays readable: without a pause, the loop would turn and turn. */
+  /** The listener stays readable: without a pause, the loop would spin. */
   #pauseListening(listener: StreamListener, errno: number): void {
     this.#loop.modify(listener.descriptor, 0)
     this.#pause = setTimeout(() => this.#loop.modify(listener.descriptor, EpollEvent.readable), PAUSE)
@@ -128,12 +144,18 @@ export class Hypervisor {
       this.#watchWritable(false)
       if (link.end === undefined) this.#hooks.onResume?.()
     }
-    if ((events & ~EpollEvent.writable) !== 0 && link.end === undefined) this.#handOut()
+    if ((events & EpollEvent.hangUp) !== 0) this.#isEnding = true
+    const hasFrames = (events & ~EpollEvent.writable) !== 0 || link.isFrameWaiting
+    if (hasFrames && link.end === undefined) this.#handOut()
     this.#takeLeave()
   }
 
-  /** Of tiny frames, one read brings 29,000, and some take long: a SYN has a socket opened. */
+  /** One read can bring 29,000 tiny frames, and some take long: a SYN opens a socket. */
   #handOut(): void {
+    if (this.#hooks.takesFramesLater) {
+      this.#hooks.onFrames()
+      return
+    }
     const link = this.#link
     const began = this.#native.monotonicWord()
     do this.#hooks.onFrames()
@@ -153,7 +175,7 @@ export class Hypervisor {
     this.#hooks.onGone(end)
   }
 
-  /** Being writable is asked for while something waits only: otherwise its event would never end. */
+  /** Watched for being writable only while bytes wait: otherwise the event would never stop. */
   #watchWritable(wanted: boolean): void {
     if (wanted === this.#watchesWritable) return
     this.#watchesWritable = wanted
@@ -164,6 +186,7 @@ export class Hypervisor {
   #detach(): void {
     clearImmediate(this.#nextTurn)
     this.#nextTurn = undefined
+    this.#isEnding = false
     const descriptor = this.#link.detach()
     this.#loop.unwatch(descriptor)
     this.#native.close(descriptor)

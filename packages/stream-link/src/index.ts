@@ -1,9 +1,9 @@
 /**
- * Frames with a hypervisor over a stream socket: a length of four bytes, most significant first, then the frame. QEMU's
- * `-netdev stream` speaks it (since 7.2), and `-netdev socket` before.
+ * Exchanges frames with a hypervisor over a stream socket: a length of four bytes, most significant first, then the
+ * frame. This is the format of QEMU's `-netdev stream` (since 7.2), and of `-netdev socket` before.
  *
- * {@link StreamLink} is the link, {@link StreamListener} the UNIX socket at which hypervisors connect, and {@link Hypervisor}
- * joins both with an event loop: one hypervisor at a time, any number of them one after the other.
+ * {@link StreamLink} is the link, {@link StreamListener} the UNIX socket at which hypervisors connect, and
+ * {@link Hypervisor} joins both with an event loop: one hypervisor at a time, any number of them one after the other.
  *
  * @packageDocumentation
  */

@@ -2,13 +2,13 @@ import type { Arena } from "@demiflow/core"
 import { type Native, readPeerCredentials, SocketLevel, SocketType } from "@demiflow/sys"
 import { StreamError } from "./stream-errors.ts"
 
-/** socket(7): its type, and whether it listens. */
+/** socket(7): the socket's type, and whether it listens. */
 const SO_TYPE = 3
 const SO_ACCEPTCONN = 30
 const NOT_OPEN = -9 // EBADF
 
 /**
- * Makes sure that a descriptor which somebody else opened is a connected stream socket, of whatever address family. Throws
+ * Checks that a descriptor opened by another program is a connected stream socket, of any address family. Throws
  * {@link StreamError} with code `ERR_STREAM_DESCRIPTOR` if not.
  */
 export function checkStreamDescriptor(native: Native, descriptor: number): void {
@@ -23,8 +23,8 @@ export function checkStreamDescriptor(native: Native, descriptor: number): void 
 }
 
 /**
- * The process at the other end of a connected socket, as this process' namespace numbers it; 0 if that can't be told: it
- * isn't a UNIX socket, or the process is outside of the namespace.
+ * The id of the process at the other end of a connected socket, in this process's namespace; 0 if unknown: it isn't a
+ * UNIX socket, or the process is outside of the namespace.
  */
 export function processAtOtherEnd(native: Native, arena: Arena, descriptor: number, scratchOffset: number): number {
   return Math.max(0, readPeerCredentials(native, arena, descriptor, scratchOffset).process)

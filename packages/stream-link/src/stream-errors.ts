@@ -1,14 +1,16 @@
 import { errnoSentence } from "@demiflow/sys"
 import { LONGEST_STREAM_FRAME } from "./framing.ts"
 
-/** What can be wrong with a socket for hypervisors. */
+/** The reasons why a socket for hypervisors can't be used. */
 export type StreamErrorCode =
   | "ERR_STREAM_PATH_IN_USE"
   | "ERR_STREAM_PATH"
   | "ERR_STREAM_NO_FREE_PATH"
   | "ERR_STREAM_DESCRIPTOR"
 
-/** The socket can't be used. The message says why, in a sentence, and what to do where that helps. */
+/**
+ * Thrown for a socket that can't be used. The message gives the reason in a sentence, and what to do where that helps.
+ */
 export class StreamError extends Error {
   readonly code: StreamErrorCode
 
@@ -19,13 +21,13 @@ export class StreamError extends Error {
   }
 }
 
-/** Why a stream is over. */
+/** Why a stream ended. */
 export type StreamEnd =
   /** The other end closed it. */
   | { readonly kind: "closed" }
-  /** The kernel says so, with this error number (positive). */
+  /** The kernel reported this error number (positive). */
   | { readonly kind: "failed"; readonly errno: number }
-  /** The length before a frame is none that a frame can have. */
+  /** A frame's length is impossible. */
   | { readonly kind: "bad length"; readonly length: number }
 
 /** The end in words, for one line of a log. */

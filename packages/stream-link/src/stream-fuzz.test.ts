@@ -1,4 +1,4 @@
-/** Hypervisors that send anything at all. Each run is told by its seed. */
+/** Hypervisors that send arbitrary bytes. Each run is identified by its seed. */
 import { Drops, ETHERNET_HEADER_LENGTH, FrameBatch } from "@demiflow/core"
 import { SeededRandom } from "@demiflow/testkit"
 import { describe, expect, it } from "vitest"

@@ -22,7 +22,7 @@ const batch = new FrameBatch(16)
 const region = arena.reserve(4 << 20)
 const drops = new Drops()
 const SMALL = { backlogBytes: 80_000, receiveBytes: 80_000, drops }
-/** One link for all tests but those of compliance: as in life, it outlives who is at the other end. */
+/** One link for all tests but those of compliance: as in use, it outlives the hypervisors. */
 const link = new StreamLink(native, arena, SMALL)
 let other: OtherEnd
 
@@ -155,7 +155,7 @@ describe("a stream link, receiving", () => {
     )
   })
 
-  it("tells that the other end closed, after its last frame and also in the middle of one", () => {
+  it("reports that the other end closed, after its last frame and also in the middle of one", () => {
     for (const rest of [0, 10]) {
       const [own, others] = socketPair()
       link.attach(own)
@@ -177,7 +177,7 @@ describe("a stream link, receiving", () => {
     receiveVectors.mockRestore()
   })
 
-  it("tells that the connection failed, if the other end goes without having read", () => {
+  it("reports that the connection failed, if the other end goes without having read", () => {
     const [own, others] = socketPair()
     link.attach(own)
     sendAll(numbered(1, 60))
@@ -197,13 +197,13 @@ describe("a stream link, sending", () => {
     expect(link.isCongested).toBe(false)
   })
 
-  it("is congested while something waits, and tells whoever owns the loop once", () => {
-    let told = 0
-    link.onWaiting = () => told++
+  it("is congested while something waits, and reports it to the loop once", () => {
+    let reported = 0
+    link.onWaiting = () => reported++
     limitSendBuffer(link.descriptor, 4_096)
     const frames = numbered(20, 1_000)
     expect(sendAll(frames)).toBe(20)
-    expect([link.isCongested, told]).toEqual([true, 1])
+    expect([link.isCongested, reported]).toEqual([true, 1])
     expect(link.drain()).toBe(false)
     const more = numbered(3, 500, 20)
     expect(sendAll(more)).toBe(3)
@@ -211,7 +211,7 @@ describe("a stream link, sending", () => {
     while (!link.drain()) arrived.push(...other.read(777))
     arrived.push(...other.read())
     expect(arrived).toEqual([...frames, ...more])
-    expect([link.isCongested, told]).toEqual([false, 1])
+    expect([link.isCongested, reported]).toEqual([false, 1])
   })
 
   it("takes no more than there is room for, and only whole frames", () => {
@@ -231,8 +231,8 @@ describe("a stream link, sending", () => {
   })
 
   it("finds out that nobody reads any longer: what it is given is lost, and counted", () => {
-    let told = 0
-    link.onWaiting = () => told++
+    let reported = 0
+    link.onWaiting = () => reported++
     limitSendBuffer(link.descriptor, 4_096)
     sendAll(numbered(20, 1_000))
     const [own, others] = socketPair()
@@ -242,7 +242,7 @@ describe("a stream link, sending", () => {
     expect(sendAll(numbered(5, 100))).toBe(5)
     expect(drops.get("link: no guest") - before).toBe(5)
     expect(link.end).toEqual({ kind: "failed", errno: 32 })
-    expect([link.isCongested, link.drain(), told]).toEqual([false, true, 2])
+    expect([link.isCongested, link.drain(), reported]).toEqual([false, true, 2])
     expect(link.receive(batch)).toBeLessThan(0)
   })
 })
@@ -285,7 +285,7 @@ it("reserves no more of the arena than it says", () => {
   expect(before - arena.remaining).toBeLessThanOrEqual(streamLinkArenaBytes(SMALL))
 })
 
-/** How often the function of the addon is called while `work` runs. */
+/** Counts the calls of the addon's function while `work` runs. */
 function countCalls(name: "sendVectors", work: () => void): number {
   const original = native[name]
   let calls = 0

@@ -1,12 +1,13 @@
 /**
  * The link over a connected stream socket, in QEMU's framing.
  *
- * It outlives hypervisors: a socket is attached and detached again, and while there is none, nothing is received and
- * what is sent is dropped. Both directions take one system call for many frames: one read of all that waits, cut into
+ * The link outlives hypervisors: sockets are attached and detached, and without one nothing is received and whatever is
+ * sent is dropped. Both directions move many frames with one system call: one read of all waiting bytes, split into
  * frames in place; one write of many pieces, each a frame with its length in the headroom.
  *
- * A socket may take half a frame. The rest, and what else was to be sent, is copied to a backlog of fixed size, and the
- * link is congested until that is empty again. A frame is kept whole or not at all. `docs/decisions/0009` has the reasons.
+ * A socket may take half a frame. The rest, and everything else to be sent, is copied to a backlog of fixed size, and
+ * the link is congested until the backlog is empty again. A frame is kept whole or not at all. `docs/decisions/0009`
+ * has the reasons.
  */
 import {
   type Arena,
@@ -27,39 +28,40 @@ import type { StreamEnd } from "./stream-errors.ts"
 const DEFAULT_MTU = 65_520
 const DEFAULT_RECEIVE_BYTES = 512 << 10
 const DEFAULT_BACKLOG_BYTES = 4 << 20
-/** Pieces of one write: what the kernel takes at most (UIO_MAXIOV). */
+/** Most pieces of one write: the kernel's limit (UIO_MAXIOV). */
 const MOST_PIECES = 1024
-/** What the kernel grants of it depends on net.core.wmem_max. */
+/** Requested size; the kernel grants up to `net.core.wmem_max`. */
 const SEND_BUFFER_BYTES = 4 << 20
 
-/** How a link is to be. */
+/** Options of a {@link StreamLink}. */
 export interface StreamLinkOptions {
   /** Largest IP packet of one frame, bytes; 65,520 if absent. */
   readonly mtu?: number
-  /** Bytes read at once at most; 512 KiB if absent. */
+  /** Most bytes of one read; 512 KiB if absent. */
   readonly receiveBytes?: number
   /**
-   * Bytes that wait for the hypervisor at most, beyond what the socket holds; 4 MiB if absent. At least what the tap side
-   * may send in one go, its `transmitBytes`: what finds no room is dropped.
+   * Most bytes that wait for the hypervisor, beyond those that the socket holds; 4 MiB if absent. At least what the tap
+   * side may send at once, its `transmitBytes`: what doesn't fit is dropped.
    */
   readonly backlogBytes?: number
-  /** Counts frames that got lost. */
+  /** Counts lost frames. */
   readonly drops?: Drops
 }
 
-/** Bytes of arena that a link with these options reserves at most. */
+/** Arena bytes that a link with these options reserves at most. */
 export function streamLinkArenaBytes(options: StreamLinkOptions = {}): number {
   const { receiveBytes = DEFAULT_RECEIVE_BYTES, backlogBytes = DEFAULT_BACKLOG_BYTES } = options
   return receiveBytes + backlogBytes + MOST_PIECES * 8 + 1024
 }
 
-/** Frames to and from the hypervisor that is attached. */
+/** Moves frames to and from the attached hypervisor. */
 export class StreamLink implements Link {
   readonly arena: Arena
   readonly capabilities: LinkCapabilities
   /**
-   * Called when the socket took less than there was to send, or failed while sending: watch it for being writable, and call
-   * {@link StreamLink.drain} then.
+   * Called when the socket took less than there was to send, or failed while sending, or when an impossible length is
+   * behind the frames received: watch it for being writable, then call {@link StreamLink.drain}, and
+   * {@link StreamLink.receive} if {@link StreamLink.isFrameWaiting}.
    */
   onWaiting: (() => void) | undefined = undefined
   readonly #native: Native
@@ -97,25 +99,25 @@ export class StreamLink implements Link {
     return this.#descriptor
   }
 
-  /** Why the attached stream is over; undefined as long as it isn't. */
+  /** Why the attached stream ended; undefined while it hasn't. */
   get end(): StreamEnd | undefined {
     return this.#end
   }
 
-  /** True while frames wait that the socket hasn't taken. */
+  /** True while frames wait for the socket. */
   get isCongested(): boolean {
     return !this.#backlog.isEmpty
   }
 
   /**
-   * True if {@link StreamLink.receive} has more to say of what was read: frames for which a batch had no place, or a length
-   * behind them that ends the stream. The socket doesn't become readable on their account.
+   * True if {@link StreamLink.receive} has more from the last read: frames that didn't fit in a batch, or a length
+   * after them that ends the stream. The socket doesn't become readable for those.
    */
   get isFrameWaiting(): boolean {
     return this.#splitter.isWaiting || (this.#splitter.badLength >= 0 && this.#end === undefined)
   }
 
-  /** Takes over a connected stream socket. The one before is detached, and closed. */
+  /** Takes over a connected stream socket. One that was attached before is closed. */
   attach(descriptor: number): void {
     this.close()
     this.#descriptor = descriptor
@@ -123,7 +125,10 @@ export class StreamLink implements Link {
     this.#native.setOptionInteger(descriptor, socket, SocketOption.sendBuffer, SEND_BUFFER_BYTES)
   }
 
-  /** Gives the socket back, open; -1 if there was none. What was received and not handed out, or waits to be sent, is lost. */
+  /**
+   * Detaches the socket and returns it, still open; -1 if there was none. Bytes received but not handed out, or waiting
+   * to be sent, are lost.
+   */
   detach(): number {
     const descriptor = this.#descriptor
     this.#descriptor = -1
@@ -134,12 +139,13 @@ export class StreamLink implements Link {
   }
 
   /**
-   * See `Link.receive`: 0 while no hypervisor is attached, and a negative number once the stream has ended, which
-   * {@link StreamLink.end} explains.
+   * See `Link.receive`. Returns 0 while no hypervisor is attached, and a negative number once the stream has ended;
+   * {@link StreamLink.end} has the reason.
    */
   receive(batch: FrameBatch): number {
     batch.count = 0
     if (this.#descriptor < 0) return 0
+    if (this.#end !== undefined) return -Errno.EPIPE
     const splitter = this.#splitter
     if (!splitter.isWaiting && splitter.badLength < 0) {
       const result = this.#read()
@@ -147,12 +153,17 @@ export class StreamLink implements Link {
     }
     const count = splitter.take(batch)
     if (splitter.short !== this.#short) this.#countShort()
-    if (count > 0 || splitter.badLength < 0) return count
+    if (splitter.badLength < 0) return count
+    if (count > 0) {
+      // The socket may not become readable again, so that nobody would ask for the error.
+      this.onWaiting?.()
+      return count
+    }
     this.#end ??= { kind: "bad length", length: splitter.badLength }
     return -Errno.EIO
   }
 
-  /** See `Link.send`. What a detached link is given counts as taken, and as dropped. */
+  /** See `Link.send`. Without a hypervisor, frames count as taken, and as dropped. */
   send(batch: FrameBatch, first: number, count: number): number {
     const last = first + count
     let index = first
@@ -166,8 +177,8 @@ export class StreamLink implements Link {
   }
 
   /**
-   * Sends what waits, as far as the socket takes it; to be called when that is writable. Answers true if nothing waits any
-   * longer, also because the stream is over.
+   * Writes waiting bytes until the socket is full; to be called when the socket is writable. Returns true if no bytes
+   * wait any longer, or the stream has ended.
    */
   drain(): boolean {
     while (!this.#backlog.isEmpty) {
@@ -189,7 +200,7 @@ export class StreamLink implements Link {
     return this.#descriptor >= 0 && this.#end === undefined
   }
 
-  /** Reads what waits. Answers a negated errno if that was nothing. */
+  /** Reads waiting bytes. Returns a negated errno if there were none. */
   #read(): number {
     const splitter = this.#splitter
     const room = splitter.makeRoom()
@@ -204,7 +215,9 @@ export class StreamLink implements Link {
     return length === 0 ? -Errno.EPIPE : length
   }
 
-  /** Sends frames from `first` on with as few calls as possible. Answers the index of the first one not even begun. */
+  /**
+   * Sends frames from `first` on with as few calls as possible. Returns the index of the first frame not even begun.
+   */
   #sendAtOnce(batch: FrameBatch, first: number, last: number): number {
     const { view, words } = this.arena
     const vectors = this.#vectors.offset >> 2
@@ -227,7 +240,7 @@ export class StreamLink implements Link {
     return index
   }
 
-  /** What a write took ends in the middle of a frame: keeps the rest of it. Answers the index of the frame after. */
+  /** Keeps the rest of a frame that a write took in part. Returns the index of the frame after. */
   #keepRest(batch: FrameBatch, begin: number, sent: number): number {
     let index = begin
     let left = sent
@@ -238,7 +251,7 @@ export class StreamLink implements Link {
     return index + 1
   }
 
-  /** Copies a frame to the backlog. False if there is no room for it. */
+  /** Copies a frame to the backlog. Returns false if there is no room for it. */
   #keep(batch: FrameBatch, index: number): boolean {
     const offset = batch.offset[index] - FRAME_LENGTH_BYTES
     const wasEmpty = this.#backlog.isEmpty
@@ -248,7 +261,7 @@ export class StreamLink implements Link {
     return true
   }
 
-  /** One write of the first `count` vectors. Answers the bytes taken, 0 also if the stream is over. */
+  /** Writes the first `count` vectors at once. Returns the bytes taken; 0 also if the stream has ended. */
   #write(count: number): number {
     const sent = this.#native.sendVectors(this.#descriptor, this.#vectors.offset, count, MessageFlag.doNotWait)
     if (sent >= 0) return sent
@@ -271,7 +284,7 @@ export class StreamLink implements Link {
   }
 }
 
-/** True for what a call answers that is to be tried again: the stream goes on. */
+/** True for an error after which the call is to be retried: the stream goes on. */
 function isPassing(errno: number): boolean {
   return errno === -Errno.EAGAIN || errno === -Errno.ENOBUFS || errno === -Errno.ENOMEM
 }

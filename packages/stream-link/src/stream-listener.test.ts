@@ -51,7 +51,7 @@ function bindSocket(at: string, type: number): number {
   return descriptor
 }
 
-/** A socket whose owner has gone without removing it. */
+/** Leaves a socket's file whose owner has gone without removing it. */
 function leaveSocket(at: string): void {
   native.close(bindSocket(at, SocketType.stream))
 }
@@ -128,7 +128,7 @@ describe("listening at a path", () => {
       "ERR_STREAM_PATH_IN_USE",
       `Another program uses the socket "${path}": end it, or choose another path`,
     ])
-    // The listener would take a connection for its hypervisor.
+    // The listener would take a stream connection for its hypervisor.
     expect(first.accept()).toBe(-Errno.EAGAIN)
     native.close(connectTo(path))
   })
@@ -254,7 +254,7 @@ describe("listening at the first path that is free", () => {
     expect((error.cause as StreamError).code).toBe("ERR_STREAM_PATH_IN_USE")
   })
 
-  it("knows where others look for it", () => {
+  it("knows the path that others connect to", () => {
     expect([DEFAULT_STREAM_PATHS.length, DEFAULT_STREAM_PATHS[0], DEFAULT_STREAM_PATHS[63]]).toEqual([
       64,
       "/tmp/passt_1.socket",

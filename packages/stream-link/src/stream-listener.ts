@@ -1,15 +1,16 @@
 /**
  * The UNIX socket at which hypervisors connect.
  *
- * A socket's file outlives the process that made it, so a file at the path means nothing by itself: what counts is whether a socket
- * is bound to it. That is asked with a socket of datagrams, as one of streams would be taken for a hypervisor by who
- * listens there. The kernel answers that the types don't match if there is any socket of streams, listening or about to,
- * and refuses if there is none: the file is left over then, and is replaced. Nobody else learns of either
- * (e2e/platform/listening.py). A file that isn't a socket is never removed. The file's mode decides which users may connect. The
- * mode comes from the umask, but others than owner and group never may: one that connects first has the guest's network.
+ * A socket's file outlives the process that created it, so a file at the path means nothing by itself: what counts is
+ * whether a socket is bound to it. A datagram socket probes that, since the listening program would take a stream
+ * socket for a hypervisor. The kernel reports a mismatch of types if a stream socket is bound, listening or about to,
+ * and refuses the connection if none is: then the file is left over, and is replaced. Neither disturbs another program
+ * (e2e/platform/listening.py). A file that isn't a socket is never removed. The file's mode decides which users may
+ * connect. The mode comes from the umask, but never admits users other than owner and group: the first to connect
+ * gets the guest's network.
  *
- * The folder may belong to somebody who wishes us ill, and who can put anything else at the path at any time. So the file is
- * known by its number, and is owned and removed as that or not at all.
+ * The folder may belong to a hostile user, who can put anything else at the path at any time. So the file is identified
+ * by its device and inode numbers: any other file is neither given to another user nor removed.
  */
 import { chownSync, closeSync, constants, fchmodSync, fstatSync, lstatSync, openSync, unlinkSync } from "node:fs"
 import { basename, dirname } from "node:path"
@@ -26,23 +27,23 @@ import {
 } from "@demiflow/sys"
 import { StreamError } from "./stream-errors.ts"
 
-/** Hypervisors that wait to be accepted, or to be refused. */
+/** Hypervisors that wait to be accepted or refused. */
 const QUEUE = 128
 const NO_SUCH_FILE = 2 // ENOENT
 const PROTOCOL_TYPE = 91 // EPROTOTYPE
-/** Of a socket's file, before the umask. */
+/** Mode of a socket's file, before the umask. */
 const MODE = 0o770
 /** `O_PATH`: a descriptor that stands for a file, whatever it is, without opening it. */
 const PATH_ONLY = 0o10000000
 const FOLDER_ONLY = PATH_ONLY | constants.O_DIRECTORY
 
-/** Where a socket is made if no path is given: the first of these that is free. */
+/** Paths to listen at if none is given: the first one that is free. */
 export const DEFAULT_STREAM_PATHS: readonly string[] = Array.from(
   { length: 64 },
   (_, index) => `/tmp/passt_${index + 1}.socket`,
 )
 
-/** Bytes of arena that making a listener takes. */
+/** Arena bytes that creating a listener takes. */
 export const STREAM_LISTENER_ARENA_BYTES: number = 2 * 64 + UNIX_SOCKET_ADDRESS_BYTES
 
 /** A listening socket. */
@@ -50,12 +51,12 @@ export class StreamListener {
   readonly descriptor: number
   readonly path: string
   readonly #native: Native
-  /** Of the file that was made here. */
+  /** Identity of the file created here. */
   readonly #identity: string | undefined
   readonly #folder: number
   #isOpen = true
 
-  /** Takes over a UNIX stream socket that listens already. See {@link listenAt} and {@link listenAtFirstFree} for a new one. */
+  /** Takes over a listening UNIX stream socket. {@link listenAt} and {@link listenAtFirstFree} create a new one. */
   constructor(native: Native, descriptor: number, path: string, identity?: string) {
     this.#native = native
     this.descriptor = descriptor
@@ -64,28 +65,31 @@ export class StreamListener {
     this.#folder = identity === undefined ? -1 : native.open(dirname(path), FOLDER_ONLY, 0)
   }
 
-  /** Descriptor of the folder that the file is in, which stays open to remove the file in the end; -1 if nothing is to be removed. */
+  /**
+   * Descriptor of the folder that contains the file, kept open to remove the file in the end; -1 if nothing is to be
+   * removed.
+   */
   get folder(): number {
     return this.#folder
   }
 
-  /** The descriptor of a hypervisor that has connected, or a negated error number: `-EAGAIN` if there is none. */
+  /** Accepts a hypervisor. Returns its descriptor, or a negated error number: `-EAGAIN` if there is none. */
   accept(): number {
     return this.#native.accept(this.descriptor, 0, 0)
   }
 
   /**
-   * Gives the file to somebody else, who may remove it then from a folder that is anybody's; false if there is no file that
-   * was made here at the path any longer. Throws what the system says if we may not give files away.
+   * Gives the file to another user, who can then remove it even from a sticky folder. Returns false if the file created
+   * here is no longer at the path. Throws the system's error if this process may not give files away.
    */
   giveTo(user: number, group: number): boolean {
     const file = this.#identity === undefined ? -1 : openFile(this.path)
     if (file < 0) return false
     try {
       const status = fstatSync(file, { bigint: true })
-      // A second name could be one that somebody gave to a socket of others.
+      // A second name might have been given by another user to another program's socket.
       if (!status.isSocket() || identityOf(status) !== this.#identity || status.nlink !== 1n) return false
-      // By the descriptor, as whatever is at the path may be another thing by now, and a link would be followed.
+      // By descriptor: the path may lead to another file by now, and a symbolic link would be followed.
       chownSync(`/proc/self/fd/${file}`, user, group)
       return true
     } finally {
@@ -93,27 +97,30 @@ export class StreamListener {
     }
   }
 
-  /** Stops listening. The file goes as well, if it is still the one that was made here, and can be reached. */
+  /** Stops listening. Removes the file, if it is still the one created here and can be reached. */
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#native.close(this.descriptor)
     if (this.#folder < 0) return
     const name = basename(this.path)
-    // A folder that became unwritable keeps its socket: the next listener finds that it is left over.
+    // If the folder has become unwritable, the file stays: the next listener finds that it is left over.
     if (this.#native.identityAt(this.#folder, name) === this.#identity) this.#native.unlinkAt(this.#folder, name)
     this.#native.close(this.#folder)
   }
 }
 
 /**
- * Listens at a path. Throws {@link StreamError} if it is in use or can't be used, and `UnixSocketPathError` if it is too long.
+ * Listens at a path. Throws {@link StreamError} if it is in use or can't be used, and `UnixSocketPathError` if it is
+ * too long.
  */
 export function listenAt(native: Native, arena: Arena, path: string): StreamListener {
   return listen(native, arena, arena.reserve(UNIX_SOCKET_ADDRESS_BYTES), path)
 }
 
-/** Listens at the first path that is free. Throws {@link StreamError} with code `ERR_STREAM_NO_FREE_PATH` if none is. */
+/**
+ * Listens at the first path that is free. Throws {@link StreamError} with code `ERR_STREAM_NO_FREE_PATH` if none is.
+ */
 export function listenAtFirstFree(
   native: Native,
   arena: Arena,
@@ -138,7 +145,7 @@ function listen(native: Native, arena: Arena, scratch: number, path: string): St
   arena.bytes.set(address, scratch)
   removeLeftover(native, scratch, address.length, path)
   const descriptor = openSocket(native, SocketType.stream)
-  // Before there is a file: the kernel gives the file the mode of the socket (unix(7) names the umask alone).
+  // Before the file exists: the kernel gives the file the socket's mode (unix(7) mentions the umask only).
   fchmodSync(descriptor, MODE)
   const result = native.bind(descriptor, scratch, address.length)
   if (result < 0) {
@@ -153,7 +160,7 @@ function listen(native: Native, arena: Arena, scratch: number, path: string): St
   throw unusable(path, listening)
 }
 
-/** Removes a socket's file that nobody's socket is bound to. Throws if it is anything else. */
+/** Removes a socket's file that no socket is bound to. Throws if it is anything else. */
 function removeLeftover(native: Native, scratch: number, addressLength: number, path: string): void {
   const found = fileAt(path)
   if (found === undefined) return
@@ -163,11 +170,11 @@ function removeLeftover(native: Native, scratch: number, addressLength: number, 
   const descriptor = openSocket(native, SocketType.datagram)
   const result = native.connect(descriptor, scratch, addressLength)
   native.close(descriptor)
-  // 0 and EPERM: a socket of datagrams is bound to it, which takes them from anybody or from one other only.
+  // 0 and EPERM: a datagram socket is bound to it, which receives from anybody or from a single other one.
   if (result === 0 || result === -PROTOCOL_TYPE || result === -Errno.EPERM) throw inUse(path)
   if (result === -NO_SUCH_FILE) return
   if (result !== -Errno.ECONNREFUSED) throw unusable(path, result)
-  // Somebody else may have replaced it meanwhile.
+  // Another program may have replaced it meanwhile.
   if (fileAt(path)?.identity !== found.identity) throw inUse(path)
   try {
     unlinkSync(path)
@@ -196,7 +203,7 @@ function fileAt(path: string): { isSocket: boolean; identity: string } | undefin
     const status = lstatSync(path, { bigint: true })
     return { isSocket: status.isSocket(), identity: identityOf(status) }
   } catch {
-    // Not there, or out of reach: bind fails with the reason.
+    // Missing or inaccessible: bind() then fails with the reason.
     return undefined
   }
 }
@@ -205,7 +212,7 @@ function identityOf({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }
   return `${dev}:${ino}`
 }
 
-/** A descriptor for whatever is at the path, a symbolic link included; -1 if there is nothing. */
+/** Opens the file at the path, or the symbolic link itself. Returns a descriptor, or -1 if there is nothing. */
 function openFile(path: string): number {
   try {
     return openSync(path, PATH_ONLY | constants.O_NOFOLLOW)

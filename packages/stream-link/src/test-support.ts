@@ -1,4 +1,4 @@
-/** What the tests of this package share: one arena for the file, socket pairs, and the other end of a stream. */
+/** Shared by this package's tests: one arena for each file, socket pairs, and the other end of a stream. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -6,20 +6,20 @@ import { Arena, Errno, type FrameBatch } from "@demiflow/core"
 import { AddressFamily, attachArena, checkResult, type Native, SocketType, unixSocketAddress } from "@demiflow/sys"
 import { LONGEST_STREAM_FRAME } from "./framing.ts"
 
-/** The arena of this test file: one thread has one. */
+/** The arena of this test file: a thread has only one. */
 export const arena: Arena = new Arena(96 << 20)
 export const native: Native = attachArena(arena)
 
 const SCRATCH_BYTES = 256 << 10
 const scratch = arena.reserve(SCRATCH_BYTES)
 
-/** Two connected sockets of UNIX. */
+/** Two connected UNIX sockets. */
 export function socketPair(type: number = SocketType.stream): [number, number] {
   checkResult(native.socketPair(AddressFamily.unix, type, 0, scratch), "make a socket pair")
   return [arena.words[scratch >> 2], arena.words[(scratch >> 2) + 1]]
 }
 
-/** A socket connected to the path; a negated errno if that isn't possible. */
+/** A socket connected to the path; a negated errno on failure. */
 export function connectTo(path: string): number {
   const descriptor = checkResult(native.socket(AddressFamily.unix, SocketType.stream, 0), "make a socket")
   const address = unixSocketAddress(path)
@@ -29,7 +29,7 @@ export function connectTo(path: string): number {
   return result < 0 ? result : descriptor
 }
 
-/** A frame with its length in front. */
+/** A frame with its length before it. */
 export function framed(frame: Uint8Array, length: number = frame.length): Uint8Array {
   const bytes = new Uint8Array(4 + frame.length)
   new DataView(bytes.buffer).setUint32(0, length)
@@ -37,7 +37,7 @@ export function framed(frame: Uint8Array, length: number = frame.length): Uint8A
   return bytes
 }
 
-/** A frame of this length that no frame of another number is like. */
+/** A frame of this length that differs from that of every other number. */
 export function numberedFrame(number: number, length: number): Uint8Array {
   const frame = new Uint8Array(length)
   for (let index = 0; index < length; index++) frame[index] = (index * 7 + number * 31) & 255
@@ -57,7 +57,7 @@ export function framesOf(batch: FrameBatch): Uint8Array[] {
   })
 }
 
-/** The hypervisor's end of a stream: writes bytes, reads frames. Written without the code that it is to test. */
+/** The hypervisor's end of a stream: writes bytes, reads frames. Doesn't use the code under test. */
 export class OtherEnd {
   readonly descriptor: number
   #waiting: Uint8Array = new Uint8Array(0)
@@ -67,13 +67,13 @@ export class OtherEnd {
     this.descriptor = descriptor
   }
 
-  /** Writes bytes, of which some may have to wait for {@link OtherEnd.push}. */
+  /** Writes bytes; those that don't fit wait for {@link OtherEnd.push}. */
   write(bytes: Uint8Array): void {
     this.#waiting = concatenate([this.#waiting, bytes])
     this.push()
   }
 
-  /** Writes what waits, as far as the socket takes it. */
+  /** Writes waiting bytes until the socket is full. */
   push(): void {
     while (this.#waiting.length > 0) {
       const piece = this.#waiting.subarray(0, SCRATCH_BYTES)
@@ -88,7 +88,7 @@ export class OtherEnd {
     return this.#waiting.length === 0
   }
 
-  /** Frames that have arrived whole. Reads no more than so many bytes. */
+  /** Returns the whole frames that have arrived. Reads at most this many bytes. */
   read(most: number = Number.POSITIVE_INFINITY): Uint8Array[] {
     const pieces = [this.#unread]
     for (let left = most; left > 0; ) {
@@ -111,7 +111,7 @@ export class OtherEnd {
     return frames
   }
 
-  /** Bytes of a frame that has arrived in part. */
+  /** Bytes of a partly received frame. */
   get partial(): number {
     return this.#unread.length
   }
@@ -121,17 +121,17 @@ export class OtherEnd {
   }
 }
 
-/** True if nothing is open under this number. */
+/** True if the descriptor isn't open. */
 export function isClosed(descriptor: number): boolean {
   return native.fileControl(descriptor, 1, 0) === -9
 }
 
-/** Limits what a socket holds, so that it is full soon. */
+/** Limits a socket's buffer, so that it fills up soon. */
 export function limitSendBuffer(descriptor: number, bytes: number): void {
   checkResult(native.setOptionInteger(descriptor, 1, 7, bytes), "set a send buffer's size")
 }
 
-/** Makes a folder, and removes it when told. */
+/** Creates a folder, with a function that removes it. */
 export function temporaryFolder(): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), "demiflow-stream-"))
   return { path, remove: () => rmSync(path, { recursive: true }) }

@@ -17,7 +17,7 @@ void leave_lost_arena(napi_env env, struct native_state *state)
 	state->arena_length = 0;
 }
 
-/* True for an ArrayBuffer whose memory can become shorter: Node-API itself doesn't say. */
+/* True for an ArrayBuffer whose memory can shrink: Node-API itself doesn't say. */
 static bool is_resizable(napi_env env, napi_value buffer)
 {
 	napi_value value;
@@ -30,8 +30,8 @@ static bool is_resizable(napi_env env, napi_value buffer)
 }
 
 /*
- * attach(arrayBuffer): makes it the arena of this environment and keeps it alive. -EINVAL for what isn't an ArrayBuffer, has
- * no memory or is resizable.
+ * attach(arrayBuffer): makes the buffer the arena of this environment and keeps it alive. -EINVAL for a value that
+ * isn't an ArrayBuffer, has no memory or is resizable.
  */
 static napi_value attach(napi_env env, napi_callback_info info)
 {

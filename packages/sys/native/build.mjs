@@ -1,6 +1,6 @@
-// Compiles the native addon, and the native programs beside it, with the system's C compiler, without node-gyp and without
-// a download: the headers of the Node-API come from the npm package `node-api-headers`, and one addon serves all
-// versions of Node.js (NAPI_VERSION 9). A folder here with a `main.c` is a program.
+// Compiles the native addon, and the native programs beside it, with the system's C compiler, without node-gyp and
+// without a download: the headers of the Node-API come from the npm package `node-api-headers`, and one addon serves
+// all versions of Node.js (NAPI_VERSION 9). A folder here with a `main.c` is a program.
 //
 //   node build.mjs                 compiles what is older than one of its sources
 //   node build.mjs --if-missing    compiles only what isn't there (what the install script does)
@@ -26,7 +26,7 @@ const { values: options } = parseArgs({
 })
 
 /**
- * Files of the addon that a program consists of as well.
+ * Sources of the addon that a program includes too.
  * @type {Record<string, readonly string[]>}
  */
 const shared = {
@@ -50,7 +50,7 @@ const products = [
 ]
 
 /**
- * What a product consists of, and this file.
+ * The sources of a product, and this file.
  * @param {string} path
  */
 function sourcesIn(path) {
@@ -59,7 +59,7 @@ function sourcesIn(path) {
 }
 
 /**
- * When a file was last changed, in milliseconds since the epoch, or -1 if there is none.
+ * Time of a file's last change, in milliseconds since the epoch, or -1 if there is no such file.
  * @param {string} file
  */
 function changedAt(file) {
@@ -87,7 +87,8 @@ function compile({ output, sources, flags }) {
   if (process.platform !== "linux") fail(`this package is for Linux, and this is ${process.platform}`)
   const { include_dir: headers } = createRequire(import.meta.url)("node-api-headers")
   mkdirSync(dirname(output), { recursive: true })
-  // Written aside and renamed: a process that has the old binary mapped keeps it, and two builds at once do no harm.
+  // Written to another name and renamed: a process that has the old binary mapped keeps it, and concurrent builds do no
+  // harm.
   const unfinished = `${output}.${process.pid}`
   const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter(Boolean)
   const compiler = process.env.CC ?? "cc"

@@ -1,4 +1,4 @@
-/* What is known of the kernel's means of giving something up: numbers of system calls, for filters, and Landlock's version. */
+/* The kernel's means of giving up privileges: numbers of system calls, for filters, and Landlock's version. */
 #include "native.h"
 
 #include <linux/audit.h>
@@ -13,12 +13,15 @@
 
 #ifdef ARCHITECTURE
 
-/* Of kernels that are newer than the headers may be. */
+/* For headers older than the kernel. */
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
 #endif
 #ifndef SYS_clone3
 #define SYS_clone3 435
+#endif
+#ifndef SYS_io_uring_enter
+#define SYS_io_uring_enter 426
 #endif
 #ifndef SYS_io_uring_setup
 #define SYS_io_uring_setup 425
@@ -31,17 +34,18 @@
 #endif
 #endif
 
-/* ARM of 64 bits has only what came in place of these. */
+/* 64-bit ARM has only the newer replacements of these. */
 #ifdef __aarch64__
 #define SYS_epoll_wait -1
 #define SYS_fork -1
+#define SYS_getpgrp -1
 #define SYS_poll -1
 #define SYS_vfork -1
 #endif
 
 #endif
 
-/* On all architectures. */
+/* The same number on all architectures. */
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
 #endif
@@ -52,7 +56,7 @@ struct call {
 	int32_t number;
 };
 
-/* All that a list may name. Calls that this architecture lacks have a negative number. */
+/* All calls that a filter may name. Those that this architecture lacks have a negative number. */
 static const struct call calls[] = {
 #ifdef ARCHITECTURE
 	{ "accept4", SYS_accept4 },
@@ -78,6 +82,8 @@ static const struct call calls[] = {
 	{ "ftruncate", SYS_ftruncate },
 	{ "futex", SYS_futex },
 	{ "getpeername", SYS_getpeername },
+	{ "getpgid", SYS_getpgid },
+	{ "getpgrp", SYS_getpgrp },
 	{ "getpid", SYS_getpid },
 	{ "getrandom", SYS_getrandom },
 	{ "getrusage", SYS_getrusage },
@@ -85,6 +91,7 @@ static const struct call calls[] = {
 	{ "getsockopt", SYS_getsockopt },
 	{ "gettid", SYS_gettid },
 	{ "gettimeofday", SYS_gettimeofday },
+	{ "io_uring_enter", SYS_io_uring_enter },
 	{ "io_uring_setup", SYS_io_uring_setup },
 	{ "inotify_rm_watch", SYS_inotify_rm_watch },
 	{ "ioctl", SYS_ioctl },
@@ -115,6 +122,7 @@ static const struct call calls[] = {
 	{ "rt_sigaction", SYS_rt_sigaction },
 	{ "rt_sigprocmask", SYS_rt_sigprocmask },
 	{ "rt_sigreturn", SYS_rt_sigreturn },
+	{ "rt_sigtimedwait", SYS_rt_sigtimedwait },
 	{ "sched_getaffinity", SYS_sched_getaffinity },
 	{ "sched_getparam", SYS_sched_getparam },
 	{ "sched_getscheduler", SYS_sched_getscheduler },
@@ -138,7 +146,7 @@ static const struct call calls[] = {
 	{ NULL, 0 },
 };
 
-/* callNumber(name): its number, -ENOSYS if this architecture lacks it, or -EINVAL for what is not in the table */
+/* callNumber(name): the call's number, -ENOSYS if this architecture lacks it, or -EINVAL if it is not in the table */
 static napi_value call_number(napi_env env, napi_callback_info info)
 {
 	char name[32];
@@ -155,7 +163,9 @@ static napi_value call_number(napi_env env, napi_callback_info info)
 	return integer_result(env, -EINVAL);
 }
 
-/* architecture(): the AUDIT_ARCH_… that the kernel reports to filters, its sign bit included; 0 for one without filters */
+/*
+ * architecture(): the AUDIT_ARCH_… that the kernel reports to filters, its sign bit included; 0 for one without filters
+ */
 static napi_value architecture(napi_env env, napi_callback_info info)
 {
 	(void)info;
@@ -166,7 +176,7 @@ static napi_value architecture(napi_env env, napi_callback_info info)
 #endif
 }
 
-/* landlockVersion(): of the kernel's interface, from 1, or -errno where there is none */
+/* landlockVersion(): the version of the kernel's interface, from 1, or -errno where there is none */
 static napi_value landlock_version(napi_env env, napi_callback_info info)
 {
 	(void)info;

@@ -38,7 +38,7 @@ static uint64_t sum_portable(const uint8_t *at, size_t length)
 		sum = add_carry(sum, word);
 	}
 	if (length) {
-		/* An odd last byte is the first of a pair whose second is zero, which is what the padding gives. */
+		/* An odd last byte counts as the first of a pair whose second is zero: the padding provides it. */
 		uint64_t word = 0;
 
 		memcpy(&word, at, length);
@@ -51,8 +51,8 @@ static uint64_t sum_portable(const uint8_t *at, size_t length)
 __attribute__((target("avx2"))) static uint64_t sum_avx2(const uint8_t *at, size_t length)
 {
 	/*
-	 * Halves of 64-bit lanes, added as 64-bit integers: a lane holds 2^32 additions of a 32-bit word before it
-	 * could overflow, far beyond an int32 length.
+	 * Halves of 64-bit lanes, added as 64-bit integers: a lane takes 2^32 additions of a 32-bit word before it can
+	 * overflow, far beyond an int32 length.
 	 */
 	const __m256i low_half = _mm256_set1_epi64x(0xffffffff);
 	__m256i even = _mm256_setzero_si256();
@@ -70,7 +70,10 @@ __attribute__((target("avx2"))) static uint64_t sum_avx2(const uint8_t *at, size
 		odd = _mm256_add_epi64(odd, _mm256_srli_epi64(second, 32));
 	}
 	_mm256_storeu_si256((__m256i *)(void *)lanes, _mm256_add_epi64(even, odd));
-	/* gcc forgets it in functions with a target of their own; code without AVX that follows then costs 120 ns more. */
+	/*
+	 * gcc omits this in functions with a target of their own; code without AVX that follows would then cost 120 ns
+	 * more.
+	 */
 	_mm256_zeroupper();
 	sum = sum_portable(at, length);
 	for (int i = 0; i < 4; i++)

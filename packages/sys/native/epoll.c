@@ -1,4 +1,4 @@
-/* epoll, and what it takes to give libuv its turn from a loop of our own. */
+/* epoll, and the calls that let a loop of ours give libuv its turn. */
 #include "native.h"
 
 #include <sched.h>
@@ -44,7 +44,7 @@ static napi_value control_epoll(napi_env env, napi_callback_info info)
 	return integer_result(env, result_of(epoll_ctl(arguments[0], arguments[1], arguments[2], &event)));
 }
 
-/* Stores the events as pairs of int32 (events, token). An interrupted wait is an empty one. */
+/* Stores the events as pairs of int32 (events, token). An interrupted wait counts as no events. */
 static int32_t store_events(uint8_t *at, const struct epoll_event *events, int count)
 {
 	if (count < 0)
@@ -100,7 +100,7 @@ static napi_value wait_microseconds(napi_env env, napi_callback_info info)
 		struct timespec duration = { .tv_sec = timeout / 1000000, .tv_nsec = timeout % 1000000 * 1000L };
 
 		count = (int)syscall(SYS_epoll_pwait2, arguments[0], events, maximum, &duration, NULL, (size_t)0);
-		/* EPERM: a system call filter written before the call existed. */
+		/* EPERM comes from a system call filter older than the call. */
 		if (count >= 0 || (errno != ENOSYS && errno != EPERM))
 			return integer_result(env, store_events(memory, events, count));
 		__atomic_store_n(&missing, 1, __ATOMIC_RELAXED);
@@ -111,7 +111,7 @@ static napi_value wait_microseconds(napi_env env, napi_callback_info info)
 	return integer_result(env, store_events(memory, events, count));
 }
 
-/* yieldProcessor(): lets others that are ready to run on this processor go first. */
+/* yieldProcessor(): lets other processes that are ready to run on this processor go first. */
 static napi_value yield_processor(napi_env env, napi_callback_info info)
 {
 	(void)info;
@@ -127,7 +127,7 @@ static struct uv_loop_s *loop_of(napi_env env)
 	return loop;
 }
 
-/* loopDescriptor(): libuv's own epoll descriptor; readable when libuv has something to do. */
+/* loopDescriptor(): libuv's own epoll descriptor; readable when libuv has work. */
 static napi_value loop_descriptor(napi_env env, napi_callback_info info)
 {
 	struct uv_loop_s *loop = loop_of(env);
@@ -138,8 +138,8 @@ static napi_value loop_descriptor(napi_env env, napi_callback_info info)
 
 /*
  * loopTimeout(): milliseconds until libuv wants a turn by itself, 0 for at once (pending immediates, closing handles,
- * due timers, descriptors that it has not told the kernel yet), -1 for never. libuv counts from the time it last looked
- * at the clock, so it is made to look first.
+ * due timers, descriptors not yet registered with the kernel), -1 for never. libuv counts from its last reading of the
+ * clock, so it is made to read the clock first.
  */
 static napi_value loop_timeout(napi_env env, napi_callback_info info)
 {

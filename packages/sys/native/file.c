@@ -1,4 +1,4 @@
-/* Descriptors and processes: what is common to all descriptors, and the few calls that start from none. */
+/* Descriptors and processes: calls that apply to all descriptors, and the few that start from none. */
 #include "native.h"
 
 #include <fcntl.h>
@@ -44,7 +44,7 @@ static napi_value open_path(napi_env env, napi_callback_info info)
 	return integer_result(env, result_of(descriptor));
 }
 
-/* A folder's descriptor and a name in it, of at most 255 bytes; false if the arguments are something else. */
+/* Reads a folder's descriptor and a name in it, of at most 255 bytes; false if the arguments are something else. */
 static bool read_name(napi_env env, napi_callback_info info, int32_t *folder, char name[256])
 {
 	napi_value values[2];
@@ -57,7 +57,10 @@ static bool read_name(napi_env env, napi_callback_info info, int32_t *folder, ch
 	       !strchr(name, '/');
 }
 
-/* identityAt(folder, name): "DEVICE:NUMBER" of what has the name, which may be a symbolic link; or a negative errno */
+/*
+ * identityAt(folder, name): "DEVICE:NUMBER" of the file with that name, itself if it is a symbolic link; or a negative
+ * errno
+ */
 static napi_value identity_at(napi_env env, napi_callback_info info)
 {
 	char name[256], text[48];
@@ -75,7 +78,7 @@ static napi_value identity_at(napi_env env, napi_callback_info info)
 	return value;
 }
 
-/* unlinkAt(folder, name): removes a name of a file from a folder. */
+/* unlinkAt(folder, name): removes a file's name from a folder. */
 static napi_value unlink_at(napi_env env, napi_callback_info info)
 {
 	char name[256];
@@ -86,7 +89,7 @@ static napi_value unlink_at(napi_env env, napi_callback_info info)
 	return integer_result(env, result_of(unlinkat(folder, name, 0)));
 }
 
-/* close(fd): Linux has released the descriptor even when it says EINTR, so that is success. */
+/* close(fd): Linux has released the descriptor even when it reports EINTR, so that counts as success. */
 static napi_value close_descriptor(napi_env env, napi_callback_info info)
 {
 	int32_t descriptor, result;
@@ -186,7 +189,10 @@ static napi_value write_vectors(napi_env env, napi_callback_info info)
 	return integer_result(env, result_of(length));
 }
 
-/* ioctl(fd, request, offset): the request's structure lies at `offset`. -EINVAL for one that allowed.c doesn't list, as the next two. */
+/*
+ * ioctl(fd, request, offset): the request's structure lies at `offset`. -EINVAL for a request that allowed-options.c
+ * doesn't list; the same holds for the next two functions.
+ */
 static napi_value ioctl_structure(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[3];
@@ -217,7 +223,7 @@ static napi_value ioctl_get_integer(napi_env env, napi_callback_info info)
 	return integer_result(env, value);
 }
 
-/* ioctlValue(fd, request, value): for requests whose argument is a number itself. */
+/* ioctlValue(fd, request, value): for requests whose argument is itself a number. */
 static napi_value ioctl_value(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[3];
@@ -321,7 +327,7 @@ static napi_value pidfd_open_process(napi_env env, napi_callback_info info)
 
 /*
  * waitPid(pid, options, statusOffset): waitpid() for one child; its wait status as int32 at `statusOffset`. Not for
- * "any child": the runtime waits for its own.
+ * "any child", which would take the runtime's own children.
  */
 static napi_value wait_process(napi_env env, napi_callback_info info)
 {

@@ -1,20 +1,20 @@
-/* Whole frames or packets per system call, many per native call: what tap devices want. */
+/* Whole frames or packets, one per system call and many per native call, as tap devices need. */
 #include "native.h"
 
 #include <unistd.h>
 
-/* Frames begin at multiples of this from the first: a cache line. */
+/* Each frame begins at a multiple of this, counted from the first: a cache line. */
 #define FRAME_ALIGNMENT 64
 
 /*
  * readFrames(fd, offset, room, maximum, lengthsOffset): reads frames of up to `room` bytes (a multiple of 64) until the
- * descriptor would block or `maximum` are read. The first lies at `offset`, and each further one behind the one before,
- * at the next multiple of 64 bytes from `offset`: small frames stay close together, in cache. Their lengths go to
- * `lengthsOffset` as int32. room * maximum bytes must be in the arena.
+ * descriptor would block or `maximum` are read. The first lies at `offset`, and each further one after the one before,
+ * at the next multiple of 64 bytes counted from `offset`: small frames stay close together, in cache. Their lengths go
+ * to `lengthsOffset` as int32. room * maximum bytes must be in the arena.
  *
  * Returns how many; 0 when there was none. A read that fails otherwise counts as a frame whose length is the negative
- * errno, and ends the batch: the caller learns what came before it, and what became of each read. A frame of length 0 is
- * the end of a stream and ends the batch. A frame that fills its room may have been cut.
+ * errno, and ends the batch: the caller gets the frames before it and the result of each read. A frame of length 0 is
+ * the end of a stream and ends the batch. A frame that fills its room may have been truncated.
  */
 static napi_value read_frames(napi_env env, napi_callback_info info)
 {
@@ -55,8 +55,8 @@ static napi_value read_frames(napi_env env, napi_callback_info info)
 
 /*
  * writeFrames(fd, vectorOffset, count): writes one frame per (offset, length) pair. Returns how many the kernel took
- * before the first error; the negative errno when that was the first frame: so the caller learns which frame it was
- * and why, and goes on behind it or retries from it.
+ * before the first error, or the negative errno if the first frame failed. So the caller knows which frame failed and
+ * why, and can skip or retry it.
  */
 static napi_value write_frames(napi_env env, napi_callback_info info)
 {

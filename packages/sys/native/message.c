@@ -74,9 +74,9 @@ static napi_value receive_vectors(napi_env env, napi_callback_info info)
 }
 
 /*
- * discard(fd, length): takes that many bytes out of a TCP socket's receive queue without copying them (MSG_TRUNC,
- * tcp(7)). Returns how many there were, which is less than `length` only when the queue ran empty; a negative errno
- * when there was none.
+ * discard(fd, length): discards that many bytes from a TCP socket's receive queue without copying them (MSG_TRUNC,
+ * tcp(7)). Returns how many, which is less than `length` only when the queue ran empty; a negative errno when there was
+ * none.
  */
 static napi_value discard(napi_env env, napi_callback_info info)
 {

@@ -1,10 +1,10 @@
 /*
  * Calls made inside another network namespace.
  *
- * A thread that enters a namespace may not be allowed back: leaving needs CAP_SYS_ADMIN over the namespace that it
- * came from, which an ordinary user lacks. So a thread made for one call enters, calls, and ends. What it opened
- * stays: a socket, and a tap device's descriptor, belong to the namespace in which they were opened. Where sockets are
- * made all the time, or nobody inside may reach this process, a process of its own enters: namespace-helper.
+ * A thread that enters a namespace may not be allowed back: leaving needs CAP_SYS_ADMIN over the namespace that it came
+ * from, which an ordinary user lacks. So a thread created for one call enters, calls, and ends. What it opened stays: a
+ * socket, and a tap device's descriptor, belong to the namespace in which they were opened. Where sockets are opened
+ * all the time, or this process must stay out of reach of those inside, a process of its own enters: namespace-helper.
  */
 #include "native.h"
 
@@ -13,13 +13,15 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* Enough for setns, open and socket, and for what the C library takes of it for the runtime's thread-local variables. */
+/*
+ * Enough for setns, open and socket, and for the thread-local variables of the runtime, which the C library puts there.
+ */
 #define THREAD_STACK_BYTES (256 * 1024)
 
 /* One visit: its arguments and, afterwards, a descriptor or a negative errno. */
 struct request {
 	int namespace_descriptor;
-	const char *path; /* open this, or make a socket if NULL */
+	const char *path; /* path to open; NULL: make a socket */
 	int first, second, third;
 	int result;
 };
@@ -35,7 +37,7 @@ static void carry_out(struct request *request)
 	request->result = descriptor < 0 ? -errno : descriptor;
 }
 
-/* With a small stack; signals stay with the threads of the runtime. Returns 0 or an errno. */
+/* Starts a thread with a small stack. Signals stay with the runtime's threads. Returns 0 or an errno. */
 static int start_quiet_thread(pthread_t *thread, void *(*run)(void *argument), void *argument)
 {
 	pthread_attr_t attributes;

@@ -1,13 +1,13 @@
 /*
  * Shared declarations of the addon.
  *
- * The addon is a thin layer over Linux system calls. It knows no protocol and takes no decision; TypeScript does
- * both. Three conventions hold in every file:
+ * The addon is a thin layer over Linux system calls. It knows no protocol and makes no decisions; TypeScript does both.
+ * Three conventions hold in every file:
  *
- *  - Arguments are 32-bit integers, and so are results: zero or more on success, a negative errno otherwise. Nothing
- *    on the data path throws.
- *  - All memory is one arena, an ArrayBuffer handed over once by attach(). Calls name memory by offset and length,
- *    and memory_at() is the only way from there to a pointer: what lies outside the arena is -EFAULT.
+ *  - Arguments are 32-bit integers, and so are results: zero or more on success, a negative errno otherwise. Nothing on
+ *    the data path throws.
+ *  - All memory is one arena, an ArrayBuffer handed over once by attach(). Calls name memory by offset and length, and
+ *    memory_at() is the only way from there to a pointer: what lies outside the arena is -EFAULT.
  *  - Integers in the arena are in host byte order unless the kernel's own structure says otherwise, and need no
  *    alignment.
  */
@@ -42,10 +42,10 @@ struct native_state {
 	uint8_t *arena;
 	size_t arena_length;
 	napi_ref arena_reference;
-	/* See poll.c. */
+	/* In poll.c. */
 	struct poll *polls;
 	int32_t last_poll;
-	/* Scratch for translating vectors and message tables; too large for comfort on the stack. */
+	/* Scratch for translating vectors and message tables; too large for the stack. */
 	struct iovec vectors[MAXIMUM_VECTORS];
 	struct mmsghdr messages[MAXIMUM_VECTORS];
 };
@@ -62,7 +62,7 @@ void add_functions(napi_env env, napi_value exports, const struct native_functio
 
 /*
  * Reads exactly `count` (at most 8) integer arguments. Returns NULL when one is missing or not a number; the caller
- * then answers -EINVAL. Numbers beyond 32 bits wrap, so that ioctl requests over 2^31 arrive intact.
+ * then returns -EINVAL. Numbers beyond 32 bits wrap, so that ioctl requests over 2^31 arrive intact.
  */
 struct native_state *read_arguments(napi_env env, napi_callback_info info, size_t count, int32_t *arguments);
 
@@ -70,8 +70,9 @@ struct native_state *read_arguments(napi_env env, napi_callback_info info, size_
 struct native_state *state_of(napi_env env);
 
 /*
- * Detaches the arena if its memory has gone to another ArrayBuffer (structuredClone(), postMessage(), transfer()): calls
- * answer -EFAULT from then on. Both functions above ask, so every call works on memory that is there. 10 ns.
+ * Detaches the arena if its memory has been transferred to another ArrayBuffer (structuredClone(), postMessage(),
+ * transfer()): calls return -EFAULT from then on. Both functions above check that, so every call works on memory that
+ * exists. Costs 10 ns.
  */
 void leave_lost_arena(napi_env env, struct native_state *state);
 
@@ -82,7 +83,7 @@ static inline int32_t result_of(ssize_t value)
 {
 	if (value < 0)
 		return -errno;
-	/* Longer transfers than this do not occur: every length that goes in is an int32. */
+	/* Longer transfers do not occur: every length passed in is an int32. */
 	return value > INT32_MAX ? INT32_MAX : (int32_t)value;
 }
 
@@ -113,11 +114,11 @@ static inline void store_int32(uint8_t *at, int32_t value)
 	memcpy(at, &value, sizeof(value));
 }
 
-/* In allowed.c: options whose value is an int; options and requests whose structure holds no address. */
+/* In allowed-options.c: options whose value is an int; options and requests whose structure holds no address. */
 bool is_integer_option(int32_t level, int32_t name);
 bool is_structure_to_set(int32_t level, int32_t name);
 bool is_structure_to_get(int32_t level, int32_t name);
-/* Bytes of an ioctl() request's structure, or 0 if the request doesn't pass. */
+/* Bytes of an ioctl() request's structure, or 0 if the request isn't allowed. */
 size_t structure_of_request(uint32_t request);
 bool is_request_for_integer(uint32_t request);
 bool is_request_with_number(uint32_t request);

@@ -1,7 +1,7 @@
 /*
- * Readiness of a descriptor on libuv's own loop, for users who do not run a loop of ours.
+ * Readiness of a descriptor on libuv's own loop, for programs that do not run a loop of ours.
  *
- * A poll is named by a number that is never used again, so that a wrong or late one is an error and nothing worse.
+ * A poll is identified by a number that is never reused, so that a wrong or late one is an error and nothing worse.
  */
 #include "native.h"
 
@@ -86,7 +86,7 @@ static void closed(struct uv_handle_s *handle)
 		release_poll(poll);
 		napi_close_handle_scope(env, scope);
 	}
-	/* When the environment is on its way out, this is what it waits for. */
+	/* When the environment shuts down, it waits for this. */
 	if (cleanup)
 		napi_remove_async_cleanup_hook(cleanup);
 }
@@ -110,8 +110,8 @@ static void close_with_environment(napi_async_cleanup_hook_handle cleanup, void 
 }
 
 /*
- * pollOpen(descriptor, callback): a number for the calls below. The callback gets the events of <uv.h>'s
- * uv_poll_event, or a negative errno; it is called only while the poll is set.
+ * pollOpen(descriptor, callback): returns a number for the calls below. The callback receives the events of <uv.h>'s
+ * uv_poll_event, or a negative errno; it is called only while the poll is active.
  */
 static napi_value open_poll(napi_env env, napi_callback_info info)
 {
@@ -155,7 +155,7 @@ static napi_value open_poll(napi_env env, napi_callback_info info)
 	return integer_result(env, poll->number);
 }
 
-/* pollSet(number, active): calls back from now on for as long as the descriptor is readable, or no longer. */
+/* pollSet(number, active): starts or stops calling back while the descriptor is readable. */
 static napi_value set_poll(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[2];

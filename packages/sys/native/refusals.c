@@ -1,6 +1,7 @@
 /*
- * What a filter of system calls refuses with a signal (SECCOMP_RET_TRAP): the call answers an error, and is counted. The handler runs on
- * whatever thread called, so it keeps to memory that stays, and to one call.
+ * Handles system calls that a filter refuses with a signal (SECCOMP_RET_TRAP): the call returns an error, and is
+ * counted. The handler runs on the thread that made the call, so it uses only static memory and the arena, and one
+ * system call.
  */
 #include "native.h"
 
@@ -8,14 +9,14 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-/* Numbers from 0; Linux has some 470 (7.0). As in refusals.ts. */
+/* Numbers start at 0; Linux has about 470 (7.0). The same in refusals.ts. */
 #define REFUSABLE_CALLS 512
 
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1
 #endif
 
-/* Of the process, as the signal's action is: a counter for each call. */
+/* One for the process, like the signal's action: a counter for each call. */
 static struct {
 	uint8_t *counts;
 	int event;
@@ -47,15 +48,16 @@ static void refuse(int signal, siginfo_t *info, void *context)
 
 		store_int32(count, load_int32(count) + 1);
 	}
-	/* Full: it is readable already. */
+	/* The counter is full, so the eventfd is readable already. */
 	if (write(refusals.event, &one, sizeof(one)) < 0)
 		errno = error;
 	errno = error;
 }
 
 /*
- * catchRefusals(event, offset): from now on a call that a filter refuses with SIGSYS answers EPERM, and 1 is added to
- * an eventfd, and to the call's own counter, an int32 at the offset for each number from 0 to 511. Once a process: the arena has to stay.
+ * catchRefusals(event, offset): from now on a call that a filter refuses with SIGSYS returns EPERM. It adds 1 to an
+ * eventfd, and to the call's own counter, an int32 at the offset for each number from 0 to 511. At most once a process:
+ * the arena has to stay.
  */
 static napi_value catch_refusals(napi_env env, napi_callback_info info)
 {

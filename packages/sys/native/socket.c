@@ -36,7 +36,7 @@ static napi_value create_socket_pair(napi_env env, napi_callback_info info)
 	return integer_result(env, 0);
 }
 
-/* Addresses go through an aligned copy: the arena promises no alignment. */
+/* Copies the address to aligned memory: the arena promises no alignment. */
 static int32_t load_address(const struct native_state *state, int32_t offset, int32_t length,
 			    struct sockaddr_storage *address)
 {
@@ -69,8 +69,8 @@ static napi_value bind_socket(napi_env env, napi_callback_info info)
 }
 
 /*
- * connect(fd, addressOffset, length): -EINPROGRESS for a connection on its way. Not retried when interrupted: the
- * connection then goes on by itself (connect(2)), and epoll tells of its end.
+ * connect(fd, addressOffset, length): -EINPROGRESS while the connection is being set up. Not retried when interrupted:
+ * the connection then proceeds by itself (connect(2)), and epoll reports its end.
  */
 static napi_value connect_socket(napi_env env, napi_callback_info info)
 {
@@ -100,7 +100,7 @@ static napi_value listen_socket(napi_env env, napi_callback_info info)
 
 /*
  * accept(fd, addressOffset, maximumLength): the new descriptor, non-blocking and closed on exec; its correspondent's
- * address at `addressOffset`, the rest of the range zeroed. maximumLength 0 wants no address.
+ * address at `addressOffset`, the rest of the range zeroed. With maximumLength 0, no address is stored.
  */
 static napi_value accept_socket(napi_env env, napi_callback_info info)
 {
@@ -171,7 +171,10 @@ static napi_value shutdown_socket(napi_env env, napi_callback_info info)
 	return integer_result(env, result_of(shutdown(arguments[0], arguments[1])));
 }
 
-/* setOption(fd, level, name, offset, length): -EINVAL for one that allowed.c doesn't list, as the next three. */
+/*
+ * setOption(fd, level, name, offset, length): -EINVAL for an option that allowed-options.c doesn't list; the same holds
+ * for the next three functions.
+ */
 static napi_value set_option(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[5];
@@ -187,7 +190,7 @@ static napi_value set_option(napi_env env, napi_callback_info info)
 		env, result_of(setsockopt(arguments[0], arguments[1], arguments[2], memory, (socklen_t)arguments[4])));
 }
 
-/* getOption(fd, level, name, offset, length): the length of the value, as far as it was stored. */
+/* getOption(fd, level, name, offset, length): the length of the stored part of the value. */
 static napi_value get_option(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[5];

@@ -1,8 +1,8 @@
 /*
- * Processes that must do something before a runtime exists in them.
+ * Starts processes that must act before a runtime exists in them.
  *
  * A multi-threaded process may neither create nor join a user namespace, and Node.js has threads from its first
- * instruction. runSteps() forks a child, which is single-threaded until it executes something, and which carries out a
+ * instruction. runSteps() forks a child, which is single-threaded until it executes a program. The child carries out a
  * list of system calls that TypeScript decided on and wrote to the arena: steps-run.c.
  */
 #include "steps.h"
@@ -19,7 +19,7 @@ static void reset_signals(void)
 		sigaction(signal, &action, NULL);
 }
 
-/* Fills the program in from the arena: 0 or a negative errno. `pointers` is to be freed. */
+/* Fills the program in from the arena. Returns 0 or a negative errno. The caller frees `pointers`. */
 static int32_t read_program(struct native_state *state, const int32_t *arguments, struct program *program)
 {
 	program->word_count = arguments[1];
@@ -32,12 +32,12 @@ static int32_t read_program(struct native_state *state, const int32_t *arguments
 	if (!is_well_formed(program))
 		return -EINVAL;
 
-	/* At least one word for each pointer, and one for each end of a list. */
+	/* Each pointer takes at least one word, and so does the end of each list. */
 	program->pointers = malloc(((size_t)program->word_count + 8) * sizeof(*program->pointers));
 	return program->pointers ? 0 : -ENOMEM;
 }
 
-/* runSteps(wordsOffset, wordCount, stringsOffset, stringBytes, reportDescriptor): the child's number or -errno */
+/* runSteps(wordsOffset, wordCount, stringsOffset, stringBytes, reportDescriptor): the child's process id or -errno */
 static napi_value run_steps(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[5];
@@ -71,8 +71,8 @@ static napi_value run_steps(napi_env env, napi_callback_info info)
 }
 
 /*
- * runStepsHere(wordsOffset, wordCount, stringsOffset, stringBytes): carries the steps out in this process, none of which
- * may start another. Returns after the last of them, or -errno after one that fails.
+ * runStepsHere(wordsOffset, wordCount, stringsOffset, stringBytes): carries the steps out in this process; none may
+ * start another process. Returns after the last step, or -errno after one that fails.
  */
 static napi_value run_steps_here(napi_env env, napi_callback_info info)
 {

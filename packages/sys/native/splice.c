@@ -1,9 +1,11 @@
-/* Moving bytes between a pipe and a socket inside the kernel. */
+/* Moves bytes between a pipe and a socket inside the kernel. */
 #include "native.h"
 
 #include <fcntl.h>
 
-/* splice(from, to, length): bytes moved, 0 at the end of `from`; one of the two is a pipe. Never blocks. */
+/*
+ * splice(from, to, length): the number of bytes moved, 0 at the end of `from`. One of the two is a pipe. Never blocks.
+ */
 static napi_value splice_bytes(napi_env env, napi_callback_info info)
 {
 	int32_t arguments[3];

@@ -1,4 +1,4 @@
-/* Whether a list of steps is whole. */
+/* Checks whether a list of steps is well-formed. */
 #include "steps.h"
 
 static bool is_string(const struct program *program, int32_t offset)
@@ -6,10 +6,10 @@ static bool is_string(const struct program *program, int32_t offset)
 	return offset >= 0 && offset < program->string_bytes;
 }
 
-/* Steps of a process that starts another one with such steps, and so on. */
+/* Nesting of steps: a process that starts another one with such steps, and so on. */
 #define DEEPEST_NESTING 16
 
-/* The steps from word `step` to before word `last` are whole, and so are those inside of them. */
+/* True if the steps from word `step` up to, not including, word `last` are well-formed, and those nested in them. */
 static bool are_well_formed(const struct program *program, int32_t step, int32_t last, int depth)
 {
 	while (step < last) {
@@ -29,6 +29,7 @@ static bool are_well_formed(const struct program *program, int32_t step, int32_t
 		case STEP_OPEN:
 		case STEP_OPEN_CHILD_FILE:
 		case STEP_PIVOT_ROOT:
+		case STEP_COVER_INITRAMFS:
 		case STEP_SET_VARIABLE:
 		case STEP_KEEP_VARIABLES:
 			if (!is_string(program, word(program, index)))
@@ -50,7 +51,6 @@ static bool are_well_formed(const struct program *program, int32_t step, int32_t
 			}
 			break;
 		case STEP_SPAWN:
-		case STEP_INIT:
 		case STEP_SPAWN_HELPER:
 		case STEP_TRY:
 		case STEP_ONLY_IF: {

@@ -1,6 +1,6 @@
 /*
- * Lists that are carried out under conditions, for a list that was written before it was known who carries it out: the first of a
- * row of them whose conditions hold is carried out, and no other.
+ * Lists that are carried out under conditions, written before it is known which process carries them out. Of several in
+ * a row, only the first whose conditions hold is carried out.
  */
 #include "steps.h"
 
@@ -11,7 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The map of the initial user namespace, or of one that numbers everybody as it does: user_namespaces(7). */
+/*
+ * True if a map is that of the initial user namespace, or of one that numbers all users as it does: user_namespaces(7).
+ */
 static bool is_map_of_everybody(const char *path)
 {
 	const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
@@ -27,7 +29,7 @@ static bool is_map_of_everybody(const char *path)
 	       !strcmp(at, "\n");
 }
 
-/* Who may do everything on this machine, as isRoot() of TypeScript has it. */
+/* True if this process may do everything on this machine, as isRoot() in TypeScript defines it. */
 static bool is_root(void)
 {
 	return geteuid() == 0 && is_map_of_everybody("/proc/self/uid_map") && is_map_of_everybody("/proc/self/gid_map");
@@ -52,7 +54,8 @@ static bool has_argument(char **command, const char *beginning)
 }
 
 /*
- * Operands: 1 to ask for root; a capability that has to be effective, or -1; how an argument of the command has to begin, or "".
+ * Operands: 1 to require root; a capability that has to be effective, or -1; a prefix of one of the command's
+ * arguments, or "".
  */
 bool is_chosen(struct program *program, int32_t index)
 {
@@ -73,8 +76,8 @@ static int64_t double_word(const struct program *program, int32_t index)
 }
 
 /*
- * Operands: length in bytes of the executable that the options are for, and when it was last changed, in seconds since the epoch, two
- * words each; the options. Another executable may not know them.
+ * Operands: length in bytes of the executable that the options are for, and the time of its last change, in seconds
+ * since the epoch, two words each; the options. Another executable may not know these options.
  */
 int add_options(struct program *program, int32_t index)
 {
@@ -87,7 +90,7 @@ int add_options(struct program *program, int32_t index)
 		return 0;
 	while (command[count])
 		count++;
-	/* Each option but the last has a space behind it. */
+	/* Each option but the last is followed by a space. */
 	longer = malloc((count + strlen(at) + 2) * sizeof(*longer));
 	if (!longer)
 		return ENOMEM;

@@ -1,17 +1,18 @@
 /*
- * Carries out a list of steps: system calls that TypeScript decided on. What the list is for is not known here.
+ * Carries out a list of steps: system calls that TypeScript decided on. This file does not know what the list is for.
  *
- * The list is a sequence of 32-bit words: an opcode, then its operands, as `step_operands` in steps.c has them. An operand that is a
- * string is the offset of its first byte in a block of bytes, where NUL ends it. Steps may start further processes with
- * steps of their own, which follow in the list with their length.
+ * The list is a sequence of 32-bit words: an opcode, then its operands, as listed by `step_operands` in steps.c. An
+ * operand that is a string is the offset of its first byte in a block of bytes, where NUL ends it. Steps may start
+ * further processes with steps of their own, which follow in the list with their length.
  *
- * This may run between fork() and execve(), where only async-signal-safe calls are allowed: a lock may be held by a thread that does not
- * exist in the child. What is below uses system calls through their thin wrappers, and no memory but its stack, the
- * list and an array that was allocated before. clone() is called directly, since the C library has no fork() that
- * takes namespaces; the C library's view of the calling thread is stale after it, and nothing here relies on it.
+ * This code may run between fork() and execve(), where only async-signal-safe calls are allowed: a lock may be held by
+ * a thread that does not exist in the child. It makes system calls through their thin wrappers, and uses no memory but
+ * its stack, the list and an array allocated before. clone() is called directly, since the C library has no fork() that
+ * takes namespaces. The C library's view of the calling thread is stale after it, and nothing here relies on it.
  *
- * A step that fails writes one line of JSON to the report descriptor, {"step":WORD,"errno":NUMBER} with the step's place in
- * the list, and ends its process, unless it is marked as one that may fail. In a list to try (STEP_TRY, not nested), it ends the list.
+ * A step that fails writes one line of JSON to the report descriptor, {"step":WORD,"errno":NUMBER} with the step's
+ * place in the list, and ends its process, unless it is marked as one that may fail. Within a STEP_TRY list (not
+ * nested), it ends only that list.
  */
 #include "steps.h"
 
@@ -23,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Fork-like: the child goes on with a copy of the stack. */
+/* As fork(): the child continues on a copy of the stack. */
 pid_t clone_process(unsigned long flags)
 {
 #if defined(__s390__) || defined(__CRIS__)
@@ -42,27 +43,24 @@ static void report_failure(const struct program *program, int32_t step, int erro
 	end = append_text(end, ",\"errno\":");
 	end = append_number(end, (unsigned int)error);
 	end = append_text(end, "}\n");
-	/* Nobody may listen any more, and nobody else could be told. */
+	/* The reader may be gone, and there is nobody else to report to. */
 	if (write(program->report, line, (size_t)(end - line)) < 0)
 		return;
 }
 
-/* The status of a process that has ended, as shells tell it. */
+/* The status of a process that has ended, as shells report it. */
 static int exit_status(int status)
 {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 /*
- * What the first process of a PID namespace has to do: reap everything that is orphaned, pass on signals, and end with the
- * command, whereupon the kernel ends whatever is left in the namespace. Signals stay blocked and are fetched.
+ * Does the duties of a PID namespace's first process: reaps all orphans, passes signals on, and ends with the command,
+ * whereupon the kernel ends all that is left in the namespace. Signals stay blocked and are fetched.
  */
 static _Noreturn void run_as_init(pid_t command)
 {
 	sigset_t all;
-
-	/* A pipe must not be held open by a process that doesn't use it. */
-	close_from(0);
 
 	sigfillset(&all);
 	for (;;) {
@@ -73,8 +71,11 @@ static _Noreturn void run_as_init(pid_t command)
 		signal = sigwaitinfo(&all, &information);
 		if (signal < 0)
 			continue;
+		/* By the kernel, of STEP_END_WITH_PIPE. It is SIGIO where no more signals can be queued. */
+		if ((signal == END_OF_PIPE || signal == SIGIO) && information.si_code > 0)
+			_exit(STATUS_FAILED);
 		if (signal != SIGCHLD) {
-			/* What the terminal sends goes to the command's process group anyway. */
+			/* The terminal sends its signals to the command's process group itself. */
 			if (information.si_code <= 0)
 				kill(command, signal);
 			continue;
@@ -86,7 +87,7 @@ static _Noreturn void run_as_init(pid_t command)
 	}
 }
 
-/* In the child, never returns. In the parent, the child's number or a negative errno. */
+/* Never returns in the child. In the parent, returns the child's process id or a negative errno. */
 static pid_t start_child(struct program *program, unsigned long flags, int32_t first, int32_t end)
 {
 	const pid_t self = getpid(), child = clone_process(flags);
@@ -103,13 +104,13 @@ static pid_t start_child(struct program *program, unsigned long flags, int32_t f
 	return child;
 }
 
-/* Numbers from here on are hardly ever those of a descriptor that an option of a command names. */
+/* From here on, numbers rarely collide with a descriptor that a command's option names. */
 #define FIRST_NUMBER 250
 
 /*
- * Starts a child that has one end of a pair of sockets, of packets, as its descriptor 0, nothing else open, and a session of its own.
- * The other end stays open on exec; a variable of the environment has its
- * number, and that of the child behind a space. Not for a child of a process with threads.
+ * Starts a child in a session of its own, whose descriptor 0 is one end of a pair of packet sockets; it has no other
+ * open descriptor. The other end stays open on exec here: an environment variable holds its number, a space, and the
+ * child's process id. Not for a child of a process with threads.
  */
 static int start_helper(struct program *program, const char *variable, int32_t first, int32_t end)
 {
@@ -142,7 +143,7 @@ static int start_helper(struct program *program, const char *variable, int32_t f
 
 void carry_out_steps(struct program *program, int32_t first, int32_t end)
 {
-	/* Where those end that are being tried: none of them are. */
+	/* End of the steps being tried; initially there are none. */
 	int32_t tried_until = first;
 
 	for (int32_t step = first; step < end;) {
@@ -155,19 +156,18 @@ void carry_out_steps(struct program *program, int32_t first, int32_t end)
 		} else if (opcode == STEP_ONLY_IF) {
 			if (!is_chosen(program, index))
 				next += word(program, index + 3);
-		} else if (opcode == STEP_SPAWN || opcode == STEP_INIT) {
-			const bool is_init = opcode == STEP_INIT;
-			const int32_t length = word(program, is_init ? index : index + 1);
-			const unsigned long flags = is_init ? 0 : (unsigned long)(uint32_t)word(program, index);
-			pid_t child = start_child(program, flags, next, next + length);
+		} else if (opcode == STEP_SPAWN) {
+			const int32_t length = word(program, index + 1);
+			const unsigned long flags = (uint32_t)word(program, index);
+			const pid_t child = start_child(program, flags, next, next + length);
 
 			if (child < 0)
 				error = -child;
-			else if (is_init)
-				run_as_init(child);
 			else
 				program->child = child;
 			next += length;
+		} else if (opcode == STEP_INIT && program->child > 0) {
+			run_as_init(program->child);
 		} else if (opcode == STEP_SPAWN_HELPER) {
 			const int32_t length = word(program, index + 1);
 

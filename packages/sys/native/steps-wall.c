@@ -1,20 +1,21 @@
-/*
- * What a process gives up for good. Between fork() and execve() only async-signal-safe calls are allowed: see spawn.c.
- */
+/* Giving up privileges for good. Between fork() and execve() only async-signal-safe calls are allowed: see spawn.c. */
 #include "steps.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/magic.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/auxv.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-/* On all architectures; headers may be older than the kernel. */
+/* The same number on all architectures; headers may be older than the kernel. */
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
 #define SYS_landlock_add_rule 445
@@ -28,8 +29,8 @@ extern char **environ;
 #define CAPABILITY_LIMIT 64
 
 /*
- * Takes all capabilities but those of a mask from this process, and out of the bounding set, which limits what an executed
- * program can get: capabilities(7). What takes no privilege comes first.
+ * Takes all capabilities but those of a mask from this process, and from the bounding set, which limits what an
+ * executed program can acquire: capabilities(7). Steps that need no privilege come first.
  */
 int limit_capabilities(uint32_t low, uint32_t high)
 {
@@ -43,7 +44,7 @@ int limit_capabilities(uint32_t low, uint32_t high)
 	for (unsigned long capability = 0; capability < CAPABILITY_LIMIT; capability++) {
 		if (kept[capability / 32] >> capability % 32 & 1)
 			continue;
-		/* EINVAL: the kernel doesn't have it. */
+		/* EINVAL: the kernel doesn't have this capability. */
 		if (prctl(PR_CAPBSET_DROP, capability, 0UL, 0UL, 0UL) && errno != EINVAL)
 			error = errno;
 	}
@@ -58,8 +59,33 @@ int limit_capabilities(uint32_t low, uint32_t high)
 }
 
 /*
- * Makes a mount the root of this mount namespace, for every process in it whose root was the old one, and detaches the old
- * root with all that is mounted below it: pivot_root(2), "pivot_root(".", ".")".
+ * Mounts the root once more on top of itself, with all mounts below it, and makes that the root of this process, if the
+ * root may be an initramfs, which pivot_root() can't leave: pivot_root(2), NOTES. Processes that run already keep the
+ * root below. The process must have a mount namespace of its own.
+ */
+int cover_initramfs(const char *place)
+{
+	char folder[PATH_MAX];
+	struct statfs root;
+	int error;
+
+	if (statfs("/", &root))
+		return errno;
+	if (root.f_type != RAMFS_MAGIC && root.f_type != TMPFS_MAGIC)
+		return 0;
+	if (!getcwd(folder, sizeof(folder)) || mount("/", place, "", MS_BIND | MS_REC, NULL))
+		return errno;
+	if (chdir(place) || mount(".", "/", "", MS_MOVE, NULL) || chroot(".")) {
+		error = errno;
+		umount2(place, MNT_DETACH);
+	} else
+		error = 0;
+	return chdir(folder) && !error ? errno : error;
+}
+
+/*
+ * Makes a mount the root of this mount namespace, for every process whose root was the old one. Detaches the old root
+ * with all mounts below it: pivot_root(2), "pivot_root(".", ".")".
  */
 int pivot_into(const char *path)
 {
@@ -68,7 +94,7 @@ int pivot_into(const char *path)
 	return 0;
 }
 
-/* Says who somebody of a new user namespace is outside: the same. */
+/* Maps a user or group of a new user namespace to the same number outside. */
 static int map_to_itself(const char *file, unsigned int number)
 {
 	char line[64], *end = line;
@@ -81,15 +107,16 @@ static int map_to_itself(const char *file, unsigned int number)
 }
 
 /*
- * unshare() of a user namespace and others, in which user and group are who they were, and nobody else is. Without privileges, a group
- * can be mapped only if supplementary groups can't be dropped any more: user_namespaces(7).
+ * Unshares a user namespace, and others named by the flags. The new namespace maps this process's user and group to
+ * themselves, and nobody else. Without privileges, a group can be mapped only once supplementary groups can't be
+ * dropped any more: user_namespaces(7).
  */
 int unshare_user(int flags)
 {
 	const unsigned int user = geteuid(), group = getegid();
 	int error;
 
-	/* Without /proc, we would be nobody in there. */
+	/* Without /proc, the maps couldn't be written and we would be nobody in the new namespace. */
 	if (access("/proc/self/uid_map", F_OK) || unshare(flags | CLONE_NEWUSER))
 		return errno;
 	error = write_file("/proc/self/setgroups", "deny", 4);
@@ -99,8 +126,8 @@ int unshare_user(int flags)
 }
 
 /*
- * Waits for the path of a folder, which ends with NUL, and mounts that folder on itself; an empty path: nothing. The process ends
- * silently if the other end is closed instead.
+ * Waits for the path of a folder, which ends with NUL, and mounts that folder on itself; an empty path mounts nothing.
+ * If the other end is closed instead, the process ends silently.
  */
 int mount_received(int descriptor)
 {
@@ -131,7 +158,7 @@ static bool begins_with_one_of(const char *text, const char *beginnings)
 	return false;
 }
 
-/* Takes all variables out of the environment but those that begin with one of these words. */
+/* Removes all variables from the environment except those that begin with one of these words. */
 void keep_variables(const char *beginnings)
 {
 	char **kept = environ;
@@ -143,7 +170,25 @@ void keep_variables(const char *beginnings)
 	*kept = NULL;
 }
 
-/* Has the kernel ask a program of BPF about each system call of this thread from now on, and by a flag, of all threads. */
+/*
+ * Overwrites the variables of the environment: those that the kernel has put between the arguments and the path of what
+ * was executed, where /proc shows them, and those that were set since. The first ones stay if they were unset or set
+ * again: nothing names their place.
+ */
+void wipe_variables(void)
+{
+	char *const arguments = program_invocation_name, *const end = (char *)getauxval(AT_EXECFN), *first = end;
+
+	for (char **each = environ; each && *each; each++) {
+		if (*each <= arguments || *each >= end)
+			memset(*each, 0, strlen(*each));
+		else if (*each < first)
+			first = *each;
+	}
+	memset(first, 0, (size_t)(end - first));
+}
+
+/* Installs a BPF program that filters each system call of this thread from now on, or, by a flag, of all threads. */
 int filter_calls(const void *instructions, size_t length, unsigned int flags)
 {
 	const size_t count = length / sizeof(struct sock_filter);
@@ -153,13 +198,14 @@ int filter_calls(const void *instructions, size_t length, unsigned int flags)
 	if (count > BPF_MAXINSNS)
 		return EINVAL;
 	result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
-	/* A thread that can't have the filter is named by its number. */
+	/* A positive result is the id of a thread that can't have the filter. */
 	return result < 0 ? errno : result > 0 ? EBUSY : 0;
 }
 
 /*
- * Gives up by Landlock what `files` and `scopes` name, masks of LANDLOCK_ACCESS_FS_… and LANDLOCK_SCOPE_…, but what `allowed` names
- * below a folder that is open, if it is: landlock(7). `flags` are LANDLOCK_RESTRICT_SELF_….
+ * Gives up the access that `files` and `scopes` name, masks of LANDLOCK_ACCESS_FS_… and LANDLOCK_SCOPE_…, by Landlock:
+ * landlock(7). If `folder` is an open folder, the access in `allowed` is kept below it. `flags` are
+ * LANDLOCK_RESTRICT_SELF_….
  */
 int restrict_self(uint32_t files, uint32_t scopes, uint32_t flags, int folder, uint32_t allowed)
 {

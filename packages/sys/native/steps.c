@@ -1,4 +1,4 @@
-/* What each single step does. Between fork() and execve() only async-signal-safe calls are allowed: see spawn.c. */
+/* What each step does. Between fork() and execve() only async-signal-safe calls are allowed: see spawn.c. */
 #include "steps.h"
 
 #include <fcntl.h>
@@ -24,7 +24,7 @@
 #define CLOSE_RANGE_CLOEXEC 4u
 #endif
 
-/* The calls that apply to one thread: the C library's own would look for threads that the child does not have. */
+/* Calls that apply to one thread: the C library's own would wait for threads that the child does not have. */
 #ifdef SYS_setresuid32
 #define SET_USER SYS_setresuid32
 #define SET_GROUP SYS_setresgid32
@@ -37,7 +37,7 @@
 
 extern char **environ;
 
-/* How many words follow each opcode; STEP_EXECUTE has lists after these. */
+/* How many words follow each opcode. STEP_EXECUTE has lists after these. */
 const uint8_t step_operands[STEP_COUNT] = {
 	[STEP_WRITE_FILE] = 3,       /* path, bytes, length */
 	[STEP_WRITE_CHILD_FILE] = 3, /* path below /proc/CHILD/, bytes, length */
@@ -56,26 +56,30 @@ const uint8_t step_operands[STEP_COUNT] = {
 	[STEP_OPEN_CHILD_FILE] = 3,    /* path below /proc/CHILD/, flags, number, which stays open on exec */
 	[STEP_OPEN_CHILD] = 1,         /* number of the pidfd, which stays open on exec */
 	[STEP_CLOSE_ON_EXEC_FROM] = 1, /* first descriptor */
-	[STEP_WAIT_BYTE] = 1,          /* descriptor; its end instead of a byte ends the process */
+	[STEP_WAIT_BYTE] = 2,          /* descriptor; a pipe or -1. The process ends if the other end of either is closed */
 	[STEP_PUT_BYTE] = 1,           /* descriptor */
 	[STEP_SPAWN] = 2,              /* CLONE_NEW…, words of the child's steps, which follow */
-	[STEP_INIT] = 1,               /* words of the command's steps, which follow */
+	[STEP_INIT] = 0,
 	[STEP_EXECUTE] = 3,            /* paths to try, arguments, variables (-1: inherit); their strings follow */
 	[STEP_CLOSE] = 1,              /* descriptor */
 	[STEP_KEEP_CAPABILITIES] = 0,
-	[STEP_LIMIT_CAPABILITIES] = 2, /* capabilities 0 to 31, 32 to 63, that an executed program may still get */
+	[STEP_LIMIT_CAPABILITIES] = 2, /* capabilities 0 to 31, 32 to 63, that an executed program may still acquire */
 	[STEP_PIVOT_ROOT] = 1,         /* path of a mount */
 	[STEP_FILTER_CALLS] = 3,       /* instructions, their bytes, SECCOMP_FILTER_FLAG_… */
 	[STEP_TRY] = 1,                /* words of the steps to try, which follow */
-	[STEP_RESTRICT] = 5,           /* LANDLOCK_ACCESS_FS_…, _SCOPE_…, _RESTRICT_SELF_…, folder or -1, what stays below it */
+	[STEP_RESTRICT] = 5,           /* LANDLOCK_ACCESS_FS_…, _SCOPE_…, _RESTRICT_SELF_…, folder or -1, kept below it */
 	[STEP_AWAIT_CHILD] = 0,
 	[STEP_SPAWN_HELPER] = 2,       /* variable that names the descriptor, words of the helper's steps, which follow */
 	[STEP_UNSHARE_USER] = 1,       /* CLONE_NEW…, beside CLONE_NEWUSER */
 	[STEP_MOUNT_RECEIVED] = 1,     /* descriptor that a path comes from */
 	[STEP_SET_VARIABLE] = 1,       /* NAME=VALUE */
 	[STEP_ONLY_IF] = 4,            /* see steps-choose.c; the last: words of the steps, which follow */
-	[STEP_KEEP_VARIABLES] = 1,     /* how those begin that stay, with a space between any two */
-	[STEP_ADD_OPTIONS] = 5,        /* see steps-choose.c; the last: options, with a space between any two */
+	[STEP_KEEP_VARIABLES] = 1,     /* prefixes of the variables to keep, separated by spaces */
+	[STEP_ADD_OPTIONS] = 5,        /* see steps-choose.c; the last: options, separated by spaces */
+	[STEP_CLOSE_FROM] = 1,         /* first descriptor */
+	[STEP_WIPE_VARIABLES] = 0,
+	[STEP_END_WITH_PIPE] = 2,      /* descriptor, signal; 0: END_OF_PIPE */
+	[STEP_COVER_INITRAMFS] = 1,    /* path of a folder, to be mounted on for a moment */
 };
 
 char *append_text(char *at, const char *text)
@@ -100,7 +104,7 @@ char *append_number(char *at, unsigned int number)
 	return at;
 }
 
-/* /proc/CHILD/file, in `path` of `size` bytes; NULL if it is too long. */
+/* Writes /proc/CHILD/file to `path` of `size` bytes. Returns NULL if it is too long. */
 static const char *child_path(const struct program *program, const char *file, char *path, size_t size)
 {
 	char *end;
@@ -121,7 +125,7 @@ int write_file(const char *path, const void *bytes, size_t length)
 
 	if (descriptor < 0)
 		return errno;
-	/* In one write: the files that this is for are the kernel's, and take it so. */
+	/* In one write: the files that this is for are the kernel's, which require it. */
 	written = write(descriptor, bytes, length);
 	if (written < 0)
 		error = errno;
@@ -131,7 +135,7 @@ int write_file(const char *path, const void *bytes, size_t length)
 	return error;
 }
 
-/* Gives an open descriptor another number, and lets it stay open on exec. */
+/* Moves an open descriptor to another number, and keeps it open on exec. */
 static int place_descriptor(int descriptor, int number)
 {
 	int error = 0;
@@ -146,7 +150,7 @@ static int place_descriptor(int descriptor, int number)
 	return error;
 }
 
-/* The report descriptor makes way if its number is wanted. */
+/* If the report descriptor has the requested number, it is moved. */
 static int duplicate_descriptor(struct program *program, int descriptor, int number)
 {
 	if (number == program->report && descriptor != number) {
@@ -197,7 +201,7 @@ void close_from(int first)
 }
 
 /*
- * Makes the permitted capabilities inheritable and ambient: those of whoever isn't user 0 would be gone after exec
+ * Makes the permitted capabilities inheritable and ambient: otherwise a user other than 0 would lose them on exec
  * (capabilities(7), "Transformation of capabilities during execve()").
  */
 static int keep_capabilities(void)
@@ -226,23 +230,44 @@ static int die_with_parent(const struct program *program, int signal)
 
 	if (prctl(PR_SET_PDEATHSIG, signal))
 		return errno;
-	/* It may have gone before; a parent outside of the process namespace shows as 0. */
+	/* The parent may have ended before; a parent outside of the PID namespace appears as 0. */
 	parent = getppid();
 	if (parent && parent != program->parent)
 		_exit(STATUS_FAILED);
 	return 0;
 }
 
-static int wait_byte(int descriptor)
+/*
+ * The kernel sends the signal as if this process did so itself: the user of the other end makes no difference. See
+ * fcntl(2), "Managing signals".
+ */
+static int end_with_pipe(int descriptor, int signal)
 {
-	struct pollfd arrival = { .fd = descriptor, .events = POLLIN };
+	struct pollfd end = { .fd = descriptor };
+	const int flags = fcntl(descriptor, F_GETFL);
+
+	if (flags < 0 || fcntl(descriptor, F_SETOWN, getpid()) || fcntl(descriptor, F_SETSIG, signal ? signal : END_OF_PIPE) ||
+	    fcntl(descriptor, F_SETFL, flags | O_ASYNC))
+		return errno;
+	/* The other end may have been closed before. */
+	if (poll(&end, 1, 0) > 0)
+		_exit(STATUS_FAILED);
+	return 0;
+}
+
+static int wait_byte(int descriptor, int life)
+{
+	/* poll() ignores a negative descriptor. */
+	struct pollfd ends[] = { { .fd = life }, { .fd = descriptor, .events = POLLIN } };
 	ssize_t count;
 	char byte;
 
-	/* The descriptor may be a non-blocking one. */
+	/* The descriptor may be non-blocking. */
 	do {
-		if (poll(&arrival, 1, -1) < 0 && errno != EINTR)
+		if (poll(ends, 2, -1) < 0 && errno != EINTR)
 			return errno;
+		if (ends[0].revents)
+			_exit(STATUS_FAILED);
 		count = read(descriptor, &byte, 1);
 	} while (count < 0 && (errno == EINTR || errno == EAGAIN));
 	if (count == 0)
@@ -276,7 +301,7 @@ static void unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The pointers to `count` strings, of which the first is operand `index`. */
+/* Collects the pointers to `count` strings, of which the first is operand `index`. */
 static char **collect_strings(const struct program *program, char **into, int32_t index, int32_t count)
 {
 	for (int32_t number = 0; number < count; number++)
@@ -286,14 +311,14 @@ static char **collect_strings(const struct program *program, char **into, int32_
 }
 
 /*
- * Tries each path in turn, as a search along PATH does: one that is missing or not allowed does not end it. Returns the
- * errno to report, EACCES rather than ENOENT.
+ * Tries each path in turn, as a search along PATH does: a path that is missing or not allowed does not end the search.
+ * Returns the errno to report, EACCES rather than ENOENT.
  */
 static int execute(const struct program *program, int32_t index)
 {
 	const int32_t path_count = word(program, index), argument_count = word(program, index + 1);
 	const int32_t variable_count = word(program, index + 2), paths = index + 3;
-	/* Room before the arguments for a shell and the script's path in place of the first argument. */
+	/* Room before the arguments for a shell, and the script's path in place of the first argument. */
 	char **arguments = program->pointers + 1, **variables, **shell_arguments = program->pointers;
 	int error = ENOENT;
 
@@ -309,7 +334,7 @@ static int execute(const struct program *program, int32_t index)
 
 		execve(path, arguments, variables);
 		if (errno == ENOEXEC) {
-			/* A script that does not name its interpreter. */
+			/* A script without an interpreter line. */
 			char *first = arguments[0];
 
 			shell_arguments[0] = (char *)"sh";
@@ -319,7 +344,7 @@ static int execute(const struct program *program, int32_t index)
 			return ENOEXEC;
 		}
 		if (errno == EACCES || errno == EPERM) {
-			/* While searching, what is in a folder that we may not look into is not there. */
+			/* In a search, a file in a folder that we may not search counts as missing. */
 			if (path_count == 1 || !access(path, F_OK))
 				error = EACCES;
 		} else if (errno != ENOENT && errno != ENOTDIR && errno != ENODEV && errno != ESTALE)
@@ -328,7 +353,7 @@ static int execute(const struct program *program, int32_t index)
 	return error;
 }
 
-/* One step; 0 or an errno. Those that have steps of their own behind them are not carried out here. */
+/* Carries out one step. Returns 0 or an errno. Steps that contain steps are not carried out here. */
 int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
 {
 	const int32_t first = step_operands[opcode] > 0 ? word(program, index) : 0;
@@ -389,10 +414,18 @@ int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
 	case STEP_CLOSE:
 		result = close(first);
 		break;
+	case STEP_CLOSE_FROM:
+		close_from(first);
+		break;
+	case STEP_WIPE_VARIABLES:
+		wipe_variables();
+		break;
 	case STEP_KEEP_CAPABILITIES:
 		return keep_capabilities();
 	case STEP_LIMIT_CAPABILITIES:
 		return limit_capabilities((uint32_t)first, (uint32_t)second);
+	case STEP_COVER_INITRAMFS:
+		return cover_initramfs(strings + first);
 	case STEP_PIVOT_ROOT:
 		return pivot_into(strings + first);
 	case STEP_FILTER_CALLS:
@@ -410,10 +443,12 @@ int carry_out_step(struct program *program, enum opcode opcode, int32_t index)
 	case STEP_ADD_OPTIONS:
 		return add_options(program, index);
 	case STEP_SET_VARIABLE:
-		/* Without a copy: the list stays until this process executes something, or ends. */
+		/* Not copied: the list stays until this process executes something, or ends. */
 		return putenv(strings + first) ? errno : 0;
 	case STEP_WAIT_BYTE:
-		return wait_byte(first);
+		return wait_byte(first, second);
+	case STEP_END_WITH_PIPE:
+		return end_with_pipe(first, second);
 	case STEP_PUT_BYTE:
 		return put_byte(first);
 	case STEP_AWAIT_CHILD:

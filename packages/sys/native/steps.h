@@ -1,5 +1,6 @@
 /*
- * Lists of steps that a process carries out before a runtime exists in it; spawn.c says why, and steps-run.c what rules hold.
+ * Lists of steps that a process carries out before a runtime exists in it: spawn.c explains why, and steps-run.c which
+ * rules hold.
  */
 #ifndef DEMIFLOW_STEPS_H
 #define DEMIFLOW_STEPS_H
@@ -7,6 +8,12 @@
 #include "native.h"
 
 #include <sys/types.h>
+
+/*
+ * What the init of a PID namespace hears of STEP_END_WITH_PIPE: of those that are queued, so that one that is pending
+ * hides no other.
+ */
+#define END_OF_PIPE SIGRTMAX
 
 /* As in steps.ts. */
 enum opcode {
@@ -47,16 +54,20 @@ enum opcode {
 	STEP_ONLY_IF,
 	STEP_KEEP_VARIABLES,
 	STEP_ADD_OPTIONS,
+	STEP_CLOSE_FROM,
+	STEP_WIPE_VARIABLES,
+	STEP_END_WITH_PIPE,
+	STEP_COVER_INITRAMFS,
 	STEP_COUNT
 };
 
 #define OPCODE_MASK 0xff
 #define MAY_FAIL 0x100
 
-/* How many words follow each opcode; STEP_EXECUTE has lists after these. */
+/* How many words follow each opcode. STEP_EXECUTE has lists after these. */
 extern const uint8_t step_operands[STEP_COUNT];
 
-/* Exit statuses of a process that could not do its steps; the last two are what shells answer. */
+/* Exit statuses of a process that could not carry out its steps; the last two are those of shells. */
 #define STATUS_FAILED 1
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
@@ -66,12 +77,12 @@ struct program {
 	int32_t word_count;
 	char *strings;
 	int32_t string_bytes;
-	/* Room for every string of the longest STEP_EXECUTE, and for a shell before them. */
+	/* Room for the strings of the longest STEP_EXECUTE, and for a shell before them. */
 	char **pointers;
 	int report;
 	/* The process that started this one, and the one that this one started last. */
 	pid_t parent, child;
-	/* The command that this process becomes, with its arguments, and its executable; NULL: none. */
+	/* The command that this process will execute, with its arguments, and its executable; NULL: none. */
 	char **command;
 	const char *executable;
 	/* One of the lists of STEP_ONLY_IF was chosen. */
@@ -90,39 +101,47 @@ static inline int32_t length_of_lists(const struct program *program, int32_t ind
 	return word(program, index) + word(program, index + 1) + (variables > 0 ? variables : 0);
 }
 
-/* In steps-check.c: before anything is done, so that a mistake in the list can't make a half-started process read astray. */
+/*
+ * In steps-check.c. Called before anything is done, so that a mistake in the list can't misdirect a half-started
+ * process.
+ */
 bool is_well_formed(const struct program *program);
 
-/* In steps-run.c: the steps from word `first` to before word `end`. Ends the process if one of them fails that mustn't. */
+/*
+ * In steps-run.c: carries out the steps from word `first` up to, not including, word `end`. Ends the process if a step
+ * fails that may not.
+ */
 void carry_out_steps(struct program *program, int32_t first, int32_t end);
-/* Fork-like: the child goes on with a copy of the stack. */
+/* As fork(): the child continues on a copy of the stack. */
 pid_t clone_process(unsigned long flags);
 
-/* In steps-choose.c: whether the steps behind a condition are to be carried out. */
+/* In steps-choose.c: whether the steps after a condition are to be carried out. */
 bool is_chosen(struct program *program, int32_t index);
 
-/* In steps-choose.c: options for the command, if it is the one that they are for. 0 or an errno. */
+/* In steps-choose.c: adds options to the command, if it is the one that they are for. Returns 0 or an errno. */
 int add_options(struct program *program, int32_t index);
 
-/* In steps.c: one step; 0 or an errno. Those that have steps of their own behind them are not carried out there. */
+/* In steps.c: carries out one step. Returns 0 or an errno. Steps that contain steps are not carried out there. */
 int carry_out_step(struct program *program, enum opcode opcode, int32_t index);
 
-/* In steps-wall.c: what a process gives up. 0 or an errno. */
+/* In steps-wall.c: giving up privileges. Each returns 0 or an errno. */
 int limit_capabilities(uint32_t low, uint32_t high);
+int cover_initramfs(const char *place);
 int pivot_into(const char *path);
 int filter_calls(const void *instructions, size_t length, unsigned int flags);
 int restrict_self(uint32_t files, uint32_t scopes, uint32_t flags, int folder, uint32_t allowed);
 int unshare_user(int flags);
 int mount_received(int descriptor);
 void keep_variables(const char *beginnings);
+void wipe_variables(void);
 
 /* In steps.c: closes all descriptors from one on. */
 void close_from(int first);
 
-/* In steps.c: writes a file that exists, at once. 0 or an errno. */
+/* In steps.c: writes an existing file with one call. Returns 0 or an errno. */
 int write_file(const char *path, const void *bytes, size_t length);
 
-/* In steps.c: put text or a number at the end of a string, and answer the new end. */
+/* In steps.c: append text or a number to a string, and return the new end. */
 char *append_text(char *at, const char *text);
 char *append_number(char *at, unsigned int number);
 

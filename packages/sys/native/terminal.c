@@ -1,10 +1,10 @@
-/* Whose turn it is at a terminal. */
+/* Which process group is in the foreground of a terminal. */
 #include "native.h"
 
 #include <signal.h>
 #include <unistd.h>
 
-/* isForeground(terminalDescriptor): 1 if this process' group is the terminal's foreground group, else 0; -errno */
+/* isForeground(terminalDescriptor): 1 if this process's group is the terminal's foreground group, else 0; -errno */
 static napi_value is_foreground(napi_env env, napi_callback_info info)
 {
 	int32_t terminal;
@@ -16,7 +16,9 @@ static napi_value is_foreground(napi_env env, napi_callback_info info)
 	return integer_result(env, group < 0 ? -errno : group == getpgrp());
 }
 
-/* reclaimForeground(terminalDescriptor): 1 if the foreground group was gone and this process' took its place, else 0 */
+/*
+ * reclaimForeground(terminalDescriptor): 1 if the foreground group was gone and this process's took its place, else 0
+ */
 static napi_value reclaim_foreground(napi_env env, napi_callback_info info)
 {
 	sigset_t stop, before;

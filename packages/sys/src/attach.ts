@@ -6,7 +6,7 @@ const NATIVE_SUM_FROM = 256
 
 let attached: Arena | undefined
 
-/** Another arena is in use on this thread. */
+/** Thrown when this thread already works on another arena. */
 export class ArenaAttachedError extends Error {
   readonly code = "ERR_ARENA_ATTACHED"
 
@@ -18,7 +18,7 @@ export class ArenaAttachedError extends Error {
 
 /**
  * Makes the arena the one that this thread's system calls work on, and gives it the native checksum. Throws
- * {@link ArenaAttachedError} when another one is, and `NativeUnavailableError` without the addon.
+ * {@link ArenaAttachedError} if another arena is attached, and `NativeUnavailableError` without the addon.
  */
 export function attachArena(arena: Arena): Native {
   const native = loadNative()
@@ -35,7 +35,7 @@ export function attachArena(arena: Arena): Native {
   return native
 }
 
-/** The arena that this thread's system calls work on, if there is one. */
+/** The arena that this thread's system calls work on, if any. */
 export function attachedArena(): Arena | undefined {
   return attached
 }

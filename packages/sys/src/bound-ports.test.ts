@@ -2,7 +2,7 @@ import { IpProtocol, type ListenerRef, type SideRef } from "@demiflow/core"
 import { afterAll, afterEach, describe, expect, test } from "vitest"
 import { BoundPorts } from "./bound-ports.ts"
 import { AddressFamily, SocketType } from "./constants.ts"
-import { LinuxHost } from "./linux-host.ts"
+import { LinuxSockets } from "./linux-sockets.ts"
 import { VisitedNamespace } from "./namespace/network-namespace.ts"
 import type { Native } from "./native.ts"
 import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
@@ -35,7 +35,7 @@ function take(isV4: boolean, type: 1 | 2): number {
   return port
 }
 
-/** The port of a socket that is connected to another one on loopback, closed after the test. */
+/** The port of a socket connected to another one on loopback, closed after the test. */
 function connected(isV4: boolean, type: 1 | 2, remotePort: number): number {
   const local = unusedPort(isV4, type)
   const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
@@ -48,7 +48,7 @@ function connected(isV4: boolean, type: 1 | 2, remotePort: number): number {
   return local
 }
 
-/** A kernel that has nothing to say about sockets over netlink. */
+/** A kernel that doesn't list sockets over netlink. */
 const withoutNetlink: Native = Object.assign(Object.create(native), {
   socketInNamespace: (namespace: number, domain: number, type: number, protocol: number): number =>
     domain === AddressFamily.netlink ? -EPROTONOSUPPORT : native.socketInNamespace(namespace, domain, type, protocol),
@@ -121,21 +121,21 @@ describe.each([
 
 test.each([true, false])("ports of flows aren't among them, listening ones are (IPv4: %s)", (isV4) => {
   const events = new Events()
-  const host = new LinuxHost(native, arena, events.loop)
+  const sockets = new LinuxSockets(native, arena, events.loop)
   const ports = new BoundPorts(native, arena)
   const target = Object.assign(towards(isV4, 9), { forwardingPort: unusedPort(isV4, SocketType.datagram) })
   const port = unusedPort(false, SocketType.datagram)
-  const sockets = [
-    host.udpBind(0 as SideRef, target),
-    host.udpListen(0 as ListenerRef, { address: undefined, port, interfaceName: undefined, freebind: false }),
+  const opened = [
+    sockets.udpBind(0 as SideRef, target),
+    sockets.udpListen(0 as ListenerRef, { address: undefined, port, interfaceName: undefined, freebind: false }),
   ]
   try {
-    expect(Math.min(...sockets)).toBeGreaterThanOrEqual(0)
+    expect(Math.min(...opened)).toBeGreaterThanOrEqual(0)
     const found = ports.of(udp)
     expect([found.has(target.forwardingPort), found.has(port)]).toEqual([false, true])
     expect(ports.connected(udp)).not.toContain(target.forwardingPort)
   } finally {
-    for (const socket of sockets) host.close(socket)
+    for (const socket of opened) sockets.close(socket)
     ports.close()
   }
 })

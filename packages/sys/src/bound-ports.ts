@@ -1,8 +1,8 @@
 /**
- * Which ports are bound in a network namespace: as the kernel says over netlink or, where it doesn't, in files of /proc.
+ * Lists the ports bound in a network namespace: by netlink (sock_diag) or, where the kernel lacks it, from /proc.
  *
- * Socket and files belong to the namespace in which they were opened. They are opened once, and nothing has to be opened
- * later, when privileges may be gone.
+ * Socket and files belong to the namespace in which they were opened. They are opened once, so that nothing has to be
+ * opened later, when privileges may be gone.
  */
 import { type Arena, IpProtocol } from "@demiflow/core"
 import { SystemError } from "./errno.ts"
@@ -19,10 +19,10 @@ export class BoundPorts {
   readonly #tcp: NetlinkPorts | ProcPorts
   readonly #udp: NetlinkPorts | ProcPorts
 
-  /** @param namespace absent: the one that this process is in */
+  /** @param namespace this process's own if absent */
   constructor(native: Native, arena: Arena, namespace: NetworkNamespace = new VisitedNamespace(native, arena)) {
     const socket = unlessRefused(() => new NetlinkSocket(native, arena, namespace, NetlinkProtocol.socketDiagnosis))
-    // Each protocol is a module of its own in the kernel.
+    // In the kernel, the diagnosis of each protocol is a module of its own.
     const open = (protocol: number) =>
       (socket && unlessRefused(() => new NetlinkPorts(socket, protocol))) ??
       new ProcPorts(native, arena, namespace, protocol)
@@ -32,14 +32,14 @@ export class BoundPorts {
   }
 
   /**
-   * The ports at which somebody listens, or that are bound and not connected; in no order. Ports of flows, of this program or
-   * another one, are no such ports, where the kernel tells them apart (Linux 5.10).
+   * The ports of sockets that listen, or are bound and not connected, in no order. Ports of flows, this program's or
+   * another's, are left out where the kernel distinguishes them (Linux 5.10).
    */
   of(protocol: number): Set<number> {
     return (protocol === IpProtocol.tcp ? this.#tcp : this.#udp).read()
   }
 
-  /** Of UDP, the ports that connected sockets had when {@link BoundPorts.of} was called last. */
+  /** For UDP, the ports of connected sockets at the last call of {@link BoundPorts.of}. */
   connected(protocol: number): ReadonlySet<number> {
     return (protocol === IpProtocol.tcp ? this.#tcp : this.#udp).connected
   }

@@ -6,7 +6,7 @@ import { arena, native } from "./test-support.ts"
 const REGION = 80_000
 const base = arena.reserve(REGION, 64)
 
-/** RFC 1071 as it is defined, one word at a time, with integers of any size. */
+/** RFC 1071 as defined, one word at a time, with integers of any size. */
 function reference(offset: number, length: number, initial: number): number {
   let sum = BigInt(initial)
   for (let at = 0; at < length; at += 2) {

@@ -1,11 +1,14 @@
 import type { Arena, Clock } from "@demiflow/core"
 import type { Native } from "./native.ts"
 
-/** The kernel's monotonic clock, read once a turn. Starts at 0 when it is made. */
+/** The kernel's monotonic clock, read once a turn. Starts at 0 when constructed. */
 export class MonotonicClock implements Clock {
   readonly #native: Native
   readonly #view: DataView
-  /** Where in the arena the kernel's time is put: a number of that size from a call would be an object on the heap. */
+  /**
+   * Arena offset to which the kernel's time is written: returned from a call, a number of that size would be a heap
+   * object.
+   */
   readonly #offset: number
   readonly #startMicroseconds: number
   #microseconds = 0
@@ -18,7 +21,7 @@ export class MonotonicClock implements Clock {
     this.#native = native
     this.#view = arena.view
     this.#offset = arena.reserve(8, 8)
-    this.#startMicroseconds = this.#look()
+    this.#startMicroseconds = this.#read()
   }
 
   /** Microseconds at the last {@link MonotonicClock.advance}. */
@@ -26,9 +29,9 @@ export class MonotonicClock implements Clock {
     return this.#microseconds
   }
 
-  /** Looks at the kernel's clock; answers `now`. */
+  /** Reads the kernel's clock and returns `now`. */
   advance(): number {
-    const microseconds = this.#look()
+    const microseconds = this.#read()
     this.#word = microseconds | 0
     this.#microseconds = microseconds - this.#startMicroseconds
     this.now = Math.floor(this.#microseconds / 1000)
@@ -39,7 +42,7 @@ export class MonotonicClock implements Clock {
     return (this.#native.monotonicWord() - this.#word) | 0
   }
 
-  #look(): number {
+  #read(): number {
     this.#native.storeMonotonic(this.#offset)
     return this.#view.getFloat64(this.#offset, true)
   }

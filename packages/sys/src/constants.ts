@@ -1,13 +1,15 @@
 /**
- * Linux' numbers, by topic. They are those of x86-64 and of every architecture but alpha, mips, parisc and sparc.
+ * Linux constants, by topic. The values are those of x86-64 and of every architecture but alpha, mips, parisc and
+ * sparc.
  *
- * Sources: <sys/epoll.h>, <sys/socket.h>, <netinet/in.h>, <netinet/tcp.h>, <linux/udp.h>, <linux/errqueue.h>, <fcntl.h>.
+ * Sources: <sys/epoll.h>, <sys/socket.h>, <netinet/in.h>, <netinet/tcp.h>, <linux/udp.h>, <linux/errqueue.h>,
+ * <fcntl.h>.
  */
 
 /** epoll_ctl(2) */
 export const EpollOperation = { add: 1, remove: 2, modify: 3 } as const
 
-/** epoll(7). The bits of core's `HostEvent` are the same. */
+/** epoll(7). The bits of core's `SocketEvent` are the same. */
 export const EpollEvent = {
   readable: 0x001,
   urgent: 0x002,
@@ -15,7 +17,7 @@ export const EpollEvent = {
   error: 0x008,
   hangUp: 0x010,
   readEnd: 0x2000,
-  /** Told once for each change, not for as long as the state lasts. */
+  /** Reported once per change, rather than for as long as the state lasts. */
   edgeTriggered: -0x80000000,
 } as const
 
@@ -23,9 +25,11 @@ export const EpollEvent = {
 export const AddressFamily = { unix: 1, ipv4: 2, ipv6: 10, netlink: 16, packet: 17 } as const
 /** socket(2) */
 export const SocketType = { stream: 1, datagram: 2, raw: 3, sequentialPacket: 5 } as const
-/** socket(2), added to the type. The addon's `socketInNamespace` sets the second, all others both. */
+/**
+ * socket(2), added to the type. The addon's `socketInNamespace` adds close-on-exec by itself, all other calls add both.
+ */
 export const SocketFlag = { nonBlocking: 0o4000, closeOnExec: 0o2000000 } as const
-/** IP protocols that sockets are made for. */
+/** IP protocols of sockets. */
 export const SocketProtocol = { default: 0, icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const
 
 /** Levels of socket options and control messages. */
@@ -141,7 +145,7 @@ export const OpenFlag = {
   noFollow: 0o400000,
 } as const
 
-/** fcntl(2), as far as `fileControl` takes them. */
+/** fcntl(2), restricted to what `fileControl` accepts. */
 export const FileCommand = {
   getDescriptorFlags: 1,
   setDescriptorFlags: 2,

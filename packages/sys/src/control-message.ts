@@ -3,12 +3,12 @@
 /** Bytes before the data. */
 export const CONTROL_HEADER_BYTES = 16
 
-/** Bytes that a control message with so much data takes. */
+/** Bytes of a control message with `dataBytes` of data, header and padding included. */
 export function controlSpace(dataBytes: number): number {
   return CONTROL_HEADER_BYTES + ((dataBytes + 7) & -8)
 }
 
-/** Writes the header of a control message at `offset`; its data belongs {@link CONTROL_HEADER_BYTES} behind. */
+/** Writes the header of a control message at `offset`. Its data starts {@link CONTROL_HEADER_BYTES} further on. */
 export function writeControlHeader(
   view: DataView,
   offset: number,
@@ -22,7 +22,7 @@ export function writeControlHeader(
   view.setInt32(offset + 12, type, true)
 }
 
-/** Offset of the data of the first control message of a kind, -1 without one. */
+/** Offset of the data of the first control message of a kind, or -1 if there is none. */
 export function findControlMessage(
   view: DataView,
   offset: number,

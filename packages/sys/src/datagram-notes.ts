@@ -3,11 +3,11 @@ import { IpOption, Ipv6Option, SocketLevel, UdpOption } from "./constants.ts"
 import { CONTROL_HEADER_BYTES } from "./control-message.ts"
 
 /**
- * Reads what the control messages of a received datagram say into entry `index`, whose length is known: how many bytes each
- * datagram has where several were left together, and the traffic class.
+ * Reads the control messages of a received datagram into entry `index` of the batch, whose length must already be set:
+ * the segment size, where the kernel coalesced several datagrams, and the traffic class.
  *
  * @param control arena offset of the control messages
- * @param controlLength bytes of them
+ * @param controlLength their length in bytes
  */
 export function readDatagramNotes(
   view: DataView,

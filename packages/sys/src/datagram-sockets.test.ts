@@ -5,9 +5,9 @@ import {
   Errno,
   ErrorOrigin,
   emptySocketError,
-  HostEvent,
   type SideRef,
   type Socket,
+  SocketEvent,
 } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import {
@@ -20,12 +20,12 @@ import {
   SocketType,
   UdpOption,
 } from "./constants.ts"
-import { LinuxHost } from "./linux-host.ts"
+import { LinuxSockets } from "./linux-sockets.ts"
 import type { Native } from "./native.ts"
 import { arena, bound, Events, loopback, native, towards, unusedPort } from "./test-support.ts"
 
 const events = new Events()
-const host = new LinuxHost(native, arena, events.loop)
+const sockets = new LinuxSockets(native, arena, events.loop)
 const side = 9 as SideRef
 const region = arena.reserve(1 << 20, 4096)
 const batch = new DatagramBatch(256)
@@ -35,15 +35,15 @@ const incoming = arena.reserve(16 * ROOM, 4096)
 
 const error = emptySocketError()
 
-/** Two sockets of the host that are connected to each other. */
+/** Two sockets of the host, connected to each other. */
 function pair(isV4: boolean): [Socket, Socket] {
   const port = unusedPort(isV4, SocketType.datagram)
-  const first = host.udpOpen(1 as SideRef, towards(isV4, port))
+  const first = sockets.udpOpen(1 as SideRef, towards(isV4, port))
   const end = new Demiflow()
-  host.boundEnd(first, end)
+  sockets.boundEnd(first, end)
   const back = towards(isV4, end.forwardingPort)
   back.forwardingPort = port
-  const second = host.udpOpen(side, back)
+  const second = sockets.udpOpen(side, back)
   expect(Math.min(first, second)).toBeGreaterThanOrEqual(0)
   return [first, second]
 }
@@ -56,25 +56,25 @@ function put(index: number, length: number, segmentSize = 0): void {
   batch.segmentSize[index] = segmentSize
 }
 
-/** Receives up to 16 datagrams to entries with room for the largest. */
+/** Receives up to 16 datagrams into entries with room for the largest. */
 function receive(socket: Socket): number {
   for (let index = 0; index < 16; index++) {
     batch.offset[index] = incoming + index * ROOM
     batch.length[index] = ROOM
   }
-  return host.receiveDatagrams(socket, batch, 16)
+  return sockets.receiveDatagrams(socket, batch, 16)
 }
 
-/** Has a pair exchange more than one datagram at once, after which both are made for much. */
-function carryMuch(from: Socket, to: Socket): void {
+/** Makes a pair exchange more than one datagram at once, which upgrades both sockets. */
+function exchangeBatch(from: Socket, to: Socket): void {
   put(0, 1)
   put(1, 1)
-  expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+  expect(sockets.sendDatagrams(from, batch, 0, 2)).toBe(2)
   expect(receive(to)).toBe(2)
 }
 
-function closeAll(...sockets: Socket[]): void {
-  for (const socket of sockets) host.close(socket)
+function closeAll(...opened: Socket[]): void {
+  for (const socket of opened) sockets.close(socket)
 }
 
 for (const isV4 of [true, false]) {
@@ -83,8 +83,8 @@ for (const isV4 of [true, false]) {
       const [from, to] = pair(isV4)
       const largest = isV4 ? 65_507 : 65_487
       for (const [index, length] of [0, 1, 1400, largest].entries()) put(index, length)
-      expect(host.sendDatagrams(from, batch, 0, 4)).toBe(4)
-      events.until(side, HostEvent.readable)
+      expect(sockets.sendDatagrams(from, batch, 0, 4)).toBe(4)
+      events.until(side, SocketEvent.readable)
       expect(receive(to)).toBe(4)
       expect(batch.count).toBe(4)
       expect([...batch.length.subarray(0, 4)]).toEqual([0, 1, 1400, largest])
@@ -102,7 +102,7 @@ for (const isV4 of [true, false]) {
         batch.length[index] = index
         batch.segmentSize[index] = 0
       }
-      expect(host.sendDatagrams(from, batch, 10, 140)).toBe(140)
+      expect(sockets.sendDatagrams(from, batch, 10, 140)).toBe(140)
       const lengths: number[] = []
       while (receive(to) > 0) lengths.push(...batch.length.subarray(0, batch.count))
       expect(lengths).toEqual(Array.from({ length: 140 }, (_, index) => index + 10))
@@ -113,7 +113,7 @@ for (const isV4 of [true, false]) {
       const [from, to] = pair(isV4)
       put(0, 5000, 1200)
       put(1, 100)
-      expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+      expect(sockets.sendDatagrams(from, batch, 0, 2)).toBe(2)
       const received: number[] = []
       while (receive(to) > 0) {
         for (let index = 0; index < batch.count; index++) {
@@ -126,45 +126,45 @@ for (const isV4 of [true, false]) {
       closeAll(from, to)
     })
 
-    it("tells the segment size of what the kernel left together", () => {
+    it("reports the segment size of what the kernel coalesced", () => {
       const [from, to] = pair(isV4)
-      carryMuch(from, to)
-      // Loopback passes on uncut what its receiver takes uncut.
+      exchangeBatch(from, to)
+      // Loopback doesn't split what its receiver accepts unsplit.
       put(0, 3000, 1000)
-      expect(host.sendDatagrams(from, batch, 0, 1)).toBe(1)
+      expect(sockets.sendDatagrams(from, batch, 0, 1)).toBe(1)
       expect(receive(to)).toBe(1)
       expect([batch.length[0], batch.segmentSize[0]]).toEqual([3000, 1000])
       put(0, 3000)
-      expect(host.sendDatagrams(from, batch, 0, 1)).toBe(1)
+      expect(sockets.sendDatagrams(from, batch, 0, 1)).toBe(1)
       expect(receive(to)).toBe(1)
       expect([batch.length[0], batch.segmentSize[0]]).toEqual([3000, 0])
       closeAll(from, to)
     })
 
-    it("has the hop limit that it was told last", () => {
-      const socket = host.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
+    it("has the hop limit that was set last", () => {
+      const socket = sockets.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
       const current = () =>
         isV4
           ? native.getOptionInteger(socket, SocketLevel.ip, IpOption.timeToLive)
           : native.getOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.unicastHops)
       const usual = current()
       for (const hopLimit of [usual, 3, usual, usual, 255]) {
-        expect(host.setHopLimit(socket, isV4, hopLimit)).toBe(0)
+        expect(sockets.setHopLimit(socket, isV4, hopLimit)).toBe(0)
         expect(current()).toBe(hopLimit)
       }
-      expect(host.setHopLimit(socket, isV4, 0)).toBe(0)
+      expect(sockets.setHopLimit(socket, isV4, 0)).toBe(0)
       expect(current()).toBe(usual)
       closeAll(socket)
     })
 
-    it("sends with the traffic class that it was told last, ECN included, and tells that of what it receives", () => {
+    it("sends with the traffic class that was set last, ECN included, and reports that of what it receives", () => {
       const [from, to] = pair(isV4)
       const seen: number[][] = []
       for (const [index, trafficClass] of [0, 0xb8, 0xb9, 0x03, 0].entries()) {
-        if (index > 0) expect(host.setTrafficClass(from, isV4, trafficClass)).toBe(0)
+        if (index > 0) expect(sockets.setTrafficClass(from, isV4, trafficClass)).toBe(0)
         put(0, 3000, 1000)
         put(1, 10)
-        expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+        expect(sockets.sendDatagrams(from, batch, 0, 2)).toBe(2)
         while (receive(to) > 0) {
           for (let entry = 0; entry < batch.count; entry++) seen.push([batch.length[entry], batch.trafficClass[entry]])
         }
@@ -175,16 +175,16 @@ for (const isV4 of [true, false]) {
       closeAll(from, to)
     })
 
-    it("leaves fragmentation to the kernel until it is told", () => {
+    it("leaves fragmentation to the kernel until that is set", () => {
       const [socket, other] = pair(isV4)
       const current = () =>
         isV4
           ? native.getOptionInteger(socket, SocketLevel.ip, IpOption.mtuDiscover)
           : native.getOptionInteger(socket, SocketLevel.ipv6, Ipv6Option.mtuDiscover)
       expect(current()).toBe(MtuDiscovery.want)
-      expect(host.setFragmentation(socket, isV4, false)).toBe(0)
+      expect(sockets.setFragmentation(socket, isV4, false)).toBe(0)
       expect(current()).toBe(MtuDiscovery.probe)
-      expect(host.setFragmentation(socket, isV4, true)).toBe(0)
+      expect(sockets.setFragmentation(socket, isV4, true)).toBe(0)
       expect(current()).toBe(isV4 ? MtuDiscovery.never : MtuDiscovery.want)
       closeAll(socket, other)
     })
@@ -206,22 +206,22 @@ for (const isV4 of [true, false]) {
       }
       put(0, 100)
       for (let count = 0; count < 3; count++) {
-        expect(host.sendDatagrams(from, batch, 0, 1)).toBe(1)
+        expect(sockets.sendDatagrams(from, batch, 0, 1)).toBe(1)
         expect(receive(to)).toBe(1)
       }
       expect([...isLarge(from), ...isLarge(to)]).toEqual(new Array(6).fill(false))
       put(1, 100)
-      expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+      expect(sockets.sendDatagrams(from, batch, 0, 2)).toBe(2)
       expect([...isLarge(from), ...isLarge(to)]).toEqual([true, true, true, false, false, false])
       expect(receive(to)).toBe(2)
       expect(isLarge(to)).toEqual([true, true, true])
       closeAll(from, to)
-      // Whoever has the descriptor next begins anew.
+      // A new socket with the same descriptor starts small.
       const [again, other] = pair(isV4)
       expect([again, other].sort()).toEqual([from, to].sort())
       expect([...isLarge(again), ...isLarge(other)]).toEqual(new Array(6).fill(false))
       put(0, 3000, 1000)
-      expect(host.sendDatagrams(again, batch, 0, 1)).toBe(1)
+      expect(sockets.sendDatagrams(again, batch, 0, 1)).toBe(1)
       expect(isLarge(again)).toEqual([true, true, true])
       closeAll(again, other)
     })
@@ -231,18 +231,18 @@ for (const isV4 of [true, false]) {
       native.setOptionInteger(to, SocketLevel.udp, UdpOption.receiveOffload, 0)
       put(0, 605, 3)
       put(1, 7)
-      expect(host.sendDatagrams(from, batch, 0, 2)).toBe(2)
+      expect(sockets.sendDatagrams(from, batch, 0, 2)).toBe(2)
       const lengths: number[] = []
       while (receive(to) > 0) lengths.push(...batch.length.subarray(0, batch.count))
       expect(lengths).toEqual([...new Array(201).fill(3), 2, 7])
       closeAll(from, to)
     })
 
-    it("tells what is left of what it sends apart, when the kernel refuses more", () => {
-      // The kernel takes 64 datagrams of a call, then 3 and no more, until it is asked once again.
+    it("reports what is left of what it splits, when the kernel refuses more", () => {
+      // The kernel takes 64 datagrams of a call, then 3 and no more, until the next call.
       const answers = [-Errno.EINVAL, 64, 3, -Errno.EAGAIN, -Errno.EINVAL, 64, 64, 7]
       const scripted = { ...native, sendMessages: () => answers.shift() ?? -Errno.EIO } as Native
-      const scriptedHost = new LinuxHost(scripted, arena, events.loop)
+      const scriptedHost = new LinuxSockets(scripted, arena, events.loop)
       const socket = scriptedHost.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
       put(0, 605, 3)
       const start = batch.offset[0]
@@ -250,7 +250,7 @@ for (const isV4 of [true, false]) {
       expect([batch.offset[0] - start, batch.length[0], batch.segmentSize[0]]).toEqual([67 * 3, 605 - 67 * 3, 3])
       expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(1)
       expect(answers).toEqual([])
-      // What is left may be a single datagram.
+      // The rest may be a single datagram.
       put(0, 250, 100)
       answers.push(-Errno.EINVAL, 2, -Errno.EAGAIN)
       expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(-Errno.EAGAIN)
@@ -269,7 +269,7 @@ for (const isV4 of [true, false]) {
           return native.setOptionInteger(descriptor, level, name, value)
         },
       } as Native
-      const scriptedHost = new LinuxHost(scripted, arena, events.loop)
+      const scriptedHost = new LinuxSockets(scripted, arena, events.loop)
       const socket = scriptedHost.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
       options.length = 0
       put(0, 100)
@@ -282,14 +282,14 @@ for (const isV4 of [true, false]) {
       scriptedHost.close(socket)
     })
 
-    it("tells the whole length of a datagram that it had to cut off", () => {
+    it("reports the whole length of a datagram that it had to cut off", () => {
       const [from, to] = pair(isV4)
       put(0, 100)
-      expect(host.sendDatagrams(from, batch, 0, 1)).toBe(1)
+      expect(sockets.sendDatagrams(from, batch, 0, 1)).toBe(1)
       batch.offset[0] = incoming
       batch.length[0] = 10
       arena.bytes[incoming + 10] = 77
-      expect(host.receiveDatagrams(to, batch, 1)).toBe(1)
+      expect(sockets.receiveDatagrams(to, batch, 1)).toBe(1)
       expect(batch.length[0]).toBe(100)
       expect([arena.bytes[incoming + 9], arena.bytes[incoming + 10]]).toEqual([1, 77])
       closeAll(from, to)
@@ -298,25 +298,25 @@ for (const isV4 of [true, false]) {
     it("hears only the correspondent", () => {
       const [from, to] = pair(isV4)
       const end = new Demiflow()
-      host.boundEnd(to, end)
-      const stranger = host.udpOpen(3 as SideRef, towards(isV4, end.forwardingPort))
+      sockets.boundEnd(to, end)
+      const stranger = sockets.udpOpen(3 as SideRef, towards(isV4, end.forwardingPort))
       put(0, 10)
-      host.sendDatagrams(stranger, batch, 0, 1)
+      sockets.sendDatagrams(stranger, batch, 0, 1)
       expect(receive(to)).toBe(-Errno.EAGAIN)
       closeAll(from, to, stranger)
     })
 
-    it("tells a closed port with what it was about, and goes on", () => {
+    it("reports a closed port with the datagram that it was about, and goes on", () => {
       const port = unusedPort(isV4, SocketType.datagram)
-      const socket = host.udpOpen(side, towards(isV4, port))
+      const socket = sockets.udpOpen(side, towards(isV4, port))
       put(0, 33)
-      expect(host.sendDatagrams(socket, batch, 0, 1)).toBe(1)
-      events.until(side, HostEvent.error)
-      // The error that is pending is told once, and the datagram can be offered again.
+      expect(sockets.sendDatagrams(socket, batch, 0, 1)).toBe(1)
+      events.until(side, SocketEvent.error)
+      // A pending error is reported once, and the datagram can be sent again.
       put(1, 44)
-      expect(host.sendDatagrams(socket, batch, 1, 1)).toBe(-Errno.ECONNREFUSED)
-      expect(host.sendDatagrams(socket, batch, 1, 1)).toBe(1)
-      expect(host.receiveError(socket, error)).toBe(1)
+      expect(sockets.sendDatagrams(socket, batch, 1, 1)).toBe(-Errno.ECONNREFUSED)
+      expect(sockets.sendDatagrams(socket, batch, 1, 1)).toBe(1)
+      expect(sockets.receiveError(socket, error)).toBe(1)
       expect(error).toMatchObject({
         errno: Errno.ECONNREFUSED,
         origin: isV4 ? ErrorOrigin.icmp : ErrorOrigin.icmpv6,
@@ -328,9 +328,9 @@ for (const isV4 of [true, false]) {
       expect(error.destination.equals(loopback(isV4))).toBe(true)
       expect(error.reporter.equals(loopback(isV4))).toBe(true)
       expect(arena.bytes[error.payloadOffset + 32]).toBe(1)
-      expect(host.receiveError(socket, error)).toBe(1)
+      expect(sockets.receiveError(socket, error)).toBe(1)
       expect(error.payloadLength).toBe(44)
-      expect(host.receiveError(socket, error)).toBe(0)
+      expect(sockets.receiveError(socket, error)).toBe(0)
       expect(receive(socket)).toBe(-Errno.EAGAIN)
       closeAll(socket)
     })
@@ -340,9 +340,9 @@ for (const isV4 of [true, false]) {
       put(0, 10)
       put(1, 65_530)
       put(2, 20)
-      expect(host.sendDatagrams(from, batch, 0, 3)).toBe(1)
-      expect(host.sendDatagrams(from, batch, 1, 2)).toBe(-Errno.EMSGSIZE)
-      expect(host.sendDatagrams(from, batch, 2, 1)).toBe(1)
+      expect(sockets.sendDatagrams(from, batch, 0, 3)).toBe(1)
+      expect(sockets.sendDatagrams(from, batch, 1, 2)).toBe(-Errno.EMSGSIZE)
+      expect(sockets.sendDatagrams(from, batch, 2, 1)).toBe(1)
       closeAll(from, to)
     })
   })
@@ -352,14 +352,14 @@ describe("datagram sockets", () => {
   it("answers what the host says at once", () => {
     const demiflow = towards(true, 53)
     demiflow.forwardingAddress.word3 = 0xcb00_7107 | 0
-    expect(host.udpOpen(side, demiflow)).toBe(-Errno.EADDRNOTAVAIL)
+    expect(sockets.udpOpen(side, demiflow)).toBe(-Errno.EADDRNOTAVAIL)
   })
 
   it("refuses broadcast addresses, as a socket has one correspondent", () => {
     const demiflow = new Demiflow()
     demiflow.correspondentAddress.copyFrom(Address.parse("127.255.255.255"))
     demiflow.correspondentPort = 9
-    expect(host.udpOpen(side, demiflow)).toBe(-Errno.EACCES)
+    expect(sockets.udpOpen(side, demiflow)).toBe(-Errno.EACCES)
   })
 
   it("hears nobody who wrote before it was connected", () => {
@@ -367,10 +367,10 @@ describe("datagram sockets", () => {
     const port = unusedPort(true, SocketType.datagram)
     const demiflow = towards(true, from.port)
     demiflow.forwardingPort = port
-    const stranger = host.udpOpen(side, towards(true, port))
-    const opened = host.udpOpen(side, demiflow)
+    const stranger = sockets.udpOpen(side, towards(true, port))
+    const opened = sockets.udpOpen(side, demiflow)
     put(0, 5)
-    host.sendDatagrams(stranger, batch, 0, 1)
+    sockets.sendDatagrams(stranger, batch, 0, 1)
     expect(receive(opened)).toBe(-Errno.EAGAIN)
     closeAll(stranger, opened)
     native.close(from.descriptor)
@@ -378,9 +378,9 @@ describe("datagram sockets", () => {
 
   it("leaves no error of one socket to another", () => {
     const { descriptor, port } = bound(true, SocketType.datagram)
-    const socket = host.udpOpen(side, towards(true, port))
-    expect(host.receiveError(socket, error)).toBe(0)
-    expect(host.socketError(socket)).toBe(0)
+    const socket = sockets.udpOpen(side, towards(true, port))
+    expect(sockets.receiveError(socket, error)).toBe(0)
+    expect(sockets.socketError(socket)).toBe(0)
     closeAll(socket)
     native.close(descriptor)
   })

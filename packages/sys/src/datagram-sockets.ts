@@ -1,11 +1,13 @@
 /**
- * UDP sockets of the host, connected to one correspondent or with any number of them, and what ping sockets send and receive.
+ * UDP sockets of the host, connected to one correspondent or with any number of them, and what ping sockets send and
+ * receive.
  *
- * Datagrams move in batches (`recvmmsg`, `sendmmsg`). Where the kernel left several of one size together (UDP_GRO) or is
- * to cut them (UDP_SEGMENT), one message carries up to 64 KiB; see udp(7).
+ * Datagrams move in batches (`recvmmsg`, `sendmmsg`). Where the kernel coalesced several of one size (UDP_GRO), or is
+ * to split a buffer into segments (UDP_SEGMENT), one message carries up to 64 KiB; see udp(7).
  *
- * Most flows that we open are a question and its answer, and options of its socket would be much of the work for one. So
- * such a socket is made for much only when more than one datagram moves at once, or it has no room for one.
+ * Sockets start small: most flows are one question and its answer, for which setting options would be much of the work.
+ * A socket gets UDP_GRO and 4 MiB buffers on its first batch of more than one datagram, or when its send buffer is
+ * full.
  */
 import { type Arena, type DatagramBatch, type Demiflow, Errno, type Socket } from "@demiflow/core"
 import {
@@ -22,29 +24,29 @@ import {
 import { CONTROL_HEADER_BYTES, controlSpace, writeControlHeader } from "./control-message.ts"
 import { readDatagramNotes } from "./datagram-notes.ts"
 import { DescriptorSet } from "./descriptor-set.ts"
-import type { HostSockets } from "./host-sockets.ts"
 import { MessageTable } from "./message-table.ts"
 import type { Native } from "./native.ts"
 import { SENDING_NOTES_BYTES, SendingNotes } from "./sending-notes.ts"
 import { SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
+import type { SocketOpener } from "./socket-opener.ts"
 
 /** Messages in one system call. */
 const MESSAGES = 64
-/** Of what is received: how many were left together, and the class. */
+/** For receiving: segment size and traffic class. */
 const INCOMING_CONTROL_BYTES = 64
 const SEGMENT_BYTES = controlSpace(2)
-/** Of what is sent: how it is to be cut, and what is the same for all of a call. */
+/** For sending: segment size, and what is the same for all messages of a call. */
 const OUTGOING_CONTROL_BYTES = SEGMENT_BYTES + SENDING_NOTES_BYTES
 const RECEIVE = MessageFlag.doNotWait | MessageFlag.truncate
-/** Asked for; the kernel gives what `net.core.rmem_max` and `wmem_max` allow. */
+/** Requested size; the kernel grants up to `net.core.rmem_max` and `wmem_max`. */
 const BUFFER_BYTES = 4 << 20
 
-/** Arena bytes that datagram sockets take. */
+/** Arena bytes that datagram sockets reserve. */
 export const DATAGRAM_ARENA_BYTES: number = MESSAGES * (INCOMING_CONTROL_BYTES + OUTGOING_CONTROL_BYTES + 2 * 32) + 4096
 
-/** The calls of core's `Host` that are UDP's and echo's. */
+/** The UDP and echo part of core's `Sockets`. */
 export class DatagramSockets {
-  readonly #sockets: HostSockets
+  readonly #sockets: SocketOpener
   readonly #native: Native
   readonly #arena: Arena
   readonly #incoming: MessageTable
@@ -52,14 +54,14 @@ export class DatagramSockets {
   readonly #incomingControl: number
   readonly #outgoingControl: number
   readonly #name: number
-  /** Of the call in progress: bytes of the name that its messages go to, 0 for a connected socket. */
+  /** During a call: length in bytes of the destination address of its messages, 0 for a connected socket. */
   #nameLength = 0
-  /** What is the same for all messages of the call in progress. */
+  /** Control messages that are the same for all datagrams of the call in progress. */
   readonly #notes: SendingNotes
-  /** Sockets that were made for much. */
+  /** Sockets with large buffers and UDP_GRO. */
   readonly #large = new DescriptorSet()
 
-  constructor(sockets: HostSockets) {
+  constructor(sockets: SocketOpener) {
     const { native, arena } = sockets
     this.#sockets = sockets
     this.#native = native
@@ -77,7 +79,9 @@ export class DatagramSockets {
     }
   }
 
-  /** A connected UDP socket with its error queue on, or a negated errno. Not watched yet. */
+  /**
+   * Opens a connected UDP socket with its error queue on. Returns the descriptor, not watched yet, or a negated errno.
+   */
   openUdp(demiflow: Demiflow): number {
     const descriptor = this.#sockets.open(demiflow, SocketType.datagram, SocketProtocol.udp)
     if (descriptor < 0) return descriptor
@@ -89,11 +93,12 @@ export class DatagramSockets {
   }
 
   /**
-   * A UDP socket bound to the demiflow's forwarding end, its error queue on, or a negated errno. Not watched yet. The port is
-   * nobody else's: without SO_REUSEADDR the kernel lets no two sockets have it.
+   * Opens a UDP socket bound to the demiflow's forwarding end, its error queue on. Returns the descriptor, not watched
+   * yet, or a negated errno. The port is exclusive: without SO_REUSEADDR the kernel lets no two sockets share it.
    *
-   * In the kernel's list of sockets, this one looks as if somebody listened there. Two options tell it apart (`netlink-ports.ts`):
-   * IP_BIND_ADDRESS_NO_PORT, which changes nothing once a socket has a port, and IP_RECVERR, which of IPv6 isn't listed.
+   * In the kernel's list of sockets, this one resembles a listening socket. Two options distinguish it
+   * (`netlink-ports.ts`): IP_BIND_ADDRESS_NO_PORT, which has no effect once a socket has a port, and IP_RECVERR, whose
+   * IPv6 form isn't listed.
    */
   openUnconnected(demiflow: Demiflow): number {
     const descriptor = this.#sockets.openShared(demiflow, SocketType.datagram, SocketProtocol.udp)
@@ -101,7 +106,7 @@ export class DatagramSockets {
     this.#large.delete(descriptor)
     this.hearNotes(descriptor, demiflow.isV4)
     if (!demiflow.isV4) this.#sockets.chooseGroupInterface(descriptor)
-    // The same port of the other version of IP is for another socket.
+    // Leaves the same port of the other IP version to another socket.
     if (!demiflow.isV4) {
       this.#native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.only, 1)
       this.#native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.receiveErrors, 1)
@@ -112,13 +117,13 @@ export class DatagramSockets {
     return descriptor
   }
 
-  /** A ping socket, which was bound elsewhere, has its error queue on, and is made for much when there is much. */
+  /** Registers a ping socket that was bound elsewhere: turns its error queue on, and upgrades it when batches come. */
   adoptPing(descriptor: number, isV4: boolean): void {
     this.#large.delete(descriptor)
     this.hearNotes(descriptor, isV4)
   }
 
-  /** Has a socket take much at once: larger buffers, and, but for ping sockets, what the kernel left together. */
+  /** Enlarges a socket's buffers, and turns UDP_GRO on except for ping sockets. */
   enlarge(descriptor: number): void {
     this.#large.add(descriptor)
     this.#native.setOptionInteger(descriptor, SocketLevel.udp, UdpOption.receiveOffload, 1)
@@ -127,8 +132,8 @@ export class DatagramSockets {
   }
 
   /**
-   * Connects a bound socket, with its error queue on and the class of what it receives reported. Closes the socket when that fails.
-   * `scope` as for `HostSockets.connect`.
+   * Connects a bound socket, turns its error queue on and has it report the traffic class of what it receives. Closes
+   * the socket on failure. `scope` as for `SocketOpener.connect`.
    */
   connect(descriptor: number, demiflow: Demiflow, scope = 0): number {
     this.hearNotes(descriptor, demiflow.isV4)
@@ -142,9 +147,12 @@ export class DatagramSockets {
   }
 
   /**
-   * A packet that may not be fragmented leaves whatever is known of the path: who sent it keeps a path MTU of its own, and
-   * the routers' answers to this packet are for it (IP_PMTUDISC_PROBE). IPv4 that may be is not marked, so that routers cut it as
-   * well. IPv6 that may be is cut by the kernel only, as it knows the path.
+   * Sets whether routers and the kernel may fragment what the socket sends.
+   *
+   * A packet that must not be fragmented is sent whatever the kernel knows about the path (IP_PMTUDISC_PROBE): its
+   * sender keeps a path MTU of its own, and routers' reports about the packet go to that sender. A packet that may be
+   * fragmented is sent without DF over IPv4, so that routers fragment it too. Over IPv6 only the kernel fragments, by
+   * the path MTU that it knows.
    */
   setFragmentation(socket: Socket, isV4: boolean, isAllowed: boolean): number {
     if (!isV4) {
@@ -155,7 +163,7 @@ export class DatagramSockets {
     return this.#native.setOptionInteger(socket, SocketLevel.ip, IpOption.mtuDiscover, discovery)
   }
 
-  /** Turns the error queue of a socket on, and reports the class of what the socket receives, for one version of IP. */
+  /** Turns a socket's error queue on, and has the socket report traffic classes, for one IP version. */
   hearNotes(descriptor: number, isV4: boolean): void {
     const native = this.#native
     if (isV4) {
@@ -168,8 +176,8 @@ export class DatagramSockets {
   }
 
   /**
-   * Sends datagrams; answers how many were taken, or the negated errno that the first of them met. After a short
-   * count, the next one was refused: offering it again answers why.
+   * Sends datagrams. Returns how many were taken, or the negated errno that the first one met. After a short count the
+   * next datagram was refused: sending it again returns the reason.
    */
   send(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
     let taken = 0
@@ -181,7 +189,7 @@ export class DatagramSockets {
     return taken
   }
 
-  /** As {@link DatagramSockets.send}, by a socket that isn't connected: see core's `Host.sendDatagramsTo`. */
+  /** As {@link DatagramSockets.send}, for a socket that isn't connected: see core's `Sockets.sendDatagramsTo`. */
   sendTo(
     socket: Socket,
     demiflow: Demiflow,
@@ -203,8 +211,8 @@ export class DatagramSockets {
   }
 
   /**
-   * Receives up to `count` datagrams to where the batch's entries say; answers how many there were, or a negated errno.
-   * The length of one that was cut off is its own (recv(2), MSG_TRUNC).
+   * Receives up to `count` datagrams into the batch's entries. Returns how many, or a negated errno. A truncated
+   * datagram is reported with its full length (recv(2), MSG_TRUNC).
    */
   receive(socket: Socket, batch: DatagramBatch, count: number): number {
     const table = this.#incoming
@@ -214,7 +222,7 @@ export class DatagramSockets {
       table.setControlLength(index, INCOMING_CONTROL_BYTES)
     }
     const received = this.#native.receiveMessages(socket, table.offset, wanted, RECEIVE)
-    if (received > 1 || received === wanted) this.expectMuch(socket)
+    if (received > 1 || received === wanted) this.expectBatches(socket)
     batch.count = Math.max(received, 0)
     for (let index = 0; index < received; index++) {
       batch.length[index] = table.resultLength(index)
@@ -224,8 +232,8 @@ export class DatagramSockets {
     return received
   }
 
-  /** More than one datagram moves at once. */
-  expectMuch(socket: Socket): void {
+  /** Upgrades the socket: more than one datagram moves at once. */
+  expectBatches(socket: Socket): void {
     if (!this.#large.has(socket)) this.enlarge(socket)
   }
 
@@ -242,7 +250,7 @@ export class DatagramSockets {
     } else table.setControl(index, notes.offset, notes.length)
   }
 
-  /** Sends the first entries of the table. Where there is no room for them, there may be if the socket is made for much. */
+  /** Sends the first entries of the table. If the send buffer is full, upgrades the socket and retries. */
   #sendTable(socket: Socket, count: number): number {
     const { offset } = this.#outgoing
     const sent = this.#native.sendMessages(socket, offset, count, MessageFlag.doNotWait)
@@ -252,7 +260,7 @@ export class DatagramSockets {
   }
 
   #sendSome(socket: Socket, batch: DatagramBatch, first: number, count: number): number {
-    if (count > 1 || batch.segmentSize[first] > 0) this.expectMuch(socket)
+    if (count > 1 || batch.segmentSize[first] > 0) this.expectBatches(socket)
     for (let index = 0; index < count; index++) {
       const entry = first + index
       this.#setMessage(index, batch.offset[entry], batch.length[entry], batch.segmentSize[entry])
@@ -265,8 +273,8 @@ export class DatagramSockets {
   }
 
   /**
-   * Sends what was left together as datagrams of their own: more segments than the kernel cuts (64, 128 since Linux 6.10),
-   * or longer than the path's MTU. If one is refused, those before it are taken off the entry.
+   * Sends the segments of an entry as separate datagrams: there are more than the kernel splits (64; 128 since Linux
+   * 6.10), or they are longer than the path MTU. If one is refused, those before it are removed from the entry.
    */
   #sendApart(socket: Socket, batch: DatagramBatch, entry: number): number {
     const segmentSize = batch.segmentSize[entry]
@@ -290,7 +298,7 @@ export class DatagramSockets {
   }
 }
 
-/** EIO is what devices without checksum offload get on some kernels. */
+/** Devices without checksum offload cause EIO on some kernels. */
 function isRefusalToCut(error: number): boolean {
   return error === -Errno.EINVAL || error === -Errno.EMSGSIZE || error === -Errno.EIO
 }

@@ -1,4 +1,6 @@
-/** A set of descriptors. A number names another socket once the one that had it was closed: whoever opens one says what it is. */
+/**
+ * A set of descriptors. The kernel reuses a closed socket's number, so every opener must add or remove its descriptor.
+ */
 export class DescriptorSet {
   #members = new Uint8Array(1024)
 

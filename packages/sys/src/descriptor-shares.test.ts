@@ -11,7 +11,7 @@ import {
 import { afterAll, afterEach, describe, expect, it } from "vitest"
 import { SocketType } from "./constants.ts"
 import { DescriptorShare, DescriptorShares, descriptorLimit } from "./descriptor-shares.ts"
-import { LinuxHost } from "./linux-host.ts"
+import { LinuxSockets } from "./linux-sockets.ts"
 import type { Native } from "./native.ts"
 import { LinuxPipes } from "./pipes.ts"
 import { arena, Events, native, unusedPort } from "./test-support.ts"
@@ -27,7 +27,7 @@ const listeningEnd = (port: number): ListeningEnd => ({
   freebind: false,
 })
 
-/** So that all numbers below those of the tests are taken. */
+/** Fills all numbers below those of the tests. */
 const fillers = Array.from({ length: 64 }, () => native.createEvent(0))
 const next = Math.max(...fillers) + 1
 afterAll(() => {
@@ -106,13 +106,13 @@ it("the limit of this process is a number", () => {
 
 describe("a host with few descriptors", () => {
   const opened: Socket[] = []
-  /** Descriptors up to and without `next + more` are a share of this many quarters. */
+  /** Shares with the given number of quarters below `next + more`. */
   const sharesWith = (quarters: number, more: number) => new DescriptorShares(native, ((next + more) * 4) / quarters)
-  /** Where a port that lasts is the first of them, outsiders have those up to and without `next + more`. */
+  /** With a permanent port as the first descriptor, outsiders may use the numbers below `next + more`. */
   const sharesBesidePort = (more: number) => new DescriptorShares(native, next + 2 * more - 1)
-  const hostOf = (shares: DescriptorShares) => new LinuxHost(native, arena, events.loop, { shares })
+  const hostOf = (shares: DescriptorShares) => new LinuxSockets(native, arena, events.loop, { shares })
   const hostWith = (quarters: number, more: number) => hostOf(sharesWith(quarters, more))
-  let host: LinuxHost
+  let sockets: LinuxSockets
   const keep = (socket: Socket): Socket => {
     if (socket >= 0) opened.push(socket)
     return socket
@@ -121,16 +121,16 @@ describe("a host with few descriptors", () => {
     Demiflow.of(Interface.host, Address.parse("0.0.0.0"), 0, Address.parse(correspondent), 9)
 
   afterEach(() => {
-    for (const socket of opened.splice(0)) host.close(socket)
+    for (const socket of opened.splice(0)) sockets.close(socket)
   })
 
   it("opens sockets for the guest's exchanges up to their share", () => {
-    host = hostWith(exchanges, 2)
-    expect(keep(host.udpBind(SIDE, any("127.0.0.1")))).toBe(next)
-    expect(keep(host.udpOpen(SIDE, any("127.0.0.1")))).toBe(next + 1)
-    expect(host.udpBind(SIDE, any("127.0.0.1"))).toBe(-Errno.EMFILE)
-    expect(host.udpOpen(SIDE, any("127.0.0.1"))).toBe(-Errno.EMFILE)
-    expect(keep(host.tcpConnect(SIDE, any("127.0.0.1")))).toBe(next + 2)
+    sockets = hostWith(exchanges, 2)
+    expect(keep(sockets.udpBind(SIDE, any("127.0.0.1")))).toBe(next)
+    expect(keep(sockets.udpOpen(SIDE, any("127.0.0.1")))).toBe(next + 1)
+    expect(sockets.udpBind(SIDE, any("127.0.0.1"))).toBe(-Errno.EMFILE)
+    expect(sockets.udpOpen(SIDE, any("127.0.0.1"))).toBe(-Errno.EMFILE)
+    expect(keep(sockets.tcpConnect(SIDE, any("127.0.0.1")))).toBe(next + 2)
   })
 
   it("does nothing with a socket of an exchange that is beyond the share, but closes it", () => {
@@ -148,56 +148,56 @@ describe("a host with few descriptors", () => {
       ...counted("setOptionInteger"),
       ...counted("bind"),
     }
-    host = new LinuxHost(watched, arena, events.loop, { shares: sharesWith(exchanges, 0) })
+    sockets = new LinuxSockets(watched, arena, events.loop, { shares: sharesWith(exchanges, 0) })
     calls.length = 0
-    for (const target of ["127.0.0.1", "192.0.2.1"]) expect(host.udpBind(SIDE, any(target))).toBe(-Errno.EMFILE)
-    expect(host.udpOpen(SIDE, any("127.0.0.1"))).toBe(-Errno.EMFILE)
+    for (const target of ["127.0.0.1", "192.0.2.1"]) expect(sockets.udpBind(SIDE, any(target))).toBe(-Errno.EMFILE)
+    expect(sockets.udpOpen(SIDE, any("127.0.0.1"))).toBe(-Errno.EMFILE)
     expect(calls).toEqual(["socket", "close", "socket", "close", "socket", "close"])
   })
 
   it("opens ports that follow others up to their share, and the rest in any case", () => {
-    host = hostWith(autoPorts, 1)
+    sockets = hostWith(autoPorts, 1)
     const auto = () => ({ ...listeningEnd(unusedPort(true, SocketType.stream)), isAuto: true })
-    expect(keep(host.tcpListen(LISTENER, auto()))).toBe(next)
-    expect(host.tcpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
-    expect(host.udpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
-    expect(keep(host.tcpListen(LISTENER, listeningEnd(unusedPort(true, SocketType.stream))))).toBe(next + 1)
+    expect(keep(sockets.tcpListen(LISTENER, auto()))).toBe(next)
+    expect(sockets.tcpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
+    expect(sockets.udpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
+    expect(keep(sockets.tcpListen(LISTENER, listeningEnd(unusedPort(true, SocketType.stream))))).toBe(next + 1)
   })
 
   it("leaves connections from outside in the queue beyond their share", () => {
-    host = hostOf(sharesBesidePort(3))
+    sockets = hostOf(sharesBesidePort(3))
     const { listening, connectFrom } = openPort()
     expect(connectFrom(2)).toEqual([next + 1, next + 2])
-    expect(host.tcpAccept(listening, new Demiflow())).toBe(-Errno.EMFILE)
-    expect(host.connectionsWaiting(listening)).toBe(2)
+    expect(sockets.tcpAccept(listening, new Demiflow())).toBe(-Errno.EMFILE)
+    expect(sockets.connectionsWaiting(listening)).toBe(2)
   })
 
   it("accepts no more of them than there are low descriptors that became free", () => {
-    host = hostOf(sharesBesidePort(40))
+    sockets = hostOf(sharesBesidePort(40))
     const { listening, connectFrom } = openPort()
     connectFrom(1)
-    expect(keep(host.tcpAccept(listening, new Demiflow()))).toBe(next + 2)
+    expect(keep(sockets.tcpAccept(listening, new Demiflow()))).toBe(next + 2)
     const clients = connectFrom(37)
     expect(clients.at(-1)).toBe(next + 39)
-    expect(host.tcpAccept(listening, new Demiflow())).toBe(-Errno.EMFILE)
-    host.close(opened.splice(opened.indexOf(clients[0]), 1)[0])
-    expect(keep(host.tcpAccept(listening, new Demiflow()))).toBe(clients[0])
-    expect(keep(host.tcpAccept(listening, new Demiflow()))).toBe(-Errno.EMFILE)
-    expect(host.connectionsWaiting(listening)).toBe(36)
+    expect(sockets.tcpAccept(listening, new Demiflow())).toBe(-Errno.EMFILE)
+    sockets.close(opened.splice(opened.indexOf(clients[0]), 1)[0])
+    expect(keep(sockets.tcpAccept(listening, new Demiflow()))).toBe(clients[0])
+    expect(keep(sockets.tcpAccept(listening, new Demiflow()))).toBe(-Errno.EMFILE)
+    expect(sockets.connectionsWaiting(listening)).toBe(36)
   })
 
   it("counts the pipes between connections", () => {
     const shares = sharesBesidePort(40)
     const pipes = new LinuxPipes(native, arena, shares)
-    host = hostOf(shares)
+    sockets = hostOf(shares)
     const { listening, connectFrom } = openPort()
     const [client] = connectFrom(1)
     const between = Array.from({ length: 19 }, () => pipes.open())
-    host.close(opened.splice(opened.indexOf(client), 1)[0])
+    sockets.close(opened.splice(opened.indexOf(client), 1)[0])
     connectFrom(1)
-    expect(host.tcpAccept(listening, new Demiflow())).toBe(-Errno.EMFILE)
+    expect(sockets.tcpAccept(listening, new Demiflow())).toBe(-Errno.EMFILE)
     for (const pipe of between) pipes.close(pipe)
-    expect(keep(host.tcpAccept(listening, new Demiflow()))).toBe(next + 2)
+    expect(keep(sockets.tcpAccept(listening, new Demiflow()))).toBe(next + 2)
   })
 
   it("opens no pipes beyond the share of the outside, whose connections keep them while they stall", () => {
@@ -213,20 +213,20 @@ describe("a host with few descriptors", () => {
 
   it("has its share of what the ports of other hosts of the process leave, too", () => {
     const shares = sharesWith(autoPorts, 0)
-    host = hostOf(shares)
+    sockets = hostOf(shares)
     const auto = () => ({ ...listeningEnd(unusedPort(true, SocketType.stream)), isAuto: true })
-    expect(host.tcpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
+    expect(sockets.tcpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
     keep(hostOf(shares).tcpListen(LISTENER, listeningEnd(unusedPort(true, SocketType.stream))))
-    expect(keep(host.tcpListen(LISTENER, auto()))).toBe(next + 1)
-    expect(host.mostSockets).toBe(shares.limit)
+    expect(keep(sockets.tcpListen(LISTENER, auto()))).toBe(next + 1)
+    expect(sockets.mostSockets).toBe(shares.limit)
   })
 
-  /** A port on loopback, and connections to it that wait there. */
+  /** A port on loopback, and connections that wait there. */
   function openPort(): { listening: Socket; connectFrom: (count: number) => Socket[] } {
     const port = unusedPort(true, SocketType.stream)
-    const listening = keep(host.tcpListen(LISTENER, { ...listeningEnd(port), address: Address.parse("127.0.0.1") }))
+    const listening = keep(sockets.tcpListen(LISTENER, { ...listeningEnd(port), address: Address.parse("127.0.0.1") }))
     const target = Demiflow.of(Interface.host, Address.parse("0.0.0.0"), 0, Address.parse("127.0.0.1"), port)
-    const connectFrom = (count: number) => Array.from({ length: count }, () => keep(host.tcpConnect(SIDE, target)))
+    const connectFrom = (count: number) => Array.from({ length: count }, () => keep(sockets.tcpConnect(SIDE, target)))
     return { listening, connectFrom }
   }
 })

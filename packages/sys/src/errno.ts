@@ -7,17 +7,17 @@ for (const [name, number] of Object.entries(constants.errno)) {
   if (!names.has(number) && name !== "EWOULDBLOCK") names.set(number, name)
 }
 
-/** The name of an error number, such as `ECONNREFUSED`; negated numbers are taken as well. */
+/** The name of an error number, such as `ECONNREFUSED`. Negated numbers are accepted. */
 export function errnoName(errno: number): string {
   return names.get(Math.abs(errno)) ?? `E${Math.abs(errno)}`
 }
 
-/** What an error number means, in words; negated numbers are taken as well. */
+/** What an error number means, in words. Negated numbers are accepted. */
 export function errnoSentence(errno: number): string {
   return getSystemErrorMap().get(-Math.abs(errno))?.[1] ?? `error number ${Math.abs(errno)}`
 }
 
-/** A system call failed off the data path. */
+/** A system call off the data path failed. */
 export class SystemError extends Error {
   /** The error's name, such as `EACCES`. */
   readonly code: string
@@ -26,7 +26,7 @@ export class SystemError extends Error {
 
   /**
    * @param action what was attempted, as in "Could not …"
-   * @param errno error number; negated numbers are taken as well
+   * @param errno error number; may be negated
    * @param advice what to do about it, a sentence without its full stop
    */
   constructor(action: string, errno: number, advice?: string) {
@@ -38,7 +38,7 @@ export class SystemError extends Error {
   }
 }
 
-/** Passes a native call's result on, and throws a {@link SystemError} if it is a negated error number. */
+/** Returns a native call's result, or throws a {@link SystemError} if it is a negated error number. */
 export function checkResult(result: number, action: string, advice?: string): number {
   if (result < 0) throw new SystemError(action, result, advice)
   return result

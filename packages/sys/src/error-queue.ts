@@ -1,5 +1,5 @@
 /**
- * The error queue of UDP and ping sockets: what ICMP reports about packets that were sent, ip(7) on IP_RECVERR, and
+ * The error queue of UDP and ping sockets: what ICMP reports about packets that were sent. See ip(7), IP_RECVERR, and
  * `struct sock_extended_err` of <linux/errqueue.h>.
  */
 import { type Address, type Arena, type Socket, type SocketError, UNSPECIFIED_V4, UNSPECIFIED_V6 } from "@demiflow/core"
@@ -9,7 +9,7 @@ import { MessageTable } from "./message-table.ts"
 import type { Native } from "./native.ts"
 import { readSocketAddress, SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
 
-/** As much as an ICMPv6 error quotes (RFC 4443, section 2.4 (c)), and more than one of IPv4 usually does. */
+/** Holds all that an ICMPv6 error quotes (RFC 4443, section 2.4 (c)), and more than an IPv4 one usually does. */
 const QUOTE_BYTES = 2048
 const CONTROL_BYTES = 256
 const FLAGS = MessageFlag.errorQueue | MessageFlag.doNotWait
@@ -42,7 +42,7 @@ export class ErrorQueue {
     this.#control = arena.reserve(CONTROL_BYTES, 8)
   }
 
-  /** Takes the oldest entry; 1, or 0 if there is none. */
+  /** Takes the oldest entry. Returns 1, or 0 if there is none. */
   receive(socket: Socket, into: SocketError): number {
     const table = this.#table
     table.setData(0, this.#quote, QUOTE_BYTES)
@@ -50,7 +50,7 @@ export class ErrorQueue {
     table.setControl(0, this.#control, CONTROL_BYTES)
     while (this.#native.receiveMessages(socket, table.offset, 1, FLAGS) > 0) {
       const at = this.#findError(table.controlLength(0))
-      // Transmit time stamps, which nobody asked for, come this way too.
+      // Transmit time stamps arrive here too, unrequested.
       if (at >= 0) {
         this.#read(at, into)
         this.#readSource(table.controlLength(0), into.source)
@@ -69,7 +69,7 @@ export class ErrorQueue {
     return findControlMessage(view, this.#control, controlLength, SocketLevel.ipv6, Ipv6Option.receiveErrors)
   }
 
-  /** Listening sockets ask for it (IP_PKTINFO, IPV6_RECVPKTINFO): where the report came to. */
+  /** The address to which the report came: listening sockets have IP_PKTINFO or IPV6_RECVPKTINFO on. */
   #readSource(controlLength: number, source: Address): void {
     const { view } = this.#arena
     const v4 = findControlMessage(view, this.#control, controlLength, SocketLevel.ip, IpOption.packetInformation)
@@ -90,7 +90,7 @@ export class ErrorQueue {
     if (this.#table.nameLength(0) > 0) {
       into.destinationPort = Math.max(0, readSocketAddress(view, this.#name, into.destination))
     }
-    // Without a reporter, the family there is "unspecified".
+    // Without a reporter, the address family is "unspecified".
     if (readSocketAddress(view, at + ERROR_BYTES, into.reporter) < 0) {
       into.reporter.copyFrom(into.destination.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
     }

@@ -4,12 +4,12 @@ import { connect, createServer } from "node:net"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { MessageChannel } from "node:worker_threads"
-import type { ListenerRef, SideRef } from "@demiflow/core"
+import type { ListenerRef, SideRef, SocketEvents } from "@demiflow/core"
 import { bytesPerCall } from "@demiflow/testkit"
 import { afterEach, describe, expect, it, test } from "vitest"
 import { EpollEvent } from "./constants.ts"
 import { SystemError } from "./errno.ts"
-import { EventLoop } from "./event-loop.ts"
+import { EventLoop, NO_RECEIVER } from "./event-loop.ts"
 import { arena, native } from "./test-support.ts"
 
 setFlagsFromString("--expose-gc")
@@ -38,38 +38,46 @@ afterEach(() => {
   for (const descriptor of open.splice(0)) native.close(descriptor)
 })
 
+/** A receiver of events of sides. */
+function receiverOf(fromHost: SocketEvents["fromHost"]): SocketEvents {
+  return { fromHost, fromListener: () => expect.unreachable() }
+}
+
 test("a turn allocates nothing, whatever the time is and the next deadline", () => {
   const deadlines = new Float64Array([12_345, 3_000_000, Number.POSITIVE_INFINITY])
   let turn = 0
-  const loop = new EventLoop(native, arena, { nextDeadline: () => deadlines[turn++ % deadlines.length] })
+  const loop = new EventLoop(native, arena)
+  loop.attach({ nextDeadline: () => deadlines[turn++ % deadlines.length], turn() {} })
   const heap = { collect, used: () => process.memoryUsage().heapUsed }
   expect(bytesPerCall(heap, () => loop.round(0))).toBeLessThan(1)
   loop.close()
 })
 
 describe("event loop: descriptors", () => {
-  it("tells sides and callbacks of their events", () => {
+  it("delivers events to sides and callbacks", () => {
     const sides: number[] = []
-    const loop = new EventLoop(native, arena, { onSide: (side, events) => sides.push(side, events) })
+    const loop = new EventLoop(native, arena)
+    const receiver = loop.addReceiver(receiverOf((side, events) => sides.push(side, events)))
     const [flow, other] = [eventDescriptor(1), eventDescriptor(1)]
-    const told: number[] = []
-    expect(loop.watchFlow(flow, EpollEvent.readable, 12 as SideRef)).toBe(0)
-    loop.watchDescriptor(other, EpollEvent.readable, (events) => told.push(events))
+    const reported: number[] = []
+    expect(loop.watchFlow(flow, EpollEvent.readable, 12 as SideRef, receiver)).toBe(0)
+    loop.watchDescriptor(other, EpollEvent.readable, (events) => reported.push(events))
     loop.round(0)
     expect(sides).toEqual([12, EpollEvent.readable])
-    expect(told).toEqual([EpollEvent.readable])
+    expect(reported).toEqual([EpollEvent.readable])
     loop.close()
   })
 
-  it("tells listeners of theirs, however they are numbered", () => {
+  it("delivers those of listeners, however they are numbered", () => {
     const listeners: number[] = []
-    const loop = new EventLoop(native, arena, {
-      onListener: (listener, events) => listeners.push(listener, events),
-      onSide: () => expect.unreachable(),
+    const loop = new EventLoop(native, arena)
+    const receiver = loop.addReceiver({
+      fromListener: (listener, events) => listeners.push(listener, events),
+      fromHost: () => expect.unreachable(),
     })
     for (const number of [0, 1, 70_000]) {
       const listening = eventDescriptor(1)
-      expect(loop.watchListener(listening, EpollEvent.readable, number as ListenerRef)).toBe(0)
+      expect(loop.watchListener(listening, EpollEvent.readable, number as ListenerRef, receiver)).toBe(0)
       loop.round(0)
       expect(listeners.splice(0)).toEqual([number, EpollEvent.readable])
       loop.unwatch(listening)
@@ -79,11 +87,12 @@ describe("event loop: descriptors", () => {
     loop.close()
   })
 
-  it("tells edge-triggered watchers once, others as long as it lasts", () => {
+  it("calls edge-triggered watchers once, others as long as it lasts", () => {
     const sides: number[] = []
-    const loop = new EventLoop(native, arena, { onSide: (side) => sides.push(side) })
-    loop.watchFlow(eventDescriptor(1), EpollEvent.readable | EpollEvent.edgeTriggered, 1 as SideRef)
-    loop.watchFlow(eventDescriptor(1), EpollEvent.readable, 2 as SideRef)
+    const loop = new EventLoop(native, arena)
+    const receiver = loop.addReceiver(receiverOf((side) => sides.push(side)))
+    loop.watchFlow(eventDescriptor(1), EpollEvent.readable | EpollEvent.edgeTriggered, 1 as SideRef, receiver)
+    loop.watchFlow(eventDescriptor(1), EpollEvent.readable, 2 as SideRef, receiver)
     loop.round(0)
     loop.round(0)
     expect(sides.sort()).toEqual([1, 2, 2])
@@ -94,11 +103,11 @@ describe("event loop: descriptors", () => {
     const high = 15_000
     const loops: EventLoop[] = []
     let least = Number.POSITIVE_INFINITY
-    // Something else may take memory meanwhile: the best of a few counts.
+    // Other code may allocate meanwhile, so the lowest of a few counts decides.
     for (let attempt = 0; attempt < 5; attempt++) {
       const loop = new EventLoop(native, arena)
-      // It isn't open, and there is a place for it nevertheless.
-      expect(loop.watchFlow(high, EpollEvent.readable, 1 as SideRef)).toBeLessThan(0)
+      // The descriptor isn't open, yet the tables have room for it.
+      expect(loop.watchFlow(high, EpollEvent.readable, 1 as SideRef, NO_RECEIVER)).toBeLessThan(0)
       collect()
       const before = process.memoryUsage().heapUsed
       for (let descriptor = high; descriptor > 100; descriptor--) loop.forget(descriptor)
@@ -113,37 +122,37 @@ describe("event loop: descriptors", () => {
   it("does not deliver an event that was gathered before its descriptor was unwatched or closed", () => {
     const loop = new EventLoop(native, arena)
     const [first, second] = [eventDescriptor(1), eventDescriptor(1)]
-    const told: string[] = []
+    const reported: string[] = []
     const watch = (descriptor: number, name: string, other: number) => {
       loop.watchDescriptor(descriptor, EpollEvent.readable, () => {
-        told.push(name)
+        reported.push(name)
         loop.unwatch(other)
       })
     }
     watch(first, "first", second)
     watch(second, "second", first)
     loop.round(0)
-    expect(told).toHaveLength(1)
+    expect(reported).toHaveLength(1)
     loop.close()
   })
 
   it("does not deliver it to the next one with the same number either", () => {
     const loop = new EventLoop(native, arena)
     const descriptors = [eventDescriptor(1), eventDescriptor(1)]
-    const told: string[] = []
+    const reported: string[] = []
     for (const descriptor of descriptors) {
       loop.watchDescriptor(descriptor, EpollEvent.readable, () => {
-        told.push("old")
+        reported.push("old")
         const other = descriptors.find((each) => each !== descriptor) as number
         loop.forget(other)
         native.close(other)
         const next = native.createEvent(0)
         expect(next).toBe(other)
-        loop.watchDescriptor(next, EpollEvent.readable, () => told.push("new"))
+        loop.watchDescriptor(next, EpollEvent.readable, () => reported.push("new"))
       })
     }
     loop.round(0)
-    expect(told).toEqual(["old"])
+    expect(reported).toEqual(["old"])
     loop.close()
   })
 
@@ -151,49 +160,69 @@ describe("event loop: descriptors", () => {
     const loop = new EventLoop(native, arena)
     const high = native.fileControl(eventDescriptor(1), 1030, 3000)
     open.push(high)
-    let told = 0
+    let reported = 0
     loop.watchDescriptor(high, EpollEvent.readable, () => {
-      told += 1
+      reported += 1
     })
     loop.round(0)
-    expect(told).toBe(1)
+    expect(reported).toBe(1)
     expect(() => loop.watchDescriptor(900_000, EpollEvent.readable, () => {})).toThrow(SystemError)
-    expect(loop.watchFlow(1 << 20, EpollEvent.readable, 1 as SideRef)).toBeLessThan(0)
+    expect(loop.watchFlow(1 << 20, EpollEvent.readable, 1 as SideRef, NO_RECEIVER)).toBeLessThan(0)
     loop.close()
   })
 
-  it("changes what is told", () => {
+  it("changes what is reported", () => {
     const sides: number[] = []
-    const loop = new EventLoop(native, arena, { onSide: (_side, events) => sides.push(events) })
+    const loop = new EventLoop(native, arena)
     const descriptor = eventDescriptor(1)
-    loop.watchFlow(descriptor, EpollEvent.readable, 1 as SideRef)
+    const receiver = loop.addReceiver(receiverOf((_side, events) => sides.push(events)))
+    loop.watchFlow(descriptor, EpollEvent.readable, 1 as SideRef, receiver)
     expect(loop.modify(descriptor, EpollEvent.writable)).toBe(0)
     loop.round(0)
     expect(sides).toEqual([EpollEvent.writable])
     loop.close()
   })
 
-  it("calls its hooks in order, once a round", () => {
+  it("delivers all events, then gives each stack a turn, once a round", () => {
     const calls: string[] = []
-    const loop: EventLoop = new EventLoop(native, arena, {
-      onSide: () => calls.push("event"),
-      nextDeadline: () => 0,
-      onTimer: (now) => calls.push(now === loop.clock.now ? "timer" : "wrong time"),
-      endTurn: () => calls.push("end"),
-    })
-    loop.watchFlow(eventDescriptor(1), EpollEvent.readable, 1 as SideRef)
-    loop.watchFlow(eventDescriptor(1), EpollEvent.readable, 2 as SideRef)
+    const loop = new EventLoop(native, arena)
+    const receiver = loop.addReceiver(receiverOf((side) => calls.push(`event of ${side}`)))
+    const driven = ["first", "second"].map((name) => ({ nextDeadline: () => 0, turn: () => calls.push(name) }))
+    for (const each of driven) loop.attach(each)
+    const descriptor = eventDescriptor(1)
+    loop.watchFlow(descriptor, EpollEvent.readable, 1 as SideRef, receiver)
+    loop.watchReadable(eventDescriptor(1), () => calls.push("readable"))
     loop.round(0)
-    expect(calls).toEqual(["event", "event", "timer", "end"])
+    expect(calls.splice(0).sort()).toEqual(["event of 1", "first", "readable", "second"])
+    loop.unwatch(descriptor)
+    loop.detach(driven[0])
+    loop.round(0)
+    expect(calls).toEqual(["readable", "second"])
+    loop.close()
+  })
+
+  it("distinguishes sides with one number by their receivers, and loses the events of those that are gone", () => {
+    const calls: string[] = []
+    const loop = new EventLoop(native, arena)
+    const receivers = ["a", "b"].map((name) => loop.addReceiver(receiverOf((side) => calls.push(`${name}${side}`))))
+    for (const receiver of receivers) loop.watchFlow(eventDescriptor(1), EpollEvent.readable, 1 as SideRef, receiver)
+    loop.round(0)
+    expect(calls.splice(0).sort()).toEqual(["a1", "b1"])
+    loop.removeReceiver(receivers[0])
+    expect(loop.addReceiver(receiverOf(() => expect.unreachable()))).toBe(receivers[0])
+    loop.round(0)
+    expect(calls).toEqual(["b1"])
     loop.close()
   })
 })
 
-/** Runs a loop until `body` has ended; answers how many rounds that took. */
+/** Runs a loop until `body` has ended. Returns the number of rounds. */
 async function whileRunning(body: (loop: EventLoop) => Promise<void>): Promise<number> {
   let rounds = 0
-  const loop = new EventLoop(native, arena, {
-    endTurn: () => {
+  const loop = new EventLoop(native, arena)
+  loop.attach({
+    nextDeadline: () => Number.POSITIVE_INFINITY,
+    turn: () => {
       rounds += 1
     },
   })
@@ -214,8 +243,8 @@ describe("event loop: libuv as a guest", () => {
   it("runs timers of the runtime, and does not turn idly meanwhile", async () => {
     const rounds: number[] = []
     for (let time = 0; time < 3; time++) rounds.push(await whileRunning(() => delay(200)))
-    // About ten. The test runner may have more to tell its workers meanwhile, but not each time. A loop that doesn't block
-    // makes many thousands.
+    // About ten. The test runner may send its workers more messages meanwhile, but not each time. A loop that doesn't
+    // block takes many thousands.
     expect(Math.min(...rounds)).toBeLessThan(500)
   })
 
@@ -301,10 +330,11 @@ describe("event loop: libuv as a guest", () => {
 
   it("wakes up for its own deadline", async () => {
     let deadline = Number.POSITIVE_INFINITY
-    const loop: EventLoop = new EventLoop(native, arena, {
+    const loop = new EventLoop(native, arena)
+    loop.attach({
       nextDeadline: () => deadline,
-      onTimer: (now) => {
-        expect(now).toBeGreaterThanOrEqual(deadline)
+      turn: () => {
+        if (loop.clock.now < deadline) return
         deadline = Number.POSITIVE_INFINITY
         loop.stop()
       },

@@ -3,13 +3,13 @@ import { EventWait, type WaitCalls } from "./event-wait.ts"
 
 const FOREVER = -1
 
-/** A kernel whose next event is there at a given time, and in which calls take a microsecond, waking up thirty. */
+/** A kernel whose next event occurs at a given time. Calls take a microsecond, waking up thirty. */
 class FakeKernel implements WaitCalls {
   now = 0
   eventAt = Number.POSITIVE_INFINITY
   sleeps = 0
   yields = 0
-  /** How long others keep the processor when they are let go first. */
+  /** How long other processes keep the processor after a yield. */
   yieldTakes = 0
 
   monotonicWord(): number {
@@ -38,7 +38,7 @@ class FakeKernel implements WaitCalls {
 let kernel: FakeKernel
 let wait: EventWait
 
-/** Waits for an event that is there after so many microseconds; answers whether it fell asleep. */
+/** Waits for an event that occurs after this many microseconds. Returns whether the wait blocked. */
 function sleepsFor(microseconds: number): boolean {
   const before = kernel.sleeps
   kernel.eventAt = kernel.now + microseconds
@@ -101,7 +101,7 @@ describe("waiting for events", () => {
     expect(kernel.now - before).toBeLessThanOrEqual(1004)
   })
 
-  it("doesn't look for a long while once somebody else kept the processor", () => {
+  it("doesn't poll for a long while once somebody else kept the processor", () => {
     for (let count = 0; count < 100; count++) sleepsFor(20)
     kernel.yieldTakes = 4000
     expect(sleepsFor(20)).toBe(false)

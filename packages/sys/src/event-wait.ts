@@ -1,44 +1,43 @@
 import type { Native } from "./native.ts"
 
 /**
- * How long is looked for an event before falling asleep, microseconds. Longer than an answer takes that is already being
- * made by somebody on this machine, and shorter than falling asleep and being woken up costs on a virtual machine.
+ * How long to spin before blocking in epoll_wait, in microseconds. Longer than it takes another process on this machine
+ * to finish an answer that it has begun; shorter than blocking and waking up on a virtual machine.
  */
-const LOOK = 30
-/** A sleep of no more than this might have been spared by looking, microseconds: waking up takes a part of it. */
-const SHORT = 2 * LOOK
-/** How many times it is looked in vain, after it has paid off for long. */
+const SPIN = 30
+/** A sleep of at most this many microseconds might have been avoided by spinning: waking up takes a part of it. */
+const SHORT = 2 * SPIN
+/** How many fruitless spins are allowed after a long series of useful ones. */
 const MOST_CREDIT = 8
-/** Somebody else who had the processor for so long in the middle of a look is busy with other things, microseconds, … */
+/** Another process that keeps the processor this long during a spin, in microseconds, is busy with other work … */
 const KEPT = 500
-/** … and it isn't looked for so many sleeps. */
+/** … and this many waits block at once. */
 const DEBT = 300
 
-/** What waiting takes of the native layer. */
+/** The functions of the native layer that waiting uses. */
 export type WaitCalls = Pick<Native, "epollWaitMicroseconds" | "monotonicWord" | "yieldProcessor">
 
 /**
- * Waits for events of an epoll instance, and learns whether it pays off to look for them for some microseconds before
- * falling asleep.
+ * Waits for events of an epoll instance, and learns whether it pays to spin for some microseconds before blocking.
  *
- * Who sleeps has to be woken up, which takes longer than a request and its response take otherwise. Each short sleep
- * says that looking would have paid off, each look in vain that it did not. While it looks, whoever else is ready to run on
- * this processor goes first: often it is the one who makes what is looked for. Whoever keeps it for longer has other things to
- * do, and would keep it again: only who sleeps gets it back as soon as there is an event, so that it isn't looked for a long
- * while then. Without traffic it sleeps at once.
+ * Waking up a blocked process takes longer than a request and its response otherwise do. Each short sleep earns a spin;
+ * each fruitless spin spends one. A spin yields the processor to other processes that are ready to run: often one of
+ * them produces the awaited event. A process that keeps the processor for longer has other work, and would keep it
+ * again. Only a blocked process gets the processor back as soon as there is an event, so after that the next waits
+ * block at once, for a long while. Without traffic every wait blocks at once.
  */
 export class EventWait {
   readonly #calls: WaitCalls
   readonly #epoll: number
   readonly #offset: number
   readonly #maximum: number
-  /** Looks that may be in vain, or, below 0, sleeps without a look that are still to come. */
+  /** Fruitless spins that are still allowed or, below 0, waits that must still block at once. */
   #credit = 0
 
   /**
    * @param epoll descriptor of the epoll instance
    * @param offset where events are stored, as by `epollWaitMicroseconds` of {@link Native}
-   * @param maximum the number of events that there is room for
+   * @param maximum the number of events that fit there
    */
   constructor(calls: WaitCalls, epoll: number, offset: number, maximum: number) {
     this.#calls = calls
@@ -47,29 +46,29 @@ export class EventWait {
     this.#maximum = maximum
   }
 
-  /** The number of events stored, 0 when the time is over, or a negated errno. -1 microseconds are for ever. */
+  /** Waits for events. Returns the number stored, 0 on timeout, or a negated errno. A timeout of -1 is for ever. */
   wait(timeoutMicroseconds: number): number {
     const ready = this.#take(0)
     if (ready !== 0 || timeoutMicroseconds === 0) return ready
     const began = this.#calls.monotonicWord()
-    const isLooking = this.#credit > 0 && (timeoutMicroseconds < 0 || timeoutMicroseconds > LOOK)
-    if (!isLooking) return this.#sleep(timeoutMicroseconds, began)
-    const found = this.#look(began)
+    const isSpinning = this.#credit > 0 && (timeoutMicroseconds < 0 || timeoutMicroseconds > SPIN)
+    if (!isSpinning) return this.#sleep(timeoutMicroseconds, began)
+    const found = this.#spin(began)
     if (found !== 0) return found
     const now = this.#calls.monotonicWord()
     if (timeoutMicroseconds < 0) return this.#sleep(timeoutMicroseconds, now)
     return this.#sleep(Math.max(timeoutMicroseconds - elapsed(began, now), 0), now)
   }
 
-  #look(began: number): number {
+  #spin(began: number): number {
     for (;;) {
       this.#calls.yieldProcessor()
       const found = this.#take(0)
       const took = elapsed(began, this.#calls.monotonicWord())
       if (took > KEPT) this.#credit = -DEBT
       else if (found > 0) this.#gainCredit()
-      else if (took >= LOOK) this.#credit--
-      if (found !== 0 || took >= LOOK) return found
+      else if (took >= SPIN) this.#credit--
+      if (found !== 0 || took >= SPIN) return found
     }
   }
 
@@ -89,7 +88,7 @@ export class EventWait {
   }
 }
 
-/** Microseconds between two words of the clock, at most 71 minutes. */
+/** Microseconds between two readings of the clock word, at most 71 minutes. */
 function elapsed(from: number, to: number): number {
   return (to - from) >>> 0
 }

@@ -4,12 +4,12 @@ import {
   DatagramBatch,
   Demiflow,
   Errno,
-  HostEvent,
   Interface,
   type ListenerRef,
   type ListeningEnd,
   type SideRef,
   type Socket,
+  SocketEvent,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
   Vectors,
@@ -17,15 +17,15 @@ import {
 import { describe, expect, it } from "vitest"
 import { AddressFamily, IpOption, Ipv6Option, SocketLevel, SocketOption, SocketType, TcpOption } from "./constants.ts"
 import { checkResult } from "./errno.ts"
-import { LinuxHost } from "./linux-host.ts"
+import { LinuxSockets } from "./linux-sockets.ts"
 import type { Native } from "./native.ts"
 import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
 import { arena, Events, loopback, missing, native, openPingNamespace, towards, unusedPort } from "./test-support.ts"
 
-// What every host does is in the compliance suite; here, what is the kernel's, and what must not be left behind.
+// The compliance suite covers what every host does. Here: what the kernel does, and that no socket is left behind.
 
 const events = new Events()
-const host = new LinuxHost(native, arena, events.loop)
+const sockets = new LinuxSockets(native, arena, events.loop)
 const LISTENER = 3 as ListenerRef
 const SIDE = 8 as SideRef
 const EADDRINUSE = -Errno.EADDRINUSE
@@ -44,7 +44,7 @@ const listeningEnd = (port: number, more: Partial<ListeningEnd> = {}): Listening
 })
 const openDescriptors = (): number => readdirSync("/proc/self/fd").length
 
-/** A socket of a correspondent on loopback. */
+/** A correspondent's socket on loopback. */
 function correspondent(isV4: boolean, type: 1 | 2, port: number): number {
   const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
   const descriptor = checkResult(native.socket(family, type, 0), "make a socket")
@@ -56,7 +56,7 @@ function correspondent(isV4: boolean, type: 1 | 2, port: number): number {
 
 function accept(listening: Socket, demiflow: Demiflow): Socket {
   for (let turn = 0; turn < 1_000; turn++) {
-    const socket = host.tcpAccept(listening, demiflow)
+    const socket = sockets.tcpAccept(listening, demiflow)
     if (socket !== -Errno.EAGAIN) return socket
     events.loop.round(1_000)
   }
@@ -69,8 +69,8 @@ function send(descriptor: number, text: string): void {
   expect(native.sendVectors(descriptor, vectors.offset, 1, 0)).toBe(text.length)
 }
 
-/** Waits for datagrams; how many came, or the error. */
-function receive(from: LinuxHost, socket: Socket): number {
+/** Waits for datagrams. Returns how many arrived, or the error. */
+function receive(from: LinuxSockets, socket: Socket): number {
   for (let index = 0; index < batch.capacity; index++) {
     batch.offset[index] = region + index * 2_048
     batch.length[index] = 2_048
@@ -83,7 +83,7 @@ function receive(from: LinuxHost, socket: Socket): number {
   return -Errno.EAGAIN
 }
 
-/** Runs the body with a loop that takes no descriptor. */
+/** Runs the body with a loop that accepts no descriptor. */
 function withoutWatching(body: () => number): number {
   const { loop } = events
   const watchFlow = loop.watchFlow
@@ -100,12 +100,12 @@ describe("accepted sockets", () => {
     it(`have the options of the socket that listens, on ${address ?? "any address"}`, () => {
       const bound = address === undefined ? undefined : Address.parse(address)
       const port = unusedPort(false, SocketType.stream)
-      const listening = host.tcpListen(LISTENER, listeningEnd(port, { address: bound }))
+      const listening = sockets.tcpListen(LISTENER, listeningEnd(port, { address: bound }))
       const client = correspondent(bound?.isV4 ?? true, SocketType.stream, port)
       const socket = accept(listening, new Demiflow())
       expect(native.getOptionInteger(socket, SocketLevel.tcp, TcpOption.noDelay)).toBe(1)
       expect(native.getOptionInteger(socket, SocketLevel.socket, SocketOption.urgentInLine)).toBe(1)
-      for (const descriptor of [listening, socket]) host.close(descriptor)
+      for (const descriptor of [listening, socket]) sockets.close(descriptor)
       native.close(client)
     })
   }
@@ -116,11 +116,11 @@ describe("accepted sockets", () => {
     [true, "127.0.0.1"],
   ] as const) {
     const name = `${isV4 ? "IPv4" : "IPv6"} connection of ${address ?? "any address"}`
-    it(`tell the traffic class of the SYN, and take marks of their own: an ${name}`, () => {
+    it(`report the traffic class of the SYN, and take marks of their own: an ${name}`, () => {
       const port = unusedPort(false, SocketType.stream)
       const bound = address === undefined ? undefined : Address.parse(address)
-      const listening = host.tcpListen(LISTENER, listeningEnd(port, { address: bound }))
-      const client = host.tcpConnect(SIDE, towards(isV4, port), 7, 0xbb, true)
+      const listening = sockets.tcpListen(LISTENER, listeningEnd(port, { address: bound }))
+      const client = sockets.tcpConnect(SIDE, towards(isV4, port), 7, 0xbb, true)
       expect(client).toBeGreaterThanOrEqual(0)
       const options = (socket: number) =>
         isV4
@@ -131,38 +131,38 @@ describe("accepted sockets", () => {
               native.getOptionInteger(socket, SocketLevel.ipv6, option),
             )
       expect(options(client)).toEqual([7, 0xb8, 1])
-      host.stopQueuingErrors(client, isV4)
+      sockets.stopQueuingErrors(client, isV4)
       expect(options(client)).toEqual([7, 0xb8, 0])
       const socket = accept(listening, new Demiflow())
-      // Without ECN, which the kernels see to.
-      expect(host.acceptedTrafficClass(socket)).toBe(0xb8)
-      expect(host.acceptedTrafficClass(socket)).toBe(0)
-      expect(host.setHopLimit(socket, isV4, 9)).toBe(0)
-      expect(host.setTrafficClass(socket, isV4, 0x48)).toBe(0)
+      // Without ECN, which the kernels handle.
+      expect(sockets.acceptedTrafficClass(socket)).toBe(0xb8)
+      expect(sockets.acceptedTrafficClass(socket)).toBe(0)
+      expect(sockets.setHopLimit(socket, isV4, 9)).toBe(0)
+      expect(sockets.setTrafficClass(socket, isV4, 0x48)).toBe(0)
       expect(options(socket)).toEqual([9, 0x48, 0])
-      for (const descriptor of [listening, socket, client]) host.close(descriptor)
+      for (const descriptor of [listening, socket, client]) sockets.close(descriptor)
     })
   }
 
   it("peek at any place, also where an IPv4 connection is one of a dual-stack socket", () => {
     const port = unusedPort(false, SocketType.stream)
-    const listening = host.tcpListen(LISTENER, listeningEnd(port))
+    const listening = sockets.tcpListen(LISTENER, listeningEnd(port))
     const client = correspondent(true, SocketType.stream, port)
     const demiflow = new Demiflow()
     const socket = accept(listening, demiflow)
     expect(demiflow.toString()).toMatch(/127\.0\.0\.1:\d+ → 127\.0\.0\.1:\d+$/)
     send(client, "0123456789")
-    expect(host.watch(socket, SIDE)).toBe(0)
-    events.until(SIDE, HostEvent.readable)
+    expect(sockets.watch(socket, SIDE)).toBe(0)
+    events.until(SIDE, SocketEvent.readable)
     const peek = (length: number, skip: number) => {
       vectors.set(0, region, length)
-      const peeked = host.peek(socket, vectors, 0, 1, skip)
+      const peeked = sockets.peek(socket, vectors, 0, 1, skip)
       return Buffer.from(arena.buffer, region, Math.max(0, peeked)).toString()
     }
     expect([peek(4, 3), peek(4, 0), peek(9, 8)]).toEqual(["3456", "0123", "89"])
-    expect(host.discard(socket, 5)).toBe(5)
+    expect(sockets.discard(socket, 5)).toBe(5)
     expect(peek(4, 1)).toBe("6789")
-    for (const descriptor of [listening, socket]) host.close(descriptor)
+    for (const descriptor of [listening, socket]) sockets.close(descriptor)
     native.close(client)
   })
 })
@@ -179,45 +179,45 @@ describe("a UDP socket that listens", () => {
     const own = Object.assign(towards(true, 9), { forwardingPort: port })
     const [other, bound] = bindShared()
     expect(bound).toBe(0)
-    expect(host.udpListen(LISTENER, listeningEnd(port))).toBe(EADDRINUSE)
-    expect(host.udpBind(SIDE, own)).toBe(EADDRINUSE)
+    expect(sockets.udpListen(LISTENER, listeningEnd(port))).toBe(EADDRINUSE)
+    expect(sockets.udpBind(SIDE, own)).toBe(EADDRINUSE)
     native.close(other)
-    for (const open of [() => host.udpListen(LISTENER, listeningEnd(port)), () => host.udpBind(SIDE, own)]) {
+    for (const open of [() => sockets.udpListen(LISTENER, listeningEnd(port)), () => sockets.udpBind(SIDE, own)]) {
       const socket = open()
       expect(socket).toBeGreaterThanOrEqual(0)
       const [late, refused] = bindShared()
       expect(refused).toBe(EADDRINUSE)
       native.close(late)
-      host.close(socket)
+      sockets.close(socket)
     }
   })
 
   it("receives several datagrams of one sender together", () => {
     const port = unusedPort(true, SocketType.datagram)
-    const listening = host.udpListen(LISTENER, listeningEnd(port))
-    const sender = host.udpOpen(SIDE, towards(true, port))
+    const listening = sockets.udpListen(LISTENER, listeningEnd(port))
+    const sender = sockets.udpOpen(SIDE, towards(true, port))
     batch.offset[0] = region
     batch.length[0] = 1_500
     batch.segmentSize[0] = 600
-    expect(host.sendDatagrams(sender, batch, 0, 1)).toBe(1)
-    expect(receive(host, listening)).toBe(1)
+    expect(sockets.sendDatagrams(sender, batch, 0, 1)).toBe(1)
+    expect(receive(sockets, listening)).toBe(1)
     expect([batch.length[0], batch.segmentSize[0]]).toEqual([1_500, 600])
-    for (const each of [listening, sender]) host.close(each)
+    for (const each of [listening, sender]) sockets.close(each)
   })
 
-  it("tells of broadcast datagrams the address of the host that would answer", () => {
+  it("reports of broadcast datagrams the address of the host that would answer", () => {
     for (const address of [undefined, UNSPECIFIED_V4]) {
       const port = unusedPort(true, SocketType.datagram)
-      const listening = host.udpListen(LISTENER, listeningEnd(port, { address: address as Address | undefined }))
+      const listening = sockets.udpListen(LISTENER, listeningEnd(port, { address: address as Address | undefined }))
       const sender = checkResult(native.socket(AddressFamily.ipv4, SocketType.datagram, 0), "make a socket")
       native.setOptionInteger(sender, SocketLevel.socket, SocketOption.broadcast, 1)
       const length = writeSocketAddress(arena.view, name, Address.parse("127.255.255.255"), port)
       expect(native.connect(sender, name, length)).toBe(0)
       send(sender, "everybody")
-      expect(receive(host, listening)).toBe(1)
+      expect(receive(sockets, listening)).toBe(1)
       expect(ends[0].forwardingAddress.toString()).toBe("127.0.0.1")
       native.close(sender)
-      host.close(listening)
+      sockets.close(listening)
     }
   })
 })
@@ -225,7 +225,7 @@ describe("a UDP socket that listens", () => {
 const itAsRoot = it.skipIf(missing !== "")
 
 itAsRoot("link-local correspondents are answered over the interface that they were heard on", async () => {
-  // The other end of the cable is here as well, and shall not hear anything.
+  // The other end of the cable is on this machine too, and must not receive anything.
   const commands = [
     "ip link add cable0 index 7 type veth peer cable1",
     "echo 1 > /proc/sys/net/ipv6/conf/cable1/disable_ipv6",
@@ -234,7 +234,7 @@ itAsRoot("link-local correspondents are answered over the interface that they we
     "ip address add fe80::1/64 dev cable0 nodad",
   ]
   const namespace = await openPingNamespace(commands.join(" && "))
-  const inside = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets })
+  const inside = new LinuxSockets(native, arena, events.loop, { sockets: namespace.sockets })
   const address = Address.parse("fe80::1")
   const listening = inside.udpListen(LISTENER, listeningEnd(5_000))
   const socket = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram, 0)
@@ -251,7 +251,7 @@ itAsRoot("link-local correspondents are answered over the interface that they we
   vectors.set(0, region, 100)
   expect(native.receiveVectors(socket, vectors.offset, 1, 0)).toBe(6)
 
-  // A group's address is none to answer from: the kernel chooses.
+  // A group's address can't be a source: the kernel chooses one.
   const groupLength = writeSocketAddress(arena.view, name, Address.parse("ff02::1"), 5_000, 7)
   const other = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram | 0o4000, 0)
   expect(native.connect(other, name, groupLength)).toBe(0)
@@ -263,15 +263,15 @@ itAsRoot("link-local correspondents are answered over the interface that they we
   inside.close(listening)
   for (const each of [socket, other]) native.close(each)
 
-  // The link that such addresses are on anyway needs no name, nor does the one that a socket is held to. Where there is neither,
-  // what the guest sends leaves by any, and its answers come from any.
+  // The usual link of such addresses needs no name, nor does the interface that a socket is bound to. Without either,
+  // what the guest sends leaves by any link, and replies are accepted from any.
   const own = Object.assign(new Demiflow(Interface.host), { forwardingPort: 5_002 })
   for (const [options, bind] of [
-    [{ linkLocalScope: 7 }, (there: LinuxHost) => there.udpListen(LISTENER, listeningEnd(5_002))],
-    [{ interfaceV6: "cable0" }, (there: LinuxHost) => there.udpBind(SIDE, own)],
-    [{}, (there: LinuxHost) => there.udpBind(SIDE, own)],
+    [{ linkLocalScope: 7 }, (there: LinuxSockets) => there.udpListen(LISTENER, listeningEnd(5_002))],
+    [{ interfaceV6: "cable0" }, (there: LinuxSockets) => there.udpBind(SIDE, own)],
+    [{}, (there: LinuxSockets) => there.udpBind(SIDE, own)],
   ] as const) {
-    const there = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets, ...options })
+    const there = new LinuxSockets(native, arena, events.loop, { sockets: namespace.sockets, ...options })
     const port = bind(there)
     const sender = native.socketInNamespace(namespace.descriptor, AddressFamily.ipv6, SocketType.datagram, 0)
     expect(native.connect(sender, name, writeSocketAddress(arena.view, name, address, 5_002, 7))).toBe(0)
@@ -293,7 +293,7 @@ for (const [where, end] of [
 ] as const) {
   itAsRoot(`answers from an address that is the host's by a route alone, listening at ${where}`, async () => {
     const namespace = await openPingNamespace("ip link set lo up && ip -6 route add local 2001:db8:77::/64 dev lo")
-    const inside = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets })
+    const inside = new LinuxSockets(native, arena, events.loop, { sockets: namespace.sockets })
     const refused = inside.udpListen(LISTENER, listeningEnd(5_000, { address: address77 }))
     expect(refused).toBe(-Errno.EADDRNOTAVAIL)
     const listening = inside.udpListen(LISTENER, listeningEnd(5_000, end))
@@ -314,7 +314,7 @@ for (const [where, end] of [
 }
 
 describe("a host whose kernel", () => {
-  const hostWith = (changes: Partial<Native>) => new LinuxHost({ ...native, ...changes }, arena, events.loop)
+  const hostWith = (changes: Partial<Native>) => new LinuxSockets({ ...native, ...changes }, arena, events.loop)
   const EAFNOSUPPORT = 97
 
   it("has no IPv6 listens for IPv4 alone", () => {
@@ -355,9 +355,9 @@ describe("a host whose kernel", () => {
     const socket = withoutV6Offset.tcpAccept(listening, new Demiflow())
     send(client, "0123456789")
     expect(withoutV6Offset.watch(socket, SIDE)).toBe(0)
-    // The host tried with descriptors that are used again.
+    // The host used descriptors that are reused afterwards.
     set.length = 0
-    events.until(SIDE, HostEvent.readable)
+    events.until(SIDE, SocketEvent.readable)
     vectors.set(0, region, 4)
     expect(withoutV6Offset.peek(socket, vectors, 0, 1, 3)).toBe(4)
     expect(Buffer.from(arena.buffer, region, 4).toString()).toBe("3456")
@@ -367,7 +367,7 @@ describe("a host whose kernel", () => {
   })
 
   const port = unusedPort(false, SocketType.stream)
-  const ways: [string, (host: LinuxHost) => number][] = [
+  const ways: [string, (sockets: LinuxSockets) => number][] = [
     ["tcpListen", (failing) => failing.tcpListen(LISTENER, listeningEnd(port))],
     [
       "tcpListen on an interface",
@@ -386,40 +386,40 @@ describe("a host whose kernel", () => {
             failed++
             return -Errno.ENOBUFS
           },
-          // The loop's own calls are not those of the host's addon.
+          // The loop's own calls don't go through the host's addon.
           ...(call === "epollControl" ? { epollControl: native.epollControl } : {}),
         })
         const result = call === "epollControl" ? withoutWatching(() => open(failing)) : open(failing)
         if (failed > 0 || call === "epollControl") expect(result).toBe(-Errno.ENOBUFS)
-        else host.close(result as Socket)
+        else sockets.close(result as Socket)
         expect(openDescriptors()).toBe(before)
-        // Nor does anything keep the port: it can be had again, even for UDP, which sees all sockets.
-        const again = host.udpListen(LISTENER, listeningEnd(port))
+        // Nothing keeps the port busy: it can be opened again, even for UDP, which checks all sockets.
+        const again = sockets.udpListen(LISTENER, listeningEnd(port))
         expect(again).toBeGreaterThanOrEqual(0)
-        host.close(again)
+        sockets.close(again)
       })
     }
   }
 
   it("can't name an accepted socket leaves no descriptor behind", () => {
-    const listening = host.tcpListen(LISTENER, listeningEnd(port))
+    const listening = sockets.tcpListen(LISTENER, listeningEnd(port))
     const client = correspondent(true, SocketType.stream, port)
     events.loop.round(1_000)
     const before = openDescriptors()
     const failing = hostWith({ getSocketName: () => -Errno.ENOBUFS })
     expect(failing.tcpAccept(listening, new Demiflow())).toBe(-Errno.ENOBUFS)
     expect(openDescriptors()).toBe(before)
-    host.close(listening)
+    sockets.close(listening)
     native.close(client)
   })
 
   it("has no place in the loop says so of an accepted socket, which stays open", () => {
-    const listening = host.tcpListen(LISTENER, listeningEnd(port))
+    const listening = sockets.tcpListen(LISTENER, listeningEnd(port))
     const client = correspondent(true, SocketType.stream, port)
     const socket = accept(listening, new Demiflow())
-    expect(withoutWatching(() => host.watch(socket, SIDE))).toBe(-Errno.ENOBUFS)
-    expect(host.watch(socket, SIDE)).toBe(0)
-    for (const each of [listening, socket]) host.close(each)
+    expect(withoutWatching(() => sockets.watch(socket, SIDE))).toBe(-Errno.ENOBUFS)
+    expect(sockets.watch(socket, SIDE)).toBe(0)
+    for (const each of [listening, socket]) sockets.close(each)
     native.close(client)
   })
 })

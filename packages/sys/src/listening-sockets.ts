@@ -1,9 +1,10 @@
 /**
- * Sockets of the host that listen.
+ * Listening sockets of the host.
  *
- * A TCP socket listens with SO_REUSEADDR: connections of its predecessor, open or in TIME_WAIT, don't keep the port, another
- * listening socket does. For UDP, SO_REUSEADDR would let two programs listen at one port, one of which hears nothing: a UDP
- * socket never has it, and its port is its own. All that it sends and hears goes by it, to and from all correspondents.
+ * A TCP socket listens with SO_REUSEADDR: connections of a predecessor, open or in TIME_WAIT, don't keep the port busy;
+ * another listening socket does. For UDP, SO_REUSEADDR would let two programs listen at one port, one of which receives
+ * nothing. So a UDP socket never has the option, and its port is exclusive. It sends and receives all its datagrams, of
+ * all correspondents, by that one socket.
  */
 import {
   type Address,
@@ -24,44 +25,47 @@ import {
   SocketProtocol,
   SocketType,
 } from "./constants.ts"
-import type { HostSockets } from "./host-sockets.ts"
 import { readSocketAddress, SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
+import type { SocketOpener } from "./socket-opener.ts"
 
 /**
- * Connections that wait at most; `net.core.somaxconn` may say less. Of a crowd that comes at once, who finds no place tries
- * again after 1, 3, 7 and 15 seconds.
+ * Connections that wait at most; `net.core.somaxconn` may be lower. When many arrive at once, one that doesn't fit
+ * retries after 1, 3, 7 and 15 seconds.
  */
 const BACKLOG = 1024
-/** Longest interface name, with its end. */
+/** Longest interface name, with its final zero. */
 const DEVICE_NAME_BYTES = 16
 
-/** What is remembered of a listening socket. */
+/** What is recorded about a listening socket. */
 export interface Listening {
   readonly end: ListeningEnd
   readonly protocol: number
-  /** The socket's own family: that of a dual-stack socket is IPv6. */
+  /** The socket's own family: IPv6 for a dual-stack socket. */
   readonly isV4: boolean
 }
 
-/** Opens them, and knows what they are bound to. */
+/** Opens listening sockets, and records what they are bound to. */
 export class ListeningSockets {
-  readonly #sockets: HostSockets
+  readonly #sockets: SocketOpener
   readonly #addressOffset: number
   readonly #deviceOffset: number
   readonly #listening = new Map<number, Listening>()
 
-  constructor(sockets: HostSockets) {
+  constructor(sockets: SocketOpener) {
     this.#sockets = sockets
     this.#addressOffset = sockets.arena.reserve(SOCKET_ADDRESS_BYTES, 8)
     this.#deviceOffset = sockets.arena.reserve(DEVICE_NAME_BYTES, 8)
   }
 
-  /** What a listening socket is bound to; undefined for any other. */
+  /** What a listening socket is bound to; undefined for any other socket. */
   get(socket: number): Listening | undefined {
     return this.#listening.get(socket)
   }
 
-  /** A TCP socket that listens, or a negated errno. Not watched yet. `setOptions` is called before it listens. */
+  /**
+   * Opens a TCP socket that listens. Returns the descriptor, not watched yet, or a negated errno. `setOptions` is
+   * called before it listens.
+   */
   listenTcp(end: ListeningEnd, setOptions: (descriptor: number) => void): number {
     const { native } = this.#sockets
     const descriptor = this.#open(end, SocketType.stream, SocketProtocol.tcp)
@@ -73,7 +77,7 @@ export class ListeningSockets {
     return result < 0 ? this.#abandon(descriptor, result) : descriptor
   }
 
-  /** Takes a connection; its socket, or a negated errno. */
+  /** Accepts a connection. Returns its socket, or a negated errno. */
   accept(listening: Socket, demiflow: Demiflow): number {
     const { native, arena } = this.#sockets
     const known = this.#listening.get(listening)
@@ -81,7 +85,7 @@ export class ListeningSockets {
     if (accepted < 0) return accepted
     const port = readSocketAddress(arena.view, this.#addressOffset, demiflow.correspondentAddress)
     demiflow.correspondentPort = Math.max(0, port)
-    // What can't be otherwise needn't be asked for.
+    // The address is known: the socket is bound to one.
     if (known?.end.address?.isUnspecified === false) {
       demiflow.forwardingAddress.copyFrom(known.end.address)
       demiflow.forwardingPort = known.end.port
@@ -91,19 +95,24 @@ export class ListeningSockets {
     return result < 0 ? this.#sockets.abandon(accepted, result) : accepted
   }
 
-  /** A bound UDP socket that says with each datagram where it went, or a negated errno. Not watched yet. */
+  /**
+   * Opens a bound UDP socket that reports the destination of each datagram. Returns the descriptor, not watched yet, or
+   * a negated errno.
+   */
   listenUdp(end: ListeningEnd): number {
     const { native } = this.#sockets
     const descriptor = this.#open(end, SocketType.datagram, SocketProtocol.udp)
     if (descriptor < 0) return descriptor
-    // Of an IPv4 datagram, a dual-stack socket reports both, and the first says more: which address of the host a group's is on.
+    // For an IPv4 datagram, a dual-stack socket reports both structures. The IPv4 one says more: on which address of
+    // the host a group's datagram arrived.
     if (end.address?.isV4 !== false) {
       native.setOptionInteger(descriptor, SocketLevel.ip, IpOption.packetInformation, 1)
     }
     native.setOptionInteger(descriptor, SocketLevel.ipv6, Ipv6Option.receivePacketInformation, 1)
     const result = this.#bind(descriptor, end)
     if (result < 0) return this.#abandon(descriptor, result)
-    // Answers may leave from addresses that are the host's by a route alone, and binding was as strict as the end says.
+    // IPV6_FREEBIND lets replies leave from addresses that are the host's by a route alone. Set only after binding,
+    // which is as strict as the end requires.
     if (end.address?.isV4 !== true) {
       this.#setFreebind(descriptor, false)
       this.#sockets.chooseGroupInterface(descriptor)
@@ -111,12 +120,12 @@ export class ListeningSockets {
     return descriptor
   }
 
-  /** The socket is closed. */
+  /** Drops the record of a socket that has been closed. */
   forget(socket: number): void {
     this.#listening.delete(socket)
   }
 
-  /** A socket for the end's family, without anything that depends on the protocol. */
+  /** Opens a socket for the end's family, without anything that depends on the protocol. */
   #open(end: ListeningEnd, type: (typeof SocketType)[keyof typeof SocketType], protocol: number): number {
     const { native } = this.#sockets
     let isV4 = end.address?.isV4 ?? false
@@ -152,7 +161,7 @@ export class ListeningSockets {
   #bindToDevice(descriptor: number, name: string): number {
     const { native, arena } = this.#sockets
     const bytes = new TextEncoder().encode(name)
-    // The kernel would cut it short.
+    // The kernel would truncate the name.
     if (bytes.length === 0 || bytes.length >= DEVICE_NAME_BYTES) return -Errno.ENODEV
     arena.bytes.set(bytes, this.#deviceOffset)
     return native.setOption(descriptor, SocketLevel.socket, SocketOption.bindToDevice, this.#deviceOffset, bytes.length)

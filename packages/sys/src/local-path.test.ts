@@ -3,20 +3,20 @@ import {
   DatagramBatch,
   Demiflow,
   Errno,
-  type Host,
-  HostEvent,
   Interface,
   type ListenerRef,
   type ListeningEnd,
   LOOPBACK_V4,
   type SideRef,
   type Socket,
+  SocketEvent,
+  type Sockets,
   UNSPECIFIED_V6,
   Vectors,
 } from "@demiflow/core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { DescriptorShare, DescriptorShares, descriptorLimit } from "./descriptor-shares.ts"
-import { LinuxHost } from "./linux-host.ts"
+import { LinuxSockets } from "./linux-sockets.ts"
 import { LinuxLocalPath } from "./local-path.ts"
 import {
   arena,
@@ -33,21 +33,21 @@ const LISTENER = 1 as ListenerRef
 const CONNECTING = 2 as SideRef
 const ACCEPTED = 3 as SideRef
 const ENODEV = 19
-/** Nobody else is in the namespace. */
+/** No other program is in the namespace. */
 const PORT = 5_000
 const LINK_LOCAL = "fe80::7"
 
 describe.skipIf(missing !== "")(`the local path${missing}`, () => {
   const events = new Events()
   const shares = new DescriptorShares(native, descriptorLimit())
-  const outside = new LinuxHost(native, arena, events.loop, { shares })
+  const outside = new LinuxSockets(native, arena, events.loop, { shares })
   const region = arena.reserve(8 * 2_048, 64)
   const vectors = new Vectors(arena, 1)
   const batch = new DatagramBatch(8)
   const ends = Array.from({ length: 8 }, () => new Demiflow(Interface.splice))
   let namespace: PingNamespace
   let path: LinuxLocalPath
-  let inside: Host
+  let inside: Sockets
 
   beforeAll(async () => {
     const commands = [
@@ -58,7 +58,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     ]
     namespace = await openPingNamespace(commands.join(" && "))
     path = new LinuxLocalPath(native, arena, events.loop, shares, namespace.network, "cable0")
-    inside = path.host
+    inside = path.sockets
   })
   afterAll(() => {
     path.close()
@@ -73,19 +73,19 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     ...more,
   })
 
-  function accept(host: Host, listening: Socket, demiflow: Demiflow): Socket {
+  function accept(sockets: Sockets, listening: Socket, demiflow: Demiflow): Socket {
     for (let turn = 0; turn < 2_000; turn++) {
-      const socket = host.tcpAccept(listening, demiflow)
+      const socket = sockets.tcpAccept(listening, demiflow)
       if (socket !== -Errno.EAGAIN) return socket
       events.loop.round(1_000)
     }
     throw new Error("Nobody came")
   }
 
-  function sendText(host: Host, socket: Socket, text: string): void {
+  function sendText(sockets: Sockets, socket: Socket, text: string): void {
     arena.bytes.set(new TextEncoder().encode(text), region)
     vectors.set(0, region, text.length)
-    expect(host.send(socket, vectors, 0, 1)).toBe(text.length)
+    expect(sockets.send(socket, vectors, 0, 1)).toBe(text.length)
   }
 
   function sendDatagram(socket: Socket, length: number): void {
@@ -95,7 +95,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     expect(inside.sendDatagrams(socket, batch, 0, 1)).toBe(1)
   }
 
-  /** Waits for datagrams from whomever; how many came. */
+  /** Waits for datagrams from any correspondent. Returns how many arrived. */
   function receiveFromAnyone(socket: Socket): number {
     for (let turn = 0; turn < 2_000; turn++) {
       for (let index = 0; index < batch.capacity; index++) {
@@ -113,7 +113,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     for (const isV4 of [true, false]) {
       const listening = inside.tcpListen(LISTENER, listeningEnd({ interfaceName }))
       const connecting = inside.tcpConnect(CONNECTING, towards(isV4, PORT))
-      events.until(CONNECTING, HostEvent.writable)
+      events.until(CONNECTING, SocketEvent.writable)
       const demiflow = new Demiflow(Interface.splice)
       const accepted = accept(inside, listening, demiflow)
       expect(inside.watch(accepted, ACCEPTED)).toBe(0)
@@ -122,7 +122,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
       expect(demiflow.forwardingPort).toBe(PORT)
       expect(demiflow.correspondentAddress.equals(loopback(isV4))).toBe(true)
       sendText(inside, connecting, "question")
-      events.until(ACCEPTED, HostEvent.readable)
+      events.until(ACCEPTED, SocketEvent.readable)
       expect(inside.unread(accepted)).toBe(8)
       for (const each of [connecting, accepted, listening]) inside.close(each)
     }
@@ -149,7 +149,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
       batch.length[0] = 20
       batch.segmentSize[0] = 0
       expect(inside.sendDatagramsTo(listening, ends[0], 0, batch, 0, 1)).toBe(1)
-      events.until(CONNECTING, HostEvent.readable)
+      events.until(CONNECTING, SocketEvent.readable)
       batch.length[0] = 2_048
       expect(inside.receiveDatagrams(asking, batch, 8)).toBe(1)
       expect(batch.length[0]).toBe(20)
@@ -161,7 +161,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     const demiflow = Demiflow.of(Interface.splice, UNSPECIFIED_V6, 0, Address.parse(LINK_LOCAL), PORT)
     const listening = inside.tcpListen(LISTENER, listeningEnd())
     const connecting = inside.tcpConnect(CONNECTING, demiflow)
-    events.until(CONNECTING, HostEvent.writable)
+    events.until(CONNECTING, SocketEvent.writable)
     expect(inside.socketError(connecting)).toBe(0)
     const hearing = inside.udpListen(LISTENER, listeningEnd())
     const asking = inside.udpOpen(CONNECTING, demiflow)
@@ -173,10 +173,10 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
 
   it("moves bytes from a socket outside to one inside", () => {
     const end = listeningEnd({ address: LOOPBACK_V4, port: 0 })
-    const ports = [inside, outside].map((host) => {
-      const listening = host.tcpListen(LISTENER, end)
+    const ports = [inside, outside].map((sockets) => {
+      const listening = sockets.tcpListen(LISTENER, end)
       const demiflow = new Demiflow()
-      expect(host.boundEnd(listening, demiflow)).toBe(0)
+      expect(sockets.boundEnd(listening, demiflow)).toBe(0)
       return { listening, port: demiflow.forwardingPort }
     })
     const client = outside.tcpConnect(10 as SideRef, towards(true, ports[1].port))
@@ -184,8 +184,8 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     const onward = inside.tcpConnect(11 as SideRef, towards(true, ports[0].port))
     const server = accept(inside, ports[0].listening, new Demiflow())
     expect(inside.watch(server, 12 as SideRef)).toBe(0)
-    events.until(11 as SideRef, HostEvent.writable)
-    events.until(10 as SideRef, HostEvent.writable)
+    events.until(11 as SideRef, SocketEvent.writable)
+    events.until(10 as SideRef, SocketEvent.writable)
     const pipe = path.pipes.open()
     sendText(outside, client, "through")
     let filled: number
@@ -195,7 +195,7 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     } while (filled === -Errno.EAGAIN)
     expect(filled).toBe(7)
     expect(path.pipes.drain(pipe, onward, 7)).toBe(7)
-    events.until(12 as SideRef, HostEvent.readable)
+    events.until(12 as SideRef, SocketEvent.readable)
     vectors.set(0, region, 100)
     expect(inside.peek(server, vectors, 0, 1, 0)).toBe(7)
     expect(Buffer.from(arena.bytes.subarray(region, region + 7)).toString()).toBe("through")
@@ -207,11 +207,11 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
   it("has the descriptors of the process in common with the host outside", () => {
     const own = new DescriptorShares(native, 4_000)
     const other = new LinuxLocalPath(native, arena, events.loop, own, namespace.network)
-    expect(other.host.mostSockets).toBe(4_000)
+    expect(other.sockets.mostSockets).toBe(4_000)
     expect(own.allows(DescriptorShare.autoPorts, 1_000)).toBe(false)
-    const listening = other.host.tcpListen(LISTENER, listeningEnd())
+    const listening = other.sockets.tcpListen(LISTENER, listeningEnd())
     expect(own.allows(DescriptorShare.autoPorts, 1_000)).toBe(true)
-    other.host.close(listening)
+    other.sockets.close(listening)
     other.close()
   })
 
@@ -219,13 +219,13 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     const next = native.createEvent(0)
     native.close(next)
     const few = new DescriptorShares(native, 6 * next)
-    const host = new LinuxHost(native, arena, events.loop, { shares: few })
+    const sockets = new LinuxSockets(native, arena, events.loop, { shares: few })
     const other = new LinuxLocalPath(native, arena, events.loop, few, namespace.network)
     const auto = listeningEnd({ address: LOOPBACK_V4, port: 0, isAuto: true })
-    expect(other.host.tcpListen(LISTENER, auto)).toBe(-Errno.EMFILE)
-    const listening = host.tcpListen(LISTENER, auto)
+    expect(other.sockets.tcpListen(LISTENER, auto)).toBe(-Errno.EMFILE)
+    const listening = sockets.tcpListen(LISTENER, auto)
     expect(listening).toBeGreaterThanOrEqual(next)
-    host.close(listening)
+    sockets.close(listening)
     other.close()
   })
 
@@ -233,21 +233,21 @@ describe.skipIf(missing !== "")(`the local path${missing}`, () => {
     const next = native.createEvent(0)
     native.close(next)
     const few = new DescriptorShares(native, Math.floor(1.7 * next))
-    const host = new LinuxHost(native, arena, events.loop, { shares: few })
+    const sockets = new LinuxSockets(native, arena, events.loop, { shares: few })
     const other = new LinuxLocalPath(native, arena, events.loop, few, namespace.network)
-    expect(other.host.udpOpen(CONNECTING, towards(true, PORT))).toBe(-Errno.EMFILE)
-    const asking = host.udpOpen(CONNECTING, towards(true, PORT))
+    expect(other.sockets.udpOpen(CONNECTING, towards(true, PORT))).toBe(-Errno.EMFILE)
+    const asking = sockets.udpOpen(CONNECTING, towards(true, PORT))
     expect(asking).toBeGreaterThanOrEqual(next)
-    const connecting = other.host.tcpConnect(CONNECTING, towards(true, PORT))
+    const connecting = other.sockets.tcpConnect(CONNECTING, towards(true, PORT))
     expect(connecting).toBeGreaterThanOrEqual(next)
-    host.close(asking)
-    other.host.close(connecting)
+    sockets.close(asking)
+    other.sockets.close(connecting)
     other.close()
   })
 
   it("says what is not reachable inside, whatever is outside", () => {
     const refused = inside.tcpConnect(CONNECTING, towards(true, PORT))
-    events.until(CONNECTING, HostEvent.error)
+    events.until(CONNECTING, SocketEvent.error)
     expect(inside.socketError(refused)).toBe(-Errno.ECONNREFUSED)
     inside.close(refused)
   })

@@ -32,14 +32,14 @@ export class MessageTable {
     this.#words[at + DATA_LENGTH] = length
   }
 
-  /** Where the socket address is, or goes; a length of 0 wants none. */
+  /** Where the socket address is, or is to be stored; a length of 0: none. */
   setName(index: number, offset: number, length: number): void {
     const at = this.#base + index * ENTRY_WORDS
     this.#words[at + NAME_OFFSET] = offset
     this.#words[at + NAME_LENGTH] = length
   }
 
-  /** Where control messages are, or go; a length of 0 wants none. */
+  /** Where control messages are, or are to be stored; a length of 0: none. */
   setControl(index: number, offset: number, length: number): void {
     const at = this.#base + index * ENTRY_WORDS
     this.#words[at + CONTROL_OFFSET] = offset

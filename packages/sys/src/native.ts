@@ -1,30 +1,31 @@
 /**
- * The native addon: what it offers, and where it is found.
+ * The native addon: its functions, and how it is located.
  *
- * Unless said otherwise every function takes 32-bit integers and answers zero or more on success, a negated errno
+ * Unless said otherwise every function takes 32-bit integers and returns zero or more on success, a negated errno
  * otherwise: `-EFAULT` for a range outside the arena, `-EINVAL` for a missing or non-numeric argument. None throws.
  * Offsets and lengths are bytes in the arena; tables in the arena are 32-bit integers in machine byte order, without
- * alignment. Descriptors that a call makes are non-blocking where that applies and always closed on exec.
+ * alignment. Descriptors that a call opens are non-blocking where that applies and always closed on exec.
  */
 import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-/** System calls over one arena, one set for each thread. */
+/** System calls over one arena, one instance for each thread. */
 export interface Native {
   /**
-   * Makes the buffer (at most 2 GiB) this thread's arena and keeps it alive. `-EINVAL` for a resizable one. Once its memory is
-   * transferred to another buffer, this thread has no arena: calls answer `-EFAULT`. Use `attachArena`, which keeps track.
+   * Makes the buffer (at most 2 GiB) this thread's arena and keeps it alive. `-EINVAL` for a resizable one. Once its
+   * memory is transferred to another buffer, this thread has no arena: calls return `-EFAULT`. Use `attachArena`, which
+   * keeps track.
    */
   attach(buffer: ArrayBuffer): number
   /** Moves bytes inside the arena; the ranges may overlap. */
   copy(fromOffset: number, toOffset: number, length: number): number
-  /** CLOCK_MONOTONIC in microseconds, a double: the one result that isn't an integer of 32 bits. */
+  /** CLOCK_MONOTONIC in microseconds, a double: the one result that isn't a 32-bit integer. */
   monotonicMicroseconds(): number
-  /** The same as a double at `offset`, which allocates nothing. */
+  /** Stores the same value as a double at `offset`, which allocates nothing. */
   storeMonotonic(offset: number): number
-  /** The lowest 32 bits of it, signed: allocates nothing. For differences, of up to 35 minutes. */
+  /** The lowest 32 bits of the same value, signed; allocates nothing. For differences of up to 35 minutes. */
   monotonicWord(): number
 
   /**
@@ -39,11 +40,11 @@ export interface Native {
   epollCreate(): number
   /** `token` comes back with each event; see `EpollOperation` and `EpollEvent`. */
   epollControl(epoll: number, operation: number, descriptor: number, events: number, token: number): number
-  /** Stores pairs (events, token), at most 256, and answers their number; timeout -1 waits for ever. */
+  /** Stores pairs (events, token), at most 256, and returns their number; timeout -1 waits for ever. */
   epollWait(epoll: number, offset: number, maximum: number, timeoutMilliseconds: number): number
   /** The same with a timeout in microseconds, rounded up to milliseconds where the kernel (before 5.11) lacks it. */
   epollWaitMicroseconds(epoll: number, offset: number, maximum: number, timeoutMicroseconds: number): number
-  /** Lets others that are ready to run on this processor go first. */
+  /** Lets other processes that are ready to run on this processor go first. */
   yieldProcessor(): number
   /** libuv's epoll descriptor of this thread. */
   loopDescriptor(): number
@@ -51,45 +52,45 @@ export interface Native {
   loopTimeout(): number
 
   /**
-   * Reads whole frames of up to `room` bytes, a multiple of 64, until none waits or `maximum` are read: the first to
-   * `offset`, each further one to the next multiple of 64 bytes from `offset` behind the one before. Lengths go to
-   * `lengthsOffset`. Answers the count, 0 if none waited. The length of the last one may be 0, at the end of a stream, or
-   * the negated errno of a read that failed.
+   * Reads whole frames of up to `room` bytes, a multiple of 64, until none waits or `maximum` are read. The first goes
+   * to `offset`, each further one to the next multiple of 64 bytes, counted from `offset`, after the one before.
+   * Lengths go to `lengthsOffset`. Returns the count, 0 if none waited. The length of the last one may be 0, at the end
+   * of a stream, or the negated errno of a read that failed.
    */
   readFrames(descriptor: number, offset: number, room: number, maximum: number, lengthsOffset: number): number
   /**
-   * Writes one frame per (offset, length) pair. Answers how many were taken before the first refusal; the negated errno
-   * if that was the first frame.
+   * Writes one frame per (offset, length) pair. Returns how many were taken before the first refusal; the negated errno
+   * if the first frame was refused.
    */
   writeFrames(descriptor: number, vectorOffset: number, count: number): number
 
   socket(domain: number, type: number, protocol: number): number
-  /** Two descriptors as 32-bit integers at `offset`. */
+  /** Stores two descriptors as 32-bit integers at `offset`. */
   socketPair(domain: number, type: number, protocol: number, offset: number): number
   bind(descriptor: number, addressOffset: number, length: number): number
-  /** `-EINPROGRESS` for a connection on its way. */
+  /** Returns `-EINPROGRESS` while the connection is being set up. */
   connect(descriptor: number, addressOffset: number, length: number): number
   listen(descriptor: number, backlog: number): number
-  /** Answers the new descriptor; the correspondent's address is stored, the rest of the range zeroed. */
+  /** Returns the new descriptor. Stores the correspondent's address and zeroes the rest of the range. */
   accept(descriptor: number, addressOffset: number, maximumLength: number): number
-  /** Answers the length of the address. */
+  /** Returns the length of the address. */
   getSocketName(descriptor: number, addressOffset: number, maximumLength: number): number
-  /** Answers the length of the address. */
+  /** Returns the length of the address. */
   getPeerName(descriptor: number, addressOffset: number, maximumLength: number): number
   shutdown(descriptor: number, how: number): number
-  /** Options and requests (`ioctl`) are those that `native/allowed.c` lists: others are `-EINVAL`. */
+  /** Options and requests (`ioctl`) are those that `native/allowed-options.c` lists: others return `-EINVAL`. */
   setOption(descriptor: number, level: number, name: number, offset: number, length: number): number
-  /** Answers the length of the value. */
+  /** Returns the length of the value. */
   getOption(descriptor: number, level: number, name: number, offset: number, length: number): number
   setOptionInteger(descriptor: number, level: number, name: number, value: number): number
-  /** Answers the value. */
+  /** Returns the value. */
   getOptionInteger(descriptor: number, level: number, name: number): number
 
-  /** One message from (offset, length) pairs; never raises SIGPIPE. Answers the bytes taken. */
+  /** Sends one message from (offset, length) pairs; never raises SIGPIPE. Returns the number of bytes taken. */
   sendVectors(descriptor: number, vectorOffset: number, count: number, flags: number): number
-  /** One message into (offset, length) pairs. Answers the bytes. */
+  /** Receives one message into (offset, length) pairs. Returns its bytes. */
   receiveVectors(descriptor: number, vectorOffset: number, count: number, flags: number): number
-  /** Drops bytes from a TCP socket's receive queue; answers how many, or `-EAGAIN` if there are none. */
+  /** Discards bytes from a TCP socket's receive queue. Returns how many, or `-EAGAIN` if there are none. */
   discard(descriptor: number, length: number): number
   /**
    * Receives up to `count` messages, at most 1,024. The table has eight integers an entry: data offset and length, name
@@ -102,33 +103,33 @@ export interface Native {
 
   open(path: string, flags: number, mode: number): number
   /**
-   * Which file has a name of at most 255 bytes in a folder that is open, as `DEVICE:NUMBER`. A symbolic link isn't followed. A
-   * negated errno if there is none.
+   * Identifies the file with a name of at most 255 bytes in an open folder, as `DEVICE:NUMBER`; a negated errno if
+   * there is none. A symbolic link isn't followed.
    */
   identityAt(folder: number, name: string): string | number
-  /** Removes a name from a folder that is open. */
+  /** Removes a name from an open folder. */
   unlinkAt(folder: number, name: string): number
   close(descriptor: number): number
   read(descriptor: number, offset: number, length: number): number
-  /** Reads from a position, and leaves the descriptor's own where it is. */
+  /** Reads from `position` and leaves the descriptor's own position unchanged. */
   readAt(descriptor: number, offset: number, length: number, position: number): number
   write(descriptor: number, offset: number, length: number): number
   readVectors(descriptor: number, vectorOffset: number, count: number): number
   writeVectors(descriptor: number, vectorOffset: number, count: number): number
   /**
-   * Moves bytes between a pipe and another descriptor without copying them here, never waiting; 0 at the end of the one
-   * that is read.
+   * Moves bytes between a pipe and another descriptor without copying them here. Never blocks. Returns 0 at the end of
+   * the source.
    */
   splice(fromDescriptor: number, toDescriptor: number, length: number): number
-  /** A request whose structure lies at `offset`. */
+  /** Makes a request whose structure lies at `offset`. */
   ioctl(descriptor: number, request: number, offset: number): number
-  /** A request that fills in one integer; answers it. */
+  /** Makes a request that fills in one integer, and returns that integer. */
   ioctlGetInteger(descriptor: number, request: number): number
-  /** A request whose argument is a number itself. */
+  /** Makes a request whose argument is itself a number. */
   ioctlValue(descriptor: number, request: number, value: number): number
   /** fcntl() for duplicating, flags and pipe sizes; other commands are `-EINVAL`. */
   fileControl(descriptor: number, command: number, value: number): number
-  /** The reading and the writing descriptor as 32-bit integers at `offset`. */
+  /** Stores the reading and the writing descriptor as 32-bit integers at `offset`. */
   createPipe(offset: number): number
   /** An eventfd. */
   createEvent(initial: number): number
@@ -136,27 +137,27 @@ export interface Native {
   getRandom(offset: number, length: number): number
   /** A descriptor that is readable once the process has ended. */
   pidfdOpen(process: number): number
-  /** Waits for one child; answers its process id, or 0 with WNOHANG. The wait status goes to `statusOffset`. */
+  /** Waits for one child. Returns its process id, or 0 with WNOHANG. Stores the wait status at `statusOffset`. */
   waitPid(process: number, options: number, statusOffset: number): number
   kill(process: number, signal: number): number
 
   /**
-   * Readiness on libuv's own loop, for those who run no loop of ours: answers a number for the two calls below. The
-   * callback gets bits (1 readable) or a negated errno.
+   * Reports readiness on libuv's own loop, for programs without our event loop. Returns a number for the two calls
+   * below. The callback receives bits (1 readable) or a negated errno.
    */
   pollOpen(descriptor: number, callback: (events: number) => void): number
-  /** Calls back while the descriptor is readable (1), or no longer (0). */
+  /** Starts (1) or stops (0) calling back while the descriptor is readable. */
   pollSet(poll: number, active: number): number
-  /** To be called before the descriptor is closed. */
+  /** Must be called before the descriptor is closed. */
   pollClose(poll: number): number
 
-  /** Opens a path as if inside a network namespace (-1: the present one), which takes a thread for the moment. */
+  /** Opens a path as seen inside a network namespace (-1: the present one), on a thread of its own. */
   openInNamespace(namespaceDescriptor: number, path: string, flags: number): number
-  /** Makes a blocking socket inside a network namespace (-1: the present one), which it stays in. */
+  /** Opens a blocking socket inside a network namespace (-1: the present one), where it stays. */
   socketInNamespace(namespaceDescriptor: number, domain: number, type: number, protocol: number): number
   /**
-   * Forks a child that carries out a list of steps, as `process/steps.ts` writes them. Answers its process id. A step that
-   * fails writes a line to the report descriptor.
+   * Forks a child that carries out a list of steps, as written by `process/steps.ts`. Returns its process id. A step
+   * that fails writes a line to the report descriptor.
    */
   runSteps(
     wordsOffset: number,
@@ -165,26 +166,35 @@ export interface Native {
     stringBytes: number,
     reportDescriptor: number,
   ): number
-  /** Carries out a list of steps in this process, none of which starts another. Answers 0, or the error of one that failed. */
+  /**
+   * Carries out a list of steps in this process; none may start another process. Returns 0, or the error of the step
+   * that failed.
+   */
   runStepsHere(wordsOffset: number, wordCount: number, stringsOffset: number, stringBytes: number): number
-  /** The number of a system call by its name; `-ENOSYS` for one that this architecture lacks, `-EINVAL` for what isn't in the table. */
+  /**
+   * The number of a system call by its name; `-ENOSYS` for one that this architecture lacks, `-EINVAL` for what isn't
+   * in the table.
+   */
   callNumber(name: string): number
-  /** The architecture as filters see it, `AUDIT_ARCH_…` as a signed number; 0 for one that filters of ours don't know. Not an errno. */
+  /**
+   * The architecture as filters see it, `AUDIT_ARCH_…` as a signed number; 0 for one that filters of ours don't know.
+   * Not an errno.
+   */
   architecture(): number
   /**
-   * Has a call that a filter refuses with SIGSYS answer `EPERM`, on every thread. 1 is added to the eventfd, and to the call's own counter: an
-   * int32 at the offset for each number from 0 to 511. Once a process.
+   * Makes a call that a filter refuses with SIGSYS return `EPERM`, on every thread. Adds 1 to the eventfd and to the
+   * call's own counter: an int32 at `offset` for each number from 0 to 511. At most once a process.
    */
   catchRefusals(event: number, offset: number): number
-  /** The version of the kernel's Landlock, from 1; the error where there is none. */
+  /** The version of the kernel's Landlock, from 1; a negated errno where there is none. */
   landlockVersion(): number
-  /** 1 if this process' group is the terminal's foreground group, else 0. */
+  /** 1 if this process's group is the terminal's foreground group, else 0. */
   isForeground(terminal: number): number
-  /** Makes this process' group the foreground group if the present one is gone. Answers 1 if so, else 0. */
+  /** Makes this process's group the foreground group if the present one is gone. Returns 1 if so, else 0. */
   reclaimForeground(terminal: number): number
 }
 
-/** The addon can't be used. The message says what to do. */
+/** Thrown when the addon can't be used. The message says what to do. */
 export class NativeUnavailableError extends Error {
   readonly code = "ERR_NATIVE_UNAVAILABLE"
 
@@ -226,17 +236,19 @@ function load(require: NodeJS.Require): Native {
   }
 }
 
-/** Path of a native program that is built beside the addon; undefined if it isn't there. */
+/** Path of a native program that is built beside the addon; undefined if there is none. */
 export function fileBeside(name: string): string | undefined {
   return locate(createRequire(import.meta.url), name)
 }
 
-/** Beside this package's `src` or `dist`; or, from inside a bundle, wherever the package is installed. */
+/**
+ * Locates a file beside this package's `src` or `dist`; or, from inside a bundle, wherever the package is installed.
+ */
 function locate(require: NodeJS.Require, name: string): string | undefined {
   const beside = fileURLToPath(new URL(`../build/${name}`, import.meta.url))
   if (existsSync(beside)) return beside
   for (const folder of require.resolve.paths(PACKAGE) ?? []) {
-    // The runtime's own search, which goes by what a package exports, loads 20 modules first.
+    // The runtime's own resolution, which follows a package's exports, loads 20 modules first.
     const file = join(folder, PACKAGE, "build", name)
     if (existsSync(file)) return file
     if (existsSync(join(folder, PACKAGE))) return undefined

@@ -1,4 +1,4 @@
-/** What becomes of answers that are in parts, break off or are refused. Real ones: bound-ports.test.ts. */
+/** Answers that come in parts, break off or are refused. Real answers: bound-ports.test.ts. */
 import { Arena, IpProtocol } from "@demiflow/core"
 import { expect, test } from "vitest"
 import { BoundPorts } from "./bound-ports.ts"
@@ -16,12 +16,12 @@ const EACCES = 13
 const ENOBUFS = 105
 const EAGAIN = 11
 
-/** A message of an answer; `age` is how many requests ago it would have been one. */
+/** A message of an answer. `age` is the number of requests since the one that it would have answered. */
 type Part = { ports: number[]; flags?: number; age?: number } | { done: number } | { error: number }
-/** A datagram, or what receiving it fails with. */
+/** A datagram, or the error of receiving it. */
 type Datagram = Part[] | number
 
-/** Answers requests as it is told to: one list of datagrams for each, in order. */
+/** Answers requests as prepared: one list of datagrams for each, in order. */
 class FakeKernel {
   readonly arena = new Arena(1 << 18)
   readonly answers: Datagram[][] = []
@@ -93,7 +93,7 @@ function bodiesOf(part: Part): ((writer: MessageWriter) => void)[] {
   ]
 }
 
-/** Ports of TCP with an answer for IPv4 and one for IPv6. */
+/** The TCP ports, with one answer for IPv4 and one for IPv6. */
 function setUp(...answers: Datagram[][]) {
   const fake = new FakeKernel()
   fake.answers.push(...answers)
@@ -177,18 +177,18 @@ test.each([
   ["no TCP", refused({ done: -ENOENT }), ["tcp", "tcp6"]],
   ["no UDP", [...refused({ done: 0 }, { done: 0 }), ...refused({ error: -EACCES })], ["udp", "udp6"]],
   ["both", [], []],
-])("with a kernel that tells of %s over netlink, the files of the others are read", (_what, answers, files) => {
+])("with a kernel that lists %s over netlink, the files of the others are read", (_what, answers, files) => {
   const fake = new FakeKernel()
   fake.answers.push(...answers)
   const ports = new BoundPorts(fake.native, fake.arena)
   expect(fake.opened).toEqual(files.map((name) => `/proc/thread-self/net/${name}`))
   const asked = fake.requests.length
   for (const protocol of [tcp, udp]) expect(ports.of(protocol)).toEqual(new Set())
-  // A module that isn't there isn't asked for again: the kernel would look for it each time.
+  // A missing module isn't requested again: the kernel would search for it each time.
   expect(fake.requests.length - asked).toBe(4 - files.length)
 })
 
-test("the kernel's refusal is an error where it can't tell of a protocol", () => {
+test("the kernel's refusal is an error where it can't list a protocol", () => {
   const socket = new NetlinkSocket(kernel, realArena, undefined, NetlinkProtocol.socketDiagnosis)
   expect(() => new NetlinkPorts(socket, 253)).toThrow("Could not list sockets")
   expect(() => new NetlinkPorts(socket, tcp)).not.toThrow()

@@ -1,8 +1,8 @@
 /**
- * Which ports of one protocol are bound in a network namespace, by what sock_diag(7) says.
+ * Lists the ports of one protocol bound in a network namespace, by sock_diag(7).
  *
- * The kernel looks for sockets in one state only. So for those of TCP that listen it looks through their own table, which is
- * small, and not through that of all connections of the machine.
+ * The kernel is asked for one state at a time. For listening TCP sockets it then scans their own table, which is small,
+ * and not the table of all the machine's connections.
  */
 import { IpProtocol } from "@demiflow/core"
 import { AddressFamily } from "./constants.ts"
@@ -11,7 +11,7 @@ import { MessageType } from "./netlink/constants.ts"
 import type { NetlinkSocket } from "./netlink/socket.ts"
 import { isOfFlows, parseLocalPort, parseState, writeSocketQuery } from "./netlink/sockets.ts"
 
-/** TCP_LISTEN; and TCP_CLOSE and TCP_ESTABLISHED, as UDP has them of sockets that aren't connected, and that are. */
+/** TCP_LISTEN. TCP_CLOSE and TCP_ESTABLISHED: the states of UDP sockets that aren't connected, and that are. */
 const LISTENING = 10
 const UNCONNECTED = 7
 const CONNECTED = 1
@@ -22,12 +22,12 @@ const FAMILIES = [AddressFamily.ipv4, AddressFamily.ipv6]
 export class NetlinkPorts {
   readonly #socket: NetlinkSocket
   readonly #protocol: number
-  /** As of the last answer that came to its end. */
+  /** From the last complete answer. */
   #ports: Set<number>
   #connected: ReadonlySet<number> = new Set()
 
   /**
-   * Asks for the first time. Throws a `SystemError` where the kernel can't tell, or doesn't want to.
+   * Reads the ports for the first time. Throws a `SystemError` where the kernel can't list them, or refuses to.
    *
    * @param socket of {@link NetlinkProtocol.socketDiagnosis}; stays the caller's
    * @param protocol IP protocol number: TCP or UDP
@@ -39,9 +39,9 @@ export class NetlinkPorts {
   }
 
   /**
-   * The ports at which somebody listens, or that are bound and not connected, those of flows aside; in no order. Sockets that
-   * come or go during the answer may be missing or not: who asks again later hears of them. Ports are those of the time before if
-   * the answer breaks off, is refused, or the kernel says that it isn't consistent; if it refuses from now on, they stay so.
+   * The ports of sockets that listen, or are bound and not connected, except those of flows, in no order. Sockets that
+   * open or close during the answer may be missing; the next call includes them. If the answer breaks off, is refused,
+   * or is inconsistent according to the kernel, returns the ports of the time before.
    */
   read(): Set<number> {
     try {
@@ -52,12 +52,12 @@ export class NetlinkPorts {
     return this.#ports
   }
 
-  /** Of UDP, the ports that connected sockets had when the others were read. */
+  /** For UDP, the ports of connected sockets when the others were read. */
   get connected(): ReadonlySet<number> {
     return this.#connected
   }
 
-  /** Undefined if the kernel says that what it answered isn't consistent. */
+  /** Undefined if the answer is inconsistent according to the kernel. */
   #ask(): Set<number> | undefined {
     const ports = new Set<number>()
     const connected = new Set<number>()

@@ -3,15 +3,15 @@ import {
   DatagramBatch,
   Demiflow,
   Errno,
-  HostEvent,
   Interface,
   type SideRef,
   type Socket,
+  SocketEvent,
 } from "@demiflow/core"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { AddressFamily, Ipv6Option, SocketLevel, SocketOption, SocketProtocol, SocketType } from "./constants.ts"
 import { checkResult } from "./errno.ts"
-import { LinuxHost } from "./linux-host.ts"
+import { LinuxSockets } from "./linux-sockets.ts"
 import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
 import {
   arena,
@@ -35,16 +35,16 @@ const SECOND = { v4: Address.parse("127.0.0.2"), v6: Address.parse("2001:db8::2"
 describe.skipIf(missing !== "")(`ping sockets${missing}`, () => {
   const events = new Events()
   let namespace: PingNamespace
-  let host: LinuxHost
+  let sockets: LinuxSockets
   let open: number[] = []
 
   beforeAll(async () => {
     namespace = await openPingNamespace(`ip -6 address add ${SECOND.v6}/128 dev lo`)
-    host = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets })
+    sockets = new LinuxSockets(native, arena, events.loop, { sockets: namespace.sockets })
   })
 
   afterEach(() => {
-    for (const socket of open) host.close(socket as Socket)
+    for (const socket of open) sockets.close(socket as Socket)
     open = []
   })
 
@@ -54,12 +54,12 @@ describe.skipIf(missing !== "")(`ping sockets${missing}`, () => {
     const demiflow = towards(isV4, 0)
     demiflow.forwardingAddress.copyFrom(Address.parse(isV4 ? "0.0.0.0" : "::"))
     demiflow.forwardingPort = wanted
-    const socket = host.pingBind(side, demiflow)
+    const socket = sockets.pingBind(side, demiflow)
     if (socket >= 0) open.push(socket)
     return socket
   }
 
-  /** A ping socket of another program, as the kernel makes them, with an identifier. */
+  /** Another program's ping socket, as the kernel creates it, with an identifier. */
   function bindElsewhere(isV4: boolean): number {
     const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
     const protocol = isV4 ? SocketProtocol.icmp : SocketProtocol.icmpv6
@@ -77,13 +77,13 @@ describe.skipIf(missing !== "")(`ping sockets${missing}`, () => {
     const demiflow = towards(isV4, 0)
     demiflow.correspondentAddress.copyFrom(to)
     demiflow.forwardingAddress.copyFrom(Address.parse(isV4 ? "0.0.0.0" : "::"))
-    return host.sendDatagramsTo(socket, demiflow, 0, batch, 0, 1)
+    return sockets.sendDatagramsTo(socket, demiflow, 0, batch, 0, 1)
   }
 
   function receive(socket: Socket): number {
     batch.offset[0] = region
     batch.length[0] = 65_536
-    return host.receiveFromAnyone(socket, batch, ends, 1)
+    return sockets.receiveFromAnyone(socket, batch, ends, 1)
   }
 
   for (const isV4 of [true, false]) {
@@ -94,7 +94,7 @@ describe.skipIf(missing !== "")(`ping sockets${missing}`, () => {
       expect(socket).toBeGreaterThanOrEqual(0)
       for (const to of [loopback(isV4), isV4 ? SECOND.v4 : SECOND.v6]) {
         expect(request(socket, to, [1, 2, 3])).toBe(1)
-        events.until(side, HostEvent.readable)
+        events.until(side, SocketEvent.readable)
         expect(receive(socket)).toBe(1)
         const reply = arena.bytes.subarray(batch.offset[0], batch.offset[0] + batch.length[0])
         expect(reply[0]).toBe(isV4 ? 0 : 129)
@@ -109,7 +109,7 @@ describe.skipIf(missing !== "")(`ping sockets${missing}`, () => {
       expect(bind(isV4)).toBe(-Errno.EADDRINUSE)
       for (const ofV4 of [true, false]) expect(bindElsewhere(ofV4)).toBe(-Errno.EADDRINUSE)
       const chosen = new Demiflow()
-      expect(host.boundEnd(bind(isV4, 0), chosen)).toBe(0)
+      expect(sockets.boundEnd(bind(isV4, 0), chosen)).toBe(0)
       expect(chosen.forwardingPort).toBeGreaterThan(0)
     })
 
@@ -119,22 +119,22 @@ describe.skipIf(missing !== "")(`ping sockets${missing}`, () => {
     })
 
     it(`share one with that of the other version of IP, ${family} first, and with nobody else`, () => {
-      const sockets = [bind(isV4), bind(!isV4)]
-      expect(Math.min(...sockets)).toBeGreaterThanOrEqual(0)
+      const bound = [bind(isV4), bind(!isV4)]
+      expect(Math.min(...bound)).toBeGreaterThanOrEqual(0)
       for (const ofV4 of [true, false]) expect(bindElsewhere(ofV4)).toBe(-Errno.EADDRINUSE)
       for (const [index, ofV4] of [isV4, !isV4].entries()) {
-        expect(native.getOptionInteger(sockets[index], SocketLevel.socket, SocketOption.reuseAddress)).toBe(0)
-        expect(request(sockets[index], loopback(ofV4), [index])).toBe(1)
+        expect(native.getOptionInteger(bound[index], SocketLevel.socket, SocketOption.reuseAddress)).toBe(0)
+        expect(request(bound[index], loopback(ofV4), [index])).toBe(1)
       }
-      events.until(side, HostEvent.readable)
-      for (const [index, socket] of sockets.entries()) {
+      events.until(side, SocketEvent.readable)
+      for (const [index, socket] of bound.entries()) {
         expect(receive(socket)).toBe(1)
         expect(arena.bytes[region + 8]).toBe(index)
         expect(receive(socket)).toBe(-Errno.EAGAIN)
       }
-      // One of the two is closed, and what is remembered of it with it.
-      host.close(sockets[0])
-      open = open.filter((socket) => socket !== sockets[0])
+      // One of the two is closed, which drops its record.
+      sockets.close(bound[0])
+      open = open.filter((socket) => socket !== bound[0])
       expect(bind(isV4)).toBeGreaterThanOrEqual(0)
     })
   }

@@ -1,41 +1,45 @@
 /**
- * Ping sockets of the host, icmp(7): one for each identifier and version of IP, connected to nobody.
+ * Ping sockets of the host, icmp(7): one for each identifier and IP version, not connected.
  *
- * The kernel makes them with SO_REUSEADDR, with which any program could have the same identifier, and the replies. So ours are
- * bound without that option. The kernel counts identifiers of both versions as one, but goes by the version as well in what is
- * received: where a socket of ours has the identifier for the other version, both have the option while the second is bound.
+ * The kernel sets SO_REUSEADDR on them, with which any program could bind the same identifier and receive the replies.
+ * So ours are bound without that option. The kernel counts identifiers of both IP versions as one, but separates the
+ * versions when it delivers. So where one of our sockets has the identifier for the other version, both have the option
+ * while the second is bound.
  *
- * Before Linux 5.18, those of IPv6 pass over control messages: their hop limit and class are socket options, set when they
- * change.
+ * Before Linux 5.18, IPv6 ping sockets ignore control messages: hop limit and traffic class are socket options, set
+ * when they change.
  */
 import { type Demiflow, Errno, hopLimitIn, type Socket, trafficClassIn } from "@demiflow/core"
 import { SocketLevel, SocketOption, SocketProtocol, SocketType } from "./constants.ts"
 import { DescriptorSet } from "./descriptor-set.ts"
-import type { HostSockets } from "./host-sockets.ts"
+import type { SocketOpener } from "./socket-opener.ts"
 
-/** What is remembered of one. */
+/** What is recorded about a ping socket. */
 interface PingSocket {
-  /** As it was asked for: 0 if the kernel chose. */
+  /** As requested: 0 if the kernel chose. */
   readonly identifier: number
   readonly isV4: boolean
-  /** Marks that an IPv6 one has options for. */
+  /** The marks that an IPv6 socket's options are set to. */
   marks: number
 }
 
-/** Opens them. */
+/** Opens ping sockets. */
 export class PingSockets {
-  readonly #sockets: HostSockets
+  readonly #sockets: SocketOpener
   readonly #known = new Map<number, PingSocket>()
   readonly #descriptorsV4 = new Map<number, number>()
   readonly #descriptorsV6 = new Map<number, number>()
-  /** Those of IPv6, for a quick answer that a socket is none. */
+  /** IPv6 ping sockets, for a fast check that a socket is none. */
   readonly #markedByOptions = new DescriptorSet()
 
-  constructor(sockets: HostSockets) {
+  constructor(sockets: SocketOpener) {
     this.#sockets = sockets
   }
 
-  /** A ping socket bound to the demiflow's forwarding end, or a negated errno. Not watched yet. */
+  /**
+   * Opens a ping socket bound to the demiflow's forwarding end. Returns the descriptor, not watched yet, or a negated
+   * errno.
+   */
   open(demiflow: Demiflow): number {
     const { forwardingAddress: address, forwardingPort: identifier, isV4 } = demiflow
     const protocol = isV4 ? SocketProtocol.icmp : SocketProtocol.icmpv6
@@ -52,7 +56,7 @@ export class PingSockets {
     return descriptor
   }
 
-  /** Has the socket, if it is a ping socket that needs options for that, send with hop limit and class of the marks. */
+  /** Sets hop limit and traffic class by options, if the socket is a ping socket that needs that. */
   mark(socket: Socket, marks: number): void {
     if (!this.#markedByOptions.has(socket)) return
     const known = this.#known.get(socket)
@@ -64,7 +68,7 @@ export class PingSockets {
     known.marks = marks
   }
 
-  /** The socket is closed. */
+  /** Drops the record of a socket that has been closed. */
   forget(socket: number): void {
     this.#markedByOptions.delete(socket)
     const known = this.#known.get(socket)

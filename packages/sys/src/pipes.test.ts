@@ -2,23 +2,23 @@ import { readdirSync, readFileSync } from "node:fs"
 import {
   Demiflow,
   Errno,
-  HostEvent,
   type ListenerRef,
   NO_PIPE,
   type Pipe,
   type SideRef,
   type Socket,
+  SocketEvent,
   Vectors,
 } from "@demiflow/core"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { FileCommand, MessageFlag } from "./constants.ts"
-import { LinuxHost } from "./linux-host.ts"
+import { LinuxSockets } from "./linux-sockets.ts"
 import type { Native } from "./native.ts"
 import { LinuxPipes } from "./pipes.ts"
 import { arena, Events, loopback, native, towards, unusedPort } from "./test-support.ts"
 
 const events = new Events()
-const host = new LinuxHost(native, arena, events.loop)
+const sockets = new LinuxSockets(native, arena, events.loop)
 const pipes = new LinuxPipes(native, arena)
 const REGION = 256 << 10
 const region = arena.reserve(REGION, 64)
@@ -27,7 +27,7 @@ const vectors = new Vectors(arena, 1)
 const EPERM = 1
 const openDescriptors = (): number => readdirSync("/proc/self/fd").length
 
-/** Two ends of a connection on loopback, each of them watched. */
+/** The two ends of a connection on loopback, both of them watched. */
 interface Connection {
   readonly near: Socket
   readonly far: Socket
@@ -41,7 +41,7 @@ let pipe: Pipe
 
 function connect(isV4: boolean): Connection {
   const port = unusedPort(isV4, 1)
-  const listener = host.tcpListen(1 as ListenerRef, {
+  const listener = sockets.tcpListen(1 as ListenerRef, {
     address: loopback(isV4),
     port,
     interfaceName: undefined,
@@ -49,21 +49,21 @@ function connect(isV4: boolean): Connection {
   })
   const nearSide = ++lastSide as SideRef
   const farSide = ++lastSide as SideRef
-  const near = host.tcpConnect(nearSide, towards(isV4, port))
-  events.until(nearSide, HostEvent.writable)
-  const far = host.tcpAccept(listener, new Demiflow())
+  const near = sockets.tcpConnect(nearSide, towards(isV4, port))
+  events.until(nearSide, SocketEvent.writable)
+  const far = sockets.tcpAccept(listener, new Demiflow())
   expect(far).toBeGreaterThanOrEqual(0)
-  expect(host.watch(far, farSide)).toBe(0)
-  host.close(listener)
+  expect(sockets.watch(far, farSide)).toBe(0)
+  sockets.close(listener)
   const connection = { near, far, nearSide, farSide }
   open.push(connection)
   return connection
 }
 
-/** Sends as much as is taken, at most `length` bytes from `offset` on. */
+/** Sends what the socket takes, at most `length` bytes from `offset` on. */
 function send(socket: Socket, offset: number, length: number): number {
   vectors.set(0, offset, length)
-  return host.send(socket, vectors, 0, 1)
+  return sockets.send(socket, vectors, 0, 1)
 }
 
 function sendText(socket: Socket, text: string): void {
@@ -71,7 +71,7 @@ function sendText(socket: Socket, text: string): void {
   expect(send(socket, region, text.length)).toBe(text.length)
 }
 
-/** Takes what has arrived, up to `length` bytes, to `offset`. */
+/** Receives what has arrived, up to `length` bytes, to `offset`. */
 function receive(socket: Socket, offset: number, length: number): number {
   vectors.set(0, offset, length)
   return native.receiveVectors(socket, vectors.offset, 1, MessageFlag.doNotWait)
@@ -82,17 +82,17 @@ function receiveText(socket: Socket): string {
   return length < 0 ? `error ${length}` : Buffer.from(arena.bytes.subarray(region, region + length)).toString()
 }
 
-/** Waits until the socket's kernel has so many bytes. */
+/** Waits until the kernel holds this many bytes for the socket. */
 function untilArrived(socket: Socket, bytes: number): void {
   for (let turn = 0; turn < 2_000; turn++) {
-    if (host.unread(socket) === bytes) return
+    if (sockets.unread(socket) === bytes) return
     events.loop.round(1_000)
   }
-  throw new Error(`${host.unread(socket)} bytes arrived instead of ${bytes}`)
+  throw new Error(`${sockets.unread(socket)} bytes arrived instead of ${bytes}`)
 }
 
-/** What was told of a side since it was asked last, without waiting. */
-function told(side: SideRef): number {
+/** The events reported for a side since the last call, without waiting. */
+function reported(side: SideRef): number {
   events.loop.round(0)
   const bits = events.seen.get(side) ?? 0
   events.seen.delete(side)
@@ -104,8 +104,8 @@ beforeEach(() => {
 })
 afterEach(() => {
   for (const { near, far } of open) {
-    host.close(near)
-    host.close(far)
+    sockets.close(near)
+    sockets.close(far)
   }
   open = []
   pipes.close(pipe)
@@ -120,24 +120,24 @@ describe.each([
     expect(pipes.fill(pipe, from.far)).toBe(-Errno.EAGAIN)
     expect(pipes.drain(pipe, to.near, 100)).toBe(-Errno.EAGAIN)
     sendText(from.near, "question")
-    events.until(from.farSide, HostEvent.readable)
+    events.until(from.farSide, SocketEvent.readable)
     expect(pipes.fill(pipe, from.far)).toBe(8)
     expect(pipes.fill(pipe, from.far)).toBe(-Errno.EAGAIN)
     expect(pipes.drain(pipe, to.near, 5)).toBe(5)
     expect(pipes.drain(pipe, to.near, 3)).toBe(3)
     untilArrived(to.far, 8)
     expect(receiveText(to.far)).toBe("question")
-    // Also after it was said that there is nothing, more is told.
-    told(from.farSide)
+    // New data is reported again after the earlier events were taken.
+    reported(from.farSide)
     sendText(from.near, "another")
-    events.until(from.farSide, HostEvent.readable)
+    events.until(from.farSide, SocketEvent.readable)
     expect(pipes.fill(pipe, from.far)).toBe(7)
   })
 
   it("keep many bytes as they are, and in order", () => {
     const [from, to] = [connect(isV4), connect(isV4)]
     const total = 16 << 20
-    // No multiple of a page, or of anything else.
+    // Not a multiple of a page, or of any other unit.
     const pattern = region
     const period = 65_521
     for (let index = 0; index < period; index++) arena.bytes[pattern + index] = (index * 31 + (index >> 8)) & 0xff
@@ -161,7 +161,7 @@ describe.each([
     expect({ received, wrong, inPipe }).toEqual({ received: total, wrong: 0, inPipe: 0 })
   })
 
-  it("tell when a socket that took no more has room again", () => {
+  it("report when a socket that took no more has room again", () => {
     const [from, to] = [connect(isV4), connect(isV4)]
     let inPipe = 0
     for (;;) {
@@ -172,10 +172,10 @@ describe.each([
       inPipe -= Math.max(0, drained)
       if (inPipe === 0) events.loop.round(0)
     }
-    told(to.nearSide)
+    reported(to.nearSide)
     expect(pipes.drain(pipe, to.near, inPipe)).toBe(-Errno.EAGAIN)
     const deadline = native.monotonicMicroseconds() + 5_000_000
-    while ((told(to.nearSide) & HostEvent.writable) === 0) {
+    while ((reported(to.nearSide) & SocketEvent.writable) === 0) {
       expect(native.monotonicMicroseconds()).toBeLessThan(deadline)
       receive(to.far, region, REGION)
       events.loop.round(100)
@@ -186,42 +186,42 @@ describe.each([
   it("answer 0 at the end of what is sent, behind all of it", () => {
     const { near, far, farSide } = connect(isV4)
     sendText(near, "last")
-    host.shutdownWrite(near)
-    events.until(farSide, HostEvent.readEnd)
+    sockets.shutdownWrite(near)
+    events.until(farSide, SocketEvent.readEnd)
     expect(pipes.fill(pipe, far)).toBe(4)
     expect(pipes.fill(pipe, far)).toBe(0)
     expect(pipes.fill(pipe, far)).toBe(0)
   })
 
-  it("tell of a reset behind what came before it, once", () => {
+  it("report a reset behind what came before it, once", () => {
     const { near, far, farSide } = connect(isV4)
     sendText(near, "last")
     untilArrived(far, 4)
-    host.reset(near)
+    sockets.reset(near)
     open = []
-    events.until(farSide, HostEvent.error)
+    events.until(farSide, SocketEvent.error)
     expect(pipes.fill(pipe, far)).toBe(4)
     expect(pipes.fill(pipe, far)).toBe(-Errno.ECONNRESET)
-    expect(host.socketError(far)).toBe(0)
+    expect(sockets.socketError(far)).toBe(0)
     expect(pipes.fill(pipe, far)).toBe(0)
-    host.close(far)
+    sockets.close(far)
   })
 
-  it("tell when a socket can't be sent to any more, and the process lives on", () => {
+  it("report when a socket can't be sent to any more, and the process lives on", () => {
     const [from, to] = [connect(isV4), connect(isV4)]
-    // SIGPIPE, 13, is what a process that doesn't ignore it dies of here.
+    // Without being ignored, SIGPIPE (13) would end the process here.
     const ignored = readFileSync("/proc/self/status", "latin1").match(/^SigIgn:\s+([0-9a-f]+)$/m)?.[1] ?? ""
     expect(BigInt(`0x${ignored}`) & (1n << 12n)).not.toBe(0n)
     sendText(from.near, "for nobody")
     untilArrived(from.far, 10)
     expect(pipes.fill(pipe, from.far)).toBe(10)
-    host.reset(to.far)
-    events.until(to.nearSide, HostEvent.error)
+    sockets.reset(to.far)
+    events.until(to.nearSide, SocketEvent.error)
     expect(pipes.drain(pipe, to.near, 10)).toBe(-Errno.ECONNRESET)
     expect(pipes.drain(pipe, to.near, 10)).toBe(-Errno.EPIPE)
-    host.shutdownWrite(from.near)
+    sockets.shutdownWrite(from.near)
     expect(pipes.drain(pipe, from.near, 10)).toBe(-Errno.EPIPE)
-    host.close(to.near)
+    sockets.close(to.near)
     open.pop()
   })
 
@@ -237,9 +237,9 @@ describe.each([
     expect(native.read(pipe, region, 100)).toBe(6)
     expect(pipes.fill(pipe, far)).toBe(-Errno.EAGAIN)
     vectors.set(0, region, 100)
-    expect(host.peek(far, vectors, 0, 1, 0)).toBe(7)
+    expect(sockets.peek(far, vectors, 0, 1, 0)).toBe(7)
     expect(Buffer.from(arena.bytes.subarray(region, region + 7)).toString()).toBe("!behind")
-    expect(host.discard(far, 2)).toBe(2)
+    expect(sockets.discard(far, 2)).toBe(2)
     expect(pipes.fill(pipe, far)).toBe(5)
   })
 })
@@ -253,7 +253,7 @@ describe("a pipe", () => {
     expect(openDescriptors()).toBe(before + 2)
     pipes.close(other)
     expect(openDescriptors()).toBe(before)
-    // Its numbers may be somebody else's by now.
+    // Its numbers may have been reused by now.
     const next = pipes.open()
     expect(next).toBe(other)
     const last = pipes.open()
@@ -274,12 +274,12 @@ describe("a pipe", () => {
     for (const each of many) pipes.close(each)
   })
 
-  it("can't be had without descriptors", () => {
+  it("can't be opened without descriptors", () => {
     const without = new LinuxPipes({ ...native, createPipe: () => -Errno.EMFILE }, arena)
     expect(without.open()).toBe(-Errno.EMFILE)
   })
 
-  it("is as large as it can be had", () => {
+  it("is as large as the kernel allows", () => {
     const asked: number[] = []
     let allowed = 1 << 20
     const limited: Native = {
@@ -290,7 +290,7 @@ describe("a pipe", () => {
       },
     }
     const some = new LinuxPipes(limited, arena)
-    /** Opens one with so many bytes allowed: what was asked for, and what it got, in KiB. */
+    /** Opens a pipe with this many bytes allowed. Returns the sizes requested and the size granted, in KiB. */
     const opened = (bytes: number): [asked: number[], got: number] => {
       allowed = bytes
       asked.length = 0
@@ -302,7 +302,7 @@ describe("a pipe", () => {
     expect(opened(1 << 20)).toEqual([[1024], 1024])
     expect(opened(300 << 10)).toEqual([[1024, 512, 256], 256])
     expect(opened(300 << 10)).toEqual([[512, 256], 256])
-    // None beyond what the kernel gives of itself: asking for that could only make it smaller.
+    // Nothing is requested beyond the kernel's default size: a request could only make the pipe smaller.
     expect(opened(0)).toEqual([[512, 256, 128], 64])
     expect(opened(0)).toEqual([[128], 64])
     expect(opened(1 << 20)).toEqual([[128], 128])

@@ -1,36 +1,38 @@
 /**
- * Pipes between TCP sockets, by splice(2): what goes through them is never copied to this process.
+ * Pipes between TCP sockets, by splice(2): their bytes are never copied to this process.
  *
- * A pipe keeps pages, not bytes: its size is how many of them it has places for, and a segment takes at least one. What a fill
- * brings may thus be less than the size even if more has arrived.
+ * A pipe holds pages, not bytes: its size is the number of page slots, and each segment takes at least one. A fill may
+ * thus bring less than the pipe's size even if more has arrived.
  *
- * Sending to a connection that is closed raises SIGPIPE, which splice(2) has no flag against. Node.js ignores that signal from
- * its start on, and so do the programs that embed it here; the error is `-EPIPE` then (`pipes.test.ts` holds it).
+ * Sending to a closed connection raises SIGPIPE, which splice(2) has no flag against. Node.js ignores that signal from
+ * its start on, and so do the programs that embed it here; the error is then `-EPIPE` (verified by `pipes.test.ts`).
  */
 import { type Arena, Errno, type Pipe, type Pipes, type Socket } from "@demiflow/core"
 import { FileCommand } from "./constants.ts"
 import { DescriptorShare, type DescriptorShares } from "./descriptor-shares.ts"
 import type { Native } from "./native.ts"
 
-/** Bytes; what an ordinary user can have at most, unless `fs.pipe-max-size` says otherwise. */
+/** Bytes; the most that an ordinary user gets, unless `fs.pipe-max-size` is different. */
 const LARGEST = 1 << 20
-/** Bytes; what the kernel gives a new pipe, unless the user has too many: then there is no larger one either. */
+/**
+ * Bytes; the size of a new pipe. A user with too many pipes gets less, and then larger ones aren't available either.
+ */
 const USUAL = 64 << 10
 
-/** Opens, fills and drains them. */
+/** Opens, fills and drains pipes. */
 export class LinuxPipes implements Pipes {
   readonly #native: Native
   readonly #arena: Arena
   readonly #shares: DescriptorShares | undefined
   readonly #pair: number
-  /** Writing ends, by the descriptor of the reading end, which names a pipe; -1 for what is no pipe. */
+  /** Writing ends, by the descriptor of the reading end, which identifies a pipe; -1: no pipe. */
   #writingEnds = new Int32Array(256).fill(-1)
-  /** Bytes to ask for next. */
+  /** Bytes to request next. */
   #size = LARGEST
 
   /**
-   * @param shares those of the process; as many pipes as there is room for if absent. Connections from outside that stall keep
-   *   their pipes, so pipes have the outside's share: without one, bytes can be copied
+   * @param shares those of the process; no limit if absent. Stalled connections from outside keep their pipes, so pipes
+   * have the outside's share; without a pipe, bytes can be copied
    */
   constructor(native: Native, arena: Arena, shares?: DescriptorShares) {
     this.#native = native
@@ -69,9 +71,10 @@ export class LinuxPipes implements Pipes {
   }
 
   /**
-   * Has a new pipe take more. All pipes of an ordinary user share a limit (pipe(7), `pipe-user-pages-soft`), of which other
-   * programs have their part as well. So the first pipes are large and later ones may be smaller; each begins with twice of what
-   * the last one got, to ask no more than once in vain, and to find out that there is room again.
+   * Requests a larger size for a new pipe. All pipes of an ordinary user share a limit (pipe(7),
+   * `pipe-user-pages-soft`), other programs' pipes included. So the first pipes are large and later ones may be
+   * smaller. Each requests twice what the last one got: that costs at most one failed request, and notices when there
+   * is room again.
    */
   #enlarge(descriptor: number): void {
     let size = this.#size

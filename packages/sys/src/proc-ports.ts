@@ -1,8 +1,8 @@
 /**
- * Which ports of one protocol are bound in a network namespace, by what proc(5) says in `/proc/net/tcp` and `tcp6`, or `udp`
- * and `udp6`.
+ * Lists the ports of one protocol bound in a network namespace, from `/proc/net/tcp` and `tcp6`, or `udp` and `udp6`:
+ * see proc(5).
  *
- * The files are opened once and read over and over: what is read belongs to the namespace in which they were opened, and
+ * The files are opened once and read repeatedly. Their contents belong to the namespace in which they were opened, and
  * nothing has to be opened later.
  */
 import type { Arena } from "@demiflow/core"
@@ -12,14 +12,14 @@ import type { NetworkNamespace } from "./namespace/network-namespace.ts"
 import type { Native } from "./native.ts"
 
 const CHUNK_BYTES = 16_384
-/** A line is shorter than that: this much of a chunk may have to be kept for the next one. */
+/** Longer than any line: up to this much of a chunk is kept for the next one. */
 const KEPT_BYTES = 1024
 
 const COLON = 0x3a
 const LINE_FEED = 0x0a
 const SPACE = 0x20
 
-/** As `st` has them: a TCP socket that listens, a UDP socket that isn't connected, and one that is. */
+/** Values of `st`: a TCP socket that listens, a UDP socket that isn't connected, and one that is. */
 const LISTENING = 0x0a
 const UNCONNECTED = 0x07
 const CONNECTED = 0x01
@@ -27,7 +27,7 @@ const CONNECTED = 0x01
 /** The files of one namespace and protocol. */
 export class ProcPorts {
   readonly #native: Native
-  /** What was read, behind what was kept of the line before. */
+  /** The bytes read, behind the incomplete line kept from before. */
   readonly #window: Uint8Array
   readonly #chunk: number
   readonly #isTcp: boolean
@@ -43,13 +43,13 @@ export class ProcPorts {
     const window = arena.reserve(KEPT_BYTES + CHUNK_BYTES)
     this.#window = arena.bytes.subarray(window, window + KEPT_BYTES + CHUNK_BYTES)
     this.#chunk = window + KEPT_BYTES
-    // One that can't be opened, as tcp6 without IPv6, has no ports.
+    // A file that can't be opened, such as tcp6 without IPv6, has no ports.
     this.#files = (this.#isTcp ? ["tcp", "tcp6"] : ["udp", "udp6"])
       .map((name) => namespace.open(`/proc/thread-self/net/${name}`, OpenFlag.readOnly))
       .filter((descriptor) => descriptor >= 0)
   }
 
-  /** The ports at which somebody listens, or that are bound and not connected; in no order. */
+  /** The ports of sockets that listen, or are bound and not connected, in no order. */
   read(): Set<number> {
     const ports = new Set<number>()
     this.#connected = new Set()
@@ -57,7 +57,7 @@ export class ProcPorts {
     return ports
   }
 
-  /** Of UDP, the ports that connected sockets had when the others were read. */
+  /** For UDP, the ports of connected sockets when the others were read. */
   get connected(): ReadonlySet<number> {
     return this.#connected
   }
@@ -67,8 +67,8 @@ export class ProcPorts {
   }
 
   /**
-   * Of TCP, sockets that listen come first (`tcp_seq_start`), and the others are as many as the whole machine has connections: so
-   * reading ends with the first of them.
+   * For TCP, listening sockets come first (`tcp_seq_start`), and the others are all the machine's connections: so
+   * reading stops at the first of those.
    */
   #read(descriptor: number, ports: Set<number>): void {
     const state = this.#isTcp ? LISTENING : UNCONNECTED

@@ -25,7 +25,7 @@ export class SystemRandom implements Random {
     const index = (this.#offset >> 2) + this.#next
     this.#next += 1
     const value = this.#words[index]
-    // A number once given out is of use to nobody but its taker.
+    // Erased, so that a number that was handed out can't be read here afterwards.
     this.#words[index] = 0
     return value
   }

@@ -11,7 +11,7 @@ import {
 import { describe, expect, it, vi } from "vitest"
 import { AddressFamily, IpOption, Ipv6Option, MessageFlag, SocketLevel, SocketType } from "./constants.ts"
 import { findControlMessage } from "./control-message.ts"
-import { LinuxHost } from "./linux-host.ts"
+import { LinuxSockets } from "./linux-sockets.ts"
 import { MessageTable } from "./message-table.ts"
 import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
 import { arena, Events, missing, native, openPingNamespace } from "./test-support.ts"
@@ -41,7 +41,7 @@ function join(descriptor: number, group: Address): void {
   expect(native.setOption(descriptor, level, option, region, length)).toBe(0)
 }
 
-/** Receives a datagram that is there, and whose socket reports hop limit and class: both. */
+/** Receives a waiting datagram on a socket that reports hop limit and class. Returns both. */
 function receiveMarks(descriptor: number, isV4: boolean): number[] {
   table.setData(0, region, 100)
   table.setControl(0, region + 128, 128)
@@ -75,7 +75,7 @@ describe.each([
           "ip route add 224.0.0.0/4 dev cable0",
         ]
         const namespace = await openPingNamespace(commands.join(" && "))
-        const inside = new LinuxHost(native, arena, events.loop, { sockets: namespace.sockets, linkLocalScope: 7 })
+        const inside = new LinuxSockets(native, arena, events.loop, { sockets: namespace.sockets, linkLocalScope: 7 })
         const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
         const receiver = native.socketInNamespace(namespace.descriptor, family, SocketType.datagram, 0)
         const any = isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6
@@ -108,7 +108,8 @@ describe.each([
             batch.offset[0] = region + 512
             batch.length[0] = 8
             batch.segmentSize[0] = segmentSize
-            // On a busy machine one now and then does not arrive, of a call all or nothing: then the host sends again.
+            // On a busy machine datagrams occasionally don't arrive, for one call either all or none: the host then
+            // sends again.
             const got = await vi.waitFor(async () => {
               expect(inside.sendDatagramsTo(socket, to, 0, batch, 0, 1)).toBe(1)
               const marks: number[][] = []

@@ -6,13 +6,13 @@ const V4_INFORMATION_BYTES = 12
 const V6_INFORMATION_BYTES = 20
 const MARK_BYTES = 4
 
-/** Bytes that they take at most. */
+/** Bytes that the notes take at most. */
 export const SENDING_NOTES_BYTES: number = controlSpace(V6_INFORMATION_BYTES) + 2 * controlSpace(MARK_BYTES)
 
 /**
- * Control messages that are the same for all datagrams of a sending call: which address they come from (`struct in_pktinfo`, ip(7),
- * and `struct in6_pktinfo`, ipv6(7)), their hop limit and their class. Unlike socket options, they go for groups as well, which have
- * a hop limit of their own otherwise.
+ * Control messages that are the same for all datagrams of a sending call: the source address (`struct in_pktinfo`,
+ * ip(7), and `struct in6_pktinfo`, ipv6(7)), the hop limit and the traffic class. Unlike the socket options, they also
+ * apply to datagrams to groups, which otherwise have a hop limit of their own.
  */
 export class SendingNotes {
   /** Arena offset. */
@@ -26,7 +26,7 @@ export class SendingNotes {
     this.offset = arena.reserve(SENDING_NOTES_BYTES, 8)
   }
 
-  /** Adds the address that datagrams come from; `scope` is the index of its interface, for IPv6, or 0. */
+  /** Adds the source address. `scope` is the index of its interface for IPv6, or 0. */
   addSource(address: Readonly<Address>, scope: number): void {
     const view = this.#view
     if (address.isV4) {
@@ -41,7 +41,7 @@ export class SendingNotes {
     }
   }
 
-  /** Adds hop limit and class of marks, over one version of IP, as far as they differ from a new socket's. */
+  /** Adds hop limit and traffic class of marks, for one IP version, where they differ from a new socket's. */
   addMarks(isV4: boolean, marks: number): void {
     const hopLimit = hopLimitIn(marks)
     const trafficClass = trafficClassIn(marks)
@@ -58,7 +58,7 @@ export class SendingNotes {
     this.#view.setInt32(this.#add(level, type, MARK_BYTES), value, true)
   }
 
-  /** Adds a control message; answers where its data goes. */
+  /** Adds a control message. Returns the offset of its data. */
   #add(level: number, type: number, dataBytes: number): number {
     const at = this.offset + this.length
     writeControlHeader(this.#view, at, level, type, dataBytes)

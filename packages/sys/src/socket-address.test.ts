@@ -38,7 +38,7 @@ describe("socket addresses", () => {
     )
   })
 
-  it("tells another family, and leaves the address alone", () => {
+  it("reports another family, and leaves the address alone", () => {
     const view = new DataView(new ArrayBuffer(28))
     view.setUint16(0, 1, true)
     const address = Address.parse("192.0.2.1")

@@ -1,8 +1,8 @@
 /**
  * The kernel's `sockaddr_in` and `sockaddr_in6` in the arena: ip(7), ipv6(7).
  *
- * Family and scope are in machine byte order (this package runs on little-endian machines only, as Node's Linux builds
- * but s390x), port and address in network order.
+ * Family and scope are in machine byte order (this package runs on little-endian machines only, which all of Node's
+ * Linux builds but s390x are), port and address in network order.
  */
 import type { Address } from "@demiflow/core"
 import { AddressFamily } from "./constants.ts"
@@ -20,7 +20,7 @@ const V6_ADDRESS = 8
 const V6_SCOPE = 24
 
 /**
- * Writes the socket address at `offset`; answers its length in bytes.
+ * Writes the socket address at `offset`; returns its length in bytes.
  *
  * @param port 0–65535
  * @param scope interface index, for link-local IPv6 addresses
@@ -48,8 +48,8 @@ export function writeSocketAddress(
 }
 
 /**
- * Reads the socket address at `offset` into `into`; answers its port, or -1 if it is of another family, which leaves
- * `into` as it was.
+ * Reads the socket address at `offset` into `into`. Returns its port, or -1 for another address family, which leaves
+ * `into` unchanged.
  */
 export function readSocketAddress(view: DataView, offset: number, into: Address): number {
   const family = view.getUint16(offset, true)

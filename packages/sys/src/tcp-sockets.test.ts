@@ -1,12 +1,12 @@
 import { constants, release } from "node:os"
-import { Address, Demiflow, Errno, HostEvent, NO_SOCKET, type SideRef, type Socket, Vectors } from "@demiflow/core"
+import { Address, Demiflow, Errno, NO_SOCKET, type SideRef, type Socket, SocketEvent, Vectors } from "@demiflow/core"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { AddressFamily, SocketLevel, SocketOption, SocketType, TcpOption } from "./constants.ts"
-import { LinuxHost } from "./linux-host.ts"
+import { LinuxSockets } from "./linux-sockets.ts"
 import { probePeekOffset } from "./tcp-sockets.ts"
 import { arena, bound, Events, loopback, native, towards, unusedPort } from "./test-support.ts"
 
-const { readable, writable, readEnd, hangUp } = HostEvent
+const { readable, writable, readEnd, hangUp } = SocketEvent
 const REGION = 1 << 20
 const region = arena.reserve(REGION, 4096)
 const vectors = new Vectors(arena, 16)
@@ -14,8 +14,8 @@ const events = new Events()
 const side = 5 as SideRef
 
 const hosts = [
-  { name: "with the kernel's peek offset", host: new LinuxHost(native, arena, events.loop) },
-  { name: "without it", host: new LinuxHost(native, arena, events.loop, { usePeekOffset: false }) },
+  { name: "with the kernel's peek offset", sockets: new LinuxSockets(native, arena, events.loop) },
+  { name: "without it", sockets: new LinuxSockets(native, arena, events.loop, { usePeekOffset: false }) },
 ]
 
 const information = {
@@ -32,11 +32,11 @@ it("a kernel of Linux 6.9 has a peek offset for TCP over IPv4, one of 6.12 for I
   const [major = 0, minor = 0] = release().split(".").map(Number)
   const isOlderThan = (since: number): boolean => major < 6 || (major === 6 && minor < since)
   const isRight = (family: number, since: number): boolean => probePeekOffset(native, family) || isOlderThan(since)
-  // Distributions port it back: an older kernel may have it.
+  // Distributions backport it, so an older kernel may have it.
   expect([isRight(AddressFamily.ipv4, 9), isRight(AddressFamily.ipv6, 12)]).toEqual([true, true])
 })
 
-for (const { name, host } of hosts) {
+for (const { name, sockets } of hosts) {
   for (const isV4 of [true, false]) {
     describe(`TCP over ${isV4 ? "IPv4" : "IPv6"} ${name}`, () => {
       let listener: number
@@ -47,21 +47,21 @@ for (const { name, host } of hosts) {
 
       beforeEach(() => {
         ;({ descriptor: listener, port } = bound(isV4, SocketType.stream))
-        socket = host.tcpConnect(side, towards(isV4, port))
+        socket = sockets.tcpConnect(side, towards(isV4, port))
         expect(socket).toBeGreaterThanOrEqual(0)
         events.until(side, writable)
-        expect(host.socketError(socket)).toBe(0)
+        expect(sockets.socketError(socket)).toBe(0)
         remote = native.accept(listener, 0, 0)
         expect(remote).toBeGreaterThanOrEqual(0)
       })
 
       afterEach(() => {
-        host.close(socket)
+        sockets.close(socket)
         native.close(remote)
         native.close(listener)
       })
 
-      /** The correspondent sends bytes that tell where they are in the stream. */
+      /** The correspondent sends bytes that identify their place in the stream. */
       function remoteSends(from: number, to: number): void {
         for (let at = from; at < to; at++) arena.bytes[region + at - from] = at * 7 + (at >> 8)
         expect(native.write(remote, region, to - from)).toBe(to - from)
@@ -72,7 +72,7 @@ for (const { name, host } of hosts) {
         arena.bytes.fill(0, region, region + first + second + 10)
         vectors.set(3, region, first)
         vectors.set(4, region + first + 10, second)
-        return host.peek(socket, vectors, 3, 2, skip)
+        return sockets.peek(socket, vectors, 3, 2, skip)
       }
 
       function expectStream(from: number, offset: number, length: number): void {
@@ -92,16 +92,16 @@ for (const { name, host } of hosts) {
         expectStream(300, region, 100)
         expect(peekTwoParts(100, 200, 300)).toBe(300)
         expectStream(300, region, 100)
-        expect(host.discard(socket, 250)).toBe(250)
-        expect(host.unread(socket)).toBe(750)
+        expect(sockets.discard(socket, 250)).toBe(250)
+        expect(sockets.unread(socket)).toBe(750)
         expect(peekTwoParts(300, 300, 350)).toBe(400)
         expectStream(600, region, 300)
         expectStream(900, region + 310, 100)
         expect(peekTwoParts(300, 300, 750)).toBe(-Errno.EAGAIN)
         expect(peekTwoParts(300, 300, 0)).toBe(600)
         expectStream(250, region, 300)
-        expect(host.discard(socket, 5000)).toBe(750)
-        expect(host.unread(socket)).toBe(0)
+        expect(sockets.discard(socket, 5000)).toBe(750)
+        expect(sockets.unread(socket)).toBe(0)
         expect(peekTwoParts(10, 10, 0)).toBe(-Errno.EAGAIN)
         remoteSends(1000, 1020)
         expect(peekTwoParts(10, 10, 0)).toBe(20)
@@ -111,7 +111,7 @@ for (const { name, host } of hosts) {
         expectStream(1020, region, 10)
       })
 
-      it("follows what was peeked and discarded without being told each time", () => {
+      it("follows what was peeked and discarded without a call each time", () => {
         remoteSends(0, 5000)
         let sent = 0
         let acknowledged = 0
@@ -120,19 +120,19 @@ for (const { name, host } of hosts) {
           expect(peeked).toBe(Math.min(237, 5000 - sent))
           expectStream(sent, region, Math.min(137, peeked))
           sent += peeked
-          acknowledged += host.discard(socket, Math.min(180, sent - acknowledged))
+          acknowledged += sockets.discard(socket, Math.min(180, sent - acknowledged))
         }
-        expect(host.unread(socket)).toBe(5000 - acknowledged)
+        expect(sockets.unread(socket)).toBe(5000 - acknowledged)
       })
 
-      it("tells the end of the stream only behind all of it", () => {
+      it("reports the end of the stream only behind all of it", () => {
         remoteSends(0, 100)
         native.shutdown(remote, 1)
         events.until(side, readEnd)
         expect(peekTwoParts(60, 60, 0)).toBe(100)
         expect(peekTwoParts(60, 60, 40)).toBe(60)
         expect(peekTwoParts(60, 60, 100)).toBe(0)
-        expect(host.discard(socket, 100)).toBe(100)
+        expect(sockets.discard(socket, 100)).toBe(100)
         expect(peekTwoParts(60, 60, 0)).toBe(0)
       })
 
@@ -144,13 +144,13 @@ for (const { name, host } of hosts) {
         vectors.set(0, region + 50, 50)
         native.sendVectors(remote, vectors.offset, 1, 0)
         native.shutdown(remote, 1)
-        events.until(side, readEnd | HostEvent.urgent)
+        events.until(side, readEnd | SocketEvent.urgent)
         let seen = 0
         let skip = 0
         for (let attempt = 0; attempt < 10 && seen < 100; attempt++) {
           const peeked = peekTwoParts(10, 20, skip)
-          // The guest acknowledges what it has.
-          if (peeked === -Errno.EAGAIN) skip -= host.discard(socket, skip)
+          // The guest acknowledges what it has received.
+          if (peeked === -Errno.EAGAIN) skip -= sockets.discard(socket, skip)
           else {
             expect(peeked).toBeGreaterThan(0)
             expectStream(seen, region, Math.min(peeked, 10))
@@ -162,10 +162,10 @@ for (const { name, host } of hosts) {
         expect(peekTwoParts(10, 20, skip)).toBe(0)
       })
 
-      it("tells a reset behind what had arrived as an error, not as the end of the stream", () => {
+      it("reports a reset behind what had arrived as an error, not as the end of the stream", () => {
         remoteSends(0, 100)
         expect(peekTwoParts(60, 60, 0)).toBe(100)
-        host.discard(socket, 30)
+        sockets.discard(socket, 30)
         arena.words.set([1, 0], region >> 2)
         native.setOption(remote, 1, 13, region, 8)
         native.close(remote)
@@ -181,37 +181,37 @@ for (const { name, host } of hosts) {
         native.sendVectors(remote, vectors.offset, 1, URGENT)
         vectors.set(0, region + 50, 50)
         native.sendVectors(remote, vectors.offset, 1, 0)
-        events.until(side, readable | HostEvent.urgent)
-        // Reading stops at the mark; without peek offset, nothing behind it is seen before it is reached.
+        events.until(side, readable | SocketEvent.urgent)
+        // A peek stops at the urgent mark; without SO_PEEK_OFF, nothing after the mark is visible before it is reached.
         const first = peekTwoParts(40, 60, 0)
         expectStream(0, region, 40)
         const seen = peekTwoParts(40, 60, first)
-        const skip = seen > 0 ? first : first - host.discard(socket, first)
+        const skip = seen > 0 ? first : first - sockets.discard(socket, first)
         expect(first + peekTwoParts(40, 60, skip)).toBe(100)
         expectStream(first, region, 40)
       })
 
-      it("sends from several places and tells what is unacknowledged", () => {
+      it("sends from several places and reports what is unacknowledged", () => {
         arena.bytes.fill(1, region, region + 100)
         arena.bytes.fill(2, region + 500, region + 600)
         vectors.set(0, region, 100)
         vectors.set(1, region + 500, 100)
-        expect(host.send(socket, vectors, 0, 2)).toBe(200)
+        expect(sockets.send(socket, vectors, 0, 2)).toBe(200)
         expect(native.read(remote, region + 1000, 1000)).toBe(200)
         expect([...arena.bytes.subarray(region + 1099, region + 1101)]).toEqual([1, 2])
-        expect(host.unacknowledged(socket)).toBe(0)
+        expect(sockets.unacknowledged(socket)).toBe(0)
       })
 
-      it("takes no more than the buffers hold, tells when there is room again, and accounts for all", () => {
+      it("takes no more than the buffers hold, reports room again, and accounts for all", () => {
         vectors.set(0, region, REGION)
         let sent = 0
-        for (let taken = 0; taken >= 0; sent += Math.max(taken, 0)) taken = host.send(socket, vectors, 0, 1)
-        expect(host.send(socket, vectors, 0, 1)).toBe(-Errno.EAGAIN)
-        expect(host.unacknowledged(socket)).toBeGreaterThan(0)
-        expect(host.sendBufferSize(socket)).toBeGreaterThan(0)
-        expect(host.tcpInformation(socket, information)).toBe(0)
+        for (let taken = 0; taken >= 0; sent += Math.max(taken, 0)) taken = sockets.send(socket, vectors, 0, 1)
+        expect(sockets.send(socket, vectors, 0, 1)).toBe(-Errno.EAGAIN)
+        expect(sockets.unacknowledged(socket)).toBeGreaterThan(0)
+        expect(sockets.sendBufferSize(socket)).toBeGreaterThan(0)
+        expect(sockets.tcpInformation(socket, information)).toBe(0)
         expect(information.notSentBytes).toBeGreaterThan(0)
-        expect(information.bytesAcknowledged + host.unacknowledged(socket)).toBe(sent)
+        expect(information.bytesAcknowledged + sockets.unacknowledged(socket)).toBe(sent)
         events.seen.clear()
         const read = (): number => {
           let total = 0
@@ -227,8 +227,8 @@ for (const { name, host } of hosts) {
         expect(received).toBe(sent)
       })
 
-      it("tells what the kernel knows of the connection", () => {
-        expect(host.tcpInformation(socket, information)).toBe(0)
+      it("reports what the kernel knows of the connection", () => {
+        expect(sockets.tcpInformation(socket, information)).toBe(0)
         expect(information.bytesAcknowledged).toBe(0)
         expect(information.notSentBytes).toBe(0)
         expect(information.sendMss).toBeGreaterThan(500)
@@ -236,8 +236,8 @@ for (const { name, host } of hosts) {
         expect(information.rtt).toBeGreaterThan(0)
         expect(information.minimumRtt).toBeLessThan(1_000_000)
         vectors.set(0, region, 1234)
-        host.send(socket, vectors, 0, 1)
-        expect(host.tcpInformation(socket, information)).toBe(0)
+        sockets.send(socket, vectors, 0, 1)
+        expect(sockets.tcpInformation(socket, information)).toBe(0)
         expect(information.bytesAcknowledged).toBe(1234)
       })
 
@@ -248,52 +248,52 @@ for (const { name, host } of hosts) {
         const idle = () => options()[0]
         expect(native.getOptionInteger(socket, SocketLevel.socket, SocketOption.keepAlive)).toBe(1)
         const usual = options()
-        expect(host.keepAlive(socket, 7)).toBe(0)
+        expect(sockets.keepAlive(socket, 7)).toBe(0)
         expect(idle()).toBe(7)
-        expect(host.keepAlive(socket, 0)).toBe(0)
+        expect(sockets.keepAlive(socket, 0)).toBe(0)
         expect(options()).toEqual(usual)
-        expect(host.askCorrespondent(socket)).toBe(0)
+        expect(sockets.askCorrespondent(socket)).toBe(0)
         expect(options()).toEqual([1, 32_767, 127])
-        expect(host.keepAlive(socket, 0)).toBe(0)
+        expect(sockets.keepAlive(socket, 0)).toBe(0)
         expect(options()).toEqual(usual)
-        expect(host.keepAlive(NO_SOCKET, 7)).toBeLessThan(0)
+        expect(sockets.keepAlive(NO_SOCKET, 7)).toBeLessThan(0)
       })
 
       it("says that it sends nothing more, and goes on receiving", () => {
-        expect(host.shutdownWrite(socket)).toBe(0)
+        expect(sockets.shutdownWrite(socket)).toBe(0)
         expect(native.read(remote, region, 10)).toBe(0)
         remoteSends(0, 30)
         expect(peekTwoParts(20, 20, 0)).toBe(30)
       })
 
-      it("resets, and is told of a reset", () => {
-        host.reset(socket)
+      it("resets, and reports a reset", () => {
+        sockets.reset(socket)
         expect(native.read(remote, region, 10)).toBe(-Errno.ECONNRESET)
-        socket = host.tcpConnect(side, towards(isV4, port))
+        socket = sockets.tcpConnect(side, towards(isV4, port))
         events.until(side, writable)
         const other = native.accept(listener, 0, 0)
         arena.words.set([1, 0], region >> 2)
         native.setOption(other, 1, 13, region, 8)
         native.close(other)
         events.until(side, hangUp | readable)
-        expect(host.socketError(socket)).toBe(-Errno.ECONNRESET)
-        expect(host.socketError(socket)).toBe(0)
+        expect(sockets.socketError(socket)).toBe(-Errno.ECONNRESET)
+        expect(sockets.socketError(socket)).toBe(0)
       })
 
-      it("tells the end that it is bound to", () => {
+      it("reports the end that it is bound to", () => {
         const demiflow = new Demiflow()
-        expect(host.boundEnd(socket, demiflow)).toBe(0)
+        expect(sockets.boundEnd(socket, demiflow)).toBe(0)
         expect(demiflow.forwardingAddress.equals(loopback(isV4))).toBe(true)
         expect(demiflow.forwardingPort).toBeGreaterThan(0)
-        expect(host.boundEnd(NO_SOCKET, demiflow)).toBeLessThan(0)
+        expect(sockets.boundEnd(NO_SOCKET, demiflow)).toBeLessThan(0)
       })
     })
   }
 }
 
 describe("without the kernel's peek offset", () => {
-  /** A host, and what happens on the wire right after its next peek. */
-  function peekingHost(): { host: LinuxHost; afterPeek: { run: () => void } } {
+  /** A host, and a function that runs right after its next peek. */
+  function peekingHost(): { sockets: LinuxSockets; afterPeek: { run: () => void } } {
     const afterPeek = { run: () => {} }
     const receiveVectors: typeof native.receiveVectors = (descriptor, offset, count, flags) => {
       const received = native.receiveVectors(descriptor, offset, count, flags)
@@ -302,29 +302,29 @@ describe("without the kernel's peek offset", () => {
       run()
       return received
     }
-    const host = new LinuxHost({ ...native, receiveVectors }, arena, events.loop, { usePeekOffset: false })
-    return { host, afterPeek }
+    const sockets = new LinuxSockets({ ...native, receiveVectors }, arena, events.loop, { usePeekOffset: false })
+    return { sockets, afterPeek }
   }
 
   for (const isV4 of [true, false]) {
     it(`over ${isV4 ? "IPv4" : "IPv6"}, delivers what arrives with the end while it peeks`, () => {
-      const { host, afterPeek } = peekingHost()
+      const { sockets, afterPeek } = peekingHost()
       const { descriptor: listener, port } = bound(isV4, SocketType.stream)
-      const socket = host.tcpConnect(side, towards(isV4, port))
+      const socket = sockets.tcpConnect(side, towards(isV4, port))
       events.until(side, writable)
       const remote = native.accept(listener, 0, 0)
       native.write(remote, region, 1_000)
       events.until(side, readable)
       vectors.set(0, region, 1_000)
-      expect(host.peek(socket, vectors, 0, 1, 0)).toBe(1_000)
+      expect(sockets.peek(socket, vectors, 0, 1, 0)).toBe(1_000)
       afterPeek.run = () => {
         native.write(remote, region, 500)
         native.shutdown(remote, 1)
         events.until(side, readEnd)
       }
-      expect(host.peek(socket, vectors, 0, 1, 1_000)).toBe(500)
-      expect(host.peek(socket, vectors, 0, 1, 1_500)).toBe(0)
-      host.close(socket)
+      expect(sockets.peek(socket, vectors, 0, 1, 1_000)).toBe(500)
+      expect(sockets.peek(socket, vectors, 0, 1, 1_500)).toBe(0)
+      sockets.close(socket)
       native.close(remote)
       native.close(listener)
     })
@@ -332,14 +332,14 @@ describe("without the kernel's peek offset", () => {
 })
 
 describe("connecting", () => {
-  const { host } = hosts[0]
+  const { sockets } = hosts[0]
 
-  it("tells a refusal by an event", () => {
-    const socket = host.tcpConnect(side, towards(true, unusedPort(true, SocketType.stream)))
+  it("reports a refusal by an event", () => {
+    const socket = sockets.tcpConnect(side, towards(true, unusedPort(true, SocketType.stream)))
     if (socket >= 0) {
-      events.until(side, HostEvent.error)
-      expect(host.socketError(socket)).toBe(-Errno.ECONNREFUSED)
-      host.close(socket)
+      events.until(side, SocketEvent.error)
+      expect(sockets.socketError(socket)).toBe(-Errno.ECONNREFUSED)
+      sockets.close(socket)
     } else expect(socket).toBe(-Errno.ECONNREFUSED)
   })
 
@@ -348,13 +348,13 @@ describe("connecting", () => {
     const demiflow = towards(true, port)
     demiflow.forwardingAddress.word3 = 0x7f00_0142
     demiflow.forwardingPort = unusedPort(true, SocketType.stream)
-    const socket = host.tcpConnect(side, demiflow)
+    const socket = sockets.tcpConnect(side, demiflow)
     expect(socket).toBeGreaterThanOrEqual(0)
     const end = new Demiflow()
-    host.boundEnd(socket, end)
+    sockets.boundEnd(socket, end)
     expect(end.forwardingAddress.toString()).toBe("127.0.1.66")
     expect(end.forwardingPort).toBe(demiflow.forwardingPort)
-    host.close(socket)
+    sockets.close(socket)
     native.close(descriptor)
   })
 
@@ -364,16 +364,16 @@ describe("connecting", () => {
     const connect = (port: number) => {
       const demiflow = towards(isV4, port)
       demiflow.forwardingPort = forwardingPort
-      return host.tcpConnect(side, demiflow)
+      return sockets.tcpConnect(side, demiflow)
     }
-    const sockets = listeners.map(({ port }) => connect(port))
+    const opened = listeners.map(({ port }) => connect(port))
     const end = new Demiflow()
-    for (const socket of sockets) {
-      expect(host.boundEnd(socket, end)).toBe(0)
+    for (const socket of opened) {
+      expect(sockets.boundEnd(socket, end)).toBe(0)
       expect(end.forwardingPort).toBe(forwardingPort)
     }
     expect(connect(listeners[0].port)).toBe(-Errno.EADDRNOTAVAIL)
-    for (const socket of sockets) host.close(socket)
+    for (const socket of opened) sockets.close(socket)
     for (const { descriptor } of listeners) native.close(descriptor)
   })
 
@@ -385,7 +385,7 @@ describe("connecting", () => {
       [keepCount, 3],
     ])
     const set: number[][] = []
-    const shortHost = new LinuxHost(
+    const shortHost = new LinuxSockets(
       {
         ...native,
         getOptionInteger: (descriptor, level, option) =>
@@ -411,18 +411,18 @@ describe("connecting", () => {
     const demiflow = towards(true, 1)
     demiflow.forwardingAddress.word3 = 0xcb00_7107 | 0
     const before = native.createEvent(0)
-    expect(host.tcpConnect(side, demiflow)).toBe(-Errno.EADDRNOTAVAIL)
+    expect(sockets.tcpConnect(side, demiflow)).toBe(-Errno.EADDRNOTAVAIL)
     const after = native.createEvent(0)
     expect(after).toBe(before + 1)
     native.close(before)
     native.close(after)
   })
 
-  it("does not tell of a socket that was closed", () => {
+  it("does not report a socket that was closed", () => {
     const { descriptor, port } = bound(true, SocketType.stream)
     events.seen.clear()
-    const socket = host.tcpConnect(side, towards(true, port))
-    host.close(socket)
+    const socket = sockets.tcpConnect(side, towards(true, port))
+    sockets.close(socket)
     events.loop.round(0)
     expect(events.seen.size).toBe(0)
     native.close(descriptor)
@@ -434,11 +434,11 @@ describe("connecting", () => {
     const elsewhere = here.clone()
     elsewhere.correspondentAddress.copyFrom(Address.parse("198.51.100.7"))
     const by = (interfaceV4: string, demiflow: Demiflow) =>
-      new LinuxHost(native, arena, events.loop, { interfaceV4 }).tcpConnect(side, demiflow)
+      new LinuxSockets(native, arena, events.loop, { interfaceV4 }).tcpConnect(side, demiflow)
     expect(by("none such", elsewhere)).toBe(-constants.errno.ENODEV)
     const socket = by("none such", here)
     expect(socket).toBeGreaterThanOrEqual(0)
-    host.close(socket)
+    sockets.close(socket)
     expect(() => by("much-too-long-a-name", here)).toThrow(RangeError)
     native.close(descriptor)
   })

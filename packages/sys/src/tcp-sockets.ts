@@ -1,11 +1,11 @@
 /**
  * TCP sockets of the host.
  *
- * Payload towards the guest stays in the kernel's receive queue until the guest has acknowledged it: it is peeked at, as
- * often as needed, and discarded afterwards. With SO_PEEK_OFF (Linux 6.9 for IPv4, 6.12 for IPv6) the kernel begins to
- * copy where it is told; before that, what was peeked before is copied once more, to nowhere. The kernel moves its offset
- * by itself: forward with what was peeked, back with what was discarded (`sk_peek_offset_fwd` and `_bwd`;
- * `tcp-sockets.test.ts` holds it), so that the option is set only after a jump.
+ * Payload towards the guest stays in the kernel's receive queue until the guest has acknowledged it: it is peeked as
+ * often as needed, and discarded afterwards. With SO_PEEK_OFF (Linux 6.9 for IPv4, 6.12 for IPv6) the kernel starts
+ * copying at a given offset; before that, what was peeked earlier is copied once more and thrown away. The kernel moves
+ * its offset by itself, forward by what was peeked and back by what was discarded (`sk_peek_offset_fwd` and `_bwd`;
+ * verified by `tcp-sockets.test.ts`), so the option is set only after a jump.
  */
 import { type Arena, Errno, type Socket, type TcpInformation, Vectors } from "@demiflow/core"
 import {
@@ -24,7 +24,7 @@ const PEEK = MessageFlag.peek | MessageFlag.doNotWait
 /** `struct tcp_info`, <linux/tcp.h>: append-only. */
 const INFORMATION_BYTES = 256
 const TCPI_STATE = 0
-/** Of a listening socket, how many connections wait. */
+/** For a listening socket, this field is the number of waiting connections. */
 const TCPI_UNACKNOWLEDGED = 24
 const TCPI_SEND_MSS = 16
 const TCPI_LAST_DATA_RECEIVED = 52
@@ -34,31 +34,38 @@ const TCPI_BYTES_ACKNOWLEDGED = 120
 const TCPI_NOT_SENT_BYTES = 144
 const TCPI_MINIMUM_RTT = 148
 const TCPI_SEND_WINDOW = 228
+/** States before a connection is established: SYN_SENT, SYN_RECV. */
+const CONNECTING_STATES = (1 << 2) | (1 << 3)
+/** State of a socket whose connect has failed, or that a reset has ended. */
+const CLOSED_STATE = 7
 /** States in which the correspondent's FIN has been received: TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING. */
 const STATES_AFTER_FIN = (1 << 6) | (1 << 7) | (1 << 8) | (1 << 9) | (1 << 11)
 
-/** Where the kernel's peek offset is: at an offset, never set (which is 0), or not to be had. */
+/** Stored in place of the kernel's peek offset: never set (the kernel's is 0), or unavailable. */
 const PEEK_UNSET = -1
 const PEEK_UNSUPPORTED = -2
 
 const SKIPPED_BYTES = 65_536
 const MAXIMUM_VECTORS = 1024
 
-/** When and how often a kernel asks: seconds of silence, seconds between questions, questions (tcp(7)). */
+/**
+ * The kernel's keep-alive: seconds of silence before the first probe, seconds between probes, number of probes
+ * (tcp(7)).
+ */
 interface KeepAlive {
   readonly idle: number
   readonly interval: number
   readonly count: number
 }
 
-/** Seconds of silence after which the kernel asks: the shortest that there are. */
+/** Seconds of silence before the first probe: the shortest that the kernel allows. */
 const ASK_NOW = 1
-/** Asks at once, and then as seldom and as often as the kernel allows. */
+/** Probes at once, then at the longest interval and the highest count that the kernel allows. */
 const PATIENT_KEEP_ALIVE: KeepAlive = { idle: ASK_NOW, interval: 32_767, count: 127 }
-/** Linux' (`net.ipv4.tcp_keepalive_*`). */
+/** Linux's defaults (`net.ipv4.tcp_keepalive_*`). */
 const USUAL_KEEP_ALIVE: KeepAlive = { idle: 7_200, interval: 75, count: 9 }
 
-/** What a new socket has. */
+/** Reads the keep-alive of a new socket. */
 function readKeepAlive(native: Native): KeepAlive {
   let descriptor = native.socket(AddressFamily.ipv4, SocketType.stream, 0)
   if (descriptor < 0) descriptor = native.socket(AddressFamily.ipv6, SocketType.stream, 0)
@@ -73,7 +80,7 @@ function readKeepAlive(native: Native): KeepAlive {
   return found
 }
 
-/** Does this kernel begin to peek at an offset, for TCP sockets of this family? */
+/** Checks whether this kernel can peek at an offset, for TCP sockets of this family. */
 export function probePeekOffset(native: Native, family: number): boolean {
   const descriptor = native.socket(family, SocketType.stream, 0)
   if (descriptor < 0) return false
@@ -82,7 +89,7 @@ export function probePeekOffset(native: Native, family: number): boolean {
   return result === 0
 }
 
-/** The calls of core's `Host` that are TCP's. */
+/** The TCP part of core's `Sockets`. */
 export class TcpSockets {
   readonly #native: Native
   readonly #arena: Arena
@@ -90,15 +97,15 @@ export class TcpSockets {
   readonly #lingerOffset: number
   readonly #peekStartV4: number
   readonly #peekStartV6: number
-  /** By descriptor. */
+  /** The kernel's peek offset, by descriptor. */
   #peekOffsets = new Int32Array(1024)
-  /** For kernels without peek offset. */
+  /** For kernels without SO_PEEK_OFF. */
   readonly #skipping: Vectors | undefined
   readonly #skippedOffset: number = 0
-  /** How the kernel asks by itself (`net.ipv4.tcp_keepalive_time` and so on). */
+  /** The keep-alive of a new socket (`net.ipv4.tcp_keepalive_time` and so on). */
   readonly #defaults: KeepAlive
 
-  /** @param usePeekOffset false to do without SO_PEEK_OFF even where the kernel has it */
+  /** @param usePeekOffset false to not use SO_PEEK_OFF even where the kernel has it */
   constructor(native: Native, arena: Arena, usePeekOffset: boolean) {
     this.#native = native
     this.#arena = arena
@@ -122,20 +129,20 @@ export class TcpSockets {
     this.adoptAccepted(socket, isV4)
   }
 
-  /** Sets options of a listening socket; those that it accepts have them of it. */
+  /** Sets options of a listening socket, which the sockets that it accepts inherit. */
   setListeningOptions(socket: number): void {
     this.setOptions(socket)
-    // The kernel keeps the header of each SYN, until it is asked for.
+    // The kernel keeps the headers of each SYN until they are read.
     this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.saveSyn, 1)
   }
 
   /** Sets options of a socket. */
   setOptions(socket: number): void {
-    // The guest's TCP decided already what goes into one segment.
+    // The guest's TCP has decided already what goes into one segment.
     this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.noDelay, 1)
-    // Otherwise an urgent byte would be missing from the stream, and offsets behind it would be wrong.
+    // Otherwise an urgent byte would be missing from the stream, and offsets after it would be wrong.
     this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.urgentInLine, 1)
-    // Otherwise a correspondent that has gone without a word would never be missed.
+    // Otherwise a correspondent that vanished silently would never be noticed.
     this.#native.setOptionInteger(socket, SocketLevel.socket, SocketOption.keepAlive, 1)
   }
 
@@ -177,7 +184,7 @@ export class TcpSockets {
     return discarded
   }
 
-  /** As core's `Host`: the SYN is as it was on the wire, from its IP header on. */
+  /** See core's `Sockets`. The saved SYN is as it was on the wire, from its IP header on. */
   acceptedTrafficClass(socket: Socket): number {
     const at = this.#informationOffset
     const length = this.#native.getOption(socket, SocketLevel.tcp, TcpOption.savedSyn, at, INFORMATION_BYTES)
@@ -223,16 +230,18 @@ export class TcpSockets {
     return 0
   }
 
-  /** As core's `Host.keepAlive`. Setting the time makes the kernel ask at once where it has passed already. */
+  /** See core's `Sockets.keepAlive`. If the time has passed already, setting it makes the kernel probe at once. */
   keepAlive(socket: Socket, idle: number): number {
     if (idle > 0) return this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle, idle)
     return this.#setKeepAlive(socket, this.#defaults)
   }
 
-  /** As core's `Host.askCorrespondent`. The kernel counts each question, also those that setting the time brings. */
+  /**
+   * See core's `Sockets.askCorrespondent`. The kernel counts every probe, including those that setting the time causes.
+   */
   askCorrespondent(socket: Socket): number {
     const { interval, count } = this.#defaults
-    // An administrator that has made the kernel give up sooner wants just that.
+    // An administrator who made the kernel give up sooner wants exactly that.
     const isShortened = interval * count < USUAL_KEEP_ALIVE.interval * USUAL_KEEP_ALIVE.count
     return this.#setKeepAlive(socket, isShortened ? { idle: ASK_NOW, interval, count } : PATIENT_KEEP_ALIVE)
   }
@@ -241,7 +250,7 @@ export class TcpSockets {
     return this.#native.shutdown(socket, Shutdown.write)
   }
 
-  /** Makes the close that follows a reset (socket(7), SO_LINGER with a time of 0). */
+  /** Makes the following close send a reset (socket(7), SO_LINGER with a time of 0). */
   resetOnClose(socket: Socket): void {
     this.#native.setOption(socket, SocketLevel.socket, SocketOption.linger, this.#lingerOffset, 8)
   }
@@ -252,7 +261,7 @@ export class TcpSockets {
     return this.#native.setOptionInteger(socket, SocketLevel.tcp, TcpOption.keepIdle, idle)
   }
 
-  /** Without SO_PEEK_OFF: reads what is to be skipped to one and the same place. */
+  /** Without SO_PEEK_OFF: reads the bytes to be skipped into one scratch range. */
   #peekBehind(socket: Socket, vectors: Vectors, first: number, count: number, skip: number): number {
     const list = this.#skipping
     if (list === undefined) return -Errno.EINVAL
@@ -268,26 +277,45 @@ export class TcpSockets {
     if (peeked > skip) return peeked - skip
     if (!this.#hasEnded(socket)) return -Errno.EAGAIN
     if (this.unread(socket) > skip) return this.#peekLate(socket, list, used, skip)
-    // So it seems after a reset as well.
+    // The state is the same after a reset.
     const error = this.#native.getOptionInteger(socket, SocketLevel.socket, SocketOption.error)
     return error > 0 ? -error : error
   }
 
-  /** More arrived between the peek and the end; or an urgent mark stops the peek, until what is before it is discarded. */
+  /**
+   * More data arrived between the peek and the end of the stream; or an urgent mark stops the peek until the bytes
+   * before the mark are discarded.
+   */
   #peekLate(socket: Socket, list: Vectors, used: number, skip: number): number {
     const peeked = this.#native.receiveVectors(socket, list.offset, used, PEEK)
     if (peeked < 0) return peeked
     return peeked > skip ? peeked - skip : -Errno.EAGAIN
   }
 
-  #hasEnded(socket: Socket): boolean {
-    const at = this.#informationOffset
-    const length = this.#native.getOption(socket, SocketLevel.tcp, TcpOption.information, at, INFORMATION_BYTES)
-    if (length <= TCPI_STATE) return true
-    return ((STATES_AFTER_FIN >> this.#arena.view.getUint8(at + TCPI_STATE)) & 1) === 1
+  /** See core's `Sockets.connectOutcome`. */
+  connectOutcome(socket: Socket): number {
+    const state = this.#stateOf(socket)
+    if (state < 0) return state
+    if (((CONNECTING_STATES >> state) & 1) === 1) return -Errno.EINPROGRESS
+    if (state !== CLOSED_STATE) return 0
+    const error = this.#native.getOptionInteger(socket, SocketLevel.socket, SocketOption.error)
+    return error > 0 ? -error : -Errno.ECONNRESET
   }
 
-  /** The kernel counts our SYN as one byte (and our FIN). */
+  #hasEnded(socket: Socket): boolean {
+    const state = this.#stateOf(socket)
+    return state < 0 || ((STATES_AFTER_FIN >> state) & 1) === 1
+  }
+
+  /** Returns the kernel's number of a socket's state, or a negated error number. */
+  #stateOf(socket: Socket): number {
+    const at = this.#informationOffset
+    const length = this.#native.getOption(socket, SocketLevel.tcp, TcpOption.information, at, INFORMATION_BYTES)
+    if (length <= TCPI_STATE) return length < 0 ? length : -Errno.EINVAL
+    return this.#arena.view.getUint8(at + TCPI_STATE)
+  }
+
+  /** The kernel counts our SYN as one byte, and our FIN as well. */
   #readAcknowledged(at: number): number {
     const { view } = this.#arena
     const low = view.getUint32(at + TCPI_BYTES_ACKNOWLEDGED, true)

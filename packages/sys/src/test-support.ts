@@ -1,6 +1,4 @@
-/**
- * What the tests of this package share: one arena for the file, an event loop, and ends of connections.
- */
+/** Shared by this package's tests: one arena for each file, an event loop, and ends of connections. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import {
@@ -12,27 +10,28 @@ import {
   LOOPBACK_V4,
   LOOPBACK_V6,
   type SideRef,
+  type SocketEvents,
 } from "@demiflow/core"
 import { attachArena } from "./attach.ts"
 import { AddressFamily, OpenFlag, SocketType } from "./constants.ts"
 import { checkResult } from "./errno.ts"
-import { EventLoop } from "./event-loop.ts"
+import { EventLoop, type ReceiverRef } from "./event-loop.ts"
 import { type HelpedNamespace, NamespaceSockets, startNamespaceHelper } from "./namespace/index.ts"
 import type { Native } from "./native.ts"
 import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from "./socket-address.ts"
 
-/** The arena of this test file: one thread has one. */
+/** The arena of this test file: a thread has only one. */
 export const arena: Arena = new Arena(32 << 20)
 export const native: Native = attachArena(arena)
 
 const addressOffset = arena.reserve(SOCKET_ADDRESS_BYTES)
 
-/** Loopback of the family. */
+/** The loopback address of an IP version. */
 export function loopback(isV4: boolean): Address {
   return (isV4 ? LOOPBACK_V4 : LOOPBACK_V6) as Address
 }
 
-/** A host side towards a port on loopback. */
+/** A demiflow towards a port on loopback. */
 export function towards(isV4: boolean, port: number): Demiflow {
   const demiflow = new Demiflow(Interface.host)
   demiflow.correspondentAddress.copyFrom(loopback(isV4))
@@ -52,28 +51,46 @@ export function bound(isV4: boolean, type: 1 | 2): { descriptor: number; port: n
   return { descriptor, port: readSocketAddress(arena.view, addressOffset, loopback(isV4).clone()) }
 }
 
-/** A port on which nobody listens. */
+/** A port without a listener. */
 export function unusedPort(isV4: boolean, type: 1 | 2): number {
   const { descriptor, port } = bound(isV4, type)
   native.close(descriptor)
   return port
 }
 
-/** An event loop that keeps which bits were told of each side. */
-export class Events {
+/** Delivers the events of all sockets to one receiver. */
+class RecordedLoop extends EventLoop {
+  readonly #receiver: ReceiverRef
+
+  constructor(native: Native, arena: Arena, events: SocketEvents) {
+    super(native, arena)
+    this.#receiver = this.addReceiver(events)
+  }
+
+  override watchFlow(descriptor: number, events: number, side: SideRef): number {
+    return super.watchFlow(descriptor, events, side, this.#receiver)
+  }
+}
+
+/** An event loop, and a record of the bits reported for each side. */
+export class Events implements SocketEvents {
   readonly loop: EventLoop
   readonly seen: Map<SideRef, number> = new Map()
   readonly seenByListeners: Map<ListenerRef, number> = new Map()
 
   constructor() {
-    this.loop = new EventLoop(native, arena, {
-      onSide: (side, events) => this.seen.set(side, (this.seen.get(side) ?? 0) | events),
-      onListener: (listener, events) =>
-        this.seenByListeners.set(listener, (this.seenByListeners.get(listener) ?? 0) | events),
-    })
+    this.loop = new RecordedLoop(native, arena, this)
   }
 
-  /** Waits until all of `bits` were told of the side since the last call. Gives up after two seconds. */
+  fromHost(side: SideRef, events: number): void {
+    this.seen.set(side, (this.seen.get(side) ?? 0) | events)
+  }
+
+  fromListener(listener: ListenerRef, events: number): void {
+    this.seenByListeners.set(listener, (this.seenByListeners.get(listener) ?? 0) | events)
+  }
+
+  /** Waits until all of `bits` have been reported for the side since the last call. Gives up after two seconds. */
   until(side: SideRef, bits: number): void {
     const deadline = native.monotonicMicroseconds() + 2_000_000
     while (((this.seen.get(side) ?? 0) & bits) !== bits) {
@@ -85,7 +102,9 @@ export class Events {
   }
 }
 
-/** Appended to titles of what needs root. On a user's machine, without root, it is skipped; wherever CI runs, it isn't. */
+/**
+ * Appended to titles of tests that need root. Without root, these are skipped on a developer's machine, but not in CI.
+ */
 export const missing: string = process.getuid?.() === 0 || process.env.CI ? "" : " (skipped: needs root)"
 
 /** A network namespace with loopback up in which everybody may ping. */
@@ -97,8 +116,8 @@ export interface PingNamespace {
 }
 
 /**
- * Makes one, which needs root (and `unshare` of util-linux): the host's own namespace usually forbids ping sockets to
- * everybody, and isn't the tests' to change.
+ * Creates a namespace, which needs root (and `unshare` of util-linux): the host's own namespace usually forbids ping
+ * sockets, and tests must not change it.
  *
  * @param more shell commands to run in it
  */

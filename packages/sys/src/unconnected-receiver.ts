@@ -1,10 +1,10 @@
 /**
- * Receives datagrams from anybody: with each, where it comes from (its name) and where it went (`struct in_pktinfo`, ip(7),
- * and `struct in6_pktinfo`, ipv6(7)).
+ * Receives datagrams from any correspondent. Each one is reported with its source (its name) and its destination
+ * (`struct in_pktinfo`, ip(7), and `struct in6_pktinfo`, ipv6(7)).
  *
- * Of an IPv4 datagram to a group or to everybody, the kernel reports from which address of the host it would be answered
- * (`ipi_spec_dst`); of an IPv6 datagram to a group it doesn't: then the forwarding address is unspecified, and the kernel
- * chooses for each answer.
+ * For an IPv4 datagram to a group or to the broadcast address, the kernel reports the address of the host that replies
+ * would come from (`ipi_spec_dst`). For an IPv6 datagram to a group it reports none: the forwarding address is then
+ * unspecified, and the kernel chooses one for each reply.
  */
 import {
   type Address,
@@ -17,34 +17,37 @@ import {
 import { IpOption, Ipv6Option, MessageFlag, SocketLevel } from "./constants.ts"
 import { controlSpace, findControlMessage } from "./control-message.ts"
 import { readDatagramNotes } from "./datagram-notes.ts"
-import type { HostSockets } from "./host-sockets.ts"
 import type { ListeningSockets } from "./listening-sockets.ts"
 import { MessageTable } from "./message-table.ts"
 import { readSocketAddress, readSocketScope, SOCKET_ADDRESS_BYTES } from "./socket-address.ts"
+import type { SocketOpener } from "./socket-opener.ts"
 
 /** Messages in one system call. */
 const MESSAGES = 64
 const V4_INFORMATION_BYTES = 12
 const V4_LOCAL_ADDRESS = 4
 const V6_INFORMATION_BYTES = 20
-/** A dual-stack socket reports both for an IPv4 datagram; how many were left together; and the class in one way. */
+/**
+ * Room for both structures, as reported by a dual-stack socket for an IPv4 datagram, the segment size, and the traffic
+ * class in one form.
+ */
 const CONTROL_BYTES = controlSpace(V4_INFORMATION_BYTES) + controlSpace(V6_INFORMATION_BYTES) + 2 * controlSpace(4)
 const NAME_BYTES = 32
 const FLAGS = MessageFlag.doNotWait | MessageFlag.truncate
 
-/** Arena bytes that it takes. */
+/** Arena bytes that the receiver reserves. */
 export const RECEIVER_ARENA_BYTES: number = MESSAGES * (CONTROL_BYTES + NAME_BYTES + 32) + 1024
 
-/** One for all sockets. */
+/** One receiver serves all sockets. */
 export class UnconnectedReceiver {
-  readonly #sockets: HostSockets
+  readonly #sockets: SocketOpener
   readonly #listening: ListeningSockets
   readonly #arena: Arena
   readonly #table: MessageTable
   readonly #names: number
   readonly #controls: number
 
-  constructor(sockets: HostSockets, listening: ListeningSockets) {
+  constructor(sockets: SocketOpener, listening: ListeningSockets) {
     const { arena } = sockets
     this.#sockets = sockets
     this.#listening = listening
@@ -54,7 +57,7 @@ export class UnconnectedReceiver {
     this.#controls = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
   }
 
-  /** As core's `Host.receiveFromAnyone`. */
+  /** See core's `Sockets.receiveFromAnyone`. */
   receive(socket: Socket, batch: DatagramBatch, ends: readonly Demiflow[], count: number): number {
     const table = this.#table
     const wanted = Math.min(count, MESSAGES)
@@ -67,7 +70,7 @@ export class UnconnectedReceiver {
     if (received <= 0) return received
     const { view } = this.#arena
     const port = this.#listening.get(socket)?.end.port ?? -1
-    // What isn't held to an interface: listening sockets, and all where there is none for them.
+    // Sockets that aren't bound to an interface hear other links: listening ones, and all where no interface is set.
     const hearsLinks = port >= 0 || !this.#sockets.isHeld(false)
     for (let index = 0; index < received; index++) {
       batch.length[index] = table.resultLength(index)
@@ -80,10 +83,10 @@ export class UnconnectedReceiver {
       const isScoped = hearsLinks && correspondentAddress.isLinkLocal && !correspondentAddress.isV4
       const scope = isScoped ? readSocketScope(view, name) : 0
       const usual = this.#sockets.scopeFor(correspondentAddress, 0)
-      // The guest knows no links: without a usual one, what it sends leaves by any, and so are its answers from any.
+      // The guest knows no links. Without a usual link, what it sends leaves by any, so replies are accepted from any.
       const isUsual = scope === usual || (usual === 0 && port < 0)
       batch.scope[index] = isUsual ? 0 : scope
-      // Only listening sockets say where datagrams went.
+      // Only listening sockets report destinations.
       if (port >= 0) {
         ends[index].forwardingPort = port
         this.#readTarget(control, controlLength, ends[index].forwardingAddress)

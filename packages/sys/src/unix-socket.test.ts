@@ -33,7 +33,7 @@ function open(): number {
   return descriptor
 }
 
-/** Puts the address into the arena; its length. */
+/** Puts the address into the arena. Returns its length. */
 function put(path: string): number {
   const address = unixSocketAddress(path)
   arena.bytes.set(address, scratch)

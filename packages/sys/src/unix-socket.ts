@@ -1,4 +1,4 @@
-/** UNIX sockets, unix(7): names in the file system, and who is at the other end. */
+/** UNIX sockets, unix(7): their addresses in the file system, and the process at the other end. */
 import type { Arena } from "@demiflow/core"
 import { AddressFamily, SocketLevel, SocketOption } from "./constants.ts"
 import { checkResult } from "./errno.ts"
@@ -10,7 +10,7 @@ export const UNIX_SOCKET_PATH_BYTES = 107
 /** Bytes of the longest socket address, with family and final zero. */
 export const UNIX_SOCKET_ADDRESS_BYTES: number = 2 + UNIX_SOCKET_PATH_BYTES + 1
 
-/** A path is none that a UNIX socket can have. */
+/** Thrown for a path that a UNIX socket can't have. */
 export class UnixSocketPathError extends RangeError {
   readonly code = "ERR_UNIX_SOCKET_PATH"
 
@@ -27,7 +27,7 @@ export class UnixSocketPathError extends RangeError {
  */
 export function unixSocketAddress(path: string): Uint8Array {
   const bytes = new TextEncoder().encode(path)
-  // An empty name would have the kernel choose one, a zero in front would be a name outside of the file system.
+  // An empty name would make the kernel choose one; a leading zero byte would be a name outside the file system.
   if (bytes.length === 0) throw new UnixSocketPathError(path, "it is empty")
   if (bytes.includes(0)) throw new UnixSocketPathError(path, "it contains a zero byte")
   if (bytes.length > UNIX_SOCKET_PATH_BYTES) {
@@ -40,9 +40,9 @@ export function unixSocketAddress(path: string): Uint8Array {
   return address
 }
 
-/** Who opened the other end of a UNIX socket: when it connected, or began to listen. */
+/** The process that opened the other end of a UNIX socket: that connected, or began to listen. */
 export interface PeerCredentials {
-  /** Its process id, as this process' namespace numbers it; 0 if it has no number there. */
+  /** Its process id in this process's namespace; 0 if it has none there. */
   readonly process: number
   readonly user: number
   readonly group: number
@@ -52,7 +52,7 @@ export interface PeerCredentials {
 const CREDENTIALS_BYTES = 12
 
 /**
- * Reads who is at the other end of a connected UNIX socket (SO_PEERCRED). Throws a `SystemError` if it can't be told.
+ * Reads which process is at the other end of a connected UNIX socket (SO_PEERCRED). Throws a `SystemError` on failure.
  *
  * @param scratchOffset 12 bytes of the arena that the caller has free
  */
@@ -64,7 +64,7 @@ export function readPeerCredentials(
 ): PeerCredentials {
   const { socket } = SocketLevel
   const length = native.getOption(descriptor, socket, SocketOption.peerCredentials, scratchOffset, CREDENTIALS_BYTES)
-  checkResult(length, "find out who is at the other end of a UNIX socket")
+  checkResult(length, "identify the process at the other end of a UNIX socket")
   return {
     process: arena.view.getInt32(scratchOffset, true),
     user: arena.view.getUint32(scratchOffset + 4, true),

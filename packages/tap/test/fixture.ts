@@ -1,25 +1,21 @@
 import {
   Address,
   Arena,
-  type Claim,
   Drops,
-  FORWARD,
+  type Forwarding,
   FrameBatch,
-  HANDLED,
   type Link,
   type LinkCapabilities,
   MacAddress,
-  type ProtocolHandler,
+  type PacketReceiver,
   type Sequence,
-  Stack,
-  type StackParts,
-  silentLog,
+  Verdict,
 } from "@demiflow/core"
-import { type MemoryLink, memoryLinkPair } from "../src/memory-link.ts"
+import { type MemoryLink, memoryLinkPair } from "../src/links/memory-link.ts"
 import { type TapOptions, TapSide } from "../src/tap-side.ts"
 import { OUR_MAC } from "./packets.ts"
 
-/** What a handler saw of a packet. */
+/** A packet as a handler saw it. */
 export interface SeenPacket {
   readonly network: number
   readonly transport: Uint8Array
@@ -44,7 +40,7 @@ export class ManualClock {
   now = 0
 }
 
-/** Counts up: neither random nor the same each time. */
+/** Numbers that count up: neither random nor constant. */
 export class CountingRandom {
   #next = 1
   int32(): number {
@@ -53,13 +49,13 @@ export class CountingRandom {
   }
 }
 
-const everything: Claim[] = [
-  ...Array.from({ length: 256 }, (_, ipProtocol) => ({ ipProtocol, hasPorts: [6, 17].includes(ipProtocol) })),
-  { etherType: 0x0806 },
-  { etherType: 0x88b5 },
-]
+const PORT_PROTOCOLS = [6, 17]
+const CLAIMED_ETHER_TYPES = [0x0806, 0x88b5]
 
-/** A tap side on one end of a memory link, with a handler that takes everything; the test is at the other end. */
+/**
+ * A tap side on one end of a memory link, with a stack of one handler that takes every packet; the test is at the other
+ * end.
+ */
 export class Fixture {
   readonly arena: Arena = new Arena(12 << 20)
   readonly drops: Drops = new Drops()
@@ -67,9 +63,8 @@ export class Fixture {
   readonly guest: MemoryLink
   readonly link: Link
   readonly tap: TapSide
-  readonly stack: Stack
   readonly seen: SeenSequence[] = []
-  /** Called with each sequence, before it is noted. */
+  /** Called with each sequence, before it is recorded. */
   onSequence: ((sequence: Sequence) => void) | undefined
   readonly #batch = new FrameBatch(1024)
   readonly #scratch: number
@@ -79,7 +74,7 @@ export class Fixture {
     options: Partial<TapOptions> = {},
     wrap: (link: Link) => Link = (link) => link,
   ) {
-    // Padding is in the way of tests of anything else.
+    // Padding would get in the way of all other tests.
     const queue = { capabilities: { smallestFrame: 0, ...capabilities }, queueBytes: 2 << 20 }
     const [ours, guest] = memoryLinkPair(this.arena, this.arena, queue)
     this.guest = guest
@@ -96,26 +91,31 @@ export class Fixture {
       reassemblySlots: 4,
       ...options,
     })
-    const parts = {
-      arena: this.arena,
-      guest: this.tap,
-      clock: this.clock,
-      log: silentLog,
-      drops: this.drops,
-      forwarding: { target: () => FORWARD },
-      flows: { endTurn: () => {} },
-    } as unknown as StackParts
-    const handler: ProtocolHandler = {
-      name: "everything",
-      claims: everything,
-      fromTap: (sequence) => {
+    const unclaimed = this.drops.reason("stack: no handler")
+    let running = -1
+    const stack: PacketReceiver = {
+      parts: {
+        arena: this.arena,
+        guest: this.tap,
+        clock: this.clock,
+        forwarding: { target: () => Verdict.forward } as unknown as Forwarding,
+      },
+      handlers: [{ name: "everything" }],
+      get running() {
+        return running
+      },
+      hasPorts: (protocol) => PORT_PROTOCOLS.includes(protocol),
+      fromGuest: (sequence) => {
+        running = 0
+        if (sequence.protocol < 0 && !CLAIMED_ETHER_TYPES.includes(sequence.etherType)) {
+          this.drops.count(unclaimed, sequence.count)
+          return
+        }
         this.onSequence?.(sequence)
         this.seen.push(this.#copy(sequence))
-        return HANDLED
       },
     }
-    this.stack = new Stack(parts, [() => handler])
-    this.tap.attach(this.stack)
+    this.tap.attach(stack)
   }
 
   /** Sends frames as the guest. */
@@ -129,7 +129,7 @@ export class Fixture {
     this.guest.send(this.#batch, 0, frames.length)
   }
 
-  /** Sends one frame as the guest, with what its link says about it. */
+  /** Sends one frame as the guest, with the link's notes about it. */
   sendMarked(frame: Uint8Array, marks: { segmentation?: number; segmentSize?: number; checksumStart?: number }): void {
     this.arena.bytes.set(frame, this.#scratch)
     this.#batch.setPlain(0, this.#scratch, frame.length)
@@ -139,7 +139,7 @@ export class Fixture {
     this.guest.send(this.#batch, 0, 1)
   }
 
-  /** Sends frames, lets the tap side receive them, and answers the sequences that came of them. */
+  /** Sends frames, lets the tap side receive them, and returns the resulting sequences. */
   deliver(...frames: Uint8Array[]): SeenSequence[] {
     const before = this.seen.length
     this.send(...frames)
@@ -147,7 +147,7 @@ export class Fixture {
     return this.seen.slice(before)
   }
 
-  /** What the guest got: frames, with what the link heard about them. */
+  /** Returns the frames that the guest received, with what its link was given about them. */
   received(): ReceivedFrame[] {
     const frames: ReceivedFrame[] = []
     while (this.guest.receive(this.#batch) > 0) {

@@ -1,4 +1,4 @@
-/** Frames for tests, written and read by code that shares nothing with what is tested. */
+/** Frames for tests, written and read by code that shares nothing with the code under test. */
 import { Address, MacAddress } from "@demiflow/core"
 
 export const GUEST_MAC = "02:00:00:00:00:02"
@@ -102,7 +102,7 @@ export function ipv6(nextHeader: number, payload: Uint8Array, ip: IpOptions): Ui
   return ethernet(0x86dd, join(header, payload, new Uint8Array(ip.padding ?? 0)), ip.mac)
 }
 
-/** Sixteen bytes even for an IPv4-mapped address. */
+/** Returns sixteen bytes even for an IPv4-mapped address. */
 function bytes16(text: string): Uint8Array {
   const bytes = new Uint8Array(16)
   Address.parse(text).writeV6(new DataView(bytes.buffer), 0)
@@ -142,7 +142,7 @@ export function tcpHeader(
   ])
 }
 
-/** A packet to the guest, taken apart. Throws for what a strict receiver would not take. */
+/** A packet to the guest, parsed. Parsing throws for what a strict receiver would reject. */
 export interface Parsed {
   readonly target: string
   readonly source: string
@@ -213,13 +213,13 @@ export function parse(frame: Uint8Array): Parsed {
   }
 }
 
-/** The checksum over pseudo-header and transport is right, and not the one that says "none". */
+/** True if the checksum over pseudo-header and transport is right, and not the value for "no checksum". */
 export function hasRightChecksum(packet: Parsed, transport: Uint8Array = packet.transport): boolean {
   const pseudo = pseudoHeader(packet.from, packet.to, packet.protocol, transport.length)
   return checksumOf(pseudo, transport) === 0
 }
 
-/** Puts fragments together that came in order. */
+/** Joins fragments that arrived in order. */
 export function joinFragments(packets: Parsed[]): Uint8Array {
   let reach = 0
   for (const [index, packet] of packets.entries()) {

@@ -1,4 +1,4 @@
-/** Sending packets to a guest as handlers do. */
+/** Helpers that send packets to a guest as handlers do. */
 import { Address, CHECKSUM_DONE, Demiflow, Interface } from "@demiflow/core"
 import type { Fixture, ReceivedFrame } from "./fixture.ts"
 import { checksumOf, hasRightChecksum, parse, u16 } from "./packets.ts"
@@ -48,7 +48,7 @@ export function flushed(fixture: Fixture): ReceivedFrame[] {
   return fixture.received()
 }
 
-/** Right as it is, or once the link has completed it. */
+/** True if the checksum is right, or will be once the link has completed it. */
 export function isRightOrPartial(frame: { bytes: Uint8Array; checksumStart: number; checksumOffset: number }): boolean {
   const packet = parse(frame.bytes)
   if (frame.checksumStart === 0) return hasRightChecksum(packet)

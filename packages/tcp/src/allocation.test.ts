@@ -1,8 +1,8 @@
 /**
- * Nothing on the path of a data packet allocates: for a garbage collector's pause is what the slowest packet waits for.
+ * The path of a data packet allocates nothing: a garbage collector's pause delays the slowest packets.
  *
- * The handler runs on a real stack and flow table here, between a guest and a host that allocate nothing either, so that what
- * the heap grows by is the handler's.
+ * The handler runs on a real stack and flow table, between a guest and a host that allocate nothing either: any growth
+ * of the heap is the handler's.
  */
 
 import { setFlagsFromString } from "node:v8"
@@ -13,22 +13,23 @@ import {
   type Clock,
   Drops,
   EtherType,
-  type Host,
-  HostEvent,
   Interface,
   IpProtocol,
-  Sequence,
-  Stack,
+  SequenceBuffer,
+  SocketEvent,
+  type Sockets,
   silentLog,
   type TcpInformation,
   targetSide,
   type Vectors,
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import { Stack } from "@demiflow/stack"
 import { bytesPerCall, QuietGuest, SeededRandom } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
+import { TcpFlag } from "./connection/segment.ts"
+import { TCP_ACKNOWLEDGEMENT, TCP_FLAGS, TCP_HEADER_LENGTH, TCP_SEQUENCE } from "./driver/wire.ts"
 import { tcp } from "./index.ts"
-import { TCP_ACKNOWLEDGEMENT, TCP_FLAGS, TCP_HEADER_LENGTH, TCP_SEQUENCE, TcpFlag } from "./wire.ts"
 
 setFlagsFromString("--expose-gc")
 const heap = { collect: runInNewContext("gc") as () => void, used: () => process.memoryUsage().heapUsed }
@@ -38,14 +39,14 @@ const SEGMENT_BYTES = 1_460
 
 /** What happens in each turn. */
 interface Kind {
-  /** Of the guest, in one sequence; each acknowledges all that it was sent. */
+  /** Segments from the guest, in one sequence; each acknowledges everything that the guest was sent. */
   readonly segments: number
   readonly bytes: number
   /** Bytes that the host has for the guest. */
   readonly waiting: number
-  /** The guest's link cuts what is left together. */
+  /** True if the guest's link splits segments. */
   readonly isCut?: boolean
-  /** The socket takes half at first, and the rest when it is writable. */
+  /** True if the socket takes half at first, and the rest when it is writable. */
   readonly takesHalf?: boolean
 }
 
@@ -64,7 +65,7 @@ const kinds: Record<string, Kind> = {
 class Guest extends QuietGuest {
   sequence = 0
   acknowledgement = 0
-  /** Payload that it was sent, modulo 2^32. */
+  /** Payload bytes that the guest received, modulo 2^32. */
   bytes = 0
   readonly #view: DataView
 
@@ -85,21 +86,21 @@ class Guest extends QuietGuest {
   }
 }
 
-/** A stack with one connection, whose ends are a few numbers. */
+/** A stack with one connection. Guest and host are a few counters. */
 class Bench {
   readonly arena = new Arena(16 << 20)
   readonly #clock: { now: number } & Clock = { now: 1_000 }
   readonly #frames = this.arena.reserve(SEGMENTS * 2_048)
-  readonly #sequence = new Sequence(SEGMENTS)
+  readonly #sequence = new SequenceBuffer(SEGMENTS)
   readonly #flows: FixedFlowTable
   readonly #stack: Stack
   readonly #guest: Guest
   readonly #kind: Kind
   /** The guest's next number. */
   #number = 1_000
-  /** Payload that the host has for the guest. */
+  /** Payload bytes that the host has for the guest. */
   #waiting = 0
-  /** Bytes that the socket took. */
+  /** Payload bytes that the socket took. */
   taken = 0
 
   constructor(acknowledgeOnAcceptRtt: number, kind: Kind) {
@@ -110,7 +111,7 @@ class Bench {
     const { arena } = this
     this.#guest = new Guest(arena, kind.isCut ?? false)
     const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
-    const parts = { arena, guest: this.#guest, host: this.#host(), flows: this.#flows, forwarding, random, drops }
+    const parts = { arena, guest: this.#guest, sockets: this.#host(), flows: this.#flows, forwarding, random, drops }
     this.#stack = new Stack({ ...parts, clock: this.#clock, log: silentLog }, [
       tcp({ holdPoolSize: 1 << 20, acknowledgeOnAcceptRtt }),
     ])
@@ -134,20 +135,20 @@ class Bench {
     return this.#flows.size
   }
 
-  /** Bytes that the guest was sent, modulo 2^32. */
+  /** Payload bytes that the guest was sent, modulo 2^32. */
   get sent(): number {
     return this.#guest.bytes
   }
 
-  /** One turn: segments of the guest, and an event of the host's. */
+  /** Runs one turn: segments of the guest, and an event of the host. */
   turn(): void {
     const { segments, bytes, waiting, takesHalf } = this.#kind
     this.#clock.now++
     this.#fill(segments, bytes, TcpFlag.acknowledgement)
-    this.#stack.fromTap(this.#sequence)
+    this.#stack.fromGuest(this.#sequence)
     if (waiting > 0 || takesHalf) {
       this.#waiting = waiting
-      this.#stack.fromHost(targetSide(0 as never), HostEvent.readable | HostEvent.writable)
+      this.#stack.fromHost(targetSide(0 as never), SocketEvent.readable | SocketEvent.writable)
     }
     this.#stack.expire(this.#clock.now)
     this.#stack.endTurn()
@@ -155,12 +156,12 @@ class Bench {
 
   #connect(): void {
     this.#fill(1, 0, TcpFlag.syn)
-    this.#stack.fromTap(this.#sequence)
+    this.#stack.fromGuest(this.#sequence)
     this.#number++
-    this.#stack.fromHost(targetSide(0 as never), HostEvent.writable)
+    this.#stack.fromHost(targetSide(0 as never), SocketEvent.writable)
     this.#stack.endTurn()
     this.#fill(1, 0, TcpFlag.acknowledgement)
-    this.#stack.fromTap(this.#sequence)
+    this.#stack.fromGuest(this.#sequence)
   }
 
   #fill(segments: number, bytes: number, flags: number): void {
@@ -181,8 +182,8 @@ class Bench {
     }
   }
 
-  /** Takes all there is, or half of it every other time, and gives what waits. */
-  #host(): Host {
+  /** Takes everything sent, or half of it every other time, and delivers what waits. */
+  #host(): Sockets {
     let inFlight = 0
     let isFull = false
     const sum = (vectors: Vectors, first: number, count: number): number => {
@@ -205,7 +206,7 @@ class Bench {
         return got > 0 ? got : -11
       },
       discard: (_: number, length: number) => length,
-      // Half of what was sent last is on its way.
+      // Half of what was sent last is in flight.
       unacknowledged: () => inFlight >> 1,
       unread: () => this.#waiting,
       sendBufferSize: () => 1 << 20,
@@ -213,6 +214,7 @@ class Bench {
         into.minimumRtt = 5_000
         return 0
       },
+      connectOutcome: () => 0,
       socketError: () => 0,
       boundEnd: () => 0,
       keepAlive: () => 0,
@@ -220,7 +222,7 @@ class Bench {
       reset: () => {},
       close: () => {},
     }
-    return host as unknown as Host
+    return host as unknown as Sockets
   }
 
   get acknowledged(): number {

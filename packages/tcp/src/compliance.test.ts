@@ -9,7 +9,7 @@ const SERVER_V6 = "2001:db8:1::7"
 describe("tcp", () =>
   protocolCompliance(() => ({
     plugin: tcp({ holdPoolSize: 1 << 20 }),
-    prepare: ({ host }) => host.world.listen(80),
+    prepare: ({ sockets }) => sockets.world.listen(80),
     samples: ({ v4, v6, number }) =>
       [build.ip(v4, SERVER_V4), build.ip(v6, SERVER_V6)].flatMap((network) => [
         [network, build.tcp({ sourcePort: 6_000 + number, targetPort: 80, flags: "S", options: { mss: 1_000 } })],

@@ -1,4 +1,4 @@
-/** What an idle connection takes: objects and its part of the flow table. What the kernel keeps of it is not ours. */
+/** The memory of an idle connection: objects and its part of the flow table. The kernel's memory for it is not ours. */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { HollowStack } from "@demiflow/testkit"
@@ -9,11 +9,11 @@ setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
 
 const FLOWS = 8_192
-/** Before what is counted, so that what is there only once is there already. */
+/** Connections begun before the count, so that what is allocated only once is there already. */
 const FIRST_FLOWS = 1_024
-const LIMIT = 1_000
+const LIMIT = 1_024
 
-/** Bytes in use: objects, and arrays outside the heap. */
+/** Returns the bytes in use: objects, and arrays outside the heap. */
 function inUse(): number {
   collect()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
@@ -25,7 +25,7 @@ function connect(hollow: HollowStack, flow: number): void {
   hollow.endTurn()
 }
 
-test("an idle connection takes less than 1 kB", () => {
+test("an idle connection takes less than 1 KiB", () => {
   const before = inUse()
   const hollow = new HollowStack([tcp({ holdPoolSize: 0 })], { capacity: FLOWS })
   const table = (inUse() - before - hollow.arena.bytes.length) / FLOWS

@@ -1,10 +1,10 @@
-/** Options of the TCP protocol. */
+/** Options of the TCP plugin. */
 export interface TcpOptions {
-  /** Bytes for payload of the guest that sockets didn't take at once, over all connections. Default 64 MiB. */
+  /** Bytes for payload of the guest that sockets didn't take at once, over all connections. 64 MiB by default. */
   readonly holdPoolSize?: number
   /**
-   * Round-trip time to the correspondent, microseconds, up to which what the host's socket took is acknowledged to the guest
-   * at once; above it, acknowledgements wait for the correspondent's own. Default 1,000.
+   * Round-trip time to the correspondent, microseconds, up to which payload is acknowledged to the guest as soon as the
+   * host's socket took it. Above it, acknowledgements wait for the correspondent's own. 1,000 by default.
    */
   readonly acknowledgeOnAcceptRtt?: number
 }

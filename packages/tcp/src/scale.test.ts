@@ -1,21 +1,21 @@
-/** What many connections that wait cost others: nothing. */
+/** Many waiting connections cost others nothing. */
 import { HollowStack } from "@demiflow/testkit"
 import { expect, test } from "vitest"
+import { TcpFlag } from "./connection/segment.ts"
 import { tcp } from "./index.ts"
-import { TcpFlag } from "./wire.ts"
 
 const FLOWS = 30_000
 /** A search through {@link FLOWS} connections takes several times as long, on any machine. */
 const LIMIT_MICROSECONDS = 40
-/** Correspondents that are asked in one tick. */
+/** Correspondents that are polled in one tick. */
 const MOST_ASKED = 256
 
-/** Connections that have sent something and been silent for so long that each correspondent is asked once a second. */
+/** Connections that have sent something and been silent for so long that each correspondent is polled once a second. */
 function silent(unacknowledged: (socket: number) => number): HollowStack {
-  // Far away, and nothing that is sent gets there.
+  // Far away, and nothing that is sent arrives.
   let sent = 0
   const hollow = new HollowStack([tcp({ holdPoolSize: 0, acknowledgeOnAcceptRtt: -1 })], {
-    host: { unacknowledged, send: () => ++sent && 1 },
+    sockets: { unacknowledged, send: () => ++sent && 1 },
   })
   const numbers = Array.from({ length: FLOWS }, (_, flow) => hollow.connect(flow))
   for (const [flow, number] of numbers.entries()) hollow.sendSegment(flow, TcpFlag.acknowledgement, 1, number, 1)

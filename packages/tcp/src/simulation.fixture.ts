@@ -1,4 +1,4 @@
-/** Simulated TCP connections, from seeds: what the simulation tests of each kind share. */
+/** Simulated TCP connections, from seeds: shared by the simulation tests of each kind. */
 import {
   environmentVariable,
   type Scenario,
@@ -10,21 +10,21 @@ import {
 import { describe, expect, it } from "vitest"
 import { tcp } from "./index.ts"
 
-/** Runs of each kind; more on request: DEMIFLOW_RUNS=100000, and single ones with DEMIFLOW_SEED. */
+/** Runs of each kind. For more, set DEMIFLOW_RUNS=100000; for single ones, DEMIFLOW_SEED. */
 const RUNS = Number(environmentVariable("DEMIFLOW_RUNS") ?? 600)
 const GROUP = 100
 
-/** Sockets that listen are descriptors too: without one to spare, a client would wait for good. */
+/** Adds descriptors for listening sockets: without a free one, a client would wait for good. */
 function withDescriptorsToListen(scenario: Scenario): Scenario {
-  const { host, connections } = scenario
+  const { sockets, connections } = scenario
   const listening = connections.filter(({ startedBy }) => startedBy === "world").length
-  if (host.descriptors === undefined || listening === 0) return scenario
-  return { ...scenario, host: { ...host, descriptors: host.descriptors + listening + 1 } }
+  if (sockets.descriptors === undefined || listening === 0) return scenario
+  return { ...scenario, sockets: { ...sockets, descriptors: sockets.descriptors + listening + 1 } }
 }
 
 /**
- * A correspondent that uses its port again before the guest has acknowledged all that the connection before had brought is
- * refused. Where acknowledgements are late or lost, that may take a while.
+ * Delays the reuse of ports. A correspondent that reuses its port before the guest has acknowledged everything of the
+ * previous connection is refused, and that may take a while where acknowledgements are late or lost.
  */
 function withTimeToAcknowledge(scenario: Scenario): Scenario {
   const { fromGuest, toGuest, slowGuest } = scenario
@@ -48,14 +48,14 @@ export function fromWorld(scenario: Scenario): Scenario {
   return { ...scenario, connections }
 }
 
-/** As to a hypervisor that reads now and then, over a link that cuts nothing. */
+/** Simulates a hypervisor that reads now and then, over a link that splits nothing. */
 export function congested(scenario: Scenario): Scenario {
   const link = { ...scenario.link, tcpSegmentation: false }
   return { ...scenario, link, slowGuest: { bytes: 10_000, interval: 5 } }
 }
 
 /**
- * The tests of one kind, in a file of its own, so that they run side by side.
+ * Defines the tests of one kind. Each kind has a file of its own, so that they run side by side.
  *
  * @param share part of the runs, 0 to 1
  */

@@ -16,7 +16,7 @@ export function toText(bytes: Uint8Array): string {
   return text
 }
 
-/** All of them in one piece. */
+/** The parts joined to one array. */
 export function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0))
   let offset = 0

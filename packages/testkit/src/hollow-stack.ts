@@ -1,5 +1,5 @@
 /**
- * A stack whose two ends keep nothing: what memory grows by is the stack's own, and so is the time that passes.
+ * A stack whose two ends keep nothing: all memory and time that a measurement shows belong to the stack.
  */
 import {
   Address,
@@ -10,29 +10,28 @@ import {
   EtherType,
   type FlowIndex,
   type Guest,
-  type Host,
-  HostEvent,
   Interface,
   IpProtocol,
   MacAddress,
   type ProtocolPlugin,
-  Sequence,
+  SequenceBuffer,
   type Socket,
-  Stack,
-  type StackParts,
+  SocketEvent,
+  type Sockets,
   silentLog,
   targetSide,
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import { Stack, type StackParts } from "@demiflow/stack"
 import { noHostNeighbours, noNeighbours } from "./guest/no-neighbours.ts"
 import { SeededRandom } from "./seeded-random.ts"
 
-/** How a {@link HollowStack} is made. */
+/** Options of a {@link HollowStack}. */
 export interface HollowStackOptions {
   /** Flows at most; 65,536 by default. */
   readonly capacity?: number
-  /** What the host does differently from taking everything and having nothing. */
-  readonly host?: Partial<Host>
+  /** Overrides of the host's calls. By default it takes everything and has nothing to read. */
+  readonly sockets?: Partial<Sockets>
 }
 
 const ARENA_BYTES = 96 << 20
@@ -51,7 +50,9 @@ const ACKNOWLEDGEMENT_FLAG = 16
 /** 198.51.100.7 */
 const FIRST_SERVER = 0xc633_6407
 
-/** A stack between a guest and a host that are a few numbers each. Made with a plugin; there is one packet at a time. */
+/**
+ * A stack between a guest and a host that are a few numbers each. Made with a plugin; there is one packet at a time.
+ */
 export class HollowStack {
   readonly arena: Arena = new Arena(ARENA_BYTES)
   readonly clock: { now: number } & Clock = { now: 1_000 }
@@ -59,12 +60,12 @@ export class HollowStack {
   readonly flows: FixedFlowTable
   readonly stack: Stack
   /** The packet that {@link HollowStack.send} sends. */
-  readonly sequence: Sequence = new Sequence(1)
+  readonly sequence: SequenceBuffer = new SequenceBuffer(1)
   /** Arena offset of its transport header. */
   readonly packet: number
-  /** Arena offset of the transport header that the guest was sent last. */
+  /** Arena offset of the transport header of the last packet to the guest. */
   readonly received: number
-  /** Packets that the guest was sent. */
+  /** Number of packets sent to the guest. */
   receivedCount = 0
   #sockets = 3
 
@@ -75,11 +76,11 @@ export class HollowStack {
     const random = new SeededRandom(1)
     this.flows = new FixedFlowTable({ capacity: options.capacity ?? 65_536, random, drops })
     const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
-    const host = { ...this.#host(), ...options.host } as Host
+    const sockets = { ...this.#host(), ...options.sockets } as Sockets
     const parts: StackParts = {
       arena,
       guest: this.#guest(),
-      host,
+      sockets,
       flows: this.flows,
       forwarding,
       random,
@@ -111,10 +112,10 @@ export class HollowStack {
     const { view } = this.arena
     view.setUint16(this.packet, sequence.demiflow.correspondentPort)
     view.setUint16(this.packet + 2, 80)
-    this.stack.fromTap(sequence)
+    this.stack.fromGuest(sequence)
   }
 
-  /** Has the guest send a TCP segment with `length` bytes of payload, whatever they are, on the flow with this number. */
+  /** Has the guest send a TCP segment with `length` bytes of arbitrary payload, on the flow with this number. */
   sendSegment(flow: number, flags: number, sequenceNumber: number, acknowledgement: number, length = 0): void {
     const { packet } = this
     const { view } = this.arena
@@ -127,15 +128,15 @@ export class HollowStack {
   }
 
   /**
-   * Has the guest open a TCP connection, which the host accepts. Answers the number that the guest acknowledges with; its
-   * own next one is 1. The turn ends before: not every turn opens any number of sockets.
+   * Has the guest open a TCP connection, which the host accepts. Returns the guest's acknowledgement number; its
+   * next sequence number is 1. The turn is ended first, because a turn opens a limited number of sockets.
    *
-   * @param index where the flow table has the flow
+   * @param index the flow's place in the flow table
    */
   connect(flow: number, index: number = flow): number {
     this.stack.endTurn()
     this.sendSegment(flow, SYN_FLAG, 0, 0)
-    this.stack.fromHost(targetSide(index as FlowIndex), HostEvent.writable)
+    this.stack.fromHost(targetSide(index as FlowIndex), SocketEvent.writable)
     const next = (this.arena.view.getInt32(this.received + SEQUENCE) + 1) | 0
     this.sendSegment(flow, ACKNOWLEDGEMENT_FLAG, 1, next)
     return next
@@ -171,14 +172,15 @@ export class HollowStack {
         this.receivedCount++
       },
       abandon: () => {},
+      hasRoom: () => true,
       beginFrame: () => -1,
       endFrame: () => {},
       flush: () => {},
     }
   }
 
-  /** Takes all there is, and has nothing. */
-  #host(): Partial<Host> {
+  /** A host that takes everything, and has nothing to read. */
+  #host(): Partial<Sockets> {
     const open = (): Socket => this.#sockets++ as Socket
     return {
       arena: this.arena,
@@ -211,6 +213,7 @@ export class HollowStack {
       setTrafficClass: () => 0,
       setFragmentation: () => 0,
       stopQueuingErrors: () => {},
+      connectOutcome: () => 0,
       socketError: () => 0,
       boundEnd: () => 0,
       keepAlive: () => 0,

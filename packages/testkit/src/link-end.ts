@@ -1,6 +1,6 @@
 import { type Arena, FrameBatch, type Link, Segmentation, type SegmentationId } from "@demiflow/core"
 
-/** A frame as a link moves it: with what is left to the link. */
+/** A frame as a link moves it, with the work that is left to the link. */
 export interface LinkFrame {
   readonly bytes: Uint8Array
   readonly segmentation: SegmentationId
@@ -26,7 +26,7 @@ export function copyLinkFrame(arena: Arena, batch: FrameBatch, index: number): L
 const SPACE = 131_072
 const BATCH = 64
 
-/** One end of a link for somebody who would rather have frames as byte arrays: a guest, a test. */
+/** One end of a link with frames as byte arrays, for a guest or a test. */
 export class LinkEnd {
   readonly link: Link
   readonly #batch = new FrameBatch(BATCH)
@@ -38,7 +38,7 @@ export class LinkEnd {
     this.#space = link.arena.reserve(SPACE)
   }
 
-  /** Sends a frame, a plain one unless more is said. False if the link did not take it. */
+  /** Sends a frame, with no work left to the link by default. False if the link refused it. */
   send(frame: Partial<LinkFrame> & Pick<LinkFrame, "bytes">): boolean {
     const batch = this.#batch
     const offset = this.#space + this.link.capabilities.headroom

@@ -1,4 +1,4 @@
-import { Address, Errno, type Listener, NOT_MINE, type ProtocolPlugin } from "@demiflow/core"
+import { Address, Errno, type Listener, NOT_MINE, type ProtocolPlugin, Ruling } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { memoryStack } from "./memory-stack.ts"
 import * as build from "./packets/build.ts"
@@ -58,7 +58,7 @@ describe("memoryStack", () => {
       ({ wakeAt, clock: now }) => ({
         name: "ticker",
         claims: [{ ipProtocol: 254 }],
-        fromTap: () => {
+        fromGuest: () => {
           throw new Error("nothing is sent")
         },
         start: () => wakeAt(now.now + 25),
@@ -84,12 +84,13 @@ describe("memoryStack", () => {
 
   it("says what is left behind", () => {
     const { leftovers, guest, run } = memoryStack([
-      ({ host: sockets, forwarding, flows, handlerNumber }) => ({
+      ({ sockets, verdicts, flows, handlerNumber }) => ({
         name: "leaky",
         claims: [{ ipProtocol: 253 }],
-        fromTap(sequence) {
-          const target = sequence.demiflow.clone()
-          forwarding.target(253, sequence.demiflow, target)
+        fromGuest(sequence) {
+          const ruling = new Ruling()
+          const { target } = ruling
+          verdicts.fromGuest(253, sequence.demiflow, ruling, sequence, 0)
           const flow = flows.initiate(flows.allocate(handlerNumber, 253), sequence.demiflow)
           flows.activate(flows.target(flow, target))
           sockets.close(sockets.udpOpen(0 as never, target))
@@ -106,20 +107,20 @@ describe("memoryStack", () => {
 
   it("hands events of listeners to their handler, and leaves listeners out of what is left behind", () => {
     const events: [Listener, number][] = []
-    const listening: ProtocolPlugin = ({ host }) => ({
+    const listening: ProtocolPlugin = ({ sockets }) => ({
       name: "listening",
       claims: [{ ipProtocol: 6 }],
-      fromTap: () => NOT_MINE,
+      fromGuest: () => NOT_MINE,
       listen(listener) {
-        listener.socket = host.tcpListen(listener.ref, listener.end)
+        listener.socket = sockets.tcpListen(listener.ref, listener.end)
         return Math.min(0, listener.socket)
       },
       fromListener: (listener, bits) => events.push([listener, bits]),
     })
-    const { stack, host, run, leftovers } = memoryStack([listening])
+    const { stack, sockets, run, leftovers } = memoryStack([listening])
     const end = { address: undefined, port: 80, interfaceName: undefined, freebind: false }
     const ref = stack.listen(6, end, undefined, 8_080)
-    host.world.connect({ address: "198.51.100.7", port: 5_000 }, { address: "192.0.2.1", port: 80 })
+    sockets.world.connect({ address: "198.51.100.7", port: 5_000 }, { address: "192.0.2.1", port: 80 })
     run()
     expect(events.map(([listener, bits]) => [listener.ref, listener.targetPort, bits])).toEqual([[ref, 8_080, 1]])
     expect(leftovers()).toEqual([])

@@ -1,64 +1,69 @@
 /**
- * A whole stack in memory: a guest at one end, a host at the other, nothing of the machine it runs on.
+ * A whole stack in memory: a guest at one end, a host at the other, independent of the machine that it runs on.
  */
 import {
   Arena,
   Drops,
+  type Forwarding,
   type LinkCapabilities,
   type ListenerRef,
   type Log,
+  type Observer,
   type OwnAddresses,
   type ProtocolPlugin,
   type Random,
   type SideRef,
-  type Stack,
   silentLog,
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy, type ForwardingRules } from "@demiflow/flow"
-import {
-  createStack,
-  FaultInjector,
-  type Faults,
-  memoryLinkPair,
-  type RunningStack,
-  type TapSide,
-  type TapSizes,
-  tapArenaBytes,
-} from "@demiflow/tap"
+import { createStack, type RunningStack, type Stack, stackArenaBytes } from "@demiflow/stack"
+import { FaultInjector, type Faults, memoryLinkPair, type TapSide, type TapSizes } from "@demiflow/tap"
 import { ScriptedGuest, type ScriptedGuestOptions } from "./guest/scripted-guest.ts"
-import { SimulatedHost } from "./host/simulated-host.ts"
-import type { SimulatedHostOptions } from "./host/simulated-host-options.ts"
 import { SimulatedLocalPath, type SimulatedLocalPathOptions } from "./host/simulated-local-path.ts"
+import { SimulatedSockets } from "./host/simulated-sockets.ts"
+import type { SimulatedSocketsOptions } from "./host/simulated-sockets-options.ts"
 import { SeededRandom } from "./seeded-random.ts"
 import { SlowLink, type SlowLinkOptions } from "./slow-link.ts"
 import { type Participant, VirtualClock } from "./virtual-clock.ts"
 
-/** How a stack in memory is set up. Everything has a default. */
+/** Options of a stack in memory. All have defaults. */
 export interface MemoryStackOptions {
-  /** Where all chance comes from. */
+  /** The source of all random numbers. */
   readonly seed?: number
-  /** What the link can do: MTU 1500 and no offloads by default. */
+  /** The link's capabilities: MTU 1500 and no offloads by default. */
   readonly link?: Partial<LinkCapabilities>
-  /** What happens to frames on the link, until {@link MemoryStack.endFaults}. */
+  /** Faults of the link, until {@link MemoryStack.endFaults}. */
   readonly fromGuest?: Faults
   readonly toGuest?: Faults
-  /** How slowly the guest takes frames; at once by default. */
+  /** The guest's pace of taking frames; at once by default. */
   readonly slowGuest?: SlowLinkOptions
   /** Forwarding rules; both IP versions are forwarded, nothing is translated, by default. */
   readonly rules?: ForwardingRules
-  /** Keeps the guest from the host, as `ForwardingPolicy` does; open by default. */
+  /** Closes the host to the guest, as `ForwardingPolicy` does; open by default. */
   readonly closedHost?: OwnAddresses
+  /** Makes the policy, from the one with these rules; that one itself by default. */
+  readonly policy?: (inner: ForwardingPolicy, drops: Drops) => Forwarding
   /** Flows at most; 1,024 by default. */
   readonly capacity?: number
   readonly guest?: Omit<ScriptedGuestOptions, "clock">
-  readonly host?: Omit<SimulatedHostOptions, "clock" | "arena">
-  /** The guest is a namespace of the host's kernel, with sockets of its own and pipes to it: {@link MemoryStack.namespace}. */
+  readonly sockets?: Omit<SimulatedSocketsOptions, "clock" | "arena">
+  /**
+   * Makes the guest a namespace of the host's kernel, with its own sockets and pipes to them: {@link
+   * MemoryStack.namespace}.
+   */
   readonly localPath?: true | SimulatedLocalPathOptions
   readonly log?: Log
+  /**
+   * Handling of errors that a handler throws: they end the test, by default, or are logged as in a stack without a
+   * test.
+   */
+  readonly failures?: "throw" | "log"
+  /** The stack's observers. */
+  readonly observers?: readonly Observer[]
   /** Sizes of the tap side; smaller than a real one's by default. */
   readonly tap?: TapSizes
-  /** Bytes that plugins reserve of the arena at most; 64 MiB by default, which cost nothing until they are used. */
-  readonly pluginBytes?: number
+  /** Bytes of the arena for the test's own use; 1 MiB by default. */
+  readonly spareBytes?: number
 }
 
 const LINK_BYTES = 1 << 20
@@ -72,7 +77,7 @@ export class MemoryStack implements Participant {
   readonly clock: VirtualClock
   readonly random: SeededRandom
   readonly guest: ScriptedGuest
-  readonly host: SimulatedHost
+  readonly sockets: SimulatedSockets
   /** With {@link MemoryStackOptions.localPath}. */
   readonly localPath: SimulatedLocalPath | undefined
   readonly flows: FixedFlowTable
@@ -81,14 +86,17 @@ export class MemoryStack implements Participant {
   readonly tap: TapSide
   /** The link, with {@link MemoryStackOptions.slowGuest}. */
   readonly slowLink: SlowLink | undefined
+  readonly #running: RunningStack
   readonly #faults: Record<string, number>[]
   readonly #injector: FaultInjector | undefined
-  readonly #tellSide = (side: SideRef, events: number): void => this.stack.fromHost(side, events)
-  readonly #tellListener = (listener: ListenerRef, events: number): void => this.stack.fromListener(listener, events)
+  readonly #deliverToSide = (side: SideRef, events: number): void => this.stack.fromHost(side, events)
+  readonly #deliverToListener = (listener: ListenerRef, events: number): void =>
+    this.stack.fromListener(listener, events)
 
   constructor(plugins: readonly ProtocolPlugin[], options: MemoryStackOptions = {}) {
     const sizes = options.tap ?? SMALL_TAP
-    const bytes = tapArenaBytes(sizes) + 2 * LINK_BYTES + FAULT_BYTES + GUEST_BYTES + (options.pluginBytes ?? 64 << 20)
+    const spare = 2 * LINK_BYTES + FAULT_BYTES + GUEST_BYTES + (options.spareBytes ?? 1 << 20)
+    const bytes = stackArenaBytes({ ...sizes, plugins }) + spare
     this.arena = new Arena(Math.ceil(bytes / 64) * 64)
     this.clock = new VirtualClock()
     this.random = new SeededRandom(options.seed ?? 1)
@@ -97,15 +105,15 @@ export class MemoryStack implements Participant {
       capabilities: options.link,
       queueBytes: LINK_BYTES,
     })
-    this.host = new SimulatedHost({
+    this.sockets = new SimulatedSockets({
       random: this.random.fork(),
-      ...options.host,
+      ...options.sockets,
       clock: this.clock,
       arena: this.arena,
     })
     const random: Random = this.random.fork()
     this.flows = new FixedFlowTable({ capacity: options.capacity ?? 1_024, random, drops: this.drops })
-    // The stack's turn comes before the guest's: what it still had to send is then seen at once.
+    // The stack's turn comes before the guest's, so that the guest sees pending packets of the stack at once.
     this.clock.attach(this)
     this.guest = new ScriptedGuest(guestEnd, { ...options.guest, clock: this.clock })
     this.localPath = this.#makeLocalPath(options.localPath)
@@ -123,24 +131,27 @@ export class MemoryStack implements Participant {
     }
     const link = this.#injector ?? stackEnd
     if (options.slowGuest !== undefined) this.slowLink = new SlowLink(link, this.clock, options.slowGuest)
-    const running: RunningStack = createStack({
+    const policy = new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops, options.closedHost)
+    this.#running = createStack({
       ...sizes,
       link: this.slowLink ?? link,
-      host: this.host,
+      sockets: this.sockets,
       localPath: this.localPath,
       flows: this.flows,
-      forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, this.drops, options.closedHost),
+      forwarding: options.policy?.(policy, this.drops) ?? policy,
       clock: this.clock,
       random,
       plugins,
       log: options.log ?? silentLog,
+      onFailure: options.failures === "log" ? undefined : rethrow,
+      observers: options.observers,
       drops: this.drops,
       guestV4: this.guest.addresses.find((address) => address.isV4),
       guestV6: this.guest.addresses.find((address) => !address.isV4 && !address.isLinkLocal),
       guestLinkLocal: this.guest.addresses.find((address) => address.isLinkLocal),
     })
-    this.stack = running.stack
-    this.tap = running.tap
+    this.stack = this.#running.stack
+    this.tap = this.#running.tap
     if (this.slowLink !== undefined) {
       this.slowLink.onResume = () => {
         this.stack.resume()
@@ -151,53 +162,54 @@ export class MemoryStack implements Participant {
     this.tap.flush()
   }
 
-  /** The guest's namespace; its world are the programs in there. Throws without {@link MemoryStackOptions.localPath}. */
-  get namespace(): SimulatedHost {
+  /** The guest's namespace; its world is the programs inside. Throws without {@link MemoryStackOptions.localPath}. */
+  get namespace(): SimulatedSockets {
     if (this.localPath === undefined) throw new Error("This stack was made without a local path")
-    return this.localPath.host
+    return this.localPath.sockets
   }
 
-  /** Lets `milliseconds` of virtual time pass, with everything that is due in them. 0: all that is due now. */
+  /** Lets `milliseconds` of virtual time pass, and runs everything that falls due. 0 runs what is due now. */
   readonly run = (milliseconds = 0): void => {
     this.clock.advance(milliseconds)
   }
 
-  /** Lets time pass until the condition holds, at most `limit` milliseconds. Answers whether it holds. */
+  /** Lets time pass until the condition holds, at most `limit` milliseconds. Returns whether it holds. */
   readonly runUntil = (condition: () => boolean, limit?: number): boolean => this.clock.runUntil(condition, limit)
 
-  /** Nothing happens to frames on the link from now on. */
+  /** Ends the faults of the link. */
   readonly endFaults = (): void => {
     for (const faults of this.#faults) for (const name of Object.keys(faults)) faults[name] = 0
   }
 
-  /** What is left behind: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over; listeners stay. */
+  /**
+   * Lists leftovers: flows, sockets, deadlines, misuses of sockets. Empty when all connections are over; listeners
+   * stay.
+   */
   readonly leftovers = (): string[] => {
-    const found = [...this.host.violations]
+    const found = [...this.sockets.violations]
     if (this.flows.size > 0) found.push(`${this.flows.size} flows are left`)
-    const sockets = this.host.openSockets - this.host.listeningSockets
-    if (sockets > 0) found.push(`${sockets} sockets are open`)
+    const open = this.sockets.openSockets - this.sockets.listeningSockets
+    if (open > 0) found.push(`${open} sockets are open`)
     if (this.localPath !== undefined) found.push(...this.localPath.leftovers())
     const deadline = this.stack.nextDeadline()
     if (deadline < Number.POSITIVE_INFINITY) found.push(`something is due in ${deadline - this.clock.now} ms`)
     return found
   }
 
+  /** Closes the stack, which then has no flow, no socket and no place in the arena. */
+  readonly close = (): void => this.#running.close()
+
   turn(): boolean {
-    const { stack, tap, clock, host, localPath } = this
-    const received = tap.receive()
-    let told = host.poll(this.#tellSide, this.#tellListener)
-    if (localPath !== undefined) told += localPath.host.poll(this.#tellSide, this.#tellListener)
+    const { stack, clock, sockets, localPath } = this
+    let reported = sockets.poll(this.#deliverToSide, this.#deliverToListener)
+    if (localPath !== undefined) reported += localPath.sockets.poll(this.#deliverToSide, this.#deliverToListener)
     const deadline = stack.nextDeadline()
-    const left = this.flows.size - host.openSockets
-    if (received <= 0 && told === 0 && deadline > clock.now) {
-      tap.flush()
-      return false
-    }
-    stack.expire(clock.now)
-    stack.endTurn()
-    // When many flows are due at once, it takes more than one turn until all have ended, or have a socket.
-    const isLeft = this.flows.size - host.openSockets !== left
-    return received > 0 || told > 0 || stack.nextDeadline() !== deadline || isLeft
+    const left = this.flows.size - sockets.openSockets
+    const received = this.#running.turn()
+    if (received <= 0 && reported === 0 && deadline > clock.now) return false
+    // If many flows are due at once, it takes several turns until all have ended, or have a socket.
+    const isLeft = this.flows.size - sockets.openSockets !== left
+    return received > 0 || reported > 0 || stack.nextDeadline() !== deadline || isLeft
   }
 
   nextDeadline(): number {
@@ -206,18 +218,23 @@ export class MemoryStack implements Participant {
 
   #makeLocalPath(options: true | SimulatedLocalPathOptions | undefined): SimulatedLocalPath | undefined {
     if (options === undefined) return undefined
-    const { clock, arena, random, host } = this
+    const { clock, arena, random, sockets } = this
     const { addresses } = this.guest
-    return new SimulatedLocalPath({ clock, arena, random, host, addresses }, options === true ? {} : options)
+    return new SimulatedLocalPath({ clock, arena, random, sockets, addresses }, options === true ? {} : options)
   }
 }
 
+function rethrow(error: unknown): void {
+  throw error
+}
+
 /**
- * Sets a stack up in memory, with a {@link ScriptedGuest} and a {@link SimulatedHost}, under a {@link VirtualClock}:
+ * Assembles a stack in memory, with a {@link ScriptedGuest} and a {@link SimulatedSockets}, under a {@link
+ * VirtualClock}:
  *
  *     const { guest, host, run } = memoryStack([udp()])
  *
- * @param plugins the protocols, in the order in which they are asked
+ * @param plugins the protocols, in any order
  */
 export function memoryStack(plugins: readonly ProtocolPlugin[], options: MemoryStackOptions = {}): MemoryStack {
   return new MemoryStack(plugins, options)

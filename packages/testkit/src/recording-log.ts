@@ -1,15 +1,15 @@
 import type { Log } from "@demiflow/core"
 
-/** How important a message is. */
+/** The level of a message. */
 export type LogLevel = "error" | "warning" | "info" | "debug" | "trace"
 
-/** Keeps what is logged, for a test to read. */
+/** Keeps log messages for a test to read. */
 export class RecordingLog implements Log {
   readonly isDebug: boolean
   readonly isTrace: boolean
   readonly entries: { readonly level: LogLevel; readonly message: string }[] = []
 
-  /** @param level the least important level that is kept; debug by default, since a trace of a long run is large */
+  /** @param level the lowest level that is kept; debug by default, because a trace of a long run is large */
   constructor(level: "info" | "debug" | "trace" = "debug") {
     this.isTrace = level === "trace"
     this.isDebug = level !== "info"
@@ -40,7 +40,7 @@ export class RecordingLog implements Log {
     return this.entries.filter((entry) => level === undefined || entry.level === level).map((entry) => entry.message)
   }
 
-  /** One line a message, for the output of a failed test. */
+  /** One line for each message, for the output of a failed test. */
   toString(): string {
     return this.entries.map(({ level, message }) => `${level}: ${message}`).join("\n")
   }

@@ -1,8 +1,8 @@
 /**
- * Chance that can be repeated.
+ * Reproducible random numbers.
  *
- * A test that draws its schedule from a seed says the seed when it fails; with the seed in the environment variable
- * `DEMIFLOW_SEED` the same run comes again.
+ * A test that draws its schedule from a seed prints the seed when it fails. With the seed in the environment variable
+ * `DEMIFLOW_SEED` the run is repeated.
  */
 import type { Random } from "@demiflow/core"
 
@@ -47,7 +47,7 @@ export class SeededRandom implements Random {
     return probability > 0 && (this.int32() >>> 0) / 0x1_0000_0000 < probability
   }
 
-  /** One of the values, which must not be none. */
+  /** One of the values, of which there must be at least one. */
   pick<Value>(values: readonly Value[]): Value {
     return values[this.below(values.length)]
   }
@@ -57,7 +57,7 @@ export class SeededRandom implements Random {
     return Uint8Array.from({ length }, () => this.int32() & 0xff)
   }
 
-  /** A generator of its own, so that what one party draws does not shift what another does. */
+  /** An independent generator, so that one party's draws don't shift another's. */
   fork(): SeededRandom {
     return new SeededRandom(this.int32())
   }
@@ -73,7 +73,7 @@ export function seeds(count: number, first = 1): number[] {
   return Array.from({ length: count }, (_, index) => first + index)
 }
 
-/** Runs with a generator from the seed. What it throws is thrown on, saying how to have it again. */
+/** Runs the function with a generator from the seed. Errors are rethrown with the seed to repeat them. */
 export function withSeed<Result>(seed: number, run: (random: SeededRandom) => Result): Result {
   try {
     return run(new SeededRandom(seed))
@@ -82,14 +82,14 @@ export function withSeed<Result>(seed: number, run: (random: SeededRandom) => Re
   }
 }
 
-/** The error with a line more in its message. */
+/** The error with another line in its message. */
 export function withMore(error: unknown, line: string): Error {
   const whole = error instanceof Error ? error : new Error(String(error))
   whole.message += `\n${line}`
   return whole
 }
 
-/** An environment variable, where there is an environment. */
+/** An environment variable; undefined where there is no environment. */
 export function environmentVariable(name: string): string | undefined {
   const host = globalThis as { process?: { env?: Record<string, string | undefined> } }
   return host.process?.env?.[name]

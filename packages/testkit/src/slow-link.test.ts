@@ -22,12 +22,12 @@ function bench(options: Partial<SlowLinkOptions> = {}) {
     get resumed() {
       return resumed
     },
-    /** Sends frames of these lengths at once; answers how many were taken. */
+    /** Sends frames of these lengths at once. Returns the number that was taken. */
     send(...lengths: number[]): number {
       for (const [index, length] of lengths.entries()) batch.setPlain(index, region + index * 2_000, length)
       return link.send(batch, 0, lengths.length)
     },
-    /** Lengths of what has arrived. */
+    /** Lengths of the frames that have arrived. */
     arrived: () => guest.receive().map(({ bytes }) => bytes.length),
   }
 }

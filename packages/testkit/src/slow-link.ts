@@ -1,21 +1,21 @@
 /**
- * A link whose other end takes frames slowly, as a socket to a hypervisor does that has other things to do: it takes so
- * many bytes at a time, and what is beyond that waits here.
+ * A link whose other end takes frames slowly, like a socket to a busy hypervisor: it takes a number of bytes at a
+ * time, and the other frames wait here.
  *
- * While frames wait the link says that it is congested. It goes on taking them all the same, as far as it has room: what is
- * small may be sent at any time.
+ * While frames wait the link reports that it is congested. It still takes frames while it has room, because small
+ * packets may be sent at any time.
  */
 import type { Arena, FrameBatch, Link, LinkCapabilities } from "@demiflow/core"
 import { copyLinkFrame, LinkEnd, type LinkFrame } from "./link-end.ts"
 import type { VirtualClock } from "./virtual-clock.ts"
 
-/** How slow a link is. */
+/** The pace of a slow link. */
 export interface SlowLinkOptions {
-  /** Bytes of frames that the other end takes at a time; at least one frame. */
+  /** Bytes of frames that the other end takes at a time; at least one frame is taken. */
   readonly bytes: number
-  /** Milliseconds from one time to the next; Infinity to leave it to {@link SlowLink.take}. */
+  /** Milliseconds from one take to the next; Infinity to leave it to {@link SlowLink.take}. */
   readonly interval: number
-  /** Bytes of frames that wait here at most; 262,144 by default. Frames beyond that are not taken. */
+  /** Maximum bytes of frames that wait here; 262,144 by default. Frames beyond that are refused. */
   readonly queueBytes?: number
 }
 
@@ -27,9 +27,9 @@ export class SlowLink implements Link {
   readonly capabilities: LinkCapabilities
   /** Called when the link is no longer congested. */
   onResume: (() => void) | undefined
-  /** Frames that it did not take. */
+  /** Number of refused frames. */
   refused = 0
-  /** Most bytes that ever waited. */
+  /** The largest number of bytes that ever waited. */
   mostWaiting = 0
   readonly #link: Link
   readonly #end: LinkEnd
@@ -78,7 +78,7 @@ export class SlowLink implements Link {
     this.#link.close()
   }
 
-  /** The other end takes what it takes at a time. */
+  /** The other end takes its bytes of one time. */
   take(): void {
     this.#credit = this.#options.bytes
     this.#forward(this.isCongested)
@@ -88,7 +88,7 @@ export class SlowLink implements Link {
     const { bytes, interval } = this.#options
     while (this.#waiting.length > 0) {
       const [frame] = this.#waiting
-      // One frame always fits where nothing was taken yet.
+      // If nothing was taken yet, one frame always fits.
       if (frame.bytes.length > this.#credit && this.#credit < bytes) break
       if (!this.#end.send(frame)) break
       this.#credit -= frame.bytes.length

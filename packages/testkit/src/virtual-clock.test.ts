@@ -86,7 +86,7 @@ describe("VirtualClock", () => {
     expect(clock.now).toBe(30)
     expect(clock.runUntil(() => isDone, 30)).toBe(true)
     expect(clock.now).toBe(40)
-    // Nothing that waits can make it so: no need to pass an hour.
+    // No waiting callback can fulfil the condition: the clock need not pass an hour.
     expect(clock.runUntil(() => false, 3_600_000)).toBe(false)
     expect(clock.now).toBe(1_000)
   })

@@ -1,29 +1,29 @@
 /**
- * Time that moves when a test says so.
+ * Time that a test moves.
  *
- * Everything in a test that waits, waits on one virtual clock: the simulated host's network, the guest's timers, the
- * stack's deadlines. Moving the clock runs what falls due, in order, and after each step everything that follows from
- * it at the same moment, until all is quiet. Hours pass in microseconds, and each run is the same.
+ * All waiting in a test uses one virtual clock: the simulated host's network, the guest's timers, the
+ * stack's deadlines. Moving the clock runs everything that falls due, in order, and after each step its immediate
+ * consequences, until all is quiet. Hours pass in microseconds, and each run is the same.
  */
 import type { Clock } from "@demiflow/core"
 
-/** Something that works when there is work, such as a stack. Attached to a clock, it is driven by it. */
+/** A participant that works when there is work, such as a stack. The clock that it is attached to drives it. */
 export interface Participant {
-  /** Does what can be done now. True if anything was done, since others may then have more to do. */
+  /** Does the work that is possible now. True if anything was done, because others may then have more to do. */
   turn(): boolean
-  /** When it has something to do next by itself, in clock milliseconds; Infinity if never. */
+  /** When the participant next has work by itself, in clock milliseconds; Infinity if never. */
   nextDeadline?(): number
 }
 
-/** A callback that waits for its time. */
+/** A callback that is scheduled. */
 export interface VirtualTimer {
   /** Clock milliseconds. */
   readonly deadline: number
-  /** Takes it back. Does nothing if it has run. */
+  /** Cancels the callback. Does nothing if it has run. */
   cancel(): void
 }
 
-/** Rounds at one moment after which work is taken to go on forever. */
+/** Rounds at one moment after which the work is considered endless. */
 const ROUND_LIMIT = 20_000
 
 /** A clock under control of the test. */
@@ -45,12 +45,14 @@ export class VirtualClock implements Clock {
     return this.#now
   }
 
-  /** Number of callbacks that wait. */
+  /** Number of scheduled callbacks. */
   get pending(): number {
     return this.#heap.length - this.#cancelled
   }
 
-  /** Calls back once, `delay` milliseconds from now (rounded up to a whole one); 0 means now, but not inside this call. */
+  /**
+   * Calls back once, `delay` milliseconds from now (rounded up to a whole one); 0 means now, but not inside this call.
+   */
   schedule(delay: number, callback: () => void): VirtualTimer {
     const timer = new Timer(this.#now + Math.max(0, Math.ceil(delay)), this.#order++, callback, () => {
       this.#cancelled++
@@ -59,13 +61,13 @@ export class VirtualClock implements Clock {
     return timer
   }
 
-  /** Drives the participant from now on. Answers a function that lets go of it. */
+  /** Drives the participant from now on. Returns a function that detaches it. */
   attach(participant: Participant): () => void {
     this.#participants.add(participant)
     return () => this.#participants.delete(participant)
   }
 
-  /** When the next callback or participant has something to do; Infinity if nothing waits. */
+  /** When the next callback or participant has work; Infinity if nothing waits. */
   nextDeadline(): number {
     let deadline = this.#peek()?.deadline ?? Number.POSITIVE_INFINITY
     for (const participant of this.#participants) {
@@ -75,7 +77,7 @@ export class VirtualClock implements Clock {
     return deadline
   }
 
-  /** Does everything that can be done without time passing. Throws `NeverQuietError` if that doesn't end. */
+  /** Does all work that is possible without time passing. Throws `NeverQuietError` if that doesn't end. */
   settle(): void {
     if (this.#isSettling) return
     this.#isSettling = true
@@ -88,14 +90,14 @@ export class VirtualClock implements Clock {
     }
   }
 
-  /** Moves time on by `milliseconds`, doing everything that is due on the way and until all is quiet. */
+  /** Advances time by `milliseconds`, and runs everything that falls due, until all is quiet. */
   advance(milliseconds: number): void {
     this.#moveTo(this.#now + milliseconds, () => false)
   }
 
   /**
-   * Moves time on until the condition holds, at most by `limit` milliseconds. Answers whether it holds: false as well
-   * if nothing waits any more that could make it so.
+   * Advances time until the condition holds, at most by `limit` milliseconds. Returns whether it holds: also false
+   * if nothing that could fulfil it waits any more.
    */
   runUntil(condition: () => boolean, limit = 60_000): boolean {
     return this.#moveTo(this.#now + limit, condition, true)
@@ -111,7 +113,7 @@ export class VirtualClock implements Clock {
         this.settle()
         return condition()
       }
-      // A participant may say that something is due and find nothing to do: time goes on nevertheless.
+      // A participant may report work that turns out to be none: time advances nevertheless.
       this.#now = Math.min(end, Math.max(this.#now + 1, Math.ceil(deadline)))
       this.settle()
       if (this.#now >= end) return condition()
@@ -124,7 +126,7 @@ export class VirtualClock implements Clock {
     let worked = false
     const before = this.#order
     for (let timer = this.#peek(); timer !== undefined && timer.deadline <= this.#now; timer = this.#peek()) {
-      // What is scheduled during the round waits for the next one, so that participants get their turns between.
+      // Callbacks scheduled during the round wait for the next one, so that participants get their turns between.
       if (timer.order >= before) break
       this.#pop()
       timer.run()
@@ -172,12 +174,12 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Work at one moment of virtual time goes on and on: two parties answer each other without a pause. */
+/** Work at one moment of virtual time doesn't end: two parties answer each other without a pause. */
 export class NeverQuietError extends Error {
   readonly code = "ERR_NEVER_QUIET"
 
   constructor(now: number) {
-    super(`Work at ${now} ms of virtual time never ends: look for two parties that answer each other's every message`)
+    super(`Work at ${now} ms of virtual time never ends: find two parties that answer each other's every message`)
     this.name = "NeverQuietError"
   }
 }

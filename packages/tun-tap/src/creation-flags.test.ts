@@ -9,7 +9,7 @@ const TUNGETFEATURES = 0x800454cf
 const LONG_KNOWN = 0x7103
 const plainTap = { isTap: true, offloads: false, exclusive: false }
 
-/** A kernel that says what it has. */
+/** A kernel that reports these features. */
 function kernelWith(features: number) {
   return {
     ioctl(_descriptor: number, request: number, offset: number): number {

@@ -4,14 +4,14 @@ import type { Native } from "@demiflow/sys"
 // <linux/if_tun.h>
 const IFF_TUN = 0x0001
 const IFF_TAP = 0x0002
-/** A full queue holds up who sends, instead of dropping (Linux 7.3). */
+/** A full queue blocks the sender instead of dropping (Linux 7.3). */
 const IFF_BACKPRESSURE = 0x0080
 const IFF_NO_PI = 0x1000
 const IFF_VNET_HDR = 0x4000
 const IFF_TUN_EXCL = 0x8000
 const TUNGETFEATURES = 0x800454cf
 
-/** The kind of device that is wanted. */
+/** The kind of device to create. */
 export interface DeviceKind {
   readonly isTap: boolean
   readonly offloads: boolean
@@ -19,11 +19,11 @@ export interface DeviceKind {
 }
 
 /**
- * The flags of TUNSETIFF for a device. What only newer kernels have is among them if this one says that it has it: others ignore
- * unknown flags, but don't promise to.
+ * The flags of TUNSETIFF for a device. Flags of newer kernels are set only if this kernel reports them: other kernels
+ * ignore unknown flags, but don't promise to.
  *
  * @param descriptor of /dev/net/tun, opened
- * @param space of the arena: four bytes
+ * @param space four bytes of the arena
  */
 export function creationFlags(
   native: Pick<Native, "ioctl">,

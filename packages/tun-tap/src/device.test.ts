@@ -107,7 +107,7 @@ describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
     device.close()
   })
 
-  it("tell when they are gone", async () => {
+  it("report when they are gone", async () => {
     const device = openTap({ name: "gone", namespace: network })
     const io = new FrameIo(device, 1)
     expect(io.receive(batch)).toBe(0)
@@ -134,7 +134,7 @@ describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
     view.setUint16(22, ~arena.sum(packet + 20, 16, 0))
     expect(device.write(request)).toBe(true)
     for await (const reply of device) {
-      if (reply[0] !== 0x45 || reply[9] !== 1) continue // what IPv6 sends by itself
+      if (reply[0] !== 0x45 || reply[9] !== 1) continue // IPv6 traffic of the kernel's own
       expect([...reply.subarray(12, 22)]).toEqual([192, 0, 2, 1, 192, 0, 2, 2, 0, 0])
       expect([...reply.subarray(24)]).toEqual([...request.subarray(24)])
       break
@@ -189,7 +189,7 @@ describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
       expect(other.virtioHeaderBytes).toBe(12)
       const io = new FrameIo(other, 4)
       namespace.setUp("twelve", true)
-      // The kernel looks for routers, and joins groups, as soon as it is up.
+      // As soon as the interface is up, the kernel solicits routers and joins groups.
       for (let count = 0; count === 0; count = io.receive(batch));
       expect(arena.view.getUint16(batch.offset[0] + 12)).toBe(0x86dd)
       other.close()
@@ -236,7 +236,7 @@ describe.skipIf(missing !== "")(`devices of the kernel${missing}`, () => {
     })
 
     it("gives us UDP left together and without checksum", () => {
-      // The neighbour has to be known: our frame's source was, since the kernel answered nothing else yet.
+      // The neighbour must be known. It is: the kernel learnt it as the source of our frame.
       namespace.connect(socket, "203.0.113.9", 5555)
       native.setOptionInteger(socket, SocketLevel.udp, UdpOption.segment, 1000)
       arena.bytes.fill(9, scratch, scratch + 3500)

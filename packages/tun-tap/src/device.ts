@@ -1,4 +1,4 @@
-/** The character device /dev/net/tun: making a network device and being its other end. */
+/** The character device /dev/net/tun: creates a network device, and is its other end. */
 import { Arena } from "@demiflow/core"
 import {
   attachArena,
@@ -9,13 +9,14 @@ import {
   VisitedNamespace,
 } from "@demiflow/sys"
 import { creationFlags } from "./creation-flags.ts"
+import type { DeviceParts } from "./device-parts.ts"
 import { createError, openError, systemError, TunTapError } from "./errors.ts"
 import { FrameStream } from "./frame-stream.ts"
 import { VIRTIO_HEADER_BYTES } from "./virtio-header.ts"
 
 const PATH = "/dev/net/tun"
 const NAME_BYTES = 16
-/** Flags in `struct ifreq`, behind the name. */
+/** Offset of the flags in `struct ifreq`, after the name. */
 const FLAGS_OFFSET = NAME_BYTES
 const REQUEST_BYTES = 40
 
@@ -25,16 +26,16 @@ const TUNSETIFF = 0x400454ca
 const TUNSETOFFLOAD = 0x400454d0
 const TUNSETVNETHDRSZ = 0x400454d8
 
-/** What the kernel may leave to us, and we to the kernel; bits of TUNSETOFFLOAD. */
+/** Work that the kernel may leave to us, and we to the kernel; bits of TUNSETOFFLOAD. */
 export const Offload = {
-  /** Checksums of TCP and UDP. All others need it. */
+  /** Checksums of TCP and UDP. Required by all others. */
   checksum: 0x01,
-  /** Cutting of TCP over IPv4, and IPv6. */
+  /** Segmentation of TCP over IPv4, and IPv6. */
   tcp4: 0x02,
   tcp6: 0x04,
-  /** TCP that is to be cut may carry ECN's CWR. */
+  /** TCP to be segmented may carry ECN's CWR. */
   tcpEcn: 0x08,
-  /** Cutting of UDP over IPv4, and IPv6 (Linux 6.2). */
+  /** Segmentation of UDP over IPv4, and IPv6 (Linux 6.2). */
   udp4: 0x20,
   udp6: 0x40,
 } as const
@@ -42,7 +43,7 @@ export const Offload = {
 const TCP_OFFLOADS = Offload.checksum | Offload.tcp4 | Offload.tcp6
 const UDP_OFFLOADS = Offload.udp4 | Offload.udp6
 
-/** From all to nothing: the kernel takes a combination or refuses it as a whole. */
+/** From all to none: the kernel accepts or refuses a combination as a whole. */
 const OFFLOAD_STEPS = [
   TCP_OFFLOADS | Offload.tcpEcn | UDP_OFFLOADS,
   TCP_OFFLOADS | UDP_OFFLOADS,
@@ -52,38 +53,32 @@ const OFFLOAD_STEPS = [
   0,
 ]
 
-/** How a device is opened. */
+/** Options for opening a device. */
 export interface DeviceOptions {
-  /** Up to 15 bytes; "%d" in it is replaced with the first free number. The kernel chooses when it is absent. */
+  /** Up to 15 bytes; "%d" in it is replaced with the first free number. If absent, the kernel chooses. */
   readonly name?: string
-  /** The network namespace to make the device in; this process' own if absent. */
+  /** The network namespace to create the device in; if absent, this process's own. */
   readonly namespace?: NetworkNamespace
   /**
-   * True to have the kernel leave checksums and cutting to us as far as it can, and take the same from us. For use in
-   * batches only. Without, frames are as they are on the wire.
+   * True to exchange frames with partial checksums and unsegmented payload, to the extent that the kernel supports it.
+   * For use in batches only. Otherwise, frames are as they are on the wire.
    */
   readonly offloads?: boolean
-  /** Bytes of the virtio header where offloads are in use: 10, the default, or 12. */
+  /** Bytes of the virtio header with offloads in use: 10, the default, or 12. */
   readonly virtioHeaderBytes?: 10 | 12
   /** True to refuse a device that exists already (a persistent one). */
   readonly exclusive?: boolean
-  /** Where frames are kept; the arena in use on this thread, or a new one, if absent. */
+  /** Arena for the frames; if absent, the one in use on this thread, or a new one. */
   readonly arena?: Arena
 }
-
-/** What a {@link TunTapDevice} consists of. */
-export type DeviceParts = Pick<
-  TunTapDevice,
-  "native" | "arena" | "name" | "descriptor" | "isTap" | "virtioHeaderBytes" | "offloads"
->
 
 /**
  * An open device: the kernel's network interface is one end of it, this descriptor the other.
  *
  * For simple uses, iterate over it (`for await (const frame of device)`) and {@link TunTapDevice.write} to it. For many
- * frames a second, use a `FrameIo`, or in a demiflow stack a `TapLink`; not both ways on one device.
+ * frames a second, use a `FrameIo`, or in a demiflow stack a `TapLink`. A device can't be used both ways.
  */
-export class TunTapDevice implements AsyncIterable<Uint8Array> {
+export class TunTapDevice implements AsyncIterable<Uint8Array>, DeviceParts {
   readonly native: Native
   readonly arena: Arena
   /** Name of the network interface. */
@@ -91,7 +86,7 @@ export class TunTapDevice implements AsyncIterable<Uint8Array> {
   readonly descriptor: number
   /** True for TAP (Ethernet frames), false for TUN (IP packets). */
   readonly isTap: boolean
-  /** Bytes of the virtio header before each frame, 0 without one. */
+  /** Bytes of the virtio header before each frame, or 0. */
   readonly virtioHeaderBytes: number
   /** Bits of {@link Offload} that are in use. */
   readonly offloads: number
@@ -113,30 +108,30 @@ export class TunTapDevice implements AsyncIterable<Uint8Array> {
     return this.#isOpen
   }
 
-  /** Has the network interface stay when this end is closed, or go with it, which is the default. */
+  /** Sets whether the network interface stays when this end is closed. By default it is deleted then. */
   setPersistent(persistent: boolean): void {
     const result = this.native.ioctlValue(this.descriptor, TUNSETPERSIST, persistent ? 1 : 0)
     if (result < 0) throw systemError(`make the device "${this.name}" persistent`, result)
   }
 
   /**
-   * The next frame (of a TUN device, packet), as it is on the wire, without frame check sequence; undefined once the
-   * device is closed or gone. Keeps the process alive while it waits.
+   * Reads the next frame (of a TUN device, packet), as it is on the wire, without frame check sequence; undefined once
+   * the device is closed or gone. Keeps the process alive while it waits.
    */
   read(): Promise<Uint8Array | undefined> {
     return this.#simple().read()
   }
 
   /**
-   * Gives a frame (of a TUN device, packet) to the kernel, as if it came in by the network interface. Answers false if
-   * the kernel had no room and it is lost. Throws {@link TunTapError} when the kernel refuses it: the interface is down, or
-   * it is too short.
+   * Writes a frame (of a TUN device, packet), which the kernel receives by the network interface. Returns false if the
+   * kernel had no room and the frame is lost. Throws {@link TunTapError} when the kernel refuses the frame: the
+   * interface is down, or the frame is too short.
    */
   write(frame: Uint8Array): boolean {
     return this.#simple().write(frame)
   }
 
-  /** The frames that come, until the device is closed or gone. */
+  /** The frames received, until the device is closed or gone. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     for (;;) {
       const frame = await this.read()
@@ -145,7 +140,7 @@ export class TunTapDevice implements AsyncIterable<Uint8Array> {
     }
   }
 
-  /** Closes this end; the network interface goes unless it is persistent. Later calls do nothing. */
+  /** Closes this end; the network interface is deleted unless it is persistent. Later calls do nothing. */
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
@@ -166,12 +161,12 @@ export class TunTapDevice implements AsyncIterable<Uint8Array> {
   }
 }
 
-/** Makes or opens a TAP device, for Ethernet frames. Throws {@link TunTapError}; see its codes. */
+/** Creates or opens a TAP device, for Ethernet frames. Throws {@link TunTapError}; see its codes. */
 export function openTap(options?: DeviceOptions): TunTapDevice {
   return openDevice(true, options)
 }
 
-/** Makes or opens a TUN device, for IP packets. Throws {@link TunTapError}; see its codes. */
+/** Creates or opens a TUN device, for IP packets. Throws {@link TunTapError}; see its codes. */
 export function openTun(options?: DeviceOptions): TunTapDevice {
   return openDevice(false, options)
 }
@@ -204,12 +199,12 @@ function openDevice(isTap: boolean, options: DeviceOptions = {}): TunTapDevice {
   }
 }
 
-/** For those who bring no arena: frames of one device of the simple kind, and more. */
+/** Size of an arena created here: enough for the frames of a device used without batches, and more. */
 const OWN_ARENA_BYTES = 8 << 20
 
 const requests = new WeakMap<Arena, number>()
 
-/** Space for a request, once for each arena: what is reserved there is never given back. */
+/** Space for a request, one for each arena: what is reserved in an arena is never given back. */
 function requestSpace(arena: Arena): number {
   const known = requests.get(arena)
   if (known !== undefined) return known
@@ -231,7 +226,7 @@ function negotiateOffloads(native: Native, descriptor: number): number {
 
 function encodeName(name: string): Uint8Array {
   const bytes = new TextEncoder().encode(name)
-  // What the kernel's dev_valid_name() refuses, and what would change its meaning on the way.
+  // Names that the kernel's dev_valid_name() refuses, and those that would be changed on the way.
   if (bytes.length >= NAME_BYTES || /[/:\s\0]/.test(name) || name === "." || name === "..") {
     throw new TunTapError(
       "ERR_TUN_TAP_NAME_INVALID",

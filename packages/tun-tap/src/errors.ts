@@ -2,22 +2,22 @@ import { errnoName, errnoSentence } from "@demiflow/sys"
 
 /** Why a device could not be opened or used; stable. */
 export type TunTapErrorCode =
-  /** There is no /dev/net/tun, or nothing behind it. */
+  /** There is no /dev/net/tun, or no driver behind it. */
   | "ERR_TUN_TAP_MISSING"
-  /** This process may not open /dev/net/tun, or not create or take over the device. */
+  /** This process may not open /dev/net/tun, or may not create or take over the device. */
   | "ERR_TUN_TAP_PERMISSION"
-  /** The name belongs to something else. */
+  /** The name belongs to another kind of interface or is in use. */
   | "ERR_TUN_TAP_NAME_IN_USE"
   /** No interface can have this name. */
   | "ERR_TUN_TAP_NAME_INVALID"
-  /** The kernel lacks something that was asked for. */
+  /** The kernel lacks a requested feature. */
   | "ERR_TUN_TAP_UNSUPPORTED"
   /** The device was opened for use in batches, or has been closed. */
   | "ERR_TUN_TAP_MISUSE"
-  /** Anything else the kernel says. */
+  /** Any other error of the kernel. */
   | "ERR_TUN_TAP_SYSTEM"
 
-/** A TUN or TAP device can't be opened or used. The message says what to do. */
+/** Thrown when a TUN or TAP device can't be opened or used. The message says what to do. */
 export class TunTapError extends Error {
   readonly code: TunTapErrorCode
   /** The system call's error number, if there was one. */
@@ -43,8 +43,8 @@ const ENODEV = 19
 const ENOBUFS = 105
 
 /**
- * True for the error numbers with which a read fails for one frame, which the kernel then drops: the virtio header has no
- * form for its segmentation (EINVAL), or there is no memory for it. After all others the device is gone.
+ * True for errors that concern a single frame, which the kernel then drops: the virtio header can't express its
+ * segmentation (EINVAL), or there is no memory for it. After any other error the device is gone.
  *
  * @param errno positive
  */

@@ -57,7 +57,7 @@ describe("reading frames", () => {
     }
   })
 
-  it("asks for one frame, without looking for a second, until there are always more", () => {
+  it("asks for one frame, without trying for a second, until there are always more", () => {
     const readFrames = vi.spyOn(native, "readFrames")
     const own = new FrameIo(device)
     for (let round = 0; round < 7; round++) {
@@ -101,7 +101,7 @@ describe("reading frames", () => {
   })
 })
 
-/** Stands for reads of the kernel's: each gives a frame of that many bytes, or fails with that negated errno. */
+/** Simulates reads: each returns a frame of that many bytes, or fails with that negated errno. */
 function kernelAnswers(...results: number[]): void {
   vi.spyOn(native, "readFrames").mockImplementation((_descriptor, offset, _room, maximum, lengthsOffset) => {
     let frame = offset

@@ -1,28 +1,28 @@
 /**
- * Frames in batches between a device and the arena.
+ * Moves frames in batches between a device and the arena.
  *
- * Reading begins with one frame at a time: a device that answers a request has one frame, and looking for a second costs
- * a system call that finds nothing. Only while batches come back full again and again does the number asked for double;
- * a batch that isn't full shows how many to ask for next. Nothing is lost by asking for few: a descriptor that has more
- * stays readable.
+ * Reading begins with one frame at a time: a device that answers a request has one frame, and probing for a second
+ * costs a system call that finds nothing. Only while batch after batch comes back full does the number of frames
+ * requested double; a batch that isn't full determines the next number. Nothing is lost by requesting few: a descriptor
+ * with more frames stays readable.
  */
 import { Errno, type FrameBatch, Vectors } from "@demiflow/core"
-import type { TunTapDevice } from "./device.ts"
+import type { DeviceParts } from "./device-parts.ts"
 import { isAboutOneFrame } from "./errors.ts"
 import { readVirtioHeader, writeVirtioHeader } from "./virtio-header.ts"
 
 /** Room for the longest frame: 65,535 bytes of IP, Ethernet header, VLAN tag, virtio header; and a multiple of 64. */
 export const FRAME_ROOM = 65_664
-/** Frames moved by one native call at most. */
+/** Most frames moved by one native call. */
 const LARGEST_BATCH = 64
-/** So many single frames in a row before two are asked for. */
+/** Single frames in a row before two are requested. */
 const PATIENCE = 8
-/** Reads in a row that fail for one frame each, after which the device counts as broken: it would stay readable. */
+/** Reads in a row that fail for a single frame, after which the device counts as broken: it would stay readable. */
 const FAILURE_LIMIT = 1_000
 
-/** One device's frames. Holds arena space for good, so make one for a device's life. */
+/** Reads and writes one device's frames. Its arena space is reserved for good, so create one for a device's life. */
 export class FrameIo {
-  readonly #device: TunTapDevice
+  readonly #device: DeviceParts
   readonly #frames: number
   readonly #lengths: number
   readonly #vectors: Vectors
@@ -33,8 +33,8 @@ export class FrameIo {
   #unread = 0
   #failuresInRow = 0
 
-  /** @param batchLimit frames read at once at most: {@link FRAME_ROOM} arena bytes are held for each */
-  constructor(device: TunTapDevice, batchLimit: number = LARGEST_BATCH) {
+  /** @param batchLimit most frames of one read: {@link FRAME_ROOM} arena bytes are reserved for each */
+  constructor(device: DeviceParts, batchLimit: number = LARGEST_BATCH) {
     const { arena } = device
     this.#device = device
     this.#batchLimit = Math.max(1, Math.min(batchLimit, LARGEST_BATCH))
@@ -43,24 +43,24 @@ export class FrameIo {
     this.#vectors = new Vectors(arena, LARGEST_BATCH)
   }
 
-  /** Frames that the kernel refused to take so far, for what they contain or because the device is down. */
+  /** The number of frames that the kernel refused, because of their content or because the device is down. */
   get refused(): number {
     return this.#refused
   }
 
-  /** Frames that could not be read so far, one by one. */
+  /** The number of frames that could not be read. */
   get unread(): number {
     return this.#unread
   }
 
-  /** Arena bytes that one of these takes. */
+  /** Arena bytes that a `FrameIo` reserves. */
   static arenaBytes(batchLimit: number = LARGEST_BATCH): number {
     return batchLimit * (FRAME_ROOM + 4) + LARGEST_BATCH * 8 + 3 * 64
   }
 
   /**
-   * Fills the batch with frames that wait. They stay valid until the next call. A frame that can't be read is passed over.
-   * Answers the count, 0 if none waits, or a negated errno when the device is gone for good, because somebody deleted it.
+   * Fills the batch with waiting frames, which stay valid until the next call. A frame that can't be read is skipped.
+   * Returns the count, 0 if none waits, or a negated errno when the device is gone for good, for example deleted.
    */
   receive(batch: FrameBatch): number {
     const { native, arena, descriptor, virtioHeaderBytes } = this.#device
@@ -73,7 +73,7 @@ export class FrameIo {
     let kept = 0
     for (let index = 0; index < count; index++) {
       const length = arena.words[(this.#lengths >> 2) + index]
-      // Always the last one: what came before it is handed out first, and a device that is gone fails again.
+      // The failure is always the last entry. Frames before it are handed out first; a device that is gone fails again.
       if (length < 0 && !this.#passOver(-length) && kept === 0) return length
       if (length > virtioHeaderBytes) {
         batch.setPlain(kept, offset + virtioHeaderBytes, length - virtioHeaderBytes)
@@ -88,8 +88,9 @@ export class FrameIo {
   }
 
   /**
-   * Hands frames `first` to `first + count - 1` to the kernel; with a virtio header, that many bytes before each are
-   * overwritten. Answers how many were taken: fewer only when the kernel has no room now. What it refuses counts as taken.
+   * Writes frames `first` to `first + count - 1` to the kernel. With a virtio header, that many bytes before each are
+   * overwritten. Returns how many were taken: fewer only when the kernel has no room now. Refused frames count as
+   * taken.
    */
   send(batch: FrameBatch, first: number, count: number): number {
     let taken = 0
@@ -112,7 +113,7 @@ export class FrameIo {
     }
   }
 
-  /** Writes the first `count` vectors, passing over what is refused; answers how many were taken or refused. */
+  /** Writes the first `count` vectors, skipping refused ones. Returns how many were taken or refused. */
   #write(count: number): number {
     const { native, descriptor } = this.#device
     let done = 0
@@ -128,7 +129,7 @@ export class FrameIo {
     return done
   }
 
-  /** Counts a frame that could not be read. False if the device is gone. */
+  /** Counts a frame that could not be read. Returns false if the device is gone. */
   #passOver(errno: number): boolean {
     if (!isAboutOneFrame(errno) || this.#failuresInRow >= FAILURE_LIMIT) return false
     this.#unread += 1

@@ -73,7 +73,7 @@ describe("a device, frame by frame", () => {
     sendUntilFull()
     await device.read()
     let seen = 1
-    // Whatever the queue holds, the kernel's buffer fills up in the end.
+    // The queue is bounded, so the kernel's buffer fills up eventually.
     for (let before = -1; before !== sent; ) {
       before = sent
       await new Promise((resolve) => setImmediate(resolve))

@@ -1,19 +1,19 @@
-/** Frames one by one, as bytes of their own, on libuv's loop: the simple way to use a device. */
+/** Frames one by one, each as its own bytes, on libuv's loop: the simple way to use a device. */
 import { type Arena, Errno } from "@demiflow/core"
-import type { TunTapDevice } from "./device.ts"
+import type { DeviceParts } from "./device-parts.ts"
 import { isAboutOneFrame, systemError, TunTapError } from "./errors.ts"
 import { FRAME_ROOM } from "./frame-io.ts"
 
 /** Frames read by one native call. */
 const BATCH = 8
-/** Frames that wait for a reader before the kernel has to keep them. */
+/** Most frames that wait for a reader; further ones stay in the kernel. */
 const QUEUE_LIMIT = 256
 const LENGTHS_BYTES = 64
 const SPACE = LENGTHS_BYTES + (BATCH + 1) * FRAME_ROOM
 
 const EIO = 5
 
-/** Spaces of devices that were closed, by arena: what is reserved in one is never given back to it. */
+/** Arena space of closed devices, by arena, for reuse: what is reserved in an arena is never given back. */
 const freeSpaces = new WeakMap<Arena, number[]>()
 
 function takeSpace(arena: Arena): number {
@@ -26,9 +26,9 @@ function giveSpace(arena: Arena, offset: number): void {
   else spaces.push(offset)
 }
 
-/** Behind `TunTapDevice`'s `read` and `write`. */
+/** Implements `read` and `write` of `TunTapDevice`. */
 export class FrameStream {
-  readonly #device: TunTapDevice
+  readonly #device: DeviceParts
   readonly #space: number
   readonly #poll: number
   readonly #queue: Uint8Array[] = []
@@ -36,7 +36,7 @@ export class FrameStream {
   #isPolling = false
   #hasEnded = false
 
-  constructor(device: TunTapDevice) {
+  constructor(device: DeviceParts) {
     this.#device = device
     this.#poll = device.native.pollOpen(device.descriptor, () => this.#readSome())
     if (this.#poll < 0) throw systemError(`watch the device "${device.name}"`, this.#poll)

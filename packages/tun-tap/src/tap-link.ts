@@ -3,7 +3,7 @@ import { Offload, type TunTapDevice } from "./device.ts"
 import { TunTapError } from "./errors.ts"
 import { FrameIo } from "./frame-io.ts"
 
-/** What a tap device does not know of itself. */
+/** Options of a {@link TapLink}. */
 export interface TapLinkOptions {
   /** Largest IP packet of one frame: the MTU that the interface has, or gets. 65520 if absent. */
   readonly mtu?: number
@@ -15,12 +15,12 @@ const TCP_SEGMENTATION = Offload.tcp4 | Offload.tcp6
 const UDP_SEGMENTATION = Offload.udp4 | Offload.udp6
 
 /**
- * A tap device as a link: whatever uses the interface at its other end is the guest.
+ * A tap device as a link: the guest is whatever uses the interface at the other end.
  *
- * With offloads in use, checksums are left partial in both directions, and TCP and UDP payload is left together up to
- * 64 KiB, whatever the MTU; the kernel cuts it, or not even that, where its own stack takes it whole. A frame that is
- * marked so (VIRTIO_NET_HDR_F_NEEDS_CSUM, with the sum of the pseudo-header in the checksum field) is taken as valid; the
- * mark "verified" alone (DATA_VALID) is ignored on what we write.
+ * With offloads in use, checksums are partial in both directions, and TCP and UDP payload stays together up to 64 KiB,
+ * whatever the MTU. The kernel segments it, or takes it whole where its own stack is the receiver. A frame marked
+ * VIRTIO_NET_HDR_F_NEEDS_CSUM, with the sum of the pseudo-header in the checksum field, is accepted as valid. On frames
+ * that we write, the mark "verified" alone (DATA_VALID) is ignored.
  */
 export class TapLink implements Link {
   readonly arena: Arena

@@ -1,4 +1,4 @@
-/** What the tests of this package share: one arena for the file, and a network namespace to make devices in. */
+/** Shared by this package's tests: one arena for each file, and a network namespace to create devices in. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { Address, Arena } from "@demiflow/core"
@@ -22,19 +22,19 @@ import {
 import type { TunTapDevice } from "./device.ts"
 import { TunTapDevice as Device } from "./device.ts"
 
-/** The arena of this test file: one thread has one. */
+/** The arena of this test file: a thread has only one. */
 export const arena: Arena = new Arena(48 << 20)
 export const native: Native = attachArena(arena)
 
-/** Room for whatever a test puts together. */
+/** Room for whatever a test assembles. */
 export const scratch: number = arena.reserve(1 << 20, 4096)
 
 const addressOffset = arena.reserve(SOCKET_ADDRESS_BYTES)
 
-/** Why tests that need a device are skipped on this machine; never where CI runs. */
+/** Why tests that need a device are skipped on this machine; never skipped in CI. */
 export const missing: string = process.getuid?.() === 0 || process.env.CI ? "" : " (skipped: needs root)"
 
-/** A device whose kernel end is a socket: frames keep their bounds, and no privilege is needed. */
+/** A device whose kernel end is a socket: frames keep their boundaries, and no privilege is needed. */
 export function pretendDevice(virtioHeaderBytes: number, offloads = 0): { device: TunTapDevice; kernelEnd: number } {
   checkResult(native.socketPair(AddressFamily.unix, SocketType.sequentialPacket, 0, scratch), "make a socket pair")
   const [descriptor, kernelEnd] = arena.words.subarray(scratch >> 2, (scratch >> 2) + 2)
@@ -42,7 +42,7 @@ export function pretendDevice(virtioHeaderBytes: number, offloads = 0): { device
   return { device, kernelEnd }
 }
 
-/** A network namespace of its own. */
+/** A new network namespace. */
 export class Namespace {
   readonly descriptor: number
   readonly network: VisitedNamespace
@@ -56,7 +56,7 @@ export class Namespace {
     this.#netlink = new NetlinkSocket(native, arena, this.network)
   }
 
-  /** Makes one. Needs root, and `unshare` of util-linux. */
+  /** Creates a namespace. Needs root, and `unshare` of util-linux. */
   static async open(): Promise<Namespace> {
     const child = spawn("unshare", ["--net", "sh", "-c", "echo ready && exec cat"], {
       stdio: ["pipe", "pipe", "inherit"],
@@ -66,7 +66,7 @@ export class Namespace {
     return new Namespace(checkResult(native.open(path, OpenFlag.readOnly, 0), `open ${path}`), child)
   }
 
-  /** Gives the interface an address and sets it up. */
+  /** Assigns the interface an address and brings it up. */
   configure(name: string, address: string, prefixLength: number, mtu = 1500): void {
     const { index } = this.interface(name)
     changeLink(this.#netlink, index, { isUp: true, mtu })
@@ -127,7 +127,9 @@ export class Namespace {
   }
 }
 
-/** Puts together IPv4 and UDP headers with payload at `offset`; answers the length. Checksums of UDP: see `checksum`. */
+/**
+ * Assembles IPv4 and UDP headers with payload at `offset`. Returns the length. For the UDP checksum, see `checksum`.
+ */
 export function putUdpPacket(
   offset: number,
   from: string,

@@ -1,6 +1,6 @@
 /**
- * `struct virtio_net_hdr` of <linux/virtio_net.h>, which goes before each frame where offloads are in use: in the
- * machine's byte order (the "legacy" layout, as TUN has it by default).
+ * `struct virtio_net_hdr` of <linux/virtio_net.h>, which precedes each frame where offloads are in use. It is in the
+ * machine's byte order (the "legacy" layout, TUN's default).
  *
  * | offset | bytes | field |
  * | --- | --- | --- |
@@ -8,8 +8,8 @@
  * | 1 | 1 | segmentation type |
  * | 2 | 2 | length of all headers, where there is a segmentation type |
  * | 4 | 2 | payload bytes of each segment, where there is a segmentation type |
- * | 6 | 2 | where the checksum has to start, from the start of the frame |
- * | 8 | 2 | where the checksum field is, from there |
+ * | 6 | 2 | start of the checksummed bytes, from the start of the frame |
+ * | 8 | 2 | offset of the checksum field, from there |
  * | 10 | 2 | number of buffers, in headers of 12 bytes: 0 |
  */
 import { type FrameBatch, Segmentation } from "@demiflow/core"
@@ -17,7 +17,7 @@ import { type FrameBatch, Segmentation } from "@demiflow/core"
 /** The shorter form, and the kernel's default. */
 export const VIRTIO_HEADER_BYTES = 10
 
-/** Values of the flags: the checksum is still to be completed; or it has been verified. */
+/** Bits of the flags: the checksum is still to be completed; it has been verified. */
 export const VirtioFlag = { needsChecksum: 1, dataValid: 2 } as const
 
 /** Values of the segmentation type. `ecn` is added to a TCP type where a segment carries CWR. */
@@ -64,7 +64,7 @@ export function writeVirtioHeader(
   if (headerBytes > BUFFERS) view.setUint16(offset + BUFFERS, 0, true)
 }
 
-/** Reads the header at `offset` into the fields of frame `index`, all but its place and length. */
+/** Reads the header at `offset` into the fields of frame `index`, except offset and length. */
 export function readVirtioHeader(view: DataView, offset: number, batch: FrameBatch, index: number): void {
   const flags = view.getUint8(offset + FLAGS)
   const needsChecksum = (flags & VirtioFlag.needsChecksum) !== 0

@@ -1,8 +1,8 @@
 /**
- * Nothing on the path of a datagram allocates, once its flow is there: neither for each datagram nor for each call.
+ * The path of a datagram allocates nothing once its flow exists, neither for each datagram nor for each call.
  *
- * The handler runs on a real stack and flow table here, between a guest and a host that allocate nothing either, so that what
- * the heap grows by is the handler's.
+ * The handler runs on a real stack and flow table, between a guest and a host that allocate nothing either: any growth
+ * of the heap is the handler's.
  */
 
 import { setFlagsFromString } from "node:v8"
@@ -16,12 +16,11 @@ import {
   Drops,
   Errno,
   EtherType,
-  type Host,
-  HostEvent,
   Interface,
   IpProtocol,
-  Sequence,
-  Stack,
+  SequenceBuffer,
+  SocketEvent,
+  type Sockets,
   silentLog,
   targetSide,
   UDP_CHECKSUM,
@@ -31,6 +30,7 @@ import {
   UDP_TARGET_PORT,
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy } from "@demiflow/flow"
+import { Stack } from "@demiflow/stack"
 import { bytesPerCall, QuietGuest, SeededRandom } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { udp } from "./index.ts"
@@ -46,17 +46,17 @@ const PORT = 53
 
 /** What happens in each turn. */
 interface Kind {
-  /** Datagrams of the guest, in one sequence. */
+  /** Datagrams from the guest, in one sequence. */
   readonly fromGuest: number
   /** Datagrams that wait in the socket. */
   readonly toGuest: number
-  /** Each is four of {@link PAYLOAD} bytes that the kernel or the guest left together. */
+  /** True if each is four of {@link PAYLOAD} bytes that the kernel or the guest has coalesced. */
   readonly isTogether?: boolean
-  /** The guest's link cuts what is left together. */
+  /** True if the guest's link splits coalesced datagrams. */
   readonly isCut?: boolean
-  /** Number of correspondents, in turn: a flow for each, all of one port. One if not given. */
+  /** Number of correspondents, in turn: a flow for each, all at one port. 1 by default. */
   readonly correspondents?: number
-  /** The port is one that we listen at, and leads to the guest's. */
+  /** True if the port is a listening one that leads to the guest's. */
   readonly isListening?: boolean
 }
 
@@ -77,7 +77,7 @@ const families = [
   ["IPv6", EtherType.ipv6, "2001:db8::2", "2001:db8:1::7", "2001:db8:2::1"],
 ] as const
 
-/** Counts what it is sent. */
+/** Counts the payload bytes that it receives. */
 class Guest extends QuietGuest {
   bytes = 0
 
@@ -87,18 +87,18 @@ class Guest extends QuietGuest {
   }
 }
 
-/** A stack with a few flows, whose ends are a few numbers. */
+/** A stack with a few flows. Guest and host are a few counters. */
 class Exchange {
   readonly drops = new Drops()
   readonly guest: Guest
   readonly #arena = new Arena(16 << 20)
   readonly #clock: { now: number } & Clock = { now: 1_000 }
-  readonly #sequence = new Sequence(DATAGRAMS)
+  readonly #sequence = new SequenceBuffer(DATAGRAMS)
   readonly #flows: FixedFlowTable
   readonly #stack: Stack
   readonly #kind: Kind
   readonly #correspondents: Address[] = []
-  /** Where the host is written to. */
+  /** The host's address that datagrams come to. */
   readonly #own: Address
   #waiting = 0
   #next = 0
@@ -119,7 +119,7 @@ class Exchange {
     this.guest = new Guest(arena, kind.isCut ?? false)
     this.#flows = new FixedFlowTable({ capacity: 64, random, drops })
     const forwarding = new ForwardingPolicy({ v4: {}, v6: {} }, drops)
-    const parts = { arena, guest: this.guest, host: this.#host(), flows: this.#flows, forwarding, random, drops }
+    const parts = { arena, guest: this.guest, sockets: this.#host(), flows: this.#flows, forwarding, random, drops }
     this.#stack = new Stack({ ...parts, clock: this.#clock, log: silentLog }, [udp()])
     this.#sequence.etherType = etherType
     this.#sequence.protocol = IpProtocol.udp
@@ -144,14 +144,14 @@ class Exchange {
     return this.#kind.isTogether ? LONG_PAYLOAD : PAYLOAD
   }
 
-  /** One turn: datagrams of the guest, and an event of the socket. */
+  /** Runs one turn: datagrams of the guest, and an event of the socket. */
   turn(): void {
     const { fromGuest, toGuest } = this.#kind
     this.#clock.now++
     if (fromGuest > 0) this.#fromGuest(fromGuest)
     if (toGuest > 0) {
       this.#waiting = toGuest
-      const events = HostEvent.readable | HostEvent.writable
+      const events = SocketEvent.readable | SocketEvent.writable
       if (this.#kind.isListening) this.#stack.fromListener(0 as never, events)
       else this.#stack.fromHost(targetSide(0 as never), events)
     }
@@ -162,7 +162,7 @@ class Exchange {
   #fromGuest(count: number): void {
     this.#sequence.count = count
     this.#sequence.demiflow.forwardingAddress.copyFrom(this.#nextCorrespondent())
-    this.#stack.fromTap(this.#sequence)
+    this.#stack.fromGuest(this.#sequence)
   }
 
   #nextCorrespondent(): Address {
@@ -188,8 +188,8 @@ class Exchange {
     }
   }
 
-  /** Takes all there is, and gives what waits. */
-  #host(): Host {
+  /** Takes everything sent, and delivers what waits. */
+  #host(): Sockets {
     const host = {
       arena: this.#arena,
       udpBind: () => 3,
@@ -220,7 +220,7 @@ class Exchange {
       },
       close: () => {},
     }
-    return host as unknown as Host
+    return host as unknown as Sockets
   }
 }
 

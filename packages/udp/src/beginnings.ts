@@ -1,62 +1,64 @@
 import {
   type Address,
   type Components,
-  Demiflow,
-  type DropReason,
+  type Demiflow,
   Errno,
   type FlowIndex,
-  FORWARD,
-  GuestPort,
   type InitiatedFlow,
   IpProtocol,
   initiatingSide,
   isShortage,
-  type SharedPort,
+  type RuleId,
+  Ruling,
+  type Sequence,
   type SideRef,
   type Socket,
   targetSide,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
+  Verdict,
+  type VerdictId,
 } from "@demiflow/core"
+import { GuestPort, type SharedPort, SparePorts } from "@demiflow/protocol-kit"
 import { Correspondents } from "./correspondents.ts"
 import type { ErrorRelay } from "./error-relay.ts"
 import { GroupSenders } from "./group-senders.ts"
 import type { ListeningPort } from "./listening-port.ts"
 import type { PortsInUse } from "./ports-in-use.ts"
+import type { Progress } from "./progress.ts"
 import type { UdpReasons } from "./reasons.ts"
 import type { Scarcity } from "./scarcity.ts"
 import { sourceTowards } from "./source-towards.ts"
 import type { UdpFlow, UdpFlows } from "./state.ts"
 import { isWellKnown, type Timeouts } from "./timeouts.ts"
 
-/** Other ports that a correspondent may have at the guest (RFC 6335, section 6), and how many of them are tried. */
-const FIRST_DYNAMIC_PORT = 49_152
-const DYNAMIC_PORT_MASK = 0x3fff
-const PORT_ATTEMPTS = 16
-
-/** What {@link Beginnings} works with. */
+/** The parts that {@link Beginnings} works with. */
 export interface BeginningsParts {
   readonly components: Components
   readonly reasons: UdpReasons
   readonly states: UdpFlows
   readonly ports: PortsInUse
   readonly errors: ErrorRelay
+  readonly progress: Progress
   readonly scarcity: Scarcity
   readonly timeouts: Timeouts
 }
 
-/** How flows between host and tap begin, on either side, and end. */
+/** Begins flows between host and tap, on either side, and ends them. */
 export class Beginnings {
   readonly #components: Components
   readonly #reasons: UdpReasons
   readonly #states: UdpFlows
   readonly #ports: PortsInUse
   readonly #errors: ErrorRelay
+  readonly #progress: Progress
   readonly #scarcity: Scarcity
   readonly #timeouts: Timeouts
-  /** Of the guest's ports. */
+  /** Correspondents of the guest's ports. */
   readonly #correspondents: Correspondents<UdpFlow>
-  readonly #target = new Demiflow()
+  readonly #isFree: (tap: Demiflow) => boolean
+  readonly #sparePorts: SparePorts
+  readonly #ruling = new Ruling()
   readonly groupSenders: GroupSenders
 
   constructor(parts: BeginningsParts) {
@@ -65,33 +67,41 @@ export class Beginnings {
     this.#states = parts.states
     this.#ports = parts.ports
     this.#errors = parts.errors
+    this.#progress = parts.progress
     this.#scarcity = parts.scarcity
     this.#timeouts = parts.timeouts
-    this.#correspondents = new Correspondents(parts.components.flows, parts.components.random)
-    this.groupSenders = new GroupSenders(parts.components.host, parts.components.flows)
+    const { flows, random } = parts.components
+    this.#correspondents = new Correspondents(flows, random)
+    this.#isFree = (tap) => flows.lookup(IpProtocol.udp, tap) < 0
+    this.#sparePorts = new SparePorts(random, this.#isFree)
+    this.groupSenders = new GroupSenders(parts.components.sockets, parts.components.flows)
   }
 
   /**
-   * Begins a flow for `count` packets that the guest sent, the first of which has its payload at `offset`. If there can
-   * be none, they are counted as dropped, and the guest hears of it where ICMP has words for that.
+   * Begins a flow for the packets from `index` on, the first of which has its payload at `offset`. If that fails,
+   * the packets are counted as dropped, and the error is reported to the guest where ICMP has a form for it.
    */
-  fromGuest(tap: Demiflow, offset: number, length: number, count: number): UdpFlow | undefined {
-    const { drops, flows, forwarding } = this.#components
+  fromGuest(sequence: Sequence, index: number, offset: number, length: number): UdpFlow | undefined {
+    const { drops, flows, verdicts } = this.#components
     const { listening } = this.#ports
-    const target = this.#target
-    const verdict = forwarding.target(IpProtocol.udp, tap, target)
-    // An answer goes to where nothing else may.
-    const isAnswer = verdict === forwarding.prohibited && listening.askedBy(tap, this.#states) !== undefined
-    if (verdict !== FORWARD && !isAnswer) return this.#refuse(verdict, tap, offset, length, count)
+    const tap = sequence.demiflow
+    const count = sequence.count - index
+    const ruling = this.#ruling
+    const { target } = ruling
+    const verdict = verdicts.fromGuest(IpProtocol.udp, tap, ruling, sequence, index)
+    if (verdict === Verdict.later) return undefined
+    // An answer may go where the policy refuses everything else.
+    const isAnswer = verdict === Verdict.refuse && listening.askedBy(tap, this.#states) !== undefined
+    if (verdict !== Verdict.forward && !isAnswer) return this.#refuse(verdict, tap, offset, length, count)
     const created = this.#scarcity.takePlace()
     if (created < 0) {
       drops.count(this.#reasons.tableFull, count - 1)
       return undefined
     }
-    // Now, as the question may have given way.
+    // Find the question again: its flow may have given way for the place.
     const question = listening.askedBy(tap, this.#states)
     if (question !== undefined) flows.readSide(question.hostSide, target)
-    else if (verdict !== FORWARD) {
+    else if (verdict !== Verdict.forward) {
       flows.cancel(created)
       return this.#refuse(verdict, tap, offset, length, count)
     }
@@ -101,14 +111,15 @@ export class Beginnings {
       if (!isShortage(-port)) this.#errors.refuse(tap, -port, offset, length)
       return this.#scarcity.giveUp(initiated, -port, count)
     }
-    const flow = flows.activate(flows.target(initiated, target))
-    // What the correspondent sends belongs to the flow that it has begun, if there is one.
+    const rule = question === undefined ? ruling.rule : flows.ruleOf(question.flow)
+    const flow = flows.activate(flows.target(initiated, target, rule))
+    // Datagrams from the correspondent belong to the flow that the correspondent began, if there is one.
     if (flows.lookup(IpProtocol.udp, target) < 0) flows.makeTargetFindable(flow)
     const state = this.#begin(initiatingSide(flow), port, target, question?.scope ?? 0)
     this.#scarcity.begun(state, port)
     if (question !== undefined) {
-      this.answered(state)
-      this.answered(question)
+      this.#progress.targetHeard(state, state.port)
+      this.#progress.targetHeard(question, question.port)
     }
     if (target.correspondentAddress.isMulticast) this.groupSenders.add(state, port)
     this.#log(flow, tap, target)
@@ -116,10 +127,17 @@ export class Beginnings {
   }
 
   /**
-   * Begins a flow for `count` datagrams from the host, with the target side at the guest that `target` says. If there can be
-   * none, they are counted as dropped.
+   * Begins a flow for `count` datagrams from the host, with `target` as its side at the guest. If that fails, the
+   * datagrams are counted as dropped.
    */
-  fromHost(port: SharedPort, hostSide: Demiflow, target: Demiflow, scope: number, count: number): UdpFlow | undefined {
+  fromHost(
+    port: SharedPort,
+    hostSide: Demiflow,
+    target: Demiflow,
+    rule: RuleId,
+    scope: number,
+    count: number,
+  ): UdpFlow | undefined {
     const { drops, flows } = this.#components
     if (!this.#makeUnique(target)) {
       drops.count(this.#reasons.noPort, count)
@@ -136,7 +154,7 @@ export class Beginnings {
       drops.count(this.#reasons.closed, count)
       return undefined
     }
-    const flow = flows.activate(flows.target(flows.initiate(created, hostSide), target))
+    const flow = flows.activate(flows.target(flows.initiate(created, hostSide), target, rule))
     flows.makeTargetFindable(flow)
     const state = this.#begin(targetSide(flow), port, hostSide, scope)
     this.#scarcity.begunOutside(state)
@@ -144,27 +162,25 @@ export class Beginnings {
     return state
   }
 
-  /** The newest flow at a port of the guest's with a correspondent at this address. */
+  /** Returns the newest flow at a guest's port with a correspondent at this address. */
   correspondentAt(port: SharedPort, address: Address): UdpFlow | undefined {
     return this.#correspondents.find(port, address)
   }
 
-  /** Notes that the guest has sent something on a flow. */
+  /** Records that the guest has sent something on a flow. */
   heardGuest(flow: UdpFlow): void {
     const { now } = this.#components.clock
     flow.lastActivity = now
     if (flow.port instanceof GuestPort) flow.port.lastActivity = now
     this.groupSenders.heard(flow)
-    if (flow.beganOnHost) this.answered(flow)
-    else if (flow.hasReply) flow.isConversation = true
+    if (flow.beganOnHost) this.#progress.targetHeard(flow, flow.port)
+    else this.#progress.initiatorHeard(flow)
   }
 
-  /** Has a flow of a port of the guest's, with this side of the host, go on at a listening port that has the number now. */
-  move(index: FlowIndex, port: ListeningPort, hostSide: Demiflow): void {
-    const flow = this.#states.get(index)
-    if (flow?.port === undefined) return
+  /** Moves a flow of a guest's port, with this side on the host, to a listening port that has the number now. */
+  move(flow: UdpFlow, port: ListeningPort, hostSide: Demiflow): void {
     if (flow.port instanceof GuestPort) this.#correspondents.remove(flow)
-    this.#ports.leave(flow.port, flow)
+    if (flow.port !== undefined) this.#ports.leave(flow.port, flow)
     flow.port = port
     port.board(flow)
     if (!hostSide.forwardingAddress.isUnspecified) port.noteOwn(hostSide.forwardingAddress)
@@ -182,27 +198,20 @@ export class Beginnings {
       flow.port = undefined
       this.#ports.leave(port, flow)
     }
-    this.#states.remove(flow)
     flows.release(flow.flow)
-  }
-
-  /** Notes that something has come back to where the flow began. */
-  answered(flow: UdpFlow): void {
-    if (flow.hasReply) return
-    flow.hasReply = true
-    this.#scarcity.answered(flow, flow.port)
+    this.#states.finish(flow)
   }
 
   /**
-   * The port of the host by which a flow of the guest's leaves, and `target` as the side that it has there; a negated error
-   * number if there is none.
+   * Returns the port of the host by which a flow of the guest leaves, and makes `target` the flow's side there. Returns
+   * a negated error number if there is no port.
    */
   #portFor(flow: InitiatedFlow, tap: Demiflow, target: Demiflow): SharedPort | Socket {
     this.#ports.guest.leaveLoopbackOpen(target)
     const wanted = target.forwardingPort
     const side = targetSide(flow)
     const port = this.#sharedPort(tap, target) ?? this.#openPort(side, tap, target)
-    // The guest goes before senders on the host whom it doesn't answer.
+    // The guest takes precedence over senders on the host that it doesn't answer.
     if (typeof port !== "number" || !this.#scarcity.isRelieved(port)) return port
     target.forwardingPort = wanted
     return this.#openPort(side, tap, target)
@@ -213,8 +222,8 @@ export class Beginnings {
   }
 
   /**
-   * A port for a flow that finds none to share: at all addresses of the host; if a part of these has the number otherwise, at
-   * the one that the host sends from; or else any port.
+   * Opens a port for a flow that can share none: at all addresses of the host; if the number is taken at some of them,
+   * at the address that the host sends from; or else any port.
    */
   #openPort(side: SideRef, tap: Demiflow, target: Demiflow): SharedPort | Socket {
     const { guest } = this.#ports
@@ -225,13 +234,13 @@ export class Beginnings {
     return guest.add(side, tap, target)
   }
 
-  /** A port with the wanted number at the address that the host sends from, opened or shared. */
+  /** Opens or shares a port with the wanted number at the address that the host sends from. */
   #narrowPort(side: SideRef, tap: Demiflow, target: Demiflow): SharedPort | undefined {
     const { guest, listening } = this.#ports
     const { forwardingAddress, forwardingPort, isV4 } = target
     if (!forwardingAddress.isUnspecified) return undefined
     if (listening.holdWhole(forwardingPort, isV4) || guest.holdWhole(forwardingPort, isV4)) return undefined
-    const source = sourceTowards(this.#components.host, target)
+    const source = sourceTowards(this.#components.sockets, target)
     if (source === undefined) return undefined
     forwardingAddress.copyFrom(source)
     const port = this.#sharedPort(tap, target) ?? guest.add(side, tap, target)
@@ -241,28 +250,23 @@ export class Beginnings {
   }
 
   /**
-   * Has the guest see the correspondent under another port, if it knows another one under this address and port: one
-   * that came to another port or address of the host, or that the same address stands for. False if there is none.
+   * Gives the correspondent another port towards the guest if the guest knows another correspondent under this address
+   * and port: one that came to another port or address of the host, or that the same address stands for. Returns false
+   * if no port is found.
    */
   #makeUnique(tap: Demiflow): boolean {
-    const { flows, random } = this.#components
-    for (let attempt = 0; flows.lookup(IpProtocol.udp, tap) >= 0; attempt++) {
-      if (attempt === PORT_ATTEMPTS) return false
-      tap.forwardingPort = FIRST_DYNAMIC_PORT + (random.int32() & DYNAMIC_PORT_MASK)
-    }
-    return true
+    return this.#isFree(tap) || this.#sparePorts.choose(tap)
   }
 
-  /** Counts what the policy has no way for, and reports what it prohibits. */
-  #refuse(verdict: DropReason, tap: Demiflow, offset: number, length: number, count: number): undefined {
-    const { drops, forwarding } = this.#components
-    drops.count(verdict, count)
-    if (verdict === forwarding.prohibited) this.#errors.refuse(tap, Errno.EPERM, offset, length)
+  /** Counts packets that the policy has no target for, and reports those that it refuses. */
+  #refuse(verdict: VerdictId, tap: Demiflow, offset: number, length: number, count: number): undefined {
+    this.#components.drops.count(this.#ruling.reason, count)
+    if (verdict === Verdict.refuse) this.#errors.refuse(tap, Errno.EPERM, offset, length)
   }
 
   #begin(tapSide: SideRef, port: SharedPort, hostSide: Demiflow, scope: number): UdpFlow {
     const { clock, flows } = this.#components
-    const state = this.#states.add(tapSide, hostSide.isV4, clock.now)
+    const state = this.#states.begin(tapSide, hostSide.isV4, clock.now)
     state.port = port
     state.scope = scope
     state.isToWellKnownPort = isWellKnown(hostSide.correspondentPort)

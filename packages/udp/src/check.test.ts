@@ -1,4 +1,4 @@
-import { Address, Arena, Drops, finishUdpChecksum, IpProtocol, Sequence, sumPseudoHeader } from "@demiflow/core"
+import { Address, Arena, Drops, finishUdpChecksum, IpProtocol, SequenceBuffer, sumPseudoHeader } from "@demiflow/core"
 import fc from "fast-check"
 import { beforeEach, describe, expect, test } from "vitest"
 import { checkDatagram, payloadLength, SOUND } from "./check.ts"
@@ -7,11 +7,11 @@ import { udpReasons } from "./reasons.ts"
 const arena = new Arena(1 << 17)
 const start = arena.reserve(1 << 16)
 const reasons = udpReasons(new Drops())
-let sequence: Sequence
+let sequence: SequenceBuffer
 
-/** Puts one packet of `available` bytes there that is right but for what the caller then spoils. */
+/** Writes one sound packet of `available` bytes, for the caller to spoil. */
 function put(family: "v4" | "v6", payload: number, available = payload + 8): void {
-  sequence = new Sequence(1)
+  sequence = new SequenceBuffer(1)
   sequence.protocol = IpProtocol.udp
   const [from, to] = family === "v4" ? ["192.0.2.2", "198.51.100.7"] : ["2001:db8::2", "2001:db8:1::7"]
   sequence.demiflow.correspondentAddress.copyFrom(Address.parse(from))
@@ -56,6 +56,7 @@ describe.each(["v4", "v6"] as const)("%s", (family) => {
     }
   })
 
+  // RFC 768 fields (length)
   test("a length field below 8 or beyond the packet is bad", () => {
     for (const length of [0, 7, 109, 65_535]) {
       arena.view.setUint16(start + 4, length)
@@ -63,6 +64,7 @@ describe.each(["v4", "v6"] as const)("%s", (family) => {
     }
   })
 
+  // RFC 1122 4.1.3.4
   test("any changed bit is a bad checksum, unless the link vouches for it", () => {
     fc.assert(
       fc.property(fc.integer({ min: 6 * 8, max: 108 * 8 - 1 }), (bit) => {
@@ -105,6 +107,7 @@ describe.each(["v4", "v6"] as const)("%s", (family) => {
   })
 })
 
+// RFC 8200 8.1, RFC 1122 4.1.3.4 (none)
 test("no checksum is fine over IPv4 and not over IPv6, even if the link vouches for it", () => {
   put("v4", 10)
   arena.view.setUint16(start + 6, 0)

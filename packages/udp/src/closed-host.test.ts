@@ -1,4 +1,4 @@
-/** What the policy keeps from the guest: see `ForwardingPolicy`, which has the rule. */
+/** Datagrams that the policy keeps from the guest: `ForwardingPolicy` has the rule. */
 import { IpProtocol } from "@demiflow/core"
 import { build, check, type MemoryStackOptions, memoryStack } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
@@ -27,8 +27,8 @@ describe.each(Object.entries(families))("a host that is closed, over %s", (name,
 
   test("takes nothing of the guest's, which hears so; the same port goes on reaching others", () => {
     const { memory } = closedStack()
-    const { guest, host } = memory
-    host.world.receive(53, ({ text, reply }) => reply(`${text}!`))
+    const { guest, sockets } = memory
+    sockets.world.receive(53, ({ text, reply }) => reply(`${text}!`))
     for (const content of ["one", "two"]) {
       guest.send(...datagram(server, content))
       guest.expect(check.ip({ source: server }), check.payload(`${content}!`))
@@ -49,12 +49,12 @@ describe.each(Object.entries(families))("a host that is closed, over %s", (name,
     memory.run()
     expect(memory.guest.takeAll()).toEqual([])
     expect(memory.drops.entries()).toEqual([[CLOSED, 1]])
-    expect(memory.host.opened).toBe(0)
+    expect(memory.sockets.opened).toBe(0)
   })
 
   test("ends none of the guest's flows for a datagram that it doesn't take", () => {
     const { memory } = closedStack({ capacity: 32 })
-    memory.host.world.receive(53, ({ text, reply }) => reply(text))
+    memory.sockets.world.receive(53, ({ text, reply }) => reply(text))
     const send = (port: number, to: string) => {
       memory.guest.send(build.ip(guestAddress, to), build.udp({ sourcePort: port, targetPort: 53 }), build.payload("?"))
       memory.run(1)
@@ -62,20 +62,20 @@ describe.each(Object.entries(families))("a host that is closed, over %s", (name,
     for (let port = 1; port <= 30; port++) send(port, server)
     for (let port = 1; port <= 5; port++) send(port, own)
     expect([memory.flows.size, memory.drops.get(CLOSED)]).toEqual([30, 5])
-    const { opened } = memory.host
+    const { opened } = memory.sockets
     for (let port = 1; port <= 30; port++) send(port, server)
-    expect(memory.host.opened).toBe(opened)
+    expect(memory.sockets.opened).toBe(opened)
   })
 
   test("may be answered where it has asked, from another address as well, and nowhere else", () => {
     const { memory } = closedStack()
-    const { guest, host } = memory
+    const { guest, sockets } = memory
     const anywhere = { address: undefined, port: 5353, interfaceName: undefined, freebind: false }
     memory.stack.listen(IpProtocol.udp, anywhere, undefined, 40_000)
     const answers: string[] = []
     const client = { address: own, port: 7777 }
-    host.world.receive(client, ({ text }) => answers.push(text))
-    host.world.send(client, { address: own, port: 5353 }, "?")
+    sockets.world.receive(client, ({ text }) => answers.push(text))
+    sockets.world.send(client, { address: own, port: 5353 }, "?")
     guest.expect(check.ip({ source: own }), check.payload("?"))
     guest.send(...datagram(own, "answer", guestAddress, 7777))
     guest.send(...datagram(own, "answer of another address", second, 7777))
@@ -87,9 +87,9 @@ describe.each(Object.entries(families))("a host that is closed, over %s", (name,
 
   test("ends a flow whose correspondent's address has become its own, when its time would be renewed", () => {
     const { memory, ownAddresses } = closedStack()
-    const { guest, host, clock } = memory
+    const { guest, sockets, clock } = memory
     const heard: string[] = []
-    host.world.receive(53, ({ text }) => heard.push(text))
+    sockets.world.receive(53, ({ text }) => heard.push(text))
     guest.send(...datagram(server, "before"))
     ownAddresses.add(server)
     const until = clock.now + 180_000

@@ -6,12 +6,12 @@ import { udp } from "./index.ts"
 describe("udp", () =>
   protocolCompliance(() => ({
     plugin: udp(),
-    prepare: ({ host }) => {
-      host.world.echo(53)
+    prepare: ({ sockets }) => {
+      sockets.world.echo(53)
     },
     samples: ({ v4, v6, number }) =>
       [build.ip(v4, "198.51.100.7"), build.ip(v6, "2001:db8:1::7")].flatMap((network) =>
-        // An answered question, the same again, and one that comes back as an error.
+        // A question that is answered, the same again, and one that gets an error.
         [53, 53, 9].map((targetPort) => [
           network,
           build.udp({ sourcePort: 40_000 + number, targetPort }),

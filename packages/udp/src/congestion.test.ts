@@ -1,4 +1,4 @@
-import { HostEvent } from "@demiflow/core"
+import { SocketEvent } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Bench, pattern } from "./test-support/bench.ts"
 import type { ScriptedSocket } from "./test-support/scripted-host.ts"
@@ -6,13 +6,13 @@ import type { ScriptedSocket } from "./test-support/scripted-host.ts"
 const server = "198.51.100.7"
 const many = (count: number, length = 10) => Array.from({ length: count }, (_, index) => pattern(length, index))
 
-/** A stack with a flow to each of some ports, each from a port of its own. */
+/** Returns a stack with a flow to each of some ports, each from a port of its own. */
 function connected(flows: number, room?: number): { bench: Bench; sockets: ScriptedSocket[] } {
   const bench = new Bench({ room })
   for (let port = 1; port <= flows; port++) {
     bench.fromGuest("192.0.2.2", 40_000 + port, server, port, { payload: pattern(1) })
   }
-  return { bench, sockets: [...bench.host.sockets] }
+  return { bench, sockets: [...bench.sockets.sockets] }
 }
 
 const portsOf = (bench: Bench) => bench.guest.datagrams.map(({ tap }) => tap.forwardingPort)
@@ -61,7 +61,7 @@ describe("while the guest is congested", () => {
     }
     for (const socket of sockets) {
       socket.incoming.push(...many(200, 16_000).map((bytes) => ({ bytes, segmentSize: 0 })))
-      bench.stack.fromHost(socket.side, HostEvent.readable)
+      bench.stack.fromHost(socket.side, SocketEvent.readable)
     }
     const first = bench.guest.datagrams.length
     expect(first * 16_000).toBeLessThan(1.2e6)
@@ -116,7 +116,7 @@ describe("while the guest is congested", () => {
     bench.guest.isCongested = false
     bench.stack.resume()
     expect(bench.guest.datagrams).toEqual([])
-    expect(bench.host.openSockets).toBe(0)
+    expect(bench.sockets.openSockets).toBe(0)
   })
 
   test("the guest's own datagrams, and errors about them, go on", () => {
@@ -125,7 +125,7 @@ describe("while the guest is congested", () => {
     bench.fromGuest("192.0.2.2", 40_001, server, 1, { payload: pattern(7) })
     expect(sockets[0].datagrams).toHaveLength(2)
     sockets[0].errors.push({ errno: 111, origin: 2, icmpType: 3, icmpCode: 3, payload: pattern(7) })
-    bench.event(sockets[0], HostEvent.error)
+    bench.event(sockets[0], SocketEvent.error)
     expect(bench.guest.sent).toHaveLength(1)
   })
 

@@ -1,4 +1,5 @@
-import { Address, type Demiflow, type SharedPort, type SideRef } from "@demiflow/core"
+import { Address, type Demiflow, type SideRef } from "@demiflow/core"
+import type { SharedPort } from "@demiflow/protocol-kit"
 import { SeededRandom } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { type Correspondence, Correspondents } from "./correspondents.ts"

@@ -1,10 +1,11 @@
-import { type Address, Demiflow, type FlowTable, type Random, type SharedPort, type SideRef } from "@demiflow/core"
+import { type Address, Demiflow, type FlowTable, type Random, type SideRef } from "@demiflow/core"
 import { KeyedHash } from "@demiflow/flow"
+import type { SharedPort } from "@demiflow/protocol-kit"
 
-/** Flows of one hash that are compared: there are hardly ever two. */
+/** Flows with one hash that are compared: there are hardly ever two. */
 const MOST_COMPARED = 8
 
-/** A flow, as one with a correspondent. */
+/** A flow, seen as one with a correspondent. */
 export interface Correspondence {
   readonly port: SharedPort | undefined
   /** The side that has the correspondent's address. */
@@ -15,10 +16,11 @@ export interface Correspondence {
 }
 
 /**
- * Which addresses the guest corresponds with from which of its ports: what comes from there, from whatever port, is for the
- * guest (RFC 4787, REQ-8: address-dependent filtering), and the newest flow says for which of its addresses.
+ * Records which addresses the guest corresponds with from which of its ports. A datagram from such an address, from
+ * whatever port, is for the guest (RFC 4787, REQ-8: address-dependent filtering), and the newest flow says for which of
+ * its addresses.
  *
- * They are found by a keyed hash, so that nobody can choose addresses that hide each other.
+ * Flows are found by a keyed hash, so that nobody can choose addresses that hide each other.
  */
 export class Correspondents<Flow extends Correspondence> {
   readonly #hash: KeyedHash
@@ -52,7 +54,7 @@ export class Correspondents<Flow extends Correspondence> {
     flow.olderAlike = flow.newerAlike = undefined
   }
 
-  /** The newest flow at the port with somebody at this address. */
+  /** Returns the newest flow at the port with a correspondent at this address. */
   find(port: SharedPort, address: Address): Flow | undefined {
     let flow = this.#newest.get(this.#keyOf(port, address)) as Correspondence | undefined
     for (let seen = 0; flow !== undefined && seen < MOST_COMPARED; seen++, flow = flow.olderAlike) {

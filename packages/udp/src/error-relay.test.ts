@@ -1,4 +1,12 @@
-import { Address, Errno, ErrorOrigin, finishUdpChecksum, HostEvent, IpProtocol, sumPseudoHeader } from "@demiflow/core"
+import {
+  Address,
+  Errno,
+  ErrorOrigin,
+  finishUdpChecksum,
+  IpProtocol,
+  SocketEvent,
+  sumPseudoHeader,
+} from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Bench, icmpErrors, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
@@ -25,7 +33,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     const bench = connected()
     const [icmpType, icmpCode] = isV4 ? v4 : v6
     bench.socket.errors.push({ errno, origin, icmpType, icmpCode, reporter: router, payload })
-    bench.event(bench.socket, HostEvent.error)
+    bench.event(bench.socket, SocketEvent.error)
     const [error, ...others] = icmpErrors(bench.guest)
     expect(others).toEqual([])
     expect(error).toMatchObject({
@@ -41,13 +49,13 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     const view = new DataView(error.quoted.buffer)
     expect([view.getUint16(0), view.getUint16(2), view.getUint16(4)]).toEqual([33_434, 33_435, 68])
     expect(error.quoted.subarray(8)).toEqual(payload)
-    // The checksum quoted is the one that the guest has sent.
+    // The quoted checksum is the one that the guest has sent.
     const { bytes } = bench.arena
     const offset = bench.arena.reserve(128)
     bytes.set(error.quoted, offset)
     bench.arena.view.setUint16(offset + 6, 0)
-    bench.flows.readSide(0 as never, bench.host.opened[0])
-    const sum = bench.arena.sum(offset, 68, sumPseudoHeader(bench.host.opened[0], IpProtocol.udp, 68))
+    bench.flows.readSide(0 as never, bench.sockets.opened[0])
+    const sum = bench.arena.sum(offset, 68, sumPseudoHeader(bench.sockets.opened[0], IpProtocol.udp, 68))
     expect(view.getUint16(6)).toBe(finishUdpChecksum(sum))
   })
 
@@ -56,7 +64,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     const [icmpType, icmpCode] = isV4 ? [3, 4] : [2, 0]
     const entry = { errno: Errno.EMSGSIZE, origin, icmpType, icmpCode, information: 1300, reporter: router }
     bench.socket.errors.push({ ...entry, payload })
-    bench.event(bench.socket, HostEvent.error)
+    bench.event(bench.socket, SocketEvent.error)
     expect(icmpErrors(bench.guest)).toMatchObject([{ type: icmpType, code: icmpCode, information: 1300 }])
   })
 
@@ -67,7 +75,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     const [icmpType, icmpCode] = isV4 ? [3, 3] : [1, 4]
     const reporter = isV4 ? "127.0.0.1" : "::1"
     bench.socket.errors.push({ errno: Errno.ECONNREFUSED, origin, icmpType, icmpCode, reporter, payload })
-    bench.event(bench.socket, HostEvent.error)
+    bench.event(bench.socket, SocketEvent.error)
     expect(icmpErrors(bench.guest)).toMatchObject([{ reporter: gateway, quotedTarget: gateway }])
   })
 
@@ -77,7 +85,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     const [icmpType, icmpCode] = isV4 ? [11, 0] : [3, 0]
     const reporter = isV4 ? "127.0.0.1" : "::1"
     bench.socket.errors.push({ errno: Errno.EHOSTUNREACH, origin, icmpType, icmpCode, reporter, payload })
-    bench.event(bench.socket, HostEvent.error)
+    bench.event(bench.socket, SocketEvent.error)
     expect(icmpErrors(bench.guest)).toMatchObject([{ reporter: `${hostLoopback}` }])
   })
 
@@ -85,7 +93,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     const bench = connected()
     const [icmpType, icmpCode] = isV4 ? [3, 1] : [1, 3]
     bench.socket.errors.push({ errno: Errno.EHOSTUNREACH, origin, icmpType, icmpCode, reporter: guest, payload })
-    bench.event(bench.socket, HostEvent.error)
+    bench.event(bench.socket, SocketEvent.error)
     expect(icmpErrors(bench.guest)).toMatchObject([{ reporter: server }])
   })
 
@@ -97,7 +105,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     for (const known of [0, 200, 2000]) {
       bench.socket.errors.push({ ...entry, payload: pattern(5000).slice(0, known) })
     }
-    bench.event(bench.socket, HostEvent.error)
+    bench.event(bench.socket, SocketEvent.error)
     const errors = icmpErrors(bench.guest)
     expect(errors.map(({ quoted }) => new DataView(quoted.buffer).getUint16(4))).toEqual([5008, 5008, 5008])
     expect(errors[0].quoted).toHaveLength(8)
@@ -111,14 +119,14 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     const bench = connected()
     const elsewhere = isV4 ? ErrorOrigin.icmpv6 : ErrorOrigin.icmp
     bench.socket.errors.push({ errno: Errno.ECONNREFUSED, origin: elsewhere, icmpType: 1, icmpCode: 4, payload })
-    bench.event(bench.socket, HostEvent.error)
+    bench.event(bench.socket, SocketEvent.error)
     expect(icmpErrors(bench.guest)).toMatchObject([{ type: isV4 ? 3 : 1, code: isV4 ? 3 : 4, reporter: server }])
   })
 
   test("what has no form is counted", () => {
     const bench = connected()
     bench.socket.errors.push({ errno: 92, origin: 9, payload })
-    bench.event(bench.socket, HostEvent.error)
+    bench.event(bench.socket, SocketEvent.error)
     expect(bench.guest.sent).toEqual([])
     expect(bench.drops.entries()).toEqual([["udp: error without ICMP form", 1]])
   })
@@ -130,7 +138,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
       bench.socket.errors.push({ errno: Errno.ECONNREFUSED, origin, icmpType, icmpCode, payload })
     }
     bench.socket.incoming.push({ bytes: pattern(3), segmentSize: 0 })
-    bench.event(bench.socket, HostEvent.error | HostEvent.readable)
+    bench.event(bench.socket, SocketEvent.error | SocketEvent.readable)
     expect(icmpErrors(bench.guest)).toHaveLength(100)
     expect(bench.guest.datagrams).toHaveLength(1)
   })
@@ -147,7 +155,7 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
     for (const index of [1, 20, 7, 99]) {
       listener.errors.push({ ...entry, source: own(index), destination: { address: server, port: 1_234 } })
     }
-    bench.stack.fromListener(0 as never, HostEvent.error)
+    bench.stack.fromListener(0 as never, SocketEvent.error)
     const targets = icmpErrors(bench.guest).map(({ quoted }) => new DataView(quoted.buffer).getUint16(2))
     expect(targets).toEqual([ports[0], ports[19], ports[6]])
     expect(bench.drops.entries()).toEqual([["udp: error without ICMP form", 1]])
@@ -190,9 +198,9 @@ describe.each(Object.entries(families))("errors over %s", (name, { guest, server
 
 test("no error answers a datagram to a broadcast address of a subnet, which the host alone knows", () => {
   const bench = new Bench()
-  bench.host.nextSendingAnswers.push(-Errno.EACCES, -Errno.EACCES)
+  bench.sockets.nextSendingAnswers.push(-Errno.EACCES, -Errno.EACCES)
   bench.fromGuest("192.0.2.2", 137, "192.0.2.255", 137, { payload: pattern(5) })
   expect(bench.guest.sent).toEqual([])
   expect(bench.drops.entries()).toEqual([["udp: refused by the host", 1]])
-  expect([bench.flows.size, bench.host.openSockets]).toEqual([0, 0])
+  expect([bench.flows.size, bench.sockets.openSockets]).toEqual([0, 0])
 })

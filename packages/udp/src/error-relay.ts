@@ -4,10 +4,8 @@ import {
   Demiflow,
   type Drops,
   finishUdpChecksum,
-  HostErrorRelay,
   Interface,
   IpProtocol,
-  type SharedPort,
   type SocketError,
   sumPseudoHeader,
   UDP_CHECKSUM,
@@ -16,11 +14,12 @@ import {
   UDP_SOURCE_PORT,
   UDP_TARGET_PORT,
 } from "@demiflow/core"
+import { HostErrorRelay, type SharedPort } from "@demiflow/protocol-kit"
 import type { FlowFinder } from "./flow-finder.ts"
 import type { UdpReasons } from "./reasons.ts"
 import { UdpFlow } from "./state.ts"
 
-/** Reports to the guest, as ICMP errors, what happened to its datagrams beyond us. */
+/** Reports errors about the guest's datagrams to the guest as ICMP errors. */
 export class ErrorRelay extends HostErrorRelay<UdpFlow> {
   readonly #drops: Drops
   readonly #reasons: UdpReasons
@@ -37,13 +36,13 @@ export class ErrorRelay extends HostErrorRelay<UdpFlow> {
   }
 
   /**
-   * Relays what the error queue of a port's socket holds: each error belongs to the flow whose datagram it is about. Answers how
-   * many entries others than the host had reported.
+   * Relays the errors in the error queue of a port's socket, each to the flow of the datagram that it is about. Returns
+   * the number of errors that were reported by other nodes than the host.
    */
   drainPort(port: SharedPort): number {
     if (port.socket < 0) return 0
     this.#port = port
-    this.drainShared(port.socket, this.#flowOf, port.host)
+    this.drainShared(port.socket, this.#flowOf, port.sockets)
     return this.reportedElsewhere
   }
 
@@ -55,7 +54,7 @@ export class ErrorRelay extends HostErrorRelay<UdpFlow> {
     ends.forwardingAddress.copyFrom(entry.source)
     const flow = this.#finder.sentTo(this.#port, ends)
     if (flow instanceof UdpFlow) return flow
-    // A socket can't report to its correspondent that nobody listens at the other end.
+    // A socket can't report to its correspondent that nobody listens at the other end of the local path.
     this.#drops.count(flow === undefined ? this.#reasons.unknownError : this.#reasons.notDelivered)
     return undefined
   }
@@ -64,7 +63,7 @@ export class ErrorRelay extends HostErrorRelay<UdpFlow> {
     return IpProtocol.udp
   }
 
-  /** The guest's header before what is known of its payload. */
+  /** Writes the guest's UDP header and the known part of its payload. */
   protected override writeQuote(
     tap: Demiflow,
     _flow: UdpFlow | undefined,

@@ -3,31 +3,30 @@ import {
   type Demiflow,
   type FlowIndex,
   flowOf,
-  GuestPort,
   IpProtocol,
-  type SharedPort,
   type SideRef,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
+import { GuestPort, type SharedPort } from "@demiflow/protocol-kit"
 import type { SplicedFlow } from "./local/spliced-flow.ts"
 import { UdpFlow } from "./state.ts"
 
-/** Finds the flow of what a port's socket has received, or has heard about. */
+/** Finds the flow of a datagram that a port's socket has received, or that an error is about. */
 export class FlowFinder {
   readonly #flows: Components["flows"]
   readonly #get: (flow: FlowIndex) => UdpFlow | SplicedFlow | undefined
 
-  /** @param get the state of a flow of either kind */
+  /** @param get returns the state of a flow of either kind */
   constructor({ flows }: Components, get: (flow: FlowIndex) => UdpFlow | SplicedFlow | undefined) {
     this.#flows = flows
     this.#get = get
   }
 
   /**
-   * The flow of a datagram that a port has received.
+   * Returns the flow of a datagram that a port has received.
    *
-   * @param ends as its side of the host: of a listening port, both are known
+   * @param ends the datagram's side on the host; both ends are known if the port is a listening one
    */
   heardAt(port: SharedPort, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
     this.#complete(port, ends)
@@ -36,11 +35,11 @@ export class FlowFinder {
     if (port instanceof GuestPort || ends.forwardingAddress.isUnspecified) return undefined
     const begun = this.#lookUpUnspecified(ends)
     const flow = begun < 0 ? undefined : this.#get(flowOf(begun))
-    // Another listener may have the same number at another address.
+    // Another listening port may have the same number at another address.
     return flow instanceof UdpFlow && flow.port === port ? flow : undefined
   }
 
-  /** The flow by which a port has sent what an error is about; `ends` as the error names them. */
+  /** Returns the flow by which a port has sent the datagram that an error is about; `ends` are those of the error. */
   sentTo(port: SharedPort, ends: Demiflow): UdpFlow | SplicedFlow | undefined {
     ends.forwardingPort = port.number
     if (ends.forwardingAddress.isUnspecified) setUnspecified(ends)
@@ -54,7 +53,7 @@ export class FlowFinder {
 
   #lookUpUnspecified(ends: Demiflow): SideRef {
     const { forwardingAddress } = ends
-    // A flow that the guest began there left the choice of the address to the host.
+    // For a flow that the guest began at this port, the host chooses the address.
     const { word0, word1, word2, word3 } = forwardingAddress
     setUnspecified(ends)
     const begun = this.#flows.lookup(IpProtocol.udp, ends)
@@ -66,7 +65,7 @@ export class FlowFinder {
   }
 }
 
-/** Leaves the forwarding address unspecified, of the correspondent's family. */
+/** Makes the forwarding address the unspecified one of the correspondent's family. */
 function setUnspecified({ correspondentAddress, forwardingAddress }: Demiflow): void {
   forwardingAddress.copyFrom(correspondentAddress.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6)
 }

@@ -1,4 +1,5 @@
 import { Address, Errno } from "@demiflow/core"
+import { occupyFlows } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { Bench, icmpErrors, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
@@ -13,15 +14,16 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     bench.advance(milliseconds - 1)
     expect(bench.flows.size).toBe(1)
     bench.advance(1)
-    expect([bench.flows.size, bench.host.openSockets]).toEqual([0, 0])
+    expect([bench.flows.size, bench.sockets.openSockets]).toEqual([0, 0])
   }
 
+  // RFC 4787 REQ-5 (ports)
   test("end 30 s after a single exchange with a port of questions and answers (RFC 4787, REQ-5 (a)), answered or not", () => {
     const bench = new Bench()
     ask(bench)
     lasts(bench, 30_000)
     ask(bench)
-    // A second question, before the first answer, is part of the exchange.
+    // A second question before the first answer is part of the exchange.
     ask(bench)
     bench.fromHost(bench.socket, payload)
     bench.fromHost(bench.socket, payload)
@@ -45,18 +47,20 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     lasts(bench, 30_000)
   })
 
+  // RFC 4787 REQ-5
   test("end 120 s after the last datagram while nothing has come back", () => {
     const bench = new Bench()
     begin(bench)
     bench.advance(20_000)
     begin(bench)
     bench.advance(119_999)
-    expect(bench.host.openSockets).toBe(1)
+    expect(bench.sockets.openSockets).toBe(1)
     bench.advance(1)
-    expect(bench.host.openSockets).toBe(0)
+    expect(bench.sockets.openSockets).toBe(0)
     expect(bench.flows.size).toBe(0)
   })
 
+  // RFC 4787 REQ-6
   test("end 180 s after the last datagram in either direction once something has come back", () => {
     const bench = new Bench()
     begin(bench)
@@ -66,9 +70,9 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     bench.advance(179_000)
     bench.fromHost(bench.socket, payload)
     bench.advance(179_999)
-    expect(bench.host.openSockets).toBe(1)
+    expect(bench.sockets.openSockets).toBe(1)
     bench.advance(1)
-    expect(bench.host.openSockets).toBe(0)
+    expect(bench.sockets.openSockets).toBe(0)
     expect(bench.flows.size).toBe(0)
   })
 
@@ -93,43 +97,44 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     bench.advance(120_000)
     begin(bench)
     bench.fromHost(bench.socket, payload)
-    expect(bench.host.sockets).toHaveLength(2)
+    expect(bench.sockets.sockets).toHaveLength(2)
     expect(bench.guest.datagrams).toHaveLength(1)
   })
 
   test("leave nothing behind when all are ended at once", () => {
     const bench = new Bench()
     for (let port = 1000; port < 1060; port++) begin(bench, port)
-    expect(bench.host.openSockets).toBe(60)
+    expect(bench.sockets.openSockets).toBe(60)
     bench.stack.abortFlows()
-    expect(bench.host.openSockets).toBe(0)
+    expect(bench.sockets.openSockets).toBe(0)
     expect(bench.flows.size).toBe(0)
     expect(bench.stack.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
   })
 
   test("are refused while the table is full, each packet counted once, and begin again when there is a place", () => {
     const bench = new Bench({ capacity: 2 })
-    const taken = [1, 2].map(() => bench.flows.allocate(0, 253))
+    const taken = occupyFlows(bench.flows, 0, 2)
     bench.fromGuest(guest, 3, server, 53, { payload }, { payload }, { payload })
-    expect(bench.host.opened).toHaveLength(0)
+    expect(bench.sockets.opened).toHaveLength(0)
     expect(bench.drops.entries()).toEqual([["flow: table full", 3]])
-    for (const place of taken) bench.flows.cancel(place)
+    for (const flow of taken) bench.flows.release(flow)
+    bench.flows.endTurn()
     begin(bench, 3)
     expect(bench.flows.size).toBe(1)
     expect(bench.drops.total).toBe(3)
   })
 
   test("take any port where the guest's isn't free", () => {
-    // In use, it may still be free at the address that a connected socket shows.
+    // A port in use may still be free at the address that a connected socket shows.
     const inUse = [-Errno.EADDRINUSE, 0, -Errno.EADDRINUSE]
     for (const [answers, asked] of [
       [inUse, [500, 0, 500, 0]],
       [[-Errno.EACCES], [500, 0]],
     ]) {
       const bench = new Bench()
-      bench.host.openingAnswers.push(...answers)
+      bench.sockets.openingAnswers.push(...answers)
       begin(bench, 500)
-      expect(bench.host.opened.map(({ forwardingPort }) => forwardingPort)).toEqual(asked)
+      expect(bench.sockets.opened.map(({ forwardingPort }) => forwardingPort)).toEqual(asked)
       expect(bench.socket.sent).toHaveLength(1)
     }
   })
@@ -138,14 +143,14 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
     const bench = new Bench()
     const shortages = [Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM]
     for (const errno of shortages) {
-      bench.host.openingAnswers.push(-errno)
+      bench.sockets.openingAnswers.push(-errno)
       bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload })
     }
     expect(bench.drops.entries()).toEqual([["udp: no socket left", 6]])
     expect(bench.warnings).toHaveLength(1)
     expect(bench.flows.size).toBe(0)
     bench.advance(60_000)
-    bench.host.openingAnswers.push(-Errno.EMFILE)
+    bench.sockets.openingAnswers.push(-Errno.EMFILE)
     begin(bench)
     expect(bench.warnings).toHaveLength(2)
     expect(bench.guest.sent).toEqual([])
@@ -153,7 +158,7 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
 
   test("are refused where the host opens no port", () => {
     const bench = new Bench()
-    bench.host.openingAnswers.push(-Errno.EADDRNOTAVAIL)
+    bench.sockets.openingAnswers.push(-Errno.EADDRNOTAVAIL)
     bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload })
     expect(bench.flows.size).toBe(0)
     expect(bench.drops.entries()).toEqual([["udp: host has no way there", 2]])
@@ -163,9 +168,9 @@ describe.each(Object.entries(families))("flows over %s", (name, { guest, server 
 
   test("end without a route, and the guest gets an error", () => {
     const bench = new Bench()
-    bench.host.nextSendingAnswers.push(-Errno.ENETUNREACH, -Errno.ENETUNREACH)
+    bench.sockets.nextSendingAnswers.push(-Errno.ENETUNREACH, -Errno.ENETUNREACH)
     bench.fromGuest(guest, 40_000, server, 53, { payload }, { payload })
-    expect([bench.flows.size, bench.host.openSockets]).toEqual([0, 0])
+    expect([bench.flows.size, bench.sockets.openSockets]).toEqual([0, 0])
     expect(bench.drops.entries()).toEqual([["udp: refused by the host", 2]])
     const [error, ...others] = icmpErrors(bench.guest)
     expect(others).toEqual([])

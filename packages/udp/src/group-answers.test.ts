@@ -1,4 +1,4 @@
-/** Answers to what the guest has sent to groups. */
+/** Answers to datagrams that the guest has sent to groups. */
 import { Address, Errno } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Bench, type BenchOptions, datagramsOf, pattern } from "./test-support/bench.ts"
@@ -16,11 +16,11 @@ describe.each(Object.entries(families))("answers from a group over %s", (name, {
   const gateway = isV4 ? "192.0.2.254" : "2001:db8::fe"
   const withRules = (rules: object): BenchOptions => ({ rules: { v4: rules, v6: rules } })
 
-  /** The guest has asked a group. */
+  /** Returns a bench whose guest has sent to a group. */
   const asked = (options?: BenchOptions) => {
     const bench = new Bench(options)
     bench.fromGuest(guest, PORT, group, 1900, { payload })
-    const [port] = bench.host.sockets
+    const [port] = bench.sockets.sockets
     const answer = (from: string, fromPort = SENDER_PORT) => {
       port.incoming.push(...datagramsOf(port, from, fromPort, own, payload))
       bench.event(port, 1)
@@ -65,21 +65,21 @@ describe.each(Object.entries(families))("answers from a group over %s", (name, {
 
   test("are heard although there was no socket to learn where the question came from", () => {
     const bench = new Bench()
-    bench.host.openingAnswers.push(0, -Errno.EMFILE)
+    bench.sockets.openingAnswers.push(0, -Errno.EMFILE)
     bench.fromGuest(guest, PORT, group, 1900, { payload })
-    const [port] = bench.host.sockets
+    const [port] = bench.sockets.sockets
     port.incoming.push(...datagramsOf(port, router, SENDER_PORT, own, payload))
     bench.event(port, 1)
     expect(senders(bench)).toEqual([`${router} ${SENDER_PORT}`])
     expect(bench.drops.total).toBe(0)
-    // The next datagram is known when it comes back, and nothing else is asked of the host after that.
+    // The next datagram is recognised when it comes back, and the host isn't asked again after that.
     bench.fromGuest(guest, PORT, group, 1900, { payload })
     const listener = bench.listen(1900)
-    const opened = bench.host.opened.length
+    const opened = bench.sockets.opened.length
     bench.fromGuest(guest, PORT, group, 1900, { payload })
     bench.fromAnyone(listener, own, PORT, own, payload)
     expect(bench.drops.entries()).toEqual([["udp: the guest's own, to a group", 1]])
-    expect(bench.host.opened.length).toBe(opened)
+    expect(bench.sockets.opened.length).toBe(opened)
   })
 
   test("belong to the newest question that is left", () => {
@@ -87,7 +87,7 @@ describe.each(Object.entries(families))("answers from a group over %s", (name, {
     const ask = (from: string, index: number) =>
       bench.fromGuest(from, PORT, isV4 ? `239.0.0.${index}` : `ff0e::${index}`, 1900, { payload })
     const answer = (from: string) => {
-      const [port] = bench.host.sockets
+      const [port] = bench.sockets.sockets
       port.incoming.push(...datagramsOf(port, from, SENDER_PORT, own, payload))
       bench.event(port, 1)
       return `${bench.guest.datagrams.at(-1)?.tap.correspondentAddress}`
@@ -101,7 +101,7 @@ describe.each(Object.entries(families))("answers from a group over %s", (name, {
     bench.advance(2_000)
     expect(answer(router)).toBe(guest)
     bench.advance(200_000)
-    expect([bench.flows.size, bench.host.openSockets]).toEqual([0, 0])
+    expect([bench.flows.size, bench.sockets.openSockets]).toEqual([0, 0])
   })
 
   test("aren't taken for what the guest has sent itself, however many groups it has asked", () => {

@@ -1,29 +1,30 @@
-import { Demiflow, type FlowTable, type Host, Interface, type SharedPort } from "@demiflow/core"
+import { Demiflow, type FlowTable, Interface, type Sockets } from "@demiflow/core"
+import type { SharedPort } from "@demiflow/protocol-kit"
 import { sourceTowards } from "./source-towards.ts"
 import type { GroupSource, ToGroup, UdpFlow } from "./state.ts"
 
 /**
- * The guest's flows to groups, by the host's ports that they leave from, and the addresses that they come from there. The
- * host's kernel hands such datagrams to its own sockets too, so that its programs hear them, and a listening port of ours is
- * one of these: what the guest has sent must not come back to it there.
+ * Records the guest's flows to groups, by the host's ports that they leave from, and the source addresses of their
+ * datagrams. The host's kernel delivers such datagrams to its own sockets too, so that its programs receive them. A
+ * listening port of ours may be one of these: the guest's own datagrams must not come back to it there.
  *
- * A guest may have as many such flows at one port as the flow table has places, so none is searched for: those of one port
- * are a list that leads through the flows, and their addresses, which are the host's and few, are counted.
+ * A guest may have as many such flows at one port as the flow table has places, so nothing is searched: the flows of
+ * one port form a linked list, and their source addresses, which are the host's and few, are counted.
  */
 export class GroupSenders {
-  readonly #host: Host
+  readonly #sockets: Sockets
   readonly #flows: Pick<FlowTable, "readSide">
   readonly #newest = new Map<SharedPort, ToGroup>()
-  /** By the host's port number. */
+  /** Source addresses, by the host's port number. */
   readonly #sources = new Map<number, GroupSource[]>()
   readonly #side = new Demiflow(Interface.host)
 
-  constructor(host: Host, flows: Pick<FlowTable, "readSide">) {
-    this.#host = host
+  constructor(sockets: Sockets, flows: Pick<FlowTable, "readSide">) {
+    this.#sockets = sockets
     this.#flows = flows
   }
 
-  /** A flow to a group has begun at a port. */
+  /** Adds a flow to a group that has begun at a port. */
   add(flow: UdpFlow, port: SharedPort): void {
     const older = this.#newest.get(port)
     const toGroup = { flow, port, source: undefined, datagrams: 0, older, newer: undefined }
@@ -33,8 +34,8 @@ export class GroupSenders {
   }
 
   /**
-   * The guest has sent on a flow. Finds out from where, if the flow leads to a group. If that fails, the second, the fourth, the
-   * eighth … datagram asks again: where the host never says it, that costs next to nothing.
+   * Finds out the source address of a flow to a group after the guest has sent on it. If that fails, the second, the
+   * fourth, the eighth … sequence tries again: where the host never reports the address, that costs next to nothing.
    */
   heard({ toGroup }: UdpFlow): void {
     if (toGroup === undefined || toGroup.source !== undefined) return
@@ -42,11 +43,14 @@ export class GroupSenders {
     if ((attempt & (attempt - 1)) === 0) this.#findSource(toGroup)
   }
 
-  /** Apart from `heard`, which every datagram calls: what has a closure allocates memory for its variables as soon as it is called. */
+  /**
+   * Apart from `heard`, which every sequence calls: a function with a closure allocates its context as soon as it is
+   * called.
+   */
   #findSource(toGroup: ToGroup): void {
     const side = this.#side
     this.#flows.readSide(toGroup.flow.hostSide, side)
-    const address = sourceTowards(this.#host, side)
+    const address = sourceTowards(this.#sockets, side)
     if (address === undefined) return
     const { number } = toGroup.port
     let sources = this.#sources.get(number)
@@ -63,7 +67,7 @@ export class GroupSenders {
     toGroup.source = source
   }
 
-  /** A flow has ended, whether to a group or not. */
+  /** Removes a flow that has ended, whether to a group or not. */
   remove(flow: UdpFlow): void {
     const { toGroup } = flow
     if (toGroup === undefined) return
@@ -76,12 +80,12 @@ export class GroupSenders {
     flow.toGroup = undefined
   }
 
-  /** The newest flow to a group at a port: its answers may come from anybody. */
+  /** Returns the newest flow to a group at a port: anybody may answer it. */
   newestAt(port: SharedPort): UdpFlow | undefined {
     return this.#newest.get(port)?.flow
   }
 
-  /** True if datagrams from there are those of such a flow. */
+  /** True if a datagram from this correspondent is one that the guest has sent to a group. */
   have({ correspondentAddress, correspondentPort }: Demiflow): boolean {
     const sources = this.#sources.get(correspondentPort)
     if (sources === undefined) return false

@@ -1,63 +1,68 @@
 /**
  * UDP between the guest and the host: theory of operation.
  *
- * A flow is what one address and port of the guest's exchanges with one address and port beyond us. Flows share the sockets
- * of ports (core's `SharedPort`): each socket is bound, connected to nobody, and nobody else's. What is sent names its
- * correspondent; what is received is found by both ends, as the kernel names them (`flow-finder.ts`). So, without any more:
+ * A flow is the exchange of one address and port of the guest with one address and port beyond us. Flows share the
+ * sockets of ports (protocol-kit's `SharedPort`). Each socket is bound, not connected, and ours alone. A datagram is
+ * sent to its flow's correspondent; a received datagram's flow is found by both ends, as the kernel reports them
+ * (`flow-finder.ts`). This alone gives:
  *
- * - all correspondents of a port of the guest's see the same port of the host: the guest's own number, where that is free
- *   (core's `GuestPorts`; RFC 4787, REQ-1, endpoint-independent mapping). It is the same one for several addresses of the
- *   guest's, as a program in there mostly has one socket for all of them;
- * - an address that the guest corresponds with from a port may answer from another one, and nobody else is heard
- *   (`newcomers.ts`; REQ-8, address-dependent filtering). A link-local address is heard from the link alone that the flow goes by
- *   (RFC 4007, section 6); of two clients that have the same one on two links, and the same port, the second isn't heard;
- * - the order of what one socket receives stays, also while flows begin.
+ * - All correspondents of a guest's port see the same port of the host: the guest's own number, where that is free
+ *   (protocol-kit's `GuestPorts`; RFC 4787, REQ-1, endpoint-independent mapping). Several addresses of the guest share
+ *   it, as a program in the guest mostly has one socket for all of them.
+ * - An address that the guest corresponds with from a port may answer from another port, and datagrams from other
+ *   addresses are dropped (`newcomers.ts`; REQ-8, address-dependent filtering). A link-local address is accepted only
+ *   from the link that the flow uses (RFC 4007, section 6). Of two clients that have the same address on two links, and
+ *   the same port, the second is dropped.
+ * - Datagrams received by one socket stay in order, also while flows begin.
  *
- * Neither end says when it is done, so flows end by time (`timeouts.ts`). Traffic only notes the time; the timer reads the
- * note when it runs out and starts again if some had come. A port of the guest's is closed with its last flow.
+ * UDP has no end of a conversation, so flows end by time-out (`timeouts.ts`). Traffic only records the time; the timer
+ * reads it when it expires, and restarts if there was traffic. A guest's port is closed with its last flow.
  *
  * Flows begin (`beginnings.ts`) with the first datagram,
  *
- * - of the guest: the forwarding policy says where it goes. It leaves by a listening port of ours if the correspondent has
- *   asked there, or if that has the guest's port number, leads to just there and reaches the correspondent as other sockets
- *   of the host do (`listening-ports.ts`): an answer leaves from where the question came to, whichever of its addresses the
- *   guest answers from. Otherwise by a port of the guest's.
- * - of anybody on the host, at a listening socket: the policy says where at the guest it goes. Listening sockets say with
- *   each datagram which address of the host it came to, and answers leave from that. The flows of a listening port end with
- *   it. Flows that had the port before it was listened at go on there (`takeovers.ts`).
+ * - of the guest: the forwarding policy decides where it goes. It leaves by a listening port of ours if the
+ *   correspondent has written to that; or if that port has the number of the guest's port, leads to exactly that port,
+ *   and reaches the correspondent as other sockets of the host do (`listening-ports.ts`). So an answer leaves from
+ *   where the question went to, whichever of its addresses the guest answers from. All other flows leave by a guest's
+ *   port.
+ * - of anybody, at a listening socket on the host: the policy decides where at the guest it goes. Listening sockets
+ *   report for each datagram which address of the host it came to, and answers leave from that. The flows of a
+ *   listening port end with it. Flows that had the port before we listened at it continue there (`takeovers.ts`).
  *
- * Where the policy says so, a flow that begins at a listening socket goes to a socket at the other end of the local path
- * instead of the tap: from the host into the guest's namespace, or from a listener in there to the host. Such spliced flows
- * have a socket at the other end and no packets, and are `local/`'s: `local/splicing.ts` says how they go. What follows here
- * is about flows between host and tap; time-outs and limits are the same for both.
+ * Where the policy says so, a flow that begins at a listening socket goes to a socket at the other end of the local
+ * path instead of the tap: from the host into the guest's namespace, or from a listener in the namespace to the host.
+ * Such spliced flows have a socket at the other end and no packets (`local/splicing.ts`). The rest of this text is
+ * about flows between host and tap; time-outs and limits are the same for both.
  *
- * Two senders may be the same to the guest: they came to two ports that lead to one, or one address stands for both. The
- * later one is shown under another port then, as netfilter does it. Anybody can forge senders: flows that their target
- * hasn't answered give way, oldest first, at a limit. Where places of the flow table or sockets are scarce, flows and ports of
- * the guest's give way as well: those that weren't answered in a fair time, and of others those used longest ago (`scarcity.ts`).
- * A port that gives way is closed at once. Its flows end one after the other, by their deadlines (`ports-in-use.ts`).
+ * Two senders may be the same to the guest: they came to two ports that lead to one, or one address stands for both.
+ * The later one then gets another port towards the guest, as netfilter does it. Anybody can forge senders: at a limit,
+ * flows that their target hasn't answered give way, oldest first. Where flow table entries or sockets are scarce, flows
+ * and ports of the guest give way as well: those without an answer within a fair time, and of the others those used
+ * longest ago (`scarcity.ts`). A port that gives way is closed at once. Its flows end one after the other, by their
+ * deadlines (`ports-in-use.ts`).
  *
- * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of them.
- * Neighbours of one size are put together for the host to cut, what the guest's offload left together with more of that
- * size too (`leaving-together.ts` says why). Hop limit, traffic class and "don't fragment" of each packet are those of the
- * datagram which leaves the host, so that tracing a route and the search for the path's MTU (RFC 8899) work through us, and
- * DSCP and ECN are kept. A full send queue loses datagrams, as networks do, and counts them.
+ * From the guest (`to-host.ts`): the packets of a sequence are checked (`check.ts`) and sent by one call for all of
+ * them. Adjacent datagrams of one size are coalesced for the host to split, and datagrams that the guest's offload has
+ * coalesced are coalesced further (`leaving-together.ts` says why). Hop limit, traffic class and "don't fragment" of
+ * each packet are kept in the datagram that leaves the host, so that `traceroute` and path MTU discovery (RFC 8899)
+ * work through us, and DSCP and ECN are kept. Datagrams for which the send queue has no room are dropped, as in any
+ * network, and counted.
  *
- * From the host (`to-guest.ts`): datagrams are received straight behind room for the headers they get, and keep their
- * traffic class. What the host left together stays so, and neighbours of one size, together or not, are put together if the
- * link cuts them. Each socket has a budget for each turn, and none is read while the guest is congested: what has more waits
- * in one list, and has its turn in that order (`waiting-sources.ts`).
+ * From the host (`to-guest.ts`): datagrams are received right behind space for the headers they get, and keep their
+ * traffic class. Datagrams that the host has coalesced stay so, and adjacent ones of one size are coalesced if the link
+ * splits them. Each socket has a budget for each turn, and none is read while the guest is congested. Sockets with more
+ * to deliver wait in one list, and have their turn in that order (protocol-kit's `WaitingList`).
  *
- * Errors (`error-relay.ts`): what routers or the correspondent reported to the host's kernel comes from the socket's
- * error queue, belongs to the flow with the destination that it names, and goes to the guest as the same ICMP error, quoting
- * the guest's datagram with the guest's addresses. What the host itself refuses (no route, say) becomes an error in the name
- * of the address that the guest wrote to, and so does what the policy prohibits. What the guest reports (that nobody listens at its port, say) goes no further: a
- * socket can't report it. That a datagram of IPv6 was too big for a link behind the guest has those that follow fragmented:
- * core's `Guest.noticePathMtu`.
+ * Errors (`error-relay.ts`): errors that routers or the correspondent reported to the host's kernel come from the
+ * socket's error queue. Each belongs to the flow with the destination that it names, and goes to the guest as the same
+ * ICMP error, quoting the guest's datagram with the guest's addresses. What the host itself refuses (no route, say)
+ * becomes an error from the address that the guest wrote to, and so does what the policy prohibits. Errors that the
+ * guest reports (that nobody listens at its port, say) go no further: a socket can't report them. A "too big" over IPv6
+ * about a link behind the guest has core fragment later datagrams: `Guest.noticePathMtu`.
  *
- * To a multicast group a flow leads as to any correspondent. Its members answer from their own addresses, so the guest's port
- * then hears anybody (`newcomers.ts`). The host's kernel hands what is sent to a group to its own sockets as well: ours don't
- * take it for somebody else's (`group-senders.ts`).
+ * A flow to a multicast group is like one to any correspondent. The group's members answer from their own addresses, so
+ * the guest's port then accepts datagrams from anybody (`newcomers.ts`). The host's kernel delivers datagrams to a
+ * group to its own sockets as well: ours drop the guest's own (`group-senders.ts`).
  *
  * Not done: broadcast (the policy refuses it).
  *
@@ -69,11 +74,10 @@ import {
   Demiflow,
   type Disposition,
   type FlowIndex,
+  type FlowTotals,
   flowOf,
-  GoingOn,
   type GuestError,
   HANDLED,
-  HostEvent,
   Interface,
   type InterfaceId,
   IpProtocol,
@@ -86,10 +90,11 @@ import {
   type PlaceShareId,
   type ProtocolHandler,
   type Sequence,
-  SharedPort,
   type SideRef,
+  SocketEvent,
   UDP_HEADER_LENGTH,
 } from "@demiflow/core"
+import { GoingOn, SharedPort, totalsOf, WaitingList } from "@demiflow/protocol-kit"
 import { Beginnings } from "./beginnings.ts"
 import { checkDatagram, payloadLength, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
@@ -98,6 +103,7 @@ import type { SplicedFlow } from "./local/spliced-flow.ts"
 import { Splicing } from "./local/splicing.ts"
 import { Newcomers } from "./newcomers.ts"
 import { PortsInUse } from "./ports-in-use.ts"
+import { Progress } from "./progress.ts"
 import { type UdpReasons, udpReasons } from "./reasons.ts"
 import { Scarcity } from "./scarcity.ts"
 import { type Source, UdpFlow, UdpFlows } from "./state.ts"
@@ -105,7 +111,6 @@ import { Takeovers } from "./takeovers.ts"
 import { Timeouts, type UdpOptions } from "./timeouts.ts"
 import { ToGuest } from "./to-guest.ts"
 import { ToHost } from "./to-host.ts"
-import { WaitingSources } from "./waiting-sources.ts"
 
 /** UDP, set up on a stack. */
 export class UdpHandler implements ProtocolHandler {
@@ -121,22 +126,23 @@ export class UdpHandler implements ProtocolHandler {
   readonly #ports: PortsInUse
   readonly #beginnings: Beginnings
   readonly #takeovers: Takeovers
-  /** Absent where there is no local path. */
+  /** Undefined where there is no local path. */
   readonly #splicing: Splicing | undefined
-  readonly #waiting: WaitingSources<Source>
+  readonly #waiting: WaitingList<Source>
   readonly #scarcity: Scarcity
   readonly #goingOn: GoingOn
   readonly #tap = new Demiflow()
 
   constructor(components: Components, options: UdpOptions = {}) {
     const reasons = udpReasons(components.drops)
-    const finder = new FlowFinder(components, (flow) => this.#find(flow))
+    const finder = new FlowFinder(components, (flow) => this.#findCarriedOn(flow))
     const errors = new ErrorRelay(components, reasons, finder)
-    const waiting = new WaitingSources<Source>(components, (source) => this.#drain(source))
-    const ports = new PortsInUse(components, (flow) => this.abort(flow))
+    const waiting = new WaitingList<Source>(components, (source) => this.#drain(source))
+    const ports = new PortsInUse(components, (flow) => this.#findLasting(flow))
     const scarcity = new Scarcity(components, reasons, ports, (flow) => this.abort(flow))
+    const progress = new Progress(components.reports, scarcity)
     const timeouts = new Timeouts(options)
-    const parts = { components, reasons, states: this.#states, ports, errors, scarcity, timeouts, waiting }
+    const parts = { components, reasons, states: this.#states, ports, errors, progress, scarcity, timeouts, waiting }
     this.#components = components
     this.#timeouts = timeouts
     this.#reasons = reasons
@@ -152,7 +158,6 @@ export class UdpHandler implements ProtocolHandler {
       ports,
       beginnings: this.#beginnings,
       empty: (port) => this.#empty(port),
-      endFlow: (flow) => this.abort(flow),
     })
     const splicing = components.localPath === undefined ? undefined : new Splicing(parts)
     const newcomers = new Newcomers(components, reasons, this.#beginnings, splicing)
@@ -160,17 +165,14 @@ export class UdpHandler implements ProtocolHandler {
     this.#toGuest = new ToGuest({ ...parts, finder, newcomers, splicing })
   }
 
-  fromTap(sequence: Sequence): Disposition {
+  fromGuest(sequence: Sequence): Disposition {
     const { arena, drops, flows } = this.#components
     const tap = sequence.demiflow
     if (tap.forwardingPort === 0) return this.#reasons.portZero
     const side = flows.lookup(IpProtocol.udp, tap)
     let flow = side < 0 ? undefined : this.#states.get(flowOf(side))
     if (side >= 0 && flow === undefined) return NOT_MINE
-    if (flow !== undefined && isOrphan(flow)) {
-      this.abort(flow.flow)
-      flow = undefined
-    }
+    if (flow !== undefined && !this.#lasts(flow)) flow = undefined
     const isKnown = flow !== undefined
     let isHeard = false
     for (let index = 0; index < sequence.count; index++) {
@@ -182,7 +184,7 @@ export class UdpHandler implements ProtocolHandler {
       const offset = sequence.transportOffset[index] + UDP_HEADER_LENGTH
       const length = payloadLength(arena, sequence, index)
       if (flow === undefined) {
-        flow = this.#beginnings.fromGuest(tap, offset, length, sequence.count - index)
+        flow = this.#beginnings.fromGuest(sequence, index, offset, length)
         if (flow === undefined) return HANDLED
       }
       this.#toHost.add(
@@ -196,7 +198,7 @@ export class UdpHandler implements ProtocolHandler {
       isHeard = true
     }
     if (flow === undefined || !isHeard) return HANDLED
-    // What the host has no way for takes no room.
+    // A new flow that the host refused takes no place.
     if (this.#toHost.flush(flow, tap) || isKnown) this.#beginnings.heardGuest(flow)
     else this.abort(flow.flow)
     return HANDLED
@@ -207,18 +209,18 @@ export class UdpHandler implements ProtocolHandler {
     if (flow === undefined) return
     const port = flow instanceof UdpFlow && side === flow.portSide ? flow.port : undefined
     const spliced = port === undefined ? this.#splicing?.sideOf(side) : undefined
-    if ((events & HostEvent.error) !== 0) {
+    if ((events & SocketEvent.error) !== 0) {
       if (port !== undefined) this.#errors.drainPort(port)
       else if (spliced !== undefined) this.#splicing?.drainErrors(spliced)
     }
-    // That a send buffer has room again concerns nobody: what it had no room for is gone.
-    if ((events & ~HostEvent.writable) !== 0) this.#drain(port ?? spliced)
+    // `writable` is ignored: what the send buffer had no room for was dropped.
+    if ((events & ~SocketEvent.writable) !== 0) this.#drain(port ?? spliced)
   }
 
   fromGuestError(side: SideRef, { mtu }: Readonly<GuestError>): boolean {
     const flow = this.#states.get(flowOf(side))
     if (flow === undefined || mtu === 0) return false
-    // Nothing was sent that could be too big, or it may be fragmented on its way.
+    // Either we sent nothing that could be too big, or, over IPv4, a router may fragment it.
     if (!flow.beganOnHost && !flow.hasReply) return false
     this.#components.flows.readSide(side, this.#tap)
     return !this.#tap.isV4
@@ -235,15 +237,16 @@ export class UdpHandler implements ProtocolHandler {
     listener.socket = NO_SOCKET
     const port = this.#ports.listening.get(listener.ref)
     if (port === undefined) return
-    // A port that flows keep open can be bound by no other program, and refuses nothing.
+    // Closed at once: flows that kept the port open would keep other programs from binding it, and it would refuse
+    // nothing.
     this.#ports.retire(port)
   }
 
   fromListener(listener: Listener, events: number): void {
     const port = this.#ports.listening.get(listener.ref)
     if (port === undefined) return
-    if ((events & HostEvent.error) !== 0) this.#errors.drainPort(port)
-    if ((events & ~HostEvent.writable) !== 0) this.#drain(port)
+    if ((events & SocketEvent.error) !== 0) this.#errors.drainPort(port)
+    if ((events & ~SocketEvent.writable) !== 0) this.#drain(port)
   }
 
   portsInUse(place: InterfaceId): number[] {
@@ -259,15 +262,16 @@ export class UdpHandler implements ProtocolHandler {
   }
 
   start(): void {
-    // What has waited for a guest that is gone has not heard that another one takes frames.
+    // Sources that waited for a guest that is gone aren't notified that another one takes frames.
     this.#waiting.resume()
   }
 
   expire(index: FlowIndex, now: number): void {
-    const flow = this.#find(index)
+    const flow = this.#findLasting(index)
     if (flow === undefined) return
+    // RFC 4787 REQ-6 MUST: what the guest sends keeps its flow alive
     const deadline = flow.lastActivity + this.#timeouts.of(flow)
-    if (deadline > now && !isOrphan(flow) && this.#isAllowed(flow)) this.#components.flows.schedule(index, deadline)
+    if (deadline > now && this.#isAllowed(flow)) this.#components.flows.schedule(index, deadline)
     else this.abort(index)
   }
 
@@ -277,6 +281,12 @@ export class UdpHandler implements ProtocolHandler {
 
   givePlace(share: PlaceShareId): boolean {
     return this.#scarcity.givePlace(share)
+  }
+
+  totalsOf(index: FlowIndex): FlowTotals {
+    const flow = this.#find(index)
+    if (flow === undefined) return {}
+    return flow instanceof UdpFlow ? totalsOf(flow) : (this.#splicing?.totalsOf(flow) ?? {})
   }
 
   abort(index: FlowIndex): void {
@@ -290,12 +300,32 @@ export class UdpHandler implements ProtocolHandler {
     return this.#states.get(index) ?? this.#splicing?.get(index)
   }
 
+  /** As `#find`, but moves a flow whose port was closed to the port that replaces it. */
+  #findCarriedOn(index: FlowIndex): UdpFlow | SplicedFlow | undefined {
+    const flow = this.#find(index)
+    if (flow instanceof UdpFlow && isOrphan(flow)) this.#takeovers.carryOn(flow)
+    return flow
+  }
+
+  /** As `#find`, but ends a flow whose port was closed and not replaced. */
+  #findLasting(index: FlowIndex): UdpFlow | SplicedFlow | undefined {
+    const flow = this.#find(index)
+    return flow !== undefined && this.#lasts(flow) ? flow : undefined
+  }
+
+  /** Moves a flow whose port was closed to the port that replaces it, or ends it and returns false. */
+  #lasts(flow: UdpFlow | SplicedFlow): boolean {
+    if (!isOrphan(flow) || (flow instanceof UdpFlow && this.#takeovers.carryOn(flow))) return true
+    this.abort(flow.flow)
+    return false
+  }
+
   #isAllowed(flow: UdpFlow | SplicedFlow): boolean {
     if (!(flow instanceof UdpFlow) || flow.beganOnHost) return true
     return this.#goingOn.isAllowed(IpProtocol.udp, flow.tapSide)
   }
 
-  /** Passes on what a port's socket holds, errors as well, outside of a turn. */
+  /** Delivers what a port's socket holds, errors as well, outside of a turn. */
   #empty(port: SharedPort): void {
     this.#errors.drainPort(port)
     this.#toGuest.drain(port)
@@ -305,12 +335,11 @@ export class UdpHandler implements ProtocolHandler {
   #drain(source: Source | undefined): void {
     if (source === undefined || source.socket < 0) return
     if (source instanceof SharedPort) this.#toGuest.drain(source)
-    else if (isOrphan(source.flow)) this.abort(source.flow.flow)
-    else this.#splicing?.relay.drain(source)
+    else if (this.#lasts(source.flow)) this.#splicing?.relay.drain(source)
   }
 }
 
-/** True for a flow whose port was closed before it: it ends in a turn to come. */
+/** True for a flow whose port was closed before it. */
 function isOrphan(flow: UdpFlow | SplicedFlow): boolean {
   const port = flow instanceof UdpFlow ? flow.port : flow.initiating.port
   return port !== undefined && port.socket < 0

@@ -23,11 +23,13 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
   const client = { address: server, port: 40_000 }
 
   test("a client's question reaches the guest, and the answer comes from the port that was asked", () => {
-    const { memory, guest, host, listen, drops } = listeningStack(53)
+    const { memory, guest, sockets, listen, drops } = listeningStack(53)
     const listener = listen(5353)
     const answers: string[] = []
-    host.world.receive(client, ({ text, hostAddress, hostPort }) => answers.push(`${text} ${hostAddress} ${hostPort}`))
-    host.world.send(client, { address: own, port: 5353 }, "example.org?")
+    sockets.world.receive(client, ({ text, hostAddress, hostPort }) =>
+      answers.push(`${text} ${hostAddress} ${hostPort}`),
+    )
+    sockets.world.send(client, { address: own, port: 5353 }, "example.org?")
     guest.expect(
       check.ip({ source: server, target: guestAddress }),
       check.udp({ sourcePort: 40_000, targetPort: 53 }),
@@ -40,12 +42,12 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
     )
     memory.run()
     expect(answers).toEqual([`192.0.2.99 ${own} 5353`])
-    host.world.send(client, { address: own, port: 5353 }, "and now?")
+    sockets.world.send(client, { address: own, port: 5353 }, "and now?")
     guest.expect(check.udp({ sourcePort: 40_000, targetPort: 53 }), check.payload("and now?"))
     expect(memory.flows.size).toBe(1)
     memory.run(180_000)
     expect(memory.flows.size).toBe(0)
-    host.world.send(client, { address: own, port: 5353 }, "still there?")
+    sockets.world.send(client, { address: own, port: 5353 }, "still there?")
     guest.expect(check.payload("still there?"))
     memory.stack.unlisten(listener)
     memory.run(120_000)
@@ -54,9 +56,9 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
   })
 
   test("an answer to a client that is gone is reported to the guest", () => {
-    const { guest, host, listen } = listeningStack(53)
+    const { guest, sockets, listen } = listeningStack(53)
     listen(53)
-    host.world.send(client, { address: own, port: 53 }, "?")
+    sockets.world.send(client, { address: own, port: 53 }, "?")
     guest.expect(check.payload("?"))
     guest.send(build.ip(guestAddress, server), build.udp({ sourcePort: 53, targetPort: 40_000 }), build.payload("!"))
     guest.expect(
@@ -74,14 +76,14 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
     const gateway = isV4 ? "192.0.2.254" : "2001:db8::fe"
     const loopback = isV4 ? "127.0.0.1" : "::1"
     const hostLoopback = Address.parse(gateway)
-    const { memory, guest, host, listen } = listeningStack(53, {
+    const { memory, guest, sockets, listen } = listeningStack(53, {
       rules: { v4: { hostLoopback }, v6: { hostLoopback } },
     })
     listen(53)
     const local = { address: loopback, port: 40_000 }
     const answers: string[] = []
-    host.world.receive(local, ({ text }) => answers.push(text))
-    host.world.send(local, { address: loopback, port: 53 }, "?")
+    sockets.world.receive(local, ({ text }) => answers.push(text))
+    sockets.world.send(local, { address: loopback, port: 53 }, "?")
     guest.expect(check.ip({ source: gateway, target: guestAddress }), check.udp({ sourcePort: 40_000 }))
     guest.send(build.ip(guestAddress, gateway), build.udp({ sourcePort: 53, targetPort: 40_000 }), build.payload("!"))
     memory.run()
@@ -89,10 +91,10 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
   })
 
   test("a service that speaks first does so from its port", () => {
-    const { memory, guest, host, listen } = listeningStack(51_820)
+    const { memory, guest, sockets, listen } = listeningStack(51_820)
     listen(51_820)
     const ports: number[] = []
-    host.world.receive(client, ({ hostPort, reply }) => {
+    sockets.world.receive(client, ({ hostPort, reply }) => {
       ports.push(hostPort)
       reply("hello")
     })
@@ -105,7 +107,7 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
     expect(ports).toEqual([51_820])
     guest.expect(check.udp({ sourcePort: client.port, targetPort: 51_820 }), check.payload("hello"))
     expect(memory.flows.size).toBe(1)
-    expect(host.violations).toEqual([])
+    expect(sockets.violations).toEqual([])
   })
 
   test("whichever side sends, each datagram comes once, each answer to the one that was answered, and nothing is left behind", () => {
@@ -117,10 +119,10 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
     })
     fc.assert(
       fc.property(fc.integer(), fc.array(event, { minLength: 1, maxLength: 40 }), (seed, events) => {
-        const { memory, guest, host, listen, drops } = listeningStack(0, {
+        const { memory, guest, sockets, listen, drops } = listeningStack(0, {
           seed,
           capacity: 128,
-          host: {
+          sockets: {
             faults: { lateEvent: 0.3, lateness: 5, spuriousEvent: 0.3 },
             rtt: 4,
             jitter: 3,
@@ -131,14 +133,14 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
         const sent: string[] = []
         const heard: string[] = []
         const answers: string[] = []
-        /** Says whom it is from and where it goes. */
+        /** Returns a text that names its sender and target. */
         const question = (from: number, port: number, length: number) => {
           const text = `${sent.length} ${from} ${port} `.padEnd(length, "x")
           sent.push(text)
           return text
         }
         for (let port = 100; port < 106; port++) {
-          host.world.receive({ address: server, port }, ({ text, hostPort }) => {
+          sockets.world.receive({ address: server, port }, ({ text, hostPort }) => {
             const [, from, asked] = text.split(" ")
             expect([from, asked === `${hostPort}`]).toEqual([`${port}`, true])
             answers.push(text)
@@ -159,8 +161,8 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
           }
         }
         for (const { client: from, port, length, pause } of events) {
-          host.world.send({ address: server, port: from }, { address: own, port }, question(from, port, length))
-          // What the guest answers only after its flow has ended leaves from elsewhere.
+          sockets.world.send({ address: server, port: from }, { address: own, port }, question(from, port, length))
+          // An answer after its flow has ended would leave from elsewhere.
           if (pause > 1000) {
             memory.run(50)
             answerAll()
@@ -184,15 +186,15 @@ describe.each(Object.entries(families))("a stack that listens over %s", (name, {
   })
 
   test("datagrams of all sizes make their way there and back", () => {
-    const { memory, guest, host, listen, drops } = listeningStack(53)
+    const { memory, guest, sockets, listen, drops } = listeningStack(53)
     listen(53)
     const back: number[] = []
-    host.world.receive(client, ({ bytes }) =>
+    sockets.world.receive(client, ({ bytes }) =>
       back.push(sameBytes(bytes, patternBytes(bytes.length)) ? bytes.length : -1),
     )
     const sizes = [0, 1, 512, 1472, 8192, isV4 ? 65_507 : 65_487]
     for (const length of sizes) {
-      host.world.send(client, { address: own, port: 53 }, patternBytes(length))
+      sockets.world.send(client, { address: own, port: 53 }, patternBytes(length))
       guest.expect(check.payload(patternBytes(length)))
       guest.send(
         build.ip(guestAddress, server),

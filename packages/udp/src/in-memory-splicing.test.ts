@@ -6,11 +6,11 @@ import { udp } from "./index.ts"
 import { families } from "./test-support/families.ts"
 import { type Direction, directions } from "./test-support/splicing.ts"
 
-/** Listens at one end, for what the direction leads to at the other. */
+/** Listens at one end for the target at the other. */
 function splicingStack({ place, rules, loopback, target }: Direction, options: MemoryStackOptions = {}) {
   const memory = memoryStack([udp()], { localPath: true, rules, ...options })
-  const { host, namespace } = memory
-  const [near, far] = place === Interface.host ? [host, namespace] : [namespace, host]
+  const { sockets, namespace } = memory
+  const [near, far] = place === Interface.host ? [sockets, namespace] : [namespace, sockets]
   const listen = (port: number, targetPort: number) =>
     memory.stack.listen(
       IpProtocol.udp,
@@ -24,7 +24,7 @@ function splicingStack({ place, rules, loopback, target }: Direction, options: M
     near,
     far,
     listen,
-    /** A sender at a port of the near end's loopback address. */
+    /** Returns a sender at a port of the near end's loopback address. */
     client: (port: number) => ({ address: loopback, port }),
     service: (port: number) => ({ address: loopback, port }),
     server: (port: number) => ({ address: target, port }),
@@ -71,7 +71,7 @@ describe.each(directions)("a stack with a local path, $name", (direction) => {
   })
 
   test("where nobody listens datagrams are counted, and come again once somebody does", () => {
-    const { memory, near, far, listen, client, service, server } = splicingStack(direction, { host: { rtt: 2 } })
+    const { memory, near, far, listen, client, service, server } = splicingStack(direction, { sockets: { rtt: 2 } })
     listen(5353, 53)
     for (let count = 0; count < 10; count++) {
       near.world.send(client(40_000), service(5353), `${count}`)
@@ -106,7 +106,7 @@ describe.each(directions)("a stack with a local path, $name", (direction) => {
   test("datagrams of all sizes make their way there and back, alone and many at once", () => {
     const { memory, near, far, listen, client, service, server } = splicingStack(direction, {
       localPath: { namespace: { coalescesDatagrams: true, datagramBuffer: 4 << 20 } },
-      host: { coalescesDatagrams: true, datagramBuffer: 4 << 20 },
+      sockets: { coalescesDatagrams: true, datagramBuffer: 4 << 20 },
     })
     listen(5353, 53)
     far.world.echo(server(53))
@@ -134,11 +134,11 @@ describe.each(directions)("a stack with a local path, $name", (direction) => {
 
   test("without descriptors at either end nothing is left half open, and nobody who was answered loses his flow", () => {
     for (const options of [
-      { host: { descriptors: 6 } },
+      { sockets: { descriptors: 6 } },
       { localPath: { namespace: { descriptors: 6 } } },
     ] satisfies MemoryStackOptions[]) {
       // It is the target's end where each flow has a socket.
-      const isAtTarget = "host" in options !== (direction.place === Interface.host)
+      const isAtTarget = "sockets" in options !== (direction.place === Interface.host)
       if (!isAtTarget) continue
       const { memory, near, far, listen, client, service, server } = splicingStack(direction, options)
       const listener = listen(5353, 53)
@@ -195,14 +195,14 @@ describe.each(directions)("a stack with a local path, $name", (direction) => {
         const { memory, near, far, listen, client, service, server } = splicingStack(direction, {
           seed,
           capacity: 128,
-          host: kernel,
+          sockets: kernel,
           localPath: { namespace: kernel },
         })
         const listeners = [listen(5000, 53), listen(5001, 53), listen(5002, 5002)]
         const sent: string[] = []
         const heard: string[] = []
         const answers: string[] = []
-        /** Says whom it is from and where it goes. */
+        /** Returns a text that names its sender and target. */
         const question = (from: number, port: number, length: number) => {
           const text = `${sent.length} ${from} ${port} `.padEnd(length, "x")
           sent.push(text)
@@ -225,7 +225,7 @@ describe.each(directions)("a stack with a local path, $name", (direction) => {
         }
         for (const { from, port, length, pause } of events) {
           near.world.send(client(from), service(port), question(from, port, length))
-          // What the target answers only after the flow has ended comes from nowhere.
+          // An answer after its flow has ended would be lost.
           if (pause > 1000) memory.run(50)
           memory.run(pause)
         }
@@ -287,8 +287,8 @@ describe.each(Object.entries(families))("one listener over %s", (name, { guest: 
     memory.stack.listen(IpProtocol.udp, anywhere, loopback, 53)
     memory.namespace.world.echo({ address: direction.loopback, port: 53 })
     const answers: string[] = []
-    memory.host.world.receive({ address: server, port: 7 }, ({ text }) => answers.push(text))
-    memory.host.world.send({ address: server, port: 7 }, { address: own, port: 5353 }, "from elsewhere")
+    memory.sockets.world.receive({ address: server, port: 7 }, ({ text }) => answers.push(text))
+    memory.sockets.world.send({ address: server, port: 7 }, { address: own, port: 5353 }, "from elsewhere")
     memory.run()
     expect(answers).toEqual(["from elsewhere"])
     memory.guest.expectNothing()

@@ -28,7 +28,7 @@ describe.each(Object.entries(families))(
 
     test("a question gets its answer", () => {
       const memory = stackWith()
-      memory.host.world.receive(53, ({ text, reply }) => reply(`${text}? 192.0.2.99`))
+      memory.sockets.world.receive(53, ({ text, reply }) => reply(`${text}? 192.0.2.99`))
       memory.guest.send(...datagram(40_000, "example.org"))
       memory.guest.expect(
         check.ip({ source: server, target: guestAddress }),
@@ -48,16 +48,16 @@ describe.each(Object.entries(families))(
         const error = { type: isV4 ? 3 : 2, code: isV4 ? 4 : 0, mtu, quoteOffset, quoteLength: 8 }
         memory.stack.register(({ reportGuestError }) => {
           answers.push(reportGuestError(IpProtocol.udp, tap, error))
-          return { name: "reporter", claims: [], fromTap: () => HANDLED }
+          return { name: "reporter", claims: [], fromGuest: () => HANDLED }
         })
       }
       let reply: ((content: string) => void) | undefined
-      memory.host.world.receive(53, (received) => {
+      memory.sockets.world.receive(53, (received) => {
         reply = received.reply
       })
       memory.guest.send(...datagram(40_000, "?"))
       memory.run()
-      // Nothing was sent to the guest yet.
+      // Nothing was sent to the guest so far.
       report(40_000, 1_300)
       reply?.("!")
       memory.run()
@@ -68,17 +68,17 @@ describe.each(Object.entries(families))(
     })
 
     test("anybody answers what was sent to a group, and is answered", () => {
-      const { guest, host, drops, run } = stackWith()
+      const { guest, sockets, drops, run } = stackWith()
       const own = isV4 ? "192.0.2.1" : "2001:db8::1"
       const heard: string[] = []
-      host.world.receive({ address: server, port: 1900 }, ({ text, hostPort }) => heard.push(`${text} ${hostPort}`))
+      sockets.world.receive({ address: server, port: 1900 }, ({ text, hostPort }) => heard.push(`${text} ${hostPort}`))
       guest.send(
         build.ip(guestAddress, isV4 ? "239.255.255.250" : "ff0e::c"),
         build.udp({ sourcePort: 40_000, targetPort: 1900 }),
         build.payload("search"),
       )
       run()
-      host.world.send({ address: server, port: 1900 }, { address: own, port: 40_000 }, "here")
+      sockets.world.send({ address: server, port: 1900 }, { address: own, port: 40_000 }, "here")
       guest.expect(
         check.ip({ source: server, target: guestAddress }),
         check.udp({ sourcePort: 1900, targetPort: 40_000 }),
@@ -94,22 +94,23 @@ describe.each(Object.entries(families))(
       expect(drops.total).toBe(0)
     })
 
-    test("who answers from another port of the address that was asked is heard and answered, nobody else is", () => {
+    // RFC 4787 REQ-8
+    test("an answer from another port of the address that was asked is delivered and answered, one from elsewhere is dropped", () => {
       const memory = stackWith()
-      const { guest, host, drops } = memory
+      const { guest, sockets, drops } = memory
       const own = isV4 ? "192.0.2.1" : "2001:db8::1"
       const acknowledged: string[] = []
-      host.world.receive(53, () => {})
-      host.world.receive({ address: server, port: 54 }, ({ text, hostPort }) =>
+      sockets.world.receive(53, () => {})
+      sockets.world.receive({ address: server, port: 54 }, ({ text, hostPort }) =>
         acknowledged.push(`${text} ${hostPort}`),
       )
       guest.send(...datagram(40_000, "?"))
       memory.run()
       const to = { address: own, port: 40_000 }
-      host.world.send({ address: router, port: 53 }, to, "not asked")
+      sockets.world.send({ address: router, port: 53 }, to, "not asked")
       guest.expectNothing()
       expect(drops.entries()).toEqual([["udp: from an address that the guest has not written to", 1]])
-      host.world.send({ address: server, port: 54 }, to, "block")
+      sockets.world.send({ address: server, port: 54 }, to, "block")
       guest.expect(
         check.ip({ source: server, target: guestAddress }),
         check.udp({ sourcePort: 54, targetPort: 40_000 }),
@@ -122,20 +123,21 @@ describe.each(Object.entries(families))(
       )
       memory.run()
       expect(acknowledged).toEqual(["acknowledged 40000"])
-      host.world.send({ address: server, port: 53 }, to, "asked")
+      sockets.world.send({ address: server, port: 53 }, to, "asked")
       guest.expect(check.payload("asked"))
       memory.run(180_000)
       expect(memory.leftovers()).toEqual([])
-      // The mapping is gone, and so is who may use it.
-      host.world.send({ address: server, port: 53 }, to, "late")
+      // The mapping is gone, and so is the permission to use it.
+      sockets.world.send({ address: server, port: 53 }, to, "late")
       guest.expectNothing()
     })
 
+    // RFC 4787 REQ-1
     test("a port of the guest's is one port of the host's for all its correspondents", () => {
       const memory = stackWith()
-      const { guest, host } = memory
+      const { guest, sockets } = memory
       const seen: number[] = []
-      host.world.receive(53, ({ hostPort, reply }) => {
+      sockets.world.receive(53, ({ hostPort, reply }) => {
         seen.push(hostPort)
         reply("!")
       })
@@ -148,7 +150,7 @@ describe.each(Object.entries(families))(
         guest.expect(check.ip({ source: address }), check.udp({ targetPort: 40_000 }), check.payload("!"))
       }
       expect(seen).toEqual([40_000, 40_000, 40_000])
-      expect([memory.host.openSockets, memory.flows.size]).toEqual([1, 2])
+      expect([memory.sockets.openSockets, memory.flows.size]).toEqual([1, 2])
     })
 
     test.each([
@@ -159,10 +161,10 @@ describe.each(Object.entries(families))(
       const loopback = isV4 ? "127.0.0.1" : "::1"
       const gateway = isV4 ? "192.0.2.254" : "2001:db8::fe"
       const rules = { outboundAddress: Address.parse(own), hostLoopback: Address.parse(gateway) }
-      const { guest, host } = stackWith({ rules: { v4: rules, v6: rules } })
+      const { guest, sockets } = stackWith({ rules: { v4: rules, v6: rules } })
       const seen: string[] = []
       for (const address of [server, loopback]) {
-        host.world.receive({ address, port: 53 }, ({ hostAddress, hostPort, reply }) => {
+        sockets.world.receive({ address, port: 53 }, ({ hostAddress, hostPort, reply }) => {
           seen.push(`${address} from ${hostAddress} ${hostPort}`)
           reply("!")
         })
@@ -179,8 +181,8 @@ describe.each(Object.entries(families))(
     })
 
     test("datagrams of all sizes make their way there and back", () => {
-      const { guest, host, drops } = stackWith()
-      host.world.echo(53)
+      const { guest, sockets, drops } = stackWith()
+      sockets.world.echo(53)
       for (const length of [0, 1, 512, 1472, 8192, isV4 ? 65_507 : 65_487]) {
         guest.send(...datagram(length, patternBytes(length)))
         guest.expect(check.payload(patternBytes(length)))
@@ -189,8 +191,8 @@ describe.each(Object.entries(families))(
     })
 
     test("what exceeds the guest's MTU comes in fragments", () => {
-      const { guest, host } = stackWith({ link: { mtu: 1500 } })
-      host.world.receive(53, ({ reply }) => reply(patternBytes(65_507)))
+      const { guest, sockets } = stackWith({ link: { mtu: 1500 } })
+      sockets.world.receive(53, ({ reply }) => reply(patternBytes(65_507)))
       guest.send(...datagram(40_000, "?"))
       const fragments = guest.takeAll()
       expect(fragments.flatMap(({ problems }) => problems)).toEqual([])
@@ -200,8 +202,8 @@ describe.each(Object.entries(families))(
     })
 
     test("tracing a route finds every router, then the closed port", () => {
-      const { guest, host } = stackWith()
-      host.world.route(server, { hops: [router] })
+      const { guest, sockets } = stackWith()
+      sockets.world.route(server, { hops: [router] })
       const probe = (port: number, hopLimit: number) => guest.send(...datagram(port, "probe", hopLimit))
       const [timeExceeded, unreachable, portUnreachable] = isV4 ? [11, 3, 3] : [3, 1, 4]
       const quoted = check.quote(
@@ -216,9 +218,10 @@ describe.each(Object.entries(families))(
       guest.expectNothing()
     })
 
+    // RFC 4787 REQ-13
     test("too large a datagram is answered with the MTU of the way", () => {
-      const { guest, host } = stackWith()
-      host.world.route(server, { hops: [router], mtu: 1400 })
+      const { guest, sockets } = stackWith()
+      sockets.world.route(server, { hops: [router], mtu: 1400 })
       guest.send(...datagram(1, patternBytes(1400), undefined, { doNotFragment: true }))
       guest.expect(
         check.ip({ source: router }),
@@ -227,8 +230,8 @@ describe.each(Object.entries(families))(
     })
 
     test("DSCP and ECN are kept both ways, of each datagram", () => {
-      const { guest, host, drops } = stackWith()
-      host.world.receive(53, ({ trafficClass, reply }) => reply("back", { trafficClass: trafficClass ^ 0xff }))
+      const { guest, sockets, drops } = stackWith()
+      sockets.world.receive(53, ({ trafficClass, reply }) => reply("back", { trafficClass: trafficClass ^ 0xff }))
       for (const trafficClass of [0xb8, 0xb8, 0x02, 0, 0x03]) {
         guest.send(...datagram(40_000, "there", 64, { trafficClass }))
         const { ip } = guest.expect(check.payload("back"))
@@ -238,12 +241,12 @@ describe.each(Object.entries(families))(
     })
 
     test("datagrams of different classes that arrive together stay apart", () => {
-      const { guest, host } = stackWith({
+      const { guest, sockets } = stackWith({
         link: { checksumOffload: true, udpSegmentation: true },
-        host: { coalescesDatagrams: true },
+        sockets: { coalescesDatagrams: true },
       })
       const classes = [0, 0, 0xb8, 0xb8, 0x01]
-      host.world.receive(53, ({ reply }) => {
+      sockets.world.receive(53, ({ reply }) => {
         for (const trafficClass of classes) reply("same size", { trafficClass })
       })
       guest.send(...datagram(40_000, "all"))
@@ -256,9 +259,9 @@ describe.each(Object.entries(families))(
     })
 
     test("a datagram that may be fragmented reaches its correspondent over a narrower way, over IPv4", () => {
-      const { guest, host } = stackWith()
-      host.world.route(server, { hops: [router], mtu: 1400 })
-      host.world.receive(53, ({ reply }) => reply("whole"))
+      const { guest, sockets } = stackWith()
+      sockets.world.route(server, { hops: [router], mtu: 1400 })
+      sockets.world.receive(53, ({ reply }) => reply("whole"))
       guest.send(...datagram(1, patternBytes(1400)))
       if (isV4) guest.expect(check.payload("whole"))
       else guest.expect(check.icmp({ type: 2, code: 0, information: 1400 }))
@@ -266,11 +269,11 @@ describe.each(Object.entries(families))(
 
     test("datagrams that the guest left together arrive one by one, and so do the answers that the host left together", () => {
       for (const udpSegmentation of [true, false]) {
-        const { guest, host, drops } = stackWith({
+        const { guest, sockets, drops } = stackWith({
           link: { mtu: 1500, checksumOffload: true, udpSegmentation },
-          host: { coalescesDatagrams: true, rtt: 10 },
+          sockets: { coalescesDatagrams: true, rtt: 10 },
         })
-        host.world.echo(53)
+        sockets.world.echo(53)
         const frame = build
           .ethernet()
           .build(
@@ -314,8 +317,8 @@ describe.each(Object.entries(families))(
           fc.boolean(),
           (seed, questions, coalescesDatagrams) => {
             const faults = { partialSend: 0.1, lateEvent: 0.3, lateness: 5, spuriousEvent: 0.3 }
-            const memory = stackWith({ seed, capacity: 6, host: { faults, rtt: 4, jitter: 3, coalescesDatagrams } })
-            memory.host.world.echo(53)
+            const memory = stackWith({ seed, capacity: 6, sockets: { faults, rtt: 4, jitter: 3, coalescesDatagrams } })
+            memory.sockets.world.echo(53)
             const asked = new Map<string, number>()
             for (const { port, length, pause } of questions) {
               const key = `${port} ${length}`
@@ -332,7 +335,7 @@ describe.each(Object.entries(families))(
               asked.set(key, left - 1)
               expect(sameBytes(payload, patternBytes(payload.length, udp?.targetPort))).toBe(true)
             }
-            // A flow that gives way may have asked more than once.
+            // A flow that gives way may have sent more than one question.
             const gaveWay = memory.drops.get("udp: gave way unanswered")
             const lost = questions.length - answers.length - (memory.drops.total - gaveWay)
             expect(lost === 0 || (lost > 0 && gaveWay > 0)).toBe(true)

@@ -3,13 +3,16 @@
  *
  * @packageDocumentation
  */
-import type { ProtocolPlugin } from "@demiflow/core"
+import { type ProtocolPlugin, reserving } from "@demiflow/core"
 import { UdpHandler } from "./handler.ts"
 import type { UdpOptions } from "./timeouts.ts"
 
 export { DEFAULT_TIMEOUT_AFTER_REPLY, DEFAULT_TIMEOUT_BEFORE_REPLY, type UdpOptions } from "./timeouts.ts"
 
-/** The plugin: forwards what the guest sends over UDP, and what comes back. */
+/** For datagrams that leave together, those that the local path relays, and quotations. */
+const ARENA_BYTES = 3 << 20
+
+/** The UDP plugin: forwards the guest's datagrams, and returns answers and errors. */
 export function udp(options: UdpOptions = {}): ProtocolPlugin {
-  return (components) => new UdpHandler(components, options)
+  return reserving(ARENA_BYTES, (components) => new UdpHandler(components, options))
 }

@@ -17,9 +17,9 @@ describe.each(Object.entries(families))(
     const end = (address: string, port: number) => (isV4 ? `${address}:${port}` : `[${address}]:${port}`)
     const at = (address: string) => ({ address: Address.parse(address) })
     const rulesWith = (rules: object): BenchOptions => ({ rules: { v4: rules, v6: rules } })
-    /** Where datagrams of the guest's port left from, in the order of their sending. */
-    const sentFrom = ({ host }: Bench) =>
-      host.sockets.flatMap(({ sent, demiflow }) =>
+    /** Returns the ends that datagrams of the guest's port left from, in the order in which they were sent. */
+    const sentFrom = ({ sockets }: Bench) =>
+      sockets.sockets.flatMap(({ sent, demiflow }) =>
         sent.map(({ to }) => {
           const { forwardingAddress: named } = to
           return end(`${named.isUnspecified ? demiflow.forwardingAddress : named}`, demiflow.forwardingPort)
@@ -36,11 +36,11 @@ describe.each(Object.entries(families))(
       bench.fromGuest(guest, PORT, router, 123, { payload })
       expect(listener.sent).toEqual([])
       expect(sentFrom(bench)).toEqual([end(own, PORT), end(own, PORT)])
-      // And are answered there.
-      bench.fromHost(bench.host.sockets.find(({ sent }) => sent.length > 0) ?? listener, pattern(3))
+      // Answers arrive there.
+      bench.fromHost(bench.sockets.sockets.find(({ sent }) => sent.length > 0) ?? listener, pattern(3))
       expect(bench.guest.datagrams.map(({ tap }) => `${tap.forwardingAddress}`)).toEqual([server])
       bench.stack.abortFlows()
-      expect(bench.host.openSockets).toBe(1)
+      expect(bench.sockets.openSockets).toBe(1)
     })
 
     test("leave by a listener at the address that the host sends from", () => {
@@ -70,7 +70,7 @@ describe.each(Object.entries(families))(
 
     test("leave by no listener, as none is held to the interface that they must leave by, except to the host's loopback", () => {
       const bench = new Bench(rulesWith({ hostLoopback: Address.parse(gateway) }))
-      bench.host.isHeldToInterface = true
+      bench.sockets.isHeldToInterface = true
       const listener = bench.listen(PORT, PORT)
       bench.fromGuest(guest, PORT, server, 123, { payload })
       expect(listener.sent).toEqual([])
@@ -144,7 +144,7 @@ describe.each(Object.entries(families))(
         bench.fromGuest(source, 53, server, 1234, { payload: pattern(3) })
         expect(listener.sent).toEqual([])
         expect(bench.drops.total).toBe(1)
-        // The question isn't answered by that.
+        // The question still counts as unanswered.
         bench.advance(120_000)
         expect(bench.flows.size).toBe(0)
       },

@@ -1,5 +1,5 @@
-/** Link-local addresses, each of which is another node's on each link (RFC 4007, section 6). */
-import { HostEvent } from "@demiflow/core"
+/** Link-local addresses: the same address on another link is another node (RFC 4007, section 6). */
+import { SocketEvent } from "@demiflow/core"
 import { expect, test } from "vitest"
 import { Bench, datagramsOf, pattern } from "./test-support/bench.ts"
 
@@ -11,10 +11,11 @@ const STRANGER = "udp: from an address that the guest has not written to"
 
 const lengthsOf = (bench: Bench) => bench.guest.datagrams.map(({ payload }) => payload.length)
 
+// RFC 4007 6 (udp)
 test("the guest's correspondent is the one on the link that it was written to on, from whichever port", () => {
   const bench = new Bench()
   bench.fromGuest(GUEST, 40_000, SERVER, 53, { payload: pattern(1) })
-  const [port] = bench.host.sockets
+  const [port] = bench.sockets.sockets
   const answer = (fromPort: number, length: number, scope: number) =>
     port.incoming.push(
       ...datagramsOf(port, SERVER, fromPort, OWN, pattern(length)).map((datagram) => ({ ...datagram, scope })),
@@ -24,7 +25,7 @@ test("the guest's correspondent is the one on the link that it was written to on
   answer(54, 12, ANOTHER_LINK)
   answer(54, 13, 0)
   answer(53, 14, ANOTHER_LINK)
-  bench.event(port, HostEvent.readable)
+  bench.event(port, SocketEvent.readable)
   expect(lengthsOf(bench)).toEqual([11, 13])
   expect(bench.drops.entries()).toEqual([[STRANGER, 3]])
 })
@@ -34,7 +35,7 @@ test("of two clients with one address on two links, the first one is heard and a
   const listener = bench.listen(5000, 53)
   const ask = (length: number, scope: number) => {
     const asked = datagramsOf(listener, SERVER, 1234, OWN, pattern(length))
-    bench.host.sockets[0].incoming.push(...asked.map((datagram) => ({ ...datagram, scope })))
+    bench.sockets.sockets[0].incoming.push(...asked.map((datagram) => ({ ...datagram, scope })))
   }
   ask(10, ANOTHER_LINK)
   ask(11, 0)

@@ -1,40 +1,41 @@
-import { type Address, type Demiflow, type Host, type Listener, SharedPort, type Socket } from "@demiflow/core"
+import type { Address, Demiflow, Listener, Socket, Sockets } from "@demiflow/core"
+import { SharedPort } from "@demiflow/protocol-kit"
 
-/** Addresses of each end that a listening port remembers: those that it was asked at, and led to, last. */
+/** How many addresses a listening port remembers, the most recent ones: of its own, and as many of the guest's. */
 const MOST_ADDRESSES = 16
 
-/** A port at which datagrams for the other end arrive, from anybody. */
+/** A port that accepts datagrams for the other end from anybody. */
 export class ListeningPort extends SharedPort {
   readonly listener: Listener
-  /** Addresses that it was asked at. */
+  /** Addresses of ours that datagrams came to. */
   readonly ownAddresses: Address[] = []
-  /** Addresses of the guest that what was asked there went to. */
+  /** Addresses of the guest that these datagrams went to. */
   readonly guestAddresses: Address[] = []
   readonly needsGuest: boolean
 
-  /** @param needsGuest whether what arrives there may be for the guest's link */
-  constructor(listener: Listener, host: Host, socket: Socket, needsGuest: boolean) {
-    super(host, listener.interface, listener.end.port, socket)
+  /** @param needsGuest true if datagrams that arrive there may be for the guest's link */
+  constructor(listener: Listener, sockets: Sockets, socket: Socket, needsGuest: boolean) {
+    super(sockets, listener.interface, listener.end.port, socket)
     this.listener = listener
     this.needsGuest = needsGuest
   }
 
-  /** Whether what is sent from the socket leaves as `side` says: from its address, and by the interface that it has to. */
+  /** True if the socket's datagrams leave as `side` requires: from its address, and by the interface of its route. */
   sendsAs(side: Demiflow): boolean {
     const { address, interfaceName } = this.listener.end
     if (interfaceName !== undefined) return false
-    if (this.host.separatesLoopback(side.isV4) && !side.correspondentAddress.isLoopback) return false
+    if (this.sockets.separatesLoopback(side.isV4) && !side.correspondentAddress.isLoopback) return false
     if (address === undefined) return true
     return address.isV4 === side.isV4 && (address.isUnspecified || address.equals(side.forwardingAddress))
   }
 
-  /** Remembers between which addresses a flow has begun. */
+  /** Records the addresses between which a flow has begun. */
   noteAddresses(own: Readonly<Address>, guest: Readonly<Address>): void {
     this.noteOwn(own)
     note(this.guestAddresses, guest)
   }
 
-  /** Remembers an address that a flow has here. */
+  /** Records an address of ours that a flow has here. */
   noteOwn(own: Readonly<Address>): void {
     note(this.ownAddresses, own)
   }

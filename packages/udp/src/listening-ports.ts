@@ -6,7 +6,7 @@ import type { UdpFlow, UdpFlows } from "./state.ts"
 export class ListeningPorts {
   readonly #flows: FlowTable
   readonly #byRef = new Map<ListenerRef, ListeningPort>()
-  /** By port number: there may be several, at different addresses. */
+  /** Ports of the host by number: there may be several, at different addresses. */
   readonly #byNumber = new Map<number, ListeningPort[]>()
   /** Ports of the host, by the guest's port that they lead to. */
   readonly #byTarget = new Map<number, ListeningPort[]>()
@@ -23,7 +23,7 @@ export class ListeningPorts {
     addTo(this.#byTarget, port.listener.targetPort, port)
   }
 
-  /** Closes one, which no other flow shares from now on. */
+  /** Closes a port. No further flow shares it. */
   remove(port: ListeningPort): void {
     this.#byRef.delete(port.listener.ref)
     removeFrom(this.#byNumber, port.number, port)
@@ -36,11 +36,11 @@ export class ListeningPorts {
   }
 
   /**
-   * The flow that a datagram of the guest's answers, where the guest answers from another of its addresses than the one that was
-   * asked: a program that listens at all of them leaves the choice to its kernel.
+   * Returns the flow that a datagram of the guest answers, where the guest answers from another of its addresses than
+   * the one that was asked: a program that listens at all of them leaves the choice to its kernel.
    *
    * @param tap the side that the datagram came on, which no flow has
-   * @param states of flows between host and tap
+   * @param states the flows between host and tap
    */
   askedBy(tap: Demiflow, states: UdpFlows): UdpFlow | undefined {
     const ports = this.#byTarget.get(tap.correspondentPort)
@@ -52,7 +52,7 @@ export class ListeningPorts {
         probe.correspondentAddress.copyFrom(address)
         const side = this.#flows.lookup(IpProtocol.udp, probe)
         const flow = side < 0 ? undefined : states.get(flowOf(side))
-        // What the other address has begun itself was no question.
+        // A flow that the other address has begun itself is no question.
         if (flow?.port === port && flow.beganOnHost) return flow
       }
     }
@@ -60,11 +60,11 @@ export class ListeningPorts {
   }
 
   /**
-   * The listener of the host that leads to where a flow of the guest's begins, at the port of the host that the flow is to have,
-   * if it reaches where the flow goes.
+   * Returns the listening port of the host by which a flow of the guest can leave: one that has the port number that
+   * the flow wants, leads to where the flow begins, and reaches where the flow goes.
    *
    * @param tap the flow's initiating side
-   * @param host its side on the host, as wanted
+   * @param host the flow's side on the host, as wanted
    */
   leadingTo(tap: Demiflow, host: Demiflow): ListeningPort | undefined {
     const ports = this.#byNumber.get(host.forwardingPort)
@@ -78,12 +78,14 @@ export class ListeningPorts {
     return undefined
   }
 
-  /** Whether one of them has the number at all addresses of one version of IP. */
+  /** True if a listening port has the number at all addresses of one version of IP. */
   holdWhole(number: number, isV4: boolean): boolean {
     return this.#byNumber.get(number)?.some(({ listener }) => isWhole(listener.end.address, isV4)) ?? false
   }
 
-  /** Whether a flow that began at the port, under another name, has the correspondent: it would get all that is sent there. */
+  /**
+   * True if a flow that began at the port, under another name, has the correspondent: it would get all its datagrams.
+   */
   #isInTouch(port: ListeningPort, host: Demiflow): boolean {
     if (this.#flows.lookup(IpProtocol.udp, host) >= 0) return true
     const probe = this.#probe.copyFrom(host)

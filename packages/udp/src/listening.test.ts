@@ -1,4 +1,4 @@
-import { Address, Errno, ErrorOrigin, HostEvent } from "@demiflow/core"
+import { Address, Errno, ErrorOrigin, SocketEvent } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Bench, type BenchOptions, datagramsOf, icmpErrors, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
@@ -33,7 +33,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
   test("a datagram opens no other socket, and comes to the guest's port", () => {
     const { bench, listener, arrive } = listening()
     arrive(payload)
-    expect(bench.host.opened).toHaveLength(1)
+    expect(bench.sockets.opened).toHaveLength(1)
     expect(toGuest(bench)).toEqual([[`tap ${end(server, 1234)} → ${end(guest, 53)}`, 12]])
     expect(bench.guest.datagrams[0].payload).toEqual(payload)
     expect(bench.flows.size).toBe(1)
@@ -43,7 +43,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
 
   test("those of one sender are one flow, those of others are others", () => {
     const { bench, listener } = listening()
-    bench.host.sockets[0].incoming.push(
+    bench.sockets.sockets[0].incoming.push(
       ...datagramsOf(listener, server, 1, own, pattern(1)),
       ...datagramsOf(listener, server, 2, own, pattern(2)),
       ...datagramsOf(listener, router, 1, own, pattern(3)),
@@ -64,7 +64,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     arrive(payload)
     answer(pattern(3))
     expect(bench.flows.size).toBe(1)
-    expect(bench.host.opened).toHaveLength(1)
+    expect(bench.sockets.opened).toHaveLength(1)
     expect(bench.socket.datagrams).toEqual([pattern(3)])
     expect(bench.socket.sent.map(({ to }) => `${to}`)).toEqual([`host ${end(own, 5000)} → ${end(server, 1234)}`])
     arrive(pattern(7))
@@ -87,7 +87,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     bench.fromAnyone(listener, server, 1234, other, pattern(1))
     arrive(pattern(2))
     expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([other, guest])
-    // Each answer leaves from where its question came to.
+    // Each answer leaves from the address that its question went to.
     bench.fromGuest(guest, 53, server, 1234, { payload: pattern(3) })
     bench.fromGuest(other, 53, server, 1234, { payload: pattern(4) })
     expect(listener.sent.map(({ to }) => `${to.forwardingAddress}`)).toEqual([own, other])
@@ -112,7 +112,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       const lengths = bench.guest.datagrams.filter(({ tap }) => tap.forwardingPort === port)
       expect(lengths.map(({ payload: bytes }) => bytes.length)).toEqual(Array.from({ length: 15 }, (_, round) => round))
     }
-    expect(bench.host.opened).toHaveLength(1)
+    expect(bench.sockets.opened).toHaveLength(1)
   })
 
   test("a flow that ends leaves nothing to the next one", () => {
@@ -133,7 +133,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(bench.flows.size).toBe(1)
     bench.advance(1)
     expect(bench.flows.size).toBe(0)
-    expect(bench.host.openSockets).toBe(1)
+    expect(bench.sockets.openSockets).toBe(1)
     arrive(payload)
     answer(payload)
     bench.advance(179_999)
@@ -158,20 +158,20 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     arrive(payload)
     expect(bench.flows.size).toBe(1)
     bench.stack.unlisten(0 as never)
-    expect([listener.isOpen, bench.flows.size, bench.host.openSockets]).toEqual([false, 0, 0])
-    bench.event(listener, HostEvent.readable)
+    expect([listener.isOpen, bench.flows.size, bench.sockets.openSockets]).toEqual([false, 0, 0])
+    bench.event(listener, SocketEvent.readable)
     expect(bench.drops.total).toBe(0)
   })
 
   test("a port is listened at although flows of the guest's own have it", () => {
     const bench = new Bench()
     bench.fromGuest(guest, 5001, server, 53, { payload })
-    bench.host.openingAnswers.push(-Errno.EADDRINUSE)
+    bench.sockets.openingAnswers.push(-Errno.EADDRINUSE)
     const next = bench.listen(5001)
     bench.fromAnyone(next, server, 1234, own, pattern(3))
     bench.fromGuest(guest, 5001, server, 53, { payload: pattern(4) })
     expect(next.datagrams).toEqual([pattern(4)])
-    expect(bench.host.openSockets).toBe(1)
+    expect(bench.sockets.openSockets).toBe(1)
     expect(bench.drops.total).toBe(0)
   })
 
@@ -190,7 +190,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       payload: pattern(9),
       destination: { address: loopback, port: 1234 },
     })
-    bench.stack.fromListener(0 as never, HostEvent.error)
+    bench.stack.fromListener(0 as never, SocketEvent.error)
     const [error] = icmpErrors(bench.guest)
     expect(error).toMatchObject({
       type: icmpType,
@@ -216,7 +216,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     expect(two.forwardingPort).toBeGreaterThanOrEqual(49_152)
     bench.fromGuest(guest, 53, gateway, two.forwardingPort, { payload: pattern(22) })
     bench.fromGuest(guest, 53, gateway, 1234, { payload: pattern(11) })
-    expect(bench.host.sockets.map(({ datagrams }) => datagrams)).toEqual([[pattern(11)], [pattern(22)]])
+    expect(bench.sockets.sockets.map(({ datagrams }) => datagrams)).toEqual([[pattern(11)], [pattern(22)]])
   })
 
   test("nobody gets another port if all that are tried are taken", () => {
@@ -244,7 +244,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       const bench = new Bench()
       const listener = bench.listen(5000)
       bench.fromGuest(guest, 5000, server, 1234, { payload: pattern(5) })
-      expect(bench.host.opened).toHaveLength(1)
+      expect(bench.sockets.opened).toHaveLength(1)
       expect(listener.datagrams).toEqual([pattern(5)])
       bench.fromAnyone(listener, router, 9, own, pattern(1))
       bench.fromAnyone(listener, server, 1234, own, pattern(2))
@@ -262,7 +262,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       bench.listen(5002, 5002, { address: Address.parse(isV4 ? "::" : "0.0.0.0") })
       for (const port of [5000, 5001, 5002]) bench.fromGuest(guest, port, server, 1234, { payload })
       expect(bench.flows.size).toBe(3)
-      expect(bench.host.sockets.map(({ sent }) => sent.length)).toEqual([0, 0, 0, 1, 1, 1])
+      expect(bench.sockets.sockets.map(({ sent }) => sent.length)).toEqual([0, 0, 0, 1, 1, 1])
     })
 
     test("answer from where they were asked, whichever of its addresses the guest answers from", () => {
@@ -271,7 +271,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
       bench.fromAnyone(listener, server, 1234, own, payload)
       bench.fromGuest(other, 53, server, 1234, { payload })
       expect(bench.flows.size).toBe(2)
-      expect(bench.host.opened).toHaveLength(1)
+      expect(bench.sockets.opened).toHaveLength(1)
       expect(listener.sent.map(({ to }) => `${to}`)).toEqual([`host ${end(own, 5000)} → ${end(server, 1234)}`])
       bench.fromAnyone(listener, server, 1234, own, pattern(1))
       expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([guest, guest])
@@ -318,15 +318,15 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
 
   test("a listener that can't be opened says why", () => {
     const bench = new Bench()
-    bench.host.openingAnswers.push(-Errno.EADDRINUSE)
+    bench.sockets.openingAnswers.push(-Errno.EADDRINUSE)
     expect(() => bench.listen(5000)).toThrow(`${-Errno.EADDRINUSE}`)
-    expect(bench.host.openSockets).toBe(0)
+    expect(bench.sockets.openSockets).toBe(0)
   })
 
   test("the guest's own flows need a socket each port, and are refused without, where no sender holds one", () => {
     const { bench, arrive } = listening()
     arrive(payload)
-    bench.host.openingAnswers.push(-Errno.EMFILE)
+    bench.sockets.openingAnswers.push(-Errno.EMFILE)
     bench.fromGuest(guest, 40_000, router, 53, { payload })
     expect(bench.flows.size).toBe(1)
     expect(bench.drops.entries()).toEqual([["udp: no socket left", 1]])
@@ -339,14 +339,14 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     answer(payload)
     for (let sender = 2000; sender < 2500; sender++) bench.fromAnyone(listener, router, sender, own, payload)
     expect(bench.flows.size).toBe(17)
-    expect(bench.host.openSockets).toBe(1)
+    expect(bench.sockets.openSockets).toBe(1)
     bench.fromAnyone(listener, server, 1234, own, pattern(5))
     expect(bench.guest.datagrams).toHaveLength(502)
     bench.advance(120_000)
     expect(bench.flows.size).toBe(1)
     bench.advance(180_000)
     expect(bench.flows.size).toBe(0)
-    expect(bench.host.openSockets).toBe(1)
+    expect(bench.sockets.openSockets).toBe(1)
   })
 
   test("a full table is counted", () => {
@@ -360,7 +360,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     const { bench, listener } = listening()
     const many = Array.from({ length: 300 }, (_, index) => pattern(10, index))
     listener.incoming.push(...datagramsOf(listener, server, 1234, own, ...many))
-    bench.stack.fromListener(0 as never, HostEvent.readable)
+    bench.stack.fromListener(0 as never, SocketEvent.readable)
     bench.stack.endTurn()
     expect(bench.guest.datagrams.length).toBeGreaterThan(40)
     expect(bench.guest.datagrams.length).toBeLessThan(200)
@@ -383,7 +383,7 @@ describe.each(Object.entries(families))("flows from the host over %s", (name, { 
     const { bench, listener, arrive } = listening()
     listener.receivingAnswers.push(...Array.from({ length: 100 }, () => -Errno.ENETDOWN))
     listener.incoming.push(...datagramsOf(listener, server, 1, own, payload))
-    bench.stack.fromListener(0 as never, HostEvent.readable)
+    bench.stack.fromListener(0 as never, SocketEvent.readable)
     expect(listener.receivingAnswers.length).toBeGreaterThan(50)
     bench.advance(0)
     expect(bench.guest.datagrams).toHaveLength(1)

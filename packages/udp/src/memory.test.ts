@@ -1,7 +1,14 @@
-/** What an idle flow takes: objects and its part of the flow table. What the kernel keeps of it is not ours. */
+/** The memory of an idle flow: objects and its part of the flow table. The kernel's memory for it is not ours. */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { type DatagramBatch, type Demiflow, HostEvent, IpProtocol, targetSide, UDP_HEADER_LENGTH } from "@demiflow/core"
+import {
+  type DatagramBatch,
+  type Demiflow,
+  IpProtocol,
+  SocketEvent,
+  targetSide,
+  UDP_HEADER_LENGTH,
+} from "@demiflow/core"
 import { HollowStack } from "@demiflow/testkit"
 import { expect, test } from "vitest"
 import { udp } from "./index.ts"
@@ -10,13 +17,13 @@ setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
 
 const CAPACITY = 8_192
-/** All that UDP may have of the flow table. */
+/** The share of the flow table that UDP may have. */
 const FLOWS = CAPACITY - CAPACITY / 16
-/** Before what is counted, so that what is there only once is there already. */
+/** Flows begun before the count, so that what is allocated only once is there already. */
 const FIRST_FLOWS = 1_024
 const LIMIT = 750
 
-/** Bytes in use: objects, and arrays outside the heap. */
+/** Returns the bytes in use: objects, and arrays outside the heap. */
 function inUse(): number {
   collect()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
@@ -27,7 +34,7 @@ function exchange(hollow: HollowStack, flow: number): void {
   const { arena, packet, stack } = hollow
   arena.view.setUint16(packet + 4, UDP_HEADER_LENGTH + 1)
   hollow.send(IpProtocol.udp, flow, UDP_HEADER_LENGTH + 1)
-  stack.fromHost(targetSide(flow as never), HostEvent.readable)
+  stack.fromHost(targetSide(flow as never), SocketEvent.readable)
   hollow.endTurn()
 }
 
@@ -44,7 +51,7 @@ test("an idle flow with a port of its own takes less than 750 bytes", () => {
     return 1
   }
   const before = inUse()
-  const hollow: HollowStack = new HollowStack([udp()], { capacity: CAPACITY, host: { receiveFromAnyone } })
+  const hollow: HollowStack = new HollowStack([udp()], { capacity: CAPACITY, sockets: { receiveFromAnyone } })
   const table = (inUse() - before - hollow.arena.bytes.length) / CAPACITY
   const open = (from: number, to: number) => {
     for (let flow = from; flow < to; flow++) {

@@ -1,34 +1,26 @@
-import {
-  type Components,
-  type FlowIndex,
-  flowOf,
-  GuestPort,
-  GuestPorts,
-  IpProtocol,
-  type Rider,
-  type SharedPort,
-} from "@demiflow/core"
+import { type Components, type FlowIndex, flowOf, IpProtocol } from "@demiflow/core"
+import { GuestPort, GuestPorts, type Rider, type SharedPort } from "@demiflow/protocol-kit"
 import type { ListeningPort } from "./listening-port.ts"
 import { ListeningPorts } from "./listening-ports.ts"
 
-/** All ports that sockets of ours are bound to. */
+/** All ports that our sockets are bound to. */
 export class PortsInUse {
   readonly listening: ListeningPorts
   readonly guest: GuestPorts
   readonly #flows: Components["flows"]
   readonly #clock: Components["clock"]
-  readonly #endFlow: (flow: FlowIndex) => void
+  readonly #leaveClosed: (flow: FlowIndex) => void
 
-  /** @param endFlow ends a flow of a port that is closed */
-  constructor(components: Components, endFlow: (flow: FlowIndex) => void) {
+  /** @param leaveClosed makes a flow leave a port that was closed: for another port, or because the flow ends */
+  constructor(components: Components, leaveClosed: (flow: FlowIndex) => void) {
     this.#flows = components.flows
     this.#clock = components.clock
-    this.#endFlow = endFlow
+    this.#leaveClosed = leaveClosed
     this.listening = new ListeningPorts(components.flows)
     this.guest = new GuestPorts(components, IpProtocol.udp)
   }
 
-  /** A flow shares the port's socket no more: a port of the guest's is closed with its last flow. */
+  /** Removes a flow from a port whose socket it shared. A guest's port is closed with its last flow. */
   leave(port: SharedPort, rider: Rider): void {
     if (port instanceof GuestPort) {
       this.guest.leave(port, rider)
@@ -39,14 +31,14 @@ export class PortsInUse {
   }
 
   /**
-   * Closes a port at once. Its flows end one after the other, as many in a turn as others whose time is over: there may be as many
-   * as the flow table holds.
+   * Closes a port at once. Its flows leave it one after the other, at the rate at which expired flows end: there may be
+   * as many as the flow table holds.
    */
   retire(port: GuestPort | ListeningPort): void {
     if (port instanceof GuestPort) {
       this.guest.retire(port)
       port.list?.remove(port)
     } else this.listening.remove(port)
-    if (port.newest !== undefined) this.#endFlow(flowOf(port.newest.portSide))
+    if (port.newest !== undefined) this.#leaveClosed(flowOf(port.newest.portSide))
   }
 }

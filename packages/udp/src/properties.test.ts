@@ -35,7 +35,7 @@ describe.each(Object.entries(families))("whatever the guest sends over %s", (_, 
             },
           })),
         )
-        const sent = bench.host.sockets.flatMap((socket) => socket.datagrams)
+        const sent = bench.sockets.sockets.flatMap((socket) => socket.datagrams)
         expect(sent.length + bench.drops.total).toBe(list.length)
         expect(bench.flows.size).toBe(sent.length > 0 ? 1 : 0)
       }),

@@ -11,27 +11,27 @@ export interface UdpReasons {
   readonly noChecksum: DropReason
   /** To or from port 0 (reserved: RFC 6335, section 6). */
   readonly portZero: DropReason
-  /** What the guest has sent to a group, heard at a listening port of its own. */
+  /** A datagram that the guest has sent to a group, received at a listening port of ours. */
   readonly ownGroup: DropReason
-  /** With a time to live or hop limit of 0, which nobody may send (RFC 1122, section 3.2.1.7). */
+  /** A time to live or hop limit of 0, which no node may send (RFC 1122, section 3.2.1.7). */
   readonly hopLimit: DropReason
-  /** An offload has left more datagrams together than any system does. */
+  /** An offload has coalesced more datagrams than any system does. */
   readonly tooMany: DropReason
-  /** The flow table has counted the first packet of a sequence itself; the others are counted here. */
+  /** No flow table entry. The table itself counts the first packet of a sequence; the others are counted here. */
   readonly tableFull: DropReason
-  /** Might still have been answered: where flows or sockets are scarce, its flow or its port has given way. Counted once. */
+  /** An unanswered flow, or a port with such flows, gave way where flows or sockets are scarce. Counted once. */
   readonly gaveWay: DropReason
   /** The process or the machine has no socket left. */
   readonly noSocket: DropReason
-  /** The host has no route, or does not allow this. */
+  /** The host has no route, or doesn't allow sending there. */
   readonly openFailed: DropReason
-  /** The guest knows other correspondents by all ports that were tried under this address. */
+  /** All ports that were tried for the sender under this address are taken at the guest. */
   readonly noPort: DropReason
-  /** Would begin something at a port of the guest's whose last flow has just given way. */
+  /** The last flow of the guest's port gave way for the flow that this datagram would have begun. */
   readonly closed: DropReason
-  /** Answers what the guest has sent to a group, from an address by which the guest may hear of nobody. */
+  /** An answer to a datagram to a group, from an address that the policy can't show to the guest. */
   readonly noSource: DropReason
-  /** Arrived at a port of the guest's from an address that the guest has not written to from there. */
+  /** A datagram at a guest's port from an address that the guest has not written to from there. */
   readonly stranger: DropReason
   /** The host's send buffer or device queue is full. */
   readonly sendQueueFull: DropReason
@@ -41,13 +41,13 @@ export interface UdpReasons {
   readonly oversized: DropReason
   /** A datagram for the local path is larger than any that IPv4 has, and its end was cut off. */
   readonly cutOff: DropReason
-  /** Something was reported about a datagram on the local path: mostly that nobody listens at its target. */
+  /** An error was reported about a datagram on the local path: mostly that nobody listens at its target. */
   readonly notDelivered: DropReason
-  /** Something about a flow's packets was reported that has no form as ICMP error. */
+  /** A reported error about a flow's packets that has no form as ICMP error. */
   readonly unknownError: DropReason
 }
 
-/** Registers them. */
+/** Registers the drop reasons of this package. */
 export function udpReasons(drops: Drops): UdpReasons {
   return {
     truncated: drops.reason("udp: truncated header"),

@@ -1,75 +1,78 @@
 import {
-  Candidates,
   type Components,
-  FAIR_TIME,
   type FlowIndex,
-  GuestPort,
   type InitiatedFlow,
   IpProtocol,
   isShortage,
-  type Listed,
-  longerResting,
-  type MayGiveWay,
   type NewFlow,
   PlaceShare,
   type PlaceShareId,
+  type Socket,
+} from "@demiflow/core"
+import {
+  Candidates,
+  FAIR_TIME,
+  GuestPort,
+  type Listed,
+  longerResting,
+  type MayGiveWay,
   restingSince,
   type SharedPort,
-  type Socket,
+  ShortageWarning,
   type SocketHolder,
   takePlace,
-} from "@demiflow/core"
+} from "@demiflow/protocol-kit"
 import { SplicedSide } from "./local/spliced-flow.ts"
 import type { PortsInUse } from "./ports-in-use.ts"
 import type { UdpReasons } from "./reasons.ts"
 
-/** Milliseconds between two warnings that there are no more sockets. */
-const WARNING_INTERVAL = 60_000
 /**
- * Flows that anybody could begin, under as many addresses as can be forged, and that may be without answer; or a quarter of
- * the flow table if that is less. At the limit the oldest one gives way: a target that answers does so long before, and to
- * one that doesn't nothing is lost, since the next datagram of that sender begins a flow anew.
+ * Maximum number of unanswered flows that began outside, or a quarter of the flow table if that is less: anybody could
+ * begin them, with as many forged addresses as they like. At the limit the oldest one gives way. A target that answers
+ * does so long before; and one that doesn't loses nothing, since the next datagram of that sender begins a flow anew.
  */
 const MOST_UNANSWERED = 1024
-/** A conversation that has rested so long, milliseconds, gives its socket or its place to whatever needs one. */
+/** Milliseconds after which an idle conversation gives its socket or its place to whatever needs one. */
 const LONG_REST = 10_000
 
-/** Whose flows are: those that begin outside, and the guest's own. */
+/** Candidates by origin: flows that begin outside, and the guest's own. */
 class Origins<T extends Listed<T>> {
   readonly outside = new Candidates<T>()
   readonly own = new Candidates<T>()
 
-  /** What can be spared; `before`: clock milliseconds since which what was answered has rested. */
+  /** Returns what can be spared. An answered one must have been idle since `before`, clock milliseconds. */
   spare(now: number, before: number): T | undefined {
     const { outside, own } = this
     return outside.waitedInVain(now) ?? own.waitedInVain(now) ?? outside.resting(before) ?? own.resting(before)
   }
 
-  /** What goes where nothing can be spared, and the guest needs it. */
+  /** Returns what gives way to the guest where nothing can be spared. */
   leastUsed(): T | undefined {
     return longerResting(this.outside.leastUsed(), this.own.leastUsed())
   }
 }
 
 /**
- * Has flows give way where flows or sockets are scarce, and warns if that doesn't help. For the guest go, in this order:
+ * Evicts flows where flow table entries or sockets are scarce, and warns if that doesn't help. For a flow of the guest,
+ * it evicts, in this order:
  *
- * 1. what nobody has answered in a fair time, or what is one of more unanswered than answered ones;
- * 2. what was answered and has rested that long, or longer if it is for another protocol;
- * 3. what has rested longest of all, if it is not for another protocol.
+ * 1. an unanswered flow after a fair time, or even before that if more flows are unanswered than answered;
+ * 2. an answered flow that was idle for a fair time, or longer if it is evicted for another protocol;
+ * 3. the flow that was idle longest, unless it is evicted for another protocol.
  *
- * In each case those from outside go before the guest's, and of each the one that was used longest ago.
+ * In cases 1 and 2, flows from outside go before the guest's, and of each the one that was used longest ago.
  *
- * For what begins outside go, of those from outside, the same two, resting for a fair time in any case, and then any that is
- * unanswered. Only then goes one of the guest's that nobody has answered in a fair time. Nothing of the guest's that was
- * answered gives way to what begins outside, nor what was asked just now.
+ * For a flow from outside, it evicts flows from outside: as in cases 1 and 2, with a fair time in any case, and then
+ * any that is unanswered. For a place in the flow table, it then evicts a flow of the guest that is unanswered after a
+ * fair time. No answered flow of the guest gives way to a flow from outside, and none whose request was sent just now.
  *
- * Flows of the guest's share the socket of a port: ports give way for sockets, with all of their flows. Flows from outside at a
- * listening port have no socket to give.
+ * Flows of the guest share the socket of a port: ports give way for sockets, with all of their flows. Flows from
+ * outside at a listening port have no socket to give.
  */
 export class Scarcity {
   readonly #components: Components
   readonly #reasons: UdpReasons
+  readonly #warning: ShortageWarning
   readonly #ports: PortsInUse
   readonly #flows = new Origins<MayGiveWay>()
   readonly #sockets = new Origins<SocketHolder>()
@@ -79,46 +82,46 @@ export class Scarcity {
     const { now } = this.#components.clock
     return this.#end(this.#flows.spare(now, now - FAIR_TIME) ?? this.#flows.leastUsed())
   }
-  #nextWarning = 0
 
   /** @param endFlow ends a flow that gives way */
   constructor(components: Components, reasons: UdpReasons, ports: PortsInUse, endFlow: (flow: FlowIndex) => void) {
     this.#components = components
     this.#reasons = reasons
+    this.#warning = new ShortageWarning(components, "udp")
     this.#ports = ports
     this.#endFlow = endFlow
     this.#mostUnanswered = Math.max(1, Math.min(MOST_UNANSWERED, components.flows.capacity >> 2))
   }
 
-  /** A place for a flow from outside, which may be without answer; negative if none can be spared. */
+  /** Takes a flow table entry for a flow from outside, which may stay unanswered. Negative if none can be spared. */
   takePlaceOutside(): NewFlow {
     const { unanswered } = this.#flows.outside
     if (unanswered.count >= this.#mostUnanswered) this.#end(unanswered.leastUsed())
     return takePlace(this.#components, IpProtocol.udp, PlaceShare.fromOutside)
   }
 
-  /** A place for a flow of the guest's; negative if there is none. */
+  /** Takes a flow table entry for a flow of the guest. Negative if there is none. */
   takePlace(): NewFlow {
     return takePlace(this.#components, IpProtocol.udp, PlaceShare.exchanges, this.#endAny)
   }
 
   /**
-   * Notes that a flow has begun that anybody could begin.
+   * Records that a flow from outside has begun: anybody could begin it.
    *
-   * @param holder the socket that it has of its own
+   * @param holder the flow's own socket, if it has one
    */
   begunOutside(flow: MayGiveWay, holder?: SocketHolder): void {
     this.#flows.outside.unanswered.add(flow)
     if (holder !== undefined) this.#sockets.outside.unanswered.add(holder)
   }
 
-  /** Notes that a flow of the guest's has begun, with a socket of its own or that of a port. */
+  /** Records that a flow of the guest has begun, with a socket of its own or that of a port. */
   begun(flow: MayGiveWay, holder: SocketHolder | SharedPort): void {
     this.#flows.own.unanswered.add(flow)
     if (isHolder(holder) && holder.list === undefined) this.#sockets.own.unanswered.add(holder)
   }
 
-  /** Notes that a flow was answered for the first time. */
+  /** Records that a flow was answered for the first time. */
   answered(flow: MayGiveWay, holder?: SocketHolder | SharedPort): void {
     const isOutside = flow.list === this.#flows.outside.unanswered
     ;(isOutside ? this.#flows.outside : this.#flows.own).answered.add(flow)
@@ -128,7 +131,7 @@ export class Scarcity {
     else if (holder.list === outside.unanswered) outside.answered.add(holder)
   }
 
-  /** Notes that a flow has ended. */
+  /** Records that a flow has ended. */
   ended(flow: MayGiveWay): void {
     flow.list?.remove(flow)
   }
@@ -147,7 +150,7 @@ export class Scarcity {
     return this.#end(this.#spareOutside(outside) ?? restingSince(now - FAIR_TIME, own.unanswered.leastUsed()))
   }
 
-  /** What opening a socket answered: true if there was none left, and now is one again, so that it is worth another try. */
+  /** Frees a socket if opening one has failed for want of sockets. Returns true if another try is worth it. */
   isRelieved(answer: Socket): boolean {
     if (!isShortage(-answer)) return false
     if (this.giveWay() || this.#components.relieve()) return true
@@ -155,13 +158,13 @@ export class Scarcity {
     return this.#endHolder(this.#sockets.spare(now, now - FAIR_TIME) ?? this.#sockets.leastUsed())
   }
 
-  /** The same for a flow from outside: those of the guest's don't give way to it. */
+  /** The same for a flow from outside: flows of the guest don't give way to it. */
   isRelievedOutside(answer: Socket): boolean {
     return isShortage(-answer) && this.#endHolder(this.#spareOutside(this.#sockets.outside))
   }
 
   /**
-   * A flow can't begin for want of a socket: counts `count` packets.
+   * Cancels a flow that can't begin for want of a socket or a way, and counts `count` packets.
    *
    * @param errno positive
    */
@@ -169,7 +172,7 @@ export class Scarcity {
     this.#components.flows.cancel(flow)
     const isShort = isShortage(errno)
     this.#components.drops.count(isShort ? this.#reasons.noSocket : this.#reasons.openFailed, count)
-    if (isShort) this.#warnOfShortage()
+    if (isShort) this.#warning.warn()
   }
 
   #spareOutside<T extends Listed<T>>(outside: Candidates<T>): T | undefined {
@@ -196,13 +199,6 @@ export class Scarcity {
 
   #countUnanswered(): void {
     this.#components.drops.count(this.#reasons.gaveWay)
-  }
-
-  #warnOfShortage(): void {
-    const { clock, log } = this.#components
-    if (clock.now < this.#nextWarning) return
-    this.#nextWarning = clock.now + WARNING_INTERVAL
-    log.warning("udp: no sockets left for new flows: raise the limit of open files (ulimit -n)")
   }
 }
 

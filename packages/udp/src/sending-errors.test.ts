@@ -1,4 +1,5 @@
-import { Errno, ErrorOrigin, MOST_OF_OTHERS } from "@demiflow/core"
+import { Errno, ErrorOrigin } from "@demiflow/core"
+import { MOST_OF_OTHERS } from "@demiflow/protocol-kit"
 import { describe, expect, test } from "vitest"
 import { Bench, icmpErrors, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"

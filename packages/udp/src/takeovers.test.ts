@@ -1,11 +1,14 @@
-/** Ports at which is listened although flows of the guest's have them. */
+/** Listening at ports that flows of the guest use. */
 import { Address, Errno, ErrorOrigin } from "@demiflow/core"
-import { describe, expect, test } from "vitest"
+import { SharedPort } from "@demiflow/protocol-kit"
+import { afterEach, describe, expect, test, vi } from "vitest"
 import { Bench, datagramsOf, icmpErrors, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
 
 const payload = pattern(12)
 const { EADDRINUSE, ECONNREFUSED, EMFILE } = Errno
+
+afterEach(() => vi.restoreAllMocks())
 
 describe.each(Object.entries(families))("%s flows of the guest's own", (name, { guest, other, server, router }) => {
   const isV4 = name === "IPv4"
@@ -22,7 +25,7 @@ describe.each(Object.entries(families))("%s flows of the guest's own", (name, { 
   test("go on at the port that is listened at, in both directions", () => {
     const { bench, port } = begun()
     const listener = bench.listen(5000, 6000)
-    expect([port.isOpen, bench.host.openSockets, bench.flows.size]).toEqual([false, 1, 1])
+    expect([port.isOpen, bench.sockets.openSockets, bench.flows.size]).toEqual([false, 1, 1])
     bench.fromAnyone(listener, server, 3000, own, pattern(1))
     bench.fromAnyone(listener, router, 3000, own, pattern(2))
     expect(senders(bench)).toEqual([`${server} 3000 5000`, `${router} 3000 6000`])
@@ -30,7 +33,7 @@ describe.each(Object.entries(families))("%s flows of the guest's own", (name, { 
     expect(listener.datagrams).toEqual([pattern(3)])
     bench.stack.unlisten(0 as never)
     bench.advance(0)
-    expect([bench.flows.size, bench.host.openSockets, bench.drops.total]).toEqual([0, 0, 0])
+    expect([bench.flows.size, bench.sockets.openSockets, bench.drops.total]).toEqual([0, 0, 0])
   })
 
   test("have lost nothing of what had arrived before, nor reports", () => {
@@ -59,18 +62,18 @@ describe.each(Object.entries(families))("%s flows of the guest's own", (name, { 
   ])("keep the port where %s, and are left alone for a minute", (_why, errno) => {
     const { bench } = begun()
     bench.fromGuest(other, 5000, router, 4000, { payload })
-    bench.host.openingAnswers.push(-EADDRINUSE, -errno)
+    bench.sockets.openingAnswers.push(-EADDRINUSE, -errno)
     expect(() => bench.listen(5000)).toThrow(`${-errno}`)
     const port = bench.socket
-    expect([bench.flows.size, bench.host.openSockets, bench.host.sockets.length]).toEqual([2, 1, 2])
+    expect([bench.flows.size, bench.sockets.openSockets, bench.sockets.sockets.length]).toEqual([2, 1, 2])
     for (let second = 0; second < 59; second++) {
-      bench.host.openingAnswers.push(-EADDRINUSE)
+      bench.sockets.openingAnswers.push(-EADDRINUSE)
       expect(() => bench.listen(5000)).toThrow(`${-EADDRINUSE}`)
       bench.advance(1000)
     }
-    expect([bench.host.sockets.length, port.demiflow.forwardingPort]).toEqual([2, 5000])
+    expect([bench.sockets.sockets.length, port.demiflow.forwardingPort]).toEqual([2, 5000])
     bench.fromHost(port, pattern(1))
-    // From another port, an address that the guest knows.
+    // An address that the guest knows answers from another port.
     port.incoming.push(...datagramsOf(port, router, 4001, own, pattern(2)))
     bench.event(port, 1)
     expect(senders(bench)).toEqual([`${server} 3000 5000`, `${router} 4001 5000`])
@@ -82,14 +85,14 @@ describe.each(Object.entries(families))("%s flows of the guest's own", (name, { 
 
   test("end if not even they get the port again", () => {
     const { bench } = begun()
-    bench.host.openingAnswers.push(-EADDRINUSE, -EADDRINUSE, -EADDRINUSE)
+    bench.sockets.openingAnswers.push(-EADDRINUSE, -EADDRINUSE, -EADDRINUSE)
     expect(() => bench.listen(5000)).toThrow(`${-EADDRINUSE}`)
-    expect([bench.flows.size, bench.host.openSockets]).toEqual([0, 0])
+    expect([bench.flows.size, bench.sockets.openSockets]).toEqual([0, 0])
   })
 
   test("keep the port where another address, or the other version of IP, is listened at in vain", () => {
     const { bench, port } = begun()
-    bench.host.openingAnswers.push(-EADDRINUSE)
+    bench.sockets.openingAnswers.push(-EADDRINUSE)
     const address = Address.parse(isV4 ? "::" : "0.0.0.0")
     expect(() => bench.listen(5000, 5000, { address })).toThrow(`${-EADDRINUSE}`)
     expect([port.isOpen, bench.flows.size]).toEqual([true, 1])
@@ -101,16 +104,68 @@ describe.each(Object.entries(families))("%s flows of the guest's own", (name, { 
     ["the address that the host sends from", { address: Address.parse(own) }, true],
   ])("go on at %s only if that leads to where they go", (_where, end, isKept) => {
     const { bench } = begun()
-    bench.host.openingAnswers.push(-EADDRINUSE)
+    bench.sockets.openingAnswers.push(-EADDRINUSE)
     bench.listen(5000, 5000, end)
-    expect(bench.host.sockets.some(({ isListening, isOpen }) => isListening && isOpen)).toBe(true)
+    expect(bench.sockets.sockets.some(({ isListening, isOpen }) => isListening && isOpen)).toBe(true)
     expect(bench.flows.size).toBe(isKept ? 1 : 0)
   })
 
   test("end where they are held to an interface, which a listening socket isn't", () => {
     const { bench } = begun()
-    bench.host.isHeldToInterface = true
+    bench.sockets.isHeldToInterface = true
     bench.listen(5000)
     expect(bench.flows.size).toBe(0)
+  })
+
+  describe("of which there are very many", () => {
+    const MOST_IN_A_TURN = 64
+    const count = 200
+
+    const manyBegun = () => {
+      const bench = new Bench({ capacity: 512 })
+      for (let index = 0; index < count; index++) bench.fromGuest(guest, 5000, server, 3000 + index, { payload })
+      const boarded = vi.spyOn(SharedPort.prototype, "board")
+      const listener = bench.listen(5000, 6000)
+      return { bench, boarded: () => boarded.mock.calls.length, listener }
+    }
+
+    test("go on at the port a few in a turn", () => {
+      const { bench, boarded, listener } = manyBegun()
+      expect([boarded(), bench.sockets.openSockets, bench.flows.size]).toEqual([1, 1, count])
+      for (let turn = 0, before = 1; before < count; turn++, before = boarded()) {
+        expect(turn).toBeLessThan(count)
+        bench.stack.expire(bench.clock.now)
+        bench.stack.endTurn()
+        expect(boarded() - before).toBeLessThanOrEqual(MOST_IN_A_TURN)
+        expect(boarded()).toBeGreaterThan(before)
+      }
+      for (let index = 0; index < count; index++) bench.fromAnyone(listener, server, 3000 + index, own, pattern(1))
+      expect(senders(bench)).toEqual(Array.from({ length: count }, (_, index) => `${server} ${3000 + index} 5000`))
+      expect([boarded(), bench.flows.size, bench.drops.total]).toEqual([count, count, 0])
+      // They time out as before.
+      bench.advance(600_000)
+      expect(bench.flows.size).toBe(0)
+    })
+
+    test("pass on what comes before their turn has, in both directions", () => {
+      const { bench, boarded, listener } = manyBegun()
+      for (const index of [0, 99, 199]) {
+        listener.incoming.push(...datagramsOf(listener, server, 3000 + index, own, pattern(1)))
+      }
+      bench.stack.fromListener(listener.side as never, 1)
+      bench.fromGuest(guest, 5000, server, 3100, { payload: pattern(3) })
+      expect(senders(bench)).toEqual([0, 99, 199].map((index) => `${server} ${3000 + index} 5000`))
+      expect(listener.datagrams).toEqual([pattern(3)])
+      expect([boarded(), bench.flows.size, bench.drops.total]).toEqual([4, count, 0])
+      bench.advance(0)
+      expect([boarded(), bench.flows.size]).toEqual([count, count])
+    })
+
+    test("end with the port, those whose turn hasn't come as well", () => {
+      const { bench } = manyBegun()
+      bench.stack.unlisten(0 as never)
+      bench.advance(0)
+      expect([bench.flows.size, bench.sockets.openSockets, bench.drops.total]).toEqual([0, 0, 0])
+    })
   })
 })

@@ -1,4 +1,4 @@
-import { CHECKSUM_DONE, Errno, HostEvent, UDP_CHECKSUM, UDP_HEADER_LENGTH } from "@demiflow/core"
+import { CHECKSUM_DONE, Errno, SocketEvent, UDP_CHECKSUM, UDP_HEADER_LENGTH } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Bench, type BenchOptions, pattern } from "./test-support/bench.ts"
 import { families } from "./test-support/families.ts"
@@ -36,7 +36,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
   test("a handler that gets the source address of packets replies to each source its own", () => {
     const bench = connected()
     bench.fromGuest(other, 40_000, server, 53, { payload: pattern(1) })
-    const [first, second] = bench.host.sockets
+    const [first, second] = bench.sockets.sockets
     bench.fromHost(second, pattern(2))
     bench.fromHost(first, pattern(1))
     expect(bench.guest.datagrams.map(({ tap }) => `${tap.correspondentAddress}`)).toEqual([other, guest])
@@ -45,7 +45,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
   test("the destination of every packet to the guest is filled in per packet", () => {
     const bench = connected()
     bench.fromGuest(other, 40_001, server, 53, { payload: pattern(1) })
-    const [first, second] = bench.host.sockets
+    const [first, second] = bench.sockets.sockets
     for (const [index, socket] of [first, second, first, second].entries()) bench.fromHost(socket, pattern(index))
     expect(bench.guest.datagrams.map(({ tap, payload }) => [`${tap.correspondentAddress}`, payload.length])).toEqual([
       [guest, 0],
@@ -110,7 +110,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     bench.stack.abortFlows()
     bench.advance(10)
     expect(bench.guest.sent).toHaveLength(before)
-    expect(bench.host.openSockets).toBe(0)
+    expect(bench.sockets.openSockets).toBe(0)
   })
 
   test("without room at the link, datagrams stay with the host, and come when there is room", () => {
@@ -139,7 +139,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     for (const udpSegmentation of [true, false]) {
       const bench = connected({ udpSegmentation })
       bench.socket.incoming.push({ bytes: pattern(2500), segmentSize: 1000 }, { bytes: pattern(7), segmentSize: 7 })
-      bench.event(bench.socket, HostEvent.readable)
+      bench.event(bench.socket, SocketEvent.readable)
       expect(bench.guest.sent.map(({ segmentSize }) => segmentSize)).toEqual([1000, 0])
       expect(bench.guest.sent[0].headerLength).toBe(UDP_HEADER_LENGTH)
       expect(payloads(bench)).toEqual([...cut(pattern(2500), 1000), pattern(7)])
@@ -147,7 +147,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
   })
 
   test("neighbours of one size are put together if the link cuts them", () => {
-    // Calls ask for 2, 4, 8, 16: the last two of these get what is checked.
+    // Receive calls have 2, 4, 8, 16 entries: the last two of these receive what is checked.
     const before = [1, 2, 3, 4, 5, 6].map((length) => pattern(length))
     const lengths = [10, 10, 10, 4, 4, 4, 0, 0, 1400, 1400, 1473, 1473, 6, 7]
     const received = lengths.map((length, seed) => pattern(length, seed))
@@ -180,12 +180,12 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
         bytes: pattern(length, seed),
         segmentSize: segmentSizes[seed],
       }))
-      // Calls ask for 2, 4, 8.
+      // Receive calls have 2, 4, 8 entries.
       bench.socket.incoming.push(
         ...Array.from({ length: 6 }, () => ({ bytes: pattern(0), segmentSize: 0 })),
         ...incoming,
       )
-      bench.event(bench.socket, HostEvent.readable)
+      bench.event(bench.socket, SocketEvent.readable)
       bench.advance(1)
       const sent = bench.guest.sent.slice(6).map(({ bytes, segmentSize }) => [bytes.length - 8, segmentSize])
       const together = [100, 60_000, 12_000 + 700, 2400]
@@ -202,7 +202,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
       { bytes: pattern(3), segmentSize: 0 },
       { bytes: pattern(65_520), segmentSize: 1092 },
     )
-    bench.event(bench.socket, HostEvent.readable)
+    bench.event(bench.socket, SocketEvent.readable)
     bench.advance(1)
     expect(lengths(bench)).toEqual([3, ...Array.from({ length: 59 }, () => 1092)])
     expect(payloads(bench)[59].at(-1)).toBe(pattern(65_520)[59 * 1092 - 1])
@@ -228,7 +228,7 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
 
   test("spurious events do no harm", () => {
     const bench = connected()
-    bench.event(bench.socket, HostEvent.readable | HostEvent.writable | HostEvent.error | HostEvent.hangUp)
+    bench.event(bench.socket, SocketEvent.readable | SocketEvent.writable | SocketEvent.error | SocketEvent.hangUp)
     expect(bench.guest.sent).toEqual([])
     expect(bench.guest.openPackets).toBe(0)
   })

@@ -4,57 +4,56 @@ import {
   DatagramBatch,
   Demiflow,
   Errno,
-  GuestPort,
   Interface,
   IPV4_HEADER_LENGTH,
   IPV6_HEADER_LENGTH,
   IpProtocol,
-  type SharedPort,
   UDP_CHECKSUM,
   UDP_HEADER_LENGTH,
   UDP_LENGTH,
   UDP_SOURCE_PORT,
   UDP_TARGET_PORT,
 } from "@demiflow/core"
+import { GuestPort, type SharedPort, type WaitingList } from "@demiflow/protocol-kit"
 import type { ErrorRelay } from "./error-relay.ts"
 import type { FlowFinder } from "./flow-finder.ts"
-import { LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "./leaving-together.ts"
+import { datagramsIn, LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "./leaving-together.ts"
 import type { SplicedFlow } from "./local/spliced-flow.ts"
 import type { Splicing } from "./local/splicing.ts"
 import type { Newcomers } from "./newcomers.ts"
+import type { Progress } from "./progress.ts"
 import type { UdpReasons } from "./reasons.ts"
-import type { Scarcity } from "./scarcity.ts"
 import { UdpFlow } from "./state.ts"
 import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "./turn-budget.ts"
-import type { WaitingPlace } from "./waiting-sources.ts"
 
-/** Milliseconds until the link is asked again for room. */
+/** Milliseconds until space towards the link is requested again. */
 const ROOM_PAUSE = 1
-/** Bytes that are passed on before the link is given them, so that it can say that it has had enough. */
+/** Bytes that are delivered before a flush, so that the link can report congestion. */
 const FLUSH_BYTES = 512 * 1024
 
-/** What {@link ToGuest} works with. */
+/** The parts that {@link ToGuest} works with. */
 export interface ToGuestParts {
   readonly components: Components
   readonly reasons: UdpReasons
   readonly errors: ErrorRelay
   readonly finder: FlowFinder
   readonly newcomers: Newcomers
-  /** Absent where there is no local path. */
+  /** Undefined where there is no local path. */
   readonly splicing: Splicing | undefined
-  readonly waiting: WaitingPlace<SharedPort>
-  readonly scarcity: Scarcity
+  readonly waiting: Pick<WaitingList<SharedPort>, "wait">
+  readonly progress: Progress
 }
 
 /**
- * Receives from the sockets of ports, straight behind room for the headers towards the guest. Which flow a datagram belongs to
- * is known only once it is there: mostly to the one that was heard last, for which the headers are written beforehand.
- * Otherwise they are written anew. Neighbours of one flow and one size leave together, if the link cuts them.
+ * Receives from the sockets of ports, right behind space for the headers towards the guest. The flow of a datagram is
+ * known only once it was received. It is mostly the one that was heard last, so the headers are written for that flow
+ * beforehand, and rewritten if the guess was wrong. Adjacent datagrams of one flow and one size are coalesced, if the
+ * link splits them.
  *
- * What goes by the local path is sent from where it was received.
+ * Datagrams for the local path are sent from where they were received.
  *
- * A port that has used up its budget, or finds the guest congested or no room towards it, waits. What isn't received
- * meanwhile stays in the kernel's buffer.
+ * A port waits once its budget is used up, or while the guest is congested or has no room. Datagrams that aren't
+ * received meanwhile stay in the kernel's buffer.
  */
 export class ToGuest {
   readonly #components: Components
@@ -64,8 +63,8 @@ export class ToGuest {
   readonly #finder: FlowFinder
   readonly #newcomers: Newcomers
   readonly #splicing: Splicing | undefined
-  readonly #waiting: WaitingPlace<SharedPort>
-  readonly #scarcity: Scarcity
+  readonly #waiting: Pick<WaitingList<SharedPort>, "wait">
+  readonly #progress: Progress
   /** The side that the open packets are for. */
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(LARGEST_BURST)
@@ -83,10 +82,10 @@ export class ToGuest {
     this.#newcomers = parts.newcomers
     this.#splicing = parts.splicing
     this.#waiting = parts.waiting
-    this.#scarcity = parts.scarcity
+    this.#progress = parts.progress
   }
 
-  /** Passes on what waits in a port's socket, within its budget. */
+  /** Delivers what a port's socket holds, within its budget. */
   drain(port: SharedPort): void {
     const { guest, clock } = this.#components
     const batch = this.#batch
@@ -106,7 +105,7 @@ export class ToGuest {
         return
       }
       const start = batch.offset[0] - UDP_HEADER_LENGTH
-      const received = port.host.receiveFromAnyone(port.socket, batch, this.#ends, asked)
+      const received = port.sockets.receiveFromAnyone(port.socket, batch, this.#ends, asked)
       if (received <= 0) {
         if (needsGuest) guest.abandon(start)
         port.burst = 0
@@ -140,7 +139,7 @@ export class ToGuest {
     this.#waiting.wait(port, until)
   }
 
-  /** Hands packets to the link from time to time. */
+  /** Hands packets to the link after every `FLUSH_BYTES`. */
   #flushAfter(bytes: number): void {
     this.#unflushed += bytes
     if (this.#unflushed < FLUSH_BYTES) return
@@ -148,33 +147,30 @@ export class ToGuest {
     this.#components.guest.flush()
   }
 
-  /** Has datagrams received into the local path's own space; answers how many of those wanted. */
+  /** Prepares to receive into the local path's own space. Returns how many of the entries wanted it has. */
   #prepare(wanted: number): number {
     if (this.#splicing === undefined) return 0
     this.#splicing.relay.prepare(this.#batch, wanted)
     return wanted
   }
 
-  /** Begins packets to receive into; answers how many of those wanted there was room for. */
+  /** Begins packets to receive into. Returns for how many of those wanted there was room. */
   #reserve(port: SharedPort, wanted: number): number {
     const { guest, flows } = this.#components
     const batch = this.#batch
     if (port.heardLast >= 0) flows.readSide(port.heardLast, this.#tap)
     for (let count = 0; count < wanted; count++) {
       const room = UDP_HEADER_LENGTH + LARGEST_PAYLOAD
-      let offset = guest.begin(this.#tap, IpProtocol.udp, room)
-      if (offset < 0 && count === 0) {
-        guest.flush()
-        offset = guest.begin(this.#tap, IpProtocol.udp, room)
-      }
-      if (offset < 0) return count
+      if (count === 0 && !guest.hasRoom(room)) guest.flush()
+      if (!guest.hasRoom(room)) return count
+      const offset = guest.begin(this.#tap, IpProtocol.udp, room)
       batch.offset[count] = offset + UDP_HEADER_LENGTH
       batch.length[count] = LARGEST_PAYLOAD
     }
     return wanted
   }
 
-  /** Passes on what was received, and answers how many bytes went to the guest or by the local path. */
+  /** Delivers what was received. Returns how many bytes went to the guest or by the local path. */
   #passAll(port: SharedPort, received: number): number {
     const ends = this.#ends
     const { scope } = this.#batch
@@ -188,7 +184,7 @@ export class ToGuest {
       const flow = this.#flowOf(port, first, next)
       if (flow instanceof UdpFlow) {
         bytes += this.#passRun(flow, first, next, flow.tapSide !== begunFor)
-        // The flow of a port that was closed is no guess: its end is not reported to this one.
+        // The flow of a port that was closed is no guess: this port isn't notified when it ends.
         if (flow.port === port) port.heardLast = flow.tapSide
         continue
       }
@@ -199,33 +195,28 @@ export class ToGuest {
     return bytes
   }
 
-  /** The flow of some datagrams of one sender, a new one if need be. If there can be none, they are counted as dropped. */
+  /** Finds or begins the flow of datagrams from one sender. If that fails, they are counted as dropped. */
   #flowOf(port: SharedPort, first: number, next: number): UdpFlow | SplicedFlow | undefined {
     const ends = this.#ends[first]
     const scope = this.#batch.scope[first]
     const flow = this.#finder.heardAt(port, ends)
     if (flow === undefined) return this.#newcomers.begin(port, ends, scope, next - first)
-    // Its namesake on another link is another node (RFC 4007, section 6).
+    // The same address on another link is another node (RFC 4007, section 6).
+    // RFC 4007 6 (udp) MUST: the same address on another link is another node
     if (!(flow instanceof UdpFlow) || flow.scope === scope) return flow
     this.#components.drops.count(this.#reasons.stranger, next - first)
     return undefined
   }
 
-  #noteReply(flow: UdpFlow): void {
-    if (flow.hasReply) return
-    flow.hasReply = true
-    this.#scarcity.answered(flow, flow.port)
-  }
-
-  /** Passes on datagrams of one flow, and answers how many bytes. */
+  /** Delivers datagrams of one flow. Returns the number of bytes. */
   #passRun(flow: UdpFlow, first: number, next: number, isOther: boolean): number {
     const { clock, flows, guest } = this.#components
     const batch = this.#batch
     const tap = this.#tap
     flows.readSide(flow.tapSide, tap)
     flow.lastActivity = clock.now
-    if (!flow.beganOnHost) this.#noteReply(flow)
-    else if (flow.hasReply) flow.isConversation = true
+    if (flow.beganOnHost) this.#progress.initiatorHeard(flow)
+    else this.#progress.targetHeard(flow, flow.port)
     let bytes = 0
     for (let index = first, after = first; index < next; index = after) {
       const packet = batch.offset[index] - UDP_HEADER_LENGTH
@@ -234,10 +225,12 @@ export class ToGuest {
         ? putTogether(this.#arena, batch, index, next)
         : index + 1
       bytes += batch.length[index]
+      flow.packetsToGuest += datagramsIn(batch.length[index], batch.segmentSize[index])
       const isPassed = this.#pass(packet, batch.length[index], batch.segmentSize[index], batch.trafficClass[index])
       const firstUnused = isPassed ? index + 1 : index
       if (firstUnused < after) this.#noteUnused(batch.offset[firstUnused] - UDP_HEADER_LENGTH)
     }
+    flow.bytesToGuest += bytes
     return bytes
   }
 
@@ -253,8 +246,8 @@ export class ToGuest {
   }
 
   /**
-   * Finishes an entry in its packet: one datagram, or several of `segmentSize` bytes left together, for the guest's side to
-   * cut. False if it can't be passed on.
+   * Finishes an entry in its packet: one datagram, or several coalesced ones of `segmentSize` bytes, for the guest's
+   * side to split. Returns false if it can't be delivered.
    */
   #pass(offset: number, length: number, segmentSize: number, trafficClass: number): boolean {
     const { drops, guest } = this.#components
@@ -271,12 +264,12 @@ export class ToGuest {
   }
 }
 
-/** True if two datagrams that a port received came from one end, to one end. */
+/** True if two datagrams that a port received have the same source and the same destination. */
 function isSameSender(one: Demiflow, other: Demiflow, port: SharedPort): boolean {
   return (
     one.correspondentPort === other.correspondentPort &&
     one.correspondentAddress.equals(other.correspondentAddress) &&
-    // The port of a guest's doesn't say where a datagram went.
+    // The socket of a guest's port doesn't report a datagram's destination.
     (port instanceof GuestPort || one.forwardingAddress.equals(other.forwardingAddress))
   )
 }

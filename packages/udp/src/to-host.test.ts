@@ -10,7 +10,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
   test("the first datagram opens a socket to where it goes, with the guest's port, and is sent from where it lies", () => {
     const bench = new Bench()
     const [offset] = bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(33) })
-    expect(bench.host.opened.map(String)).toEqual([
+    expect(bench.sockets.opened.map(String)).toEqual([
       isV4 ? "host 0.0.0.0:40000 → 198.51.100.7:53" : "host [::]:40000 → [2001:db8:1::7]:53",
     ])
     expect(bench.socket.sent).toMatchObject([
@@ -25,7 +25,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1) })
     const payloads = [0, 1, 1472, 65_507].map((length) => pattern(length, 3))
     bench.fromGuest(guest, 40_000, server, 53, ...payloads.map((payload) => ({ payload })))
-    expect(bench.host.sockets).toHaveLength(1)
+    expect(bench.sockets.sockets).toHaveLength(1)
     expect(bench.socket.sendingCalls).toEqual([1, 4])
     expect(bench.socket.sent.slice(1).map(({ bytes }) => bytes)).toEqual(payloads)
   })
@@ -76,7 +76,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     const [error, ...others] = icmpErrors(bench.guest)
     expect(others).toEqual([])
     expect(error.quoted.subarray(8)).toEqual(pattern(50, 0))
-    // It may have been refused for a moment only.
+    // The refusal may have been momentary.
     bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
     expect(bench.socket.sendingCalls).toEqual([1, 1, 1, 1])
     expect(bench.socket.datagrams.slice(1)).toEqual(datagrams.map(({ payload }) => payload))
@@ -87,7 +87,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1, 1) })
     bench.fromGuest(other, 40_000, server, 53, { payload: pattern(1, 2) })
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(1, 3) })
-    expect(bench.host.sockets.map(({ sent }) => sent.map(({ bytes }) => bytes[0]))).toEqual([[1, 3], [2]])
+    expect(bench.sockets.sockets.map(({ sent }) => sent.map(({ bytes }) => bytes[0]))).toEqual([[1, 3], [2]])
   })
 
   test("datagrams that the guest's offload left together go on as one entry", () => {
@@ -152,7 +152,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     const datagrams = marks.map(([trafficClass, dontFragment]) => ({ payload: pattern(4), trafficClass, dontFragment }))
     bench.fromGuest(guest, 40_000, server, 53, ...datagrams)
     const { sent, fragmentationCalls } = bench.socket
-    // Neighbours that are treated alike are put together.
+    // Adjacent datagrams with equal marks are coalesced.
     expect(sent.map(({ trafficClass, dontFragment }) => [trafficClass, dontFragment])).toEqual(
       marks.filter((_, index) => index !== 3),
     )
@@ -172,9 +172,9 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
       }
     }
     const { sent, sendingCalls, fragmentationCalls } = bench.socket
-    expect(bench.host.sockets).toHaveLength(1)
+    expect(bench.sockets.sockets).toHaveLength(1)
     expect(sendingCalls).toHaveLength(20)
-    // A host that has other calls for marks would show here: the scripted one has none.
+    // A host with further calls for marks would show here: the scripted one has none.
     expect(fragmentationCalls).toBe(1)
     expect(sent.slice(-2).map(({ hopLimit, trafficClass }) => [hopLimit, trafficClass])).toEqual([
       [64, 2],
@@ -200,14 +200,14 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, server, 53, { payload: pattern(20), hopLimit: 0 })
     expect(bench.flows.size).toBe(0)
-    expect(bench.host.opened).toEqual([])
+    expect(bench.sockets.opened).toEqual([])
     expect(bench.drops.entries()).toEqual([["udp: hop limit 0", 1]])
   })
 
   test("nothing goes to port 0", () => {
     const bench = new Bench()
     bench.fromGuest(guest, 40_000, server, 0, { payload: pattern(1) }, { payload: pattern(1) })
-    expect(bench.host.opened).toEqual([])
+    expect(bench.sockets.opened).toEqual([])
     expect(bench.drops.entries()).toEqual([["udp: port 0", 2]])
   })
 
@@ -215,10 +215,10 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     const bench = new Bench()
     const group = isV4 ? "224.0.0.251" : "ff02::fb"
     bench.fromGuest(guest, 5353, group, 5353, { payload: pattern(1), hopLimit: 255 })
-    expect(bench.host.opened.map(String)[0]).toBe(
+    expect(bench.sockets.opened.map(String)[0]).toBe(
       isV4 ? "host 0.0.0.0:5353 → 224.0.0.251:5353" : "host [::]:5353 → [ff02::fb]:5353",
     )
-    expect(bench.host.sockets[0].sent).toMatchObject([{ bytes: pattern(1), hopLimit: 255 }])
+    expect(bench.sockets.sockets[0].sent).toMatchObject([{ bytes: pattern(1), hopLimit: 255 }])
     expect(bench.drops.total).toBe(0)
   })
 
@@ -233,7 +233,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     for (const [address, port] of targets as [string, number][]) {
       bench.fromGuest(guest, 5353, address, port, { payload: pattern(1) }, { payload: pattern(1) })
     }
-    expect(bench.host.opened).toEqual([])
+    expect(bench.sockets.opened).toEqual([])
     expect(bench.drops.entries()).toEqual([["forward: not a unicast address", 2 * targets.length]])
     expect(bench.guest.sent).toEqual([])
   })
@@ -275,7 +275,7 @@ describe.each(Object.entries(families))("from the guest over %s", (name, { guest
     bench.fromGuest(guest, 40_000, server, 53, together)
     expect(bench.socket.datagrams).toHaveLength(1 + 7)
     expect(bench.drops.entries()).toEqual([["udp: host's queue full", 3]])
-    // Errors of earlier datagrams, each of which one may be sent behind.
+    // Errors of earlier datagrams: each may be returned after a part of the entry was sent.
     bench.socket.sendingAnswers.push(-Errno.ECONNREFUSED, -Errno.ECONNREFUSED)
     bench.socket.sentBeforeRefusal.push(4, 3)
     bench.fromGuest(guest, 40_000, server, 53, together)

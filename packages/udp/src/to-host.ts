@@ -1,13 +1,5 @@
-import {
-  type Arena,
-  type Components,
-  DatagramBatch,
-  Demiflow,
-  type Drops,
-  Errno,
-  type FlowTable,
-  SendingErrors,
-} from "@demiflow/core"
+import { type Arena, type Components, DatagramBatch, Demiflow, type Drops, Errno, type FlowTable } from "@demiflow/core"
+import { SendingErrors } from "@demiflow/protocol-kit"
 import type { ErrorRelay } from "./error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, mayFollow } from "./leaving-together.ts"
 import type { UdpReasons } from "./reasons.ts"
@@ -15,13 +7,13 @@ import type { UdpFlow } from "./state.ts"
 
 /** Entries handed to the host in one call. */
 const BATCH_SIZE = 64
-/** Room for datagrams that are put together, before they have to be sent. */
+/** Space for coalesced datagrams before they must be sent. */
 const GATHERED_BYTES = 4 * LARGEST_PAYLOAD
 
 /**
- * Sends what a sequence holds: one call for many datagrams. What arrived is sent from where it arrived, whether it is one
- * datagram or several that an offload of the guest left together, unless more of the same size follows: that is put
- * together, for the host to cut or to send apart.
+ * Sends the datagrams of a sequence, many per call. A datagram, or several that an offload of the guest has coalesced,
+ * is sent from where it arrived, unless more of the same size follows. Those are coalesced, for the host to split or to
+ * send one by one.
  */
 export class ToHost {
   readonly #arena: Arena
@@ -34,7 +26,7 @@ export class ToHost {
   readonly #hostSide = new Demiflow()
   readonly #sendingErrors = new SendingErrors()
   #isRefused = false
-  /** Behind what was put together last. */
+  /** End of the datagrams that were coalesced last. */
   #end: number
 
   constructor(components: Components, reasons: UdpReasons, errors: ErrorRelay) {
@@ -47,7 +39,7 @@ export class ToHost {
     this.#end = this.#gathered
   }
 
-  /** Adds a datagram to what {@link ToHost.flush} sends, sending what was added before if it is time for that. */
+  /** Adds a datagram to those that {@link ToHost.flush} sends. Sends those added before if it doesn't fit with them. */
   add(flow: UdpFlow, tap: Demiflow, offset: number, length: number, segmentSize: number, marks: number): void {
     const { port, isHostV4 } = flow
     if (marks !== this.#batch.marks) this.#sendBatch(flow, tap)
@@ -57,6 +49,8 @@ export class ToHost {
     }
     const isTogether = segmentSize > 0 && segmentSize < length
     flow.lastLength = isTogether ? segmentSize : length
+    flow.packetsFromGuest += datagramsIn(length, isTogether ? segmentSize : 0)
+    flow.bytesFromGuest += length
     if (this.#join(offset, length, isTogether ? segmentSize : 0)) return
     const batch = this.#batch
     if (batch.count === BATCH_SIZE || this.#end + LARGEST_PAYLOAD > this.#gathered + GATHERED_BYTES) {
@@ -68,7 +62,7 @@ export class ToHost {
     batch.segmentSize[index] = isTogether ? segmentSize : 0
   }
 
-  /** Sends what was added. False if the host refused some of what was added since the last time. */
+  /** Sends what was added. Returns false if the host refused some of what was added since the last flush. */
   flush(flow: UdpFlow, tap: Demiflow): boolean {
     this.#sendBatch(flow, tap)
     const isRefused = this.#isRefused
@@ -81,7 +75,7 @@ export class ToHost {
     this.#end = this.#gathered
   }
 
-  /** Puts a datagram, or several left together, behind those of the last entry, if they are of one size. */
+  /** Coalesces a datagram, or several, with the last entry, if they are of one size. */
   #join(offset: number, length: number, segmentSize: number): boolean {
     const batch = this.#batch
     const last = batch.count - 1
@@ -112,7 +106,7 @@ export class ToHost {
     errors.begin()
     while (first < batch.count) {
       const offset = batch.offset[first]
-      const sent = port.host.sendDatagramsTo(port.socket, hostSide, scope, batch, first, batch.count - first)
+      const sent = port.sockets.sendDatagramsTo(port.socket, hostSide, scope, batch, first, batch.count - first)
       if (sent > 0) {
         first += sent
         errors.begin()
@@ -122,7 +116,7 @@ export class ToHost {
         while (first < batch.count) this.#lose(batch, first++)
         break
       }
-      // The call has sent a part of the entry before.
+      // The call has sent a part of the entry before the error.
       if (batch.offset[first] !== offset) errors.begin()
       if (sent !== -Errno.ENOBUFS && errors.mayBeOthers(sent, this.#errors.drainPort(port))) continue
       this.#refused(tap, batch, first++, errors.isHosts(sent) ? -sent : Errno.ECONNREFUSED)
@@ -131,7 +125,9 @@ export class ToHost {
     batch.count = 0
   }
 
-  /** What was put together is refused as one, and for all of it the same is true: one error names the first datagram. */
+  /**
+   * Counts a refused entry. Coalesced datagrams are refused alike, so one error is reported, about the first datagram.
+   */
   #refused(tap: Demiflow, batch: DatagramBatch, index: number, errno: number): void {
     if (errno === Errno.ENOBUFS) {
       this.#lose(batch, index)
@@ -139,7 +135,7 @@ export class ToHost {
     }
     const { offset, length, segmentSize } = batch
     this.#drops.count(this.#reasons.sendFailed, datagramsIn(length[index], segmentSize[index]))
-    // The host itself refuses no datagram so: it is what others report, about whatever datagram.
+    // The host itself never refuses a datagram with this error: other nodes reported it, about whatever datagram.
     if (errno === Errno.ECONNREFUSED) return
     if (errno !== Errno.EMSGSIZE) this.#isRefused = true
     this.#errors.refuse(tap, errno, offset[index], segmentSize[index] || length[index])

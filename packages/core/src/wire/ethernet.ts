@@ -4,7 +4,10 @@ export const ETHERNET_TARGET = 0
 export const ETHERNET_SOURCE = 6
 export const ETHERNET_TYPE = 12
 
-/** The tag behind {@link EtherType.vlan} (IEEE 802.1Q, 9.6): 16 bits with priority and VLAN identifier, then the EtherType. */
+/**
+ * The tag behind {@link EtherType.vlan} (IEEE 802.1Q, 9.6): 16 bits of priority and VLAN identifier, then the
+ * EtherType.
+ */
 export const VLAN_TAG_LENGTH = 4
 export const VLAN_IDENTIFIER_MASK = 0x0fff
 

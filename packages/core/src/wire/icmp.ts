@@ -6,10 +6,10 @@ export const ICMP_CHECKSUM = 2
 /** Echo: identifier and sequence number. */
 export const ICMP_IDENTIFIER = 4
 export const ICMP_SEQUENCE = 6
-/** Errors: where the next hop's MTU stands (RFC 1191, section 4: the last two bytes; RFC 4443, 3.2: all four). */
+/** Errors: position of the next hop's MTU (RFC 1191, section 4: the last two bytes; RFC 4443, 3.2: all four). */
 export const ICMP_MTU = 4
 
-/** Errors: where the packet that caused it is quoted. */
+/** Errors: position of the quoted packet. */
 export const ICMP_QUOTE = 8
 
 export const IcmpType = {

@@ -23,12 +23,12 @@ export const IPV6_SOURCE = 8
 export const IPV6_TARGET = 24
 export const IPV6_FRAGMENT_HEADER_LENGTH = 8
 
-/** Bytes of the largest IP packet that every Ethernet card takes in one frame (RFC 894; RFC 2464, section 2). */
+/** Largest IP packet that every Ethernet card takes in one frame, bytes (RFC 894; RFC 2464, section 2). */
 export const ETHERNET_MTU = 1500
-/** Bytes that every link takes which carries IPv6 (RFC 8200, section 5). */
+/** Largest IP packet that every link with IPv6 takes, bytes (RFC 8200, section 5). */
 export const IPV6_MINIMUM_MTU = 1280
 
-/** IP protocol numbers (also IPv6 next header values) that this program speaks of. */
+/** IP protocol numbers (also IPv6 next header values) that demiflow uses. */
 export const IpProtocol = {
   hopByHop: 0,
   icmp: 1,

@@ -1,9 +1,9 @@
 /**
- * What clients sent to port 67, as UDP payloads in hexadecimal.
+ * Messages that clients sent to port 67, as UDP payloads in hexadecimal.
  *
- * Those for Linux were captured with the packages of Debian 12, on a link to this server. Those of Windows are from
- * captures that others published, with other names of the same length. The Ethernet address is the same in all, put in
- * where it was another.
+ * Those of Linux were captured with the packages of Debian 12, on a link to this server. Those of Windows are from
+ * published captures, with their names replaced by others of the same length. All have the same Ethernet address;
+ * others were replaced by it.
  */
 
 /** The rest of the hardware address field, the server name and the boot file: empty in all of them. */

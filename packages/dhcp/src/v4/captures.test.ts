@@ -1,7 +1,7 @@
 import { Address } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { DHCPV4_CAPTURES, type Dhcpv4Capture } from "./captures.fixture.ts"
-import type { Dhcpv4Lease } from "./lease.ts"
+import type { Dhcpv4Lease } from "./lease-options.ts"
 import { type Dhcpv4Message, emitDhcpv4, parseDhcpv4 } from "./packet.ts"
 import { answerDhcpv4, type Dhcpv4Destination } from "./server.ts"
 import { Dhcpv4Option as Option, Dhcpv4MessageType as Type } from "./wire.ts"
@@ -18,7 +18,7 @@ const lease: Dhcpv4Lease = {
   hostname: "guest",
   fqdn: "guest.example.com",
 }
-/** What the lease has to say, by option. */
+/** Values of the lease, by option. */
 const CONFIGURED: ReadonlyMap<number, string> = new Map([
   [Option.subnetMask, "ffffff00"],
   [Option.router, "c6336401"],
@@ -46,7 +46,7 @@ interface Received {
   readonly destination: Dhcpv4Destination
 }
 
-/** The answer as the client reads it from the wire; undefined if there is none. */
+/** Returns the answer as the client reads it from the wire; undefined if there is none. */
 function answerTo(name: Dhcpv4Capture, changes: Partial<Dhcpv4Lease> = {}): Received | undefined {
   const answer = answerDhcpv4(capture(name), { ...lease, ...changes })
   if (answer.kind === "refused") throw new Error(answer.reason)

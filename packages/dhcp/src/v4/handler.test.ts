@@ -140,6 +140,7 @@ describe("a client on the link", () => {
     expect(typeOf(guest.expect(check.udp({ targetPort: 68 })).payload)).toBe(Type.acknowledge)
   })
 
+  // RFC 2131 4.1 (port)
   test("of a server beyond us is none of ours", () => {
     const { guest, send, drops } = setUp()
     send(capture("udhcpcRequest"), { source: "192.0.2.2", target: "198.51.100.67" })
@@ -194,16 +195,16 @@ describe("what is dropped is counted", () => {
 
   test("or answered, or logged: one of the three, whatever it is", () => {
     const { send, drops, guest, log } = setUp()
-    const told = () => log.messages("info").length + log.messages("warning").length
+    const reported = () => log.messages("info").length + log.messages("warning").length
     fc.assert(
       fc.property(hostileMessages(DHCPV4_CAPTURES), (bytes) => {
-        const before = drops.total + told()
+        const before = drops.total + reported()
         send(bytes)
         const frames = guest.takeAll()
-        expect(drops.total + told() - before).toBe(1)
+        expect(drops.total + reported() - before).toBe(1)
         for (const frame of frames) {
           expect(frame.problems).toEqual([])
-          // None in a reply to a BOOTP request.
+          // A reply to a BOOTP request has no type.
           expect([Type.offer, Type.acknowledge, Type.refuse, undefined]).toContain(typeOf(frame.payload))
         }
       }),

@@ -1,17 +1,17 @@
 import { Dhcpv4Option } from "./wire.ts"
 
-/** Where one piece of an option lies: code, first byte, end. */
+/** Numbers of a piece of an option: code, offset of the first byte, end. */
 const FIELDS = 3
 
 /**
- * The options of a message as they lie in its fields, before those of one code are put together (RFC 3396, section 7).
+ * The options of a message as they are in its fields, before those of one code are joined (RFC 3396, section 7).
  *
- * A message may repeat an option thousands of times, and the guest is free to send such: what is put together is copied
- * once, when its length is known, so that the work is bounded by the message's length.
+ * A guest may send a message that repeats an option thousands of times. So values are copied once, when their length is
+ * known: the work is bounded by the length of the message.
  */
 export class OptionPieces {
   readonly #bytes: Uint8Array
-  /** Numbers one behind the other, {@link FIELDS} to a piece. */
+  /** Numbers of the pieces, {@link FIELDS} for each. */
   readonly #pieces: number[] = []
 
   /** @param bytes the message */
@@ -19,7 +19,9 @@ export class OptionPieces {
     this.#bytes = bytes
   }
 
-  /** Notes the options between two offsets; false if one reaches beyond. A missing end option is no mistake. */
+  /**
+   * Collects the options between two offsets. Returns false if one extends beyond. A missing end option is no error.
+   */
   collect(start: number, end: number): boolean {
     const bytes = this.#bytes
     let position = start
@@ -37,7 +39,7 @@ export class OptionPieces {
     return true
   }
 
-  /** Values by code, copied, in the order in which codes were met first. */
+  /** Returns the values by code, copied, in the order in which the codes occur first. */
   join(): Map<number, Uint8Array> {
     const pieces = this.#pieces
     const options = new Map<number, Uint8Array>()
@@ -46,6 +48,7 @@ export class OptionPieces {
     const filled = new Uint32Array(256)
     for (let at = 0; at < pieces.length; at += FIELDS) {
       const code = pieces[at]
+      // RFC 3396 7 MUST: options of one code are one value, in the order in which they occur
       const value = options.get(code) ?? new Uint8Array(lengths[code])
       if (!options.has(code)) options.set(code, value)
       for (let from = pieces[at + 1]; from < pieces[at + 2]; from++) value[filled[code]++] = this.#bytes[from]

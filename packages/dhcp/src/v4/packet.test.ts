@@ -58,6 +58,7 @@ describe("what is malformed", () => {
     expect(parseDhcpv4(new Uint8Array())).toEqual({ kind: "malformed", reason: "truncated" })
   })
 
+  // RFC 2131 3
   test("another cookie, in what is too short for BOOTP", () => {
     const bytes = new Uint8Array(300)
     bytes.set(sound().subarray(0, 300))
@@ -66,6 +67,7 @@ describe("what is malformed", () => {
     expect(parseDhcpv4(bytes)).toMatchObject({ kind: "message", message: { options: new Map() } })
   })
 
+  // RFC 2131 2 (hardware)
   test("a hardware address longer than its field", () => {
     const bytes = sound()
     bytes[HARDWARE_LENGTH] = 17
@@ -78,6 +80,7 @@ describe("what is malformed", () => {
     expect(parseDhcpv4(bytes.subarray(0, OPTIONS + 1))).toEqual({ kind: "malformed", reason: "option length" })
   })
 
+  // RFC 2132 9.3
   test.each([[[0]], [[4]], [[1, 1]], [[]]])("an overload option of %j", (value) => {
     const bytes = emit([{ code: Dhcpv4Option.overload, value: Uint8Array.from(value) }])
     expect(parseDhcpv4(bytes)).toEqual({ kind: "malformed", reason: "overload" })
@@ -114,6 +117,7 @@ describe("what is malformed", () => {
   })
 })
 
+// RFC 3396 7
 describe("options of one code are put together (RFC 3396)", () => {
   const message = (...fields: { code: number; value: Uint8Array }[]) => {
     const options = fields.flatMap(({ code, value }) => [code, value.length, ...value])
@@ -135,7 +139,7 @@ describe("options of one code are put together (RFC 3396)", () => {
     )
   })
 
-  // What takes time by the square of the length takes most of a minute here, and what doesn't a few milliseconds.
+  // Quadratic time would take most of a minute here, linear time a few milliseconds.
   test.each([
     ["client identifiers", Dhcpv4Option.clientIdentifier, 4],
     ["parameter request lists", Dhcpv4Option.parameterRequestList, 4],
@@ -154,6 +158,7 @@ describe("options of one code are put together (RFC 3396)", () => {
     expect(Buffer.compare(parsed(longest).options.get(code)!, expected)).toBe(0)
   })
 
+  // RFC 3396 5
   test("an overloaded field's own overload option means nothing", () => {
     const bytes = emit([{ code: Dhcpv4Option.overload, value: Uint8Array.of(3) }, option(12, 2)])
     bytes.set([Dhcpv4Option.overload, 1, 2, 12, 1, 1, Dhcpv4Option.end], BOOT_FILE)
@@ -175,14 +180,17 @@ describe("writing", () => {
     ])
   })
 
+  // RFC 1542 2.1
   test("a message has 300 bytes at least", () => {
     expect(emit([option(53, 1)])).toHaveLength(300)
   })
 
+  // RFC 3396 4
   test("long options are split and put together again (RFC 3396)", () => {
     expect(parsed(emit([option(6, 600)], 1400)).options.get(6)).toEqual(new Uint8Array(600).fill(6))
   })
 
+  // RFC 2131 4.1 (end)
   test("options without room go to the boot file and server name fields", () => {
     const inOneField = emit([option(53, 1), option(6, 200), option(12, 100), option(15, 50)], 548)
     expect(inOneField.length).toBeLessThanOrEqual(548)

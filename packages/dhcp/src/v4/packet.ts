@@ -39,12 +39,12 @@ export interface Dhcpv4Header {
   readonly transactionId: number
   readonly seconds: number
   readonly flags: number
-  /** The client's address, if it has one and can answer for it (`ciaddr`). */
+  /** The client's address, if it has one and can answer ARP requests for it (`ciaddr`). */
   readonly clientAddress: Address
-  /** The address that the client is given (`yiaddr`). */
+  /** The address that is assigned to the client (`yiaddr`). */
   readonly yourAddress: Address
   readonly nextServer: Address
-  /** Of the relay agent on the way, if there is one (`giaddr`). */
+  /** Address of the relay agent, if there is one (`giaddr`). */
   readonly relayAddress: Address
   /** All 16 bytes of the field (`chaddr`). */
   readonly hardwareAddress: Uint8Array
@@ -53,13 +53,13 @@ export interface Dhcpv4Header {
 /** A DHCPv4 message. */
 export interface Dhcpv4Message extends Dhcpv4Header {
   /**
-   * By code. What a message says in several options of one code is put together (RFC 3396, section 7). None where the
-   * field holds something else, as BOOTP lets it.
+   * Options by code. Several options of one code are joined (RFC 3396, section 7). Empty if the field holds something
+   * else, as BOOTP permits.
    */
   readonly options: ReadonlyMap<number, Uint8Array>
 }
 
-/** What can be wrong with the form of a message. */
+/** The ways in which a message can be malformed. */
 export type Dhcpv4Malformation =
   | "truncated"
   | "no magic cookie"
@@ -76,9 +76,11 @@ export type ParsedDhcpv4 =
 export function parseDhcpv4(bytes: Uint8Array): ParsedDhcpv4 {
   if (bytes.length < OPTIONS) return { kind: "malformed", reason: "truncated" }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  // RFC 2131 3 MUST: options follow the four bytes of the magic cookie
   const hasOptions = view.getUint32(MAGIC_COOKIE) === MAGIC
   if (!hasOptions && bytes.length < BOOTP_LENGTH) return { kind: "malformed", reason: "no magic cookie" }
   const hardwareLength = bytes[HARDWARE_LENGTH]
+  // RFC 2131 2 (hardware) MUST: a hardware address is no longer than its field of 16 bytes
   if (hardwareLength > HARDWARE_ADDRESS_SIZE) return { kind: "malformed", reason: "hardware address length" }
   const options = hasOptions ? readOptions(bytes) : new Map<number, Uint8Array>()
   if (typeof options === "string") return { kind: "malformed", reason: options }
@@ -101,20 +103,22 @@ export function parseDhcpv4(bytes: Uint8Array): ParsedDhcpv4 {
   return { kind: "message", message }
 }
 
-/** The options field, then the boot file and server name fields if these are said to hold options (RFC 3396, 5). */
+/** Reads the options field, then the boot file and server name fields if they hold options (RFC 3396, section 5). */
 function readOptions(bytes: Uint8Array): Map<number, Uint8Array> | Dhcpv4Malformation {
   const pieces = new OptionPieces(bytes)
   if (!pieces.collect(OPTIONS, bytes.length)) return "option length"
   const options = pieces.join()
   const overload = options.get(Dhcpv4Option.overload)
   if (overload === undefined) return options
+  // RFC 2132 9.3 MUST: an overload option has one byte, 1 to 3
   if (overload.length !== 1 || overload[0] < 1 || overload[0] > 3) return "overload"
   const { bootFile, serverName } = Overload
+  // RFC 3396 5 MUST: the options field is read first, then the boot file field, then the server name field
   if ((overload[0] & bootFile) !== 0 && !pieces.collect(BOOT_FILE, BOOT_FILE + BOOT_FILE_SIZE)) return "option length"
   if ((overload[0] & serverName) !== 0 && !pieces.collect(SERVER_NAME, SERVER_NAME + SERVER_NAME_SIZE)) {
     return "option length"
   }
-  // An overload option inside of an overloaded field means nothing.
+  // An overload option inside an overloaded field means nothing.
   return pieces.join().set(Dhcpv4Option.overload, overload)
 }
 
@@ -125,12 +129,12 @@ export interface Dhcpv4OptionValue {
 }
 
 /**
- * Writes a message to the start of `target`, and answers its length: at least 300 bytes, at most `limit`.
+ * Writes a message to the start of `target`. Returns its length: at least 300 bytes, at most `limit`.
  *
- * Options that the options field has no room for go to the boot file and server name fields (RFC 2131, section 4.1);
- * those that fit nowhere are left out, so the ones that matter most come first.
+ * Options for which the options field has no room go to the boot file and server name fields (RFC 2131, section 4.1).
+ * Those that fit nowhere are omitted, so the most important ones should come first.
  *
- * @param limit bytes that the client takes, 300 to the length of `target`
+ * @param limit bytes that the client accepts, 300 to the length of `target`
  */
 export function emitDhcpv4(
   header: Dhcpv4Header,
@@ -153,10 +157,11 @@ export function emitDhcpv4(
   header.relayAddress.writeV4(view, RELAY_ADDRESS)
   target.set(header.hardwareAddress.subarray(0, HARDWARE_ADDRESS_SIZE), HARDWARE_ADDRESS)
   view.setUint32(MAGIC_COOKIE, MAGIC)
+  // RFC 1542 2.1 MUST: a message has 300 bytes or more
   return Math.max(MINIMUM_LENGTH, emitOptions(options.map(encodeOption), limit, target))
 }
 
-/** Answers where the options field ends. */
+/** Writes the options. Returns the end of the options field. */
 function emitOptions(encoded: readonly Uint8Array[], limit: number, target: Uint8Array): number {
   const main = new OptionField(target, OPTIONS, limit)
   if (encoded.reduce((sum, option) => sum + option.length, 0) <= main.room) {
@@ -174,7 +179,7 @@ function emitOptions(encoded: readonly Uint8Array[], limit: number, target: Uint
   }
   if (bootFile.finish() > BOOT_FILE + 1) target[overloadAt] |= Overload.bootFile
   if (serverName.finish() > SERVER_NAME + 1) target[overloadAt] |= Overload.serverName
-  // With the other two fields unused there is nothing to announce: pad where the option stood.
+  // If the other two fields are unused, there is nothing to announce: overwrite the overload option with padding.
   if (target[overloadAt] === 0) {
     target.fill(0, overloadAt - 2, overloadAt + 1)
     target[BOOT_FILE] = 0
@@ -183,7 +188,7 @@ function emitOptions(encoded: readonly Uint8Array[], limit: number, target: Uint
   return main.finish()
 }
 
-/** A field that options are written to, one byte kept for the end option. */
+/** A field that options are written to. One byte is reserved for the end option. */
 class OptionField {
   position: number
   readonly #target: Uint8Array
@@ -204,22 +209,24 @@ class OptionField {
     this.position += option.length
   }
 
-  /** Writes the end option and answers the position behind it. May be repeated. */
+  /** Writes the end option. Returns the position behind it. May be called again. */
   finish(): number {
+    // RFC 2131 4.1 (end) MUST: the last option of each field is the end option
     this.#target[this.position] = Dhcpv4Option.end
     return this.position + 1
   }
 }
 
-/** Bytes that an option takes with a value of this length. */
+/** Returns the length of an option with a value of this length, bytes. */
 export function encodedLength(valueLength: number): number {
   return valueLength + 2 * Math.max(1, Math.ceil(valueLength / 255))
 }
 
-/** Code, length, value; several of one code if the value is longer than 255 bytes (RFC 3396, section 4). */
+/** Encodes code, length, value; as several options if the value is longer than 255 bytes (RFC 3396, section 4). */
 function encodeOption({ code, value }: Dhcpv4OptionValue): Uint8Array {
   const bytes: number[] = []
   for (let start = 0; start === 0 || start < value.length; start += 255) {
+    // RFC 3396 4 MUST: a value of more than 255 bytes is split into several options of one code
     const piece = value.subarray(start, start + 255)
     bytes.push(code, piece.length, ...piece)
   }

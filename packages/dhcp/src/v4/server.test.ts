@@ -3,7 +3,7 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { encodeDomainNames } from "../domain-name.ts"
 import { DHCPV4_CAPTURES } from "./captures.fixture.ts"
-import type { Dhcpv4Lease } from "./lease.ts"
+import type { Dhcpv4Lease } from "./lease-options.ts"
 import { type Dhcpv4Message, emitDhcpv4, parseDhcpv4 } from "./packet.ts"
 import { answerDhcpv4, type Dhcpv4Answer } from "./server.ts"
 import { BOOT_FILE, BOOT_FILE_SIZE, Dhcpv4Option as Option, Dhcpv4MessageType as Type } from "./wire.ts"
@@ -24,7 +24,7 @@ function capture(name: keyof typeof DHCPV4_CAPTURES): Dhcpv4Message {
   return result.message
 }
 
-/** A message of dhclient's with other options: `undefined` takes one away. */
+/** Returns a message of dhclient with other options: `undefined` removes one. */
 function request(options: Record<number, number[] | undefined>, fields: Partial<Dhcpv4Message> = {}): Dhcpv4Message {
   const base = capture("dhclientDiscover")
   const changed = new Map(base.options)
@@ -46,6 +46,7 @@ const refusal = (answer: Dhcpv4Answer) => (answer.kind === "refused" ? answer.re
 const at = (address: string, port = 68) => ({ address: Address.parse(address), port })
 
 describe("an offer", () => {
+  // RFC 2131 4.3.1 (type), RFC 2131 4.3.1 (server), RFC 2131 4.3.1 (lease)
   test("says what is configured", () => {
     const { header, type, options, destination, description } = reply(capture("dhclientDiscover"))
     expect([type, String(header.yourAddress), description]).toEqual([Type.offer, "192.0.2.2", "offer to discover"])
@@ -59,6 +60,7 @@ describe("an offer", () => {
     expect(options.has(Option.classlessStaticRoutes)).toBe(false)
   })
 
+  // RFC 2131 4.3.1 (copied), RFC 6842 3, RFC 2131 4.3.1 (client-address), RFC 3046 2.2
   test("repeats what identifies the exchange, and nothing else", () => {
     const message = request(
       { [Option.clientIdentifier]: [1, 2, 3], [Option.relayAgentInformation]: [1, 1, 7] },
@@ -76,11 +78,13 @@ describe("an offer", () => {
 describe("requests, by the state of the client (RFC 2131, section 4.3.2)", () => {
   const kind = [Type.request]
 
+  // RFC 2131 4.3.2 (selecting)
   test("selecting another server: silence", () => {
     const message = request({ 53: kind, 54: [192, 0, 2, 99], 50: [192, 0, 2, 2] })
     expect(answerDhcpv4(message, lease).kind).toBe("silent")
   })
 
+  // RFC 2131 4.1 (refusal), RFC 2131 4.3.2 (refusal)
   test("selecting us, with another address: refused, to everybody", () => {
     const { type, header, options, destination } = reply(request({ 53: kind, 54: [192, 0, 2, 1], 50: [192, 0, 2, 3] }))
     expect([type, String(header.yourAddress)]).toEqual([Type.refuse, "0.0.0.0"])
@@ -88,10 +92,12 @@ describe("requests, by the state of the client (RFC 2131, section 4.3.2)", () =>
     expect([...options.keys()].sort()).toEqual([53, 54, 56])
   })
 
+  // RFC 2131 4.3.2 (refusal)
   test("rebooting with an address of another network: refused", () => {
     expect(reply(request({ 53: kind, 50: [10, 0, 0, 7] })).type).toBe(Type.refuse)
   })
 
+  // RFC 2131 4.1 (client), RFC 2131 4.3.1 (client-address)
   test("renewing: acknowledged at the address that it has", () => {
     const clientAddress = Address.parse("192.0.2.2")
     const { type, header, destination } = reply(request({ 53: kind }, { clientAddress }))
@@ -111,10 +117,12 @@ describe("requests, by the state of the client (RFC 2131, section 4.3.2)", () =>
 })
 
 describe("where replies go (RFC 2131, section 4.1)", () => {
+  // RFC 2131 4.1 (broadcast)
   test("to everybody, if the client says that it must be so", () => {
     expect(reply(request({}, { flags: 0x8000 })).destination).toEqual(at("255.255.255.255"))
   })
 
+  // RFC 2131 4.1 (relay), RFC 2131 4.3.2 (relayed-refusal)
   test("to a relay agent, with the broadcast flag on a refusal", () => {
     const relayAddress = Address.parse("192.0.2.100")
     const offer = reply(request({}, { relayAddress }))
@@ -125,6 +133,7 @@ describe("where replies go (RFC 2131, section 4.1)", () => {
 })
 
 describe("other messages", () => {
+  // RFC 2131 4.3.5 (address), RFC 2131 4.3.5 (lease), RFC 2131 4.3.5 (destination)
   test("inform: parameters without address and lease (RFC 2131, section 4.3.5)", () => {
     const clientAddress = Address.parse("10.9.9.9")
     const relayAddress = Address.parse("192.0.2.100")
@@ -137,6 +146,7 @@ describe("other messages", () => {
     expect(refusal(answerDhcpv4(request({ 53: [Type.inform] }), lease))).toBe("no address")
   })
 
+  // RFC 2131 4.3.4, RFC 2131 4.3.3
   test("release and decline: no answer", () => {
     expect(answerDhcpv4(request({ 53: [Type.release] }), lease)).toEqual({ kind: "silent", description: "release" })
     expect(answerDhcpv4(request({ 53: [Type.decline] }), lease)).toMatchObject({ kind: "silent", isWarning: true })
@@ -146,6 +156,7 @@ describe("other messages", () => {
     expect(refusal(answerDhcpv4(request({ 53: [type] }), lease))).toBe("message type")
   })
 
+  // RFC 2131 3 (operation)
   test("a reply, options of the wrong length", () => {
     expect(refusal(answerDhcpv4(request({}, { operation: 2 }), lease))).toBe("not a request")
     for (const options of [
@@ -163,12 +174,14 @@ describe("other messages", () => {
 })
 
 describe("options", () => {
+  // RFC 4039 4
   test("rapid commit: acknowledged at once (RFC 4039)", () => {
     const { type, options } = reply(request({ [Option.rapidCommit]: [] }))
     expect([type, options.get(Option.rapidCommit)]).toEqual([Type.acknowledge, []])
     expect(reply(request({})).options.has(Option.rapidCommit)).toBe(false)
   })
 
+  // RFC 2563 2.3
   test("auto-configuration: not with an address to give (RFC 2563)", () => {
     expect(reply(request({ [Option.autoConfigure]: [1] })).options.get(Option.autoConfigure)).toEqual([0])
     expect(reply(request({})).options.has(Option.autoConfigure)).toBe(false)
@@ -191,7 +204,7 @@ describe("options", () => {
     const value = sent.get(Option.domainSearch)!
     const count = sizes.indexOf(value.length) + 1
     expect(value).toEqual(encodeDomainNames(searchDomains.slice(0, count), true))
-    // One more would have been too much.
+    // One more would not have fitted.
     expect(limit - length).toBeLessThan(sizes[count] - sizes[count - 1] + 2)
     expect([sent.has(Option.router), sent.has(Option.overload)]).toEqual([true, false])
   })
@@ -234,16 +247,18 @@ describe("options", () => {
     expect(codes).toEqual([53, 54, 51, 1])
   })
 
+  // RFC 2132 9.8
   test("what the client asks for comes first, in its order (RFC 2132, section 9.8)", () => {
     const message = request({ [Option.parameterRequestList]: [119, 6, 1] })
     expect([...reply(message).options.keys()]).toEqual([53, 54, 51, 119, 6, 1, 3, 26])
   })
 
+  // RFC 2131 2, RFC 2132 9.10
   test("the client's limit for messages counts, unless it is below what all take", () => {
     expect(reply(request({})).limit).toBe(576 - 28)
     expect(reply(request({ 57: [0x05, 0xdc] })).limit).toBe(1500 - 28)
     expect(reply(request({ 57: [0, 10] })).limit).toBe(576 - 28)
-    // The link may carry less than the client takes, and what all take is sent in any case.
+    // The link may carry less than the client accepts, but the size that all accept is sent in any case.
     expect(answerDhcpv4(request({ 57: [0x05, 0xdc] }), lease, 1000)).toMatchObject({ limit: 1000 })
     expect(answerDhcpv4(request({ 57: [0x05, 0xdc] }), lease, 100)).toMatchObject({ limit: 576 - 28 })
   })
@@ -255,7 +270,7 @@ describe("options", () => {
     const fqdn = (asked: number[] | undefined) =>
       Buffer.from(reply(request({ 81: asked }), named).options.get(Option.clientFqdn)!).toString("latin1")
     const wire = "\x05guest\x07example\0"
-    // Not asked: wire form, no update. Asked for an update by us: overridden. Asked in text: answered in text.
+    // Without the option: wire form, no update. With a request that we update: overridden. In text: answered in text.
     expect(fqdn(undefined)).toBe(`\x0c\xff\xff${wire}`)
     expect(fqdn([0x05, 0, 0])).toBe(`\x0e\xff\xff${wire}`)
     expect(fqdn([0x00, 0, 0])).toBe("\x08\xff\xffguest.example")
@@ -279,8 +294,9 @@ test("whatever can be read is answered or refused, and what is answered can be w
   )
 })
 
+// RFC 1534 2
 describe("a BOOTP client", () => {
-  /** As RFC 951 has them: 300 bytes, and anything behind the addresses and names. */
+  /** A BOOTP request as in RFC 951: 300 bytes, with anything behind the addresses and names. */
   function bootp(vendor: number[], fields: Partial<Record<number, number>> = {}): Dhcpv4Message {
     const bytes = new Uint8Array(300)
     bytes.set([1, 1, 6, 0, 1, 2, 3, 4])
@@ -305,6 +321,7 @@ describe("a BOOTP client", () => {
     expect([...options.keys()]).toEqual([Option.subnetMask, Option.router, Option.nameServers])
   })
 
+  // RFC 951 7.3
   test("that has its address is given none; one that can't receive unicast gets a broadcast", () => {
     const known = reply(bootp(MAGIC, { 12: 192, 14: 2, 15: 9 }))
     expect([String(known.header.yourAddress), String(known.header.clientAddress)]).toEqual(["0.0.0.0", "192.0.2.9"])
@@ -321,7 +338,7 @@ describe("a BOOTP client", () => {
     const parsed = parseDhcpv4(target)
     if (parsed.kind !== "message") throw new Error(parsed.reason)
     expect(parsed.message.options.get(Option.nameServers)).toHaveLength(44)
-    // The boot file's field is the client's: a BOOTP client knows nothing of options there (RFC 2132, section 9.3).
+    // The boot file field is the client's: a BOOTP client knows no options there (RFC 2132, section 9.3).
     expect([...parsed.message.options.keys()]).toEqual([Option.subnetMask, Option.router, Option.nameServers])
     expect(target.subarray(BOOT_FILE, BOOT_FILE + BOOT_FILE_SIZE).every((byte) => byte === 0)).toBe(true)
   })

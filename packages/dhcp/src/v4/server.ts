@@ -1,10 +1,10 @@
 /**
- * What a server with a single address to give answers a client (RFC 2131, section 4.3). Pure: a request and what there
- * is to give in, an answer out.
+ * The answers of a server with a single address to assign (RFC 2131, section 4.3), as a pure function of the request
+ * and the lease.
  */
 import { Address } from "@demiflow/core"
 import { asciiBytes, words } from "../bytes.ts"
-import { bootpParameters, type Dhcpv4Lease, leaseParameters } from "./lease.ts"
+import { bootpParameters, type Dhcpv4Lease, leaseParameters } from "./lease-options.ts"
 import { type Dhcpv4Header, type Dhcpv4Message, type Dhcpv4OptionValue, encodedLength } from "./packet.ts"
 import {
   BOOTP_LENGTH,
@@ -18,7 +18,7 @@ import {
   Dhcpv4MessageType as Type,
 } from "./wire.ts"
 
-/** Where a reply goes. */
+/** The destination of a reply. */
 export interface Dhcpv4Destination {
   readonly address: Address
   readonly port: number
@@ -28,28 +28,28 @@ export type Dhcpv4Answer =
   | {
       readonly kind: "reply"
       readonly header: Dhcpv4Header
-      /** Those that matter most first. */
+      /** The most important ones first. */
       readonly options: readonly Dhcpv4OptionValue[]
       readonly destination: Dhcpv4Destination
-      /** Bytes that the client takes. */
+      /** Bytes that the client accepts. */
       readonly limit: number
-      /** True if the client has asked for the interface's MTU, and has it now. */
+      /** True if the client has requested the interface's MTU, and has it now. */
       readonly confirmsMtu: boolean
       /** For the log: `offer to discover`. */
       readonly description: string
     }
-  /** Nothing to answer, and nothing wrong. */
+  /** No answer, and nothing wrong. */
   | { readonly kind: "silent"; readonly description: string; readonly isWarning?: boolean }
   /** A message that no client should send. */
   | { readonly kind: "refused"; readonly reason: Dhcpv4Refusal }
 
 export type Dhcpv4Refusal = "not a request" | "message type" | "option value" | "no address"
 
-/** We have one guest, and it may keep its address for good. */
+/** We have one guest, which may keep its address for good. */
 const INFINITE_LEASE = 0xffffffff
-/** Smallest "maximum message size" that a client can ask for (RFC 2132, section 9.10), an IP packet in bytes. */
+/** Smallest "maximum message size" that a client may state (RFC 2132, section 9.10): of an IP packet, bytes. */
 const MINIMUM_MESSAGE_SIZE = 576
-/** The end option. */
+/** Length of the end option, bytes. */
 const END_LENGTH = 1
 const NOTHING = Address.fromV4(0)
 const BROADCAST = Address.fromV4(0xffffffff)
@@ -66,9 +66,11 @@ export function answerDhcpv4(
   lease: Dhcpv4Lease,
   longest: number = Number.POSITIVE_INFINITY,
 ): Dhcpv4Answer {
+  // RFC 2131 3 (operation) MUST: a server takes messages with operation 1 alone, and answers with 2
   if (request.operation !== Operation.request) return { kind: "refused", reason: "not a request" }
   if (!hasSoundOptions(request)) return { kind: "refused", reason: "option value" }
   const type = request.options.get(Option.messageType)
+  // RFC 1534 2 MUST: a message without a message type is from a BOOTP client
   if (type === undefined) return answerBootp(request, lease)
   switch (type[0]) {
     case Type.discover:
@@ -77,8 +79,10 @@ export function answerDhcpv4(
       return answerRequest(request, lease, longest)
     case Type.inform:
       return answerInform(request, lease, longest)
+    // RFC 2131 4.3.4 SHOULD: the server keeps what the client was assigned, for the next time; nor is a release answered
     case Type.release:
       return { kind: "silent", description: "release" }
+    // RFC 2131 4.3.3 SHOULD: a declined address is reported to the administrator
     case Type.decline:
       return { kind: "silent", description: `the guest declines ${lease.guestAddress}: it is in use`, isWarning: true }
     default:
@@ -86,7 +90,7 @@ export function answerDhcpv4(
   }
 }
 
-/** Lengths of the options that we read. */
+/** Checks the lengths of the options that we read. */
 function hasSoundOptions({ options }: Dhcpv4Message): boolean {
   const lengths: readonly [number, number][] = [
     [Option.messageType, 1],
@@ -103,9 +107,11 @@ function hasSoundOptions({ options }: Dhcpv4Message): boolean {
 
 function answerDiscover(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number): Dhcpv4Answer {
   const rapid = request.options.has(Option.rapidCommit)
+  // RFC 4039 4 MUST: an acknowledgement of a discover has the rapid commit option
   const type = rapid ? Type.acknowledge : Type.offer
   const description = rapid ? "ack to discover with rapid commit" : "offer to discover"
   const extra: Dhcpv4OptionValue[] = rapid ? [{ code: Option.rapidCommit, value: new Uint8Array() }] : []
+  // RFC 2563 2.3 SHOULD: a client with the option learns from an offer if it may choose an address
   if (request.options.has(Option.autoConfigure)) {
     extra.push({ code: Option.autoConfigure, value: Uint8Array.of(DO_NOT_AUTO_CONFIGURE) })
   }
@@ -113,29 +119,34 @@ function answerDiscover(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: num
 }
 
 /**
- * RFC 2131, section 4.3.2: which of the four states the client is in shows in what the request holds. There is one
- * address only, so what counts is whether the client means this one.
+ * RFC 2131, section 4.3.2: the contents of a request show which of four states the client is in. As there is only one
+ * address, it only matters whether the client means that one.
  */
 function answerRequest(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number): Dhcpv4Answer {
   const server = request.options.get(Option.serverIdentifier)
+  // RFC 2131 4.3.2 (selecting) MUST: a request that names another server is not answered
   if (server !== undefined && !Address.fromBytes(server).equals(lease.serverAddress)) {
     return { kind: "silent", description: `the guest chose another server, ${Address.fromBytes(server)}` }
   }
   const requested = request.options.get(Option.requestedAddress)
   const wanted = requested === undefined ? request.clientAddress : Address.fromBytes(requested)
   if (wanted.isUnspecified) return { kind: "refused", reason: "no address" }
+  // RFC 2131 4.3.2 (refusal) SHOULD: a request for an address that is wrong for the network is refused
   if (!wanted.equals(lease.guestAddress)) return refuse(request, lease, longest, wanted)
   return grant(request, lease, longest, Type.acknowledge, "ack to request")
 }
 
-/** RFC 2131, section 4.3.5: parameters only, straight to a client that has its address from elsewhere. */
+/** RFC 2131, section 4.3.5: parameters only, by unicast to a client that has its address from elsewhere. */
 function answerInform(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number): Dhcpv4Answer {
   if (request.clientAddress.isUnspecified) return { kind: "refused", reason: "no address" }
   const limit = messageLimit(request, longest)
   return {
     kind: "reply",
+    // RFC 2131 4.3.5 (address) SHOULD NOT: an answer to an inform assigns no address
     header: { ...replyHeader(request), clientAddress: request.clientAddress },
+    // RFC 2131 4.3.5 (lease) MUST NOT: an answer to an inform has no lease time
     options: withParameters(request, lease, limit, identification(request, lease, Type.acknowledge)),
+    // RFC 2131 4.3.5 (destination) MUST: an answer to an inform goes to the address that the client has
     destination: { address: request.clientAddress, port: CLIENT_PORT },
     limit,
     confirmsMtu: asksForMtu(request) && lease.mtu !== undefined,
@@ -144,11 +155,12 @@ function answerInform(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: numbe
 }
 
 /**
- * RFC 1534, section 2: a message without a type is a BOOTP client's, which keeps its address for good and knows no option
- * of DHCP. RFC 951, section 7.3: a client that has its address is given none.
+ * RFC 1534, section 2: a message without a type is from a BOOTP client, which keeps its address for good and knows no
+ * options of DHCP. RFC 951, section 7.3: a client that has an address is assigned none.
  */
 function answerBootp(request: Dhcpv4Message, lease: Dhcpv4Lease): Dhcpv4Answer {
   const { clientAddress } = request
+  // RFC 951 7.3 MUST: a BOOTP client that has an address is assigned none
   const yourAddress = clientAddress.isUnspecified ? lease.guestAddress : NOTHING
   return {
     kind: "reply",
@@ -169,9 +181,11 @@ function grant(
   description: string,
   extra: readonly Dhcpv4OptionValue[] = [],
 ): Dhcpv4Answer {
-  // Section 4.3.1, table 3: the client's address is repeated in an acknowledgement and zero in an offer.
+  // Section 4.3.1, table 3: the client's address is copied to an acknowledgement and zero in an offer.
+  // RFC 2131 4.3.1 (client-address) MUST: the client address is 0 in an offer, and copied in an acknowledgement
   const clientAddress = type === Type.acknowledge ? request.clientAddress : NOTHING
   const limit = messageLimit(request, longest)
+  // RFC 2131 4.3.1 (lease) MUST: an offer, and an acknowledgement of a request, has the lease time
   const leaseTime = { code: Option.leaseTime, value: words(INFINITE_LEASE) }
   return {
     kind: "reply",
@@ -184,17 +198,19 @@ function grant(
   }
 }
 
-/** Section 4.3.2: a refusal is broadcast, as the client can't count on the address that it has. */
+/** Section 4.3.2: a refusal is broadcast, as the client can't rely on the address that it has. */
 function refuse(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number, wanted: Address): Dhcpv4Answer {
   const isRelayed = !request.relayAddress.isUnspecified
   const header = replyHeader(request)
   return {
     kind: "reply",
+    // RFC 2131 4.3.2 (relayed-refusal) MUST: a refusal by a relay agent has the broadcast flag
     header: { ...header, flags: isRelayed ? header.flags | BROADCAST_FLAG : header.flags },
     options: [
       ...identification(request, lease, Type.refuse),
       { code: Option.message, value: asciiBytes("address not available") ?? new Uint8Array() },
     ],
+    // RFC 2131 4.1 (refusal) MUST: a refusal without a relay agent is broadcast
     destination: isRelayed
       ? { address: request.relayAddress, port: SERVER_PORT }
       : { address: BROADCAST, port: CLIENT_PORT },
@@ -204,7 +220,7 @@ function refuse(request: Dhcpv4Message, lease: Dhcpv4Lease, longest: number, wan
   }
 }
 
-/** A client that doesn't know the option goes on as it was: its card takes what every card takes. */
+/** True if the client requests the MTU. One that doesn't know the option keeps its interface's default. */
 function asksForMtu({ options }: Dhcpv4Message): boolean {
   return options.get(Option.parameterRequestList)?.includes(Option.interfaceMtu) === true
 }
@@ -215,6 +231,7 @@ function replyHeader(request: Dhcpv4Message): Dhcpv4Header {
     hardwareType: request.hardwareType,
     hardwareLength: request.hardwareLength,
     hops: 0,
+    // RFC 2131 4.3.1 (copied) MUST: transaction, flags, relay agent and hardware address are those of the request
     transactionId: request.transactionId,
     seconds: 0,
     flags: request.flags,
@@ -226,30 +243,39 @@ function replyHeader(request: Dhcpv4Message): Dhcpv4Header {
   }
 }
 
-/** Section 4.1: to the relay, to the address that the client has, or to the one it is about to get. */
+/** Section 4.1: to the relay agent, to the address that the client has, or to the one that it is assigned. */
 function destinationOf(request: Dhcpv4Message, yourAddress: Address): Dhcpv4Destination {
+  // RFC 2131 4.1 (relay) MUST: an answer goes to port 67 of the relay agent, if there is one
   if (!request.relayAddress.isUnspecified) return { address: request.relayAddress, port: SERVER_PORT }
+  // RFC 2131 4.1 (client) MUST: else to the address that the client has
   if (!request.clientAddress.isUnspecified) return { address: request.clientAddress, port: CLIENT_PORT }
+  // RFC 2131 4.1 (broadcast) SHOULD: else to the assigned address, or to all if the broadcast flag is set
   const wantsBroadcast = (request.flags & BROADCAST_FLAG) !== 0
   return { address: wantsBroadcast ? BROADCAST : yourAddress, port: CLIENT_PORT }
 }
 
-/** What the client takes and the link carries: a client would have to put fragments together otherwise. */
+/** Returns what the client accepts and the link carries: otherwise, a client would have to reassemble fragments. */
 function messageLimit(request: Dhcpv4Message, longest: number): number {
   const asked = request.options.get(Option.maximumMessageSize)
   const size = asked === undefined ? 0 : (asked[0] << 8) | asked[1]
+  // RFC 2131 2 MUST: a message of 576 bytes, IP header included, is never too long
+  // RFC 2132 9.10 MUST: a smaller maximum message size is not legal, and does not count
   return Math.max(Math.min(size - IP_AND_UDP_HEADERS, longest), MINIMUM_MESSAGE_SIZE - IP_AND_UDP_HEADERS)
 }
 
 /**
- * Message type, server, and what is repeated as it came: the client's identifier (RFC 6842) and what a relay agent added
- * (RFC 3046, section 2.2, which would like that to come last, where it would be the first to find no room).
+ * Returns message type, server, and options that are copied from the request: the client's identifier (RFC 6842) and
+ * the relay agent's information (RFC 3046, section 2.2, prefers it last, where it would be the first to find no room).
  */
 function identification(request: Dhcpv4Message, lease: Dhcpv4Lease, type: number): Dhcpv4OptionValue[] {
   const options: Dhcpv4OptionValue[] = [
+    // RFC 2131 4.3.1 (type) MUST: each answer has its message type
     { code: Option.messageType, value: Uint8Array.of(type) },
+    // RFC 2131 4.3.1 (server) MUST: each answer has the server identifier
     { code: Option.serverIdentifier, value: lease.serverAddress.toBytes() },
   ]
+  // RFC 6842 3 MUST: the client identifier of a request is returned unchanged
+  // RFC 3046 2.2 MUST: the information of a relay agent is returned unchanged
   for (const code of [Option.clientIdentifier, Option.relayAgentInformation]) {
     const value = request.options.get(code)
     if (value !== undefined) options.push({ code, value })
@@ -257,7 +283,7 @@ function identification(request: Dhcpv4Message, lease: Dhcpv4Lease, type: number
   return options
 }
 
-/** What the exchange needs, and as much of what is configured as there is room for behind it. */
+/** Returns the options that the exchange needs, and behind them the configured parameters for which there is room. */
 function withParameters(
   request: Dhcpv4Message,
   lease: Dhcpv4Lease,

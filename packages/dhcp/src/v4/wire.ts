@@ -1,5 +1,5 @@
 /**
- * DHCPv4 messages (RFC 2131, section 2): offsets in bytes from the start of the UDP payload. Everything is in network
+ * DHCPv4 messages (RFC 2131, section 2): offsets in bytes from the start of the UDP payload. All values are in network
  * byte order.
  */
 export const OPERATION = 0
@@ -22,16 +22,19 @@ export const BOOT_FILE_SIZE = 128
 export const MAGIC_COOKIE = 236
 export const OPTIONS = 240
 
-/** What stands in front of the options. */
+/** Value of the magic cookie, which precedes the options. */
 export const MAGIC = 0x63825363
-/** Shortest message that every client takes: a BOOTP message (RFC 1542, section 2.1), bytes. */
+/** Shortest message that every client accepts: a BOOTP message (RFC 1542, section 2.1), bytes. */
 export const MINIMUM_LENGTH = 300
-/** Of these the options field has 64, the cookie included (RFC 951, section 3): all that a BOOTP client need take. */
+/**
+ * Length of a BOOTP message, bytes, with an options field of 64, cookie included (RFC 951, section 3). Clients need no
+ * more.
+ */
 export const BOOTP_LENGTH = 300
-/** The one bit of the flags: the client can't receive unicast yet. */
+/** The only flag: the client can't receive unicast yet. */
 export const BROADCAST_FLAG = 0x8000
 
-/** In front of each message, bytes. */
+/** Headers before each message, bytes. */
 export const IP_AND_UDP_HEADERS = 28
 
 export const SERVER_PORT = 67

@@ -1,9 +1,9 @@
 /**
- * What clients sent to port 547, as UDP payloads in hexadecimal.
+ * Messages that clients sent to port 547, as UDP payloads in hexadecimal.
  *
- * Those for Linux were captured with the packages of Debian 12, on a link to this server, whose Ethernet address was
- * 9a:55:9a:55:9a:55. The one of Windows is from a capture that others published, with names and Ethernet addresses
- * replaced by others of the same length.
+ * Those of Linux were captured with the packages of Debian 12, on a link to this server, whose Ethernet address was
+ * 9a:55:9a:55:9a:55. The Windows message is from a published capture, with names and Ethernet addresses replaced by
+ * others of the same length.
  */
 
 export type Dhcpv6Capture =

@@ -6,7 +6,7 @@ import { answerDhcpv6, type Dhcpv6Lease, serverIdentifier } from "./server.ts"
 import { Dhcpv6Option as Option, Dhcpv6MessageType as Type } from "./wire.ts"
 
 const { advertise, reply } = Type
-// The Ethernet address of the server in the captures.
+// Our Ethernet address in the captures.
 const server = serverIdentifier(MacAddress.parse("9a:55:9a:55:9a:55"))
 const lease: Dhcpv6Lease = {
   guestAddress: Address.parse("2001:db8::2"),
@@ -15,7 +15,7 @@ const lease: Dhcpv6Lease = {
   fqdn: "guest.example.com",
 }
 const NAME = "056775657374076578616d706c6503636f6d00"
-/** Of what is configured, what clients ask for by number. */
+/** Configured values that clients request, by option. */
 const CONFIGURED: ReadonlyMap<number, string> = new Map([
   [Option.nameServers, "20010db8000000000000000000000053"],
   [Option.domainList, "076578616d706c6503636f6d00076578616d706c65036f726700"],
@@ -31,7 +31,7 @@ function capture(name: Dhcpv6Capture): Dhcpv6Message {
   return result.message
 }
 
-/** The answer as the client reads it from the wire: its type, and the values of its options by code. */
+/** Returns the answer as the client reads it from the wire: its type, and the values of its options by code. */
 function answerTo(name: Dhcpv6Capture) {
   const answer = answerDhcpv6(capture(name), lease, server)
   if (answer.kind !== "reply") throw new Error(answer.kind)

@@ -37,6 +37,7 @@ const typeOf = (bytes: Uint8Array) => {
 }
 
 describe("a client on the link", () => {
+  // RFC 8415 7.1, RFC 8415 7.2 (server)
   test.each([
     ["dhclientSolicit", Type.advertise],
     ["dhclientConfirm", Type.reply],
@@ -66,6 +67,7 @@ describe("a client on the link", () => {
     expect(startsOver.mock.calls.map(([, wasStarted]) => wasStarted)).toEqual(calls)
   })
 
+  // RFC 8415 7.2 (client)
   test("is answered where clients listen, wherever it speaks from (section 7.2)", () => {
     const { guest, send } = setUp()
     send(capture("dhclientSolicit"), { sourcePort: 40_000 })
@@ -86,7 +88,7 @@ describe("a client on the link", () => {
     expect(Buffer.from(guest.expect(check.udp({})).payload).toString("hex")).toContain("000d00020005")
   })
 
-  test("that looks for servers at one of them is not heard (section 16)", () => {
+  test("that solicits servers at one of them is not heard (section 16)", () => {
     const { memory, guest, send, drops } = setUp()
     send(capture("dhclientSolicit"), { target: String(memory.tap.ourLinkLocal) })
     guest.expectNothing()
@@ -121,13 +123,13 @@ describe("what is dropped is counted", () => {
 
   test("or answered, or logged: one of the three, whatever it is", () => {
     const { send, drops, guest, log } = setUp()
-    const told = () => log.messages("info").length + log.messages("warning").length
+    const reported = () => log.messages("info").length + log.messages("warning").length
     fc.assert(
       fc.property(hostileMessages(DHCPV6_CAPTURES), (bytes) => {
-        const before = drops.total + told()
+        const before = drops.total + reported()
         send(bytes)
         const frames = guest.takeAll()
-        expect(drops.total + told() - before).toBe(1)
+        expect(drops.total + reported() - before).toBe(1)
         for (const frame of frames) {
           expect(frame.problems).toEqual([])
           expect([Type.advertise, Type.reply]).toContain(typeOf(frame.payload))

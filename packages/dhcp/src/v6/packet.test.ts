@@ -12,7 +12,7 @@ function parsed(bytes: Uint8Array): Dhcpv6Message {
 
 const capture = (name: keyof typeof DHCPV6_CAPTURES) => new Uint8Array(Buffer.from(DHCPV6_CAPTURES[name], "hex"))
 
-/** A solicit with these options, as (code, value) pairs. */
+/** Returns a solicit with these options, as (code, value) pairs. */
 function message(...options: [code: number, value: number[]][]): Uint8Array {
   const target = new Uint8Array(2000)
   const values = options.map(([code, value]) => ({ code, value: Uint8Array.from(value) }))
@@ -76,6 +76,7 @@ describe("what is malformed", () => {
     expect(reason(new Uint8Array(4))).toBe("message")
   })
 
+  // RFC 8415 16 (malformed)
   test("an option that reaches beyond the end, or whose header does", () => {
     const bytes = message([6, [0, 23]])
     for (let length = 5; length < bytes.length; length++)
@@ -87,6 +88,7 @@ describe("what is malformed", () => {
   test.each([
     ["an empty client identifier", [1, []]],
     ["a client identifier without more than its type", [1, [0, 1]]],
+    // RFC 8415 11.1
     ["a client identifier that is too long", [1, zeros(131)]],
     ["an empty server identifier", [2, []]],
     ["half an option code", [6, [0, 23, 0]]],

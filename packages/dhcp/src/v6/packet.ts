@@ -13,10 +13,10 @@ import {
   TRANSACTION_ID,
 } from "./wire.ts"
 
-/** Which kind of thing a client has under one identity. */
+/** What a client holds under one identity. */
 export type AssociationKind = "addresses" | "temporary addresses" | "prefixes"
 
-/** What a client has, or asks for, under one identity (RFC 8415, section 12). */
+/** What a client holds, or requests, under one identity (RFC 8415, section 12). */
 export interface Association {
   readonly kind: AssociationKind
   /** Chosen by the client, unsigned 32 bits. */
@@ -32,16 +32,16 @@ export interface Dhcpv6Message {
   readonly transactionId: number
   readonly clientIdentifier: Uint8Array | undefined
   readonly serverIdentifier: Uint8Array | undefined
-  /** The first 64. */
+  /** The first 64 of them. */
   readonly associations: readonly Association[]
-  /** Codes of the options that the client asks for; undefined if it doesn't say. */
+  /** Codes of the options that the client requests; undefined if it doesn't say. */
   readonly requestedOptions: readonly number[] | undefined
   readonly rapidCommit: boolean
   /** Value of the client's FQDN option (RFC 4704). */
   readonly fqdn: Uint8Array | undefined
 }
 
-/** What can be wrong with the form of a message. */
+/** The ways in which a message can be malformed. */
 export type Dhcpv6Malformation = "truncated" | "option length" | "option value"
 
 /** A message, or what is wrong with it. */
@@ -49,7 +49,7 @@ export type ParsedDhcpv6 =
   | { readonly kind: "message"; readonly message: Dhcpv6Message }
   | { readonly kind: "malformed"; readonly reason: Dhcpv6Malformation }
 
-/** Those that a reply has room for, by far. What a client has beyond them isn't read. */
+/** Maximum number of associations that are read: far more than a reply has room for. */
 const MOST_ASSOCIATIONS = 64
 
 interface RawOption {
@@ -57,7 +57,7 @@ interface RawOption {
   readonly value: Uint8Array
 }
 
-/** Reads a UDP payload. Never throws. Of an option that may occur once, the first counts. */
+/** Reads a UDP payload. Never throws. If an option that may occur once is repeated, the first one counts. */
 export function parseDhcpv6(bytes: Uint8Array): ParsedDhcpv6 {
   if (bytes.length < OPTIONS) return { kind: "malformed", reason: "truncated" }
   const options = readOptions(bytes.subarray(OPTIONS))
@@ -88,7 +88,7 @@ export function parseDhcpv6(bytes: Uint8Array): ParsedDhcpv6 {
   return { kind: "message", message }
 }
 
-/** The options one behind the other, values copied; undefined if one reaches beyond the end. */
+/** Returns the options in their order, values copied; undefined if one extends beyond the end. */
 function readOptions(bytes: Uint8Array): RawOption[] | undefined {
   const options: RawOption[] = []
   const view = viewOf(bytes)
@@ -97,6 +97,7 @@ function readOptions(bytes: Uint8Array): RawOption[] | undefined {
     if (bytes.length - position < OPTION_HEADER_LENGTH) return undefined
     const start = position + OPTION_HEADER_LENGTH
     const end = start + view.getUint16(position + OPTION_LENGTH)
+    // RFC 8415 16 (malformed) MAY: a message with malformed options is discarded
     if (end > bytes.length) return undefined
     options.push({ code: view.getUint16(position + OPTION_CODE), value: bytes.slice(start, end) })
     position = end
@@ -104,7 +105,7 @@ function readOptions(bytes: Uint8Array): RawOption[] | undefined {
   return options
 }
 
-/** Undefined if one is too short, or has options that make no sense. */
+/** Returns undefined if an association is too short, or has malformed options. */
 function readAssociations(options: readonly RawOption[]): Association[] | undefined {
   const associations: Association[] = []
   for (const { code, value } of options) {
@@ -136,6 +137,7 @@ function associationKind(code: number): AssociationKind | undefined {
 }
 
 function isIdentifier(value: Uint8Array | undefined): boolean {
+  // RFC 8415 11.1 MUST: an identifier has no more than 128 bytes behind its type
   return value === undefined || (value.length > 2 && value.length <= MAXIMUM_DUID_LENGTH)
 }
 
@@ -151,11 +153,11 @@ function viewOf(bytes: Uint8Array): DataView {
 /** An option to be sent. */
 export interface Dhcpv6OptionValue {
   readonly code: number
-  /** Bytes, or options inside of this one behind some bytes. */
+  /** Bytes, or some bytes followed by nested options. */
   readonly value: Uint8Array
 }
 
-/** The bytes of an option that holds options behind some fields of its own. */
+/** Returns the value of an option that holds nested options behind fields of its own. */
 export function nestOptions(fields: Uint8Array, options: readonly Dhcpv6OptionValue[]): Uint8Array {
   const bytes = new Uint8Array(fields.length + sizeOfOptions(options))
   bytes.set(fields)
@@ -163,7 +165,7 @@ export function nestOptions(fields: Uint8Array, options: readonly Dhcpv6OptionVa
   return bytes
 }
 
-/** Writes a message to the start of `target`, and answers its length; options that don't fit are left out. */
+/** Writes a message to the start of `target`. Returns its length. Options that don't fit are omitted. */
 export function emitDhcpv6(
   type: number,
   transactionId: number,
@@ -190,7 +192,7 @@ function emitOptions(options: readonly Dhcpv6OptionValue[], target: Uint8Array, 
   return position
 }
 
-/** Bytes that options take. */
+/** Returns the length of options, bytes. */
 export function sizeOfOptions(options: readonly Dhcpv6OptionValue[]): number {
   return options.reduce((sum, option) => sum + sizeOf(option), 0)
 }

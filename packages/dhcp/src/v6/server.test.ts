@@ -50,10 +50,12 @@ const ourAddress = `00050018${"20010db8000000000000000000000002"}${FOREVER}${FOR
 const ourAssociation = (identity: string) => `${identity}${FOREVER}${FOREVER}${ourAddress}`
 const SUCCESS = "0000"
 
+// RFC 8415 11.4
 test("our identifier is made of our Ethernet address", () => {
   expect(Buffer.from(server).toString("hex")).toBe("000300019a559a559a55")
 })
 
+// RFC 8415 18.3.9 (server), RFC 8415 18.3.9 (client), RFC 8415 21.4
 test("a solicit is answered by an advertisement, at the highest preference", () => {
   const solicit = capture("dhclientSolicit")
   const { type, transactionId, description, find } = reply(solicit)
@@ -69,14 +71,23 @@ test("a solicit is answered by an advertisement, at the highest preference", () 
 
 describe("what a message must have and must not have (RFC 8415, section 16)", () => {
   test.each([
+    // RFC 8415 16.2 (client)
     [Type.solicit, { clientIdentifier: undefined }, "no client identifier"],
+    // RFC 8415 16.2
     [Type.solicit, { serverIdentifier: server }, "unexpected server identifier"],
+    // RFC 8415 16.5
     [Type.confirm, { serverIdentifier: server }, "unexpected server identifier"],
+    // RFC 8415 16.7
     [Type.rebind, { serverIdentifier: server }, "unexpected server identifier"],
+    // RFC 8415 16.4
     [Type.request, {}, "no server identifier"],
+    // RFC 8415 16.6
     [Type.renew, {}, "no server identifier"],
+    // RFC 8415 16.9
     [Type.release, {}, "no server identifier"],
+    // RFC 8415 16.8
     [Type.decline, {}, "no server identifier"],
+    // RFC 8415 16.12
     [Type.informationRequest, {}, "address in an information request"],
     [Type.advertise, {}, "message type"],
     [Type.reply, {}, "message type"],
@@ -87,6 +98,7 @@ describe("what a message must have and must not have (RFC 8415, section 16)", ()
     expect(refusal(answerDhcpv6(message(type, fields), lease, server))).toBe(reason)
   })
 
+  // RFC 8415 16.4 (other-server)
   test.each([Type.request, Type.renew, Type.release, Type.decline, Type.informationRequest])(
     "type %i for another server: silence",
     (type) => {
@@ -100,6 +112,7 @@ describe("addresses", () => {
   const identified = { serverIdentifier: server }
   const ended = (tail: string) => `0005001820010db8${"0".repeat(20)}${tail}${"0".repeat(16)}`
 
+  // RFC 8415 21.14
   test("rapid commit: given at once", () => {
     const { type, find } = reply(message(Type.solicit, { rapidCommit: true }))
     expect([type, find(Option.rapidCommit)]).toEqual([Type.reply, ""])
@@ -111,12 +124,14 @@ describe("addresses", () => {
     expect(find(Option.identityAssociation)).toBe(ourAssociation("00000007"))
   })
 
+  // RFC 8415 18.3.4, RFC 8415 18.3.5
   test.each([Type.renew, Type.rebind])("renewed, and ended if it isn't the one (type %i)", (type) => {
     const fields = type === Type.renew ? identified : {}
     const renewed = reply(message(type, { ...fields, associations: [association("2001:db8::2", "2001:db8::99")] }))
     expect(renewed.find(Option.identityAssociation)).toBe(`${ourAssociation("00000007")}${ended("0099")}`)
   })
 
+  // RFC 8415 18.3.2
   test("requested with an address of another link: none, for the client to begin anew", () => {
     const associations = [association("2001:db8:1::2"), { ...association("2001:db8::2"), identity: 8 }]
     const { options } = reply(message(Type.request, { ...identified, associations }))
@@ -127,6 +142,7 @@ describe("addresses", () => {
     ])
   })
 
+  // RFC 8415 18.3.2 (none)
   test("there is one: a second association gets none", () => {
     const associations = [association(), { ...association(), identity: 8 }]
     const { options } = reply(message(Type.request, { ...identified, associations }))
@@ -146,6 +162,7 @@ describe("addresses", () => {
     expect(find(Option.nameServers)).toBeDefined()
   })
 
+  // RFC 8415 18.3.2 (prefixes)
   test("no temporary addresses, no prefixes", () => {
     const associations: Association[] = [
       { kind: "temporary addresses", identity: 1, addresses: [] },
@@ -156,6 +173,7 @@ describe("addresses", () => {
     expect(find(Option.prefixDelegation)).toBe("000000020000000000000000000d00020006")
   })
 
+  // RFC 8415 18.3.3, RFC 8415 18.3.3 (silence)
   test("confirmed by prefix (section 18.3.3)", () => {
     const confirm = (...addresses: string[]) =>
       answerDhcpv6(message(Type.confirm, { associations: [association(...addresses)] }), lease, server)
@@ -164,6 +182,7 @@ describe("addresses", () => {
     expect(confirm().kind).toBe("silent")
   })
 
+  // RFC 8415 18.3.7, RFC 8415 18.3.8
   test("released and declined, as far as they were given", () => {
     const associations = [association("2001:db8::2"), { ...association("2001:db8::3"), identity: 8 }]
     const released = reply(message(Type.release, { ...identified, associations }))
@@ -176,6 +195,7 @@ describe("addresses", () => {
 })
 
 describe("a client that speaks to us alone", () => {
+  // RFC 8415 18.4
   test.each([Type.request, Type.renew, Type.release, Type.decline])(
     'gets "use multicast", and nothing else (section 18.4): type %i',
     (type) => {
@@ -186,6 +206,7 @@ describe("a client that speaks to us alone", () => {
     },
   )
 
+  // RFC 8415 16
   test.each([Type.solicit, Type.confirm, Type.rebind, Type.informationRequest])(
     "is not heard at all (section 16): type %i",
     (type) => {
@@ -207,7 +228,7 @@ describe("the longest message, of nothing but", () => {
   const inner = [0, 5, 0, 24, ...Address.parse("2001:db8::9").toBytes(), 0, 0, 0, 0, 0, 0, 0, 0]
   const held = Array.from({ length: 2300 }, () => inner).flat()
 
-  // What takes time by the square of the length takes far longer, and what doesn't a few milliseconds.
+  // Quadratic time would take far longer, linear time a few milliseconds.
   test.each([
     ["associations", repeated([0, Option.identityAssociation, 0, 12, ...new Array(12).fill(0)])],
     ["temporary associations", repeated([0, Option.temporaryAssociation, 0, 4, 0, 0, 0, 1])],
@@ -225,6 +246,7 @@ describe("the longest message, of nothing but", () => {
   })
 })
 
+// RFC 8415 21.7
 test("only what is asked for is sent; everything if nothing is said", () => {
   const asked = (requestedOptions: number[] | undefined) => {
     const { find } = reply(message(Type.solicit, { requestedOptions }))

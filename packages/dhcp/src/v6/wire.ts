@@ -1,9 +1,9 @@
 /**
- * DHCPv6 messages (RFC 8415, section 8): offsets in bytes from the start of the UDP payload. Everything is in network
+ * DHCPv6 messages (RFC 8415, section 8): offsets in bytes from the start of the UDP payload. All values are in network
  * byte order.
  */
 export const MESSAGE_TYPE = 0
-/** Three bytes. */
+/** Three bytes long. */
 export const TRANSACTION_ID = 1
 export const OPTIONS = 4
 
@@ -12,7 +12,7 @@ export const OPTION_CODE = 0
 export const OPTION_LENGTH = 2
 export const OPTION_HEADER_LENGTH = 4
 
-/** Section 7.2: servers listen on the one, clients on the other, wherever they speak from. */
+/** Section 7.2: the ports at which servers and clients listen, whatever port they send from. */
 export const SERVER_PORT = 547
 export const CLIENT_PORT = 546
 
@@ -72,8 +72,8 @@ export const TEMPORARY_ASSOCIATION_OPTIONS = 4
 /** Address option: address, preferred and valid lifetime, options (section 21.6). */
 export const ADDRESS_OPTIONS = 24
 
-/** Longest identifier (section 11.1), bytes with its type. */
+/** Longest identifier (section 11.1), bytes, including its type. */
 export const MAXIMUM_DUID_LENGTH = 130
-/** DUID made of a link-layer address (section 11.4), and the hardware type of Ethernet. */
+/** Type of a DUID based on a link-layer address (section 11.4), and the hardware type of Ethernet. */
 export const DUID_LINK_LAYER = 3
 export const HARDWARE_ETHERNET = 1

@@ -1,30 +1,34 @@
 /**
- * The wall's first half for a process that stays one: what it gives up before it executes its runtime.
+ * The wall's first half for a program that stays one process: the privileges that it gives up before it executes its
+ * runtime.
  *
- * The process that the user starts carries the list out: `native/become` of `@demiflow/sys`, see birth.ts. The list is written where the
- * program is installed, before it is known who starts it, and with what options.
+ * The process that the user starts carries the list out: `native/become` of `@demiflow/sys`, see birth.ts. The list is
+ * written where the program is installed, before it is known who starts it, and with what options.
  */
-import { type ExecutableIdentity, MountFlag, type Native, type Step, type StepCondition } from "@demiflow/sys"
+import type { ExecutableIdentity, Native, Step, StepCondition } from "@demiflow/sys"
 import { memoryOptions, NEEDED_VARIABLES } from "../runtime.ts"
-import { CAPABILITIES_OF_ROOT, emptying, guardRuntime, keepOnly, OTHER_NAMESPACES } from "./steps.ts"
+import { CAPABILITIES_OF_ROOT, emptying, guardRuntime, keepOnly, OTHER_NAMESPACES, separateMounts } from "./steps.ts"
 
 /**
- * How options begin that make a difference, however they are shortened: `--runas` and `--print-sandbox`. Another one that begins like the
- * first only has less given up; one that begins like the second only prints.
+ * Prefixes of the options that make a difference, however they are abbreviated: `--runas` and `--print-sandbox`. With
+ * another option that begins like the first, less is given up; one that begins like the second only prints.
  */
 const RUN_AS = "--r"
 const PRINT_SANDBOX = "--pr"
 
-/** Is there once the list has been carried out: where the helper is, or nothing if there is none. */
+/** Set once the list has been carried out: names the connection to the helper; empty if there is no helper. */
 export const BIRTH_VARIABLE = "DEMIFLOW_BIRTH"
 
-/** What a process may have to do until everything is open: what root does, to bind ports below 1024, or nothing of the kind. */
+/** The variable's value if there are namespaces but no helper. */
+export const ONLY_NAMESPACES = "namespaces"
+
+/** What a process may have to do until everything is open: what root does, binding ports below 1024, or neither. */
 type Needs = "root" | "ports" | "nothing"
 
 /**
- * What `become` carries out; nothing is given up where what is possible is only to be printed.
+ * The list that `become` carries out. If the user only wants the possible parts printed, nothing is given up.
  *
- * @param runtime the one that this process runs by: only the same one gets its options
+ * @param runtime identity of the runtime that runs this process: only the same one gets its options
  */
 export function birthSteps(native: Native, runtime: ExecutableIdentity): Step[] {
   const { setUser, bindPrivilegedPorts } = CAPABILITIES_OF_ROOT
@@ -34,7 +38,7 @@ export function birthSteps(native: Native, runtime: ExecutableIdentity): Step[] 
     steps: [...makeNamespaces(needs), ...keepOnly(needs === "root", needs === "ports"), ...guardRuntime(native)],
   })
   return [
-    // The caller's options for this runtime, as for any of theirs.
+    // The caller's options for this runtime are kept, as for any Node.js program.
     { kind: "keepVariables", beginnings: [...NEEDED_VARIABLES, "NODE_OPTIONS="] },
     { kind: "setVariable", variable: `${BIRTH_VARIABLE}=` },
     { kind: "addOptions", executable: runtime, options: memoryOptions() },
@@ -46,14 +50,15 @@ export function birthSteps(native: Native, runtime: ExecutableIdentity): Step[] 
   ]
 }
 
-/** As `wallSteps` does, and with the same exceptions. */
+/** As in `wallSteps`, with the same exceptions. */
 function makeNamespaces(needs: Needs): Step[] {
   return [
     {
       kind: "try",
       steps: [
         { kind: needs === "nothing" ? "unshareUser" : "unshare", flags: OTHER_NAMESPACES },
-        { kind: "mount", source: "none", target: "/", type: "", flags: MountFlag.recursive | MountFlag.private },
+        { kind: "setVariable", variable: `${BIRTH_VARIABLE}=${ONLY_NAMESPACES}` },
+        ...separateMounts,
         { kind: "spawnHelper", variable: BIRTH_VARIABLE, steps: helperSteps() },
       ],
     },
@@ -61,8 +66,8 @@ function makeNamespaces(needs: Needs): Step[] {
 }
 
 /**
- * The helper keeps the privileges that it takes to mount, and nothing else of the caller's. It does what helper.ts asks for. The kernel
- * gives the new root to all processes of the mount namespace: pivot_root(2).
+ * The helper keeps the privileges needed for mounting, and nothing else of the caller's. It does what helper.ts
+ * requests. The kernel changes the root of all processes in the mount namespace: pivot_root(2).
  */
 function helperSteps(): Step[] {
   const way = 0

@@ -2,17 +2,24 @@ import { closeSync, readSync, writeSync } from "node:fs"
 import type { Arena } from "@demiflow/core"
 import type { Native } from "@demiflow/sys"
 
-/** Where the helper is. */
+/** How to reach the helper. */
 export interface HelperPlace {
-  /** The way to it. */
+  /** The connection to it. */
   readonly descriptor: number
-  /** The process to wait for, of this process's children; absent: it is somebody else's child. */
+  /** Id of the child process to wait for; absent: the helper is another process's child. */
   readonly process?: number | undefined
 }
 
+/** The wall's first half, as found by a process that was started behind it. */
+export interface Birth {
+  /** Empties the file system; undefined: there is no helper. */
+  readonly helper: HelperPlace | undefined
+  readonly hasNamespaces: boolean
+}
+
 /**
- * The process that has kept the privileges to mount, in the mount namespace of this one: see `birthSteps`. It answers each request with
- * a byte, or ends.
+ * The process that has kept the privileges to mount, in this process's mount namespace: see `birthSteps`. It answers
+ * each request with a byte, or ends.
  */
 export class WallHelper {
   readonly #descriptor: number
@@ -25,8 +32,8 @@ export class WallHelper {
   }
 
   /**
-   * Mounts a folder on itself, so that a descriptor of it leads to nothing above it once the root is empty. To be called once, before
-   * the folder is opened. If that isn't possible, the root is not emptied, either.
+   * Mounts a folder on itself, so that a descriptor of it leads to nothing above it once the root is empty. To be
+   * called once, before the folder is opened. If that fails, the root isn't emptied, either.
    *
    * @param path absolute
    */
@@ -36,11 +43,11 @@ export class WallHelper {
   }
 
   /**
-   * Empties the file system for every process of the mount namespace; false if that isn't possible. The helper has ended then. To be
-   * called once.
+   * Empties the file system for every process of the mount namespace; returns false if that fails. The helper has ended
+   * then. To be called once.
    */
   emptyRoot(native: Native, arena: Arena): boolean {
-    // The helper waits for a path first.
+    // The helper expects a path first.
     if (!this.#hasMounted) this.mountOnItself("")
     const isEmpty = this.#ask("\0")
     closeSync(this.#descriptor)
@@ -53,7 +60,7 @@ export class WallHelper {
       writeSync(this.#descriptor, request)
       return readSync(this.#descriptor, new Uint8Array(1)) === 1
     } catch {
-      // It has ended.
+      // The helper has ended.
       return false
     }
   }

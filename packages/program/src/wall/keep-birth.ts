@@ -1,4 +1,4 @@
-/** Writing down, where a program is installed or built, how it comes into the world: see birth.ts. */
+/** Writes the files with which a program starts behind its wall, where it is installed or built: see birth.ts. */
 import { copyFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { encodeStepsFile, fileBeside, loadNative } from "@demiflow/sys"
@@ -6,8 +6,8 @@ import { STEPS_SUFFIX } from "./birth.ts"
 import { birthSteps } from "./birth-steps.ts"
 
 /**
- * Puts the native program `become` there, and the list of steps beside it, for this machine. They belong together, and so there is a
- * copy. If it isn't possible, nothing is there: everything works without, only with less of a wall.
+ * Copies the native program `become` and writes its list of steps beside it, for this machine. The two belong together,
+ * hence the copy. If that fails, neither is kept: everything works without, only with less of a wall.
  */
 export function keepBirth(become: URL): void {
   try {
@@ -20,7 +20,7 @@ export function keepBirth(become: URL): void {
     replace(`${path}${STEPS_SUFFIX}`, (temporary) => writeFileSync(temporary, steps, { mode: 0o644 }))
     replace(path, (temporary) => copyFileSync(built, temporary))
   } catch {
-    // No native part, no room, or no permission to write.
+    // No native part, no space, or no permission to write.
   }
 }
 

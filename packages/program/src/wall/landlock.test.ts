@@ -5,7 +5,7 @@ it.each([-38, -95, 0])("asks for nothing where there is no Landlock: version %d"
   expect(restriction(version, undefined)).toBeUndefined()
 })
 
-// A kernel refuses what it doesn't know.
+// A kernel refuses rights that it doesn't know.
 it.each([
   [1, 0x1fff, 0, 0],
   [2, 0x3fff, 0, 0],

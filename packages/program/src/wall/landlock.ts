@@ -1,7 +1,13 @@
-/** What a data path gives up by Landlock, a second lock behind the empty root and the filter: landlock(7). */
+/**
+ * The access that a data path gives up by Landlock, as a second barrier besides the empty root and the filter:
+ * landlock(7).
+ */
 import type { Step } from "@demiflow/sys"
 
-/** LANDLOCK_ACCESS_FS_… of <linux/landlock.h>, all of a version and of those before; versions in between add nothing here. */
+/**
+ * LANDLOCK_ACCESS_FS_… of <linux/landlock.h>: all rights of a version and of those before. Versions not listed add
+ * none.
+ */
 const FILES_SINCE: readonly (readonly [version: number, rights: number])[] = [
   [5, 0xffff],
   [3, 0x7fff],
@@ -10,14 +16,20 @@ const FILES_SINCE: readonly (readonly [version: number, rights: number])[] = [
 ]
 const REMOVE_FILE = 1 << 5
 
-/** LANDLOCK_SCOPE_…: connections to abstract sockets. Not signals: those that a process has asked for at the end of its parent would be refused. */
+/**
+ * LANDLOCK_SCOPE_…: connections to abstract sockets. Not signals: those requested for the end of the parent would be
+ * refused.
+ */
 const SCOPES = { since: 6, all: 1 } as const
 
-/** LANDLOCK_RESTRICT_SELF_TSYNC. Before, it is of the thread that asks, and of those that this one starts. */
+/**
+ * LANDLOCK_RESTRICT_SELF_TSYNC. In earlier versions, a restriction applies to the calling thread and those that it
+ * starts.
+ */
 const ALL_THREADS = { since: 8, flag: 1 << 3 } as const
 
 /**
- * The step by which nothing can be opened any more; undefined where the kernel has no Landlock. What is open stays so.
+ * The step after which nothing can be opened; undefined where the kernel has no Landlock. Open files stay open.
  *
  * @param version `landlockVersion()`
  * @param folder a descriptor of the folder below which files may be removed; undefined: nowhere

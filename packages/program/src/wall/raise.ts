@@ -1,4 +1,7 @@
-/** The wall's second half: what a data path gives up once everything is open. Nothing can be opened by its name afterwards. */
+/**
+ * The wall's second half: what a data path gives up once everything is open. Afterwards nothing can be opened by name.
+ */
+import { readlinkSync } from "node:fs"
 import type { Log } from "@demiflow/core"
 import {
   type CallRule,
@@ -9,67 +12,85 @@ import {
   runStepsHere,
   SystemError,
 } from "@demiflow/sys"
+import { effectiveCapabilities } from "../identity.ts"
 import type { Machinery } from "../machinery.ts"
 import { processBehind } from "../pidfd.ts"
 import { WallHelper } from "./helper.ts"
 import { restriction } from "./landlock.ts"
+import { describeWall, type Wall } from "./parts.ts"
 import { reportRefusals } from "./refusals.ts"
 
-/** What of the wall stands. */
-export interface Wall {
-  /** Landlock, where the kernel has it. */
-  readonly isRestricted: boolean
-  /** Nothing of the host's files can be reached. */
-  readonly hasEmptyRoot: boolean
-  /** Only system calls that are listed pass. */
-  readonly hasFilter: boolean
+/** The first half, of a process that was started behind it. */
+export interface BornWall {
+  /** Empties the file system; undefined: files stay accessible to code that can open them. */
+  readonly helper: WallHelper | undefined
+  readonly hasNamespaces: boolean
 }
 
-/** Descriptors that `wallSteps` has left for the second half. */
+/** Descriptors that `wallSteps` leaves for the second half. */
 export interface WallDescriptors {
-  /** To write a byte to: have the file system emptied. */
+  /** A byte written here has the file system emptied. */
   readonly empty: number
-  /** A pidfd of the helper that does so; not open if it isn't possible. */
+  /**
+   * A pidfd of the helper that does so. Not open if that isn't possible; a file of /proc if there aren't even
+   * namespaces.
+   */
   readonly helper: number
 }
 
 /**
- * Raises the wall, as high as the system lets us. Throws a `SystemError` if there is no memory.
+ * Raises the wall, to the extent that the system allows. Throws a `SystemError` if there is no memory.
  *
- * @param helper undefined: its first half wasn't built, and files stay in reach of who can open them
  * @param calls that the data path may make from now on
- * @param log gets a line for each system call that is refused, once
- * @param folders descriptors of the folders in which it removes a file in the end: none or one
+ * @param log gets a line for each refused system call, once
+ * @param folders descriptors of the folders from which a file is removed in the end: none or one
  */
 export function raiseWall(
   machinery: Machinery,
-  helper: WallHelper | WallDescriptors | undefined,
+  half: BornWall | WallDescriptors,
   calls: readonly CallRule[],
   log: Log,
   folders: readonly number[],
-): Wall {
-  // The local time zone is read from a file, at the first use.
+): void {
+  // Loads the local time zone, which is read from a file at the first use.
   new Date().getTimezoneOffset()
+  // Files of /proc are still accessible.
+  const hasCapabilities = effectiveCapabilities().length > 0
+  const hasNamespaces = "hasNamespaces" in half ? half.hasNamespaces : madeNamespaces(half)
+  const helper = "hasNamespaces" in half ? half.helper : half
   const hasEmptyRoot = helper !== undefined && emptyRoot(machinery, helper)
   runStepsHere(machinery.native, machinery.arena, [
-    // Where the first half did so, nothing changes. The filter passes it on to the other threads.
+    // Where the first half did so, nothing changes. The filter applies it to the other threads.
     { kind: "control", option: ProcessControl.noNewPrivileges, value: 1 },
     { kind: "control", option: ProcessControl.setDumpable, value: 0 },
   ])
   const isRestricted = restrict(machinery, folders)
-  const wall = { hasEmptyRoot, isRestricted, hasFilter: filterCalls(machinery, calls, log) }
-  if (hasEmptyRoot || isRestricted || wall.hasFilter) log.debug(describeWall(wall))
+  const hasFilter = filterCalls(machinery, calls, log)
+  const wall: Wall = {
+    namespaces: hasNamespaces,
+    emptyRoot: hasEmptyRoot,
+    noCapabilities: !hasCapabilities,
+    noNewPrivileges: true,
+    notDumpable: true,
+    // Where filters are possible, one was installed before the runtime.
+    noRings: hasFilter,
+    filter: hasFilter,
+    landlock: isRestricted,
+  }
+  if (hasEmptyRoot || isRestricted || hasFilter) log.debug(describeWall(wall))
   else log.warning(describeWall(wall))
-  return wall
 }
 
-/** False where there is no Landlock: in kernels without it, or where a filter refuses it. */
+/** Returns false if there is no Landlock: the kernel lacks it, or a filter refuses it. */
 function restrict({ native, arena }: Machinery, folders: readonly number[]): boolean {
   const step = restriction(native.landlockVersion(), folders[0])
   return step !== undefined && isDone(() => runStepsHere(native, arena, [step]))
 }
 
-/** False where there are no filters: on other architectures, in kernels without them, or where a filter refuses another one. */
+/**
+ * Returns false if there are no filters: the architecture or the kernel lacks them, or an existing filter refuses
+ * another one.
+ */
 function filterCalls(machinery: Machinery, calls: readonly CallRule[], log: Log): boolean {
   const { native, arena } = machinery
   const filter = encodeFilter(native, calls, { kind: "signal" })
@@ -88,22 +109,16 @@ function isDone(step: () => void): boolean {
   }
 }
 
-/** One line that says what holds, and what doesn't. */
-export function describeWall({ hasEmptyRoot, isRestricted, hasFilter }: Wall): string {
-  const steps: [string, boolean][] = [
-    ["no new privileges", true],
-    ["not dumpable", true],
-    ["an empty root", hasEmptyRoot],
-    ["filtered system calls", hasFilter],
-    ["Landlock", isRestricted],
-  ]
-  const named = (isThere: boolean): string =>
-    steps.flatMap(([name, holds]) => (holds === isThere ? [name] : [])).join(", ")
-  const missing = named(false)
-  return `Sandbox: ${named(true)}${missing === "" ? "" : `; without ${missing}`}`
+/** Returns false if `wallSteps` has left open the file that it opened first. */
+function madeNamespaces({ helper }: WallDescriptors): boolean {
+  try {
+    return !readlinkSync(`/proc/self/fd/${helper}`).endsWith("/uid_map")
+  } catch {
+    return true
+  }
 }
 
-/** Has the helper empty the file system. The folder that this process is in would stay in reach. */
+/** Has the helper empty the file system. The working directory would stay accessible, so it is changed first. */
 function emptyRoot({ native, arena }: Machinery, helper: WallHelper | WallDescriptors): boolean {
   process.chdir("/")
   if (helper instanceof WallHelper) return helper.emptyRoot(native, arena)
@@ -111,8 +126,9 @@ function emptyRoot({ native, arena }: Machinery, helper: WallHelper | WallDescri
   const number = processBehind(helper.helper)
   native.write(helper.empty, scratch, 1)
   native.close(helper.empty)
-  if (number === undefined || native.waitPid(number, 0, scratch) < 0) return false
+  const hasEnded = number !== undefined && native.waitPid(number, 0, scratch) >= 0
   native.close(helper.helper)
+  if (!hasEnded) return false
   const end = parseWaitStatus(arena.words[scratch >> 2])
   return "status" in end && end.status === 0
 }

@@ -2,10 +2,10 @@ import type { Log } from "@demiflow/core"
 import { checkResult, EpollEvent } from "@demiflow/sys"
 import type { Machinery } from "../machinery.ts"
 
-/** Numbers of system calls that are counted, from 0. As in `native/refusals.c`. */
+/** Numbers of system calls that are counted, from 0. The same as in `native/refusals.c`. */
 const CALLS = 512
 
-/** Has every system call that the filter refuses by a signal reported in the log, once. Throws a `SystemError`. */
+/** Logs each system call that the filter refuses by a signal, once. Throws a `SystemError`. */
 export function reportRefusals({ native, arena, loop }: Machinery, log: Pick<Log, "warning">): void {
   const counts = arena.reserve(4 * CALLS, 4)
   const scratch = arena.reserve(8, 8)

@@ -1,4 +1,4 @@
-/** The wall's first half: what a data path gives up before a runtime exists in it, as steps. */
+/** The wall's first half, as steps: what a data path gives up before a runtime exists in it. */
 import {
   encodeFilter,
   MountFlag,
@@ -10,10 +10,18 @@ import {
   type Step,
 } from "@demiflow/sys"
 import { type IdentityFacts, isRoot } from "../identity.ts"
-import { BEFORE_RUNTIME } from "./calls.ts"
+import { BEFORE_RUNTIME } from "./allowed-calls.ts"
 
-/** Becomes the root of the data path's file system: it has to exist, and what is in it can't be reached any more. */
+/** Becomes the root of the data path's file system. It must exist, and its contents become inaccessible. */
 const EMPTY_PLACE = "/proc"
+
+const UID_MAP = "/proc/self/uid_map"
+
+/** Creates a mount namespace of our own: mounts are visible nowhere else, and its root can be left. */
+export const separateMounts: readonly Step[] = [
+  { kind: "mount", source: "none", target: "/", type: "", flags: MountFlag.recursive | MountFlag.private },
+  { kind: "coverInitramfs", path: EMPTY_PLACE },
+]
 
 /** How the file system is emptied. */
 export const emptying: readonly Step[] = [
@@ -27,7 +35,10 @@ export const emptying: readonly Step[] = [
   { kind: "pivotRoot", path: EMPTY_PLACE },
 ]
 
-/** Those with which root opens what the user asks for; they go with the change of user. See capabilities(7). */
+/**
+ * Capabilities with which root opens what the user requests; they are lost with the change of user. See
+ * capabilities(7).
+ */
 export const CAPABILITIES_OF_ROOT = {
   chown: 0,
   overrideAccess: 1,
@@ -38,31 +49,31 @@ export const CAPABILITIES_OF_ROOT = {
   bindPrivilegedPorts: 10,
 } as const
 
-/** What the wall is built from. */
+/** The parameters of the wall. */
 export interface WallPlan {
   readonly native: Native
   readonly facts: IdentityFacts
-  /** True if the data path is to become somebody else once everything is open. */
+  /** True if the data path changes its user once everything is open. */
   readonly changesIdentity: boolean
   /** True if the steps of `ownUserNamespace` have been taken. */
   readonly isInOwnUserNamespace?: boolean
   /**
-   * A folder in which a file is removed in the end; undefined: none. It becomes a mount of its own, so that its descriptor leads to
-   * nothing above it once the root is empty.
+   * A folder from which a file is removed in the end; undefined: none. It becomes a mount of its own, so that its
+   * descriptor leads to nothing above it once the root is empty.
    */
   readonly folder: string | undefined
-  /** To read a byte from: have the file system emptied. */
+  /** A byte read from here has the file system emptied. */
   readonly empty: number
-  /** The number that the data path finds the helper at which does so, a pidfd. */
+  /** The number of the data path's pidfd of the helper that does so. */
   readonly helper: number
-  /** Descriptors that the helper has to close: the end of what goes through them, or of what comes back, is awaited. */
+  /** Descriptors that the helper must close: other processes wait for the end of these connections. */
   readonly notForHelper: readonly number[]
 }
 
 /**
- * Everything that can be given up before the runtime starts. A namespace that the system refuses is done without. In a user
- * namespace of our own, nobody has privileges over what was there before: ports below 1024, other users. So there is none for who has,
- * and may need, such privileges.
+ * Gives up everything that can be given up before the runtime starts. A namespace that the system refuses is skipped.
+ * In a user namespace of our own, a process has no privileges over what existed before: ports below 1024, other users.
+ * So a process that has such privileges, and may need them, gets none.
  */
 export function wallSteps(plan: WallPlan): Step[] {
   const { native, facts, changesIdentity, isInOwnUserNamespace, folder, empty, helper, notForHelper } = plan
@@ -73,12 +84,13 @@ export function wallSteps(plan: WallPlan): Step[] {
     {
       kind: "try",
       steps: [
-        // Without /proc, we would be nobody in the new user namespace.
-        { kind: "open", path: "/proc/self/uid_map", flags: OpenFlag.readOnly, number: helper },
-        { kind: "close", descriptor: helper },
+        // Without /proc, we would be nobody in the new user namespace. If there are no namespaces, this file stays
+        // open.
+        { kind: "open", path: UID_MAP, flags: OpenFlag.readOnly, number: helper },
         { kind: "unshare", flags: OTHER_NAMESPACES | (isMapped ? NamespaceFlag.user : 0) },
         ...(isMapped ? mapOurselves(facts) : []),
-        { kind: "mount", source: "none", target: "/", type: "", flags: MountFlag.recursive | MountFlag.private },
+        { kind: "close", descriptor: helper },
+        ...separateMounts,
         ...(folder === undefined ? [] : [mountOnItself(folder)]),
         { kind: "spawn", flags: 0, steps: helperSteps(empty, notForHelper) },
         { kind: "openChild", number: helper },
@@ -95,7 +107,7 @@ export function canHaveOwnUserNamespace(facts: IdentityFacts, changesIdentity: b
   return !changesIdentity && !isRoot(facts) && !facts.capabilities.includes(bindPrivilegedPorts)
 }
 
-/** A user namespace of our own alone, for a process that starts others below it before it takes `wallSteps`. */
+/** Creates a user namespace of our own alone, for a process that starts others below it before it takes `wallSteps`. */
 export function ownUserNamespace(facts: IdentityFacts): Step[] {
   return [{ kind: "unshare", flags: NamespaceFlag.user }, ...mapOurselves(facts)]
 }
@@ -116,7 +128,10 @@ export function keepOnly(isPrivileged: boolean, bindsPrivilegedPorts: boolean): 
   ]
 }
 
-/** What a runtime that is executed next can't get any more, in whatever namespaces it is: of the process that executes it. */
+/**
+ * What a runtime that is executed next can never acquire, in whichever namespaces: applies to the process that executes
+ * it.
+ */
 export function guardRuntime(native: Native): Step[] {
   const filter = encodeFilter(native, BEFORE_RUNTIME, { kind: "pass" })
   return [
@@ -126,19 +141,19 @@ export function guardRuntime(native: Native): Step[] {
   ]
 }
 
-/** In the new user namespace, we are who we were, and there is nobody else. */
+/** Maps our own user and group in the new user namespace to themselves, and nobody else. */
 function mapOurselves({ user, group }: IdentityFacts): Step[] {
   return [
-    // Without privileges a group can be mapped only if supplementary groups can't be dropped any more.
+    // Without privileges a group can be mapped only once supplementary groups can't be dropped any more.
     { kind: "writeFile", path: "/proc/self/setgroups", contents: "deny" },
-    { kind: "writeFile", path: "/proc/self/uid_map", contents: `${user} ${user} 1` },
+    { kind: "writeFile", path: UID_MAP, contents: `${user} ${user} 1` },
     { kind: "writeFile", path: "/proc/self/gid_map", contents: `${group} ${group} 1` },
   ]
 }
 
 /**
- * The helper keeps the privileges that it takes to empty the file system, and waits. The kernel gives the new root to all processes of
- * the mount namespace: pivot_root(2).
+ * The helper keeps the privileges needed to empty the file system, and waits. The kernel changes the root of all
+ * processes in the mount namespace: pivot_root(2).
  */
 function helperSteps(empty: number, notForHelper: readonly number[]): Step[] {
   return [

@@ -1,4 +1,4 @@
-/** The wall, tried out: every step that a data path would take here, in a process that ends with the last of them. */
+/** Tries the wall out: takes every step that a data path would take here, in a process that ends after the last one. */
 import { readSync } from "node:fs"
 import type { Arena } from "@demiflow/core"
 import {
@@ -18,23 +18,17 @@ import {
 import { createPipe } from "../data-path-process.ts"
 import type { IdentityFacts } from "../identity.ts"
 import { restriction } from "./landlock.ts"
+import type { Findings } from "./parts.ts"
 import { wallSteps } from "./steps.ts"
 
-/** Not the number of anything else. */
+/** A number that nothing else uses. */
 const HELPER = 60
 const READ_BYTES = 4096
-
-/** A part of the wall. */
-export interface Finding {
-  readonly what: string
-  /** Why it doesn't hold; undefined: it does. */
-  readonly whyNot: string | undefined
-}
 
 /**
  * Finds out which parts of the wall hold here. Throws a `SystemError` if no process can be started.
  *
- * @param changesIdentity true if the data path would become somebody else
+ * @param changesIdentity true if the data path would change its user
  * @param calls that it would still make
  */
 export function tryWall(
@@ -43,11 +37,11 @@ export function tryWall(
   facts: IdentityFacts,
   changesIdentity: boolean,
   calls: readonly CallRule[],
-): Finding[] {
+): Findings {
   const scratch = arena.reserve(8, 8)
   const report = createPipe(native, arena, scratch)
   const empty = createPipe(native, arena, scratch)
-  // The helper needn't wait: nothing is opened by the steps behind it.
+  // The helper needn't wait: the steps after it open nothing.
   native.write(empty.writeEnd, scratch, 1)
   const lock = restriction(native.landlockVersion(), undefined)
   const filter = encodeFilter(native, calls, { kind: "signal" })
@@ -81,7 +75,7 @@ export function tryWall(
   })
 }
 
-/** To the end: of the process, and of the helper that it has left behind. */
+/** Reads until the end of both the process and the helper that it has left behind. */
 function readLines(descriptor: number): string[] {
   const splitter = new LineSplitter()
   const lines: string[] = []
@@ -102,8 +96,8 @@ interface Circumstances {
 const KEPT = "those of the caller's by which ports below 1024, and root's files, are opened"
 const NO_FILTERS = "there are no filters for this architecture"
 
-/** What failed, in the order of the steps: those of the helper come last. */
-function describe(failures: readonly StepFailure[], circumstances: Circumstances): Finding[] {
+/** Assigns failures to parts, in the order of the steps: those of the helper come last. */
+function describe(failures: readonly StepFailure[], circumstances: Circumstances): Findings {
   const { hasLandlock, hasFilters, hasCapabilities, keepsCapabilities } = circumstances
   const reason = (applies: (step: Step) => boolean): string | undefined => {
     const failure = failures.find(({ step }) => applies(step))
@@ -115,43 +109,28 @@ function describe(failures: readonly StepFailure[], circumstances: Circumstances
       kinds.includes(step.kind)
   const noNamespaces = reason(kind("open", "unshare", "writeFile"))
   const noFilters = hasFilters ? undefined : NO_FILTERS
-  return [
-    { what: "namespaces of its own", whyNot: noNamespaces },
-    { what: "an empty root", whyNot: noNamespaces ?? reason(kind("mount", "spawn", "openChild", "pivotRoot")) },
-    {
-      what: "no capabilities",
-      whyNot: keepsCapabilities ? KEPT : hasCapabilities ? reason(kind("limitCapabilities")) : undefined,
-    },
-    {
-      what: "no new privileges",
-      whyNot: reason((step) => step.kind === "control" && step.option === ProcessControl.noNewPrivileges),
-    },
-    {
-      what: "not dumpable",
-      whyNot: reason((step) => step.kind === "control" && step.option === ProcessControl.setDumpable),
-    },
-    { what: "no io_uring", whyNot: noFilters ?? reason((step) => step.kind === "filterCalls" && step.flags === 0) },
-    {
-      what: "filtered system calls",
-      whyNot: noFilters ?? reason((step) => step.kind === "filterCalls" && step.flags !== 0),
-    },
-    {
-      what: "Landlock",
-      whyNot: hasLandlock
-        ? reason(kind("restrict"))
-        : "the kernel has none, or none that is switched on: its parameter lsm",
-    },
-  ]
+  return {
+    namespaces: noNamespaces,
+    emptyRoot: noNamespaces ?? reason(kind("mount", "coverInitramfs", "spawn", "openChild", "pivotRoot")),
+    noCapabilities: keepsCapabilities ? KEPT : hasCapabilities ? reason(kind("limitCapabilities")) : undefined,
+    noNewPrivileges: reason((step) => step.kind === "control" && step.option === ProcessControl.noNewPrivileges),
+    notDumpable: reason((step) => step.kind === "control" && step.option === ProcessControl.setDumpable),
+    noRings: noFilters ?? reason((step) => step.kind === "filterCalls" && step.flags === 0),
+    filter: noFilters ?? reason((step) => step.kind === "filterCalls" && step.flags !== 0),
+    landlock: hasLandlock
+      ? reason(kind("restrict"))
+      : "the kernel has none, or none that is switched on: its parameter lsm",
+  }
 }
 
-/** What the system says, and where its reason may be found. */
+/** The system's error, and where its reason may be found. */
 function reasonOf({ step, errno }: StepFailure): string {
   const system = `${errnoSentence(errno)} (${errnoName(errno)})`
-  const where = WHERE_TO_LOOK[`${step.kind} ${errnoName(errno)}`]
+  const where = EXPLANATION[`${step.kind} ${errnoName(errno)}`]
   return where === undefined ? `${step.kind}: ${system}` : `${step.kind}: ${system}: see ${where}`
 }
 
-const WHERE_TO_LOOK: Readonly<Record<string, string>> = {
+const EXPLANATION: Readonly<Record<string, string>> = {
   "unshare EPERM":
     "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or the container's seccomp profile; in a chroot, nobody may",
   "unshare ENOSPC": "user.max_user_namespaces and its like, or how deep namespaces are nested",

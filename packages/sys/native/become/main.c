@@ -1,11 +1,12 @@
 /*
- * become FILE COMMAND [ARGUMENT…]: carries out the list of steps in a file, and becomes a command.
+ * become FILE COMMAND [ARGUMENT…]: carries out the list of steps in a file, and executes a command.
  *
- * A runtime can't make a user namespace once it has threads, which it has from its first instruction. So a program whose data path
- * lives behind a wall is started by this one, and stays one process: wall/birth.ts of @demiflow/program has the list, and says what it
- * is for. TypeScript wrote it where the program was installed, with the opcodes that this executable was compiled with.
+ * A runtime can't create a user namespace once it has threads, which it has from its first instruction. So a program
+ * that confines its data path is started by this one, and stays one process: wall/birth.ts of @demiflow/program writes
+ * the list, and explains its purpose. The file was written where the program was installed, with the opcodes that this
+ * executable was compiled with.
  *
- * Whatever can't be done, the command runs. A step of the list says in the environment how far things went.
+ * The command runs whatever fails. A step of the list records in the environment how much was done.
  */
 #include "../steps.h"
 
@@ -19,10 +20,10 @@
 
 extern char **environ;
 
-/* Of the file: how many opcodes there are, words of the list, bytes of its strings. Words and strings follow. */
+/* Of the file: number of opcodes, words of the list, bytes of its strings. Words and strings follow. */
 #define HEADER_WORDS 3
 
-/* More is no list of ours. */
+/* A larger file is no list of ours. */
 #define LARGEST_FILE (1 << 20)
 
 static bool read_all(int descriptor, char *into, size_t length)
@@ -37,7 +38,7 @@ static bool read_all(int descriptor, char *into, size_t length)
 	return true;
 }
 
-/* Fills the program in from a file; false if that isn't possible. Its memory stays. */
+/* Reads the program from a file; false on failure. The memory is never freed. */
 static bool read_program(const char *path, struct program *program)
 {
 	const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
@@ -68,7 +69,7 @@ static bool read_program(const char *path, struct program *program)
 	return program->pointers && is_well_formed(program);
 }
 
-/* The executable that a search along PATH finds, in `path`; false if there is none. */
+/* Searches PATH for an executable, and stores its path in `path`; false if there is none. */
 static bool find(const char *name, char path[PATH_MAX])
 {
 	const char *folder = getenv("PATH");
@@ -87,8 +88,9 @@ static bool find(const char *name, char path[PATH_MAX])
 }
 
 /*
- * True if an executable is what it is called, and not something that finds the real one first: a script, a link to a program that
- * looks at its own name. Such a program may need what the steps give up, and so may one that gets privileges by its file.
+ * True if the executable is the named program itself, and not a launcher that finds the real one: a script, or a link
+ * to a program that dispatches on its own name. A launcher may need what the steps give up, and so may a program that
+ * gains privileges from its file.
  */
 static bool is_itself(const char *path, const char *name)
 {
@@ -123,7 +125,7 @@ int main(int count, char **arguments)
 	name = path = arguments[2];
 	program.parent = getpid();
 	program.command = arguments + 2;
-	/* A path is the caller's decision; a name may lead anywhere. */
+	/* A path is the caller's decision; a bare name may resolve to anything. */
 	if (!strchr(name, '/'))
 		path = find(name, found) && is_itself(found, name) ? found : NULL;
 	program.executable = path;

@@ -1,18 +1,20 @@
 /*
- * A process that acts in namespaces for somebody outside of them.
+ * A process that acts in namespaces on behalf of a program outside of them.
  *
- * Who may enter a network namespace has privileges over it, and may then be in reach of those whose namespace it is. So a
- * program that is to stay out of their reach has this process enter, and open there what it needs. It takes requests from
- * a socket, one message each, carries out one system call for each, and answers with its result. What the calls are for is
- * not known here. It ends with the other end of the socket.
+ * A process that enters a network namespace has privileges over it, and may then be within reach of the processes
+ * there. A program that must stay out of their reach starts this helper, which enters the namespace and opens there
+ * what the program needs. The helper takes requests from a socket, one message each, carries out one system call for
+ * each, and answers with the result. It does not know what the calls are for. It ends when the other end of the socket
+ * is closed.
  *
  *     namespace-helper DESCRIPTOR
  *
- * It has to be executed outside: the memory of a process belongs to the user namespace in which it executed its program, and
- * who rules another one can't read it then, or write to it, or trace the process (ptrace(2), "Ptrace access mode checking").
+ * The helper must be executed outside: a process's memory belongs to the user namespace in which it executed its
+ * program. A process that is privileged in another user namespace can't read or write that memory, or trace the process
+ * (ptrace(2), "Ptrace access mode checking").
  *
- * A request is eight int32 in machine byte order, then bytes; an answer is one int32, a result or a negative errno, then bytes.
- * Descriptors go along as SCM_RIGHTS of unix(7). helped-namespace.ts has the same numbers.
+ * A request is eight int32 in machine byte order, then bytes; an answer is one int32, a result or a negative errno,
+ * then bytes. Descriptors are passed as SCM_RIGHTS of unix(7). helped-namespace.ts has the same numbers.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,7 +23,6 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,13 +35,13 @@
 
 enum request {
 	REQUEST_ENTER = 1, /* CLONE_NEW…; with a namespace's descriptor */
-	REQUEST_OPEN,      /* flags; bytes: path. Answers a descriptor */
-	REQUEST_SOCKETS,   /* domain, type, protocol, how many. Answers how many, and their descriptors */
+	REQUEST_OPEN,      /* flags; bytes: path. Returns a descriptor */
+	REQUEST_SOCKETS,   /* domain, type, protocol, count. Returns the number of sockets, and their descriptors */
 	REQUEST_WRITE,     /* bytes; with a descriptor */
-	REQUEST_IOCTL,     /* request; bytes: the structure, which is answered; with a descriptor */
+	REQUEST_IOCTL,     /* request; bytes: the structure, which is returned; with a descriptor */
 	REQUEST_BIND,      /* bytes: socket address; with a socket */
-	REQUEST_IDENTIFY,  /* bytes: path, or with a descriptor. Answers four uint32: device (two), inode (low, high) */
-	REQUEST_SEAL,      /* capabilities 0 to 31, 32 to 63 to keep; bytes: filter of system calls */
+	REQUEST_IDENTIFY,  /* bytes: path, or with a descriptor. Returns four uint32: device (two), inode (low, high) */
+	REQUEST_SEAL,      /* capabilities 0 to 31, 32 to 63 to keep; bytes: system call filter */
 };
 
 #define WORDS 8
@@ -64,7 +65,7 @@ union control {
 
 static struct message request, answer;
 
-/* Waits for the next request. Ends the process with the socket's other end. */
+/* Waits for the next request. Ends the process if the socket's other end is closed. */
 static void receive_request(int socket)
 {
 	union control control;
@@ -112,7 +113,7 @@ static void send_answer(int socket)
 	}
 }
 
-/* Answers how many, or why not even one. */
+/* Returns how many sockets were opened, or why not even one was. */
 static int32_t make_sockets(int32_t domain, int32_t type, int32_t protocol, int32_t count)
 {
 	while (answer.descriptor_count < count && answer.descriptor_count < MOST_DESCRIPTORS) {
@@ -149,7 +150,7 @@ static int32_t identify(int descriptor, const char *path)
 	return 0;
 }
 
-/* Gives up all capabilities but some, and from now on makes system calls only as a filter allows. */
+/* Gives up all capabilities but some, and the whole bounding set, and filters the system calls from now on. */
 static int32_t seal(int32_t low, int32_t high, void *filter, size_t length)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -159,6 +160,12 @@ static int32_t seal(int32_t low, int32_t high, void *filter, size_t length)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) || syscall(SYS_capget, &header, sets))
 		return -errno;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL);
+	/*
+	 * The call fails for capabilities that the kernel doesn't have, and always without privilege: capabilities(7),
+	 * "bounding set".
+	 */
+	for (unsigned long capability = 0; capability < 32 * _LINUX_CAPABILITY_U32S_3; capability++)
+		prctl(PR_CAPBSET_DROP, capability, 0UL, 0UL, 0UL);
 	for (int half = 0; half < _LINUX_CAPABILITY_U32S_3; half++) {
 		sets[half].permitted &= (uint32_t)(half ? high : low);
 		sets[half].effective = sets[half].permitted;
@@ -166,8 +173,6 @@ static int32_t seal(int32_t low, int32_t high, void *filter, size_t length)
 	}
 	if (syscall(SYS_capset, &header, sets))
 		return -errno;
-	/* Somebody inside may have stopped it by then. Not earlier: a change of capabilities undoes it. */
-	prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
 	if (!program.len)
 		return 0;
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0UL, &program) ? -errno : 0;
@@ -220,7 +225,7 @@ int main(int count, char **arguments)
 	if (chdir("/"))
 		return 1;
 	for (;;) {
-		/* Again each time: what a process is changed into may be dumpable. */
+		/* Set again each time: entering a namespace may make the process dumpable. */
 		prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
 		receive_request(socket);
 		answer.length = sizeof(int32_t);

@@ -1,5 +1,5 @@
-// Compiles the addon with each compiler that people have, warnings being errors, and with hardening and optimization as
-// distributions use them; runs exercise.mjs with each binary.
+// Compiles the addon with each common compiler, treating warnings as errors, and with the hardening and optimization
+// that distributions use; runs exercise.mjs with each binary.
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"

@@ -1,5 +1,5 @@
 // Calls every function of the addon that works on memory, with good and with hostile arguments. Run by run.mjs under a
-// sanitizer, which judges the memory; what is asserted here is that each call answers as it should.
+// sanitizer, which checks the memory accesses; the assertions here check the results.
 //
 //   node exercise.mjs ADDON SEED
 import {
@@ -31,5 +31,5 @@ callWithNonsense(Number(process.argv[3] ?? 1))
 await poll()
 await work()
 process.stdout.write("exercised\n")
-// A poll is still open, as it may be when a program ends.
+// A poll is still open, as may happen when a program ends.
 process.exit(0)

@@ -8,7 +8,7 @@ const closed = 1_000_000
 const largest = 2147483647
 const smallest = -2147483648
 
-/** Functions that take a range of memory, with all else that they need to get as far as looking at it. */
+/** Functions that take a range of memory, with the other arguments that they need before they check the range. */
 const ranges = {
   copyFrom: (offset, length) => native.copy(offset, 0, length),
   copyTo: (offset, length) => native.copy(0, offset, length),
@@ -42,7 +42,7 @@ const outside = [
   [16, smallest],
 ]
 
-/** Functions that take a table of so many entries. */
+/** Functions that take a table of the given number of entries. */
 const tables = {
   readVectors: (offset, count) => native.readVectors(closed, offset, count),
   writeVectors: (offset, count) => native.writeVectors(closed, offset, count),
@@ -55,7 +55,10 @@ const tables = {
   epollWaitMicroseconds: (offset, count) => native.epollWaitMicroseconds(closed, offset, count, 1),
 }
 
-/** Functions of ours without integers to check: no arguments, or a string. What launches processes has its own tests. */
+/**
+ * Our functions without integers to check: they take no arguments, or a string. Those that launch processes have tests
+ * of their own.
+ */
 const unchecked = new Set([
   "attach",
   "pollOpen",
@@ -134,7 +137,7 @@ export function useMemoryOutside() {
   for (const [name, call] of Object.entries(tables)) {
     for (const offset of [-1, smallest, size, size - 7, largest]) assert.equal(call(offset, 1), -EFAULT, name)
     for (const count of [-1, smallest]) assert.equal(call(0, count), -EINVAL, name)
-    // writeFrames has no limit but the arena, epoll takes fewer than it is asked for.
+    // writeFrames has no limit but the arena; epoll takes fewer than requested.
     for (const count of [1025, largest]) assert.ok(refused(call(0, count)) || call(0, count) === -EBADF, name)
     if (name.startsWith("epoll")) continue
     for (const [offset, length] of outside) {
@@ -162,7 +165,10 @@ export function useMemoryOutside() {
   for (const offset of [-1, size - 39, largest]) assert.equal(native.ioctl(closed, 0x8913, offset), -EFAULT)
 }
 
-/** Structures with addresses (SO_ATTACH_FILTER, SIOCGIFCONF), and lengths that aren't bytes (SO_GET_FILTER, the same number). */
+/**
+ * Covers structures with addresses (SO_ATTACH_FILTER, SIOCGIFCONF), and lengths that aren't bytes (SO_GET_FILTER, the
+ * same number).
+ */
 export function askForWhatHoldsAddresses() {
   const socket = native.socket(2, 2, 0)
   assert.equal(native.setOption(socket, 1, 26, 0, 16), -EINVAL)
@@ -197,12 +203,12 @@ export function useClosedDescriptors() {
   }
   assert.equal(native.discard(closed, -1), -EINVAL)
   assert.equal(native.splice(0, 0, -1), -EINVAL)
-  // An fcntl() command and an ioctl() request that would take their number for an address.
+  // An fcntl() command and an ioctl() request that would interpret their number as an address.
   assert.equal(native.fileControl(0, 5, 4096), -EINVAL)
   assert.equal(native.ioctlValue(0, 0x8913, 4096), -EINVAL)
 }
 
-/** As much of it as there is time for; xorshift, so that a seed brings it back. */
+/** Runs for as long as time permits; xorshift, so that a seed reproduces it. */
 export function callWithNonsense(seed) {
   let state = seed | 1
   const next = () => {

@@ -1,10 +1,10 @@
-// Lists of steps: one that is carried out, and many that must be refused before anything is.
+// Lists of steps: one that is carried out, and many that must be refused before any step is carried out.
 import assert from "node:assert/strict"
 import { constants } from "node:os"
 import { bytes, get, native, put, size } from "./arena.mjs"
 
 const { EINVAL } = constants.errno
-// As in steps.h.
+// The values of steps.h.
 const WRITE_FILE = 1
 const MAY_FAIL = 0x100
 const DUPLICATE = 13
@@ -13,9 +13,12 @@ const SPAWN = 20
 const INIT = 21
 const EXECUTE = 22
 const KEEP_CAPABILITIES = 24
-const OPCODES = 38
+const OPCODES = 42
 
-/** At the very end of the arena, where the sanitizer watches: words, and strings of which the last byte is the arena's. */
+/**
+ * Places words and strings at the very end of the arena, where the sanitizer notices overruns: the last byte of the
+ * strings is the arena's last.
+ */
 function place(words, strings) {
   const encoded = new TextEncoder().encode(strings)
   const stringsOffset = size - encoded.length
@@ -25,12 +28,16 @@ function place(words, strings) {
   return [wordsOffset, words.length, stringsOffset, encoded.length]
 }
 
-/** A child with an init with a command, each of which does what it can do; the reports of the steps that fail. */
+/**
+ * Runs a child with an init with a command, each with all the steps that it can do, and checks the reports of steps
+ * that fail.
+ */
 export function carryOutSteps() {
   const strings = "/dev/null\0/bin/sh\0sh\0-c\0exit 7\0/nowhere\0"
   const [file, shell, name, option, script, nowhere] = [0, 10, 18, 21, 24, 31]
   const command = [EXECUTE, 2, 3, 1, nowhere, shell, name, option, script, name]
-  const inner = [DUPLICATE, 2, 2, INIT, command.length, ...command]
+  // The spawned child's first init has nobody to wait for, and fails.
+  const inner = [DUPLICATE, 2, 2, INIT | MAY_FAIL, SPAWN, 0, command.length, ...command, INIT]
   const words = [OPEN, file, 2, 9, WRITE_FILE | MAY_FAIL, nowhere, file, 4, SPAWN, 0, inner.length, ...inner]
   words.push(KEEP_CAPABILITIES, ...inner)
   native.createPipe(0)
@@ -41,14 +48,17 @@ export function carryOutSteps() {
   assert.equal(native.waitPid(child, 0, 0), child)
   assert.equal(get(0), 7 << 8)
   const count = native.read(readEnd, 0, 4096)
-  assert.equal(Buffer.from(bytes.subarray(0, count)).toString(), `{"step":4,"errno":${constants.errno.ENOENT}}\n`)
+  assert.equal(
+    Buffer.from(bytes.subarray(0, count)).toString(),
+    `{"step":4,"errno":${constants.errno.ENOENT}}\n{"step":14,"errno":${constants.errno.ENOSYS}}\n`,
+  )
   native.close(readEnd)
 }
 
-/** More than the operands of any step below: the last of so many zeros is taken for a step, and there is none of that. */
+/** More than the operands of any step below: the last zeros are read as a step, and no step has that opcode. */
 const REFUSED = new Array(400).fill(0)
 
-/** Words by chance, with an end that makes it certain that nothing is carried out. */
+/** Random words, with an end that guarantees that nothing is carried out. */
 export function refuseSteps(seed) {
   let state = seed | 1
   const random = (limit) => {
@@ -64,7 +74,7 @@ export function refuseSteps(seed) {
   }
 }
 
-/** In this process: up to one that fails, or that would start a process. */
+/** Carries out steps in this process, up to one that fails or that would start a process. */
 export function carryOutStepsHere() {
   const strings = "/dev/null\0/nowhere\0"
   const [file, nowhere] = [0, 10]
@@ -81,7 +91,7 @@ export function carryOutStepsHere() {
   assert.ok(native.write(number, 0, 1) < 0)
 }
 
-/** Descriptors that are no terminals. */
+/** Uses descriptors that are not terminals. */
 export function askForTerminals() {
   for (const ask of [native.isForeground, native.reclaimForeground]) {
     assert.ok(ask(1_000_000) < 0)

@@ -1,4 +1,4 @@
-// Arguments as callers pass them, at the edges of the arena where that is possible.
+// Valid arguments, at the edges of the arena where possible.
 import assert from "node:assert/strict"
 import { once } from "node:events"
 import { constants } from "node:os"
@@ -35,7 +35,7 @@ export function sumAndCopy() {
 }
 
 export function moveFrames() {
-  // Sequential packets: one frame a read, as with a tap.
+  // Sequential packets: one frame per read, as with a tap.
   assert.equal(native.socketPair(1, 5, 0, 0), 0)
   const [reading, writing] = [get(0), get(4)]
   assert.equal(native.readFrames(reading, 64, 128, 8, 32), 0)
@@ -155,7 +155,7 @@ export function wait() {
   assert.ok(native.loopTimeout() >= -1)
 }
 
-/** Polls that are stopped, closed inside their callback, and left to the end of the process and of a worker. */
+/** Polls that are stopped, closed inside their callback, and left open at the end of the process and of a worker. */
 export async function poll() {
   assert.equal(
     native.pollOpen(1_000_000, () => {}),
@@ -183,7 +183,7 @@ export async function poll() {
   assert.equal(native.pollSet(native.pollOpen(to, assert.fail), 1), 0)
 }
 
-/** A worker has an arena and polls of its own, and ends in the middle of using them. */
+/** A worker has an arena and polls of its own, and ends while it uses them. */
 export async function work() {
   const code = `
     const { workerData } = require("node:worker_threads")

@@ -64,7 +64,7 @@ describe.skipIf(missing !== "")(`a helper in a namespace${missing}`, () => {
     const socket = openTcp(network)
     expect(socket).toBeGreaterThanOrEqual(0)
     const address = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
-    // A port that takes a privilege.
+    // A port that requires a privilege.
     expect(network.bind(socket, address, writeSocketAddress(arena.view, address, loopback(true), 1))).toBe(0)
     native.close(socket)
     expect(network.open("/etc/passwd", OpenFlag.readOnly)).toBe(-Errno.EPERM)
@@ -96,7 +96,7 @@ describe("a helper that can't be relied on", () => {
     native.close(theirs)
   })
 
-  /** Puts an answer where the next request will find it. */
+  /** Prepares the answer to the next request. */
   function answer(result: number, length: number, descriptor?: number): void {
     arena.view.setInt32(buffer, result, true)
     table.setData(0, buffer, length)

@@ -1,6 +1,6 @@
 /**
- * A network namespace that a process of its own has entered for this one: `native/namespace-helper` says why, and what its
- * requests are. Each takes one message, and blocks until it is answered.
+ * A network namespace that a helper process has entered for this one: `native/namespace-helper` explains why, and what
+ * its requests are. Each request is one message, and blocks until its answer.
  */
 import { type Arena, Errno } from "@demiflow/core"
 import {
@@ -19,7 +19,7 @@ import { fileBeside, type Native, NativeUnavailableError } from "../native.ts"
 import { NamespaceFlag, runSteps, type Step } from "../process/index.ts"
 import { MOST_SOCKETS, type NetworkNamespace } from "./network-namespace.ts"
 
-/** As in `native/namespace-helper/main.c`. */
+/** The values of `native/namespace-helper/main.c`. */
 const Request = { enter: 1, open: 2, sockets: 3, write: 4, ioctl: 5, bind: 6, identify: 7, seal: 8 } as const
 const HEADER_BYTES = 32
 const RESULT_BYTES = 4
@@ -28,14 +28,19 @@ const BUFFER_BYTES = HEADER_BYTES + MOST_BYTES
 /** SCM_RIGHTS of unix(7). */
 const RIGHTS = 1
 const CONTROL_BYTES = controlSpace(4 * MOST_SOCKETS)
-/** An answer comes within microseconds. A helper that is stopped would otherwise keep this process waiting for ever. */
+/** An answer comes within microseconds. Without a timeout, a stopped helper would block this process for ever. */
 const TIMEOUT_SECONDS = 10
 /** The descriptor that a helper is started with. */
 const HELPER_SOCKET = 3
+/** The pipe with which the helper ends. */
+const HELPER_LIFE = 4
 const SIGKILL = 9
 const ACTION = "reach the namespace helper"
 
-/** Asks a helper. Errors of the helper's system calls are answers; that the helper is lost is another thing: see `onLost`. */
+/**
+ * Sends requests to a helper. An error of the helper's system call is an ordinary result; the loss of the helper is
+ * reported to `onLost`.
+ */
 export class HelpedNamespace implements NetworkNamespace {
   /** Readable once the helper has ended. */
   readonly descriptor: number
@@ -46,15 +51,15 @@ export class HelpedNamespace implements NetworkNamespace {
   readonly #table: MessageTable
   readonly #process: number | undefined
   /**
-   * Called once if the helper doesn't answer any more, or something else than was asked for: it has ended, or is stopped. Requests answer
-   * `-EPIPE` from then on. Without it, a request throws a `SystemError` instead.
+   * Called once when the helper no longer answers, or answers something else than was requested: it has ended, or is
+   * stopped. Requests return `-EPIPE` from then on. Without this callback, the request throws a `SystemError`.
    */
   onLost: (() => void) | undefined
   #isLost = false
 
   /**
    * @param socket the other end of the helper's socket
-   * @param process its number, if it is a child to wait for
+   * @param process its process id, if it is a child to wait for
    */
   constructor(native: Native, arena: Arena, socket: number, process?: number) {
     this.#native = native
@@ -69,7 +74,7 @@ export class HelpedNamespace implements NetworkNamespace {
     native.setOption(socket, SocketLevel.socket, SocketOption.receiveTimeout, this.#buffer, 16)
   }
 
-  /** Has the helper join a namespace, of a kind that is a `NamespaceFlag`: 0, or a negated errno. */
+  /** Has the helper join a namespace of the kind `kind`, a `NamespaceFlag`. Returns 0, or a negated errno. */
   enter(descriptor: number, kind: number): number {
     return this.#ask([Request.enter, kind], 0, descriptor)
   }
@@ -112,7 +117,7 @@ export class HelpedNamespace implements NetworkNamespace {
     return this.#ask([Request.bind], length, descriptor)
   }
 
-  /** Which file a path or a descriptor leads to, as `DEVICE:NUMBER`; a negated errno if none. */
+  /** Identifies the file that a path or a descriptor leads to, as `DEVICE:NUMBER`; a negated errno if there is none. */
   identify(file: string | number): string | number {
     const result =
       typeof file === "string"
@@ -126,10 +131,10 @@ export class HelpedNamespace implements NetworkNamespace {
   }
 
   /**
-   * Has the helper give up what it doesn't need any more. 0, or a negated errno.
+   * Has the helper give up privileges that it no longer needs. Returns 0, or a negated errno.
    *
    * @param kept numbers of capabilities, below 32
-   * @param filter instructions of BPF for its system calls; empty: none
+   * @param filter BPF instructions that filter its system calls; empty: none
    */
   seal(kept: readonly number[], filter: Uint8Array): number {
     this.#arena.bytes.set(filter, this.#buffer + HEADER_BYTES)
@@ -137,21 +142,21 @@ export class HelpedNamespace implements NetworkNamespace {
     return this.#ask([Request.seal, mask, 0], filter.length)
   }
 
-  /** Has the helper end. What it has opened stays. */
+  /** Has the helper end. What it has opened stays open. */
   close(): void {
     this.#native.close(this.descriptor)
     if (this.#process === undefined) return
-    // It ends by itself, unless it is stopped.
+    // The helper ends by itself, unless it is stopped.
     this.#native.kill(this.#process, SIGKILL)
     this.#native.waitPid(this.#process, 0, this.#buffer)
   }
 
-  /** Sockets of that kind, at least one of them, or a negated errno. */
+  /** Opens sockets of one kind: at least one, or a negated errno. */
   #makeSockets(family: number, type: number, protocol: number, count: number): number {
     const made = this.#ask([Request.sockets, family, type, protocol, count], 0)
     if (made <= 0) return made < 0 ? made : this.#lose()
     const arrived = this.#arrived()
-    // There were no numbers left for them here.
+    // This process has no free descriptor for them.
     if (arrived === 0) return -Errno.EMFILE
     for (let index = 0; index < arrived; index++) {
       if (this.#isOfKind(this.#descriptorAt(index), family, type, protocol)) continue
@@ -161,7 +166,7 @@ export class HelpedNamespace implements NetworkNamespace {
     return arrived
   }
 
-  /** The helper is in reach of others. */
+  /** Checked because processes inside the namespace might control the helper. */
   #isOfKind(descriptor: number, family: number, type: number, protocol: number): boolean {
     const { socket } = SocketLevel
     const option = (name: number): number => this.#native.getOptionInteger(descriptor, socket, name)
@@ -174,7 +179,7 @@ export class HelpedNamespace implements NetworkNamespace {
     )
   }
 
-  /** Sends a request with the bytes that lie behind its header, and waits for the answer: its result. */
+  /** Sends a request, with the bytes that follow its header, and waits for the answer. Returns the result. */
   #ask(words: readonly number[], length: number, descriptor = -1): number {
     if (this.#isLost) return -Errno.EPIPE
     const { view } = this.#arena
@@ -209,7 +214,7 @@ export class HelpedNamespace implements NetworkNamespace {
     return bytes.length
   }
 
-  /** Where the descriptors of the last answer are, -1 if there are none. */
+  /** Offset of the descriptors of the last answer, -1 if there are none. */
   #rights(): number {
     return findControlMessage(this.#arena.view, this.#control, this.#table.controlLength(0), SocketLevel.socket, RIGHTS)
   }
@@ -235,12 +240,13 @@ export class HelpedNamespace implements NetworkNamespace {
 }
 
 /**
- * Steps of a process that becomes a helper. It keeps the capabilities that it has, over the user namespace that it is in. Throws
+ * Steps of a process that becomes a helper. It keeps its capabilities over the user namespace that it is in. Throws
  * {@link NativeUnavailableError} if the helper isn't built.
  *
  * @param socket its end of a pair, of {@link createHelperSocket}
+ * @param life the reading end of a pipe; when the other end is closed, the helper ends even if it is stopped
  */
-export function helperSteps(socket: number): Step[] {
+export function helperSteps(socket: number, life?: number): Step[] {
   const path = fileBeside("namespace-helper")
   if (path === undefined) {
     throw new NativeUnavailableError(
@@ -249,11 +255,20 @@ export function helperSteps(socket: number): Step[] {
   }
   return [
     { kind: "duplicate", descriptor: socket, number: HELPER_SOCKET },
+    ...(life === undefined ? [] : endWith(life)),
     ...[0, 1, 2].map((number): Step => ({ kind: "open", path: "/dev/null", flags: OpenFlag.readWrite, number })),
-    { kind: "closeOnExecFrom", first: HELPER_SOCKET + 1 },
+    { kind: "closeOnExecFrom", first: life === undefined ? HELPER_LIFE : HELPER_LIFE + 1 },
     { kind: "newSession" },
     { kind: "keepCapabilities", mayFail: true },
     { kind: "execute", paths: [path], arguments: ["demiflow-namespace", String(HELPER_SOCKET)], variables: [] },
+  ]
+}
+
+/** A process inside the namespace may have stopped the helper by then. */
+function endWith(life: number): Step[] {
+  return [
+    { kind: "duplicate", descriptor: life, number: HELPER_LIFE },
+    { kind: "endWithPipe", descriptor: HELPER_LIFE, signal: SIGKILL },
   ]
 }
 
@@ -270,7 +285,8 @@ export function createHelperSocket(native: Native, arena: Arena): { readonly our
 /**
  * Starts a helper as a child of this process. Throws a `SystemError` or a {@link NativeUnavailableError}.
  *
- * @param network descriptor of the network namespace that it enters, which takes CAP_SYS_ADMIN over it; isn't needed afterwards
+ * @param network descriptor of the network namespace to enter, which requires CAP_SYS_ADMIN over it; not needed
+ * afterwards
  */
 export function startNamespaceHelper(native: Native, arena: Arena, network: number): HelpedNamespace {
   const { ours, theirs } = createHelperSocket(native, arena)

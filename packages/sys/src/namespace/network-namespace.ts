@@ -3,37 +3,37 @@ import { SocketFlag } from "../constants.ts"
 import type { Native } from "../native.ts"
 
 /**
- * A network namespace in which a program opens what it needs. Every function answers zero or more, or a negated errno. What was opened
- * stays in that namespace, and is closed on exec.
+ * A network namespace in which a program opens what it needs. Every function returns zero or more, or a negated errno.
+ * What was opened stays in that namespace, and is closed on exec.
  */
 export interface NetworkNamespace {
-  /** A descriptor of a file, as it is seen inside: `/dev/net/tun`, `/proc/thread-self/net/tcp`. */
+  /** Opens a file by its path inside, such as `/dev/net/tun` or `/proc/thread-self/net/tcp`. Returns a descriptor. */
   open(path: string, flags: number): number
-  /** A blocking socket. */
+  /** Opens a blocking socket. */
   socket(family: number, type: number, protocol: number): number
   /**
-   * Up to {@link MOST_SOCKETS} sockets that don't block, by their descriptors, 32-bit integers at an offset of the arena. Answers how
-   * many: fewer than asked for if one couldn't be made.
+   * Opens up to `MOST_SOCKETS` non-blocking sockets, and stores their descriptors, 32-bit integers, at an arena offset.
+   * Returns how many: fewer than requested if one couldn't be opened.
    */
   sockets(family: number, type: number, protocol: number, offset: number, count: number): number
-  /** Writes bytes of the arena with the privileges that there are inside. Answers how many. */
+  /** Writes bytes of the arena with the privileges held inside. Returns how many. */
   write(descriptor: number, offset: number, length: number): number
-  /** A request whose structure lies in the arena, with the privileges that there are inside. */
+  /** Makes an ioctl(2) request whose structure lies in the arena, with the privileges held inside. */
   ioctl(descriptor: number, request: number, offset: number, length: number): number
-  /** Binds a socket to an address in the arena, with the privileges that there are inside: also to a port below 1024. */
+  /** Binds a socket to an address in the arena, with the privileges held inside: also to a port below 1024. */
   bind(descriptor: number, addressOffset: number, length: number): number
 }
 
-/** Sockets that are made at once, at most. */
+/** Most sockets opened by one call. */
 export const MOST_SOCKETS = 16
 
-/** A namespace over which this process has privileges: a thread visits it for each call. Or this process' own. */
+/** A namespace over which this process has privileges, which a thread enters for each call; or this process's own. */
 export class VisitedNamespace implements NetworkNamespace {
   readonly #native: Native
   readonly #view: DataView
   readonly #descriptor: number
 
-  /** @param descriptor an open network namespace; absent: the one that this process is in */
+  /** @param descriptor an open network namespace; absent: this process's own */
   constructor(native: Native, arena: Arena, descriptor = -1) {
     this.#native = native
     this.#view = arena.view

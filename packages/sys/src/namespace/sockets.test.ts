@@ -21,9 +21,9 @@ function namespaceOf(socket: number): number {
 describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
   let namespace: PingNamespace
   let sockets: NamespaceSockets
-  /** How many sockets each request was to bring. */
+  /** The number of sockets that each request asked for. */
   let requests: number[]
-  /** How many more can be open at once, and what the kernel says beyond that. */
+  /** How many more sockets can be open at once, and the kernel's error beyond that. */
   let room: number
   let shortage: number
 
@@ -106,7 +106,7 @@ describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
     room = 3
     opened.push(openTcp())
     expect(requests).toEqual([1, 2, 4])
-    // What else could have been had is there for others.
+    // The other descriptors are left to others.
     expect(room).toBe(2)
     opened.push(openTcp(), openTcp())
     expect(requests).toEqual([1, 2, 4, 1, 2])
@@ -114,7 +114,7 @@ describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
   })
 
   for (const each of ["EMFILE", "ENFILE"] as const) {
-    it(`are taken from those that wait for another kind at ${each}, which is told when none is left`, () => {
+    it(`are taken from those that wait for another kind at ${each}, to which it is reported when none is left`, () => {
       shortage = Errno[each]
       const opened = [openTcp(), openTcp()]
       expect(requests).toEqual([1, 2])
@@ -130,7 +130,7 @@ describe.skipIf(missing !== "")(`sockets inside a namespace${missing}`, () => {
     })
   }
 
-  it("tell why there is none", () => {
+  it("report why there is none", () => {
     expect(sockets.open(AddressFamily.ipv4, 99, 0)).toBe(-Errno.EINVAL)
     expect(openTcp()).toBeGreaterThanOrEqual(0)
   })

@@ -1,32 +1,33 @@
 /**
  * Sockets inside a network namespace, for a program outside of it.
  *
- * A process that is inside makes them. Each request costs two changes of processes, much more than making a socket does. So one
- * brings several, which wait here: twice as many each time, from one on, so that a program that needs few holds few.
+ * A process inside opens them. Each request costs two context switches, far more than opening a socket does. So one
+ * request opens several, and the spare ones wait here. The number starts at one and doubles with each request, so that
+ * a program that needs few sockets holds few.
  */
 import { type Arena, isShortage } from "@demiflow/core"
 import { AddressFamily, SocketType } from "../constants.ts"
 import type { Native } from "../native.ts"
 import { MOST_SOCKETS, type NetworkNamespace } from "./network-namespace.ts"
 
-/** `struct ifreq` of netdevice(7): a name, and what is asked for or answered. */
+/** `struct ifreq` of netdevice(7): an interface name, and the value to set or to read. */
 const INTERFACE_REQUEST_BYTES = 40
 const NAME_BYTES = 16
 /** SIOCGIFINDEX. */
 const GET_INTERFACE_INDEX = 0x8933
 
-/** Sockets of one kind that wait to be taken. */
+/** Spare sockets of one kind. */
 interface Pool {
   readonly family: number
   readonly type: number
   readonly protocol: number
   readonly descriptors: Int32Array
   count: number
-  /** How many the next request brings. */
+  /** How many sockets the next request opens. */
   next: number
 }
 
-/** Opens them. Non-blocking, and closed on exec. */
+/** Opens sockets inside, non-blocking and closed on exec. */
 export class NamespaceSockets {
   readonly #native: Native
   readonly #arena: Arena
@@ -41,12 +42,12 @@ export class NamespaceSockets {
     this.#namespace = namespace
   }
 
-  /** An unbound socket, or a negated errno. */
+  /** Returns an unbound socket, or a negated errno. */
   open(family: number, type: number, protocol: number): number {
     const pool = this.#poolOf(family, type, protocol)
     if (pool.count === 0) {
       let result = this.#fill(pool)
-      // Those that wait are not kept from who needs one now.
+      // Spare sockets of other kinds give way to one that is needed now.
       if (isShortage(-result) && this.#closeWaiting() > 0) result = this.#fill(pool)
       if (result < 0) return result
     }
@@ -54,7 +55,7 @@ export class NamespaceSockets {
     return pool.descriptors[pool.count]
   }
 
-  /** Index of an interface inside, by its name; 0 if there is none, or it can't be found out. */
+  /** Index of an interface inside, by its name; 0 if there is none, or the request fails. */
   interfaceIndex(name: string): number {
     const bytes = new TextEncoder().encode(name)
     const socket = bytes.length < NAME_BYTES ? this.open(AddressFamily.ipv4, SocketType.datagram, 0) : -1
@@ -66,12 +67,12 @@ export class NamespaceSockets {
     return result < 0 ? 0 : this.#arena.view.getInt32(request + NAME_BYTES, true)
   }
 
-  /** Binds a socket to an address in the arena, also to a port below 1024. 0, or a negated errno. */
+  /** Binds a socket to an address in the arena, also to a port below 1024. Returns 0, or a negated errno. */
   bind(descriptor: number, addressOffset: number, length: number): number {
     return this.#namespace.bind(descriptor, addressOffset, length)
   }
 
-  /** Closes the sockets that nobody has taken. */
+  /** Closes the spare sockets. */
   close(): void {
     this.#closeWaiting()
   }
@@ -92,7 +93,9 @@ export class NamespaceSockets {
     return made
   }
 
-  /** No more could be made. So one is kept, and the others are left to whoever needs a descriptor next. */
+  /**
+   * The request could open no more. Keeps one socket, and closes the others: their descriptors may be needed elsewhere.
+   */
   #giveBack(pool: Pool): void {
     while (pool.count > 1) this.#native.close(pool.descriptors[--pool.count])
     pool.next = 1

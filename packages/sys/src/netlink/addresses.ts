@@ -19,8 +19,8 @@ const DEPRECATED = 0x20
 const FOREVER = 0xffffffff
 
 /**
- * Attributes that are parsed, and those that say nothing of what the address is: its label names the interface, and its
- * lifetimes are somebody's to renew.
+ * Attributes that are parsed, and those that don't describe the address itself: its label names the interface, and its
+ * lifetimes are renewed by others.
  */
 const KNOWN = new Set<number>(Object.values(AddressAttribute))
 
@@ -29,8 +29,8 @@ export function parseInterfaceAddress(view: DataView, message: Message): Interfa
   const { offset, end } = message
   if (end - offset < ADDRESS_BYTES) return undefined
   const found = attributes(view, offset + ADDRESS_BYTES, end)
-  // On a point-to-point link IFA_LOCAL is ours and IFA_ADDRESS the other end's; else they are the same, or only the
-  // latter is there.
+  // On a point-to-point link IFA_LOCAL is ours and IFA_ADDRESS the other end's. Otherwise they are the same, or only
+  // the latter is present.
   const ours = readAddress(view, found.get(AddressAttribute.local))
   const other = readAddress(view, found.get(AddressAttribute.address))
   const address = ours ?? other
@@ -51,12 +51,12 @@ export function parseInterfaceAddress(view: DataView, message: Message): Interfa
   }
 }
 
-/** What RTM_GETADDR takes to list all addresses. */
+/** Writes an RTM_GETADDR request for all addresses. */
 export function writeAddressQuery(writer: MessageWriter): void {
   writer.uint8(Family.unspecified, 0, 0, 0).uint32(0)
 }
 
-/** What RTM_NEWADDR takes to add an address. */
+/** Writes an RTM_NEWADDR request that adds an address. */
 export function writeInterfaceAddress(writer: MessageWriter, entry: InterfaceAddress): void {
   const { address, prefixLength, pointToPoint, broadcast, routeMetric } = entry
   writer.uint8(address.isV4 ? Family.ipv4 : Family.ipv6, prefixLength, entry.flags & 0xff, entry.scope)
@@ -70,12 +70,14 @@ export function writeInterfaceAddress(writer: MessageWriter, entry: InterfaceAdd
   if (entry.flags & DEPRECATED) writer.attribute(AddressAttribute.cacheInformation, () => writeDeprecated(writer))
 }
 
-/** A `struct ifa_cacheinfo`: preferred for no time, valid for ever. The kernel takes the flag from here alone. */
+/**
+ * Writes a `struct ifa_cacheinfo`: preferred for no time, valid for ever. The kernel derives the flag from it alone.
+ */
 function writeDeprecated(writer: MessageWriter): void {
   writer.uint32(0).uint32(FOREVER).uint32(0).uint32(0)
 }
 
-/** The address in an attribute; undefined if there is none of either family. */
+/** The address in an attribute; undefined if it holds neither an IPv4 nor an IPv6 address. */
 export function readAddress(view: DataView, range: Range | undefined): Address | undefined {
   if (range === undefined) return undefined
   const length = range.end - range.offset

@@ -1,6 +1,6 @@
 /**
- * Answers of a real kernel (Linux 6.18, x86-64) about a namespace with a veth pair, whose addresses and routes have all
- * sorts of attributes. Each is a whole dump, its end included.
+ * Answers of a real kernel (Linux 6.18, x86-64) about a namespace with a veth pair, whose addresses and routes have
+ * many kinds of attributes. Each is a whole dump, including its end.
  */
 
 /** RTM_GETADDR: peers of both versions, metrics of prefix routes, a broadcast address, one that is deprecated */

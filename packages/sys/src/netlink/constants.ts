@@ -1,12 +1,12 @@
 /**
- * Numbers of rtnetlink(7) and sock_diag(7): <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>,
- * <linux/neighbour.h>, <linux/sock_diag.h>.
+ * Numbers of rtnetlink(7) and sock_diag(7): <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>,
+ * <linux/if_addr.h>, <linux/neighbour.h>, <linux/sock_diag.h>.
  */
 
-/** NETLINK_…: what a socket talks about. */
+/** NETLINK_…: the subject of a socket. */
 export const NetlinkProtocol = { route: 0, socketDiagnosis: 4 } as const
 
-/** Message types. Each protocol counts its own from 16 on. */
+/** Message types. Each protocol numbers its own from 16 on. */
 export const MessageType = {
   noOperation: 1,
   error: 2,
@@ -27,12 +27,12 @@ export const MessageType = {
 export const NetlinkFlag = {
   request: 0x1,
   acknowledge: 0x4,
-  /** Answers: what was listed changed meanwhile. */
+  /** In answers: the list changed during the dump. */
   interrupted: 0x10,
   dump: 0x300,
-  /** Answers with an error: attributes follow. */
+  /** In answers with an error: attributes follow. */
   attributesFollow: 0x200,
-  /** Answers with an error: only the header of the request is repeated. */
+  /** In answers with an error: only the header of the request is repeated. */
   capped: 0x100,
   replace: 0x100,
   exclusive: 0x200,
@@ -49,7 +49,7 @@ export const NetlinkSocketOption = {
   strictChecking: 12,
 } as const
 
-/** RTNLGRP_…: groups that a socket may join, to hear of changes. */
+/** RTNLGRP_…: groups that a socket may join to receive reports of changes. */
 export const NetlinkGroup = { neighbours: 3 } as const
 
 /** NLMSGERR_ATTR_… */
@@ -103,11 +103,11 @@ export const NeighbourState = {
   permanent: 0x80,
 } as const
 
-/** RTN_…: what becomes of packets by a route. */
+/** RTN_…: what a route does with packets. */
 export const RouteType = { local: 2, anycast: 4 } as const
 /** RT_TABLE_… */
 export const RouteTable = { default: 253, main: 254, local: 255 } as const
-/** RTM_F_CLONED: learnt for one destination, as from a redirect or "too big". */
+/** RTM_F_CLONED: learnt for one destination, such as from a redirect or "packet too big". */
 export const ROUTE_CLONED = 0x200
 
 /** Address families, as in the first byte of most messages. */

@@ -1,6 +1,6 @@
 /**
- * Answers of a real kernel (Linux 6.18, x86-64) about a namespace with two veth pairs, a TUN device, and every
- * kind of address and route that is told apart. Each is a whole dump, its end included.
+ * Answers of a real kernel (Linux 6.18, x86-64) about a namespace with two veth pairs, a TUN device, and every kind of
+ * address and route that the code distinguishes. Each is a whole dump, including its end.
  */
 
 /** RTM_GETLINK */

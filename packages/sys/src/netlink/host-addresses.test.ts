@@ -11,7 +11,7 @@ const at = Address.parse
 const RTN_LOCAL = 2
 const SCOPE_HOST = 254
 
-/** Routing between interfaces gives a host the first address of each IPv6 network: anycast. */
+/** Forwarding between interfaces gives a host the first address of each IPv6 network: anycast. */
 const SETUP = [
   "ip link add one0 type veth peer name two0",
   "echo 0 > /proc/sys/net/ipv6/conf/one0/accept_dad",
@@ -31,7 +31,7 @@ const SETUP = [
   "ip route add blackhole 10.2.0.0/16",
 ].join(" && ")
 
-// Entering a namespace takes privileges, as the program has them inside of its user namespace.
+// Entering a namespace requires privileges, which the program has inside its user namespace.
 describe.skipIf(missing)(`the host's own addresses${missing}`, () => {
   let namespace: PingNamespace
   let addresses: HostAddresses
@@ -109,7 +109,7 @@ describe.skipIf(missing)(`the host's own addresses${missing}`, () => {
     const deaf = open(silent)
     warnings.length = 0
     for (const address of ["8.8.8.8", "8.8.4.4"]) expect(deaf.isOwn(at(address))).toBe(true)
-    expect(warnings).toEqual([expect.stringMatching(/^8\.8\.8\.8 counts as .* ask for a route/)])
+    expect(warnings).toEqual([expect.stringMatching(/^8\.8\.8\.8 is taken for .* ask for a route/)])
     deaf.close()
   })
 
@@ -126,7 +126,7 @@ describe.skipIf(missing)(`the host's own addresses${missing}`, () => {
     }
   })
 
-  it("are told apart from others as often as somebody asks, as the numbers of questions begin anew", () => {
+  it("are distinguished from others as often as somebody asks, as the numbers of questions begin anew", () => {
     const asking = open()
     for (let count = 0; count < 40; count++) expect(asking.isOwn(at("8.8.8.8"))).toBe(false)
     asking.close()

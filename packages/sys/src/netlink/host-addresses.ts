@@ -1,6 +1,6 @@
 /**
- * Which addresses a network namespace has itself: the kernel says, and is asked anew each time. A list would have to be kept
- * true while addresses and routes change, and an address can be the host's by a route of the table `local` alone.
+ * Checks whether an address belongs to a network namespace itself, by asking the kernel each time. A list would have to
+ * follow changes of addresses and routes, and an address can be the host's by a route of the table `local` alone.
  */
 import { type Address, type Arena, Errno, type OwnAddresses } from "@demiflow/core"
 import { checkResult, SystemError } from "../errno.ts"
@@ -14,18 +14,18 @@ import { NetlinkSocket } from "./socket.ts"
 const ACTION = "ask for a route"
 
 /**
- * What the kernel answers that has no route to an address, or one that says so to programs. A route that drops packets in silence
- * isn't among them: its answer, EINVAL, may mean that the question wasn't understood.
+ * The kernel's errors for an address without a route, or with a route that refuses packets visibly. EINVAL, the error
+ * of a route that drops packets silently, isn't among them: it may also mean that the request wasn't understood.
  */
 const NO_ROUTE: ReadonlySet<number> = new Set([Errno.ENETUNREACH, Errno.EHOSTUNREACH, Errno.EACCES])
 
-/** What {@link HostAddresses} is about. */
+/** Options of {@link HostAddresses}. */
 export interface HostAddressesOptions {
-  /** The one that this process is in if absent. */
+  /** This process's own if absent. */
   readonly namespace?: NetworkNamespace
-  /** Index of the interface on which link-local IPv6 addresses are; any if absent. */
+  /** Index of the interface with the link-local IPv6 addresses; any if absent. */
   readonly linkLocalScope?: number | undefined
-  /** Hears once, as a sentence, that the kernel doesn't say whether an address is the host's own. */
+  /** Receives a sentence, once, if the kernel doesn't report whether an address is the host's own. */
   readonly warn: (message: string) => void
 }
 
@@ -36,7 +36,7 @@ export class HostAddresses implements OwnAddresses {
   readonly #warn: (message: string) => void
   #hasWarned = false
 
-  /** Opens the socket by which the kernel is asked. Throws {@link SystemError}. */
+  /** Opens the socket for requests to the kernel. Throws {@link SystemError}. */
   constructor(native: Native, arena: Arena, { namespace, linkLocalScope = 0, warn }: HostAddressesOptions) {
     this.#socket = new NetlinkSocket(native, arena, namespace)
     this.#linkLocalScope = linkLocalScope
@@ -71,13 +71,13 @@ export class HostAddresses implements OwnAddresses {
     if (this.#hasWarned) return
     this.#hasWarned = true
     this.#warn(
-      `${address} counts as an address of the host, as others do of which the kernel doesn't say more: ${error.message}`,
+      `${address} is taken for an address of the host, like every address about which the kernel gives no answer: ${error.message}`,
     )
   }
 }
 
 /**
- * What RTM_GETROUTE takes to find the route of one address.
+ * Writes an RTM_GETROUTE request for the route of one address.
  *
  * @param scope index of the interface by which packets leave; 0 for any
  */

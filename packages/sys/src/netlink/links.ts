@@ -6,7 +6,7 @@ import { attributes, MACHINE_ORDER, type Message, type MessageWriter, textOf, ui
 const LINK_BYTES = 16
 const MAC_BYTES = 6
 
-/** What to change of an interface; undefined leaves it. */
+/** What to change about an interface; undefined leaves it unchanged. */
 export interface LinkChanges {
   readonly isUp?: boolean
   /** Bytes. */
@@ -33,13 +33,13 @@ export function parseLink(view: DataView, message: Message): NetworkInterface | 
   }
 }
 
-/** What RTM_GETLINK takes to list all interfaces. */
+/** Writes an RTM_GETLINK request for all interfaces. */
 export function writeLinkQuery(writer: MessageWriter): void {
   writeHeader(writer, 0, 0, 0)
   writer.attributeUint32(LinkAttribute.extendedMask, SKIP_STATISTICS)
 }
 
-/** What RTM_NEWLINK takes to change an interface. */
+/** Writes an RTM_NEWLINK request that changes an interface. */
 export function writeLinkChanges(writer: MessageWriter, index: number, changes: LinkChanges): void {
   const changed = changes.isUp === undefined ? 0 : LinkFlag.up
   writeHeader(writer, index, changes.isUp ? LinkFlag.up : 0, changed)

@@ -1,6 +1,6 @@
 /**
- * The netlink format: messages of a 16-byte header, a fixed part and attributes, each padded to four bytes. Integers are
- * in machine byte order; addresses, where attributes carry them, in network order. See netlink(7).
+ * The netlink format: messages of a 16-byte header, a fixed part and attributes, each padded to four bytes. Integers
+ * are in machine byte order; addresses, where attributes carry them, in network order. See netlink(7).
  */
 
 import type { RawAttribute } from "@demiflow/core"
@@ -9,9 +9,9 @@ import type { RawAttribute } from "@demiflow/core"
 export const HEADER_BYTES = 16
 /** Bytes of an attribute header. */
 export const ATTRIBUTE_HEADER_BYTES = 4
-/** Set in an attribute's type where attributes are nested in it. */
+/** Flag in the type of an attribute that contains attributes. */
 const NESTED = 0x8000
-/** Leaves the type of an attribute. */
+/** Mask for an attribute's type without its flags. */
 const TYPE_MASK = 0x3fff
 
 /** True on little-endian machines: the byte order of netlink's integers, as `DataView` takes it. */
@@ -22,7 +22,7 @@ export function align(length: number): number {
   return (length + 3) & ~3
 }
 
-/** Where the contents of a message or an attribute lie: from `offset` to before `end`. */
+/** Where the contents of a message or an attribute lie: from `offset` up to, not including, `end`. */
 export interface Range {
   readonly offset: number
   readonly end: number
@@ -31,12 +31,12 @@ export interface Range {
 /** A received message's header, and where its contents lie. */
 export interface Message extends Range {
   readonly type: number
-  /** {@link NetlinkFlag} bits. */
+  /** `NetlinkFlag` bits. */
   readonly flags: number
   readonly sequenceNumber: number
 }
 
-/** The messages in `length` bytes at `offset`. Ends early at one whose length makes no sense. */
+/** The messages in `length` bytes at `offset`. Ends early at one with an impossible length. */
 export function* messages(view: DataView, offset: number, length: number): Generator<Message> {
   const limit = offset + length
   let at = offset
@@ -54,7 +54,7 @@ export function* messages(view: DataView, offset: number, length: number): Gener
   }
 }
 
-/** The attributes between two offsets, by type; the last of several with one type. */
+/** The attributes between two offsets, by type; the last one where several have one type. */
 export function attributes(view: DataView, offset: number, end: number): Map<number, Range> {
   const found = new Map<number, Range>()
   let at = offset
@@ -98,7 +98,7 @@ export function textOf(view: DataView, range: Range | undefined): string | undef
   return new TextDecoder().decode(bytesOf(view, range)).replace(/\0.*$/s, "")
 }
 
-/** Writes one message, part by part. Throws `RangeError` when it outgrows its buffer. */
+/** Writes one message, part by part. Throws `RangeError` when the message outgrows its buffer. */
 export class MessageWriter {
   readonly view: DataView
   /** Where the message begins. */
@@ -123,7 +123,7 @@ export class MessageWriter {
     this.view.setUint16(at + 6, flags, MACHINE_ORDER)
   }
 
-  /** Ends the message; answers its length in bytes. */
+  /** Ends the message. Returns its length in bytes. */
   finish(sequenceNumber: number): number {
     const length = this.#at - this.offset
     this.view.setUint32(this.offset, length, MACHINE_ORDER)
@@ -159,13 +159,13 @@ export class MessageWriter {
     return this.attribute(type, () => this.bytes(bytes))
   }
 
-  /** Attributes as they came. */
+  /** Writes attributes as they were received. */
   attributes(others: readonly RawAttribute[] = []): this {
     for (const { type, bytes } of others) this.attributeBytes(type, Uint8Array.from(bytes))
     return this
   }
 
-  /** An attribute whose contents `write` adds. */
+  /** Writes an attribute whose contents `write` adds. */
   attribute(type: number, write: () => void): this {
     const at = this.#take(ATTRIBUTE_HEADER_BYTES)
     write()
@@ -175,12 +175,12 @@ export class MessageWriter {
     return this
   }
 
-  /** An attribute with attributes in it. */
+  /** Writes an attribute with attributes in it. */
   nested(type: number, write: () => void): this {
     return this.attribute(type | NESTED, write)
   }
 
-  /** A record that begins with its own length in 16 bits, as `rtnexthop` does. */
+  /** Writes a record that begins with its own length in 16 bits, as `rtnexthop` does. */
   record(write: () => void): this {
     const at = this.#take(2)
     write()
@@ -193,7 +193,7 @@ export class MessageWriter {
     while ((this.#at - this.offset) & 3) this.uint8(0)
   }
 
-  /** Sets zeroed bytes aside. */
+  /** Reserves zeroed bytes. */
   #take(length: number): number {
     const at = this.#at
     if (at + length > this.#end) throw new RangeError("The netlink message is too long for its buffer")

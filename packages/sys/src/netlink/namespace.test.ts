@@ -40,7 +40,7 @@ describe("the network of this process", () => {
   })
 })
 
-// What is sent to other processes takes privileges: root inside of a namespace has them.
+// Sending to other processes requires privileges, which root inside a namespace has.
 describe.runIf(process.getuid?.() === 0)("another process", () => {
   const address = arena.reserve(12, 4)
   const table = new MessageTable(arena, 1)
@@ -68,7 +68,7 @@ describe.runIf(process.getuid?.() === 0)("another process", () => {
   })
 })
 
-// Entering a namespace takes privileges, as the program has them inside of its user namespace.
+// Entering a namespace requires privileges, which the program has inside its user namespace.
 describe.runIf(process.getuid?.() === 0)("the network of another namespace", () => {
   const scratch = arena.reserve(16, 8)
   let child = 0
@@ -191,7 +191,7 @@ describe.runIf(process.getuid?.() === 0)("the network of another namespace", () 
         "2001:db8::7/64 642",
       ])
       expect(routes.filter((entry) => entry.isV4)).toEqual([])
-      // Adding one again is no error.
+      // Adding an address again is no error.
       addAddress(socket, address("192.0.2.7/24", 0x200))
       expect(readNetwork(socket).addresses).toHaveLength(addresses.length)
     })
@@ -252,7 +252,7 @@ describe.runIf(process.getuid?.() === 0)("the network of another namespace", () 
       }
     })
 
-    it("is told in the kernel's words what is wrong", () => {
+    it("is reported in the kernel's words if something is wrong", () => {
       expect(() => addRoute(socket, route("203.0.116.0/24", [hop("10.77.0.1")]))).toThrow(
         "Could not add the IPv4 route to 203.0.116.0/24: network is unreachable (ENETUNREACH); the kernel says: Nexthop has invalid gateway",
       )

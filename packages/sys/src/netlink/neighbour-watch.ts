@@ -1,10 +1,11 @@
 /**
- * Watching the neighbours that the host has on an interface: all are listed at the start, and the kernel reports what changes.
+ * Watches the host's neighbours on an interface: lists all at the start, then follows the kernel's reports of changes.
  *
- * Reports that don't fit the socket's buffer are lost, and the kernel says so (ENOBUFS): all neighbours are listed again then,
- * once a second at most. What the kernel forgets is not reported: see the theory of operation in `@demiflow/tap`.
+ * Reports that don't fit in the socket's buffer are lost, and the kernel signals that (ENOBUFS). All neighbours are
+ * then listed again, at most once a second. The kernel doesn't report neighbours that it forgets: see the theory of
+ * operation in `@demiflow/tap`.
  *
- * Both sockets are opened at the start. Nothing has to be opened later, when privileges may be gone.
+ * Both sockets are opened at the start, so that nothing has to be opened later, when privileges may be gone.
  */
 import { type Address, type Arena, Errno, type MacAddress } from "@demiflow/core"
 import { EpollEvent } from "../constants.ts"
@@ -17,9 +18,9 @@ import { parseLink, writeLinkQuery } from "./links.ts"
 import { type NeighbourInterfaces, parseNeighbour, writeNeighbourQuery } from "./neighbours.ts"
 import { NetlinkSocket } from "./socket.ts"
 
-/** Reports handled at once. More wait for the next round of the loop. */
+/** Reports handled at once. The rest waits for the next round of the loop. */
 const MOST_REPORTS = 64
-/** Milliseconds between two lists of all neighbours. */
+/** Minimum milliseconds between two lists of all neighbours. */
 const BETWEEN_LISTS = 1_000
 
 /** Names of the interfaces whose neighbours are reported, for each version of IP; undefined: none. */
@@ -28,7 +29,7 @@ export interface WatchedInterfaces {
   readonly v6: string | undefined
 }
 
-/** A neighbour has this Ethernet address. Called for what is known already as well. */
+/** Receives a neighbour and its Ethernet address. Also called for neighbours that are known already. */
 export type NeighbourCallback = (address: Address, macAddress: MacAddress) => void
 
 /** Reports the neighbours that a network namespace has. */
@@ -43,9 +44,9 @@ export class NeighbourWatch {
   #listedAt = Number.NEGATIVE_INFINITY
 
   /**
-   * Reports all that the kernel knows, before it returns. Throws {@link SystemError}.
+   * Reports all neighbours known to the kernel before it returns. Throws {@link SystemError}.
    *
-   * @param namespace absent: the one that this process is in
+   * @param namespace this process's own if absent
    */
   constructor(
     native: Native,
@@ -80,7 +81,7 @@ export class NeighbourWatch {
       if (neighbour !== undefined) this.#onNeighbour(neighbour.address, neighbour.macAddress)
     })
     if (result === -Errno.ENOBUFS) this.#listSoon()
-    // A socket that can't be read would keep the loop awake.
+    // A socket that can't be read would keep waking the loop.
     else if (result < 0) this.#loop.unwatch(this.#descriptor)
   }
 
@@ -111,7 +112,7 @@ export class NeighbourWatch {
         },
       )
     } catch (error) {
-      // No such version of IP on this host, or no such interface any more: what changes is still reported.
+      // This host lacks that IP version, or the interface is gone. Changes are still reported.
       if (!(error instanceof SystemError)) throw error
     }
   }

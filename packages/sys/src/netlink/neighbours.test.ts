@@ -25,7 +25,7 @@ function macBytes(text: string): Uint8Array {
   return bytes
 }
 
-/** What RTM_NEWNEIGH says, as the kernel and as `ip neighbour` write it. */
+/** Writes an RTM_NEWNEIGH message as the kernel and `ip neighbour` do. */
 function writeNeighbour(writer: MessageWriter, fields: Fields): void {
   const address = Address.parse(fields.address ?? "192.0.2.77")
   const mac = "mac" in fields ? fields.mac : ETHERNET
@@ -92,7 +92,7 @@ describe("a neighbour in a message", () => {
   })
 })
 
-// Entering a namespace takes privileges, as the program has them inside of its user namespace.
+// Entering a namespace requires privileges, which the program has inside its user namespace.
 describe.skipIf(missing)(`watching neighbours${missing}`, () => {
   const names = { v4: "watched0", v6: "watched0" }
   const seen: string[] = []

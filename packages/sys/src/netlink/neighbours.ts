@@ -14,15 +14,15 @@ export interface NeighbourInterfaces {
   readonly v6: number | undefined
 }
 
-/** A neighbour of the host, with the Ethernet address that it has. */
+/** A neighbour of the host, with its Ethernet address. */
 export interface HostNeighbour {
   readonly address: Address
   readonly macAddress: MacAddress
 }
 
 /**
- * The neighbour that an RTM_NEWNEIGH message describes; undefined for a group, one on another interface, one without an
- * Ethernet address or whose address isn't known, and a malformed one.
+ * The neighbour that an RTM_NEWNEIGH message describes. Undefined for a group, a neighbour on another interface, one
+ * whose Ethernet address doesn't exist or isn't known, and a malformed message.
  */
 export function parseNeighbour(
   view: DataView,
@@ -41,7 +41,7 @@ export function parseNeighbour(
   return { address, macAddress: new MacAddress().read(view, mac.offset) }
 }
 
-/** What RTM_GETNEIGH takes to list the neighbours of one version of IP on one interface. */
+/** Writes an RTM_GETNEIGH request for the neighbours of one IP version on one interface. */
 export function writeNeighbourQuery(writer: MessageWriter, isV4: boolean, interfaceIndex: number): void {
   writer
     .uint8(isV4 ? Family.ipv4 : Family.ipv6, 0)

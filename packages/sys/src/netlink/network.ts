@@ -1,4 +1,4 @@
-/** A namespace's network: what is there, and setting it up. */
+/** A namespace's network: reading it, and setting it up. */
 import type { HostNetwork, InterfaceAddress, Route } from "@demiflow/core"
 import { SystemError } from "../errno.ts"
 import { parseInterfaceAddress, writeAddressQuery, writeInterfaceAddress } from "./addresses.ts"
@@ -7,7 +7,7 @@ import { type LinkChanges, parseLink, writeLinkChanges, writeLinkQuery } from ".
 import { parseRoute, writeRoute, writeRouteQuery } from "./routes.ts"
 import type { NetlinkSocket } from "./socket.ts"
 
-/** Error numbers that are none to us. */
+/** Error numbers that mean "nothing there" or "there already". */
 const ENOENT = 2
 const EEXIST = 17
 const EOPNOTSUPP = 95
@@ -15,7 +15,7 @@ const EOPNOTSUPP = 95
 /**
  * Lists interfaces, addresses, and the routes of one table, in the kernel's order. Throws `SystemError`.
  *
- * @param table the main one unless given: hosts with a full Internet routing table elsewhere aren't asked for it
+ * @param table main by default, so that a full Internet routing table kept elsewhere isn't read
  */
 export function readNetwork(socket: NetlinkSocket, table: number = RouteTable.main): HostNetwork {
   return {
@@ -31,7 +31,7 @@ function readRoutes(socket: NetlinkSocket, isV4: boolean, table: number): Route[
     const routes = socket.list("list routes", MessageType.getRoute, write, parseRoute)
     return routes.filter((route) => route.table === table)
   } catch (error) {
-    // A table that has never had a route, or no such version of IP on this host.
+    // A table that has never had a route, or an IP version that this host lacks.
     if (error instanceof SystemError && (error.errno === ENOENT || error.errno === EOPNOTSUPP)) return []
     throw error
   }
@@ -44,7 +44,7 @@ export function changeLink(socket: NetlinkSocket, index: number, changes: LinkCh
   )
 }
 
-/** Adds an address as the entry says. Throws `SystemError`; an address that is there already is none to throw for. */
+/** Adds an address, unless it exists already. Throws `SystemError`. */
 export function addAddress(socket: NetlinkSocket, entry: InterfaceAddress): void {
   socket.request(
     `add the address ${entry.address}/${entry.prefixLength}`,
@@ -54,7 +54,7 @@ export function addAddress(socket: NetlinkSocket, entry: InterfaceAddress): void
   )
 }
 
-/** Adds a route. Throws `SystemError`, but not for a route that is there already. */
+/** Adds a route, unless it exists already. Throws `SystemError`. */
 export function addRoute(socket: NetlinkSocket, route: Route): void {
   try {
     setRoute(socket, "add", route, NetlinkFlag.append)
@@ -63,7 +63,7 @@ export function addRoute(socket: NetlinkSocket, route: Route): void {
   }
 }
 
-/** Puts a route in the place of one to the same prefix with the same metric, if there is one. Throws `SystemError`. */
+/** Adds a route, replacing one to the same prefix with the same metric. Throws `SystemError`. */
 export function replaceRoute(socket: NetlinkSocket, route: Route): void {
   setRoute(socket, "replace", route, NetlinkFlag.replace)
 }

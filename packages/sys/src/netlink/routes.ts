@@ -17,18 +17,18 @@ const ROUTE_BYTES = 12
 /** Bytes of `struct rtnexthop`. */
 const NEXT_HOP_BYTES = 8
 
-/** RTA_PREF (RFC 4191), which every IPv6 route has, and the value that it has unless somebody says otherwise. */
+/** RTA_PREF (RFC 4191), which every IPv6 route has, and its default value. */
 const ROUTER_PREFERENCE = 20
 const MEDIUM = 0
 /**
- * Attributes that are parsed, and those that say nothing of what the route is: when it was used and when it ends, and
+ * Attributes that are parsed, and those that don't describe the route itself: when it was used and when it ends, and
  * the number of a next hop object, whose content comes with it.
  */
 const KNOWN = new Set<number>(Object.values(RouteAttribute))
 
 /**
- * The route that an RTM_NEWROUTE message describes; undefined for one of another family, for one that was learnt for a
- * single destination, and for a malformed one.
+ * The route that an RTM_NEWROUTE message describes. Undefined for another address family, a route learnt for a single
+ * destination, and a malformed message.
  */
 export function parseRoute(view: DataView, message: Message): Route | undefined {
   const { offset, end } = message
@@ -63,20 +63,20 @@ export function parseRouteType(view: DataView, { type, offset, end }: Message): 
   return view.getUint8(offset + 7)
 }
 
-/** What RTM_GETROUTE takes to list the routes of one table, where the kernel can tell them apart, else all. */
+/** Writes an RTM_GETROUTE request for the routes of one table. A kernel that can't select a table lists all. */
 export function writeRouteQuery(writer: MessageWriter, isV4: boolean, table: number): void {
   writer.uint8(isV4 ? Family.ipv4 : Family.ipv6, 0, 0, 0, 0, 0, 0, 0).uint32(0)
   writer.attributeUint32(RouteAttribute.table, table)
 }
 
-/** What RTM_NEWROUTE takes to add a route. */
+/** Writes an RTM_NEWROUTE request that adds a route. */
 export function writeRoute(writer: MessageWriter, route: Route): void {
   const { isV4, prefix, nextHops } = route
   const single = nextHops.length === 1 ? nextHops[0] : undefined
   const { sourcePrefix, sourcePrefixLength = 0, typeOfService = 0 } = route
   writer.uint8(isV4 ? Family.ipv4 : Family.ipv6, prefix === undefined ? 0 : route.prefixLength)
   writer.uint8(sourcePrefix === undefined ? 0 : sourcePrefixLength, typeOfService)
-  // Tables beyond 255 have no place here, only in the attribute.
+  // Tables beyond 255 don't fit here, only in the attribute.
   writer.uint8(route.table > 255 ? 0 : route.table, route.protocol, route.scope, route.type)
   writer.uint32(single?.flags ?? 0)
   if (prefix !== undefined) writer.attributeBytes(RouteAttribute.destination, prefix.toBytes())
@@ -106,7 +106,7 @@ function writeNextHop(writer: MessageWriter, isV4: boolean, hop: NextHop): void 
   })
 }
 
-/** An IPv4 route may go by an IPv6 gateway (RFC 5549), which has an attribute of its own. */
+/** Writes the gateway. An IPv4 route may have an IPv6 gateway (RFC 5549), which has an attribute of its own. */
 function writeGateway(writer: MessageWriter, isV4: boolean, gateway: Address | undefined): void {
   if (gateway === undefined) return
   if (gateway.isV4 === isV4) {
@@ -151,7 +151,7 @@ function readGateway(view: DataView, found: Map<number, Range>): Address | undef
   return readAddress(view, found.get(RouteAttribute.gateway))
 }
 
-/** What is neither parsed nor transient; nothing at all where there is none of it. */
+/** The attributes that are neither parsed nor transient; an empty object if there are none. */
 function attributesBeside(view: DataView, found: Map<number, Range>): { attributes?: readonly RawAttribute[] } {
   const others = otherAttributes(view, found, KNOWN).filter(
     ({ type, bytes }) => type !== ROUTER_PREFERENCE || bytes[0] !== MEDIUM,

@@ -6,24 +6,28 @@ import type { Native } from "../native.ts"
 import { ErrorAttribute, MessageType, NetlinkFlag, NetlinkProtocol, NetlinkSocketOption } from "./constants.ts"
 import { attributes, HEADER_BYTES, MACHINE_ORDER, type Message, MessageWriter, messages, textOf } from "./message.ts"
 
-/** Larger than any message of a dump: the kernel fills 32 KiB at most. */
+/** Larger than any message of a dump: the kernel fills at most 32 KiB. */
 const BUFFER_BYTES = 64 * 1024
-/** Answers come within microseconds; this is only so as not to hang should the kernel break the rules. */
+/** Answers come within microseconds. The timeout only prevents a hang should the kernel break the rules. */
 const TIMEOUT_SECONDS = 5
-/** How often a list is asked for that changed while it was told, as far as the kernel says so. */
+/** Attempts at a dump that the kernel marks as inconsistent (NLM_F_DUMP_INTR). */
 const ATTEMPTS = 10
-/** Datagrams that are dropped at most of an answer that came to no end, and passed over at most before one comes. */
+/** Most datagrams dropped of an answer that wasn't read to its end, and most skipped before the answer to a request. */
 const MOST_DROPPED = 1000
-/** Sequence numbers have 32 bits. They begin anew soon, and not only after months, so that it is known to work. */
+/**
+ * Sequence numbers have 32 bits. They wrap around soon after the start, not months later, so that wrapping is known to
+ * work.
+ */
 const FIRST_SEQUENCE_NUMBER = 0xffff_fff0
 /** Bytes of `struct sockaddr_nl`: family, padding, port, groups. The kernel's port is 0. */
 const ADDRESS_BYTES = 12
 
-/** Arena bytes that a {@link NetlinkSocket} sets aside. */
+/** Arena bytes that a {@link NetlinkSocket} reserves. */
 export const NETLINK_ARENA_BYTES: number = BUFFER_BYTES + 256
 
 /**
- * A conversation with the kernel about one network namespace. Each request blocks until it is answered, which is at once.
+ * A netlink socket for requests about one network namespace. Each request blocks until it is answered, which is at
+ * once.
  */
 export class NetlinkSocket {
   readonly #native: Native
@@ -37,8 +41,8 @@ export class NetlinkSocket {
   #sequenceNumber = FIRST_SEQUENCE_NUMBER
 
   /**
-   * @param namespace absent: the one that this process is in
-   * @param protocol a {@link NetlinkProtocol}
+   * @param namespace this process's own if absent
+   * @param protocol a `NetlinkProtocol`
    */
   constructor(
     native: Native,
@@ -62,25 +66,25 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends a request and waits until it is carried out. Throws {@link SystemError}, with the kernel's explanation if it
-   * gives one.
+   * Sends a request and waits for its acknowledgement. Throws {@link SystemError}, with the kernel's explanation if
+   * there is one.
    *
-   * @param action what is attempted, as in "Could not …"
-   * @param flags {@link NetlinkFlag} bits beyond those that every request has
-   * @param write adds what comes after the header
+   * @param action what was attempted, as in "Could not …"
+   * @param flags `NetlinkFlag` bits beyond those that every request has
+   * @param write writes what follows the header
    */
   request(action: string, type: number, flags: number, write: (writer: MessageWriter) => void): void {
     const length = this.#write(type, flags | NetlinkFlag.acknowledge, write)
-    // A change takes privileges of who sends it: netlink(7).
+    // The kernel checks the privileges of the process that sends the change: netlink(7).
     checkResult(this.#namespace.write(this.#descriptor, this.#buffer, length), action)
     this.#receive(action, () => {})
   }
 
   /**
-   * Sends a question whose answer is one message, and hands that over. Answers 0, or the kernel's negated error number. Throws
-   * {@link SystemError} if the kernel doesn't answer.
+   * Sends a request with a single message as its answer, and passes that message on. Returns 0, or the kernel's negated
+   * error number. Throws {@link SystemError} if the kernel doesn't answer.
    *
-   * @param action what is attempted, as in "Could not …"
+   * @param action what was attempted, as in "Could not …"
    */
   ask(
     action: string,
@@ -93,10 +97,10 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends a request for a list and answers what `parse` makes of each message; undefined is left out. Throws
+   * Sends a request for a list. Returns what `parse` makes of each message, leaving out undefined. Throws
    * {@link SystemError}.
    *
-   * @param action what is attempted, as in "Could not …"
+   * @param action what was attempted, as in "Could not …"
    */
   list<Item>(
     action: string,
@@ -115,11 +119,12 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends a request for a list and hands over each message of the answer; false if the kernel says that the list changed
-   * while it was told, so that it may be neither the one nor the other: rtnetlink does, sock_diag isn't known to. Throws
-   * {@link SystemError}; what was handed over before is then a part.
+   * Sends a request for a list and passes each message of the answer on. Returns false if the kernel reports that the
+   * list changed during the dump, so that it may match neither the state before nor the one after: rtnetlink reports
+   * that, sock_diag isn't known to. Throws {@link SystemError}; the messages passed on before are then a part of the
+   * list.
    *
-   * @param action what is attempted, as in "Could not …"
+   * @param action what was attempted, as in "Could not …"
    */
   dump(
     action: string,
@@ -137,21 +142,21 @@ export class NetlinkSocket {
   }
 
   /**
-   * Joins a group, whose messages {@link NetlinkSocket.readNotices} then reads: use such a socket for nothing else. Throws
-   * {@link SystemError}.
+   * Joins a group, whose messages {@link NetlinkSocket.readNotices} then reads. Such a socket can't be used for
+   * anything else. Throws {@link SystemError}.
    *
-   * @param group a {@link NetlinkGroup}
+   * @param group a `NetlinkGroup`
    * @returns the descriptor, which is readable when there are messages
    */
   join(group: number): number {
     const { level, addMembership } = NetlinkSocketOption
     const result = this.#native.setOptionInteger(this.#descriptor, level, addMembership, group)
-    checkResult(result, "hear of changes by netlink")
+    checkResult(result, "subscribe to changes by netlink")
     return this.#descriptor
   }
 
   /**
-   * Hands over messages of the group that was joined, of `most` datagrams at most. Answers 0, or a negated error number:
+   * Passes on messages of the joined group, from at most `most` datagrams. Returns 0, or a negated error number:
    * ENOBUFS if messages were lost.
    */
   readNotices(most: number, take: (view: DataView, message: Message) => void): number {
@@ -170,7 +175,7 @@ export class NetlinkSocket {
 
   #setOptions(): void {
     const { level, capAcknowledgements, extendedAcknowledgements, strictChecking } = NetlinkSocketOption
-    // Better messages, shorter lists: what an old kernel lacks of it, we do without.
+    // Better messages and shorter lists. Old kernels lack some of these options, and work without.
     for (const option of [capAcknowledgements, extendedAcknowledgements, strictChecking]) {
       this.#native.setOptionInteger(this.#descriptor, level, option, 1)
     }
@@ -180,14 +185,14 @@ export class NetlinkSocket {
     this.#native.setOption(this.#descriptor, SocketLevel.socket, SocketOption.receiveTimeout, this.#buffer, 16)
   }
 
-  /** From now on only the kernel can send to us: otherwise, whoever has privileges inside the namespace could, too. */
+  /** From now on only the kernel can send to us. Otherwise any process with privileges inside the namespace could. */
   #connect(): void {
     this.#view.setUint16(this.#buffer, AddressFamily.netlink, MACHINE_ORDER)
     for (let at = 2; at < ADDRESS_BYTES; at += 2) this.#view.setUint16(this.#buffer + at, 0, MACHINE_ORDER)
     const result = this.#native.connect(this.#descriptor, this.#buffer, ADDRESS_BYTES)
     if (result < 0) this.close()
     checkResult(result, "connect a netlink socket")
-    // What has come in before that.
+    // Drops what arrived before that.
     this.#dropAnswers()
   }
 
@@ -196,7 +201,7 @@ export class NetlinkSocket {
     checkResult(this.#native.sendVectors(this.#descriptor, this.#vectors, 1, 0), action)
   }
 
-  /** Writes a request down; answers its length. */
+  /** Writes a request. Returns its length. */
   #write(type: number, flags: number, write: (writer: MessageWriter) => void): number {
     this.#sequenceNumber = (this.#sequenceNumber + 1) >>> 0
     this.#writer.begin(type, flags | NetlinkFlag.request)
@@ -204,7 +209,7 @@ export class NetlinkSocket {
     return this.#writer.finish(this.#sequenceNumber)
   }
 
-  /** Hands messages over until the last one; false if the kernel says that they don't belong together. */
+  /** Passes messages on until the last one. Returns false if the kernel marks them as inconsistent. */
   #receive(action: string, take: (message: Message) => void): boolean {
     let isWhole = true
     for (let dropped = 0; dropped <= MOST_DROPPED; ) {
@@ -224,7 +229,7 @@ export class NetlinkSocket {
     throw new SystemError(action, 71, "the kernel answers something else")
   }
 
-  /** Hands over the answer to a question: 0, or the negated error number that it is instead. */
+  /** Passes on the answer to a request. Returns 0, or the negated error number that came instead. */
   #receiveOne(action: string, take: (view: DataView, message: Message) => void): number {
     for (let dropped = 0; dropped <= MOST_DROPPED; dropped++) {
       for (const message of this.#read(action)) {
@@ -240,14 +245,14 @@ export class NetlinkSocket {
   /** The next datagram of messages. */
   #read(action: string): Iterable<Message> {
     this.#setVector(BUFFER_BYTES)
-    // With this flag the result is the message's full length, also if it did not fit.
+    // With this flag the result is the message's full length, even if it did not fit.
     const length = this.#native.receiveVectors(this.#descriptor, this.#vectors, 1, MessageFlag.truncate)
     checkResult(length, action)
     if (length > BUFFER_BYTES) throw new SystemError(action, 90, "the kernel's answer is too long")
     return messages(this.#view, this.#buffer, length)
   }
 
-  /** While an answer waits to be read on, the kernel refuses to begin another one (EBUSY). */
+  /** The kernel refuses a new dump while an earlier one is still unread (EBUSY). */
   #dropAnswers(): void {
     for (let dropped = 0; dropped < MOST_DROPPED; dropped++) {
       this.#setVector(BUFFER_BYTES)

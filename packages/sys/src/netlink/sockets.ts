@@ -1,24 +1,24 @@
-/** The list of sockets that sock_diag(7) gives of one IP version and protocol. */
+/** The list of sockets of one IP version and protocol, by sock_diag(7). */
 import { attributes, MACHINE_ORDER, type Message, type MessageWriter } from "./message.ts"
 
-/** A `struct inet_diag_sockid` that doesn't say which. */
+/** A `struct inet_diag_sockid` that matches any socket. */
 const ANY_SOCKET = new Uint8Array(48)
 /** Bytes of `struct inet_diag_msg`. */
 const SOCKET_BYTES = 72
-/** Where the state and the local port are in it. */
+/** Offsets of the state and the local port in it. */
 const STATE = 1
 const LOCAL_PORT = 4
-/** INET_DIAG_SOCKOPT: `struct inet_diag_sockopt`, bit fields, which begin at the other end on a big-endian machine. */
+/** INET_DIAG_SOCKOPT: `struct inet_diag_sockopt`, bit fields, in reverse order on a big-endian machine. */
 const OPTIONS = 22
 const RECEIVES_ERRORS = MACHINE_ORDER ? 0x01 : 0x80
 const BINDS_ADDRESS_WITHOUT_PORT = MACHINE_ORDER ? 0x01 : 0x80
 
 /**
- * What SOCK_DIAG_BY_FAMILY takes to list the sockets that are in one of these states: `struct inet_diag_req_v2`.
+ * Writes a SOCK_DIAG_BY_FAMILY request for the sockets in the given states: `struct inet_diag_req_v2`.
  *
  * @param family AF_INET or AF_INET6
  * @param protocol IP protocol number
- * @param states TCP_…, which UDP uses as well
+ * @param states bits by state, TCP_…, which UDP uses as well
  */
 export function writeSocketQuery(
   writer: MessageWriter,
@@ -43,7 +43,7 @@ export function parseState(view: DataView, { offset }: Message): number {
 }
 
 /**
- * Whether that socket is one of flows: see `DatagramSockets.openUnconnected`, which marks them. False on kernels before 5.10,
+ * Whether that socket belongs to flows: `DatagramSockets.openUnconnected` marks them. False on kernels before 5.10,
  * which list no options.
  */
 export function isOfFlows(view: DataView, { offset, end }: Message): boolean {

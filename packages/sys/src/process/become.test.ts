@@ -21,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), "become-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 const list = join(folder, "list")
 
-/** What `become` prints and ends with, given these steps and this command. */
+/** The output and status of `become`, given these steps and this command. */
 function become(steps: readonly Step[] | Uint8Array, command: readonly string[], environment: NodeJS.ProcessEnv = {}) {
   writeFileSync(list, steps instanceof Uint8Array ? steps : encodeStepsFile(steps))
   const program = fileBeside("become") ?? "missing"
@@ -69,7 +69,7 @@ describe("become", () => {
       ).stdout.split(" ")[0]
     expect(choose({ argument: "tw" }, {})).toBe("0")
     expect(choose({ argument: "three" }, { argument: "one" }, {})).toBe("1")
-    // There are 41 of them.
+    // Linux has 41 capabilities.
     expect(choose({ capability: 63 }, {})).toBe("1")
     expect(choose({ capability: 99 }, {})).toBe("1")
     const everybody = /^\s*0\s+0\s+4294967295\n$/.test(readFileSync("/proc/self/uid_map", "utf8"))
@@ -136,7 +136,7 @@ describe("become", () => {
     const shell = "/bin/sh"
     const script = `#!${shell}\necho "script $MARK"\n`
 
-    it("carries nothing out for a script, which may look for the real one", () => {
+    it("carries nothing out for a script, which may search for the real one", () => {
       const put = (path: string) => writeFileSync(path, script, { mode: 0o755 })
       expect(found("script", put).stdout).toBe("script \n")
     })
@@ -148,7 +148,7 @@ describe("become", () => {
     })
 
     it("carries the steps out for a program that is what it is called", () => {
-      // A copy of this very program, which executes what comes next.
+      // A copy of this very program, which executes the next one.
       const copy = (path: string) => copyFileSync(fileBeside("become") ?? "missing", path)
       const place = join(folder, "copy")
       mkdirSync(place)

@@ -19,7 +19,7 @@ interface Call {
   readonly plus?: number
 }
 
-/** What the kernel would answer: classic BPF, as seccomp(2) uses it. */
+/** The kernel's decision: classic BPF, as seccomp(2) uses it. */
 function decide(
   filter: Uint8Array,
   { name, arguments: words = [], architecture = ARCHITECTURE, plus = 0 }: Call,

@@ -1,30 +1,30 @@
-/** Filters of system calls: rules of ours as the instructions that seccomp(2) takes. */
+/** Filters of system calls: compiles our rules into the instructions that seccomp(2) takes. */
 import { Errno } from "@demiflow/core"
 import type { Native } from "../native.ts"
 
 /** The kernel compares the lower 32 bits of an argument. */
 export interface ArgumentCondition {
-  /** Its place, from 0 to 5. */
+  /** The argument's index, from 0 to 5. */
   readonly argument: number
   /** Applied before the argument is compared. */
   readonly mask?: number
-  /** The argument has to be one of these. */
+  /** The condition holds if the argument is one of these. */
   readonly oneOf: readonly number[]
 }
 
-/** A system call, and what becomes of it. */
+/** A system call, and what happens to it. */
 export interface CallRule {
-  /** As in the manual's section 2. */
+  /** Its name in section 2 of the manual. */
   readonly call: string
-  /** The rule applies if all conditions of one of these alternatives hold; absent: always. */
+  /** The rule applies if all conditions of one of these alternatives hold; if absent, always. */
   readonly when?: readonly (readonly ArgumentCondition[])[]
-  /** An errno: a call that the rule applies to is refused with it, silently; absent: it passes. */
+  /** The errno with which a matching call is refused, silently; if absent, the call passes. */
   readonly refuse?: number
 }
 
-/** What to do with a call that no rule lets pass. */
+/** What happens to a call that no rule lets pass. */
 export type Refusal =
-  /** It answers that errno. */
+  /** The call returns this errno. */
   | { readonly kind: "error"; readonly errno: number }
   /** The thread gets SIGSYS: see `catchRefusals`. */
   | { readonly kind: "signal" }
@@ -38,22 +38,22 @@ const Operation = { load: 0x20, and: 0x54, jumpIfEqual: 0x15, jumpIfAtLeast: 0x3
 const Answer = { pass: 0x7fff0000, error: 0x00050000, signal: 0x00030000 } as const
 /** struct seccomp_data of <linux/seccomp.h>. */
 const Place = { number: 0, architecture: 4, arguments: 16 } as const
-/** Of x86-64: numbers from here on are calls of its x32 variant. AUDIT_ARCH_X86_64 as a signed number. */
+/** On x86-64, numbers from here on are calls of the x32 variant. AUDIT_ARCH_X86_64 is a signed number here. */
 const X86_64 = 0xc000003e | 0
 const X32_CALLS = 0x40000000
 
 interface Instruction {
   readonly operation: number
   readonly value: number
-  /** Labels to go on at. */
+  /** Labels of the jump targets. */
   readonly ifTrue?: string
   readonly ifFalse?: string
 }
 
 /**
- * The instructions for a list of rules, of which the first that applies decides; undefined on an architecture without filters.
- * Calls that this architecture lacks are left out. Rules for the most frequent calls should come first. Throws `TypeError` for a name that
- * no architecture has.
+ * Compiles a list of rules, of which the first that applies decides. Returns undefined on an architecture without
+ * filters. Calls that this architecture lacks are left out. Rules for the most frequent calls should come first. Throws
+ * `TypeError` for a name that no architecture has.
  */
 export function encodeFilter(native: Native, rules: readonly CallRule[], otherwise: Refusal): Uint8Array | undefined {
   const architecture = native.architecture()
@@ -101,7 +101,7 @@ function addRule(assembler: Assembler, rule: CallRule, number: number): void {
       assembler.answer(answer)
       assembler.label(alternative)
     }
-    // For the rules behind.
+    // Reloads the call's number for the rules that follow.
     assembler.load(Place.number)
   }
   assembler.label(next)
@@ -116,7 +116,7 @@ class Assembler {
     return String(this.#labelCount++)
   }
 
-  /** The next instruction is where jumps to that label go. */
+  /** Binds a label to the next instruction. */
   label(name: string): void {
     this.#labels.set(name, this.#instructions.length)
   }
@@ -145,7 +145,7 @@ class Assembler {
     this.#add({ operation: Operation.answer, value: answerOf(refusal) })
   }
 
-  /** Throws `RangeError` for a jump of more than 255 instructions, which there is no room for. */
+  /** Throws `RangeError` for a jump over more than 255 instructions, which the format can't express. */
   finish(): Uint8Array {
     const bytes = new Uint8Array(this.#instructions.length * BYTES_PER_INSTRUCTION)
     const view = new DataView(bytes.buffer)

@@ -1,4 +1,4 @@
-/** Lists of steps as the native side reads them: numbers of opcodes and operands are those of `native/steps.h`. */
+/** Encodes lists of steps for the native side: the numbers of opcodes and operands are those of `native/steps.h`. */
 import type { Step, Text } from "./steps.ts"
 
 const OPCODES = {
@@ -39,6 +39,10 @@ const OPCODES = {
   onlyIf: 35,
   keepVariables: 36,
   addOptions: 37,
+  closeFrom: 38,
+  wipeVariables: 39,
+  endWithPipe: 40,
+  coverInitramfs: 41,
 } as const satisfies Record<Step["kind"], number>
 
 const MAY_FAIL = 0x100
@@ -47,11 +51,11 @@ const MAY_FAIL = 0x100
 export interface EncodedSteps {
   readonly words: Int32Array
   readonly strings: Uint8Array
-  /** The step that begins at a word, as a report of its failure names it. */
+  /** The step that begins at a word, which identifies it in the report of a failure. */
   stepAt(word: number): Step | undefined
 }
 
-/** Writes the steps down. Throws `TypeError` for a text with a zero byte in it. */
+/** Encodes the steps. Throws `TypeError` for a text that contains a zero byte. */
 export function encodeSteps(steps: readonly Step[]): EncodedSteps {
   const encoder = new Encoder()
   encoder.addAll(steps)
@@ -59,7 +63,7 @@ export function encodeSteps(steps: readonly Step[]): EncodedSteps {
 }
 
 /**
- * The same as the contents of a file that the program `become` carries out: see `native/become/main.c`, which has been compiled for the same
+ * Encodes the steps as a file for the program `become`: see `native/become/main.c`, which is compiled for the same
  * kinds of steps.
  */
 export function encodeStepsFile(steps: readonly Step[]): Uint8Array {
@@ -73,7 +77,7 @@ class Encoder {
   readonly #strings: Uint8Array[] = []
   readonly #steps = new Map<number, Step>()
   #stringBytes = 0
-  /** Steps of a list to try may fail, as its reader sees it. */
+  /** True inside a "try" step: in reports of failures, its steps count as ones that may fail. */
   #isTrying = false
 
   addAll(steps: readonly Step[]): void {
@@ -97,9 +101,6 @@ class Encoder {
     switch (step.kind) {
       case "spawn":
         this.#words.push(step.flags)
-        this.#addNested(step.steps)
-        break
-      case "init":
         this.#addNested(step.steps)
         break
       case "try":
@@ -136,7 +137,7 @@ class Encoder {
     for (const text of [...paths, ...args, ...(variables ?? [])]) this.#words.push(this.#text(text))
   }
 
-  #operands(step: Exclude<Step, { kind: "spawn" | "spawnHelper" | "init" | "try" | "onlyIf" | "execute" }>): number[] {
+  #operands(step: Exclude<Step, { kind: "spawn" | "spawnHelper" | "try" | "onlyIf" | "execute" }>): number[] {
     switch (step.kind) {
       case "writeFile":
         return [this.#text(step.path), ...this.#contents(step.contents)]
@@ -150,10 +151,13 @@ class Encoder {
       case "newSession":
       case "keepCapabilities":
       case "awaitChild":
+      case "init":
+      case "wipeVariables":
         return []
       case "limitCapabilities":
         return maskOf(step.kept)
       case "pivotRoot":
+      case "coverInitramfs":
         return [this.#text(step.path)]
       case "filterCalls":
         return [this.#block(step.filter), step.filter.length, step.flags]
@@ -180,6 +184,8 @@ class Encoder {
         return [step.resource, step.soft]
       case "dieWithParent":
         return [step.signal]
+      case "endWithPipe":
+        return [step.descriptor, step.signal]
       case "duplicate":
         return [step.descriptor, step.number]
       case "open":
@@ -188,11 +194,13 @@ class Encoder {
         return [this.#text(step.file), step.flags, step.number]
       case "openChild":
         return [step.number]
+      case "waitByte":
+        return [step.descriptor, step.life ?? -1]
+      case "closeFrom":
       case "closeOnExecFrom":
         return [step.first]
       case "close":
       case "mountReceived":
-      case "waitByte":
       case "putByte":
         return [step.descriptor]
     }
@@ -209,7 +217,7 @@ class Encoder {
     return this.#block(bytes)
   }
 
-  /** Bytes with a zero byte behind them. */
+  /** Appends bytes and a zero byte. */
   #block(bytes: Uint8Array): number {
     const offset = this.#stringBytes
     this.#strings.push(bytes)
@@ -218,7 +226,7 @@ class Encoder {
   }
 }
 
-/** Capabilities 0 to 31, and 32 to 63, a bit each. */
+/** Capabilities 0 to 31 and 32 to 63, one bit each. */
 function maskOf(capabilities: readonly number[]): [low: number, high: number] {
   let low = 0
   let high = 0

@@ -22,7 +22,7 @@ describe("giving up", () => {
       ...withOutput(output, { kind: "limitCapabilities", kept: [10, 33] }),
       statusOf("CapBnd", "CapInh", "CapAmb"),
     ])
-    // Of who has no privileges, the bounding set can't be changed.
+    // A process without privileges can't change its bounding set.
     if (process.geteuid?.() !== 0) return expect(failures).toMatchObject([{ errno: 1 }])
     expect(output).toBe("CapInh:\t0000000000000000\nCapBnd:\t0000000200000400\nCapAmb:\t0000000000000000\n")
   })
@@ -71,6 +71,31 @@ describe("giving up", () => {
       { kind: "open", path: "/etc", flags: 0, number: 30 },
     ])
     expect([output, failures]).toMatchObject(["", [{ step: { kind: "open", path: "/etc" }, errno: 2 }]])
+  })
+
+  it("makes a file system in memory a root that can be left", () => {
+    const user = process.geteuid?.() ?? 0
+    const root = mkdtempSync("/dev/shm/root-")
+    mkdirSync(join(root, "place"))
+    writeFileSync(join(root, "file"), "")
+    const mount = { kind: "mount", source: "none", type: "", flags: MountFlag.recursive | MountFlag.private } as const
+    const { failures, end } = carryOut(() => [
+      { kind: "unshare", flags: NamespaceFlag.user | NamespaceFlag.mount },
+      { kind: "writeFile", path: "/proc/self/uid_map", contents: `${user} ${user} 1` },
+      { ...mount, target: "/" },
+      { ...mount, source: root, target: root, flags: MountFlag.bind },
+      { kind: "pivotRoot", path: root },
+      { kind: "coverInitramfs", path: "/place" },
+      { kind: "open", path: "/file", flags: 0, number: 30 },
+      { ...mount, target: "/place", type: "tmpfs", flags: MountFlag.readOnly },
+      { kind: "pivotRoot", path: "/place" },
+      { kind: "open", path: "/file", flags: 0, number: 30, mayFail: true },
+      { kind: "open", path: "/..", flags: 0, number: 30 },
+      { kind: "open", path: "/../file", flags: 0, number: 30, mayFail: true },
+    ])
+    rmSync(root, { recursive: true })
+    const missing = (path: string) => ({ step: { kind: "open", path }, errno: 2 })
+    expect([failures, end]).toMatchObject([[missing("/file"), missing("/../file")], { status: 0 }])
   })
 
   it.skipIf(native.landlockVersion() < 1)("keeps a process from files, by Landlock, but below a folder", () => {

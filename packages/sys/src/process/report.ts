@@ -1,4 +1,4 @@
-/** What processes tell the one that started them, each as one line of JSON over a pipe. */
+/** Reports that a process sends to the one that started it, each one line of JSON over a pipe. */
 import type { EncodedSteps } from "./encode-steps.ts"
 import type { Step } from "./steps.ts"
 
@@ -10,8 +10,8 @@ export interface StepFailure {
 }
 
 /**
- * The failed step that the line tells of; undefined if it is about something else. Lines of a child that runs a program
- * after its steps can be anything: the caller decides what they mean.
+ * The failed step that a line reports; undefined if the line is about something else. A child that runs a program after
+ * its steps can write any line: the caller decides what those mean.
  */
 export function parseStepFailure(line: string, steps: EncodedSteps): StepFailure | undefined {
   const match = /^\{"step":(\d+),"errno":(\d+)\}$/.exec(line)
@@ -20,14 +20,14 @@ export function parseStepFailure(line: string, steps: EncodedSteps): StepFailure
   return step === undefined ? undefined : { step, errno: Number(match[2]) }
 }
 
-/** Characters of a line that isn't complete: of a longer one, the rest is lost. */
+/** Characters kept of an incomplete line: the rest of a longer one is lost. */
 const LONGEST_LINE = 1 << 16
 
-/** Takes text apart into lines that arrive in pieces. */
+/** Splits text that arrives in pieces into lines. */
 export class LineSplitter {
   #rest = ""
 
-  /** The lines that are complete with this text. */
+  /** Adds text. Returns the lines that it completes. */
   add(text: string): string[] {
     const lines = (this.#rest + text).split("\n")
     this.#rest = (lines.pop() ?? "").slice(0, LONGEST_LINE)

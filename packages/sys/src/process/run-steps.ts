@@ -6,15 +6,17 @@ import type { Step } from "./steps.ts"
 
 /** A child that carries out steps. */
 export interface StepProcess {
-  /** Its process id. It is a child of this process: wait for it. */
+  /** Its process id. A child of this process: wait for it. */
   readonly process: number
   readonly steps: EncodedSteps
 }
 
 /**
- * Forks a child that carries out the steps. Each call sets some arena aside for good (a few kilobytes): for starting.
+ * Forks a child that carries out the steps. Each call reserves some arena for good (a few kilobytes), so it is meant
+ * for start-up.
  *
- * @param reportDescriptor where a step that fails is told, see {@link parseReport}; not inherited unless a step says so
+ * @param reportDescriptor where a failed step is reported, see `parseStepFailure`; not inherited unless a step
+ * says so
  */
 export function runSteps(native: Native, arena: Arena, steps: readonly Step[], reportDescriptor: number): StepProcess {
   const { encoded, place } = write(arena, steps)
@@ -22,8 +24,9 @@ export function runSteps(native: Native, arena: Arena, steps: readonly Step[], r
 }
 
 /**
- * Carries out the steps in this process. Throws a `SystemError` if one fails; the steps before it are done then. One that
- * executes a program ends the runtime, with all its threads, and doesn't return. Takes arena as {@link runSteps} does.
+ * Carries out the steps in this process. Throws a `SystemError` if one fails; the steps before it have been carried out
+ * then. A step that executes a program ends the runtime, with all its threads, and doesn't return. Reserves arena as
+ * {@link runSteps} does.
  *
  * @param steps none that starts a process
  */

@@ -6,8 +6,8 @@ const DEFAULT_PATH = "/bin:/usr/bin"
 const OPERAND_BYTES = 4
 
 /**
- * The paths to try for a command, in the manner of execvp(3): the command itself if there is a slash in it, else one for
- * each entry of PATH, an empty entry being the working directory.
+ * The paths to try for a command, as execvp(3) does: the command itself if it contains a slash, else one for each entry
+ * of PATH, where an empty entry is the working directory.
  */
 export function executablePaths(command: string, path: string | undefined): string[] {
   if (command === "") return []
@@ -16,8 +16,8 @@ export function executablePaths(command: string, path: string | undefined): stri
 }
 
 /**
- * The last `count` arguments with which this process was started, as they are: the runtime decodes arguments as UTF-8,
- * which loses those that are not.
+ * The last `count` arguments with which this process was started, byte for byte: the runtime decodes arguments as
+ * UTF-8, which destroys those that are not.
  *
  * @param commandLine contents of `/proc/self/cmdline`
  */
@@ -32,9 +32,9 @@ export function lastArguments(commandLine: Uint8Array, count: number): Text[] {
   return found.reverse()
 }
 
-/** Arena bytes that the arguments of a program take at most among the steps of `runSteps`: a multiple of 8. */
+/** Arena bytes that a program's arguments take at most among the steps of `runSteps`: a multiple of 8. */
 export function roomForArguments(list: readonly string[]): number {
-  // Each has an operand, and a zero byte at its end.
+  // Each argument has an operand, and a zero byte at its end.
   const bytes = list.reduce((sum, argument) => sum + Buffer.byteLength(argument) + 1 + OPERAND_BYTES, 0)
   return (bytes + 7) & -8
 }

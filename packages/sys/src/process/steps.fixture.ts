@@ -11,7 +11,7 @@ export const arena: Arena = new Arena(1 << 20)
 export const native: Native = attachArena(arena)
 export const scratch: number = arena.reserve(4096, 8)
 
-/** Runs steps and reads everything that they leave behind. */
+/** Runs steps and reads all that they write. */
 export function carryOut(steps: (pipes: Pipes) => Step[]): Outcome {
   const pipes = { report: pipe(), output: pipe(), input: pipe() }
   const child = runSteps(native, arena, steps(pipes), pipes.report.writeEnd)

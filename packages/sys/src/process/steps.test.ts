@@ -39,7 +39,7 @@ describe("steps", () => {
     expect(failures).toEqual([])
   })
 
-  it("tell that a program isn't found, rather than that some folder may not be looked into", () => {
+  it("report that a program isn't found, rather than that some folder may not be read", () => {
     const folder = mkdtempSync(join(tmpdir(), "launch-"))
     chmodSync(folder, 0)
     const { end } = carryOut(() => [
@@ -50,13 +50,13 @@ describe("steps", () => {
     expect(end).toEqual({ status: 127 })
   })
 
-  it("tell of a program that isn't found, with a shell's status", () => {
+  it("report a program that isn't found, with a shell's status", () => {
     const { end, failures } = carryOut(() => [{ kind: "execute", paths: ["/nowhere"], arguments: ["nowhere"] }])
     expect(end).toEqual({ status: 127 })
     expect(failures.map(({ step, errno }) => [step.kind, errno])).toEqual([["execute", constants.errno.ENOENT]])
   })
 
-  it("tell of a program that can't be executed, with a shell's status", () => {
+  it("report a program that can't be executed, with a shell's status", () => {
     const { end, failures } = carryOut(() => [
       { kind: "execute", paths: ["/etc/passwd", "/nowhere"], arguments: ["passwd"] },
     ])
@@ -127,7 +127,27 @@ describe("steps", () => {
     expect(failures).toEqual([])
   })
 
-  it("start a child, wait for it, and look at it", () => {
+  it("end silently if a pipe is closed that stands for somebody's life", () => {
+    const { end, failures } = carryOut(({ input, output }) => [
+      { kind: "close", descriptor: input.writeEnd },
+      // Never comes, and never ends: the process itself holds the other end.
+      { kind: "waitByte", descriptor: output.readEnd, life: input.readEnd },
+      shell("exit 9"),
+    ])
+    expect(end).toEqual({ status: 1 })
+    expect(failures).toEqual([])
+  })
+
+  it("go on with what is waited for while the pipe of a life stays open", () => {
+    const { end } = carryOut(({ input, output }) => [
+      { kind: "putByte", descriptor: input.writeEnd },
+      { kind: "waitByte", descriptor: input.readEnd, life: output.readEnd },
+      shell("exit 9"),
+    ])
+    expect(end).toEqual({ status: 9 })
+  })
+
+  it("start a child, wait for it, and see if it has ended", () => {
     const { output, failures } = carryOut(({ output, input }) => [
       { kind: "duplicate", descriptor: output.writeEnd, number: 1 },
       {
@@ -146,7 +166,7 @@ describe("steps", () => {
 })
 
 describe("capabilities", () => {
-  /** Of the program that is executed in a user namespace in which nobody is mapped: effective and ambient ones. */
+  /** The effective and ambient capabilities of a program executed in a user namespace that maps nobody. */
   const inNamespace = (...steps: Step[]): Outcome =>
     carryOut(({ output }) => [
       { kind: "duplicate", descriptor: output.writeEnd, number: 1 },
@@ -173,7 +193,7 @@ describe("capabilities", () => {
   })
 
   it("that somebody has not are not given", () => {
-    // All are gone with the user, who gets none of them back.
+    // The change of user drops all capabilities, and none comes back.
     const steps: Step[] = process.getuid?.() === 0 ? [{ kind: "setUser", user: 65534 }] : []
     const { output, failures } = carryOut(({ output }) => [
       { kind: "duplicate", descriptor: output.writeEnd, number: 1 },
@@ -191,7 +211,9 @@ describe("an init", () => {
     (script: string) =>
     (pipes: Pipes): Step[] => [
       { kind: "duplicate", descriptor: pipes.output.writeEnd, number: 1 },
-      { kind: "init", steps: [shell(script)] },
+      { kind: "spawn", flags: 0, steps: [shell(script)] },
+      { kind: "closeFrom", first: 0 },
+      { kind: "init" },
     ]
 
   it("ends with its command's status", () => {
@@ -217,9 +239,40 @@ describe("an init", () => {
     expect(output).toBe("before\n")
   })
 
-  it("tells that its command isn't found", () => {
+  it("ends with the other end of a pipe", () => {
+    const { end } = carryOut(({ input }) => [
+      {
+        kind: "spawn",
+        flags: 0,
+        steps: [
+          { kind: "close", descriptor: input.writeEnd },
+          { kind: "endWithPipe", descriptor: input.readEnd, signal: 0 },
+          { kind: "spawn", flags: 0, steps: [shell("exec sleep 5")] },
+          { kind: "init" },
+        ],
+      },
+      { kind: "close", descriptor: input.writeEnd },
+      { kind: "awaitChild" },
+    ])
+    // Otherwise the command's status would have been 0.
+    expect(end).toEqual({ status: 1 })
+  })
+
+  it("shows nobody an environment that has been wiped", () => {
+    const count = "tr -d '\\0' < /proc/$PPID/environ | wc -c"
+    const { output } = carryOut((pipes) => [
+      { kind: "duplicate", descriptor: pipes.output.writeEnd, number: 1 },
+      { kind: "wipeVariables" },
+      { kind: "spawn", flags: 0, steps: [{ ...shell(count), variables: ["PATH=/bin:/usr/bin"] }] },
+      { kind: "awaitChild" },
+    ])
+    expect(output.trim()).toBe("0")
+  })
+
+  it("reports that its command isn't found", () => {
     const { end, failures } = carryOut(() => [
-      { kind: "init", steps: [{ kind: "execute", paths: ["/nowhere"], arguments: ["nowhere"] }] },
+      { kind: "spawn", flags: 0, steps: [{ kind: "execute", paths: ["/nowhere"], arguments: ["nowhere"] }] },
+      { kind: "init" },
     ])
     expect(end).toEqual({ status: 127 })
     expect(failures.map(({ errno }) => errno)).toEqual([constants.errno.ENOENT])
@@ -236,9 +289,12 @@ describe("an init", () => {
           { kind: "duplicate", descriptor: output.writeEnd, number: 1 },
           { kind: "mount", source: "proc", target: "/proc", type: "proc", flags: 0 },
           {
-            kind: "init",
+            kind: "spawn",
+            flags: 0,
             steps: [shell("sleep 1000 & echo $$ $PPID $(cat /proc/self/uid_map); cat /proc/1/comm; exit 6")],
           },
+          { kind: "closeFrom", first: 0 },
+          { kind: "init" },
         ],
       },
       { kind: "writeChildFile", file: "setgroups", contents: "deny" },
@@ -248,7 +304,8 @@ describe("an init", () => {
       { kind: "openChildFile", file: "ns/net", flags: 0, number: 50 },
       { kind: "openChild", number: 51 },
       { kind: "duplicate", descriptor: output.writeEnd, number: 1 },
-      // A shell waits for children of its own only; the end of the pipe tells that everything in the namespace is gone.
+      // A shell waits only for its own children; the end of the pipe shows that all processes in the namespace have
+      // ended.
       shell("true"),
     ])
     expect(failures).toEqual([])
@@ -287,7 +344,7 @@ describe("encodeSteps", () => {
     expect(run([3])).toBe(refused)
     expect(run([20, 0, 2, 11])).toBe(refused)
     expect(run([20, 0, -1, 11])).toBe(refused)
-    // Steps of a child that end in the middle of one.
+    // A child's steps that end in the middle of one.
     expect(run([20, 0, 1, 13, 0, 0])).toBe(refused)
     expect(run([20, 0, 4, 21, 1, 13, 0, 0])).toBe(refused)
     const nested = (depth: number): number[] => (depth === 0 ? [] : [21, 2 * (depth - 1), ...nested(depth - 1)])

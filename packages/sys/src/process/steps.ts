@@ -1,18 +1,18 @@
 /**
- * What a process does before a runtime exists in it: system calls as a list, carried out by a forked child, or by a program that becomes
- * the runtime.
+ * What a process does before a runtime exists in it: a list of system calls, carried out by a forked child or by a
+ * program that becomes the runtime.
  *
- * See `native/spawn.c` for why, and `native/steps-run.c` for what a child may do.
+ * `native/spawn.c` explains why, and `native/steps-run.c` what a child may do.
  */
 
-/** Text for the kernel; bytes where it may be no valid UTF-8. Neither may contain a zero byte. */
+/** Text for the kernel; bytes where it may not be valid UTF-8. Neither may contain a zero byte. */
 export type Text = string | Uint8Array
 
 /** One step. Constants are those of Linux: {@link NamespaceFlag}, {@link MountFlag}, {@link ProcessControl}. */
 export type Step =
-  /** Opens an existing file and writes everything at once. */
+  /** Opens an existing file and writes the contents with one call. */
   | { readonly kind: "writeFile"; readonly path: Text; readonly contents: Text; readonly mayFail?: boolean }
-  /** The same for a file below `/proc/CHILD/` of the child started last. */
+  /** As `writeFile`, for a file below `/proc/CHILD/` of the child started last. */
   | { readonly kind: "writeChildFile"; readonly file: Text; readonly contents: Text; readonly mayFail?: boolean }
   /** Changes the real, effective and saved user. */
   | { readonly kind: "setUser"; readonly user: number; readonly mayFail?: boolean }
@@ -21,34 +21,45 @@ export type Step =
   /** Drops the supplementary groups. */
   | { readonly kind: "clearGroups"; readonly mayFail?: boolean }
   /**
-   * Has a program that is executed by another user than 0 keep the capabilities that are permitted now, all of them
-   * effective. Changing the user undoes it, and so does a program with capabilities of its own: capabilities(7), "Ambient".
+   * Makes the capabilities that are now permitted, all of them effective, survive the execution of a program by a user
+   * other than 0. Changing the user undoes it, and so does a program with capabilities of its own: capabilities(7),
+   * "Ambient".
    */
   | { readonly kind: "keepCapabilities"; readonly mayFail?: boolean }
   /**
-   * Limits the capabilities of this process, and those that an executed program can get, to those of a list: capabilities(7). None is
-   * ambient or inheritable afterwards.
+   * Limits the capabilities of this process, and those that an executed program can acquire, to a list:
+   * capabilities(7). None is ambient or inheritable afterwards.
    */
   | { readonly kind: "limitCapabilities"; readonly kept: readonly number[]; readonly mayFail?: boolean }
-  /** Makes the mount at a path the root of this mount namespace, for all processes in it: nothing else can be reached then. */
+  /**
+   * Mounts the root once more on top of itself if it may be an initramfs, which `pivotRoot` can't leave. This affects
+   * this process and those that it starts. The path is of a folder that serves as a temporary mount point. The process
+   * must have a mount namespace of its own.
+   */
+  | { readonly kind: "coverInitramfs"; readonly path: Text; readonly mayFail?: boolean }
+  /**
+   * Makes the mount at a path the root of this mount namespace, for all processes in it: nothing else is reachable
+   * afterwards.
+   */
   | { readonly kind: "pivotRoot"; readonly path: Text; readonly mayFail?: boolean }
   /**
-   * Has a filter decide about all system calls from now on: instructions of BPF, see {@link CallFilter}. It takes
+   * Installs a filter for all further system calls: BPF instructions, see `encodeFilter`. Requires
    * `noNewPrivileges` of {@link ProcessControl} before. Flags are `SECCOMP_FILTER_FLAG_…` of seccomp(2).
    */
   | { readonly kind: "filterCalls"; readonly filter: Uint8Array; readonly flags: number; readonly mayFail?: boolean }
   /**
-   * Has this thread, and what it starts, do without what Landlock names: `LANDLOCK_ACCESS_FS_…`, `LANDLOCK_SCOPE_…`. It takes
-   * `noNewPrivileges` of {@link ProcessControl} before. Flags are `LANDLOCK_RESTRICT_SELF_…`.
+   * Forbids this thread, and the processes that it starts, what the Landlock masks name: `LANDLOCK_ACCESS_FS_…`,
+   * `LANDLOCK_SCOPE_…`. Requires `noNewPrivileges` of {@link ProcessControl} before. Flags are
+   * `LANDLOCK_RESTRICT_SELF_…`.
    */
   | {
       readonly kind: "restrict"
       readonly files: number
       readonly scopes: number
       readonly flags: number
-      /** A folder that is open, below which something stays allowed; undefined: none. */
+      /** An open folder below which some access stays allowed; undefined: none. */
       readonly folder: number | undefined
-      /** What that is. */
+      /** The access that stays allowed below the folder. */
       readonly allowed: number
       readonly mayFail?: boolean
     }
@@ -56,7 +67,7 @@ export type Step =
   | { readonly kind: "enterNamespace"; readonly descriptor: number; readonly type: number; readonly mayFail?: boolean }
   /** unshare(2) */
   | { readonly kind: "unshare"; readonly flags: number; readonly mayFail?: boolean }
-  /** mount(2), without options of the file system's own. */
+  /** mount(2), without options specific to the file system. */
   | {
       readonly kind: "mount"
       readonly source: Text
@@ -66,24 +77,34 @@ export type Step =
       readonly mayFail?: boolean
     }
   /**
-   * unshare(2) of a user namespace, and of others whose flags are given. User and group of this process are in there who they were, and
-   * nobody else is.
+   * unshare(2) of a user namespace, and of the others named by the flags. The new namespace maps this process's user
+   * and group to themselves, and nobody else.
    */
   | { readonly kind: "unshareUser"; readonly flags: number; readonly mayFail?: boolean }
   /**
-   * Waits for a path, with a zero byte behind it, and mounts the folder there on itself; an empty one: nothing. The process ends silently
-   * if the other end is closed instead.
+   * Waits for a path that ends with a zero byte, and mounts the folder there on itself; an empty path mounts nothing.
+   * If the other end is closed instead, the process ends silently.
    */
   | { readonly kind: "mountReceived"; readonly descriptor: number; readonly mayFail?: boolean }
   /** prctl(2) with one value. */
   | { readonly kind: "control"; readonly option: number; readonly value: number; readonly mayFail?: boolean }
-  /** Sets the soft limit of a resource, see setrlimit(2). */
+  /** Sets the soft limit of a resource: setrlimit(2). */
   | { readonly kind: "setLimit"; readonly resource: number; readonly soft: number; readonly mayFail?: boolean }
   /** setsid(2) */
   | { readonly kind: "newSession"; readonly mayFail?: boolean }
-  /** Has the kernel send a signal once the process that started this one ends; ends this one if it has ended already. */
+  /**
+   * Has the kernel send a signal to this process when its parent ends. Ends this process if the parent has ended
+   * already.
+   */
   | { readonly kind: "dieWithParent"; readonly signal: number; readonly mayFail?: boolean }
-  /** Gives a copy of the descriptor that number, and keeps it open on exec. */
+  /**
+   * Has the kernel send this process a signal once the other end of a pipe has been closed, by any user; ends this
+   * process if it has been closed already. For processes that aren't of their parent's user, who can't signal them, and
+   * by SIGKILL for those that may be stopped. The init of a PID namespace takes 0, and ends. To be taken when the
+   * process is who it stays: what has been opened once, and is open in several processes, has one owner.
+   */
+  | { readonly kind: "endWithPipe"; readonly descriptor: number; readonly signal: number; readonly mayFail?: boolean }
+  /** Duplicates the descriptor to that number, and keeps it open on exec. */
   | { readonly kind: "duplicate"; readonly descriptor: number; readonly number: number; readonly mayFail?: boolean }
   /** Opens a file as that descriptor, and keeps it open on exec. */
   | {
@@ -104,9 +125,19 @@ export type Step =
   /** Opens the child started last as that descriptor, a pidfd. */
   | { readonly kind: "openChild"; readonly number: number; readonly mayFail?: boolean }
   | { readonly kind: "close"; readonly descriptor: number; readonly mayFail?: boolean }
-  /** Takes all variables out of the environment but those that begin so, with their `=` perhaps. */
+  /** Closes all descriptors from that one on, including the one for reports. */
+  | { readonly kind: "closeFrom"; readonly first: number; readonly mayFail?: boolean }
+  /** Overwrites the environment, so that /proc shows none. The environment must not be used afterwards. */
+  | { readonly kind: "wipeVariables"; readonly mayFail?: boolean }
+  /**
+   * Removes all variables from the environment except those that begin with one of these strings, which may include the
+   * `=`.
+   */
   | { readonly kind: "keepVariables"; readonly beginnings: readonly string[]; readonly mayFail?: boolean }
-  /** Puts options before all arguments of the command that this process is about to become, if its executable is that one. */
+  /**
+   * Inserts options before all arguments of the command that this process is about to become, if its executable is the
+   * given one.
+   */
   | {
       readonly kind: "addOptions"
       readonly executable: ExecutableIdentity
@@ -115,30 +146,40 @@ export type Step =
     }
   /** Sets a variable of the environment, `NAME=VALUE`. */
   | { readonly kind: "setVariable"; readonly variable: Text; readonly mayFail?: boolean }
-  /** Has all descriptors from that one on closed on exec. */
+  /** Marks all descriptors from that one on close-on-exec. */
   | { readonly kind: "closeOnExecFrom"; readonly first: number; readonly mayFail?: boolean }
-  /** Waits for a byte; the process ends silently if the other end is closed instead. */
-  | { readonly kind: "waitByte"; readonly descriptor: number; readonly mayFail?: boolean }
+  /**
+   * Waits for a byte. If the other end is closed instead, the process ends silently; also if the other end of the pipe
+   * `life` is closed, from which nothing is read.
+   */
+  | {
+      readonly kind: "waitByte"
+      readonly descriptor: number
+      readonly life?: number
+      readonly mayFail?: boolean
+    }
   | { readonly kind: "putByte"; readonly descriptor: number; readonly mayFail?: boolean }
-  /** Starts a child, in new namespaces if flags are given, that carries out its own steps. Flags are of {@link NamespaceFlag} and {@link SpawnFlag}. */
+  /**
+   * Starts a child that carries out its own steps, in new namespaces if flags say so. Flags are of
+   * {@link NamespaceFlag} and {@link SpawnFlag}.
+   */
   | {
       readonly kind: "spawn"
       readonly flags: number
       readonly steps: readonly Step[]
       readonly mayFail?: boolean
     }
-  /** Waits for the end of the child started last; this process ends silently if the child failed. */
+  /** Waits for the end of the child started last. If the child failed, this process ends silently. */
   | { readonly kind: "awaitChild"; readonly mayFail?: boolean }
   /**
-   * Carries steps out one after another; the first that fails is reported, and ends the list, but not the process. None of the steps
-   * may be a list to try itself.
+   * Carries out steps one after another. The first that fails is reported, and ends the list but not the process. A
+   * list to try can't contain another.
    */
   | { readonly kind: "try"; readonly steps: readonly Step[]; readonly mayFail?: boolean }
   /**
-   * Starts a child that carries out its own steps in a session of its own, with a way to this process as its descriptor 0: packets, to
-   * be read and written. Nothing else is open there. This process's end stays open on exec: the variable has its number, and
-   * behind a space that of the child. Only for
-   * `encodeStepsFile`.
+   * Starts a child that carries out its own steps in a session of its own. Its descriptor 0 is a packet socket to this
+   * process, to be read and written; it has no other open descriptor. This process's end stays open on exec: the
+   * variable holds its number, a space, and the child's process id. Only for `encodeStepsFile`.
    */
   | {
       readonly kind: "spawnHelper"
@@ -147,8 +188,8 @@ export type Step =
       readonly mayFail?: boolean
     }
   /**
-   * Carries steps out if all that is given holds, and if no such step before has carried out its own: {@link StepCondition}. None of the
-   * steps may be one of this kind itself.
+   * Carries out steps if the condition holds ({@link StepCondition}) and no earlier step of this kind has carried out
+   * its own. Such steps can't be nested.
    */
   | {
       readonly kind: "onlyIf"
@@ -157,14 +198,15 @@ export type Step =
       readonly mayFail?: boolean
     }
   /**
-   * Starts a child that carries out the steps of a command, and becomes its init: closes all descriptors, reaps orphans,
-   * passes signals on (but not those of the terminal, which has sent them to the command already), and ends when the
-   * command ends, with its status, 128 + n after signal n. No step behind it is carried out.
+   * Becomes the init of the child started last. Reaps orphans and passes signals on, but not those of the terminal,
+   * which sends them to the child itself. Ends when the child ends, with its status, or 128 + n after signal n. No
+   * later step is carried out.
    */
-  | { readonly kind: "init"; readonly steps: readonly Step[]; readonly mayFail?: boolean }
+  | { readonly kind: "init"; readonly mayFail?: boolean }
   /**
-   * Executes the first of the paths that can be. Signals are unblocked and have their default actions. The variables
-   * are those of the forking process if none are given. Status 127 if nothing is found, 126 if it can't be executed.
+   * Executes the first of the paths that is executable. Signals are unblocked and have their default actions. Without
+   * variables, the program gets those of the forking process. Status 127 if nothing is found, 126 if the file can't be
+   * executed.
    */
   | {
       readonly kind: "execute"
@@ -174,21 +216,21 @@ export type Step =
       readonly mayFail?: boolean
     }
 
-/** By what an executable is known again. */
+/** How an executable is recognised. */
 export interface ExecutableIdentity {
   /** In bytes. */
   readonly size: number
-  /** When it was last changed, in whole seconds since the epoch. */
+  /** Time of the last change, in whole seconds since the epoch. */
   readonly changedAt: number
 }
 
-/** What a list can ask that is written before it is known who carries it out. */
+/** A condition for a list that is written before it is known which process carries it out. */
 export interface StepCondition {
-  /** True: this process is user 0, where everybody has their usual number. */
+  /** True: this process is user 0 in a user namespace where every user has its usual number. */
   readonly isRoot?: boolean
   /** A capability that this process has in effect. */
   readonly capability?: number
-  /** An argument of the command that this process is about to become begins so. */
+  /** A prefix of one of the arguments of the command that this process is about to become. */
   readonly argument?: string
 }
 
@@ -205,7 +247,7 @@ export const NamespaceFlag = {
 
 /** CLONE_… of clone(2). */
 export const SpawnFlag = {
-  /** What the child opens is open in its parent, under the same number. */
+  /** The child shares its table of descriptors with its parent: what one opens is open in the other. */
   sharedDescriptors: 0x400,
   /** The new process is a child of this one's parent. */
   sibling: 0x8000,

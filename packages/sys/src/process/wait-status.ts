@@ -1,13 +1,13 @@
-/** How a process has ended: its exit status, or the signal that ended it. */
+/** How a process ended: its exit status, or the signal that ended it. */
 export type ProcessEnd = { readonly status: number } | { readonly signal: number }
 
-/** Takes apart what waitpid(2) and its like store. */
+/** Decodes a status stored by waitpid(2) and its like. */
 export function parseWaitStatus(status: number): ProcessEnd {
   const signal = status & 0x7f
   return signal === 0 ? { status: (status >> 8) & 0xff } : { signal }
 }
 
-/** The exit status that tells of this end, as shells do: 128 + n after signal n. */
+/** The exit status by which shells report this end: 128 + n after signal n. */
 export function shellStatus(end: ProcessEnd): number {
   return "signal" in end ? 128 + end.signal : end.status
 }

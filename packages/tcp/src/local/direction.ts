@@ -1,34 +1,34 @@
-import { type Host, NO_PIPE, NO_SOCKET, type Pipe, type Socket } from "@demiflow/core"
+import { NO_PIPE, NO_SOCKET, type Pipe, type Socket, type Sockets } from "@demiflow/core"
 
-/** One direction of a spliced connection: what one socket receives and the other one sends. */
+/** One direction of a spliced connection, from the socket that receives to the one that sends. */
 export class Direction {
   from: Socket = NO_SOCKET
   to: Socket = NO_SOCKET
-  /** Whose the two sockets are. */
-  fromHost: Host
-  toHost: Host
-  /** Lent by the pool for as long as there is anything in it. */
+  /** The hosts of the two sockets. */
+  fromHost: Sockets
+  toHost: Sockets
+  /** Lent by the pool for as long as the pipe has anything in it. */
   pipe: Pipe = NO_PIPE
   /** Bytes in the pipe. */
   heldBytes = 0
-  /** `from` has more, as far as we know. */
+  /** True if `from` may have more. */
   isReadable = false
-  /** A byte at `from` is marked as urgent: splice(2) doesn't get past it. */
+  /** True if a byte at `from` is marked as urgent: splice(2) doesn't get past it. */
   isUrgent = false
-  /** Everything was read from `from`. */
+  /** True once everything was read from `from`. */
   hasEnded = false
-  /** `to` takes more, as far as we know. */
+  /** True if `to` may take more. */
   isWritable = false
-  /** `to` was shut down: nothing more comes. */
+  /** True once `to` was shut down: nothing more follows. */
   isShut = false
 
-  constructor(fromHost: Host, toHost: Host) {
+  constructor(fromHost: Sockets, toHost: Sockets) {
     this.fromHost = fromHost
     this.toHost = toHost
   }
 
-  /** Makes a pooled object new again. */
-  reset(from: Socket, fromHost: Host, to: Socket, toHost: Host): void {
+  /** Resets a pooled object for a new connection. */
+  reset(from: Socket, fromHost: Sockets, to: Socket, toHost: Sockets): void {
     this.from = from
     this.to = to
     this.fromHost = fromHost

@@ -1,6 +1,6 @@
-import { Errno, type Host, type Pipe, type Pipes, type Socket, type Vectors } from "@demiflow/core"
+import { Errno, type Pipe, type Pipes, type Socket, type Sockets, type Vectors } from "@demiflow/core"
 
-/** Pipes between sockets of which only numbers of bytes are known, and what a host does with such sockets. */
+/** Pipes between sockets of which only the numbers of bytes are known, and a host with such sockets. */
 export class FakePipes implements Pipes {
   /** Bytes that wait at a socket. */
   readonly waiting: Map<Socket, number> = new Map()
@@ -11,9 +11,9 @@ export class FakePipes implements Pipes {
   /** Bytes in each pipe that is open. */
   readonly held: Map<Pipe, number> = new Map()
   capacity = 1000
-  /** Sockets that are at a byte which is marked as urgent. */
+  /** Sockets that are at a byte marked as urgent. */
   readonly atMark: Set<Socket> = new Set()
-  /** Pipes that may be open at once. */
+  /** Maximum number of pipes that may be open. */
   most = 100
   #next = 0
 
@@ -49,9 +49,9 @@ export class FakePipes implements Pipes {
     return count
   }
 
-  /** The calls of a host that copy. */
-  get host(): Host {
-    const host: Pick<Host, "peek" | "send" | "discard" | "unread"> = {
+  /** The copying calls of a host. */
+  get sockets(): Sockets {
+    const sockets: Pick<Sockets, "peek" | "send" | "discard" | "unread"> = {
       unread: (socket: Socket) => this.waiting.get(socket) ?? 0,
       peek: (socket: Socket, vectors: Vectors, first: number) => {
         const waiting = this.waiting.get(socket) ?? 0
@@ -71,7 +71,7 @@ export class FakePipes implements Pipes {
         return length
       },
     }
-    return host as Host
+    return sockets as Sockets
   }
 }
 

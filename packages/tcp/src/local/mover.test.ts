@@ -9,9 +9,9 @@ function setUp(waiting: number, room: number) {
   const pipes = new FakePipes()
   pipes.waiting.set(FROM, waiting)
   pipes.room.set(TO, room)
-  const { host } = pipes
-  const direction = new Direction(host, host)
-  direction.reset(FROM, host, TO, host)
+  const { sockets } = pipes
+  const direction = new Direction(sockets, sockets)
+  direction.reset(FROM, sockets, TO, sockets)
   direction.isReadable = true
   direction.isWritable = true
   return { pipes, direction, mover: new Mover(new Arena(1 << 17), pipes, new PipePool(pipes)) }

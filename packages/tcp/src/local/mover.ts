@@ -4,26 +4,26 @@ import type { PipePool } from "./pipe-pool.ts"
 
 /** Bytes that one direction may move before others have their turn. */
 const BUDGET = 1 << 20
-/** Bytes that are copied at once, where there is no pipe for them. */
+/** Bytes that are copied at once where no pipe is available. */
 const COPIED_BYTES = 65_536
 
-/** What became of an attempt to move bytes: one of these, or a negated error number of either socket. */
+/** Result of an attempt to move bytes: one of these, or a negated error number of either socket. */
 export const Moved = {
-  /** All that there was, or that the receiver takes; an event reports when there is more to do. */
+  /** Moved all there was, or all that the receiver takes; an event reports when there is more to do. */
   all: 0,
-  /** What the budget allows. */
+  /** Moved what the budget allows. */
   part: 1,
 } as const
 
 /**
- * Moves bytes from socket to socket. They stay in the kernel; only where no pipe is left, or one would be of no use, they are
- * copied. What is copied stays at its socket until the other one has taken it, so that nothing has to be kept.
+ * Moves bytes from socket to socket. They stay in the kernel, unless no pipe is available or a pipe would not help:
+ * then they are copied. Copied bytes stay at their socket until the other one has taken them, so nothing is held here.
  */
 export class Mover {
   readonly #pipes: Pipes
   readonly #pool: PipePool
   readonly #copied: Vectors
-  /** Bytes of the last call. */
+  /** Bytes moved by the last call. */
   movedBytes = 0
 
   constructor(arena: Arena, pipes: Pipes, pool: PipePool) {
@@ -48,14 +48,14 @@ export class Mover {
     }
   }
 
-  /** Lets go of a pipe with what is in it. */
+  /** Closes a direction's pipe, and loses its contents. */
   abandon(direction: Direction): void {
     if (direction.pipe >= 0) this.#pool.discard(direction.pipe)
     direction.pipe = NO_PIPE
     direction.heldBytes = 0
   }
 
-  /** `Moved.part` once something was read. */
+  /** Fills a pipe, or copies. Returns `Moved.part` once something was read. */
   #fill(direction: Direction): number {
     const pipe = this.#pool.take()
     if (pipe < 0) return this.#copy(direction)
@@ -70,12 +70,12 @@ export class Mover {
       direction.isUrgent = false
       return this.#copy(direction)
     }
-    // At an urgent mark splice(2) reports the end of a stream that has ended, with bytes unread.
+    // At an urgent mark, splice(2) reports the end of a stream that has ended, although bytes are unread.
     if (count === 0 && direction.fromHost.unread(direction.from) > 0) return this.#copy(direction)
     return this.#stop(direction, count)
   }
 
-  /** `Moved.part` once something was taken. */
+  /** Copies bytes. Returns `Moved.part` once something was taken. */
   #copy(direction: Direction): number {
     if (!direction.isWritable) return Moved.all
     const { from, fromHost, to, toHost } = direction
@@ -96,7 +96,7 @@ export class Mover {
     return Moved.all
   }
 
-  /** There was nothing to read: for now, for ever, or because of an error. */
+  /** Notes that there was nothing to read: for now, for ever, or because of an error. */
   #stop(direction: Direction, result: number): number {
     if (result === 0) direction.hasEnded = true
     else if (result === -Errno.EAGAIN) direction.isReadable = false
@@ -104,7 +104,7 @@ export class Mover {
     return Moved.all
   }
 
-  /** `Moved.part` once the pipe is empty. */
+  /** Empties the pipe. Returns `Moved.part` once it is empty. */
   #drain(direction: Direction): number {
     while (direction.heldBytes > 0) {
       if (!direction.isWritable) return Moved.all

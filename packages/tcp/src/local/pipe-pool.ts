@@ -1,11 +1,11 @@
 import type { Pipe, Pipes } from "@demiflow/core"
 
-/** Pipes that are kept without being needed. All of an ordinary user share what the kernel lets them have (pipe(7)). */
+/** Unused pipes that are kept open. All pipes of an ordinary user share one limit of the kernel (pipe(7)). */
 const MOST_SPARE = 2
 
 /**
- * Empty pipes. A direction needs one only for the moment between reading and writing, unless its receiver takes nothing: so
- * one or two serve any number of connections.
+ * Empty pipes. A direction needs one only for the moment between reading and writing, unless its receiver takes
+ * nothing: so one or two serve any number of connections.
  */
 export class PipePool {
   readonly #pipes: Pipes
@@ -15,18 +15,23 @@ export class PipePool {
     this.#pipes = pipes
   }
 
-  /** An empty pipe, or a negated error number. */
+  /** Returns an empty pipe, or a negated error number. */
   take(): Pipe {
     return this.#spare.pop() ?? this.#pipes.open()
   }
 
-  /** Takes one back that is empty again. */
+  /** Takes an empty pipe back. */
   giveBack(pipe: Pipe): void {
     if (this.#spare.length < MOST_SPARE) this.#spare.push(pipe)
     else this.#pipes.close(pipe)
   }
 
-  /** Takes one that still has bytes in it, which nobody wants any more. */
+  /** Closes the unused pipes. */
+  clear(): void {
+    for (const pipe of this.#spare.splice(0)) this.#pipes.close(pipe)
+  }
+
+  /** Closes a pipe whose contents are no longer needed. */
   discard(pipe: Pipe): void {
     this.#pipes.close(pipe)
   }

@@ -1,20 +1,20 @@
-import type { FlowIndex, Host } from "@demiflow/core"
+import type { FlowIndex, Sockets } from "@demiflow/core"
 import { Direction } from "./direction.ts"
 
 /** A connection from socket to socket. Objects are pooled and keep one shape. */
 export class SplicedConnection {
-  /** Negative once it has ended. */
+  /** Negative once the connection has ended. */
   flow: FlowIndex = -1 as FlowIndex
-  /** The connection of the target side is not there yet. */
+  /** True until the socket of the target side is connected. */
   isConnecting = true
   /** From the initiating side to the target side. */
   readonly forth: Direction
   readonly back: Direction
-  // Places in lists. They belong to the object, not to the connection: its next user finds it there already.
-  /** Among those that have more than there was time for. */
+  // Flags for places in lists. They belong to the object, not the connection: its next user finds the object listed.
+  /** True if it is among those with more to move than there was time for. */
   isWaiting = false
 
-  constructor(initiatingHost: Host, targetHost: Host) {
+  constructor(initiatingHost: Sockets, targetHost: Sockets) {
     this.forth = new Direction(initiatingHost, targetHost)
     this.back = new Direction(targetHost, initiatingHost)
   }

@@ -8,7 +8,7 @@ const families = {
   IPv6: { loopback: "::1", guest: "2001:db8::2", elsewhere: "2001:db8:9::9", own: "2001:db8::1" },
 } as const
 
-const SPLICING = { isForInbound: true, keepsLoopback: false, isOnly: false }
+const SPLICING = { takesFromHost: true, keepsLoopback: false, isOnly: false }
 const { host, splice } = Interface
 
 function bench(options: MemoryStackOptions = {}): MemoryStack {
@@ -24,9 +24,9 @@ function listen(memory: MemoryStack, place: typeof host | typeof splice, port = 
   return memory.stack.listen(IpProtocol.tcp, end, undefined, targetPort, place)
 }
 
-/** One to whom a connection leads through the local path. */
+/** Connects a client to a server through the local path. */
 function connected(memory: MemoryStack, place: typeof host | typeof splice, loopback: string) {
-  const [from, to] = place === host ? [memory.host, memory.namespace] : [memory.namespace, memory.host]
+  const [from, to] = place === host ? [memory.sockets, memory.namespace] : [memory.namespace, memory.sockets]
   const server = to.world.listen(80)
   expect(listen(memory, place)).toBeGreaterThanOrEqual(0)
   const client = from.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
@@ -41,17 +41,27 @@ function expectNothingLeft(memory: MemoryStack): void {
 
 test("connections from inside the namespace don't wait behind those that the guest doesn't answer", () => {
   const { loopback, own, elsewhere } = families.IPv4
-  const memory = bench({ capacity: 512, host: { backlog: 1_000 } })
+  const memory = bench({ capacity: 512, sockets: { backlog: 1_000 } })
   for (let port = 2_000; port < 2_020; port++) {
     listen(memory, host, port, 22)
     for (let from = 6_000; from < 6_100; from++) {
-      memory.host.world.connect({ address: elsewhere, port: from }, { address: own, port })
+      memory.sockets.world.connect({ address: elsewhere, port: from }, { address: own, port })
     }
   }
   memory.run(20)
-  // All that may be half open.
+  // As many as may be half open.
   expect(memory.flows.size).toBe(64)
   expect(connected(memory, splice, loopback).server.connections).toHaveLength(1)
+})
+
+test("a stack that is closed leaves no pipe open", () => {
+  const memory = bench()
+  const { client, accepted } = connected(memory, host, families.IPv4.loopback)
+  client.write("question")
+  memory.run()
+  expect([accepted.receivedText, memory.localPath?.pipes.openPipes]).toEqual(["question", 1])
+  memory.close()
+  expect([memory.localPath?.pipes.openPipes, ...memory.leftovers()]).toEqual([0])
 })
 
 describe.each(Object.entries(families))("a local connection over %s", (_name, { loopback, guest, elsewhere, own }) => {
@@ -128,7 +138,7 @@ describe.each(Object.entries(families))("a local connection over %s", (_name, { 
     test("is reset if nobody listens at the other end, or it can't be reached", () => {
       for (const outcome of ["refuse", "noRoute"] as const) {
         const memory = bench()
-        const [from, to] = place === host ? [memory.host, memory.namespace] : [memory.namespace, memory.host]
+        const [from, to] = place === host ? [memory.sockets, memory.namespace] : [memory.namespace, memory.sockets]
         if (outcome === "noRoute") to.world.route(place === host ? guest : loopback, { tcp: outcome })
         listen(memory, place)
         const client = from.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
@@ -140,8 +150,8 @@ describe.each(Object.entries(families))("a local connection over %s", (_name, { 
     })
 
     test("sends what the client said before the other end was there", () => {
-      const memory = bench({ host: { rtt: 20 }, localPath: { namespace: { rtt: 20 } } })
-      const [from, to] = place === host ? [memory.host, memory.namespace] : [memory.namespace, memory.host]
+      const memory = bench({ sockets: { rtt: 20 }, localPath: { namespace: { rtt: 20 } } })
+      const [from, to] = place === host ? [memory.sockets, memory.namespace] : [memory.namespace, memory.sockets]
       const server = to.world.listen(80, { acceptDelay: 50 })
       listen(memory, place)
       const client = from.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
@@ -156,7 +166,10 @@ describe.each(Object.entries(families))("a local connection over %s", (_name, { 
 
     test("moves much more than fits anywhere, both ways at once, through tiny buffers that take bytes in part", () => {
       const small = { sendBuffer: 3000, receiveBuffer: 2500, faults: { partialSend: 0.3, spuriousEvent: 0.2 } }
-      const memory = bench({ host: small, localPath: { namespace: small, pipes: { capacity: 700, partialFill: 0.3 } } })
+      const memory = bench({
+        sockets: small,
+        localPath: { namespace: small, pipes: { capacity: 700, partialFill: 0.3 } },
+      })
       const { client, accepted } = connected(memory, place, loopback)
       const [up, down] = [patternBytes(200_000, 1), patternBytes(150_000, 2)]
       client.write(up)
@@ -181,7 +194,7 @@ describe.each(Object.entries(families))("a local connection over %s", (_name, { 
   test("takes the tap if the client is from elsewhere", () => {
     const memory = bench()
     listen(memory, host)
-    memory.host.world.connect({ address: elsewhere, port: 5000 }, { address: own, port: 8080 })
+    memory.sockets.world.connect({ address: elsewhere, port: 5000 }, { address: own, port: 8080 })
     memory.run()
     expect(memory.namespace.opened).toBe(0)
     expect(memory.guest.takeAll().map(({ tcp: header }) => header?.flags)).toEqual(["S"])
@@ -193,7 +206,7 @@ describe("local connections", () => {
 
   test("hold up a sender whose receiver takes nothing, with no more than a pipe and the sockets' buffers", () => {
     const sizes = { sendBuffer: 10_000, receiveBuffer: 10_000 }
-    const memory = bench({ host: sizes, localPath: { namespace: sizes, pipes: { capacity: 4000 } } })
+    const memory = bench({ sockets: sizes, localPath: { namespace: sizes, pipes: { capacity: 4000 } } })
     const { client, accepted } = connected(memory, host, loopback)
     accepted.pause()
     const bytes = patternBytes(500_000, 3)
@@ -211,7 +224,7 @@ describe("local connections", () => {
     listen(memory, host)
     const server = memory.namespace.world.listen(80)
     const clients = Array.from({ length: 100 }, (_, index) =>
-      memory.host.world.connect({ address: loopback, port: 6000 + index }, { address: loopback, port: 8080 }),
+      memory.sockets.world.connect({ address: loopback, port: 6000 + index }, { address: loopback, port: 8080 }),
     )
     memory.run()
     for (const [index, client] of clients.entries()) client.write(`from ${index}`)
@@ -223,7 +236,7 @@ describe("local connections", () => {
 
   test("go on, and end, without any pipe", () => {
     const sizes = { sendBuffer: 2000, receiveBuffer: 2000 }
-    const memory = bench({ host: sizes, localPath: { namespace: sizes, pipes: { most: 0 } } })
+    const memory = bench({ sockets: sizes, localPath: { namespace: sizes, pipes: { most: 0 } } })
     const { client, accepted } = connected(memory, host, loopback)
     const bytes = patternBytes(50_000, 1)
     client.write(bytes)
@@ -264,7 +277,7 @@ describe("local connections", () => {
   test("are reset when the stack stops, the table is full, or there are no sockets", () => {
     const memory = bench({ capacity: 1 })
     const { client, accepted } = connected(memory, host, loopback)
-    const late = memory.host.world.connect({ address: loopback, port: 5001 }, { address: loopback, port: 8080 })
+    const late = memory.sockets.world.connect({ address: loopback, port: 5001 }, { address: loopback, port: 8080 })
     memory.run()
     expect([late.isReset, client.isReset]).toEqual([true, false])
     memory.stack.abortFlows()
@@ -274,11 +287,11 @@ describe("local connections", () => {
 
     const poor = bench({ localPath: { namespace: { descriptors: 0 } } })
     listen(poor, host)
-    const refused = poor.host.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
+    const refused = poor.sockets.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
     poor.run()
     expect(refused.isReset).toBe(true)
-    // The port rests for a while: who comes next shall wait, not be reset as well.
-    const next = poor.host.world.connect({ address: loopback, port: 5001 }, { address: loopback, port: 8080 })
+    // The port pauses: the next connection shall wait, not be reset as well.
+    const next = poor.sockets.world.connect({ address: loopback, port: 5001 }, { address: loopback, port: 8080 })
     poor.run(400)
     expect(next.isReset).toBe(false)
     next.reset()
@@ -289,7 +302,7 @@ describe("local connections", () => {
   test("go on when their listener is closed", () => {
     const memory = bench()
     const listener = listen(memory, splice)
-    const server = memory.host.world.listen(80)
+    const server = memory.sockets.world.listen(80)
     const client = memory.namespace.world.connect({ address: loopback, port: 5000 }, { address: loopback, port: 8080 })
     memory.run()
     memory.stack.unlisten(listener)

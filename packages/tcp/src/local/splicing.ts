@@ -1,133 +1,142 @@
 /**
- * The local path of TCP: connections whose two ends are sockets of this machine, one on the host and one inside the guest's
- * namespace. Theory of operation.
+ * The local path of TCP: connections whose two ends are sockets of this machine, one on the host and one inside the
+ * guest's namespace. Theory of operation.
  *
- * Such a connection never touches the tap: what one socket receives is moved into a pipe and from there into the other
- * socket by the kernel (splice(2)), which passes pages on instead of copying them. A pipe is needed only between these two
- * moves, so one or two of them serve all connections (pipe-pool.ts); a direction keeps one only while its receiver takes
- * nothing. What is in it, and in the sockets' own buffers, is all that is ever held: then the sender's window closes. Where no
- * pipe is left, bytes are copied, so that connections go on, and end, when descriptors have run out (mover.ts).
+ * Such a connection never touches the tap. The kernel moves the bytes that one socket receives into a pipe, and from
+ * there into the other socket (splice(2)); it passes pages on instead of copying them. A pipe is needed only between
+ * these two moves, so one or two serve all connections (pipe-pool.ts); a direction keeps one only while its receiver
+ * takes nothing. Only the pipe and the sockets' own buffers hold bytes: when they are full, the sender's window closes.
+ * Where no pipe is available, bytes are copied, so that connections continue, and end, when descriptors have run out
+ * (mover.ts).
  *
- * It begins with a connection that was accepted: the other socket connects, and if it can't, the first one is reset. Each
- * direction ends by itself, once everything before the end is delivered; a reset or an error at one end is a reset at the
- * other, behind what came before it. A connection has no time-out: both ends are processes of this machine, whose kernel says
- * when one has gone. It doesn't say when it has forgotten one whose process has closed and whose other end hasn't (Linux: a
- * minute later, `tcp_fin_timeout`): so that is asked each minute, and answers by a reset. One that has closed its direction
- * only keeps the connection.
+ * A connection begins with an accepted socket. The other socket connects; if it can't, the first one is reset. Each
+ * direction ends by itself, once everything before the end is delivered. A reset or an error at one end becomes a reset
+ * at the other, behind the bytes before it. A connection has no time-out: both ends are processes of this machine,
+ * whose kernel reports when one has gone. But the kernel doesn't report that it has forgotten an end whose process has
+ * closed while the other end hasn't (Linux: after a minute, `tcp_fin_timeout`). So that end is probed each minute, and
+ * answers by a reset. An end that has only closed its direction keeps the connection.
  *
- * Sockets report once that something has changed (edge-triggered). A direction that used up its budget goes on in the next
- * turn, behind the others. How much sockets keep is left to the kernel: it drops what a smaller buffer has no room for, and the
- * sender then waits for its time-out.
+ * Sockets report changes once (edge-triggered). A direction that has used up its budget continues in the next turn,
+ * behind the others. The buffer sizes of sockets are left to the kernel: with a smaller buffer, it would drop what
+ * doesn't fit, and the sender would wait for its time-out.
  */
 import {
   type Demiflow,
   type DropReason,
   Errno,
+  FlowEnd,
   type FlowIndex,
-  flowOf,
-  type Host,
-  HostEvent,
-  hostAt,
   Interface,
   IpProtocol,
   initiatingSide,
   type LocalPath,
   NO_SOCKET,
   PlaceShare,
+  type RuleId,
   type SideRef,
   type Socket,
-  takePlace,
+  SocketEvent,
+  type Sockets,
+  socketsAt,
   targetSide,
 } from "@demiflow/core"
-import type { TcpContext } from "../context.ts"
-import { Queue } from "../queue.ts"
+import { FlowStates, takePlace } from "@demiflow/protocol-kit"
+import type { TcpContext } from "../driver/context.ts"
+import { Queue } from "../driver/queue.ts"
 import type { Direction } from "./direction.ts"
 import { Moved, Mover } from "./mover.ts"
 import { PipePool } from "./pipe-pool.ts"
 import { SplicedConnection } from "./spliced-connection.ts"
 
-/** Budgets of the mover that hold more than a socket's receive buffer does. */
+/** Rounds of the mover's budget that move more than a socket's receive buffer holds. */
 const REST_ROUNDS = 32
-/** Silence after which an end that sends nothing more is asked whether it is still there, seconds. */
+/** Silence after which an end that sends nothing more is probed, seconds. */
 const SILENCE_AFTER_END = 60
 
 export class Splicing {
   readonly #context: TcpContext
   readonly #mover: Mover
-  readonly #connections: (SplicedConnection | undefined)[] = []
-  readonly #spare: SplicedConnection[] = []
-  /** Those that have more to move than there was time for, in the order in which their turn comes. */
+  readonly #pool: PipePool
+  readonly #connections = new FlowStates<SplicedConnection>()
+  /** Connections with more to move than there was time for, in the order of their turns. */
   readonly #waiting = new Queue<SplicedConnection>()
   readonly #refused: DropReason
 
   constructor(context: TcpContext, { pipes }: LocalPath) {
     const { arena, drops } = context.components
     this.#context = context
-    this.#mover = new Mover(arena, pipes, new PipePool(pipes))
+    this.#pool = new PipePool(pipes)
+    this.#mover = new Mover(arena, pipes, this.#pool)
     this.#refused = drops.reason("tcp: other end of a local connection refused")
   }
 
   /**
-   * Somebody has connected to a listener's port. Answers 0, or a negated error number if the connection was reset because the
-   * other one could not even be begun.
+   * Splices a connection that was accepted at a listener's port. Returns 0, or a negated error number if the connection
+   * was reset because the other one could not even be begun.
    *
-   * @param initiating the side on which that was
+   * @param initiating the side on which the connection was accepted
    * @param target where it leads: on the host or inside the namespace
+   * @param rule the policy's rule that let it in
    */
-  open(socket: Socket, initiating: Demiflow, target: Demiflow): number {
+  open(socket: Socket, initiating: Demiflow, target: Demiflow, rule: RuleId): number {
     const { components } = this.#context
     const { flows, drops } = components
-    const host = hostAt(components, initiating.interface)
-    const targetHost = hostAt(components, target.interface)
-    if (host === undefined || targetHost === undefined) return -Errno.EPROTONOSUPPORT
+    const sockets = socketsAt(components, initiating.interface)
+    const targetHost = socketsAt(components, target.interface)
+    if (sockets === undefined || targetHost === undefined) return -Errno.EPROTONOSUPPORT
     const share = initiating.interface === Interface.host ? PlaceShare.fromOutside : PlaceShare.all
     const created = takePlace(components, IpProtocol.tcp, share)
     if (created < 0) {
-      host.reset(socket)
+      sockets.reset(socket)
       return 0
     }
-    const flow = flows.activate(flows.target(flows.initiate(created, initiating), target))
+    const flow = flows.activate(flows.target(flows.initiate(created, initiating), target, rule))
     const targetSocket = targetHost.tcpConnect(targetSide(flow), target)
-    const result = targetSocket < 0 ? targetSocket : host.watch(socket, initiatingSide(flow))
+    const result = targetSocket < 0 ? targetSocket : sockets.watch(socket, initiatingSide(flow))
     if (result < 0) {
       drops.count(this.#refused)
       if (targetSocket >= 0) targetHost.reset(targetSocket)
-      host.reset(socket)
-      flows.release(flow)
+      sockets.reset(socket)
+      flows.release(flow, FlowEnd.aborted)
       return result
     }
-    const connection = this.#add(flow, host, targetHost)
-    connection.forth.reset(socket, host, targetSocket, targetHost)
-    connection.back.reset(targetSocket, targetHost, socket, host)
+    const connection = this.#add(flow, sockets, targetHost)
+    connection.forth.reset(socket, sockets, targetSocket, targetHost)
+    connection.back.reset(targetSocket, targetHost, socket, sockets)
     connection.back.isWritable = true
     if (components.log.isDebug) components.log.debug(`flow ${flow} (tcp) ${initiating} spliced to ${target}`)
     return 0
   }
 
-  /** Something happened on the socket of a side. */
+  /** Handles an event of the socket of a side. */
   fromHost(side: SideRef, events: number): void {
-    const connection = this.#connections[flowOf(side)]
+    const connection = this.#connections.of(side)
     if (connection === undefined) return
     const isInitiating = side === initiatingSide(connection.flow)
     const outgoing = isInitiating ? connection.back : connection.forth
     const incoming = isInitiating ? connection.forth : connection.back
-    if (events & HostEvent.error && this.#hasFailed(connection, incoming)) {
+    if (events & SocketEvent.error && this.#hasFailed(connection, incoming)) {
       if (connection.isConnecting) this.#context.components.drops.count(this.#refused)
-      // One that had closed before is forgotten, and what it sent is still delivered.
+      // An end that had closed before was forgotten by its kernel; what it sent is still delivered.
       if (incoming.isShut && incoming.toHost.unacknowledged(incoming.to) > 0) this.#end(connection, false)
       else this.#fail(connection)
       return
     }
-    if (events & HostEvent.writable) {
+    if (events & SocketEvent.writable) {
       outgoing.isWritable = true
-      if (!isInitiating) connection.isConnecting = false
+      if (!isInitiating && connection.isConnecting) connection.isConnecting = this.#isInProgress(connection)
     }
-    if (events & HostEvent.urgent) incoming.isUrgent = true
-    if (events & ~(HostEvent.writable | HostEvent.error)) incoming.isReadable = true
+    if (events & SocketEvent.urgent) incoming.isUrgent = true
+    if (events & ~(SocketEvent.writable | SocketEvent.error)) incoming.isReadable = true
     this.#move(connection)
   }
 
-  /** Goes on with those whose turn has come. */
+  /** True if the event that the other socket is writable was for no reason: it isn't connected yet. */
+  #isInProgress({ forth }: SplicedConnection): boolean {
+    return forth.toHost.connectOutcome(forth.to) === -Errno.EINPROGRESS
+  }
+
+  /** Continues with the connections whose turn has come. */
   tick(): void {
     for (let count = this.#waiting.count; count > 0; count--) {
       const connection = this.#waiting.shift()
@@ -137,9 +146,14 @@ export class Splicing {
     }
   }
 
+  /** See `ProtocolHandler.stop`. */
+  stop(): void {
+    this.#pool.clear()
+  }
+
   /** Ends a connection at once, by a reset at both ends. */
   abort(flow: FlowIndex): void {
-    const connection = this.#connections[flow]
+    const connection = this.#connections.get(flow)
     if (connection !== undefined) this.#end(connection, true)
   }
 
@@ -150,7 +164,7 @@ export class Splicing {
     else if (forth.isShut && back.isShut) this.#end(connection, false)
   }
 
-  /** False if the connection can't go on. */
+  /** Moves what one direction can. Returns false if the connection can't continue. */
   #moveOne(connection: SplicedConnection, direction: Direction): boolean {
     const result = this.#mover.move(direction)
     if (result < 0) return false
@@ -170,13 +184,15 @@ export class Splicing {
     this.#waiting.push(connection)
   }
 
-  /** Takes the error of the socket that a direction reads from, once what came before it is moved. True if there is one. */
+  /** True if the socket that a direction reads from has an error. What came before the error is moved first. */
   #hasFailed(connection: SplicedConnection, direction: Direction): boolean {
     if (!connection.isConnecting && this.#moveRest(direction) < 0) return true
     return direction.fromHost.socketError(direction.from) < 0
   }
 
-  /** One end has failed, and the other one hears of it. What came before goes there first, as it would without us in between. */
+  /**
+   * Resets both ends after one has failed. What came before is delivered first, as it would be without us in between.
+   */
   #fail(connection: SplicedConnection): void {
     if (!connection.isConnecting) {
       this.#moveRest(connection.forth)
@@ -185,22 +201,20 @@ export class Splicing {
     this.#end(connection, true)
   }
 
-  /** Moves all that has arrived, as far as it is taken; a negated error number if there is one behind it. */
+  /** Moves everything that has arrived and is taken. Returns a negated error number if an error follows. */
   #moveRest(direction: Direction): number {
     direction.isReadable = true
     let result: number = Moved.part
-    // No error need be behind it after all, and then there may be no end to what comes.
+    // There may be no error after all, and then possibly no end of what arrives: hence the limit.
     for (let round = 0; result === Moved.part && round < REST_ROUNDS; round++) result = this.#mover.move(direction)
     return result
   }
 
-  #add(flow: FlowIndex, host: Host, targetHost: Host): SplicedConnection {
-    const connection = this.#spare.pop() ?? new SplicedConnection(host, targetHost)
+  #add(flow: FlowIndex, sockets: Sockets, targetHost: Sockets): SplicedConnection {
+    const connection = this.#connections.spare() ?? new SplicedConnection(sockets, targetHost)
     connection.flow = flow
     connection.isConnecting = true
-    // Grown one by one, so that it never becomes a dictionary.
-    while (this.#connections.length <= flow) this.#connections.push(undefined)
-    this.#connections[flow] = connection
+    this.#connections.add(flow, connection)
     return connection
   }
 
@@ -209,12 +223,12 @@ export class Splicing {
     this.#release(forth, isReset)
     this.#release(back, isReset)
     connection.flow = -1 as FlowIndex
-    this.#connections[flow] = undefined
-    this.#context.components.flows.release(flow)
-    this.#spare.push(connection)
+    this.#connections.remove(flow)
+    this.#context.components.flows.release(flow, isReset ? FlowEnd.aborted : FlowEnd.done)
+    this.#connections.keep(connection)
   }
 
-  /** Lets go of what a direction reads from. */
+  /** Releases the socket and the pipe that a direction reads from. */
   #release(direction: Direction, isReset: boolean): void {
     this.#mover.abandon(direction)
     if (isReset) direction.fromHost.reset(direction.from)

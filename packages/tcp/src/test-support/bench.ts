@@ -17,7 +17,7 @@ export const SERVER = "198.51.100.7"
 export const SERVER_V6 = "2001:db8:1::7"
 export const PORT = 80
 
-/** How a bench is set up. */
+/** Options of a bench. */
 export interface BenchOptions extends MemoryStackOptions {
   readonly tcp?: TcpOptions
   readonly listen?: ListenOptions
@@ -31,10 +31,10 @@ export interface Bench extends MemoryStack {
 /** Sets a bench up. */
 export function bench(options: BenchOptions = {}): Bench {
   const memory = memoryStack([tcp({ holdPoolSize: 1 << 20, ...options.tcp })], options)
-  return Object.assign(memory, { listener: memory.host.world.listen(PORT, options.listen ?? {}) })
+  return Object.assign(memory, { listener: memory.sockets.world.listen(PORT, options.listen ?? {}) })
 }
 
-/** The guest's end of a connection that is not begun yet. */
+/** Returns the guest's end of a connection that hasn't begun. */
 export function scripted(memory: MemoryStack, options: Partial<ScriptedConnectionOptions> = {}): ScriptedConnection {
   return new ScriptedConnection(memory.guest, { target: SERVER, port: PORT, ...options })
 }
@@ -46,16 +46,16 @@ export interface Connected {
   readonly world: WorldConnection
 }
 
-/** How a connection is begun. */
+/** Options of a connection. */
 export interface ConnectOptions extends BenchOptions {
   readonly ends?: Partial<ScriptedConnectionOptions>
   /** Options of the guest's SYN; an MSS of 1,460 by default. */
   readonly syn?: SegmentOptions
-  /** The guest's window, as it stands in segments. */
+  /** The guest's window, as in the header, unscaled. */
   readonly window?: number
 }
 
-/** Sets a bench up, with a connection on it that is established. */
+/** Sets a bench up, with an established connection. */
 export function connected(options: ConnectOptions = {}): Connected {
   return connect(bench(options), options)
 }
@@ -73,12 +73,12 @@ export function connect(memory: Bench, options: Omit<ConnectOptions, keyof Bench
   return { memory, guest, world: memory.listener.connection }
 }
 
-/** Segments that wait at the guest, taken, in the order in which they came. */
+/** Takes the segments that wait at the guest, in the order in which they came. */
 export function segments(memory: MemoryStack): ReceivedFrame[] {
   return memory.guest.takeAll().filter(({ tcp }) => tcp !== undefined)
 }
 
-/** The same in short: flags, first sequence number relative to the connection's, payload bytes. */
+/** As `segments`, in short: flags, first sequence number relative to `from`, payload bytes. */
 export function numbers(memory: MemoryStack, from: number): string[] {
   return segments(memory).map(({ tcp, payload }) => {
     const sequence = ((tcp?.sequence ?? 0) - from) | 0
@@ -86,7 +86,7 @@ export function numbers(memory: MemoryStack, from: number): string[] {
   })
 }
 
-/** The sequence number `count` further on, unsigned. */
+/** Returns the sequence number `count` further on, unsigned. */
 export function after(sequence: number | undefined, count: number): number {
   return ((sequence ?? Number.NaN) + count) >>> 0
 }

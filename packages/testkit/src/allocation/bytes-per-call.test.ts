@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { bytesPerCall, type Heap } from "./bytes-per-call.ts"
 
-/** A heap that a test fills, and that is collected when it has too much. */
+/** A heap that a test fills, and that is collected when it exceeds its size. */
 class SmallHeap implements Heap {
   bytes = 0
   collections = 0
@@ -44,7 +44,7 @@ test("what is taken until code is optimised doesn't count", () => {
 })
 
 test("a run in which a collection came counts for nothing", () => {
-  // Full once in a run and a quarter, and emptied before each: so it is collected in the measured run.
+  // The heap is full once in a run and a quarter, and emptied before each run: so it is collected in the measured run.
   const heap = new SmallHeap(16 * 7_500)
   expect(bytesPerCall(heap, () => heap.take(16))).toBe(Number.POSITIVE_INFINITY)
 })

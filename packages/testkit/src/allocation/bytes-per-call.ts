@@ -1,27 +1,27 @@
 /**
- * What a data path allocates, counted: to assert that it is nothing.
+ * Measures the allocations of a data path, to assert that there are none.
  *
- * A garbage collector's pause is what the slowest packet waits for. Without a collection in between, every object counts,
- * however soon it dies.
+ * The slowest packet waits for the garbage collector. The measurement runs without a collection in between, so every
+ * object counts, however soon it dies.
  */
 
-/** What measures the heap: in Node.js `process.memoryUsage().heapUsed`, and `gc`, which `--expose-gc` brings. */
+/** Measures the heap: in Node.js with `process.memoryUsage().heapUsed`, and `gc`, which `--expose-gc` provides. */
 export interface Heap {
-  /** Bytes in use, those of dead objects included. */
+  /** Bytes in use, including dead objects. */
   used(): number
-  /** Frees what is dead. */
+  /** Frees dead objects. */
   collect(): void
 }
 
-/** So many that what happens once doesn't count, and so few that small objects bring no collection. */
+/** Enough calls that single events don't count, and few enough that small objects cause no collection. */
 const CALLS = 6_000
-const ATTEMPTS = 6
-/** The smallest object has 16 bytes: this is one in sixteen calls, which something that happens once may come to. */
+const ATTEMPTS = 40
+/** The smallest object has 16 bytes. This limit is one object in sixteen calls, which single events may reach. */
 const NOTHING = 1
 
 /**
- * Bytes of heap that a call takes: less than 1 if it allocates nothing. It is called some ten thousand times, because code
- * that isn't optimised allocates numbers. Infinity if there was a collection whenever it was measured.
+ * Returns the bytes of heap that a call takes: less than 1 if it allocates nothing. The function is called some ten
+ * thousand times, because code that isn't optimised allocates numbers. Infinity if every measurement had a collection.
  */
 export function bytesPerCall(heap: Heap, call: () => void): number {
   const run = () => {
@@ -31,12 +31,12 @@ export function bytesPerCall(heap: Heap, call: () => void): number {
   let best = Number.POSITIVE_INFINITY
   for (let attempt = 0; attempt < ATTEMPTS && best >= NOTHING; attempt++) {
     heap.collect()
-    // A collection may undo what was optimised.
+    // A collection may undo optimisations.
     run()
     const before = heap.used()
     run()
     const grown = heap.used() - before
-    // Less than before: there was a collection.
+    // The heap is smaller than before: there was a collection.
     if (grown >= 0) best = Math.min(best, grown / CALLS)
   }
   return best

@@ -9,14 +9,14 @@ import {
 } from "@demiflow/core"
 import { noHostNeighbours, noNeighbours } from "../guest/no-neighbours.ts"
 
-/** Room for the largest packet, and where the next one begins. */
+/** Bytes from one packet to the next: room for the largest one. */
 const PACKET_BYTES = 66_048
 const PACKETS = 64
 const MTU = 1_500
 
 /**
- * A guest that allocates nothing itself, for {@link bytesPerCall}: packets to it overwrite each other, a few dozen later. A
- * subclass may read them in `end`.
+ * A guest that allocates nothing itself, for {@link bytesPerCall}. A packet to it is overwritten a few dozen packets
+ * later. A subclass may read packets in `end`.
  */
 export class QuietGuest implements Guest {
   readonly capabilities: LinkCapabilities
@@ -30,12 +30,12 @@ export class QuietGuest implements Guest {
   readonly lastSeenV6: Address = new Address()
   readonly lastSeenLinkLocal: Address = new Address()
   readonly isCongested: boolean = false
-  /** Packets that were sent to it. */
+  /** Packets that were sent to the guest. */
   packets = 0
   readonly #start: number
   #next = 0
 
-  /** Reserves 4 MiB. @param isCut whether its link cuts what is left together */
+  /** Reserves 4 MiB. @param isCut whether the guest's link splits packets that are left together */
   constructor(arena: Arena, isCut: boolean) {
     const segmentation = { tcpSegmentation: isCut, udpSegmentation: isCut }
     this.capabilities = { mtu: MTU, headroom: 0, checksumOffload: true, ...segmentation }
@@ -49,6 +49,10 @@ export class QuietGuest implements Guest {
   begin(): number {
     this.#next = (this.#next + 1) % PACKETS
     return this.#start + this.#next * PACKET_BYTES
+  }
+
+  hasRoom(): boolean {
+    return true
   }
 
   redirect(): void {}

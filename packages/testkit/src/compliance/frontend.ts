@@ -4,7 +4,7 @@ import { sameBytes } from "../bytes.ts"
 import { ethernet } from "../packets/build-network.ts"
 import { buildPacket, patternBytes, payload, viewOf } from "../packets/layer.ts"
 
-/** A link, and what is at its other end. */
+/** A link and its other end. */
 export interface FrontendUnderTest {
   readonly link: Link
   /** Sends frames from the other end to the link. All of them must reach it, in their order. */
@@ -13,24 +13,24 @@ export interface FrontendUnderTest {
   receive(): readonly Uint8Array[] | Promise<readonly Uint8Array[]>
   /** Lets a little time pass, for links that need it. */
   turn?(): void | Promise<void>
-  /** Closes the other end, where a link notices that: `receive` must then answer an error number. */
+  /** Closes the other end, where a link notices that: `receive` must then return an error number. */
   hangUp?(): void | Promise<void>
-  /** Releases what the other end holds; the link was closed before. */
+  /** Releases the other end's resources, after the link was closed. */
   close?(): void | Promise<void>
 }
 
-/** For local experiments (IEEE 802, clause 9.2.4): nothing on the way takes an interest in such frames. */
+/** For local experiments (IEEE 802, clause 9.2.4): nothing in between handles such frames. */
 const EXPERIMENTAL = 0x88b5
 const BATCH = 16
-/** A number of frames that no size of a queue is a multiple of. */
+/** A number of frames that divides no size of a queue. */
 const UNEVEN = 13
 const REGION = 1 << 20
 const TURNS = 2_000
 const CANARY = 0xa5
 
 /**
- * Tests that a link keeps to what `Link` of `@demiflow/core` promises: batches, order, places, headroom, acceptance of a part,
- * closing. Call it inside a test file; it makes its tests with vitest.
+ * Tests the contract of `Link` of `@demiflow/core`: batches, order, places, headroom, partial acceptance,
+ * closing. Call it inside a test file; it defines its tests with vitest.
  *
  * @param setup makes the link, anew for each group of tests; its arena has 2 MiB to spare
  */
@@ -39,7 +39,7 @@ export function frontendCompliance(setup: () => FrontendUnderTest | Promise<Fron
   describe("the end", () => endTests(setup))
 }
 
-/** What the tests of a link share. */
+/** State that the tests of a link share. */
 class Bench {
   readonly under: FrontendUnderTest
   readonly link: Link
@@ -53,7 +53,7 @@ class Bench {
     this.region = under.link.arena.reserve(REGION, 64)
   }
 
-  /** A frame of this length that no other frame is like. */
+  /** A unique frame of this length. */
   frame(length: number): Uint8Array {
     const number = ++this.#number
     const head = ethernet({ source: "02:00:00:00:00:01", target: "02:00:00:00:00:02", etherType: EXPERIMENTAL })
@@ -69,7 +69,7 @@ class Bench {
     return sizes.filter((size) => size <= largest).map((size) => this.frame(size))
   }
 
-  /** Puts frames into the arena and the batch, between canaries; answers the places of these. */
+  /** Puts frames into the arena and the batch, between canaries. Returns the places of the canaries. */
   put(frames: readonly Uint8Array[]): { readonly offset: number; readonly length: number }[] {
     const { arena, capabilities } = this.link
     const canaries: { offset: number; length: number }[] = []
@@ -91,7 +91,7 @@ class Bench {
     return canaries
   }
 
-  /** Receives until `count` frames have come; each is copied at once. */
+  /** Receives until `count` frames have arrived. Each is copied at once. */
   async receive(count: number): Promise<Uint8Array[]> {
     const all: Uint8Array[] = []
     await this.until(`${count} frames arrive, not ${all.length}`, () => {
@@ -114,7 +114,7 @@ class Bench {
     return this.link.arena.bytes.slice(offset, offset + this.batch.length[index])
   }
 
-  /** Takes what reaches the other end, until `count` frames have. */
+  /** Takes frames at the other end until `count` have arrived. */
   async collect(count: number): Promise<Uint8Array[]> {
     const all: Uint8Array[] = []
     for (let turn = 0; turn < TURNS && all.length < count; turn++) {
@@ -160,14 +160,14 @@ function frameTests(setup: () => FrontendUnderTest | Promise<FrontendUnderTest>)
     expect(mtu).toBeGreaterThanOrEqual(68)
     expect(mtu).toBeLessThanOrEqual(65_535)
     expect(headroom).toBeGreaterThanOrEqual(0)
-    // Whoever cuts a segment has to sum the pieces up.
+    // A link that splits a segment has to compute the checksums of the pieces.
     if (tcpSegmentation || udpSegmentation) expect(checksumOffload).toBe(true)
   })
 
   it("answers 0 when no frame waits", async () => {
     await bench().turn()
     let received = bench().link.receive(bench().batch)
-    // Whatever else the other end may say of its own accord.
+    // The other end may also send frames of its own accord.
     while (received > 0) received = bench().link.receive(bench().batch)
     expect(received).toBe(0)
     expect(bench().batch.count).toBe(0)
@@ -249,7 +249,7 @@ function frameTests(setup: () => FrontendUnderTest | Promise<FrontendUnderTest>)
     const sent: Uint8Array[] = []
     const arrived: Uint8Array[] = []
     let refusals = 0
-    // Until it has refused three times; a link that never refuses is asked to take 3,000 frames.
+    // Until the link has refused three times; a link that never refuses is offered 3,000 frames.
     while (refusals < 3 && sent.length < 3_000) {
       const frames = Array.from({ length: UNEVEN }, () => bench().frame(1_000))
       bench().put(frames)
@@ -271,7 +271,9 @@ function frameTests(setup: () => FrontendUnderTest | Promise<FrontendUnderTest>)
   }, 60_000)
 }
 
-/** What never refuses may lose, since it counts drops as taken; it must not repeat or mix up. */
+/**
+ * A link that never refuses may lose frames, because it counts drops as taken. It must not repeat or reorder frames.
+ */
 function expectInOrder(arrived: readonly number[], sent: readonly number[]): void {
   expect(arrived.length).toBeGreaterThan(0)
   expect(arrived.every((number, index) => index === 0 || number > arrived[index - 1])).toBe(true)

@@ -1,9 +1,10 @@
 /**
- * Suites that every implementation passes: of a protocol, of a link, of a host. They make their tests with vitest.
+ * Suites that every implementation of a protocol, a link or a host passes. They define their tests with vitest.
  *
  * @packageDocumentation
  */
 export * from "./frontend.ts"
-export * from "./host.ts"
-export type * from "./host-under-test.ts"
 export * from "./protocol.ts"
+export type { ProtocolUnderTest, SampleGuest } from "./protocol-bench.ts"
+export * from "./sockets.ts"
+export type * from "./sockets-under-test.ts"

@@ -1,19 +1,20 @@
 /**
  * One TCP connection of the guest: RFC 9293's state machine around a {@link SendQueue} and a {@link ReceiveQueue}.
  *
- * It is made to go with a stack under test, so it is strict about what it gets: segments beyond its window, content
- * that changes when it is sent again, acknowledgements of what was never sent are recorded as violations.
+ * It tests a stack, so it is strict about what it receives. Segments beyond its window, retransmissions with other
+ * content, and acknowledgements of data that was never sent are recorded as violations.
  */
 import { formatEndpoint } from "@demiflow/core"
 import { type BytesLike, toBytes, toText } from "../bytes.ts"
 import type { ParsedTcp } from "../packets/parse.ts"
-import type { VirtualTimer } from "../virtual-clock.ts"
+import type { SeededRandom } from "../seeded-random.ts"
+import type { VirtualClock, VirtualTimer } from "../virtual-clock.ts"
 import type {
   ConnectionEnds,
-  ConnectionSurroundings,
   GuestConnectionFailure,
   GuestConnectionOptions,
   GuestConnectionState,
+  OutgoingSegment,
 } from "./connection-types.ts"
 import { ReceiveQueue } from "./receive-queue.ts"
 import { RetransmissionTimer } from "./retransmission-timer.ts"
@@ -25,13 +26,27 @@ const EMPTY = new Uint8Array(0)
 const LARGEST_PIECE = 65_000
 const SYN_RETRIES = 8
 
+/** The environment of a connection. */
+export interface ConnectionSurroundings {
+  readonly clock: VirtualClock
+  readonly random: SeededRandom
+  /** Bytes of the link's largest IP packet. */
+  readonly mtu: number
+  /** True if the link splits segments. */
+  readonly cutsSegments: boolean
+  send(connection: GuestConnection, segment: OutgoingSegment): void
+  /** Called when the connection is gone. */
+  forget(connection: GuestConnection): void
+  violation(what: string): void
+}
+
 export class GuestConnection implements SendQueueOwner {
   readonly ends: ConnectionEnds
   /** Called when the handshake is done. */
   onConnected: (() => void) | undefined
-  /** Called with what is read, when it is. */
+  /** Called with data as it is read. */
   onData: ((bytes: Uint8Array) => void) | undefined
-  /** Called once the other end has ended and all of it was read. */
+  /** Called once the other end has ended and all its data was read. */
   onEnd: (() => void) | undefined
   /** Called when the connection ends out of order. */
   onFailure: ((failure: GuestConnectionFailure) => void) | undefined
@@ -44,7 +59,7 @@ export class GuestConnection implements SendQueueOwner {
   readonly #mss: number
   #state: GuestConnectionState
   #failure: GuestConnectionFailure | undefined
-  /** Written before the handshake was done. */
+  /** Data written before the handshake was done. */
   #early: Uint8Array[] = []
   #isEnding = false
   #sendScale = 0
@@ -73,7 +88,7 @@ export class GuestConnection implements SendQueueOwner {
     return this.#state
   }
 
-  /** Why it ended out of order, if it did. */
+  /** Why the connection ended out of order, if it did. */
   get failure(): GuestConnectionFailure | undefined {
     return this.#failure
   }
@@ -92,7 +107,7 @@ export class GuestConnection implements SendQueueOwner {
     return toText(this.received)
   }
 
-  /** Bytes in order that wait to be read, since reading is paused. */
+  /** Bytes in order that wait while reading is paused. */
   get unread(): number {
     return this.#receiver.unread
   }
@@ -102,34 +117,34 @@ export class GuestConnection implements SendQueueOwner {
     return this.#sender.pending + this.#early.reduce((sum, { length }) => sum + length, 0)
   }
 
-  /** True once the other end has ended and all of it was read. */
+  /** True once the other end has ended and all its data was read. */
   get isEnded(): boolean {
     return this.#isEndRead
   }
 
-  /** True once nothing more will happen on it, except for segments that arrive late. */
+  /** True once nothing but late segments can arrive. */
   get isFinished(): boolean {
     return this.#state === "closed" || this.#state === "timeWait"
   }
 
-  /** Sequence number behind everything that it ever sent: a successor from the same port begins further on. */
+  /** Sequence number behind everything that was ever sent: a successor from the same port begins beyond it. */
   get lastSequence(): number {
     return this.#sender.highest
   }
 
-  /** Segments that it sent again. */
+  /** Segments that were retransmitted. */
   get retransmissions(): number {
     return this.#sender.retransmissions
   }
 
-  /** Sends bytes, or text of one-byte characters. What can't be sent yet waits. */
+  /** Sends bytes, or text of one-byte characters. Data that can't be sent yet waits. */
   write(content: BytesLike): void {
     const bytes = toBytes(content).slice()
     if (this.#state === "synSent" || this.#state === "synReceived") this.#early.push(bytes)
     else if (this.#state === "established" || this.#state === "closeWait") this.#sender.write(bytes)
   }
 
-  /** Sends nothing more; what was written is still delivered. */
+  /** Ends this direction; data already written is still delivered. */
   end(): void {
     if (this.#isEnding) return
     this.#isEnding = true
@@ -143,7 +158,7 @@ export class GuestConnection implements SendQueueOwner {
     this.#finish("resetByUs")
   }
 
-  /** Forgets the connection without a word, as a guest that is switched off. What comes for it later is reset. */
+  /** Forgets the connection silently, like a guest that is switched off. Later segments are answered with a reset. */
   vanish(): void {
     if (this.#state !== "closed") this.#finish("vanished")
   }
@@ -153,18 +168,18 @@ export class GuestConnection implements SendQueueOwner {
     this.#isPaused = true
   }
 
-  /** Reads what waits, and goes on reading what comes. */
+  /** Reads the waiting bytes, and resumes reading. */
   resume(): void {
     this.#isPaused = false
     this.take(Number.POSITIVE_INFINITY)
   }
 
-  /** While paused, reads up to `length` bytes of what waits. Answers how many. */
+  /** While paused, reads up to `length` waiting bytes. Returns their number. */
   take(length: number): number {
     const bytes = this.#receiver.take(length)
     if (bytes.length > 0) {
       this.onData?.(bytes)
-      this.#tellWindow()
+      this.#advertiseWindow()
     }
     if (this.#receiver.isEnded && this.#receiver.unread === 0 && !this.#isEndRead) {
       this.#isEndRead = true
@@ -173,7 +188,7 @@ export class GuestConnection implements SendQueueOwner {
     return bytes.length
   }
 
-  /** Asks the other end whether the connection is still there (RFC 9293, section 3.8.4): a reset may have been lost. */
+  /** Sends a keep-alive probe (RFC 9293, section 3.8.4): a reset may have been lost. */
   keepAlive(): void {
     if (this.#state !== "closed" && this.#state !== "synSent") this.#send("A", advance(this.#sender.highest, -1))
   }
@@ -184,7 +199,7 @@ export class GuestConnection implements SendQueueOwner {
     this.#synTimer.start()
   }
 
-  /** Answers a SYN that a listener got. */
+  /** Answers a SYN that a listener received. */
   accept(syn: ParsedTcp): void {
     this.#state = "synReceived"
     this.#noteSyn(syn)
@@ -197,12 +212,14 @@ export class GuestConnection implements SendQueueOwner {
     return this.#state === "timeWait" && syn.flags === "S" && distance(syn.sequence, this.#receiver.next) > 0
   }
 
-  /** An ICMP error says that the other end can't be reached (RFC 5927, section 4: only believed before the handshake). */
+  /**
+   * An ICMP error says that the other end can't be reached (RFC 5927, section 4: only believed before the handshake).
+   */
   unreachable(): void {
     if (this.#state === "synSent") this.#finish("unreachable")
   }
 
-  /** A segment of this connection (RFC 9293, section 3.10.7). */
+  /** Handles a segment of this connection (RFC 9293, section 3.10.7). */
   arrive(frame: ReceivedFrame): void {
     const segment = frame.tcp
     if (segment === undefined || this.#state === "closed") return
@@ -246,12 +263,12 @@ export class GuestConnection implements SendQueueOwner {
     const { flags } = segment
     if (!this.#isAcceptable(segment, payload.length)) {
       if (!flags.includes("R")) this.#acknowledge()
-      // A retransmitted end means that our last acknowledgement was lost.
+      // A retransmitted FIN means that our last acknowledgement was lost.
       if (this.#state === "timeWait") this.#startTimeWait()
       return
     }
     if (flags.includes("R")) {
-      // RFC 5961, section 3.2: only an exact match resets, others are challenged.
+      // RFC 5961, section 3.2: only an exact match resets; other numbers get a challenge ACK.
       if (segment.sequence === this.#receiver.next) this.#finish("reset")
       else this.#acknowledge()
       return
@@ -373,35 +390,37 @@ export class GuestConnection implements SendQueueOwner {
     this.#synTimer.start()
   }
 
-  /** From the end of all that was sent, also while it is sent again: what comes from before that is never accepted. */
+  /** The number behind all data ever sent, also during a retransmission: an earlier one is never accepted. */
   #acknowledge(): void {
     this.#send("A", this.#sender.highest)
   }
 
   #send(flags: string, sequence: number, bytes: Uint8Array = EMPTY): void {
     const acknowledgement = flags.includes("A") ? this.#receiver.next : 0
-    this.#surroundings.send(this, { flags, sequence, acknowledgement, window: this.#windowToTell(), bytes })
+    this.#surroundings.send(this, { flags, sequence, acknowledgement, window: this.#windowToAdvertise(), bytes })
     this.#acknowledgementTimer?.cancel()
     this.#acknowledgementTimer = undefined
     this.#unanswered = 0
   }
 
-  /** The window field; notes what it allows. The edge never moves back (RFC 9293, section 3.8.6). */
-  #windowToTell(): number {
+  /**
+   * Returns the window field, and notes the edge that it allows. The edge never moves back (RFC 9293, section 3.8.6).
+   */
+  #windowToAdvertise(): number {
     const least = Math.max(0, distance(this.#receiver.edge, this.#receiver.next))
     const room = Math.max(least, this.#receiver.room)
-    // Rounding up keeps a promise that does not fit the scale; the receive queue takes what was promised.
+    // Rounding up keeps a promise that does not fit the scale; the receive queue accepts up to the promised edge.
     const field = Math.min(65_535, room === least ? ceilShift(room, this.#receiveScale) : room >> this.#receiveScale)
     const edge = advance(this.#receiver.next, field << this.#receiveScale)
     if (distance(edge, this.#receiver.edge) > 0) this.#receiver.edge = edge
     return field
   }
 
-  /** Tells of room that reading made, if it is worth a segment (RFC 9293, section 3.8.6.2.2). */
-  #tellWindow(): void {
+  /** Announces room that reading made, if it is worth a segment (RFC 9293, section 3.8.6.2.2). */
+  #advertiseWindow(): void {
     if (this.#state === "closed" || this.#receiver.isEnded) return
     const growth = this.#receiver.room - Math.max(0, distance(this.#receiver.edge, this.#receiver.next))
-    const worthwhile = this.#options.tellsEveryWindow
+    const worthwhile = this.#options.advertisesEveryWindow
       ? 1 << this.#receiveScale
       : Math.min(2 * this.#mss, this.#receiver.capacity / 2)
     if (growth >= worthwhile) this.#acknowledge()

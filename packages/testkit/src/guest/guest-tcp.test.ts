@@ -10,7 +10,7 @@ import type { GuestConnection } from "./guest-connection.ts"
 import { GuestTcp } from "./guest-tcp.ts"
 import { ScriptedGuest } from "./scripted-guest.ts"
 
-/** Two guests on one cable: what one sends, the other receives. */
+/** Two guests on one cable: each receives what the other sends. */
 function twoGuests(options: {
   seed?: number
   faults?: Faults
@@ -38,7 +38,7 @@ function twoGuests(options: {
 describe("TCP between two guests", () => {
   for (const [initialSequence, after, why] of [
     [2_000, 0, "at once with higher numbers"],
-    // Its SYN is taken for a late segment of the old connection, which it then ends by a reset.
+    // The other end takes the SYN for a late segment of the old connection, which the guest then resets.
     [900, 1_000, "with lower ones when the old connection is reset"],
   ] as const) {
     it(`begins anew between the ends of a connection that waits for late segments, ${why}`, () => {

@@ -1,6 +1,6 @@
 /**
- * A real TCP for the guest, small but whole: handshake, retransmission, windows down to zero, scaling, delayed
- * acknowledgements, half-close, data out of order. With it, whole transfers run through a stack in virtual time.
+ * A real TCP for the guest, small but complete: handshake, retransmission, windows down to zero, scaling, delayed
+ * acknowledgements, half-close, data out of order. Whole transfers can run through a stack in virtual time.
  */
 import { IpProtocol, Segmentation } from "@demiflow/core"
 import { type AddressLike, toAddress } from "../host/world.ts"
@@ -13,7 +13,7 @@ import { GuestConnection } from "./guest-connection.ts"
 import type { ReceivedFrame, ScriptedGuest } from "./scripted-guest.ts"
 import { advance } from "./sequence-numbers.ts"
 
-/** Where to connect to, from where, and how the connection behaves. */
+/** The ends of a connection, and its behaviour. */
 export interface GuestConnectOptions extends GuestConnectionOptions {
   readonly address: AddressLike
   readonly port: number
@@ -23,10 +23,13 @@ export interface GuestConnectOptions extends GuestConnectionOptions {
   readonly fromPort?: number
 }
 
-/** How the guest's TCP behaves as a whole, and every connection unless its options say otherwise. */
+/** The behaviour of the guest's TCP, and of every connection whose options don't override it. */
 export interface GuestTcpOptions extends GuestConnectionOptions {
   readonly random?: SeededRandom
-  /** True if frames with a wrong checksum or length are dropped, as on a link that damages frames, and no violation. */
+  /**
+   * True if frames with a wrong checksum or length are dropped, as on a link that damages frames. Else they are
+   * violations.
+   */
   readonly dropsDamaged?: boolean
 }
 
@@ -38,9 +41,9 @@ interface GuestListener {
 const FIRST_PORT = 40_000
 const ETHERNET = 14
 
-/** The TCP of a {@link ScriptedGuest}: takes the guest's TCP segments from when it is made. */
+/** The TCP of a {@link ScriptedGuest}: handles the guest's TCP segments from its creation on. */
 export class GuestTcp {
-  /** What the stack did that no correct TCP does. Empty if all is well. */
+  /** Behaviour of the stack that no correct TCP shows. Empty if all is well. */
   readonly violations: string[] = []
   readonly #guest: ScriptedGuest
   readonly #random: SeededRandom
@@ -56,7 +59,7 @@ export class GuestTcp {
     guest.onFrame((frame) => this.#arrive(frame))
   }
 
-  /** Connections that are not gone, those in timeWait included. */
+  /** Existing connections, including those in timeWait. */
   get connections(): readonly GuestConnection[] {
     return [...this.#connections.values()]
   }
@@ -77,8 +80,8 @@ export class GuestTcp {
   }
 
   /**
-   * Accepts connections to a port; hands each over before it is answered. Answers a function that ends that: a client that comes
-   * then is refused.
+   * Accepts connections to a port. `onConnection` receives each before its SYN is answered. Returns a function that
+   * stops listening: later clients are refused.
    */
   listen(
     port: number,
@@ -142,7 +145,7 @@ export class GuestTcp {
     return true
   }
 
-  /** An ICMP error about a TCP segment of ours; others are left to the inbox. */
+  /** Handles an ICMP error about a TCP segment of ours; other messages stay in the inbox. */
   #arriveError(frame: ReceivedFrame): boolean {
     const quote = frame.icmp?.quote
     if (quote?.ip?.protocol !== IpProtocol.tcp || quote.payload.length + (quote.tcp?.headerLength ?? 0) < 8)
@@ -187,7 +190,7 @@ export class GuestTcp {
     else this.#sendLarge(frame, ends, bytes.length)
   }
 
-  /** Leaves the segment for the link to cut: the checksum field holds the pseudo-header's sum alone. */
+  /** Prepares the segment for the link to split: the checksum field holds only the pseudo-header's sum. */
   #sendLarge(frame: Uint8Array, ends: ConnectionEnds, payloadLength: number): void {
     const headerLength = frame.length - payloadLength
     const isV4 = ends.address.isV4

@@ -1,6 +1,6 @@
 import { type HostNeighbours, MacAddress, type Neighbours } from "@demiflow/core"
 
-/** What a guest without a link knows of stations: nothing. */
+/** The station table of a guest without a link: always empty. */
 export const noNeighbours: Neighbours = {
   announce() {},
   isAnnounced: () => false,
@@ -10,7 +10,7 @@ export const noNeighbours: Neighbours = {
 
 const OUR_MAC = new MacAddress()
 
-/** What a guest without a link shows of the host's neighbours: nothing. */
+/** The host's neighbours of a guest without a link: none. */
 export const noHostNeighbours: HostNeighbours = {
   macOf: () => OUR_MAC,
   has: () => false,

@@ -1,23 +1,23 @@
 import { advance, distance } from "./sequence-numbers.ts"
 
-/** What became of a segment's bytes. */
+/** The effect of a segment's bytes. */
 export interface Arrival {
   /** Bytes that became readable. */
   readonly fresh: number
-  /** True if it left a gap before it, filled one, or brought nothing new: to be acknowledged at once. */
+  /** True if the segment left a gap, filled one, or brought nothing new. It is then acknowledged at once. */
   readonly isIrregular: boolean
 }
 
 /**
- * The receiving half of the guest's TCP: puts bytes in order, keeps what came early, and knows the window.
+ * The receiving half of the guest's TCP: puts bytes in order, keeps early ones, and tracks the window.
  *
- * It keeps all it ever received, so that a retransmission with other content, or data beyond the window that was
- * advertised, is noticed and reported.
+ * It keeps all bytes ever received, so that a retransmission with other content, or data beyond the advertised window,
+ * is noticed and reported.
  */
 export class ReceiveQueue {
-  /** Sequence number expected next. */
+  /** The next expected sequence number. */
   next = 0
-  /** True once the sender's end has arrived in order. */
+  /** True once the sender's FIN has arrived in order. */
   isEnded = false
   /** Sequence number behind the last byte that was ever inside an advertised window. */
   edge = 0
@@ -28,7 +28,7 @@ export class ReceiveQueue {
   #readLength = 0
   #first = 0
   #early: { start: number; bytes: Uint8Array }[] = []
-  /** Where the sender ends, once it is known, in bytes from the beginning. */
+  /** The position of the sender's FIN, once known, in bytes from the beginning. */
   #endAt: number | undefined
 
   constructor(capacity: number, onViolation: (what: string) => void) {
@@ -36,7 +36,7 @@ export class ReceiveQueue {
     this.#onViolation = onViolation
   }
 
-  /** The sender's initial sequence number is known. */
+  /** Sets the sender's initial sequence number. */
   start(initial: number): void {
     this.#first = advance(initial, 1)
     this.next = this.#first
@@ -71,7 +71,7 @@ export class ReceiveQueue {
     return bytes
   }
 
-  /** Takes the bytes of a segment, wherever they belong. */
+  /** Stores the bytes of a segment at their position. */
   arrive(sequence: number, bytes: Uint8Array, isLast: boolean): Arrival {
     const start = distance(sequence, this.#first)
     this.#checkWindow(start, bytes.length)
@@ -103,7 +103,7 @@ export class ReceiveQueue {
   }
 
   #append(bytes: Uint8Array): void {
-    // What was sent beyond the window is lost; what was promised once is taken.
+    // Data beyond the window is lost; data inside a once advertised window is accepted.
     const fitting = bytes.subarray(0, Math.max(0, distance(this.edge, this.#first) - this.#length))
     if (this.#length + fitting.length > this.#stream.length) {
       const larger = new Uint8Array(2 * (this.#length + fitting.length))

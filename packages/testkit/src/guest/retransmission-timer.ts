@@ -4,7 +4,7 @@ const FIRST_TIMEOUT = 1_000
 const LEAST_TIMEOUT = 200
 const MOST_TIMEOUT = 60_000
 
-/** The retransmission timer of RFC 6298, with a least timeout of 200 ms as Linux has it. */
+/** The retransmission timer of RFC 6298, with a minimum timeout of 200 ms as on Linux. */
 export class RetransmissionTimer {
   /** Expirations since the last progress. */
   expirations = 0
@@ -24,7 +24,7 @@ export class RetransmissionTimer {
     return this.#timer !== undefined
   }
 
-  /** Takes a round-trip time into account, milliseconds (section 2). */
+  /** Updates the estimate with a round-trip time, milliseconds (section 2). */
   measure(roundTrip: number): void {
     if (this.#smoothed === undefined) {
       this.#smoothed = roundTrip
@@ -36,7 +36,7 @@ export class RetransmissionTimer {
     this.#timeout = Math.max(LEAST_TIMEOUT, Math.ceil(this.#smoothed + 4 * this.#variation))
   }
 
-  /** Starts, or starts anew (5.1, 5.3). */
+  /** Starts or restarts the timer (5.1, 5.3). */
   start(): void {
     this.stop()
     const delay = Math.min(MOST_TIMEOUT, this.#timeout * 2 ** this.expirations)
@@ -47,7 +47,7 @@ export class RetransmissionTimer {
     })
   }
 
-  /** Starts if it isn't running. */
+  /** Starts the timer if it isn't running. */
   ensure(): void {
     if (this.#timer === undefined) this.start()
   }
@@ -57,7 +57,7 @@ export class RetransmissionTimer {
     this.#timer = undefined
   }
 
-  /** New data were acknowledged. */
+  /** Notes that new data was acknowledged. */
   progress(): void {
     this.expirations = 0
   }

@@ -20,8 +20,8 @@ export interface ScriptedConnectionOptions {
 }
 
 /**
- * A TCP connection of the guest that a test drives segment by segment: it keeps count of sequence numbers and nothing
- * else, so that the test decides what is sent, when, and how wrong.
+ * A TCP connection of the guest that a test drives segment by segment. It only tracks sequence numbers,
+ * so that the test decides what is sent, when, and with which errors.
  */
 export class ScriptedConnection {
   readonly guest: ScriptedGuest
@@ -31,11 +31,11 @@ export class ScriptedConnection {
   readonly port: number
   /** Sequence number of the next byte to send. */
   sequence: number
-  /** Sequence number of the next byte expected. */
+  /** Sequence number of the next expected byte. */
   acknowledgement = 0
-  /** What is announced as the window, not scaled. */
+  /** The advertised window, not scaled. */
   window = 0xffff
-  /** Hop limit and traffic class of what is sent. */
+  /** Hop limit and traffic class of sent segments. */
   hopLimit = 64
   trafficClass = 0
 
@@ -49,7 +49,7 @@ export class ScriptedConnection {
   }
 
   /**
-   * The connection that the stack begins: the oldest frame must be a SYN to one of the guest that passes the checks. It
+   * A connection that the stack begins: the oldest frame must be a SYN to the guest that passes the checks. The SYN
    * isn't answered yet: see {@link ScriptedConnection.accept}.
    */
   static fromSyn(guest: ScriptedGuest, ...checks: readonly check.Check[]): ScriptedConnection {
@@ -62,7 +62,7 @@ export class ScriptedConnection {
     return connection
   }
 
-  /** Sends a segment with the next numbers, or those given, and counts what it takes of them. */
+  /** Sends a segment with the next numbers, or the given ones, and advances the sequence number. */
   send(flags: string, content: BytesLike = "", fields: Partial<TcpFields> = {}): void {
     const bytes = toBytes(content)
     this.guest.send(
@@ -82,17 +82,20 @@ export class ScriptedConnection {
     this.sequence = advance(this.sequence, bytes.length + [...flags].filter((flag) => "SF".includes(flag)).length)
   }
 
-  /** The oldest frame must be a segment of this connection that passes the checks; what it carries is counted. */
+  /**
+   * Expects the oldest frame to be a segment of this connection that passes the checks, and advances the expected
+   * number.
+   */
   expect(...checks: readonly check.Check[]): ReceivedFrame {
     return this.#count(this.guest.expect(...this.#ends(), ...checks))
   }
 
-  /** As {@link ScriptedConnection.expect}, passing over frames that fail the checks. */
+  /** As {@link ScriptedConnection.expect}, but skips frames that fail the checks. */
   expectSome(...checks: readonly check.Check[]): ReceivedFrame {
     return this.#count(this.guest.expectSome(...this.#ends(), ...checks))
   }
 
-  /** Does the handshake; answers the SYN-ACK. */
+  /** Does the handshake. Returns the SYN-ACK. */
   connect(options: TcpOptions = { mss: 1_460 }): ReceivedFrame {
     this.send("S", "", { options })
     const answer = this.expect(check.tcp({ flags: "SA", acknowledgement: this.sequence }))
@@ -100,7 +103,7 @@ export class ScriptedConnection {
     return answer
   }
 
-  /** Does the handshake of a connection that the stack began; answers the frame that ends it. */
+  /** Does the handshake of a connection that the stack began. Returns the last frame of the handshake. */
   accept(options: TcpOptions = { mss: 1_460 }): ReceivedFrame {
     this.send("SA", "", { options })
     return this.expect(check.tcp({ flags: "A", acknowledgement: this.sequence }))

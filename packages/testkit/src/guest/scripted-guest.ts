@@ -1,8 +1,8 @@
 /**
- * A guest at the other end of a link, with its frames built and read by hand.
+ * A guest at the other end of a link, whose frames a test builds and reads.
  *
- * What it sends is put together from layers; what it receives waits in an inbox, taken apart. It has no protocol of its
- * own: it answers nothing by itself.
+ * The guest assembles frames from layers; parsed frames that it receives wait in an inbox. It has no protocol of its
+ * own, and answers nothing by itself.
  */
 import type { Address, Link, MacAddress } from "@demiflow/core"
 import { type AddressLike, toAddress } from "../host/world.ts"
@@ -14,11 +14,11 @@ import { buildPacket, type Layer } from "../packets/layer.ts"
 import { type ParsedFrame, parseFrame } from "../packets/parse.ts"
 import type { Participant, VirtualClock } from "../virtual-clock.ts"
 
-/** How a guest is made. */
+/** Options of a guest. */
 export interface ScriptedGuestOptions {
   readonly clock: VirtualClock
   readonly mac?: MacLike
-  /** Where the guest sends frames to: the stack's address, broadcast by default. */
+  /** The destination of the guest's frames: the stack's address, broadcast by default. */
   readonly gatewayMac?: MacLike
   /** Its addresses; the first of each family is {@link ScriptedGuest.addressV4} and so on. */
   readonly addresses?: readonly AddressLike[]
@@ -27,20 +27,20 @@ export interface ScriptedGuestOptions {
 /** A frame that the guest received. */
 export type ReceivedFrame = ParsedFrame & LinkFrame
 
-/** A guest that a test moves. */
+/** A guest that a test drives. */
 export class ScriptedGuest implements Participant {
   readonly link: Link
   readonly clock: VirtualClock
   readonly mac: MacAddress
   readonly gatewayMac: MacAddress
   readonly addresses: readonly Address[]
-  /** Frames that have arrived and were not taken. */
+  /** Frames that have arrived and were not read. */
   readonly inbox: ReceivedFrame[] = []
-  /** Frames that the link did not take: it was full. */
+  /** Frames that the link refused because it was full. */
   refused = 0
-  /** Everything received, counted. */
+  /** The number of frames received. */
   received = 0
-  /** Called with each frame that it sends, for traces. */
+  /** Called with each frame that the guest sends, for traces. */
   onSend: ((frame: ParsedFrame) => void) | undefined
   readonly #end: LinkEnd
   readonly #takers: ((frame: ReceivedFrame) => boolean)[] = []
@@ -66,19 +66,19 @@ export class ScriptedGuest implements Participant {
     return this.#address((address) => !address.isV4)
   }
 
-  /** Its first address of the family of another one. */
+  /** The guest's first address of the given address's family. */
   addressFor(other: AddressLike): Address {
     return toAddress(other).isV4 ? this.addressV4 : this.addressV6
   }
 
-  /** Sends a packet. An Ethernet header is put around it, unless the first layer is one. */
+  /** Sends a packet, with an Ethernet header unless the first layer is one. */
   send(...layers: readonly Layer[]): void {
     const isPacket = layers[0]?.etherType !== undefined
     const header = ethernet({ source: this.mac, target: this.gatewayMac })
     this.sendFrame(buildPacket(...(isPacket ? [header, ...layers] : layers)))
   }
 
-  /** Sends a frame as it is, with what is left to the link. */
+  /** Sends a frame unchanged, with the work that is left to the link. */
   sendFrame(bytes: Uint8Array, left: Partial<Omit<LinkFrame, "bytes">> = {}): void {
     if (this.onSend !== undefined) {
       const { checksumStart: start = 0, checksumOffset: offset = 0 } = left
@@ -88,8 +88,8 @@ export class ScriptedGuest implements Participant {
   }
 
   /**
-   * Hands each frame that arrives to the function, before the inbox: true means that it is taken. The one added last
-   * goes first. Answers a function that ends it.
+   * Calls the function with each frame that arrives, before the inbox: true means that the frame is handled. The
+   * function added last is called first. Returns a function that removes it.
    */
   onFrame(taker: (frame: ReceivedFrame) => boolean): () => void {
     this.#takers.unshift(taker)
@@ -98,20 +98,20 @@ export class ScriptedGuest implements Participant {
     }
   }
 
-  /** The oldest frame of the inbox, once all is quiet; undefined if there is none. */
+  /** Takes the oldest frame of the inbox, once all is quiet; undefined if there is none. */
   take(): ReceivedFrame | undefined {
     this.clock.settle()
     return this.inbox.shift()
   }
 
-  /** The oldest frame of the inbox, which must pass the checks. */
+  /** Takes the oldest frame of the inbox, which must pass the checks. */
   expect(...checks: readonly Check[]): ReceivedFrame {
     const frame = this.take()
     expectFrame(frame, ...checks)
     return frame as ReceivedFrame
   }
 
-  /** The oldest frame of the inbox that passes the checks; older ones that don't stay where they are. */
+  /** Takes the oldest frame of the inbox that passes the checks. Older frames that fail them stay. */
   expectSome(...checks: readonly Check[]): ReceivedFrame {
     this.clock.settle()
     const index = this.inbox.findIndex((frame) => mismatches(frame, checks).length === 0)
@@ -123,7 +123,7 @@ export class ScriptedGuest implements Participant {
     )
   }
 
-  /** The inbox must be empty, once all is quiet. */
+  /** Asserts that the inbox is empty, once all is quiet. */
   expectNothing(): void {
     this.clock.settle()
     if (this.inbox.length > 0) throw new PacketMismatchError(["a frame that nobody asked for"], this.inbox[0])
@@ -145,7 +145,7 @@ export class ScriptedGuest implements Participant {
   }
 
   nextDeadline(): number {
-    // A link that delays frames, such as a fault injector, says when the next one is due.
+    // A link that delays frames, such as a fault injector, reports when the next one is due.
     const { nextDeadline } = this.link as { nextDeadline?: () => number }
     return nextDeadline?.call(this.link) ?? Number.POSITIVE_INFINITY
   }

@@ -4,39 +4,39 @@ import type { VirtualClock } from "../virtual-clock.ts"
 import { RetransmissionTimer } from "./retransmission-timer.ts"
 import { advance, distance } from "./sequence-numbers.ts"
 
-/** What the sending half needs of its connection. */
+/** The connection, as its sending half needs it. */
 export interface SendQueueOwner {
-  /** Sends a segment with these bytes from this sequence number on. */
+  /** Sends a segment with these bytes, beginning at this sequence number. */
   emit(sequence: number, bytes: Uint8Array, isLast: boolean): void
-  /** Nothing was acknowledged for so long that the connection is given up. */
+  /** Gives the connection up, after too long without an acknowledgement. */
   giveUp(): void
 }
 
-/** Timeouts in a row, without a word from the other end, after which the connection is given up. */
+/** Consecutive timeouts, without a segment from the other end, after which the connection is given up. */
 const PATIENCE = 12
 
 /**
- * The sending half of the guest's TCP: what was written and not acknowledged, when it is sent, and when again. Slow
- * start, congestion avoidance and fast retransmit of RFC 5681 without SACK; go-back-N after a timeout.
+ * The sending half of the guest's TCP: the bytes that are not acknowledged, when they are sent, and when retransmitted.
+ * Slow start, congestion avoidance and fast retransmit of RFC 5681 without SACK; go-back-N after a timeout.
  */
 export class SendQueue {
   /** Oldest sequence number that is not acknowledged. */
   unacknowledged: number
-  /** Sequence number to be sent next. */
+  /** The next sequence number to send. */
   next: number
   /** Sequence number behind everything that was ever sent. */
   highest: number
   /** Window that the stack advertised, bytes. */
   window = 0
-  /** Bytes that one segment carries at most. */
+  /** Maximum payload of a segment, bytes. */
   mss = 536
-  /** Bytes that are handed to the link in one piece at most; more than the MSS where the link cuts segments. */
+  /** Maximum bytes that are handed to the link in one piece; more than the MSS where the link splits segments. */
   largest = 536
-  /** True if segments are cut at places chosen by chance. */
+  /** True if segments are cut at random places. */
   isCutAtRandom = false
-  /** Segments sent again. */
+  /** Retransmitted segments. */
   retransmissions = 0
-  /** True once the end was sent and acknowledged. */
+  /** True once the FIN was sent and acknowledged. */
   isEndAcknowledged = false
   readonly #timer: RetransmissionTimer
   readonly #clock: VirtualClock
@@ -47,9 +47,9 @@ export class SendQueue {
   #congestionWindow = Number.POSITIVE_INFINITY
   #threshold = Number.POSITIVE_INFINITY
   #duplicates = 0
-  /** Timeouts since anything was heard: a closed window that is confirmed may stay closed for ever. */
+  /** Timeouts since the last segment from the other end: a closed window that is confirmed may stay closed for ever. */
   #silence = 0
-  /** While recovering from a loss: what must be acknowledged for that to be over. */
+  /** During recovery from a loss: the acknowledgement that ends the recovery. */
   #recovery: number | undefined
   #timed: { sequence: number; at: number } | undefined
   #windowFrom = { sequence: 0, acknowledgement: 0 }
@@ -69,7 +69,7 @@ export class SendQueue {
     return this.#bytes.length
   }
 
-  /** The handshake is done: the SYN took one number. */
+  /** Notes that the handshake is done: the SYN took one number. */
   establish(segment: { sequence: number; acknowledgement: number }, window: number): void {
     this.unacknowledged = advance(this.unacknowledged, 1)
     this.next = this.unacknowledged
@@ -89,12 +89,12 @@ export class SendQueue {
     this.transmit()
   }
 
-  /** True if this could be an acknowledgement for what was sent. */
+  /** True if the number could acknowledge data that was sent. */
   isPlausible(acknowledgement: number): boolean {
     return distance(acknowledgement, this.highest) <= 0
   }
 
-  /** Takes an acknowledgement and a window. `isBare` means that the segment carries nothing else. */
+  /** Handles an acknowledgement and a window. `isBare` means that the segment carries nothing else. */
   acknowledge(segment: { sequence: number; acknowledgement: number }, window: number, isBare: boolean): void {
     this.#silence = 0
     const acknowledged = distance(segment.acknowledgement, this.unacknowledged)
@@ -105,13 +105,13 @@ export class SendQueue {
     this.transmit()
   }
 
-  /** Sends what may be sent. */
+  /** Sends as much as the windows allow. */
   transmit(): void {
     if (this.isEndAcknowledged) return
     for (;;) {
       const inFlight = this.#inFlight
       const waiting = this.#bytes.length - inFlight
-      if (waiting < 0) break // The end is in flight as well.
+      if (waiting < 0) break // The FIN is in flight as well.
       const allowed = Math.min(this.window, this.#congestionWindow) - inFlight
       let length = Math.max(0, Math.min(waiting, allowed, this.largest))
       if (length > 1 && this.isCutAtRandom && this.#random.chance(0.5)) length = this.#random.between(1, length)
@@ -124,7 +124,7 @@ export class SendQueue {
       if (distance(this.next, this.highest) > 0) this.highest = this.next
       if (isLast) break
     }
-    // Probes of a closed window go by the same timer (RFC 9293, section 3.8.6.1).
+    // Probes of a closed window use the same timer (RFC 9293, section 3.8.6.1).
     if (this.#inFlight > 0 || this.#bytes.length > 0) this.#timer.ensure()
     else this.#timer.stop()
   }
@@ -183,7 +183,7 @@ export class SendQueue {
   #reduce(): void {
     this.#threshold = Math.max(2 * this.mss, this.#inFlight / 2)
     this.#congestionWindow = this.#threshold
-    this.#timed = undefined // Karn's algorithm: what was sent again measures nothing.
+    this.#timed = undefined // Karn's algorithm: a retransmission measures nothing.
   }
 
   #expire(): void {

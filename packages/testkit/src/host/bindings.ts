@@ -1,6 +1,6 @@
 /**
- * Which addresses and ports sockets of the simulated host may have, and which of them listens at an end: as Linux has it,
- * for sockets that are opened as `@demiflow/sys` opens them.
+ * The addresses and ports that sockets of the simulated host may bind, and the socket that listens at an end. The rules
+ * are those of Linux, for sockets opened as `@demiflow/sys` opens them.
  */
 import {
   type Address,
@@ -25,7 +25,7 @@ type ListeningKind<Kind> = new (...parameters: never[]) => Kind
 const ENODEV = 19
 const FIRST_EPHEMERAL_PORT = 32_768
 
-/** The host's addresses, and who is bound to them. Errors are answered as negated error numbers. */
+/** The host's addresses, and the sockets bound to them. Errors are returned as negated error numbers. */
 export class Bindings {
   readonly #sockets: ReadonlyMap<number, SimulatedSocket>
   readonly #addresses: readonly Address[]
@@ -33,9 +33,9 @@ export class Bindings {
   #nextPort = FIRST_EPHEMERAL_PORT
 
   /**
-   * @param sockets those that are open
+   * @param sockets the open sockets
    * @param addresses the first of each family is where the host connects from
-   * @param interfaces what arrives from outside arrives over the first
+   * @param interfaces packets from outside arrive over the first
    */
   constructor(
     sockets: ReadonlyMap<number, SimulatedSocket>,
@@ -53,7 +53,7 @@ export class Bindings {
   }
 
   /**
-   * The forwarding end of a UDP socket that isn't connected, which no other socket may have a part of: without SO_REUSEADDR.
+   * The forwarding end of an unconnected UDP socket, which may overlap with no other socket's: without SO_REUSEADDR.
    */
   bindUnconnected({ forwardingAddress: address, forwardingPort }: Demiflow): ListeningEnd | Socket {
     if (!address.isUnspecified && !this.#isOwn(address)) return -Errno.EADDRNOTAVAIL as Socket
@@ -64,21 +64,21 @@ export class Bindings {
     return end
   }
 
-  /** The forwarding end from which a socket that isn't connected sends to the demiflow's correspondent, or no socket. */
+  /** The forwarding end from which an unconnected socket, or no socket, sends to the demiflow's correspondent. */
   sourceOf(end: ListeningEnd, demiflow: Demiflow): Demiflow | Socket {
     const ends = demiflow.clone()
     ends.forwardingPort = end.port
     if (ends.forwardingAddress.isUnspecified && end.address?.isUnspecified === false) {
       ends.forwardingAddress.copyFrom(end.address)
     }
-    // Linux has a way from ::1 to everywhere.
+    // Linux has a route from ::1 to every address.
     if (ends.isV4 && ends.forwardingAddress.isLoopback && !ends.correspondentAddress.isLoopback) {
       return -Errno.EINVAL as Socket
     }
     return this.#withOwnAddress(ends)
   }
 
-  /** The demiflow with its forwarding end filled in, for a socket that nobody else's end may be shared with. */
+  /** The demiflow with its forwarding end filled in, for a socket that shares its end with no other. */
   bindAlone(demiflow: Demiflow, kind: ConnectedKind): Demiflow | Socket {
     const bound = this.#withOwnAddress(demiflow.clone())
     if (typeof bound === "number") return bound
@@ -89,7 +89,7 @@ export class Bindings {
     return bound
   }
 
-  /** The forwarding end of a ping socket, whose identifier no other one of this version of IP may have. */
+  /** The forwarding end of a ping socket, whose identifier no other ping socket of this version of IP may have. */
   bindPing(demiflow: Demiflow): Demiflow | Socket {
     const { forwardingAddress: address, forwardingPort } = demiflow
     if (!address.isUnspecified && !this.#isOwn(address)) return -Errno.EADDRNOTAVAIL as Socket
@@ -139,7 +139,7 @@ export class Bindings {
     return Demiflow.of(Interface.host, address, port, address.isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6, 0)
   }
 
-  /** The socket that listens for what arrives between the ends; the most particular, if there are several. */
+  /** The socket that listens for packets between the ends; the most specific, if there are several. */
   findListening<Kind extends SimulatedSocket>(
     kind: ListeningKind<Kind>,
     ends: Demiflow,
@@ -156,7 +156,9 @@ export class Bindings {
     return best?.socket
   }
 
-  /** The UDP socket for what arrives between the ends: the one that is connected so, or the most particular of the others. */
+  /**
+   * The UDP socket for datagrams between the ends: the one that is connected so, or the most specific of the others.
+   */
   findUdp(ends: Demiflow, interfaceName: string = this.#arrivalInterface(ends)): UdpSocket | undefined {
     let best: UnconnectedUdpSocket | undefined
     for (const socket of this.#sockets.values()) {
@@ -180,7 +182,7 @@ export class Bindings {
     return false
   }
 
-  /** Whether a UDP socket has a part of the end. */
+  /** True if a UDP socket's end overlaps with this one. */
   #isHeld(end: ListeningEnd): boolean {
     for (const socket of this.#sockets.values()) {
       if (!(socket instanceof UdpSocket)) continue

@@ -1,7 +1,7 @@
-/** Bytes in order, added at one end and taken from the other: what a socket's buffer is. */
+/** Bytes in order, added at one end and taken from the other, as in a socket's buffer. */
 export class ByteQueue {
   readonly #pieces: Uint8Array[] = []
-  /** Bytes of the first piece that are gone. */
+  /** Bytes of the first piece that were dropped. */
   #gone = 0
   #length = 0
 
@@ -9,14 +9,14 @@ export class ByteQueue {
     return this.#length
   }
 
-  /** Adds the bytes. They are not copied: the caller leaves them alone from then on. */
+  /** Adds the bytes without a copy: the caller must not change them afterwards. */
   push(bytes: Uint8Array): void {
     if (bytes.length === 0) return
     this.#pieces.push(bytes)
     this.#length += bytes.length
   }
 
-  /** Copies bytes from `skip` on to `into`; answers how many. */
+  /** Copies bytes from `skip` on to `into`. Returns their number. */
   copy(skip: number, into: Uint8Array): number {
     let copied = 0
     let position = skip + this.#gone
@@ -41,7 +41,7 @@ export class ByteQueue {
     return bytes
   }
 
-  /** Drops up to `length` bytes at the front; answers how many. */
+  /** Drops up to `length` bytes at the front. Returns their number. */
   drop(length: number): number {
     const dropped = Math.min(length, this.#length)
     let remaining = dropped
@@ -59,7 +59,7 @@ export class ByteQueue {
     return dropped
   }
 
-  /** Drops all. */
+  /** Drops all bytes. */
   clear(): void {
     this.#pieces.length = 0
     this.#gone = 0

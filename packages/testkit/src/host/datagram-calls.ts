@@ -18,7 +18,7 @@ import type { ArrivalOptions, World } from "./world.ts"
 const EDESTADDRREQ = 89
 const EISCONN = 106
 
-/** The calls of a simulated host for UDP and ping sockets, as in core's `Host`. */
+/** The calls of a simulated host for UDP and ping sockets, as in core's `Sockets`. */
 export class DatagramCalls {
   readonly #parts: HostParts
   readonly #world: World
@@ -29,6 +29,7 @@ export class DatagramCalls {
   }
 
   udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
+    this.#parts.called()
     const { sockets, bindings } = this.#parts
     const bound = sockets.isFull ? NO_DESCRIPTORS : bindings.bindListening(end, UnconnectedUdpSocket)
     if (typeof bound === "number") return bound
@@ -36,6 +37,7 @@ export class DatagramCalls {
   }
 
   udpBind(side: SideRef, demiflow: Demiflow): Socket {
+    this.#parts.called()
     const end = this.#parts.sockets.isFull ? NO_DESCRIPTORS : this.#parts.bindings.bindUnconnected(demiflow)
     if (typeof end === "number") return end
     const bound = demiflow.clone()
@@ -50,12 +52,14 @@ export class DatagramCalls {
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
+    this.#parts.called()
     const { sockets, bindings } = this.#parts
     const bound = sockets.isFull ? NO_DESCRIPTORS : bindings.bindAlone(demiflow, UdpSocket)
     return typeof bound === "number" ? bound : this.#open(UdpSocket, side, bound)
   }
 
   pingBind(side: SideRef, demiflow: Demiflow): Socket {
+    this.#parts.called()
     const { sockets, bindings } = this.#parts
     const bound = sockets.isFull ? NO_DESCRIPTORS : bindings.bindPing(demiflow)
     return typeof bound === "number" ? bound : this.#open(PingSocket, side, bound)
@@ -102,11 +106,11 @@ export class DatagramCalls {
     return datagrams?.receive(batch, count, this.#parts.arena.bytes, this.#isCoalescing) ?? -EBADF
   }
 
-  /** A datagram from the world arrives at the host. */
+  /** Delivers a datagram from the world to the host. */
   deliver(ends: Demiflow, bytes: Uint8Array, { interfaceName, trafficClass }: ArrivalOptions): void {
     const found = this.#parts.bindings.findUdp(ends, interfaceName)
     const seen = ends.clone()
-    // The host can't answer from a group's address: which of its own it would take, it knows beforehand for IPv4 only.
+    // The host can't answer from a group's address. It knows only for IPv4 which of its own addresses it would use.
     if (!seen.forwardingAddress.isUnicast) {
       const own = seen.isV4 ? this.#parts.bindings.firstAddress(true) : UNSPECIFIED_V6
       seen.forwardingAddress.copyFrom(own ?? UNSPECIFIED_V4)

@@ -1,18 +1,18 @@
 /**
- * Sockets of the simulated host that carry datagrams, UDP and ping: a queue of what has arrived, and the error queue
- * with what routers and correspondents report (as with IP_RECVERR: ip(7)).
+ * Sockets of the simulated host that carry datagrams, UDP and ping: a receive queue, and an error queue
+ * with reports of routers and correspondents (as with IP_RECVERR: ip(7)).
  */
 import {
   type Address,
   type DatagramBatch,
   type Demiflow,
   Errno,
-  HostEvent,
   IcmpType,
   Icmpv6Type,
   type ListeningEnd,
   type SideRef,
   type Socket,
+  SocketEvent,
 } from "@demiflow/core"
 import { copyEnds } from "./ends.ts"
 import { type QueuedError, queuedError, type Report } from "./queued-error.ts"
@@ -21,10 +21,10 @@ import { SimulatedSocket } from "./simulated-socket.ts"
 import { DEFAULT_HOP_LIMIT, type Leaving } from "./socket-marks.ts"
 import { toAddress, type World } from "./world.ts"
 
-/** Bytes that the kernel leaves together at most. */
+/** Maximum bytes that the kernel joins. */
 const GATHERED_LIMIT = 65_507
 
-/** A datagram that waits, and between whom it went. */
+/** A waiting datagram, and its two ends. */
 interface Arrived {
   readonly bytes: Uint8Array
   readonly ends: Demiflow
@@ -32,7 +32,7 @@ interface Arrived {
 }
 
 export abstract class DatagramSocket extends SimulatedSocket {
-  /** What it is bound to, if it is connected to nobody. */
+  /** The bound end of an unconnected socket. */
   abstract readonly end: ListeningEnd | undefined
   protected readonly world: World
   readonly #delay: () => number
@@ -41,10 +41,10 @@ export abstract class DatagramSocket extends SimulatedSocket {
   #arrivedBytes = 0
   readonly #errors: QueuedError[] = []
   #isBlocked = false
-  /** When what was sent last arrives, in each direction. */
+  /** When the last sent packet arrives, in each direction. */
   #there = 0
   #back = 0
-  /** Datagrams that had no room when they arrived. */
+  /** Datagrams that were dropped on arrival for lack of room. */
   overflowed = 0
 
   constructor(
@@ -62,36 +62,36 @@ export abstract class DatagramSocket extends SimulatedSocket {
     this.#receiveBuffer = receiveBuffer
   }
 
-  /** Bytes of headers that a datagram has on the wire, beyond what passes the socket. */
+  /** Bytes of headers on the wire, besides the bytes that pass the socket. */
   protected abstract readonly overhead: number
-  /** Bytes that the socket passes at most. */
+  /** Maximum bytes that the socket passes. */
   protected abstract readonly maximum: number
-  /** Prepares a datagram for the wire, or answers a negated error number. */
+  /** Prepares a datagram for the wire, or returns a negated error number. */
   protected abstract prepare(bytes: Uint8Array): Uint8Array | number
-  /** Hands a datagram to its destination; false if its port is not in use. */
+  /** Delivers a datagram to its destination; false if its port is not in use. */
   protected abstract deliver(packet: Leaving, ends: Demiflow): boolean
 
   override readiness(): number {
-    let events = this.#isBlocked ? 0 : HostEvent.writable
-    if (this.#arrived.length > 0) events |= HostEvent.readable
-    if (this.pendingError !== 0 || this.#errors.length > 0) events |= HostEvent.error
+    let events = this.#isBlocked ? 0 : SocketEvent.writable
+    if (this.#arrived.length > 0) events |= SocketEvent.readable
+    if (this.pendingError !== 0 || this.#errors.length > 0) events |= SocketEvent.error
     return events
   }
 
   override closed(): void {}
 
-  /** Its events are reported of a side from now on. */
+  /** Reports the socket's events for a side from now on. */
   handOver(side: SideRef): void {
     this.side = side
   }
 
-  /** Sends one datagram between the ends; 1 if it was taken, else a negated error number. */
+  /** Sends one datagram between the ends. Returns 1 if it was accepted, else a negated error number. */
   sendOne(bytes: Uint8Array, ends: Demiflow = this.demiflow): number {
     if (this.pendingError !== 0) return this.takeError()
     if (bytes.length > this.maximum) return -Errno.EMSGSIZE
     if (this.kernel.random.chance(this.kernel.faults.partialSend)) {
       this.#isBlocked = true
-      this.kernel.clock.schedule(this.kernel.random.between(1, 5), () => {
+      this.kernel.network.deliver(this.kernel.random.between(1, 5), this, () => {
         this.#isBlocked = false
         this.kernel.list(this)
       })
@@ -108,7 +108,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
   }
 
   /**
-   * Fills up to `count` entries of the batch, and of `ends`, if they are wanted; answers how many, or a negated error
+   * Fills up to `count` entries of the batch, and of `ends` if given. Returns their number, or a negated error
    * number.
    */
   receive(
@@ -143,7 +143,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
     return entry
   }
 
-  /** A datagram arrives, from the correspondent unless said otherwise. */
+  /** Receives a datagram, from the correspondent by default. */
   arrive(bytes: Uint8Array, ends: Demiflow = this.demiflow, trafficClass = 0): void {
     this.#back = this.#inOrder(this.#back, () => this.arriveNow(bytes, ends, trafficClass))
   }
@@ -160,11 +160,11 @@ export abstract class DatagramSocket extends SimulatedSocket {
     this.kernel.list(this)
   }
 
-  /** Runs after the delay, not before what was sent earlier; answers when. */
+  /** Runs after the delay, but after everything sent earlier. Returns the time. */
   #inOrder(earliest: number, arrive: () => void): number {
-    const { clock } = this.kernel
-    const arrival = Math.max(earliest, clock.now + this.#delay())
-    clock.schedule(arrival - clock.now, arrive)
+    const { network } = this.kernel
+    const arrival = Math.max(earliest, network.now + this.#delay())
+    network.deliver(arrival - network.now, this, arrive)
     return arrival
   }
 
@@ -175,8 +175,8 @@ export abstract class DatagramSocket extends SimulatedSocket {
   }
 
   /**
-   * As UDP_GRO: datagrams of the size of the first behind it, between the same ends and of one traffic class; a shorter one
-   * ends it. Answers the bytes of all.
+   * As UDP_GRO: joins datagrams of the size of the first that follow it, between the same ends and of one traffic
+   * class; a shorter one is the last. Returns the bytes of all.
    */
   #gather(first: Arrived, memory: Uint8Array, offset: number, room: number): number {
     const size = first.bytes.length
@@ -197,7 +197,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
     const { bytes, hopLimit } = packet
     const route = this.world.routeTo(ends.correspondentAddress)
     const hops = route.hops ?? []
-    // Nothing is reported about what goes to a group (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
+    // No errors are reported about datagrams to a group (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
     if (!ends.correspondentAddress.isUnicast) {
       if (hopLimit > hops.length) this.deliver({ ...packet, hopLimit: hopLimit - hops.length }, ends)
       return
@@ -226,7 +226,7 @@ export abstract class DatagramSocket extends SimulatedSocket {
   }
 }
 
-/** A UDP socket, connected unless it says otherwise. */
+/** A UDP socket, connected unless a subclass overrides that. */
 export class UdpSocket extends DatagramSocket {
   override readonly end: ListeningEnd | undefined = undefined
 
@@ -248,8 +248,8 @@ export class UdpSocket extends DatagramSocket {
 }
 
 /**
- * A ping socket, connected to nobody: passes ICMP echo messages, header included. The kernel puts its own identifier, the
- * forwarding port, into requests, and hands over replies with that identifier.
+ * An unconnected ping socket: passes ICMP echo messages, header included. The kernel puts its own identifier, the
+ * forwarding port, into requests, and delivers replies with that identifier.
  */
 export class PingSocket extends DatagramSocket {
   override get end(): ListeningEnd {
@@ -257,9 +257,9 @@ export class PingSocket extends DatagramSocket {
     return { address, port, interfaceName: undefined, freebind: false }
   }
 
-  /** Of room it has nothing to report. */
+  /** A ping socket doesn't report room. */
   override readiness(): number {
-    return super.readiness() & ~HostEvent.writable
+    return super.readiness() & ~SocketEvent.writable
   }
 
   protected override get overhead(): number {

@@ -1,6 +1,6 @@
 import type { Demiflow } from "@demiflow/core"
 
-/** Fills in both ends of a demiflow, and leaves its interface to whom it belongs. */
+/** Fills in both ends of a demiflow, but not its interface. */
 export function copyEnds(from: Demiflow, to: Demiflow): void {
   to.forwardingAddress.copyFrom(from.forwardingAddress)
   to.forwardingPort = from.forwardingPort

@@ -1,21 +1,21 @@
-/** What a listening socket is bound to: which ends it covers, and whom it keeps from being bound as well. */
+/** The bound end of a listening socket: which ends it covers, and which other sockets it conflicts with. */
 import type { Address, ListenerRef, ListeningEnd } from "@demiflow/core"
 
-/** What makes a socket a listening one. */
+/** The properties of a listening socket. */
 export interface Listening {
   readonly ref: ListenerRef
   readonly end: ListeningEnd
 }
 
-/** True if what arrives at the address and port, over the interface, is for the listening end. */
+/** True if packets to the address and port, over the interface, belong to the listening end. */
 export function covers(end: ListeningEnd, address: Address, port: number, interfaceName: string): boolean {
   if (end.port !== port || (end.interfaceName ?? interfaceName) !== interfaceName) return false
   return includes(end.address, address)
 }
 
 /**
- * True if two sockets can't be bound at once, as Linux has it: the same port, an address in common (a dual-stack socket has
- * one in common with everybody), and no two interfaces to keep them apart.
+ * True if two sockets can't be bound at once, by the rules of Linux: the same port, a common address (a dual-stack
+ * socket has one with every other), and no different interfaces.
  */
 export function areInConflict(one: ListeningEnd, other: ListeningEnd): boolean {
   if (one.port !== other.port) return false
@@ -25,7 +25,7 @@ export function areInConflict(one: ListeningEnd, other: ListeningEnd): boolean {
   return includes(one.address, other.address) || includes(other.address, one.address)
 }
 
-/** Larger for the end that goes first where several cover the same. */
+/** Larger for the end that takes precedence where several cover the same. */
 export function specificity({ address, interfaceName }: ListeningEnd): number {
   return (address?.isUnspecified === false ? 1 : 0) + (interfaceName === undefined ? 0 : 2)
 }

@@ -1,41 +1,43 @@
 /**
- * One direction of a simulated TCP connection: bytes on their way from a sender's buffer to a receiver's, which
- * acknowledges them when they arrive and takes no more than it has room for.
+ * One direction of a simulated TCP connection: bytes move from a sender's buffer to a receiver's, which
+ * acknowledges them when they arrive and accepts only as many as it has room for.
  *
- * The network between is perfect but for its delay: losses there are the kernel's business, not what is tested here.
+ * The network between is perfect except for its delay: its losses concern the kernel, and are not tested here.
  */
 import { ByteQueue } from "./byte-queue.ts"
 import type { Network } from "./network.ts"
 
 /** The receiving end of a pipe. */
 export interface PipeReceiver {
-  /** Bytes that it has room for. */
+  /** Bytes for which the receiver has room. */
   readonly room: number
-  /** Bytes have arrived, no more than there is room for. */
+  /** Delivers bytes, no more than there is room for. */
   arrive(bytes: Uint8Array): void
-  /** The sender has ended; everything before has arrived. */
+  /** Delivers the sender's end, after everything before it. */
   arriveEnd(): void
-  /** The sender has reset the connection. */
+  /** Delivers the sender's reset. */
   arriveReset(): void
 }
 
-/** What is reported to the sender. */
+/** Reports to the sender. */
 export interface PipeSender {
-  /** Some of what was written is acknowledged: there is room again. */
+  /** Some of the written bytes are acknowledged: there is room again. */
   acknowledged(): void
 }
 
 export class Pipe {
   readonly #network: Network
-  /** Milliseconds that something takes to the other end, drawn for each packet; order is kept nevertheless. */
+  /** Orders the packets of a connection. */
+  readonly #conversation: object
+  /** Delay to the other end in milliseconds, drawn for each packet; the order is kept nevertheless. */
   readonly #delay: () => number
   readonly #receiver: PipeReceiver
   readonly #sender: PipeSender
-  /** Written and not acknowledged. */
+  /** Bytes written and not acknowledged. */
   readonly #queue = new ByteQueue()
-  /** Of these, on their way or arrived. */
+  /** Of these, bytes that were sent. */
   #sent = 0
-  /** Of these, not arrived yet. */
+  /** Of these, bytes that have not arrived yet. */
   #travelling = 0
   #lastArrival = 0
   #lastAcknowledgement = 0
@@ -46,11 +48,13 @@ export class Pipe {
   #isHeld = false
   /** Bytes acknowledged since the beginning. */
   acknowledgedBytes = 0
-  /** True once the end is acknowledged, and with it everything. */
+  /** True once the end, and everything before it, is acknowledged. */
   isEndAcknowledged = false
 
-  constructor(network: Network, delay: () => number, sender: PipeSender, receiver: PipeReceiver) {
+  /** @param conversation whose packets keep their order, whichever direction they go */
+  constructor(network: Network, conversation: object, delay: () => number, sender: PipeSender, receiver: PipeReceiver) {
     this.#network = network
+    this.#conversation = conversation
     this.#delay = delay
     this.#sender = sender
     this.#receiver = receiver
@@ -66,7 +70,7 @@ export class Pipe {
     return this.#queue.length - this.#sent
   }
 
-  /** True once the sender has said that it sends nothing more. */
+  /** True once the sender has ended. */
   get isEnding(): boolean {
     return this.#isEnding
   }
@@ -76,12 +80,12 @@ export class Pipe {
     return this.#isEnding && !this.isEndAcknowledged
   }
 
-  /** Keeps what is written until {@link Pipe.release}: the handshake isn't done. */
+  /** Holds written bytes until {@link Pipe.release}: the handshake isn't done. */
   hold(): void {
     this.#isHeld = true
   }
 
-  /** Sends what was held. */
+  /** Sends the held bytes. */
   release(): void {
     this.#isHeld = false
     this.transmit()
@@ -93,14 +97,14 @@ export class Pipe {
     this.transmit()
   }
 
-  /** Nothing more will be written. */
+  /** Ends the direction: nothing more will be written. */
   end(): void {
     if (this.#isEnding) return
     this.#isEnding = true
     this.transmit()
   }
 
-  /** The connection is reset by the sender: what has not left is lost, then the receiver hears of it. */
+  /** The sender resets the connection: unsent bytes are lost, then the receiver is notified. */
   resetBySender(): void {
     if (this.#isCut || this.#isReset) return
     this.#isReset = true
@@ -112,19 +116,19 @@ export class Pipe {
     })
   }
 
-  /** Nothing travels any more in this direction, and nothing that is on its way arrives. */
+  /** Stops this direction: nothing is sent any more, and packets in flight don't arrive. */
   cut(): void {
     this.#isCut = true
     this.#queue.clear()
     this.#sent = 0
   }
 
-  /** Nothing arrives any more; what was written waits for good. */
+  /** Nothing arrives any more; written bytes wait for ever. */
   stop(): void {
     this.#isCut = true
   }
 
-  /** Sends what the receiver has room for. Called again when the receiver has more room. */
+  /** Sends the bytes for which the receiver has room. Called again when the receiver has more room. */
   transmit(): void {
     if (this.#isCut || this.#isReset || this.#isHeld) return
     const length = Math.min(this.unsent, this.#receiver.room - this.#travelling)
@@ -156,10 +160,10 @@ export class Pipe {
     })
   }
 
-  /** Runs at the other end after the delay, not before what was sent earlier. */
+  /** Runs at the other end after the delay, but after everything sent earlier. */
   #after(arrive: () => void): void {
     this.#lastArrival = Math.max(this.#lastArrival, this.#network.now + this.#delay())
-    this.#network.deliver(this.#lastArrival - this.#network.now, () => {
+    this.#network.deliver(this.#lastArrival - this.#network.now, this.#conversation, () => {
       if (!this.#isCut) arrive()
     })
   }
@@ -167,7 +171,7 @@ export class Pipe {
   /** Runs at the sender after the delay, as an acknowledgement that the receiver sends now. */
   #back(arrive: () => void): void {
     this.#lastAcknowledgement = Math.max(this.#lastAcknowledgement, this.#network.now + this.#delay())
-    this.#network.deliver(this.#lastAcknowledgement - this.#network.now, () => {
+    this.#network.deliver(this.#lastAcknowledgement - this.#network.now, this.#conversation, () => {
       if (this.#isCut || this.#isReset) return
       arrive()
       this.#sender.acknowledged()

@@ -25,10 +25,10 @@ export interface QueuedError {
   readonly payload: Uint8Array
 }
 
-/** What a packet met on its way. */
+/** The obstacle that a packet met in the network. */
 export type Report = "portUnreachable" | "hostUnreachable" | "tooBig" | "timeExceeded"
 
-/** How that is reported: as an error number, and by type and code of either ICMP. */
+/** The report about it: an error number, and type and code of either ICMP. */
 const reports: Readonly<Record<Report, { errno: number; v4: [number, number]; v6: [number, number] }>> = {
   portUnreachable: {
     errno: Errno.ECONNREFUSED,
@@ -52,10 +52,10 @@ const reports: Readonly<Record<Report, { errno: number; v4: [number, number]; v6
   },
 }
 
-/** Bytes of the original that a report quotes at most. */
+/** Maximum bytes of the original that a report quotes. */
 const QUOTE_LIMIT = 512
 
-/** The entry for a report about a packet that was sent on a host side. */
+/** The error queue entry for a report about a packet that was sent on a host side. */
 export function queuedError(
   what: Report,
   sent: Demiflow,

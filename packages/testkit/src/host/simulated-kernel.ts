@@ -1,41 +1,41 @@
+import type { SideRef } from "@demiflow/core"
 import type { SeededRandom } from "../seeded-random.ts"
 import type { VirtualClock } from "../virtual-clock.ts"
-import type { SimulatedSocket } from "./simulated-socket.ts"
+import type { Listening } from "./listening.ts"
+import type { Network } from "./network.ts"
+import type { SocketFaults } from "./socket-faults.ts"
 
-/** What goes wrong, or comes late, by chance. All of it is what a kernel may do. */
-export interface HostFaults {
-  /** Probability that `send` takes less than there is room for, or nothing. */
-  readonly partialSend: number
-  /** Probability that an event is reported late. */
-  readonly lateEvent: number
-  /** How late at most, milliseconds. */
-  readonly lateness: number
-  /** Probability, each time events are reported, that one is for which there is no reason. */
-  readonly spuriousEvent: number
-  /** Probability, at each call with a socket, that the next packet of a connection arrives before it, and not later. */
-  readonly betweenCalls: number
+/** The properties of a socket that decide whether and where its events are reported. */
+export interface ReportedSocket {
+  readonly isOpen: boolean
+  /** True if its events are reported. */
+  readonly isWatched: boolean
+  /** True while it waits in the list of sockets to report. */
+  isListed: boolean
+  /** The side for which its events are reported. */
+  readonly side: SideRef
+  /** Present on a listening socket: its events are reported for the listener. */
+  readonly listening: Listening | undefined
+  /** The current events, in bits of `SocketEvent`. */
+  readiness(): number
 }
 
-/** A host on which nothing happens by chance. */
-export const NO_HOST_FAULTS: HostFaults = {
-  partialSend: 0,
-  lateEvent: 0,
-  lateness: 0,
-  spuriousEvent: 0,
-  betweenCalls: 0,
-}
-
-/** What the simulated sockets share: time, chance, and the list of sockets that have something to report. */
+/**
+ * State that the simulated sockets share: time, random numbers, pending events, and the list of sockets with events to
+ * report.
+ */
 export class SimulatedKernel {
   readonly clock: VirtualClock
   readonly random: SeededRandom
-  readonly faults: HostFaults
-  #listed: SimulatedSocket[] = []
+  readonly faults: SocketFaults
+  readonly network: Network
+  #listed: ReportedSocket[] = []
 
-  constructor(clock: VirtualClock, random: SeededRandom, faults: HostFaults) {
+  constructor(clock: VirtualClock, random: SeededRandom, faults: SocketFaults, network: Network) {
     this.clock = clock
     this.random = random
     this.faults = faults
+    this.network = network
   }
 
   /** True if sockets wait to be reported. */
@@ -43,8 +43,8 @@ export class SimulatedKernel {
     return this.#listed.length > 0
   }
 
-  /** Something changed on the socket: it is reported the next time events are asked for, if it is ready then. */
-  list(socket: SimulatedSocket): void {
+  /** Lists a socket whose state changed: it is reported the next time events are polled, if it is ready then. */
+  list(socket: ReportedSocket): void {
     if (socket.isListed || !socket.isOpen || !socket.isWatched) return
     if (this.random.chance(this.faults.lateEvent)) {
       this.clock.schedule(this.random.between(1, this.faults.lateness), () => this.#listNow(socket))
@@ -52,19 +52,19 @@ export class SimulatedKernel {
   }
 
   /** As {@link SimulatedKernel.list}, after a while. */
-  listLater(socket: SimulatedSocket, delay: number): void {
+  listLater(socket: ReportedSocket, delay: number): void {
     if (socket.isWatched) this.clock.schedule(delay, () => this.#listNow(socket))
   }
 
   /** Takes the list. */
-  takeListed(): readonly SimulatedSocket[] {
+  takeListed(): readonly ReportedSocket[] {
     const listed = this.#listed
     this.#listed = []
     for (const socket of listed) socket.isListed = false
     return listed
   }
 
-  #listNow(socket: SimulatedSocket): void {
+  #listNow(socket: ReportedSocket): void {
     if (socket.isListed || !socket.isOpen) return
     socket.isListed = true
     this.#listed.push(socket)

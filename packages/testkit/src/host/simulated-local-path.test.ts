@@ -3,52 +3,54 @@ import {
   type Components,
   DatagramBatch,
   Demiflow,
-  FORWARD,
-  HostEvent,
-  hostAt,
   Interface,
   initiatingSide,
   type Listener,
   NOT_MINE,
   type ProtocolPlugin,
+  Ruling,
   type Socket,
+  SocketEvent,
+  socketsAt,
   targetSide,
+  Verdict,
 } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { memoryStack } from "../memory-stack.ts"
 
-const splicing = { isForInbound: true, keepsLoopback: true, isOnly: false }
+const splicing = { takesFromHost: true, keepsLoopback: true, isOnly: false }
 const rules = { v4: {}, v6: {}, splicing }
 
-/** Accepts at any listener, connects to where the policy says, and carries one piece from where it began. */
+/** Accepts at any listener, connects to the policy's target, and carries one piece of data from the initiating end. */
 const relay: ProtocolPlugin = (components: Components) => {
   const initiating = new Demiflow()
-  const target = new Demiflow()
+  const ruling = new Ruling()
+  const { target } = ruling
   const accepted = new Map<number, Socket>()
-  const at = (listener: Listener) => hostAt(components, listener.interface)
+  const at = (listener: Listener) => socketsAt(components, listener.interface)
   return {
     name: "relay",
     claims: [{ ipProtocol: 6 }],
-    fromTap: () => NOT_MINE,
+    fromGuest: () => NOT_MINE,
     listen(listener) {
       listener.socket = at(listener)?.tcpListen(listener.ref, listener.end) ?? (-1 as Socket)
       return Math.min(0, listener.socket)
     },
     fromListener(listener) {
-      const { flows, forwarding, guest, handlerNumber } = components
+      const { flows, handlerNumber, verdicts } = components
       const socket = at(listener)?.tcpAccept(listener.socket, initiating) ?? (-1 as Socket)
       initiating.interface = listener.interface
-      if (forwarding.targetAtGuest(listener, initiating, guest, target) !== FORWARD) return
+      if (verdicts.towardsGuest(listener, initiating, ruling) !== Verdict.forward) return
       const initiated = flows.initiate(flows.allocate(handlerNumber, 6), initiating)
       const flow = flows.activate(flows.target(initiated, target))
-      hostAt(components, target.interface)?.tcpConnect(targetSide(flow), target)
+      socketsAt(components, target.interface)?.tcpConnect(targetSide(flow), target)
       at(listener)?.watch(socket, initiatingSide(flow))
       accepted.set(initiatingSide(flow), socket)
     },
     fromHost(side, events) {
       const socket = accepted.get(side)
       const { pipes } = components.localPath ?? {}
-      if (socket === undefined || pipes === undefined || (events & HostEvent.readable) === 0) return
+      if (socket === undefined || pipes === undefined || (events & SocketEvent.readable) === 0) return
       const pipe = pipes.open()
       pipes.drain(pipe, socket, pipes.fill(pipe, socket))
     },
@@ -64,8 +66,8 @@ describe.each([
     ["namespace", Interface.splice],
   ] as const)("leads from loopback to loopback, from the %s on", (name, place) => {
     const memory = memoryStack([relay], { rules, localPath: true })
-    const { host, namespace, stack, run, leftovers } = memory
-    const [near, far] = name === "host" ? [host, namespace] : [namespace, host]
+    const { sockets, namespace, stack, run, leftovers } = memory
+    const [near, far] = name === "host" ? [sockets, namespace] : [namespace, sockets]
     const end = { address: Address.parse(loopback), port: 80, interfaceName: undefined, freebind: false }
     expect(stack.listen(6, end, undefined, 8_080, place)).toBeGreaterThanOrEqual(0)
     const server = far.world.listen({ address: loopback, port: 8_080 })
@@ -83,11 +85,11 @@ describe.each([
   })
 
   it("has its sockets hear datagrams from loopback to loopback, at both ends", () => {
-    const { host, namespace, arena, run, leftovers } = memoryStack([], { rules, localPath: true })
+    const { sockets, namespace, arena, run, leftovers } = memoryStack([], { rules, localPath: true })
     expect(namespace.arena).toBe(arena)
     const batch = new DatagramBatch(2)
     batch.offset.fill(arena.reserve(64))
-    for (const at of [host, namespace]) {
+    for (const at of [sockets, namespace]) {
       const ends = Demiflow.of(Interface.host, Address.parse(loopback), 53, Address.parse(loopback), 5_000)
       const socket = at.udpBind(0 as never, ends)
       const answers: string[] = []
@@ -123,11 +125,11 @@ describe("a namespace in memory", () => {
   })
 
   it("has sockets of its own: those of the host are not known there", () => {
-    const { host, namespace, leftovers } = memoryStack([], { localPath: true })
+    const { sockets, namespace, leftovers } = memoryStack([], { localPath: true })
     const towards = Demiflow.of(Interface.host, Address.parse("0.0.0.0"), 0, Address.parse("198.51.100.7"), 9)
-    const socket = host.udpOpen(0 as never, towards)
+    const socket = sockets.udpOpen(0 as never, towards)
     namespace.close(socket)
-    host.close(socket)
+    sockets.close(socket)
     namespace.close(namespace.udpOpen(0 as never, towards))
     expect(leftovers()).toEqual([`close(${socket}): the socket is not open`])
   })

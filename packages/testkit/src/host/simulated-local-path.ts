@@ -1,58 +1,62 @@
 import type { Address, Arena, LocalPath } from "@demiflow/core"
 import type { SeededRandom } from "../seeded-random.ts"
 import type { VirtualClock } from "../virtual-clock.ts"
-import { SimulatedHost } from "./simulated-host.ts"
-import type { SimulatedHostOptions } from "./simulated-host-options.ts"
 import { SimulatedPipes, type SimulatedPipesOptions } from "./simulated-pipes.ts"
+import { SimulatedSockets } from "./simulated-sockets.ts"
+import type { SimulatedSocketsOptions } from "./simulated-sockets-options.ts"
 
-/** How the local path of a stack in memory is made. */
+/** Options of the local path of a stack in memory. */
 export interface SimulatedLocalPathOptions {
-  /** The namespace; it has the guest's addresses by default, which come as fast as the host's own. */
-  readonly namespace?: Omit<SimulatedHostOptions, "clock" | "arena" | "firstDescriptor">
+  /** The namespace; by default it has the guest's addresses. */
+  readonly namespace?: Omit<SimulatedSocketsOptions, "clock" | "arena" | "network" | "firstDescriptor">
   readonly pipes?: SimulatedPipesOptions
 }
 
-/** What a local path is put between. */
+/** The parts that a local path connects. */
 export interface LocalPathSurroundings {
   readonly clock: VirtualClock
   readonly arena: Arena
   readonly random: SeededRandom
-  readonly host: SimulatedHost
+  readonly sockets: SimulatedSockets
   /** The guest's. */
   readonly addresses: readonly Address[]
 }
 
-/** Numbers of the namespace's sockets: none of them is one of the host's, so that a socket taken to the wrong one is found. */
+/**
+ * First number of the namespace's sockets. They differ from the host's, so that a socket used with the wrong one is
+ * found.
+ */
 const FIRST_DESCRIPTOR = 1 << 24
 
 /**
- * A guest's namespace as a second simulated host, whose world are the programs in there: what the guest runs, at the level
+ * A guest's namespace as a second simulated host. Its world is the programs that the guest runs, at the level
  * of sockets.
  */
 export class SimulatedLocalPath implements LocalPath {
-  readonly host: SimulatedHost
+  readonly sockets: SimulatedSockets
   readonly pipes: SimulatedPipes
 
-  constructor({ clock, arena, random, host, addresses }: LocalPathSurroundings, options: SimulatedLocalPathOptions) {
-    this.host = new SimulatedHost({
+  constructor({ clock, arena, random, sockets, addresses }: LocalPathSurroundings, options: SimulatedLocalPathOptions) {
+    this.sockets = new SimulatedSockets({
       random: random.fork(),
-      // What is local goes by a global address where there is one.
+      // Local connections use a global address where there is one.
       addresses: [...addresses].sort((one, other) => Number(one.isLinkLocal) - Number(other.isLinkLocal)),
       ...options.namespace,
       clock,
       arena,
+      network: sockets.network,
       firstDescriptor: FIRST_DESCRIPTOR,
     })
-    this.pipes = new SimulatedPipes([host, this.host], random.fork(), options.pipes)
+    this.pipes = new SimulatedPipes([sockets, this.sockets], random.fork(), options.pipes)
   }
 
-  /** What is left behind in the namespace, its listeners aside, and of pipes. */
+  /** Leftovers in the namespace, except listeners, and of pipes. */
   leftovers(): string[] {
-    const { host, pipes } = this
-    const found = [...host.violations, ...pipes.violations]
-    const sockets = host.openSockets - host.listeningSockets
-    if (sockets > 0) found.push(`${sockets} sockets are open in the namespace`)
-    // Empty ones may be kept for the next connection.
+    const { sockets, pipes } = this
+    const found = [...sockets.violations, ...pipes.violations]
+    const open = sockets.openSockets - sockets.listeningSockets
+    if (open > 0) found.push(`${open} sockets are open in the namespace`)
+    // Empty pipes may be kept for the next connection.
     if (pipes.usedPipes > 0) found.push(`${pipes.usedPipes} pipes have something in them`)
     return found
   }

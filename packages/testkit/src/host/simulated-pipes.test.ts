@@ -1,60 +1,60 @@
-import { Arena, Demiflow, Errno, HostEvent, Interface, NO_PIPE, type SideRef } from "@demiflow/core"
+import { Arena, Demiflow, Errno, Interface, NO_PIPE, type SideRef, SocketEvent } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
 import { patternBytes } from "../packets/layer.ts"
 import { SeededRandom } from "../seeded-random.ts"
 import { VirtualClock } from "../virtual-clock.ts"
-import { SimulatedHost } from "./simulated-host.ts"
-import type { SimulatedHostOptions } from "./simulated-host-options.ts"
 import { SimulatedPipes, type SimulatedPipesOptions } from "./simulated-pipes.ts"
+import { SimulatedSockets } from "./simulated-sockets.ts"
+import type { SimulatedSocketsOptions } from "./simulated-sockets-options.ts"
 import { toAddress } from "./world.ts"
 
 const SIDES = { host: 2 as SideRef, namespace: 3 as SideRef }
 
-/** A connection of each of two hosts, to a server in its world, and pipes between them. */
-function bench(options: SimulatedPipesOptions = {}, namespaceOptions: Partial<SimulatedHostOptions> = {}) {
+/** One connection of each of two hosts to a server in its world, and pipes between them. */
+function bench(options: SimulatedPipesOptions = {}, namespaceOptions: Partial<SimulatedSocketsOptions> = {}) {
   const clock = new VirtualClock()
   const arena = new Arena(1 << 20)
-  const host = new SimulatedHost({ clock, arena })
-  const namespace = new SimulatedHost({ clock, arena, firstDescriptor: 1_000, ...namespaceOptions })
-  const connect = (at: SimulatedHost, side: SideRef) => {
+  const sockets = new SimulatedSockets({ clock, arena })
+  const namespace = new SimulatedSockets({ clock, arena, firstDescriptor: 1_000, ...namespaceOptions })
+  const connect = (at: SimulatedSockets, side: SideRef) => {
     const server = at.world.listen(80)
     const towards = Demiflow.of(Interface.host, toAddress("0.0.0.0"), 0, toAddress("198.51.100.7"), 80)
     const socket = at.tcpConnect(side, towards)
     clock.advance(20)
     return { socket, connection: server.connection }
   }
-  const from = connect(host, SIDES.host)
+  const from = connect(sockets, SIDES.host)
   const to = connect(namespace, SIDES.namespace)
-  const pipes = new SimulatedPipes([host, namespace], new SeededRandom(5), options)
+  const pipes = new SimulatedPipes([sockets, namespace], new SeededRandom(5), options)
   return {
-    host,
+    sockets,
     namespace,
     from,
     to,
     pipes,
-    /** Bits reported of the side, once `milliseconds` have passed. */
+    /** Bits reported for the side, once `milliseconds` have passed. */
     pass(side: SideRef, milliseconds = 0): number {
       clock.advance(milliseconds)
-      let told = 0
-      for (const at of [host, namespace]) {
+      let reported = 0
+      for (const at of [sockets, namespace]) {
         at.poll((other, events) => {
-          if (other === side) told |= events
+          if (other === side) reported |= events
         })
       }
-      return told
+      return reported
     },
   }
 }
 
 describe("simulated pipes", () => {
   it("carry bytes from a socket of one host to a socket of the other", () => {
-    const { host, from, to, pipes, pass } = bench()
+    const { sockets, from, to, pipes, pass } = bench()
     const content = patternBytes(1_000)
     from.connection.write(content)
     pass(SIDES.host)
     const pipe = pipes.open()
     expect(pipes.fill(pipe, from.socket)).toBe(1_000)
-    expect(host.unread(from.socket)).toBe(0)
+    expect(sockets.unread(from.socket)).toBe(0)
     expect(pipes.drain(pipe, to.socket, 400)).toBe(400)
     expect(pipes.drain(pipe, to.socket, 600)).toBe(600)
     pass(SIDES.namespace)
@@ -86,7 +86,7 @@ describe("simulated pipes", () => {
     expect(pipes.fill(pipe, from.socket)).toBe(100)
     pass(SIDES.namespace)
     expect(pipes.drain(pipe, to.socket, 100)).toBe(60)
-    expect(pass(SIDES.namespace) & HostEvent.writable).toBe(HostEvent.writable)
+    expect(pass(SIDES.namespace) & SocketEvent.writable).toBe(SocketEvent.writable)
     expect(pipes.drain(pipe, to.socket, 40)).toBe(40)
     expect(pipes.fill(pipe, from.socket)).toBe(50)
   })
@@ -132,7 +132,7 @@ describe("simulated pipes", () => {
   })
 
   it("record what must not be done", () => {
-    const { host, from, to, pipes, pass } = bench()
+    const { sockets, from, to, pipes, pass } = bench()
     from.connection.write("content")
     pass(SIDES.host)
     const pipe = pipes.open()
@@ -154,8 +154,8 @@ describe("simulated pipes", () => {
       "fill(0): the pipe is not open",
       "drain(0): the pipe is not open",
     ])
-    host.close(from.socket)
+    sockets.close(from.socket)
     expect(pipes.fill(pipes.open(), from.socket)).toBeLessThan(0)
-    expect(host.violations).toEqual([`fill(${from.socket}): the socket is not open`])
+    expect(sockets.violations).toEqual([`fill(${from.socket}): the socket is not open`])
   })
 })

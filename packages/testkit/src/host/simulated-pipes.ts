@@ -1,16 +1,16 @@
 import { Errno, NO_PIPE, type Pipe, type Pipes, type Socket } from "@demiflow/core"
 import type { SeededRandom } from "../seeded-random.ts"
 import { ByteQueue } from "./byte-queue.ts"
-import type { SimulatedHost } from "./simulated-host.ts"
+import type { SimulatedSockets } from "./simulated-sockets.ts"
 import type { TcpSocket } from "./tcp-socket.ts"
 
-/** How simulated pipes are made. */
+/** Options of simulated pipes. */
 export interface SimulatedPipesOptions {
-  /** Bytes that a pipe takes; 65,536 by default, what Linux gives where nobody asks for more. */
+  /** Capacity of a pipe, bytes; 65,536 by default, as on Linux. */
   readonly capacity?: number
-  /** Pipes that may be open at once; one more is refused with EMFILE. */
+  /** Maximum number of open pipes; one more is refused with EMFILE. */
   readonly most?: number
-  /** Probability that a pipe takes less than has arrived and would fit: a page may hold a single byte. */
+  /** Probability that a pipe takes fewer bytes than have arrived and would fit: a page may hold a single byte. */
   readonly partialFill?: number
 }
 
@@ -21,21 +21,21 @@ const DEFAULT_CAPACITY = 65_536
 /**
  * Pipes between the TCP sockets of simulated hosts, as `splice(2)` uses them.
  *
- * What a caller must not do is recorded in {@link SimulatedPipes.violations}: using a pipe that is closed, filling one that
- * isn't empty, draining more than it holds. The kernel would answer each of them with an "again" that nothing ends.
+ * Misuse is recorded in {@link SimulatedPipes.violations}: using a closed pipe, filling one that
+ * isn't empty, draining more than it holds. The kernel would return EAGAIN for each, for ever.
  */
 export class SimulatedPipes implements Pipes {
-  /** What was done wrong with pipes. Empty if all is well. */
+  /** Misuses of pipes. Empty if all is well. */
   readonly violations: string[] = []
   /** Pipes opened so far. */
   opened = 0
-  readonly #hosts: readonly SimulatedHost[]
+  readonly #hosts: readonly SimulatedSockets[]
   readonly #random: SeededRandom
   readonly #options: SimulatedPipesOptions
   readonly #pipes = new Map<Pipe, ByteQueue>()
 
-  /** @param hosts whose sockets are spliced: their numbers differ */
-  constructor(hosts: readonly SimulatedHost[], random: SeededRandom, options: SimulatedPipesOptions = {}) {
+  /** @param hosts the hosts whose sockets are spliced; their socket numbers differ */
+  constructor(hosts: readonly SimulatedSockets[], random: SeededRandom, options: SimulatedPipesOptions = {}) {
     this.#hosts = hosts
     this.#random = random
     this.#options = options
@@ -46,14 +46,14 @@ export class SimulatedPipes implements Pipes {
     return this.#pipes.size
   }
 
-  /** Of these, how many have something in them. */
+  /** Of these, the number that aren't empty. */
   get usedPipes(): number {
     return [...this.#pipes.values()].filter(({ length }) => length > 0).length
   }
 
   open(): Pipe {
     if (this.#pipes.size >= (this.#options.most ?? Number.POSITIVE_INFINITY)) return -Errno.EMFILE as Pipe
-    // Never used twice, so that a use after close is found.
+    // Numbers are never reused, so that a use after close is found.
     const pipe = this.opened++ as Pipe
     this.#pipes.set(pipe, new ByteQueue())
     return pipe
@@ -91,7 +91,7 @@ export class SimulatedPipes implements Pipes {
   #lengthToFill(unread: number): number {
     const { capacity = DEFAULT_CAPACITY, partialFill = 0 } = this.#options
     const length = Math.min(capacity, unread)
-    // An empty socket is asked as well, for what it has to say.
+    // An empty socket is read as well, for its end or error.
     if (length > 1 && this.#random.chance(partialFill)) return this.#random.between(1, length - 1)
     return Math.max(1, length)
   }
@@ -105,7 +105,7 @@ export class SimulatedPipes implements Pipes {
   }
 
   #findSocket(socket: Socket, call: string): TcpSocket | undefined {
-    const owner = this.#hosts.find((host) => host.hasSocket(socket)) ?? this.#hosts[0]
+    const owner = this.#hosts.find((sockets) => sockets.hasSocket(socket)) ?? this.#hosts[0]
     return owner?.findTcp(socket, call)
   }
 

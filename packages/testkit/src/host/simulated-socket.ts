@@ -4,22 +4,22 @@ import type { QueuedError } from "./queued-error.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
 import { SocketMarks } from "./socket-marks.ts"
 
-/** What every simulated socket has, whatever it speaks. */
+/** The base of every simulated socket, whatever its protocol. */
 export abstract class SimulatedSocket {
-  /** None yet for a connection that waits for its acceptance. */
+  /** None yet for a connection that waits to be accepted. */
   descriptor: Socket
-  /** The side that its events are reported of; none for a probe, or before an accepted connection is watched. */
+  /** The side for which its events are reported; none for a probe, or before an accepted connection is watched. */
   side: SideRef
-  /** Present on a socket that listens: its events are reported of the listener. */
+  /** Present on a listening socket: its events are reported for the listener. */
   listening: Listening | undefined = undefined
-  /** Host side: the forwarding end is what it is bound to. */
+  /** Host side: the forwarding end is the bound end. */
   readonly demiflow: Demiflow
   readonly marks: SocketMarks = new SocketMarks()
   protected readonly kernel: SimulatedKernel
   isOpen = true
   /** True while it waits in the list of sockets to report. */
   isListed = false
-  /** A positive error number that waits to be reported. */
+  /** The pending error, a positive error number. */
   pendingError = 0
 
   constructor(kernel: SimulatedKernel, descriptor: Socket, side: SideRef, demiflow: Demiflow) {
@@ -34,15 +34,15 @@ export abstract class SimulatedSocket {
     return this.side >= 0 || this.listening !== undefined
   }
 
-  /** The events that hold at this moment, in bits of `HostEvent`. */
+  /** The current events, in bits of `SocketEvent`. */
   abstract readiness(): number
 
-  /** True if it may be reported as readable and writable without being so. */
-  get mayTellForNoReason(): boolean {
+  /** True if it may be reported spuriously as readable and writable. */
+  get mayBeReportedForNoReason(): boolean {
     return true
   }
 
-  /** Closes it: what that means to the other end, a protocol knows. */
+  /** Closes the socket, with the protocol's effect on the other end. */
   abstract closed(): void
 
   /** Takes the oldest entry of the error queue. */

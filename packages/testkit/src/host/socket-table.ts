@@ -2,12 +2,12 @@ import type { SideRef, Socket } from "@demiflow/core"
 import type { SimulatedSocket } from "./simulated-socket.ts"
 
 const FIRST_DESCRIPTOR = 3
-/** Where numbers of probes begin, from the first descriptor on. */
+/** The first number of probes, counted from the first descriptor. */
 const FIRST_PROBE = 1 << 20
 
 /**
- * The open sockets of a simulated host, by descriptor. Descriptors are never used twice, so that a use after close is
- * found; what is done wrong with them is recorded.
+ * The open sockets of a simulated host, by descriptor. Descriptors are never reused, so that a use after close is
+ * found; misuses are recorded.
  */
 export class SocketTable {
   readonly open: Map<number, SimulatedSocket> = new Map()
@@ -34,7 +34,7 @@ export class SocketTable {
     return this.open.size >= this.#most
   }
 
-  /** How many listen. */
+  /** The number of listening sockets. */
   get listeningCount(): number {
     let count = 0
     for (const socket of this.open.values()) if (socket.listening !== undefined) count++
@@ -45,15 +45,15 @@ export class SocketTable {
     return this.#nextDescriptor++ as Socket
   }
 
-  /** Probes, which have no side, take numbers of their own, so that a test may know those of its flows: 3, 4, 5 … */
+  /** Probes, which have no side, take separate numbers, so that a test can predict those of its flows: 3, 4, 5 … */
   descriptorFor(side: SideRef): Socket {
     return side < 0 ? (this.#nextProbe++ as Socket) : this.newDescriptor()
   }
 
   /**
-   * An open socket, of that kind if one is given.
+   * Returns an open socket, of the given kind if there is one.
    *
-   * @param call who asks, for what is recorded if there is none
+   * @param call the name of the caller, recorded if there is no such socket
    */
   find<Kind extends SimulatedSocket>(
     socket: Socket,

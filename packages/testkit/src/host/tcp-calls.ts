@@ -9,9 +9,9 @@ import {
   type Socket,
   type Vectors,
 } from "@demiflow/core"
+import { shakeHands } from "./accepted-connection.ts"
 import { copyEnds } from "./ends.ts"
 import { EBADF, type HostParts, NO_DESCRIPTORS } from "./host-parts.ts"
-import { shakeHands } from "./inbound-connection.ts"
 import { queuedError } from "./queued-error.ts"
 import { DEFAULT_HOP_LIMIT, KERNEL_TRAFFIC_CLASS } from "./socket-marks.ts"
 import { TcpListeningSocket } from "./tcp-listening-socket.ts"
@@ -23,7 +23,7 @@ const EEXIST = 17
 const DEFAULT_BUFFER = 131_072
 const TCP_HEADER_LENGTH = 20
 
-/** The calls of a simulated host by which TCP connections begin and move payload, as in core's `Host`. */
+/** The calls of a simulated host by which TCP connections begin and move payload, as in core's `Sockets`. */
 export class TcpCalls {
   readonly #parts: HostParts
   readonly #world: World
@@ -34,7 +34,8 @@ export class TcpCalls {
   }
 
   connect(side: SideRef, demiflow: Demiflow, hopLimit: number, trafficClass: number, queuesErrors: boolean): Socket {
-    const { sockets, bindings, kernel, clock } = this.#parts
+    this.#parts.called()
+    const { sockets, bindings, kernel, clock, network } = this.#parts
     const bound = sockets.isFull ? NO_DESCRIPTORS : bindings.bindAlone(demiflow, TcpSocket)
     if (typeof bound === "number") return bound
     const outcome = this.#world.outcome(bound)
@@ -52,32 +53,31 @@ export class TcpCalls {
         0,
         new Uint8Array(TCP_HEADER_LENGTH),
       )
-      clock.schedule(socket.sizes.rtt, () => socket.reported(entry))
+      network.deliver(socket.sizes.rtt, socket, () => socket.reported(entry))
     } else if (outcome === "accept") this.#beAccepted(socket)
-    else {
-      const delay = outcome === "silent" ? this.#connectTimeout : socket.sizes.rtt
-      clock.schedule(delay, () => socket.fail(outcomeErrors[outcome]))
-    }
+    else if (outcome === "silent") clock.schedule(this.#connectTimeout, () => socket.fail(outcomeErrors.silent))
+    else network.deliver(socket.sizes.rtt, socket, () => socket.fail(outcomeErrors[outcome]))
     return this.#parts.open(socket)
   }
 
-  /** A connection that somebody in the world begins, to the host. */
+  /** Begins a connection from a client in the world to the host. */
   connectFromWorld(
     ends: Demiflow,
     { receiveBuffer, interfaceName, trafficClass = 0 }: WorldConnectOptions,
   ): WorldConnection {
-    const { kernel, network, bindings, clock, delay } = this.#parts
+    const { kernel, clock, network, bindings, delay } = this.#parts
     const socket = new TcpSocket(kernel, NO_SOCKET, NO_SIDE, ends, this.#sizes)
     socket.synTrafficClass = trafficClass
     const end = new WorldEnd(network, delay, socket, receiveBuffer ?? DEFAULT_BUFFER)
     end.begin()
     const connection = new WorldConnection(end, socket)
     const findListening = () => bindings.findListening(TcpListeningSocket, ends, interfaceName)
-    shakeHands(end, socket, { clock, delay, findListening, connectTimeout: this.#connectTimeout })
+    shakeHands(end, socket, { clock, network, delay, findListening, connectTimeout: this.#connectTimeout })
     return connection
   }
 
   listen(listener: ListenerRef, end: ListeningEnd): Socket {
+    this.#parts.called()
     const { sockets, bindings, kernel, options } = this.#parts
     const bound = sockets.isFull ? NO_DESCRIPTORS : bindings.bindListening(end, TcpListeningSocket)
     if (typeof bound === "number") return bound
@@ -90,7 +90,7 @@ export class TcpCalls {
     const { sockets } = this.#parts
     const found = sockets.find(listening, TcpListeningSocket, "tcpAccept")
     if (found === undefined) return -EBADF as Socket
-    // As the kernel does, which takes a descriptor first: the connection goes on waiting.
+    // The kernel takes a descriptor first as well: the connection keeps waiting.
     if (sockets.isFull) return NO_DESCRIPTORS
     const accepted = found.take()
     if (accepted === undefined) return -Errno.EAGAIN as Socket
@@ -150,12 +150,12 @@ export class TcpCalls {
   }
 
   #beAccepted(socket: TcpSocket): void {
-    const { network, clock, delay, rtt } = this.#parts
+    const { network, delay, rtt } = this.#parts
     const { correspondentAddress, correspondentPort } = socket.demiflow
     const listener = this.#world.listenerAt(correspondentAddress, correspondentPort)
     const end = new WorldEnd(network, delay, socket, listener?.options.receiveBuffer ?? DEFAULT_BUFFER)
-    clock.schedule(rtt + (listener?.options.acceptDelay ?? 0), () => {
-      // The kernel answers for a listener; a reset says that it was closed meanwhile.
+    network.deliver(rtt + (listener?.options.acceptDelay ?? 0), socket, () => {
+      // The kernel answers for a listener; a reset means that the listener was closed meanwhile.
       socket.establish(end.incoming, end.outgoing, () => end.room)
       if (!socket.isOpen) return
       const connection = new WorldConnection(end, socket)

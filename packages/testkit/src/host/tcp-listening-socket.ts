@@ -1,10 +1,10 @@
-import { type Demiflow, HostEvent, NO_SIDE, type Socket } from "@demiflow/core"
+import { type Demiflow, NO_SIDE, type Socket, SocketEvent } from "@demiflow/core"
 import type { Listening } from "./listening.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
 import { SimulatedSocket } from "./simulated-socket.ts"
 import type { TcpSocket } from "./tcp-socket.ts"
 
-/** A TCP socket that listens, with the connections that wait at it. */
+/** A TCP socket that listens, with its queue of connections. */
 export class TcpListeningSocket extends SimulatedSocket {
   override readonly listening: Listening
   readonly #backlog: number
@@ -18,25 +18,25 @@ export class TcpListeningSocket extends SimulatedSocket {
     this.#backlog = backlog
   }
 
-  /** Connections that can be taken. */
+  /** Connections that can be accepted. */
   get waiting(): number {
     return this.#waiting.length
   }
 
-  /** True if the kernel leaves further attempts without an answer. */
+  /** True if the kernel doesn't answer further attempts. */
   get isFull(): boolean {
     return this.#waiting.length + this.#begun >= this.#backlog
   }
 
-  /** A handshake begins. */
+  /** Notes that a handshake begins. */
   begin(): void {
     this.#begun++
   }
 
-  /** A connection's handshake is done. */
+  /** Queues a connection whose handshake is done. */
   arrive(socket: TcpSocket): void {
     this.#begun--
-    // Reset meanwhile by the other end, which was as fast: there is nothing to accept.
+    // The other end has already reset the connection: there is nothing to accept.
     if (socket.isOver) return
     if (!this.isOpen) {
       socket.reset()
@@ -52,7 +52,7 @@ export class TcpListeningSocket extends SimulatedSocket {
   }
 
   override readiness(): number {
-    return this.#waiting.length > 0 ? HostEvent.readable : 0
+    return this.#waiting.length > 0 ? SocketEvent.readable : 0
   }
 
   /** As `inet_csk_listen_stop`: connections that wait are reset. */

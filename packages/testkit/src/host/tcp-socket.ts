@@ -1,9 +1,9 @@
 /**
- * A TCP socket of the simulated host, as Linux 6.18 was seen to behave: what each call answers in each state, and which
- * events hold (`tcp_poll`). Edge triggering follows from when the socket is put on the kernel's list: on arrival of
+ * A TCP socket of the simulated host, with the observed behaviour of Linux 6.18: the result of each call in each state,
+ * and the events (`tcp_poll`). Edge triggering follows from when the socket is put on the kernel's list: on arrival of
  * data or an end, on room after a short write, on the outcome of a connect, on an error.
  */
-import { type Demiflow, Errno, HostEvent, type SideRef, type Socket, type TcpInformation } from "@demiflow/core"
+import { type Demiflow, Errno, type SideRef, type Socket, SocketEvent, type TcpInformation } from "@demiflow/core"
 import type { VirtualTimer } from "../virtual-clock.ts"
 import { ByteQueue } from "./byte-queue.ts"
 import type { Pipe, PipeReceiver, PipeSender } from "./pipe.ts"
@@ -13,9 +13,9 @@ import { SimulatedSocket } from "./simulated-socket.ts"
 
 /** Sizes of a socket. */
 export interface TcpSocketSizes {
-  /** Payload bytes that the send buffer takes. */
+  /** Capacity of the send buffer, payload bytes. */
   readonly sendBuffer: number
-  /** Payload bytes that the receive buffer takes. */
+  /** Capacity of the receive buffer, payload bytes. */
   readonly receiveBuffer: number
   /** Round trip to the correspondent, milliseconds. */
   readonly rtt: number
@@ -25,39 +25,39 @@ export interface TcpSocketSizes {
 const KEEP_ALIVE_IDLE = 7_200_000
 const KEEP_ALIVE_INTERVAL = 75_000
 const KEEP_ALIVE_PROBES = 9
-/** The most that `TCP_KEEPINTVL` (milliseconds) and `TCP_KEEPCNT` take. */
+/** The maxima of `TCP_KEEPINTVL` (milliseconds) and `TCP_KEEPCNT`. */
 const LONGEST_KEEP_ALIVE_INTERVAL = 32_767_000
 const MOST_KEEP_ALIVE_PROBES = 127
 
-const ALL_ENDED = HostEvent.readable | HostEvent.writable | HostEvent.readEnd | HostEvent.hangUp
+const ALL_ENDED = SocketEvent.readable | SocketEvent.writable | SocketEvent.readEnd | SocketEvent.hangUp
 
 export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSender {
   readonly sizes: TcpSocketSizes
-  /** How often the world was asked whether it is still there. */
+  /** The number of keep-alive probes sent to the world. */
   questions = 0
-  /** Traffic class of the SYN of a connection that was accepted. */
+  /** Traffic class of an accepted connection's SYN. */
   synTrafficClass = 0
-  /** Whether what routers report is queued. */
+  /** Whether reports of routers are queued. */
   queuesErrors = false
   #queuedError: QueuedError | undefined
   #state: "connecting" | "connected" | "closed" = "connecting"
   readonly #received = new ByteQueue()
   /** The correspondent has ended. */
   #isReadEnded = false
-  /** Somebody waits for room in the send buffer (SOCK_NOSPACE). */
+  /** A writer waits for room in the send buffer (SOCK_NOSPACE). */
   #wantsRoom = false
   #outgoing: Pipe | undefined
-  /** The world's way to us, which hears when there is room again. */
+  /** The pipe from the world to us, which is notified when there is room again. */
   #incoming: Pipe | undefined
   /** Window and so on of the other end. */
   #worldRoom: () => number = () => 0
-  /** Where a reset goes that we send. */
+  /** The receiver of our resets. */
   #resetWorld: () => void = () => {}
-  /** The machine of the other end is there, and can be reached. */
+  /** True while the other end's machine can be reached. */
   #isWorldThere = true
   #heardAt = 0
   #keepAliveIdle = KEEP_ALIVE_IDLE
-  /** Asks by itself as seldom and as often as the kernel allows. */
+  /** True while keep-alive probes are set to the longest interval and the largest count that the kernel allows. */
   #isPatient = false
   #keepAliveProbes = 0
   #keepAliveTimer: VirtualTimer | undefined
@@ -85,7 +85,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     this.kernel.list(this)
   }
 
-  /** Nothing comes from the other end any more, and nobody says so. */
+  /** The other end vanishes: nothing arrives from it any more, and nothing is reported. */
   vanish(): void {
     this.#isWorldThere = false
     this.#incoming?.cut()
@@ -93,7 +93,10 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     this.#askLater()
   }
 
-  /** As core's `Host.keepAlive`. By default the world is asked only once it has vanished: before that it would answer. */
+  /**
+   * As core's `Sockets.keepAlive`. By default the world is only probed once it has vanished: before that it would
+   * answer.
+   */
   keepAlive(idle: number): number {
     this.#keepAliveIdle = idle * 1_000 || KEEP_ALIVE_IDLE
     if (idle === 0) this.#isPatient = false
@@ -101,7 +104,14 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     return 0
   }
 
-  /** As core's `Host.askCorrespondent`. */
+  /** As core's `Sockets.connectOutcome`. */
+  connectOutcome(): number {
+    if (this.pendingError !== 0) return this.takeError()
+    if (this.#state === "connecting") return -Errno.EINPROGRESS
+    return this.#state === "closed" ? -Errno.ECONNRESET : 0
+  }
+
+  /** As core's `Sockets.askCorrespondent`. */
   askCorrespondent(): number {
     this.#keepAliveIdle = 1_000
     this.#isPatient = true
@@ -109,7 +119,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     return 0
   }
 
-  /** The connection fails, or ends, with a positive error number. */
+  /** Fails or ends the connection, with a positive error number. */
   fail(error: number): void {
     if (this.#state === "closed") return
     this.#state = "closed"
@@ -132,27 +142,22 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     return entry
   }
 
-  /** True once it failed, or was reset by either end. */
+  /** True once the connection failed, or either end reset it. */
   get isOver(): boolean {
     return this.#state === "closed"
   }
 
-  /** Nothing is reported of a connection attempt before its outcome. */
-  override get mayTellForNoReason(): boolean {
-    return this.#state !== "connecting"
-  }
-
   override readiness(): number {
-    const error = this.pendingError === 0 ? 0 : HostEvent.error
+    const error = this.pendingError === 0 ? 0 : SocketEvent.error
     if (this.#state === "closed") return ALL_ENDED | error
     if (this.#state === "connecting" || this.#outgoing === undefined) return error
     let events = error
-    if (this.#received.length > 0) events |= HostEvent.readable
-    if (this.#isReadEnded) events |= HostEvent.readable | HostEvent.readEnd
+    if (this.#received.length > 0) events |= SocketEvent.readable
+    if (this.#isReadEnded) events |= SocketEvent.readable | SocketEvent.readEnd
     if (this.#outgoing.isEnding) {
-      events |= HostEvent.writable
-      if (this.#isReadEnded) events |= HostEvent.hangUp
-    } else if (this.#isWriteable()) events |= HostEvent.writable
+      events |= SocketEvent.writable
+      if (this.#isReadEnded) events |= SocketEvent.hangUp
+    } else if (this.#isWriteable()) events |= SocketEvent.writable
     else this.#wantsRoom = true
     return events
   }
@@ -166,7 +171,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     let length = Math.min(room, bytes.length)
     if (length > 0 && this.kernel.random.chance(this.kernel.faults.partialSend)) {
       length = this.kernel.random.below(length)
-      // Short for a reason that passes by itself, such as memory pressure: the event must come nevertheless.
+      // The write is short for a temporary reason, such as memory pressure: the event must come nevertheless.
       this.kernel.listLater(this, this.kernel.random.between(1, 5))
     } else if (length < bytes.length) this.#wantsRoom = true
     if (length === 0) return bytes.length === 0 ? 0 : -Errno.EAGAIN
@@ -241,7 +246,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
 
   arrive(bytes: Uint8Array): void {
     if (!this.isOpen) {
-      // Nobody is there to read it (RFC 9293, section 3.6.1).
+      // No reader is left for the data (RFC 9293, section 3.6.1).
       this.reset()
       return
     }
@@ -307,7 +312,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     }
   }
 
-  /** What reading answers when there is nothing (left) to read. */
+  /** The result of reading when there is nothing (left) to read. */
   #emptyRead(): number {
     if (this.#isReadEnded) return 0
     if (this.pendingError !== 0) return this.takeError()

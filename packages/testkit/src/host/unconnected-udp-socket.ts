@@ -1,17 +1,17 @@
-import { type Demiflow, HostEvent, type ListeningEnd, NO_SIDE, type SideRef, type Socket } from "@demiflow/core"
+import { type Demiflow, type ListeningEnd, NO_SIDE, type SideRef, type Socket, SocketEvent } from "@demiflow/core"
 import { UdpSocket } from "./datagram-socket.ts"
 import type { Listening } from "./listening.ts"
 import type { SimulatedKernel } from "./simulated-kernel.ts"
 import type { World } from "./world.ts"
 
-/** What such a socket is bound to, and what its events are reported of: a listener or a side. */
+/** The bound end of such a socket, and the listener or side for which its events are reported. */
 export interface UnconnectedEnd {
   readonly end: ListeningEnd
   readonly listening?: Listening
   readonly side?: SideRef
 }
 
-/** A UDP socket that is not connected: receives from anybody, and sends to whom it is asked to. */
+/** An unconnected UDP socket: receives from any end, and sends to the end that a call names. */
 export class UnconnectedUdpSocket extends UdpSocket {
   override listening: Listening | undefined
   override readonly end: ListeningEnd
@@ -32,7 +32,7 @@ export class UnconnectedUdpSocket extends UdpSocket {
 
   /** Room is not reported. */
   override readiness(): number {
-    return super.readiness() & ~HostEvent.writable
+    return super.readiness() & ~SocketEvent.writable
   }
 
   override handOver(side: SideRef): void {

@@ -1,5 +1,5 @@
 /**
- * The other end of a TCP connection of the simulated host: what a server somewhere in the world does with it.
+ * The other end of a TCP connection of the simulated host, as a server in the world uses it.
  */
 import { type Address, Errno } from "@demiflow/core"
 import { type BytesLike, concatenate, toBytes, toText } from "../bytes.ts"
@@ -8,27 +8,27 @@ import type { Network } from "./network.ts"
 import { Pipe, type PipeReceiver, type PipeSender } from "./pipe.ts"
 import type { TcpSocket } from "./tcp-socket.ts"
 
-/** Why the host did not take a connection. */
+/** Why the host did not accept a connection. */
 export type WorldConnectionFailure = "refused" | "timedOut"
 
 /**
- * A connection, as the other end has it: a server, or a client that connected to the host. All calls take effect at
+ * The other end of a connection: a server, or a client that connected to the host. All calls take effect at
  * the host after the network's delay.
  */
 export class WorldConnection {
-  /** Address and port in the world: what the host connected to, or was connected to from. */
+  /** Address and port in the world, to or from which the connection was made. */
   readonly address: Address
   readonly port: number
   /** Address and port of the host. */
   readonly hostAddress: Address
   readonly hostPort: number
-  /** Called when the host has taken a connection that began here. */
+  /** Called when the host has accepted a connection that began here. */
   onConnected: (() => void) | undefined
-  /** Called when the host does not take a connection that began here. */
+  /** Called when the host does not accept a connection that began here. */
   onFailure: ((failure: WorldConnectionFailure) => void) | undefined
-  /** Called with what is read, when it is. */
+  /** Called with data as it is read. */
   onData: ((bytes: Uint8Array) => void) | undefined
-  /** Called once the host has ended its direction and all of it was read. */
+  /** Called once the host has ended its direction and all its data was read. */
   onEnd: (() => void) | undefined
   /** Called when the host resets the connection. */
   onReset: (() => void) | undefined
@@ -45,12 +45,12 @@ export class WorldConnection {
     end.connection = this
   }
 
-  /** True once the handshake is done: at once, where the host began it. */
+  /** True once the handshake is done: from the start, if the host began it. */
   get isConnected(): boolean {
     return this.#end.isConnected
   }
 
-  /** Why the host did not take the connection, if it didn't. */
+  /** Why the host did not accept the connection, if it didn't. */
   get failure(): WorldConnectionFailure | undefined {
     return this.#end.failure
   }
@@ -70,7 +70,7 @@ export class WorldConnection {
     return toText(this.received)
   }
 
-  /** Bytes that have arrived and were not read, since reading is paused. */
+  /** Bytes that have arrived and wait while reading is paused. */
   get unread(): number {
     return this.#end.waiting.length
   }
@@ -89,7 +89,7 @@ export class WorldConnection {
     return this.#end.outgoing.unacknowledged
   }
 
-  /** True once the host has ended its direction and all of it was read. */
+  /** True once the host has ended its direction and all its data was read. */
   get isEnded(): boolean {
     return this.#end.isEndRead
   }
@@ -99,19 +99,19 @@ export class WorldConnection {
     return this.#end.isReset
   }
 
-  /** True once both ends have ended and all was delivered, or it was reset, or never taken. */
+  /** True once both ends have ended and all data was delivered, or the connection was reset or never accepted. */
   get isOver(): boolean {
     return (
       this.#end.isReset || this.failure !== undefined || (this.#end.isEndRead && this.#end.outgoing.isEndAcknowledged)
     )
   }
 
-  /** Sends bytes, or text of one-byte characters. What the host has no room for, or before it has answered, waits here. */
+  /** Sends bytes, or text of one-byte characters. They wait here until the host has answered, and has room. */
   write(content: BytesLike): void {
     if (!this.#end.isReset && this.failure === undefined) this.#end.outgoing.write(toBytes(content).slice())
   }
 
-  /** Sends nothing more; what was written is still delivered. */
+  /** Ends this direction; data already written is still delivered. */
   end(): void {
     this.#end.outgoing.end()
   }
@@ -121,12 +121,12 @@ export class WorldConnection {
     this.#end.reset()
   }
 
-  /** The machine of this end is gone without a word: nothing arrives or leaves any more, and nobody answers the host. */
+  /** This end's machine vanishes silently: nothing arrives or leaves any more, and the host gets no answer. */
   vanish(): void {
     this.#end.vanish()
   }
 
-  /** How often the host has asked whether this end is still there. */
+  /** The number of keep-alive probes that the host has sent to this end. */
   get questions(): number {
     return this.#end.socket.questions
   }
@@ -136,19 +136,19 @@ export class WorldConnection {
     this.#end.isPaused = true
   }
 
-  /** Reads what waits, and goes on reading what comes. */
+  /** Reads the waiting bytes, and resumes reading. */
   resume(): void {
     this.#end.isPaused = false
     this.take(Number.POSITIVE_INFINITY)
   }
 
-  /** While paused, reads up to `length` bytes of what waits. Answers how many. */
+  /** While paused, reads up to `length` waiting bytes. Returns their number. */
   take(length: number): number {
     return this.#end.take(length)
   }
 }
 
-/** What is behind a {@link WorldConnection}. */
+/** The implementation of a {@link WorldConnection}. */
 export class WorldEnd implements PipeReceiver, PipeSender {
   connection: WorldConnection | undefined
   readonly outgoing: Pipe
@@ -168,8 +168,8 @@ export class WorldEnd implements PipeReceiver, PipeSender {
   constructor(network: Network, delay: () => number, socket: TcpSocket, receiveBuffer: number) {
     this.socket = socket
     this.#receiveBuffer = receiveBuffer
-    this.outgoing = new Pipe(network, delay, this, socket)
-    this.incoming = new Pipe(network, delay, socket, this)
+    this.outgoing = new Pipe(network, socket, delay, this, socket)
+    this.incoming = new Pipe(network, socket, delay, socket, this)
   }
 
   /** The connection begins here: nothing leaves before the host has answered. */
@@ -186,7 +186,7 @@ export class WorldEnd implements PipeReceiver, PipeSender {
     this.connection?.onConnected?.()
   }
 
-  /** The host won't have the connection. */
+  /** The host refuses the connection. */
   fail(failure: WorldConnectionFailure): void {
     if (this.isReset) return
     this.failure = failure
@@ -259,7 +259,7 @@ export type ConnectOutcome =
   | "refuse"
   /** A router answers that the host can't be reached: EHOSTUNREACH. */
   | "unreachable"
-  /** Nobody answers: ETIMEDOUT in the end. */
+  /** No answer: ETIMEDOUT in the end. */
   | "silent"
   /** The host itself has no route: the call fails at once with ENETUNREACH. */
   | "noRoute"

@@ -1,5 +1,5 @@
 /**
- * What lies behind the simulated host: servers, correspondents, routers and silence, as a test scripts them.
+ * The world behind the simulated host: servers, correspondents, routers and silence, as a test scripts them.
  *
  * Unless a test says otherwise, every unicast address exists: it refuses TCP connections, answers datagrams with "port
  * unreachable" and answers echo requests.
@@ -9,7 +9,7 @@ import { type BytesLike, toBytes, toText } from "../bytes.ts"
 import type { Leaving } from "./socket-marks.ts"
 import type { ConnectOutcome, WorldConnection } from "./world-connection.ts"
 
-/** An address in its class, as text, or any. */
+/** An address as its class or as text, or any address. */
 export type AddressLike = Address | string
 
 /** An address as its class. */
@@ -23,9 +23,9 @@ export interface WorldEndpoint {
   readonly port: number
 }
 
-/** How things are on the way to an address, and there. */
+/** The properties of the path to an address, and of its host. */
 export interface WorldRoute {
-  /** What becomes of TCP connections; `accept` needs a listener as well. */
+  /** The outcome of TCP connections; `accept` also needs a listener. */
   readonly tcp?: ConnectOutcome
   /** Nothing answers, nothing is reported. */
   readonly isSilent?: boolean
@@ -33,36 +33,36 @@ export interface WorldRoute {
   readonly isUnreachable?: boolean
   /** The host has no route: calls fail at once. */
   readonly hasNoRoute?: boolean
-  /** The routers on the way, nearest first: each takes one from the hop limit. */
+  /** The routers of the path, nearest first: each decrements the hop limit. */
   readonly hops?: readonly AddressLike[]
-  /** The smallest MTU on the way, bytes. */
+  /** The smallest MTU of the path, bytes. */
   readonly mtu?: number
 }
 
-/** What a test may say about a listener. */
+/** Options of a listener. */
 export interface ListenOptions {
   /** Called for each connection that is accepted. */
   readonly onConnection?: (connection: WorldConnection) => void
-  /** Payload bytes that each connection's receive buffer takes: the window that the host sees. */
+  /** Capacity of each connection's receive buffer, payload bytes: the window that the host sees. */
   readonly receiveBuffer?: number
-  /** Milliseconds that a connection waits for its acceptance, beyond the round trip. */
+  /** Milliseconds that a connection waits to be accepted, beyond the round trip. */
   readonly acceptDelay?: number
 }
 
 /** An end in the world, or one of the host's. */
 export type WorldEndLike = WorldEndpoint & { readonly address: AddressLike }
 
-/** Over which interface of the host something arrives. */
+/** How a packet arrives at the host. */
 export interface ArrivalOptions {
-  /** The first of the host's interfaces by default, or `lo` for its loopback addresses. */
+  /** The host's interface: the first by default, or `lo` for its loopback addresses. */
   readonly interfaceName?: string
   /** IPv4 type of service or IPv6 traffic class; 0 by default. */
   readonly trafficClass?: number
 }
 
-/** What a test may say about a connection to the host. */
+/** Options of a connection to the host. */
 export interface WorldConnectOptions extends ArrivalOptions {
-  /** Payload bytes that its receive buffer takes: the window that the host sees. 131,072 by default. */
+  /** Capacity of its receive buffer, payload bytes: the window that the host sees. 131,072 by default. */
   readonly receiveBuffer?: number
 }
 
@@ -91,7 +91,7 @@ export class WorldListener {
   }
 }
 
-/** A datagram as its receiver in the world has it. */
+/** A datagram as its receiver in the world sees it. */
 export interface WorldDatagram {
   readonly bytes: Uint8Array
   /** The bytes, a character for each. */
@@ -102,9 +102,9 @@ export interface WorldDatagram {
   /** Where it came from. */
   readonly hostAddress: Address
   readonly hostPort: number
-  /** Hop limit that it arrived with. */
+  /** Hop limit on arrival. */
   readonly hopLimit: number
-  /** Traffic class that it was sent with. */
+  /** Traffic class. */
   readonly trafficClass: number
   /** Sends bytes back. */
   reply(content: BytesLike, options?: ArrivalOptions): void
@@ -153,7 +153,7 @@ export class World {
     return listener
   }
 
-  /** Hands datagrams to a UDP port (of one address, or of all) over. Answers a function that closes the port. */
+  /** Receives datagrams at a UDP port (of one address, or of all). Returns a function that closes the port. */
   receive(where: number | WorldEndpoint, onDatagram: (datagram: WorldDatagram) => void): () => void {
     const entry = { ...endpointOf(where), value: onDatagram }
     this.#correspondents.unshift(entry)
@@ -162,24 +162,24 @@ export class World {
     }
   }
 
-  /** Answers datagrams to a UDP port with what they carry. */
+  /** Echoes the payload of datagrams to a UDP port. */
   echo(where: number | WorldEndpoint): () => void {
     return this.receive(where, (datagram) => datagram.reply(datagram.bytes))
   }
 
-  /** Sends a datagram to the host, unasked. What the host answers arrives where {@link World.receive} was asked to. */
+  /** Sends an unsolicited datagram to the host. The host's answers arrive at ports of {@link World.receive}. */
   send(from: WorldEndLike, to: WorldEndLike, content: BytesLike, options: ArrivalOptions = {}): void {
     this.#host.deliver(betweenEnds(from, to), toBytes(content).slice(), options)
   }
 
-  /** Connects to a port at which the host listens, or not: the connection shows how it goes. */
+  /** Connects to a port of the host. The returned connection shows whether the host accepts. */
   connect(from: WorldEndLike, to: WorldEndLike, options: WorldConnectOptions = {}): WorldConnection {
     return this.#host.connect(betweenEnds(from, to), options)
   }
 
   /**
-   * Says how it is on the way to an address, or to all addresses that share a prefix (`2001:db8::/32`). What was said
-   * last goes first.
+   * Sets the properties of the path to an address, or to all addresses of a prefix (`2001:db8::/32`). The last call
+   * takes precedence.
    */
   route(where: AddressLike, route: WorldRoute): void {
     const [text, length] = typeof where === "string" ? where.split("/") : [where]
@@ -188,7 +188,7 @@ export class World {
     this.#routes.unshift({ address, prefixLength, route })
   }
 
-  /** What was said about the way to an address. */
+  /** The properties of the path to an address. */
   routeTo(address: Address): WorldRoute {
     return this.#routes.find((entry) => entry.address.sharesPrefix(address, entry.prefixLength))?.route ?? {}
   }
@@ -198,7 +198,7 @@ export class World {
     return find(this.#listeners, address, port)
   }
 
-  /** What becomes of a connection to the demiflow's correspondent end. */
+  /** The outcome of a connection to the demiflow's correspondent end. */
   outcome(demiflow: Demiflow): ConnectOutcome {
     const { correspondentAddress, correspondentPort } = demiflow
     const route = this.routeTo(correspondentAddress)
@@ -209,7 +209,7 @@ export class World {
     return this.listenerAt(correspondentAddress, correspondentPort) === undefined ? "refuse" : "accept"
   }
 
-  /** Hands a datagram to the receiver there; false if there is none. */
+  /** Delivers a datagram to the receiver there; false if there is none. */
   arrive(demiflow: Demiflow, packet: Leaving): boolean {
     const address = demiflow.correspondentAddress.clone()
     const port = demiflow.correspondentPort

@@ -25,7 +25,7 @@ export function toMac(mac: MacLike): MacAddress {
 export interface EthernetFields {
   readonly source?: MacLike
   readonly target?: MacLike
-  /** What is inside, by default. */
+  /** By default, the type of the next layer. */
   readonly etherType?: number
 }
 
@@ -158,7 +158,7 @@ export function ipv6(fields: Ipv6Fields): Layer {
   }
 }
 
-/** What a packet says about its way, besides the hop limit. */
+/** The marks of a packet besides the hop limit. */
 export interface PacketMarks {
   /** IPv4 type of service or IPv6 traffic class. */
   readonly trafficClass?: number
@@ -166,7 +166,7 @@ export interface PacketMarks {
   readonly doNotFragment?: boolean
 }
 
-/** An IPv4 or IPv6 header, as the addresses are. */
+/** An IPv4 or IPv6 header, by the family of the addresses. */
 export function ip(
   source: AddressLike,
   target: AddressLike,

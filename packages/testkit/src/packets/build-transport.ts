@@ -114,7 +114,7 @@ export function icmpv6(fields: IcmpFields): Layer {
   return icmpLayer(IpProtocol.icmpv6, fields)
 }
 
-/** An echo request, as the family is. */
+/** An echo request of the given family. */
 export function echoRequest(family: 4 | 6, identifier: number, sequence: number): Layer {
   const information = (identifier << 16) | sequence
   if (family === 4) return icmp({ type: IcmpType.echoRequest, information })
@@ -131,7 +131,7 @@ function icmpLayer(ipProtocol: number, fields: IcmpFields): Layer {
       view.setUint8(1, fields.code ?? 0)
       view.setInt32(4, fields.information ?? 0)
       const message = join(header, inner)
-      // Only ICMPv6 takes a pseudo-header (RFC 4443, section 2.3).
+      // Only ICMPv6 has a pseudo-header in its checksum (RFC 4443, section 2.3).
       const initial = ipProtocol === IpProtocol.icmp ? 0 : pseudoHeaderSum(outer, ipProtocol, message.length)
       viewOf(message).setUint16(2, fields.checksum ?? finishChecksum(sumOf(message, initial)))
       return message

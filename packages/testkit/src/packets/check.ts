@@ -1,8 +1,8 @@
 /**
- * Checks on packets, to be put together: `expectFrame(frame, check.ip({ source }), check.tcp({ flags: "SA" }))`.
+ * Composable checks on packets: `expectFrame(frame, check.ip({ source }), check.tcp({ flags: "SA" }))`.
  *
- * A field is compared with a value or handed to a function that says whether it will do. Every frame is checked to be
- * well-formed besides (lengths, checksums), unless `check.malformed()` says that it is not to be.
+ * A field is compared with a value, or passed to a function that returns whether it matches. Every frame must also be
+ * well-formed (lengths, checksums), unless `check.malformed()` is among the checks.
  */
 import { Address, MacAddress } from "@demiflow/core"
 import { type BytesLike, sameBytes, toBytes, toHex } from "../bytes.ts"
@@ -21,22 +21,22 @@ import type {
 } from "./parse.ts"
 import type { TcpOptions } from "./tcp-options.ts"
 
-/** Answers what is wrong with a frame, a sentence each; nothing if all is as it should be. */
+/** Returns the problems of a frame, a sentence each; none if it passes. */
 export interface Check {
   (frame: ParsedFrame): readonly string[]
-  /** True if the frame's own problems are none. */
+  /** True if the frame's own problems don't count. */
   readonly toleratesProblems?: boolean
 }
 
-/** A value that a field must have, or a function that says whether it will do. Addresses may be given as text. */
+/** A value that a field must have, or a function that returns whether it matches. Addresses may be given as text. */
 export type Expected<Value> =
   | (Value extends Address | MacAddress ? Value | string : Value)
   | ((value: Value) => boolean)
 
-/** Some fields of a header, with what is expected of them. */
+/** Expectations for some fields of a header. */
 export type ExpectedFields<Header> = { readonly [Key in keyof Header]?: Expected<Header[Key]> }
 
-/** Throws `PacketMismatchError` unless the frame passes every check and is well-formed; answers it otherwise. */
+/** Returns the frame if it passes every check and is well-formed. Throws `PacketMismatchError` otherwise. */
 export function expectFrame(frame: ParsedFrame | undefined, ...checks: readonly Check[]): ParsedFrame {
   if (frame === undefined) throw new PacketMismatchError(["there is no frame"], undefined)
   const problems = mismatches(frame, checks)
@@ -44,13 +44,13 @@ export function expectFrame(frame: ParsedFrame | undefined, ...checks: readonly 
   return frame
 }
 
-/** What keeps the frame from passing the checks; nothing if it passes. */
+/** Returns why the frame fails the checks; nothing if it passes. */
 export function mismatches(frame: ParsedFrame, checks: readonly Check[]): string[] {
   const own = checks.some((one) => one.toleratesProblems) ? [] : frame.problems
   return [...own, ...checks.flatMap((one) => one(frame))]
 }
 
-/** A frame is not what a test expects; the message shows all that differs, and the frame. */
+/** A frame differs from a test's expectation. The message shows all differences, and the frame. */
 export class PacketMismatchError extends Error {
   readonly code = "ERR_PACKET_MISMATCH"
   readonly problems: readonly string[]
@@ -87,7 +87,7 @@ export function ipv6(expected: ExpectedFields<ParsedIp> = {}): Check {
   return ip({ version: 6, ...expected })
 }
 
-/** The frame is a TCP segment. The flag PSH is let be unless the expected letters name it. */
+/** The frame is a TCP segment. The flag PSH is ignored unless the expected letters name it. */
 export function tcp(expected: ExpectedFields<Omit<ParsedTcp, "options">> = {}): Check {
   return (frame) => {
     const { flags } = expected
@@ -121,7 +121,7 @@ export function icmp(expected: ExpectedFields<Omit<ParsedIcmp, "quote">> = {}): 
   return (frame) => compare("ICMP", frame.icmp, expected)
 }
 
-/** The packet that an ICMP error quotes passes the checks. Its own lengths and checksums are let be. */
+/** The packet that an ICMP error quotes passes the checks. Its own lengths and checksums are ignored. */
 export function quote(...checks: readonly Check[]): Check {
   return (frame) => {
     const packet: ParsedPacket | undefined = frame.icmp?.quote
@@ -131,7 +131,7 @@ export function quote(...checks: readonly Check[]): Check {
   }
 }
 
-/** What is inside the innermost header: these bytes, or what the function says. */
+/** The bytes inside the innermost header equal these, or match the function. */
 export function payload(expected: BytesLike | ((bytes: Uint8Array) => boolean)): Check {
   return (frame) => {
     if (typeof expected === "function") {
@@ -143,7 +143,7 @@ export function payload(expected: BytesLike | ((bytes: Uint8Array) => boolean)):
   }
 }
 
-/** Bytes inside the innermost header. */
+/** The number of bytes inside the innermost header. */
 export function payloadLength(expected: Expected<number>): Check {
   return (frame) => compare("payload", frame.payload, { length: expected })
 }

@@ -1,7 +1,7 @@
 import { formatEndpoint } from "@demiflow/core"
 import type { ParsedFrame, ParsedIp } from "./parse.ts"
 
-/** One line that says what a frame is, in the manner of a packet capture. */
+/** Describes a frame in one line, like a packet capture. */
 export function describePacket(frame: ParsedFrame): string {
   const problems = frame.problems.length > 0 ? ` [${frame.problems.join("; ")}]` : ""
   return `${describeInner(frame)}${problems}`

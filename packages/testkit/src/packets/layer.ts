@@ -1,22 +1,22 @@
 /**
  * Packets built by hand, layer by layer: `buildFrame(ethernet(), ipv4({ … }), tcp({ … }), payload("GET /"))`.
  *
- * Every field that follows from the rest (lengths, checksums, the next protocol) is filled in, and every field can be
- * given instead: a wrong length, a wrong checksum, an option that nobody knows.
+ * Every field that follows from the rest (lengths, checksums, the next protocol) is filled in. Every field can be
+ * overridden: a wrong length, a wrong checksum, an unknown option.
  */
 import { type Address, foldSum, IpProtocol, sumBytes } from "@demiflow/core"
 import { type BytesLike, toBytes } from "../bytes.ts"
 
-/** One layer of a packet. A third party's protocol is a layer as well: it needs `build` only. */
+/** One layer of a packet. A third party's protocol can be a layer, too: it only needs `build`. */
 export interface Layer {
-  /** What stands for this layer in the Ethernet header. */
+  /** This layer's type in the Ethernet header. */
   readonly etherType?: number
-  /** What stands for this layer in the IP header before it. */
+  /** This layer's protocol number in the IP header before it. */
   readonly ipProtocol?: number
-  /** The addresses that the pseudo-header of what is inside takes. */
+  /** The addresses for the pseudo-header of the layers inside. */
   readonly pseudoHeader?: { readonly source: Address; readonly target: Address }
   /**
-   * The layer's bytes, with those of the layers inside.
+   * Returns the layer's bytes, with those of the layers inside.
    *
    * @param inner the bytes of the layers inside
    * @param outer the layers around, outermost first
@@ -30,7 +30,7 @@ export function buildPacket(...layers: readonly Layer[]): Uint8Array {
   return buildInside(layers, 0)
 }
 
-/** The bytes of the layers from `depth` on, as they are inside the others. */
+/** The bytes of the layers from `depth` on, as inside the other layers. */
 export function buildInside(layers: readonly Layer[], depth: number): Uint8Array {
   let bytes: Uint8Array = new Uint8Array(0)
   for (let index = layers.length - 1; index >= depth; index--) {
@@ -39,26 +39,26 @@ export function buildInside(layers: readonly Layer[], depth: number): Uint8Array
   return bytes
 }
 
-/** The layers with other bytes from `depth` on; the layers around describe these bytes as if nothing had happened. */
+/** The layers with other bytes from `depth` on. The headers around describe these bytes as if they were valid. */
 export function replaceInside(layers: readonly Layer[], depth: number, bytes: Uint8Array): readonly Layer[] {
   const { etherType, ipProtocol } = layers[depth] ?? {}
   return [...layers.slice(0, depth), { etherType, ipProtocol, build: () => bytes }]
 }
 
-/** Bytes as they are: what applications say, or anything else. */
+/** Raw bytes, such as application data. */
 export function payload(content: BytesLike): Layer {
   const bytes = toBytes(content)
   return { build: (inner) => join(bytes, inner) }
 }
 
-/** `length` bytes of payload in a pattern that shows a byte in the wrong place. */
+/** `length` bytes of payload in a pattern that reveals misplaced bytes. */
 export function patternPayload(length: number, start = 0): Layer {
   return payload(patternBytes(length, start))
 }
 
 /** Bytes of a stream whose byte at each position is known, from position `start` on. */
 export function patternBytes(length: number, start = 0): Uint8Array {
-  // 251 is prime: no power of two in a size or an offset hides in the pattern. The square makes the periods differ.
+  // 251 is prime, so the pattern doesn't repeat at a power of two. The square makes the periods differ.
   const bytes = new Uint8Array(length)
   for (let index = 0; index < length; index++) {
     const position = start + index
@@ -67,7 +67,7 @@ export function patternBytes(length: number, start = 0): Uint8Array {
   return bytes
 }
 
-/** Header, then what is inside. */
+/** The header followed by its content. */
 export function join(header: Uint8Array, inner: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(header.length + inner.length)
   bytes.set(header)
@@ -75,7 +75,7 @@ export function join(header: Uint8Array, inner: Uint8Array): Uint8Array {
   return bytes
 }
 
-/** The folded sum of the pseudo-header that the innermost network layer gives; 0 without one. */
+/** The folded sum of the innermost network layer's pseudo-header; 0 without one. */
 export function pseudoHeaderSum(outer: readonly Layer[], protocol: number, length: number): number {
   const addresses = [...outer].reverse().find((layer) => layer.pseudoHeader !== undefined)?.pseudoHeader
   return addresses === undefined ? 0 : sumOfPseudoHeader(addresses.source, addresses.target, protocol, length)

@@ -12,7 +12,7 @@ const { expectFrame } = check
 
 describe("building and parsing", () => {
   it("makes the bytes that the RFCs say", () => {
-    // The checksums were computed by hand.
+    // These checksums were computed by hand.
     const bytes = buildPacket(
       build.ipv4({ source: "192.0.2.2", target: "198.51.100.7", identification: 0x1234, doNotFragment: true }),
       build.udp({ sourcePort: 40_000, targetPort: 53 }),

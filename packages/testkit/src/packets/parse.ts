@@ -1,6 +1,6 @@
 /**
- * Frames taken apart for tests: every field that a check may ask for, and a list of everything that is wrong with the
- * frame (lengths that don't fit, checksums that don't match). Takes anything; never throws.
+ * Parses frames for tests: every field that a check may read, and a list of the frame's problems
+ * (lengths that don't fit, checksums that don't match). Accepts any bytes, and never throws.
  */
 import {
   Address,
@@ -50,7 +50,7 @@ export interface ParsedIp {
   readonly fragmentOffset: number
   /** IPv4 type of service, IPv6 traffic class. */
   readonly trafficClass: number
-  /** IPv6 extension headers passed over. */
+  /** Skipped IPv6 extension headers. */
   readonly extensions: readonly number[]
 }
 
@@ -87,7 +87,7 @@ export interface ParsedIcmp {
   /** The two halves of these, for echo. */
   readonly identifier: number
   readonly sequence: number
-  /** The packet that an error quotes, as far as it is quoted. */
+  /** The quoted part of the packet that an error is about. */
   readonly quote: ParsedPacket | undefined
 }
 
@@ -97,9 +97,9 @@ export interface ParsedPacket {
   readonly tcp?: ParsedTcp
   readonly udp?: ParsedUdp
   readonly icmp?: ParsedIcmp
-  /** What is inside the innermost header that was understood. */
+  /** The bytes inside the innermost header that was understood. */
   readonly payload: Uint8Array
-  /** What is wrong with it; empty for a good packet. */
+  /** The packet's problems; empty for a valid packet. */
   readonly problems: readonly string[]
 }
 
@@ -107,13 +107,13 @@ export interface ParsedPacket {
 export interface ParsedFrame extends ParsedPacket {
   readonly ethernet?: ParsedEthernet
   readonly arp?: ParsedArp
-  /** All of it. */
+  /** The whole frame. */
   readonly bytes: Uint8Array
 }
 
-/** What a link says about a frame's transport checksum. */
+/** A link's hint about a frame's transport checksum. */
 export interface ChecksumHint {
-  /** Bytes from the Ethernet header to where a checksum has to start that is still to be completed. */
+  /** Bytes from the Ethernet header to the start of the range of an incomplete checksum. */
   readonly start: number
   /** Bytes from there to the field. */
   readonly offset: number
@@ -124,7 +124,7 @@ type Draft = Mutable<Omit<ParsedFrame, "problems">> & { problems: string[] }
 
 const NOTHING = new Uint8Array(0)
 
-/** Takes a frame apart. With a hint, the transport checksum must hold the pseudo-header's sum alone. */
+/** Parses a frame. With a hint, the transport checksum must hold only the pseudo-header's sum. */
 export function parseFrame(bytes: Uint8Array, hint?: ChecksumHint): ParsedFrame {
   const frame: Draft = { bytes, payload: NOTHING, problems: [] }
   if (bytes.length < 14) {
@@ -142,7 +142,7 @@ export function parseFrame(bytes: Uint8Array, hint?: ChecksumHint): ParsedFrame 
   return frame
 }
 
-/** Takes a packet apart, from its IP header on. */
+/** Parses a packet, from its IP header on. */
 export function parsePacket(bytes: Uint8Array): ParsedPacket {
   const packet: Draft = { bytes, payload: NOTHING, problems: [] }
   if (bytes.length > 0 && bytes[0] >> 4 === 6) parseIpv6(packet, bytes, undefined)
@@ -287,7 +287,7 @@ function parseUdp(frame: Draft, bytes: Uint8Array, isWhole: boolean, hint: Check
   frame.udp = { sourcePort: view.getUint16(0), targetPort: view.getUint16(2), length }
   frame.payload = bytes.subarray(8)
   if (!isWhole) return
-  // Datagrams that are left together have the length of all of them.
+  // Joined datagrams have their total length.
   if (length !== bytes.length) frame.problems.push(`the UDP header says ${length} bytes, there are ${bytes.length}`)
   if (view.getUint16(6) !== 0) checkSum(frame, bytes, "UDP", 6, hint)
   else if (frame.ip?.version === 6) frame.problems.push("the UDP checksum is 0, which IPv6 forbids (RFC 8200, 8.1)")
@@ -300,7 +300,7 @@ function parseIcmp(frame: Draft, bytes: Uint8Array, isWhole: boolean, hint: Chec
   }
   const view = viewOf(bytes)
   const type = bytes[0]
-  // RFC 792: 3, 4, 5, 11 and 12 quote what they are about; RFC 4443, section 2.1: types below 128 do.
+  // RFC 792: types 3, 4, 5, 11 and 12 quote a packet; RFC 4443, section 2.1: types below 128 do.
   const isError = frame.ip?.version === 4 ? [3, 4, 5, 11, 12].includes(type) : type < Icmpv6Type.echoRequest
   frame.icmp = {
     type,

@@ -1,6 +1,6 @@
 import { viewOf } from "./layer.ts"
 
-/** TCP options (RFC 9293, section 3.2; RFC 7323; RFC 2018), as given or found. */
+/** TCP options (RFC 9293, section 3.2; RFC 7323; RFC 2018), to build or parsed. */
 export interface TcpOptions {
   readonly mss?: number
   /** Shift count, 0–14. */
@@ -11,7 +11,7 @@ export interface TcpOptions {
   readonly timestamps?: { readonly value: number; readonly echo: number }
 }
 
-/** The options in bytes, filled up with "no operation" to a multiple of four. */
+/** Encodes the options, padded with "no operation" to a multiple of four bytes. */
 export function encodeTcpOptions(options: TcpOptions): Uint8Array {
   const bytes: number[] = []
   const put32 = (value: number) => bytes.push(value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255)
@@ -31,7 +31,7 @@ export function encodeTcpOptions(options: TcpOptions): Uint8Array {
   return Uint8Array.from(bytes)
 }
 
-/** The options in the bytes, and what is wrong with them. Unknown ones are passed over. */
+/** Decodes the options, and lists their problems. Unknown options are skipped. */
 export function decodeTcpOptions(bytes: Uint8Array): { options: TcpOptions; problem: string | undefined } {
   const options: { -readonly [Key in keyof TcpOptions]: TcpOptions[Key] } = {}
   const view = viewOf(bytes)

@@ -2,7 +2,7 @@ import { patternBytes } from "../packets/layer.ts"
 import type { SeededRandom } from "../seeded-random.ts"
 import type { VirtualClock, VirtualTimer } from "../virtual-clock.ts"
 
-/** What a connection offers to the one that uses it, whichever end it is. */
+/** The calls of a connection at either end. */
 export interface ConnectionEnd {
   onData: ((bytes: Uint8Array) => void) | undefined
   onEnd: (() => void) | undefined
@@ -17,25 +17,25 @@ export interface ConnectionEnd {
   take(length: number): number
 }
 
-/** What one party of a connection does. */
+/** The plan of one party of a connection. */
 export interface PartyPlan {
-  /** Bytes that it sends. */
+  /** Bytes that the party sends. */
   readonly bytes: number
   /** The number of pieces in which they are written. */
   readonly pieces: number
-  /** Milliseconds between these at most. */
+  /** Maximum milliseconds between these. */
   readonly pause: number
-  /** True if it ends only after the other party has. */
+  /** True if the party ends only after the other one has. */
   readonly endsLast: boolean
-  /** Milliseconds after which it resets the connection, if it does. */
+  /** Milliseconds after which the party resets the connection, if it does. */
   readonly resetAfter: number | undefined
-  /** If it reads slowly: bytes at a time, and milliseconds between. */
+  /** For a slow reader: bytes at a time, and milliseconds between. */
   readonly slowReading: { readonly bytes: number; readonly interval: number } | undefined
-  /** Where its stream's pattern begins, so that no two streams are alike. */
+  /** The start of the stream's pattern, so that streams differ. */
   readonly pattern: number
 }
 
-/** Draws what a party does. Slow readers get through `expected` bytes in a minute or so. */
+/** Draws a party's plan. Slow readers take about a minute for `expected` bytes. */
 export function drawPlan(random: SeededRandom, expected: number, bytes: number, endsLast: boolean): PartyPlan {
   const isSlow = random.chance(0.3)
   const reads = random.between(1, 60)
@@ -52,7 +52,7 @@ export function drawPlan(random: SeededRandom, expected: number, bytes: number, 
   }
 }
 
-/** One party of a connection, carrying out its plan. */
+/** One party of a connection, which carries out its plan. */
 export class Party {
   readonly plan: PartyPlan
   readonly #clock: VirtualClock
@@ -81,7 +81,7 @@ export class Party {
     return patternBytes(this.plan.bytes, this.plan.pattern)
   }
 
-  /** The connection is gone: does nothing more. */
+  /** Notes that the connection is gone: the party does nothing more. */
   stop(): void {
     this.#isDone = true
     for (const timer of this.#timers) timer.cancel()

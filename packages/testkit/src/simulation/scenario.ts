@@ -1,8 +1,8 @@
 import type { LinkCapabilities } from "@demiflow/core"
 import type { Faults } from "@demiflow/tap"
 import type { GuestConnectionOptions } from "../guest/connection-types.ts"
-import type { SimulatedHostOptions } from "../host/simulated-host-options.ts"
-import type { HostFaults } from "../host/simulated-kernel.ts"
+import type { SimulatedSocketsOptions } from "../host/simulated-sockets-options.ts"
+import type { SocketFaults } from "../host/socket-faults.ts"
 import type { ConnectOutcome } from "../host/world-connection.ts"
 import type { SeededRandom } from "../seeded-random.ts"
 import type { SlowLinkOptions } from "../slow-link.ts"
@@ -10,45 +10,47 @@ import { drawPlan, type PartyPlan } from "./party.ts"
 
 /** One connection of a simulation. */
 export interface ConnectionPlan {
-  /** Which end connects: the guest to a server in the world, or somebody in the world to the guest, by way of the host. */
+  /**
+   * Which end connects: the guest to a server in the world, or a client in the world to the guest, through the host.
+   */
   readonly startedBy: "guest" | "world"
   readonly isV4: boolean
-  /** Which of the guest's addresses it has at that end. */
+  /** The guest's address that the connection uses. */
   readonly guestAddress: string
   readonly worldAddress: string
-  /** Of the end that is connected to: the server in the world, or the host. */
+  /** The port of the end that accepts: the server in the world, or the host. */
   readonly port: number
-  /** When it begins, milliseconds. */
+  /** When the connection begins, milliseconds. */
   readonly startsAt: number
-  /** What becomes of the host's connect; where the world begins, whether the guest accepts, refuses or is silent. */
+  /** The outcome of the host's connect; where the world begins, whether the guest accepts, refuses or is silent. */
   readonly outcome: ConnectOutcome
-  /** How long the server takes to accept, and how much it takes at a time. */
+  /** How long the server takes to accept, and the bytes that it takes at a time. */
   readonly acceptDelay: number
   readonly worldBuffer: number
   readonly options: GuestConnectionOptions
   readonly guest: PartyPlan
   readonly world: PartyPlan
-  /** When the guest forgets the connection without a word, milliseconds after the beginning. */
+  /** When the guest forgets the connection silently, milliseconds after the beginning. */
   readonly vanishesAfter: number | undefined
-  /** Once it is over, how long until it begins anew from the same port, milliseconds. */
+  /** Milliseconds from the end of the connection until it begins anew from the same port. */
   readonly repeatsAfter: number | undefined
-  /** For a connection that begins anew: from which port, and the guest's first sequence number. */
+  /** For a connection that begins anew: its port, and the guest's first sequence number. */
   readonly successor?: { readonly fromPort: number; readonly initialSequence: number }
 }
 
 /** Everything that a seed decides. */
 export interface Scenario {
   readonly link: Partial<LinkCapabilities>
-  readonly host: Omit<SimulatedHostOptions, "clock" | "arena">
-  readonly hostFaults: Partial<HostFaults>
-  /** Flows at most. */
+  readonly sockets: Omit<SimulatedSocketsOptions, "clock" | "arena">
+  readonly hostFaults: Partial<SocketFaults>
+  /** Maximum number of flows. */
   readonly capacity: number
   /** Faults of the link, until {@link Scenario.faultsUntil}. */
   readonly fromGuest: Faults
   readonly toGuest: Faults
-  /** How slowly the guest takes frames, if it does. */
+  /** The pace of a guest that takes frames slowly. */
   readonly slowGuest: SlowLinkOptions | undefined
-  /** Milliseconds after which the link is good again, so that everything can end. */
+  /** Milliseconds after which the link's faults end, so that everything can end. */
   readonly faultsUntil: number
   readonly connections: readonly ConnectionPlan[]
 }
@@ -67,7 +69,7 @@ export function drawScenario(random: SeededRandom): Scenario {
   const faults = () => drawFaults(random, severity, offload === "none")
   return {
     link: { mtu, checksumOffload: offload !== "none", tcpSegmentation: offload === "all" },
-    host: drawHost(random),
+    sockets: drawHost(random),
     hostFaults: drawHostFaults(random),
     capacity: random.chance(0.05) ? random.between(1, 3) : 1_024,
     fromGuest: faults(),
@@ -95,7 +97,7 @@ function drawFaults(random: SeededRandom, severity: number, mayCorrupt: boolean)
   }
 }
 
-function drawHost(random: SeededRandom): Scenario["host"] {
+function drawHost(random: SeededRandom): Scenario["sockets"] {
   const sendBuffer = random.pick([200, 5_000, 131_072, 131_072, 1 << 20])
   return {
     rtt: random.pick([0, 0, 1, 20, 200]),
@@ -108,7 +110,7 @@ function drawHost(random: SeededRandom): Scenario["host"] {
   }
 }
 
-function drawHostFaults(random: SeededRandom): Partial<HostFaults> {
+function drawHostFaults(random: SeededRandom): Partial<SocketFaults> {
   if (random.chance(0.4)) return {}
   return {
     partialSend: random.pick([0, 0.1, 0.5]),
@@ -116,6 +118,7 @@ function drawHostFaults(random: SeededRandom): Partial<HostFaults> {
     lateness: random.between(1, 30),
     spuriousEvent: random.pick([0, 0.2]),
     betweenCalls: random.pick([0, 0.05, 0.5]),
+    mostBetweenCalls: random.pick([1, 2, 5]),
   }
 }
 
@@ -126,9 +129,9 @@ function drawConnection(random: SeededRandom, index: number): ConnectionPlan {
   const [up, down] = [random.pick(SIZES), random.pick(SIZES)]
   const isGuestLast = random.chance(0.5)
   const guest = drawPlan(random, down, up, isGuestLast)
-  // Somebody has to end first.
+  // One party has to end first.
   const world = drawPlan(random, up, down, !isGuestLast && random.chance(0.5))
-  // A small window takes many round trips: sizes follow, so that a run ends.
+  // A small window takes many round trips, so sizes are small as well, and the run ends.
   const receiveBuffer = down > 20_000 ? random.pick([20_000, 65_535, 1 << 20]) : random.pick([300, 3_000, 65_535])
   return {
     startedBy,
@@ -147,8 +150,8 @@ function drawConnection(random: SeededRandom, index: number): ConnectionPlan {
       acknowledgementDelay: random.pick([0, 40]),
       cutsAtRandom: random.chance(0.3),
       usesSegmentationOffload: random.chance(0.7),
-      tellsEveryWindow: random.chance(0.2),
-      // Often so that numbers wrap around on the way.
+      advertisesEveryWindow: random.chance(0.2),
+      // Often a number that wraps around during the transfer.
       initialSequence: random.chance(0.3) ? -random.below(200_000) : random.int32(),
     },
     guest,

@@ -5,13 +5,13 @@ import { SeededRandom } from "../seeded-random.ts"
 import { drawScenario } from "./scenario.ts"
 import { SimulationError, simulate } from "./simulate.ts"
 
-// That TCP passes is shown in its own package; here, that what is wrong is noticed.
+// TCP's own package shows that TCP passes. These tests show that faults are noticed.
 
 /** A TCP that refuses everything: well-behaved, but nothing gets through. */
 const silent: ProtocolPlugin = () => ({
   name: "silent",
   claims: [{ ipProtocol: 6, hasPorts: true }],
-  fromTap: () => -1 as never,
+  fromGuest: () => -1 as never,
 })
 
 const plain = { fromGuest: {}, toGuest: {}, hostFaults: {} }
@@ -29,7 +29,7 @@ describe("simulate", () => {
     expect(connections.some(({ guest }) => guest.resetAfter !== undefined)).toBe(true)
     expect(connections.some(({ world }) => world.slowReading !== undefined)).toBe(true)
     expect(all.some(({ fromGuest }) => (fromGuest.loss ?? 0) > 0.1)).toBe(true)
-    // Somebody always ends first, or nothing ever would.
+    // One party always ends first, or nothing ever would.
     expect(connections.every(({ guest, world }) => !(guest.endsLast && world.endsLast))).toBe(true)
   })
 
@@ -74,14 +74,14 @@ describe("simulate", () => {
   const unkind: ProtocolPlugin = (components) => ({
     ...silent(components),
     listen(listener) {
-      listener.socket = components.host.tcpListen(listener.ref, listener.end)
+      listener.socket = components.sockets.tcpListen(listener.ref, listener.end)
       return Math.min(0, listener.socket)
     },
     fromListener({ socket }) {
       const ends = new Demiflow()
-      for (let accepted = components.host.tcpAccept(socket, ends); accepted >= 0; ) {
-        components.host.reset(accepted)
-        accepted = components.host.tcpAccept(socket, ends)
+      for (let accepted = components.sockets.tcpAccept(socket, ends); accepted >= 0; ) {
+        components.sockets.reset(accepted)
+        accepted = components.sockets.tcpAccept(socket, ends)
       }
     },
   })
@@ -93,7 +93,7 @@ describe("simulate", () => {
         adjust: (scenario) => ({
           ...scenario,
           ...plain,
-          host: {},
+          sockets: {},
           capacity: 1_024,
           connections: scenario.connections.slice(0, 1).map((plan) => ({
             ...plan,
@@ -124,7 +124,7 @@ describe("simulate", () => {
   it("hands on what a plugin throws, with the scenario", () => {
     const throwing: ProtocolPlugin = () => ({
       ...silent(undefined as never),
-      fromTap: () => {
+      fromGuest: () => {
         throw new RangeError("plugin broke")
       },
     })

@@ -1,9 +1,9 @@
 /**
- * Whole transfers through a stack, under schedules drawn from a seed: frames lost, late, twice and damaged, windows of a
- * few bytes, sockets that take little at a time, connections that end halfway, at once or by a reset.
+ * Whole transfers through a stack, under schedules drawn from a seed: frames lost, late, duplicated and damaged,
+ * windows of a few bytes, sockets that take few bytes at a time, connections that end halfway, at once or by a reset.
  *
- * What must hold, whatever happens: each end receives the other's bytes once and in order; all of them, unless the
- * connection was reset; and afterwards nothing is left, no flow, no socket, no deadline.
+ * The invariants: each end receives the other's bytes once and in order; all of them, unless the
+ * connection was reset; and afterwards no flow, no socket and no deadline is left.
  */
 import { Address, Errno, IpProtocol, type Log, type ProtocolPlugin, silentLog } from "@demiflow/core"
 import { toHex } from "../bytes.ts"
@@ -17,22 +17,20 @@ import { environmentVariable, type SeededRandom, withMore, withSeed } from "../s
 import { Party } from "./party.ts"
 import { type ConnectionPlan, drawScenario, type Scenario } from "./scenario.ts"
 
-/** What is simulated. */
+/** Options of a simulation. */
 export interface SimulationOptions {
-  /** Makes the protocols of a run; TCP must be among them. Options may be drawn from the generator. */
+  /** Returns the protocols of a run; TCP must be among them. Options may be drawn from the generator. */
   readonly plugins: (random: SeededRandom) => readonly ProtocolPlugin[]
-  /** Changes what the seed decided. */
+  /** Changes the scenario that the seed decided. */
   readonly adjust?: (scenario: Scenario) => Scenario
-  /** Bytes that the plugins reserve of the arena at most; 8 MiB by default. */
-  readonly pluginBytes?: number
   /** Milliseconds of virtual time in which everything must have ended; six hours by default. */
   readonly limit?: number
 }
 
-/** What happened in a run. */
+/** The result of a run. */
 export interface SimulationReport {
   readonly seed: number
-  /** Connections that ended in order, with all bytes of both directions delivered. */
+  /** Connections that ended in order, with all bytes delivered in both directions. */
   readonly completed: number
   /** Connections that were reset, refused or given up. */
   readonly failed: number
@@ -44,7 +42,7 @@ export interface SimulationReport {
 
 const SIX_HOURS = 6 * 3_600_000
 const TRACE_LINES = 300
-/** Where the host is reached, and what a port of the guest is more than the host's that leads there. */
+/** The host's address, and the difference between a guest's port and the host's port that leads to it. */
 const HOST_ADDRESS = { v4: "192.0.2.1", v6: "2001:db8::1" }
 const GUEST_PORT_OFFSET = 10_000
 const FIRST_WORLD_PORT = 20_000
@@ -52,8 +50,8 @@ const FIRST_WORLD_PORT = 20_000
 const KEEP_ALIVE_AFTER = 7_200_000
 
 /**
- * Runs what the seed decides. Throws if anything does not hold that must, `SimulationError` or what a plugin threw; with
- * the environment variable `DEMIFLOW_TRACE` set, the message has the last frames and log messages.
+ * Runs the scenario of a seed. Throws `SimulationError` if an invariant is violated, or what a plug-in threw. With
+ * the environment variable `DEMIFLOW_TRACE` set, the message contains the last frames and log messages.
  */
 export function simulate(seed: number, options: SimulationOptions): SimulationReport {
   return withSeed(seed, (random) => {
@@ -66,7 +64,7 @@ export function simulate(seed: number, options: SimulationOptions): SimulationRe
   })
 }
 
-/** Something that must hold did not. */
+/** An invariant was violated. */
 export class SimulationError extends Error {
   readonly code = "ERR_SIMULATION"
 
@@ -104,17 +102,16 @@ class Simulation {
     this.#options = options
     this.#scenario = options.adjust?.(drawn) ?? drawn
     this.#log = isTracing ? new TracingLog(this.#trace) : silentLog
-    const { link, host, hostFaults, capacity, slowGuest } = this.#scenario
+    const { link, sockets, hostFaults, capacity, slowGuest } = this.#scenario
     this.#bench = memoryStack(options.plugins(random), {
       seed: random.int32(),
       link,
       capacity,
-      host: { ...host, faults: hostFaults },
+      sockets: { ...sockets, faults: hostFaults },
       fromGuest: this.#scenario.fromGuest,
       toGuest: this.#scenario.toGuest,
       ...(slowGuest === undefined ? {} : { slowGuest }),
       log: this.#log,
-      pluginBytes: options.pluginBytes ?? 8 << 20,
     })
     this.#tcp = new GuestTcp(this.#bench.guest, { random: random.fork(), dropsDamaged: true })
     if (isTracing) this.#traceFrames()
@@ -125,13 +122,13 @@ class Simulation {
     const { clock } = this.#bench
     const start = clock.now
     clock.schedule(this.#scenario.faultsUntil, () => this.#bench.endFaults())
-    // A reset that was lost is not sent again: a guest that has nothing to say learns of it when it asks, hours later.
+    // A lost reset is not retransmitted: a silent guest finds out by a keep-alive probe, hours later.
     clock.schedule(this.#scenario.faultsUntil + KEEP_ALIVE_AFTER, () => {
       for (const { guest } of this.#attempts) guest?.keepAlive()
     })
     const isOver = () => {
-      // At once, while the trace still shows it.
-      const violation = this.#tcp.violations[0] ?? this.#bench.host.violations[0]
+      // Checked at once, while the trace still shows the cause.
+      const violation = this.#tcp.violations[0] ?? this.#bench.sockets.violations[0]
       if (violation !== undefined) throw new SimulationError(violation)
       return this.#attempts.every((attempt) => this.#isOver(attempt) && !this.#repeat(attempt))
     }
@@ -139,7 +136,7 @@ class Simulation {
       throw new SimulationError(`after ${clock.now - start} ms not all connections are over`)
     }
     const duration = clock.now - start
-    // What is left in the stack must go by itself: timers run out, nothing else happens.
+    // Leftovers in the stack must end by themselves: timers expire, nothing else happens.
     clock.runUntil(() => this.#bench.leftovers().length === 0 && this.#tcp.connections.length === 0, SIX_HOURS)
     const problems = [
       ...this.#bench.leftovers(),
@@ -178,7 +175,7 @@ class Simulation {
     return attempt
   }
 
-  /** Has the stack listen for the connections of a plan. False if its TCP doesn't listen at all. */
+  /** Has the stack listen for a plan's connections. False if its TCP doesn't listen at all. */
   #listenFor({ port, guestAddress }: ConnectionPlan): boolean {
     if (this.#listened.has(port)) return true
     const end = { address: undefined, port, interfaceName: undefined, freebind: false }
@@ -193,13 +190,13 @@ class Simulation {
 
   #prepareFromWorld(attempt: Attempt): void {
     const { plan } = attempt
-    const { host, clock, guest } = this.#bench
+    const { sockets, clock, guest } = this.#bench
     const guestPort = plan.port + GUEST_PORT_OFFSET
     if (plan.outcome === "accept") {
       const stop = this.#tcp.listen(
         guestPort,
         (connection) => {
-          // A SYN that comes late, when its connection is forgotten, begins none: nobody would end it.
+          // A late SYN of a forgotten connection begins none: no party would end it.
           stop()
           this.#addGuest(attempt, connection)
         },
@@ -209,15 +206,15 @@ class Simulation {
     clock.schedule(plan.startsAt, () => {
       const from = { address: plan.worldAddress, port: plan.successor?.fromPort ?? this.#nextWorldPort++ }
       const to = { address: plan.isV4 ? HOST_ADDRESS.v4 : HOST_ADDRESS.v6, port: plan.port }
-      this.#addWorld(attempt, host.world.connect(from, to, { receiveBuffer: plan.worldBuffer }))
+      this.#addWorld(attempt, sockets.world.connect(from, to, { receiveBuffer: plan.worldBuffer }))
     })
   }
 
   #prepareFromGuest(attempt: Attempt): void {
     const { plan } = attempt
-    const { host, clock } = this.#bench
+    const { sockets, clock } = this.#bench
     if (plan.outcome === "accept") {
-      host.world.listen(
+      sockets.world.listen(
         { address: plan.worldAddress, port: plan.port },
         {
           receiveBuffer: plan.worldBuffer,
@@ -225,7 +222,7 @@ class Simulation {
           onConnection: (connection) => this.#addWorld(attempt, connection),
         },
       )
-    } else host.world.route(plan.worldAddress, { tcp: plan.outcome })
+    } else sockets.world.route(plan.worldAddress, { tcp: plan.outcome })
     clock.schedule(plan.startsAt, () => {
       const guest = this.#tcp.connect({
         ...plan.options,
@@ -251,7 +248,7 @@ class Simulation {
     attempt.worlds.push({ connection, party })
   }
 
-  /** Begins a connection anew, if that is planned and was not done: from the same port, further on in its numbers. */
+  /** Begins a connection anew, if planned and not yet done: from the same port, with later sequence numbers. */
   #repeat(attempt: Attempt): boolean {
     const { plan, guest, worlds } = attempt
     if (plan.repeatsAfter === undefined || guest === undefined || attempt.isRepeated) return false
@@ -267,10 +264,10 @@ class Simulation {
       if (connection.isReset || connection.failure !== undefined) party.stop()
       return connection.isOver
     })
-    // What the world begins need not get as far as the guest.
+    // A connection that the world begins may not reach the guest.
     if (guest === undefined) return plan.startedBy === "world" && worlds.length > 0 && isWorldOver
     if (guest.failure !== undefined) guestParty?.stop()
-    // In order, all is over once everything was read.
+    // A connection that ends in order is over once everything was read.
     return isWorldOver && (guest.failure !== undefined || (guest.isFinished && guest.isEnded))
   }
 
@@ -292,12 +289,12 @@ class Simulation {
     return problems
   }
 
-  /** True if something happens to the connection for which it may end out of order. */
+  /** True if an event of the connection allows it to end out of order. */
   #mayFail(plan: ConnectionPlan): boolean {
-    const { fromGuest, toGuest, host, capacity } = this.#scenario
+    const { fromGuest, toGuest, sockets, capacity } = this.#scenario
     const isBad = [fromGuest, toGuest].some(({ loss = 0, corruption = 0 }) => loss + corruption > 0.06)
     const isReset = plan.guest.resetAfter !== undefined || plan.world.resetAfter !== undefined
-    const places = Math.min(host.descriptors ?? Number.POSITIVE_INFINITY, capacity)
+    const places = Math.min(sockets.descriptors ?? Number.POSITIVE_INFINITY, capacity)
     const isShort = places < this.#attempts.length + this.#listened.size
     return isBad || isReset || isShort || plan.vanishesAfter !== undefined || plan.outcome !== "accept"
   }
@@ -328,7 +325,7 @@ class Simulation {
   }
 }
 
-/** Keeps messages between the frames. */
+/** Keeps log messages in order with the frames. */
 class TracingLog extends RecordingLog {
   readonly #lines: string[]
 

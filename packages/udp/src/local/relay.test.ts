@@ -1,4 +1,4 @@
-import { Errno, ErrorOrigin, HostEvent, Interface } from "@demiflow/core"
+import { Errno, ErrorOrigin, Interface, SocketEvent } from "@demiflow/core"
 import { sameBytes } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
 import { pattern } from "../test-support/bench.ts"
@@ -7,7 +7,7 @@ import { directions, refOf, splicingBench } from "../test-support/splicing.ts"
 import { cut } from "../test-support/strict-guest.ts"
 
 const many = (count: number, length = 10) => Array.from({ length: count }, (_, index) => pattern(length, index))
-/** Large arrays take seconds to be compared by `toEqual`. */
+/** Compares arrays for which `toEqual` would take seconds. */
 const areSame = (some: readonly Uint8Array[], others: readonly Uint8Array[]) =>
   some.length === others.length && some.every((bytes, index) => sameBytes(bytes, others[index]))
 
@@ -31,7 +31,7 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
   test("go together, and are cut at the other end, if neighbours are of one size", () => {
     const { bench, begin, deliver } = splicingBench(direction)
     const { answering, opened } = begin(1234)
-    // Calls ask for 2, 4, 8, 16, 32.
+    // Receive calls have 2, 4, 8, 16, 32 entries.
     const all = [...many(60, 1400), pattern(1), pattern(2)]
     deliver(answering, ...all)
     expect(opened.sent.map(({ bytes, segmentSize }) => [bytes.length, segmentSize])).toEqual([
@@ -160,9 +160,9 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
       destination,
     }))
     answering.errors.push(...errors)
-    bench.stack.fromListener(refOf(answering), HostEvent.error)
+    bench.stack.fromListener(refOf(answering), SocketEvent.error)
     opened.errors.push(...errors)
-    bench.event(opened, HostEvent.error)
+    bench.event(opened, SocketEvent.error)
     expect([answering.errors, opened.errors]).toEqual([[], []])
     expect(bench.drops.entries()).toEqual([["udp: not delivered on the local path", 10]])
     expect(bench.guest.sent).toEqual([])
@@ -183,7 +183,7 @@ describe.each(directions)("datagrams from socket to socket, $name", (direction) 
     const { bench, begin } = splicingBench(direction)
     const { answering } = begin(1234)
     answering.incoming.push({ bytes: pattern(1), segmentSize: 0 })
-    bench.stack.fromListener(refOf(answering), HostEvent.writable)
+    bench.stack.fromListener(refOf(answering), SocketEvent.writable)
     expect(answering.receivingCalls).toEqual([])
   })
 

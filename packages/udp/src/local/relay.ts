@@ -8,34 +8,33 @@ import {
   Errno,
   type FlowTable,
   NO_MARKS,
-  SendingErrors,
 } from "@demiflow/core"
+import { SendingErrors, type WaitingList } from "@demiflow/protocol-kit"
 import type { ErrorRelay } from "../error-relay.ts"
 import { datagramsIn, LARGEST_PAYLOAD, NOTHING_WHOLE, putTogether, wholeLength } from "../leaving-together.ts"
+import type { Progress } from "../progress.ts"
 import type { UdpReasons } from "../reasons.ts"
-import type { Scarcity } from "../scarcity.ts"
 import { BUDGET_BYTES, BUDGET_DATAGRAMS, BUDGET_ERRORS, LARGEST_BURST, SMALLEST_BURST } from "../turn-budget.ts"
-import type { WaitingPlace } from "../waiting-sources.ts"
 import type { ReportedErrors } from "./reported-errors.ts"
 import type { SplicedFlow, SplicedSide } from "./spliced-flow.ts"
 
-/** What {@link Relay} works with. */
+/** The parts that {@link Relay} works with. */
 export interface RelayParts {
   readonly components: Components
   readonly reasons: UdpReasons
   /** For sockets that a side shares with flows of other kinds. */
   readonly errors: ErrorRelay
-  readonly scarcity: Scarcity
-  readonly waiting: WaitingPlace<SplicedSide>
+  readonly progress: Progress
+  readonly waiting: Pick<WaitingList<SplicedSide>, "wait">
 }
 
 /**
- * Carries datagrams from the socket of one side to that of the other: one call receives many, and one sends them from where
- * they were received to. What the kernel had left together it is given together, to be cut where it is received, and
- * neighbours of one size are put together for that.
+ * Carries datagrams from the socket of one side to that of the other. One call receives many, and one call sends them
+ * from where they were received. Datagrams that the kernel had coalesced are sent coalesced, to be split where they are
+ * received, and adjacent ones of one size are coalesced.
  *
- * A socket that has used up its budget waits for its next turn. What has no room in the send queue is lost, as datagrams are
- * on any way; what is reported about earlier ones is got over.
+ * A socket that has used up its budget waits for its next turn. Datagrams for which the send queue has no room are
+ * dropped, as in any network. An error that is reported about earlier datagrams doesn't stop later ones.
  */
 export class Relay {
   readonly #arena: Arena
@@ -45,14 +44,14 @@ export class Relay {
   readonly #reasons: UdpReasons
   readonly #errors: ReportedErrors
   readonly #portErrors: ErrorRelay
-  readonly #scarcity: Scarcity
-  readonly #waiting: WaitingPlace<SplicedSide>
+  readonly #progress: Progress
+  readonly #waiting: Pick<WaitingList<SplicedSide>, "wait">
   readonly #batch = new DatagramBatch(LARGEST_BURST)
   readonly #ends = new Demiflow()
   readonly #sendingErrors = new SendingErrors()
   readonly #space: number
 
-  constructor({ components, reasons, errors, scarcity, waiting }: RelayParts, reported: ReportedErrors) {
+  constructor({ components, reasons, errors, progress, waiting }: RelayParts, reported: ReportedErrors) {
     this.#arena = components.arena
     this.#clock = components.clock
     this.#drops = components.drops
@@ -60,12 +59,12 @@ export class Relay {
     this.#reasons = reasons
     this.#errors = reported
     this.#portErrors = errors
-    this.#scarcity = scarcity
+    this.#progress = progress
     this.#waiting = waiting
     this.#space = components.arena.reserve(LARGEST_BURST * LARGEST_PAYLOAD)
   }
 
-  /** Passes on what waits in the socket of a side, within its budget. */
+  /** Delivers what the socket of a side holds, within its budget. */
   drain(from: SplicedSide): void {
     const batch = this.#batch
     let wanted = from.burst === 0 ? SMALLEST_BURST : from.burst
@@ -74,7 +73,7 @@ export class Relay {
     let errors = 0
     while (datagrams < BUDGET_DATAGRAMS && bytes < BUDGET_BYTES && errors < BUDGET_ERRORS) {
       this.prepare(batch, wanted)
-      const received = from.host.receiveDatagrams(from.socket, batch, wanted)
+      const received = from.sockets.receiveDatagrams(from.socket, batch, wanted)
       if (received === 0 || received === -Errno.EAGAIN) {
         from.burst = 0
         return
@@ -97,7 +96,7 @@ export class Relay {
     this.#waiting.wait(from, this.#clock.now)
   }
 
-  /** Has entries of a batch, {@link LARGEST_BURST} at most, received into the local path's space. */
+  /** Prepares entries of a batch, at most {@link LARGEST_BURST}, to receive into the local path's space. */
   prepare(batch: DatagramBatch, wanted: number): void {
     for (let index = 0; index < wanted; index++) {
       batch.offset[index] = this.#space + index * LARGEST_PAYLOAD
@@ -106,8 +105,8 @@ export class Relay {
   }
 
   /**
-   * Passes on datagrams that a port has received, in the name of a side: entries `first` to `next - 1` of a batch, with room
-   * for {@link LARGEST_PAYLOAD} each. Answers how many bytes.
+   * Delivers datagrams that a port has received for a side: entries `first` to `next - 1` of a batch, with space for
+   * {@link LARGEST_PAYLOAD} each. Returns the number of bytes.
    */
   pass(from: SplicedSide, batch: DatagramBatch, first: number, next: number): number {
     this.#heard(from)
@@ -117,17 +116,13 @@ export class Relay {
   #heard(from: SplicedSide): void {
     const flow: SplicedFlow = from.flow
     flow.lastActivity = this.#clock.now
-    if (from === flow.initiating) {
-      if (flow.hasReply) flow.isConversation = true
-      return
-    }
-    if (flow.hasReply) return
-    flow.hasReply = true
-    this.#scarcity.answered(flow, flow.target)
+    if (from === flow.initiating) this.#progress.initiatorHeard(flow)
+    else this.#progress.targetHeard(flow, flow.target)
   }
 
-  /** Passes on entries of a batch, without those that were cut off. Answers how many bytes. */
+  /** Delivers entries of a batch, except those that were cut off. Returns the number of bytes. */
   #passAll(to: SplicedSide, batch: DatagramBatch, first: number, end: number): number {
+    const from = to.opposite
     let kept = first
     let bytes = 0
     for (let index = first, next = first; index < end; index = next) {
@@ -141,7 +136,9 @@ export class Relay {
       batch.segmentSize[kept] = segmentSize < whole ? segmentSize : 0
       kept++
       bytes += whole
+      from.packets += datagramsIn(whole, segmentSize < whole ? segmentSize : 0)
     }
+    from.bytes += bytes
     this.#send(to, batch, first, kept)
     return bytes
   }
@@ -150,7 +147,7 @@ export class Relay {
     const { port } = to
     if (port !== undefined) {
       this.#flows.readSide(to.flow.portSide, this.#ends)
-      // A flow of the guest's link may have sent from there what may not be fragmented.
+      // Flows of the guest's link that share the port may have set "don't fragment".
       port.mark(this.#ends.isV4, NO_MARKS)
     }
     const errors = this.#sendingErrors
@@ -160,15 +157,15 @@ export class Relay {
       const offset = batch.offset[first]
       const sent =
         port === undefined
-          ? to.host.sendDatagrams(to.socket, batch, first, end - first)
-          : to.host.sendDatagramsTo(port.socket, this.#ends, to.scope, batch, first, end - first)
+          ? to.sockets.sendDatagrams(to.socket, batch, first, end - first)
+          : to.sockets.sendDatagramsTo(port.socket, this.#ends, to.scope, batch, first, end - first)
       if (sent > 0) {
         first += sent
         errors.begin()
       } else if (sent === 0 || sent === -Errno.EAGAIN) {
         while (first < end) this.#lose(batch, first++, -Errno.EAGAIN)
       } else {
-        // The call has sent a part of the entry before.
+        // The call has sent a part of the entry before the error.
         if (batch.offset[first] !== offset) errors.begin()
         if (sent !== -Errno.ENOBUFS && errors.mayBeOthers(sent, this.#drainErrors(to))) continue
         this.#lose(batch, first++, sent)

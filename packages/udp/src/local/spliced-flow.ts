@@ -1,46 +1,54 @@
 import {
   type FlowIndex,
   flowOf,
-  type Host,
   initiatingSide,
-  type MayGiveWay,
   NO_SIDE,
   NO_SOCKET,
-  type Rider,
-  type SharedPort,
   type SideRef,
   type Socket,
+  type Sockets,
+} from "@demiflow/core"
+import {
+  FlowStates,
+  type MayGiveWay,
+  type Rider,
+  type SharedPort,
   type SocketHolder,
   type UseList,
-} from "@demiflow/core"
+  type Waiting,
+} from "@demiflow/protocol-kit"
 import type { Lasting } from "../timeouts.ts"
-import type { WaitingSource } from "../waiting-sources.ts"
 
 /**
- * One side of a spliced flow: what is received on it leaves on the opposite side. The initiating side shares the socket of a
- * port, the target side has one of its own.
+ * One side of a spliced flow. Datagrams received on it leave on the opposite side. The initiating side shares the
+ * socket of a port; the target side has a socket of its own.
  */
-export class SplicedSide implements WaitingSource, SocketHolder {
+export class SplicedSide implements Waiting, SocketHolder {
   readonly flow: SplicedFlow
-  /** Whose the socket is: the host's, or the namespace's. */
-  host: Host
-  /** Connected to the correspondent of this side; {@link NO_SOCKET} without one of its own, and once the flow has ended. */
+  /** The host's sockets or the namespace's. */
+  sockets: Sockets
+  /**
+   * Connected to this side's correspondent; {@link NO_SOCKET} if the side has none of its own, or the flow has ended.
+   */
   socket: Socket = NO_SOCKET
-  /** Whose socket the side shares. */
+  /** The port whose socket the side shares. */
   port: SharedPort | undefined = undefined
-  /** Interface of the host on which the correspondent's link-local address is. */
+  /** The host's interface of the correspondent's link-local address. */
   scope = 0
-  /** Entries that the next receiving call asks for. */
+  /** Entries of the next receive call. */
   burst = 0
+  /** Datagrams that came from this side, and bytes of their payload. */
+  packets = 0
+  bytes = 0
   isWaiting = false
   list: UseList<SocketHolder> | undefined = undefined
   older: SocketHolder | undefined = undefined
   newer: SocketHolder | undefined = undefined
   listedAt = 0
 
-  constructor(flow: SplicedFlow, host: Host) {
+  constructor(flow: SplicedFlow, sockets: Sockets) {
     this.flow = flow
-    this.host = host
+    this.sockets = sockets
   }
 
   get lastActivity(): number {
@@ -51,39 +59,39 @@ export class SplicedSide implements WaitingSource, SocketHolder {
     return this === this.flow.initiating ? this.flow.target : this.flow.initiating
   }
 
-  /** What the guest's link has to do with it is nothing. */
+  /** False: spliced flows don't use the guest's link. */
   get needsGuest(): boolean {
     return false
   }
 
-  /** A flow begins that shares a port's socket on this side. */
+  /** Begins a flow that shares a port's socket on this side. */
   share(port: SharedPort, scope: number): void {
-    this.host = port.host
+    this.sockets = port.sockets
     this.socket = NO_SOCKET
     this.port = port
     this.scope = scope
   }
 
-  /** A flow begins that has this socket on this side. */
-  own(host: Host, socket: Socket): void {
-    this.host = host
+  /** Begins a flow that has this socket on this side. */
+  own(sockets: Sockets, socket: Socket): void {
+    this.sockets = sockets
     this.socket = socket
     this.port = undefined
     this.burst = 0
   }
 
-  /** The flow has ended: the side may still stand in a list of waiting ones. */
+  /** Closes the side of a flow that has ended. The side may still be in a list of waiting ones. */
   close(): void {
     this.list?.remove(this)
-    if (this.socket >= 0) this.host.close(this.socket)
+    if (this.socket >= 0) this.sockets.close(this.socket)
     this.socket = NO_SOCKET
     this.port = undefined
   }
 }
 
-/** What UDP keeps of a flow from socket to socket, besides its two sides in the flow table. */
+/** UDP's state of a flow from socket to socket, besides its two sides in the flow table. */
 export class SplicedFlow implements MayGiveWay, Rider, Lasting {
-  /** The initiating side, by which both are known. */
+  /** The initiating side; the target side follows from it. */
   ref: SideRef = NO_SIDE
   readonly initiating: SplicedSide
   readonly target: SplicedSide
@@ -99,7 +107,7 @@ export class SplicedFlow implements MayGiveWay, Rider, Lasting {
   nextRider: Rider | undefined = undefined
   previousRider: Rider | undefined = undefined
 
-  constructor(initiatingHost: Host, targetHost: Host) {
+  constructor(initiatingHost: Sockets, targetHost: Sockets) {
     this.initiating = new SplicedSide(this, initiatingHost)
     this.target = new SplicedSide(this, targetHost)
   }
@@ -113,40 +121,32 @@ export class SplicedFlow implements MayGiveWay, Rider, Lasting {
   }
 }
 
-/** The spliced flows by index, and objects of ended ones for the next to come: no flow allocates in the long run. */
-export class SplicedFlows {
-  /** Dense: grown one by one, so that it never becomes a dictionary. */
-  readonly #byFlow: (SplicedFlow | undefined)[] = []
-  readonly #pool: SplicedFlow[] = []
-
-  /** The state of an active flow, if it is a spliced one of this protocol. */
-  get(flow: FlowIndex): SplicedFlow | undefined {
-    return flow < this.#byFlow.length ? this.#byFlow[flow] : undefined
-  }
-
-  /** One side of such a flow. */
+/** The spliced flows. */
+export class SplicedFlows extends FlowStates<SplicedFlow> {
+  /** Returns one side of a flow, if it is a spliced one. */
   sideOf(ref: SideRef): SplicedSide | undefined {
-    const flow = this.get(flowOf(ref))
+    const flow = this.of(ref)
     return ref === flow?.ref ? flow.initiating : flow?.target
   }
 
-  /** Starts the state of a flow between sockets of two hosts; those are the caller's to fill in. */
-  add(index: FlowIndex, initiatingHost: Host, targetHost: Host, now: number): SplicedFlow {
-    const flow = this.#pool.pop() ?? new SplicedFlow(initiatingHost, targetHost)
+  /** Adds the state of a new flow between sockets of two hosts; the caller fills in the sockets. */
+  begin(index: FlowIndex, initiatingHost: Sockets, targetHost: Sockets, now: number): SplicedFlow {
+    const flow = this.spare() ?? new SplicedFlow(initiatingHost, targetHost)
     flow.ref = initiatingSide(index)
     flow.lastActivity = now
     flow.hasReply = false
     flow.isConversation = false
-    while (this.#byFlow.length <= index) this.#byFlow.push(undefined)
-    this.#byFlow[index] = flow
+    flow.initiating.packets = flow.initiating.bytes = 0
+    flow.target.packets = flow.target.bytes = 0
+    this.add(index, flow)
     return flow
   }
 
-  /** Ends it, and closes its socket. */
-  remove(flow: SplicedFlow): void {
+  /** Removes a flow that has ended, and closes its socket. */
+  finish(flow: SplicedFlow): void {
     flow.initiating.close()
     flow.target.close()
-    this.#byFlow[flow.flow] = undefined
-    this.#pool.push(flow)
+    this.remove(flow.flow)
+    this.keep(flow)
   }
 }

@@ -1,4 +1,4 @@
-import { Address, Errno, HostEvent, Interface } from "@demiflow/core"
+import { Address, Errno, Interface, SocketEvent } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
 import { Bench, datagramsOf, pattern } from "../test-support/bench.ts"
 import { families } from "../test-support/families.ts"
@@ -66,7 +66,7 @@ describe.each(directions)("spliced flows, $name", (direction) => {
   test("end 120 s after the last datagram without an answer, 180 s after the last otherwise, at other ports", () => {
     const bench = new Bench({ hasLocalPath: true, rules: direction.rules })
     const listener = bench.listen(5000, 5300, {}, undefined, place)
-    const far = isHost ? bench.namespace : bench.host
+    const far = isHost ? bench.namespace : bench.sockets
     bench.fromAnyone(listener, loopback, 1, loopback, payload)
     bench.advance(119_999)
     expect(bench.flows.size).toBe(1)
@@ -75,7 +75,7 @@ describe.each(directions)("spliced flows, $name", (direction) => {
     bench.fromAnyone(listener, loopback, 1, loopback, payload)
     const [opened] = far.sockets.slice(-1)
     opened.incoming.push({ bytes: payload, segmentSize: 0 })
-    bench.event(opened, HostEvent.readable)
+    bench.event(opened, SocketEvent.readable)
     bench.advance(179_999)
     expect(bench.flows.size).toBe(1)
     bench.advance(1)
@@ -87,14 +87,14 @@ describe.each(directions)("spliced flows, $name", (direction) => {
     begin(1)
     bench.stack.unlisten(refOf(listener))
     expect([near.openSockets, far.openSockets, bench.flows.size]).toEqual([0, 0, 0])
-    bench.event(listener, HostEvent.readable | HostEvent.error)
+    bench.event(listener, SocketEvent.readable | SocketEvent.error)
   })
 
   test("end with the stack", () => {
     const { bench, near, far, begin } = splicingBench(direction)
     begin(1)
     bench.stack.stop()
-    // The socket left belongs to the listener, which is still there.
+    // The remaining socket is the listener's.
     expect([near.openSockets, far.openSockets, bench.flows.size]).toEqual([1, 0, 0])
   })
 
@@ -129,7 +129,7 @@ describe.each(directions)("spliced flows, $name", (direction) => {
     far.openingAnswers.push(-Errno.EMFILE)
     begin(4)
     expect([answered, first, second].map(({ opened }) => opened.isOpen)).toEqual([true, false, true])
-    bench.host.openingAnswers.push(-Errno.EMFILE)
+    bench.sockets.openingAnswers.push(-Errno.EMFILE)
     bench.fromGuest(guest, 40_000, server, 53, { payload })
     expect([answered, first, second].map(({ opened }) => opened.isOpen)).toEqual([true, false, false])
     expect(bench.flows.size).toBe(3)
@@ -153,7 +153,7 @@ describe.each(directions)("spliced flows, $name", (direction) => {
     const { ask, opened } = begin(1)
     deliver(opened, payload)
     for (let port = 2000; port < 2500; port++) arrive(port, payload)
-    // From outside a quarter may be unanswered; the guest's own have all that it may have.
+    // From outside, at most a quarter may be unanswered; the guest's own may have its whole share.
     const most = direction.place === Interface.host ? 17 : 60
     expect(bench.flows.size).toBe(most)
     expect([near.openSockets, far.openSockets]).toEqual([1, most])
@@ -168,7 +168,7 @@ describe.each(directions)("spliced flows, $name", (direction) => {
     const { bench, far, listener } = splicingBench(direction)
     const flood = Array.from({ length: 300 }, (_, index) => pattern(10, index))
     listener.incoming.push(...datagramsOf(listener, loopback, 1, loopback, ...flood))
-    bench.stack.fromListener(refOf(listener), HostEvent.readable)
+    bench.stack.fromListener(refOf(listener), SocketEvent.readable)
     expect(far.sockets[0].datagrams.length).toBeGreaterThan(40)
     expect(far.sockets[0].datagrams.length).toBeLessThan(200)
     expect(bench.stack.nextDeadline()).toBe(bench.clock.now)
@@ -202,7 +202,7 @@ describe.each(Object.entries(families))("beside spliced flows over %s", (name, {
     expect(bench.namespace.sockets.map(({ datagrams }) => datagrams[0].length)).toEqual([2])
     bench.fromAnyone(listener, server, 2, own, pattern(3))
     bench.fromAnyone(listener, server, 3, own, pattern(4))
-    expect([bench.host.openSockets, bench.namespace.openSockets]).toEqual([1, 0])
+    expect([bench.sockets.openSockets, bench.namespace.openSockets]).toEqual([1, 0])
     expect(bench.flows.size).toBe(2)
   })
 
@@ -210,7 +210,7 @@ describe.each(Object.entries(families))("beside spliced flows over %s", (name, {
     const bench = new Bench({ hasLocalPath: true, rules: SPLICING })
     bench.listen(5000, 5000, {}, undefined, Interface.splice)
     bench.fromGuest(guest, 5000, server, 53, { payload })
-    expect(bench.host.opened.map(({ forwardingPort }) => forwardingPort)).toEqual([5000])
+    expect(bench.sockets.opened.map(({ forwardingPort }) => forwardingPort)).toEqual([5000])
     bench.stack.abortFlows()
     const listener = bench.listen(5000)
     bench.fromGuest(guest, 5000, server, 54, { payload })
@@ -223,13 +223,13 @@ describe.each(Object.entries(families))("beside spliced flows over %s", (name, {
       rules: {
         v4: { hostLoopback: Address.parse("192.0.2.254") },
         v6: { hostLoopback: Address.parse("2001:db8::fe") },
-        splicing: { isForInbound: true, keepsLoopback: true, isOnly: false },
+        splicing: { takesFromHost: true, keepsLoopback: true, isOnly: false },
       },
     })
     const listener = bench.listen(5000)
     bench.fromAnyone(listener, loopback, 9, loopback, payload)
     bench.fromGuest(guest, 5000, isV4 ? "192.0.2.254" : "2001:db8::fe", 9, { payload: pattern(3) })
-    const [, opened] = bench.host.sockets
+    const [, opened] = bench.sockets.sockets
     expect([listener.datagrams, opened.datagrams]).toEqual([[], [pattern(3)]])
     expect(bench.flows.size).toBe(2)
   })
@@ -241,10 +241,10 @@ describe.each(Object.entries(families))("beside spliced flows over %s", (name, {
     bench.guest.isCongested = true
     bench.fromAnyone(inside, loopback, 1, loopback, pattern(1))
     bench.fromAnyone(outside, loopback, 1, loopback, pattern(2))
-    expect([bench.host.sockets.length, bench.namespace.sockets.length]).toEqual([2, 1])
+    expect([bench.sockets.sockets.length, bench.namespace.sockets.length]).toEqual([2, 1])
     bench.guest.isCongested = false
     bench.stack.resume()
-    expect([bench.host.sockets.length, bench.namespace.sockets.length]).toEqual([2, 2])
+    expect([bench.sockets.sockets.length, bench.namespace.sockets.length]).toEqual([2, 2])
   })
 })
 
@@ -258,7 +258,7 @@ describe("without a local path", () => {
     const bench = new Bench({ rules: SPLICING })
     bench.fromAnyone(bench.listen(5000, 53), "127.0.0.1", 1, "127.0.0.1", payload)
     expect(bench.drops.entries()).toEqual([["udp: host has no way there", 1]])
-    expect([bench.host.openSockets, bench.flows.size]).toEqual([1, 0])
+    expect([bench.sockets.openSockets, bench.flows.size]).toEqual([1, 0])
   })
 })
 

@@ -4,7 +4,6 @@ import {
   Demiflow,
   Drops,
   finishUdpChecksum,
-  HostEvent,
   Interface,
   type InterfaceId,
   IPV4_HEADER_LENGTH,
@@ -14,18 +13,19 @@ import {
   type ListeningEnd,
   type Log,
   type Pipes,
-  Sequence,
-  Stack,
+  SequenceBuffer,
+  SocketEvent,
   sumPseudoHeader,
   UDP_CHECKSUM,
   UDP_HEADER_LENGTH,
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy, type ForwardingRules } from "@demiflow/flow"
+import { Stack } from "@demiflow/stack"
 import { type UdpOptions, udp } from "../index.ts"
 import { type HostDatagram, ScriptedHost, type ScriptedSocket } from "./scripted-host.ts"
 import { StrictGuest } from "./strict-guest.ts"
 
-/** How a bench is set up. */
+/** Options of a bench. */
 export interface BenchOptions extends UdpOptions {
   readonly capacity?: number
   readonly rules?: ForwardingRules
@@ -33,11 +33,11 @@ export interface BenchOptions extends UdpOptions {
   readonly frameBytes?: number
   readonly udpSegmentation?: boolean
   readonly randomNumbers?: () => number
-  /** The guest is a namespace with sockets of its own. */
+  /** True if the guest is a namespace with sockets of its own. */
   readonly hasLocalPath?: boolean
 }
 
-/** What a datagram from the guest is made of. */
+/** A datagram from the guest. */
 export interface GuestDatagram {
   readonly payload: Uint8Array
   readonly hopLimit?: number
@@ -46,17 +46,17 @@ export interface GuestDatagram {
   readonly segmentSize?: number
   /** Changes the packet before it is handed over: header and payload. */
   readonly spoil?: (packet: Uint8Array) => void
-  /** Bytes of the packet that are there. */
+  /** Bytes of the packet that are there; all by default. */
   readonly available?: number
 }
 
-/** What the handler reserves, and the host. */
+/** Bytes that the handler and the host reserve. */
 const OTHER_BYTES = 1 << 20
-/** What is reserved for the local path. */
+/** Bytes reserved for the local path. */
 const LOCAL_PATH_BYTES = 3 << 20
 const FIRST_DESCRIPTOR_OF_NAMESPACE = 1_000_000
 
-/** UDP has no use for pipes, and a test that reaches them fails. */
+/** UDP has no use for pipes: a test that uses them fails. */
 const NO_PIPES = undefined as unknown as Pipes
 
 /** UDP on a stack between a strict guest and a scripted host. */
@@ -66,7 +66,7 @@ export class Bench {
   readonly warnings: string[] = []
   readonly clock: { now: number } = { now: 1_000_000 }
   readonly guest: StrictGuest
-  readonly host: ScriptedHost
+  readonly sockets: ScriptedHost
   /** Part of the stack with {@link BenchOptions.hasLocalPath}. */
   readonly namespace: ScriptedHost
   readonly flows: FixedFlowTable
@@ -88,15 +88,15 @@ export class Bench {
       trace() {},
     }
     this.guest = new StrictGuest(arena, room, udpSegmentation)
-    this.host = new ScriptedHost(arena)
+    this.sockets = new ScriptedHost(arena)
     this.namespace = new ScriptedHost(arena, FIRST_DESCRIPTOR_OF_NAMESPACE)
-    const localPath = { host: this.namespace.asHost, pipes: NO_PIPES }
+    const localPath = { sockets: this.namespace.asHost, pipes: NO_PIPES }
     this.flows = new FixedFlowTable({ capacity: options.capacity ?? 64, random: { int32: () => random++ }, drops })
     this.stack = new Stack(
       {
         arena,
         guest: this.guest,
-        host: this.host.asHost,
+        sockets: this.sockets.asHost,
         localPath: options.hasLocalPath ? localPath : undefined,
         flows: this.flows,
         forwarding: new ForwardingPolicy(options.rules ?? { v4: {}, v6: {} }, drops),
@@ -110,9 +110,9 @@ export class Bench {
     this.#frames = arena.reserve(frameBytes)
   }
 
-  /** Hands a sequence of datagrams from the guest to the stack, and ends the turn. Answers their payloads' offsets. */
+  /** Hands a sequence of datagrams from the guest to the stack, and ends the turn. Returns their payloads' offsets. */
   fromGuest(from: string, fromPort: number, to: string, port: number, ...datagrams: GuestDatagram[]): number[] {
-    const sequence = new Sequence(Math.max(1, datagrams.length))
+    const sequence = new SequenceBuffer(Math.max(1, datagrams.length))
     const { demiflow } = sequence
     sequence.protocol = IpProtocol.udp
     demiflow.correspondentAddress.copyFrom(Address.parse(from))
@@ -121,25 +121,25 @@ export class Bench {
     demiflow.forwardingPort = port
     let offset = this.#frames
     for (const datagram of datagrams) offset = this.#append(sequence, datagram, offset)
-    this.stack.fromTap(sequence)
+    this.stack.fromGuest(sequence)
     this.stack.endTurn()
     return datagrams.map((_, index) => sequence.transportOffset[index] + UDP_HEADER_LENGTH)
   }
 
   /** The socket opened last. */
   get socket(): ScriptedSocket {
-    const socket = this.host.sockets.at(-1)
+    const socket = this.sockets.sockets.at(-1)
     if (socket === undefined) throw new Error("no socket was opened")
     return socket
   }
 
-  /** Lets datagrams arrive at a socket, and reports that to the stack. */
+  /** Makes datagrams arrive at a socket, and reports that to the stack. */
   fromHost(socket: ScriptedSocket, ...payloads: Uint8Array[]): void {
     socket.incoming.push(...payloads.map((bytes) => ({ bytes, segmentSize: 0 })))
     this.event(socket, 1)
   }
 
-  /** Listens, and answers the listening socket. */
+  /** Listens, and returns the listening socket. */
   listen(
     port: number,
     targetPort: number = port,
@@ -151,20 +151,20 @@ export class Bench {
     const targetAddress = target === undefined ? undefined : Address.parse(target)
     const ref = this.stack.listen(IpProtocol.udp, whole, targetAddress, targetPort, place)
     if (ref < 0) throw new Error(`listening failed: ${ref}`)
-    const socket = (place === Interface.host ? this.host : this.namespace).sockets.at(-1)
+    const socket = (place === Interface.host ? this.sockets : this.namespace).sockets.at(-1)
     if (socket === undefined) throw new Error("no socket listens")
     return socket
   }
 
-  /** Lets datagrams from a sender arrive at a listening socket, and reports that to the stack. */
+  /** Makes datagrams from a sender arrive at a listening socket, and reports that to the stack. */
   fromAnyone(listening: ScriptedSocket, from: string, fromPort: number, to: string, ...payloads: Uint8Array[]): void {
     listening.incoming.push(...datagramsOf(listening, from, fromPort, to, ...payloads))
     this.listenerEvent(listening)
   }
 
-  /** What was gathered of a listening socket's events. */
+  /** Reports a listening socket as readable, and ends the turn. */
   listenerEvent(listening: ScriptedSocket): void {
-    this.stack.fromListener(listening.side as number as ListenerRef, HostEvent.readable)
+    this.stack.fromListener(listening.side as number as ListenerRef, SocketEvent.readable)
     this.stack.expire(this.clock.now)
     this.stack.endTurn()
   }
@@ -174,7 +174,7 @@ export class Bench {
     this.stack.endTurn()
   }
 
-  /** Moves time on, running what is due on the way. */
+  /** Advances the clock, and runs what is due on the way. */
   advance(milliseconds: number): void {
     const end = this.clock.now + milliseconds
     for (let next = this.stack.nextDeadline(); next <= end; next = this.stack.nextDeadline()) {
@@ -185,7 +185,7 @@ export class Bench {
     this.clock.now = end
   }
 
-  #append(sequence: Sequence, datagram: GuestDatagram, offset: number): number {
+  #append(sequence: SequenceBuffer, datagram: GuestDatagram, offset: number): number {
     const { payload, hopLimit = 64, segmentSize = 0, spoil } = datagram
     const { view, bytes } = this.arena
     const length = UDP_HEADER_LENGTH + payload.length
@@ -209,7 +209,7 @@ export class Bench {
   }
 }
 
-/** Datagrams from a sender to a listening socket's port. */
+/** Returns datagrams from a sender to a listening socket's port. */
 export function datagramsOf(
   listening: ScriptedSocket,
   from: string,
@@ -222,27 +222,27 @@ export function datagramsOf(
   return payloads.map((bytes) => ({ bytes, segmentSize: 0, ends }))
 }
 
-/** Payload that shows a byte in the wrong place. */
+/** Returns payload that shows a byte in the wrong place. */
 export function pattern(length: number, seed = 0): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (index * 31 + (index >> 8) + seed) & 0xff)
 }
 
-/** An ICMP error, taken apart. */
+/** A parsed ICMP error. */
 export interface IcmpError {
   readonly reporter: string
   readonly target: string
   readonly type: number
   readonly code: number
   readonly information: number
-  /** Of the quoted packet. */
+  /** The quoted packet. */
   readonly quotedSource: string
   readonly quotedTarget: string
   readonly quotedProtocol: number
-  /** From its transport header on. */
+  /** The quoted bytes, from the transport header on. */
   readonly quoted: Uint8Array
 }
 
-/** The ICMP errors that the guest was sent. */
+/** Returns the ICMP errors that the guest received. */
 export function icmpErrors(guest: StrictGuest): IcmpError[] {
   return guest.sent
     .filter(({ protocol }) => protocol !== IpProtocol.udp)

@@ -4,7 +4,6 @@ import {
   type DatagramBatch,
   Demiflow,
   Errno,
-  type Host,
   hopLimitIn,
   Interface,
   type ListenerRef,
@@ -12,25 +11,26 @@ import {
   type SideRef,
   type Socket,
   type SocketError,
+  type Sockets,
   trafficClassIn,
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
 import { cut } from "./strict-guest.ts"
 
-/** A datagram, or several of `segmentSize` bytes left together. */
+/** A datagram, or several coalesced ones of `segmentSize` bytes. */
 export interface HostDatagram {
   readonly bytes: Uint8Array
   readonly segmentSize: number
-  /** Of what is received. */
+  /** Of received datagrams. */
   readonly trafficClass?: number
-  /** Between whom, at sockets that hear anybody. */
+  /** Both ends, at sockets that accept datagrams from anybody. */
   readonly ends?: Demiflow
   /** Interface of a link-local correspondent; 0 if absent. */
   readonly scope?: number
 }
 
-/** An entry of an error queue, as a test scripts it. */
+/** An entry of an error queue, scripted by a test. */
 export interface ScriptedError {
   readonly errno: number
   readonly origin: number
@@ -39,13 +39,13 @@ export interface ScriptedError {
   readonly information?: number
   readonly reporter?: string
   readonly payload?: Uint8Array
-  /** Address of the host's own that the datagram left from, if the socket says so. */
+  /** The host's own address that the datagram left from, if the socket reports it. */
   readonly source?: string
-  /** Of the datagram that caused it; whom the socket was opened for by default. */
+  /** Destination of the datagram that caused the error; by default, that which the socket was opened for. */
   readonly destination?: { readonly address: string; readonly port: number }
 }
 
-/** From where in the arena something was sent, and with which marks. */
+/** Arena offset, marks and target of a sent entry. */
 interface SentAs {
   readonly offset: number
   readonly hopLimit: number
@@ -56,24 +56,24 @@ interface SentAs {
 
 /** One socket, with everything that happened to it. */
 export class ScriptedSocket {
-  /** What events are reported to: a side of a flow, or a listener. */
+  /** The side of a flow, or the listener, that events are reported to. */
   side: SideRef
-  /** Whether that is a listener. */
+  /** True if `side` is a listener. */
   isListening: boolean
-  /** What it was opened for. */
+  /** The side that the socket was opened for. */
   readonly demiflow: Demiflow
-  /** It is connected to nobody. */
+  /** True if the socket isn't connected. */
   readonly hearsAnyone: boolean
-  /** Whether its port is that of both versions of IP. */
+  /** True if it has its port for both versions of IP. */
   readonly isDualStack: boolean
-  /** What was sent, with the arena offset that it was sent from, whom to, and how many entries each call had. */
+  /** What was sent: arena offset, target and marks of each entry; and how many entries each call had. */
   readonly sent: (HostDatagram & SentAs)[] = []
   readonly sendingCalls: number[] = []
-  /** Answers of the next sending calls: a negative error number refuses the first entry; Infinity takes them all. */
+  /** Results of the next send calls: a negated error number refuses the first entry; Infinity takes all. */
   readonly sendingAnswers: number[] = []
-  /** How many datagrams of the first entry a call takes that refuses the next one: for as many refusals as there are. */
+  /** For each refusal to come, how many datagrams of the first entry the refusing call sends. */
   readonly sentBeforeRefusal: number[] = []
-  /** What waits to be received, and the answers of calls before that. */
+  /** Datagrams to receive, and results of receive calls before that. */
   readonly incoming: HostDatagram[] = []
   readonly receivingAnswers: number[] = []
   readonly receivingCalls: number[] = []
@@ -82,7 +82,7 @@ export class ScriptedSocket {
   fragmentationCalls = 0
   isOpen = true
 
-  /** Payloads sent, those that were left together one by one. */
+  /** Payloads sent; coalesced ones one by one. */
   get datagrams(): Uint8Array[] {
     return this.sent.flatMap(({ bytes, segmentSize }) => cut(bytes, segmentSize))
   }
@@ -95,7 +95,7 @@ export class ScriptedSocket {
     this.isListening = isListening
   }
 
-  /** Has the next `count` sending calls answer an error, each of which leaves its entry in the error queue. */
+  /** Makes the next `count` send calls return an error, each of which leaves its entry in the error queue. */
   reportWithAnswers(count: number, report: ScriptedError): void {
     const { errors, sendingAnswers } = this
     sendingAnswers.push(...Array.from({ length: count }, () => -report.errno))
@@ -111,7 +111,7 @@ export class ScriptedSocket {
 export class ScriptedHost
   implements
     Pick<
-      Host,
+      Sockets,
       | "udpOpen"
       | "udpListen"
       | "udpBind"
@@ -125,22 +125,22 @@ export class ScriptedHost
 {
   readonly arena: Arena
   readonly sockets: ScriptedSocket[] = []
-  /** Answers of the next opening calls; 0 opens. */
+  /** Results of the next calls that open a socket; 0 opens. */
   readonly openingAnswers: number[] = []
   /** {@link ScriptedSocket.sendingAnswers} of the socket that is opened next. */
   readonly nextSendingAnswers: number[] = []
-  /** What openings were asked for, successful or not. */
+  /** The sides that sockets were requested for, successfully or not. */
   readonly opened: Demiflow[] = []
-  /** Ports of its own choice: the next one. */
+  /** The next port of the host's own choice. */
   nextPort = 50_000
   isHeldToInterface = false
-  /** Addresses of its own, of a socket that is connected and was given none. */
+  /** The host's own addresses, for a connected socket that was given none. */
   readonly ownV4: Address = Address.parse("192.0.2.1")
   readonly ownV6: Address = Address.parse("2001:db8::1")
   readonly #errorSpace: number
   readonly #firstDescriptor: number
 
-  /** @param firstDescriptor number of its first socket: another host has others */
+  /** @param firstDescriptor number of the first socket: another host has others */
   constructor(arena: Arena, firstDescriptor = 0) {
     this.arena = arena
     this.#firstDescriptor = firstDescriptor
@@ -151,9 +151,9 @@ export class ScriptedHost
     return this.sockets.filter(({ isOpen }) => isOpen).length
   }
 
-  /** As the whole interface: the calls of TCP are not there, and fail a test that reaches them. */
-  get asHost(): Host {
-    return this as unknown as Host
+  /** As the whole interface: TCP's calls are missing, and fail a test that uses them. */
+  get asHost(): Sockets {
+    return this as unknown as Sockets
   }
 
   udpOpen(side: SideRef, demiflow: Demiflow): Socket {
@@ -317,7 +317,7 @@ export class ScriptedHost
     return (this.#firstDescriptor + this.sockets.push(state) - 1) as Socket
   }
 
-  /** Whether a socket that isn't connected has a part of the end. */
+  /** True if an unconnected socket has a part of the end. */
   #isTaken({ forwardingAddress: address, forwardingPort, isV4 }: Demiflow, isDualStack: boolean): boolean {
     return this.sockets.some(({ isOpen, hearsAnyone, demiflow, isDualStack: isOtherDualStack }) => {
       if (!isOpen || !hearsAnyone || forwardingPort === 0 || demiflow.forwardingPort !== forwardingPort) return false

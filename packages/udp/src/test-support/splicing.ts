@@ -1,4 +1,4 @@
-import { HostEvent, Interface, type InterfaceId, type ListenerRef } from "@demiflow/core"
+import { Interface, type InterfaceId, type ListenerRef, SocketEvent } from "@demiflow/core"
 import type { ForwardingRules } from "@demiflow/flow"
 import { Bench, type BenchOptions, datagramsOf } from "./bench.ts"
 import { families } from "./families.ts"
@@ -8,24 +8,24 @@ import type { HostDatagram, ScriptedHost, ScriptedSocket } from "./scripted-host
 export const SPLICING: ForwardingRules = {
   v4: {},
   v6: {},
-  splicing: { isForInbound: true, keepsLoopback: false, isOnly: false },
+  splicing: { takesFromHost: true, keepsLoopback: false, isOnly: false },
 }
 /** The same, to the namespace's loopback. */
 export const SPLICING_TO_LOOPBACK: ForwardingRules = {
   ...SPLICING,
-  splicing: { isForInbound: true, keepsLoopback: true, isOnly: false },
+  splicing: { takesFromHost: true, keepsLoopback: true, isOnly: false },
 }
 
 /** A direction of the local path, over one version of IP. */
 export interface Direction {
   readonly name: string
-  /** Where datagrams arrive. */
+  /** The interface at which datagrams arrive. */
   readonly place: InterfaceId
   readonly rules: ForwardingRules
   readonly loopback: string
-  /** Where the target listens. */
+  /** Address at which the target listens. */
   readonly target: string
-  /** No address. */
+  /** The unspecified address. */
   readonly any: string
 }
 
@@ -45,32 +45,33 @@ export const directions: readonly Direction[] = Object.entries(families).flatMap
 /** A bench that listens at one end of the local path. */
 export interface SplicingBench {
   readonly bench: Bench
-  /** Where datagrams arrive, and where they go. */
+  /** The host where datagrams arrive, and the one where they go. */
   readonly near: ScriptedHost
   readonly far: ScriptedHost
   readonly listener: ScriptedSocket
-  /** Datagrams from a port arrive at the listening socket. */
+  /** Makes datagrams from a port arrive at the listening socket. */
   arrive(port: number, ...payloads: Uint8Array[]): void
   /** Begins a flow from a port. */
   begin(port: number): Sockets
-  /** Datagrams arrive at a socket; at the listening one, from where the last flow began. */
+  /** Makes datagrams arrive at a socket; at the listening one, from where the last flow began. */
   deliver(socket: ScriptedSocket, ...datagrams: (Uint8Array | HostDatagram)[]): void
 }
 
 /** The sockets of a spliced flow. */
 export interface Sockets {
-  /** Further datagrams arrive from where the flow began. */
+  /** Makes further datagrams arrive from where the flow began. */
   ask(...payloads: Uint8Array[]): void
-  /** Listens, and answers. */
+  /** The listening socket, which answers leave from. */
   readonly answering: ScriptedSocket
-  /** To the target. */
+  /** The socket to the target. */
   readonly opened: ScriptedSocket
 }
 
 /** Listens at port 5000 for port 53 of the other end. */
 export function splicingBench(direction: Direction, options: BenchOptions = {}): SplicingBench {
   const bench = new Bench({ hasLocalPath: true, rules: direction.rules, ...options })
-  const [near, far] = direction.place === Interface.host ? [bench.host, bench.namespace] : [bench.namespace, bench.host]
+  const [near, far] =
+    direction.place === Interface.host ? [bench.sockets, bench.namespace] : [bench.namespace, bench.sockets]
   const listener = bench.listen(5000, 53, {}, undefined, direction.place)
   const { loopback } = direction
   const arrive = (port: number, ...payloads: Uint8Array[]) =>
@@ -80,7 +81,7 @@ export function splicingBench(direction: Direction, options: BenchOptions = {}):
     const [{ ends }] = datagramsOf(listener, loopback, port, loopback, new Uint8Array())
     listener.incoming.push(...datagrams.map((datagram) => ({ ...toDatagram(datagram), ends })))
     if (listener.isListening) bench.listenerEvent(listener)
-    else bench.event(listener, HostEvent.readable)
+    else bench.event(listener, SocketEvent.readable)
   }
   return {
     bench,
@@ -104,7 +105,7 @@ export function splicingBench(direction: Direction, options: BenchOptions = {}):
     deliver(socket, ...datagrams) {
       if (socket === listener) return hear(lastPort, datagrams)
       socket.incoming.push(...datagrams.map(toDatagram))
-      bench.event(socket, HostEvent.readable)
+      bench.event(socket, SocketEvent.readable)
     },
   }
 }
@@ -113,7 +114,7 @@ function toDatagram(datagram: Uint8Array | HostDatagram): HostDatagram {
   return datagram instanceof Uint8Array ? { bytes: datagram, segmentSize: 0 } : datagram
 }
 
-/** The number of a listener, for calls of the stack. */
+/** Returns the number of a listener, for calls of the stack. */
 export function refOf(listener: ScriptedSocket): ListenerRef {
   return listener.side as number as ListenerRef
 }

@@ -26,7 +26,7 @@ export interface SentPacket {
 
 const HEADROOM = 64
 
-/** What was left together in pieces of a size, 0 for all in one. */
+/** Splits coalesced datagrams into pieces of a size; 0 for a single one. */
 export function cut(bytes: Uint8Array, size: number): Uint8Array[] {
   if (size === 0) return [bytes]
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
@@ -34,7 +34,7 @@ export function cut(bytes: Uint8Array, size: number): Uint8Array[] {
   )
 }
 
-/** A guest that records what it is sent, and throws where a handler breaks the rules of core's `Guest`. */
+/** A guest that records the packets it receives, and throws where a handler breaks the rules of core's `Guest`. */
 export class StrictGuest implements Guest {
   capabilities: LinkCapabilities
   mtu = 1500
@@ -46,14 +46,14 @@ export class StrictGuest implements Guest {
   readonly lastSeenV4: Address = Address.parse("192.0.2.2")
   readonly lastSeenV6: Address = Address.parse("2001:db8::2")
   readonly lastSeenLinkLocal: Address = Address.parse("fe80::2")
-  /** What the guest is known to have, beside what is assumed. */
+  /** Addresses that the guest is known to have, besides those that are assumed. */
   readonly addresses: Set<string> = new Set()
   isCongested = false
   /** Called at each flush, before it makes room. */
   onFlush: () => void = () => {}
   readonly sent: SentPacket[] = []
   flushes = 0
-  /** True while the link takes nothing: flushing makes no room then. */
+  /** True while the link takes nothing: a flush makes no room then. */
   isStuck = false
   readonly #arena: Arena
   readonly #start: number
@@ -75,12 +75,12 @@ export class StrictGuest implements Guest {
     }
   }
 
-  /** Packets begun and neither ended nor abandoned. */
+  /** Number of packets begun and neither ended nor abandoned. */
   get openPackets(): number {
     return this.#open.size
   }
 
-  /** Datagrams sent so far, those that were left together one by one. */
+  /** Datagrams sent so far; coalesced ones one by one. */
   get datagrams(): { tap: Demiflow; payload: Uint8Array }[] {
     return this.sent
       .filter(({ protocol }) => protocol === IpProtocol.udp)
@@ -102,6 +102,10 @@ export class StrictGuest implements Guest {
     this.#arena.bytes.fill(0xee, offset, offset + room)
     this.#open.set(offset, { tap: demiflow.clone(), protocol, room })
     return offset
+  }
+
+  hasRoom(room: number): boolean {
+    return this.#used + HEADROOM + room <= this.#size
   }
 
   redirect(offset: number, demiflow: Demiflow, protocol: number): void {
@@ -126,7 +130,7 @@ export class StrictGuest implements Guest {
     const bytes = this.#arena.bytes.slice(offset, offset + length)
     const { tap, protocol } = open
     this.sent.push({ tap, protocol, bytes, checksumOffset, segmentSize, headerLength, trafficClass })
-    // What lies behind an ended packet is free for others.
+    // The space behind an ended packet is free for others.
     this.#arena.bytes.fill(0xdd, offset + length, offset + open.room)
   }
 

@@ -1,0 +1,50 @@
+import { afterAll, afterEach, beforeAll, describe } from "vitest"
+import { SocketsBench } from "./sockets-bench.ts"
+import { pingTests } from "./sockets-ping.ts"
+import { tcpTests } from "./sockets-tcp.ts"
+import { dualStackTcpTests, tcpListenTests } from "./sockets-tcp-listen.ts"
+import { udpTests } from "./sockets-udp.ts"
+import { udpBoundTests } from "./sockets-udp-bound.ts"
+import { dualStackUdpTests, udpListenTests } from "./sockets-udp-listen.ts"
+import type { SocketsUnderTest } from "./sockets-under-test.ts"
+
+/** Which tests of a host are defined. */
+export interface SocketsComplianceOptions {
+  /** False where the host may not open ping sockets. */
+  readonly hasPing?: boolean
+}
+
+/**
+ * Tests the contract of `Sockets` of `@demiflow/core`. Call it inside a test file; it defines its tests
+ * with vitest.
+ *
+ * @param setup makes the host, once for all tests; its arena has 5 MiB to spare
+ */
+export function socketsCompliance(
+  setup: () => SocketsUnderTest | Promise<SocketsUnderTest>,
+  options: SocketsComplianceOptions = {},
+): void {
+  let current: SocketsBench | undefined
+  const bench = (): SocketsBench => {
+    if (current === undefined) throw new Error("The host was not set up")
+    return current
+  }
+
+  beforeAll(async () => {
+    current = new SocketsBench(await setup())
+  })
+  afterEach(() => current?.closeAll())
+  afterAll(() => current?.under.close?.())
+
+  for (const isV4 of [true, false]) {
+    const version = isV4 ? "IPv4" : "IPv6"
+    describe(`TCP over ${version}`, () => tcpTests(bench, isV4))
+    describe(`TCP connections to the host over ${version}`, () => tcpListenTests(bench, isV4))
+    describe(`UDP over ${version}`, () => udpTests(bench, isV4))
+    describe(`UDP with anybody over ${version}`, () => udpBoundTests(bench, isV4))
+    describe(`UDP from anyone over ${version}`, () => udpListenTests(bench, isV4))
+    if (options.hasPing ?? true) describe(`echo over ${version}`, () => pingTests(bench, isV4))
+  }
+  describe("TCP listening for both versions", () => dualStackTcpTests(bench))
+  describe("UDP listening for both versions", () => dualStackUdpTests(bench))
+}
