@@ -41,8 +41,8 @@ const char *read_answer(int socket, char *text, size_t room) {
   return text;
 }
 
-/* Requests known bytes on a connection: true if they arrived. */
-static int is_answered(int socket, const char *answer) {
+/* Reads an answer of known bytes: true if they arrived. */
+int is_answered(int socket, const char *answer) {
   char text[LINE];
   size_t length = strlen(answer);
   return recv(socket, text, length, MSG_WAITALL) == (ssize_t)length && memcmp(text, answer, length) == 0;

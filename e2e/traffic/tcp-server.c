@@ -9,8 +9,8 @@
  *   reset after=                     reads that many more bytes and resets the connection
  *   hold name=                       confirms the connection, sends nothing more, and prints when it is closed
  *   report name=                     reads everything and prints how it ended
- *   slow-read rate= bytes= seed=     reads `rate` bytes per second, answers {bytes, intact}
- *   slow-send rate= bytes= seed=
+ *   slow-read rate= bytes= seed=     answers "slow", reads `rate` bytes per second, answers {bytes, intact}
+ *   slow-send rate= bytes= seed=     answers "slow", sends `rate` bytes per second
  *   who                              answers with both ends as it sees them
  *   arrival                          answers with the client's address, and the port at which it arrived
  *
@@ -30,7 +30,7 @@
 
 enum { PIECE = 256 << 10, SLOW_PIECE = 1000, LINE = 512, MOST_WORDS = 8, BACKLOG = 4096 };
 
-/* Counts the lines of standard input: each speeds up the transfers that began before it. */
+/* Counts the lines of standard input: each speeds up the transfers that have answered "slow" before it. */
 static struct {
   pthread_mutex_t mutex;
   pthread_cond_t changed;
@@ -63,6 +63,15 @@ static int is_hurried(int since, double seconds) {
 
 static int send_text(int socket, const char *text) {
   return send(socket, text, strlen(text), MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+/* Begins a slow transfer, and says so to the client. Returns what is_hurried() needs. */
+static int begin_slowly(int socket) {
+  pthread_mutex_lock(&hurry.mutex);
+  int since = hurry.count;
+  pthread_mutex_unlock(&hurry.mutex);
+  send_text(socket, "slow");
+  return since;
 }
 
 /* Reads to the end. Returns an error number, or 0. */
@@ -159,8 +168,7 @@ static void slow_read(int socket, const struct fields *request) {
   struct reception reception = begin_reception(request);
   char piece[SLOW_PIECE];
   ssize_t length;
-  int since = hurry.count, error = 0;
-  printf("{\"event\":\"reading\",\"name\":\"%s\"}\n", name_of(request));
+  int since = begin_slowly(socket), error = 0;
   while ((length = recv(socket, piece, sizeof piece, 0)) > 0) {
     compare(&reception, piece, (size_t)length);
     if (!is_hurried(since, (double)length / rate)) continue;
@@ -173,7 +181,7 @@ static void slow_read(int socket, const struct fields *request) {
 static void slow_send(int socket, const struct fields *request) {
   uint64_t seed = number_of(request, "seed", 0), bytes = number_of(request, "bytes", 0);
   uint64_t step = number_of(request, "rate", 1) / 10, sent = 0;
-  int since = hurry.count;
+  int since = begin_slowly(socket);
   while (sent + step < bytes && !is_hurried(since, 0.1)) {
     if (send_pattern(socket, seed, sent, sent + step) != 0) return;
     sent += step;

@@ -100,16 +100,21 @@ void slow_download(const struct fields *request) {
   print_reception(&reception, bytes);
 }
 
+/* Waits until the server has begun a slow transfer: a line on its standard input then speeds the transfer up. */
+static int open_slow_stream(const struct fields *request, const char *line) {
+  int socket = open_stream(request, NULL, line);
+  if (!is_answered(socket, "slow")) fail("the server's answer");
+  puts("{\"started\":true}");
+  return socket;
+}
+
 /* Writes to a server that reads slowly. */
 void slow_upload(const struct fields *request) {
   uint64_t bytes = number_of(request, "bytes", 0), seed = number_of(request, "seed", 0);
   char line[LINE];
-  const char *name = text_of(request, "name");
-  snprintf(line, sizeof line, "slow-read\trate=%llu\tbytes=%llu\tseed=%llu\tname=%s\n",
-           (unsigned long long)number_of(request, "rate", 1), (unsigned long long)bytes, (unsigned long long)seed,
-           name == NULL ? "" : name);
-  int socket = open_stream(request, NULL, line);
-  puts("{\"started\":true}");
+  snprintf(line, sizeof line, "slow-read\trate=%llu\tbytes=%llu\tseed=%llu\n",
+           (unsigned long long)number_of(request, "rate", 1), (unsigned long long)bytes, (unsigned long long)seed);
+  int socket = open_slow_stream(request, line);
   errno = send_pattern(socket, seed, 0, bytes);
   if (errno != 0) fail("a connection");
   puts("{\"sent\":true}");
@@ -123,8 +128,7 @@ void slow_server(const struct fields *request) {
   char line[LINE];
   snprintf(line, sizeof line, "slow-send\trate=%llu\tbytes=%llu\tseed=%llu\n",
            (unsigned long long)number_of(request, "rate", 1), (unsigned long long)bytes, (unsigned long long)seed);
-  int socket = open_stream(request, NULL, line);
-  puts("{\"started\":true}");
+  int socket = open_slow_stream(request, line);
   struct reception reception = {.seed = seed, .is_intact = 1};
   errno = receive_pattern(socket, &reception);
   if (errno != 0) fail("a connection");

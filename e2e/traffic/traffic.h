@@ -68,6 +68,8 @@ void slow_server(const struct fields *request);
 int open_stream(const struct fields *request, const char *from, const char *line);
 /* The same, but returns a negated error number if that fails. */
 int try_stream(const struct fields *request, const char *from, const char *line);
+/* Reads an answer of known bytes: true if they arrived. */
+int is_answered(int socket, const char *answer);
 /* The server's last message on a connection. */
 const char *read_answer(int socket, char *text, size_t room);
 
