@@ -101,6 +101,11 @@ export class FlowEvents implements FlowReports, FlowTableListener {
     this.#events.push({ kind: "closed", flow, handler, end: why, totals: this.#parts.totalsOf(flow, handler) })
   }
 
+  /** Forgets what happened to the flows of a handler in this turn: it isn't registered after all. */
+  forget(handler: number): void {
+    this.#events = this.#events.filter((event) => event.kind === "refused" || event.handler !== handler)
+  }
+
   /** Records a flow that the policy didn't let in. */
   refused(
     protocol: number,

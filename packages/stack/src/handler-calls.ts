@@ -45,6 +45,17 @@ export class HandlerCalls {
     this.registered.push(registered)
   }
 
+  /**
+   * Ends the flows that a handler has begun which isn't added after all. It is undefined if its plug-in has thrown. Only
+   * its own mistakes could be reported, and the caller has a better error.
+   */
+  endFlowsOf(number: number, handler: ProtocolHandler | undefined): void {
+    const { flows } = this.#parts
+    flows.forEach((flow) => {
+      if (flows.handlerOf(flow) === number) this.#endFlow(handler, flow)
+    })
+  }
+
   /** Calls every handler, off the path of packets. */
   callAll(call: (handler: ProtocolHandler) => void): void {
     for (const registered of this.registered) this.call(registered, () => call(registered.handler))
@@ -82,7 +93,8 @@ export class HandlerCalls {
     const parts = this.#parts
     const { handler, failed } = this.registered[this.running]
     parts.drops.count(failed)
-    if (flow !== undefined) this.#endFlow(handler, flow)
+    const isItsOwn = flow !== undefined && this.handlers[parts.flows.handlerOf(flow)] === handler
+    if (isItsOwn) this.#endFlow(handler, flow)
     this.#report(error, `The protocol "${handler.name}"`, handler)
   }
 
@@ -114,13 +126,12 @@ export class HandlerCalls {
     log.error(`${subject} failed: ${what}`)
   }
 
-  /** Ends a flow of a handler that has thrown, giving the handler a chance to clean up. */
-  #endFlow(handler: ProtocolHandler, flow: FlowIndex): void {
+  /** Ends a flow of a handler that has failed, giving the handler a chance to clean up. */
+  #endFlow(handler: ProtocolHandler | undefined, flow: FlowIndex): void {
     const { flows } = this.#parts
-    if (this.handlers[flows.handlerOf(flow)] !== handler) return
     this.#endsFailed(() => {
       try {
-        handler.abort?.(flow)
+        handler?.abort?.(flow)
       } catch {
         // The failure is counted and reported already; only the place remains to be released.
       }

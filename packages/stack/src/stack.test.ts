@@ -2,6 +2,7 @@ import {
   Arena,
   type Claim,
   type Components,
+  Demiflow,
   type Disposition,
   Drops,
   type FlowIndex,
@@ -9,16 +10,20 @@ import {
   HANDLED,
   initiatingSide,
   type ListenerRef,
+  NO_SIDE,
   NOT_MINE,
+  type Observer,
   type ProtocolHandler,
   reserving,
   SequenceBuffer,
   silentLog,
   targetSide,
 } from "@demiflow/core"
+import { FixedFlowTable } from "@demiflow/flow"
 import { describe, expect, test } from "vitest"
 import { Stack } from "./stack.ts"
 import type { StackParts } from "./stack-parts.ts"
+import { CountingRandom } from "./test-support.ts"
 
 const flow = (index: number) => index as FlowIndex
 
@@ -33,6 +38,7 @@ function setUp() {
     nextDeadline: () => deadline,
     expire: (_now: number, visit: (index: FlowIndex) => void) => due.splice(0).forEach(visit),
     forEach: (visit: (index: FlowIndex) => void) => [flow(0), flow(1)].forEach(visit),
+    release: () => {},
     endTurn: () => events.push("flows end turn"),
   } as unknown as FlowTable
   const parts = {
@@ -384,6 +390,81 @@ describe("a plug-in that can't be registered", () => {
     for (const sequence of unclaimed) stack.fromGuest(sequence)
     stack.fromGuest(packets(6))
     expect(events).toEqual(["six start", "next side 2 event 1", ...Array(6).fill("next got 1"), "six got 1"])
+  })
+})
+
+function fail(): never {
+  throw new Error("a mistake")
+}
+
+describe("flows that a plug-in begins while it is being set up", () => {
+  /** Begins two flows, as a plug-in that is being set up. One of them doesn't become active. Returns the other. */
+  function begin({ flows, handlerNumber, reports }: Components): FlowIndex {
+    flows.allocate(handlerNumber, 6)
+    const initiated = flows.initiate(flows.allocate(handlerNumber, 6), new Demiflow())
+    const active = flows.activate(flows.target(initiated, new Demiflow()))
+    flows.schedule(active, 10)
+    reports.changed(active, "begun")
+    return active
+  }
+
+  function stackWithTable() {
+    const { parts, drops, events } = setUp()
+    const flows = new FixedFlowTable({ capacity: 8, random: new CountingRandom(), drops })
+    const observer: Observer = {
+      opened: ({ handler }) => events.push(`opened ${handler}`),
+      changed: (_, state) => events.push(state),
+      closed: ({ handler }) => events.push(`closed ${handler}`),
+    }
+    const stack = new Stack({ ...parts, flows, observers: [observer] })
+    stack.register(recorder(events, "six", [{ ipProtocol: 6 }]))
+    return { stack, flows, events }
+  }
+
+  const refused = { name: "refused", claims: [{ ipProtocol: 6 }], fromGuest: () => HANDLED }
+
+  test.each<[string, string, () => ProtocolHandler]>([
+    ["a conflict of its claims", "both claim", () => refused],
+    ["a conflict of its claims, and throws about its flows", "both claim", () => ({ ...refused, abort: fail })],
+    ["its own error", "a mistake", fail],
+  ])("end if it is refused by %s", (_, message, finish) => {
+    const { stack, flows, events } = stackWithTable()
+    const plugin = (components: Components): ProtocolHandler => {
+      begin(components)
+      return finish()
+    }
+    expect(() => stack.register(plugin)).toThrow(message)
+    // Observers would hear the name of the next one, which has its number.
+    stack.register(recorder(events, "next", [{ ipProtocol: 17 }]))
+    stack.endTurn()
+    const [size, due, side] = [flows.size, flows.nextDeadline(), flows.lookup(6, new Demiflow())]
+    expect([size, due, side]).toEqual([0, Number.POSITIVE_INFINITY, NO_SIDE])
+    expect(events).toEqual(["six end turn", "next end turn", "flush"])
+  })
+
+  test("are aborted first by the handler of the refused plug-in, which closes what they have", () => {
+    const { stack, flows } = stackWithTable()
+    const aborted: FlowIndex[] = []
+    const begun: FlowIndex[] = []
+    const plugin = (components: Components): ProtocolHandler => {
+      begun.push(begin(components))
+      return { ...refused, abort: (ended) => aborted.push(ended) }
+    }
+    expect(() => stack.register(plugin)).toThrow("both claim")
+    expect(aborted).toEqual(begun)
+    expect(flows.handlerOf(begun[0])).toBe(-1)
+  })
+
+  test("stay if it is registered, and are its own", () => {
+    const { stack, flows, events } = stackWithTable()
+    const own: FlowIndex[] = []
+    stack.register((components) => {
+      own.push(begin(components))
+      return { name: "eager", claims: [], fromGuest: () => HANDLED, fromHost: (side) => events.push(`side ${side}`) }
+    })
+    stack.fromHost(initiatingSide(own[0]), 1)
+    expect(events).toEqual([`side ${initiatingSide(own[0])}`])
+    expect(flows.handlerOf(own[0])).toBe(1)
   })
 })
 

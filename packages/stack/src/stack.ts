@@ -141,18 +141,26 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
 
   #register(plugin: ProtocolPlugin, handlerNumber: number, wakeAt: Components["wakeAt"]): ProtocolHandler {
     const stack = { relieve: this.#relieve, makeRoom: this.#sparePlace, reportGuestError: this.#reportGuestError }
-    const handler = plugin({
-      ...this.parts,
-      verdicts: this.#deciding,
-      reports: this.#events,
-      handlerNumber,
-      wakeAt,
-      ...stack,
-    })
-    const registered = this.#calls.describe(handler)
-    this.#claims.add(registered)
-    this.#calls.add(registered)
-    return handler
+    let handler: ProtocolHandler | undefined
+    try {
+      handler = plugin({
+        ...this.parts,
+        verdicts: this.#deciding,
+        reports: this.#events,
+        handlerNumber,
+        wakeAt,
+        ...stack,
+      })
+      const registered = this.#calls.describe(handler)
+      this.#claims.add(registered)
+      this.#calls.add(registered)
+      return handler
+    } catch (error) {
+      // It may have begun flows. Observers would hear of them under the name of the next plug-in, which has its number.
+      this.#calls.endFlowsOf(handlerNumber, handler)
+      this.#events.forget(handlerNumber)
+      throw error
+    }
   }
 
   /** Adds an observer, which hears of the events delivered from now on. Returns a function that removes it. */
