@@ -1,6 +1,6 @@
 /** Which handlers are offered which packets, and in which order. */
 import { type Arena, type Claim, type Disposition, NOT_MINE, type Sequence } from "@demiflow/core"
-import type { HandlerCalls } from "./handler-calls.ts"
+import type { GuardedHandlers } from "./guarded-handlers.ts"
 import type { Registered } from "./registered.ts"
 
 /** A handler with a claim, and the handlers before which the claim puts it. */
@@ -10,7 +10,7 @@ interface Claimant extends Registered {
 
 /** The claims of a stack's handlers, looked up for each sequence of packets. */
 export class Claims {
-  readonly #calls: HandlerCalls
+  readonly #guarded: GuardedHandlers
   readonly #view: DataView
   /** Claims to one port or to one message type, by protocol · 65,536 + port or type. */
   readonly #byPort = new Map<number, Claimant[]>()
@@ -22,8 +22,8 @@ export class Claims {
   /** 1 for protocols of which message types are claimed. */
   readonly #typedProtocols = new Uint8Array(256)
 
-  constructor(calls: HandlerCalls, arena: Arena) {
-    this.#calls = calls
+  constructor(guarded: GuardedHandlers, arena: Arena) {
+    this.#guarded = guarded
     this.#view = arena.view
   }
 
@@ -112,7 +112,7 @@ export class Claims {
     if (claimants === undefined) return NOT_MINE
     for (let index = 0; index < claimants.length; index++) {
       const { handler, number } = claimants[index]
-      this.#calls.running = number
+      this.#guarded.running = number
       const disposition = handler.fromGuest(sequence)
       if (disposition !== NOT_MINE) return disposition
     }

@@ -9,7 +9,7 @@ import {
   NO_SOCKET,
 } from "@demiflow/core"
 import type { Claims } from "./claims.ts"
-import type { HandlerCalls } from "./handler-calls.ts"
+import type { GuardedHandlers } from "./guarded-handlers.ts"
 import type { Registered } from "./registered.ts"
 
 interface Listening {
@@ -19,13 +19,13 @@ interface Listening {
 
 /** The listeners of a stack, by number. */
 export class StackListeners {
-  readonly #calls: HandlerCalls
+  readonly #guarded: GuardedHandlers
   readonly #claims: Claims
   readonly #listeners: (Listening | undefined)[] = []
   readonly #free: ListenerRef[] = []
 
-  constructor(calls: HandlerCalls, claims: Claims) {
-    this.#calls = calls
+  constructor(guarded: GuardedHandlers, claims: Claims) {
+    this.#guarded = guarded
     this.#claims = claims
   }
 
@@ -57,14 +57,14 @@ export class StackListeners {
     this.#listeners[ref] = undefined
     this.#free.push(ref)
     const { listener, registered } = listening
-    this.#calls.call(registered, () => registered.handler.unlisten?.(listener))
+    this.#guarded.call(registered, () => registered.handler.unlisten?.(listener))
   }
 
   /** As `Listeners.portsInUse` of core. */
   portsInUse(protocol: number, place: InterfaceId): number[] {
     const numbers: number[] = []
     for (const registered of this.#claims.ofProtocol(protocol)) {
-      this.#calls.call(registered, () => {
+      this.#guarded.call(registered, () => {
         for (const number of registered.handler.portsInUse?.(place) ?? []) numbers.push(number)
       })
     }
@@ -81,17 +81,17 @@ export class StackListeners {
     const listening = this.#listeners[ref]
     if (listening === undefined) return
     const { listener, registered } = listening
-    this.#calls.running = registered.number
+    this.#guarded.running = registered.number
     try {
       registered.handler.fromListener?.(listener, events)
     } catch (error) {
-      this.#calls.failed(error)
+      this.#guarded.failed(error)
     }
   }
 
   #listenAt(registered: Registered, listener: Listener): number {
     let result: number = -Errno.EIO
-    this.#calls.call(registered, () => {
+    this.#guarded.call(registered, () => {
       result = registered.handler.listen?.(listener) ?? 0
     })
     return result

@@ -37,7 +37,7 @@ import { Claims } from "./claims.ts"
 import { Deciding } from "./deciding.ts"
 import { FlowEvents } from "./flow-events.ts"
 import { GuardedForwarding } from "./guarded-forwarding.ts"
-import { HandlerCalls } from "./handler-calls.ts"
+import { GuardedHandlers } from "./guarded-handlers.ts"
 import { StackListeners } from "./stack-listeners.ts"
 import type { StackParts } from "./stack-parts.ts"
 
@@ -47,7 +47,7 @@ const RETRY_INTERVAL = 100
 /** A set of protocols over one guest and one host. */
 export class Stack implements PacketReceiver, Listeners, SocketEvents {
   readonly parts: StackParts
-  readonly #calls: HandlerCalls
+  readonly #guarded: GuardedHandlers
   readonly #claims: Claims
   readonly #listeners: StackListeners
   readonly #deciding: Deciding
@@ -64,53 +64,53 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
 
   /** Registers plug-ins as {@link Stack.register} does. */
   constructor(parts: StackParts, plugins: readonly ProtocolPlugin[] = []) {
-    const calls = new HandlerCalls(parts, (end) => this.#because(FlowEnd.failed, end))
-    const reportPolicy = (error: unknown): void => calls.policyFailed(error, parts.forwarding)
+    const guarded = new GuardedHandlers(parts, (end) => this.#because(FlowEnd.failed, end))
+    const reportPolicy = (error: unknown): void => guarded.policyFailed(error, parts.forwarding)
     this.parts = { ...parts, forwarding: new GuardedForwarding(parts.forwarding, parts.drops, reportPolicy) }
     this.#events = new FlowEvents({
       flows: parts.flows,
       drops: parts.drops,
-      nameOf: (handler) => calls.handlers[handler]?.name ?? "nobody",
+      nameOf: (handler) => guarded.handlers[handler]?.name ?? "nobody",
       totalsOf: (flow, handler) => this.#totalsOf(flow, handler),
-      failed: (error, observer) => calls.observerFailed(error, observer),
+      failed: (error, observer) => guarded.observerFailed(error, observer),
     })
     for (const observer of parts.observers ?? []) this.observe(observer)
     this.#deciding = new Deciding({
       ...this.parts,
-      running: () => calls.running,
+      running: () => guarded.running,
       replay: (sequence) => this.fromGuest(sequence),
-      call: (handler, resume) => calls.call(calls.registered[handler], resume),
+      call: (handler, resume) => guarded.call(guarded.registered[handler], resume),
       failed: reportPolicy,
       refused: (protocol, initiating, verdict, ruling) => this.#events.refused(protocol, initiating, verdict, ruling),
     })
-    this.#calls = calls
-    this.#claims = new Claims(calls, parts.arena)
-    this.#listeners = new StackListeners(calls, this.#claims)
+    this.#guarded = guarded
+    this.#claims = new Claims(guarded, parts.arena)
+    this.#listeners = new StackListeners(guarded, this.#claims)
     this.#unclaimed = parts.drops.reason("stack: no handler")
     this.#expireFlow = (flow) => this.#expire(flow)
     this.#relieve = () =>
       this.#because(FlowEnd.gaveWay, () =>
-        calls.registered.some((each) => calls.ask(each, () => each.handler.giveWay?.())),
+        guarded.registered.some((each) => guarded.ask(each, () => each.handler.giveWay?.())),
       )
     this.#sparePlace = (share: PlaceShareId) =>
       this.#because(FlowEnd.gaveWay, () =>
-        calls.registered.some((each) => calls.ask(each, () => each.handler.givePlace?.(share))),
+        guarded.registered.some((each) => guarded.ask(each, () => each.handler.givePlace?.(share))),
       )
     this.#reportGuestError = (protocol, tapSide, error) => {
       const side = parts.flows.lookup(protocol, tapSide)
-      const registered = side < 0 ? undefined : calls.registered[parts.flows.handlerOf(flowOf(side))]
+      const registered = side < 0 ? undefined : guarded.registered[parts.flows.handlerOf(flowOf(side))]
       if (registered === undefined) return false
-      return calls.ask(registered, () => registered.handler.fromGuestError?.(side, error), flowOf(side))
+      return guarded.ask(registered, () => registered.handler.fromGuestError?.(side, error), flowOf(side))
     }
     for (const plugin of plugins) this.register(plugin)
   }
 
   get handlers(): readonly ProtocolHandler[] {
-    return this.#calls.handlers
+    return this.#guarded.handlers
   }
 
   get running(): number {
-    return this.#calls.running
+    return this.#guarded.running
   }
 
   /**
@@ -119,7 +119,7 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
    * as well.
    */
   register(plugin: ProtocolPlugin): ProtocolHandler {
-    const handlerNumber = this.#calls.handlers.length
+    const handlerNumber = this.#guarded.handlers.length
     this.#makeRoom(handlerNumber)
     this.#wakeAt[handlerNumber] = Number.POSITIVE_INFINITY
     let isRefused = false
@@ -151,13 +151,13 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
         wakeAt,
         ...stack,
       })
-      const registered = this.#calls.describe(handler)
+      const registered = this.#guarded.describe(handler)
       this.#claims.add(registered)
-      this.#calls.add(registered)
+      this.#guarded.add(registered)
       return handler
     } catch (error) {
       // It may have begun flows. Observers would hear of them under the name of the next plug-in, which has its number.
-      this.#calls.endFlowsOf(handlerNumber, handler)
+      this.#guarded.endFlowsOf(handlerNumber, handler)
       this.#events.forget(handlerNumber)
       throw error
     }
@@ -194,7 +194,7 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
   start(): void {
     if (this.#isStarted) return
     this.#isStarted = true
-    this.#calls.callAll((handler) => handler.start?.())
+    this.#guarded.callAll((handler) => handler.start?.())
   }
 
   fromGuest(sequence: Sequence): void {
@@ -202,7 +202,7 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
     try {
       disposition = this.#claims.dispatch(sequence)
     } catch (error) {
-      this.#calls.failedWith(error, sequence)
+      this.#guarded.failedWith(error, sequence)
       return
     }
     if (disposition === HANDLED) return
@@ -215,11 +215,11 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
     const flow = flowOf(side)
     const handler = this.parts.flows.handlerOf(flow)
     if (handler < 0) return
-    this.#calls.running = handler
+    this.#guarded.running = handler
     try {
-      this.#calls.handlers[handler].fromHost?.(side, events)
+      this.#guarded.handlers[handler].fromHost?.(side, events)
     } catch (error) {
-      this.#calls.failed(error, flow)
+      this.#guarded.failed(error, flow)
     }
   }
 
@@ -230,7 +230,7 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
 
   /** Resumes output. Call it when the link takes frames again, that is, when its `isCongested` is over. */
   resume(): void {
-    this.#calls.callAll((handler) => handler.resume?.())
+    this.#guarded.callAll((handler) => handler.resume?.())
   }
 
   /**
@@ -239,7 +239,7 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
    */
   reconnected(): void {
     this.resume()
-    this.#calls.callAll((handler) => handler.reconnected?.())
+    this.#guarded.callAll((handler) => handler.reconnected?.())
   }
 
   /** Calls the handlers of flows and timers that are due. */
@@ -247,16 +247,16 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
     this.#now = now
     this.#deciding.expire(now)
     this.parts.flows.expire(now, this.#expireFlow)
-    for (let number = 0; number < this.#calls.handlers.length; number++) {
+    for (let number = 0; number < this.#guarded.handlers.length; number++) {
       if (this.#wakeAt[number] > now) continue
       this.#wakeAt[number] = Number.POSITIVE_INFINITY
-      this.#calls.running = number
+      this.#guarded.running = number
       try {
-        this.#calls.handlers[number].tick?.(now)
+        this.#guarded.handlers[number].tick?.(now)
       } catch (error) {
         // It may not have asked for the next one, and may believe that it has.
         this.#wakeAt[number] = Math.min(this.#wakeAt[number], now + RETRY_INTERVAL)
-        this.#calls.failed(error)
+        this.#guarded.failed(error)
       }
     }
   }
@@ -264,7 +264,7 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
   /** Time at which {@link Stack.expire} is due next, in clock milliseconds; Infinity if never. */
   nextDeadline(): number {
     let deadline = Math.min(this.parts.flows.nextDeadline(), this.#deciding.nextDeadline())
-    for (let number = 0; number < this.#calls.handlers.length; number++) {
+    for (let number = 0; number < this.#guarded.handlers.length; number++) {
       if (this.#wakeAt[number] < deadline) deadline = this.#wakeAt[number]
     }
     return deadline
@@ -272,12 +272,12 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
 
   /** Finishes a turn: output goes to the link, places of ended flows become free. */
   endTurn(): void {
-    for (let number = 0; number < this.#calls.handlers.length; number++) {
-      this.#calls.running = number
+    for (let number = 0; number < this.#guarded.handlers.length; number++) {
+      this.#guarded.running = number
       try {
-        this.#calls.handlers[number].endTurn?.()
+        this.#guarded.handlers[number].endTurn?.()
       } catch (error) {
-        this.#calls.failed(error)
+        this.#guarded.failed(error)
       }
     }
     const { guest } = this.parts
@@ -297,7 +297,7 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
   /** Ends all flows, because the guest is gone. Listeners stay, and the next {@link Stack.start} counts. */
   stop(): void {
     this.abortFlows()
-    if (this.#isStarted) this.#calls.callAll((handler) => handler.stop?.())
+    if (this.#isStarted) this.#guarded.callAll((handler) => handler.stop?.())
     this.#isStarted = false
   }
 
@@ -309,17 +309,17 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
 
   #abort(flow: FlowIndex): void {
     const { flows } = this.parts
-    const registered = this.#calls.registered[flows.handlerOf(flow)]
+    const registered = this.#guarded.registered[flows.handlerOf(flow)]
     if (registered === undefined) return
-    const hasEnded = this.#calls.call(registered, () => registered.handler.abort?.(flow))
+    const hasEnded = this.#guarded.call(registered, () => registered.handler.abort?.(flow))
     if (!hasEnded && flows.handlerOf(flow) >= 0) flows.release(flow, FlowEnd.failed)
   }
 
   #totalsOf(flow: FlowIndex, handler: number): FlowTotals {
     let totals: FlowTotals = {}
-    const registered = this.#calls.registered[handler]
+    const registered = this.#guarded.registered[handler]
     if (registered === undefined) return totals
-    this.#calls.ask(registered, () => {
+    this.#guarded.ask(registered, () => {
       totals = registered.handler.totalsOf?.(flow) ?? totals
       return true
     })
@@ -329,13 +329,13 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
   #expire(flow: FlowIndex): void {
     const number = this.parts.flows.handlerOf(flow)
     if (number < 0) return
-    this.#calls.running = number
+    this.#guarded.running = number
     const { cause } = this.#events
     this.#events.cause = FlowEnd.timedOut
     try {
-      this.#calls.handlers[number].expire?.(flow, this.#now)
+      this.#guarded.handlers[number].expire?.(flow, this.#now)
     } catch (error) {
-      this.#calls.failed(error, flow)
+      this.#guarded.failed(error, flow)
     } finally {
       this.#events.cause = cause
     }

@@ -1,6 +1,6 @@
 /**
- * How a stack calls its handlers: which one runs, and what happens when one throws. The handler's flow ends, the error
- * is counted as `stack: handler failed (NAME)` and logged, and the stack carries on.
+ * What happens when a handler throws: its flow ends, the error is counted as `stack: handler failed (NAME)` and logged,
+ * and the stack carries on. Which handler is offered a packet: `claims.ts`.
  */
 import {
   type FlowIndex,
@@ -17,8 +17,12 @@ import type { StackParts } from "./stack-parts.ts"
 /** Milliseconds between two logged errors about failing handlers. */
 const FAILURE_LOG_INTERVAL = 1_000
 
-/** The registered handlers, and every call of one. */
-export class HandlerCalls {
+/**
+ * The registered handlers, and calls of them that never throw. Calls on the path of packets aren't passed through here,
+ * as a function for each would be allocated: their callers set {@link GuardedHandlers.running}, and pass what a handler
+ * throws to {@link GuardedHandlers.failed}.
+ */
+export class GuardedHandlers {
   /** Handlers in the order of registration; the index is the handler number. */
   readonly handlers: ProtocolHandler[] = []
   readonly registered: Registered[] = []
