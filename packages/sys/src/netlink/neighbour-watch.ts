@@ -1,9 +1,9 @@
 /**
  * Watches the host's neighbours on an interface: lists all at the start, then follows the kernel's reports of changes.
  *
- * Reports that don't fit in the socket's buffer are lost, and the kernel signals that (ENOBUFS). All neighbours are
- * then listed again, at most once a second. The kernel doesn't report neighbours that it forgets: see the theory of
- * operation in `@demiflow/tap`.
+ * Reports that don't fit in the socket's buffer are lost, and the kernel signals the first loss (ENOBUFS), and further
+ * ones only after the buffer was empty. So all neighbours are listed again once it is empty, at most once a second. The
+ * kernel doesn't report neighbours that it forgets: see the theory of operation in `@demiflow/tap`.
  *
  * Both sockets are opened at the start, so that nothing has to be opened later, when privileges may be gone.
  */
@@ -20,6 +20,8 @@ import { NetlinkSocket } from "./socket.ts"
 
 /** Reports handled at once. The rest waits for the next round of the loop. */
 const MOST_REPORTS = 64
+/** How many times that at most after a loss, to empty the buffer. */
+const MOST_BATCHES = 64
 /** Minimum milliseconds between two lists of all neighbours. */
 const BETWEEN_LISTS = 1_000
 
@@ -42,6 +44,8 @@ export class NeighbourWatch {
   readonly #descriptor: number
   #timer: NodeJS.Timeout | undefined
   #listedAt = Number.NEGATIVE_INFINITY
+  /** True if reports were lost, and others still wait. */
+  #hasLost = false
 
   /**
    * Reports all neighbours known to the kernel before it returns. Throws {@link SystemError}.
@@ -76,13 +80,23 @@ export class NeighbourWatch {
   }
 
   #read(): void {
-    const result = this.#reports.readNotices(MOST_REPORTS, (view, message) => {
+    let result = this.#takeReports()
+    if (result === -Errno.ENOBUFS) this.#hasLost = true
+    // A socket that can't be read would keep waking the loop.
+    else if (result < 0) this.#loop.unwatch(this.#descriptor)
+    if (!this.#hasLost) return
+    // An empty buffer causes no event. It holds some hundred reports.
+    for (let left = MOST_BATCHES; left > 0 && result === MOST_REPORTS; left--) result = this.#takeReports()
+    if (result < 0 || result === MOST_REPORTS) return
+    this.#hasLost = false
+    this.#listSoon()
+  }
+
+  #takeReports(): number {
+    return this.#reports.readNotices(MOST_REPORTS, (view, message) => {
       const neighbour = parseNeighbour(view, message, this.#interfaces)
       if (neighbour !== undefined) this.#onNeighbour(neighbour.address, neighbour.macAddress)
     })
-    if (result === -Errno.ENOBUFS) this.#listSoon()
-    // A socket that can't be read would keep waking the loop.
-    else if (result < 0) this.#loop.unwatch(this.#descriptor)
   }
 
   #listSoon(): void {

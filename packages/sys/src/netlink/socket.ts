@@ -156,17 +156,17 @@ export class NetlinkSocket {
   }
 
   /**
-   * Passes on messages of the joined group, from at most `most` datagrams. Returns 0, or a negated error number:
-   * ENOBUFS if messages were lost.
+   * Passes on messages of the joined group, from at most `most` datagrams. Returns the number of datagrams, fewer than
+   * `most` if no more wait; or a negated error number: ENOBUFS if messages were lost.
    */
   readNotices(most: number, take: (view: DataView, message: Message) => void): number {
     for (let count = 0; count < most; count++) {
       this.#setVector(BUFFER_BYTES)
       const length = this.#native.receiveVectors(this.#descriptor, this.#vectors, 1, MessageFlag.doNotWait)
-      if (length < 0) return length === -Errno.EAGAIN ? 0 : length
+      if (length < 0) return length === -Errno.EAGAIN ? count : length
       for (const message of messages(this.#view, this.#buffer, length)) take(this.#view, message)
     }
-    return 0
+    return most
   }
 
   close(): void {
