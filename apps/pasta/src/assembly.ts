@@ -43,7 +43,7 @@ export interface DataPathOptions extends Omit<DataPathSettings, "configuration">
 export class DataPath {
   /** Process id of the command's init, if there is a command. */
   readonly init: number | undefined
-  /** True if the namespace's existence is checked by reading its path. */
+  /** True if the helper checks whether the namespace is still at its path. */
   readonly watchesPath: boolean
   readonly #machinery: Machinery
   readonly #log: ProgramLog
@@ -88,7 +88,7 @@ export class DataPath {
     const side = this.#assemble(configuration, link, tap, linkLocalScope)
     if (station !== undefined && configuration.mtu !== undefined) side.noticeMtuOf(station, configuration.mtu)
     this.#sealNamespace()
-    // Not earlier: it opens ports that the other user may not open.
+    // Not earlier: the other user may not open all ports.
     if (identity !== undefined) changeIdentity(identity)
     if (this.init !== undefined) watchCommand(machinery, this.init, (status) => this.#end(status))
     else endOnSignals({ stop: () => this.#end(0) })
@@ -99,8 +99,9 @@ export class DataPath {
   }
 
   /**
-   * Moves packets until the end: of the command, whose status it returns as shells report it; of the namespace; or
-   * because a signal requested it. Returns undefined if the launcher is gone. Throws `Quit` if the tap device is gone.
+   * Moves packets until the command ends, the namespace is gone, or a signal arrives. Returns the status to end with: a
+   * command's as shells report it, undefined if the launcher is gone. Throws `Quit` if the tap device is gone, or the
+   * helper of a command.
    */
   async run(): Promise<number | undefined> {
     if (this.#status === undefined) await this.#machinery.run()
@@ -150,8 +151,8 @@ export class DataPath {
   }
 
   /**
-   * Everything is open. From now on the helper opens sockets of the local path and checks a path, or isn't needed any
-   * more.
+   * Takes from the helper what it needs no more, or ends it. Call this once everything is open: from then on the helper
+   * only opens sockets of the local path and checks a path.
    */
   #sealNamespace(): void {
     const { native, loop } = this.#machinery
@@ -178,7 +179,7 @@ export class DataPath {
     this.#end(0)
   }
 
-  /** The guest can't be reached any more: the program ends instead of staying silently. */
+  /** The guest can't be reached any more, so the program ends. */
   #loseTap(link: TapLink | undefined, errno: number): void {
     this.#failure = new Quit(explainLostTap(link?.device.name ?? DEFAULT_TAP_NAME, errno))
     this.#machinery.loop.stop()

@@ -147,7 +147,7 @@ function startInit(plan: CommandPlan): Step[] {
   }
 }
 
-/** The user namespace that the helper must join in order to enter the network namespace from inside it. */
+/** Opens the user namespace that the helper has to join before it can enter the network namespace. */
 function helperJoins(userNamespace: CommandUserNamespace, entersFromAbove: boolean): Step[] {
   const number = DataPathDescriptor.userNamespace
   if (entersFromAbove) return []
@@ -188,17 +188,17 @@ function initSteps({ native, pipes, userNamespace, hasPidNamespace, command, ope
   const execute: Step = { kind: "execute", paths: command.paths, arguments: command.arguments }
   const needed = [pipes.mapped.readEnd, pipes.go.readEnd, pipes.report.writeEnd]
   return [
-    // Other processes wait for the ends of these.
+    // Other processes wait until nobody has these open.
     ...endsExcept(pipes, needed).map((descriptor): Step => ({ kind: "close", descriptor, mayFail: true })),
     { kind: "waitByte", descriptor: pipes.mapped.readEnd },
-    // In a new user namespace the kernel ensures it: mounts made here aren't visible outside.
+    // In a new user namespace the kernel does so by itself: mounts made here aren't visible outside.
     ...(userNamespace.kind === "new" ? [] : [keepMountsPrivate]),
     ...(hasPidNamespace ? [mountProc] : []),
     ...allowPing(userNamespace),
     ...becomeUser(userNamespace),
     // Not earlier: changing the user undoes it.
     dieWithParent,
-    // A parent that ended before is unnoticed in a PID namespace; the end of its pipe isn't.
+    // In a PID namespace, a parent that ended before goes unnoticed. The end of its pipe doesn't.
     { kind: "waitByte", descriptor: pipes.go.readEnd, life: pipes.mapped.readEnd },
     ...(openFiles === undefined
       ? []

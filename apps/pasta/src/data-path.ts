@@ -1,6 +1,6 @@
 /**
- * The process that moves the packets. The launcher starts it with the descriptors of {@link DataPathDescriptor};
- * report.ts defines all that it reports to the launcher.
+ * The process that moves the packets. The launcher starts it with the descriptors of {@link DataPathDescriptor}, and
+ * receives the reports that report.ts defines.
  *
  * It opens all that it needs, changes from root to another user if necessary, and reports that it is ready. From then
  * on it is one event loop over the tap device, the host's sockets, and what determines its life: the command's init, or
@@ -44,14 +44,14 @@ async function main(): Promise<void> {
   const settings = JSON.parse(text) as DataPathSettings
   const configuration = decodeConfiguration(settings.configuration)
   const isBackground = runsInBackground(configuration)
-  // The name by which the process is found, and ended.
+  // The name by which users find the process in order to end it.
   if (isBackground) process.title = "pasta"
   const machinery = new Machinery()
   const { sinks, kept, writesInfo } = openSinks(machinery, configuration)
   const log = new ProgramLog(configuration.verbosity, writesInfo, isBackground ? [toLauncher] : sinks)
   const dataPath = new DataPath(machinery, { ...settings, configuration, isBackground }, log)
   closeHandedOver(configuration)
-  // Once the wall is up, the working directory can't be changed.
+  // Once the wall is up, the working folder can't be changed.
   if (isBackground) process.chdir("/")
   const wall = { empty: DataPathDescriptor.empty, helper: DataPathDescriptor.emptying }
   raiseWall(machinery, wall, pastaCalls(process.pid, dataPath.watchesPath), log, [])

@@ -10,8 +10,8 @@ export interface Sinks {
 }
 
 /**
- * Opens the log. A program that runs a command has only standard error, which is the command's, unless the user names a
- * file: so only requested messages are written there. Throws `Quit`.
+ * Opens the log. Beside a command there is only standard error, which is the command's as well, unless the user names a
+ * file. So normal operation is reported only to a file, with `--stats`, or while debugging. Throws `Quit`.
  */
 export function openSinks({ native, arena }: Machinery, configuration: Configuration): Sinks {
   const { verbosity, foreground, namespace, statisticsInterval, logFile } = configuration

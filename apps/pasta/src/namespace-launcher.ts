@@ -119,9 +119,9 @@ class Launcher {
   }
 
   /**
-   * Root doesn't join the user namespace: root may act in every network namespace from outside, can still read its own
-   * files, and can become nobody, a user that the namespace may not map. But a namespace that the user names must
-   * exist. Root of a container may lack the privilege, and joins.
+   * Root doesn't join the user namespace: from outside, root may act in every network namespace, read its own files, and
+   * become nobody, a user that the namespace may not map. It is opened all the same, since a namespace that the user
+   * names must exist. Root of a container may lack the privilege, and joins.
    */
   #unlessRoot(descriptor: number | undefined, facts: IdentityFacts): number | undefined {
     if (descriptor === undefined || !isRoot(facts) || !mayEnterFromAbove(facts)) return descriptor
@@ -131,8 +131,8 @@ class Launcher {
 }
 
 /**
- * The user namespace to join. With `--netns-only` none is named, but that of a process's network namespace is joined
- * all the same if it isn't ours, since only root can enter the network namespace from outside.
+ * Opens the user namespace to join; undefined if there is none, or it is ours. If the user names none and the network
+ * namespace is a process's, that is its owner: only root can enter a network namespace from outside its owner.
  */
 function openUserNamespaceOf(native: Native, target: ExistingNamespace): number | undefined {
   if (target.userNamespace !== undefined) return openUserNamespace(native, target.userNamespace)
@@ -140,14 +140,15 @@ function openUserNamespaceOf(native: Native, target: ExistingNamespace): number 
 }
 
 /**
- * A pidfd of the process whose namespace it is; undefined if it isn't a process's. Opened before the namespace: if the
- * process is still alive afterwards, the namespace is that of this process, and not of a later one with the same id.
+ * Opens a pidfd of the process that the namespace is named by; undefined if it is named by another path. Opened before
+ * the namespace: if the process is still alive afterwards, the namespace is that of this process, and not of a later
+ * one with the same id.
  */
 function openProcess(native: Native, target: ExistingNamespace): number | undefined {
   const process = processOf(target)
   if (process === undefined) return undefined
   const descriptor = native.pidfdOpen(process)
   if (descriptor >= 0) return descriptor
-  // Threads have an entry in /proc as well.
+  // Threads have an entry in /proc as well, and no pidfd.
   throw new Quit(-descriptor === constants.errno.ESRCH ? `There is no process ${process}` : `${process} is no process`)
 }

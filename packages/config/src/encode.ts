@@ -1,6 +1,6 @@
 /**
- * Encodes a configuration as text, and decodes it: the process that the user starts decides it, and the data path uses
- * it. The format is JSON, with addresses wrapped so that they are decoded as their classes.
+ * Encodes a configuration as text, and decodes it: the process that the user starts sends its configuration to the data
+ * path. The format is JSON, with addresses wrapped so that they are decoded as their classes.
  */
 import { Address, MacAddress } from "@demiflow/core"
 import type { Configuration } from "./configuration.ts"

@@ -40,8 +40,8 @@ export interface StreamLinkOptions {
   /** Most bytes of one read; 512 KiB if absent. */
   readonly receiveBytes?: number
   /**
-   * Most bytes that wait for the hypervisor, beyond those that the socket holds; 4 MiB if absent. At least what the tap
-   * side may send at once, its `transmitBytes`: what doesn't fit is dropped.
+   * Most bytes that wait for the hypervisor, beyond those that the socket holds; 4 MiB if absent. What doesn't fit is
+   * dropped: give the tap side no more `transmitBytes` than that. Its own default is 8 MiB.
    */
   readonly backlogBytes?: number
   /** Counts lost frames. */
@@ -155,7 +155,7 @@ export class StreamLink implements Link {
     if (splitter.short !== this.#short) this.#countShort()
     if (splitter.badLength < 0) return count
     if (count > 0) {
-      // The socket may not become readable again, so that nobody would ask for the error.
+      // The socket may not become readable again, and nobody would fetch the error.
       this.onWaiting?.()
       return count
     }
@@ -216,7 +216,8 @@ export class StreamLink implements Link {
   }
 
   /**
-   * Sends frames from `first` on with as few calls as possible. Returns the index of the first frame not even begun.
+   * Sends frames from `first` on with as few calls as possible. Returns the index of the first frame of which no byte
+   * was sent.
    */
   #sendAtOnce(batch: FrameBatch, first: number, last: number): number {
     const { view, words } = this.arena

@@ -37,7 +37,7 @@ export function framed(frame: Uint8Array, length: number = frame.length): Uint8A
   return bytes
 }
 
-/** A frame of this length that differs from that of every other number. */
+/** A frame of this length. Frames with different numbers differ: 256 of them below 18 bytes, all from there on. */
 export function numberedFrame(number: number, length: number): Uint8Array {
   const frame = new Uint8Array(length)
   for (let index = 0; index < length; index++) frame[index] = (index * 7 + number * 31) & 255

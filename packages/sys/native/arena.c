@@ -77,7 +77,7 @@ static napi_value copy(napi_env env, napi_callback_info info)
 	return integer_result(env, 0);
 }
 
-/* monotonicMicroseconds(): CLOCK_MONOTONIC as a double, the one call that returns no int32. */
+/* monotonicMicroseconds(): CLOCK_MONOTONIC as a double. It doesn't fit in an int32. */
 static napi_value monotonic_microseconds(napi_env env, napi_callback_info info)
 {
 	struct timespec now;

@@ -57,18 +57,18 @@ describe("waiting for events", () => {
     expect(kernel.now).toBe(1)
   })
 
-  it("falls asleep at once when nothing says that looking pays off", () => {
+  it("blocks at once when nothing shows that spinning pays off", () => {
     for (let count = 0; count < 3; count++) expect(sleepsFor(1000)).toBe(true)
     expect(kernel.yields).toBe(0)
   })
 
-  it("looks instead after a short sleep, and lets others go first meanwhile", () => {
+  it("spins after a short sleep, and yields to others meanwhile", () => {
     expect(sleepsFor(20)).toBe(true)
     expect(sleepsFor(20)).toBe(false)
     expect(kernel.yields).toBeGreaterThan(0)
   })
 
-  it("stops looking when that is in vain", () => {
+  it("stops spinning when that is in vain", () => {
     for (let count = 0; count < 100; count++) sleepsFor(20)
     for (let count = 0; count < 8; count++) {
       const before = kernel.yields
@@ -80,7 +80,7 @@ describe("waiting for events", () => {
     expect(kernel.yields).toBe(0)
   })
 
-  it("is not late because of looking", () => {
+  it("is not late because of spinning", () => {
     for (let count = 0; count < 10; count++) sleepsFor(20)
     const before = kernel.now
     expect(wait.wait(100)).toBe(0)
@@ -101,7 +101,7 @@ describe("waiting for events", () => {
     expect(kernel.now - before).toBeLessThanOrEqual(1004)
   })
 
-  it("doesn't poll for a long while once somebody else kept the processor", () => {
+  it("doesn't spin for a long while once somebody else kept the processor", () => {
     for (let count = 0; count < 100; count++) sleepsFor(20)
     kernel.yieldTakes = 4000
     expect(sleepsFor(20)).toBe(false)
@@ -113,7 +113,7 @@ describe("waiting for events", () => {
     expect(sleepsFor(20)).toBe(false)
   })
 
-  it("only looks once when there is no time to wait", () => {
+  it("polls once when there is no time to wait", () => {
     expect(wait.wait(0)).toBe(0)
     expect([kernel.now, kernel.sleeps]).toEqual([1, 0])
   })

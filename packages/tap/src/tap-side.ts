@@ -158,7 +158,7 @@ export class TapSide implements Guest {
     return this.#link.isCongested ?? false
   }
 
-  /** True if the last {@link TapSide.receive} stopped before the link had no more frames. */
+  /** True if the last {@link TapSide.receive} may have left frames on the link. */
   get hasFrames(): boolean {
     return this.#frames.isLeft
   }

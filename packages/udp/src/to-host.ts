@@ -12,8 +12,8 @@ const GATHERED_BYTES = 4 * LARGEST_PAYLOAD
 
 /**
  * Sends the datagrams of a sequence, many per call. A datagram, or several that an offload of the guest has coalesced,
- * is sent from where it arrived, unless more of the same size follows. Those are coalesced, for the host to split or to
- * send one by one.
+ * is sent from where it arrived, unless more of the same size follows. Datagrams of one size are coalesced, for the
+ * host to split or to send one by one.
  */
 export class ToHost {
   readonly #arena: Arena
@@ -62,7 +62,9 @@ export class ToHost {
     batch.segmentSize[index] = isTogether ? segmentSize : 0
   }
 
-  /** Sends what was added. Returns false if the host refused some of what was added since the last flush. */
+  /**
+   * Sends what was added. Returns false if the host refused a datagram, other than for its size, since the last flush.
+   */
   flush(flow: UdpFlow, tap: Demiflow): boolean {
     this.#sendBatch(flow, tap)
     const isRefused = this.#isRefused
@@ -75,7 +77,7 @@ export class ToHost {
     this.#end = this.#gathered
   }
 
-  /** Coalesces a datagram, or several, with the last entry, if they are of one size. */
+  /** Coalesces a datagram, or several, with the last entry. Returns false if their sizes don't allow it. */
   #join(offset: number, length: number, segmentSize: number): boolean {
     const batch = this.#batch
     const last = batch.count - 1
@@ -135,7 +137,7 @@ export class ToHost {
     }
     const { offset, length, segmentSize } = batch
     this.#drops.count(this.#reasons.sendFailed, datagramsIn(length[index], segmentSize[index]))
-    // The host itself never refuses a datagram with this error: other nodes reported it, about whatever datagram.
+    // The host itself never refuses a datagram with this error: another node reported it, about any earlier datagram.
     if (errno === Errno.ECONNREFUSED) return
     if (errno !== Errno.EMSGSIZE) this.#isRefused = true
     this.#errors.refuse(tap, errno, offset[index], segmentSize[index] || length[index])

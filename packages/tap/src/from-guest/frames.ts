@@ -97,7 +97,7 @@ export class FramesFromGuest {
   #refusal: HeaderRefusal | undefined
   /** The first four bytes of the transport header if they are ports: the packets of a sequence share them. */
   #ports = 0
-  /** True if the last call of `receive` stopped before the link had no more frames. */
+  /** True if the last call of `receive` may have left frames on the link. */
   isLeft = false
   /** True if the current packet has no ports, and so can't share a sequence. */
   #isAlone = false

@@ -8,9 +8,9 @@
  *
  * Opening a socket takes the host longer than a packet does. So sockets are opened at a pace (opening-pace.ts), and the
  * other connections wait for theirs: a flood of SYNs doesn't delay existing flows. While many connections are
- * unanswered, or wait, the pace is slower. While many are unanswered, few may wait: further SYNs are dropped before
- * they cost anything, and the guest sends them again. A crowd of connections to one destination leaves places in the
- * queue to other destinations.
+ * unanswered, or wait, the pace is slower. While many are unanswered, no more than a few hundred may wait: further SYNs
+ * are dropped before they cost anything, and the guest sends them again. A crowd of connections to one destination
+ * leaves places in the queue to other destinations.
  */
 
 import type { Demiflow, DropReason, SideRef } from "@demiflow/core"
@@ -81,12 +81,12 @@ export class Connecting {
   }
 
   /**
-   * Begins a connection for the guest's SYN. Returns true if the policy decides later: the stack has kept the packets
-   * from `index` on.
+   * Begins a connection for the guest's SYN. Returns true if the policy decides later: then the stack has taken the
+   * packets from `index` on.
    *
    * @param index of the SYN in its sequence
-   * @param highest where our numbers of the previous connection between the same ends stopped, if the new one
-   *   replaces it
+   * @param highest our highest sequence number in the connection between the same ends that the new one replaces, if
+   *   any
    */
   open(sequence: Sequence, index: number, segment: ReceivedSegment, highest?: number): boolean {
     const { flows, verdicts, drops, handlerNumber } = this.#context.components
@@ -192,10 +192,9 @@ export class Connecting {
     return sockets.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
   }
 
-  /** Continues if the host's connect has succeeded or failed. */
+  /** Takes the outcome of the host's connect. Does nothing if it is still in progress. */
   concluded(connection: TcpConnection): void {
     const outcome = this.#context.components.sockets.connectOutcome(connection.socket)
-    // The event was for no reason.
     if (outcome === -Errno.EINPROGRESS) return
     if (outcome < 0) {
       this.failed(connection, -outcome)
@@ -228,7 +227,7 @@ export class Connecting {
     const { marks, socket, tapSide } = connection
     const isRelayed = socket >= 0 && tracesRoute(marks) && this.#connectErrors.relay(connection)
     if (!isRelayed && !this.#report(tapSide, errno, connection.receiver.initialFromGuest)) {
-      // RFC 9293, section 3.5.2: the guest never received a number of ours, so it is 0.
+      // RFC 9293, section 3.5.2: the guest never received a number of ours, so the reset has number 0.
       connection.sender.ackFromGuest = 0
       connection.sender.seqToGuestHighest = 0
       this.#context.output.sendReset(connection)
