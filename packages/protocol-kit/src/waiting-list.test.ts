@@ -1,5 +1,5 @@
 import type { Guest } from "@demiflow/core"
-import { describe, expect, test, vi } from "vitest"
+import { describe, expect, test } from "vitest"
 import { type Waiting, WaitingList, type WaitingSurroundings } from "./waiting-list.ts"
 
 interface Source extends Waiting {
@@ -89,23 +89,6 @@ describe("a waiting list", () => {
     }
     const once = Array.from({ length: 1000 }, (_, name) => name)
     expect(bench.calls).toEqual([...once, ...once])
-  })
-
-  test("doesn't move up all who wait again and again, while the guest takes little at a time", () => {
-    const bench = new Bench()
-    const move = vi.spyOn(Array.prototype, "copyWithin")
-    for (let name = 0; name < 10_000; name++) bench.list.wait(sourceOf(name), 0)
-    bench.onCall = () => {
-      bench.guest.isCongested = true
-    }
-    for (let turn = 0; turn < 10_000; turn++) {
-      bench.guest.isCongested = false
-      bench.list.tick()
-    }
-    const moves = move.mock.calls.length
-    move.mockRestore()
-    expect(bench.calls).toEqual(Array.from({ length: 10_000 }, (_, name) => name))
-    expect(moves).toBeLessThan(20)
   })
 })
 

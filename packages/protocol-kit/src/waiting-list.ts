@@ -1,4 +1,5 @@
 import type { Components, Guest } from "@demiflow/core"
+import { Queue } from "./queue.ts"
 
 /** An entry of a {@link WaitingList}: a flow, a port. */
 export interface Waiting {
@@ -13,9 +14,6 @@ export interface WaitingSurroundings extends Pick<Components, "wakeAt"> {
   readonly guest: Pick<Guest, "isCongested">
 }
 
-/** The consumed prefix is removed once it has this many entries and is at least half of the array: amortised O(1). */
-const COMPACT_AT = 256
-
 /**
  * Flows that have more to deliver than there was time or room for.
  *
@@ -23,14 +21,15 @@ const COMPACT_AT = 256
  * here, and is called again in turn: the flow that has waited longest first, each once in a turn. While the guest is
  * congested, no flow that needs it is called, and no time is requested for one: `ProtocolHandler.resume` carries on.
  *
- * A handler has one list, as it has one {@link Components.wakeAt}. It calls {@link WaitingList.tick} in its `tick`, and
- * {@link WaitingList.resume} in its `resume` and `start`.
+ * A handler calls {@link WaitingList.tick} in its `tick`, and {@link WaitingList.resume} in its `resume` and `start`. It
+ * has one {@link Components.wakeAt}, so it has one list, or passes each of several a function that keeps the earliest
+ * time.
  */
 export class WaitingList<Source extends Waiting> {
   readonly #components: WaitingSurroundings
   readonly #carryOnWith: (source: Source) => void
-  readonly #forGuest = new Line<Source>()
-  readonly #others = new Line<Source>()
+  readonly #forGuest = new Queue<Source>()
+  readonly #others = new Queue<Source>()
   #wakeAt = Number.POSITIVE_INFINITY
 
   /** @param carryOnWith called with a flow that has waited: it may have ended meanwhile, and may wait again */
@@ -52,8 +51,8 @@ export class WaitingList<Source extends Waiting> {
     }
     if (source.isWaiting) return
     source.isWaiting = true
-    if (source.needsGuest) this.#forGuest.add(source)
-    else this.#others.add(source)
+    if (source.needsGuest) this.#forGuest.push(source)
+    else this.#others.push(source)
   }
 
   /**
@@ -61,45 +60,23 @@ export class WaitingList<Source extends Waiting> {
    */
   tick(): void {
     this.#wakeAt = Number.POSITIVE_INFINITY
-    this.#others.carryOn(this.#carryOnWith, NEVER_CONGESTED)
+    this.#carryOn(this.#others, NEVER_CONGESTED)
     this.resume()
   }
 
   /** Carries on with the sources for the guest that wait now: its link takes frames again. */
   resume(): void {
-    this.#forGuest.carryOn(this.#carryOnWith, this.#components.guest)
+    this.#carryOn(this.#forGuest, this.#components.guest)
+  }
+
+  #carryOn(queue: Queue<Source>, guest: Pick<Guest, "isCongested">): void {
+    for (let left = queue.count; left > 0 && !guest.isCongested; left--) {
+      const source = queue.shift()
+      if (source === undefined) return
+      source.isWaiting = false
+      this.#carryOnWith(source)
+    }
   }
 }
 
 const NEVER_CONGESTED = { isCongested: false }
-
-/** Sources in the order in which they began to wait. */
-class Line<Source extends Waiting> {
-  readonly #queue: Source[] = []
-  /** Index of the first entry that still waits. */
-  #head = 0
-
-  add(source: Source): void {
-    this.#queue.push(source)
-  }
-
-  carryOn(carryOnWith: (source: Source) => void, guest: Pick<Guest, "isCongested">): void {
-    const end = this.#queue.length
-    while (this.#head < end && !guest.isCongested) {
-      const source = this.#queue[this.#head++]
-      source.isWaiting = false
-      carryOnWith(source)
-    }
-    this.#compact()
-  }
-
-  #compact(): void {
-    const queue = this.#queue
-    const left = queue.length - this.#head
-    // Moving the rest costs no more than adding the removed entries did.
-    if (this.#head === 0 || (left > 0 && (this.#head < COMPACT_AT || this.#head < left))) return
-    queue.copyWithin(0, this.#head)
-    queue.length -= this.#head
-    this.#head = 0
-  }
-}

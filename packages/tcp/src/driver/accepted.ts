@@ -27,7 +27,7 @@ import {
   targetSide,
   Verdict,
 } from "@demiflow/core"
-import { takePlace } from "@demiflow/protocol-kit"
+import { SparePorts, takePlace } from "@demiflow/protocol-kit"
 import { DEFAULT_MSS_V4, DEFAULT_MSS_V6 } from "../connection/handshake.ts"
 import { Event, State, sendsToGuest } from "../connection/state.ts"
 import type { Splicing } from "../local/splicing.ts"
@@ -39,11 +39,6 @@ import type { TcpConnection } from "./tcp-connection.ts"
 
 /** The part of the traffic class without ECN, which concerns only the two kernels that speak to each other. */
 const DSCP = 0xfc
-/** The dynamic ports (RFC 6335, section 6): a correspondent gets one if its own port is taken. */
-const FIRST_DYNAMIC_PORT = 49_152
-const DYNAMIC_PORTS = 65_536 - FIRST_DYNAMIC_PORT
-/** How many of them are tried. */
-const PORT_ATTEMPTS = 64
 
 export class Accepted {
   readonly #context: TcpContext
@@ -53,7 +48,7 @@ export class Accepted {
   readonly #portInUse: DropReason
   /** Connections that the guest hasn't answered. */
   readonly #unanswered: HalfOpen
-  #nextPort: number
+  readonly #sparePorts: SparePorts
 
   constructor(context: TcpContext, initialSequence: InitialSequence, splicing: Splicing | undefined) {
     const { drops, random } = context.components
@@ -62,7 +57,7 @@ export class Accepted {
     this.#splicing = splicing
     this.#portInUse = drops.reason("tcp: ends that another connection has")
     this.#unanswered = new HalfOpen(mostHalfOpen(context.components), (connection) => context.abort(connection, true))
-    this.#nextPort = (random.int32() >>> 0) % DYNAMIC_PORTS
+    this.#sparePorts = new SparePorts(random, (tapSide) => this.#isFree(tapSide))
   }
 
   /** True while the listener has as many connections without an answer of the guest as it may. */
@@ -117,8 +112,10 @@ export class Accepted {
 
   #openToGuest(socket: Socket, hostSide: Demiflow, tapSide: Demiflow, rule: RuleId, crowd: number): void {
     const { flows, sockets, drops } = this.#context.components
+    // A correspondent that the guest knows by its own address has its own port as well.
+    const isTranslated = !tapSide.forwardingAddress.equals(hostSide.correspondentAddress)
     const hasEnds =
-      this.#endPredecessor(hostSide) && (this.#isFree(tapSide) || this.#chooseAnotherPort(hostSide, tapSide))
+      this.#endPredecessor(hostSide) && (this.#isFree(tapSide) || (isTranslated && this.#sparePorts.choose(tapSide)))
     if (!hasEnds) {
       drops.count(this.#portInUse)
       sockets.reset(socket)
@@ -180,16 +177,6 @@ export class Accepted {
     if (connection === undefined || connection.state !== State.timeWait || connection.socket >= 0) return false
     this.#context.apply(connection, Event.lingered)
     return true
-  }
-
-  #chooseAnotherPort(hostSide: Demiflow, tapSide: Demiflow): boolean {
-    if (tapSide.forwardingAddress.equals(hostSide.correspondentAddress)) return false
-    for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
-      tapSide.forwardingPort = FIRST_DYNAMIC_PORT + this.#nextPort
-      this.#nextPort = (this.#nextPort + 1) % DYNAMIC_PORTS
-      if (this.#isFree(tapSide)) return true
-    }
-    return false
   }
 }
 

@@ -113,7 +113,7 @@ export class Connecting {
       drops.count(this.#tooMany)
       return false
     }
-    // The place is free in the next turn, for the guest's next SYN.
+    // The place is free in the next turn, for the guest's next SYN: not by `takePlace`, which needs it in this one.
     if (flows.room(PlaceShare.all) <= 0 && !this.#halfOpen.giveWay(this.#context.now)) {
       this.#context.components.makeRoom(PlaceShare.all)
     }
@@ -174,7 +174,10 @@ export class Connecting {
     this.failed(connection, errno)
   }
 
-  /** Opens a socket from the port that the target names, if it names one and the host can give it; else from any. */
+  /**
+   * Opens a socket from the port that the target names, if it names one and the host can give it; else from any. Each
+   * connection needs a socket of its own, so it can't board a port of `GuestPorts` as datagrams do.
+   */
   #openSocket(side: SideRef, connection: TcpConnection): Socket {
     const { target } = this.#ruling
     const { marks } = connection

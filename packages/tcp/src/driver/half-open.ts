@@ -1,5 +1,5 @@
 import type { Components } from "@demiflow/core"
-import { FAIR_TIME } from "@demiflow/protocol-kit"
+import { FAIR_TIME, type Listed, UseList } from "@demiflow/protocol-kit"
 import { CROWDS, Crowds } from "./crowds.ts"
 import type { Beginning, TcpConnection } from "./tcp-connection.ts"
 
@@ -17,17 +17,19 @@ const MANY_PART = 4
 const MOST_WAITING = 512
 
 /** The state of a half-open connection. A separate object, as few connections are half open at a time. */
-class HalfOpenPlace implements Beginning {
+class HalfOpenPlace implements Beginning, Listed<HalfOpenPlace> {
   readonly #list: HalfOpen
   connection: TcpConnection
   /** The crowd that the connection belongs to. */
   crowd = 0
   isWaitingForSocket = false
-  /** Clock milliseconds. */
-  begunAt = 0
+  /** When the handshake began, clock milliseconds: what follows is no reason to give way later. */
+  lastActivity = 0
+  list: UseList<HalfOpenPlace> | undefined = undefined
+  listedAt = 0
   older: HalfOpenPlace | undefined = undefined
   newer: HalfOpenPlace | undefined = undefined
-  /** Neighbours within the crowd. */
+  /** Neighbours within the crowd: a place is in two lists at once, and a `UseList` allows one. */
   olderAlike: HalfOpenPlace | undefined = undefined
   newerAlike: HalfOpenPlace | undefined = undefined
 
@@ -51,8 +53,7 @@ export class HalfOpen {
   readonly #all: Crowds
   readonly #waiting = new Crowds(MOST_WAITING)
   readonly #many: number
-  #oldest: HalfOpenPlace | undefined
-  #newest: HalfOpenPlace | undefined
+  readonly #places = new UseList<HalfOpenPlace>()
   /** By crowd. */
   readonly #oldestAlike = new Array<HalfOpenPlace | undefined>(CROWDS).fill(undefined)
   readonly #newestAlike = new Array<HalfOpenPlace | undefined>(CROWDS).fill(undefined)
@@ -134,11 +135,8 @@ export class HalfOpen {
     const place = this.#takePlace(connection)
     connection.beginning = place
     place.crowd = crowd
-    place.begunAt = now
-    place.older = this.#newest
-    if (this.#newest === undefined) this.#oldest = place
-    else this.#newest.newer = place
-    this.#newest = place
+    place.lastActivity = now
+    this.#places.add(place)
     this.#addAlike(place)
     this.#all.add(crowd)
     return place
@@ -147,15 +145,10 @@ export class HalfOpen {
   /** Removes a connection whose handshake is finished, or that has ended. */
   remove(place: HalfOpenPlace): void {
     if (place.isWaitingForSocket) this.#waitsNoLonger(place)
-    const { older, newer } = place
-    if (older === undefined) this.#oldest = newer
-    else older.newer = newer
-    if (newer === undefined) this.#newest = older
-    else newer.older = older
+    this.#places.remove(place)
     this.#removeAlike(place)
     this.#all.remove(place.crowd)
     place.connection.beginning = undefined
-    place.older = undefined
     place.newer = this.#spare
     this.#spare = place
   }
@@ -173,8 +166,8 @@ export class HalfOpen {
    *   oldest one
    */
   giveWay(now: number, crowd?: number): boolean {
-    const oldest = crowd === undefined ? this.#oldest : this.#oldestFor(crowd)
-    if (oldest === undefined || now - oldest.begunAt < FAIR_TIME || this.hasGivenWay) return false
+    const oldest = crowd === undefined ? this.#places.oldest : this.#oldestFor(crowd)
+    if (oldest === undefined || now - oldest.lastActivity < FAIR_TIME || this.hasGivenWay) return false
     this.#ended++
     this.#end(oldest.connection)
     return true
@@ -186,7 +179,7 @@ export class HalfOpen {
 
   /** Returns the one that ends for one more of a crowd. There always is one, so that other crowds shut no crowd out. */
   #oldestFor(crowd: number): HalfOpenPlace | undefined {
-    const oldest = this.#oldest
+    const { oldest } = this.#places
     const isLarger = oldest !== undefined && this.#all.of(crowd) > this.#all.of(oldest.crowd)
     return isLarger ? this.#oldestAlike[crowd] : oldest
   }

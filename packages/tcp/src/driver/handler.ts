@@ -156,7 +156,7 @@ export class TcpHandler implements ProtocolHandler {
   tick(): void {
     this.#context.woken()
     this.#connecting.tick()
-    this.#toGuest.resume()
+    this.#toGuest.tick()
     this.#toHost.tick()
     this.#listening.tick()
     this.#splicing?.tick()

@@ -18,9 +18,9 @@ import {
   type Sockets,
   socketsAt,
 } from "@demiflow/core"
+import { Queue, ShortageWarning } from "@demiflow/protocol-kit"
 import type { Accepted } from "./accepted.ts"
 import type { TcpContext } from "./context.ts"
-import { Queue } from "./queue.ts"
 
 /** Connections accepted at one port at a time. */
 const TURN_BUDGET = 64
@@ -28,8 +28,6 @@ const TURN_BUDGET = 64
 const NO_PLACE = -Errno.EMFILE as Socket
 /** How long a port pauses after the host failed to hand over a connection, milliseconds. */
 const REST = 500
-/** Milliseconds between two warnings that descriptors are short. */
-const WARNING_INTERVAL = 60_000
 
 interface Port {
   readonly listener: Listener
@@ -46,13 +44,17 @@ export class Listening {
   readonly #initiating = new Demiflow(Interface.host)
   readonly #noDescriptor: DropReason
   readonly #tooMany: DropReason
-  /** Ports that continue by themselves, in the order in which they are polled. */
+  /**
+   * Ports that continue by themselves, in the order in which they are polled. Not a `WaitingList`, as each has a time of
+   * its own, and another one comes first in each turn.
+   */
   readonly #continuing = new Queue<Port>()
-  #warnedAt = Number.NEGATIVE_INFINITY
+  readonly #shortage: ShortageWarning
 
   constructor(context: TcpContext, accepted: Accepted) {
     this.#context = context
     this.#accepted = accepted
+    this.#shortage = new ShortageWarning(context.components, "tcp")
     this.#tooMany = context.components.drops.reason("tcp: too many half-open connections")
     this.#noDescriptor = context.components.drops.reason("tcp: no descriptor to accept with")
   }
@@ -137,11 +139,7 @@ export class Listening {
     }
     if (errno !== Errno.EMFILE && errno !== Errno.ENFILE) return
     components.drops.count(this.#noDescriptor)
-    if (now - this.#warnedAt < WARNING_INTERVAL) return
-    this.#warnedAt = now
-    components.log.warning(
-      `Connections to port ${port.listener.end.port} wait: too many files are open. Raise the limit (ulimit -n) if that stays so`,
-    )
+    this.#shortage.warn(`connections to port ${port.listener.end.port} wait, as too many files are open`)
   }
 
   #continueAt(port: Port, time: number): void {

@@ -1,4 +1,5 @@
 import { Demiflow, type FlowIndex, Interface, NO_MARKS, NO_SOCKET, type Socket } from "@demiflow/core"
+import type { Waiting } from "@demiflow/protocol-kit"
 import { Connection } from "../connection/connection.ts"
 import type { Held } from "./hold-pool.ts"
 
@@ -17,7 +18,7 @@ export interface Island extends Held {
 /**
  * A connection, and what it runs on: its flow, the host's socket, held payload. Objects are pooled and keep one shape.
  */
-export class TcpConnection extends Connection implements Held {
+export class TcpConnection extends Connection implements Held, Waiting {
   flow: FlowIndex = -1 as FlowIndex
   socket: Socket = NO_SOCKET
   /** The tap side: the addresses and ports of segments to the guest. */
@@ -45,7 +46,7 @@ export class TcpConnection extends Connection implements Held {
 
   // Flags for places in lists. They belong to the object, not the connection: its next user finds the object listed.
   isAckListed = false
-  isPumpListed = false
+  isWaiting = false
 
   /** Payload ahead of the expected number (out-of-order.ts); undefined until the first. */
   islands: Island[] | undefined = undefined
@@ -55,6 +56,10 @@ export class TcpConnection extends Connection implements Held {
   heldFirst = -1
   heldLast = -1
   heldStart = 0
+
+  get needsGuest(): boolean {
+    return true
+  }
 
   override reset(): void {
     super.reset()

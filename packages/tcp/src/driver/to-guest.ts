@@ -11,13 +11,13 @@
  * host's socket has decided that already).
  */
 import { Errno, type GuestError, type Vectors } from "@demiflow/core"
+import { WaitingList } from "@demiflow/protocol-kit"
 import { FromHost, HostEvent, isReadable } from "../connection/host-side.ts"
 import { TcpFlag } from "../connection/segment.ts"
 import { distance } from "../connection/sequence-number.ts"
 import { awaitsFinAcknowledgement, Event, isHandshaking, State, sendsToGuest } from "../connection/state.ts"
 import { MAXIMUM_VECTORS, type TcpContext } from "./context.ts"
 import { mssIn, Quoted, quotedIn } from "./path-mtu.ts"
-import { Queue } from "./queue.ts"
 import type { TcpConnection } from "./tcp-connection.ts"
 import type { ToHost } from "./to-host.ts"
 import { TCP_HEADER_LENGTH } from "./wire.ts"
@@ -49,8 +49,8 @@ export class ToGuest {
   readonly #context: TcpContext
   readonly #toHost: ToHost
   readonly #offsets = new Int32Array(MAXIMUM_VECTORS)
-  /** Connections with more to send than there was time or room for; the one that has waited longest is first. */
-  readonly #waiting = new Queue<TcpConnection>()
+  /** Connections with more to send than there was time or room for. */
+  readonly #waiting: WaitingList<TcpConnection>
   readonly #flushBytes: number
   /** Bytes queued since the last flush. */
   #unflushed = 0
@@ -60,7 +60,11 @@ export class ToGuest {
   constructor(context: TcpContext, toHost: ToHost) {
     this.#context = context
     this.#toHost = toHost
-    const { tcpSegmentation } = context.components.guest.capabilities
+    const { guest } = context.components
+    this.#waiting = new WaitingList({ guest, wakeAt: (at) => context.wake(at) }, (connection) => {
+      if (connection.flow >= 0) this.pump(connection)
+    })
+    const { tcpSegmentation } = guest.capabilities
     this.#flushBytes = tcpSegmentation ? FLUSH_BYTES : SEGMENTS_FLUSH_BYTES
   }
 
@@ -89,21 +93,14 @@ export class ToGuest {
   }
 
   /** Continues with connections that have more to send, each once, while the guest isn't congested. */
-  resume(): void {
-    const { guest } = this.#context.components
-    for (let left = this.#waiting.count; left > 0 && !guest.isCongested; left--) {
-      const connection = this.#waiting.shift()
-      if (connection === undefined) return
-      connection.isPumpListed = false
-      if (connection.flow >= 0) this.pump(connection)
-    }
-    if (this.#waiting.count > 0) this.#carryOnLater()
+  tick(): void {
+    this.#waiting.tick()
   }
 
   /** Continues after the guest was congested. */
   guestTakesMore(): void {
     this.#congestedAt = this.#context.now
-    this.resume()
+    this.#waiting.resume()
   }
 
   /** Notes that the link is back: what was on its way to the guest is lost, so nothing waits there. */
@@ -371,15 +368,7 @@ export class ToGuest {
 
   #pumpLater(connection: TcpConnection): void {
     connection.readHost(HostEvent.postponed)
-    this.#carryOnLater()
-    if (connection.isPumpListed) return
-    connection.isPumpListed = true
-    this.#waiting.push(connection)
-  }
-
-  /** Continues in the next turn; or, while the guest is congested, when `resume` reports the end of that. */
-  #carryOnLater(): void {
-    if (!this.#context.components.guest.isCongested) this.#context.wake(this.#context.now)
+    this.#waiting.wait(connection, this.#context.now)
   }
 
   /**

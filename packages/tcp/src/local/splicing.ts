@@ -40,9 +40,8 @@ import {
   socketsAt,
   targetSide,
 } from "@demiflow/core"
-import { FlowStates, takePlace } from "@demiflow/protocol-kit"
+import { FlowStates, takePlace, WaitingList } from "@demiflow/protocol-kit"
 import type { TcpContext } from "../driver/context.ts"
-import { Queue } from "../driver/queue.ts"
 import type { Direction } from "./direction.ts"
 import { Moved, Mover } from "./mover.ts"
 import { PipePool } from "./pipe-pool.ts"
@@ -58,13 +57,16 @@ export class Splicing {
   readonly #mover: Mover
   readonly #pool: PipePool
   readonly #connections = new FlowStates<SplicedConnection>()
-  /** Connections with more to move than there was time for, in the order of their turns. */
-  readonly #waiting = new Queue<SplicedConnection>()
+  /** Connections with more to move than there was time for. */
+  readonly #waiting: WaitingList<SplicedConnection>
   readonly #refused: DropReason
 
   constructor(context: TcpContext, { pipes }: LocalPath) {
-    const { arena, drops } = context.components
+    const { arena, drops, guest } = context.components
     this.#context = context
+    this.#waiting = new WaitingList({ guest, wakeAt: (at) => context.wake(at) }, (connection) => {
+      if (connection.flow >= 0) this.#move(connection)
+    })
     this.#pool = new PipePool(pipes)
     this.#mover = new Mover(arena, pipes, this.#pool)
     this.#refused = drops.reason("tcp: other end of a local connection refused")
@@ -138,12 +140,7 @@ export class Splicing {
 
   /** Continues with the connections whose turn has come. */
   tick(): void {
-    for (let count = this.#waiting.count; count > 0; count--) {
-      const connection = this.#waiting.shift()
-      if (connection === undefined) break
-      connection.isWaiting = false
-      if (connection.flow >= 0) this.#move(connection)
-    }
+    this.#waiting.tick()
   }
 
   /** See `ProtocolHandler.stop`. */
@@ -168,20 +165,13 @@ export class Splicing {
   #moveOne(connection: SplicedConnection, direction: Direction): boolean {
     const result = this.#mover.move(direction)
     if (result < 0) return false
-    if (result === Moved.part) this.#wait(connection)
+    if (result === Moved.part) this.#waiting.wait(connection, this.#context.now)
     if (direction.hasEnded && direction.heldBytes === 0 && !direction.isShut) {
       direction.isShut = true
       direction.toHost.shutdownWrite(direction.to)
       direction.fromHost.keepAlive(direction.from, SILENCE_AFTER_END)
     }
     return true
-  }
-
-  #wait(connection: SplicedConnection): void {
-    this.#context.wake(this.#context.now)
-    if (connection.isWaiting) return
-    connection.isWaiting = true
-    this.#waiting.push(connection)
   }
 
   /** True if the socket that a direction reads from has an error. What came before the error is moved first. */

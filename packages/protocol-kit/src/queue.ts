@@ -15,6 +15,7 @@ export class Queue<Item> {
   shift(): Item | undefined {
     if (this.count === 0) return undefined
     const item = this.#items[this.#first]
+    this.#items[this.#first] = undefined
     this.#first = (this.#first + 1) & (this.#items.length - 1)
     this.count--
     return item
