@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process"
 import { readFileSync, statSync } from "node:fs"
 import { extname, join } from "node:path"
+import ts from "typescript"
 import { avoidedInIdentifiers, avoidedProse, phrasesAsElsewhere } from "./avoided-words.mjs"
 
 /** Where comments are, by the file's extension: whole lines, and the ends of lines. */
@@ -10,6 +11,7 @@ const hashes = [/^\s*# ?(.*)$/, /\s# (.*)$/]
 const comments = new Map([
   [".ts", slashes],
   [".mjs", slashes],
+  [".js", slashes],
   [".c", slashes],
   [".h", slashes],
   [".sh", hashes],
@@ -36,20 +38,23 @@ export function proseOf(file, text) {
   }
   const patterns = comments.get(extname(file)) ?? []
   const hasMessages = showsMessages(file)
-  return lines.map((line) => {
+  const texts = hasMessages && extname(file) !== ".c" ? textsOverLines(text, lines) : []
+  return lines.map((line, index) => {
     const comment = patterns.map((pattern) => pattern.exec(line)?.[1]).find((found) => found !== undefined) ?? ""
     const title = file.includes(".test.") ? titles.map((pattern) => pattern.exec(line)?.[2] ?? "").join(" ") : ""
     const message = hasMessages && comment === "" ? messagesOn(line) : ""
-    return `${comment.replaceAll(/`[^`]*`/g, "")} ${title} ${message}`.trim()
+    return `${comment.replaceAll(/`[^`]*`/g, "")} ${title} ${message} ${texts[index] ?? ""}`.trim()
   })
 }
 
 /**
- * True if users see the strings of a file: messages, and the text of --help. What only tests contain is left out.
+ * True if users or contributors see the strings of a file: messages, and the text of --help. What only tests contain is
+ * left out.
  * @param {string} file
  */
 function showsMessages(file) {
-  return /^(?:packages|apps)\/.*\.(?:ts|c)$/.test(file) && !/\.(?:test|fixture)\.ts$|\/test-support\//.test(file)
+  const isSource = /^(?:packages|apps|examples|bench|scripts)\/.*\.(?:ts|mjs|js|c)$/.test(file)
+  return isSource && !/\.(?:test|fixture)\.ts$|\/test-support\/|\/native\/test\//.test(file)
 }
 
 /**
@@ -62,6 +67,42 @@ function messagesOn(line) {
     .map((literal) => literal.slice(1, -1).replaceAll(/\$\{[^}]*\}/g, "…"))
     .filter((text) => text.includes(" "))
     .join("; ")
+}
+
+/**
+ * What stands on each line of template literals over several lines, without the code in them; a hole for other lines.
+ * @param {string} text
+ * @param {readonly string[]} lines
+ */
+function textsOverLines(text, lines) {
+  /** @type {string[]} */
+  const texts = []
+  // Only a line where one begins or ends has an odd number of backticks. Parsing takes longer than counting.
+  if (lines.every((line) => line.split("`").length % 2 === 1)) return texts
+  const source = ts.createSourceFile("", text, ts.ScriptTarget.Latest)
+  /** @param {ts.Node} node */
+  const visit = (node) => {
+    if (node.getText(source).includes("\n")) {
+      if (ts.isNoSubstitutionTemplateLiteral(node)) add(node)
+      if (ts.isTemplateExpression(node)) [node.head, ...node.templateSpans.map((span) => span.literal)].forEach(add)
+    }
+    ts.forEachChild(node, visit)
+  }
+  /** @param {ts.LiteralLikeNode} part */
+  const add = (part) => {
+    const { line: first } = source.getLineAndCharacterOfPosition(part.getStart(source))
+    const pieces = part
+      .getText(source)
+      .slice(1)
+      .replace(/(?:`|\$\{)$/, "")
+      .split("\n")
+    for (const [index, piece] of pieces.entries()) {
+      const before = texts[first + index]
+      texts[first + index] = before === undefined ? piece : `${before}…${piece}`
+    }
+  }
+  visit(source)
+  return texts
 }
 
 /**

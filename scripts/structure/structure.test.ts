@@ -220,6 +220,7 @@ describe("words that are avoided", () => {
     ["a table's title", "a.test.ts", '  ])("%s: tel' + 'ls an error", (one) => {', "tel" + "ls"],
     ["a message", "packages/arp/src/a.ts", "log.trace(`to" + "ld the guest its address`)", "to" + "ld"],
     ["a help text", "packages/config/src/a.ts", '    help: "Who' + 'ever may connect.",', "Who" + "ever"],
+    ["a help text of a tool", "bench/a.mjs", 'throw new Error("no figures to' + 'ld")', "to" + "ld"],
     [
       "a message of the addon",
       "packages/sys/native/a.c",
@@ -228,6 +229,26 @@ describe("words that are avoided", () => {
     ],
   ])("are found in %s", (_what, file, text, word) => {
     expect(avoidedProseIn(file, text)).toEqual([expect.stringContaining(`instead of "${word}"`)])
+  })
+
+  test.each([
+    ["the first", "`usage: pasta, as to" + "ld\n`"],
+    ["another", "`\nusage: pasta, as to" + "ld\n`"],
+    ["the last", "`\nusage:\npasta, as to" + "ld`"],
+    ["one behind code", "`usage: $" + "{\n  name\n}, as to" + "ld $" + "{name}\n`"],
+    ["one within code", "`usage:\n$" + "{names.map((name) => `\n$" + "{name}, as to" + "ld`)}`"],
+  ])("are found in %s line of a text over several", (_which, literal) => {
+    const text = `// It is "\`".\nconst usage = ${literal}\n`
+    const line = text.split("\n").findIndex((each) => each.includes("to" + "ld")) + 1
+    const found = [expect.stringContaining(`line ${line}: instead of "to${"ld"}"`)]
+    expect(avoidedProseIn("packages/tap/src/a.ts", text)).toEqual(found)
+    expect(avoidedProseIn("bench/a.mjs", text)).toEqual(found)
+    expect(avoidedProseIn("packages/tap/src/a.test.ts", text)).toEqual([])
+  })
+
+  test("aren't found in code within a text, nor in comments there", () => {
+    const code = "const usage = `usage:\n$" + "{names\n  .map((to" + "ld) => to" + "ld) /* as to" + "ld */\n}\n`\n"
+    expect(avoidedProseIn("packages/tap/src/a.ts", code)).toEqual([])
   })
 
   test("aren't found in code, in links, in words that contain them", () => {
