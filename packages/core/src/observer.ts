@@ -55,8 +55,9 @@ export interface Observer {
   /** A flow has begun. */
   opened?(flow: ObservedFlow): void
   /**
-   * A flow is in another state now. Its protocol names the states: TCP those of its guest's side, UDP `answered` and
-   * `conversation`, echo `answered`.
+   * A flow is in another state now. Its protocol names the states: TCP those of its guest's side, on the local path
+   * `established`, then `closeWait` or `finWait1` once the guest or the host has ended; UDP `answered` and
+   * `conversation`; echo `answered`.
    */
   changed?(flow: ObservedFlow, state: string): void
   /** A flow has ended. */

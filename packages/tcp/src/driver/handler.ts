@@ -5,6 +5,7 @@ import {
   type Disposition,
   type DropReason,
   type FlowIndex,
+  type FlowTotals,
   flowOf,
   type GuestError,
   HANDLED,
@@ -186,6 +187,10 @@ export class TcpHandler implements ProtocolHandler {
     const connection = this.#context.connectionOf(flow)
     if (connection !== undefined) this.#context.abort(connection, true)
     else this.#splicing?.abort(flow)
+  }
+
+  totalsOf(flow: FlowIndex): FlowTotals {
+    return this.#splicing?.totalsOf(flow) ?? {}
   }
 
   /** Reads and checks packet `index`. Returns false if it was dropped. */

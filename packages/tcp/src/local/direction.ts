@@ -1,5 +1,15 @@
 import { NO_PIPE, NO_SOCKET, type Pipe, type Socket, type Sockets } from "@demiflow/core"
 
+/** How far the end of what a socket receives has come. */
+export const Ending = {
+  none: 0,
+  /** Everything was read. */
+  read: 1,
+  /** The other socket was shut down: nothing more follows. */
+  passedOn: 2,
+} as const
+type EndingId = (typeof Ending)[keyof typeof Ending]
+
 /** One direction of a spliced connection, from the socket that receives to the one that sends. */
 export class Direction {
   from: Socket = NO_SOCKET
@@ -15,12 +25,11 @@ export class Direction {
   isReadable = false
   /** True if a byte at `from` is marked as urgent: splice(2) doesn't get past it. */
   isUrgent = false
-  /** True once everything was read from `from`. */
-  hasEnded = false
+  ending: EndingId = Ending.none
   /** True if `to` may take more. */
   isWritable = false
-  /** True once `to` was shut down: nothing more follows. */
-  isShut = false
+  /** Bytes that `to` has taken since the connection began; in the end also those that were lost in the pipe. */
+  bytes = 0
 
   constructor(fromHost: Sockets, toHost: Sockets) {
     this.fromHost = fromHost
@@ -37,8 +46,18 @@ export class Direction {
     this.heldBytes = 0
     this.isReadable = false
     this.isUrgent = false
-    this.hasEnded = false
+    this.ending = Ending.none
     this.isWritable = false
-    this.isShut = false
+    this.bytes = 0
+  }
+
+  /** True once everything was read from `from`. */
+  get hasEnded(): boolean {
+    return this.ending !== Ending.none
+  }
+
+  /** True once `to` was shut down. */
+  get isShut(): boolean {
+    return this.ending === Ending.passedOn
   }
 }

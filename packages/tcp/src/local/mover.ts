@@ -1,5 +1,5 @@
 import { type Arena, Errno, NO_PIPE, type Pipes, Vectors } from "@demiflow/core"
-import type { Direction } from "./direction.ts"
+import { type Direction, Ending } from "./direction.ts"
 import type { PipePool } from "./pipe-pool.ts"
 
 /** Bytes that one direction may move before others have their turn. */
@@ -98,7 +98,7 @@ export class Mover {
 
   /** Notes that there was nothing to read: for now, for ever, or because of an error. */
   #stop(direction: Direction, result: number): number {
-    if (result === 0) direction.hasEnded = true
+    if (result === 0) direction.ending = Ending.read
     else if (result === -Errno.EAGAIN) direction.isReadable = false
     else return result
     return Moved.all

@@ -14,10 +14,13 @@ export class SplicedConnection implements Waiting {
   // Flags for places in lists. They belong to the object, not the connection: its next user finds the object listed.
   /** True if it is among those with more to move than there was time for. */
   isWaiting = false
-  readonly needsGuest = false
 
   constructor(initiatingHost: Sockets, targetHost: Sockets) {
     this.forth = new Direction(initiatingHost, targetHost)
     this.back = new Direction(targetHost, initiatingHost)
+  }
+
+  get needsGuest(): boolean {
+    return false
   }
 }

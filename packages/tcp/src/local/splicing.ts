@@ -26,6 +26,7 @@ import {
   Errno,
   FlowEnd,
   type FlowIndex,
+  type FlowTotals,
   Interface,
   IpProtocol,
   initiatingSide,
@@ -41,8 +42,9 @@ import {
   targetSide,
 } from "@demiflow/core"
 import { FlowStates, takePlace, WaitingList } from "@demiflow/protocol-kit"
+import { State, type StateId, stateName } from "../connection/state.ts"
 import type { TcpContext } from "../driver/context.ts"
-import type { Direction } from "./direction.ts"
+import { type Direction, Ending } from "./direction.ts"
 import { Moved, Mover } from "./mover.ts"
 import { PipePool } from "./pipe-pool.ts"
 import { SplicedConnection } from "./spliced-connection.ts"
@@ -126,7 +128,10 @@ export class Splicing {
     }
     if (events & SocketEvent.writable) {
       outgoing.isWritable = true
-      if (!isInitiating && connection.isConnecting) connection.isConnecting = this.#isInProgress(connection)
+      if (!isInitiating && connection.isConnecting && !this.#isInProgress(connection)) {
+        connection.isConnecting = false
+        this.#report(connection, State.established)
+      }
     }
     if (events & SocketEvent.urgent) incoming.isUrgent = true
     if (events & ~(SocketEvent.writable | SocketEvent.error)) incoming.isReadable = true
@@ -154,6 +159,33 @@ export class Splicing {
     if (connection !== undefined) this.#end(connection, true)
   }
 
+  /** See `ProtocolHandler.totalsOf`. */
+  totalsOf(flow: FlowIndex): FlowTotals {
+    const connection = this.#connections.get(flow)
+    if (connection === undefined) return {}
+    const { forth, back } = connection
+    return this.#isGuestInitiating(connection)
+      ? { bytesFromGuest: forth.bytes, bytesToGuest: back.bytes }
+      : { bytesFromGuest: back.bytes, bytesToGuest: forth.bytes }
+  }
+
+  #isGuestInitiating({ flow }: SplicedConnection): boolean {
+    return this.#context.components.flows.interfaceOf(initiatingSide(flow)) !== Interface.host
+  }
+
+  #report({ flow }: SplicedConnection, state: StateId): void {
+    const { reports } = this.#context.components
+    if (reports.isObserved) reports.changed(flow, stateName(state))
+  }
+
+  /** Reports that one direction has ended, unless the other one had before: then so does the connection. */
+  #reportEnd(connection: SplicedConnection, ended: Direction): void {
+    const { forth, back } = connection
+    if (forth.isShut && back.isShut) return
+    const isFromGuest = (ended === forth) === this.#isGuestInitiating(connection)
+    this.#report(connection, isFromGuest ? State.closeWait : State.finWait1)
+  }
+
   #move(connection: SplicedConnection): void {
     if (connection.isConnecting) return
     const { forth, back } = connection
@@ -163,15 +195,22 @@ export class Splicing {
 
   /** Moves what one direction can. Returns false if the connection can't continue. */
   #moveOne(connection: SplicedConnection, direction: Direction): boolean {
-    const result = this.#mover.move(direction)
+    const result = this.#moveIn(direction)
     if (result < 0) return false
     if (result === Moved.part) this.#waiting.wait(connection, this.#context.now)
     if (direction.hasEnded && direction.heldBytes === 0 && !direction.isShut) {
-      direction.isShut = true
+      direction.ending = Ending.passedOn
       direction.toHost.shutdownWrite(direction.to)
       direction.fromHost.keepAlive(direction.from, SILENCE_AFTER_END)
+      this.#reportEnd(connection, direction)
     }
     return true
+  }
+
+  #moveIn(direction: Direction): number {
+    const result = this.#mover.move(direction)
+    direction.bytes += this.#mover.movedBytes
+    return result
   }
 
   /** True if the socket that a direction reads from has an error. What came before the error is moved first. */
@@ -196,7 +235,7 @@ export class Splicing {
     direction.isReadable = true
     let result: number = Moved.part
     // There may be no error after all, and then possibly no end of what arrives: hence the limit.
-    for (let round = 0; result === Moved.part && round < REST_ROUNDS; round++) result = this.#mover.move(direction)
+    for (let round = 0; result === Moved.part && round < REST_ROUNDS; round++) result = this.#moveIn(direction)
     return result
   }
 
@@ -212,14 +251,17 @@ export class Splicing {
     const { forth, back, flow } = connection
     this.#release(forth, isReset)
     this.#release(back, isReset)
+    // Observers are given the totals meanwhile.
+    this.#context.components.flows.release(flow, isReset ? FlowEnd.aborted : FlowEnd.done)
     connection.flow = -1 as FlowIndex
     this.#connections.remove(flow)
-    this.#context.components.flows.release(flow, isReset ? FlowEnd.aborted : FlowEnd.done)
     this.#connections.keep(connection)
   }
 
   /** Releases the socket and the pipe that a direction reads from. */
   #release(direction: Direction, isReset: boolean): void {
+    // What is lost in the pipe was sent as well.
+    direction.bytes += direction.heldBytes
     this.#mover.abandon(direction)
     if (isReset) direction.fromHost.reset(direction.from)
     else direction.fromHost.close(direction.from)
