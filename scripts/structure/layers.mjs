@@ -1,6 +1,7 @@
 // Which packages may import which: imports point downwards only.
 //
 //   apps, examples, e2e → everything
+//   program → everything below except testkit, tun-tap and stream-link
 //   testkit → stack → tap
 //   tun-tap, stream-link → sys
 //   tcp, udp, icmp, arp, ndp, dhcp, tap → protocol-kit → core
