@@ -11,7 +11,7 @@ const STEPS_FACTOR = 3
 const BYTES = 1
 
 /** Costs that must stay flat: the first is at most this multiple of the second. */
-export const flat = /** @type {const} */ ([{ many: "look-up, 50,000 flows", one: "look-up, 1 flow", times: 2 }])
+export const flat = /** @type {const} */ ([{ many: "look-up, 50,000 flows", one: "look-up, 2 flows", times: 2 }])
 
 /** @param {number} steps As recorded. */
 export function limit(steps) {

@@ -95,6 +95,20 @@ describe("FixedFlowTable", () => {
     expect(flows.lookup(TCP, tapSide(1))).toBe(initiatingSide(flow))
   })
 
+  it("finds a side again and again, until its flow ends or its place has another", () => {
+    const flows = table(1)
+    const first = add(flows, tapSide(1))
+    for (let times = 0; times < 3; times++) expect(flows.lookup(TCP, tapSide(1))).toBe(initiatingSide(first))
+    flows.release(first)
+    expect(flows.lookup(TCP, tapSide(1))).toBe(NO_SIDE)
+    flows.endTurn()
+    const second = add(flows, tapSide(2))
+    expect(second).toBe(first)
+    expect(flows.lookup(TCP, tapSide(1))).toBe(NO_SIDE)
+    expect(flows.lookup(TCP, tapSide(2))).toBe(initiatingSide(second))
+    expect(flows.lookup(UDP, tapSide(2))).toBe(NO_SIDE)
+  })
+
   it("finds the target side once that was asked for", () => {
     const flows = table(8)
     const flow = add(flows, tapSide(1))

@@ -76,6 +76,8 @@ export class FixedFlowTable implements FlowTable {
   #unfinished = 0
   readonly #deadlines: Deadlines
   readonly #probe = new Int32Array(KEY_WORDS)
+  /** The side that was found last: the next packets often belong to it as well. */
+  #lastFound = 0 as SideRef
 
   constructor(options: FlowTableOptions) {
     const capacity = options.capacity ?? DEFAULT_FLOW_CAPACITY
@@ -191,11 +193,14 @@ export class FixedFlowTable implements FlowTable {
     const probe = this.#probe
     probe[0] = protocol
     writeKey(probe, 0, demiflow)
+    if (this.#findable[this.#lastFound] === 1 && this.#matches(this.#lastFound, probe)) return this.#lastFound
     const hash = this.#hash.hash(probe, 0, KEY_WORDS)
     for (let bucket = hash & this.#mask; ; bucket = (bucket + 1) & this.#mask) {
       const side = this.#buckets[bucket] - 1
       if (side < 0) return NO_SIDE
-      if (this.#hashes[side] === hash && this.#matches(side, probe)) return side as SideRef
+      if (this.#hashes[side] !== hash || !this.#matches(side, probe)) continue
+      this.#lastFound = side as SideRef
+      return this.#lastFound
     }
   }
 
