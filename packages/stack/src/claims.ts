@@ -19,6 +19,8 @@ export class Claims {
   readonly #ofOtherProtocols: Claimant[] = []
   readonly #byEtherType = new Map<number, Claimant[]>()
   readonly #portProtocols = new Uint8Array(256)
+  /** 1 for protocols of which single ports are claimed. */
+  readonly #dividedProtocols = new Uint8Array(256)
   /** 1 for protocols of which message types are claimed. */
   readonly #typedProtocols = new Uint8Array(256)
 
@@ -40,12 +42,14 @@ export class Claims {
   /** Adds a handler's claims. Throws {@link ClaimConflictError}, and has added none of them then. */
   add(registered: Registered): void {
     const ports = this.#portProtocols.slice()
+    const divided = this.#dividedProtocols.slice()
     const types = this.#typedProtocols.slice()
     try {
       for (const claim of registered.handler.claims) this.#add(claim, registered)
     } catch (error) {
       this.#remove(registered)
       this.#portProtocols.set(ports)
+      this.#dividedProtocols.set(divided)
       this.#typedProtocols.set(types)
       throw error
     }
@@ -70,6 +74,7 @@ export class Claims {
       }
     } else if (claim.forwardingPort !== undefined) {
       this.#portProtocols[ipProtocol] = 1
+      this.#dividedProtocols[ipProtocol] = 1
       const what = `port ${claim.forwardingPort} of IP protocol ${ipProtocol}`
       insert(listOf(this.#byPort, (ipProtocol << 16) | claim.forwardingPort), claimant, what)
     } else {
@@ -97,15 +102,21 @@ export class Claims {
   dispatch(sequence: Sequence): Disposition {
     const { protocol } = sequence
     if (protocol < 0) return this.#offer(this.#byEtherType.get(sequence.etherType), sequence)
-    if (this.#byPort.size > 0 && this.#portProtocols[protocol] === 1) {
-      const disposition = this.#offer(this.#byPort.get((protocol << 16) | sequence.demiflow.forwardingPort), sequence)
-      if (disposition !== NOT_MINE) return disposition
-    } else if (this.#typedProtocols[protocol] === 1 && sequence.transportOffset[0] < sequence.endOffset[0]) {
-      const type = this.#view.getUint8(sequence.transportOffset[0])
-      const disposition = this.#offer(this.#byType.get((protocol << 16) | type), sequence)
+    if (this.#dividedProtocols[protocol] === 1 || this.#typedProtocols[protocol] === 1) {
+      const disposition = this.#offer(this.#ofPart(sequence), sequence)
       if (disposition !== NOT_MINE) return disposition
     }
     return this.#offer(this.#byProtocol[protocol] ?? this.#ofOtherProtocols, sequence)
+  }
+
+  /** The handlers with a claim to the port or the message type of packets. */
+  #ofPart(sequence: Sequence): readonly Claimant[] | undefined {
+    const { protocol } = sequence
+    if (this.#dividedProtocols[protocol] === 1) {
+      return this.#byPort.get((protocol << 16) | sequence.demiflow.forwardingPort)
+    }
+    if (sequence.transportOffset[0] >= sequence.endOffset[0]) return undefined
+    return this.#byType.get((protocol << 16) | this.#view.getUint8(sequence.transportOffset[0]))
   }
 
   #offer(claimants: readonly Claimant[] | undefined, sequence: Sequence): Disposition {

@@ -126,7 +126,11 @@ export class FlowEvents implements FlowReports, FlowTableListener {
    */
   endTurn(): boolean {
     if (this.#isDelivering) return false
-    if (!this.isObserved) return true
+    if (this.isObserved) this.#deliverTurn()
+    return true
+  }
+
+  #deliverTurn(): void {
     this.#isDelivering = true
     try {
       const delivered = this.#deliverEvents(0)
@@ -139,7 +143,6 @@ export class FlowEvents implements FlowReports, FlowTableListener {
       this.#refusals = 0
       this.#isDelivering = false
     }
-    return true
   }
 
   /** Delivers events from this one on. Returns their number by then. */

@@ -83,8 +83,7 @@ export class Turn implements Driven {
       // Its owner may have closed the stack.
       if (this.#isOver) return received
     }
-    const { now } = this.#clock
-    if (this.#stack.nextDeadline() <= now) this.#stack.expire(now)
+    this.#stack.expire(this.#clock.now)
     this.#stack.endTurn()
     return received
   }
