@@ -170,7 +170,7 @@ export function hostEffectsOf(transition: number): number {
 
 /** True if a read may find something that was never sent. */
 export function isReadable(state: FromHostId): boolean {
-  return state === FromHost.readable || state === FromHost.urgent || state === FromHost.ending
+  return state >= FromHost.readable && state <= FromHost.ending
 }
 
 /** True if the host has to be tried again. */

@@ -6,7 +6,7 @@
  */
 import type { CongestionControl } from "./congestion-control.ts"
 import { MAXIMUM_TIME_OUT, RoundTrip } from "./round-trip.ts"
-import { distance, later } from "./sequence-number.ts"
+import { distance } from "./sequence-number.ts"
 
 /** Duplicate acknowledgements that mean loss (RFC 5681, section 3.2). */
 const DUPLICATE_THRESHOLD = 3
@@ -154,7 +154,7 @@ export class Sender {
   isSilly(room: number): boolean {
     // RFC 9293 3.8.6.2.1 MUST: a sender avoids silly windows: it waits for a whole segment, or half of the guest's
     //   largest window, unless nothing is in flight
-    return this.inFlight > 0 && room < this.mssToGuest && room < this.largestWindowFromGuest >> 1
+    return room < this.mssToGuest && room < this.largestWindowFromGuest >> 1 && this.inFlight > 0
   }
 
   /** As {@link Sender.isSilly}, where the guest can't be delaying the acknowledgement of two segments or fewer. */
@@ -205,16 +205,17 @@ export class Sender {
     this.retries = 0
     // RFC 6298 5.2 SHOULD: the timer stops when everything is acknowledged. 5.3: it starts anew when something is.
     const isCovered = distance(this.#recoverSeq, acknowledgement) >= 0
+    const isRecovering = this.#isRecovering
     if (acknowledgement === this.seqToGuestHighest) this.retransmitAt = -1
     // RFC 6582 3.2 SHOULD: in recovery, only the first partial acknowledgement starts it anew.
     else if (isCovered || this.phase !== Phase.recoveringMore) this.startTimer(now)
-    if (this.#isRecovering && !isCovered) {
+    if (isRecovering && !isCovered) {
       // RFC 6582 3.2 SHOULD: a partial acknowledgement shows that the next segment is lost as well.
       this.#congestion?.partial(bytes, this.mssToGuest)
       this.phase = Phase.recoveringMore
       return true
     }
-    if (this.#isRecovering) this.#congestion?.recovered()
+    if (isRecovering) this.#congestion?.recovered()
     else this.#congestion?.acknowledged(bytes, this.mssToGuest, this.windowFromGuest)
     if (isCovered) this.phase = Phase.open
     return false
@@ -224,8 +225,10 @@ export class Sender {
    * Updates numbers and timer after segments up to `seqToGuest` were sent. Returns true if the timer has started.
    */
   sent(now: number): boolean {
-    if (distance(this.seqToGuestHighest, this.seqToGuest) > 0) this.roundTrip.time(this.seqToGuest, now)
-    this.seqToGuestHighest = later(this.seqToGuestHighest, this.seqToGuest)
+    if (distance(this.seqToGuestHighest, this.seqToGuest) > 0) {
+      this.seqToGuestHighest = this.seqToGuest
+      this.roundTrip.time(this.seqToGuest, now)
+    }
     // RFC 6298 5.1 SHOULD: the timer runs while something is in flight.
     if (this.retransmitAt >= 0 && this.#probingSince < 0) return false
     this.startTimer(now)

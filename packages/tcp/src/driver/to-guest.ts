@@ -120,6 +120,8 @@ export class ToGuest {
   acknowledged(connection: TcpConnection, acknowledgement: number, isPure: boolean): void {
     const { sender } = connection
     const bytes = distance(sender.ackFromGuest, acknowledgement)
+    // Payload of the guest usually acknowledges nothing new.
+    if (bytes <= 0 && !isPure) return
     const endsFin = awaitsFinAcknowledgement(connection.state) && acknowledgement === sender.seqToGuestHighest
     const isLost = sender.acknowledged(acknowledgement, isPure, this.#context.now)
     if (bytes > 0) {
