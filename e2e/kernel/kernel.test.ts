@@ -9,22 +9,15 @@ import { beforeAll, describe, expect } from "vitest"
 import { countTests, failedTests } from "../../scripts/test/results.mjs"
 import { testWith } from "../harness/machine.ts"
 import { findKernel } from "../qemu/kernel.ts"
-import { type Jobs, type Outcome, runJobs } from "./machine.ts"
+import { coreTests, type Jobs, type Outcome, runJobs } from "./machine.ts"
 
 /** Five times the machine's duration on two idle cores, milliseconds. */
 const LIMIT = 3_600_000
-const SLOWNESS = 10
-
-const vitest = "node node_modules/.bin/vitest run --reporter=verbose --reporter=json --maxWorkers 2"
-const slow = `CI=true NO_COLOR=1 DEMIFLOW_SLOWNESS=${SLOWNESS}`
-/** One half of the core. */
-const core = (half: number) =>
-  `${slow} ${vitest} --config e2e/core.vitest.config.ts --shard=${half}/2 --outputFile.json=/results/core.json`
 
 /** Two machines, because each has one processor. */
 const machines: readonly Jobs[] = [
-  { demo: "NO_COLOR=1 node scripts/demo/main.mjs 20", core: core(1) },
-  { core: core(2) },
+  { demo: "NO_COLOR=1 node scripts/demo/main.mjs 20", core: coreTests("--shard=1/2") },
+  { core: coreTests("--shard=2/2") },
 ]
 
 const test = testWith("qemu-system-x86_64", "mke2fs", "depmod", "apt-get", "dpkg-deb")

@@ -37,12 +37,27 @@ const packages = [
   "util-linux",
 ]
 
+/** Shell: runs cases of the core of the end-to-end tests, whose results become core.json. */
+export const coreTests = (which: string): string =>
+  "CI=true NO_COLOR=1 DEMIFLOW_SLOWNESS=10 node node_modules/.bin/vitest run --reporter=verbose --reporter=json " +
+  `--maxWorkers 2 --config e2e/core.vitest.config.ts --outputFile.json=/results/core.json ${which}`
+
+const ordinary: Special = { packages: [], init: "init=/init.sh" }
+
 const DISK = "6G"
 const RESULTS = 64 << 20
 const CONSOLE_SHOWN = 12_000
 
 /** Shell commands by name, which run in the checkout and may write to /results. */
 export type Jobs = Readonly<Record<string, string>>
+
+/** What differs between machines. */
+export interface Special {
+  /** Debian packages beside those of every machine. */
+  readonly packages: readonly string[]
+  /** Words of the kernel's command line that name the first process. */
+  readonly init: string
+}
 
 export interface Outcome {
   /** The folder with the jobs' results. */
@@ -51,19 +66,23 @@ export interface Outcome {
   readonly console: string
 }
 
-async function makeDisk(folder: string, kernel: Kernel, jobs: Jobs): Promise<string> {
+async function makeDisk(folder: string, kernel: Kernel, jobs: Jobs, more: readonly string[]): Promise<string> {
   const root = join(folder, "root")
   const disk = join(folder, "disk")
   mkdirSync(root)
-  await copySystem(root, packages, [process.execPath])
+  await copySystem(root, [...packages, ...more], [process.execPath])
   const modules = `lib/modules/${kernel.version}`
   mkdirSync(join(root, modules), { recursive: true })
   await copyFiles(kernel.folder, root, [modules])
   await mustRun(["depmod", "-b", root, kernel.version])
   mkdirSync(join(root, "demiflow"))
   await copyFiles(repository, join(root, "demiflow"), ["."], "--exclude=./.git --exclude=.cache")
-  copyFileSync(join(import.meta.dirname, "init.sh"), join(root, "init"))
-  chmodSync(join(root, "init"), 0o755)
+  for (const name of ["init", "jobs"]) {
+    copyFileSync(join(import.meta.dirname, `${name}.sh`), join(root, `${name}.sh`))
+    chmodSync(join(root, `${name}.sh`), 0o755)
+  }
+  mkdirSync(join(root, "etc/systemd/system"), { recursive: true })
+  copyFileSync(join(import.meta.dirname, "jobs.service"), join(root, "etc/systemd/system/jobs.service"))
   writeFileSync(
     join(root, "jobs"),
     Object.entries(jobs)
@@ -80,9 +99,14 @@ async function makeDisk(folder: string, kernel: Kernel, jobs: Jobs): Promise<str
  *
  * @param limit the machine's limit, milliseconds
  */
-export async function runJobs(kernel: Kernel, jobs: Jobs, limit: number): Promise<Outcome> {
+export async function runJobs(
+  kernel: Kernel,
+  jobs: Jobs,
+  limit: number,
+  special: Special = ordinary,
+): Promise<Outcome> {
   const folder = temporaryFolder("kernel")
-  const disk = await makeDisk(folder, kernel, jobs)
+  const disk = await makeDisk(folder, kernel, jobs, special.packages)
   const leaves = join(folder, "leaves")
   const output = join(folder, "console")
   const image = join(folder, "kernel")
@@ -102,7 +126,7 @@ export async function runJobs(kernel: Kernel, jobs: Jobs, limit: number): Promis
     ]),
     `-kernel ${image}`,
   ].flatMap((line) => line.split(" "))
-  const append = "root=/dev/nvme0n1 rw init=/init console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable"
+  const append = `root=/dev/nvme0n1 rw ${special.init} console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable`
   const { stderr } = await run([...ordinaryUser.prefix, ...argv, "-append", append], {
     environment: { ...process.env, HOME: "/tmp" },
     timeout: limit,
