@@ -45,7 +45,11 @@ export interface FlowTotals {
   /** Packets of the guest; datagrams that an offload has coalesced count each. */
   readonly packetsFromGuest?: number
   readonly packetsToGuest?: number
-  /** Bytes of payload, without the headers of the protocol. */
+  /**
+   * Bytes of payload, without the headers of the protocol. TCP counts each byte once, however often it was sent, and no
+   * packets: what was accepted from the guest, and what was sent to it, if there was an observer when the connection
+   * began.
+   */
   readonly bytesFromGuest?: number
   readonly bytesToGuest?: number
 }

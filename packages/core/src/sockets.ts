@@ -75,6 +75,11 @@ export interface TcpInformation {
   rtt: number
   /** Bytes that the correspondent has acknowledged since the connection began; modulo 2^53. */
   bytesAcknowledged: number
+  /**
+   * Bytes that the host has received from the correspondent since the connection began, where the correspondent's end
+   * counts as one; modulo 2^53. -1 where the kernel doesn't report it.
+   */
+  bytesReceived: number
   /** Window that the correspondent advertises, bytes; -1 where the kernel doesn't report it. */
   sendWindow: number
   /** Largest payload of a segment to the correspondent, bytes. */

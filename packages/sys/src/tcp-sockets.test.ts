@@ -22,6 +22,7 @@ const information = {
   minimumRtt: -9,
   rtt: -9,
   bytesAcknowledged: -9,
+  bytesReceived: -9,
   sendWindow: -9,
   sendMss: -9,
   notSentBytes: -9,

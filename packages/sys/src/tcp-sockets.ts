@@ -31,6 +31,7 @@ const TCPI_LAST_DATA_RECEIVED = 52
 const TCPI_LAST_ACKNOWLEDGEMENT_RECEIVED = 56
 const TCPI_RTT = 68
 const TCPI_BYTES_ACKNOWLEDGED = 120
+const TCPI_BYTES_RECEIVED = 128
 const TCPI_NOT_SENT_BYTES = 144
 const TCPI_MINIMUM_RTT = 148
 const TCPI_SEND_WINDOW = 228
@@ -225,6 +226,7 @@ export class TcpSockets {
     into.rtt = view.getUint32(at + TCPI_RTT, true)
     into.minimumRtt = has(TCPI_MINIMUM_RTT, 4) ? view.getUint32(at + TCPI_MINIMUM_RTT, true) : into.rtt
     into.bytesAcknowledged = has(TCPI_BYTES_ACKNOWLEDGED, 8) ? this.#readAcknowledged(at) : 0
+    into.bytesReceived = has(TCPI_BYTES_RECEIVED, 8) ? this.#readLarge(at + TCPI_BYTES_RECEIVED) : -1
     into.notSentBytes = has(TCPI_NOT_SENT_BYTES, 4) ? view.getUint32(at + TCPI_NOT_SENT_BYTES, true) : -1
     into.sendWindow = has(TCPI_SEND_WINDOW, 4) ? view.getUint32(at + TCPI_SEND_WINDOW, true) : -1
     return 0
@@ -317,9 +319,12 @@ export class TcpSockets {
 
   /** The kernel counts our SYN as one byte, and our FIN as well. */
   #readAcknowledged(at: number): number {
+    return Math.max(0, this.#readLarge(at + TCPI_BYTES_ACKNOWLEDGED) - 1)
+  }
+
+  /** Reads a number of 64 bits, modulo 2^53. */
+  #readLarge(at: number): number {
     const { view } = this.#arena
-    const low = view.getUint32(at + TCPI_BYTES_ACKNOWLEDGED, true)
-    const high = view.getUint32(at + TCPI_BYTES_ACKNOWLEDGED + 4, true) & 0x1fffff
-    return Math.max(0, high * 0x1_0000_0000 + low - 1)
+    return (view.getUint32(at + 4, true) & 0x1fffff) * 0x1_0000_0000 + view.getUint32(at, true)
   }
 }

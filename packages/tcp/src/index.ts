@@ -39,6 +39,7 @@
  *   limit, ends both. If payload is still held when both have ended, the connection stays until it is delivered, or
  *   until the host has taken none of it for a long time.
  *
+ * - **Observers** hear the states of the guest's side, and what a connection has carried (driver/connection-totals.ts).
  * - **Local connections** (local/). Where both ends are sockets of this machine, one on the host and one inside the
  *   guest's namespace, bytes go from socket to socket inside the kernel, and none of the above applies:
  *   local/splicing.ts.

@@ -162,6 +162,7 @@ export class Accepted {
     const { socket, state, sender } = connection
     const lacksPayload = sendsToGuest(state) || sender.unacknowledged > 1
     if (lacksPayload && sockets.socketError(socket) >= 0) return false
+    this.#context.count(connection)
     // Without a reset: nobody would receive it.
     if (socket >= 0) sockets.close(socket)
     connection.socket = NO_SOCKET

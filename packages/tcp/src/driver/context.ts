@@ -1,4 +1,4 @@
-import type { Components, FlowEndId, FlowIndex, TcpInformation } from "@demiflow/core"
+import type { Components, FlowEndId, FlowIndex, FlowTotals, TcpInformation } from "@demiflow/core"
 import { FlowEnd, markSocket, Vectors } from "@demiflow/core"
 import { OWN_WINDOW_SCALE } from "../connection/handshake.ts"
 import { HostEffect, HostEvent } from "../connection/host-side.ts"
@@ -15,6 +15,7 @@ import {
   stateName,
 } from "../connection/state.ts"
 import type { TcpOptions } from "../options.ts"
+import { ConnectionTotals } from "./connection-totals.ts"
 import { HoldPool } from "./hold-pool.ts"
 import { SegmentWriter } from "./output.ts"
 import { PollWheel } from "./poll-wheel.ts"
@@ -40,11 +41,13 @@ export class TcpContext {
     minimumRtt: 0,
     rtt: 0,
     bytesAcknowledged: 0,
+    bytesReceived: 0,
     sendWindow: 0,
     sendMss: 0,
     notSentBytes: 0,
     silence: 0,
   }
+  readonly #totals: ConnectionTotals
   /** Connections by flow. */
   readonly #connections: (TcpConnection | undefined)[] = []
   readonly #spare: TcpConnection[] = []
@@ -57,6 +60,7 @@ export class TcpContext {
     this.output = new SegmentWriter(components.arena, components.guest)
     this.pool = new HoldPool(components.arena, options.holdPoolSize)
     this.vectors = new Vectors(components.arena, MAXIMUM_VECTORS)
+    this.#totals = new ConnectionTotals(components.sockets, this.information)
     this.#create = create
   }
 
@@ -77,7 +81,18 @@ export class TcpContext {
     // Grown one by one, so that V8 never turns it into a dictionary.
     while (this.#connections.length <= flow) this.#connections.push(undefined)
     this.#connections[flow] = connection
+    if (this.components.reports.isObserved) this.#totals.begin(flow)
     return connection
+  }
+
+  /** See `ProtocolHandler.totalsOf`. */
+  totalsOf(flow: FlowIndex): FlowTotals {
+    return this.#totals.of(flow)
+  }
+
+  /** Counts what a connection has carried, before its socket is closed. */
+  count(connection: TcpConnection): void {
+    if (this.components.reports.isObserved && connection.socket >= 0) this.#totals.count(connection)
   }
 
   /** Applies an event to a connection's state, and carries out the effects. */
@@ -88,7 +103,10 @@ export class TcpContext {
     if (this.components.log.isDebug) this.#logTransition(connection, stateName(before))
     const { reports } = this.components
     const isOther = connection.state !== before && connection.state !== State.closed
-    if (reports.isObserved && isOther) reports.changed(connection.flow, stateName(connection.state))
+    if (reports.isObserved && isOther) {
+      if (connection.state === State.established) this.#totals.established(connection)
+      reports.changed(connection.flow, stateName(connection.state))
+    }
     if (effects & Effect.sendSynAck) {
       this.sendSyn(connection)
       this.startRetransmitTimer(connection)
@@ -131,6 +149,7 @@ export class TcpContext {
     if (informsGuest && connection.state > State.connecting && connection.state !== State.timeWait) {
       this.output.sendReset(connection)
     }
+    this.count(connection)
     if (connection.socket >= 0) sockets.reset(connection.socket)
     connection.socket = -1 as typeof connection.socket
     this.#clear(connection)
@@ -256,6 +275,7 @@ export class TcpContext {
 
   #closeSocket(connection: TcpConnection): void {
     const { sockets } = this.components
+    this.count(connection)
     // Unread payload at close would make the kernel send a reset.
     if (connection.undiscardedBytes > 0) sockets.discard(connection.socket, connection.undiscardedBytes)
     connection.undiscardedBytes = 0
@@ -270,6 +290,7 @@ export class TcpContext {
     this.polls.clear(connection)
     this.components.flows.release(connection.flow, end)
     this.#connections[connection.flow] = undefined
+    this.#totals.end(connection.flow)
     connection.flow = -1 as FlowIndex
     connection.state = State.closed
     connection.receiver.due = Acknowledgement.none

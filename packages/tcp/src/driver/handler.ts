@@ -190,7 +190,8 @@ export class TcpHandler implements ProtocolHandler {
   }
 
   totalsOf(flow: FlowIndex): FlowTotals {
-    return this.#splicing?.totalsOf(flow) ?? {}
+    const isLocal = this.#context.connectionOf(flow) === undefined
+    return (isLocal ? this.#splicing?.totalsOf(flow) : this.#context.totalsOf(flow)) ?? {}
   }
 
   /** Reads and checks packet `index`. Returns false if it was dropped. */

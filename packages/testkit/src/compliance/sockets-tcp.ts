@@ -150,6 +150,22 @@ export function tcpTests(bench: () => SocketsBench, isV4: boolean): void {
     expect(bench().peek(socket, 100, 0)).toEqual(toBytes("firstsecond"))
   })
 
+  it("counts what the correspondent has sent, whether it was read or not, and its end as a byte", async () => {
+    const count = () => {
+      expect(host().tcpInformation(socket, bench().information)).toBe(0)
+      return bench().information.bytesReceived
+    }
+    expect(count()).toBe(0)
+    remote.write(patternBytes(1_000))
+    await arrived(1_000)
+    expect(count()).toBe(1_000)
+    expect(host().discard(socket, 300)).toBe(300)
+    remote.write(toBytes("more"))
+    remote.end()
+    await bench().untilEvents(side, readEnd)
+    expect(count()).toBe(1_005)
+  })
+
   it("reports the correspondent's end after all it sent, and still sends", async () => {
     remote.write(toBytes("last words"))
     remote.end()

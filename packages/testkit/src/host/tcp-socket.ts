@@ -56,6 +56,8 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
   /** True while the other end's machine can be reached. */
   #isWorldThere = true
   #heardAt = 0
+  /** Bytes that have arrived; an end counts as one. */
+  #arrivedBytes = 0
   #keepAliveIdle = KEEP_ALIVE_IDLE
   /** True while keep-alive probes are set to the longest interval and the largest count that the kernel allows. */
   #isPatient = false
@@ -207,6 +209,7 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     into.rtt = this.sizes.rtt * 1_000
     // The kernel counts an end that is acknowledged as a byte.
     into.bytesAcknowledged = (this.#outgoing?.acknowledgedBytes ?? 0) + (this.#outgoing?.isEndAcknowledged ? 1 : 0)
+    into.bytesReceived = this.#arrivedBytes
     into.sendWindow = this.#state === "connected" ? this.#worldRoom() : 0
     into.sendMss = this.demiflow.isV4 ? 1_460 : 1_440
     into.notSentBytes = this.#outgoing?.unsent ?? 0
@@ -252,11 +255,13 @@ export class TcpSocket extends SimulatedSocket implements PipeReceiver, PipeSend
     }
     this.#heard()
     this.#received.push(bytes)
+    this.#arrivedBytes += bytes.length
     this.kernel.list(this)
   }
 
   arriveEnd(): void {
     this.#heard()
+    this.#arrivedBytes++
     this.#isReadEnded = true
     this.kernel.list(this)
   }
