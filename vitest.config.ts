@@ -25,6 +25,7 @@ const together = [
   "ndp",
   "dhcp",
   "tap",
+  "packet-link",
   "stack",
   "testkit",
   "config",

@@ -4,6 +4,7 @@
 //   program → everything below except testkit, tun-tap and stream-link
 //   testkit → stack → tap
 //   tun-tap, stream-link → sys
+//   packet-link → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap → protocol-kit → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap, sys, config → flow → core → nothing
 
@@ -39,6 +40,7 @@ export const layers = {
     portable: false,
   },
   tap: protocol,
+  "packet-link": { imports: ["core"], portable: true },
   stack: { imports: [...foundation, "tap"], portable: true },
   testkit: { imports: [...foundation, "tap", "stack"], portable: true },
 }
