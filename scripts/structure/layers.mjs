@@ -1,7 +1,7 @@
 // Which packages may import which: imports point downwards only.
 //
 //   apps, examples, e2e → everything
-//   program → everything below except testkit, tun-tap and stream-link
+//   program → everything below except testkit, tun-tap, stream-link and packet-link
 //   testkit → stack → tap
 //   tun-tap, stream-link → sys
 //   packet-link → core

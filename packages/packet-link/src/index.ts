@@ -1,9 +1,10 @@
 /**
- * Links of demiflow over what a page or a program already has: calls, a `MessagePort` or `BroadcastChannel`. Each
- * carries plain Ethernet frames, without offloads. All of them are a {@link PacketLink}.
+ * Links of demiflow over what a page or a program already has: calls, a WebSocket, a `MessagePort` or
+ * `BroadcastChannel`. Each carries plain Ethernet frames, without offloads. All of them are a {@link PacketLink}.
  *
  * @packageDocumentation
  */
 export * from "./link-end.ts"
 export * from "./message-link.ts"
 export * from "./packet-link.ts"
+export * from "./web-socket-link.ts"
