@@ -1,8 +1,9 @@
 /**
  * The host side: ordinary sockets, behind an interface.
  *
- * `@demiflow/sys` implements it with the Linux kernel, `@demiflow/testkit` in memory. Nothing here throws: a call
- * returns a number, and a negative one is a negated error number ({@link Errno}). Payload is named by arena vectors.
+ * `@demiflow/sys` implements it with the Linux kernel, `@demiflow/node-sockets` with Node.js, `@demiflow/testkit` in
+ * memory. Nothing here throws: a call returns a number, and a negative one is a negated error number ({@link Errno}).
+ * Payload is named by arena vectors.
  *
  * A socket belongs to a side of a flow. Its events reach the flow's handler as {@link SocketEvent} bits, edge
  * triggered: one event for a change, so the handler carries on until a call returns "would block". An event may be
@@ -14,6 +15,7 @@ import type { Demiflow } from "./demiflow.ts"
 import type { SideRef } from "./flow-table.ts"
 import type { ListenerRef, ListeningEnd } from "./listener.ts"
 import type { Socket } from "./socket.ts"
+import type { SocketsCapabilities } from "./sockets-capabilities.ts"
 
 /** Linux error numbers that protocols distinguish. */
 export const Errno = {
@@ -188,6 +190,8 @@ export interface SocketEvents {
 
 /** Sockets of the host. */
 export interface Sockets {
+  /** What these sockets can do; absent: everything. */
+  readonly capabilities?: SocketsCapabilities
   /** Sockets that the host has for all its users; absent: no known limit. Protocols keep to shares of it. */
   readonly mostSockets?: number
 
@@ -196,7 +200,7 @@ export interface Sockets {
    * Sets where events of sockets go that are opened from now on; undefined at the end, when all are closed. Events come
    * from a loop, never during a call of these sockets. Absent: the caller polls the sockets and hands the events over.
    *
-   * Throws an error with the code `ERR_SOCKETS_IN_USE` if the events go somewhere already: each stack has sockets of
+   * Throws `SocketsInUseError` (`ERR_SOCKETS_IN_USE`) if the events go somewhere already: each stack has sockets of
    * its own.
    */
   deliverTo?(events: SocketEvents | undefined): void

@@ -8,6 +8,7 @@ import {
   type SideRef,
   type Socket,
   type SocketEvents,
+  SocketsInUseError,
 } from "@demiflow/core"
 import {
   AddressFamily,
@@ -48,16 +49,6 @@ const STREAM_EVENTS = DATAGRAM_EVENTS | EpollEvent.urgent | EpollEvent.writable 
 /** Longest interface name, with its final zero. */
 const DEVICE_NAME_BYTES = 16
 const LOOPBACK_DEVICE = "lo"
-
-/** Two stacks share sockets, so events of one would reach the other. */
-export class SocketsInUseError extends Error {
-  readonly code = "ERR_SOCKETS_IN_USE"
-
-  constructor() {
-    super("These sockets belong to another stack: create new ones for each stack")
-    this.name = "SocketsInUseError"
-  }
-}
 
 /** Opens, binds, connects, watches and closes sockets. */
 export class SocketOpener {

@@ -13,6 +13,7 @@ import {
   type TcpInformation,
   Vectors,
 } from "@demiflow/core"
+import { it } from "vitest"
 import type { SocketsUnderTest } from "./sockets-under-test.ts"
 
 const REGION = 4 << 20
@@ -22,6 +23,11 @@ const TURNS = 3_000
 export interface ReceivedDatagram {
   readonly bytes: Uint8Array
   readonly ends: Demiflow
+}
+
+/** Defines a test of something that the host may not be able to do: only if it can. */
+export function testOf(canDo: boolean): (name: string, test: () => void | Promise<void>) => void {
+  return canDo ? (name, test) => void it(name, test) : () => {}
 }
 
 /** State that the tests of a host share: memory, events, waiting. */

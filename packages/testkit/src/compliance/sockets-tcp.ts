@@ -1,14 +1,14 @@
-import { Errno, type SideRef, type Socket, SocketEvent } from "@demiflow/core"
+import { Errno, type SideRef, type Socket, SocketEvent, type SocketsCapabilities } from "@demiflow/core"
 import { beforeEach, expect, it } from "vitest"
 import { concatenate, sameBytes, toBytes } from "../bytes.ts"
 import { patternBytes } from "../packets/layer.ts"
-import type { SocketsBench } from "./sockets-bench.ts"
+import { type SocketsBench, testOf } from "./sockets-bench.ts"
 import type { CorrespondentConnection, CorrespondentListener } from "./sockets-under-test.ts"
 
 const { readable, writable, error, hangUp, readEnd } = SocketEvent
 
 /** The tests of a host's TCP sockets, over one version of IP. */
-export function tcpTests(bench: () => SocketsBench, isV4: boolean): void {
+export function tcpTests(bench: () => SocketsBench, isV4: boolean, capabilities: SocketsCapabilities): void {
   let listener: CorrespondentListener
   let side: SideRef
   let socket: Socket
@@ -235,23 +235,26 @@ export function tcpTests(bench: () => SocketsBench, isV4: boolean): void {
     expect(bench().eventsOf(side)).toBe(0)
   })
 
-  it("asks a silent correspondent whether it is still there, which ends the silence", async () => {
-    const silence = () => {
-      expect(host().tcpInformation(socket, bench().information)).toBe(0)
-      return bench().information.silence
-    }
-    await bench().until("a second of silence has passed", () => silence() >= 1_000)
-    expect(host().keepAlive(socket, 1)).toBe(0)
-    await bench().until("the correspondent answers", () => silence() < 1_000)
-    expect(host().keepAlive(socket, 0)).toBe(0)
-    await bench().until("a second of silence has passed again", () => silence() >= 1_000)
-    expect(host().askCorrespondent(socket)).toBe(0)
-    await bench().until("the correspondent answers again", () => silence() < 1_000)
-    expect(host().keepAlive(socket, 0)).toBe(0)
-    expect(bench().eventsOf(side) & (readable | error | hangUp | readEnd)).toBe(0)
-  })
+  testOf(capabilities.probes)(
+    "asks a silent correspondent whether it is still there, which ends the silence",
+    async () => {
+      const silence = () => {
+        expect(host().tcpInformation(socket, bench().information)).toBe(0)
+        return bench().information.silence
+      }
+      await bench().until("a second of silence has passed", () => silence() >= 1_000)
+      expect(host().keepAlive(socket, 1)).toBe(0)
+      await bench().until("the correspondent answers", () => silence() < 1_000)
+      expect(host().keepAlive(socket, 0)).toBe(0)
+      await bench().until("a second of silence has passed again", () => silence() >= 1_000)
+      expect(host().askCorrespondent(socket)).toBe(0)
+      await bench().until("the correspondent answers again", () => silence() < 1_000)
+      expect(host().keepAlive(socket, 0)).toBe(0)
+      expect(bench().eventsOf(side) & (readable | error | hangUp | readEnd)).toBe(0)
+    },
+  )
 
-  it("knows the size of its send buffer and something of the connection", async () => {
+  testOf(capabilities.tcpMetrics)("knows the size of its send buffer and something of the connection", async () => {
     expect(host().sendBufferSize(socket)).toBeGreaterThan(0)
     expect(host().tcpInformation(socket, bench().information)).toBe(0)
     const { rtt, minimumRtt, sendMss, bytesAcknowledged } = bench().information

@@ -1,14 +1,23 @@
-import { Errno, ErrorOrigin, IcmpType, Icmpv6Type, type SideRef, type Socket, SocketEvent } from "@demiflow/core"
+import {
+  Errno,
+  ErrorOrigin,
+  IcmpType,
+  Icmpv6Type,
+  type SideRef,
+  type Socket,
+  SocketEvent,
+  type SocketsCapabilities,
+} from "@demiflow/core"
 import { beforeEach, expect, it } from "vitest"
 import { concatenate, toBytes } from "../bytes.ts"
 import { patternBytes } from "../packets/layer.ts"
-import type { SocketsBench } from "./sockets-bench.ts"
+import { type SocketsBench, testOf } from "./sockets-bench.ts"
 import type { CorrespondentUdp } from "./sockets-under-test.ts"
 
 const { readable, error } = SocketEvent
 
 /** The tests of a host's UDP sockets, over one version of IP. */
-export function udpTests(bench: () => SocketsBench, isV4: boolean): void {
+export function udpTests(bench: () => SocketsBench, isV4: boolean, capabilities: SocketsCapabilities): void {
   let remote: CorrespondentUdp
   let side: SideRef
   let socket: Socket
@@ -113,7 +122,7 @@ export function udpTests(bench: () => SocketsBench, isV4: boolean): void {
     other.close()
   })
 
-  it("queues what is reported of a datagram, with what was sent", async () => {
+  testOf(capabilities.errorQueue)("queues what is reported of a datagram, with what was sent", async () => {
     const end = bench().under.unusedEnd(isV4)
     const closedSide = bench().newSide()
     const towardsClosed = bench().keep(host().udpOpen(closedSide, bench().towards(end)))
@@ -130,7 +139,7 @@ export function udpTests(bench: () => SocketsBench, isV4: boolean): void {
     expect(host().receiveError(towardsClosed, bench().socketError)).toBe(0)
   })
 
-  it("goes on after an error was reported", async () => {
+  testOf(capabilities.errorQueue)("goes on after an error was reported", async () => {
     const end = bench().under.unusedEnd(isV4)
     const closedSide = bench().newSide()
     const towardsClosed = bench().keep(host().udpOpen(closedSide, bench().towards(end)))
@@ -142,7 +151,7 @@ export function udpTests(bench: () => SocketsBench, isV4: boolean): void {
     expect(host().receiveError(towardsClosed, bench().socketError)).toBe(1)
   })
 
-  it("takes a hop limit, and its default back", () => {
+  testOf(capabilities.marks)("takes a hop limit, and its default back", () => {
     expect(host().setHopLimit(socket, isV4, 5)).toBe(0)
     expect(host().setHopLimit(socket, isV4, 0)).toBe(0)
   })

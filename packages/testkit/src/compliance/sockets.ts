@@ -1,3 +1,4 @@
+import { ALL_CAPABILITIES, type SocketsCapabilities } from "@demiflow/core"
 import { afterAll, afterEach, beforeAll, describe } from "vitest"
 import { SocketsBench } from "./sockets-bench.ts"
 import { pingTests } from "./sockets-ping.ts"
@@ -10,8 +11,8 @@ import type { SocketsUnderTest } from "./sockets-under-test.ts"
 
 /** Which tests of a host are defined. */
 export interface SocketsComplianceOptions {
-  /** False where the host may not open ping sockets. */
-  readonly hasPing?: boolean
+  /** What the host can do; everything that isn't given. Tests of what it can't do are left out. */
+  readonly capabilities?: Partial<SocketsCapabilities>
 }
 
 /**
@@ -24,6 +25,7 @@ export function socketsCompliance(
   setup: () => SocketsUnderTest | Promise<SocketsUnderTest>,
   options: SocketsComplianceOptions = {},
 ): void {
+  const capabilities = { ...ALL_CAPABILITIES, ...options.capabilities }
   let current: SocketsBench | undefined
   const bench = (): SocketsBench => {
     if (current === undefined) throw new Error("The host was not set up")
@@ -38,13 +40,13 @@ export function socketsCompliance(
 
   for (const isV4 of [true, false]) {
     const version = isV4 ? "IPv4" : "IPv6"
-    describe(`TCP over ${version}`, () => tcpTests(bench, isV4))
-    describe(`TCP connections to the host over ${version}`, () => tcpListenTests(bench, isV4))
-    describe(`UDP over ${version}`, () => udpTests(bench, isV4))
+    describe(`TCP over ${version}`, () => tcpTests(bench, isV4, capabilities))
+    describe(`TCP connections to the host over ${version}`, () => tcpListenTests(bench, isV4, capabilities))
+    describe(`UDP over ${version}`, () => udpTests(bench, isV4, capabilities))
     describe(`UDP with anybody over ${version}`, () => udpBoundTests(bench, isV4))
-    describe(`UDP from anyone over ${version}`, () => udpListenTests(bench, isV4))
-    if (options.hasPing ?? true) describe(`echo over ${version}`, () => pingTests(bench, isV4))
+    describe(`UDP from anyone over ${version}`, () => udpListenTests(bench, isV4, capabilities))
+    if (capabilities.ping) describe(`echo over ${version}`, () => pingTests(bench, isV4))
   }
   describe("TCP listening for both versions", () => dualStackTcpTests(bench))
-  describe("UDP listening for both versions", () => dualStackUdpTests(bench))
+  describe("UDP listening for both versions", () => dualStackUdpTests(bench, capabilities))
 }

@@ -1,0 +1,55 @@
+/**
+ * What the sockets of a host can do beyond the least that a stack needs. Protocols work without; some features of the
+ * guest's network are then missing. A call that isn't supported returns a negated error number.
+ */
+export interface SocketsCapabilities {
+  /** Ping sockets can be opened. Otherwise `pingBind` returns `-EACCES`. */
+  readonly ping: boolean
+  /**
+   * Errors that routers or correspondents report are queued for `receiveError`. Otherwise it never returns any, and
+   * nothing is reported about a datagram that was not delivered.
+   */
+  readonly errorQueue: boolean
+  /**
+   * `unacknowledged` and `bytesAcknowledged` count what the correspondent has acknowledged. Otherwise they count what
+   * the process has handed to its system.
+   */
+  readonly exactAcknowledgement: boolean
+  /** `tcpInformation` has measurements. Otherwise, round-trip times and silence are 0, and unknown values are -1. */
+  readonly tcpMetrics: boolean
+  /** `askCorrespondent` probes at once, and so does `keepAlive` when its time has passed already. */
+  readonly probes: boolean
+  /** Urgent data is marked. Otherwise it is lost, or is part of the stream, as the system decides. */
+  readonly urgentData: boolean
+  /** Hop limit, traffic class and fragmentation can be set. Otherwise the host's defaults apply. */
+  readonly marks: boolean
+  /**
+   * `tcpListen` and `tcpConnect` return an error if the host refuses to bind the socket. Otherwise they return only
+   * errors that the process foresees, about its own sockets for example; others come later.
+   */
+  readonly immediateErrors: boolean
+  /** A socket may listen at an address that the host doesn't have. */
+  readonly freebind: boolean
+  /** A socket may listen on one interface. Otherwise that is refused. */
+  readonly interfaceBinding: boolean
+  /**
+   * A UDP socket that listens at any address reports to which address of the host a datagram was sent, and can answer
+   * from there. Otherwise that address is unspecified.
+   */
+  readonly datagramDestinations: boolean
+}
+
+/** Sockets that can do everything. */
+export const ALL_CAPABILITIES: SocketsCapabilities = Object.freeze({
+  ping: true,
+  errorQueue: true,
+  exactAcknowledgement: true,
+  tcpMetrics: true,
+  probes: true,
+  urgentData: true,
+  marks: true,
+  immediateErrors: true,
+  freebind: true,
+  interfaceBinding: true,
+  datagramDestinations: true,
+})
