@@ -7,6 +7,7 @@
 //   packet-link → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap → protocol-kit → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap, sys, config → flow → core → nothing
+//   node-sockets → core
 
 /**
  * @typedef {object} Layer
@@ -32,6 +33,7 @@ export const layers = {
   ndp: protocol,
   dhcp: protocol,
   sys: { imports: foundation, portable: false },
+  "node-sockets": { imports: ["core"], portable: false },
   config: { imports: foundation, portable: false },
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
   "stream-link": { imports: [...foundation, "sys"], portable: false },
@@ -50,10 +52,14 @@ export const forTests = {
   /** Files that belong to the tests: tests, fixtures, and shared helpers. */
   files: /\.(?:test|fixture)\.ts$|\/test-support(?:\.ts$|\/)/,
   /**
-   * Tests that only drive a package from outside: in the testkit, they drive the protocols.
+   * Tests that only drive a package from outside: in the testkit, they drive the protocols; those of `Sockets`
+   * drive a whole stack.
    * @type {Record<string, readonly string[]>}
    */
-  packages: { testkit: ["protocol-kit", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"] },
+  packages: {
+    testkit: ["protocol-kit", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"],
+    "node-sockets": ["flow", "tap", "tcp", "udp"],
+  },
   /** For the tests of the packages that the testkit isn't built from: building them would be a circle. */
   withTestkit: ["testkit", "stack"],
 }

@@ -1,0 +1,65 @@
+const SMALLEST_BYTES = 16 << 10
+/** A larger buffer is given back once it is empty. */
+const KEPT_BYTES = 64 << 10
+const NOTHING = new Uint8Array(0)
+
+/**
+ * Bytes in order, copied in at one end and out at the other. One piece of memory, however small the pieces were that
+ * they arrived in.
+ */
+export class ByteRing {
+  #bytes: Uint8Array = NOTHING
+  #start = 0
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  push(bytes: Uint8Array): void {
+    if (this.#length + bytes.length > this.#bytes.length) this.#grow(this.#length + bytes.length)
+    const ring = this.#bytes
+    const at = (this.#start + this.#length) & (ring.length - 1)
+    const first = Math.min(bytes.length, ring.length - at)
+    ring.set(first === bytes.length ? bytes : bytes.subarray(0, first), at)
+    if (first < bytes.length) ring.set(bytes.subarray(first), 0)
+    this.#length += bytes.length
+  }
+
+  /** Copies up to `length` bytes from `skip` on into `into` at `offset`. Returns their number. */
+  copy(skip: number, into: Uint8Array, offset: number, length: number): number {
+    const count = Math.max(0, Math.min(length, this.#length - skip))
+    if (count === 0) return 0
+    const ring = this.#bytes
+    const at = (this.#start + skip) & (ring.length - 1)
+    const first = Math.min(count, ring.length - at)
+    into.set(ring.subarray(at, at + first), offset)
+    if (first < count) into.set(ring.subarray(0, count - first), offset + first)
+    return count
+  }
+
+  /** Drops up to `length` bytes at the front. Returns their number. */
+  drop(length: number): number {
+    const dropped = Math.min(length, this.#length)
+    this.#length -= dropped
+    this.#start = this.#length === 0 ? 0 : (this.#start + dropped) & (this.#bytes.length - 1)
+    if (this.#length === 0 && this.#bytes.length > KEPT_BYTES) this.#bytes = NOTHING
+    return dropped
+  }
+
+  /** Drops all bytes, and their memory. */
+  clear(): void {
+    this.#bytes = NOTHING
+    this.#start = 0
+    this.#length = 0
+  }
+
+  #grow(needed: number): void {
+    let size = Math.max(SMALLEST_BYTES, this.#bytes.length)
+    while (size < needed) size *= 2
+    const larger = new Uint8Array(size)
+    this.copy(0, larger, 0, this.#length)
+    this.#bytes = larger
+    this.#start = 0
+  }
+}
