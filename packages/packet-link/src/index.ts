@@ -1,6 +1,6 @@
 /**
  * Links of demiflow over what a page or a program already has: calls, a WebSocket, a `MessagePort` or
- * `BroadcastChannel`. Each carries plain Ethernet frames, without offloads. All of them are a {@link PacketLink}.
+ * `BroadcastChannel`, streams. Each carries plain Ethernet frames, without offloads. All are a {@link PacketLink}.
  *
  * @packageDocumentation
  */
@@ -8,3 +8,4 @@ export * from "./link-end.ts"
 export * from "./message-link.ts"
 export * from "./packet-link.ts"
 export * from "./web-socket-link.ts"
+export * from "./web-streams-link.ts"
