@@ -1,7 +1,7 @@
 // Which packages may import which: imports point downwards only.
 //
 //   apps, examples, e2e → everything
-//   program → everything below except testkit, tun-tap, stream-link and packet-link
+//   program, gateway → everything below except testkit, tun-tap, stream-link and packet-link
 //   testkit → stack → tap
 //   tun-tap, stream-link → sys
 //   packet-link → core
@@ -21,6 +21,12 @@ const foundation = ["core", "flow"]
 /** @type {Layer} */
 const protocol = { imports: [...foundation, "protocol-kit"], portable: true }
 
+/** Assembles whole stacks for Linux. @type {Layer} */
+const assembly = {
+  imports: [...protocol.imports, "sys", "config", "tap", "stack", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"],
+  portable: false,
+}
+
 /** The packages, from the bottom to the top. @type {Readonly<Record<string, Layer>>} */
 export const layers = {
   core: { imports: [], portable: true },
@@ -37,10 +43,8 @@ export const layers = {
   config: { imports: foundation, portable: false },
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
   "stream-link": { imports: [...foundation, "sys"], portable: false },
-  program: {
-    imports: [...protocol.imports, "sys", "config", "tap", "stack", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"],
-    portable: false,
-  },
+  program: assembly,
+  gateway: assembly,
   tap: protocol,
   "packet-link": { imports: ["core"], portable: true },
   stack: { imports: [...foundation, "tap"], portable: true },

@@ -57,6 +57,13 @@ describe("ForwardingPolicy", () => {
     expect(target(ICMP, asked("192.0.2.1", 53, "192.0.2.2"))).toBe("host 127.0.0.1:40000 → 127.0.0.1:53")
   })
 
+  it("sends questions to the resolver's own port, but DNS over TLS to its own", () => {
+    const moved = { v4: { ...rules.v4, dnsHostPort: 5_353 } }
+    expect(target(UDP, asked("192.0.2.1", 53, "192.0.2.2"), moved)).toBe("host 127.0.0.1:40000 → 127.0.0.53:5353")
+    expect(target(TCP, asked("192.0.2.1", 853, "192.0.2.2"), moved)).toBe("host 127.0.0.1:0 → 127.0.0.53:853")
+    expect(target(UDP, asked("198.51.100.7", 53, "192.0.2.2"), moved)).toBe("host 0.0.0.0:40000 → 198.51.100.7:53")
+  })
+
   it("maps the alias to the address that the guest shadows", () => {
     expect(target(TCP, asked("169.254.1.2", 22, "192.0.2.2"))).toBe("host 0.0.0.0:0 → 192.0.2.2:22")
   })

@@ -88,7 +88,8 @@ export class ForwardingPolicy implements Forwarding {
     if (correspondent === undefined) return ruling.refuse(this.#closed)
     target.interface = Interface.host
     target.correspondentAddress.copyFrom(correspondent)
-    target.correspondentPort = initiating.forwardingPort
+    const isResolver = correspondent === rules.dnsHost && initiating.forwardingPort === DNS_PORT
+    target.correspondentPort = (isResolver ? rules.dnsHostPort : undefined) ?? initiating.forwardingPort
     target.forwardingAddress.copyFrom(sourceTowards(rules, correspondent, isV4))
     // A correspondent may expect a certain source port, and an echo identifier should be kept. A TCP port that the
     // guest's system chose has no meaning: the host's kernel chooses one as well, at once and among the free ones.

@@ -22,6 +22,8 @@ export interface FamilyRules {
   readonly dnsForward?: Address
   /** The resolver's address on the host (`--dns-host`), for which `dnsForward` stands. */
   readonly dnsHost?: Address
+  /** The resolver's port for questions to port 53; the port that the guest asks if absent. */
+  readonly dnsHostPort?: number
   /** Source address of flows that leave the host (`--outbound`); by default the routing table's choice. */
   readonly outboundAddress?: Address
 }

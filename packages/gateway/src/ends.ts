@@ -1,0 +1,93 @@
+/** The two ends of a gateway, and what they cost: a link, and sockets on its arena. */
+import type { Arena, Sockets } from "@demiflow/core"
+import { optionError } from "./gateway-error.ts"
+import type { GatewayLink, GatewayLoop, GatewayOptions } from "./options.ts"
+import { acquireHost, loadSys, releaseHost } from "./thread-host.ts"
+
+const PART_UNIT = 64
+
+/** Which sockets a gateway uses: those of `@demiflow/sys`, or those that it was passed. */
+export type SocketsKind = "sys" | "given"
+
+/** The ends of a gateway, until they are closed. */
+export interface Ends {
+  readonly kind: SocketsKind
+  readonly link: GatewayLink
+  readonly sockets: Sockets
+  readonly loop: GatewayLoop
+  /** Closes a link that was made, and gives back memory and loop. */
+  close(): void
+}
+
+/**
+ * Opens the ends. Throws a `GatewayError`, `ArenaExhaustedError`, and whatever the function throws that makes the link.
+ *
+ * @param bytes of the arena for everything but the link
+ */
+export async function openEnds(options: GatewayOptions, bytes: number, linkBytes: number): Promise<Ends> {
+  const { link, sockets, loop } = options
+  if (sockets !== undefined && loop !== undefined) {
+    const place = new LinkPlace(link, sockets.arena, bytes + linkBytes)
+    return { kind: "given", link: place.link, sockets, loop, close: () => place.close() }
+  }
+  const sys = await loadSys()
+  const host = acquireHost(sys, typeof link === "function" ? undefined : link.arena)
+  const cleanUp = [() => releaseHost(host)]
+  const close = (): void => {
+    for (const step of cleanUp.splice(0).reverse()) step()
+  }
+  try {
+    const place = new LinkPlace(link, host.arena, bytes + sys.LINUX_SOCKETS_ARENA_BYTES + linkBytes)
+    cleanUp.push(() => place.close())
+    const { arena } = place.link
+    const part = arena.part(ceilToPart(sys.LINUX_SOCKETS_ARENA_BYTES))
+    cleanUp.push(() => arena.giveBack(part))
+    const linux = new sys.LinuxSockets(host.native, part, host.loop, { shares: host.shares })
+    return { kind: "sys", link: place.link, sockets: linux, loop: host.loop, close }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+/** The size of a part of an arena: a multiple of 64. */
+function ceilToPart(bytes: number): number {
+  return Math.ceil(bytes / PART_UNIT) * PART_UNIT
+}
+
+/** A link and its place in the arena. */
+class LinkPlace {
+  readonly link: GatewayLink
+  readonly #whole: Arena
+  readonly #part: Arena | undefined
+
+  constructor(link: GatewayOptions["link"], arena: Arena, bytes: number) {
+    this.#whole = arena
+    this.#part = typeof link === "function" ? arena.part(ceilToPart(bytes + PART_UNIT)) : undefined
+    try {
+      this.link = typeof link === "function" ? link(this.#part ?? arena) : link
+      if (this.link?.arena?.buffer !== arena.buffer) throw this.#mismatch()
+    } catch (error) {
+      this.#giveBack()
+      throw error
+    }
+  }
+
+  close(): void {
+    if (this.#part === undefined) return
+    this.link.close()
+    this.#giveBack()
+  }
+
+  #giveBack(): void {
+    if (this.#part !== undefined) this.#whole.giveBack(this.#part)
+  }
+
+  #mismatch(): Error {
+    return optionError(
+      this.#part === undefined
+        ? "link is on another arena than the sockets: pass a function that makes it on the arena it is passed"
+        : "link must return a link on the arena that it is passed",
+    )
+  }
+}

@@ -1,0 +1,68 @@
+/** The name servers that answer the guest: those that the options name, or the host's own. */
+
+import { type NameServer, parseResolvConf } from "@demiflow/config"
+import { type Address, LOOPBACK_V4, LOOPBACK_V6 } from "@demiflow/core"
+import { optionError } from "./gateway-error.ts"
+import { type AddressLike, toAddress } from "./networks.ts"
+
+/** A name server of the host's network: its address, or with a port other than 53. */
+export type NameServerOption = AddressLike | { readonly address: AddressLike; readonly port?: number }
+
+/** Where questions of one version of IP go. */
+export interface Resolver {
+  readonly address: Address
+  /** Absent: the port that the guest asks, which is 53 or, for DNS over TLS, 853. */
+  readonly port: number | undefined
+}
+
+/** Name servers and search domains. */
+export interface NameService {
+  /** Undefined: the guest has no name server of this version. */
+  readonly v4: Resolver | undefined
+  readonly v6: Resolver | undefined
+  readonly searchDomains: readonly string[]
+}
+
+const RESOLV_CONF = "/etc/resolv.conf"
+const HIGHEST_PORT = 65_535
+
+/** The name service that options name; the first server of each version counts. */
+export function chosenNameService(servers: readonly NameServerOption[]): NameService {
+  const resolvers = servers.map(toResolver)
+  return { ...firstOfEach(resolvers), searchDomains: [] }
+}
+
+/** The host's name service, as it is now. A system without a `resolv.conf` asks itself (resolv.conf(5)). */
+export function hostNameService(text: string = readResolvConf()): NameService {
+  const { nameServers, searchDomains } = parseResolvConf(text)
+  const usable = nameServers.filter(({ zone }: NameServer) => zone === undefined)
+  const resolvers = usable.map(({ address }) => ({ address, port: undefined }))
+  const itself = [LOOPBACK_V4, LOOPBACK_V6].map((address) => ({ address: address.clone(), port: undefined }))
+  return { ...firstOfEach(nameServers.length === 0 ? itself : resolvers), searchDomains }
+}
+
+function firstOfEach(resolvers: readonly Resolver[]): Pick<NameService, "v4" | "v6"> {
+  return { v4: resolvers.find(({ address }) => address.isV4), v6: resolvers.find(({ address }) => !address.isV4) }
+}
+
+function toResolver(option: NameServerOption, index: number): Resolver {
+  const name = `nameServers[${index}]`
+  const isAlone = typeof option === "string" || !("address" in option)
+  const { address: text, port } = isAlone ? { address: option, port: undefined } : option
+  const address = toAddress(name, text)
+  if (!address.isUnicast) throw optionError(`${name} is ${address}: it must be the address of one server`)
+  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= HIGHEST_PORT)) {
+    throw optionError(`${name}.port is ${port}: it must be from 1 to ${HIGHEST_PORT}`)
+  }
+  return { address, port }
+}
+
+/** Empty where there is none. */
+function readResolvConf(): string {
+  try {
+    // Not an import, so that bundles for a page contain nothing of Node.js.
+    return globalThis.process.getBuiltinModule("node:fs").readFileSync(RESOLV_CONF, "utf8")
+  } catch {
+    return ""
+  }
+}

@@ -1,0 +1,55 @@
+import { Arena } from "@demiflow/core"
+import { memoryLinkPair } from "@demiflow/tap"
+import { expect, test } from "vitest"
+import { createGateway } from "./gateway.ts"
+import { GatewayError } from "./gateway-error.ts"
+import { hostNameService } from "./name-servers.ts"
+import type { GatewayOptions } from "./options.ts"
+import { TestGuest, type TestOptions } from "./test-support.ts"
+
+const port = 8_080
+
+test.each<[TestOptions, string]>([
+  [{ v4: { network: "10.0.2.0" } }, 'v4.network is "10.0.2.0": it must be a network such as 10.0.2.0/24'],
+  [{ v6: { network: "fd00::/48" } }, 'v6.network is "fd00::/48": it must be a /64 such as fd9a:559a:559a:2::/64'],
+  [{ v4: { guest: "10.0.3.1" } }, "v4.guest is 10.0.3.1: it must be an address of 10.0.2.0/24"],
+  [{ v4: { gateway: "nowhere" } }, 'v4.gateway is "nowhere": it must be an IP address'],
+  [{ v4: { guest: "10.0.2.2" } }, "v4.guest is 10.0.2.2: the gateway or the name server has that address"],
+  [{ v4: false, v6: false }, "v4 and v6 are false: the guest needs one of them"],
+  [{ mtu: 1_000 }, "mtu is 1000: it must be from 1280 to 65535"],
+  [{ nameServers: ["ff02::1"] }, "nameServers[0] is ff02::1: it must be the address of one server"],
+  [{ nameServers: [{ address: "192.0.2.1", port: 0 }] }, "nameServers[0].port is 0: it must be from 1 to 65535"],
+  [{ mostFlows: 0 }, "mostFlows is 0: it must be from 1 to 4194304"],
+  [{ forward: [{ protocol: "sctp" as "tcp", port }] }, 'protocol is "sctp": it must be "tcp" or "udp"'],
+  [{ forward: [{ protocol: "tcp", port: 0 }] }, "port is 0: it must be a port from 1 to 65535"],
+  [{ forward: [{ protocol: "tcp", port, to: 65_536 }] }, "to is 65536: it must be a port from 1 to 65535"],
+])("%j is refused in one sentence", async (options, message) => {
+  await expect(TestGuest.open(options)).rejects.toThrow(
+    expect.objectContaining({ constructor: GatewayError, code: "ERR_GATEWAY_OPTION", message }),
+  )
+})
+
+test("a link of another arena is refused, and a missing one", async () => {
+  const stays = await TestGuest.open()
+  const [link] = memoryLinkPair(new Arena(4 << 20), new Arena(4 << 20))
+  const message = "link is on another arena than the sockets: pass a function that makes it on the arena it is passed"
+  await expect(createGateway({ link })).rejects.toThrow(message)
+  await expect(createGateway({} as GatewayOptions)).rejects.toThrow("link is missing")
+  stays.gateway.close()
+})
+
+test("a link with a small MTU is refused with IPv6 only", async () => {
+  const link = (arena: Arena) => memoryLinkPair(arena, arena, { capabilities: { mtu: 1_000 }, queueBytes: 65_536 })[0]
+  await expect(createGateway({ link })).rejects.toThrow("The link's MTU is 1000: IPv6 needs 1280, so pass v6: false")
+  const gateway = await createGateway({ link, v6: false })
+  gateway.close()
+})
+
+test("name servers are those of the host that need no interface, or the host itself", () => {
+  const names = ({ v4, v6 }: ReturnType<typeof hostNameService>) => [v4, v6].map((each) => each && `${each.address}`)
+  expect(names(hostNameService("nameserver fe80::1%eth0\nnameserver 192.0.2.7\nsearch example.org"))).toEqual([
+    "192.0.2.7",
+    undefined,
+  ])
+  expect(names(hostNameService(""))).toEqual(["127.0.0.1", "::1"])
+})

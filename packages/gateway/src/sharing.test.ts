@@ -1,0 +1,72 @@
+/** Gateways that share a thread with each other, and with ordinary code. */
+import { once } from "node:events"
+import { readdirSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { setTimeout as delay } from "node:timers/promises"
+import { attachedArena } from "@demiflow/sys"
+import { expect, test } from "vitest"
+import { GATEWAY, TestGuest } from "./test-support.ts"
+
+const descriptors = () => readdirSync("/proc/self/fd").length
+const remaining = () => attachedArena()?.remaining
+
+/** Asks a web server of this process, from a guest. */
+async function ask(guest: TestGuest, port: number): Promise<string> {
+  const connection = guest.tcp.connect({ address: GATEWAY, port })
+  connection.write("GET / HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
+  await guest.until(() => connection.isEnded)
+  connection.end()
+  return connection.receivedText
+}
+
+async function webServer(): Promise<{ port: number; close: () => Promise<unknown> }> {
+  const server = createServer((_, response) => response.end("served here"))
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const { port } = server.address() as AddressInfo
+  return { port, close: () => new Promise((resolve) => server.close(resolve)) }
+}
+
+test("two guests with the same addresses are served at once, by a web server of this process", async () => {
+  const server = await webServer()
+  const guests = [await TestGuest.open(), await TestGuest.open()]
+  const answers = guests.map((guest) => ask(guest, server.port))
+  // Timers, promises and a client of this process work meanwhile.
+  const headers = { connection: "close" }
+  const page = fetch(`http://127.0.0.1:${server.port}`, { headers }).then((response) => response.text())
+  expect(await Promise.all([page, delay(1, "a timer")])).toEqual(["served here", "a timer"])
+  for (const answer of await Promise.all(answers)) expect(answer).toContain("served here")
+  guests[0].gateway.close()
+  expect(await ask(guests[1], server.port)).toContain("served here")
+  guests[1].gateway.close()
+  await server.close()
+})
+
+test("gateways that come and go leave nothing behind", async () => {
+  const first = await TestGuest.open()
+  first.gateway.close()
+  // The loop ends when the runtime has its turn.
+  await expect.poll(remaining).toBe(attachedArena()?.buffer.byteLength)
+  const before = [remaining(), descriptors()]
+  for (let count = 0; count < 200; count++) {
+    const guest = await TestGuest.open()
+    expect(remaining()).toBeLessThan(before[0] ?? 0)
+    guest.gateway.close()
+    guest.gateway.close()
+  }
+  await expect.poll(() => [remaining(), descriptors()]).toEqual(before)
+})
+
+test("what a gateway held is free for others while one stays", async () => {
+  const stays = await TestGuest.open()
+  const [first, second] = [await TestGuest.open(), await TestGuest.open()]
+  const before = [remaining(), descriptors()]
+  for (let count = 0; count < 20; count++) {
+    first.gateway.close()
+    const again = await TestGuest.open()
+    again.gateway.close()
+  }
+  expect([remaining(), descriptors()]).toEqual(before)
+  for (const { gateway } of [second, stays]) gateway[Symbol.dispose]()
+})
