@@ -144,6 +144,7 @@ export class TcpConnection extends HostSocket {
     into.minimumRtt = 0
     into.rtt = 0
     into.bytesAcknowledged = this.#takenBytes - this.#socket.writableLength
+    into.bytesReceived = this.#socket.bytesRead + (this.#isReadEnded ? 1 : 0)
     into.sendWindow = -1
     into.sendMss = this.#isV4 ? MSS_V4 : MSS_V6
     into.notSentBytes = this.#socket.writableLength
