@@ -26,6 +26,8 @@ export class GuestOnNode implements Driven {
   readonly running: RunningStack
   readonly guest: ScriptedGuest
   readonly tcp: GuestTcp
+  /** Ports at which the host could not listen, with the error numbers. */
+  readonly listenErrors: [number, number][] = []
   readonly #clock = new VirtualClock()
   readonly #start = this.#clock.now
 
@@ -34,7 +36,9 @@ export class GuestOnNode implements Driven {
     const plugins = [tcp(), udp()]
     const arena = new Arena(stackArenaBytes({ plugins }) + 2 * LINK_BYTES + (1 << 20))
     const [link, guestLink] = memoryLinkPair(arena, arena, { capabilities: { mtu }, queueBytes: LINK_BYTES })
-    this.sockets = new NodeSockets(arena, this.loop)
+    this.sockets = new NodeSockets(arena, this.loop, {
+      onListenError: ({ port }, errno) => this.listenErrors.push([port, errno]),
+    })
     const drops = new Drops()
     const [v4, v6] = [GATEWAY, GATEWAY_V6].map((gateway) => ({ hostLoopback: Address.parse(gateway) }))
     const forwarding = new ForwardingPolicy({ v4, v6 }, drops)

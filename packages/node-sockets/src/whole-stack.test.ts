@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import type { Socket as NodeSocket } from "node:net"
+import { connect, type Socket as NodeSocket } from "node:net"
+import { Address, Errno, IpProtocol } from "@demiflow/core"
 import { build, type GuestConnection, patternBytes } from "@demiflow/testkit"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { GATEWAY, GATEWAY_V6, GuestOnNode, serve } from "./guest.fixture.ts"
@@ -198,6 +199,68 @@ test("a server that doesn't read closes the guest's window, and then gets everyt
   guest.kick()
   await until(() => hasEnded)
   expect(hash.digest("hex")).toBe(hashOf(content))
+})
+
+/** Forwards a port of the host's loopback to one of the guest. */
+async function forward(protocol: number, address: string, targetPort: number): Promise<number> {
+  const [port] = await freePorts(1)
+  const end = { address: Address.parse(address), port, interfaceName: undefined, freebind: false }
+  expect(guest.running.stack.listen(protocol, end, undefined, targetPort)).toBeGreaterThanOrEqual(0)
+  return port
+}
+
+test.each([
+  ["IPv4", "127.0.0.1"],
+  ["IPv6", "::1"],
+])("a client outside reaches a server of the guest over %s", async (_, host) => {
+  const content = patternBytes(4 * MEBIBYTE)
+  guest.tcp.listen(80, (connection) => {
+    connection.onEnd = () => {
+      connection.write(connection.received)
+      connection.end()
+    }
+  })
+  const port = await forward(IpProtocol.tcp, host, 80)
+  const client = connect({ host, port, allowHalfOpen: true })
+  const received: Uint8Array[] = []
+  client.on("data", (bytes) => received.push(bytes))
+  client.end(content)
+  await once(client, "end")
+  expect(hashOf(Buffer.concat(received))).toBe(hashOf(content))
+  await until(() => guest.tcp.connections.every(({ isFinished }) => isFinished))
+})
+
+test("a client outside is reset where the guest has no server", async () => {
+  const client = connect(await forward(IpProtocol.tcp, "127.0.0.1", 81), "127.0.0.1")
+  const [error] = await once(client, "error")
+  expect(error.code).toBe("ECONNRESET")
+})
+
+test.each([
+  ["udp4", "127.0.0.1", "192.0.2.2"],
+  ["udp6", "::1", "2001:db8::2"],
+] as const)("a client outside reaches a server of the guest by %s", async (type, host, own) => {
+  const client = createSocket(type)
+  cleanUp.push(() => client.close())
+  guest.guest.onFrame(({ ip, udp, payload }) => {
+    if (ip === undefined || udp === undefined) return false
+    const ports = { sourcePort: udp.targetPort, targetPort: udp.sourcePort }
+    guest.guest.send(build.ip(own, ip.source), build.udp(ports), build.payload(`${new TextDecoder().decode(payload)}!`))
+    return true
+  })
+  const port = await forward(IpProtocol.udp, host, 53)
+  client.send("hello", port, host)
+  const [answer, from] = await once(client, "message")
+  expect([`${answer}`, from.port]).toEqual(["hello!", port])
+})
+
+test("a port that another program has is reported when the system refuses it", async () => {
+  const { server, port } = await serve(() => {})
+  cleanUp.push(() => server.close())
+  const end = { address: Address.parse("127.0.0.1"), port, interfaceName: undefined, freebind: false }
+  expect(guest.running.stack.listen(IpProtocol.tcp, end, undefined, 80)).toBeGreaterThanOrEqual(0)
+  await until(() => guest.listenErrors.length > 0)
+  expect(guest.listenErrors).toEqual([[port, Errno.EADDRINUSE]])
 })
 
 test.each([
