@@ -34,6 +34,8 @@ export const DEFAULT_FLOW_CAPACITY = 131_072
 const EXPIRY_BUDGET = 64
 
 const KEY_WORDS = 10
+/** More than the largest number of an interface. */
+const INTERFACES = 4
 const NO_FLOW = -1 as NewFlow
 
 const Stage = { free: 0, allocated: 1, initiated: 2, targeted: 3, active: 4 } as const
@@ -76,8 +78,8 @@ export class FixedFlowTable implements FlowTable {
   #unfinished = 0
   readonly #deadlines: Deadlines
   readonly #probe = new Int32Array(KEY_WORDS)
-  /** The side that was found last: the next packets often belong to it as well. */
-  #lastFound = 0 as SideRef
+  /** By interface, the side that was found last: the next packets there often belong to it as well. */
+  readonly #lastFound = new Int32Array(INTERFACES)
 
   constructor(options: FlowTableOptions) {
     const capacity = options.capacity ?? DEFAULT_FLOW_CAPACITY
@@ -193,14 +195,15 @@ export class FixedFlowTable implements FlowTable {
     const probe = this.#probe
     probe[0] = protocol
     writeKey(probe, 0, demiflow)
-    if (this.#findable[this.#lastFound] === 1 && this.#matches(this.#lastFound, probe)) return this.#lastFound
+    const last = this.#lastFound[demiflow.interface]
+    if (this.#findable[last] === 1 && this.#matches(last, probe)) return last as SideRef
     const hash = this.#hash.hash(probe, 0, KEY_WORDS)
     for (let bucket = hash & this.#mask; ; bucket = (bucket + 1) & this.#mask) {
       const side = this.#buckets[bucket] - 1
       if (side < 0) return NO_SIDE
       if (this.#hashes[side] !== hash || !this.#matches(side, probe)) continue
-      this.#lastFound = side as SideRef
-      return this.#lastFound
+      this.#lastFound[demiflow.interface] = side
+      return side as SideRef
     }
   }
 
