@@ -14,6 +14,8 @@ export function library(options: Options = {}): Config {
     sourcemap: false,
     clean: true,
     splitting: false,
+    // Inlines constants: in a bundle they are variables, which would be loaded for each packet.
+    minifySyntax: true,
     ...options,
   })
 }
