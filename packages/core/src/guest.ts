@@ -72,10 +72,10 @@ export interface Guest {
    */
   begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number, station?: MacAddress): number
   /**
-   * True if {@link Guest.begin}, or {@link Guest.beginFrame}, would succeed now for a packet with this room. Counts
-   * nothing.
+   * True if {@link Guest.begin}, or {@link Guest.beginFrame}, would succeed now for a packet with this room, or for as
+   * many as `packets` says, one after another. Counts nothing.
    */
-  hasRoom(room: number): boolean
+  hasRoom(room: number, packets?: number): boolean
   /**
    * Changes the ends of a packet that was begun and not ended, for a caller that learns only with the payload where the
    * packet goes. The version of IP may change too.

@@ -202,8 +202,8 @@ export class TapSide implements Guest {
     return this.#packets.begin(demiflow, protocol, room, hopLimit, station)
   }
 
-  hasRoom(room: number): boolean {
-    return this.#packets.hasRoom(room)
+  hasRoom(room: number, packets = 1): boolean {
+    return this.#packets.hasRoom(room, packets)
   }
 
   redirect(transportOffset: number, demiflow: Demiflow, protocol: number, hopLimit?: number): void {

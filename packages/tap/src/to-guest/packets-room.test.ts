@@ -210,3 +210,12 @@ test("a packet without room counts under the name of its handler, and the questi
   fixture.tap.endTurn()
   expect([tap.hasRoom(65_515), tap.begin(four, 253, 65_515)]).toEqual([false, -1])
 })
+
+test("room for several packets is room for one after another", () => {
+  const { tap } = new Fixture({}, { transmitBytes: 64 << 10, reassemblySlots: 1 })
+  let packets = 1
+  while (tap.hasRoom(8_001, packets + 1)) packets++
+  expect(packets).toBeGreaterThan(1)
+  for (let begun = 0; begun < packets; begun++) expect(tap.begin(four, 253, 8_001)).toBeGreaterThanOrEqual(0)
+  expect([tap.hasRoom(8_001), tap.begin(four, 253, 8_001)]).toEqual([false, -1])
+})

@@ -358,9 +358,10 @@ export class PacketsToGuest {
   }
 
   /** See `Guest.hasRoom`. */
-  hasRoom(room: number): boolean {
+  hasRoom(room: number, packets: number): boolean {
     const size = this.#lead + Math.max(room, this.#smallestRoom)
-    return (this.#open > 0 ? this.#next : this.#start) + size <= this.#end
+    const others = (packets - 1) * ((size + FRAME_ALIGNMENT - 1) & -FRAME_ALIGNMENT)
+    return (this.#open > 0 ? this.#next : this.#start) + others + size <= this.#end
   }
 
   #take(room: number): number {

@@ -60,9 +60,9 @@ export class SegmentWriter {
     )
   }
 
-  /** True if {@link SegmentWriter.begin} would succeed now. */
-  hasRoom(payloadRoom: number): boolean {
-    return this.#guest.hasRoom(TCP_HEADER_LENGTH + payloadRoom)
+  /** True if {@link SegmentWriter.begin} would succeed now, for each of `segments` one after another. */
+  hasRoom(payloadRoom: number, segments: number): boolean {
+    return this.#guest.hasRoom(TCP_HEADER_LENGTH + payloadRoom, segments)
   }
 
   /** Sends a segment without payload. Returns false if there is no room. */

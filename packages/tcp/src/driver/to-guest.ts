@@ -241,11 +241,12 @@ export class ToGuest {
     const affordable = Math.ceil(budget / Math.max(frameSize, FRAME_COST))
     const limit = Math.min(connection.peekFrames, most, affordable)
     const offsets = this.#offsets
+    const hasRoomForAll = output.hasRoom(frameSize, limit)
     let frames = 0
     let asked = 0
     while (frames < limit && asked < room) {
       const size = Math.min(frameSize, room - asked)
-      if (!output.hasRoom(size)) break
+      if (!hasRoomForAll && !output.hasRoom(size, 1)) break
       const offset = output.begin(connection, size)
       offsets[frames] = offset
       vectors.set(frames++, offset + TCP_HEADER_LENGTH, size)

@@ -104,8 +104,8 @@ export class StrictGuest implements Guest {
     return offset
   }
 
-  hasRoom(room: number): boolean {
-    return this.#used + HEADROOM + room <= this.#size
+  hasRoom(room: number, packets = 1): boolean {
+    return this.#used + packets * (HEADROOM + room) <= this.#size
   }
 
   redirect(offset: number, demiflow: Demiflow, protocol: number): void {
