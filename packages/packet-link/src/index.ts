@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+export * from "./duplex-link.ts"
 export * from "./link-end.ts"
 export * from "./message-link.ts"
 export * from "./packet-link.ts"

@@ -81,7 +81,7 @@ describe("frames from the guest", () => {
     ])
   })
 
-  it("are dropped and counted if the queue is full, and the source hears when it has room", () => {
+  it("are dropped and counted if the queue is full, and the source hears when it has room", async () => {
     const { link, calls, stack } = recorded({ queueBytes: 8 << 10 })
     let pushed = 0
     while (link.hasRoom) if (link.push(frameOf(1_514, ++pushed))) continue
@@ -90,6 +90,8 @@ describe("frames from the guest", () => {
     expect(link.drops.get("link: queue full")).toBe(1)
     expect(calls).toEqual(["readable"])
     expect(stack.receive().map(([first]) => first)).toEqual([1, 2, 3, 4, 5])
+    expect(calls).toEqual(["readable"])
+    await Promise.resolve()
     expect(calls).toEqual(["readable", "room"])
     expect(link.hasRoom).toBe(true)
   })
@@ -105,6 +107,25 @@ describe("frames from the guest", () => {
     expect(stack.answer).toBe(-Errno.EPIPE)
     expect(calls).toEqual(["readable", "close", "end: truncated", "readable"])
   })
+})
+
+it("fills no queue from within a call that takes frames", async () => {
+  const { link, calls } = recorded({ queueBytes: 4 << 10 }, { onRoom: () => link.push(frameOf(60, 9)) })
+  const batch = new FrameBatch(4)
+  const taken: number[] = []
+  link.onReadable = () => {
+    while (link.receive(batch) > 0) {
+      for (let index = 0; index < batch.count; index++) taken.push(link.arena.bytes[batch.offset[index]])
+    }
+  }
+  const { onReadable } = link
+  link.onReadable = () => calls.push("readable")
+  for (let fill = 1; link.hasRoom; fill++) link.push(frameOf(1_514, fill))
+  link.onReadable = onReadable
+  onReadable()
+  expect(taken).toEqual([1, 2])
+  await Promise.resolve()
+  expect(taken).toEqual([1, 2, 9])
 })
 
 describe("frames to the guest", () => {

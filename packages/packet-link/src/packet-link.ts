@@ -74,7 +74,7 @@ export interface OtherEnd {
   awaitRoom?(): void
   /** Called when the stack has taken this number of frames that were pushed. */
   onTaken?(count: number): void
-  /** Called when the queue has room again, after {@link PacketLink.hasRoom} was false. */
+  /** Called soon after the queue has room again, if {@link PacketLink.hasRoom} was false. */
   onRoom?(): void
   /** Called once, when the link has ended or was closed. */
   onClose?(): void
@@ -113,6 +113,14 @@ export class PacketLink implements Link {
   #isSourceWaiting = false
   #awaitsRoom = false
   #isDraining = false
+  readonly #announceRoom = (): void => {
+    if (!this.isOpen) return
+    try {
+      this.#other.onRoom?.()
+    } catch (error) {
+      this.finish({ kind: "failed", error })
+    }
+  }
 
   /**
    * Reserves {@link packetLinkArenaBytes} of the arena. Throws `RangeError` for an MTU out of range, or a queue that
@@ -299,12 +307,13 @@ export class PacketLink implements Link {
   #reportTaken(count: number): void {
     try {
       this.#other.onTaken?.(count)
-      if (!this.#isSourceWaiting || !this.#queue.hasRoom(this.#longest)) return
-      this.#isSourceWaiting = false
-      this.#other.onRoom?.()
     } catch (error) {
       this.finish({ kind: "failed", error })
     }
+    if (!this.#isSourceWaiting || !this.#queue.hasRoom(this.#longest)) return
+    this.#isSourceWaiting = false
+    // Later: it may push, and what `receive` handed out is still in use.
+    Promise.resolve().then(this.#announceRoom)
   }
 
   #drop(reason: DropReason): false {
