@@ -44,7 +44,7 @@ export const layers = {
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
   "stream-link": { imports: [...foundation, "sys"], portable: false },
   program: assembly,
-  gateway: assembly,
+  gateway: { ...assembly, imports: [...assembly.imports, "node-sockets"] },
   tap: protocol,
   "packet-link": { imports: ["core"], portable: true },
   stack: { imports: [...foundation, "tap"], portable: true },

@@ -1,13 +1,13 @@
 /** The two ends of a gateway, and what they cost: a link, and sockets on its arena. */
-import type { Arena, Sockets } from "@demiflow/core"
+import { Arena, type Sockets } from "@demiflow/core"
 import { optionError } from "./gateway-error.ts"
 import type { GatewayLink, GatewayLoop, GatewayOptions } from "./options.ts"
-import { acquireHost, loadSys, releaseHost } from "./thread-host.ts"
+import { acquireHost, loadNodeSockets, loadSys, releaseHost, type Sys } from "./thread-host.ts"
 
 const PART_UNIT = 64
 
-/** Which sockets a gateway uses: those of `@demiflow/sys`, or those that it was passed. */
-export type SocketsKind = "sys" | "given"
+/** Which sockets a gateway uses: those of `@demiflow/sys`, those of `@demiflow/node-sockets`, or what it was passed. */
+export type SocketsKind = "sys" | "node" | "given"
 
 /** The ends of a gateway, until they are closed. */
 export interface Ends {
@@ -30,14 +30,38 @@ export async function openEnds(options: GatewayOptions, bytes: number, linkBytes
     const place = new LinkPlace(link, sockets.arena, bytes + linkBytes)
     return { kind: "given", link: place.link, sockets, loop, close: () => place.close() }
   }
-  const sys = await loadSys()
+  const sys = await sysUnlessNode(options)
+  return sys === undefined ? nodeEnds(link, bytes + linkBytes) : sysEnds(sys, link, bytes + linkBytes)
+}
+
+/** Undefined: the sockets are to be those of Node.js. */
+async function sysUnlessNode({ socketsKind }: GatewayOptions): Promise<Sys | undefined> {
+  if (socketsKind === "node") return undefined
+  try {
+    return await loadSys()
+  } catch (error) {
+    if (socketsKind === "sys") throw error
+    return undefined
+  }
+}
+
+async function nodeEnds(link: GatewayOptions["link"], bytes: number): Promise<Ends> {
+  const { NodeLoop, NodeSockets } = await loadNodeSockets()
+  const arena = typeof link === "function" ? new Arena(ceilToPart(bytes + 2 * PART_UNIT)) : link.arena
+  const place = new LinkPlace(link, arena, bytes)
+  const loop = new NodeLoop()
+  const sockets = new NodeSockets(arena, loop)
+  return { kind: "node", link: place.link, sockets, loop, close: () => place.close() }
+}
+
+function sysEnds(sys: Sys, link: GatewayOptions["link"], bytes: number): Ends {
   const host = acquireHost(sys, typeof link === "function" ? undefined : link.arena)
   const cleanUp = [() => releaseHost(host)]
   const close = (): void => {
     for (const step of cleanUp.splice(0).reverse()) step()
   }
   try {
-    const place = new LinkPlace(link, host.arena, bytes + sys.LINUX_SOCKETS_ARENA_BYTES + linkBytes)
+    const place = new LinkPlace(link, host.arena, bytes + sys.LINUX_SOCKETS_ARENA_BYTES)
     cleanUp.push(() => place.close())
     const { arena } = place.link
     const part = arena.part(ceilToPart(sys.LINUX_SOCKETS_ARENA_BYTES))

@@ -103,36 +103,43 @@ test("a question to the guest's name server reaches the host's, and the answer c
 })
 
 test.each([
-  ["127.0.0.1", GATEWAY],
-  ["::1", GATEWAY_V6],
-])("TCP reaches a server on %s at %s, and the flow is listed while it lives", async (loopback, address) => {
-  const port = await echoServer(loopback)
-  const guest = await open()
-  const { gateway, tcp } = guest
-  const ends: string[] = []
-  gateway.observe({
-    opened: ({ handler }) => ends.push(`${handler} opened`),
-    closed: ({ handler }) => ends.push(`${handler} closed`),
-  })
-  expect([...gateway.flows]).toEqual([])
-  const connection = tcp.connect({ address, port })
-  connection.write("hello")
-  await guest.until(() => connection.receivedText === "hello")
-  expect([...gateway.flows]).toEqual([
-    {
-      protocol: "tcp",
-      isFromGuest: true,
-      guest: { address: `${guest.guest.addressFor(address)}`, port: expect.any(Number) },
-      seenByGuest: { address, port },
-      outside: { address: loopback, port },
-      state: "established",
-    },
-  ])
-  connection.end()
-  await guest.until(() => connection.isEnded && gateway.flows.size === 0)
-  expect(ends).toEqual(["tcp opened", "tcp closed"])
-  expect(tcp.violations).toEqual([])
-})
+  ["sys", "127.0.0.1", GATEWAY],
+  ["sys", "::1", GATEWAY_V6],
+  ["node", "127.0.0.1", GATEWAY],
+] as const)(
+  "by %s, TCP reaches a server on %s at %s, and the flow is listed",
+  async (socketsKind, loopback, address) => {
+    const port = await echoServer(loopback)
+    const guest = await open({ socketsKind })
+    expect(guest.gateway.socketsKind).toBe(socketsKind)
+    const { gateway, tcp } = guest
+    const ends: string[] = []
+    gateway.observe({
+      opened: ({ handler }) => ends.push(`${handler} opened`),
+      closed: ({ handler }, _, { bytesFromGuest }) => ends.push(`${handler} closed after ${bytesFromGuest} bytes`),
+    })
+    expect([...gateway.flows]).toEqual([])
+    const connection = tcp.connect({ address, port })
+    connection.write("hello")
+    await guest.until(() => connection.receivedText === "hello")
+    expect([...gateway.flows]).toEqual([
+      {
+        protocol: "tcp",
+        isFromGuest: true,
+        guest: { address: `${guest.guest.addressFor(address)}`, port: expect.any(Number) },
+        seenByGuest: { address, port },
+        outside: { address: loopback, port },
+        state: "established",
+        bytesFromGuest: 5,
+        bytesToGuest: 5,
+      },
+    ])
+    connection.end()
+    await guest.until(() => connection.isEnded && gateway.flows.size === 0)
+    expect(ends).toEqual(["tcp opened", "tcp closed after 5 bytes"])
+    expect(tcp.violations).toEqual([])
+  },
+)
 
 test("a closed port is refused at once", async () => {
   const guest = await open()
@@ -140,8 +147,8 @@ test("a closed port is refused at once", async () => {
   expect(await guest.until(() => connection.failure)).toBe("refused")
 })
 
-test("a forwarded port leads to the guest until it is taken back", async () => {
-  const guest = await open()
+test.each(["sys", "node"] as const)("by %s, a port leads to the guest until it is taken back", async (socketsKind) => {
+  const guest = await open({ socketsKind })
   const { gateway } = guest
   guest.tcp.listen(80, (connection) => {
     connection.onData = (bytes) => connection.write(bytes)

@@ -21,7 +21,7 @@ import { mtuOn, resolveSettings, resolveSizes, type Settings } from "./settings.
 export interface Gateway extends Disposable {
   /** The guest's end. */
   readonly link: GatewayLink
-  /** Which sockets are used: those of `@demiflow/sys`, or those that were given. */
+  /** Which sockets are used: see {@link GatewayOptions.socketsKind}, or those that were given. */
   readonly socketsKind: SocketsKind
   /** Addresses on the guest's link; undefined for a version of IP that is off. */
   readonly v4: Network | undefined
@@ -49,7 +49,7 @@ export interface Gateway extends Disposable {
  * Gives a guest a network: DHCP, router advertisements, name service, and connections by sockets of the host.
  *
  * Throws a {@link GatewayError} with the code `ERR_GATEWAY_OPTION`, `ERR_GATEWAY_PORT`, or `ERR_GATEWAY_SOCKETS` where
- * `@demiflow/sys` can't be used; and `ArenaExhaustedError` if there are too many gateways for the arena.
+ * there are no sockets; and `ArenaExhaustedError` if there are too many gateways for the arena.
  */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const settings = resolveSettings(options)

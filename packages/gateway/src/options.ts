@@ -52,8 +52,13 @@ export interface GatewayOptions extends GatewaySizes {
   /** Where drops are counted, also by the link; an instance of the gateway's own if not given. */
   readonly drops?: Drops
   /**
-   * Sockets of the host for this gateway alone, with the loop that delivers their events. If not given, those of
-   * `@demiflow/sys`, on a loop that all gateways of the thread share. The caller closes them.
+   * `sys` for those of `@demiflow/sys` only, and an error where they can't be used; `node` for those of
+   * `@demiflow/node-sockets`. If not given: the former where they can be used, else the latter.
+   */
+  readonly socketsKind?: "sys" | "node"
+  /**
+   * Sockets of the host for this gateway alone, with the loop that delivers their events. If not given, see
+   * {@link GatewayOptions.socketsKind}. The caller closes them.
    */
   readonly sockets?: Sockets
   /** The loop of {@link GatewayOptions.sockets}; needed with these, and only with these. */
@@ -62,11 +67,11 @@ export interface GatewayOptions extends GatewaySizes {
 
 /** How much memory a gateway may use. Of what isn't used, the system provides only addresses. */
 export interface GatewaySizes {
-  /** Flows at a time, 1 or more; 4,096 if not given. */
+  /** Flows at a time, 1 or more; 1,024 if not given. */
   readonly mostFlows?: number
   /** Bytes of the guest's payload that sockets didn't take at once, over all connections; 1 MiB if not given. */
   readonly holdBytes?: number
-  /** Bytes of packets to the guest in one turn; 1 MiB if not given. */
+  /** Bytes of packets to the guest in one turn; 512 KiB if not given. */
   readonly transmitBytes?: number
   /** Datagrams whose fragments may be waiting, 64 KiB each; 4 if not given. */
   readonly reassemblySlots?: number

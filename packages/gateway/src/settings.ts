@@ -6,9 +6,9 @@ import { type Network, resolveV4, resolveV6 } from "./networks.ts"
 import type { GatewayOptions, GatewaySizes } from "./options.ts"
 
 const DEFAULT_SIZES: Required<GatewaySizes> = {
-  mostFlows: 4_096,
+  mostFlows: 1_024,
   holdBytes: 1 << 20,
-  transmitBytes: 1 << 20,
+  transmitBytes: 512 << 10,
   reassemblySlots: 4,
   linkBytes: 3 << 20,
 }

@@ -9,7 +9,8 @@ import { Arena } from "@demiflow/core"
 import type { DescriptorShares, EventLoop, Native } from "@demiflow/sys"
 import { GatewayError } from "./gateway-error.ts"
 
-type Sys = typeof import("@demiflow/sys")
+export type Sys = typeof import("@demiflow/sys")
+type NodeSocketsPackage = typeof import("@demiflow/node-sockets")
 
 /** The parts, until they are given back. */
 export interface ThreadHost {
@@ -43,6 +44,15 @@ export async function loadSys(): Promise<Sys> {
     const sys = await import("@demiflow/sys")
     sys.loadNative()
     return sys
+  } catch (cause) {
+    throw unavailable(cause instanceof Error ? cause.message : String(cause), cause)
+  }
+}
+
+/** Loads `@demiflow/node-sockets`. Throws a `GatewayError` where there is no `node:net`. */
+export async function loadNodeSockets(): Promise<NodeSocketsPackage> {
+  try {
+    return await import("@demiflow/node-sockets")
   } catch (cause) {
     throw unavailable(cause instanceof Error ? cause.message : String(cause), cause)
   }

@@ -85,8 +85,10 @@ export class TcpContext {
     return connection
   }
 
-  /** See `ProtocolHandler.totalsOf`. */
+  /** See `ProtocolHandler.totalsOf`. While a connection has its socket, what it has carried so far. */
   totalsOf(flow: FlowIndex): FlowTotals {
+    const connection = this.#connections[flow]
+    if (connection !== undefined) this.count(connection)
     return this.#totals.of(flow)
   }
 
