@@ -79,7 +79,9 @@ export class UdpSocket extends HostSocket {
     const { address, port, correspondent } = opening
     this.#socket.bind({ port, exclusive: true, ...(address === undefined ? {} : { address: address.toString() }) })
     if (correspondent !== undefined && this.#openError === 0) {
-      this.#socket.connect(correspondent.port, correspondent.address.toString())
+      // The runtime throws for port 0, which the system refuses as well.
+      if (correspondent.port === 0) this.#openError = Errno.EINVAL
+      else this.#socket.connect(correspondent.port, correspondent.address.toString())
     }
     isOpening = false
   }
@@ -210,9 +212,15 @@ export class UdpSocket extends HostSocket {
       this.#sendingBytes -= cost
     }
     this.#sendingBytes += cost
-    if (to === undefined) this.#socket.send(bytes, sent)
-    else this.#socket.send(bytes, to.correspondentPort, this.#textOf(to.correspondentAddress), sent)
-    return 0
+    try {
+      if (to === undefined) this.#socket.send(bytes, sent)
+      else this.#socket.send(bytes, to.correspondentPort, this.#textOf(to.correspondentAddress), sent)
+      return 0
+    } catch (cause) {
+      // Port 0, or a socket whose connect failed.
+      sent()
+      return -errnoOf(cause, Errno.EINVAL)
+    }
   }
 
   #textOf(address: Address): string {
