@@ -1,3 +1,4 @@
 import { library } from "../../tsup.base.ts"
 
-export default library({ platform: "node" })
+// An optional dependency: it would be bundled otherwise.
+export default library({ platform: "node", external: ["@demiflow/sys"] })

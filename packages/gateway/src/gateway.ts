@@ -17,6 +17,9 @@ import type { GatewayLink, GatewayOptions, GatewaySizes } from "./options.ts"
 import { gatewayPlugins, gatewayPolicy } from "./protocols.ts"
 import { mtuOn, resolveSettings, resolveSizes, type Settings } from "./settings.ts"
 
+/** Nobody reports the host's neighbours: the table is as small as it can be. */
+const NO_NEIGHBOURS = 8
+
 /** A guest's network, until it is closed. */
 export interface Gateway extends Disposable {
   /** The guest's end. */
@@ -108,6 +111,7 @@ class RunningGateway implements Gateway {
       ...(clock && { clock }),
       ...(mtu !== undefined && { mtu }),
       unaskedMtu: ETHERNET_MTU,
+      mostHostNeighbours: NO_NEIGHBOURS,
       flows: new FixedFlowTable({ random, drops, capacity: mostFlows }),
       forwarding: gatewayPolicy(settings, drops),
       plugins: gatewayPlugins(settings),

@@ -33,7 +33,7 @@ import { AddressPlaces } from "./address-places.ts"
 import { NO_STATION, type Stations } from "./stations.ts"
 
 /** More than the kernel keeps by default for both versions of IP (`gc_thresh3` of arp(7), 1,024 each). */
-const CAPACITY = 4096
+const DEFAULT_CAPACITY = 4096
 const ANNOUNCEMENTS_PER_SECOND = 16
 const ANNOUNCEMENTS_AT_ONCE = 64
 /** For addresses that are ours permanently. */
@@ -49,6 +49,8 @@ export interface HostNeighbourOptions {
    */
   readonly routerV4?: Readonly<Address>
   readonly routerV6?: Readonly<Address>
+  /** Neighbours that are kept, a multiple of eight; 4,096 if not given. */
+  readonly mostHostNeighbours?: number
 }
 
 /** Ethernet addresses of the host's neighbours, by IP address. */
@@ -61,9 +63,9 @@ export class HostNeighbourTable implements HostNeighbours {
   readonly #routerV6: Address | undefined
   readonly #budget = new RateBudget(ANNOUNCEMENTS_PER_SECOND, ANNOUNCEMENTS_AT_ONCE)
   readonly #places: AddressPlaces
-  readonly #high = new Int32Array(CAPACITY)
-  readonly #low = new Int32Array(CAPACITY)
-  readonly #noticedAt = new Float64Array(CAPACITY)
+  readonly #high: Int32Array
+  readonly #low: Int32Array
+  readonly #noticedAt: Float64Array
   readonly #isLessOfUse = (place: number, other: number): boolean => this.#use(place) < this.#use(other)
   #isEmpty = true
   #announceV4: AnnounceHostNeighbour | undefined
@@ -79,7 +81,7 @@ export class HostNeighbourTable implements HostNeighbours {
     ourMac: MacAddress,
     stations: Stations,
     lastHeard: MacAddress,
-    { ourAddresses = [], routerV4, routerV6 }: HostNeighbourOptions,
+    { ourAddresses = [], routerV4, routerV6, mostHostNeighbours = DEFAULT_CAPACITY }: HostNeighbourOptions,
   ) {
     this.#clock = clock
     this.#ourMac = ourMac
@@ -87,7 +89,10 @@ export class HostNeighbourTable implements HostNeighbours {
     this.#lastHeard = lastHeard
     this.#routerV4 = routerV4?.clone()
     this.#routerV6 = routerV6?.clone()
-    this.#places = new AddressPlaces(random, CAPACITY)
+    this.#places = new AddressPlaces(random, mostHostNeighbours)
+    this.#high = new Int32Array(mostHostNeighbours)
+    this.#low = new Int32Array(mostHostNeighbours)
+    this.#noticedAt = new Float64Array(mostHostNeighbours)
     this.#forgetAnswer()
     stations.onChange = () => this.#forgetAnswer()
     for (const address of ourAddresses) this.#put(address, ourMac, FOR_EVER)
