@@ -74,6 +74,11 @@ export interface OtherEnd {
   awaitRoom?(): void
   /** Called when the stack has taken this number of frames that were pushed. */
   onTaken?(count: number): void
+  /**
+   * Bytes that may still be pushed after {@link PacketLink.hasRoom} was false, kept free for that; half of the queue at
+   * most. None if absent.
+   */
+  readonly bytesOnTheWay?: number
   /** Called soon after the queue has room again, if {@link PacketLink.hasRoom} was false. */
   onRoom?(): void
   /** Called once, when the link has ended or was closed. */
@@ -103,6 +108,8 @@ export class PacketLink implements Link {
   readonly #queue: FrameQueue
   readonly #backlog: FrameQueue
   readonly #longest: number
+  /** Bytes that are free while there is room. */
+  readonly #margin: number
   readonly #queueFull: DropReason
   readonly #shortFrame: DropReason
   readonly #longFrame: DropReason
@@ -144,6 +151,7 @@ export class PacketLink implements Link {
     this.#queue = new FrameQueue(arena, queueBytes, queueBytes, longest)
     this.#backlog = new FrameQueue(arena, backlogBytes, slotBytes(longest), longest)
     this.#longest = longest
+    this.#margin = Math.max(longest, Math.min(other.bytesOnTheWay ?? 0, queueBytes >> 1))
     this.#queueFull = this.drops.reason("link: queue full")
     this.#shortFrame = this.drops.reason("link: shorter than an Ethernet header")
     this.#longFrame = this.drops.reason("link: longer than the MTU allows")
@@ -178,7 +186,7 @@ export class PacketLink implements Link {
 
   /** True if a frame of any allowed length may be pushed now. Asked and denied, {@link OtherEnd.onRoom} follows. */
   get hasRoom(): boolean {
-    if (this.#queue.hasRoom(this.#longest)) return true
+    if (this.#queue.hasRoom(this.#margin)) return true
     this.#isSourceWaiting = true
     return false
   }
@@ -310,7 +318,7 @@ export class PacketLink implements Link {
     } catch (error) {
       this.finish({ kind: "failed", error })
     }
-    if (!this.#isSourceWaiting || !this.#queue.hasRoom(this.#longest)) return
+    if (!this.#isSourceWaiting || !this.#queue.hasRoom(this.#margin)) return
     this.#isSourceWaiting = false
     // Later: it may push, and what `receive` handed out is still in use.
     Promise.resolve().then(this.#announceRoom)

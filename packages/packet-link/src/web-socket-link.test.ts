@@ -98,12 +98,28 @@ it("counts what is no frame, and goes on", async () => {
   ])
 })
 
-it("drops and counts what a stack is too slow for", async () => {
-  const { link, stack, socket } = await linkAndSocket({ queueBytes: 8 << 10 })
-  for (let fill = 1; fill <= 20; fill++) socket.send(frameOf(1_514, fill))
-  await until(() => link.drops.get("link: queue full") >= 15)
-  expect(stack.receive().map(([fill]) => fill)).toEqual([1, 2, 3, 4, 5])
-  expect(link.end).toBeUndefined()
+it("pauses the socket while the stack is slow, and loses nothing", async () => {
+  const { link, stack, socket } = await linkAndSocket()
+  const count = 8_000
+  for (let index = 0; index < count; index++) socket.send(frameOf(1_514, index & 0xff))
+  await until(() => !link.hasRoom)
+  for (let round = 0; round < 100; round++) await setImmediate()
+  const arrived: number[] = []
+  await until(() => arrived.push(...stack.receive().map(([fill]) => fill)) === count)
+  expect(arrived).toEqual(Array.from({ length: count }, (_, index) => index & 0xff))
+  expect(link.drops.total).toBe(0)
+})
+
+it("closes although it has paused the socket", async () => {
+  const { link, socket } = await linkAndSocket({ queueBytes: 8 << 10 })
+  let isClosed = false
+  socket.on("close", () => {
+    isClosed = true
+  })
+  for (let index = 0; index < 1_000; index++) socket.send(frameOf(1_514))
+  await until(() => !link.hasRoom)
+  link.close()
+  await until(() => isClosed)
 })
 
 it("ends when the other end closes, after the frames before", async () => {
@@ -220,6 +236,17 @@ describe("a browser's WebSocket", () => {
     expect(socket.sent).toHaveLength(5)
     expect(link.isCongested).toBe(false)
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it("can't be paused: what a stack is too slow for is dropped and counted", () => {
+    const { socket, link, stack } = linkAndScript({ queueBytes: 8 << 10 })
+    socket.change(1, "open")
+    for (let fill = 1; fill <= 20; fill++) {
+      socket.dispatchEvent(Object.assign(new Event("message"), { data: frameOf(1_514, fill).buffer }))
+    }
+    expect(link.drops.get("link: queue full")).toBe(15)
+    expect(stack.receive().map(([fill]) => fill)).toEqual([1, 2, 3, 4, 5])
+    expect(link.end).toBeUndefined()
   })
 
   it("gets no timer once it is closing", () => {

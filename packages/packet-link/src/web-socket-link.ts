@@ -4,7 +4,8 @@
  *
  * A WebSocket has no bound, and no event when it has sent what it holds: `bufferedAmount` has to be polled. So the link
  * gives the socket at most {@link WebSocketLinkOptions.socketBytes}, keeps what is above that in its backlog, and polls
- * while something is there. A WebSocket can't be paused: if the stack is too slow, the queue overflows.
+ * while something is there. A browser's WebSocket can't be paused: if the stack is too slow, the queue overflows. One of
+ * `ws` is paused before.
  */
 import type { Arena } from "@demiflow/core"
 import { bytesOf, dataOf } from "./event-data.ts"
@@ -14,6 +15,8 @@ import { PacketLink, type PacketLinkOptions } from "./packet-link.ts"
 const DEFAULT_SOCKET_BYTES = 1 << 20
 /** Milliseconds between polls while frames wait; browsers make 4 of it. */
 const POLL_INTERVAL = 2
+/** Most that a socket of `ws` has read when it is paused, and still delivers. */
+const READ_BYTES = 64 << 10
 const OPEN = 1
 const CLOSING = 2
 
@@ -26,6 +29,10 @@ export interface FrameWebSocket {
   readonly bufferedAmount: number
   send(message: ArrayBuffer): void
   close(): void
+  /** Absent for a browser's. */
+  pause?(): void
+  /** Absent for a browser's. */
+  resume?(): void
   addEventListener(type: "open" | "message" | "error" | "close", listener: (event: object) => void): void
 }
 
@@ -50,7 +57,13 @@ export function webSocketLink(arena: Arena, socket: FrameWebSocket, options: Web
         // The socket's opening is an event.
         if (socket.readyState === OPEN) setTimeout(() => link.resume(), POLL_INTERVAL)
       },
-      onClose: () => socket.close(),
+      bytesOnTheWay: READ_BYTES,
+      onRoom: () => socket.resume?.(),
+      onClose() {
+        // Paused, it would not notice that the other end closes it too.
+        socket.resume?.()
+        socket.close()
+      },
     },
     options,
   )
@@ -61,6 +74,7 @@ export function webSocketLink(arena: Arena, socket: FrameWebSocket, options: Web
     const bytes = bytesOf(dataOf(event))
     if (bytes === undefined) link.countNoFrame()
     else link.push(bytes)
+    if (link.isOpen && !link.hasRoom) socket.pause?.()
   })
   socket.addEventListener("error", (event) => link.finish({ kind: "failed", error: errorOf(event) }))
   socket.addEventListener("close", (event) => link.finish(endOf(event)))
