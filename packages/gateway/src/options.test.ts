@@ -1,6 +1,6 @@
 import { Arena } from "@demiflow/core"
 import { memoryLinkPair } from "@demiflow/tap"
-import { expect, test } from "vitest"
+import { expect, test, vi } from "vitest"
 import { createGateway } from "./gateway.ts"
 import { GatewayError } from "./gateway-error.ts"
 import { hostNameService } from "./name-servers.ts"
@@ -36,6 +36,24 @@ test("a link of another arena is refused, and a missing one", async () => {
   await expect(createGateway({ link })).rejects.toThrow(message)
   await expect(createGateway({} as GatewayOptions)).rejects.toThrow("link is missing")
   stays.gateway.close()
+})
+
+test("a runtime that sys doesn't run on gets other sockets, or one clear error", async () => {
+  vi.stubGlobal("Deno", {})
+  try {
+    await expect(TestGuest.open({ socketsKind: "sys" })).rejects.toThrow(
+      expect.objectContaining({
+        code: "ERR_GATEWAY_SOCKETS",
+        message:
+          "There are no sockets for a gateway here (@demiflow/sys doesn't run under Deno): pass sockets and loop",
+      }),
+    )
+    const { gateway } = await TestGuest.open()
+    expect(gateway.socketsKind).toBe("node")
+    gateway.close()
+  } finally {
+    vi.unstubAllGlobals()
+  }
 })
 
 test("a link with a small MTU is refused with IPv6 only", async () => {

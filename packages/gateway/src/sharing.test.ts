@@ -5,7 +5,9 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { setTimeout as delay } from "node:timers/promises"
 import { attachedArena } from "@demiflow/sys"
+import { memoryLinkPair } from "@demiflow/tap"
 import { expect, test } from "vitest"
+import { createGateway } from "./gateway.ts"
 import { GATEWAY, TestGuest } from "./test-support.ts"
 
 const descriptors = () => readdirSync("/proc/self/fd").length
@@ -56,6 +58,15 @@ test("gateways that come and go leave nothing behind", async () => {
     guest.gateway.close()
   }
   await expect.poll(() => [remaining(), descriptors()]).toEqual(before)
+})
+
+test("gateways that come and go without a turn of the runtime have one loop", async () => {
+  const before = descriptors()
+  for (let count = 0; count < 20; count++) {
+    const gateway = await createGateway({ link: (arena) => memoryLinkPair(arena, arena, { queueBytes: 65_536 })[0] })
+    gateway.close()
+    expect(descriptors()).toBeLessThanOrEqual(before + 1)
+  }
 })
 
 test("what a gateway held is free for others while one stays", async () => {

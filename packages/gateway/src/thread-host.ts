@@ -72,12 +72,16 @@ export function acquireHost(sys: Sys, offered: Arena | undefined): ThreadHost {
   return current
 }
 
-/** Gives the loop back. It stops with the last one. */
+/** Gives the loop back. It stops soon after the last one, unless somebody joins before. */
 export function releaseHost(host: ThreadHost): void {
   // One whose loop has failed is not the current one any more.
   if (host !== current || --users > 0) return
-  current = undefined
-  host.loop.stop()
+  // A loop is closed only when the runtime has its turn: a new one for each gateway would be too many.
+  setImmediate(() => {
+    if (host !== current || users > 0) return
+    current = undefined
+    host.loop.stop()
+  })
 }
 
 /** The arena of the thread: the one that its system calls work on already, or the one offered, or a new one. */
