@@ -42,14 +42,18 @@ export class TcpListener extends HostSocket {
 
   /** Accepts a connection, and fills in both of its ends. */
   accept(events: EventList, demiflow: Demiflow): TcpConnection | number {
-    this.#skipGone()
-    const socket = this.#waiting.shift()
-    if (socket === undefined) return this.pendingError === 0 ? -Errno.EAGAIN : this.takeError()
-    readAddress(socket.remoteAddress, demiflow.correspondentAddress)
-    demiflow.correspondentPort = socket.remotePort ?? 0
-    readAddress(socket.localAddress, demiflow.forwardingAddress)
-    demiflow.forwardingPort = socket.localPort ?? 0
-    return TcpConnection.accepted(events, socket, demiflow)
+    for (;;) {
+      const socket = this.#waiting.shift()
+      if (socket === undefined) return this.pendingError === 0 ? -Errno.EAGAIN : this.takeError()
+      // One that the correspondent has reset has no ends. Nothing has reported that, as nobody reads what waits.
+      if (readAddress(socket.remoteAddress, demiflow.correspondentAddress)) {
+        demiflow.correspondentPort = socket.remotePort ?? 0
+        readAddress(socket.localAddress, demiflow.forwardingAddress)
+        demiflow.forwardingPort = socket.localPort ?? 0
+        return TcpConnection.accepted(events, socket, demiflow)
+      }
+      socket.destroy()
+    }
   }
 
   override boundEnd(demiflow: Demiflow): number {
