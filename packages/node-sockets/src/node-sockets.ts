@@ -17,6 +17,7 @@ import {
 } from "@demiflow/core"
 import { NODE_CAPABILITIES } from "./capabilities.ts"
 import { EventList, type HostSocket } from "./host-socket.ts"
+import { Lingering } from "./lingering.ts"
 import { areConflicting, checkListeningEnd } from "./listening-ends.ts"
 import type { NodeLoop } from "./node-loop.ts"
 import { EBADF } from "./socket-errors.ts"
@@ -45,6 +46,7 @@ export class NodeSockets implements Sockets {
   readonly #onListenError: NodeSocketsOptions["onListenError"]
   readonly #sockets = new SocketTable()
   readonly #events: EventList
+  readonly #lingering = new Lingering()
 
   constructor(arena: Arena, loop: NodeLoop, options: NodeSocketsOptions = {}) {
     this.arena = arena
@@ -69,7 +71,7 @@ export class NodeSockets implements Sockets {
 
   tcpConnect(side: SideRef, demiflow: Demiflow): Socket {
     if (this.#isFull) return -Errno.EMFILE as Socket
-    const connection = TcpConnection.connect(this.#events, demiflow)
+    const connection = TcpConnection.connect(this.#events, this.#lingering, demiflow)
     connection.side = side
     return this.#addConnection(connection)
   }
@@ -90,7 +92,7 @@ export class NodeSockets implements Sockets {
     const listener = this.#sockets.get(listening)
     if (!(listener instanceof TcpListener)) return -EBADF as Socket
     if (this.#isFull) return -Errno.EMFILE as Socket
-    const accepted = listener.accept(this.#events, demiflow)
+    const accepted = listener.accept(this.#events, this.#lingering, demiflow)
     return typeof accepted === "number" ? (accepted as Socket) : this.#addConnection(accepted)
   }
 

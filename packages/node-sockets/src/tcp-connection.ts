@@ -15,13 +15,12 @@ import { connect, type Socket as NodeSocket } from "node:net"
 import { type Arena, type Demiflow, Errno, SocketEvent, type TcpInformation, type Vectors } from "@demiflow/core"
 import { ByteRing } from "./byte-ring.ts"
 import { type EventList, HostSocket } from "./host-socket.ts"
+import type { Lingering } from "./lingering.ts"
 import { readAddress } from "./node-address.ts"
 import { errnoOf } from "./socket-errors.ts"
 
 const RECEIVE_BUFFER = 512 << 10
 const SEND_BUFFER = 256 << 10
-/** Milliseconds without progress after which what a closed socket still has to send is given up. */
-const LINGER = 120_000
 /** Errors of a forwarding end that the host can't give. */
 const PORT_REFUSED: ReadonlySet<number> = new Set([Errno.EADDRINUSE, Errno.EACCES, Errno.EADDRNOTAVAIL])
 const MSS_V4 = 1460
@@ -31,6 +30,7 @@ const { readable, writable, error, hangUp, readEnd } = SocketEvent
 
 export class TcpConnection extends HostSocket {
   readonly #isV4: boolean
+  readonly #lingering: Lingering
   #state: "connecting" | "connected" | "failed" = "connecting"
   #socket: NodeSocket
   readonly #received = new ByteRing()
@@ -41,14 +41,15 @@ export class TcpConnection extends HostSocket {
   #isFinished = false
   #takenBytes = 0
 
-  private constructor(events: EventList, socket: NodeSocket, isV4: boolean) {
+  private constructor(events: EventList, lingering: Lingering, socket: NodeSocket, isV4: boolean) {
     super(events)
+    this.#lingering = lingering
     this.#socket = socket
     this.#isV4 = isV4
   }
 
   /** Begins to connect. */
-  static connect(events: EventList, demiflow: Demiflow): TcpConnection {
+  static connect(events: EventList, lingering: Lingering, demiflow: Demiflow): TcpConnection {
     const own = demiflow.forwardingAddress
     const options = {
       host: demiflow.correspondentAddress.toString(),
@@ -59,15 +60,15 @@ export class TcpConnection extends HostSocket {
     }
     const fromPort = demiflow.forwardingPort
     const begin = (localPort?: number) => connect(localPort === undefined ? options : { ...options, localPort })
-    const connection = new TcpConnection(events, begin(fromPort || undefined), demiflow.isV4)
+    const connection = new TcpConnection(events, lingering, begin(fromPort || undefined), demiflow.isV4)
     // The port turns out to be taken only when it is too late to return that: any other serves as well.
     connection.#listen(fromPort === 0 ? undefined : () => begin())
     return connection
   }
 
   /** A connection that was accepted, and is paused. */
-  static accepted(events: EventList, socket: NodeSocket, demiflow: Demiflow): TcpConnection {
-    const connection = new TcpConnection(events, socket, demiflow.isV4)
+  static accepted(events: EventList, lingering: Lingering, socket: NodeSocket, demiflow: Demiflow): TcpConnection {
+    const connection = new TcpConnection(events, lingering, socket, demiflow.isV4)
     connection.#state = "connected"
     connection.#listen(undefined)
     socket.resume()
@@ -197,10 +198,7 @@ export class TcpConnection extends HostSocket {
     this.#received.clear()
     if (this.#state !== "connected") socket.destroy()
     else if (isUnread) socket.resetAndDestroy()
-    else {
-      socket.setTimeout(LINGER, () => socket.resetAndDestroy())
-      socket.destroySoon()
-    }
+    else this.#lingering.add(socket)
   }
 
   /** @param again connects from any port, if the host refuses the one that was wanted */

@@ -1,6 +1,7 @@
 import { createServer, type Socket as NodeSocket, type Server } from "node:net"
 import { type Demiflow, Errno, type ListenerRef, type ListeningEnd, SocketEvent } from "@demiflow/core"
 import { type EventList, HostSocket } from "./host-socket.ts"
+import type { Lingering } from "./lingering.ts"
 import { readAddress } from "./node-address.ts"
 import { errnoOf } from "./socket-errors.ts"
 import { TcpConnection } from "./tcp-connection.ts"
@@ -41,7 +42,7 @@ export class TcpListener extends HostSocket {
   }
 
   /** Accepts a connection, and fills in both of its ends. */
-  accept(events: EventList, demiflow: Demiflow): TcpConnection | number {
+  accept(events: EventList, lingering: Lingering, demiflow: Demiflow): TcpConnection | number {
     for (;;) {
       const socket = this.#waiting.shift()
       if (socket === undefined) return this.pendingError === 0 ? -Errno.EAGAIN : this.takeError()
@@ -50,7 +51,7 @@ export class TcpListener extends HostSocket {
         demiflow.correspondentPort = socket.remotePort ?? 0
         readAddress(socket.localAddress, demiflow.forwardingAddress)
         demiflow.forwardingPort = socket.localPort ?? 0
-        return TcpConnection.accepted(events, socket, demiflow)
+        return TcpConnection.accepted(events, lingering, socket, demiflow)
       }
       socket.destroy()
     }
