@@ -4,10 +4,9 @@
  * The assembly is `createStack`'s. What a gateway adds: defaults that belong together, sockets and a loop where none are
  * passed, and an end that gives everything back.
  */
-import { Drops, ETHERNET_MTU, type Observer, silentLog } from "@demiflow/core"
+import { CryptoRandom, Drops, ETHERNET_MTU, type Observer, silentLog } from "@demiflow/core"
 import { FixedFlowTable } from "@demiflow/flow"
 import { createStack, type RunningStack, stackArenaBytes } from "@demiflow/stack"
-import { CryptoRandom } from "./crypto-random.ts"
 import { type Ends, openEnds, type SocketsKind } from "./ends.ts"
 import { FlowList, type GatewayFlow } from "./flow-list.ts"
 import { type ForwardedPort, ForwardedPorts, type ForwardOptions } from "./forwarded-ports.ts"

@@ -4,14 +4,13 @@
  */
 import { once } from "node:events"
 import { createServer, type Socket as NodeSocket, type Server } from "node:net"
-import { Address, Arena, type Driven, Drops } from "@demiflow/core"
+import { Address, Arena, CryptoRandom, type Driven, Drops } from "@demiflow/core"
 import { ForwardingPolicy } from "@demiflow/flow"
 import { createStack, type RunningStack, stackArenaBytes } from "@demiflow/stack"
 import { memoryLinkPair } from "@demiflow/tap"
 import { tcp } from "@demiflow/tcp"
 import { GuestTcp, ScriptedGuest, VirtualClock } from "@demiflow/testkit"
 import { udp } from "@demiflow/udp"
-import { CryptoRandom } from "./crypto-random.ts"
 import { NodeLoop } from "./node-loop.ts"
 import { NodeSockets } from "./node-sockets.ts"
 

@@ -6,7 +6,6 @@
  * @packageDocumentation
  */
 export * from "./capabilities.ts"
-export * from "./crypto-random.ts"
 export * from "./node-clock.ts"
 export * from "./node-loop.ts"
 export * from "./node-sockets.ts"

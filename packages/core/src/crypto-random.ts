@@ -1,6 +1,9 @@
-import type { Random } from "@demiflow/core"
+import type { Random } from "./clock.ts"
 
 const WORDS = 256
+
+/** What every runtime has of Web Crypto; its types are not among those of the language. */
+const { crypto } = globalThis as unknown as { readonly crypto: { getRandomValues(words: Int32Array): void } }
 
 /** The runtime's cryptographic random numbers (Web Crypto), fetched 1 KiB at a time. */
 export class CryptoRandom implements Random {
@@ -9,7 +12,7 @@ export class CryptoRandom implements Random {
 
   int32(): number {
     if (this.#next === WORDS) {
-      globalThis.crypto.getRandomValues(this.#words)
+      crypto.getRandomValues(this.#words)
       this.#next = 0
     }
     const value = this.#words[this.#next]
