@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises"
 import { Arena, Errno, FrameBatch } from "@demiflow/core"
 import { type FrontendUnderTest, frontendCompliance } from "@demiflow/testkit/compliance"
 import { describe, expect, it } from "vitest"
@@ -91,7 +92,7 @@ describe("frames from the guest", () => {
     expect(calls).toEqual(["readable"])
     expect(stack.receive().map(([first]) => first)).toEqual([1, 2, 3, 4, 5])
     expect(calls).toEqual(["readable"])
-    await Promise.resolve()
+    await setImmediate()
     expect(calls).toEqual(["readable", "room"])
     expect(link.hasRoom).toBe(true)
   })
@@ -109,6 +110,20 @@ describe("frames from the guest", () => {
   })
 })
 
+it("reports its end again once the frames before are taken, since a stack that got few doesn't ask again", async () => {
+  for (const isClosed of [false, true]) {
+    const { link, calls } = recorded()
+    link.push(frameOf(60))
+    link.finish({ kind: "closed" })
+    calls.splice(0)
+    expect(link.receive(new FrameBatch(4))).toBe(1)
+    expect(calls).toEqual([])
+    if (isClosed) link.close()
+    await setImmediate()
+    expect(calls).toEqual(isClosed ? [] : ["readable"])
+  }
+})
+
 it("fills no queue from within a call that takes frames", async () => {
   const { link, calls } = recorded({ queueBytes: 4 << 10 }, { onRoom: () => link.push(frameOf(60, 9)) })
   const batch = new FrameBatch(4)
@@ -124,7 +139,7 @@ it("fills no queue from within a call that takes frames", async () => {
   link.onReadable = onReadable
   onReadable()
   expect(taken).toEqual([1, 2])
-  await Promise.resolve()
+  await setImmediate()
   expect(taken).toEqual([1, 2, 9])
 })
 

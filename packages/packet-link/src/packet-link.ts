@@ -22,6 +22,7 @@ import {
   type LinkCapabilities,
 } from "@demiflow/core"
 import { FrameQueue, frameQueueBytes, slotBytes } from "./frame-queue.ts"
+import { later } from "./later.ts"
 import type { PacketLinkEnd } from "./link-end.ts"
 
 const DEFAULT_MTU = 1500
@@ -98,7 +99,10 @@ export class PacketLink implements Link {
   readonly capabilities: LinkCapabilities
   /** Where lost frames are counted. */
   readonly drops: Drops
-  /** Called when a frame arrives and none was waiting, and when the link has ended: a turn of the stack is due. */
+  /**
+   * Called when a frame arrives and none was waiting, and when the link has ended, at once and once the frames before
+   * are taken: a turn of the stack is due.
+   */
   onReadable: (() => void) | undefined
   /** Called when the link is no longer congested: call `Stack.resume`. */
   onResume: (() => void) | undefined
@@ -120,6 +124,9 @@ export class PacketLink implements Link {
   #isSourceWaiting = false
   #awaitsRoom = false
   #isDraining = false
+  readonly #announceEnd = (): void => {
+    if (!this.#isClosed) this.onReadable?.()
+  }
   readonly #announceRoom = (): void => {
     if (!this.isOpen) return
     try {
@@ -251,6 +258,8 @@ export class PacketLink implements Link {
     }
     const count = this.#queue.take(batch)
     if (this.isOpen) this.#reportTaken(count)
+    // The stack doesn't ask again after few frames, and the end is behind these.
+    else if (this.#queue.isEmpty) later(this.#announceEnd)
     return count
   }
 
@@ -321,7 +330,7 @@ export class PacketLink implements Link {
     if (!this.#isSourceWaiting || !this.#queue.hasRoom(this.#margin)) return
     this.#isSourceWaiting = false
     // Later: it may push, and what `receive` handed out is still in use.
-    Promise.resolve().then(this.#announceRoom)
+    later(this.#announceRoom)
   }
 
   #drop(reason: DropReason): false {
