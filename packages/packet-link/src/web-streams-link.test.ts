@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises"
 import { Errno } from "@demiflow/core"
 import { type FrontendUnderTest, frontendCompliance } from "@demiflow/testkit/compliance"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import type { PacketLinkOptions } from "./packet-link.ts"
 import { arenaFor, frameOf, StackEnd, until } from "./test-support.ts"
 import { webStreamsLink } from "./web-streams-link.ts"
@@ -65,6 +65,15 @@ it("reads no more than the stack takes: the other end waits, and nothing is lost
   await done
   expect(arrived).toEqual(Array.from({ length: 200 }, (_, index) => index))
   expect(link.drops.total).toBe(0)
+  link.close()
+})
+
+it("asks for a turn of the runtime after frames, for a loop that waits for no promise", () => {
+  const link = webStreamsLink(arenaFor(), streams().pair)
+  const asked = vi.spyOn(globalThis, "setImmediate")
+  new StackEnd(link).send(frameOf(60))
+  expect(asked).toHaveBeenCalledOnce()
+  asked.mockRestore()
   link.close()
 })
 

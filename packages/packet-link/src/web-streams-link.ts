@@ -7,6 +7,7 @@
  */
 import type { Arena } from "@demiflow/core"
 import { bytesOf } from "./event-data.ts"
+import { later } from "./later.ts"
 import { PacketLink, type PacketLinkOptions } from "./packet-link.ts"
 
 /** What a link needs of a `ReadableStream`. */
@@ -58,6 +59,8 @@ export function webStreamsLink(arena: Arena, streams: FrameStreams, options: Pac
         writer.write(frame.slice()).catch(fail)
       },
       hasRoom: () => (writer.desiredSize ?? 0) > 0,
+      // The loop of sys waits for no promise, by which a stream passes frames on.
+      flush: () => later(ignore),
       awaitRoom() {
         writer.ready.then(() => link.resume(), fail)
       },
