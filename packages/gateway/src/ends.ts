@@ -58,7 +58,13 @@ function sysEnds(sys: Sys, link: GatewayOptions["link"], bytes: number): Ends {
   const host = acquireHost(sys, typeof link === "function" ? undefined : link.arena)
   const cleanUp = [() => releaseHost(host)]
   const close = (): void => {
-    for (const step of cleanUp.splice(0).reverse()) step()
+    const step = cleanUp.pop()
+    if (step === undefined) return
+    try {
+      step()
+    } finally {
+      close()
+    }
   }
   try {
     const place = new LinkPlace(link, host.arena, bytes + sys.LINUX_SOCKETS_ARENA_BYTES)
@@ -99,8 +105,11 @@ class LinkPlace {
 
   close(): void {
     if (this.#part === undefined) return
-    this.link.close()
-    this.#giveBack()
+    try {
+      this.link.close()
+    } finally {
+      this.#giveBack()
+    }
   }
 
   #giveBack(): void {

@@ -28,6 +28,7 @@ const HIGHEST_PORT = 65_535
 
 /** The name service that options name; the first server of each version counts. */
 export function chosenNameService(servers: readonly NameServerOption[]): NameService {
+  if (!Array.isArray(servers)) throw optionError("nameServers must be a list")
   const resolvers = servers.map(toResolver)
   return { ...firstOfEach(resolvers), searchDomains: [] }
 }
@@ -47,7 +48,7 @@ function firstOfEach(resolvers: readonly Resolver[]): Pick<NameService, "v4" | "
 
 function toResolver(option: NameServerOption, index: number): Resolver {
   const name = `nameServers[${index}]`
-  const isAlone = typeof option === "string" || !("address" in option)
+  const isAlone = typeof option !== "object" || option === null || !("address" in option)
   const { address: text, port } = isAlone ? { address: option, port: undefined } : option
   const address = toAddress(name, text)
   if (!address.isUnicast) throw optionError(`${name} is ${address}: it must be the address of one server`)

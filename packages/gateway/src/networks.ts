@@ -48,7 +48,7 @@ function resolve(version: "v4" | "v6", options: NetworkOptions, text: string): N
   const { base, prefixLength } = parseNetwork(version, text)
   const pick = (name: "guest" | "gateway" | "dns", host: number): Address => {
     const chosen = toAddress(`${version}.${name}`, options[name] ?? offset(base, host))
-    if (chosen.sharesPrefix(base, prefixLength) && chosen.isUnicast) return chosen
+    if (chosen.sharesPrefix(base, prefixLength) && chosen.isUnicast && !isReserved(chosen, prefixLength)) return chosen
     throw optionError(`${version}.${name} is ${chosen}: it must be an address of ${text}`)
   }
   const guest = pick("guest", GUEST_HOST[version])
@@ -74,9 +74,26 @@ function parseNetwork(version: "v4" | "v6", text: string): { base: Address; pref
   const prefixLength = Number(length)
   const isV4 = version === "v4"
   const isLong = isV4 ? prefixLength >= 1 && prefixLength <= LONGEST_PREFIX_V4 : prefixLength === V6_PREFIX_LENGTH
-  if (base !== undefined && base.isV4 === isV4 && base.isUnicast && isLong) return { base, prefixLength }
+  if (base !== undefined && base.isV4 === isV4 && base.isUnicast && isLong && hostPart(base, prefixLength) === 0) {
+    return { base, prefixLength }
+  }
   const example = isV4 ? `a network such as ${DEFAULT_NETWORK_V4}` : `a /64 such as ${DEFAULT_NETWORK_V6}`
   throw optionError(`${version}.network is ${JSON.stringify(text)}: it must be ${example}`)
+}
+
+/** The last 32 bits of an address, without those of its network. An IPv6 network ends before them. */
+function hostPart({ isV4, word3 }: Address, prefixLength: number): number {
+  return isV4 ? word3 & hostMask(prefixLength) : word3
+}
+
+function hostMask(prefixLength: number): number {
+  return 0xffff_ffff >>> prefixLength
+}
+
+/** True for the address of an IPv4 network itself, and for its broadcast address (RFC 1122, section 3.2.1.3). */
+function isReserved(address: Address, prefixLength: number): boolean {
+  const part = hostPart(address, prefixLength)
+  return address.isV4 && (part === 0 || part === hostMask(prefixLength))
 }
 
 /** The address that is this number above the start of a network. */

@@ -81,3 +81,20 @@ test("what a gateway held is free for others while one stays", async () => {
   expect([remaining(), descriptors()]).toEqual(before)
   for (const { gateway } of [second, stays]) gateway[Symbol.dispose]()
 })
+
+test("a link that can't be closed costs no memory, and the others continue", async () => {
+  const stays = await TestGuest.open()
+  const before = remaining()
+  const gateway = await createGateway({
+    link: (arena) => {
+      const [link] = memoryLinkPair(arena, arena, { queueBytes: 65_536 })
+      link.close = () => {
+        throw new Error("it is stuck")
+      }
+      return link
+    },
+  })
+  expect(() => gateway.close()).toThrow("it is stuck")
+  expect(remaining()).toBe(before)
+  stays.gateway.close()
+})

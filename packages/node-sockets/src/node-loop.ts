@@ -37,9 +37,12 @@ export class NodeLoop implements Loop {
   readonly #round = (): void => {
     this.#immediate = undefined
     this.clock.advance()
-    for (const deliver of this.#sources) deliver()
-    for (const driven of this.#driven) driven.turn()
-    this.#schedule()
+    try {
+      for (const deliver of this.#sources) deliver()
+      for (const driven of this.#driven) driven.turn()
+    } finally {
+      this.#schedule()
+    }
   }
   readonly #expire = (): void => {
     this.#timer = undefined
