@@ -15,10 +15,20 @@ import {
 import { Stack } from "./stack.ts"
 import type { StackParts } from "./stack-parts.ts"
 
-export const flow = (index: number) => index as FlowIndex
+export const flow = (index: number): FlowIndex => index as FlowIndex
+
+/** What a case gets from `setUp()`. */
+interface Setup {
+  stack: Stack
+  parts: StackParts
+  drops: Drops
+  events: string[]
+  makeDue(...indices: number[]): void
+  setDeadline(value: number): void
+}
 
 /** A stack whose flows 0 and 1 belong to handlers 0 and 1, with a log of what happens to it. */
-export function setUp() {
+export function setUp(): Setup {
   const events: string[] = []
   const drops = new Drops()
   let due: FlowIndex[] = []
