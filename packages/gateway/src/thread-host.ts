@@ -51,11 +51,15 @@ export async function loadSys(): Promise<Sys> {
 
 /** Loads `@demiflow/node-sockets`. Throws a `GatewayError` where there is no `node:net`. */
 export async function loadNodeSockets(): Promise<NodeSocketsPackage> {
+  let loaded: Partial<NodeSocketsPackage>
   try {
-    return await import("@demiflow/node-sockets")
+    loaded = await import("@demiflow/node-sockets")
   } catch (cause) {
     throw unavailable(cause instanceof Error ? cause.message : String(cause), cause)
   }
+  // A bundle for a page has an empty package in its place: `browser` in package.json.
+  if (loaded.NodeSockets === undefined) throw unavailable("a page has none of its own")
+  return loaded as NodeSocketsPackage
 }
 
 /**
