@@ -2,6 +2,9 @@ import { defineConfig, type Options } from "tsup"
 
 type Config = ReturnType<typeof defineConfig>
 
+/** Declarations. Other workspace packages are seen as they are published, not through their sources. */
+export const declarations = { compilerOptions: { customConditions: [] } }
+
 /** A package that is published as a library: one entry, declarations, everything it depends on left outside. */
 export function library(options: Options = {}): Config {
   return defineConfig({
@@ -9,8 +12,7 @@ export function library(options: Options = {}): Config {
     format: ["esm"],
     target: "node20",
     platform: "neutral",
-    // Other workspace packages are seen as they are published, not through their sources.
-    dts: { compilerOptions: { customConditions: [] } },
+    dts: declarations,
     sourcemap: false,
     clean: true,
     splitting: false,

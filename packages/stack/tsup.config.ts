@@ -1,3 +1,4 @@
-import { library } from "../../tsup.base.ts"
+import { declarations, library } from "../../tsup.base.ts"
 
-export default library()
+// For `Symbol.dispose`, which a program's `lib` need not have.
+export default library({ dts: { ...declarations, banner: '/// <reference lib="esnext.disposable" />' } })

@@ -25,6 +25,15 @@ export * from "./link-end.ts"
 export * from "./memory-stack.ts"
 export * from "./occupy-flows.ts"
 export * as build from "./packets/build.ts"
+export type {
+  ArpFields,
+  EthernetFields,
+  Ipv4Fields,
+  Ipv6Fields,
+  MacLike,
+  PacketMarks,
+} from "./packets/build-network.ts"
+export type { IcmpFields, TcpFields, UdpFields } from "./packets/build-transport.ts"
 export * as check from "./packets/check.ts"
 export { expectFrame, PacketMismatchError } from "./packets/check.ts"
 export * from "./packets/describe.ts"

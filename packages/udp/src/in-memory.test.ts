@@ -5,6 +5,7 @@ import {
   concatenate,
   type MemoryStackOptions,
   memoryStack,
+  type PacketMarks,
   patternBytes,
   sameBytes,
 } from "@demiflow/testkit"
@@ -20,7 +21,7 @@ describe.each(Object.entries(families))(
   "a stack in memory over %s",
   (name, { guest: guestAddress, server, router }) => {
     const isV4 = name === "IPv4"
-    const datagram = (port: number, content: string | Uint8Array, hopLimit?: number, marks?: build.PacketMarks) => [
+    const datagram = (port: number, content: string | Uint8Array, hopLimit?: number, marks?: PacketMarks) => [
       build.ip(guestAddress, server, hopLimit, undefined, marks),
       build.udp({ sourcePort: port, targetPort: 53 }),
       build.payload(content),
