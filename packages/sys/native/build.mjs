@@ -7,13 +7,15 @@
 //   node build.mjs --force         compiles always
 //   node build.mjs --output FILE   writes another addon than build/demiflow.node, and the programs beside it
 //
-// Environment: CC is the compiler (default `cc`), CFLAGS are options added at the end.
-import { spawnSync } from "node:child_process"
+// Environment: CC is the compiler (default `cc`), and may be several words (`ccache gcc`) or a cross compiler
+// (`aarch64-linux-gnu-gcc`); CFLAGS are options added at the end. Warnings are errors only where CFLAGS say so: a
+// compiler that is newer than this file has warnings that nobody has seen yet.
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs"
 import { createRequire } from "node:module"
 import { basename, dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { compilerName, kernelHeaderOptions, runCompiler, targetOf } from "./compiler.mjs"
 
 const folder = dirname(fileURLToPath(import.meta.url))
 
@@ -34,7 +36,7 @@ const shared = {
 }
 
 const addon = resolve(options.output)
-const flags = "-std=gnu11 -O2 -Wall -Wextra -Werror"
+const flags = "-std=gnu11 -O2 -Wall -Wextra"
 const products = [
   {
     output: addon,
@@ -50,12 +52,12 @@ const products = [
 ]
 
 /**
- * The sources of a product, and this file.
+ * The sources of a product, and what decides how they are compiled.
  * @param {string} path
  */
 function sourcesIn(path) {
   const names = readdirSync(path).filter((name) => /\.(?:c|h)$/.test(name))
-  return [...names.sort().map((name) => join(path, name)), fileURLToPath(import.meta.url)]
+  return [...names.sort().map((name) => join(path, name)), fileURLToPath(import.meta.url), join(folder, "compiler.mjs")]
 }
 
 /**
@@ -82,20 +84,33 @@ function fail(message) {
   process.exit(1)
 }
 
-/** @param {{ output: string, sources: string[], flags: string }} product */
-function compile({ output, sources, flags }) {
+/** Options for the C library's headers. Ends the program where the sources can't be compiled for the compiler's target. */
+function headerOptions() {
   if (process.platform !== "linux") fail(`this package is for Linux, and this is ${process.platform}`)
-  const { include_dir: headers } = createRequire(import.meta.url)("node-api-headers")
+  const target = targetOf()
+  // What is wrong with it becomes clear as soon as it compiles.
+  if (target === undefined) return []
+  if (target.bits !== 64)
+    fail(`this package is for 64-bit processors, and \`${compilerName()}\` compiles for ${target.bits} bits`)
+  if (!target.isLittleEndian) {
+    fail(`this package is for little-endian processors, and \`${compilerName()}\` compiles for a big-endian one`)
+  }
+  return target.hasKernelHeaders ? [] : kernelHeaderOptions()
+}
+
+/**
+ * @param {{ output: string, sources: string[], flags: string }} product
+ * @param {readonly string[]} headers options
+ */
+function compile({ output, sources, flags }, headers) {
+  const { include_dir: nodeHeaders } = createRequire(import.meta.url)("node-api-headers")
   mkdirSync(dirname(output), { recursive: true })
   // Written to another name and renamed: a process that has the old binary mapped keeps it, and concurrent builds do no
   // harm.
   const unfinished = `${output}.${process.pid}`
-  const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter(Boolean)
-  const compiler = process.env.CC ?? "cc"
   const files = sources.filter((file) => file.endsWith(".c"))
-  const { error, status } = spawnSync(
-    compiler,
-    [...flags.split(" "), "-isystem", headers, ...extra, "-o", unfinished, ...files],
+  const { error, status } = runCompiler(
+    [...flags.split(" "), "-isystem", nodeHeaders, ...headers, "-o", unfinished, ...files],
     { stdio: "inherit" },
   )
   if (error === undefined && status === 0) {
@@ -104,11 +119,18 @@ function compile({ output, sources, flags }) {
   }
   rmSync(unfinished, { force: true })
   if (error !== undefined && "code" in error && error.code === "ENOENT") {
-    fail(`no C compiler: \`${compiler}\` was not found; install one (on Debian: apt-get install gcc libc6-dev)`)
+    fail(
+      `no C compiler: \`${compilerName()}\` was not found; install one (on Debian: apt-get install gcc libc6-dev; ` +
+        "on Alpine: apk add gcc musl-dev linux-headers)",
+    )
   }
   fail(
-    `${basename(output)} could not be compiled with \`${compiler}\`${error ? `: ${error.message}` : "; its messages are above"}`,
+    `${basename(output)} could not be compiled with \`${compilerName()}\`${error ? `: ${error.message}` : "; its messages are above"}`,
   )
 }
 
-for (const product of products) if (!isUpToDate(product)) compile(product)
+const outdated = products.filter((product) => !isUpToDate(product))
+if (outdated.length > 0) {
+  const headers = headerOptions()
+  for (const product of outdated) compile(product, headers)
+}

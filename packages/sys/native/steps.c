@@ -169,10 +169,10 @@ static int set_limit(int resource, int32_t soft)
 {
 	struct rlimit limit;
 
-	if (getrlimit((__rlimit_resource_t)resource, &limit))
+	if (getrlimit(resource, &limit))
 		return errno;
 	limit.rlim_cur = (rlim_t)soft < limit.rlim_max ? (rlim_t)soft : limit.rlim_max;
-	return setrlimit((__rlimit_resource_t)resource, &limit) ? errno : 0;
+	return setrlimit(resource, &limit) ? errno : 0;
 }
 
 static int close_on_exec_from(int first)

@@ -23,13 +23,13 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -136,16 +136,30 @@ static int32_t open_file(const char *path, int32_t flags)
 	return 0;
 }
 
+/* The kernel's struct statx, as far as it is needed: C libraries disagree on which header has it. */
+struct found_file {
+	uint32_t before_inode[8];
+	uint64_t inode;
+	uint32_t before_device[24];
+	uint32_t device_major, device_minor;
+	uint64_t reserved[14];
+};
+
+_Static_assert(sizeof(struct found_file) == 256 && offsetof(struct found_file, device_major) == 136, "struct statx");
+
+/* STATX_INO */
+#define WITH_INODE 0x100u
+
 static int32_t identify(int descriptor, const char *path)
 {
-	struct statx found;
+	struct found_file found;
 
-	if (syscall(SYS_statx, descriptor, path, descriptor == AT_FDCWD ? 0 : AT_EMPTY_PATH, STATX_INO, &found))
+	if (syscall(SYS_statx, descriptor, path, descriptor == AT_FDCWD ? 0 : AT_EMPTY_PATH, WITH_INODE, &found))
 		return -errno;
-	answer.data.words[1] = (int32_t)found.stx_dev_major;
-	answer.data.words[2] = (int32_t)found.stx_dev_minor;
-	answer.data.words[3] = (int32_t)(uint32_t)found.stx_ino;
-	answer.data.words[4] = (int32_t)(uint32_t)(found.stx_ino >> 32);
+	answer.data.words[1] = (int32_t)found.device_major;
+	answer.data.words[2] = (int32_t)found.device_minor;
+	answer.data.words[3] = (int32_t)(uint32_t)found.inode;
+	answer.data.words[4] = (int32_t)(uint32_t)(found.inode >> 32);
 	answer.length = 5 * sizeof(int32_t);
 	return 0;
 }

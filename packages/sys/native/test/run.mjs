@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 const folder = dirname(fileURLToPath(import.meta.url))
 const addon = join(folder, "..", "..", "build", "sanitized", "demiflow.node")
 const compiler = process.env.CC ?? "cc"
-const sanitizers = "-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+const sanitizers = "-Werror -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 
 function fail(message) {
   process.stderr.write(`test:native: ${message}\n`)
