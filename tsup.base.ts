@@ -13,7 +13,7 @@ export function library(options: Options = {}): Config {
     target: "node20",
     platform: "neutral",
     dts: declarations,
-    sourcemap: false,
+    sourcemap: true,
     clean: true,
     splitting: false,
     // Inlines constants: in a bundle they are variables, which would be loaded for each packet.
@@ -35,7 +35,7 @@ export function application(options: Options): Config {
     // The native addon is a binary: it is loaded from its package when the command runs.
     external: [/\.node$/],
     dts: false,
-    sourcemap: false,
+    sourcemap: true,
     clean: true,
     splitting: true,
     esbuildOptions(settings) {

@@ -2,6 +2,7 @@
 // change log announces it.
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { textOf, withMetadata } from "../metadata/metadata.mjs"
 import { readmeExamples } from "../readme-examples/extract.mjs"
 
 /**
@@ -41,8 +42,13 @@ function announced(root) {
 export function checkPackages(root) {
   const changesets = announced(root)
   const all = workspaces(root)
+  const repository = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  const version = all.find(({ manifest }) => !manifest.private)?.manifest.version
+  const published = new Set(all.filter(({ manifest }) => !manifest.private).map(({ manifest }) => manifest.name))
   const versions = new Map(all.map(({ manifest }) => [manifest.name, manifest.version]))
-  return all.flatMap(({ folder, manifest }) => {
+  const unpublished = [...changesets].filter((name) => !published.has(name))
+  const ofChangesets = unpublished.map((name) => `.changeset announces ${name}, which isn't published`)
+  const ofPackages = all.flatMap(({ folder, manifest }) => {
     /** @type {string[]} */
     const problems = []
     /** @param {boolean} holds @param {string} problem */
@@ -63,9 +69,11 @@ export function checkPackages(root) {
 
     expect(isFile("LICENSE"), "has no LICENSE")
     expect(
-      manifest.engines?.node === ">=20.19",
-      'does not say which Node.js it needs: "engines": { "node": ">=20.19" }',
+      textOf(withMetadata(repository, folder, manifest)) === textOf(manifest),
+      "differs from the other packages in what all of them share: npm run metadata",
     )
+    expect(manifest.version === version, `has the version ${manifest.version}, others have ${version}`)
+    expect(manifest.keywords?.length >= 5, 'has fewer than five "keywords" by which people would find it')
     expect(Array.isArray(manifest.files), 'does not say which files are published: "files"')
     expect(Boolean(manifest.exports), 'has no "exports"')
     for (const script of ["build", "test", "typecheck"]) {
@@ -83,4 +91,5 @@ export function checkPackages(root) {
     }
     return problems
   })
+  return [...ofChangesets, ...ofPackages]
 }

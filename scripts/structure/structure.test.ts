@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { placeholders, withMetadata } from "../metadata/metadata.mjs"
 import { checkImports } from "./imports.mjs"
 import { checkNames } from "./names.mjs"
 import { checkPackages } from "./packages.mjs"
@@ -137,23 +138,24 @@ const local = 1
 })
 
 describe("checkPackages", () => {
-  const manifest = {
+  const repository = { license: "MIT", engines: { node: ">=20.19" }, homepage: "https://a.invalid/", repository: {} }
+  const manifest = withMetadata(repository, "packages/core", {
     name: "@demiflow/core",
     version: "0.0.0",
     description: "Words",
-    license: "MIT",
+    keywords: ["a", "b", "c", "d", "e"],
     type: "module",
-    engines: { node: ">=20.19" },
     exports: {},
     files: [],
     scripts: { build: "tsup", test: "vitest", typecheck: "tsc" },
-  }
+  })
 
   function problemsOfCore(): string[] {
     return checkPackages(root).filter((problem) => problem.startsWith("packages/core "))
   }
 
   beforeEach(() => {
+    write("package.json", JSON.stringify(repository))
     write("packages/core/package.json", JSON.stringify(manifest))
     write("packages/core/README.md", "# Core\n\n```ts\nconsole.log(1)\n```\n")
     write("packages/core/LICENSE", "MIT\n")
@@ -180,9 +182,31 @@ describe("checkPackages", () => {
       '"typecheck"',
       "changeset",
       "example",
+      "keywords",
+      "npm run metadata",
     ]) {
       expect(problems).toContain(what)
     }
+  })
+
+  test("asks for one version, and for the metadata of the repository", () => {
+    const problemsWith = (changes: object) => {
+      write("packages/tcp/package.json", JSON.stringify({ ...manifest, name: "@demiflow/tcp", ...changes }))
+      return checkPackages(root).join("\n")
+    }
+    expect(problemsWith({ version: "0.0.1" })).toContain("packages/tcp has the version 0.0.1, others have 0.0.0")
+    const metadata = "packages/tcp differs from the other packages"
+    // The metadata of another package.
+    expect(problemsWith({})).toContain(metadata)
+    const complete = withMetadata(repository, "packages/tcp", { ...manifest, name: "@demiflow/tcp" })
+    expect(problemsWith(complete)).not.toContain(metadata)
+    expect(problemsWith({ ...complete, homepage: "https://b.invalid/" })).toContain(metadata)
+  })
+
+  test("refuses a changeset for a package that isn't published", () => {
+    write("packages/tcp/package.json", JSON.stringify({ ...manifest, name: "@demiflow/tcp", private: true }))
+    write(".changeset/second.md", '---\n"@demiflow/tcp": patch\n---\n\nSecond.\n')
+    expect(checkPackages(root)).toContain(".changeset announces @demiflow/tcp, which isn't published")
   })
 
   test("asks for the version of a neighbour as it would be published", () => {
@@ -287,5 +311,13 @@ describe("checkTour", () => {
       "docs/tour.md: send isn't in ../packages/tap/src/a.ts",
       "docs/tour.md: ../packages/tap/src/b.ts isn't there",
     ])
+  })
+})
+
+describe("placeholders", () => {
+  test("are addresses that nobody can open", () => {
+    const repository = { homepage: "https://a.invalid/", bugs: { url: "https://a.example/issues" }, repository: {} }
+    expect(placeholders(repository)).toEqual(["homepage"])
+    expect(placeholders({ ...repository, bugs: { url: "https://a.invalid/issues" } })).toEqual(["homepage", "bugs"])
   })
 })
