@@ -26,6 +26,7 @@ const together = [
   "dhcp",
   "tap",
   "packet-link",
+  "sockets-kit",
   "stack",
   "testkit",
   "config",

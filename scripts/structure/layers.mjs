@@ -7,7 +7,7 @@
 //   packet-link → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap → protocol-kit → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap, sys, config → flow → core → nothing
-//   node-sockets → core
+//   node-sockets, web-sockets → sockets-kit → core
 
 /**
  * @typedef {object} Layer
@@ -39,7 +39,8 @@ export const layers = {
   ndp: protocol,
   dhcp: protocol,
   sys: { imports: foundation, portable: false },
-  "node-sockets": { imports: ["core"], portable: false },
+  "sockets-kit": { imports: ["core"], portable: true },
+  "node-sockets": { imports: ["core", "sockets-kit"], portable: false },
   config: { imports: foundation, portable: false },
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
   "stream-link": { imports: [...foundation, "sys"], portable: false },

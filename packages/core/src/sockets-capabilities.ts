@@ -3,6 +3,22 @@
  * guest's network are then missing. A call that isn't supported returns a negated error number.
  */
 export interface SocketsCapabilities {
+  /**
+   * `tcpListen` and `udpListen` have the guest reached from outside. Otherwise they return `-EPROTONOSUPPORT`.
+   */
+  readonly listening: boolean
+  /** UDP sockets can be opened. Otherwise `udpOpen` and `udpBind` return `-EPROTONOSUPPORT`. */
+  readonly datagrams: boolean
+  /**
+   * Each direction of a TCP connection ends by itself. Otherwise the correspondent hears of our end only when the socket
+   * is closed, and its own end is that of both directions: `send` then returns `-EPIPE`.
+   */
+  readonly halfClose: boolean
+  /**
+   * `boundEnd` states the end that correspondents see, and a UDP socket hears anybody there. Otherwise the address is
+   * unspecified, the port is none that anybody sees, and a UDP socket hears only correspondents that it has sent to.
+   */
+  readonly ownEnds: boolean
   /** Ping sockets can be opened. Otherwise `pingBind` returns `-EACCES`. */
   readonly ping: boolean
   /**
@@ -41,6 +57,10 @@ export interface SocketsCapabilities {
 
 /** Sockets that can do everything. */
 export const ALL_CAPABILITIES: SocketsCapabilities = Object.freeze({
+  listening: true,
+  datagrams: true,
+  halfClose: true,
+  ownEnds: true,
   ping: true,
   errorQueue: true,
   exactAcknowledgement: true,

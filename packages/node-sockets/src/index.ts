@@ -6,6 +6,5 @@
  * @packageDocumentation
  */
 export * from "./capabilities.ts"
-export * from "./node-clock.ts"
 export * from "./node-loop.ts"
 export * from "./node-sockets.ts"

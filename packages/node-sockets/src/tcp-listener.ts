@@ -1,9 +1,8 @@
 import { createServer, type Socket as NodeSocket, type Server } from "node:net"
 import { type Demiflow, Errno, type ListenerRef, type ListeningEnd, SocketEvent } from "@demiflow/core"
-import { type EventList, HostSocket } from "./host-socket.ts"
+import { type EventList, errnoOf, HostSocket } from "@demiflow/sockets-kit"
 import type { Lingering } from "./lingering.ts"
 import { readAddress } from "./node-address.ts"
-import { errnoOf } from "./socket-errors.ts"
 import { TcpConnection } from "./tcp-connection.ts"
 
 /** Connections that the system holds, and as many wait here. */

@@ -3,14 +3,11 @@
  *
  * Addresses are never names, so the socket has a `lookup` that answers at once. The runtime then binds at once too, and
  * an error is known when `bind` returns.
- *
- * Datagrams that arrive wait in a buffer; like the system's, it loses what doesn't fit in.
  */
 import { createSocket, type Socket as NodeSocket, type RemoteInfo } from "node:dgram"
 import {
   Address,
   type Arena,
-  type DatagramBatch,
   type Demiflow,
   Errno,
   type ListenerRef,
@@ -20,22 +17,12 @@ import {
   UNSPECIFIED_V4,
   UNSPECIFIED_V6,
 } from "@demiflow/core"
-import { type EventList, HostSocket } from "./host-socket.ts"
+import { type Correspondent, DatagramSocket, EAFNOSUPPORT, EBADF, type EventList, errnoOf } from "@demiflow/sockets-kit"
 import { readAddress } from "./node-address.ts"
-import { EAFNOSUPPORT, EBADF, EDESTADDRREQ, EISCONN, errnoOf } from "./socket-errors.ts"
 
-const RECEIVE_BUFFER = 1 << 20
 const SEND_BUFFER = 4 << 20
 /** Added to the length of each datagram that waits, so that empty ones fill the buffer too. */
 const DATAGRAM_COST = 512
-const LARGEST_V4 = 65_507
-const LARGEST_V6 = 65_527
-
-interface Arrived {
-  readonly bytes: Uint8Array
-  readonly address: Address
-  readonly port: number
-}
 
 /** How a socket is opened. */
 interface Opening {
@@ -44,17 +31,14 @@ interface Opening {
   readonly isDual?: boolean
   readonly address: Readonly<Address> | undefined
   readonly port: number
-  readonly correspondent?: { readonly address: Address; readonly port: number }
+  readonly correspondent?: Correspondent
   /** Reports the end that a datagram was sent to. */
   readonly listens?: boolean
 }
 
-export class UdpSocket extends HostSocket {
+export class UdpSocket extends DatagramSocket {
   readonly #opening: Opening
   readonly #socket: NodeSocket
-  #arrived: Arrived[] = []
-  #first = 0
-  #waitingBytes = 0
   /** Bytes handed to the runtime that it hasn't sent yet. */
   #sendingBytes = 0
   #openError = 0
@@ -62,7 +46,7 @@ export class UdpSocket extends HostSocket {
   #lastAddress = new Address()
 
   private constructor(events: EventList, opening: Opening) {
-    super(events)
+    super(events, opening.isV4, opening.correspondent)
     this.#opening = opening
     this.#socket = createSocket({
       type: opening.isV4 ? "udp4" : "udp6",
@@ -119,42 +103,6 @@ export class UdpSocket extends HostSocket {
     return socket
   }
 
-  handOver(side: SideRef): void {
-    this.listener = undefined
-    this.side = side
-    if (this.#first < this.#arrived.length) this.report(SocketEvent.readable)
-  }
-
-  send(arena: Arena, batch: DatagramBatch, first: number, count: number): number {
-    if (this.#opening.correspondent === undefined) return -EDESTADDRREQ
-    return this.#sendAll(arena, batch, first, count, undefined)
-  }
-
-  sendTo(arena: Arena, demiflow: Demiflow, batch: DatagramBatch, first: number, count: number): number {
-    if (this.#opening.correspondent !== undefined) return -EISCONN
-    return this.#sendAll(arena, batch, first, count, demiflow)
-  }
-
-  /** @param ends absent for a connected socket */
-  receive(arena: Arena, batch: DatagramBatch, count: number, ends?: readonly Demiflow[]): number {
-    if (this.pendingError !== 0) return this.takeError()
-    const available = Math.min(count, this.#arrived.length - this.#first)
-    if (available === 0) return -Errno.EAGAIN
-    for (let index = 0; index < available; index++) {
-      const { bytes, address, port } = this.#arrived[this.#first++]
-      const fitting = Math.min(batch.length[index], bytes.length)
-      arena.bytes.set(fitting === bytes.length ? bytes : bytes.subarray(0, fitting), batch.offset[index])
-      batch.length[index] = bytes.length
-      batch.segmentSize[index] = 0
-      batch.trafficClass[index] = 0
-      batch.scope[index] = 0
-      this.#waitingBytes -= bytes.length + DATAGRAM_COST
-      if (ends !== undefined) this.#describe(ends[index], address, port)
-    }
-    this.#forgetTaken()
-    return available
-  }
-
   override boundEnd(demiflow: Demiflow): number {
     try {
       const { address, port } = this.#socket.address()
@@ -167,13 +115,12 @@ export class UdpSocket extends HostSocket {
   }
 
   protected override shut(): void {
-    this.#arrived = []
+    super.shut()
     this.#socket.close()
   }
 
-  #describe(into: Demiflow, address: Address, port: number): void {
-    into.correspondentAddress.copyFrom(address)
-    into.correspondentPort = port
+  protected override describe(into: Demiflow, address: Address, port: number): void {
+    super.describe(into, address, port)
     if (!this.#opening.listens) return
     const own = this.#opening.address
     if (own !== undefined) into.forwardingAddress.copyFrom(own as Address)
@@ -181,29 +128,7 @@ export class UdpSocket extends HostSocket {
     into.forwardingPort = this.#opening.port
   }
 
-  #sendAll(arena: Arena, batch: DatagramBatch, first: number, count: number, to: Demiflow | undefined): number {
-    for (let index = first; index < first + count; index++) {
-      const end = batch.offset[index] + batch.length[index]
-      const size = batch.segmentSize[index] || Math.max(1, batch.length[index])
-      let start = batch.offset[index]
-      do {
-        const answer = this.#sendOne(arena, start, Math.min(end, start + size) - start, to)
-        if (answer < 0) {
-          batch.length[index] = end - start
-          batch.offset[index] = start
-          if (batch.length[index] <= size) batch.segmentSize[index] = 0
-          return index > first ? index - first : answer
-        }
-        start += size
-      } while (start < end)
-    }
-    return count
-  }
-
-  #sendOne(arena: Arena, offset: number, length: number, to: Demiflow | undefined): number {
-    if (this.pendingError !== 0) return this.takeError()
-    const { isV4 } = to ?? this.#opening
-    if (length > (isV4 ? LARGEST_V4 : LARGEST_V6)) return -Errno.EMSGSIZE
+  protected override transmit(arena: Arena, offset: number, length: number, to: Demiflow | undefined): number {
     const cost = length + DATAGRAM_COST
     if (this.#sendingBytes + cost > SEND_BUFFER) return -Errno.EAGAIN
     // A copy: the runtime may keep it after this call.
@@ -224,33 +149,21 @@ export class UdpSocket extends HostSocket {
   }
 
   #textOf(address: Address): string {
-    return address.isV4 && !this.#opening.isV4 ? `::ffff:${address}` : address.toString()
+    return address.isV4 && !this.isV4 ? `::ffff:${address}` : address.toString()
   }
 
   #receive(bytes: Uint8Array, sender: RemoteInfo): void {
-    if (!this.isOpen) return
-    const cost = bytes.length + DATAGRAM_COST
-    if (this.#waitingBytes + cost > RECEIVE_BUFFER) return
     if (sender.address !== this.#lastSender) {
       const address = new Address()
       if (!readAddress(sender.address, address)) return
       this.#lastSender = sender.address
       this.#lastAddress = address
     }
-    this.#arrived.push({ bytes, address: this.#lastAddress, port: sender.port })
-    this.#waitingBytes += cost
-    this.report(SocketEvent.readable)
+    this.arrived(bytes, this.#lastAddress, sender.port)
   }
 
   #failed(errno: number): void {
     this.pendingError = errno
     this.report(SocketEvent.error)
-  }
-
-  #forgetTaken(): void {
-    if (this.#first === this.#arrived.length) this.#arrived = []
-    else if (this.#first < this.#arrived.length / 2) return
-    else this.#arrived = this.#arrived.slice(this.#first)
-    this.#first = 0
   }
 }

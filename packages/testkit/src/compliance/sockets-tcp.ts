@@ -34,6 +34,7 @@ export function tcpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
 
   it("reports a connection by `writable`, with no error, and names the end that it has", async () => {
     expect(host().socketError(socket)).toBe(0)
+    if (!capabilities.ownEnds) return
     const demiflow = bench().towards(listener)
     expect(host().boundEnd(socket, demiflow)).toBe(0)
     expect(demiflow.forwardingPort).toBeGreaterThan(0)
@@ -166,7 +167,37 @@ export function tcpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
     expect(count()).toBe(1_005)
   })
 
-  it("reports the correspondent's end after all it sent, and still sends", async () => {
+  testOf(!capabilities.halfClose)("reports the correspondent's end after all it sent, and sends no more", async () => {
+    remote.write(toBytes("last words"))
+    remote.end()
+    await bench().untilEvents(side, readEnd)
+    expect(bench().peek(socket, 100, 0)).toEqual(toBytes("last words"))
+    expect(bench().peek(socket, 100, 10)).toEqual(new Uint8Array(0))
+    expect(host().unread(socket)).toBe(10)
+    expect(bench().send(socket, toBytes("x"))).toBe(-Errno.EPIPE)
+    expect(host().discard(socket, 10)).toBe(10)
+    expect(bench().peek(socket, 100, 0)).toEqual(new Uint8Array(0))
+  })
+
+  testOf(!capabilities.halfClose)(
+    "still receives after its direction has ended, and then closes in order",
+    async () => {
+      expect(bench().send(socket, toBytes("last words"))).toBe(10)
+      expect(host().shutdownWrite(socket)).toBe(0)
+      expect(bench().send(socket, toBytes("x"))).toBe(-Errno.EPIPE)
+      await bench().until("all arrives", () => remote.received.length === 10)
+      remote.write(toBytes("answer"))
+      await arrived(6)
+      expect(bench().peek(socket, 100, 0)).toEqual(toBytes("answer"))
+      expect(host().discard(socket, 6)).toBe(6)
+      host().close(socket)
+      bench().closed(socket)
+      await bench().until("the end arrives", () => remote.isEnded)
+      expect(remote.isReset).toBe(false)
+    },
+  )
+
+  testOf(capabilities.halfClose)("reports the correspondent's end after all it sent, and still sends", async () => {
     remote.write(toBytes("last words"))
     remote.end()
     await bench().untilEvents(side, readEnd)
@@ -181,7 +212,7 @@ export function tcpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
     expect(remote.isEnded).toBe(false)
   })
 
-  it("ends its direction after all that was handed over, and still receives", async () => {
+  testOf(capabilities.halfClose)("ends its direction after all that was handed over, and still receives", async () => {
     expect(bench().send(socket, toBytes("last words"))).toBe(10)
     expect(host().shutdownWrite(socket)).toBe(0)
     await bench().until("the end arrives", () => remote.isEnded)
@@ -192,7 +223,7 @@ export function tcpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
     expect(bench().peek(socket, 100, 0)).toEqual(toBytes("answer"))
   })
 
-  it("reports the end of both directions by `hangUp`", async () => {
+  testOf(capabilities.halfClose)("reports the end of both directions by `hangUp`", async () => {
     await bench().settle()
     expect(bench().eventsOf(side) & hangUp).toBe(0)
     expect(host().shutdownWrite(socket)).toBe(0)

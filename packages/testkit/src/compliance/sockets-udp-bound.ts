@@ -1,13 +1,13 @@
-import { Errno, type SideRef, type Socket, SocketEvent } from "@demiflow/core"
+import { Errno, type SideRef, type Socket, SocketEvent, type SocketsCapabilities } from "@demiflow/core"
 import { beforeEach, expect, it } from "vitest"
 import { toBytes, toText } from "../bytes.ts"
-import type { SocketsBench } from "./sockets-bench.ts"
+import { type SocketsBench, testOf } from "./sockets-bench.ts"
 import type { CorrespondentUdp } from "./sockets-under-test.ts"
 
 const { readable } = SocketEvent
 
 /** The tests of a host's UDP sockets that many correspondents share, over one version of IP. */
-export function udpBoundTests(bench: () => SocketsBench, isV4: boolean): void {
+export function udpBoundTests(bench: () => SocketsBench, isV4: boolean, capabilities: SocketsCapabilities): void {
   let first: CorrespondentUdp
   let second: CorrespondentUdp
   let side: SideRef
@@ -29,10 +29,20 @@ export function udpBoundTests(bench: () => SocketsBench, isV4: boolean): void {
   })
 
   const host = () => bench().under.sockets
-  const sendFrom = (correspondent: CorrespondentUdp, text: string) =>
-    correspondent.send(toBytes(text), bench().under.ownEnd(isV4).address, own.forwardingPort)
 
-  it("has a port, and the same one for all correspondents", async () => {
+  /** Sends to the socket. A correspondent that can't know its end hears from there first. */
+  async function sendFrom(correspondent: CorrespondentUdp, text: string): Promise<void> {
+    if (capabilities.ownEnds) {
+      correspondent.send(toBytes(text), bench().under.ownEnd(isV4).address, own.forwardingPort)
+      return
+    }
+    expect(bench().sendDatagramsTo(socket, bench().towards(correspondent), toBytes("hello"))).toBe(1)
+    await bench().until("the correspondent hears of the socket", () => correspondent.senders.length > 0)
+    const [{ address, port }] = correspondent.senders
+    correspondent.send(toBytes(text), address, port)
+  }
+
+  testOf(capabilities.ownEnds)("has a port, and the same one for all correspondents", async () => {
     expect(own.forwardingPort).toBeGreaterThan(0)
     for (const correspondent of [first, second, first]) {
       expect(bench().sendDatagramsTo(socket, bench().towards(correspondent), toBytes("content"))).toBe(1)
@@ -42,10 +52,17 @@ export function udpBoundTests(bench: () => SocketsBench, isV4: boolean): void {
     expect(ports).toEqual([own.forwardingPort, own.forwardingPort, own.forwardingPort])
   })
 
+  testOf(!capabilities.ownEnds)("reaches several correspondents, each with all it is sent", async () => {
+    for (const correspondent of [first, second, first]) {
+      expect(bench().sendDatagramsTo(socket, bench().towards(correspondent), toBytes("content"))).toBe(1)
+    }
+    await bench().until("all arrive", () => first.received.length === 2 && second.received.length === 1)
+  })
+
   it("hears anybody, and says whom", async () => {
-    sendFrom(first, "from the first")
+    await sendFrom(first, "from the first")
     await bench().untilEvents(side, readable)
-    sendFrom(second, "from the second")
+    await sendFrom(second, "from the second")
     const heard: string[] = []
     await bench().until("both arrive", () => {
       const received = bench().receiveFromAnyone(socket)
@@ -61,7 +78,7 @@ export function udpBoundTests(bench: () => SocketsBench, isV4: boolean): void {
     expect(bench().receiveFromAnyone(socket)).toBe(-Errno.EAGAIN)
   })
 
-  it("has its port alone, but for the other version of IP", () => {
+  testOf(capabilities.ownEnds)("has its port alone, but for the other version of IP", () => {
     const again = bench().towards(first)
     again.forwardingPort = own.forwardingPort
     expect(host().udpBind(bench().newSide(), again)).toBe(-Errno.EADDRINUSE)
@@ -77,7 +94,7 @@ export function udpBoundTests(bench: () => SocketsBench, isV4: boolean): void {
   it("reports its events to another side once it is handed over", async () => {
     const next = bench().newSide()
     host().handOver(socket, next)
-    sendFrom(first, "to the next")
+    await sendFrom(first, "to the next")
     await bench().untilEvents(next, readable)
     expect(bench().eventsOf(side) & readable).toBe(0)
   })

@@ -34,7 +34,19 @@ export function udpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
   })
 
   const host = () => bench().under.sockets
-  const answer = (bytes: Uint8Array) => remote.send(bytes, own.forwardingAddress, own.forwardingPort)
+
+  /** Sends to the socket. A correspondent that can't know its end hears from there first. */
+  async function answer(bytes: Uint8Array, from = remote): Promise<void> {
+    if (capabilities.ownEnds) from.send(bytes, own.forwardingAddress, own.forwardingPort)
+    else {
+      if (remote.senders.length === 0) {
+        expect(bench().sendDatagrams(socket, toBytes("hello"))).toBe(1)
+        await bench().until("the correspondent hears of the socket", () => remote.senders.length > 0)
+      }
+      const [{ address, port }] = remote.senders
+      from.send(bytes, address, port)
+    }
+  }
 
   /** Receives until `count` datagrams have arrived. */
   async function receive(count: number): Promise<Uint8Array[]> {
@@ -48,7 +60,7 @@ export function udpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
   }
 
   it("sends datagrams one by one, empty ones as well", async () => {
-    expect(own.forwardingPort).toBeGreaterThan(0)
+    if (capabilities.ownEnds) expect(own.forwardingPort).toBeGreaterThan(0)
     expect(bench().sendDatagrams(socket, toBytes("one"), new Uint8Array(0), toBytes("three"))).toBe(3)
     await bench().until("all arrive", () => remote.received.length === 3)
     expect(remote.received).toEqual([toBytes("one"), new Uint8Array(0), toBytes("three")])
@@ -79,12 +91,12 @@ export function udpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
 
   it("receives into the caller's places, and reports when there is something", async () => {
     expect(bench().receiveDatagrams(socket)).toBe(-Errno.EAGAIN)
-    answer(toBytes("first"))
+    await answer(toBytes("first"))
     await bench().untilEvents(side, readable)
     expect(await receive(1)).toEqual([toBytes("first")])
-    answer(toBytes("second"))
-    answer(new Uint8Array(0))
-    answer(toBytes("fourth"))
+    await answer(toBytes("second"))
+    await answer(new Uint8Array(0))
+    await answer(toBytes("fourth"))
     await bench().untilEvents(side, readable)
     expect(await receive(3)).toEqual([toBytes("second"), new Uint8Array(0), toBytes("fourth")])
     expect(bench().receiveDatagrams(socket)).toBe(-Errno.EAGAIN)
@@ -95,13 +107,13 @@ export function udpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
     expect(bench().sendDatagrams(socket, largest)).toBe(1)
     await bench().until("it arrives", () => remote.received.length === 1)
     expect(remote.received[0]).toEqual(largest)
-    answer(largest.slice(0, 65_507))
+    await answer(largest.slice(0, 65_507))
     expect(await receive(1)).toEqual([largest.slice(0, 65_507)])
     expect(bench().sendDatagrams(socket, patternBytes(largest.length + 1))).toBe(-Errno.EMSGSIZE)
   })
 
   it("says so when a datagram does not fit its place", async () => {
-    answer(patternBytes(1_000))
+    await answer(patternBytes(1_000))
     await bench().untilEvents(side, readable)
     const { batch, region } = bench()
     batch.offset[0] = region
@@ -114,8 +126,8 @@ export function udpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
 
   it("hears nobody else", async () => {
     const other = await bench().under.openUdp(isV4)
-    other.send(toBytes("intruder"), own.forwardingAddress, own.forwardingPort)
-    answer(toBytes("friend"))
+    await answer(toBytes("intruder"), other)
+    await answer(toBytes("friend"))
     expect(await receive(1)).toEqual([toBytes("friend")])
     await bench().settle()
     expect(bench().receiveDatagrams(socket)).toBe(-Errno.EAGAIN)

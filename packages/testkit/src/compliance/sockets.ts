@@ -8,6 +8,7 @@ import { udpTests } from "./sockets-udp.ts"
 import { udpBoundTests } from "./sockets-udp-bound.ts"
 import { dualStackUdpTests, udpListenTests } from "./sockets-udp-listen.ts"
 import type { SocketsUnderTest } from "./sockets-under-test.ts"
+import { unsupportedTests } from "./sockets-unsupported.ts"
 
 /** Which tests of a host are defined. */
 export interface SocketsComplianceOptions {
@@ -40,13 +41,20 @@ export function socketsCompliance(
 
   for (const isV4 of [true, false]) {
     const version = isV4 ? "IPv4" : "IPv6"
+    const { listening, datagrams, ping } = capabilities
     describe(`TCP over ${version}`, () => tcpTests(bench, isV4, capabilities))
-    describe(`TCP connections to the host over ${version}`, () => tcpListenTests(bench, isV4, capabilities))
-    describe(`UDP over ${version}`, () => udpTests(bench, isV4, capabilities))
-    describe(`UDP with anybody over ${version}`, () => udpBoundTests(bench, isV4))
-    describe(`UDP from anyone over ${version}`, () => udpListenTests(bench, isV4, capabilities))
-    if (capabilities.ping) describe(`echo over ${version}`, () => pingTests(bench, isV4))
+    if (datagrams) {
+      describe(`UDP over ${version}`, () => udpTests(bench, isV4, capabilities))
+      describe(`UDP with anybody over ${version}`, () => udpBoundTests(bench, isV4, capabilities))
+    }
+    if (listening) {
+      describe(`TCP connections to the host over ${version}`, () => tcpListenTests(bench, isV4, capabilities))
+      describe(`UDP from anyone over ${version}`, () => udpListenTests(bench, isV4, capabilities))
+    }
+    if (ping) describe(`echo over ${version}`, () => pingTests(bench, isV4))
+    describe(`what isn't supported over ${version}`, () => unsupportedTests(bench, isV4, capabilities))
   }
+  if (!capabilities.listening) return
   describe("TCP listening for both versions", () => dualStackTcpTests(bench))
   describe("UDP listening for both versions", () => dualStackUdpTests(bench, capabilities))
 }

@@ -12,7 +12,7 @@ export const EISCONN = 106
 /** The numbers of Linux, whatever the system, by the codes of Node.js. */
 const numbers: Readonly<Record<string, number | undefined>> = { ...Errno, EBADF, EAFNOSUPPORT }
 
-/** The (positive) error number for an error of Node.js. */
+/** Returns the (positive) error number for an error with a code of Node.js. */
 export function errnoOf(error: unknown, otherwise: number): number {
   const code = error instanceof Error && "code" in error ? error.code : undefined
   return (typeof code === "string" ? numbers[code] : undefined) ?? otherwise

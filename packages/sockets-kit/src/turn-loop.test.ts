@@ -1,6 +1,6 @@
 import type { Driven } from "@demiflow/core"
 import { describe, expect, test } from "vitest"
-import { NodeLoop } from "./node-loop.ts"
+import { TurnLoop } from "./turn-loop.ts"
 
 /** Counts its turns, and wants the next one when the test says. */
 class Counting implements Driven {
@@ -22,7 +22,7 @@ const immediate = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 describe("a loop", () => {
   test("gives a turn to what is attached, and to all others, when it is woken", async () => {
-    const loop = new NodeLoop()
+    const loop = new TurnLoop()
     const [one, other] = [new Counting(), new Counting()]
     loop.attach(one)
     loop.attach(other)
@@ -41,7 +41,7 @@ describe("a loop", () => {
   })
 
   test("delivers events before the turns, in the same round", async () => {
-    const loop = new NodeLoop()
+    const loop = new TurnLoop()
     const order: string[] = []
     const driven = new Counting()
     driven.onTurn = () => order.push("turn")
@@ -57,7 +57,7 @@ describe("a loop", () => {
   })
 
   test("gives a turn at a deadline", async () => {
-    const loop = new NodeLoop()
+    const loop = new TurnLoop()
     const driven = new Counting()
     loop.attach(driven)
     loop.hold()
@@ -77,7 +77,7 @@ describe("a loop", () => {
   })
 
   test("lets everybody else run between two turns, however much is left to be done", async () => {
-    const loop = new NodeLoop()
+    const loop = new TurnLoop()
     const driven = new Counting()
     driven.deadline = Number.NEGATIVE_INFINITY
     loop.attach(driven)
@@ -90,9 +90,30 @@ describe("a loop", () => {
     loop.detach(driven)
   })
 
+  test("takes messages to itself where there are no immediates, as in a page", async () => {
+    const { setImmediate } = globalThis
+    Object.assign(globalThis, { setImmediate: undefined })
+    try {
+      const loop = new TurnLoop()
+      const driven = new Counting()
+      const turn = () => new Promise<void>((resolve) => Object.assign(driven, { onTurn: resolve }))
+      const first = turn()
+      loop.attach(driven)
+      await first
+      const second = turn()
+      loop.wake()
+      loop.wake()
+      await second
+      expect(driven.turns).toBe(2)
+      loop.detach(driven)
+    } finally {
+      Object.assign(globalThis, { setImmediate })
+    }
+  })
+
   test("watches no descriptors", () => {
     const expected = expect.objectContaining({ code: "ERR_DESCRIPTOR_UNSUPPORTED" })
-    expect(() => new NodeLoop().watchReadable()).toThrow(expected)
+    expect(() => new TurnLoop().watchReadable()).toThrow(expected)
   })
 
   test("keeps the process alive for a deadline only while it is held", async () => {
@@ -105,7 +126,7 @@ describe("a loop", () => {
     }
     globalThis.setTimeout = Object.assign(record, original) as typeof setTimeout
     try {
-      const loop = new NodeLoop()
+      const loop = new TurnLoop()
       const driven = new Counting()
       driven.deadline = loop.clock.now + 60_000
       loop.attach(driven)

@@ -1,7 +1,9 @@
 import type { Clock } from "@demiflow/core"
 
+declare const performance: { now(): number }
+
 /** The runtime's monotonic clock, read once a round. */
-export class NodeClock implements Clock {
+export class TurnClock implements Clock {
   readonly #start = performance.now()
   #at = this.#start
   now = 0

@@ -1,0 +1,26 @@
+import type { Arena, Vectors } from "@demiflow/core"
+
+/** Returns the bytes that vectors name. */
+export function lengthOfVectors(vectors: Vectors, first: number, count: number): number {
+  let length = 0
+  for (let index = first; index < first + count; index++) length += vectors.lengthAt(index)
+  return length
+}
+
+/** Copies the first `length` bytes that vectors name, no more than there are, into `into` at `at`. */
+export function copyVectors(
+  arena: Arena,
+  vectors: Vectors,
+  first: number,
+  length: number,
+  into: Uint8Array,
+  at: number,
+): void {
+  let copied = 0
+  for (let index = first; copied < length; index++) {
+    const offset = vectors.offsetAt(index)
+    const part = Math.min(vectors.lengthAt(index), length - copied)
+    into.set(arena.bytes.subarray(offset, offset + part), at + copied)
+    copied += part
+  }
+}
