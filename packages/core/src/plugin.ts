@@ -166,12 +166,21 @@ export interface ProtocolPlugin {
   (components: Components): ProtocolHandler
   /** Bytes of the arena that the handler reserves at most, alignment included; {@link PLUGIN_ARENA_BYTES} if absent. */
   readonly arenaBytes?: number
+  /** Bytes more that it reserves on a stack with a local path; none if absent. */
+  readonly localPathArenaBytes?: number
 }
 
 /** What a plug-in that declares nothing may reserve of the arena, in bytes. */
 export const PLUGIN_ARENA_BYTES = 65_536
 
-/** Declares what a plug-in reserves of the arena: see {@link ProtocolPlugin.arenaBytes}. */
-export function reserving(arenaBytes: number, plugin: (components: Components) => ProtocolHandler): ProtocolPlugin {
-  return Object.assign((components: Components) => plugin(components), { arenaBytes })
+/**
+ * Declares what a plug-in reserves of the arena: see {@link ProtocolPlugin.arenaBytes} and
+ * {@link ProtocolPlugin.localPathArenaBytes}.
+ */
+export function reserving(
+  arenaBytes: number,
+  plugin: (components: Components) => ProtocolHandler,
+  localPathArenaBytes = 0,
+): ProtocolPlugin {
+  return Object.assign((components: Components) => plugin(components), { arenaBytes, localPathArenaBytes })
 }

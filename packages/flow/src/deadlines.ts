@@ -1,19 +1,30 @@
 /**
- * Deadlines of flows: a binary heap over flow indices, in arrays of fixed size. Reading the earliest costs nothing, a
- * change costs the logarithm of the number of deadlines, and nothing passes over all flows.
+ * Deadlines of flows: a binary heap over flow indices, in arrays that grow only with the table. Reading the earliest
+ * costs nothing, a change costs the logarithm of the number of deadlines, and nothing passes over all flows.
  */
 export class Deadlines {
-  readonly #at: Float64Array
+  #at: Float64Array
   /** Heap of flow indices. */
-  readonly #heap: Int32Array
+  #heap: Int32Array
   /** Place of a flow in the heap, plus one; 0 if it has no deadline. */
-  readonly #place: Int32Array
+  #place: Int32Array
   #size = 0
 
   constructor(capacity: number) {
     this.#at = new Float64Array(capacity)
     this.#heap = new Int32Array(capacity)
     this.#place = new Int32Array(capacity)
+  }
+
+  /** Makes room for the deadlines of more flows. */
+  grow(capacity: number): void {
+    const [at, heap, place] = [this.#at, this.#heap, this.#place]
+    this.#at = new Float64Array(capacity)
+    this.#heap = new Int32Array(capacity)
+    this.#place = new Int32Array(capacity)
+    this.#at.set(at)
+    this.#heap.set(heap)
+    this.#place.set(place)
   }
 
   get size(): number {

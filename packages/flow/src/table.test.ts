@@ -191,8 +191,8 @@ describe("FixedFlowTable", () => {
   it("agrees with a map, whatever is added and removed (property)", () => {
     const step = fc.record({ port: fc.integer({ min: 0, max: 40 }), add: fc.boolean(), endTurn: fc.boolean() })
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
-        const flows = table(32)
+      fc.property(fc.array(step, { maxLength: 300 }), fc.constantFrom(1, 3, 32), (steps, initialPlaces) => {
+        const flows = new FixedFlowTable({ capacity: 32, initialPlaces, random, drops: new Drops() })
         const model = new Map<number, FlowIndex>()
         for (const { port, add: isAdd, endTurn } of steps) {
           const known = model.get(port)
@@ -217,6 +217,27 @@ describe("FixedFlowTable", () => {
       }),
       { numRuns: 60 },
     )
+  })
+
+  it("keeps flows, their deadlines and places released when it grows, up to its capacity", () => {
+    const flows = new FixedFlowTable({ capacity: 7, initialPlaces: 2, random, drops: new Drops() })
+    const [first, second] = [1, 2].map((port) => add(flows, tapSide(port)))
+    flows.makeTargetFindable(second)
+    flows.schedule(first, 20)
+    flows.schedule(second, 10)
+    flows.release(first)
+    const later = [3, 4, 5, 6].map((port) => add(flows, tapSide(port)))
+    flows.schedule(later[3], 5)
+    expect(flows.lookup(TCP, tapSide(2))).toBe(initiatingSide(second))
+    expect(flows.lookup(TCP, hostSide(80))).toBe(targetSide(second))
+    flows.endTurn()
+    expect(flows.allocate(0, TCP)).toBe(first)
+    expect(flows.allocate(0, TCP)).toBe(6)
+    expect(flows.allocate(0, TCP)).toBeLessThan(0)
+    const due: FlowIndex[] = []
+    flows.expire(30, (flow) => due.push(flow))
+    expect(due).toEqual([later[3], second])
+    expect(() => new FixedFlowTable({ initialPlaces: 0, random, drops: new Drops() })).toThrow(RangeError)
   })
 
   it("holds 131,072 flows", () => {

@@ -1,5 +1,5 @@
 /**
- * The flow table: one for all protocols, of fixed capacity.
+ * The flow table: one for all protocols, of fixed capacity. It may begin smaller, and doubles when flows need it.
  *
  * Everything is in flat arrays. A side's demiflow is ten words: interface and protocol, forwarding address,
  * correspondent address, both ports. Sides are found by open addressing with linear probing, in a table at least twice
@@ -44,6 +44,11 @@ const Stage = { free: 0, allocated: 1, initiated: 2, targeted: 3, active: 4 } as
 export interface FlowTableOptions {
   /** Most flows, 1 to 2^22. */
   readonly capacity?: number
+  /**
+   * Flows that there is memory for from the start, 1 or more; the capacity, at most and if not given. For many small
+   * tables: beginning a flow allocates when the number doubles.
+   */
+  readonly initialPlaces?: number
   /** Source of the hash key. */
   readonly random: Random
   readonly drops: Drops
@@ -58,18 +63,20 @@ export class FixedFlowTable implements FlowTable {
   readonly #full: DropReason
   readonly #forgotten: DropReason
   readonly #drops: Drops
-  readonly #stage: Uint8Array
-  readonly #handler: Uint8Array
-  readonly #rule: Int32Array
-  readonly #keys: Int32Array
+  /** Number of flows that the arrays have places for. */
+  #places: number
+  #stage: Uint8Array
+  #handler: Uint8Array
+  #rule: Int32Array
+  #keys: Int32Array
   /** Hash of a side that can be found. */
-  readonly #hashes: Int32Array
+  #hashes: Int32Array
   /** 1 for a side that can be found. */
-  readonly #findable: Uint8Array
+  #findable: Uint8Array
   /** Side plus one; 0 is empty. */
-  readonly #buckets: Int32Array
-  readonly #mask: number
-  readonly #free: Int32Array
+  #buckets: Int32Array
+  #mask: number
+  #free: Int32Array
   #freeCount = 0
   /** Number of places released in this turn: they are above the free ones in the same array. */
   #releasedCount = 0
@@ -86,22 +93,26 @@ export class FixedFlowTable implements FlowTable {
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > 1 << 22) {
       throw new RangeError(`A flow table holds 1 to ${1 << 22} flows, not ${capacity}`)
     }
+    const places = Math.min(capacity, options.initialPlaces ?? capacity)
+    if (!Number.isInteger(places) || places < 1) {
+      throw new RangeError(`A flow table begins with 1 place or more, not ${options.initialPlaces}`)
+    }
     this.capacity = capacity
+    this.#places = places
     this.#drops = options.drops
     this.#full = options.drops.reason("flow: table full")
     this.#forgotten = options.drops.reason("flow: allocated and not activated")
     this.#hash = new KeyedHash(options.random.int32(), options.random.int32())
-    this.#stage = new Uint8Array(capacity)
-    this.#handler = new Uint8Array(capacity)
-    this.#rule = new Int32Array(capacity)
-    this.#keys = new Int32Array(capacity * 2 * KEY_WORDS)
-    this.#hashes = new Int32Array(capacity * 2)
-    this.#findable = new Uint8Array(capacity * 2)
-    const buckets = 2 ** Math.ceil(Math.log2(capacity * 4))
-    this.#buckets = new Int32Array(buckets)
-    this.#mask = buckets - 1
-    this.#free = new Int32Array(capacity)
-    this.#deadlines = new Deadlines(capacity)
+    this.#stage = new Uint8Array(places)
+    this.#handler = new Uint8Array(places)
+    this.#rule = new Int32Array(places)
+    this.#keys = new Int32Array(places * 2 * KEY_WORDS)
+    this.#hashes = new Int32Array(places * 2)
+    this.#findable = new Uint8Array(places * 2)
+    this.#buckets = new Int32Array(bucketsFor(places))
+    this.#mask = this.#buckets.length - 1
+    this.#free = new Int32Array(places)
+    this.#deadlines = new Deadlines(places)
   }
 
   get size(): number {
@@ -116,8 +127,10 @@ export class FixedFlowTable implements FlowTable {
     let flow: number
     if (this.room(share) <= 0) flow = NO_FLOW
     else if (this.#freeCount > 0) flow = this.#takeFree()
-    else if (this.#neverUsed < this.capacity) flow = this.#neverUsed++
-    else flow = NO_FLOW
+    else if (this.#neverUsed < this.capacity) {
+      if (this.#neverUsed === this.#places) this.#grow()
+      flow = this.#neverUsed++
+    } else flow = NO_FLOW
     if (flow < 0) {
       this.#drops.count(this.#full)
       return NO_FLOW
@@ -267,6 +280,22 @@ export class FixedFlowTable implements FlowTable {
     }
   }
 
+  #grow(): void {
+    const places = Math.min(this.capacity, this.#places * 2)
+    this.#places = places
+    this.#stage = copied(this.#stage, new Uint8Array(places))
+    this.#handler = copied(this.#handler, new Uint8Array(places))
+    this.#rule = copied(this.#rule, new Int32Array(places))
+    this.#keys = copied(this.#keys, new Int32Array(places * 2 * KEY_WORDS))
+    this.#hashes = copied(this.#hashes, new Int32Array(places * 2))
+    this.#findable = copied(this.#findable, new Uint8Array(places * 2))
+    this.#free = copied(this.#free, new Int32Array(places))
+    this.#deadlines.grow(places)
+    this.#buckets = new Int32Array(bucketsFor(places))
+    this.#mask = this.#buckets.length - 1
+    for (let side = 0; side < this.#neverUsed * 2; side++) if (this.#findable[side] === 1) this.#fillBucket(side)
+  }
+
   /** Cancels flows that a handler left unfinished when it failed. */
   #cancelForgotten(): void {
     for (let flow = 0; this.#unfinished > 0; flow++) {
@@ -312,7 +341,11 @@ export class FixedFlowTable implements FlowTable {
     const hash = this.#hash.hash(this.#keys, side * KEY_WORDS, KEY_WORDS)
     this.#hashes[side] = hash
     this.#findable[side] = 1
-    let bucket = hash & this.#mask
+    this.#fillBucket(side)
+  }
+
+  #fillBucket(side: number): void {
+    let bucket = this.#hashes[side] & this.#mask
     while (this.#buckets[bucket] !== 0) bucket = (bucket + 1) & this.#mask
     this.#buckets[bucket] = side + 1
   }
@@ -332,6 +365,16 @@ export class FixedFlowTable implements FlowTable {
     }
     this.#buckets[hole] = 0
   }
+}
+
+/** At least twice the number of sides. */
+function bucketsFor(places: number): number {
+  return 2 ** Math.ceil(Math.log2(places * 4))
+}
+
+function copied<Numbers extends Uint8Array | Int32Array>(from: Numbers, to: Numbers): Numbers {
+  to.set(from)
+  return to
 }
 
 function writeKey(words: Int32Array, start: number, demiflow: Demiflow): void {

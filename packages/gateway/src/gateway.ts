@@ -18,6 +18,8 @@ import { mtuOn, resolveSettings, resolveSizes, type Settings } from "./settings.
 
 /** Nobody reports the host's neighbours: the table is as small as it can be. */
 const NO_NEIGHBOURS = 8
+/** A guest at rest has a few flows. The table doubles when there are more. */
+const INITIAL_FLOWS = 32
 
 /** A guest's network, until it is closed. */
 export interface Gateway extends Disposable {
@@ -111,7 +113,7 @@ class RunningGateway implements Gateway {
       ...(mtu !== undefined && { mtu }),
       unaskedMtu: ETHERNET_MTU,
       mostHostNeighbours: NO_NEIGHBOURS,
-      flows: new FixedFlowTable({ random, drops, capacity: mostFlows }),
+      flows: new FixedFlowTable({ random, drops, capacity: mostFlows, initialPlaces: INITIAL_FLOWS }),
       forwarding: gatewayPolicy(settings, drops),
       plugins: gatewayPlugins(settings),
       ...(v4 && { guestV4: v4.guest, guestV4PrefixLength: v4.prefixLength }),

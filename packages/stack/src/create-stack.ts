@@ -92,13 +92,22 @@ export interface RunningStack {
   [Symbol.dispose](): void
 }
 
+/** What {@link stackArenaBytes} depends on. */
+export interface StackSizes extends TapSizes {
+  readonly plugins: readonly ProtocolPlugin[]
+  /** Absent: no local path, for which plug-ins may take more. */
+  readonly localPath?: object | undefined
+}
+
 /**
  * Returns the bytes of arena that a stack reserves at most: for its tap side, for a packet whose flow waited for a
  * verdict, and for what its plug-ins declare. Link and sockets take more.
  */
-export function stackArenaBytes(options: TapSizes & { readonly plugins: readonly ProtocolPlugin[] }): number {
-  const plugins = options.plugins.reduce((bytes, { arenaBytes = PLUGIN_ARENA_BYTES }) => bytes + arenaBytes, 0)
-  const bytes = tapArenaBytes(options) + LARGEST_HELD + plugins
+export function stackArenaBytes(options: StackSizes): number {
+  let bytes = tapArenaBytes(options) + LARGEST_HELD
+  for (const { arenaBytes = PLUGIN_ARENA_BYTES, localPathArenaBytes = 0 } of options.plugins) {
+    bytes += arenaBytes + (options.localPath === undefined ? 0 : localPathArenaBytes)
+  }
   return Math.ceil(bytes / ARENA_ALIGNMENT) * ARENA_ALIGNMENT
 }
 

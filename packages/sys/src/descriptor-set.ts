@@ -2,7 +2,7 @@
  * A set of descriptors. The kernel reuses a closed socket's number, so every opener must add or remove its descriptor.
  */
 export class DescriptorSet {
-  #members = new Uint8Array(1024)
+  #members = new Uint8Array(64)
 
   has(descriptor: number): boolean {
     return this.#members[descriptor] === 1

@@ -99,7 +99,7 @@ export class TcpSockets {
   readonly #peekStartV4: number
   readonly #peekStartV6: number
   /** The kernel's peek offset, by descriptor. */
-  #peekOffsets = new Int32Array(1024)
+  #peekOffsets = new Int32Array(64)
   /** For kernels without SO_PEEK_OFF. */
   readonly #skipping: Vectors | undefined
   readonly #skippedOffset: number = 0

@@ -58,11 +58,14 @@ import { defaultTcpOptions, type TcpOptions } from "./options.ts"
 
 export type { TcpOptions } from "./options.ts"
 
-/** Bytes of the arena for vectors, quotations and what the local path copies. */
-const SCRATCH_BYTES = 96 << 10
+/** Bytes of the arena for vectors and quotations. */
+const SCRATCH_BYTES = 32 << 10
+/** For what the local path copies. */
+const LOCAL_PATH_ARENA_BYTES = 68 << 10
 
 /** The TCP plugin, to be registered with a stack. */
 export function tcp(options: TcpOptions = {}): ProtocolPlugin {
   const all = { ...defaultTcpOptions, ...options }
-  return reserving(all.holdPoolSize + SCRATCH_BYTES, (components) => new TcpHandler(components, all))
+  const arenaBytes = all.holdPoolSize + SCRATCH_BYTES
+  return reserving(arenaBytes, (components) => new TcpHandler(components, all), LOCAL_PATH_ARENA_BYTES)
 }

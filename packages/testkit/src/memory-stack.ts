@@ -96,7 +96,8 @@ export class MemoryStack implements Participant {
   constructor(plugins: readonly ProtocolPlugin[], options: MemoryStackOptions = {}) {
     const sizes = options.tap ?? SMALL_TAP
     const spare = 2 * LINK_BYTES + FAULT_BYTES + GUEST_BYTES + (options.spareBytes ?? 1 << 20)
-    const bytes = stackArenaBytes({ ...sizes, plugins }) + spare
+    const localPath = options.localPath === undefined ? undefined : {}
+    const bytes = stackArenaBytes({ ...sizes, plugins, localPath }) + spare
     this.arena = new Arena(Math.ceil(bytes / 64) * 64)
     this.clock = new VirtualClock()
     this.random = new SeededRandom(options.seed ?? 1)

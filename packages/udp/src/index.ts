@@ -9,10 +9,12 @@ import type { UdpOptions } from "./timeouts.ts"
 
 export { DEFAULT_TIMEOUT_AFTER_REPLY, DEFAULT_TIMEOUT_BEFORE_REPLY, type UdpOptions } from "./timeouts.ts"
 
-/** For datagrams that leave together, those that the local path relays, and quotations. */
-const ARENA_BYTES = 3 << 20
+/** For datagrams that leave together, and quotations. */
+const ARENA_BYTES = 320 << 10
+/** For datagrams that the local path relays. */
+const LOCAL_PATH_ARENA_BYTES = 2 << 20
 
 /** The UDP plugin: forwards the guest's datagrams, and returns answers and errors. */
 export function udp(options: UdpOptions = {}): ProtocolPlugin {
-  return reserving(ARENA_BYTES, (components) => new UdpHandler(components, options))
+  return reserving(ARENA_BYTES, (components) => new UdpHandler(components, options), LOCAL_PATH_ARENA_BYTES)
 }

@@ -68,7 +68,8 @@ export class ToGuest {
   /** The side that the open packets are for. */
   readonly #tap = new Demiflow()
   readonly #batch = new DatagramBatch(LARGEST_BURST)
-  readonly #ends: readonly Demiflow[] = Array.from({ length: LARGEST_BURST }, () => new Demiflow(Interface.host))
+  /** As many as the largest burst so far had. */
+  readonly #ends: Demiflow[] = []
   /** The first of the packets received into that isn't needed; -1 if all are. */
   #unused = -1
   #unflushed = 0
@@ -95,6 +96,7 @@ export class ToGuest {
     let bytes = 0
     let errors = 0
     while (port.socket >= 0) {
+      while (this.#ends.length < wanted) this.#ends.push(new Demiflow(Interface.host))
       if (needsGuest && guest.isCongested) {
         this.#wait(port, wanted, clock.now)
         return

@@ -67,7 +67,8 @@ export class Reassembly {
   readonly #keys: Int32Array
   readonly #key = new Int32Array(KEY_WORDS)
   readonly #state: Uint8Array
-  readonly #bitmaps: Int32Array
+  /** Empty before the first fragment. */
+  #bitmaps = new Int32Array(0)
   readonly #fragments: Int32Array
   /** Number of units that have arrived. */
   readonly #units: Int32Array
@@ -99,7 +100,6 @@ export class Reassembly {
     this.#memory = arena.reserve(reassemblyBytes(slots))
     this.#keys = new Int32Array(slots * KEY_WORDS)
     this.#state = new Uint8Array(slots)
-    this.#bitmaps = new Int32Array(slots * BITMAP_WORDS)
     this.#fragments = new Int32Array(slots)
     this.#units = new Int32Array(slots)
     this.#reach = new Int32Array(slots)
@@ -281,6 +281,7 @@ export class Reassembly {
   #begin(slot: number, timeout: number): void {
     const now = this.#clock.now
     this.#keys.set(this.#key, slot * KEY_WORDS)
+    if (this.#bitmaps.length === 0) this.#bitmaps = new Int32Array(this.#slots * BITMAP_WORDS)
     this.#bitmaps.fill(0, slot * BITMAP_WORDS, (slot + 1) * BITMAP_WORDS)
     this.#state[slot] = SlotState.collecting
     this.#fragments[slot] = 0

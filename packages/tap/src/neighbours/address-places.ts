@@ -9,9 +9,9 @@ const WAYS = 8
  */
 export class AddressPlaces {
   readonly #key: StationKey
-  readonly #sets: number
+  #sets: number
   /** Four words for each address; a place with four zeros is free. */
-  readonly #words: Int32Array
+  #words: Int32Array
   /** The place found last. */
   #last = 0
 
@@ -55,6 +55,37 @@ export class AddressPlaces {
     words[place * 4 + 3] = address.word3
     this.#last = place
     return place
+  }
+
+  /** True if the address, which has no place, would take that of no other. */
+  hasFree(address: Address): boolean {
+    const first = this.#firstPlace(address)
+    for (let place = first; place < first + WAYS; place++) if (this.isFree(place)) return true
+    return false
+  }
+
+  /**
+   * Doubles the number of places. Returns the new place of each, by its old one; -1 for one that is free. Data elsewhere
+   * is the caller's to move.
+   */
+  grow(): Int32Array {
+    const words = this.#words
+    const moved = new Int32Array(this.#sets * WAYS).fill(-1)
+    this.#sets *= 2
+    const larger = new Int32Array(words.length * 2)
+    for (let place = 0; place < moved.length; place++) {
+      const at = place * 4
+      const isFree = (words[at] | words[at + 1] | words[at + 2] | words[at + 3]) === 0
+      if (isFree) continue
+      const hash = this.#key.hash(words[at], words[at + 1], words[at + 2], words[at + 3])
+      // What shared a set may share one again, but nothing else comes there: its place within the set stays its own.
+      const to = (hash % this.#sets) * WAYS + (place % WAYS)
+      for (let word = 0; word < 4; word++) larger[to * 4 + word] = words[at + word]
+      moved[place] = to
+    }
+    this.#words = larger
+    this.#last = 0
+    return moved
   }
 
   isFree(place: number): boolean {

@@ -206,3 +206,20 @@ describe("a station that invents addresses", () => {
     expect(asked).toHaveLength(80)
   })
 })
+
+test("a table that grows keeps all that it knew, and does not grow for ever", () => {
+  const { table } = setUp({ asks: false })
+  const text = (index: number) => `10.0.${index >> 8}.${index & 255}`
+  const station = (index: number) => new MacAddress(0x200, index + 1)
+  const known = (index: number) => table.resolve(at(text(index))) && table.station.equals(station(index))
+  const count = (limit: number) => Array.from({ length: limit }, (_, index) => index).filter(known).length
+  for (let index = 0; index < 200; index++) {
+    table.announce(at(text(index)), station(index), true)
+    if (!known(0)) throw new Error(`The first address is unknown after ${index + 1}`)
+  }
+  expect(count(200)).toBe(200)
+  expect(table.isAnnounced(at(text(7)))).toBe(true)
+  for (let index = 200; index < 3_000; index++) table.learn(at(text(index)), station(index))
+  expect(known(2_999)).toBe(true)
+  expect(count(3_000)).toBeLessThanOrEqual(1_024)
+})

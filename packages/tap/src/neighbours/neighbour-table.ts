@@ -16,8 +16,9 @@
  * section 7.3, require: after three requests without a reply the station is forgotten. Requests for one address are at
  * least a second apart, and all requests share a budget.
  *
- * Memory is a fixed number of places, eight for each hash. If there is no room, an entry without a station is evicted;
- * else one that isn't announced; else the one confirmed longest ago. Nothing here allocates.
+ * Memory is a number of places, eight for each hash: 64, which double when one has no room, up to 1,024. Nothing else here
+ * allocates. If there is no room then, an entry without a station is evicted; else one that isn't announced; else the one
+ * confirmed longest ago.
  */
 import {
   type Address,
@@ -31,6 +32,7 @@ import {
 import { RateBudget } from "@demiflow/protocol-kit"
 import { AddressPlaces } from "./address-places.ts"
 
+const INITIAL_CAPACITY = 64
 const CAPACITY = 1024
 /** Milliseconds that an announced address stays its station's after the station last announced or used it. */
 const ANNOUNCEMENT_LIFETIME = 300_000
@@ -62,16 +64,17 @@ export class NeighbourTable implements Neighbours {
   readonly #hostNeighbours: HostNeighbours
   readonly #places: AddressPlaces
   readonly #budget = new RateBudget(QUESTIONS_PER_SECOND, QUESTIONS_AT_ONCE)
-  readonly #high = new Int32Array(CAPACITY)
+  #capacity = INITIAL_CAPACITY
+  #high = new Int32Array(INITIAL_CAPACITY)
   /** Both parts are zero while the station isn't known. */
-  readonly #low = new Int32Array(CAPACITY)
-  readonly #confirmedAt = new Float64Array(CAPACITY)
-  readonly #announcedAt = new Float64Array(CAPACITY)
+  #low = new Int32Array(INITIAL_CAPACITY)
+  #confirmedAt = new Float64Array(INITIAL_CAPACITY)
+  #announcedAt = new Float64Array(INITIAL_CAPACITY)
   /** 1 if the station is the one that announced the address. */
-  readonly #isAnnouncers = new Uint8Array(CAPACITY)
-  readonly #askedAt = new Float64Array(CAPACITY)
+  #isAnnouncers = new Uint8Array(INITIAL_CAPACITY)
+  #askedAt = new Float64Array(INITIAL_CAPACITY)
   /** Requests since the entry was confirmed, up to a few. */
-  readonly #questions = new Uint8Array(CAPACITY)
+  #questions = new Uint8Array(INITIAL_CAPACITY)
   readonly #askedStation = new MacAddress()
   #askV4: AskForNeighbour | undefined
   #askV6: AskForNeighbour | undefined
@@ -89,7 +92,7 @@ export class NeighbourTable implements Neighbours {
     this.#clock = clock
     this.#ourMac = ourMac
     this.#hostNeighbours = hostNeighbours
-    this.#places = new AddressPlaces(random, CAPACITY)
+    this.#places = new AddressPlaces(random, INITIAL_CAPACITY)
   }
 
   askWith(isV4: boolean, ask: AskForNeighbour): void {
@@ -218,6 +221,7 @@ export class NeighbourTable implements Neighbours {
 
   /** Returns a place for an address that has none, in its set; the entry there is forgotten. */
   #take(address: Address): number {
+    if (this.#capacity < CAPACITY && !this.#places.hasFree(address)) this.#grow()
     const place = this.#places.take(address, this.#isLessOfUse)
     this.#high[place] = 0
     this.#low[place] = 0
@@ -229,9 +233,32 @@ export class NeighbourTable implements Neighbours {
     return place
   }
 
+  #grow(): void {
+    const places = this.#places.grow()
+    this.#capacity *= 2
+    const capacity = this.#capacity
+    this.#high = moved(places, this.#high, new Int32Array(capacity))
+    this.#low = moved(places, this.#low, new Int32Array(capacity))
+    this.#confirmedAt = moved(places, this.#confirmedAt, new Float64Array(capacity))
+    this.#announcedAt = moved(places, this.#announcedAt, new Float64Array(capacity))
+    this.#isAnnouncers = moved(places, this.#isAnnouncers, new Uint8Array(capacity))
+    this.#askedAt = moved(places, this.#askedAt, new Float64Array(capacity))
+    this.#questions = moved(places, this.#questions, new Uint8Array(capacity))
+  }
+
   #use(place: number): number {
     if (this.#places.isFree(place)) return 0
     if (!this.#hasStation(place)) return 1
     return this.#wasAnnounced(place) ? 3 : 2
   }
+}
+
+/** Copies what is at each place to its new one; -1 is none. */
+function moved<Numbers extends Int32Array | Float64Array | Uint8Array>(
+  places: Int32Array,
+  from: Numbers,
+  to: Numbers,
+): Numbers {
+  for (let place = 0; place < places.length; place++) if (places[place] >= 0) to[places[place]] = from[place]
+  return to
 }

@@ -2,9 +2,9 @@
  * The MTUs of paths behind the guest, by the addresses there, as routers of the guest's side reported them (RFC 1191;
  * RFC 8201).
  *
- * An entry lasts for ten minutes after the last report. A fixed number of places, four for each hash; the entry closest
- * to its end is evicted for a new one. While there is no entry, no packet has to be checked: see
- * {@link PathMtus.certain}.
+ * An entry lasts for ten minutes after the last report. A fixed number of places, four for each hash, from the first
+ * report on; the entry closest to its end is evicted for a new one. While there is no entry, no packet has to be checked:
+ * see {@link PathMtus.certain}.
  */
 import { type Address, type Clock, IPV6_MINIMUM_MTU, type Random } from "@demiflow/core"
 import { StationKey } from "../neighbours/station-key.ts"
@@ -22,9 +22,9 @@ export class PathMtus {
   readonly #key: StationKey
   readonly #unasked: number
   /** Four words for each address. */
-  readonly #words = new Int32Array(CAPACITY * 4)
-  readonly #mtu = new Int32Array(CAPACITY)
-  readonly #until = new Float64Array(CAPACITY)
+  #words = new Int32Array(0)
+  #mtu = new Int32Array(0)
+  #until = new Float64Array(0)
   #lastUntil = 0
 
   /** @param unasked bytes that every link with a station of the guest takes */
@@ -47,6 +47,7 @@ export class PathMtus {
    */
   notice(address: Address, mtu: number): void {
     const { now } = this.#clock
+    if (this.#mtu.length === 0) this.#allocate()
     let place = this.#find(address)
     if (place < 0) {
       place = this.#placeToUse(address)
@@ -66,6 +67,12 @@ export class PathMtus {
     }
     const place = this.#find(address)
     return place < 0 ? Number.POSITIVE_INFINITY : this.#mtu[place]
+  }
+
+  #allocate(): void {
+    this.#words = new Int32Array(CAPACITY * 4)
+    this.#mtu = new Int32Array(CAPACITY)
+    this.#until = new Float64Array(CAPACITY).fill(Number.NEGATIVE_INFINITY)
   }
 
   #find(address: Address): number {

@@ -32,7 +32,6 @@ import { DEFAULT_MSS_V4, DEFAULT_MSS_V6 } from "../connection/handshake.ts"
 import { Event, State, sendsToGuest } from "../connection/state.ts"
 import type { Splicing } from "../local/splicing.ts"
 import type { TcpContext } from "./context.ts"
-import { CROWDS } from "./crowds.ts"
 import { HalfOpen, mostHalfOpen } from "./half-open.ts"
 import type { InitialSequence } from "./initial-sequence.ts"
 import type { TcpConnection } from "./tcp-connection.ts"
@@ -62,7 +61,7 @@ export class Accepted {
 
   /** True while the listener has as many connections without an answer of the guest as it may. */
   isFull(listener: Listener): boolean {
-    return listener.interface === Interface.host && this.#unanswered.isFull(crowdOf(listener))
+    return listener.interface === Interface.host && this.#unanswered.isFull(this.#crowdOf(listener))
   }
 
   /** True if enough connections have given way in this turn. */
@@ -75,7 +74,7 @@ export class Accepted {
    * Returns false if none has waited long enough.
    */
   giveWay(listener: Listener): boolean {
-    return this.#unanswered.giveWay(this.#context.now, this.isFull(listener) ? crowdOf(listener) : undefined)
+    return this.#unanswered.giveWay(this.#context.now, this.isFull(listener) ? this.#crowdOf(listener) : undefined)
   }
 
   /** See `ProtocolHandler.endTurn`. */
@@ -100,7 +99,7 @@ export class Accepted {
     const { rule, target } = ruling
     if (verdict !== Verdict.forward) drops.count(ruling.reason)
     else if (target.interface === Interface.tap) {
-      this.#openToGuest(socket, initiating, target, rule, crowdOf(listener))
+      this.#openToGuest(socket, initiating, target, rule, this.#crowdOf(listener))
       return 0
     } else if (this.#splicing !== undefined) {
       const result = this.#splicing.open(socket, initiating, target, rule)
@@ -179,9 +178,9 @@ export class Accepted {
     this.#context.apply(connection, Event.lingered)
     return true
   }
-}
 
-/** Returns the crowd of connections at a listener's port. */
-function crowdOf(listener: Listener): number {
-  return listener.ref % CROWDS
+  /** Returns the crowd of connections at a listener's port. */
+  #crowdOf(listener: Listener): number {
+    return listener.ref % this.#unanswered.crowds
+  }
 }

@@ -95,7 +95,7 @@ export class Connecting {
       drops.count(this.#noHopLimit)
       return false
     }
-    const crowd = crowdOf(tapSide.forwardingAddress)
+    const crowd = crowdOf(tapSide.forwardingAddress, this.#halfOpen.crowds)
     if (this.#halfOpen.isQueueFull(crowd)) {
       // There may be room for the guest's next SYN.
       drops.count(this.#tooMany)

@@ -1,14 +1,18 @@
 import type { Address } from "@demiflow/core"
 
 const CROWD_BITS = 10
-/** Number of crowds that are distinguished. Crowds with the same number share a limit. */
+/** Largest number of crowds that are distinguished. Crowds with the same number share a limit. */
 export const CROWDS: number = 1 << CROWD_BITS
 /** 2³² divided by the golden ratio: spreads what it multiplies over the highest bits. */
 const SPREAD = 0x9e3779b1
 
-/** Returns the crowd of connections to an address. */
-export function crowdOf({ word0, word1, word2, word3 }: Readonly<Address>): number {
-  return Math.imul(word0 ^ word1 ^ word2 ^ word3, SPREAD) >>> (32 - CROWD_BITS)
+/**
+ * Returns the crowd of connections to an address.
+ *
+ * @param crowds number of crowds that are distinguished, a power of two up to {@link CROWDS}
+ */
+export function crowdOf({ word0, word1, word2, word3 }: Readonly<Address>, crowds: number = CROWDS): number {
+  return (Math.imul(word0 ^ word1 ^ word2 ^ word3, SPREAD) >>> (32 - CROWD_BITS)) & (crowds - 1)
 }
 
 /**
@@ -18,16 +22,20 @@ export function crowdOf({ word0, word1, word2, word3 }: Readonly<Address>): numb
  */
 export class Crowds {
   readonly #most: number
-  readonly #counts = new Uint16Array(CROWDS)
+  readonly #counts: Uint16Array
   /** Places taken. */
   count = 0
 
-  /** @param most number of places, at most 65,535 */
-  constructor(most: number) {
+  /**
+   * @param most number of places, at most 65,535
+   * @param crowds number of crowds that are distinguished
+   */
+  constructor(most: number, crowds: number = CROWDS) {
     this.#most = most
+    this.#counts = new Uint16Array(crowds)
   }
 
-  /** True if the crowd may have no further place. @param crowd below {@link CROWDS} */
+  /** True if the crowd may have no further place. @param crowd below the number of crowds */
   isFull(crowd: number): boolean {
     return this.#counts[crowd] >= this.#most - this.count
   }

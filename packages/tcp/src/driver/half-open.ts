@@ -49,14 +49,16 @@ class HalfOpenPlace implements Beginning, Listed<HalfOpenPlace> {
  * oldest one gives way (RFC 4987, section 3.2).
  */
 export class HalfOpen {
+  /** Number of crowds that are distinguished, a power of two. */
+  readonly crowds: number
   readonly #end: (connection: TcpConnection) => void
   readonly #all: Crowds
-  readonly #waiting = new Crowds(MOST_WAITING)
+  readonly #waiting: Crowds
   readonly #many: number
   readonly #places = new UseList<HalfOpenPlace>()
   /** By crowd. */
-  readonly #oldestAlike = new Array<HalfOpenPlace | undefined>(CROWDS).fill(undefined)
-  readonly #newestAlike = new Array<HalfOpenPlace | undefined>(CROWDS).fill(undefined)
+  readonly #oldestAlike: (HalfOpenPlace | undefined)[]
+  readonly #newestAlike: (HalfOpenPlace | undefined)[]
   /** The oldest of those that wait for a socket, which are the newest ones of all. */
   #firstWaiting: HalfOpenPlace | undefined
   /** Places without a connection, linked by `newer`. */
@@ -68,7 +70,12 @@ export class HalfOpen {
    * @param end ends a connection that gives way
    */
   constructor(most: number, end: (connection: TcpConnection) => void) {
-    this.#all = new Crowds(most)
+    // As few as suffice to keep most crowds apart: many small stacks may share a process.
+    this.crowds = Math.min(CROWDS, 2 ** Math.ceil(Math.log2(2 * most)))
+    this.#all = new Crowds(most, this.crowds)
+    this.#waiting = new Crowds(MOST_WAITING, this.crowds)
+    this.#oldestAlike = Array.from({ length: this.crowds }, () => undefined)
+    this.#newestAlike = Array.from({ length: this.crowds }, () => undefined)
     this.#many = Math.min(MANY, most / MANY_PART)
     this.#end = end
   }

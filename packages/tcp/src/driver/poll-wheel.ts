@@ -9,12 +9,14 @@ const MASK = SLOTS - 1
  * linked list in each slot. Adding, moving and removing cost the same whatever the number of connections, and those
  * that aren't due cost nothing.
  *
+ * Each list is a ring backwards: the first connection's predecessor is the last one, so that a slot is one word.
+ *
  * The first connection of a slot is due first. That also holds if polls are so late that a slot has connections of a
  * later round of the wheel: those were added later, because none is added that far ahead.
  */
 export class PollWheel {
-  readonly #first: (TcpConnection | undefined)[] = Array.from({ length: SLOTS }, () => undefined)
-  readonly #last: (TcpConnection | undefined)[] = Array.from({ length: SLOTS }, () => undefined)
+  /** By slot; empty before the first connection. */
+  readonly #first: (TcpConnection | undefined)[] = []
   #count = 0
   /** No connection is due before this, clock milliseconds. */
   #from = 0
@@ -25,11 +27,13 @@ export class PollWheel {
     this.clear(connection)
     connection.pollAt = at
     const slot = at & MASK
-    const previous = this.#last[slot]
-    connection.pollPrevious = previous
-    if (previous === undefined) this.#first[slot] = connection
-    else previous.pollNext = connection
-    this.#last[slot] = connection
+    while (this.#first.length < SLOTS) this.#first.push(undefined)
+    const first = this.#first[slot]
+    const last = first?.pollPrevious
+    connection.pollPrevious = last ?? connection
+    if (first === undefined) this.#first[slot] = connection
+    else first.pollPrevious = connection
+    if (last !== undefined) last.pollNext = connection
     if (this.#count++ === 0 || at < this.#from) this.#from = at
   }
 
@@ -38,10 +42,12 @@ export class PollWheel {
     const { pollAt, pollNext, pollPrevious } = connection
     if (pollAt < 0) return
     const slot = pollAt & MASK
-    if (pollPrevious === undefined) this.#first[slot] = pollNext
-    else pollPrevious.pollNext = pollNext
-    if (pollNext === undefined) this.#last[slot] = pollPrevious
-    else pollNext.pollPrevious = pollPrevious
+    const first = this.#first[slot]
+    if (first === connection) this.#first[slot] = pollNext
+    else if (pollPrevious !== undefined) pollPrevious.pollNext = pollNext
+    // The last one's predecessor is that of the first one.
+    const after = pollNext ?? this.#first[slot]
+    if (after !== undefined) after.pollPrevious = pollPrevious
     connection.pollNext = undefined
     connection.pollPrevious = undefined
     connection.pollAt = -1
