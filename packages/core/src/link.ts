@@ -92,6 +92,11 @@ export interface Link {
    */
   readonly isCongested?: boolean
   /**
+   * True once the guest is gone: `receive` returns the frames that wait, and then the error number. A stack that has
+   * received frames asks again then. Absent on a link whose descriptor stays readable at the end.
+   */
+  readonly isOver?: boolean
+  /**
    * Fills the batch with waiting frames, from index 0, and sets its `count`. Frames stay valid until the next call.
    * Returns the count (0: none now; call again when the link is readable), or a negative error number if the link is
    * gone for good.

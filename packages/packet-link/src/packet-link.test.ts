@@ -110,18 +110,15 @@ describe("frames from the guest", () => {
   })
 })
 
-it("reports its end again once the frames before are taken, since a stack that got few doesn't ask again", async () => {
-  for (const isClosed of [false, true]) {
-    const { link, calls } = recorded()
-    link.push(frameOf(60))
-    link.finish({ kind: "closed" })
-    calls.splice(0)
-    expect(link.receive(new FrameBatch(4))).toBe(1)
-    expect(calls).toEqual([])
-    if (isClosed) link.close()
-    await setImmediate()
-    expect(calls).toEqual(isClosed ? [] : ["readable"])
-  }
+it("shows its end while frames wait, and reports it behind them", () => {
+  const { link, calls } = recorded()
+  const batch = new FrameBatch(4)
+  link.push(frameOf(60))
+  expect(link.isOver).toBe(false)
+  link.finish({ kind: "closed" })
+  calls.splice(0)
+  expect([link.isOver, link.receive(batch), link.isOver, link.receive(batch)]).toEqual([true, 1, true, -Errno.EPIPE])
+  expect(calls).toEqual([])
 })
 
 it("fills no queue from within a call that takes frames", async () => {

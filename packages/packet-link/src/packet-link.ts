@@ -100,8 +100,8 @@ export class PacketLink implements Link {
   /** Where lost frames are counted. */
   readonly drops: Drops
   /**
-   * Called when a frame arrives and none was waiting, and when the link has ended, at once and once the frames before
-   * are taken: a turn of the stack is due.
+   * Called when a frame arrives and none was waiting, and when the link has ended: a turn of the stack is due. Frames
+   * that wait then are received before the end.
    */
   onReadable: (() => void) | undefined
   /** Called when the link is no longer congested: call `Stack.resume`. */
@@ -124,9 +124,6 @@ export class PacketLink implements Link {
   #isSourceWaiting = false
   #awaitsRoom = false
   #isDraining = false
-  readonly #announceEnd = (): void => {
-    if (!this.#isClosed) this.onReadable?.()
-  }
   readonly #announceRoom = (): void => {
     if (!this.isOpen) return
     try {
@@ -179,6 +176,11 @@ export class PacketLink implements Link {
   /** False once the link has ended or was closed. */
   get isOpen(): boolean {
     return this.#end === undefined && !this.#isClosed
+  }
+
+  /** See `Link`: the opposite of {@link PacketLink.isOpen}. */
+  get isOver(): boolean {
+    return !this.isOpen
   }
 
   /** True while frames wait for the other end to take them. */
@@ -258,8 +260,6 @@ export class PacketLink implements Link {
     }
     const count = this.#queue.take(batch)
     if (this.isOpen) this.#reportTaken(count)
-    // The stack doesn't ask again after few frames, and the end is behind these.
-    else if (this.#queue.isEmpty) later(this.#announceEnd)
     return count
   }
 

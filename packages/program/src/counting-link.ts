@@ -20,6 +20,10 @@ export class CountingLink implements Link {
     return this.#link.isCongested ?? false
   }
 
+  get isOver(): boolean {
+    return this.#link.isOver ?? false
+  }
+
   receive(batch: FrameBatch): number {
     const count = this.#link.receive(batch)
     if (count < 0) return count

@@ -5,6 +5,7 @@ import {
   Demiflow,
   type Driven,
   Drops,
+  Errno,
   type FlowTable,
   type Forwarding,
   FrameBatch,
@@ -127,6 +128,31 @@ test("frames that the guest sends while others of its frames are handled aren't 
   expect([running.hasFrames, driven[0].nextDeadline()]).toEqual([true, Number.NEGATIVE_INFINITY])
   driven[0].turn()
   expect([running.hasFrames, guest.receive(new FrameBatch(16))]).toEqual([false, 2])
+})
+
+test("it reports that the guest is gone once the guest's last frames are handled, though nothing else happens", () => {
+  const arena = new Arena(stackArenaBytes({ ...sizes, plugins: [] }) + (4 << 20))
+  const [link, guest] = memoryLinkPair(arena, arena, { queueBytes: 1 << 20 })
+  const driven: Driven[] = []
+  const loop = { clock: { now: 0 }, attach: (each: Driven) => driven.push(each) } as unknown as Loop
+  const ends: number[] = []
+  const onLinkError = (errno: number) => ends.push(errno)
+  const sockets = { arena } as Sockets
+  const random = new CountingRandom()
+  const running = createStack({ ...sizes, link, sockets, loop, random, onLinkError, plugins: [mirror] })
+  link.onReadable = running.framesWait
+  driven[0].turn()
+  const frame = ipv4(253, pattern(40), "192.0.2.2", "198.51.100.7")
+  const scratch = arena.reserve(1024)
+  arena.bytes.set(frame, scratch)
+  const one = new FrameBatch(1)
+  one.setPlain(0, scratch, frame.length)
+  guest.send(one, 0, 1)
+  guest.close()
+  driven[0].turn()
+  expect([ends, driven[0].nextDeadline()]).toEqual([[], Number.NEGATIVE_INFINITY])
+  driven[0].turn()
+  expect(ends).toEqual([Errno.EPIPE])
 })
 
 test("it reports that the guest is gone", () => {

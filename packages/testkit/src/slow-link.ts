@@ -54,6 +54,10 @@ export class SlowLink implements Link {
     return this.#waiting.length > 0
   }
 
+  get isOver(): boolean {
+    return this.#link.isOver ?? false
+  }
+
   receive(batch: FrameBatch): number {
     return this.#link.receive(batch)
   }

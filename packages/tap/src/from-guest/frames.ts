@@ -165,7 +165,8 @@ export class FramesFromGuest {
       this.#deliver()
       handled += count
       if (count < batch.capacity) {
-        this.isLeft = false
+        // The end of the link is behind these frames, and nothing else would report it.
+        this.isLeft = handled > 0 && this.#link.isOver === true
         break
       }
       const before = spent

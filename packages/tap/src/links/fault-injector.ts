@@ -79,6 +79,10 @@ export class FaultInjector implements Link {
     return this.#link.isCongested ?? false
   }
 
+  get isOver(): boolean {
+    return this.#link.isOver ?? false
+  }
+
   receive(batch: FrameBatch): number {
     this.#forward()
     let count: number

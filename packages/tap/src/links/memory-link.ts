@@ -65,10 +65,13 @@ export class MemoryLink implements Link {
     return this.#frames.waiting
   }
 
+  get isOver(): boolean {
+    return this.#isClosed || this.#other === undefined
+  }
+
   receive(batch: FrameBatch): number {
     const count = this.#frames.take(batch)
-    if (count === 0 && (this.#isClosed || this.#other === undefined)) return -Errno.EPIPE
-    return count
+    return count === 0 && this.isOver ? -Errno.EPIPE : count
   }
 
   send(batch: FrameBatch, first: number, count: number): number {

@@ -64,6 +64,10 @@ export class PacketCapture implements Link {
     return this.#link.isCongested ?? false
   }
 
+  get isOver(): boolean {
+    return this.#link.isOver ?? false
+  }
+
   receive(batch: FrameBatch): number {
     const count = this.#link.receive(batch)
     if (count > 0) this.#capture(batch, 0, count)

@@ -19,6 +19,10 @@ export class Tracer implements Link {
     return this.#link.isCongested ?? false
   }
 
+  get isOver(): boolean {
+    return this.#link.isOver ?? false
+  }
+
   receive(batch: FrameBatch): number {
     const count = this.#link.receive(batch)
     if (this.#log.isTrace) this.#trace("from guest", batch, 0, count)
