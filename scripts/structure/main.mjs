@@ -1,6 +1,7 @@
 // npm run check: the rules about the repository itself that no compiler checks.
 import { fileURLToPath } from "node:url"
 import { checkConformance } from "./conformance.mjs"
+import { checkDocuments } from "./documents.mjs"
 import { checkImports } from "./imports.mjs"
 import { checkNames } from "./names.mjs"
 import { checkPackages } from "./packages.mjs"
@@ -11,6 +12,7 @@ import { checkTrackedFiles } from "./tracked-files.mjs"
 const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "")
 const problems = [
   checkConformance,
+  checkDocuments,
   checkImports,
   checkNames,
   checkPackages,

@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { textOf, withMetadata } from "../metadata/metadata.mjs"
+import { withInstallSection } from "../metadata/readme.mjs"
 import { readmeExamples } from "../readme-examples/extract.mjs"
 
 /**
@@ -15,6 +16,15 @@ export function workspaces(root) {
     .flatMap((top) => readdirSync(join(root, top)).map((name) => `${top}/${name}`))
     .filter((folder) => existsSync(join(root, folder, "package.json")))
     .map((folder) => ({ folder, manifest: JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8")) }))
+}
+
+/**
+ * @param {string} root
+ * @param {string} folder
+ */
+export function readmeOf(root, folder) {
+  const file = join(root, folder, "README.md")
+  return existsSync(file) ? readFileSync(file, "utf8") : undefined
 }
 
 /**
@@ -83,10 +93,17 @@ export function checkPackages(root) {
       changesets.has(manifest.name) || isFile("CHANGELOG.md"),
       "has never been announced: add a changeset (npm run changeset)",
     )
-    if (folder.startsWith("packages/") && isFile("README.md")) {
+    const readme = readmeOf(root, folder)
+    if (folder.startsWith("packages/") && readme !== undefined) {
+      const examples = readmeExamples(join(root, folder, "README.md"))
+      expect(examples.length > 0, "has no example in its README.md (a ```ts block)")
       expect(
-        readmeExamples(join(root, folder, "README.md")).length > 0,
-        "has no example in its README.md (a ```ts block)",
+        !examples.some(({ code }) => code.includes("Math.random")),
+        "has an example with numbers that can be predicted: use CryptoRandom",
+      )
+      expect(
+        withInstallSection(manifest, readme) === readme,
+        "has a README.md whose installation is out of date: npm run metadata",
       )
     }
     return problems

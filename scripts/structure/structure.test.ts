@@ -3,6 +3,8 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { placeholders, withMetadata } from "../metadata/metadata.mjs"
+import { withInstallSection } from "../metadata/readme.mjs"
+import { brokenLinks } from "./documents.mjs"
 import { checkImports } from "./imports.mjs"
 import { checkNames } from "./names.mjs"
 import { checkPackages } from "./packages.mjs"
@@ -150,6 +152,8 @@ describe("checkPackages", () => {
     scripts: { build: "tsup", test: "vitest", typecheck: "tsc" },
   })
 
+  const readme = '# Core\n\n## Example\n\n```ts\nimport { tap } from "@demiflow/tap"\nimport "node:fs"\n```\n'
+
   function problemsOfCore(): string[] {
     return checkPackages(root).filter((problem) => problem.startsWith("packages/core "))
   }
@@ -157,7 +161,7 @@ describe("checkPackages", () => {
   beforeEach(() => {
     write("package.json", JSON.stringify(repository))
     write("packages/core/package.json", JSON.stringify(manifest))
-    write("packages/core/README.md", "# Core\n\n```ts\nconsole.log(1)\n```\n")
+    write("packages/core/README.md", withInstallSection(manifest, readme))
     write("packages/core/LICENSE", "MIT\n")
     write(".changeset/first.md", '---\n"@demiflow/core": minor\n---\n\nFirst.\n')
   })
@@ -187,6 +191,20 @@ describe("checkPackages", () => {
     ]) {
       expect(problems).toContain(what)
     }
+  })
+
+  test("asks for the installation of what the example imports", () => {
+    const complete = withInstallSection(manifest, readme)
+    expect(complete).toContain("npm install @demiflow/core\n")
+    expect(complete).toContain("npm install @demiflow/tap\n")
+    expect(withInstallSection(manifest, complete)).toBe(complete)
+    write("packages/core/README.md", readme)
+    expect(problemsOfCore().join()).toContain("installation is out of date")
+  })
+
+  test("refuses examples with numbers that can be predicted", () => {
+    write("packages/core/README.md", withInstallSection(manifest, readme.replace("import", "Math.random()\nimport")))
+    expect(problemsOfCore().join()).toContain("CryptoRandom")
   })
 
   test("asks for one version, and for the metadata of the repository", () => {
@@ -319,5 +337,29 @@ describe("placeholders", () => {
     const repository = { homepage: "https://a.invalid/", bugs: { url: "https://a.example/issues" }, repository: {} }
     expect(placeholders(repository)).toEqual(["homepage"])
     expect(placeholders({ ...repository, bugs: { url: "https://a.invalid/issues" } })).toEqual(["homepage", "bugs"])
+  })
+})
+
+describe("checkDocuments", () => {
+  test("accepts links to files, folders and headings", () => {
+    const text = "# A `b` & c\n\n[a](b.md#the-second)[b](#a-b--c)[c](../src)[d](https://a.example/x)\n"
+    const files = new Map([
+      ["docs/a.md", text],
+      ["docs/b.md", "## The second\n"],
+      ["src/index.ts", ""],
+    ])
+    expect(brokenLinks(files)).toEqual([])
+  })
+
+  test.each([
+    ["a file that isn't there", "[a](c.md)", "c.md isn't there"],
+    ["a heading that isn't there", "[a](#third)", "has no heading #third"],
+    ["an address of nobody", "[a](https://demiflow.invalid/)", "https://demiflow.invalid/ is a placeholder"],
+  ])("refuses %s", (_, text, problem) => {
+    expect(brokenLinks(new Map([["docs/a.md", text]])).join()).toContain(problem)
+  })
+
+  test("leaves code alone", () => {
+    expect(brokenLinks(new Map([["a.md", "```js\n[a](b)\n```\nand `[a](b)`\n"]]))).toEqual([])
   })
 })
