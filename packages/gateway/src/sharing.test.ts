@@ -1,34 +1,14 @@
 /** Gateways that share a thread with each other, and with ordinary code. */
-import { once } from "node:events"
 import { readdirSync } from "node:fs"
-import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
 import { setTimeout as delay } from "node:timers/promises"
 import { attachedArena } from "@demiflow/sys"
 import { memoryLinkPair } from "@demiflow/tap"
 import { expect, test } from "vitest"
 import { createGateway } from "./gateway.ts"
-import { GATEWAY, TestGuest } from "./test-support.ts"
+import { ask, TestGuest, webServer } from "./test-support.ts"
 
 const descriptors = () => readdirSync("/proc/self/fd").length
 const remaining = () => attachedArena()?.remaining
-
-/** Asks a web server of this process, from a guest. */
-async function ask(guest: TestGuest, port: number): Promise<string> {
-  const connection = guest.tcp.connect({ address: GATEWAY, port })
-  connection.write("GET / HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
-  await guest.until(() => connection.isEnded)
-  connection.end()
-  return connection.receivedText
-}
-
-async function webServer(): Promise<{ port: number; close: () => Promise<unknown> }> {
-  const server = createServer((_, response) => response.end("served here"))
-  server.listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  return { port, close: () => new Promise((resolve) => server.close(resolve)) }
-}
 
 test("two guests with the same addresses are served at once, by a web server of this process", async () => {
   const server = await webServer()
@@ -51,7 +31,7 @@ test("gateways that come and go leave nothing behind", async () => {
   // The loop ends when the runtime has its turn.
   await expect.poll(remaining).toBe(attachedArena()?.buffer.byteLength)
   const before = [remaining(), descriptors()]
-  for (let count = 0; count < 200; count++) {
+  for (let count = 0; count < 300; count++) {
     const guest = await TestGuest.open()
     expect(remaining()).toBeLessThan(before[0] ?? 0)
     guest.gateway.close()

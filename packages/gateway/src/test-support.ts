@@ -1,4 +1,7 @@
 /** A guest behind a gateway, in real time: the guest of the testkit, at the other end of a link in memory. */
+import { once } from "node:events"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { type MemoryLink, memoryLinkPair } from "@demiflow/tap"
 import { GuestTcp, type ReceivedFrame, ScriptedGuest, VirtualClock } from "@demiflow/testkit"
 import { createGateway, type Gateway } from "./gateway.ts"
@@ -62,4 +65,21 @@ export class TestGuest {
       await new Promise(setImmediate)
     }
   }
+}
+
+/** Asks a web server of this process, from a guest. */
+export async function ask(guest: TestGuest, port: number): Promise<string> {
+  const connection = guest.tcp.connect({ address: GATEWAY, port })
+  connection.write("GET / HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
+  await guest.until(() => connection.isEnded)
+  connection.end()
+  return connection.receivedText
+}
+
+export async function webServer(): Promise<{ port: number; close: () => Promise<unknown> }> {
+  const server = createServer((_, response) => response.end("served here"))
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const { port } = server.address() as AddressInfo
+  return { port, close: () => new Promise((resolve) => server.close(resolve)) }
 }
