@@ -41,28 +41,49 @@ export class Address {
     return this.word2 === MAPPED_PREFIX_WORD && this.word1 === 0 && this.word0 === 0
   }
 
-  /** True for 0.0.0.0 and for `::`. */
+  /** True for 0.0.0.0 (RFC 1122, section 3.2.1.3) and for `::` (RFC 4291, section 2.5.2). */
   get isUnspecified(): boolean {
     if (this.word3 !== 0 || this.word1 !== 0 || this.word0 !== 0) return false
     return this.word2 === 0 || this.word2 === MAPPED_PREFIX_WORD
   }
 
-  /** True for 127.0.0.0/8 and `::1`. */
+  /** True for 127.0.0.0/8 (RFC 1122, section 3.2.1.3) and `::1` (RFC 4291, section 2.5.3). */
   get isLoopback(): boolean {
     if (this.isV4) return this.word3 >>> 24 === 127
     return this.word3 === 1 && this.word2 === 0 && this.word1 === 0 && this.word0 === 0
   }
 
-  /** True for 224.0.0.0/4 and ff00::/8. */
+  /** True for 224.0.0.0/4 (RFC 5771) and ff00::/8 (RFC 4291, section 2.7). */
   get isMulticast(): boolean {
     if (this.isV4) return this.word3 >>> 28 === 14
     return this.word0 >>> 24 === 0xff
   }
 
-  /** True for 169.254.0.0/16 and fe80::/10. */
+  /** True for 169.254.0.0/16 (RFC 3927) and fe80::/10 (RFC 4291, section 2.5.6). */
   get isLinkLocal(): boolean {
     if (this.isV4) return this.word3 >>> 16 === 0xa9fe
     return this.word0 >>> 22 === 0x3fa
+  }
+
+  /** True for private addresses: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 (RFC 1918) and fc00::/7 (RFC 4193). */
+  get isPrivate(): boolean {
+    if (!this.isV4) return this.word0 >>> 25 === 0x7e
+    return this.word3 >>> 24 === 10 || this.word3 >>> 20 === 0xac1 || this.word3 >>> 16 === 0xc0a8
+  }
+
+  /** True for 100.64.0.0/10, which providers share among their customers (RFC 6598). */
+  get isShared(): boolean {
+    return this.isV4 && this.word3 >>> 22 === 0x191
+  }
+
+  /**
+   * True for addresses of examples: 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 (RFC 5737), 2001:db8::/32 (RFC 3849)
+   * and 3fff::/20 (RFC 9637).
+   */
+  get isDocumentation(): boolean {
+    if (!this.isV4) return this.word0 === 0x20010db8 || this.word0 >>> 12 === 0x3fff0
+    const network = this.word3 >>> 8
+    return network === 0xc00002 || network === 0xc63364 || network === 0xcb0071
   }
 
   /** True for 255.255.255.255. A subnet's directed broadcast is unknown without its prefix length. */

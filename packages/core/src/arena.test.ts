@@ -20,6 +20,20 @@ describe("Arena", () => {
     expect(() => arena.reserve(1)).toThrow(expect.objectContaining({ code: "ERR_ARENA_EXHAUSTED" }))
   })
 
+  test("an error says what asks for how much", () => {
+    const arena = new Arena(128)
+    const exhausted = (size: number, asker: string) =>
+      expect.objectContaining({
+        size,
+        remaining: 128,
+        asker,
+        message: `The arena has 128 bytes left, and ${asker} needs ${size}: create it with a larger size`,
+      })
+    expect(() => arena.reserve(256, 8, "a link")).toThrow(exhausted(256, "a link"))
+    expect(() => arena.part(192, "a stack")).toThrow(exhausted(192, "a stack"))
+    expect(() => arena.reserve(256)).toThrow("somebody needs 256")
+  })
+
   test("a refused region costs nothing", () => {
     const arena = new Arena(128)
     expect(() => arena.reserve(256)).toThrow(/larger/)

@@ -59,10 +59,12 @@ export class Arena {
   /**
    * Reserves `size` bytes, a multiple of 64, as an arena over the same memory: offsets in it are offsets in this one.
    * Its functions are those that this arena has now. Throws `ArenaExhaustedError`. {@link Arena.giveBack} ends it.
+   *
+   * @param asker what the part is for, to be named in the error
    */
-  part(size: number): Arena {
+  part(size: number, asker?: string): Arena {
     const index = this.#free.findIndex((free) => free.#end - free.#start >= size)
-    if (index < 0) return new Arena(size, this, this.reserve(size))
+    if (index < 0) return new Arena(size, this, this.reserve(size, 64, asker))
     const [free] = this.#free.splice(index, 1)
     const rest = free.#end - free.#start - size
     if (rest > 0) this.#free.push(new Arena(rest, this, free.#start + size))
@@ -108,10 +110,11 @@ export class Arena {
    * what is assembled on it.
    *
    * @param alignment power of two, in bytes
+   * @param asker what the region is for, to be named in the error: `a stack`, for example
    */
-  reserve(size: number, alignment = 64): number {
+  reserve(size: number, alignment = 64, asker?: string): number {
     const offset = (this.#next + alignment - 1) & -alignment
-    if (offset + size > this.#end) throw new ArenaExhaustedError(size, this.remaining)
+    if (offset + size > this.#end) throw new ArenaExhaustedError(size, this.remaining, asker)
     this.#next = offset + size
     return offset
   }
@@ -124,13 +127,16 @@ export class ArenaExhaustedError extends Error {
   readonly size: number
   /** Bytes that the arena has left. */
   readonly remaining: number
+  /** What the region would have been for, if that is known. */
+  readonly asker: string | undefined
 
-  /** @param remedy who asks for the region, if that is known, and what to do */
-  constructor(size: number, remaining: number, remedy = "create it with a larger size") {
-    super(`The arena has ${remaining} bytes left and ${size} are needed: ${remedy}`)
+  /** @param remedy what to do */
+  constructor(size: number, remaining: number, asker?: string, remedy = "create it with a larger size") {
+    super(`The arena has ${remaining} bytes left, and ${asker ?? "somebody"} needs ${size}: ${remedy}`)
     this.name = "ArenaExhaustedError"
     this.size = size
     this.remaining = remaining
+    this.asker = asker
   }
 }
 

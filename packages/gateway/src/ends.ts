@@ -70,7 +70,7 @@ function sysEnds(sys: Sys, link: GatewayOptions["link"], bytes: number): Ends {
     const place = new LinkPlace(link, host.arena, bytes + sys.LINUX_SOCKETS_ARENA_BYTES)
     cleanUp.push(() => place.close())
     const { arena } = place.link
-    const part = arena.part(ceilToPart(sys.LINUX_SOCKETS_ARENA_BYTES))
+    const part = arena.part(ceilToPart(sys.LINUX_SOCKETS_ARENA_BYTES), "the sockets of a gateway")
     cleanUp.push(() => arena.giveBack(part))
     const linux = new sys.LinuxSockets(host.native, part, host.loop, { shares: host.shares })
     return { kind: "sys", link: place.link, sockets: linux, loop: host.loop, close }
@@ -93,7 +93,7 @@ class LinkPlace {
 
   constructor(link: GatewayOptions["link"], arena: Arena, bytes: number) {
     this.#whole = arena
-    this.#part = typeof link === "function" ? arena.part(ceilToPart(bytes + PART_UNIT)) : undefined
+    this.#part = typeof link === "function" ? arena.part(ceilToPart(bytes + PART_UNIT), "a gateway") : undefined
     try {
       this.link = typeof link === "function" ? link(this.#part ?? arena) : link
       if (this.link?.arena?.buffer !== arena.buffer) throw this.#mismatch()

@@ -92,7 +92,7 @@ export function releaseHost(host: ThreadHost): void {
 function open(sys: Sys, offered: Arena | undefined): ThreadHost {
   const arena = sys.attachedArena() ?? offered ?? largestArena()
   const native = sys.attachArena(arena)
-  const part = arena.part(LOOP_BYTES)
+  const part = arena.part(LOOP_BYTES, "the event loop of gateways")
   const loop = new sys.EventLoop(native, part)
   loop.clock.advance()
   const close = (): void => {

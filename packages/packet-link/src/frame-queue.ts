@@ -45,7 +45,7 @@ export class FrameQueue {
     const size = frameQueueBytes(limit, held, longest)
     this.#words = arena.words
     this.#limit = limit
-    this.#start = arena.reserve(size, ALIGNMENT)
+    this.#start = arena.reserve(size, ALIGNMENT, "the queue of a packet link")
     this.#end = this.#start + size
     this.#read = this.#start
     this.#write = this.#start

@@ -11,8 +11,7 @@
  * The timer keeps a process alive only while connections are open: one that has paused is not active for the runtime.
  * Otherwise it is for sockets, servers and the guest's link to keep the process alive.
  */
-import type { Driven, Loop } from "@demiflow/core"
-import { TurnClock } from "./turn-clock.ts"
+import { type Driven, type Loop, SystemClock } from "@demiflow/core"
 
 /** A timer of Node.js; a page's is a number. */
 interface ProcessTimer {
@@ -56,7 +55,7 @@ function soon(callback: () => void): () => void {
 /** An event loop for any number of stacks, in a page or beside any other code. */
 export class TurnLoop implements Loop {
   /** Advanced once a round, before events are delivered. */
-  readonly clock: TurnClock = new TurnClock()
+  readonly clock: SystemClock = new SystemClock()
   /** Replaced, never changed: a stack may be closed in its own turn. */
   #driven: readonly Driven[] = []
   #sources: readonly (() => void)[] = []

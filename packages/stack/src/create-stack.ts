@@ -124,7 +124,7 @@ export function createStack(options: CreateStackOptions): RunningStack {
   if (buffer !== sockets.arena.buffer || (localPath && localPath.sockets.arena.buffer !== buffer)) {
     throw new ArenaMismatchError()
   }
-  const arena = link.arena.part(stackArenaBytes(options))
+  const arena = link.arena.part(stackArenaBytes(options), "a stack (stackArenaBytes)")
   let assembly: Assembly | undefined
   try {
     assembly = new Assembly(options, arena)

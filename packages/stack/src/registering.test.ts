@@ -153,7 +153,7 @@ test("a plug-in that reserves more than there is, is named with what it declares
     return { name: "greedy", claims: [], fromGuest: () => HANDLED }
   })
   const message =
-    "The arena has 64 bytes left and 128 are needed: plug-in 2 of the stack asks for them, and declares 32 in all; " +
+    "The arena has 64 bytes left, and plug-in 2 of the stack needs 128: it declares 32 in all; " +
     'declare its true "arenaBytes" with reserving(), or create a larger arena'
   const error = { code: "ERR_ARENA_EXHAUSTED", message, size: 128, remaining: 64 }
   expect(() => stack.register(greedy)).toThrow(expect.objectContaining(error))

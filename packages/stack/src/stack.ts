@@ -133,9 +133,9 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
       isRefused = true
       if (!(error instanceof ArenaExhaustedError)) throw error
       const { arenaBytes = PLUGIN_ARENA_BYTES } = plugin
-      const asking = `plug-in ${handlerNumber + 1} of the stack asks for them, and declares ${arenaBytes} in all`
-      const remedy = `${asking}; declare its true "arenaBytes" with reserving(), or create a larger arena`
-      throw new ArenaExhaustedError(error.size, error.remaining, remedy)
+      const declared = `it declares ${arenaBytes} in all`
+      const remedy = `${declared}; declare its true "arenaBytes" with reserving(), or create a larger arena`
+      throw new ArenaExhaustedError(error.size, error.remaining, `plug-in ${handlerNumber + 1} of the stack`, remedy)
     }
   }
 

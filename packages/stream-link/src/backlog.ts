@@ -10,7 +10,7 @@ export class Backlog {
 
   constructor(arena: Arena, size: number) {
     this.#arena = arena
-    this.#start = arena.reserve(size, 64)
+    this.#start = arena.reserve(size, 64, "the backlog of a stream link")
     this.#size = size
   }
 

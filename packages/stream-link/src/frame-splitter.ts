@@ -32,7 +32,7 @@ export class FrameSplitter {
     }
     this.#arena = arena
     this.#view = arena.view
-    this.#start = arena.reserve(regionBytes, ALIGNMENT)
+    this.#start = arena.reserve(regionBytes, ALIGNMENT, "a stream link")
     this.#end = this.#start + regionBytes
     this.#next = this.#start
     this.#filled = this.#start

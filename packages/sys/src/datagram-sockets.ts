@@ -68,8 +68,8 @@ export class DatagramSockets {
     this.#arena = arena
     this.#incoming = new MessageTable(arena, MESSAGES)
     this.#outgoing = new MessageTable(arena, MESSAGES)
-    this.#incomingControl = arena.reserve(MESSAGES * INCOMING_CONTROL_BYTES, 64)
-    this.#outgoingControl = arena.reserve(MESSAGES * OUTGOING_CONTROL_BYTES, 64)
+    this.#incomingControl = arena.reserve(MESSAGES * INCOMING_CONTROL_BYTES, 64, "the sockets of Linux")
+    this.#outgoingControl = arena.reserve(MESSAGES * OUTGOING_CONTROL_BYTES, 64, "the sockets of Linux")
     this.#name = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
     this.#notes = new SendingNotes(arena)
     for (let index = 0; index < MESSAGES; index++) {

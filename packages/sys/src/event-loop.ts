@@ -87,7 +87,7 @@ export class EventLoop implements Loop {
     this.#native = native
     this.clock = new MonotonicClock(native, arena)
     this.#words = arena.words
-    this.#eventsOffset = arena.reserve(BATCH * 8, 64)
+    this.#eventsOffset = arena.reserve(BATCH * 8, 64, "an event loop")
     this.#epoll = checkResult(native.epollCreate(), "create an epoll instance")
     this.#wait = new SpinningWait(native, this.#epoll, this.#eventsOffset, BATCH)
     const libuv = checkResult(native.loopDescriptor(), "find the runtime's event loop")

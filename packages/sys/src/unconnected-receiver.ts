@@ -53,8 +53,8 @@ export class UnconnectedReceiver {
     this.#listening = listening
     this.#arena = arena
     this.#table = new MessageTable(arena, MESSAGES)
-    this.#names = arena.reserve(MESSAGES * NAME_BYTES, 64)
-    this.#controls = arena.reserve(MESSAGES * CONTROL_BYTES, 64)
+    this.#names = arena.reserve(MESSAGES * NAME_BYTES, 64, "the sockets of Linux")
+    this.#controls = arena.reserve(MESSAGES * CONTROL_BYTES, 64, "the sockets of Linux")
   }
 
   /** See core's `Sockets.receiveFromAnyone`. */

@@ -116,7 +116,7 @@ class FrameRing {
 
   constructor(arena: Arena, bytes: number, frames: number) {
     this.#arena = arena
-    this.#start = arena.reserve(bytes, ALIGNMENT)
+    this.#start = arena.reserve(bytes, ALIGNMENT, "a memory link")
     this.#end = this.#start + bytes
     this.#next = this.#start
     this.#capacity = frames

@@ -1,9 +1,10 @@
-import type { Clock } from "@demiflow/core"
+import type { Clock } from "./clock.ts"
 
-declare const performance: { now(): number }
+/** What every runtime has; its types are not among those of the language. */
+const { performance } = globalThis as unknown as { readonly performance: { now(): number } }
 
-/** The runtime's monotonic clock, read once a round. */
-export class TurnClock implements Clock {
+/** The runtime's monotonic clock, read once a turn. Runs anywhere. */
+export class SystemClock implements Clock {
   readonly #start = performance.now()
   #at = this.#start
   now = 0
