@@ -35,8 +35,8 @@ const configuration: ViteUserConfig = defineConfig({
   test: {
     name: "e2e",
     include: files("**/*.test.ts"),
-    // Groups of their own: npm run test:kernel, npm run test:machines.
-    exclude: ["**/node_modules/**", "kernel/**", "machines/**"],
+    // Groups of their own: npm run test:browser, npm run test:kernel, npm run test:machines.
+    exclude: ["**/node_modules/**", "browser/**", "kernel/**", "machines/**"],
     passWithNoTests: !isRoot,
     globalSetup: isRoot ? ["harness/global-setup.ts"] : [],
     pool: "forks",

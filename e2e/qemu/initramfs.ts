@@ -1,8 +1,8 @@
 /** The guest's initramfs: busybox, the modules for its network, and two programs that busybox lacks. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { archive, type Entry } from "../../scripts/v86-guest/archive.mjs"
 import { mustRun } from "../harness/processes.ts"
-import { archive, type Entry } from "./archive.ts"
 import type { Kernel } from "./kernel.ts"
 
 /** Linked statically, unlike `busybox` of the package of that name. */

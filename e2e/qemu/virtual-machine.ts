@@ -1,9 +1,9 @@
 /** A Linux guest under QEMU, connected to passt, that runs commands from a serial port. */
 import { copyFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import type { Entry } from "../../scripts/v86-guest/archive.mjs"
 import { ordinaryUser, temporaryFolder } from "../harness/machine.ts"
 import { Program } from "../harness/processes.ts"
-import type { Entry } from "./archive.ts"
 import { makeInitramfs } from "./initramfs.ts"
 import { findKernel, type Kernel } from "./kernel.ts"
 

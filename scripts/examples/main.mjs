@@ -1,6 +1,7 @@
-// npm run examples: runs every program in examples/, each through the `start` script of its package.json.
-// They end by themselves, and fail with a status other than 0. Build first.
+// npm run examples: runs every program in examples/, each through a script of its package.json: `start`, or `trial` for one
+// that doesn't end by itself. They fail with a status other than 0. Build first.
 import { spawnSync } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { workspaces } from "../structure/packages.mjs"
@@ -11,7 +12,9 @@ const examples = workspaces(root).filter(({ folder }) => folder.startsWith("exam
 
 const failed = examples.filter(({ folder }) => {
   console.log(`\n== ${folder}`)
-  const { status, error } = spawnSync("npm", ["run", "--silent", "start"], {
+  const { scripts } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"))
+  const script = "trial" in scripts ? "trial" : "start"
+  const { status, error } = spawnSync("npm", ["run", "--silent", script], {
     cwd: join(root, folder),
     stdio: ["ignore", "inherit", "inherit"],
     timeout: timeLimit,

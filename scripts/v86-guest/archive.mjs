@@ -1,21 +1,27 @@
-/** An archive as the kernel unpacks it at boot: cpio, "newc" format (the kernel's early-userspace/buffer-format). */
+// An archive as the kernel unpacks it at boot: cpio, "newc" format (the kernel's early-userspace/buffer-format).
 import { gzipSync } from "node:zlib"
 
-export interface Entry {
-  /** Without a leading slash; parent folders are created. */
-  readonly path: string
-  readonly content: string | Buffer
-  /** 0o644 when absent. */
-  readonly mode?: number
-}
+/**
+ * @typedef {object} Entry
+ * @property {string} path Without a leading slash; parent folders are created.
+ * @property {string | Buffer} content
+ * @property {number} [mode] 0o644 when absent.
+ */
 
 const FOLDER = 0o40755
 const FILE = 0o100000
 const TRAILER = "TRAILER!!!"
 
-const padding = (length: number): Buffer => Buffer.alloc((4 - (length % 4)) % 4)
+/** @param {number} length */
+const padding = (length) => Buffer.alloc((4 - (length % 4)) % 4)
 
-function pack(name: string, mode: number, content: Buffer, inode: number): Buffer {
+/**
+ * @param {string} name
+ * @param {number} mode
+ * @param {Buffer} content
+ * @param {number} inode
+ */
+function pack(name, mode, content, inode) {
   const nameLength = Buffer.byteLength(name) + 1
   // Inode, mode, user, group, links, time, size, device (4 numbers), length of the name, checksum (unused).
   const numbers = [inode, mode, 0, 0, 1, 0, content.length, 0, 0, 0, 0, nameLength, 0]
@@ -24,9 +30,14 @@ function pack(name: string, mode: number, content: Buffer, inode: number): Buffe
   return Buffer.concat([header, padding(header.length), content, padding(content.length)])
 }
 
-/** The compressed archive of these files. */
-export function archive(entries: readonly Entry[]): Buffer {
-  const folders = new Set<string>()
+/**
+ * The compressed archive of these files.
+ * @param {readonly Entry[]} entries
+ * @param {number} [level] zlib's
+ */
+export function archive(entries, level = 1) {
+  /** @type {Set<string>} */
+  const folders = new Set()
   for (const { path } of entries) {
     const parts = path.split("/").slice(0, -1)
     for (let depth = 1; depth <= parts.length; depth++) folders.add(parts.slice(0, depth).join("/"))
@@ -37,5 +48,5 @@ export function archive(entries: readonly Entry[]): Buffer {
     ...entries.map(({ path, content, mode = 0o644 }) => pack(path, FILE | mode, Buffer.from(content), inode++)),
     pack(TRAILER, 0, Buffer.alloc(0), 0),
   ]
-  return gzipSync(Buffer.concat(packed), { level: 1 })
+  return gzipSync(Buffer.concat(packed), { level })
 }
