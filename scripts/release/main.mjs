@@ -17,7 +17,7 @@ if (missing.length > 0) {
 for (const [file, ...parameters] of [
   ["npm", "run", "check"],
   ["npm", "run", "build"],
-  ["npx", "changeset", "publish"],
+  [process.execPath, fileURLToPath(new URL("publish.mjs", import.meta.url))],
 ]) {
   const { status } = spawnSync(file, parameters, { cwd: root, stdio: "inherit" })
   if (status !== 0) process.exit(status ?? 1)

@@ -3,9 +3,11 @@
 // all versions of Node.js (NAPI_VERSION 9). A folder here with a `main.c` is a program.
 //
 //   node build.mjs                 compiles what is older than one of its sources
-//   node build.mjs --if-missing    compiles only what isn't there (what the install script does)
+//   node build.mjs --if-missing    compiles only what isn't there, and nothing where an optional package has an addon that
+//                                  loads here (what the install script does)
 //   node build.mjs --force         compiles always
 //   node build.mjs --output FILE   writes another addon than build/demiflow.node, and the programs beside it
+//   node build.mjs --only NAME     compiles only the file of that name; may be given several times
 //
 // Environment: CC is the compiler (default `cc`), and may be several words (`ccache gcc`) or a cross compiler
 // (`aarch64-linux-gnu-gcc`); CFLAGS are options added at the end. Warnings are errors only where CFLAGS say so: a
@@ -23,6 +25,7 @@ const { values: options } = parseArgs({
   options: {
     "if-missing": { type: "boolean", default: false },
     force: { type: "boolean", default: false },
+    only: { type: "string", multiple: true },
     output: { type: "string", default: join(folder, "..", "build", "demiflow.node") },
   },
 })
@@ -129,8 +132,22 @@ function compile({ output, sources, flags }, headers) {
   )
 }
 
-const outdated = products.filter((product) => !isUpToDate(product))
-if (outdated.length > 0) {
+/** Whether one of the packages with compiled addons is installed, and fits this machine. */
+function hasPrebuilt() {
+  const require = createRequire(import.meta.url)
+  return ["gnu", "musl"].some((library) => {
+    try {
+      require(`@demiflow/sys-linux-${process.arch}-${library}/demiflow.node`)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+const asked = products.filter(({ output }) => options.only?.includes(basename(output)) ?? true)
+const outdated = asked.filter((product) => !isUpToDate(product))
+if (outdated.length > 0 && !(options["if-missing"] && hasPrebuilt())) {
   const headers = headerOptions()
   for (const product of outdated) compile(product, headers)
 }

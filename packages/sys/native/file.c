@@ -70,7 +70,7 @@ static napi_value identity_at(napi_env env, napi_callback_info info)
 
 	if (!read_name(env, info, &folder, name))
 		return integer_result(env, -EINVAL);
-	if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW))
+	if (status_at(folder, name, &status, AT_SYMLINK_NOFOLLOW))
 		return integer_result(env, -errno);
 	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino);
 	if (napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value) != napi_ok)

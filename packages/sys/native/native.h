@@ -30,7 +30,10 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* The kernel's own limit for one readv(), writev(), sendmsg(), recvmmsg() … (UIO_MAXIOV). */
 #define MAXIMUM_VECTORS 1024
@@ -112,6 +115,19 @@ static inline int32_t load_int32(const uint8_t *at)
 static inline void store_int32(uint8_t *at, int32_t value)
 {
 	memcpy(at, &value, sizeof(value));
+}
+
+/*
+ * stat() and fstatat(), which glibc exports since 2.33 only: a compiled addon has to load with older ones as well. The
+ * structure is the kernel's own on these architectures.
+ */
+static inline int status_at(int folder, const char *path, struct stat *status, int flags)
+{
+#if (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
+	return (int)syscall(SYS_newfstatat, folder, path, status, flags);
+#else
+	return fstatat(folder, path, status, flags);
+#endif
 }
 
 /* In allowed-options.c: options whose value is an int; options and requests whose structure holds no address. */

@@ -15,7 +15,8 @@ describe("loading the addon", () => {
   it("says in one line what to do when it isn't built", async () => {
     vi.resetModules()
     vi.doMock("node:fs", () => ({ existsSync: () => false }))
-    const { loadNative, NativeUnavailableError } = await import("./native.ts")
+    const { loadNative } = await import("./native.ts")
+    const { NativeUnavailableError } = await import("./native-files.ts")
     expect(loadNative).toThrow(NativeUnavailableError)
     expect(loadNative).toThrow(/^The native part of @demiflow\/sys isn't built: run `npm rebuild @demiflow\/sys`.*$/)
   })

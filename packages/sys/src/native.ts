@@ -1,15 +1,12 @@
 /**
- * The native addon: its functions, and how it is located.
+ * The native addon: its functions, and how it is loaded.
  *
  * Unless said otherwise every function takes 32-bit integers and returns zero or more on success, a negated errno
  * otherwise: `-EFAULT` for a range outside the arena, `-EINVAL` for a missing or non-numeric argument. None throws.
  * Offsets and lengths are bytes in the arena; tables in the arena are 32-bit integers in machine byte order, without
  * alignment. Descriptors that a call opens are non-blocking where that applies and always closed on exec.
  */
-import { existsSync } from "node:fs"
-import { createRequire } from "node:module"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { locateNativeFile, NativeUnavailableError, requiredNativeFile, requireFromHere } from "./native-files.ts"
 
 /** System calls over one arena, one instance for each thread. */
 export interface Native {
@@ -194,19 +191,6 @@ export interface Native {
   reclaimForeground(terminal: number): number
 }
 
-/** Thrown when the addon can't be used. The message says what to do. */
-export class NativeUnavailableError extends Error {
-  readonly code = "ERR_NATIVE_UNAVAILABLE"
-
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = "NativeUnavailableError"
-  }
-}
-
-const PACKAGE = "@demiflow/sys"
-const ADDON = "demiflow.node"
-
 let loaded: Native | undefined
 
 /**
@@ -214,19 +198,13 @@ let loaded: Native | undefined
  * machine.
  */
 export function loadNative(): Native {
-  loaded ??= load(createRequire(import.meta.url))
+  loaded ??= load(requiredNativeFile("demiflow.node"))
   return loaded
 }
 
-function load(require: NodeJS.Require): Native {
-  const path = locate(require, ADDON)
-  if (path === undefined) {
-    throw new NativeUnavailableError(
-      "The native part of @demiflow/sys isn't built: run `npm rebuild @demiflow/sys` (it needs a C compiler)",
-    )
-  }
+function load(path: string): Native {
   try {
-    return require(path) as Native
+    return requireFromHere()(path) as Native
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause)
     throw new NativeUnavailableError(
@@ -238,25 +216,5 @@ function load(require: NodeJS.Require): Native {
 
 /** Path of a native program that is built beside the addon; undefined if there is none. */
 export function fileBeside(name: string): string | undefined {
-  return locate(createRequire(import.meta.url), name)
-}
-
-/**
- * Locates a file beside this package's `src` or `dist`; or, from inside a bundle, wherever the package is installed.
- */
-function locate(require: NodeJS.Require, name: string): string | undefined {
-  const beside = fileURLToPath(new URL(`../build/${name}`, import.meta.url))
-  if (existsSync(beside)) return beside
-  for (const folder of require.resolve.paths(PACKAGE) ?? []) {
-    // The runtime's own resolution, which follows a package's exports, loads 20 modules first.
-    const file = join(folder, PACKAGE, "build", name)
-    if (existsSync(file)) return file
-    if (existsSync(join(folder, PACKAGE))) return undefined
-  }
-  try {
-    const installed = join(dirname(require.resolve(`${PACKAGE}/${ADDON}`)), name)
-    return existsSync(installed) ? installed : undefined
-  } catch {
-    return undefined
-  }
+  return locateNativeFile(name)
 }

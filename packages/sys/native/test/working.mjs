@@ -91,7 +91,8 @@ export function connect() {
   assert.equal(native.discard(server, 600), -EAGAIN)
   assert.equal(native.setOptionInteger(client, 6, 1, 1), 0)
   assert.equal(native.getOptionInteger(client, 6, 1), 1)
-  assert.ok(native.getOption(client, 6, 11, size - 256, 256) > 100)
+  // An emulator of processors for programs (qemu-user) knows this option as an integer only.
+  assert.ok(native.getOption(client, 6, 11, size - 256, 256) > (process.env.DEMIFLOW_EMULATED ? 0 : 100))
   put(300, 1, 0)
   assert.equal(native.setOption(client, 1, 13, 300, 8), 0)
   assert.equal(native.shutdown(client, 1), 0)

@@ -15,7 +15,8 @@ import {
 import { CONTROL_HEADER_BYTES, controlSpace, findControlMessage, writeControlHeader } from "../control-message.ts"
 import { checkResult, SystemError } from "../errno.ts"
 import { MessageTable } from "../message-table.ts"
-import { fileBeside, type Native, NativeUnavailableError } from "../native.ts"
+import type { Native } from "../native.ts"
+import { requiredNativeFile } from "../native-files.ts"
 import { NamespaceFlag, runSteps, type Step } from "../process/index.ts"
 import { MOST_SOCKETS, type NetworkNamespace } from "./network-namespace.ts"
 
@@ -241,18 +242,13 @@ export class HelpedNamespace implements NetworkNamespace {
 
 /**
  * Steps of a process that becomes a helper. It keeps its capabilities over the user namespace that it is in. Throws
- * {@link NativeUnavailableError} if the helper isn't built.
+ * `NativeUnavailableError` if the helper isn't built.
  *
  * @param socket its end of a pair, of {@link createHelperSocket}
  * @param life the reading end of a pipe; when the other end is closed, the helper ends even if it is stopped
  */
 export function helperSteps(socket: number, life?: number): Step[] {
-  const path = fileBeside("namespace-helper")
-  if (path === undefined) {
-    throw new NativeUnavailableError(
-      "The native part of @demiflow/sys isn't built: run `npm rebuild @demiflow/sys` (it needs a C compiler)",
-    )
-  }
+  const path = requiredNativeFile("namespace-helper")
   return [
     { kind: "duplicate", descriptor: socket, number: HELPER_SOCKET },
     ...(life === undefined ? [] : endWith(life)),
@@ -283,7 +279,7 @@ export function createHelperSocket(native: Native, arena: Arena): { readonly our
 }
 
 /**
- * Starts a helper as a child of this process. Throws a `SystemError` or a {@link NativeUnavailableError}.
+ * Starts a helper as a child of this process. Throws a `SystemError` or a `NativeUnavailableError`.
  *
  * @param network descriptor of the network namespace to enter, which requires CAP_SYS_ADMIN over it; not needed
  * afterwards

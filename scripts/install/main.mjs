@@ -1,0 +1,207 @@
+// npm run test:install: the packages as they are published, installed from a registry on loopback by an ordinary user who
+// has no compiler: by npm, pnpm, Yarn and Bun, each with its defaults. Then a program runs, as it is and bundled, and the
+// commands start. Build first.
+//
+//   node main.mjs [TITLE…]    only what has one of these words in its title
+import { execFile, execFileSync } from "node:child_process"
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { build } from "esbuild"
+import { serve } from "./registry.mjs"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const app = fileURLToPath(new URL("app.mjs", import.meta.url))
+const work = realpathSync(mkdtempSync(join(tmpdir(), "demiflow-install-")))
+chmodSync(work, 0o755)
+/** The user nobody, if this is root. */
+const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+const expected = "sys answers true, devices function, function\n"
+const dependencies = Object.fromEntries(
+  ["gateway", "packet-link", "sys", "tun-tap"].map((name) => [`@demiflow/${name}`, "latest"]),
+)
+
+/** Packs what the projects install. */
+function pack() {
+  const folder = join(work, "packed")
+  execFileSync(process.execPath, [join(root, "scripts/pack/main.mjs"), folder], { stdio: "inherit" })
+  const options = ["pack", "--silent", "--ignore-scripts", "--pack-destination", folder]
+  execFileSync("npm", [...options, join(root, "node_modules/node-api-headers")], { cwd: work })
+  return folder
+}
+
+/** Fetches the package managers. Returns the folder of the only commands that the user has. */
+function commands() {
+  const folder = join(work, "managers")
+  mkdirSync(folder)
+  // Scripts of these packages would fetch what an optional dependency of theirs has.
+  const options = ["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder]
+  execFileSync("npm", [...options, "pnpm@10", "@yarnpkg/cli-dist@4", "bun@1"], { cwd: folder, stdio: "inherit" })
+  const modules = join(folder, "node_modules")
+  const bin = join(work, "bin")
+  mkdirSync(bin)
+  /** @param {string} name */
+  const ofSystem = (name) => execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim()
+  for (const [name, file] of Object.entries({
+    node: process.execPath,
+    npm: realpathSync(ofSystem("npm")),
+    npx: realpathSync(ofSystem("npx")),
+    pnpm: join(modules, "pnpm/bin/pnpm.cjs"),
+    yarn: join(modules, "@yarnpkg/cli-dist/bin/yarn.js"),
+    bun: join(modules, `@oven/bun-linux-${process.arch === "arm64" ? "aarch64" : "x64"}/bin/bun`),
+    sh: "/bin/sh",
+    true: "/bin/true",
+  })) {
+    symlinkSync(file, join(bin, name))
+  }
+  return bin
+}
+
+const registry = await serve(pack())
+const bin = commands()
+let projects = 0
+
+/**
+ * An empty project of the user's, with a home of its own, and how commands run there.
+ * @param {Record<string, string>} files
+ */
+function createProject(files) {
+  projects += 1
+  const folder = join(work, `project-${projects}`)
+  const home = join(folder, "home")
+  const npmrc = `registry=${registry.address}\nfund=false\naudit=false\nupdate-notifier=false\n`
+  const all = {
+    "package.json": JSON.stringify({ private: true, dependencies }),
+    ".npmrc": npmrc,
+    "home/.npmrc": npmrc,
+    ...files,
+  }
+  mkdirSync(home, { recursive: true })
+  for (const [name, text] of Object.entries(all)) writeFileSync(join(folder, name), text)
+  copyFileSync(app, join(folder, "app.mjs"))
+  if (user.uid !== undefined) {
+    for (const name of ["", "home", ...Object.keys(all)]) chownSync(join(folder, name), user.uid, user.gid)
+  }
+  const env = { PATH: bin, HOME: home, TMPDIR: home, npm_config_prefix: join(home, "global") }
+  /**
+   * Runs a command as the user. Returns what it printed.
+   * @param {readonly string[]} command
+   * @param {string} [cwd]
+   */
+  const run = async ([file = "", ...parameters], cwd = folder) => {
+    try {
+      const { stdout } = await promisify(execFile)(file, parameters, { cwd, env, ...user, timeout: 120_000 })
+      return stdout
+    } catch (error) {
+      const { stdout, stderr } = /** @type {any} */ (error)
+      throw new Error(`${file} ${parameters.join(" ")}:\n${stdout}${stderr}`, { cause: error })
+    }
+  }
+  return { folder, home, run }
+}
+
+const yarnrc = `npmRegistryServer: "${registry.address}"\nunsafeHttpWhitelist: ["127.0.0.1"]\nenableTelemetry: false\n`
+
+/**
+ * @param {readonly string[]} install
+ * @param {readonly string[]} start
+ * @param {Record<string, string>} [files]
+ */
+function installs(install, start, files = {}) {
+  return async () => {
+    const { run } = createProject(files)
+    await run(install)
+    const printed = await run(start)
+    if (!printed.endsWith(expected)) throw new Error(printed)
+  }
+}
+
+/** @type {Record<string, () => Promise<void>>} */
+const cases = {
+  npm: installs(["npm", "install"], ["node", "app.mjs"]),
+  "npm without scripts": installs(["npm", "install", "--ignore-scripts"], ["node", "app.mjs"]),
+  pnpm: installs(["pnpm", "install"], ["node", "app.mjs"]),
+  "Yarn, Plug'n'Play": installs(["yarn", "install"], ["yarn", "node", "app.mjs"], {
+    ".yarnrc.yml": yarnrc,
+    "yarn.lock": "",
+  }),
+  "Yarn, node_modules": installs(["yarn", "install"], ["node", "app.mjs"], {
+    ".yarnrc.yml": `${yarnrc}nodeLinker: node-modules\n`,
+    "yarn.lock": "",
+  }),
+  Bun: installs(["bun", "install"], ["node", "app.mjs"]),
+
+  "a bundled program": async () => {
+    const { folder, run } = createProject({})
+    await run(["npm", "install"])
+    const apart = createProject({})
+    for (const [format, name] of /** @type {const} */ ([
+      ["cjs", "bundle.cjs"],
+      ["esm", "bundle.mjs"],
+    ])) {
+      const outfile = join(folder, name)
+      const options = { bundle: true, platform: "node", format, outfile, logLevel: "error" }
+      await build({ .../** @type {any} */ (options), entryPoints: [join(folder, "app.mjs")] })
+      const nearby = await run(["node", outfile])
+      if (nearby !== expected) throw new Error(nearby)
+      // Without packages around it.
+      copyFileSync(outfile, join(apart.folder, name))
+      const prebuilt = join(folder, "node_modules/@demiflow", `sys-linux-${process.arch}-gnu`)
+      const named = await apart.run(["node", name, prebuilt])
+      if (named !== expected) throw new Error(named)
+      const failure = await apart.run(["node", name]).catch(String)
+      if (!/a bundled program calls useNativeFolder\(\) with the folder of its copy of demiflow\.node/.test(failure)) {
+        throw new Error(failure)
+      }
+    }
+  },
+
+  "both commands, for one user": async () => {
+    const { home, run } = createProject({})
+    await run(["npm", "install", "--global", "@demiflow/pasta", "@demiflow/passt"])
+    const commands = join(home, "global/bin")
+    if ((await run([join(commands, "pasta"), "--config-net", "--", "sh", "-c", "echo inside"])) !== "inside\n") {
+      throw new Error("pasta ran nothing")
+    }
+    const version = await run([join(commands, "passt"), "--version"])
+    if (!version.includes("passt")) throw new Error(version)
+  },
+
+  "npx @demiflow/pasta -- true": async () => {
+    const { run } = createProject({ "package.json": "{}" })
+    await run(["npx", "--yes", "@demiflow/pasta", "--", "true"])
+  },
+}
+
+const asked = process.argv.slice(2)
+for (const [title, run] of Object.entries(cases)) {
+  if (asked.length > 0 && !asked.some((word) => title.includes(word))) continue
+  const began = performance.now()
+  let outcome = "passed"
+  try {
+    await run()
+  } catch (error) {
+    outcome = "FAILED"
+    process.exitCode = 1
+    console.log(error instanceof Error ? error.message : error)
+  }
+  console.log(`${outcome}: ${title} (${((performance.now() - began) / 1000).toFixed(1)} s)`)
+}
+if (registry.missing.size > 0) {
+  console.log(`FAILED: the packages need others: ${[...registry.missing].join(", ")}`)
+  process.exitCode = 1
+}
+registry.close()
+rmSync(work, { recursive: true, force: true })
