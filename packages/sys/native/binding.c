@@ -58,6 +58,7 @@ static void release_state(napi_env env, void *data, void *hint)
 	(void)hint;
 	if (state->arena_reference)
 		napi_delete_reference(env, state->arena_reference);
+	close_recorded_descriptors(state);
 	free(state);
 }
 
@@ -69,6 +70,7 @@ static napi_value initialise(napi_env env, napi_value exports)
 		napi_throw_error(env, "ENOMEM", "Not enough memory to load the native addon");
 		return NULL;
 	}
+	note_thread(state);
 	if (napi_set_instance_data(env, state, release_state, NULL) != napi_ok) {
 		free(state);
 		napi_throw_error(env, "ERR_NATIVE", "The native addon could not register with this runtime");

@@ -28,7 +28,7 @@ extern void uv_update_time(struct uv_loop_s *loop);
 static napi_value create_epoll(napi_env env, napi_callback_info info)
 {
 	(void)info;
-	return integer_result(env, result_of(epoll_create1(EPOLL_CLOEXEC)));
+	return descriptor_result(env, result_of(epoll_create1(EPOLL_CLOEXEC)));
 }
 
 /* epollControl(epoll, operation, fd, events, token): the token comes back with each event. */

@@ -41,7 +41,7 @@ static napi_value open_path(napi_env env, napi_callback_info info)
 	do {
 		descriptor = open(path, flags | O_CLOEXEC, (mode_t)mode);
 	} while (descriptor < 0 && errno == EINTR);
-	return integer_result(env, result_of(descriptor));
+	return descriptor_result(env, result_of(descriptor));
 }
 
 /* Reads a folder's descriptor and a name in it, of at most 255 bytes; false if the arguments are something else. */
@@ -93,9 +93,12 @@ static napi_value unlink_at(napi_env env, napi_callback_info info)
 static napi_value close_descriptor(napi_env env, napi_callback_info info)
 {
 	int32_t descriptor, result;
+	struct native_state *state = read_arguments(env, info, 1, &descriptor);
 
-	if (!read_arguments(env, info, 1, &descriptor))
+	if (!state)
 		return integer_result(env, -EINVAL);
+	/* Before it is closed: another thread may get the number. */
+	forget_descriptor(state, descriptor);
 	result = result_of(close(descriptor));
 	return integer_result(env, result == -EINTR ? 0 : result);
 }
@@ -246,6 +249,7 @@ static napi_value file_control(napi_env env, napi_callback_info info)
 		return integer_result(env, -EINVAL);
 	switch (arguments[1]) {
 	case F_DUPFD_CLOEXEC:
+		return descriptor_result(env, result_of(fcntl(arguments[0], arguments[1], arguments[2])));
 	case F_GETFD:
 	case F_SETFD:
 	case F_GETFL:
@@ -273,6 +277,8 @@ static napi_value create_pipe(napi_env env, napi_callback_info info)
 		return integer_result(env, -EFAULT);
 	if (pipe2(pair, O_NONBLOCK | O_CLOEXEC) < 0)
 		return integer_result(env, -errno);
+	record_descriptor(state, pair[0]);
+	record_descriptor(state, pair[1]);
 	store_int32(memory, pair[0]);
 	store_int32(memory + 4, pair[1]);
 	return integer_result(env, 0);
@@ -285,7 +291,7 @@ static napi_value create_event(napi_env env, napi_callback_info info)
 
 	if (!read_arguments(env, info, 1, &initial) || initial < 0)
 		return integer_result(env, -EINVAL);
-	return integer_result(env, result_of(eventfd((unsigned int)initial, EFD_NONBLOCK | EFD_CLOEXEC)));
+	return descriptor_result(env, result_of(eventfd((unsigned int)initial, EFD_NONBLOCK | EFD_CLOEXEC)));
 }
 
 /* getRandom(offset, length): fills the range with bytes from the kernel's generator. */
@@ -322,7 +328,7 @@ static napi_value pidfd_open_process(napi_env env, napi_callback_info info)
 
 	if (!read_arguments(env, info, 1, &process))
 		return integer_result(env, -EINVAL);
-	return integer_result(env, result_of(syscall(SYS_pidfd_open, process, 0)));
+	return descriptor_result(env, result_of(syscall(SYS_pidfd_open, process, 0)));
 }
 
 /*

@@ -100,7 +100,7 @@ static napi_value open_in_namespace(napi_env env, napi_callback_info info)
 
 	request.path = path;
 	run_in_namespace(&request);
-	return integer_result(env, request.result);
+	return descriptor_result(env, request.result);
 }
 
 /* socketInNamespace(namespaceDescriptor, domain, type, protocol): descriptor or -errno */
@@ -117,7 +117,7 @@ static napi_value socket_in_namespace(napi_env env, napi_callback_info info)
 	request.third = arguments[3];
 
 	run_in_namespace(&request);
-	return integer_result(env, request.result);
+	return descriptor_result(env, request.result);
 }
 
 /* Adds the functions of this file to the addon's exports. */

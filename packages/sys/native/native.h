@@ -48,6 +48,10 @@ struct native_state {
 	/* In poll.c. */
 	struct poll *polls;
 	int32_t last_poll;
+	/* In descriptors.c: a bit for each number. */
+	uint64_t *descriptors;
+	size_t descriptor_words;
+	bool is_worker;
 	/* Scratch for translating vectors and message tables; too large for the stack. */
 	struct iovec vectors[MAXIMUM_VECTORS];
 	struct mmsghdr messages[MAXIMUM_VECTORS];
@@ -80,6 +84,14 @@ struct native_state *state_of(napi_env env);
 void leave_lost_arena(napi_env env, struct native_state *state);
 
 napi_value integer_result(napi_env env, int32_t result);
+
+/* In descriptors.c: what a worker thread has opened is closed with it. */
+void note_thread(struct native_state *state);
+void record_descriptor(struct native_state *state, int32_t descriptor);
+void forget_descriptor(struct native_state *state, int32_t descriptor);
+void close_recorded_descriptors(struct native_state *state);
+/* A descriptor that was just opened, or a negative errno, as a result. */
+napi_value descriptor_result(napi_env env, int32_t descriptor);
 
 /* A system call's return value as a result: the value itself, or the negative errno. */
 static inline int32_t result_of(ssize_t value)

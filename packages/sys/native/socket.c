@@ -12,7 +12,7 @@ static napi_value create_socket(napi_env env, napi_callback_info info)
 
 	if (!read_arguments(env, info, 3, arguments))
 		return integer_result(env, -EINVAL);
-	return integer_result(
+	return descriptor_result(
 		env, result_of(socket(arguments[0], arguments[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, arguments[2])));
 }
 
@@ -31,6 +31,8 @@ static napi_value create_socket_pair(napi_env env, napi_callback_info info)
 		return integer_result(env, -EFAULT);
 	if (socketpair(arguments[0], arguments[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, arguments[2], pair) < 0)
 		return integer_result(env, -errno);
+	record_descriptor(state, pair[0]);
+	record_descriptor(state, pair[1]);
 	store_int32(memory, pair[0]);
 	store_int32(memory + 4, pair[1]);
 	return integer_result(env, 0);
@@ -124,7 +126,7 @@ static napi_value accept_socket(napi_env env, napi_callback_info info)
 		return integer_result(env, -errno);
 	memset(memory, 0, (size_t)arguments[2]);
 	memcpy(memory, &address, (size_t)arguments[2] < sizeof(address) ? (size_t)arguments[2] : sizeof(address));
-	return integer_result(env, accepted);
+	return descriptor_result(env, accepted);
 }
 
 static int32_t socket_name(napi_env env, napi_callback_info info,

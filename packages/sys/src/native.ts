@@ -4,7 +4,8 @@
  * Unless said otherwise every function takes 32-bit integers and returns zero or more on success, a negated errno
  * otherwise: `-EFAULT` for a range outside the arena, `-EINVAL` for a missing or non-numeric argument. None throws.
  * Offsets and lengths are bytes in the arena; tables in the arena are 32-bit integers in machine byte order, without
- * alignment. Descriptors that a call opens are non-blocking where that applies and always closed on exec.
+ * alignment. Descriptors that a call opens are non-blocking where that applies and always closed on exec. In a worker
+ * thread they are also closed with the thread, unless `close` has done so: nothing else may close them there.
  */
 import { locateNativeFile, NativeUnavailableError, requiredNativeFile, requireFromHere } from "./native-files.ts"
 
