@@ -14,7 +14,10 @@ const keys: Readonly<Record<string, string>> = {
 /** Shows the text that `print` gets, and passes on what is typed or pasted. */
 export class Terminal {
   readonly #element: HTMLTextAreaElement
+  /** Lines that have ended. */
   #text = ""
+  /** The last line, as it was printed. */
+  #line = ""
   #isShown = true
 
   constructor(element: HTMLTextAreaElement, onInput: (text: string) => void) {
@@ -29,7 +32,7 @@ export class Terminal {
   }
 
   print(text: string): void {
-    this.#text += text
+    this.#line += text
     if (!this.#isShown) return
     this.#isShown = false
     requestAnimationFrame(() => this.#show())
@@ -37,8 +40,11 @@ export class Terminal {
 
   #show(): void {
     this.#isShown = true
-    this.#text = plain(this.#text).slice(-MOST_CHARACTERS)
-    this.#element.value = this.#text
+    const lines = this.#line.split(/\r*\n/)
+    this.#line = lines.pop() ?? ""
+    for (const line of lines) this.#text += `${visible(line)}\n`
+    this.#text = this.#text.slice(-MOST_CHARACTERS)
+    this.#element.value = this.#text + visible(this.#line)
     this.#element.scrollTop = this.#element.scrollHeight
   }
 }
@@ -50,16 +56,17 @@ function charactersOf({ key, ctrlKey, altKey, metaKey }: KeyboardEvent): string 
 }
 
 const ESCAPE = "\x1b"
-/** An escape sequence (ECMA-48, section 5.4), or a character that shows nothing. */
-const INVISIBLE = new RegExp(`${ESCAPE}\\[[0-9;?]*[@-~]|\\x07|\\r`, "g")
-const BACKSPACE = "\b"
+/** An escape sequence (ECMA-48, section 5.4), or a bell. */
+const INVISIBLE = new RegExp(`${ESCAPE}\\[[0-9;?]*[@-~]|\\x07`, "g")
 
-/** Without escape sequences that are complete, and with backspaces carried out. */
-function plain(text: string): string {
-  let result = text.replace(INVISIBLE, "")
-  for (;;) {
-    const place = result.indexOf(BACKSPACE)
-    if (place < 0) return result
-    result = result.slice(0, Math.max(0, place - 1)) + result.slice(place + 1)
+/** What is visible of a line in the end: characters overwrite others after a backspace or a carriage return. */
+function visible(line: string): string {
+  const characters: string[] = []
+  let column = 0
+  for (const character of line.replace(INVISIBLE, "")) {
+    if (character === "\b") column = Math.max(0, column - 1)
+    else if (character === "\r") column = 0
+    else characters[column++] = character
   }
+  return characters.join("")
 }
