@@ -1,11 +1,11 @@
-// npm run check:readme: the examples of every package's README are type-checked and run, against the
+// npm run check:readme: the examples of every package's README and of the guides are type-checked and run, against the
 // packages as they are published (build first). Each block of TypeScript is a complete program that ends
 // by itself within a few seconds, and fails by throwing. A word after the language changes the run:
 //
 //   ```ts               runs as it is
 //   ```ts namespace     runs as root of new user and network namespaces, for code that needs their privileges
 import { spawnSync } from "node:child_process"
-import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import ts from "typescript"
@@ -13,6 +13,7 @@ import { workspaces } from "../structure/packages.mjs"
 import { readmeExamples } from "./extract.mjs"
 
 const timeLimit = 30_000
+const guides = "docs/guides"
 const root = fileURLToPath(new URL("../..", import.meta.url))
 // Inside the repository, so that the packages are resolved as for any program in it.
 const folder = join(root, "node_modules", ".cache", "readme-examples")
@@ -23,6 +24,7 @@ const examples = [
     name: workspace.folder.replaceAll("/", "-"),
     readme: join(workspace.folder, "README.md"),
   })),
+  ...readdirSync(join(root, guides)).map((file) => ({ name: `guide-${file}`, readme: join(guides, file) })),
 ].flatMap(({ name, readme }) =>
   readmeExamples(join(root, readme)).map((example) => ({
     ...example,
