@@ -27,6 +27,7 @@ const together = [
   "tap",
   "packet-link",
   "sockets-kit",
+  "web-sockets",
   "stack",
   "testkit",
   "config",

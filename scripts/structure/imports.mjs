@@ -81,7 +81,8 @@ export function checkImports(root) {
       const where = relative(root, file)
       for (const specifier of importsOf(file)) {
         if (specifier.startsWith(".")) {
-          if (!resolve(dirname(file), specifier).startsWith(folder + sep)) {
+          const path = resolve(dirname(file), specifier)
+          if (!path.startsWith(folder + sep) && !isSharedByTests(file, path)) {
             problems.push(`${where} imports ${specifier}, a file outside its package: import the package instead`)
           }
         } else if (isBuiltin(specifier)) {
@@ -102,6 +103,15 @@ export function checkImports(root) {
     }
   }
   return [...problems, ...checkPureFolders(root), ...checkOutsiders(root)]
+}
+
+/**
+ * True if a test imports a fixture, or helpers of tests, which no package exports.
+ * @param {string} file
+ * @param {string} imported
+ */
+function isSharedByTests(file, imported) {
+  return forTests.files.test(file) && forTests.files.test(imported)
 }
 
 /**
@@ -132,7 +142,8 @@ function checkOutsiders(root) {
     sourceFiles(join(root, top)).flatMap((file) =>
       importsOf(file).flatMap((specifier) => {
         const where = relative(root, file)
-        if (specifier.startsWith(".") && isInside(resolve(dirname(file), specifier), join(root, "packages"))) {
+        const path = resolve(dirname(file), specifier)
+        if (specifier.startsWith(".") && isInside(path, join(root, "packages")) && !isSharedByTests(file, path)) {
           return [`${where} imports ${specifier}, a file of a package: import the package instead`]
         }
         if (specifier.startsWith(scope) && !isExported(root, packageOf(specifier).slice(scope.length), specifier)) {

@@ -41,6 +41,7 @@ export const layers = {
   sys: { imports: foundation, portable: false },
   "sockets-kit": { imports: ["core"], portable: true },
   "node-sockets": { imports: ["core", "sockets-kit"], portable: false },
+  "web-sockets": { imports: ["core", "sockets-kit"], portable: true },
   config: { imports: foundation, portable: false },
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
   "stream-link": { imports: [...foundation, "sys"], portable: false },
@@ -64,6 +65,7 @@ export const forTests = {
   packages: {
     testkit: ["protocol-kit", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"],
     "node-sockets": ["flow", "tap", "tcp", "udp"],
+    "web-sockets": ["flow", "tap", "tcp", "udp"],
   },
   /** For the tests of the packages that the testkit isn't built from: building them would be a circle. */
   withTestkit: ["testkit", "stack"],

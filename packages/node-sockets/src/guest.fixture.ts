@@ -1,10 +1,10 @@
 /**
- * A whole stack over `NodeSockets`, in real time: the guest of the testkit, at the other end of a link in memory, has a
+ * A whole stack over `NodeSockets`, or other sockets, in real time: the guest of the testkit, at the other end of a link in memory, has a
  * turn of the same loop. The guest's gateway, 192.0.2.1 and 2001:db8::1, stands for the host's loopback.
  */
 import { once } from "node:events"
 import { createServer, type Socket as NodeSocket, type Server } from "node:net"
-import { Address, Arena, CryptoRandom, type Driven, Drops } from "@demiflow/core"
+import { Address, Arena, CryptoRandom, type Driven, Drops, type Sockets } from "@demiflow/core"
 import { ForwardingPolicy } from "@demiflow/flow"
 import { createStack, type RunningStack, stackArenaBytes } from "@demiflow/stack"
 import { memoryLinkPair } from "@demiflow/tap"
@@ -19,25 +19,28 @@ const LINK_BYTES = 4 << 20
 export const GATEWAY = "192.0.2.1"
 export const GATEWAY_V6 = "2001:db8::1"
 
-export class GuestOnNode implements Driven {
+/** What a test may set. */
+export interface GuestOptions<S extends Sockets> {
+  /** Large for transfers if not given, because the guest's TCP costs most for each segment. */
+  readonly mtu?: number
+  readonly sockets: (arena: Arena, loop: NodeLoop) => S
+}
+
+export class LoopGuest<S extends Sockets> implements Driven {
   readonly loop: NodeLoop = new NodeLoop()
-  readonly sockets: NodeSockets
+  readonly sockets: S
   readonly running: RunningStack
   readonly guest: ScriptedGuest
   readonly tcp: GuestTcp
-  /** Ports at which the host could not listen, with the error numbers. */
-  readonly listenErrors: [number, number][] = []
   readonly #clock = new VirtualClock()
   readonly #start = this.#clock.now
 
-  /** @param mtu large for transfers, because the guest's TCP costs most for each segment */
-  constructor(mtu = 65_000) {
+  constructor(options: GuestOptions<S>) {
+    const { mtu = 65_000 } = options
     const plugins = [tcp(), udp()]
     const arena = new Arena(stackArenaBytes({ plugins }) + 2 * LINK_BYTES + (1 << 20))
     const [link, guestLink] = memoryLinkPair(arena, arena, { capabilities: { mtu }, queueBytes: LINK_BYTES })
-    this.sockets = new NodeSockets(arena, this.loop, {
-      onListenError: ({ port }, errno) => this.listenErrors.push([port, errno]),
-    })
+    this.sockets = options.sockets(arena, this.loop)
     const drops = new Drops()
     const [v4, v6] = [GATEWAY, GATEWAY_V6].map((gateway) => ({ hostLoopback: Address.parse(gateway) }))
     const forwarding = new ForwardingPolicy({ v4, v6 }, drops)
@@ -78,6 +81,21 @@ export class GuestOnNode implements Driven {
   close(): void {
     this.loop.detach(this)
     this.running.close()
+  }
+}
+
+/** A guest over `NodeSockets`. */
+export class GuestOnNode extends LoopGuest<NodeSockets> {
+  /** Ports at which the host could not listen, with the error numbers. */
+  readonly listenErrors: [number, number][]
+
+  constructor() {
+    const listenErrors: [number, number][] = []
+    super({
+      sockets: (arena, loop) =>
+        new NodeSockets(arena, loop, { onListenError: ({ port }, errno) => listenErrors.push([port, errno]) }),
+    })
+    this.listenErrors = listenErrors
   }
 }
 

@@ -1,0 +1,86 @@
+/**
+ * The server's side of the wisp protocol, version 1.2, for one WebSocket, with the extension for both directions that the
+ * README of `@demiflow/web-sockets` describes.
+ */
+import { CREDIT, type Stream, StreamType, type ToClient, WispType } from "./stream.ts"
+import { TcpStream } from "./tcp-stream.ts"
+import { UdpStream } from "./udp-stream.ts"
+import type { WebSocketOfWs } from "./ws.ts"
+
+const MOST_STREAMS = 1_024
+const INVALID = 0x41
+const THROTTLED = 0x49
+
+/** Says whether clients may reach an address. */
+export type Allows = (address: string, port: number) => boolean
+
+export function relay(webSocket: WebSocketOfWs, allows: Allows): void {
+  const streams = new Map<number, Stream>()
+  /** Packets that the client buffers for each stream; any number, for one without the extension. */
+  let clientCredit = Number.POSITIVE_INFINITY
+
+  const toClient: ToClient = {
+    get isTwoWay() {
+      return clientCredit !== Number.POSITIVE_INFINITY
+    },
+    get bufferedBytes() {
+      return webSocket.bufferedAmount
+    },
+    send(type, id, payload, sent) {
+      const packet = Buffer.allocUnsafe(5 + payload.length)
+      packet[0] = type
+      packet.writeUInt32LE(id, 1)
+      packet.set(payload, 5)
+      webSocket.send(packet, sent)
+    },
+    sendCredit(id) {
+      const payload = Buffer.allocUnsafe(4)
+      payload.writeUInt32LE(CREDIT)
+      this.send(WispType.continue, id, payload)
+    },
+    close(id, reason) {
+      if (streams.delete(id)) this.send(WispType.close, id, Buffer.of(reason))
+    },
+    allows,
+  }
+
+  function connect(id: number, payload: Buffer): void {
+    const refuse = (reason: number) => toClient.send(WispType.close, id, Buffer.of(reason))
+    if (id === 0 || streams.has(id) || payload.length < 4) refuse(INVALID)
+    else if (streams.size >= MOST_STREAMS) refuse(THROTTLED)
+    else {
+      const type = payload[0]
+      const port = payload.readUInt16LE(1)
+      const host = payload.toString("utf8", 3)
+      if (port === 0 || (type !== StreamType.tcp && type !== StreamType.udp)) refuse(INVALID)
+      else if (type === StreamType.tcp) streams.set(id, new TcpStream(toClient, id, host, port, clientCredit))
+      else streams.set(id, new UdpStream(toClient, id, host, port))
+    }
+  }
+
+  webSocket.on("message", (message: Buffer, isBinary: boolean) => {
+    if (!isBinary || message.length < 5) return
+    const id = message.readUInt32LE(1)
+    const payload = message.subarray(5)
+    const stream = streams.get(id)
+    if (message[0] === WispType.connect) connect(id, payload)
+    else if (message[0] === WispType.data) stream?.send(payload)
+    else if (message[0] === WispType.continue && payload.length >= 4) {
+      const packets = payload.readUInt32LE()
+      if (id === 0) clientCredit = packets
+      for (const each of id === 0 ? streams.values() : [stream]) each?.credit(packets)
+    } else if (message[0] === WispType.close) {
+      streams.delete(id)
+      stream?.close(payload[0])
+    }
+  })
+  webSocket.on("error", () => {})
+  webSocket.on("close", () => {
+    for (const stream of streams.values()) stream.close(undefined)
+    streams.clear()
+  })
+
+  // The second announces the extension; it means nothing to others.
+  toClient.sendCredit(0)
+  toClient.sendCredit(0)
+}
