@@ -65,7 +65,6 @@ export const forTests = {
   packages: {
     testkit: ["protocol-kit", "tcp", "udp", "icmp", "arp", "ndp", "dhcp"],
     "node-sockets": ["flow", "tap", "tcp", "udp"],
-    "web-sockets": ["flow", "tap", "tcp", "udp"],
   },
   /** For the tests of the packages that the testkit isn't built from: building them would be a circle. */
   withTestkit: ["testkit", "stack"],
