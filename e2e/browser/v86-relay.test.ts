@@ -1,16 +1,13 @@
 /** A Linux in v86, in a page, behind examples/v86-relay. */
-import { type ChildProcess, spawn } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { join } from "node:path"
-import { type Browser, chromium } from "playwright-core"
+import type { Browser } from "playwright-core"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { WebSocket } from "ws"
+import { type Example, openBrowser, startExample } from "./examples.ts"
 import { GuestPage } from "./guest-page.ts"
 import { closedPort, serveFile, serveNames, type TestServer } from "./servers.ts"
 
-const RELAY = join(import.meta.dirname, "../../examples/v86-relay/dist/main.js")
-const CHROMIUM = "/usr/bin/chromium"
 const NAME = "files.example"
 const SIZE = 4 << 20
 const file = randomBytes(SIZE)
@@ -18,31 +15,22 @@ const hash = createHash("sha256").update(file).digest("hex")
 
 let names: TestServer
 let files: TestServer
-let relay: ChildProcess
-let url: string
+let relay: Example
 let browser: Browser
 let guest: GuestPage
 
 beforeAll(async () => {
   names = await serveNames(NAME, "10.0.2.2")
   files = await serveFile(file)
-  const port = await closedPort()
   const options = { nameServers: [{ address: "127.0.0.1", port: names.port }] }
-  relay = spawn(process.execPath, [RELAY, String(port), JSON.stringify(options)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  })
-  url = String(await once(relay.stdout as NodeJS.EventEmitter, "data")).trim()
-  const hosts = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-  browser = await chromium.launch({
-    executablePath: CHROMIUM,
-    args: ["--no-sandbox", `--host-resolver-rules=${hosts}`],
-  })
-  guest = await GuestPage.start(browser, url)
+  relay = await startExample("v86-relay", JSON.stringify(options))
+  browser = await openBrowser()
+  guest = await GuestPage.start(browser, relay.url)
 })
 
 afterAll(async () => {
   await browser?.close()
-  relay?.kill()
+  relay?.close()
   files?.close()
   names?.close()
 })
@@ -88,7 +76,7 @@ test("the guest is reached from outside", async () => {
 })
 
 test("each page has a network of its own, and one that closes takes nothing with it", async () => {
-  const second = await GuestPage.start(browser, url)
+  const second = await GuestPage.start(browser, relay.url)
   const [first, other] = await Promise.all(
     [guest, second].map((each) => each.page.getByRole("link").getAttribute("href")),
   )
@@ -103,7 +91,7 @@ test("each page has a network of its own, and one that closes takes nothing with
 })
 
 test("pages of other sites get no network", async () => {
-  const socket = new WebSocket(url.replace("http", "ws"), { origin: "http://site.example" })
+  const socket = new WebSocket(relay.url.replace("http", "ws"), { origin: "http://site.example" })
   const [error] = await once(socket, "error")
   expect(String(error)).toMatch(/401/)
 })

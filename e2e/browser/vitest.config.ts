@@ -8,6 +8,8 @@ const configuration: ViteUserConfig = defineConfig({
     include: ["**/*.test.ts"],
     setupFiles: ["../../scripts/test/record-limit.ts"],
     globalSetup: ["guest-files.ts"],
+    // A page with a machine uses a core.
+    fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

@@ -1,4 +1,5 @@
 /** What a page needs of its guest's network, wherever that is. */
+import type { V86 } from "v86"
 
 export interface FlowEnd {
   readonly address: string
@@ -21,9 +22,14 @@ export interface Report {
   readonly flows: readonly Flow[]
 }
 
+/** v86, with what it documents and doesn't declare. */
+export type Emulator = V86 & { readonly bus: { send(name: "net0-receive", frame: Uint8Array): void } }
+
 export interface PageNetwork {
-  /** Where v86 sends frames. */
-  readonly relayUrl: string
+  /** Where v86 sends frames, if that is a WebSocket. */
+  readonly relayUrl?: string
+  /** Takes the emulator's frames otherwise. */
+  attach?(emulator: Emulator): void
   /** Undefined while the guest has no network. */
   report(): Promise<Report | undefined>
 }

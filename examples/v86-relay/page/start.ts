@@ -2,7 +2,7 @@
 import { V86, type V86Options } from "v86"
 import { machine } from "../../../scripts/v86-guest/machine.mjs"
 import { FlowTable } from "./flow-table.ts"
-import type { PageNetwork } from "./network.ts"
+import type { Emulator, PageNetwork } from "./network.ts"
 import { Terminal } from "./terminal.ts"
 
 /** Milliseconds between reports. */
@@ -31,15 +31,16 @@ export function startPage(network: PageNetwork): void {
   })
 }
 
-function start(guest: string, { relayUrl }: PageNetwork): void {
+function start(guest: string, network: PageNetwork): void {
   const status = find("status")
   const emulator = new V86({
     ...machine,
     ...filesOf(guest),
-    net_device: { ...machine.net_device, relay_url: relayUrl },
+    net_device: { ...machine.net_device, ...(network.relayUrl && { relay_url: network.relayUrl }) },
     wasm_path: "/v86.wasm",
     autostart: true,
   })
+  network.attach?.(emulator as Emulator)
   const send = (text: string): void => emulator.serial0_send(text)
   const terminal = new Terminal(find<HTMLTextAreaElement>("console"), send)
   const download = find<HTMLButtonElement>("download")
