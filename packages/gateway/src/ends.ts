@@ -1,10 +1,12 @@
 /** The two ends of a gateway, and what they cost: a link, and sockets on its arena. */
-import { Arena, type Sockets } from "@demiflow/core"
+import { Arena, type OwnAddresses, type Sockets, silentLog } from "@demiflow/core"
 import { optionError } from "./gateway-error.ts"
 import type { GatewayLink, GatewayLoop, GatewayOptions } from "./options.ts"
 import { acquireHost, loadNodeSockets, loadSys, releaseHost, type Sys } from "./thread-host.ts"
 
 const PART_UNIT = 64
+/** For questions to the kernel about the host's addresses. */
+const ADDRESSES_BYTES = 80 << 10
 
 /** Which sockets a gateway uses: those of `@demiflow/sys`, those of `@demiflow/node-sockets`, or what it was passed. */
 export type SocketsKind = "sys" | "node" | "given"
@@ -15,6 +17,8 @@ export interface Ends {
   readonly link: GatewayLink
   readonly sockets: Sockets
   readonly loop: GatewayLoop
+  /** The host's own addresses; undefined if the host is open to the guest. */
+  readonly closedHost: OwnAddresses | undefined
   /** Closes a link that was made, and gives back memory and loop. */
   close(): void
 }
@@ -27,11 +31,15 @@ export interface Ends {
 export async function openEnds(options: GatewayOptions, bytes: number, linkBytes: number): Promise<Ends> {
   const { link, sockets, loop } = options
   if (sockets !== undefined && loop !== undefined) {
+    const closedHost = chosenAddresses(options)
+    if (options.closedHost === true) {
+      throw optionError("closedHost is true: sockets that are passed need an object that knows the host's addresses")
+    }
     const place = new LinkPlace(link, sockets.arena, bytes + linkBytes)
-    return { kind: "given", link: place.link, sockets, loop, close: () => place.close() }
+    return { kind: "given", link: place.link, sockets, loop, closedHost, close: () => place.close() }
   }
   const sys = await sysUnlessNode(options)
-  return sys === undefined ? nodeEnds(link, bytes + linkBytes) : sysEnds(sys, link, bytes + linkBytes)
+  return sys === undefined ? nodeEnds(options, bytes + linkBytes) : sysEnds(sys, options, bytes + linkBytes)
 }
 
 /** Undefined: the sockets are to be those of Node.js. */
@@ -45,16 +53,25 @@ async function sysUnlessNode({ socketsKind }: GatewayOptions): Promise<Sys | und
   }
 }
 
-async function nodeEnds(link: GatewayOptions["link"], bytes: number): Promise<Ends> {
-  const { NodeLoop, NodeSockets } = await loadNodeSockets()
+/** Addresses that the caller's object knows. */
+function chosenAddresses({ closedHost }: GatewayOptions): OwnAddresses | undefined {
+  return typeof closedHost === "object" ? closedHost : undefined
+}
+
+async function nodeEnds(options: GatewayOptions, bytes: number): Promise<Ends> {
+  const { NodeLoop, NodeSockets, nodeOwnAddresses } = await loadNodeSockets()
+  const { link } = options
   const arena = typeof link === "function" ? new Arena(ceilToPart(bytes + 2 * PART_UNIT)) : link.arena
   const place = new LinkPlace(link, arena, bytes)
   const loop = new NodeLoop()
   const sockets = new NodeSockets(arena, loop)
-  return { kind: "node", link: place.link, sockets, loop, close: () => place.close() }
+  const closedHost = options.closedHost === true ? nodeOwnAddresses : chosenAddresses(options)
+  return { kind: "node", link: place.link, sockets, loop, closedHost, close: () => place.close() }
 }
 
-function sysEnds(sys: Sys, link: GatewayOptions["link"], bytes: number): Ends {
+function sysEnds(sys: Sys, options: GatewayOptions, bytes: number): Ends {
+  const { link, log = silentLog } = options
+  const isClosed = options.closedHost === true
   const host = acquireHost(sys, typeof link === "function" ? undefined : link.arena)
   const cleanUp = [() => releaseHost(host)]
   const close = (): void => {
@@ -67,13 +84,20 @@ function sysEnds(sys: Sys, link: GatewayOptions["link"], bytes: number): Ends {
     }
   }
   try {
-    const place = new LinkPlace(link, host.arena, bytes + sys.LINUX_SOCKETS_ARENA_BYTES)
+    const socketBytes = sys.LINUX_SOCKETS_ARENA_BYTES + (isClosed ? ADDRESSES_BYTES : 0)
+    const place = new LinkPlace(link, host.arena, bytes + socketBytes)
     cleanUp.push(() => place.close())
     const { arena } = place.link
-    const part = arena.part(ceilToPart(sys.LINUX_SOCKETS_ARENA_BYTES), "the sockets of a gateway")
+    const part = arena.part(ceilToPart(socketBytes), "the sockets of a gateway")
     cleanUp.push(() => arena.giveBack(part))
     const linux = new sys.LinuxSockets(host.native, part, host.loop, { shares: host.shares })
-    return { kind: "sys", link: place.link, sockets: linux, loop: host.loop, close }
+    let closedHost = chosenAddresses(options)
+    if (isClosed) {
+      const addresses = new sys.HostAddresses(host.native, part, { warn: (message) => log.warning(message) })
+      cleanUp.push(() => addresses.close())
+      closedHost = addresses
+    }
+    return { kind: "sys", link: place.link, sockets: linux, loop: host.loop, closedHost, close }
   } catch (error) {
     close()
     throw error

@@ -1,6 +1,7 @@
 import { createSocket, type Socket as DatagramSocket } from "node:dgram"
 import { once } from "node:events"
 import { connect, createServer, type Server } from "node:net"
+import { networkInterfaces } from "node:os"
 import { Address } from "@demiflow/core"
 import { Dhcpv4MessageType, Dhcpv4Option, emitDhcpv4, parseDhcpv4 } from "@demiflow/dhcp"
 import { build, payload } from "@demiflow/testkit"
@@ -138,6 +139,27 @@ test.each([
     await guest.until(() => connection.isEnded && gateway.flows.size === 0)
     expect(ends).toEqual(["tcp opened", "tcp closed after 5 bytes"])
     expect(tcp.violations).toEqual([])
+  },
+)
+
+test.each(["sys", "node"] as const)(
+  "by %s, a closed host is out of reach, and its resolver is not",
+  async (socketsKind) => {
+    const server = createSocket("udp4").bind(0, "127.0.0.1")
+    server.on("message", (text, { address, port }) => server.send(`${text}: 192.0.2.80`, port, address))
+    const nameServers = [{ address: "127.0.0.1", port: await portOf(server) }]
+    const port = await echoServer()
+    const guest = await open({ socketsKind, closedHost: true, nameServers })
+    const own = Object.values(networkInterfaces()).flatMap((list = []) => list.map(({ address }) => address))
+    const addresses = [GATEWAY, ...own.filter((address) => address.includes(".") && !address.startsWith("127."))]
+    for (const address of addresses) {
+      const connection = guest.tcp.connect({ address, port })
+      expect(await guest.until(() => connection.failure)).toBe("unreachable")
+    }
+    guest.guest.send(build.ip(GUEST, DNS), build.udp({ sourcePort: 4_000, targetPort: 53 }), payload("example.org"))
+    const answer = await guest.frame((frame) => frame.udp !== undefined)
+    expect(new TextDecoder().decode(answer.payload)).toBe("example.org: 192.0.2.80")
+    expect(guest.gateway.drops.get("forward: the host is closed to the guest")).toBe(addresses.length)
   },
 )
 

@@ -114,7 +114,7 @@ class RunningGateway implements Gateway {
       unaskedMtu: ETHERNET_MTU,
       mostHostNeighbours: NO_NEIGHBOURS,
       flows: new FixedFlowTable({ random, drops, capacity: mostFlows, initialPlaces: INITIAL_FLOWS }),
-      forwarding: gatewayPolicy(settings, drops),
+      forwarding: gatewayPolicy(settings, drops, ends.closedHost),
       plugins: gatewayPlugins(settings),
       ...(v4 && { guestV4: v4.guest, guestV4PrefixLength: v4.prefixLength }),
       ...(v6 && { guestV6: v6.guest, guestV6PrefixLength: v6.prefixLength }),

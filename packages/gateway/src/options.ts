@@ -1,4 +1,4 @@
-import type { Arena, Clock, Drops, Link, Log, Loop, Observer, Random, Sockets } from "@demiflow/core"
+import type { Arena, Clock, Drops, Link, Log, Loop, Observer, OwnAddresses, Random, Sockets } from "@demiflow/core"
 import type { ForwardOptions } from "./forwarded-ports.ts"
 import type { NameServerOption } from "./name-servers.ts"
 import type { NetworkOptions } from "./networks.ts"
@@ -37,6 +37,12 @@ export interface GatewayOptions extends GatewaySizes {
   readonly nameServers?: readonly NameServerOption[]
   /** Domains in which the guest searches names; the host's, or none with `nameServers`, if not given. */
   readonly searchDomains?: readonly string[]
+  /**
+   * True to deny the guest the host: the host's loopback and all other addresses of the host's own, link-local addresses
+   * and groups. The resolver still answers at the guest's name server. Sockets that are passed need the host's addresses
+   * with them. False if not given.
+   */
+  readonly closedHost?: boolean | OwnAddresses
   /** Ports of the host that lead to the guest from the start; see `Gateway.forward` for others. */
   readonly forward?: readonly ForwardOptions[]
   /** The first observers; see `Gateway.observe` for others. */

@@ -1,6 +1,6 @@
 /** The protocols that a guest of a gateway is served with, and the policy for its flows. */
 import { arp } from "@demiflow/arp"
-import type { Address, Drops, ProtocolPlugin } from "@demiflow/core"
+import type { Address, Drops, OwnAddresses, ProtocolPlugin } from "@demiflow/core"
 import { dhcpv4, dhcpv6 } from "@demiflow/dhcp"
 import { type FamilyRules, ForwardingPolicy } from "@demiflow/flow"
 import { icmp, refusal } from "@demiflow/icmp"
@@ -24,13 +24,22 @@ export function gatewayPlugins(settings: Settings): ProtocolPlugin[] {
   ]
 }
 
-/** The policy: the gateway's address leads to the host's loopback, name service to the resolver. */
-export function gatewayPolicy({ v4, v6, nameService }: Settings, drops: Drops): ForwardingPolicy {
+/** The policy: the gateway's address leads to the host's loopback unless that is closed, name service to the resolver. */
+export function gatewayPolicy(
+  { v4, v6, nameService }: Settings,
+  drops: Drops,
+  closedHost: OwnAddresses | undefined,
+): ForwardingPolicy {
   const rules = {
     ...(v4 && { v4: familyRules(v4, nameService.v4) }),
     ...(v6 && { v6: familyRules(v6, nameService.v6) }),
   }
-  return new ForwardingPolicy(rules, drops)
+  if (closedHost === undefined) return new ForwardingPolicy(rules, drops)
+  // Our addresses are nobody's on the host's network, or somebody's by accident.
+  const own = [...ours(v4), ...ours(v6)]
+  const isOwn = (address: Readonly<Address>) =>
+    own.some((each) => each.equals(address as Address)) || closedHost.isOwn(address)
+  return new ForwardingPolicy(rules, drops, { isOwn })
 }
 
 function familyRules({ guest, gateway, dns }: Network, resolver: Resolver | undefined): FamilyRules {

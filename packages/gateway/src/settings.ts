@@ -67,12 +67,24 @@ export function resolveSettings(options: GatewayOptions): Settings {
     throw optionError(`mtu is ${mtu}: it must be from ${smallest} to ${LARGEST_MTU}`)
   }
   const names = nameServers === undefined ? hostNameService() : chosenNameService(nameServers)
+  checkDomains(searchDomains ?? [])
   return {
     ...resolveSizes(options),
     v4,
     v6,
     mtu,
     nameService: { ...names, searchDomains: searchDomains ?? names.searchDomains },
+  }
+}
+
+/** RFC 1035, section 2.3.4: 1 to 63 bytes a label, 255 in all, with the length of each and of the root. */
+const DOMAIN = /^(?=.{1,253}\.?$)([\x21-\x2d\x2f-\x7e]{1,63}\.)*[\x21-\x2d\x2f-\x7e]{1,63}\.?$/
+
+function checkDomains(domains: readonly string[]): void {
+  if (!Array.isArray(domains)) throw optionError("searchDomains must be a list")
+  for (const [index, domain] of domains.entries()) {
+    if (typeof domain === "string" && DOMAIN.test(domain)) continue
+    throw optionError(`searchDomains[${index}] is ${JSON.stringify(domain)}: it must be a domain such as example.org`)
   }
 }
 

@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os"
-import { Address } from "@demiflow/core"
+import { Address, type OwnAddresses } from "@demiflow/core"
 
 /** Copies an address as Node.js writes it, without its zone. False if there is none. */
 export function readAddress(text: string | undefined, into: Address): boolean {
@@ -20,3 +20,6 @@ export function isOwnAddress(address: Readonly<Address>): boolean {
   }
   return false
 }
+
+/** The host's own addresses, as far as the runtime knows: those of its interfaces. */
+export const nodeOwnAddresses: OwnAddresses = Object.freeze({ isOwn: isOwnAddress })

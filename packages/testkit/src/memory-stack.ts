@@ -43,6 +43,8 @@ export interface MemoryStackOptions {
   readonly closedHost?: OwnAddresses
   /** Makes the policy, from the one with these rules; that one itself by default. */
   readonly policy?: (inner: ForwardingPolicy, drops: Drops) => Forwarding
+  /** The policy, in place of `ForwardingPolicy` with `rules`, `closedHost` and `policy`. */
+  readonly forwarding?: Forwarding
   /** Flows at most; 1,024 by default. */
   readonly capacity?: number
   readonly guest?: Omit<ScriptedGuestOptions, "clock">
@@ -139,7 +141,7 @@ export class MemoryStack implements Participant {
       sockets: this.sockets,
       localPath: this.localPath,
       flows: this.flows,
-      forwarding: options.policy?.(policy, this.drops) ?? policy,
+      forwarding: options.forwarding ?? options.policy?.(policy, this.drops) ?? policy,
       clock: this.clock,
       random,
       plugins,
