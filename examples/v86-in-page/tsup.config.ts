@@ -13,6 +13,14 @@ const shared: Options = {
 
 export default defineConfig([
   { ...shared, entry: ["src/main.ts"], target: "node20" },
-  // The page. Its browser finds v86 by the import map of index.html.
-  { ...shared, entry: ["page/page.ts"], platform: "browser", target: "es2022", splitting: false, minify: true },
+  // The page. Its browser finds v86, which the other example's files import, by the import map of index.html.
+  {
+    ...shared,
+    entry: ["page/page.ts"],
+    external: ["v86"],
+    platform: "browser",
+    target: "es2022",
+    splitting: false,
+    minify: true,
+  },
 ])
