@@ -33,7 +33,7 @@ sockets.on("connection", async (socket, { url = "" }) => {
   const forward = [{ protocol: "tcp", port: guestPort, address: "127.0.0.1", to: 80 }] as const
   const link = (arena: Arena) => webSocketLink(arena, socket)
   const gateway = await createGateway({ link, forward, ...JSON.parse(options) }).catch(console.error)
-  if (gateway) networks.set(url, { guestPort, gateway })
+  if (gateway && socket.readyState === socket.OPEN) networks.set(url, { guestPort, gateway })
   else socket.close(1011)
   socket.resume()
 })
