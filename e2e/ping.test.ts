@@ -64,6 +64,13 @@ describe("where the host forbids ping sockets", () => {
     expect(status).toBe(1)
   })
 
+  testWith("ping")("the gateway, which is the host's loopback, answers all the same", async () => {
+    await forbid()
+    const pasta = await Pasta.start(forbidden)
+    for (const { gateway } of families) await pasta.guest.must(["ping", "-n", "-c", "1", gateway])
+    await pasta.stop()
+  })
+
   testWith("ping")("a permission that comes later is noticed", async () => {
     await forbid()
     const pasta = await Pasta.start(forbidden)

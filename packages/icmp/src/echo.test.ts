@@ -1,5 +1,5 @@
 import { Address, Demiflow, Errno, initiatingSide, NO_SIDE, SocketEvent, targetSide } from "@demiflow/core"
-import { build, check, occupyFlows, RecordingLog, SimulatedSockets } from "@demiflow/testkit"
+import { build, check, occupyFlows, patternBytes, RecordingLog, SimulatedSockets } from "@demiflow/testkit"
 import { afterEach, describe, expect, test, vi } from "vitest"
 import { families, icmpStack, ping } from "./test-support.ts"
 
@@ -321,6 +321,19 @@ describe("where the host forbids ping sockets", () => {
     expect(log.messages("warning")[0]).toContain("net.ipv4.ping_group_range")
     expect(memory.drops.entries()).toEqual([["icmp: ping sockets forbidden", 4]])
     expect(memory.leftovers()).toEqual([])
+  })
+
+  test.each(families)("we answer for its loopback, and nothing is dropped, over IPv$version", (family) => {
+    const { version, gateway, guestAddress, reply } = family
+    const rules = { [`v${version}`]: { hostLoopback: Address.parse(gateway) } }
+    const memory = icmpStack({ sockets: { forbidsPing: true }, rules })
+    memory.guest.send(...ping(family, 1, 7, { to: gateway }), build.patternPayload(100))
+    memory.guest.expect(
+      check.ip({ source: gateway, target: guestAddress }),
+      check.icmp({ type: reply, identifier: 1, sequence: 7 }),
+      check.payload(patternBytes(100)),
+    )
+    expect([memory.drops.total, memory.leftovers()]).toEqual([0, []])
   })
 
   test("the permission is noticed when it comes, and not asked for more than once a second", () => {

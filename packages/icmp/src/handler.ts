@@ -22,10 +22,11 @@
  * oldest is closed, with all of its flows. Identifiers and flows give way to other protocols once they were idle for a
  * second (protocol-kit's `FAIR_TIME`), but a flow never to one that begins outside.
  *
- * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), a warning is logged once, at the start, and
- * echo requests are dropped and counted. The permission may come later: requests check again, at most once a second.
+ * Where the host forbids ping sockets (sysctl `net.ipv4.ping_group_range`), a warning is logged once, at the start.
+ * Echo requests to the host's loopback are then answered here, others are dropped and counted. The permission may come
+ * later: requests check again, at most once a second.
  *
- * Echo requests to groups that we are in ourselves are answered here (`group-echo.ts`). IP protocols that aren't
+ * Echo requests to groups that we are in ourselves are answered here too (`own-echo.ts`). IP protocols that aren't
  * carried at all are refused by a separate handler (`refusal.ts`).
  *
  * Neighbour and listener discovery are ICMPv6 as well, but concern the link: they are left to other handlers. Errors
@@ -87,10 +88,10 @@ import {
 } from "@demiflow/protocol-kit"
 import { checkEchoRequest, isAboutTheLink, SOUND } from "./check.ts"
 import { EchoErrorRelay } from "./echo-error-relay.ts"
-import { GroupEcho } from "./group-echo.ts"
 import { GuestErrors } from "./guest-errors.ts"
 import { Identifiers } from "./identifiers.ts"
 import { DEFAULT_TIMEOUT, type IcmpOptions } from "./options.ts"
+import { OwnEcho } from "./own-echo.ts"
 import { type IcmpReasons, icmpReasons } from "./reasons.ts"
 import { type EchoFlow, EchoFlows } from "./state.ts"
 import { ToGuest } from "./to-guest.ts"
@@ -119,7 +120,7 @@ export class IcmpHandler implements ProtocolHandler {
   readonly #errors: EchoErrorRelay
   readonly #guestErrors: GuestErrors
   readonly #toGuest: ToGuest
-  readonly #groups: GroupEcho
+  readonly #ownEcho: OwnEcho
   readonly #batch = new DatagramBatch(1)
   readonly #goingOn: GoingOn
   readonly #warning: ShortageWarning
@@ -147,14 +148,14 @@ export class IcmpHandler implements ProtocolHandler {
     this.#warning = new ShortageWarning(components, "icmp")
     this.#guestErrors = new GuestErrors(components)
     this.#toGuest = new ToGuest(components, this.#reasons, this.#errors, this.#identifiers)
-    this.#groups = new GroupEcho(components.arena, components.guest, options.ourAddresses ?? [])
+    this.#ownEcho = new OwnEcho(components.arena, components.guest, options.ourAddresses ?? [])
   }
 
   start(): void {
     this.#askPermission()
     if (!this.#isForbiddenV4 && !this.#isForbiddenV6) return
     this.#components.log.warning(
-      "icmp: this host forbids ping sockets, so that pings won't be answered: allow them with " +
+      "icmp: this host forbids ping sockets, so that pings get no further than its loopback: allow them with " +
         "sysctl net.ipv4.ping_group_range",
     )
   }
@@ -168,7 +169,7 @@ export class IcmpHandler implements ProtocolHandler {
       // RFC 5508 REQ-5 MUST: an error about a packet of no flow is dropped in silence
       if (verdict === this.#reasons.errorFromGuest && this.#guestErrors.take(sequence, index)) continue
       if (verdict !== SOUND) drops.count(verdict)
-      else if (!this.#groups.answers(sequence, index)) this.#forward(sequence, index)
+      else if (!this.#ownEcho.answersGroup(sequence, index)) this.#forward(sequence, index)
     }
     return HANDLED
   }
@@ -333,7 +334,9 @@ export class IcmpHandler implements ProtocolHandler {
       return undefined
     }
     if (this.#isStillForbidden(this.#target.isV4)) {
-      drops.count(this.#reasons.forbidden)
+      // This host would answer itself, and needs no socket for that.
+      if (this.#target.correspondentAddress.isLoopback) this.#ownEcho.answer(sequence, index, tap.forwardingAddress)
+      else drops.count(this.#reasons.forbidden)
       return undefined
     }
     if (this.#byUse.count >= this.#mostFlows) this.#endOldest()

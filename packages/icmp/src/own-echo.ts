@@ -26,10 +26,10 @@ const SOLICITED_NODE_PREFIX = 0xff
 const REPLY_HOP_LIMIT = 64
 
 /**
- * Answers echo requests to groups that we are in as a node of the guest's link, from an address of ours (RFC 4443,
- * section 4.2; RFC 1122, section 3.2.2.6, allows it).
+ * Answers echo requests ourselves: those to groups that we are in as a node of the guest's link, from an address of ours
+ * (RFC 4443, section 4.2; RFC 1122, section 3.2.2.6, allows it), and those that a host without ping sockets can't answer.
  */
-export class GroupEcho {
+export class OwnEcho {
   readonly #arena: Arena
   readonly #guest: Guest
   readonly #v4: Readonly<Address> | undefined
@@ -47,9 +47,16 @@ export class GroupEcho {
   }
 
   /** Answers a sound echo request to such a group. Returns false if it is to none, or its source isn't unicast. */
-  answers({ demiflow, transportOffset, endOffset }: Sequence, index: number): boolean {
-    const from = this.#ownAddressIn(demiflow.forwardingAddress)
-    if (from === undefined || !demiflow.correspondentAddress.isUnicast) return false
+  answersGroup(sequence: Sequence, index: number): boolean {
+    const { forwardingAddress, correspondentAddress } = sequence.demiflow
+    const from = this.#ownAddressIn(forwardingAddress)
+    if (from === undefined || !correspondentAddress.isUnicast) return false
+    this.answer(sequence, index, from)
+    return true
+  }
+
+  /** Answers a sound echo request. @param from source of the reply */
+  answer({ demiflow, transportOffset, endOffset }: Sequence, index: number, from: Readonly<Address>): void {
     const request = transportOffset[index]
     const length = endOffset[index] - request
     const isV4 = from.isV4
@@ -58,7 +65,7 @@ export class GroupEcho {
     this.#answer.correspondentAddress.copyFrom(demiflow.correspondentAddress)
     const protocol = isV4 ? IpProtocol.icmp : IpProtocol.icmpv6
     const reply = this.#guest.begin(this.#answer, protocol, length, REPLY_HOP_LIMIT)
-    if (reply < 0) return true
+    if (reply < 0) return
     const { view } = this.#arena
     this.#arena.copy(request, reply, length)
     view.setUint8(reply + ICMP_TYPE, isV4 ? IcmpType.echoReply : Icmpv6Type.echoReply)
@@ -66,7 +73,6 @@ export class GroupEcho {
     // ICMP has no pseudo-header, which `Guest.end` would include.
     if (isV4) view.setUint16(reply + ICMP_CHECKSUM, finishChecksum(this.#arena.sum(reply, length, 0)))
     this.#guest.end(reply, length, isV4 ? CHECKSUM_DONE : ICMP_CHECKSUM)
-    return true
   }
 
   #ownAddressIn(group: Address): Readonly<Address> | undefined {
