@@ -94,8 +94,12 @@ function compareRanges(one: AddressRange, other: AddressRange): number {
 }
 
 /**
- * Addresses that don't lead to a host of the public internet: all of the registries of special-purpose addresses that
- * aren't globally reachable (RFC 6890), multicast groups, and what is reserved (RFC 1112, section 4).
+ * Addresses that don't lead to a host of the public internet: those of the registries of special-purpose addresses that
+ * aren't globally reachable (RFC 6890), multicast groups, what is reserved (RFC 1112, section 4), and IPv6 addresses that
+ * carry an IPv4 address by a method that is no longer in use.
+ *
+ * 64:ff9b::/96 (RFC 6052) isn't among them: hosts without IPv4 reach the public internet by it. Where a translator of a
+ * network also reaches private addresses, a policy has to exclude that range itself.
  */
 export const NON_PUBLIC_ADDRESSES: AddressRangeSet = /* @__PURE__ */ new AddressRangeSet([
   "0.0.0.0/8", // this network, RFC 791, section 3.2
@@ -113,14 +117,17 @@ export const NON_PUBLIC_ADDRESSES: AddressRangeSet = /* @__PURE__ */ new Address
   "203.0.113.0/24", // documentation, RFC 5737
   "224.0.0.0/4", // multicast, RFC 5771
   "240.0.0.0/4", // reserved, RFC 1112, section 4; limited broadcast, RFC 8190
-  "::/128", // unspecified, RFC 4291, section 2.5.2
-  "::1/128", // loopback, RFC 4291, section 2.5.3
+  "::/96", // unspecified, loopback, and with an IPv4 address, RFC 4291, sections 2.5.2, 2.5.3 and 2.5.5.1
   "64:ff9b:1::/48", // translation within a network, RFC 8215
   "100::/64", // discarded, RFC 6666
+  "100:0:0:1::/64", // a dummy, RFC 9780
+  "2001::/23", // protocol assignments, RFC 2928; Teredo, RFC 4380; measurements, RFC 5180
   "2001:db8::/32", // documentation, RFC 3849
+  "2002::/16", // 6to4, RFC 3056 and RFC 7526
   "3fff::/20", // documentation, RFC 9637
   "5f00::/16", // segment routing, RFC 9602
   "fc00::/7", // unique local, RFC 4193
   "fe80::/10", // link-local, RFC 4291, section 2.5.6
+  "fec0::/10", // the former site-local, RFC 3879
   "ff00::/8", // multicast, RFC 4291, section 2.7
 ])

@@ -13,7 +13,7 @@ const LEVELS = ["error", "warning", "info", "debug", "trace"] as const
 /** The least important messages that a log writes. */
 export type ConsoleLogLevel = (typeof LEVELS)[number]
 
-/** Writes messages to the console of the runtime, each as one line. */
+/** Writes messages to the console of the runtime, each by one call. */
 export class ConsoleLog implements Log {
   readonly isDebug: boolean
   readonly isTrace: boolean
