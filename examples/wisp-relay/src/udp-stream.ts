@@ -22,12 +22,19 @@ export class UdpStream implements Stream {
         })
         // Nobody listens there, which says nothing about the next datagram.
         socket.on("error", () => {})
-        socket.connect(port, address, () => {
+        // An error here is one of `connect`: no route, or a broadcast address. Its stream never works.
+        const connected = (error?: NodeJS.ErrnoException): void => {
           if (this.#isClosed) return
+          if (error) {
+            this.close()
+            toClient.close(id, reasonOf(error))
+            return
+          }
           this.#socket = socket
           for (const payload of this.#early) socket.send(payload)
           this.#early = []
-        })
+        }
+        socket.connect(port, address, connected as () => void)
         this.#close = () => socket.close()
       },
       (error) => toClient.close(id, reasonOf(error)),
