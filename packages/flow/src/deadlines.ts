@@ -16,15 +16,17 @@ export class Deadlines {
     this.#place = new Int32Array(capacity)
   }
 
-  /** Makes room for the deadlines of more flows. */
+  /** Makes room for the deadlines of more flows. Throws `RangeError`, and changes nothing, if there is no memory. */
   grow(capacity: number): void {
-    const [at, heap, place] = [this.#at, this.#heap, this.#place]
-    this.#at = new Float64Array(capacity)
-    this.#heap = new Int32Array(capacity)
-    this.#place = new Int32Array(capacity)
-    this.#at.set(at)
-    this.#heap.set(heap)
-    this.#place.set(place)
+    const at = new Float64Array(capacity)
+    const heap = new Int32Array(capacity)
+    const place = new Int32Array(capacity)
+    at.set(this.#at)
+    heap.set(this.#heap)
+    place.set(this.#place)
+    this.#at = at
+    this.#heap = heap
+    this.#place = place
   }
 
   get size(): number {

@@ -12,7 +12,7 @@ import {
   targetSide,
 } from "@demiflow/core"
 import fc from "fast-check"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { KeyedHash } from "./hash.ts"
 import { FixedFlowTable, FlowStageError } from "./table.ts"
 
@@ -42,6 +42,23 @@ function table(capacity: number, drops = new Drops()): FixedFlowTable {
 function add(flows: FixedFlowTable, initiating: Demiflow, protocol = TCP, target = hostSide(80)): FlowIndex {
   const created = flows.allocate(0, protocol)
   return flows.activate(flows.target(flows.initiate(created, initiating), target))
+}
+
+/** Calls the function while the runtime has memory for this many arrays, and for no more. */
+function whileAllocationFails<Result>(succeeding: number, act: () => Result): Result {
+  let left = succeeding
+  for (const type of [Uint8Array, Int32Array, Float64Array]) {
+    const construct: ProxyHandler<typeof type>["construct"] = (_, parameters) => {
+      if (left-- <= 0) throw new RangeError("Array buffer allocation failed")
+      return Reflect.construct(type, parameters)
+    }
+    vi.stubGlobal(type.name, new Proxy(type, { construct }))
+  }
+  try {
+    return act()
+  } finally {
+    vi.unstubAllGlobals()
+  }
 }
 
 describe("FixedFlowTable", () => {
@@ -238,6 +255,32 @@ describe("FixedFlowTable", () => {
     flows.expire(30, (flow) => due.push(flow))
     expect(due).toEqual([later[3], second])
     expect(() => new FixedFlowTable({ initialPlaces: 0, random, drops: new Drops() })).toThrow(RangeError)
+  })
+
+  it("refuses a flow, and is as it was, whichever array there is no memory for", () => {
+    const drops = new Drops()
+    const flows = new FixedFlowTable({ capacity: 8, initialPlaces: 4, random, drops })
+    const first = [1, 2, 3, 4].map((port) => add(flows, tapSide(port)))
+    for (const [index, flow] of first.entries()) flows.schedule(flow, 10 * index)
+    let failures = 0
+    while (whileAllocationFails(failures, () => flows.allocate(0, TCP)) < 0) {
+      failures++
+      expect(drops.get("flow: table full")).toBe(failures)
+      expect([flows.size, flows.nextDeadline()]).toEqual([4, 0])
+      for (const [index, flow] of first.entries()) {
+        expect(flows.lookup(TCP, tapSide(index + 1))).toBe(initiatingSide(flow))
+      }
+    }
+    expect(failures).toBe(11)
+    flows.endTurn()
+    const later = [5, 6, 7, 8].map((port) => add(flows, tapSide(port)))
+    for (const [index, flow] of later.entries()) {
+      flows.schedule(flow, 100)
+      expect(flows.lookup(TCP, tapSide(index + 5))).toBe(initiatingSide(flow))
+    }
+    const due: FlowIndex[] = []
+    flows.expire(100, (flow) => due.push(flow))
+    expect(due.sort()).toEqual([...first, ...later])
   })
 
   it("holds 131,072 flows", () => {

@@ -127,10 +127,8 @@ export class FixedFlowTable implements FlowTable {
     let flow: number
     if (this.room(share) <= 0) flow = NO_FLOW
     else if (this.#freeCount > 0) flow = this.#takeFree()
-    else if (this.#neverUsed < this.capacity) {
-      if (this.#neverUsed === this.#places) this.#grow()
-      flow = this.#neverUsed++
-    } else flow = NO_FLOW
+    else if (this.#neverUsed < this.#places || this.#grow()) flow = this.#neverUsed++
+    else flow = NO_FLOW
     if (flow < 0) {
       this.#drops.count(this.#full)
       return NO_FLOW
@@ -280,20 +278,37 @@ export class FixedFlowTable implements FlowTable {
     }
   }
 
-  #grow(): void {
+  /** Returns false, and changes nothing, if the table has its full size or if there is no memory. */
+  #grow(): boolean {
     const places = Math.min(this.capacity, this.#places * 2)
+    if (places === this.#places) return false
+    try {
+      const stage = copied(this.#stage, new Uint8Array(places))
+      const handler = copied(this.#handler, new Uint8Array(places))
+      const rule = copied(this.#rule, new Int32Array(places))
+      const keys = copied(this.#keys, new Int32Array(places * 2 * KEY_WORDS))
+      const hashes = copied(this.#hashes, new Int32Array(places * 2))
+      const findable = copied(this.#findable, new Uint8Array(places * 2))
+      const free = copied(this.#free, new Int32Array(places))
+      const buckets = new Int32Array(bucketsFor(places))
+      this.#deadlines.grow(places)
+      // Nothing is allocated from here on.
+      this.#stage = stage
+      this.#handler = handler
+      this.#rule = rule
+      this.#keys = keys
+      this.#hashes = hashes
+      this.#findable = findable
+      this.#free = free
+      this.#buckets = buckets
+    } catch (error) {
+      if (error instanceof RangeError) return false
+      throw error
+    }
     this.#places = places
-    this.#stage = copied(this.#stage, new Uint8Array(places))
-    this.#handler = copied(this.#handler, new Uint8Array(places))
-    this.#rule = copied(this.#rule, new Int32Array(places))
-    this.#keys = copied(this.#keys, new Int32Array(places * 2 * KEY_WORDS))
-    this.#hashes = copied(this.#hashes, new Int32Array(places * 2))
-    this.#findable = copied(this.#findable, new Uint8Array(places * 2))
-    this.#free = copied(this.#free, new Int32Array(places))
-    this.#deadlines.grow(places)
-    this.#buckets = new Int32Array(bucketsFor(places))
     this.#mask = this.#buckets.length - 1
     for (let side = 0; side < this.#neverUsed * 2; side++) if (this.#findable[side] === 1) this.#fillBucket(side)
+    return true
   }
 
   /** Cancels flows that a handler left unfinished when it failed. */
