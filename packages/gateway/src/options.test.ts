@@ -28,6 +28,10 @@ test.each<[TestOptions, string | RegExp]>([
   [{ searchDomains: ["a", ""] }, 'searchDomains[1] is "": it must be a domain such as example.org'],
   [{ searchDomains: ["a..b"] }, 'searchDomains[0] is "a..b": it must be a domain such as example.org'],
   [{ searchDomains: [`${"a".repeat(64)}.org`] }, /^searchDomains\[0\] is "a{64}.org": it must be a domain/],
+  ...["true", 1, 0, null, [], {}, { isOwn: true }].map((closedHost): [TestOptions, string] => [
+    { closedHost: closedHost as never },
+    "closedHost must be true, false, or an object with the function isOwn",
+  ]),
   [{ mostFlows: 0 }, "mostFlows is 0: it must be from 1 to 4194304"],
   [{ forward: [{ protocol: "sctp" as "tcp", port }] }, 'protocol is "sctp": it must be "tcp" or "udp"'],
   [{ forward: [{ protocol: "tcp", port: 0 }] }, "port is 0: it must be a port from 1 to 65535"],

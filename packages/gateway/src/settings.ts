@@ -66,6 +66,7 @@ export function resolveSettings(options: GatewayOptions): Settings {
   if (mtu !== undefined && !(Number.isInteger(mtu) && mtu >= smallest && mtu <= LARGEST_MTU)) {
     throw optionError(`mtu is ${mtu}: it must be from ${smallest} to ${LARGEST_MTU}`)
   }
+  checkClosedHost(options.closedHost)
   const names = nameServers === undefined ? hostNameService() : chosenNameService(nameServers)
   checkDomains(searchDomains ?? [])
   return {
@@ -75,6 +76,13 @@ export function resolveSettings(options: GatewayOptions): Settings {
     mtu,
     nameService: { ...names, searchDomains: searchDomains ?? names.searchDomains },
   }
+}
+
+/** A wrong value must not leave the host open, nor fail later, with the first flow. */
+function checkClosedHost(value: GatewayOptions["closedHost"]): void {
+  if (value === undefined || typeof value === "boolean") return
+  if (typeof value === "object" && typeof value?.isOwn === "function") return
+  throw optionError("closedHost must be true, false, or an object with the function isOwn")
 }
 
 /** RFC 1035, section 2.3.4: 1 to 63 bytes a label, 255 in all, with the length of each and of the root. */
