@@ -1,7 +1,7 @@
 // Machines that this one isn't: musl by its own dynamic linker, and arm64 by qemu's emulator of processors for programs.
 import { execFile, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
@@ -46,6 +46,20 @@ int main(int count, char **words)
   const [first = "", ...rest] = target.architecture === process.arch ? command : [emulator, ...command]
   const printed = execFileSync(first, rest, { encoding: "utf8" })
   if (printed !== "loaded\n") throw new Error(`${file}: ${printed}`)
+}
+
+/**
+ * Undefined: nobody listens there yet. The file is there before.
+ * @param {string} path
+ */
+async function connected(path) {
+  const socket = connect(path)
+  try {
+    await once(socket, "connect")
+    return socket
+  } catch {
+    return undefined
+  }
 }
 
 /** All targets with musl. */
@@ -93,11 +107,12 @@ exec "$@"
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (printed += text))
   const ended = once(child, "exit")
   try {
-    while (!existsSync(socket)) {
+    let guest = await connected(socket)
+    while (guest === undefined) {
       if (child.exitCode !== null) throw new Error(printed)
       await Promise.race([delay(200), ended])
+      guest = await connected(socket)
     }
-    const guest = connect(socket)
     // Frames are behind their length, as QEMU's `-netdev stream` has them.
     guest.write(Uint8Array.from([0, 0, 0, arpRequest.length, ...arpRequest]))
     let answered = false
