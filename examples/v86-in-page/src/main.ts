@@ -5,6 +5,7 @@ import { basename, extname, join } from "node:path"
 import { pipeline } from "node:stream"
 import { WebSocketServer } from "ws"
 import { relay } from "../../wisp-relay/src/relay.ts"
+import { serverOptions } from "../../wisp-relay/src/server-options.ts"
 
 const [port = "8087"] = process.argv.slice(2)
 const modules = "../../../node_modules"
@@ -18,8 +19,6 @@ const server = createServer(({ url = "/" }, response) => {
   if (path) pipeline(createReadStream(path), response, () => {})
   else response.end()
 })
-// Pages of other sites must not reach this machine.
-const isOurs = ({ origin = "" }) => /^http:\/\/(127\.0\.0\.1|localhost)(:|$)/.test(origin)
-const sockets = new WebSocketServer({ server, maxPayload: 1 << 20, perMessageDeflate: false, verifyClient: isOurs })
+const sockets = new WebSocketServer({ server, ...serverOptions })
 sockets.on("connection", (socket) => relay(socket, () => true))
 server.listen(Number(port), "127.0.0.1", () => console.log(`http://127.0.0.1:${port}/`))

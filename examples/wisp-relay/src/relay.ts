@@ -2,12 +2,14 @@
  * The server's side of the wisp protocol, version 1.2, for one WebSocket, with the extension for both directions that the
  * README of `@demiflow/web-sockets` describes.
  */
-import { CREDIT, type Stream, StreamType, type ToClient, WispType } from "./stream.ts"
+import { CloseReason, CREDIT, type Stream, StreamType, type ToClient, WispType } from "./stream.ts"
 import { TcpStream } from "./tcp-stream.ts"
 import { UdpStream } from "./udp-stream.ts"
 import type { WebSocketOfWs } from "./ws.ts"
 
 const MOST_STREAMS = 1_024
+/** Milliseconds in which a stream that its client has closed has to send what is left. */
+const CLOSING_TIME = 120_000
 const INVALID = 0x41
 const THROTTLED = 0x49
 
@@ -16,6 +18,8 @@ export type Allows = (address: string, port: number) => boolean
 
 export function relay(webSocket: WebSocketOfWs, allows: Allows): void {
   const streams = new Map<number, Stream>()
+  /** Streams that the client has closed and that still send. Their numbers may be in use again. */
+  const closing = new Map<Stream, NodeJS.Timeout>()
   /** Packets that the client buffers for each stream; any number, for one without the extension. */
   let clientCredit = Number.POSITIVE_INFINITY
 
@@ -33,13 +37,17 @@ export function relay(webSocket: WebSocketOfWs, allows: Allows): void {
       packet.set(payload, 5)
       webSocket.send(packet, sent)
     },
-    sendCredit(id) {
+    sendCredit(id, packets) {
       const payload = Buffer.allocUnsafe(4)
-      payload.writeUInt32LE(CREDIT)
+      payload.writeUInt32LE(packets)
       this.send(WispType.continue, id, payload)
     },
-    close(id, reason) {
-      if (streams.delete(id)) this.send(WispType.close, id, Buffer.of(reason))
+    ended(stream, id, reason) {
+      clearTimeout(closing.get(stream))
+      closing.delete(stream)
+      if (streams.get(id) !== stream) return
+      streams.delete(id)
+      this.send(WispType.close, id, Buffer.of(reason))
     },
     allows,
   }
@@ -47,7 +55,7 @@ export function relay(webSocket: WebSocketOfWs, allows: Allows): void {
   function connect(id: number, payload: Buffer): void {
     const refuse = (reason: number) => toClient.send(WispType.close, id, Buffer.of(reason))
     if (id === 0 || streams.has(id) || payload.length < 4) refuse(INVALID)
-    else if (streams.size >= MOST_STREAMS) refuse(THROTTLED)
+    else if (streams.size + closing.size >= MOST_STREAMS) refuse(THROTTLED)
     else {
       const type = payload[0]
       const port = payload.readUInt16LE(1)
@@ -69,18 +77,25 @@ export function relay(webSocket: WebSocketOfWs, allows: Allows): void {
       const packets = payload.readUInt32LE()
       if (id === 0) clientCredit = packets
       for (const each of id === 0 ? streams.values() : [stream]) each?.credit(packets)
-    } else if (message[0] === WispType.close) {
+    } else if (message[0] === WispType.close && stream !== undefined) {
       streams.delete(id)
-      stream?.close(payload[0])
+      closing.set(
+        stream,
+        setTimeout(() => stream.destroy(), CLOSING_TIME),
+      )
+      stream.close(payload[0] === CloseReason.voluntary)
     }
   })
   webSocket.on("error", () => {})
   webSocket.on("close", () => {
-    for (const stream of streams.values()) stream.close(undefined)
+    for (const timer of closing.values()) clearTimeout(timer)
+    const left = [...streams.values(), ...closing.keys()]
     streams.clear()
+    closing.clear()
+    for (const stream of left) stream.destroy()
   })
 
   // The second announces the extension; it means nothing to others.
-  toClient.sendCredit(0)
-  toClient.sendCredit(0)
+  toClient.sendCredit(0, CREDIT)
+  toClient.sendCredit(0, CREDIT)
 }

@@ -19,8 +19,10 @@ export const CREDIT = 128
 export interface Stream {
   send(payload: Buffer): void
   credit(packets: number): void
-  /** @param reason undefined if the WebSocket is gone */
-  close(reason: number | undefined): void
+  /** The client has closed it. @param isOrderly true if what the client has sent is still to arrive */
+  close(isOrderly: boolean): void
+  /** Ends it at once. */
+  destroy(): void
 }
 
 /** What streams need of their client. */
@@ -30,10 +32,10 @@ export interface ToClient {
   /** Bytes that the WebSocket hasn't sent. */
   readonly bufferedBytes: number
   send(type: number, id: number, payload: Uint8Array, sent?: () => void): void
-  /** Says that the client may send more for a stream. */
-  sendCredit(id: number): void
-  /** Closes a stream that the client hasn't closed. */
-  close(id: number, reason: number): void
+  /** Says how many packets the client may send for a stream from now on. */
+  sendCredit(id: number, packets: number): void
+  /** Forgets a stream without socket and without a lookup. The client hears of it unless it has closed the stream. */
+  ended(stream: Stream, id: number, reason: number): void
   readonly allows: (address: string, port: number) => boolean
 }
 
