@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { build } from "esbuild"
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "native-files-")))
 const bundles = { cjs: join(folder, "app", "bundle.cjs"), esm: join(folder, "app", "bundle.mjs") }
@@ -65,6 +65,17 @@ test.each(["cjs", "esm"] as const)(
   },
 )
 
+test("a folder `build` beside that of a bundle isn't the package's, and that of the package is", async () => {
+  const planted = put(folder, "build/demiflow.node")
+  const { locateNativeFile } = await bundle("esm")
+  expect(locateNativeFile("demiflow.node")).toBeUndefined()
+  writeFileSync(join(folder, "package.json"), '{"name":"an-application"}')
+  expect(locateNativeFile("demiflow.node")).toBeUndefined()
+  writeFileSync(join(folder, "package.json"), '{"name":"@demiflow/sys"}')
+  expect(locateNativeFile("demiflow.node")).toBe(planted)
+  for (const each of ["build", "package.json"]) rmSync(join(folder, each), { recursive: true })
+})
+
 test("an optional package is found beside a linked package, and inside of it", async () => {
   const store = join(modules, ".store/@demiflow+sys/node_modules/@demiflow")
   put(store, "sys/package.json")
@@ -85,4 +96,25 @@ test("of both C libraries', that of the runtime is used", async () => {
   const { locateNativeFile } = await bundle("esm")
   const { header } = process.report.getReport() as { readonly header: { readonly glibcVersionRuntime?: string } }
   expect(locateNativeFile("demiflow.node")).toBe(header.glibcVersionRuntime === undefined ? musl : gnu)
+})
+
+test("a runtime is asked for its C library without its connections, and one without reports is taken for glibc", async () => {
+  put(modules, "@demiflow/sys/package.json")
+  const gnu = put(modules, "@demiflow", ofGnu, "demiflow.node")
+  const musl = put(modules, "@demiflow", ofMusl, "demiflow.node")
+  const { locateNativeFile } = await bundle("esm")
+  const excluded: unknown[] = []
+  const report = {
+    excludeNetwork: false,
+    getReport: () => {
+      excluded.push(report.excludeNetwork)
+      return { header: {} }
+    },
+  }
+  const reports = vi.spyOn(process, "report", "get").mockReturnValue(report as never)
+  expect(locateNativeFile("demiflow.node")).toBe(musl)
+  expect([excluded, report.excludeNetwork]).toEqual([[true], false])
+  reports.mockReturnValue(undefined as never)
+  expect(locateNativeFile("demiflow.node")).toBe(gnu)
+  reports.mockRestore()
 })

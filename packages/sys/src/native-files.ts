@@ -9,7 +9,7 @@
  * a package's exports, loads 20 modules first, so that package managers' usual layouts are searched here before:
  * optional packages are beside this one, or in its `node_modules`. Yarn's Plug'n'Play has only the runtime's.
  */
-import { existsSync, realpathSync } from "node:fs"
+import { existsSync, readFileSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -54,8 +54,8 @@ export function requireFromHere(): NodeJS.Require {
 export function locateNativeFile(name: string): string | undefined {
   if (named !== undefined) return firstThatExists([join(named, name)])
   const require = requireFromHere()
-  const beside = firstThatExists([fileURLToPath(new URL(`../build/${name}`, here()))])
-  if (beside !== undefined) return beside
+  const beside = fileURLToPath(new URL(`../build/${name}`, here()))
+  if (existsSync(beside) && isThisPackage(new URL("../package.json", here()))) return beside
   const home = packageFolder(require)
   if (home === undefined) return undefined
   return firstThatExists([join(home, "build", name)]) ?? prebuilt(home, name)
@@ -69,6 +69,15 @@ export function requiredNativeFile(name: string): string {
     "The native part of @demiflow/sys isn't built: run `npm rebuild @demiflow/sys` (it needs a C compiler); " +
       `a bundled program calls useNativeFolder() with the folder of its copy of ${name}`,
   )
+}
+
+/** False beside a bundle: what a folder `build` there has isn't of this package. */
+function isThisPackage(manifest: URL): boolean {
+  try {
+    return JSON.parse(readFileSync(manifest, "utf8")).name === PACKAGE
+  } catch {
+    return false
+  }
 }
 
 function packageFolder(require: NodeJS.Require): string | undefined {
@@ -92,10 +101,27 @@ function prebuilt(home: string, name: string): string | undefined {
   return gnu ?? musl ?? firstOf(packages, (each) => resolve(require, `${SCOPE}/${each}/${name}`))
 }
 
-/** True if the runtime uses glibc. Takes milliseconds. */
+/** `process.report`: other runtimes have none, and the types of Node.js lack a property. */
+interface Reports {
+  excludeNetwork?: boolean
+  getReport(): object
+}
+
+/**
+ * True if the runtime uses glibc, and if it doesn't report that. Takes milliseconds: without the part about the
+ * network, for which a report asks name servers about the correspondents of all connections.
+ */
 function usesGnu(): boolean {
-  const { header } = process.report.getReport() as { readonly header: { readonly glibcVersionRuntime?: string } }
-  return header.glibcVersionRuntime !== undefined
+  const reports: Reports | undefined = process.report
+  if (reports === undefined) return true
+  const { excludeNetwork = false } = reports
+  reports.excludeNetwork = true
+  try {
+    const { header } = reports.getReport() as { readonly header: { readonly glibcVersionRuntime?: string } }
+    return header.glibcVersionRuntime !== undefined
+  } finally {
+    reports.excludeNetwork = excludeNetwork
+  }
 }
 
 function resolve(require: NodeJS.Require, request: string): string | undefined {
