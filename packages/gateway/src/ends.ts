@@ -58,14 +58,26 @@ function chosenAddresses({ closedHost }: GatewayOptions): OwnAddresses | undefin
   return typeof closedHost === "object" ? closedHost : undefined
 }
 
+function openAddresses(addresses: new () => OwnAddresses): OwnAddresses {
+  try {
+    return new addresses()
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw optionError(
+      `closedHost is true, and the host's addresses can't be read (${reason}): pass an object that knows them`,
+      { cause },
+    )
+  }
+}
+
 async function nodeEnds(options: GatewayOptions, bytes: number): Promise<Ends> {
-  const { NodeLoop, NodeSockets, nodeOwnAddresses } = await loadNodeSockets()
+  const { NodeLoop, NodeSockets, NodeOwnAddresses } = await loadNodeSockets()
+  const closedHost = options.closedHost === true ? openAddresses(NodeOwnAddresses) : chosenAddresses(options)
   const { link } = options
   const arena = typeof link === "function" ? new Arena(ceilToPart(bytes + 2 * PART_UNIT)) : link.arena
   const place = new LinkPlace(link, arena, bytes)
   const loop = new NodeLoop()
   const sockets = new NodeSockets(arena, loop)
-  const closedHost = options.closedHost === true ? nodeOwnAddresses : chosenAddresses(options)
   return { kind: "node", link: place.link, sockets, loop, closedHost, close: () => place.close() }
 }
 

@@ -13,6 +13,6 @@ export class GatewayError extends Error {
 }
 
 /** An error about an option. */
-export function optionError(message: string): GatewayError {
-  return new GatewayError("ERR_GATEWAY_OPTION", message)
+export function optionError(message: string, options?: ErrorOptions): GatewayError {
+  return new GatewayError("ERR_GATEWAY_OPTION", message, options)
 }

@@ -41,6 +41,11 @@ export interface GatewayOptions extends GatewaySizes {
    * True to deny the guest the host: the host's loopback and all other addresses of the host's own, link-local addresses
    * and groups. The resolver still answers at the guest's name server. Sockets that are passed need the host's addresses
    * with them. False if not given.
+   *
+   * The kernel decides what the host's own are; with the sockets of `@demiflow/node-sockets`, by its tables as they were
+   * up to a second ago. Where Linux hides these, true is an error. On other systems, the runtime lists only the addresses
+   * of interfaces that are up and connected: a guest may reach the host by those of others. Pass an object that knows
+   * them, if there are any.
    */
   readonly closedHost?: boolean | OwnAddresses
   /** Ports of the host that lead to the guest from the start; see `Gateway.forward` for others. */

@@ -6,6 +6,6 @@
  * @packageDocumentation
  */
 export * from "./capabilities.ts"
-export { nodeOwnAddresses } from "./node-address.ts"
 export * from "./node-loop.ts"
+export * from "./node-own-addresses.ts"
 export * from "./node-sockets.ts"

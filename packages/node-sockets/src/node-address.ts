@@ -1,14 +1,19 @@
 import { networkInterfaces } from "node:os"
-import { Address, type OwnAddresses } from "@demiflow/core"
+import { Address } from "@demiflow/core"
 
 /** Copies an address as Node.js writes it, without its zone. False if there is none. */
 export function readAddress(text: string | undefined, into: Address): boolean {
   if (text === undefined) return false
-  const zone = text.indexOf("%")
-  const address = Address.tryParse(zone < 0 ? text : text.slice(0, zone))
+  const address = Address.tryParse(withoutZone(text))
   if (address === undefined) return false
   into.copyFrom(address)
   return true
+}
+
+/** An address as Node.js writes it, without its zone. */
+export function withoutZone(text: string): string {
+  const zone = text.indexOf("%")
+  return zone < 0 ? text : text.slice(0, zone)
 }
 
 /** True if the host has the address, as far as the runtime knows. All of 127.0.0.0/8 are the host's. */
@@ -20,6 +25,3 @@ export function isOwnAddress(address: Readonly<Address>): boolean {
   }
   return false
 }
-
-/** The host's own addresses, as far as the runtime knows: those of its interfaces. */
-export const nodeOwnAddresses: OwnAddresses = Object.freeze({ isOwn: isOwnAddress })
