@@ -1,11 +1,11 @@
 const SMALLEST_BYTES = 16 << 10
-/** A larger buffer is given back once it is empty. */
+/** A larger buffer is given back once it is empty, and replaced by a smaller one once a quarter or less of it is used. */
 const KEPT_BYTES = 64 << 10
 const NOTHING = new Uint8Array(0)
 
 /**
  * Bytes in order, copied in at one end and out at the other. One piece of memory, however small the pieces were that
- * they arrived in.
+ * they arrived in; it grows and shrinks with their number.
  */
 export class ByteRing {
   #bytes: Uint8Array = NOTHING
@@ -14,6 +14,11 @@ export class ByteRing {
 
   get length(): number {
     return this.#length
+  }
+
+  /** Bytes of memory for what the ring has; 0 if that is nothing, though up to 64 KiB may be kept for what comes next. */
+  get heldBytes(): number {
+    return this.#length === 0 ? 0 : this.#bytes.length
   }
 
   push(bytes: Uint8Array): void {
@@ -43,7 +48,7 @@ export class ByteRing {
     const dropped = Math.min(length, this.#length)
     this.#length -= dropped
     this.#start = this.#length === 0 ? 0 : (this.#start + dropped) & (this.#bytes.length - 1)
-    if (this.#length === 0 && this.#bytes.length > KEPT_BYTES) this.#bytes = NOTHING
+    if (this.#bytes.length > KEPT_BYTES && this.#length <= this.#bytes.length / 4) this.#shrink()
     return dropped
   }
 
@@ -57,9 +62,23 @@ export class ByteRing {
   #grow(needed: number): void {
     let size = Math.max(SMALLEST_BYTES, this.#bytes.length)
     while (size < needed) size *= 2
-    const larger = new Uint8Array(size)
-    this.copy(0, larger, 0, this.#length)
-    this.#bytes = larger
+    this.#moveTo(new Uint8Array(size))
+  }
+
+  /** Half of the smaller ring is free, so many bytes come or go before the next move. */
+  #shrink(): void {
+    if (this.#length === 0) {
+      this.#bytes = NOTHING
+      return
+    }
+    let size = KEPT_BYTES
+    while (size < 2 * this.#length) size *= 2
+    this.#moveTo(new Uint8Array(size))
+  }
+
+  #moveTo(ring: Uint8Array): void {
+    this.copy(0, ring, 0, this.#length)
+    this.#bytes = ring
     this.#start = 0
   }
 }

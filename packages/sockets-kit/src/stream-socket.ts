@@ -116,6 +116,11 @@ export abstract class StreamSocket extends HostSocket {
     return this.#received.length
   }
 
+  /** Memory for the bytes that wait for the guest. */
+  protected get heldBytes(): number {
+    return this.#received.heldBytes
+  }
+
   information(into: TcpInformation): number {
     const { unsent } = this
     into.minimumRtt = 0

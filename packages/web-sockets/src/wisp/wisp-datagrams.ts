@@ -23,7 +23,7 @@ class DatagramStream implements WispStreamEnd {
   readonly id: number
   readonly address: Address
   readonly port: number
-  readonly waitingBytes = 0
+  readonly heldForGuest = 0
   isOpen = true
   readonly #relay: WispRelay
   readonly #receive: Receive

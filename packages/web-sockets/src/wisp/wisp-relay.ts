@@ -34,8 +34,8 @@ const OPEN = 1
 /** A stream, as the connection to the relay sees it. */
 export interface WispStreamEnd {
   readonly id: number
-  /** Bytes that wait for the guest. */
-  readonly waitingBytes: number
+  /** Bytes of memory for what waits for the guest. */
+  readonly heldForGuest: number
   /** The relay is there: CONNECT may be sent. */
   opened(): void
   data(bytes: Uint8Array): void
@@ -73,10 +73,10 @@ export class WispRelay {
   readonly #waiting = new Set<WispStreamEnd>()
   #isPolling = false
   #lastId = 0
-  /** Bytes of all streams that wait for the guest. */
-  #waitingBytes = 0
+  /** Of all streams together. */
+  #heldForGuest = 0
 
-  /** @param mostBytes that may wait for the guest, of all streams together */
+  /** @param mostBytes of memory for what waits for the guest, of all streams together */
   constructor(open: () => WispWebSocket, clock: Clock, mostBytes: number) {
     this.#open = open
     this.#clock = clock
@@ -134,13 +134,13 @@ export class WispRelay {
     setTimeout(this.#poll, POLL_INTERVAL)
   }
 
-  /** Accounts for bytes that wait for the guest. Resets the stream with the most if there are too many. */
+  /** Accounts for memory of what waits for the guest. Resets the stream with the most if there are too many. */
   account(bytes: number): void {
-    this.#waitingBytes += bytes
-    if (bytes <= 0 || this.#waitingBytes <= this.#mostBytes) return
+    this.#heldForGuest += bytes
+    if (bytes <= 0 || this.#heldForGuest <= this.#mostBytes) return
     let largest: WispStreamEnd | undefined
     for (const stream of this.#streams.values()) {
-      if (stream.waitingBytes > (largest?.waitingBytes ?? 0)) largest = stream
+      if (stream.heldForGuest > (largest?.heldForGuest ?? 0)) largest = stream
     }
     if (largest === undefined) return
     this.counters.overflows++

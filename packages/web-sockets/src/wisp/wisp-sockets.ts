@@ -24,8 +24,8 @@ export interface WispSocketsOptions {
   /** Sockets that may be open at once; no limit if not given. Protocols keep to shares of it. */
   readonly mostSockets?: number
   /**
-   * Bytes that may wait for a slow guest, of all connections together: beyond, the connection with the most is reset.
-   * 64 MiB if not given. A relay with the extension comes nowhere near it.
+   * Bytes of memory for what waits for a slow guest, of all connections together: beyond, the connection with the most
+   * is reset. 64 MiB if not given. A relay with the extension comes nowhere near it.
    */
   readonly mostBufferedBytes?: number
   /**

@@ -53,7 +53,7 @@ export class WispStream extends StreamSocket implements WispStreamEnd {
   readonly #unsent = new ByteRing()
   #isFull = false
   #isClosing = false
-  /** Bytes that the relay's account has for this stream. */
+  /** Memory that the relay's account has for this stream. */
   #accounted = 0
   /** Packets that have arrived since the relay last got credit. */
   #ungranted = 0
@@ -71,7 +71,7 @@ export class WispStream extends StreamSocket implements WispStreamEnd {
     this.#grace = grace
   }
 
-  get waitingBytes(): number {
+  get heldForGuest(): number {
     return this.#accounted
   }
 
@@ -257,8 +257,9 @@ export class WispStream extends StreamSocket implements WispStreamEnd {
   }
 
   #account(): void {
-    const change = this.unread - this.#accounted
-    this.#accounted = this.unread
+    const held = this.heldBytes
+    const change = held - this.#accounted
+    this.#accounted = held
     if (change !== 0) this.#relay.account(change)
   }
 
