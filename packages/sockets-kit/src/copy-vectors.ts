@@ -1,4 +1,5 @@
 import type { Arena, Vectors } from "@demiflow/core"
+import type { ByteRing } from "./byte-ring.ts"
 
 /** Returns the bytes that vectors name. */
 export function lengthOfVectors(vectors: Vectors, first: number, count: number): number {
@@ -22,5 +23,16 @@ export function copyVectors(
     const part = Math.min(vectors.lengthAt(index), length - copied)
     into.set(arena.bytes.subarray(offset, offset + part), at + copied)
     copied += part
+  }
+}
+
+/** Copies the first `length` bytes that vectors name, no more than there are, to the end of a ring. */
+export function pushVectors(arena: Arena, vectors: Vectors, first: number, length: number, ring: ByteRing): void {
+  let left = length
+  for (let index = first; left > 0; index++) {
+    const offset = vectors.offsetAt(index)
+    const part = Math.min(vectors.lengthAt(index), left)
+    ring.push(arena.bytes.subarray(offset, offset + part))
+    left -= part
   }
 }

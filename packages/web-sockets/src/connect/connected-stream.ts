@@ -1,14 +1,17 @@
 /**
  * A TCP connection by a runtime's `connect()`. It is read one piece at a time, and only while the guest keeps up, so that
- * the streams close the correspondent's window.
+ * the streams close the correspondent's window. It is written one piece at a time too: what the guest sends meanwhile,
+ * in however small pieces, waits in a buffer, and leaves in larger ones.
  */
 import { type Arena, type Demiflow, Errno, type Vectors } from "@demiflow/core"
-import { copyVectors, type EventList, errnoOf, StreamSocket } from "@demiflow/sockets-kit"
+import { ByteRing, copyVectors, type EventList, errnoOf, pushVectors, StreamSocket } from "@demiflow/sockets-kit"
 import type { Lingering } from "../lingering.ts"
 import { describeOwnEnd } from "../port-numbers.ts"
 import type { Connect, ConnectedReader, ConnectedSocket, ConnectedWriter } from "./connected-socket.ts"
 
 const SEND_BUFFER = 256 << 10
+/** Bytes of a piece that has waited. */
+const LARGEST_WRITE = 64 << 10
 
 export class ConnectedStream extends StreamSocket {
   readonly #lingering: Lingering
@@ -18,7 +21,11 @@ export class ConnectedStream extends StreamSocket {
   #writer: ConnectedWriter | undefined
   /** Settled when our end has left. */
   #ending: Promise<unknown> | undefined
-  #unsent = 0
+  /** Bytes of the write that is under way. */
+  #written = 0
+  readonly #waiting = new ByteRing()
+  #isClosing = false
+  #isBroken = false
   #isFull = false
   #isHeldBack = false
   #isReading = false
@@ -34,7 +41,7 @@ export class ConnectedStream extends StreamSocket {
   }
 
   override get unsent(): number {
-    return this.#unsent
+    return this.#written + this.#waiting.length
   }
 
   override keepAlive(): number {
@@ -64,22 +71,23 @@ export class ConnectedStream extends StreamSocket {
   }
 
   protected override get room(): number {
-    const room = SEND_BUFFER - this.#unsent
+    const room = SEND_BUFFER - this.unsent
     if (room <= 0) this.#isFull = true
     return room
   }
 
   protected override take(arena: Arena, vectors: Vectors, first: number, length: number): void {
-    const bytes = new Uint8Array(length)
-    copyVectors(arena, vectors, first, length, bytes, 0)
-    this.#unsent += length
-    if (this.#unsent >= SEND_BUFFER) this.#isFull = true
-    this.#writer?.write(bytes).then(() => this.#wrote(length), this.#broken)
+    if (this.#written > 0) pushVectors(arena, vectors, first, length, this.#waiting)
+    else {
+      const bytes = new Uint8Array(length)
+      copyVectors(arena, vectors, first, length, bytes, 0)
+      this.#write(bytes)
+    }
+    if (this.unsent >= SEND_BUFFER) this.#isFull = true
   }
 
   protected override sendEnd(): void {
-    this.#ending = this.#writer?.close()
-    this.#ending?.then(() => this.finished(), this.#broken)
+    this.#endAfterAll()
   }
 
   protected override hold(): void {
@@ -97,6 +105,8 @@ export class ConnectedStream extends StreamSocket {
 
   protected override abort(): void {
     this.#lingering.remove(this)
+    this.#isBroken = true
+    this.#waiting.clear()
     const reason = new Error("the connection was reset")
     // All of them may be rejected: the connection is gone.
     this.#writer?.abort(reason).catch(() => {})
@@ -110,13 +120,9 @@ export class ConnectedStream extends StreamSocket {
 
   protected override closeInOrder(): void {
     this.#lingering.add(this, () => this.abort())
-    const end = () => {
-      this.#lingering.remove(this)
-      this.#reader?.cancel().catch(() => {})
-      this.drop()
-    }
-    this.#ending ??= this.#writer?.close()
-    this.#ending?.then(end, end)
+    this.#isClosing = true
+    if (this.#ending === undefined) this.#endAfterAll()
+    else this.#closeAfter(this.#ending)
   }
 
   #opened(): void {
@@ -124,12 +130,43 @@ export class ConnectedStream extends StreamSocket {
     this.#read()
   }
 
-  #wrote(length: number): void {
-    this.#unsent -= length
+  #write(bytes: Uint8Array): void {
+    this.#written = bytes.length
+    this.#writer?.write(bytes).then(this.#wrote, this.#broken)
+  }
+
+  readonly #wrote = (): void => {
+    this.#written = 0
     this.#lingering.progressed(this)
-    if (!this.#isFull || this.#unsent > SEND_BUFFER / 2) return
+    const length = Math.min(this.#waiting.length, LARGEST_WRITE)
+    if (length > 0) {
+      const bytes = new Uint8Array(length)
+      this.#waiting.copy(0, bytes, 0, length)
+      this.#waiting.drop(length)
+      this.#write(bytes)
+    }
+    if (this.isShut || this.#isClosing) this.#endAfterAll()
+    if (!this.#isFull || this.unsent > SEND_BUFFER / 2) return
     this.#isFull = false
     this.hasRoom()
+  }
+
+  /** Ends our direction, unless that has been asked for, or something still waits. */
+  #endAfterAll(): void {
+    if (this.#ending !== undefined || this.#waiting.length > 0 || this.#isBroken) return
+    const ending = this.#writer?.close()
+    this.#ending = ending
+    if (this.#isClosing) this.#closeAfter(ending)
+    else ending?.then(() => this.finished(), this.#broken)
+  }
+
+  #closeAfter(ending: Promise<unknown> | undefined): void {
+    const end = () => {
+      this.#lingering.remove(this)
+      this.#reader?.cancel().catch(() => {})
+      this.drop()
+    }
+    ending?.then(end, end)
   }
 
   /** Reads the next piece, unless that is under way, or the guest is behind. */
@@ -151,6 +188,9 @@ export class ConnectedStream extends StreamSocket {
 
   readonly #broken = (cause?: unknown): void => {
     this.#lingering.remove(this)
+    this.#isBroken = true
+    this.#waiting.clear()
+    if (this.#isClosing) this.drop()
     if (!this.isOver) this.fail(errnoOf(cause, Errno.ECONNRESET))
   }
 }

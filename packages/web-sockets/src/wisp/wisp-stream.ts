@@ -9,7 +9,7 @@
  * others, a stream that wasn't refused for a while counts as connected.
  */
 import { type Arena, type Demiflow, Errno, type Vectors } from "@demiflow/core"
-import { ByteRing, type EventList, StreamSocket } from "@demiflow/sockets-kit"
+import { ByteRing, type EventList, pushVectors, StreamSocket } from "@demiflow/sockets-kit"
 import type { Lingering } from "../lingering.ts"
 import { describeOwnEnd } from "../port-numbers.ts"
 import {
@@ -184,13 +184,7 @@ export class WispStream extends StreamSocket implements WispStreamEnd {
       this.#relay.send(dataPacketOf(this.id, arena, vectors, first, length))
       return
     }
-    let left = length
-    for (let index = first; left > 0; index++) {
-      const offset = vectors.offsetAt(index)
-      const part = Math.min(vectors.lengthAt(index), left)
-      this.#unsent.push(arena.bytes.subarray(offset, offset + part))
-      left -= part
-    }
+    pushVectors(arena, vectors, first, length, this.#unsent)
     // The caller offers the rest again only after an event.
     if (this.#unsent.length >= SEND_BUFFER) this.#isFull = true
     this.flush()
