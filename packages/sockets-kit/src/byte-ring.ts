@@ -65,7 +65,7 @@ export class ByteRing {
     this.#moveTo(new Uint8Array(size))
   }
 
-  /** Half of the smaller ring is free, so many bytes come or go before the next move. */
+  /** Half of the smaller ring is free, and more than a quarter of it used: the next move is far off. */
   #shrink(): void {
     if (this.#length === 0) {
       this.#bytes = NOTHING
