@@ -13,8 +13,6 @@ import type { WispRelay, WispStreamEnd } from "./wisp-relay.ts"
 
 /** Correspondents of a socket at once. */
 const MOST_STREAMS = 64
-/** Datagrams of a correspondent that wait until the relay is there. */
-const MOST_EARLY = 16
 
 type Receive = (bytes: Uint8Array, address: Address, port: number) => boolean
 
@@ -27,7 +25,6 @@ class DatagramStream implements WispStreamEnd {
   isOpen = true
   readonly #relay: WispRelay
   readonly #receive: Receive
-  #early: Uint8Array[] | undefined = []
 
   constructor(relay: WispRelay, address: Address, port: number, receive: Receive) {
     this.id = relay.newId()
@@ -38,16 +35,12 @@ class DatagramStream implements WispStreamEnd {
   }
 
   send(packet: Uint8Array): void {
-    if (this.#early === undefined) this.#relay.send(packet)
-    else if (this.#early.length < MOST_EARLY) this.#early.push(packet)
-    else this.#relay.counters.lostDatagrams++
+    if (this.#relay.isReady) this.#relay.send(packet)
+    else if (!this.#relay.sendEarly(this, packet)) this.#relay.counters.lostDatagrams++
   }
 
   opened(): void {
     this.#relay.send(connectPacket(this.id, StreamType.udp, this.address.toString(), this.port))
-    const early = this.#early ?? []
-    this.#early = undefined
-    for (const packet of early) this.send(packet)
   }
 
   data(bytes: Uint8Array): void {

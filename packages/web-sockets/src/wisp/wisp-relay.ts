@@ -1,6 +1,6 @@
 /**
  * The connection to a relay: one WebSocket, opened when a stream first needs it, and again after it has closed. All
- * streams of a WebSocket that closes are broken.
+ * streams of a WebSocket that closes are broken. One whose relay stays silent is closed after {@link PATIENCE}.
  *
  * A WebSocket has no bound, and no event when it has sent what it holds. So streams give it nothing while it holds more
  * than {@link SOCKET_BYTES}, and it is polled while a stream waits.
@@ -13,11 +13,13 @@
  * - An empty DATA packet of a TCP stream is the end of one direction.
  */
 import type { Clock } from "@demiflow/core"
+import { EarlyPackets } from "./early-packets.ts"
 import { CloseReason, closePacket, continuePacket, getUint32, HEADER_LENGTH, WispType } from "./packets.ts"
 import type { WispCounters } from "./wisp-counters.ts"
 import type { WispWebSocket } from "./wisp-web-socket.ts"
 
 declare function setTimeout(callback: () => void, milliseconds: number): unknown
+declare function clearTimeout(timer: unknown): void
 
 /** Bytes in the WebSocket's own buffer above which streams wait. */
 const SOCKET_BYTES = 1 << 20
@@ -25,6 +27,8 @@ const SOCKET_BYTES = 1 << 20
 const POLL_INTERVAL = 2
 /** Milliseconds after a WebSocket that failed to open in which none is opened. */
 const PAUSE = 1_000
+/** Milliseconds from the opening of a WebSocket to the relay's first packet, beyond which the relay is given up. */
+const PATIENCE = 10_000
 /** Packets of a stream that the relay may send before we say more. */
 export const OWN_CREDIT = 128
 /** A longer message is no packet of any relay, and closes the WebSocket. */
@@ -68,6 +72,8 @@ export class WispRelay {
   readonly #mostBytes: number
   #webSocket: WispWebSocket | undefined
   #isReady = false
+  #patience: unknown
+  readonly #early = new EarlyPackets()
   #pauseEnd = Number.NEGATIVE_INFINITY
   #streams = new Map<number, WispStreamEnd>()
   readonly #waiting = new Set<WispStreamEnd>()
@@ -113,10 +119,16 @@ export class WispRelay {
     if (this.#streams.get(stream.id) !== stream) return
     this.#streams.delete(stream.id)
     this.#waiting.delete(stream)
+    this.#early.take(stream)
   }
 
   send(packet: Uint8Array): void {
     if (this.#webSocket?.readyState === OPEN) this.#webSocket.send(packet as Uint8Array<ArrayBuffer>)
+  }
+
+  /** Sends a packet once the relay is there. Returns false if too much waits for that. */
+  sendEarly(stream: WispStreamEnd, packet: Uint8Array): boolean {
+    return this.#early.add(stream, packet)
   }
 
   /** Closes a stream, whether it has begun or not, and forgets it. */
@@ -170,6 +182,7 @@ export class WispRelay {
       return false
     }
     this.#webSocket = webSocket
+    this.#patience = setTimeout(() => this.close(), PATIENCE)
     webSocket.binaryType = "arraybuffer"
     webSocket.addEventListener("message", (event) => {
       if (this.#webSocket === webSocket) this.#received((event as { readonly data?: unknown }).data)
@@ -184,6 +197,8 @@ export class WispRelay {
     this.counters.closures++
     if (!this.#isReady) this.#pauseEnd = this.#clock.now + PAUSE
     this.#webSocket = undefined
+    clearTimeout(this.#patience)
+    this.#early.clear()
     this.#isReady = false
     this.isTwoWay = false
     this.confirms = false
@@ -221,7 +236,11 @@ export class WispRelay {
       return
     }
     this.#isReady = true
-    for (const stream of [...this.#streams.values()]) stream.opened()
+    clearTimeout(this.#patience)
+    for (const stream of [...this.#streams.values()]) {
+      stream.opened()
+      for (const packet of this.#early.take(stream)) this.send(packet)
+    }
   }
 
   #ofStream(bytes: Uint8Array, id: number): void {

@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises"
 import { DatagramBatch, Errno, type SideRef } from "@demiflow/core"
 import fc from "fast-check"
-import { describe, expect, test } from "vitest"
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { FakeRelay } from "./fake-relay.fixture.ts"
 import { CloseReason, WispType } from "./packets.ts"
 import { OWN_CREDIT } from "./wisp-relay.ts"
@@ -66,6 +66,46 @@ describe("beginning", () => {
     expect(relay.sockets.connectOutcome(second)).toBe(-Errno.ENETUNREACH)
     expect(relay.webSockets).toHaveLength(1)
     expect(relay.sockets.counters.closures).toBe(1)
+  })
+})
+
+describe("a relay that opens its WebSocket and stays silent", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  test("is given up, with the flows that wait for it", () => {
+    const relay = new FakeRelay()
+    const socket = relay.connect()
+    vi.advanceTimersByTime(9_999)
+    expect(relay.sockets.connectOutcome(socket)).toBe(-Errno.EINPROGRESS)
+    vi.advanceTimersByTime(1)
+    expect(relay.sockets.connectOutcome(socket)).toBe(-Errno.ENETUNREACH)
+    expect(relay.webSocket.readyState).toBe(3)
+    expect(relay.sockets.counters.closures).toBe(1)
+  })
+
+  test("isn't, once it has said how much it takes", () => {
+    const relay = new FakeRelay()
+    const socket = relay.connected()
+    vi.advanceTimersByTime(60_000)
+    expect(relay.webSocket.readyState).toBe(1)
+    expect(relay.sockets.connectOutcome(socket)).toBe(0)
+  })
+
+  test("leaves no timer behind that ends the next WebSocket", () => {
+    const relay = new FakeRelay()
+    relay.connect()
+    vi.advanceTimersByTime(5_000)
+    relay.webSocket.credit(0, 4)
+    relay.webSocket.close()
+    relay.connect()
+    vi.advanceTimersByTime(9_000)
+    expect(relay.webSockets).toHaveLength(2)
+    expect(relay.webSocket.readyState).toBe(1)
   })
 })
 
@@ -260,9 +300,9 @@ describe("datagrams", () => {
   const SIDE = 1 as SideRef
   const batch = new DatagramBatch(1)
 
-  function sendTo(relay: FakeRelay, socket: ReturnType<FakeRelay["connect"]>, port: number): number {
+  function sendTo(relay: FakeRelay, socket: ReturnType<FakeRelay["connect"]>, port: number, length = 10): number {
     batch.offset[0] = relay.region
-    batch.length[0] = 10
+    batch.length[0] = length
     batch.segmentSize[0] = 0
     return relay.sockets.sendDatagramsTo(socket, relay.towards("192.0.2.1", port), 0, batch, 0, 1)
   }
@@ -274,6 +314,22 @@ describe("datagrams", () => {
     relay.webSocket.credit(0, 4)
     expect(relay.webSocket.take()).toEqual([[connect, 1, 12], ...new Array(16).fill([data, 1, 10])])
     expect(relay.sockets.counters.lostDatagrams).toBe(4)
+  })
+
+  test("wait in a bounded number of bytes, of all sockets together", () => {
+    const relay = new FakeRelay()
+    const sockets = Array.from({ length: 10 }, () => relay.sockets.udpBind(SIDE, relay.towards()))
+    const payload = 60 * KIBIBYTE
+    for (const socket of sockets) {
+      for (let port = 1; port <= 10; port++) expect(sendTo(relay, socket, port, payload)).toBe(1)
+    }
+    expect(relay.sockets.counters.lostDatagrams).toBe(83)
+    // Those of a socket that is closed make room.
+    relay.sockets.close(sockets[0])
+    for (let port = 1; port <= 12; port++) expect(sendTo(relay, sockets[9], port, payload)).toBe(1)
+    expect(relay.sockets.counters.lostDatagrams).toBe(85)
+    relay.webSocket.credit(0, 4)
+    expect(relay.webSocket.take().filter(([type]) => type === data)).toHaveLength(17)
   })
 
   test("have a stream for each correspondent, and the one not used for longest gives way", () => {
