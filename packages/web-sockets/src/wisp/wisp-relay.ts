@@ -29,8 +29,11 @@ const POLL_INTERVAL = 2
 const PAUSE = 1_000
 /** Milliseconds from the opening of a WebSocket to the relay's first packet, beyond which the relay is given up. */
 const PATIENCE = 10_000
-/** Packets of a stream that the relay may send before we say more. */
-export const OWN_CREDIT = 128
+/**
+ * Packets of a stream that the relay may send before we say more: 1 MiB, of a relay that sends pieces of 64 KiB. All of
+ * it may still come after the guest has stalled, and half of the credit that it had before.
+ */
+export const OWN_CREDIT = 16
 /** A longer message is no packet of any relay, and closes the WebSocket. */
 const LARGEST_MESSAGE = 16 << 20
 const OPEN = 1

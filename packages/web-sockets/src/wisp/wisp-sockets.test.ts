@@ -181,14 +181,41 @@ describe("our own credit", () => {
     relay.webSocket.credit(0, 4)
     expect(relay.webSocket.take()).toEqual([[credit, 0, 4]])
     expect(relay.sockets.capabilities.halfClose).toBe(true)
-    for (let count = 0; count < OWN_CREDIT; count++) relay.webSocket.data(1, 16 * KIBIBYTE)
-    // The first 512 KiB are 32 packets: the guest is behind before half of the credit is used up.
+    for (let count = 0; count < OWN_CREDIT; count++) relay.webSocket.data(1, 128 * KIBIBYTE)
+    // The first 512 KiB are 4 packets: the guest is behind before half of the credit is used up.
     expect(relay.webSocket.take()).toEqual([])
     expect(relay.sockets.unread(socket)).toBe(2 * MEBIBYTE)
     relay.sockets.discard(socket, MEBIBYTE)
     expect(relay.webSocket.take()).toEqual([])
     relay.sockets.discard(socket, MEBIBYTE)
     expect(relay.webSocket.take()).toEqual([[credit, 1, 4]])
+  })
+
+  test("is so small that many stalled connections stay below the limit of what waits", () => {
+    const relay = new FakeRelay()
+    const sockets = [relay.connected(4, true)]
+    while (sockets.length < 32) sockets.push(relay.connect())
+    for (let stream = 1; stream <= sockets.length; stream++) {
+      const socket = sockets[stream - 1]
+      // The guest takes what half of the credit brought, and then nothing.
+      for (let count = 0; count < OWN_CREDIT / 2; count++) {
+        relay.webSocket.data(stream, 64 * KIBIBYTE)
+        relay.sockets.discard(socket, 64 * KIBIBYTE)
+      }
+      // What is on its way when we say more, and all of that.
+      for (let count = 0; count < 1.5 * OWN_CREDIT; count++) relay.webSocket.data(stream, 64 * KIBIBYTE)
+    }
+    expect(relay.sockets.counters).toMatchObject({ overCredit: 0, overflows: 0 })
+  })
+
+  test("leaves room for a guest that reads nothing", () => {
+    const relay = new FakeRelay()
+    relay.connected(4, true)
+    for (let count = 1; count < 64; count++) relay.connect()
+    for (let stream = 1; stream <= 64; stream++) {
+      for (let count = 0; count < OWN_CREDIT; count++) relay.webSocket.data(stream, 64 * KIBIBYTE)
+    }
+    expect(relay.sockets.counters).toMatchObject({ overCredit: 0, overflows: 0, strays: 0 })
   })
 
   test("a relay that sends more than that loses the stream", () => {

@@ -25,7 +25,8 @@ export interface WispSocketsOptions {
   readonly mostSockets?: number
   /**
    * Bytes of memory for what waits for a slow guest, of all connections together: beyond, the connection with the most
-   * is reset. 64 MiB if not given. A relay with the extension comes nowhere near it.
+   * is reset. 64 MiB if not given. A connection by a relay with the extension comes to 2 MiB at most, if the relay sends
+   * packets of 64 KiB: more than 32 of them may exceed the limit.
    */
   readonly mostBufferedBytes?: number
   /**
