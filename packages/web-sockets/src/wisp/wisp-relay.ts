@@ -3,7 +3,9 @@
  * streams of a WebSocket that closes are broken. One whose relay stays silent is closed after {@link PATIENCE}.
  *
  * A WebSocket has no bound, and no event when it has sent what it holds. So streams give it nothing while it holds more
- * than {@link SOCKET_BYTES}, and it is polled while a stream waits.
+ * than {@link SOCKET_BYTES}, and it is polled while a stream waits: in each round of the loop, one of which a timer brings
+ * soon. A hidden page's timers are late by a second, and later by a minute. There each round brings the next, at the cost of
+ * the processor's time while the network is slower than the guest.
  *
  * Version 1.2 of the protocol has credit in one direction only: a relay that reads faster than the guest takes would
  * have us keep everything. So there is a limit for all streams together, beyond which the stream with the most is
@@ -12,7 +14,7 @@
  * - We state our own credit in the same way, with a CONTINUE for stream 0, and then for each stream as its guest reads.
  * - An empty DATA packet of a TCP stream is the end of one direction.
  */
-import type { Clock } from "@demiflow/core"
+import type { TurnLoop } from "@demiflow/sockets-kit"
 import { EarlyPackets } from "./early-packets.ts"
 import { CloseReason, closePacket, continuePacket, getUint32, HEADER_LENGTH, WispType } from "./packets.ts"
 import type { WispCounters } from "./wisp-counters.ts"
@@ -20,6 +22,11 @@ import type { WispWebSocket } from "./wisp-web-socket.ts"
 
 declare function setTimeout(callback: () => void, milliseconds: number): unknown
 declare function clearTimeout(timer: unknown): void
+
+/** A page has a document; a worker, whose timers are never late, has none. */
+interface Runtime {
+  readonly document?: { readonly hidden: boolean }
+}
 
 /** Bytes in the WebSocket's own buffer above which streams wait. */
 const SOCKET_BYTES = 1 << 20
@@ -71,7 +78,7 @@ export class WispRelay {
   /** True if the relay reports by CONTINUE that a stream is connected. */
   confirms = false
   readonly #open: () => WispWebSocket
-  readonly #clock: Clock
+  readonly #loop: TurnLoop
   readonly #mostBytes: number
   #webSocket: WispWebSocket | undefined
   #isReady = false
@@ -81,14 +88,15 @@ export class WispRelay {
   #streams = new Map<number, WispStreamEnd>()
   readonly #waiting = new Set<WispStreamEnd>()
   #isPolling = false
+  #pollTimer: unknown
   #lastId = 0
   /** Of all streams together. */
   #heldForGuest = 0
 
   /** @param mostBytes of memory for what waits for the guest, of all streams together */
-  constructor(open: () => WispWebSocket, clock: Clock, mostBytes: number) {
+  constructor(open: () => WispWebSocket, loop: TurnLoop, mostBytes: number) {
     this.#open = open
-    this.#clock = clock
+    this.#loop = loop
     this.#mostBytes = mostBytes
   }
 
@@ -146,7 +154,8 @@ export class WispRelay {
     this.#waiting.add(stream)
     if (this.#isPolling || !this.#isReady) return
     this.#isPolling = true
-    setTimeout(this.#poll, POLL_INTERVAL)
+    this.#loop.addSource(this.#poll)
+    this.#pollSoon()
   }
 
   /** Accounts for memory of what waits for the guest. Resets the stream with the most if there are too many. */
@@ -176,12 +185,12 @@ export class WispRelay {
   }
 
   #begin(): boolean {
-    if (this.#clock.now < this.#pauseEnd) return false
+    if (this.#loop.clock.now < this.#pauseEnd) return false
     let webSocket: WispWebSocket
     try {
       webSocket = this.#open()
     } catch {
-      this.#pauseEnd = this.#clock.now + PAUSE
+      this.#pauseEnd = this.#loop.clock.now + PAUSE
       return false
     }
     this.#webSocket = webSocket
@@ -198,7 +207,7 @@ export class WispRelay {
   #gone(webSocket: WispWebSocket | undefined): void {
     if (webSocket === undefined || this.#webSocket !== webSocket) return
     this.counters.closures++
-    if (!this.#isReady) this.#pauseEnd = this.#clock.now + PAUSE
+    if (!this.#isReady) this.#pauseEnd = this.#loop.clock.now + PAUSE
     this.#webSocket = undefined
     clearTimeout(this.#patience)
     this.#early.clear()
@@ -260,15 +269,21 @@ export class WispRelay {
   }
 
   readonly #poll = (): void => {
-    this.#isPolling = false
-    if (!this.#isReady || this.#waiting.size === 0) return
-    if (!this.isCongested) {
+    if (this.#isReady && !this.isCongested) {
       const waiting = [...this.#waiting]
       this.#waiting.clear()
       for (const stream of waiting) stream.flush()
     }
-    if (this.#waiting.size === 0 || this.#isPolling) return
-    this.#isPolling = true
-    setTimeout(this.#poll, POLL_INTERVAL)
+    if (this.#waiting.size > 0) this.#pollSoon()
+    else {
+      this.#isPolling = false
+      this.#loop.removeSource(this.#poll)
+    }
+  }
+
+  #pollSoon(): void {
+    clearTimeout(this.#pollTimer)
+    if ((globalThis as Runtime).document?.hidden) this.#loop.wake()
+    else this.#pollTimer = setTimeout(this.#loop.wake, POLL_INTERVAL)
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises"
 import { DatagramBatch, Errno, type SideRef } from "@demiflow/core"
 import fc from "fast-check"
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest"
 import { FakeRelay } from "./fake-relay.fixture.ts"
 import { CloseReason, WispType } from "./packets.ts"
 import { OWN_CREDIT } from "./wisp-relay.ts"
@@ -144,6 +144,20 @@ describe("credit of the relay", () => {
     relay.webSocket.bufferedAmount = 0
     await until(() => relay.sockets.unacknowledged(socket) === 0)
     expect(relay.webSocket.take()).toHaveLength(4)
+  })
+
+  test("a WebSocket with room again is noticed in a hidden page too, whose timers are late", async () => {
+    vi.stubGlobal("document", { hidden: true })
+    vi.stubGlobal("setTimeout", () => {})
+    onTestFinished(() => {
+      vi.unstubAllGlobals()
+    })
+    const relay = new FakeRelay()
+    const socket = relay.connected(0xffffffff)
+    relay.webSocket.bufferedAmount = 2 * MEBIBYTE
+    expect(relay.send(socket, 256 * KIBIBYTE)).toBe(256 * KIBIBYTE)
+    relay.webSocket.bufferedAmount = 0
+    await until(() => relay.sockets.unacknowledged(socket) === 0)
   })
 
   test("a closed connection sends what it has first", () => {

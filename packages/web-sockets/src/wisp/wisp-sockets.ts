@@ -49,7 +49,7 @@ export class WispSockets extends KitSockets {
   constructor(arena: Arena, loop: TurnLoop, options: WispSocketsOptions) {
     super(arena, loop, options.mostSockets)
     const { open, mostBufferedBytes = DEFAULT_BUFFERED_BYTES, connectGrace = DEFAULT_GRACE, dnsOverHttps } = options
-    this.#relay = new WispRelay(open, loop.clock, mostBufferedBytes)
+    this.#relay = new WispRelay(open, loop, mostBufferedBytes)
     this.#grace = connectGrace
     if (dnsOverHttps !== undefined) this.#dns = new DnsOverHttps(dnsOverHttps)
   }
