@@ -7,6 +7,8 @@ import { Terminal } from "./terminal.ts"
 
 /** Milliseconds between reports. */
 const INTERVAL = 250
+/** More characters than a line has that the page waits for. */
+const LONGEST_PROMPT = 80
 /** Over how many reports a speed is averaged. */
 const AVERAGED = 4
 
@@ -52,7 +54,7 @@ function start(guest: string, network: PageNetwork): void {
   emulator.add_listener("serial0-output-byte", (byte) => {
     const character = String.fromCharCode(byte)
     terminal.print(character)
-    line = character === "\n" ? "" : line + character
+    line = character === "\n" ? "" : (line + character).slice(0, LONGEST_PROMPT)
     if (line === "Press Enter to connect.") send("\r")
     if (line === "guest # ") download.disabled = false
   })

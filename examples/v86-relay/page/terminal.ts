@@ -1,5 +1,7 @@
 /** A console that understands what a shell on a serial line prints, without colours or cursor movements. */
 const MOST_CHARACTERS = 100_000
+/** Characters of the last line, what is invisible included. */
+const LONGEST_LINE = 10_000
 
 /** Keys that send other characters than their own. */
 const keys: Readonly<Record<string, string>> = {
@@ -33,6 +35,8 @@ export class Terminal {
 
   print(text: string): void {
     this.#line += text
+    // A hidden page shows nothing for a long time.
+    if (this.#line.length > MOST_CHARACTERS) this.#fold()
     if (!this.#isShown) return
     this.#isShown = false
     requestAnimationFrame(() => this.#show())
@@ -40,12 +44,17 @@ export class Terminal {
 
   #show(): void {
     this.#isShown = true
-    const lines = this.#line.split(/\r*\n/)
-    this.#line = lines.pop() ?? ""
-    for (const line of lines) this.#text += `${visible(line)}\n`
-    this.#text = this.#text.slice(-MOST_CHARACTERS)
+    this.#fold()
     this.#element.value = this.#text + visible(this.#line)
     this.#element.scrollTop = this.#element.scrollHeight
+  }
+
+  /** Lines that have ended become text. */
+  #fold(): void {
+    const lines = this.#line.split(/\r*\n/)
+    this.#line = (lines.pop() ?? "").slice(-LONGEST_LINE)
+    for (const line of lines) this.#text += `${visible(line)}\n`
+    this.#text = this.#text.slice(-MOST_CHARACTERS)
   }
 }
 
