@@ -30,7 +30,9 @@ export function runInstalled(root, name, [file = "", ...parameters]) {
   try {
     /** @param {readonly string[]} options */
     const npm = (options) => execFileSync("npm", options, { cwd: project, encoding: "utf8", stdio: "pipe" })
-    const packed = closure(workspaces(root), name).map((folder) => npm(["pack", "--silent", join(root, folder)]).trim())
+    // They are built before. `prepack` would build them anew, and say so between the names of the archives.
+    const packing = ["pack", "--silent", "--ignore-scripts"]
+    const packed = closure(workspaces(root), name).map((folder) => npm([...packing, join(root, folder)]).trim())
     writeFileSync(join(project, "package.json"), '{ "private": true }\n')
     npm(["install", "--no-fund", "--no-audit", ...packed.map((archive) => `./${archive}`)])
     // The installation has compiled the addon. It must load, which the command may not reach.
