@@ -71,7 +71,7 @@ test("the port of a page that closes leads to the next", async () => {
   // Many at once, so that one of them is there as soon as the program has heard of the end.
   const openOne = (_: unknown, index: number) => outcome(`/more/${index}`, open(`/more/${index}`))
   const results: number[] = []
-  while (results.every((each) => each === 1_013)) {
+  while (results.every((each): boolean => each === 1_013)) {
     results.push(...(await Promise.all(Array.from({ length: 40 }, openOne))))
   }
   expect(results.filter((result) => result !== 1_013)).toEqual([port])
