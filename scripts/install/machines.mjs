@@ -63,7 +63,7 @@ async function connected(path) {
 }
 
 /** All targets with musl. */
-export const withMusl = targets.filter(({ library }) => library === "musl")
+export const withMusl = targets.filter(({ libc }) => libc === "musl")
 
 /**
  * Runs a program with Node.js for arm64. Returns what it printed.

@@ -36,7 +36,7 @@ function isOldEnough(version) {
  */
 function functionsOf(target, cache) {
   const { machine } = target
-  if (target.library === "musl") {
+  if (target.libc === "musl") {
     const library = symbolsOf(join(muslRoot(target, cache), `lib/${machine}-linux-musl/libc.so`))
     return new Set(library.filter(({ isDefined }) => isDefined).map(({ name }) => name))
   }
@@ -62,7 +62,7 @@ export function problemsOfAddon(file, target, cache) {
   for (const { name, version, isDefined, isWeak } of symbolsOf(file)) {
     if (isDefined || isWeak || /^(?:napi_|node_api_|uv_)/.test(name)) continue
     if (version !== "") problems.push(`${file} needs ${name} of a certain version`)
-    if (!known.has(name)) problems.push(`${file} needs ${name}, which ${target.library} may not have`)
+    if (!known.has(name)) problems.push(`${file} needs ${name}, which ${target.libc} may not have`)
   }
   return problems
 }

@@ -32,10 +32,10 @@ function compile(folder, target) {
 
 /** @param {import("./targets.mjs").Target} target */
 function readme(target) {
-  const { architecture, library } = target
+  const { architecture, libc } = target
   return `# ${packageName(target)}
 
-The native part of \`@demiflow/sys\` for Linux on ${architecture}, compiled for ${library === "gnu" ? "glibc 2.28" : "musl"} or later. It is
+The native part of \`@demiflow/sys\` for Linux on ${architecture}, compiled for ${libc === "gnu" ? "glibc 2.28" : "musl"} or later. It is
 installed with \`@demiflow/sys\`, where it fits, and of no use alone.
 
 The programs \`become\` and \`namespace-helper\` contain musl, a C library: its licence is in NOTICE.

@@ -7,7 +7,7 @@ import { join } from "node:path"
  * @property {string} architecture as Node.js names it
  * @property {string} debian the architecture as Debian names it
  * @property {string} machine as compilers name it
- * @property {"gnu" | "musl"} library
+ * @property {"gnu" | "musl"} libc
  */
 
 const machines = [
@@ -17,8 +17,8 @@ const machines = [
 
 /** @type {readonly Target[]} */
 export const targets = machines.flatMap((each) => [
-  { ...each, library: "gnu" },
-  { ...each, library: "musl" },
+  { ...each, libc: "gnu" },
+  { ...each, libc: "musl" },
 ])
 
 /** The addon, and the programs beside it. */
@@ -26,8 +26,8 @@ export const programs = ["become", "namespace-helper"]
 export const addon = "demiflow.node"
 
 /** @param {Target} target */
-export function packageName({ architecture, library }) {
-  return `@demiflow/sys-linux-${architecture}-${library}`
+export function packageName({ architecture, libc }) {
+  return `@demiflow/sys-linux-${architecture}-${libc}`
 }
 
 /**
@@ -42,7 +42,7 @@ export function manifestOf(root, target) {
     name: packageName(target),
     version,
     description: `The native part of @demiflow/sys, compiled for Linux on ${target.architecture} with ${
-      target.library === "gnu" ? "glibc" : "musl"
+      target.libc === "gnu" ? "glibc" : "musl"
     }`,
     license,
     author,
@@ -52,7 +52,7 @@ export function manifestOf(root, target) {
     engines,
     os,
     cpu: [target.architecture],
-    libc: [target.library === "gnu" ? "glibc" : "musl"],
+    libc: [target.libc === "gnu" ? "glibc" : "musl"],
     main: addon,
     files: [addon, ...programs, "README.md", "NOTICE"],
     // Executables can't be started from inside an archive.

@@ -62,7 +62,7 @@ export function muslRoot({ debian, machine }, cache) {
 export function environmentOf(target, isAddon, cache) {
   const compiler = `${target.machine}-linux-gnu-gcc`
   const flags = isAddon ? addonFlags : programFlags
-  if (isAddon && target.library === "gnu") return { CC: compiler, CFLAGS: flags }
+  if (isAddon && target.libc === "gnu") return { CC: compiler, CFLAGS: flags }
   return { CC: `${compiler} -specs ${muslSpecs(target, cache)}`, CFLAGS: flags }
 }
 
