@@ -73,3 +73,22 @@ export const ALL_CAPABILITIES: SocketsCapabilities = Object.freeze({
   interfaceBinding: true,
   datagramDestinations: true,
 })
+
+/** Sockets that can do no more than the least: TCP connections to the outside. */
+export const LEAST_CAPABILITIES: SocketsCapabilities = Object.freeze({
+  listening: false,
+  datagrams: false,
+  halfClose: false,
+  ownEnds: false,
+  ping: false,
+  errorQueue: false,
+  exactAcknowledgement: false,
+  tcpMetrics: false,
+  probes: false,
+  urgentData: false,
+  marks: false,
+  immediateErrors: false,
+  freebind: false,
+  interfaceBinding: false,
+  datagramDestinations: false,
+})
