@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises"
 import { Errno } from "@demiflow/core"
 import { type FrontendUnderTest, frontendCompliance } from "@demiflow/testkit/compliance"
+import { createV86NetworkStream, type V86Emulator } from "@tcpip/v86"
 import { describe, expect, it, vi } from "vitest"
 import type { PacketLinkOptions } from "./packet-link.ts"
 import { arenaFor, frameOf, StackEnd, until } from "./test-support.ts"
@@ -44,6 +45,32 @@ describe("a link over streams that hold many frames", () => frontendCompliance((
 describe("a link over streams with large frames", () => frontendCompliance(() => setup(1, { mtu: 65_535 })))
 describe("a link over streams with small queues", () =>
   frontendCompliance(() => setup(1, { queueBytes: 4 << 10, backlogBytes: 16 << 10 })))
+
+/** The network card of an emulator, by the events of v86, behind the streams that tcpip.js makes of it. */
+function emulatorBehindTcpipJs(): FrontendUnderTest {
+  let sent: (frame: Uint8Array) => void = () => {}
+  let arrived: Uint8Array[] = []
+  const emulator = {
+    add_listener(_: string, listener: typeof sent) {
+      sent = listener
+    },
+    bus: { send: (_: string, frame: Uint8Array) => arrived.push(frame) },
+  }
+  return {
+    link: webStreamsLink(arenaFor(), createV86NetworkStream(emulator as unknown as V86Emulator)),
+    send(frames) {
+      for (const frame of frames) sent(frame)
+    },
+    receive() {
+      const frames = arrived
+      arrived = []
+      return frames
+    },
+    turn: () => setImmediate(),
+  }
+}
+
+describe("a link over the streams of tcpip.js's adapter for v86", () => frontendCompliance(emulatorBehindTcpipJs))
 
 it("reads no more than the stack takes: the other end waits, and nothing is lost", async () => {
   const { pair, writer } = streams()
