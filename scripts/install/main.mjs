@@ -22,6 +22,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { build } from "esbuild"
 import { packageName } from "../prebuilt/targets.mjs"
+import { copyExamples, dependenciesOfExamples, manifestOfExamples } from "./examples.mjs"
 import { answersOnArm, loadByMusl, runOnArm, withMusl } from "./machines.mjs"
 import { serve } from "./registry.mjs"
 
@@ -40,7 +41,8 @@ function pack() {
   const folder = join(work, "packed")
   execFileSync(process.execPath, [join(root, "scripts/pack/main.mjs"), folder], { stdio: "inherit" })
   const options = ["pack", "--silent", "--ignore-scripts", "--pack-destination", folder]
-  execFileSync("npm", [...options, join(root, "node_modules/node-api-headers")], { cwd: work })
+  const others = ["node-api-headers", ...dependenciesOfExamples].map((name) => join(root, "node_modules", name))
+  execFileSync("npm", [...options, ...others], { cwd: work })
   return folder
 }
 
@@ -179,6 +181,14 @@ const cases = {
     }
     const version = await run([join(commands, "passt"), "--version"])
     if (!version.includes("passt")) throw new Error(version)
+  },
+
+  "the examples": async () => {
+    const { folder, run } = createProject({ "package.json": JSON.stringify(manifestOfExamples(root)) })
+    await run(["npm", "install"])
+    for (const example of await copyExamples(root, folder)) {
+      await run(["npm", "run", "--silent", example.script], join(folder, example.folder))
+    }
   },
 
   "npx @demiflow/pasta -- true": async () => {

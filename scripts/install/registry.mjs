@@ -20,13 +20,17 @@ function read(folder) {
  * @param {string} address
  */
 function described({ file, bytes, integrity, manifest }, address) {
-  const { name, version, scripts } = manifest
+  const { name, scripts } = manifest
+  // As registries do: build metadata is no part of a version.
+  const [version] = manifest.version.split("+")
   const shasum = createHash("sha1").update(bytes).digest("hex")
   const dist = { tarball: `${address}-/${file}`, integrity, shasum }
   return {
     name,
     "dist-tags": { latest: version },
-    versions: { [version]: { ...manifest, dist, hasInstallScript: Boolean(scripts?.install ?? scripts?.postinstall) } },
+    versions: {
+      [version]: { ...manifest, version, dist, hasInstallScript: Boolean(scripts?.install ?? scripts?.postinstall) },
+    },
     time: {
       created: "2026-01-01T00:00:00.000Z",
       modified: "2026-01-01T00:00:00.000Z",
@@ -43,6 +47,7 @@ export async function serve(folder) {
   const archives = read(folder)
   /** @type {Set<string>} */
   const missing = new Set()
+  const optional = new Set(archives.flatMap(({ manifest }) => Object.keys(manifest.peerDependenciesMeta ?? {})))
   const server = createServer(({ url = "", headers }, response) => {
     const path = decodeURIComponent(url.slice(1))
     const file = archives.find((archive) => `-/${archive.file}` === path)
@@ -53,7 +58,7 @@ export async function serve(folder) {
       response.setHeader("content-type", "application/json")
       response.end(JSON.stringify(described(found, `http://${headers.host}/`)))
     } else {
-      missing.add(path)
+      if (!optional.has(path)) missing.add(path)
       response.writeHead(404).end("{}")
     }
   })

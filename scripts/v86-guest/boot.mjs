@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { V86 } from "v86"
-import { machine } from "./machine.mjs"
+import { machine } from "../../examples/v86-relay/page/machine.mjs"
 
 const READY = "Press Enter to connect."
 

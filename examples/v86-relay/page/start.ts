@@ -1,7 +1,7 @@
 /** The page: a guest in v86, its console, the flows of its network, and how fast it downloads. */
 import { V86, type V86Options } from "v86"
-import { machine } from "../../../scripts/v86-guest/machine.mjs"
 import { FlowTable } from "./flow-table.ts"
+import { machine } from "./machine.mjs"
 import type { Emulator, PageNetwork } from "./network.ts"
 import { Terminal } from "./terminal.ts"
 
