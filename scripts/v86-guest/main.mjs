@@ -5,14 +5,15 @@ import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
+import { machine } from "../../examples/v86-relay/page/machine.mjs"
 import { saveState } from "./boot.mjs"
 import { writeFiles } from "./files.mjs"
 
 const usual = fileURLToPath(new URL("../../node_modules/.cache/demiflow-v86", import.meta.url))
 const folder = resolve(process.argv[2] ?? usual)
 
-// Files of an earlier version of these scripts are made anew.
-const hash = createHash("sha256")
+// Files of an earlier version of these scripts, or for another machine, are made anew.
+const hash = createHash("sha256").update(JSON.stringify(machine))
 for (const name of readdirSync(import.meta.dirname).sort()) hash.update(readFileSync(join(import.meta.dirname, name)))
 const version = hash.digest("hex")
 const mark = join(folder, "version")
