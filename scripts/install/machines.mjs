@@ -14,7 +14,7 @@ import { arpRequest, isArpReply } from "./arp.mjs"
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const cache = join(root, "node_modules/.cache/demiflow-prebuilt")
 const emulator = "/usr/bin/qemu-aarch64"
-const librariesOfArm = "/usr/aarch64-linux-gnu"
+export const librariesOfArm = "/usr/aarch64-linux-gnu"
 
 /**
  * Whether musl's dynamic linker loads an addon and finds all functions. Those of a runtime, which there is none of for

