@@ -22,6 +22,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { build } from "esbuild"
 import { packageName } from "../prebuilt/targets.mjs"
+import { publishArchives } from "../release/archives.mjs"
 import { bootArm } from "./arm-machine.mjs"
 import { copyExamples, dependenciesOfExamples, manifestOfExamples } from "./examples.mjs"
 import { answersOnArm, loadByMusl, runOnArm, withMusl } from "./machines.mjs"
@@ -74,7 +75,8 @@ function commands() {
   return bin
 }
 
-const registry = await serve(pack())
+const packed = pack()
+const registry = await serve(packed)
 const bin = commands()
 let projects = 0
 
@@ -190,6 +192,21 @@ const cases = {
     for (const example of await copyExamples(root, folder)) {
       await run(["npm", "run", "--silent", example.script], join(folder, example.folder))
     }
+  },
+
+  "what is published is published once": async () => {
+    const folder = join(work, "published")
+    mkdirSync(folder)
+    const empty = await serve(folder)
+    const userconfig = join(work, "publisher.npmrc")
+    writeFileSync(userconfig, `registry=${empty.address}\n${empty.address.replace("http:", "")}:_authToken=anything\n`)
+    const options = { env: { ...process.env, npm_config_userconfig: userconfig } }
+    const archives = readdirSync(packed).filter((name) => /^demiflow-(arp|core|sys-linux-x64-gnu)-/.test(name))
+    const paths = archives.map((name) => join(packed, name))
+    const published = [await publishArchives(paths, options), await publishArchives(paths, options)]
+    empty.close()
+    const wanted = [["@demiflow/sys-linux-x64-gnu", "@demiflow/arp", "@demiflow/core"], []]
+    if (JSON.stringify(published) !== JSON.stringify(wanted)) throw new Error(JSON.stringify(published))
   },
 
   "npx @demiflow/pasta -- true": async () => {

@@ -1,22 +1,37 @@
-// A registry on loopback that has the packed packages of a folder, and nothing else.
+// A registry on loopback that has the packed packages of a folder and what is published to it, and nothing else.
 import { createHash } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { join } from "node:path"
+import { json } from "node:stream/consumers"
 import { manifestIn } from "../pack/manifest.mjs"
 
-/** @param {string} folder */
-function read(folder) {
-  return readdirSync(folder).map((file) => {
-    const bytes = readFileSync(join(folder, file))
-    const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`
-    return { file, bytes, integrity, manifest: manifestIn(join(folder, file)) }
-  })
+/**
+ * @param {string} folder
+ * @param {string} file
+ */
+function read(folder, file) {
+  const bytes = readFileSync(join(folder, file))
+  const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`
+  return { file, bytes, integrity, manifest: manifestIn(join(folder, file)) }
+}
+
+/**
+ * Keeps the archive that `npm publish` sends.
+ * @param {string} folder
+ * @param {import("node:http").IncomingMessage} request
+ */
+async function receive(folder, request) {
+  const { _attachments: attachments } = /** @type {any} */ (await json(request))
+  const [[name, { data }]] = Object.entries(attachments)
+  const file = name.replace("/", "-")
+  writeFileSync(join(folder, file), Buffer.from(data, "base64"))
+  return read(folder, file)
 }
 
 /**
  * What a registry says about a package with one version.
- * @param {ReturnType<typeof read>[number]} archive
+ * @param {ReturnType<typeof read>} archive
  * @param {string} address
  */
 function described({ file, bytes, integrity, manifest }, address) {
@@ -44,11 +59,17 @@ function described({ file, bytes, integrity, manifest }, address) {
  * @param {string} folder
  */
 export async function serve(folder) {
-  const archives = read(folder)
+  const archives = readdirSync(folder).map((file) => read(folder, file))
   /** @type {Set<string>} */
   const missing = new Set()
   const optional = new Set(archives.flatMap(({ manifest }) => Object.keys(manifest.peerDependenciesMeta ?? {})))
-  const server = createServer(({ url = "", headers }, response) => {
+  const server = createServer(async (request, response) => {
+    const { method, url = "", headers } = request
+    if (method === "PUT") {
+      archives.push(await receive(folder, request))
+      response.writeHead(201).end("{}")
+      return
+    }
     const path = decodeURIComponent(url.slice(1))
     const file = archives.find((archive) => `-/${archive.file}` === path)
     const found = archives.find(({ manifest }) => manifest.name === path)
