@@ -1,10 +1,20 @@
 import { connect, type Socket } from "node:net"
-import { allowedAddress, CloseReason, CREDIT, reasonOf, type Stream, type ToClient, WispType } from "./stream.ts"
+import {
+  allowedAddress,
+  CloseReason,
+  CREDIT,
+  MOST_FROM_CLIENT,
+  own,
+  reasonOf,
+  type Stream,
+  type ToClient,
+  WispType,
+} from "./stream.ts"
 
-/** Bytes for the client above which nothing more is read. */
-const MOST_BUFFERED = 4 << 20
 /** Bytes for the server above which the client gets no credit. */
 const MOST_UNSENT = 1 << 20
+/** What sockets read is in the WebSocket's packets before the next one reads. */
+const shared = new Uint8Array(64 << 10)
 
 export class TcpStream implements Stream {
   readonly #toClient: ToClient
@@ -16,7 +26,8 @@ export class TcpStream implements Stream {
   /** Packets that the client may send at most, whichever of our packets it has received: never more than twice CREDIT. */
   #allowed = CREDIT
   #sinceCredit = 0
-  #isWaiting = false
+  /** True while nothing is read. */
+  #isPaused = false
   #isClosed = false
   /** Of a closed stream: true if what the client has sent is still to arrive. */
   #isOrderly = false
@@ -31,7 +42,10 @@ export class TcpStream implements Stream {
     this.#credit = credit
     allowedAddress(toClient, host, port).then(
       ({ address, family }) => this.#connect(address, family, port),
-      (error) => toClient.ended(this, id, reasonOf(error)),
+      (error) => {
+        this.#forgetEarly()
+        toClient.ended(this, id, reasonOf(error))
+      },
     )
   }
 
@@ -41,14 +55,26 @@ export class TcpStream implements Stream {
     else if (--this.#allowed < 0) {
       this.destroy()
       return
+    } else if (this.#toClient.fromClient.bytes > MOST_FROM_CLIENT) {
+      this.destroy(CloseReason.throttled)
+      return
     } else this.#sinceCredit++
-    if (this.#socket === undefined || this.#socket.connecting) this.#early.push(payload)
-    else this.#write(payload)
+    const packet = own(payload)
+    this.#toClient.fromClient.add(packet)
+    if (this.#socket === undefined || this.#socket.connecting) this.#early.push(packet)
+    else this.#write(this.#socket, packet)
   }
 
   credit(packets: number): void {
     this.#credit = packets
-    this.#resume()
+    this.pauseOrRead()
+  }
+
+  pauseOrRead(): void {
+    if (this.#isClosed || this.#socket === undefined || this.#mayRead !== this.#isPaused) return
+    this.#isPaused = !this.#mayRead
+    if (this.#isPaused) this.#socket.pause()
+    else this.#socket.resume()
   }
 
   close(isOrderly: boolean): void {
@@ -59,11 +85,11 @@ export class TcpStream implements Stream {
     else if (!isOrderly) this.destroy()
   }
 
-  destroy(): void {
+  destroy(reason: number = CloseReason.networkError): void {
     this.#isClosed = true
     this.#isOrderly = false
-    this.#early = []
-    this.#reason = CloseReason.networkError
+    this.#forgetEarly()
+    this.#reason = reason
     if (this.#socket?.connecting) this.#socket.destroy()
     else if (this.#socket !== undefined) reset(this.#socket)
   }
@@ -73,46 +99,54 @@ export class TcpStream implements Stream {
       this.#toClient.ended(this, this.#id, this.#reason)
       return
     }
-    const socket = connect({ host, family, port, allowHalfOpen: true, noDelay: true })
+    const onread = { buffer: shared, callback: (length: number) => this.#received(shared.subarray(0, length)) }
+    const socket = connect({ host, family, port, allowHalfOpen: true, noDelay: true, onread })
     this.#socket = socket
+    this.#isPaused = !this.#mayRead
+    if (this.#isPaused) socket.pause()
     socket.on("connect", () => {
       this.#sinceCredit = 0
-      for (const payload of this.#early) this.#write(payload)
+      for (const packet of this.#early) this.#write(socket, packet)
       this.#early = []
       if (this.#isClosed) this.#end(socket)
       // This also says that the connection is made.
       else this.#grant(CREDIT)
     })
-    socket.on("data", (bytes) => this.#received(socket, bytes))
     socket.on("end", () => {
       this.#hasEnded = true
       if (this.#isClosed) return
-      if (this.#toClient.isTwoWay) this.#sendToClient(Buffer.alloc(0))
+      if (this.#toClient.isTwoWay) this.#toClient.send(WispType.data, this.#id, Buffer.alloc(0))
       // Without the extension, nothing else says so; what the client has sent is still sent.
       else socket.end()
     })
-    socket.on("drain", () => this.#giveCredit())
     socket.on("error", (error) => {
       this.#reason = reasonOf(error)
     })
-    socket.on("close", () => this.#toClient.ended(this, this.#id, this.#reason))
+    socket.on("close", () => {
+      this.#forgetEarly()
+      this.#toClient.ended(this, this.#id, this.#reason)
+    })
   }
 
-  #write(payload: Buffer): void {
-    // The end of the client's direction.
-    if (payload.length === 0) {
-      if (this.#toClient.isTwoWay) this.#socket?.end()
-      return
+  #write(socket: Socket, packet: Buffer): void {
+    const { fromClient, isTwoWay } = this.#toClient
+    const taken = () => {
+      fromClient.remove(packet)
+      this.#giveCredit(socket)
     }
-    this.#socket?.write(payload)
-    this.#giveCredit()
+    if (packet.length > 0) socket.write(packet, taken)
+    else {
+      // The end of the client's direction.
+      if (isTwoWay) socket.end()
+      taken()
+    }
   }
 
-  #giveCredit(): void {
-    const socket = this.#socket
+  #giveCredit(socket: Socket): void {
     if (this.#isClosed || this.#sinceCredit < CREDIT / 2) return
-    if (socket === undefined || socket.writableLength > MOST_UNSENT) return
-    this.#grant(this.#sinceCredit)
+    // While the client has much under way, only streams whose server takes everything go on.
+    const most = this.#toClient.fromClient.bytes > MOST_FROM_CLIENT / 2 ? 0 : MOST_UNSENT
+    if (socket.writableLength <= most) this.#grant(this.#sinceCredit)
   }
 
   /** Gives credit for as many packets as have arrived: with more, what is on the way would add up to any number. */
@@ -122,23 +156,22 @@ export class TcpStream implements Stream {
     this.#toClient.sendCredit(this.#id, packets)
   }
 
-  #received(socket: Socket, bytes: Buffer): void {
-    if (this.#isClosed) return
+  get #mayRead(): boolean {
+    return this.#credit > 0 && !this.#toClient.isFull
+  }
+
+  /** @returns true if the socket may go on reading */
+  #received(bytes: Uint8Array): boolean {
+    if (this.#isClosed) return true
     this.#credit--
-    this.#sendToClient(bytes)
-    if (this.#credit > 0 && this.#toClient.bufferedBytes <= MOST_BUFFERED) return
-    this.#isWaiting = true
-    socket.pause()
+    this.#toClient.send(WispType.data, this.#id, bytes)
+    this.pauseOrRead()
+    return !this.#isPaused
   }
 
-  #sendToClient(bytes: Uint8Array): void {
-    this.#toClient.send(WispType.data, this.#id, bytes, () => this.#resume())
-  }
-
-  #resume(): void {
-    if (!this.#isWaiting || this.#credit <= 0 || this.#toClient.bufferedBytes > MOST_BUFFERED) return
-    this.#isWaiting = false
-    this.#socket?.resume()
+  #forgetEarly(): void {
+    for (const packet of this.#early) this.#toClient.fromClient.remove(packet)
+    this.#early = []
   }
 
   #end(socket: Socket): void {

@@ -1,8 +1,15 @@
 import { createSocket, type Socket } from "node:dgram"
-import { allowedAddress, CloseReason, reasonOf, type Stream, type ToClient, WispType } from "./stream.ts"
+import {
+  allowedAddress,
+  CloseReason,
+  MOST_FROM_CLIENT,
+  own,
+  reasonOf,
+  type Stream,
+  type ToClient,
+  WispType,
+} from "./stream.ts"
 
-/** Bytes for the client above which datagrams are lost. */
-const MOST_BUFFERED = 4 << 20
 /** Datagrams that wait until the address is known. */
 const MOST_EARLY = 256
 
@@ -20,16 +27,26 @@ export class UdpStream implements Stream {
     this.#id = id
     allowedAddress(toClient, host, port).then(
       ({ address, family }) => this.#connect(address, family, port),
-      (error) => toClient.ended(this, id, reasonOf(error)),
+      (error) => {
+        this.#forgetEarly()
+        toClient.ended(this, id, reasonOf(error))
+      },
     )
   }
 
   send(payload: Buffer): void {
-    if (this.#isConnected) this.#socket?.send(payload)
-    else if (this.#early.length < MOST_EARLY) this.#early.push(payload)
+    // Datagrams may be lost.
+    if (this.#toClient.fromClient.bytes > MOST_FROM_CLIENT) return
+    if (!this.#isConnected && this.#early.length >= MOST_EARLY) return
+    const datagram = own(payload)
+    this.#toClient.fromClient.add(datagram)
+    if (this.#isConnected) this.#send(datagram)
+    else this.#early.push(datagram)
   }
 
   credit(): void {}
+
+  pauseOrRead(): void {}
 
   close(): void {
     this.destroy()
@@ -37,7 +54,7 @@ export class UdpStream implements Stream {
 
   destroy(): void {
     this.#isClosed = true
-    this.#early = []
+    this.#forgetEarly()
     // Until there is a socket, the question for the address counts.
     if (this.#socket === undefined) return
     this.#socket.close()
@@ -52,7 +69,7 @@ export class UdpStream implements Stream {
     const socket = createSocket(family === 4 ? "udp4" : "udp6")
     this.#socket = socket
     socket.on("message", (bytes) => {
-      if (this.#toClient.bufferedBytes <= MOST_BUFFERED) this.#toClient.send(WispType.data, this.#id, bytes)
+      if (!this.#toClient.isFull) this.#toClient.send(WispType.data, this.#id, bytes)
     })
     // Nobody listens there, which says nothing about the next datagram.
     socket.on("error", () => {})
@@ -65,9 +82,18 @@ export class UdpStream implements Stream {
         return
       }
       this.#isConnected = true
-      for (const payload of this.#early) socket.send(payload)
+      for (const datagram of this.#early) this.#send(datagram)
       this.#early = []
     }
     socket.connect(port, address, connected as () => void)
+  }
+
+  #send(datagram: Buffer): void {
+    this.#socket?.send(datagram, () => this.#toClient.fromClient.remove(datagram))
+  }
+
+  #forgetEarly(): void {
+    for (const datagram of this.#early) this.#toClient.fromClient.remove(datagram)
+    this.#early = []
   }
 }
