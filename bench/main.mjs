@@ -4,11 +4,12 @@
 // This first process checks the machine's requirements, and starts measure.mjs in namespaces of its own. These
 // hold all networks, mounts and processes, which are gone with them, however they end.
 import { spawn, spawnSync } from "node:child_process"
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { delimiter, join } from "node:path"
+import { basename, delimiter, join } from "node:path"
 import { parseArguments, UsageError, usage } from "./arguments.mjs"
 import { allRows, isWanted } from "./cases.mjs"
+import { compile } from "./compile.mjs"
 import { folders, missing } from "./requirements.mjs"
 
 /**
@@ -28,19 +29,6 @@ function readSettings() {
     if (error instanceof UsageError) giveUp(error.message)
     throw error
   }
-}
-
-/**
- * @param {string} sources A folder.
- * @param {string} program
- */
-function compile(sources, program) {
-  const files = readdirSync(sources).filter((name) => name.endsWith(".c"))
-  const words = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-pthread", "-o", program]
-  const { status, stderr } = spawnSync("cc", [...words, ...files.map((name) => join(sources, name))], {
-    encoding: "utf8",
-  })
-  if (status !== 0) giveUp(`${sources} can't be compiled (on Debian: apt-get install gcc libc6-dev)\n${stderr}`)
 }
 
 /** Namespaces may only choose congestion controls that the machine allows to every user. */
@@ -75,8 +63,10 @@ chmodSync(folder, 0o755)
 const namespaces = []
 if (isMeasured) {
   allowCubic()
-  compile(join(import.meta.dirname, "traffic"), join(folder, "traffic"))
-  compile(join(import.meta.dirname, "../e2e/stand-in"), join(folder, "stand-in"))
+  for (const sources of ["traffic", "../e2e/stand-in"]) {
+    const problem = compile(join(import.meta.dirname, sources), join(folder, basename(sources)))
+    if (problem !== undefined) giveUp(problem)
+  }
   namespaces.push("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 }
 const command = [...namespaces, process.execPath, join(import.meta.dirname, "measure.mjs"), ...process.argv.slice(2)]

@@ -6,7 +6,7 @@ import { Address } from "@demiflow/core"
 import { Dhcpv4MessageType, Dhcpv4Option, emitDhcpv4, parseDhcpv4 } from "@demiflow/dhcp"
 import { build, payload } from "@demiflow/testkit"
 import { afterEach, expect, test } from "vitest"
-import { DNS, GATEWAY, GATEWAY_V6, GUEST, LINK_LOCAL, TestGuest, type TestOptions } from "./test-support.ts"
+import { DNS, freePort, GATEWAY, GATEWAY_V6, GUEST, LINK_LOCAL, TestGuest, type TestOptions } from "./test-support.ts"
 
 const cleanUp: (() => unknown)[] = []
 
@@ -30,15 +30,6 @@ async function portOf(server: Server | DatagramSocket): Promise<number> {
   await once(server, "listening")
   cleanUp.push(() => server.close())
   return (server.address() as { port: number }).port
-}
-
-/** A port that nobody uses at the moment. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 test("a guest gets its address by DHCP, with the gateway and the name server", async () => {

@@ -1,7 +1,7 @@
 /** A guest behind a gateway, in real time: the guest of the testkit, at the other end of a link in memory. */
 import { once } from "node:events"
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, createServer as createTcpServer } from "node:net"
 import { type MemoryLink, memoryLinkPair } from "@demiflow/tap"
 import { GuestTcp, type ReceivedFrame, ScriptedGuest, VirtualClock } from "@demiflow/testkit"
 import { createGateway, type Gateway } from "./gateway.ts"
@@ -82,4 +82,13 @@ export async function webServer(): Promise<{ port: number; close: () => Promise<
   await once(server, "listening")
   const { port } = server.address() as AddressInfo
   return { port, close: () => new Promise((resolve) => server.close(resolve)) }
+}
+
+/** A port that nobody uses at the moment. */
+export async function freePort(): Promise<number> {
+  const server = createTcpServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
 }
