@@ -14,12 +14,10 @@ import type { Lingering } from "./lingering.ts"
 import { readAddress } from "./node-address.ts"
 
 const SEND_BUFFER = 256 << 10
-/** Errors of a forwarding end that the host can't give. */
-const PORT_REFUSED: ReadonlySet<number> = new Set([Errno.EADDRINUSE, Errno.EACCES, Errno.EADDRNOTAVAIL])
 
 export class TcpConnection extends StreamSocket {
   readonly #lingering: Lingering
-  #socket: NodeSocket
+  readonly #socket: NodeSocket
 
   private constructor(events: EventList, lingering: Lingering, socket: NodeSocket, isV4: boolean) {
     super(events, isV4)
@@ -27,7 +25,7 @@ export class TcpConnection extends StreamSocket {
     this.#socket = socket
   }
 
-  /** Begins to connect. */
+  /** Begins to connect. That the host can't give the forwarding end is an error of the connection. */
   static connect(events: EventList, lingering: Lingering, demiflow: Demiflow): TcpConnection {
     const own = demiflow.forwardingAddress
     const options = {
@@ -36,12 +34,10 @@ export class TcpConnection extends StreamSocket {
       allowHalfOpen: true,
       noDelay: true,
       ...(own.isUnspecified ? {} : { localAddress: own.toString() }),
+      ...(demiflow.forwardingPort === 0 ? {} : { localPort: demiflow.forwardingPort }),
     }
-    const fromPort = demiflow.forwardingPort
-    const begin = (localPort?: number) => connect(localPort === undefined ? options : { ...options, localPort })
-    const connection = new TcpConnection(events, lingering, begin(fromPort || undefined), demiflow.isV4)
-    // The port turns out to be taken only when it is too late to return that: any other serves as well.
-    connection.#listen(fromPort === 0 ? undefined : () => begin())
+    const connection = new TcpConnection(events, lingering, connect(options), demiflow.isV4)
+    connection.#listen()
     return connection
   }
 
@@ -49,7 +45,7 @@ export class TcpConnection extends StreamSocket {
   static accepted(events: EventList, lingering: Lingering, socket: NodeSocket, demiflow: Demiflow): TcpConnection {
     const connection = new TcpConnection(events, lingering, socket, demiflow.isV4)
     connection.connected()
-    connection.#listen(undefined)
+    connection.#listen()
     socket.resume()
     return connection
   }
@@ -113,24 +109,16 @@ export class TcpConnection extends StreamSocket {
     this.#lingering.add(this.#socket)
   }
 
-  /** @param again connects from any port, if the host refuses the one that was wanted */
-  #listen(again: (() => NodeSocket) | undefined): void {
+  #listen(): void {
     const socket = this.#socket
     socket.on("connect", () => this.connected())
     socket.on("data", (bytes: Buffer) => this.arrived(bytes))
     socket.on("end", () => this.ended())
     socket.on("finish", () => this.finished())
     socket.on("drain", () => this.hasRoom())
-    socket.on("error", (cause) => {
-      const errno = errnoOf(cause, Errno.ECONNRESET)
-      if (again === undefined || !this.isConnecting || !PORT_REFUSED.has(errno)) this.fail(errno)
-      else if (this.isOpen) {
-        this.#socket = again()
-        this.#listen(undefined)
-      }
-    })
+    socket.on("error", (cause) => this.fail(errnoOf(cause, Errno.ECONNRESET)))
     socket.on("close", () => {
-      if (this.#socket === socket && !this.isOver) this.fail(Errno.ECONNRESET)
+      if (!this.isOver) this.fail(Errno.ECONNRESET)
     })
   }
 }

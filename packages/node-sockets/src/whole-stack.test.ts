@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { connect, type Socket as NodeSocket } from "node:net"
+import { connect, createServer, type Socket as NodeSocket } from "node:net"
 import { Address, Errno, IpProtocol } from "@demiflow/core"
 import { build, type GuestConnection, patternBytes } from "@demiflow/testkit"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
@@ -74,6 +74,34 @@ describe.each([
     await until(() => guest.sockets.openSockets === 0)
     expect(connection.failure).toBeUndefined()
   })
+})
+
+/** Listens at a port that the policy keeps: not one of those that systems choose. */
+async function holdKeptPort(): Promise<number> {
+  for (let port = 21_000; ; port++) {
+    const holder = createServer()
+    const isFree = new Promise<boolean>((resolve) => {
+      holder.once("error", () => resolve(false)).listen(port, () => resolve(true))
+    })
+    if (!(await isFree)) continue
+    cleanUp.push(() => holder.close())
+    return port
+  }
+}
+
+test("a guest's port that another program of the host listens at is replaced by any", async () => {
+  const taken = await holdKeptPort()
+  const ports: (number | undefined)[] = []
+  const { server, port } = await serve(({ remotePort }) => ports.push(remotePort))
+  cleanUp.push(() => server.close())
+  const connection = guest.tcp.connect({ address: GATEWAY, port, fromPort: taken })
+  guest.kick()
+  await until(() => ports.length > 0 && connection.state === "established")
+  expect(ports).toEqual([expect.any(Number)])
+  expect(ports).not.toEqual([taken])
+  connection.reset()
+  guest.kick()
+  await until(() => guest.sockets.openSockets === 0)
 })
 
 test("a direction that has ended leaves the other open", async () => {

@@ -195,12 +195,31 @@ export class Connecting {
     return sockets.tcpConnect(side, target, hopLimit, trafficClass, queuesErrors)
   }
 
+  /**
+   * Connects once more, from any port, if the host has refused the wanted one only now. Sockets that report such errors
+   * at once have no others: from these, the same numbers come from the network.
+   */
+  #connectsFromAnyPort(connection: TcpConnection, errno: number): boolean {
+    const { sockets, flows } = this.#context.components
+    const { target } = this.#ruling
+    const { immediateErrors = true, ownEnds = true } = sockets.capabilities ?? {}
+    if (immediateErrors || !ownEnds || connection.isFromAnyPort) return false
+    const side = targetSide(connection.flow)
+    flows.readSide(side, target)
+    if (target.forwardingPort === 0 || !PORT_REFUSED.has(errno)) return false
+    sockets.close(connection.socket)
+    connection.isFromAnyPort = true
+    target.forwardingPort = 0
+    connection.socket = this.#openSocket(side, connection)
+    return connection.socket >= 0
+  }
+
   /** Takes the outcome of the host's connect. Does nothing if it is still in progress. */
   concluded(connection: TcpConnection): void {
     const outcome = this.#context.components.sockets.connectOutcome(connection.socket)
     if (outcome === -Errno.EINPROGRESS) return
     if (outcome < 0) {
-      this.failed(connection, -outcome)
+      if (!this.#connectsFromAnyPort(connection, -outcome)) this.failed(connection, -outcome)
       return
     }
     if (this.#isForbiddenByNow(connection)) {

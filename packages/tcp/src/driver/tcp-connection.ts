@@ -33,6 +33,8 @@ export class TcpConnection extends Connection implements Held, Waiting {
   peekFrames = 1
   /** The place of the connection while its handshake isn't finished: see half-open.ts. */
   beginning: Beginning | undefined = undefined
+  /** True once the host has refused the port of its side that was wanted, and was asked for any. */
+  isFromAnyPort = false
 
   // Times in clock milliseconds; -1 is none.
   /** When the host was made to probe the correspondent, if that hasn't answered. */
@@ -69,6 +71,7 @@ export class TcpConnection extends Connection implements Held, Waiting {
     this.trafficClassToGuest = 0
     this.undiscardedBytes = 0
     this.peekFrames = 1
+    this.isFromAnyPort = false
     this.askedAt = -1
     this.scheduledAt = -1
   }

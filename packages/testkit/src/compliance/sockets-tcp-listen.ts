@@ -192,6 +192,22 @@ export function tcpListenTests(bench: () => SocketsBench, isV4: boolean, capabil
     expect(tryToListen(end.address, end.port)).toBeGreaterThanOrEqual(0)
   })
 
+  testOf(capabilities.ownEnds)("refuses a connection from the port to others, at once or when it can", async () => {
+    const remote = await bench().under.listen(isV4)
+    const demiflow = bench().towards(remote)
+    demiflow.forwardingAddress.copyFrom(end.address)
+    demiflow.forwardingPort = end.port
+    const side = bench().newSide()
+    const socket = host().tcpConnect(side, demiflow)
+    if (capabilities.immediateErrors) expect(socket).toBe(-Errno.EADDRINUSE)
+    else {
+      await bench().untilEvents(side, error)
+      expect(host().connectOutcome(bench().keep(socket))).toBe(-Errno.EADDRINUSE)
+      expect(remote.connections).toEqual([])
+    }
+    remote.close()
+  })
+
   it("shares the port with a listener for the other version of IP", async () => {
     const other = (isV4 ? UNSPECIFIED_V6 : UNSPECIFIED_V4) as Address
     expect(tryToListen(other, end.port)).toBeGreaterThanOrEqual(0)
