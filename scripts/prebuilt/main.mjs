@@ -1,34 +1,12 @@
 // npm run build:prebuilt -- FOLDER: compiles the native part of @demiflow/sys for all machines that have a package of
 // their own, and makes these packages, one folder each. Needs the compilers of scripts/debian-packages.txt.
-import { execFileSync } from "node:child_process"
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { problemsOfAddon, problemsOfProgram } from "./check.mjs"
-import { addon, manifestOf, packageName, programs, targets } from "./targets.mjs"
-import { environmentOf, muslRoot } from "./toolchain.mjs"
+import { compile, noticeOf } from "./compile.mjs"
+import { manifestOf, packageName, targets } from "./targets.mjs"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-const cache = join(root, "node_modules/.cache/demiflow-prebuilt")
-const build = join(root, "packages/sys/native/build.mjs")
-
-/**
- * @param {string} folder
- * @param {import("./targets.mjs").Target} target
- */
-function compile(folder, target) {
-  for (const [isAddon, names] of /** @type {const} */ ([
-    [true, [addon]],
-    [false, programs],
-  ])) {
-    const only = names.flatMap((name) => ["--only", name])
-    const { CC, CFLAGS } = environmentOf(target, isAddon, cache)
-    execFileSync(process.execPath, [build, "--force", "--output", join(folder, addon), ...only], {
-      env: { ...process.env, CC, CFLAGS: `-Werror -s ${CFLAGS}` },
-      stdio: "inherit",
-    })
-  }
-}
 
 /** @param {import("./targets.mjs").Target} target */
 function readme(target) {
@@ -53,13 +31,10 @@ const problems = []
 for (const target of targets) {
   const output = resolve(folder, packageName(target).replace("@demiflow/", ""))
   mkdirSync(output, { recursive: true })
-  compile(output, target)
-  problems.push(...problemsOfAddon(join(output, addon), target, cache))
-  problems.push(...programs.flatMap((name) => problemsOfProgram(join(output, name))))
-  const notice = join(muslRoot(target, cache), "usr/share/doc/musl-dev/copyright")
+  problems.push(...compile(output, target))
   writeFileSync(join(output, "package.json"), `${JSON.stringify(manifestOf(root, target), null, 2)}\n`)
   writeFileSync(join(output, "README.md"), readme(target))
-  writeFileSync(join(output, "NOTICE"), readFileSync(notice))
+  writeFileSync(join(output, "NOTICE"), readFileSync(noticeOf(target)))
   copyFileSync(join(root, "LICENSE"), join(output, "LICENSE"))
 }
 for (const problem of problems) console.error(problem)

@@ -1,7 +1,8 @@
 /** The command that the user starts. */
 import { runProgram } from "@demiflow/program/command"
+import manifest from "../package.json" with { type: "json" }
 
-runProgram("passt", new URL("../package.json", import.meta.url), async (options) => {
+runProgram("passt", manifest, async (options) => {
   const { beBorn, passtCalls, printSandbox } = await import("@demiflow/program/launch")
   if (options.printsSandbox) return printSandbox(options.runAs, passtCalls(process.pid, []))
   const { foreground, descriptor } = options

@@ -1,7 +1,8 @@
 /** The command that the user starts. */
 import { runProgram } from "@demiflow/program/command"
+import manifest from "../package.json" with { type: "json" }
 
-runProgram("pasta", new URL("../package.json", import.meta.url), async (options, operands) => {
+runProgram("pasta", manifest, async (options, operands) => {
   const { launch } = await import("./launcher.ts")
   return launch(options, operands)
 })

@@ -5,4 +5,5 @@
  */
 export * from "./debugger.ts"
 export * from "./messages.ts"
+export { beOneFile } from "./one-file.ts"
 export * from "./run-program.ts"

@@ -63,3 +63,16 @@ test("a data path gets no variables but those that it needs", () => {
   const { variables } = runtimeCommand("pasta", BUNDLE)
   expect(variables).toEqual(["LD_LIBRARY_PATH=/lib", "TZ=UTC", "DEMIFLOW_FLOW_CAPACITY=9"])
 })
+
+test("one file executes itself: its role and its options are in the environment", async () => {
+  vi.resetModules()
+  const { beOneFile } = await import("./one-file.ts")
+  const { runtimeCommand } = await import("./runtime.ts")
+  expect(beOneFile()).toBe(false)
+  expect(runtimeCommand("pasta", BUNDLE)).toMatchObject({ path: process.execPath, arguments: ["pasta"] })
+  vi.stubEnv("DEMIFLOW_NODE_OPTIONS", "--trace-gc")
+  const { variables } = runtimeCommand("pasta", BUNDLE)
+  expect(variables).toEqual(expect.arrayContaining(["DEMIFLOW_ROLE=data-path", "NODE_OPTIONS=--trace-gc"]))
+  vi.stubEnv("DEMIFLOW_ROLE", "data-path")
+  expect(beOneFile()).toBe(true)
+})

@@ -1,6 +1,7 @@
 /** How the runtime of a data path is started. */
 import { fileURLToPath } from "node:url"
 import { SHUT_DEBUGGER } from "./debugger.ts"
+import { DATA_PATH_ROLE, isOneFile } from "./one-file.ts"
 
 /** Options for the runtime, separated by spaces. For profiling; NODE_OPTIONS isn't meant for it. */
 const NODE_OPTIONS_VARIABLE = "DEMIFLOW_NODE_OPTIONS"
@@ -49,6 +50,11 @@ export function runtimeCommand(name: string, bundle: URL): RuntimeCommand {
   const variables = Object.entries(process.env)
     .map(([variable, value]) => `${variable}=${value}`)
     .filter((text) => NEEDED_VARIABLES.some((beginning) => text.startsWith(beginning)))
+  if (isOneFile()) {
+    const options = process.env[NODE_OPTIONS_VARIABLE]
+    const added = options === undefined ? [] : [`NODE_OPTIONS=${options}`]
+    return { path: process.execPath, arguments: [name], variables: [...variables, DATA_PATH_ROLE, ...added] }
+  }
   const start = fileURLToPath(new URL("../bin/start.js", bundle))
   return {
     path: process.execPath,
@@ -62,11 +68,16 @@ export function memoryOptions(): readonly string[] {
   return Number.parseInt(process.versions.node, 10) <= LAST_TRIED_VERSION ? MEMORY_OPTIONS : []
 }
 
-/** Options of a data path's runtime. */
+/** Options that every data path's runtime has. */
+export function dataPathOptions(): string[] {
+  return [...COMMAND_OPTIONS, SHUT_DEBUGGER, ...memoryOptions()]
+}
+
+/** Options of a data path's runtime: these, the caller's, and what a variable adds. */
 export function runtimeOptions(): string[] {
   const options = process.env[NODE_OPTIONS_VARIABLE]?.split(" ") ?? []
   return [
-    ...[...COMMAND_OPTIONS, SHUT_DEBUGGER, ...memoryOptions()].filter((option) => !process.execArgv.includes(option)),
+    ...dataPathOptions().filter((option) => !process.execArgv.includes(option)),
     ...process.execArgv,
     ...options.filter((option) => option !== ""),
   ]

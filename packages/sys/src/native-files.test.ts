@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -51,6 +51,17 @@ test.each(["cjs", "esm"] as const)("a bundle (%s) uses the folder that it names,
   useNativeFolder(join(folder, "copies"))
   expect(locateNativeFile("demiflow.node")).toBe(copy)
   expect(locateNativeFile("become")).toBeUndefined()
+})
+
+test.each(["cjs", "esm"] as const)("a bundle (%s) has a file made of contents, once each", async (format) => {
+  put(modules, "@demiflow/sys/build/demiflow.node")
+  const { useNativeContents, locateNativeFile, releaseNativeFile } = await bundle(format)
+  useNativeContents((name) => Buffer.from(`contents of ${name}`))
+  const path = locateNativeFile("become") ?? ""
+  expect(readFileSync(path, "utf8")).toBe("contents of become")
+  expect(locateNativeFile("become")).toBe(path)
+  releaseNativeFile("become")
+  expect(() => readFileSync(path)).toThrow(/ENOENT/)
 })
 
 test.each(["cjs", "esm"] as const)(

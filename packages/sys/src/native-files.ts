@@ -1,7 +1,7 @@
 /**
  * Where the addon and the native programs beside it are. In this order:
  *
- * 1. The folder that the program has named, and no other.
+ * 1. What the program has named: a folder, or contents, and nothing else.
  * 2. `build` of this package: compiled on this machine, at installation or in the repository.
  * 3. An optional package with compiled files, for this architecture and one C library.
  *
@@ -9,10 +9,11 @@
  * a package's exports, loads 20 modules first, so that package managers' usual layouts are searched here before:
  * optional packages are beside this one, or in its `node_modules`. Yarn's Plug'n'Play has only the runtime's.
  */
-import { existsSync, readFileSync, realpathSync } from "node:fs"
+import { closeSync, existsSync, readFileSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { createUnnamedFile, pathOfDescriptor } from "./unnamed-file.ts"
 
 const SCOPE = "@demiflow"
 const PACKAGE = `${SCOPE}/sys`
@@ -32,6 +33,9 @@ export class NativeUnavailableError extends Error {
 }
 
 let named: string | undefined
+let contentsOf: ((name: string) => Uint8Array) | undefined
+/** Descriptors of files that were made of contents. */
+const made = new Map<string, number>()
 
 /**
  * Names the folder that holds copies of `demiflow.node` and the programs `become` and `namespace-helper`, for a bundled
@@ -39,6 +43,14 @@ let named: string | undefined
  */
 export function useNativeFolder(folder: string): void {
   named = folder
+}
+
+/**
+ * Hands over the contents of these files, for a program that is one file itself. Each is written to a file without a
+ * name when it is first needed. Only before the addon is first used.
+ */
+export function useNativeContents(contents: (name: string) => Uint8Array): void {
+  contentsOf = contents
 }
 
 /** This file's location. A bundle that isn't an ES module has no `import.meta.url`, and a `__filename`. */
@@ -52,6 +64,7 @@ export function requireFromHere(): NodeJS.Require {
 
 /** Path of a file; undefined if there is none. */
 export function locateNativeFile(name: string): string | undefined {
+  if (contentsOf !== undefined) return make(name, contentsOf)
   if (named !== undefined) return firstThatExists([join(named, name)])
   const require = requireFromHere()
   const beside = fileURLToPath(new URL(`../build/${name}`, here()))
@@ -65,10 +78,30 @@ export function locateNativeFile(name: string): string | undefined {
 export function requiredNativeFile(name: string): string {
   const path = locateNativeFile(name)
   if (path !== undefined) return path
+  if (contentsOf !== undefined) {
+    throw new NativeUnavailableError(
+      `${name} can't be executed from any of the folders /dev/shm, /tmp and /var/tmp: one of them must allow it`,
+    )
+  }
   throw new NativeUnavailableError(
     "The native part of @demiflow/sys isn't built: run `npm rebuild @demiflow/sys` (it needs a C compiler); " +
       `a bundled program calls useNativeFolder() with the folder of its copy of ${name}`,
   )
+}
+
+function make(name: string, contents: (name: string) => Uint8Array): string | undefined {
+  const descriptor = made.get(name) ?? createUnnamedFile(() => contents(name))
+  if (descriptor === undefined) return undefined
+  made.set(name, descriptor)
+  return pathOfDescriptor(descriptor)
+}
+
+/** Closes a file that was made of contents, once nobody opens it by its path any more. */
+export function releaseNativeFile(name: string): void {
+  const descriptor = made.get(name)
+  if (descriptor === undefined) return
+  made.delete(name)
+  closeSync(descriptor)
 }
 
 /** False beside a bundle: what a folder `build` there has isn't of this package. */

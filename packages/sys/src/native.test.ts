@@ -14,7 +14,7 @@ describe("loading the addon", () => {
 
   it("says in one line what to do when it isn't built", async () => {
     vi.resetModules()
-    vi.doMock("node:fs", () => ({ existsSync: () => false }))
+    vi.doMock("node:fs", () => ({ constants: {}, existsSync: () => false }))
     const { loadNative } = await import("./native.ts")
     const { NativeUnavailableError } = await import("./native-files.ts")
     expect(loadNative).toThrow(NativeUnavailableError)

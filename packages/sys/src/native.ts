@@ -8,7 +8,9 @@
  * thread they are also closed with the thread, unless `close` has done so: nothing else may close them there. Those that
  * a message has brought stay open.
  */
-import { locateNativeFile, NativeUnavailableError, requiredNativeFile, requireFromHere } from "./native-files.ts"
+import { locateNativeFile, NativeUnavailableError, releaseNativeFile, requiredNativeFile } from "./native-files.ts"
+
+const ADDON = "demiflow.node"
 
 /** System calls over one arena, one instance for each thread. */
 export interface Native {
@@ -200,13 +202,19 @@ let loaded: Native | undefined
  * machine.
  */
 export function loadNative(): Native {
-  loaded ??= load(requiredNativeFile("demiflow.node"))
+  if (loaded === undefined) {
+    loaded = load(requiredNativeFile(ADDON))
+    releaseNativeFile(ADDON)
+  }
   return loaded
 }
 
 function load(path: string): Native {
   try {
-    return requireFromHere()(path) as Native
+    const module = { exports: {} }
+    // Unlike `require`, this takes a path that has no extension.
+    process.dlopen(module, path)
+    return module.exports as Native
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause)
     throw new NativeUnavailableError(

@@ -28,9 +28,9 @@ type Needs = "root" | "ports" | "nothing"
 /**
  * The list that `become` carries out. If the user only wants the possible parts printed, nothing is given up.
  *
- * @param runtime identity of the runtime that runs this process: only the same one gets its options
+ * @param runtime identity of the runtime that runs this process: only the same one gets its options; undefined: it has them
  */
-export function birthSteps(native: Native, runtime: ExecutableIdentity): Step[] {
+export function birthSteps(native: Native, runtime: ExecutableIdentity | undefined): Step[] {
   const { setUser, bindPrivilegedPorts } = CAPABILITIES_OF_ROOT
   const born = (condition: StepCondition, needs: Needs): Step => ({
     kind: "onlyIf",
@@ -41,7 +41,7 @@ export function birthSteps(native: Native, runtime: ExecutableIdentity): Step[] 
     // The caller's options for this runtime are kept, as for any Node.js program.
     { kind: "keepVariables", beginnings: [...NEEDED_VARIABLES, "NODE_OPTIONS="] },
     { kind: "setVariable", variable: `${BIRTH_VARIABLE}=` },
-    { kind: "addOptions", executable: runtime, options: memoryOptions() },
+    ...(runtime === undefined ? [] : [{ kind: "addOptions", executable: runtime, options: memoryOptions() } as const]),
     { kind: "onlyIf", condition: { argument: PRINT_SANDBOX }, steps: [] },
     born({ isRoot: true }, "root"),
     born({ capability: setUser, argument: RUN_AS }, "root"),

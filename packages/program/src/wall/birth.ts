@@ -9,9 +9,10 @@
  */
 import { accessSync, constants } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { loadNative } from "@demiflow/sys"
+import { createUnnamedFile, encodeStepsFile, fileBeside, loadNative, pathOfDescriptor } from "@demiflow/sys"
 import { closeInherited, executeAgain, hasRing, namedDescriptors } from "../inherited-descriptors.ts"
-import { BIRTH_VARIABLE, ONLY_NAMESPACES } from "./birth-steps.ts"
+import { isOneFile } from "../one-file.ts"
+import { BIRTH_VARIABLE, birthSteps, ONLY_NAMESPACES } from "./birth-steps.ts"
 import type { Birth } from "./helper.ts"
 import { guardRuntime } from "./steps.ts"
 
@@ -51,7 +52,21 @@ export function beBorn(become: URL, named: number | undefined, isAlone: boolean)
 function tryAgain(become: string, kept: readonly number[]): void {
   // Prevents a second attempt, whatever happens.
   process.env[BIRTH_VARIABLE] = ""
+  if (isOneFile()) {
+    tryAgainFromOneFile(kept)
+    return
+  }
   if (isExecutable(become)) executeAgain(kept, [become, `${become}${STEPS_SUFFIX}`])
+}
+
+/** The list can be written here: this process has the options with which it is executed again. */
+function tryAgainFromOneFile(kept: readonly number[]): void {
+  const native = loadNative()
+  const become = fileBeside("become")
+  const list = createUnnamedFile((descriptor) =>
+    encodeStepsFile([{ kind: "close", descriptor }, ...birthSteps(native, undefined)]),
+  )
+  if (become !== undefined && list !== undefined) executeAgain([...kept, list], [become, pathOfDescriptor(list)])
 }
 
 /** False also on a file system that forbids execution. */

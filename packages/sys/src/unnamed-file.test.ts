@@ -1,0 +1,51 @@
+import { spawnSync } from "node:child_process"
+import { closeSync, fstatSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, afterEach, expect, test } from "vitest"
+import { createUnnamedFile, pathOfDescriptor } from "./unnamed-file.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "unnamed-file-"))
+const open: number[] = []
+afterEach(() => {
+  for (const descriptor of open.splice(0)) closeSync(descriptor)
+})
+// Fails if anything has a name there.
+afterAll(() => rmdirSync(folder))
+
+function create(contents: (descriptor: number) => Uint8Array, folders?: readonly string[]): number {
+  const descriptor = createUnnamedFile(contents, folders) ?? -1
+  open.push(descriptor)
+  return descriptor
+}
+
+test("the file has the contents, no name, and is its owner's alone", () => {
+  const descriptor = create(() => Buffer.from("contents"), [folder])
+  expect(readFileSync(pathOfDescriptor(descriptor), "utf8")).toBe("contents")
+  const { nlink, mode } = fstatSync(descriptor)
+  expect([nlink, mode & 0o777]).toEqual([0, 0o500])
+})
+
+test("the contents may depend on the descriptor", () => {
+  const descriptor = create((number) => Buffer.from(`${number}`))
+  expect(readFileSync(pathOfDescriptor(descriptor), "utf8")).toBe(String(descriptor))
+})
+
+test("it can be executed, by whom it is inherited", () => {
+  const descriptor = create(() => readFileSync("/bin/true"))
+  const stdio = [...Array(descriptor).fill("ignore"), descriptor]
+  expect(spawnSync(pathOfDescriptor(descriptor), { stdio }).status).toBe(0)
+})
+
+test("it can't get a name", () => {
+  const descriptor = create(() => Buffer.from(""), [folder])
+  const stdio = [...Array(descriptor).fill("ignore"), descriptor]
+  const link = spawnSync("ln", ["-L", pathOfDescriptor(descriptor), join(folder, "name")], { stdio })
+  expect(link.status).not.toBe(0)
+})
+
+test("a folder that can't have such a file is passed over", () => {
+  const descriptor = create(() => Buffer.from(""), ["/proc", join(folder, "missing"), folder])
+  expect(fstatSync(descriptor).dev).toBe(fstatSync(create(() => Buffer.from(""), [folder])).dev)
+  expect(createUnnamedFile(() => Buffer.from(""), ["/proc"])).toBeUndefined()
+})

@@ -1,0 +1,54 @@
+/**
+ * Files without a name (`O_TMPFILE` of open(2)): no other user can open or replace one, and nothing is left of it once
+ * its descriptor is closed.
+ */
+import { accessSync, closeSync, constants, fchmodSync, openSync, writeFileSync } from "node:fs"
+
+/** Folders that everybody may write to. The first two are rarely on a disk. */
+const FOLDERS: readonly string[] = ["/dev/shm", "/tmp", "/var/tmp"]
+/** `O_TMPFILE` is this and the flag of folders. Together with `O_EXCL`, the file can't get a name. */
+const NAMELESS = 0o20000000 | constants.O_DIRECTORY | constants.O_EXCL
+
+/**
+ * Creates an executable file. Returns a descriptor of it, for reading; undefined if none of the folders can have such a
+ * file, or none allows its execution.
+ *
+ * @param contents returns its bytes, given that descriptor
+ */
+export function createUnnamedFile(
+  contents: (descriptor: number) => Uint8Array,
+  folders: readonly string[] = FOLDERS,
+): number | undefined {
+  for (const folder of folders) {
+    const file = createIn(folder, contents)
+    if (file !== undefined) return file
+  }
+  return undefined
+}
+
+/** The path by which this process, and the children that inherit it, open a descriptor's file. */
+export function pathOfDescriptor(descriptor: number): string {
+  return `/proc/self/fd/${descriptor}`
+}
+
+function createIn(folder: string, contents: (descriptor: number) => Uint8Array): number | undefined {
+  let written: number | undefined
+  let read: number | undefined
+  try {
+    written = openSync(folder, NAMELESS | constants.O_RDWR, 0o700)
+    const path = pathOfDescriptor(written)
+    // Whatever the umask is.
+    fchmodSync(written, 0o500)
+    // Not where execution is forbidden.
+    accessSync(path, constants.X_OK)
+    read = openSync(path, constants.O_RDONLY)
+    writeFileSync(written, contents(read))
+    return read
+  } catch {
+    if (read !== undefined) closeSync(read)
+    return undefined
+  } finally {
+    // A file that is open for writing can't be executed.
+    if (written !== undefined) closeSync(written)
+  }
+}

@@ -1,0 +1,135 @@
+// Debian packages of the executables. They go beside Debian's own package `passt`, in whichever order.
+import { execFileSync } from "node:child_process"
+import {
+  copyFileSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { target } from "./executable.mjs"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+/**
+ * Debian's package and version of each library that a runtime needs, by the last of the versions that its functions may
+ * have.
+ */
+const libraries = [
+  { pattern: /^GLIBC_2\.(?:\d|1\d|2[0-8])(?:\.\d+)?$/, dependency: "libc6 (>= 2.28)" },
+  { pattern: /^GCC_(?:3\.\d|4\.[0-2])(?:\.\d)?$/, dependency: "libgcc-s1 (>= 4.2)" },
+  { pattern: /^(?:GLIBCXX_3\.4(?:\.(?:\d|1\d|2[01]))?|CXXABI_1\.3(?:\.\d+)?)$/, dependency: "libstdc++6 (>= 5.2)" },
+  { pattern: /^LIBATOMIC_1\.[0-2]$/, dependency: "libatomic1 (>= 4.8)" },
+]
+
+/**
+ * Throws an error if the executable needs something else than these libraries.
+ * @param {string} executable
+ */
+function checkLibraries(executable) {
+  const text = execFileSync("readelf", ["--wide", "--dynamic", "--version-info", executable], { encoding: "utf8" })
+  const needed = [...text.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, name = ""]) => name)
+  const known = /^(?:lib(?:c|m|dl|pthread|gcc_s|stdc\+\+|atomic)\.so\.\d|ld-linux.*)$/
+  const versions = [...text.matchAll(/Name: (\S+)/g)].map(([, name = ""]) => name)
+  const unknown = [
+    ...needed.filter((name) => !known.test(name)),
+    ...versions.filter((version) => !libraries.some(({ pattern }) => pattern.test(version))),
+  ]
+  if (unknown.length > 0) throw new Error(`${executable} needs more than its dependencies: ${unknown.join(", ")}`)
+}
+
+/** The time that all files get, in seconds: the same sources make the same package. */
+function sourceDate() {
+  const { SOURCE_DATE_EPOCH: given } = process.env
+  return Number(given ?? execFileSync("git", ["log", "-1", "--format=%ct"], { cwd: root, encoding: "utf8" }))
+}
+
+/**
+ * `/usr/bin/NAME` leads to the executable where no other package has a file of that name: an alternative doesn't replace
+ * a file. The trigger makes it again when Debian's package, which has one, goes.
+ * @param {string} name
+ */
+function maintainerScripts(name) {
+  const link = `/usr/bin/${name}`
+  const executable = `/usr/bin/demiflow-${name}`
+  return {
+    postinst: `#!/bin/sh
+set -e
+if [ -L ${link} ] || [ ! -e ${link} ]; then
+  update-alternatives --quiet --install ${link} ${name} ${executable} 50
+fi
+`,
+    prerm: `#!/bin/sh
+set -e
+if [ "$1" != upgrade ]; then
+  update-alternatives --quiet --remove ${name} ${executable}
+fi
+`,
+    triggers: `interest-noawait ${link}\n`,
+  }
+}
+
+/**
+ * @param {string} folder
+ * @param {number} seconds
+ */
+function setTimes(folder, seconds) {
+  for (const entry of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    lutimesSync(join(folder, entry), seconds, seconds)
+  }
+  utimesSync(folder, seconds, seconds)
+}
+
+/**
+ * Returns the package's path.
+ * @param {string} name of the command
+ * @param {string} executable
+ * @param {string} notice the licences of what is in it
+ * @param {string} work
+ * @param {string} output
+ */
+export function makeDebianPackage(name, executable, notice, work, output) {
+  checkLibraries(executable)
+  const manifest = JSON.parse(readFileSync(join(root, `apps/${name}/package.json`), "utf8"))
+  const full = `demiflow-${name}`
+  const version = manifest.version.replace("-", "~")
+  const tree = join(work, full)
+  /** @param {string} path */
+  const place = (path) => {
+    mkdirSync(dirname(join(tree, path)), { recursive: true, mode: 0o755 })
+    return join(tree, path)
+  }
+  copyFileSync(executable, place(`usr/lib/demiflow/${name}`))
+  symlinkSync(`../lib/demiflow/${name}`, place(`usr/bin/${full}`))
+  writeFileSync(place(`usr/share/doc/${full}/copyright`), notice)
+  copyFileSync(join(root, `apps/${name}/README.md`), place(`usr/share/doc/${full}/README.md`))
+  const control = `Package: ${full}
+Version: ${version}
+Architecture: ${target?.debian}
+Maintainer: ${manifest.author} <maintainers@demiflow.invalid>
+Installed-Size: ${Math.ceil(statSync(executable).size / 1024)}
+Depends: ${libraries.map(({ dependency }) => dependency).join(", ")}
+Section: net
+Priority: optional
+Homepage: ${manifest.homepage}
+Description: ${manifest.description}
+ One executable, which brings its own Node.js.
+`
+  for (const [file, text] of Object.entries({ control, ...maintainerScripts(name) })) {
+    writeFileSync(place(`DEBIAN/${file}`), text, { mode: file.startsWith("p") ? 0o755 : 0o644 })
+  }
+  const seconds = sourceDate()
+  setTimes(tree, seconds)
+  const archive = join(output, `${full}_${version}_${target?.debian}.deb`)
+  execFileSync("dpkg-deb", ["--root-owner-group", "-Zzstd", "-z10", "--build", tree, archive], {
+    env: { ...process.env, SOURCE_DATE_EPOCH: String(seconds) },
+    stdio: ["ignore", "ignore", "inherit"],
+  })
+  return archive
+}
