@@ -37,8 +37,15 @@ export interface SocketsCapabilities {
   readonly probes: boolean
   /** Urgent data is marked. Otherwise it is lost, or is part of the stream, as the system decides. */
   readonly urgentData: boolean
-  /** Hop limit, traffic class and fragmentation can be set. Otherwise the host's defaults apply. */
+  /** Hop limit, traffic class and fragmentation can be set. Otherwise the host's defaults apply, see `hopLimits`. */
   readonly marks: boolean
+  /** The hop limit of datagrams can be set, whatever `marks` is. */
+  readonly hopLimits: boolean
+  /**
+   * Link-local IPv6 addresses are reached, and those of several links are distinguished. Otherwise `scope` is 0, and
+   * sockets to such addresses fail.
+   */
+  readonly linkLocal: boolean
   /**
    * `tcpListen` and `tcpConnect` return an error if the host refuses to bind the socket. Otherwise they return only
    * errors that the process foresees, about its own sockets for example; others come later.
@@ -68,6 +75,8 @@ export const ALL_CAPABILITIES: SocketsCapabilities = Object.freeze({
   probes: true,
   urgentData: true,
   marks: true,
+  hopLimits: true,
+  linkLocal: true,
   immediateErrors: true,
   freebind: true,
   interfaceBinding: true,
@@ -87,6 +96,8 @@ export const LEAST_CAPABILITIES: SocketsCapabilities = Object.freeze({
   probes: false,
   urgentData: false,
   marks: false,
+  hopLimits: false,
+  linkLocal: false,
   immediateErrors: false,
   freebind: false,
   interfaceBinding: false,

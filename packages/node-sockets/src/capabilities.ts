@@ -7,4 +7,6 @@ export const NODE_CAPABILITIES: SocketsCapabilities = Object.freeze({
   datagrams: true,
   halfClose: true,
   ownEnds: true,
+  hopLimits: true,
+  linkLocal: true,
 })

@@ -1,13 +1,10 @@
 import { networkInterfaces } from "node:os"
 import { Errno, type ListeningEnd } from "@demiflow/core"
-import { isOwnAddress } from "./node-address.ts"
 
 /** Returns 0, or the negated error number of an end that these sockets can't listen at. */
-export function checkListeningEnd({ address, interfaceName }: ListeningEnd): number {
-  if (interfaceName !== undefined) {
-    return networkInterfaces()[interfaceName] === undefined ? -Errno.ENODEV : -Errno.EPROTONOSUPPORT
-  }
-  return address === undefined || isOwnAddress(address) ? 0 : -Errno.EADDRNOTAVAIL
+export function checkListeningEnd({ interfaceName }: ListeningEnd): number {
+  if (interfaceName === undefined) return 0
+  return networkInterfaces()[interfaceName] === undefined ? -Errno.ENODEV : -Errno.EPROTONOSUPPORT
 }
 
 /** True if two sockets can't listen at both ends. */

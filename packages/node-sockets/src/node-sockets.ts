@@ -1,5 +1,6 @@
 /** `Sockets` of `@demiflow/core`: opens the sockets; the kit finds the one that a call names. */
 import {
+  type Address,
   type Arena,
   type Demiflow,
   Errno,
@@ -13,10 +14,12 @@ import { EBADF, KitSockets } from "@demiflow/sockets-kit"
 import { NODE_CAPABILITIES } from "./capabilities.ts"
 import { Lingering } from "./lingering.ts"
 import { areConflicting, checkListeningEnd } from "./listening-ends.ts"
+import { bindError } from "./node-datagrams.ts"
 import type { NodeLoop } from "./node-loop.ts"
 import { TcpConnection } from "./tcp-connection.ts"
 import { TcpListener } from "./tcp-listener.ts"
 import { UdpSocket } from "./udp-socket.ts"
+import { Zones } from "./zones.ts"
 
 /** Options of {@link NodeSockets}. */
 export interface NodeSocketsOptions {
@@ -27,6 +30,13 @@ export interface NodeSocketsOptions {
    * `Errno.EADDRINUSE`, for example.
    */
   readonly onListenError?: (end: ListeningEnd, errno: number) => void
+  /**
+   * Name of the interface with the link-local IPv6 addresses. If absent, the one that has any; if several have, link-local
+   * correspondents are reached only where a datagram has come from.
+   */
+  readonly linkLocalInterface?: string
+  /** A link-local IPv6 address on an interface of its own, and the name of that. */
+  readonly zonedAddress?: { readonly address: Address; readonly zone: string }
 }
 
 /** Sockets of the host, by `node:net` and `node:dgram`. Their events come from the loop. */
@@ -34,27 +44,32 @@ export class NodeSockets extends KitSockets {
   override readonly capabilities: SocketsCapabilities = NODE_CAPABILITIES
   readonly #onListenError: NodeSocketsOptions["onListenError"]
   readonly #lingering = new Lingering()
+  readonly #zones: Zones
 
   constructor(arena: Arena, loop: NodeLoop, options: NodeSocketsOptions = {}) {
     super(arena, loop, options.mostSockets)
     this.#onListenError = options.onListenError
+    this.#zones = new Zones(options.linkLocalInterface, options.zonedAddress)
   }
 
   override tcpConnect(side: SideRef, demiflow: Demiflow): Socket {
     if (this.isFull) return -Errno.EMFILE as Socket
-    const connection = TcpConnection.connect(this.events, this.#lingering, demiflow)
+    const connection = TcpConnection.connect(this.events, this.#lingering, this.#zones, demiflow)
     connection.side = side
     return this.addStream(connection)
   }
 
   override tcpListen(listener: ListenerRef, end: ListeningEnd): Socket {
-    const error = this.isFull ? -Errno.EMFILE : checkListeningEnd(end)
+    let error = this.isFull ? -Errno.EMFILE : checkListeningEnd(end)
+    const zone = end.address === undefined ? undefined : this.#zones.ofOwn(end.address)
+    // A server of Node.js hears later whether the system has the address.
+    if (error === 0 && end.address !== undefined) error = bindError(end.address, zone)
     if (error < 0) return error as Socket
     for (const other of this.table) {
       if (other instanceof TcpListener && areConflicting(other.end, end)) return -Errno.EADDRINUSE as Socket
     }
     const onError = (errno: number) => this.#onListenError?.(end, errno)
-    return this.table.add(new TcpListener(this.events, listener, end, onError))
+    return this.table.add(new TcpListener(this.events, listener, end, zone, onError))
   }
 
   override tcpAccept(listening: Socket, demiflow: Demiflow): Socket {
@@ -71,15 +86,16 @@ export class NodeSockets extends KitSockets {
   }
 
   override udpOpen(side: SideRef, demiflow: Demiflow): Socket {
-    return this.addDatagrams(() => UdpSocket.connected(this.events, side, demiflow))
+    return this.addDatagrams(() => UdpSocket.connected(this.events, this.#zones, side, demiflow))
   }
 
   override udpBind(side: SideRef, demiflow: Demiflow): Socket {
-    return this.addDatagrams(() => UdpSocket.bound(this.events, side, demiflow))
+    return this.addDatagrams(() => UdpSocket.bound(this.events, this.#zones, side, demiflow))
   }
 
   override udpListen(listener: ListenerRef, end: ListeningEnd): Socket {
     const error = checkListeningEnd(end)
-    return error < 0 ? (error as Socket) : this.addDatagrams(() => UdpSocket.listening(this.events, listener, end))
+    if (error < 0) return error as Socket
+    return this.addDatagrams(() => UdpSocket.listening(this.events, this.#zones, listener, end))
   }
 }

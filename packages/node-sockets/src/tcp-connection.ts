@@ -12,6 +12,7 @@ import { type Arena, type Demiflow, Errno, type Vectors } from "@demiflow/core"
 import { copyVectors, type EventList, errnoOf, StreamSocket } from "@demiflow/sockets-kit"
 import type { Lingering } from "./lingering.ts"
 import { readAddress } from "./node-address.ts"
+import { textOf, type Zones } from "./zones.ts"
 
 const SEND_BUFFER = 256 << 10
 
@@ -26,14 +27,14 @@ export class TcpConnection extends StreamSocket {
   }
 
   /** Begins to connect. That the host can't give the forwarding end is an error of the connection. */
-  static connect(events: EventList, lingering: Lingering, demiflow: Demiflow): TcpConnection {
-    const own = demiflow.forwardingAddress
+  static connect(events: EventList, lingering: Lingering, zones: Zones, demiflow: Demiflow): TcpConnection {
+    const { forwardingAddress: own, correspondentAddress: correspondent } = demiflow
     const options = {
-      host: demiflow.correspondentAddress.toString(),
+      host: textOf(correspondent, zones.of(correspondent, 0)),
       port: demiflow.correspondentPort,
       allowHalfOpen: true,
       noDelay: true,
-      ...(own.isUnspecified ? {} : { localAddress: own.toString() }),
+      ...(own.isUnspecified ? {} : { localAddress: textOf(own, zones.ofOwn(own)) }),
       ...(demiflow.forwardingPort === 0 ? {} : { localPort: demiflow.forwardingPort }),
     }
     const connection = new TcpConnection(events, lingering, connect(options), demiflow.isV4)

@@ -4,6 +4,7 @@ import { type EventList, errnoOf, HostSocket } from "@demiflow/sockets-kit"
 import type { Lingering } from "./lingering.ts"
 import { readAddress } from "./node-address.ts"
 import { TcpConnection } from "./tcp-connection.ts"
+import { textOf } from "./zones.ts"
 
 /** Connections that the system holds, and as many wait here. */
 const BACKLOG = 1024
@@ -14,8 +15,17 @@ export class TcpListener extends HostSocket {
   readonly #server: Server
   #waiting: NodeSocket[] = []
 
-  /** @param onError called if it turns out that the socket can't listen there, with a positive error number */
-  constructor(events: EventList, listener: ListenerRef, end: ListeningEnd, onError: (errno: number) => void) {
+  /**
+   * @param zone of a link-local address
+   * @param onError called if it turns out that the socket can't listen there, with a positive error number
+   */
+  constructor(
+    events: EventList,
+    listener: ListenerRef,
+    end: ListeningEnd,
+    zone: string | undefined,
+    onError: (errno: number) => void,
+  ) {
     super(events)
     this.listener = listener
     this.end = end
@@ -31,7 +41,7 @@ export class TcpListener extends HostSocket {
       onError(errno)
     })
     const { address, port } = end
-    const where = address === undefined ? {} : { host: address.toString(), ipv6Only: !address.isV4 }
+    const where = address === undefined ? {} : { host: textOf(address, zone), ipv6Only: !address.isV4 }
     this.#server.listen({ ...where, port, backlog: BACKLOG, exclusive: true })
   }
 

@@ -8,6 +8,7 @@ import {
   type DatagramBatch,
   type Demiflow,
   Errno,
+  hopLimitIn,
   type SideRef,
   SocketEvent,
 } from "@demiflow/core"
@@ -24,6 +25,7 @@ interface Arrived {
   readonly bytes: Uint8Array
   readonly address: Address
   readonly port: number
+  readonly scope: number
 }
 
 /** The one correspondent of a connected socket. */
@@ -50,8 +52,20 @@ export abstract class DatagramSocket extends HostSocket {
    * Sends a datagram, by a copy. Returns 0, or a negated error number.
    *
    * @param to absent for a connected socket
+   * @param scope of a link-local address there; 0: the default
    */
-  protected abstract transmit(arena: Arena, offset: number, length: number, to: Demiflow | undefined): number
+  protected abstract transmit(
+    arena: Arena,
+    offset: number,
+    length: number,
+    to: Demiflow | undefined,
+    scope: number,
+  ): number
+
+  /** Sets the hop limit of what is sent from now on; 0 restores the default. Returns 0, or a negated error number. */
+  setHopLimit(_hopLimit: number): number {
+    return -Errno.EPROTONOSUPPORT
+  }
 
   handOver(side: SideRef): void {
     this.listener = undefined
@@ -60,11 +74,14 @@ export abstract class DatagramSocket extends HostSocket {
   }
 
   send(arena: Arena, batch: DatagramBatch, first: number, count: number): number {
-    return this.correspondent === undefined ? -EDESTADDRREQ : this.#sendAll(arena, batch, first, count, undefined)
+    return this.correspondent === undefined ? -EDESTADDRREQ : this.#sendAll(arena, batch, first, count, undefined, 0)
   }
 
-  sendTo(arena: Arena, demiflow: Demiflow, batch: DatagramBatch, first: number, count: number): number {
-    return this.correspondent === undefined ? this.#sendAll(arena, batch, first, count, demiflow) : -EISCONN
+  sendTo(arena: Arena, demiflow: Demiflow, scope: number, batch: DatagramBatch, first: number, count: number): number {
+    if (this.correspondent !== undefined) return -EISCONN
+    // Where the hop limit can't be set, the default applies.
+    if (this.setHopLimit(hopLimitIn(batch.marks)) === -Errno.EAGAIN) return -Errno.EAGAIN
+    return this.#sendAll(arena, batch, first, count, demiflow, scope)
   }
 
   /** @param ends absent for a connected socket */
@@ -73,13 +90,13 @@ export abstract class DatagramSocket extends HostSocket {
     const available = Math.min(count, this.#arrived.length - this.#first)
     if (available === 0) return -Errno.EAGAIN
     for (let index = 0; index < available; index++) {
-      const { bytes, address, port } = this.#arrived[this.#first++]
+      const { bytes, address, port, scope } = this.#arrived[this.#first++]
       const fitting = Math.min(batch.length[index], bytes.length)
       arena.bytes.set(fitting === bytes.length ? bytes : bytes.subarray(0, fitting), batch.offset[index])
       batch.length[index] = bytes.length
       batch.segmentSize[index] = 0
       batch.trafficClass[index] = 0
-      batch.scope[index] = 0
+      batch.scope[index] = scope
       this.#waitingBytes -= bytes.length + DATAGRAM_COST
       if (ends !== undefined) this.describe(ends[index], address, port)
     }
@@ -91,11 +108,15 @@ export abstract class DatagramSocket extends HostSocket {
     this.#arrived = []
   }
 
-  /** A datagram has arrived. Its memory is kept, and must not be used again. False if it is lost. */
-  protected arrived(bytes: Uint8Array, address: Address, port: number): boolean {
+  /**
+   * A datagram has arrived. Its memory is kept, and must not be used again. False if it is lost.
+   *
+   * @param scope see `DatagramBatch.scope` of core
+   */
+  protected arrived(bytes: Uint8Array, address: Address, port: number, scope = 0): boolean {
     const cost = bytes.length + DATAGRAM_COST
     if (!this.isOpen || this.#waitingBytes + cost > RECEIVE_BUFFER) return false
-    this.#arrived.push({ bytes, address, port })
+    this.#arrived.push({ bytes, address, port, scope })
     this.#waitingBytes += cost
     this.report(SocketEvent.readable)
     return true
@@ -107,7 +128,14 @@ export abstract class DatagramSocket extends HostSocket {
     into.correspondentPort = port
   }
 
-  #sendAll(arena: Arena, batch: DatagramBatch, first: number, count: number, to: Demiflow | undefined): number {
+  #sendAll(
+    arena: Arena,
+    batch: DatagramBatch,
+    first: number,
+    count: number,
+    to: Demiflow | undefined,
+    scope: number,
+  ): number {
     const largest = (to?.isV4 ?? this.isV4) ? LARGEST_V4 : LARGEST_V6
     for (let index = first; index < first + count; index++) {
       const end = batch.offset[index] + batch.length[index]
@@ -116,7 +144,7 @@ export abstract class DatagramSocket extends HostSocket {
       do {
         const length = Math.min(end, start + size) - start
         let answer = this.takeError()
-        if (answer === 0) answer = length > largest ? -Errno.EMSGSIZE : this.transmit(arena, start, length, to)
+        if (answer === 0) answer = length > largest ? -Errno.EMSGSIZE : this.transmit(arena, start, length, to, scope)
         if (answer < 0) {
           batch.length[index] = end - start
           batch.offset[index] = start

@@ -149,12 +149,12 @@ export abstract class KitSockets implements Sockets {
   sendDatagramsTo(
     socket: Socket,
     demiflow: Demiflow,
-    _scope: number,
+    scope: number,
     batch: DatagramBatch,
     first: number,
     count: number,
   ): number {
-    return this.#datagrams(socket)?.sendTo(this.arena, demiflow, batch, first, count) ?? -EBADF
+    return this.#datagrams(socket)?.sendTo(this.arena, demiflow, scope, batch, first, count) ?? -EBADF
   }
 
   pingBind(): Socket {
@@ -173,8 +173,8 @@ export abstract class KitSockets implements Sockets {
     return 0
   }
 
-  setHopLimit(): number {
-    return -Errno.EPROTONOSUPPORT
+  setHopLimit(socket: Socket, _isV4: boolean, hopLimit: number): number {
+    return this.#datagrams(socket)?.setHopLimit(hopLimit) ?? -Errno.EPROTONOSUPPORT
   }
 
   setTrafficClass(): number {

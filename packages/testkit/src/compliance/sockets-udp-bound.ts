@@ -52,6 +52,16 @@ export function udpBoundTests(bench: () => SocketsBench, isV4: boolean, capabili
     expect(ports).toEqual([own.forwardingPort, own.forwardingPort, own.forwardingPort])
   })
 
+  it("takes a hop limit with each call, or leaves it to the host", async () => {
+    for (const hopLimit of [64, 9, 0]) {
+      bench().batch.marks = hopLimit
+      expect(bench().sendDatagramsTo(socket, bench().towards(first), toBytes(`${hopLimit}`))).toBe(1)
+    }
+    bench().batch.marks = 0
+    await bench().until("all arrive", () => first.received.length === 3)
+    expect(first.received.map(toText)).toEqual(["64", "9", "0"])
+  })
+
   testOf(!capabilities.ownEnds)("reaches several correspondents, each with all it is sent", async () => {
     for (const correspondent of [first, second, first]) {
       expect(bench().sendDatagramsTo(socket, bench().towards(correspondent), toBytes("content"))).toBe(1)

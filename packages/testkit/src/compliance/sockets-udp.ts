@@ -163,8 +163,11 @@ export function udpTests(bench: () => SocketsBench, isV4: boolean, capabilities:
     expect(host().receiveError(towardsClosed, bench().socketError)).toBe(1)
   })
 
-  testOf(capabilities.marks)("takes a hop limit, and its default back", () => {
-    expect(host().setHopLimit(socket, isV4, 5)).toBe(0)
-    expect(host().setHopLimit(socket, isV4, 0)).toBe(0)
+  testOf(capabilities.hopLimits)("takes a hop limit, and its default back", async () => {
+    for (const hopLimit of [5, 255, 0]) {
+      expect(host().setHopLimit(socket, isV4, hopLimit)).toBe(0)
+      expect(bench().sendDatagrams(socket, toBytes(`${hopLimit}`))).toBe(1)
+    }
+    await bench().until("all arrive", () => remote.received.length === 3)
   })
 }

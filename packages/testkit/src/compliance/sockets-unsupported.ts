@@ -4,7 +4,7 @@ import { type SocketsBench, testOf } from "./sockets-bench.ts"
 
 /** The tests of what a host can't do, over one version of IP: it says so, and nothing else happens. */
 export function unsupportedTests(bench: () => SocketsBench, isV4: boolean, capabilities: SocketsCapabilities): void {
-  const { ping, listening, datagrams } = capabilities
+  const { ping, listening, datagrams, hopLimits } = capabilities
   const host = () => bench().under.sockets
   const elsewhere = () => bench().towards(bench().under.unusedEnd(isV4))
 
@@ -18,6 +18,11 @@ export function unsupportedTests(bench: () => SocketsBench, isV4: boolean, capab
   testOf(!datagrams)("refuses to open UDP sockets", () => {
     expect(host().udpOpen(bench().newSide(), elsewhere())).toBe(-Errno.EPROTONOSUPPORT)
     expect(host().udpBind(bench().newSide(), elsewhere())).toBe(-Errno.EPROTONOSUPPORT)
+  })
+
+  testOf(datagrams && !hopLimits)("refuses to set the hop limit of datagrams", () => {
+    const socket = bench().keep(host().udpOpen(bench().newSide(), elsewhere()))
+    expect(host().setHopLimit(socket, isV4, 5)).toBe(-Errno.EPROTONOSUPPORT)
   })
 
   testOf(!ping)("refuses to open ping sockets", () => {
