@@ -1,13 +1,9 @@
 /** The memory of a gateway at rest, and what a thread has room for. */
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { attachedArena } from "@demiflow/sys"
 import { memoryLinkPair } from "@demiflow/tap"
 import { expect, test } from "vitest"
 import { createGateway, type Gateway } from "./gateway.ts"
-
-setFlagsFromString("--expose-gc")
-const collect = runInNewContext("gc") as () => void
+import { inUse } from "./test-support.ts"
 
 const GATEWAYS = 100
 /** Gateways before the count, so that what is allocated only once is there already. */
@@ -15,13 +11,6 @@ const FIRST_GATEWAYS = 5
 /** Bytes of objects and arrays. The system's own measure, the resident set, is the rest of 300 kB larger. */
 const LIMIT = 180_000
 const ARENA_BYTES = 2 ** 31
-
-/** Returns the bytes in use: objects, and arrays outside the heap. */
-function inUse(): number {
-  collect()
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
-}
 
 async function open(count: number, into: Gateway[]): Promise<void> {
   for (let index = 0; index < count; index++) {

@@ -1,44 +1,63 @@
 /** Gateways that share a thread with each other, and with ordinary code. */
 import { readdirSync } from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
+import { IcmpType } from "@demiflow/core"
 import { attachedArena } from "@demiflow/sys"
 import { memoryLinkPair } from "@demiflow/tap"
+import { build } from "@demiflow/testkit"
 import { expect, test } from "vitest"
 import { createGateway } from "./gateway.ts"
-import { ask, TestGuest, webServer } from "./test-support.ts"
+import { ask, GATEWAY, GUEST, inUse, TestGuest, webServer } from "./test-support.ts"
 
 const descriptors = () => readdirSync("/proc/self/fd").length
 const remaining = () => attachedArena()?.remaining
+/** Bytes for each guest: less than anything that could be forgotten. */
+const LEAST_LEAK = 1_000
 
-test("two guests with the same addresses are served at once, by a web server of this process", async () => {
-  const server = await webServer()
-  const guests = [await TestGuest.open(), await TestGuest.open()]
-  const answers = guests.map((guest) => ask(guest, server.port))
-  // Timers, promises and a client of this process work meanwhile.
-  const headers = { connection: "close" }
-  const page = fetch(`http://127.0.0.1:${server.port}`, { headers }).then((response) => response.text())
-  expect(await Promise.all([page, delay(1, "a timer")])).toEqual(["served here", "a timer"])
-  for (const answer of await Promise.all(answers)) expect(answer).toContain("served here")
-  guests[0].gateway.close()
-  expect(await ask(guests[1], server.port)).toContain("served here")
-  guests[1].gateway.close()
-  await server.close()
-})
+const KINDS = ["sys", "node"] as const
 
-test("gateways that come and go leave nothing behind", async () => {
-  const first = await TestGuest.open()
-  first.gateway.close()
-  // The loop ends when the runtime has its turn.
-  await expect.poll(remaining).toBe(attachedArena()?.buffer.byteLength)
-  const before = [remaining(), descriptors()]
-  for (let count = 0; count < 300; count++) {
-    const guest = await TestGuest.open()
-    expect(remaining()).toBeLessThan(before[0] ?? 0)
-    guest.gateway.close()
-    guest.gateway.close()
-  }
-  await expect.poll(() => [remaining(), descriptors()]).toEqual(before)
-})
+test.each(KINDS)(
+  "by %s, two guests with the same addresses are served by a web server of this process",
+  async (kind) => {
+    const server = await webServer()
+    const guests = [await TestGuest.open({ socketsKind: kind }), await TestGuest.open({ socketsKind: kind })]
+    const answers = guests.map((guest) => ask(guest, server.port))
+    // Timers, promises and a client of this process work meanwhile.
+    const headers = { connection: "close" }
+    const page = fetch(`http://127.0.0.1:${server.port}`, { headers }).then((response) => response.text())
+    expect(await Promise.all([page, delay(1, "a timer")])).toEqual(["served here", "a timer"])
+    for (const answer of await Promise.all(answers)) expect(answer).toContain("served here")
+    guests[0].gateway.close()
+    expect(await ask(guests[1], server.port)).toContain("served here")
+    guests[1].gateway.close()
+    await server.close()
+  },
+)
+
+/** A guest that comes, is answered, and goes. */
+async function visit(socketsKind: (typeof KINDS)[number]): Promise<void> {
+  const guest = await TestGuest.open({ socketsKind, nameServers: [] })
+  guest.guest.send(build.ip(GUEST, GATEWAY), build.icmp({ type: IcmpType.echoRequest }))
+  await guest.frame((frame) => frame.icmp?.type === IcmpType.echoReply)
+  guest.gateway.close()
+}
+
+test.each([
+  ["sys", 3_000],
+  ["node", 500],
+] as const)(
+  "by %s, %i guests that come and go leave nothing behind",
+  async (socketsKind, count) => {
+    for (let visits = 0; visits < 50; visits++) await visit(socketsKind)
+    // The loop ends when the runtime has its turn.
+    await expect.poll(remaining).toBe(attachedArena()?.buffer.byteLength)
+    const [before, held] = [[remaining(), descriptors()], inUse()]
+    for (let visits = 0; visits < count; visits++) await visit(socketsKind)
+    await expect.poll(() => [remaining(), descriptors()]).toEqual(before)
+    await expect.poll(() => (inUse() - held) / count, { timeout: 10_000 }).toBeLessThan(LEAST_LEAK)
+  },
+  300_000,
+)
 
 test("gateways that come and go without a turn of the runtime have one loop", async () => {
   const before = descriptors()

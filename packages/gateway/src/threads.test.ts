@@ -6,6 +6,7 @@ import { Worker } from "node:worker_threads"
 import { build } from "tsup"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { ask, TestGuest, webServer } from "./test-support.ts"
+import type { ThreadData } from "./thread.fixture.ts"
 
 /** A thread doesn't see the transforms of the test runner. In a folder below the repository, where the addon is found. */
 const cache = join(import.meta.dirname, "../../../node_modules/.cache")
@@ -35,25 +36,28 @@ afterAll(() => rm(folder, { recursive: true }))
 
 const descriptors = () => readdirSync("/proc/self/fd").length
 
-test("threads have gateways each, while this one has its own, and one that is ended leaves no descriptor", async () => {
-  const server = await webServer()
-  const guest = await TestGuest.open()
-  await ask(guest, server.port)
-  const before = descriptors()
-  const start = (stays: boolean) => {
-    const workerData = { port: server.port, guests: 3, stays }
-    return new Worker(join(folder, "thread.mjs"), { workerData })
-  }
-  const [ends, stays] = [start(false), start(true)]
-  const exit = once(ends, "exit")
-  const answers = await Promise.all([once(ends, "message"), once(stays, "message"), ask(guest, server.port)])
-  const texts = answers.flat(2)
-  expect(texts).toHaveLength(7)
-  for (const text of texts) expect(text).toContain("served here")
-  expect(await exit).toEqual([0])
-  await stays.terminate()
-  expect(await ask(guest, server.port)).toContain("served here")
-  await expect.poll(descriptors).toBeLessThanOrEqual(before)
-  guest.gateway.close()
-  await server.close()
-})
+test.each(["sys", "node"] as const)(
+  "by %s, threads have gateways each, and one that is ended leaves no descriptor",
+  async (socketsKind) => {
+    const server = await webServer()
+    const guest = await TestGuest.open({ socketsKind })
+    await ask(guest, server.port)
+    const before = descriptors()
+    const start = (stays: boolean) => {
+      const workerData: ThreadData = { port: server.port, guests: 3, stays, socketsKind }
+      return new Worker(join(folder, "thread.mjs"), { workerData })
+    }
+    const [ends, stays] = [start(false), start(true)]
+    const exit = once(ends, "exit")
+    const answers = await Promise.all([once(ends, "message"), once(stays, "message"), ask(guest, server.port)])
+    const texts = answers.flat(2)
+    expect(texts).toHaveLength(7)
+    for (const text of texts) expect(text).toContain("served here")
+    expect(await exit).toEqual([0])
+    await stays.terminate()
+    expect(await ask(guest, server.port)).toContain("served here")
+    await expect.poll(descriptors).toBeLessThanOrEqual(before)
+    guest.gateway.close()
+    await server.close()
+  },
+)
