@@ -4,8 +4,8 @@ import type { ProtocolPlugin } from "@demiflow/core"
 import { dhcpv4, dhcpv6 } from "@demiflow/dhcp"
 import { icmp, refusal } from "@demiflow/icmp"
 import { ndp } from "@demiflow/ndp"
-import { tcp } from "@demiflow/tcp"
-import { udp } from "@demiflow/udp"
+import { tcpWithLocalPath } from "@demiflow/tcp"
+import { udpWithLocalPath } from "@demiflow/udp"
 
 /**
  * The protocols of a configuration. Their order means nothing.
@@ -20,8 +20,8 @@ export function protocolPlugins(configuration: Configuration): ProtocolPlugin[] 
     ...plug(ndp, neighbours(ndpOptions(configuration))),
     ...plug(dhcpv4, dhcpv4Lease(configuration)),
     ...plug(dhcpv6, dhcpv6Lease(configuration)),
-    ...plug(tcp, protocols.tcp ? {} : undefined),
-    ...plug(udp, protocols.udp ? {} : undefined),
+    ...plug(tcpWithLocalPath, protocols.tcp ? {} : undefined),
+    ...plug(udpWithLocalPath, protocols.udp ? {} : undefined),
     ...plug(icmp, icmpOptions(configuration)),
     refusal(),
   ]

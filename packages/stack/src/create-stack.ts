@@ -34,7 +34,10 @@ export interface CreateStackOptions
   readonly link: Link
   /** The host's end, on the same arena. */
   readonly sockets: Sockets
-  /** Sockets inside the guest's namespace, on the same arena; absent for a guest without one. */
+  /**
+   * Sockets inside the guest's namespace, on the same arena; absent for a guest without one. For protocols that use it,
+   * such as `tcpWithLocalPath` and `udpWithLocalPath`.
+   */
   readonly localPath?: LocalPath | undefined
   /** The protocols, in any order: claims determine who is offered a packet first. */
   readonly plugins: readonly ProtocolPlugin[]

@@ -54,6 +54,7 @@
  */
 import { type ProtocolPlugin, reserving } from "@demiflow/core"
 import { TcpHandler } from "./driver/handler.ts"
+import { Splicing } from "./local/splicing.ts"
 import { defaultTcpOptions, type TcpOptions } from "./options.ts"
 
 export type { TcpOptions } from "./options.ts"
@@ -63,9 +64,25 @@ const SCRATCH_BYTES = 32 << 10
 /** For what the local path copies. */
 const LOCAL_PATH_ARENA_BYTES = 68 << 10
 
-/** The TCP plugin, to be registered with a stack. */
+/**
+ * The TCP plugin, to be registered with a stack. In a stack with a local path, it resets connections that are local at
+ * both ends: see {@link tcpWithLocalPath}.
+ */
 export function tcp(options: TcpOptions = {}): ProtocolPlugin {
   const all = { ...defaultTcpOptions, ...options }
-  const arenaBytes = all.holdPoolSize + SCRATCH_BYTES
-  return reserving(arenaBytes, (components) => new TcpHandler(components, all), LOCAL_PATH_ARENA_BYTES)
+  return reserving(arenaBytes(all), (components) => new TcpHandler(components, all))
+}
+
+/** As {@link tcp}, for a guest that is a namespace with a local path. Apart, because no page needs it. */
+export function tcpWithLocalPath(options: TcpOptions = {}): ProtocolPlugin {
+  const all = { ...defaultTcpOptions, ...options }
+  return reserving(
+    arenaBytes(all),
+    (components) => new TcpHandler(components, all, (context, localPath) => new Splicing(context, localPath)),
+    LOCAL_PATH_ARENA_BYTES,
+  )
+}
+
+function arenaBytes({ holdPoolSize }: Required<TcpOptions>): number {
+  return holdPoolSize + SCRATCH_BYTES
 }

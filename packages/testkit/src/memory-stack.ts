@@ -51,7 +51,7 @@ export interface MemoryStackOptions {
   readonly sockets?: Omit<SimulatedSocketsOptions, "clock" | "arena">
   /**
    * Makes the guest a namespace of the host's kernel, with its own sockets and pipes to them: {@link
-   * MemoryStack.namespace}.
+   * MemoryStack.namespace}. `tcpWithLocalPath` and `udpWithLocalPath` use it.
    */
   readonly localPath?: true | SimulatedLocalPathOptions
   readonly log?: Log

@@ -100,7 +100,7 @@ import { checkDatagram, payloadLength, SOUND } from "./check.ts"
 import { ErrorRelay } from "./error-relay.ts"
 import { FlowFinder } from "./flow-finder.ts"
 import type { SplicedFlow } from "./local/spliced-flow.ts"
-import { Splicing } from "./local/splicing.ts"
+import type { Splicing, SplicingParts } from "./local/splicing.ts"
 import { Newcomers } from "./newcomers.ts"
 import { PortsInUse } from "./ports-in-use.ts"
 import { Progress } from "./progress.ts"
@@ -113,6 +113,9 @@ import { ToGuest } from "./to-guest.ts"
 import { ToHost } from "./to-host.ts"
 
 /** UDP, set up on a stack. */
+/** Makes what handles flows of the local path. */
+export type Splice = (parts: SplicingParts) => Splicing
+
 export class UdpHandler implements ProtocolHandler {
   readonly name = "udp"
   readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.udp, hasPorts: true }]
@@ -133,7 +136,7 @@ export class UdpHandler implements ProtocolHandler {
   readonly #goingOn: GoingOn
   readonly #tap = new Demiflow()
 
-  constructor(components: Components, options: UdpOptions = {}) {
+  constructor(components: Components, options: UdpOptions = {}, splice?: Splice) {
     const reasons = udpReasons(components.drops)
     const finder = new FlowFinder(components, (flow) => this.#findCarriedOn(flow))
     const errors = new ErrorRelay(components, reasons, finder)
@@ -159,7 +162,7 @@ export class UdpHandler implements ProtocolHandler {
       beginnings: this.#beginnings,
       empty: (port) => this.#empty(port),
     })
-    const splicing = components.localPath === undefined ? undefined : new Splicing(parts)
+    const splicing = components.localPath && splice?.(parts)
     const newcomers = new Newcomers(components, reasons, this.#beginnings, splicing)
     this.#splicing = splicing
     this.#toGuest = new ToGuest({ ...parts, finder, newcomers, splicing })

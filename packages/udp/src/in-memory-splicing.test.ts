@@ -2,13 +2,13 @@ import { Address, Interface, IpProtocol } from "@demiflow/core"
 import { build, check, type MemoryStackOptions, memoryStack, patternBytes, sameBytes } from "@demiflow/testkit"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { udp } from "./index.ts"
+import { udpWithLocalPath } from "./index.ts"
 import { families } from "./test-support/families.ts"
 import { type Direction, directions } from "./test-support/splicing.ts"
 
 /** Listens at one end for the target at the other. */
 function splicingStack({ place, rules, loopback, target }: Direction, options: MemoryStackOptions = {}) {
-  const memory = memoryStack([udp()], { localPath: true, rules, ...options })
+  const memory = memoryStack([udpWithLocalPath()], { localPath: true, rules, ...options })
   const { sockets, namespace } = memory
   const [near, far] = place === Interface.host ? [sockets, namespace] : [namespace, sockets]
   const listen = (port: number, targetPort: number) =>
@@ -281,7 +281,7 @@ describe.each(Object.entries(families))("one listener over %s", (name, { guest: 
   })
 
   test("that leads to a loopback address of the namespace does so for everybody", () => {
-    const memory = memoryStack([udp()], { localPath: true, rules: direction.rules })
+    const memory = memoryStack([udpWithLocalPath()], { localPath: true, rules: direction.rules })
     const loopback = Address.parse(direction.loopback)
     const anywhere = { address: undefined, port: 5353, interfaceName: undefined, freebind: false }
     memory.stack.listen(IpProtocol.udp, anywhere, loopback, 53)

@@ -1,7 +1,7 @@
 import { FlowEnd, Interface, IpProtocol, type Observer } from "@demiflow/core"
 import { build, memoryStack } from "@demiflow/testkit"
 import { expect, test } from "vitest"
-import { udp } from "./index.ts"
+import { udp, udpWithLocalPath } from "./index.ts"
 import { families } from "./test-support/families.ts"
 import { directions } from "./test-support/splicing.ts"
 
@@ -51,7 +51,7 @@ test.each(directions)(
   "observers hear of a spliced flow's states and totals, $name",
   ({ place, rules, loopback, target }) => {
     const { lines, observer } = writing()
-    const memory = memoryStack([udp()], { localPath: true, rules, observers: [observer] })
+    const memory = memoryStack([udpWithLocalPath()], { localPath: true, rules, observers: [observer] })
     const { sockets, namespace, stack } = memory
     const [near, far] = place === Interface.host ? [sockets, namespace] : [namespace, sockets]
     const end = { address: undefined, port: 5353, interfaceName: undefined, freebind: false }

@@ -11,6 +11,7 @@ import {
   HANDLED,
   IpProtocol,
   type Listener,
+  type LocalPath,
   type ProtocolHandler,
   type Sequence,
   type SideRef,
@@ -21,7 +22,7 @@ import { HostEvent } from "../connection/host-side.ts"
 import { isGivenUp, keepAliveAt } from "../connection/keep-alive.ts"
 import { TcpFlag } from "../connection/segment.ts"
 import { Event, State } from "../connection/state.ts"
-import { Splicing } from "../local/splicing.ts"
+import type { Splicing } from "../local/splicing.ts"
 import type { TcpOptions } from "../options.ts"
 import { Accepted } from "./accepted.ts"
 import { Connecting } from "./connecting.ts"
@@ -37,6 +38,9 @@ import { ToHost } from "./to-host.ts"
 
 /** The policy decides later. */
 const WAITS = "waits"
+
+/** Makes what handles connections of the local path. */
+export type Splice = (context: TcpContext, localPath: LocalPath) => Splicing
 
 export class TcpHandler implements ProtocolHandler {
   readonly name = "tcp"
@@ -54,13 +58,13 @@ export class TcpHandler implements ProtocolHandler {
   readonly #badChecksum: DropReason
   readonly #noConnection: DropReason
 
-  constructor(components: Components, options: Required<TcpOptions>) {
+  constructor(components: Components, options: Required<TcpOptions>, splice?: Splice) {
     const { drops } = components
     this.#context = new TcpContext(components, options, () => new TcpConnection())
     const initialSequence = new InitialSequence(components.random, components.clock)
     this.#connecting = new Connecting(this.#context, initialSequence)
     const { localPath } = components
-    this.#splicing = localPath && new Splicing(this.#context, localPath)
+    this.#splicing = localPath && splice?.(this.#context, localPath)
     this.#accepted = new Accepted(this.#context, initialSequence, this.#splicing)
     this.#listening = new Listening(this.#context, this.#accepted)
     this.#toHost = new ToHost(this.#context)

@@ -1,7 +1,7 @@
 import { FlowEnd, Interface, IpProtocol, type Observer } from "@demiflow/core"
 import { memoryStack, patternBytes } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
-import { tcp } from "../index.ts"
+import { tcpWithLocalPath } from "../index.ts"
 
 const LOOPBACK = "127.0.0.1"
 /** More than the sockets hold. */
@@ -17,7 +17,7 @@ function observed(place: typeof Interface.host | typeof Interface.splice, { isRe
     changed: (_flow, state) => lines.push(state),
     closed: (_flow, end, totals) => lines.push(Object.keys(FlowEnd)[end], totals),
   }
-  const memory = memoryStack([tcp({ holdPoolSize: 1 << 16 })], {
+  const memory = memoryStack([tcpWithLocalPath({ holdPoolSize: 1 << 16 })], {
     localPath: true,
     rules: { splicing: { takesFromHost: true, keepsLoopback: false, isOnly: false }, v4: {}, v6: {} },
     observers: [observer],

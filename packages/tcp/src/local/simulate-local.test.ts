@@ -12,7 +12,7 @@ import {
   withSeed,
 } from "@demiflow/testkit"
 import { expect, it } from "vitest"
-import { tcp } from "../index.ts"
+import { tcpWithLocalPath } from "../index.ts"
 
 /** For more, set DEMIFLOW_RUNS; for single ones, DEMIFLOW_SEED. */
 const RUNS = Number(environmentVariable("DEMIFLOW_RUNS") ?? 150)
@@ -70,7 +70,7 @@ function run(random: SeededRandom): void {
     mostBetweenCalls: random.pick([1, 3, 10]),
   }
   const rtt = random.pick([0, 1, 10])
-  const memory = memoryStack([tcp({ holdPoolSize: 1 << 16 })], {
+  const memory = memoryStack([tcpWithLocalPath({ holdPoolSize: 1 << 16 })], {
     seed: random.int32(),
     sockets: { rtt, faults, ...sizes() },
     localPath: {

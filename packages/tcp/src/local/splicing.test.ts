@@ -1,7 +1,7 @@
 import { Errno, Interface, IpProtocol, type ListenerRef } from "@demiflow/core"
 import { type MemoryStack, type MemoryStackOptions, memoryStack, patternBytes } from "@demiflow/testkit"
 import { describe, expect, test } from "vitest"
-import { tcp } from "../index.ts"
+import { tcp, tcpWithLocalPath } from "../index.ts"
 
 const families = {
   IPv4: { loopback: "127.0.0.1", guest: "192.0.2.2", elsewhere: "203.0.113.9", own: "192.0.2.1" },
@@ -12,7 +12,7 @@ const SPLICING = { takesFromHost: true, keepsLoopback: false, isOnly: false }
 const { host, splice } = Interface
 
 function bench(options: MemoryStackOptions = {}): MemoryStack {
-  return memoryStack([tcp({ holdPoolSize: 1 << 16 })], {
+  return memoryStack([tcpWithLocalPath({ holdPoolSize: 1 << 16 })], {
     localPath: true,
     rules: { splicing: SPLICING, v4: {}, v6: {} },
     ...options,

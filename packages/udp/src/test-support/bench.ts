@@ -21,7 +21,7 @@ import {
 } from "@demiflow/core"
 import { FixedFlowTable, ForwardingPolicy, type ForwardingRules } from "@demiflow/flow"
 import { Stack } from "@demiflow/stack"
-import { type UdpOptions, udp } from "../index.ts"
+import { type UdpOptions, udp, udpWithLocalPath } from "../index.ts"
 import { type HostDatagram, ScriptedHost, type ScriptedSocket } from "./scripted-host.ts"
 import { StrictGuest } from "./strict-guest.ts"
 
@@ -105,7 +105,7 @@ export class Bench {
         log,
         drops,
       },
-      [udp(options)],
+      [options.hasLocalPath ? udpWithLocalPath(options) : udp(options)],
     )
     this.#frames = arena.reserve(frameBytes)
   }
