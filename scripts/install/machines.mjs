@@ -1,15 +1,12 @@
 // Machines that this one isn't: musl by its own dynamic linker, and arm64 by qemu's emulator of processors for programs.
 import { execFile, execFileSync, spawn } from "node:child_process"
-import { once } from "node:events"
 import { writeFileSync } from "node:fs"
-import { connect } from "node:net"
 import { join } from "node:path"
-import { setTimeout as delay } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { addon, packageName, targets } from "../prebuilt/targets.mjs"
 import { environmentOf, muslRoot } from "../prebuilt/toolchain.mjs"
-import { arpRequest, isArpReply } from "./arp.mjs"
+import { answersGuest } from "./guest.mjs"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const cache = join(root, "node_modules/.cache/demiflow-prebuilt")
@@ -46,20 +43,6 @@ int main(int count, char **words)
   const [first = "", ...rest] = target.architecture === process.arch ? command : [emulator, ...command]
   const printed = execFileSync(first, rest, { encoding: "utf8" })
   if (printed !== "loaded\n") throw new Error(`${file}: ${printed}`)
-}
-
-/**
- * Undefined: nobody listens there yet. The file is there before.
- * @param {string} path
- */
-async function connected(path) {
-  const socket = connect(path)
-  try {
-    await once(socket, "connect")
-    return socket
-  } catch {
-    return undefined
-  }
 }
 
 /** All targets with musl. */
@@ -103,28 +86,5 @@ exec "$@"
   const command = ["--user", "--map-root-user", "--mount", "sh", script, node, passt, "-f", "-s", socket]
   const env = { ...process.env, PATH: `${join(node, "..")}:${process.env.PATH}` }
   const child = spawn("unshare", command, { env, stdio: ["ignore", "pipe", "pipe"] })
-  let printed = ""
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (printed += text))
-  const ended = once(child, "exit")
-  try {
-    let guest = await connected(socket)
-    while (guest === undefined) {
-      if (child.exitCode !== null) throw new Error(printed)
-      await Promise.race([delay(200), ended])
-      guest = await connected(socket)
-    }
-    // Frames are behind their length, as QEMU's `-netdev stream` has them.
-    guest.write(Uint8Array.from([0, 0, 0, arpRequest.length, ...arpRequest]))
-    let answered = false
-    for await (const bytes of guest) {
-      answered = isArpReply(bytes.subarray(4))
-      if (answered) break
-    }
-    if (!answered) throw new Error(`no answer: ${printed}`)
-  } finally {
-    child.kill()
-  }
-  // passt ends in good order.
-  const [status] = await ended
-  if (status !== 0) throw new Error(`status ${status}: ${printed}`)
+  await answersGuest(child, socket)
 }

@@ -51,27 +51,34 @@ function sourceDate() {
 }
 
 /**
- * `/usr/bin/NAME` leads to the executable where no other package has a file of that name: an alternative doesn't replace
- * a file. The trigger makes it again when Debian's package, which has one, goes.
+ * `/usr/local/bin/NAME`, which PATH has before `/usr/bin`, is an alternative: Debian's own command where that is
+ * installed, else ours, unless the administrator chooses. What somebody else has put there stays. The trigger follows the
+ * coming and going of Debian's.
  * @param {string} name
  */
 function maintainerScripts(name) {
-  const link = `/usr/bin/${name}`
-  const executable = `/usr/bin/demiflow-${name}`
+  const link = `/usr/local/bin/${name}`
+  const alternative = `/etc/alternatives/${name}`
+  const debians = `/usr/bin/${name}`
   return {
     postinst: `#!/bin/sh
 set -e
-if [ -L ${link} ] || [ ! -e ${link} ]; then
-  update-alternatives --quiet --install ${link} ${name} ${executable} 50
+if [ "$(readlink ${link})" = ${alternative} ] || { [ -d /usr/local/bin ] && [ ! -e ${link} ] && [ ! -L ${link} ]; }; then
+  update-alternatives --quiet --install ${link} ${name} /usr/bin/demiflow-${name} 50
+  if [ -e ${debians} ]; then
+    update-alternatives --quiet --install ${link} ${name} ${debians} 100
+  else
+    update-alternatives --quiet --remove ${name} ${debians}
+  fi
 fi
 `,
     prerm: `#!/bin/sh
 set -e
-if [ "$1" != upgrade ]; then
-  update-alternatives --quiet --remove ${name} ${executable}
+if [ "$1" != upgrade ] && [ "$(readlink ${link})" = ${alternative} ]; then
+  update-alternatives --quiet --remove-all ${name}
 fi
 `,
-    triggers: `interest-noawait ${link}\n`,
+    triggers: `interest-noawait ${debians}\n`,
   }
 }
 

@@ -1,7 +1,7 @@
 // Makes a command one executable: the runtime, with the bundle and the native files in it.
 import { execFileSync } from "node:child_process"
 import { copyFileSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { build } from "esbuild"
 import { compile, noticeOf } from "../prebuilt/compile.mjs"
@@ -74,7 +74,8 @@ export async function makeExecutable({ work, runtime, stripped, options }, name,
     minifySyntax: true,
   })
   const settings = {
-    main: bundle,
+    // Becomes part of the file, so not the path of a temporary folder.
+    main: basename(bundle),
     output,
     executable: stripped,
     disableExperimentalSEAWarning: true,
@@ -83,9 +84,13 @@ export async function makeExecutable({ work, runtime, stripped, options }, name,
     execArgv: options,
     // As for the commands of npm's packages: NODE_OPTIONS adds to these.
     execArgvExtension: "env",
-    assets: Object.fromEntries([addon, ...programs].map((file) => [file, join(work, file)])),
+    assets: Object.fromEntries([addon, ...programs].map((file) => [file, file])),
   }
-  const file = join(work, `${name}.json`)
-  writeFileSync(file, JSON.stringify(settings))
-  execFileSync(runtime, [...options, "--build-sea", file], { stdio: ["ignore", "ignore", "inherit"] })
+  const file = `${name}.json`
+  writeFileSync(join(work, file), JSON.stringify(settings))
+  // Compiled code contains the seeds of hash tables: the same sources make the same file.
+  execFileSync(runtime, [...options, "--random-seed=1", "--build-sea", file], {
+    cwd: work,
+    stdio: ["ignore", "ignore", "inherit"],
+  })
 }
