@@ -1,4 +1,5 @@
 import { defineConfig, type Options } from "tsup"
+import { inlineConstants } from "./scripts/constants/inline.mjs"
 
 type Config = ReturnType<typeof defineConfig>
 
@@ -18,6 +19,7 @@ export function library(options: Options = {}): Config {
     splitting: false,
     // Inlines constants: in a bundle they are variables, which would be loaded for each packet.
     minifySyntax: true,
+    esbuildPlugins: [inlineConstants()],
     ...options,
   })
 }
@@ -38,6 +40,7 @@ export function application(options: Options): Config {
     sourcemap: true,
     clean: true,
     splitting: true,
+    esbuildPlugins: [inlineConstants()],
     esbuildOptions(settings) {
       settings.conditions = ["@demiflow/source"]
     },
