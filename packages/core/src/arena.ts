@@ -149,7 +149,7 @@ export class Vectors {
   readonly #base: number
 
   constructor(arena: Arena, capacity: number) {
-    this.offset = arena.reserve(capacity * 8, 8)
+    this.offset = arena.reserve(capacity * 8, 8, "vectors of payload")
     this.capacity = capacity
     this.#words = arena.words
     this.#base = this.offset >> 2

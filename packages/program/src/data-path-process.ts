@@ -64,7 +64,7 @@ export class DataPathProcess {
   constructor(native: Native, arena: Arena, steps: (pipes: DataPathPipes) => Step[], theirs: readonly number[] = []) {
     this.#native = native
     this.#arena = arena
-    this.#scratch = arena.reserve(8, 8)
+    this.#scratch = arena.reserve(8, 8, "the data path")
     const pipe = () => createPipe(native, arena, this.#scratch)
     this.#pipes = { settings: pipe(), report: pipe() }
     this.#child = runSteps(native, arena, steps(this.#pipes), this.#pipes.report.writeEnd)

@@ -40,11 +40,11 @@ export class SystemLog implements LogSink {
     this.#arena = arena
     this.#descriptor = descriptor
     this.#tag = tag
-    this.#address = arena.reserve(address.length)
+    this.#address = arena.reserve(address.length, 64, "the system log")
     this.#addressLength = address.length
     arena.bytes.set(address, this.#address)
-    this.#vector = arena.reserve(8, 8)
-    this.#text = arena.reserve(MOST_BYTES)
+    this.#vector = arena.reserve(8, 8, "the system log")
+    this.#text = arena.reserve(MOST_BYTES, 64, "the system log")
   }
 
   /** Connects to the log; undefined on a system without one. */

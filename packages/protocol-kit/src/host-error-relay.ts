@@ -68,7 +68,7 @@ export abstract class HostErrorRelay<Flow extends FlowWithErrors> {
     this.#unknownError = unknownError
     this.#headerLength = headerLength
     this.#icmp = new IcmpErrors(components.arena, components.guest)
-    this.quoteOffset = components.arena.reserve(headerLength + QUOTE_LIMIT)
+    this.quoteOffset = components.arena.reserve(headerLength + QUOTE_LIMIT, 64, "reports of errors")
   }
 
   /** IP protocol number of what the guest sends on a side. */

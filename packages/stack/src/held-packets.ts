@@ -51,7 +51,7 @@ export class HeldPacketPlace {
 
   constructor(arena: Arena) {
     this.#arena = arena
-    this.#offset = arena.reserve(LARGEST_HELD)
+    this.#offset = arena.reserve(LARGEST_HELD, 64, "packets whose verdict is open")
   }
 
   /** Returns the packet as a sequence, valid until the next call. */

@@ -67,7 +67,7 @@ export class Hypervisor {
     this.#loop = loop
     this.#link = link
     this.#hooks = hooks
-    this.#scratch = link.arena.reserve(CREDENTIALS_BYTES, 8)
+    this.#scratch = link.arena.reserve(CREDENTIALS_BYTES, 8, "a link to a hypervisor")
     link.onWaiting = () => this.#watchWritable(true)
   }
 

@@ -115,7 +115,7 @@ export class StreamListener {
  * too long.
  */
 export function listenAt(native: Native, arena: Arena, path: string): StreamListener {
-  return listen(native, arena, arena.reserve(UNIX_SOCKET_ADDRESS_BYTES), path)
+  return listen(native, arena, arena.reserve(UNIX_SOCKET_ADDRESS_BYTES, 64, "a listening Unix socket"), path)
 }
 
 /**
@@ -126,7 +126,7 @@ export function listenAtFirstFree(
   arena: Arena,
   paths: readonly string[] = DEFAULT_STREAM_PATHS,
 ): StreamListener {
-  const scratch = arena.reserve(UNIX_SOCKET_ADDRESS_BYTES)
+  const scratch = arena.reserve(UNIX_SOCKET_ADDRESS_BYTES, 64, "a listening Unix socket")
   let cause: unknown
   for (const path of paths) {
     try {

@@ -20,7 +20,7 @@ export class MonotonicClock implements Clock {
   constructor(native: Native, arena: Arena) {
     this.#native = native
     this.#view = arena.view
-    this.#offset = arena.reserve(8, 8)
+    this.#offset = arena.reserve(8, 8, "the monotonic clock")
     this.#startMicroseconds = this.#read()
   }
 

@@ -70,7 +70,7 @@ export class DatagramSockets {
     this.#outgoing = new MessageTable(arena, MESSAGES)
     this.#incomingControl = arena.reserve(MESSAGES * INCOMING_CONTROL_BYTES, 64, "the sockets of Linux")
     this.#outgoingControl = arena.reserve(MESSAGES * OUTGOING_CONTROL_BYTES, 64, "the sockets of Linux")
-    this.#name = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
+    this.#name = arena.reserve(SOCKET_ADDRESS_BYTES, 8, "the sockets of Linux")
     this.#notes = new SendingNotes(arena)
     for (let index = 0; index < MESSAGES; index++) {
       this.#incoming.setControl(index, this.#incomingControl + index * INCOMING_CONTROL_BYTES, INCOMING_CONTROL_BYTES)

@@ -37,9 +37,9 @@ export class ErrorQueue {
     this.#native = native
     this.#arena = arena
     this.#table = new MessageTable(arena, 1)
-    this.#quote = arena.reserve(QUOTE_BYTES, 64)
-    this.#name = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
-    this.#control = arena.reserve(CONTROL_BYTES, 8)
+    this.#quote = arena.reserve(QUOTE_BYTES, 64, "the sockets of Linux")
+    this.#name = arena.reserve(SOCKET_ADDRESS_BYTES, 8, "the sockets of Linux")
+    this.#control = arena.reserve(CONTROL_BYTES, 8, "the sockets of Linux")
   }
 
   /** Takes the oldest entry. Returns 1, or 0 if there is none. */

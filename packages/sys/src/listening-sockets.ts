@@ -53,8 +53,8 @@ export class ListeningSockets {
 
   constructor(sockets: SocketOpener) {
     this.#sockets = sockets
-    this.#addressOffset = sockets.arena.reserve(SOCKET_ADDRESS_BYTES, 8)
-    this.#deviceOffset = sockets.arena.reserve(DEVICE_NAME_BYTES, 8)
+    this.#addressOffset = sockets.arena.reserve(SOCKET_ADDRESS_BYTES, 8, "the sockets of Linux")
+    this.#deviceOffset = sockets.arena.reserve(DEVICE_NAME_BYTES, 8, "the sockets of Linux")
   }
 
   /** What a listening socket is bound to; undefined for any other socket. */

@@ -19,7 +19,7 @@ export class MessageTable {
   readonly #base: number
 
   constructor(arena: Arena, capacity: number) {
-    this.offset = arena.reserve(capacity * ENTRY_WORDS * 4, 64)
+    this.offset = arena.reserve(capacity * ENTRY_WORDS * 4, 64, "the sockets of Linux")
     this.capacity = capacity
     this.#words = arena.words
     this.#base = this.offset >> 2

@@ -38,7 +38,7 @@ export class LinuxPipes implements Pipes {
     this.#native = native
     this.#arena = arena
     this.#shares = shares
-    this.#pair = arena.reserve(8, 8)
+    this.#pair = arena.reserve(8, 8, "the pipes of Linux")
   }
 
   open(): Pipe {

@@ -40,7 +40,7 @@ export class ProcPorts {
   constructor(native: Native, arena: Arena, namespace: NetworkNamespace, protocol: number) {
     this.#native = native
     this.#isTcp = protocol === IpProtocol.tcp
-    const window = arena.reserve(KEPT_BYTES + CHUNK_BYTES)
+    const window = arena.reserve(KEPT_BYTES + CHUNK_BYTES, 64, "the list of ports")
     this.#window = arena.bytes.subarray(window, window + KEPT_BYTES + CHUNK_BYTES)
     this.#chunk = window + KEPT_BYTES
     // A file that can't be opened, such as tcp6 without IPv6, has no ports.

@@ -14,7 +14,7 @@ export class SystemRandom implements Random {
   constructor(native: Native, arena: Arena) {
     this.#native = native
     this.#words = arena.words
-    this.#offset = arena.reserve(WORDS * 4, 64)
+    this.#offset = arena.reserve(WORDS * 4, 64, "random numbers of the system")
   }
 
   int32(): number {

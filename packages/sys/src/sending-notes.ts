@@ -23,7 +23,7 @@ export class SendingNotes {
 
   constructor(arena: Arena) {
     this.#view = arena.view
-    this.offset = arena.reserve(SENDING_NOTES_BYTES, 8)
+    this.offset = arena.reserve(SENDING_NOTES_BYTES, 8, "the sockets of Linux")
   }
 
   /** Adds the source address. `scope` is the index of its interface for IPv6, or 0. */

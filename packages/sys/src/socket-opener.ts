@@ -73,12 +73,12 @@ export class SocketOpener {
     this.arena = arena
     this.#loop = loop
     this.#shares = shares
-    this.#addressOffset = arena.reserve(SOCKET_ADDRESS_BYTES, 8)
-    this.#deviceV4 = arena.reserve(DEVICE_NAME_BYTES, 8)
-    this.#deviceV6 = arena.reserve(DEVICE_NAME_BYTES, 8)
+    this.#addressOffset = arena.reserve(SOCKET_ADDRESS_BYTES, 8, "the sockets of Linux")
+    this.#deviceV4 = arena.reserve(DEVICE_NAME_BYTES, 8, "the sockets of Linux")
+    this.#deviceV6 = arena.reserve(DEVICE_NAME_BYTES, 8, "the sockets of Linux")
     this.#deviceLengthV4 = this.#writeDevice(this.#deviceV4, outbound.interfaceV4)
     this.#deviceLengthV6 = this.#writeDevice(this.#deviceV6, outbound.interfaceV6)
-    this.#loopbackDevice = arena.reserve(DEVICE_NAME_BYTES, 8)
+    this.#loopbackDevice = arena.reserve(DEVICE_NAME_BYTES, 8, "the sockets of Linux")
     this.#writeDevice(this.#loopbackDevice, LOOPBACK_DEVICE)
     this.#linkLocalScope = outbound.linkLocalScope ?? 0
     this.#scopedAddress = outbound.scopedAddress

@@ -110,8 +110,8 @@ export class TcpSockets {
   constructor(native: Native, arena: Arena, usePeekOffset: boolean) {
     this.#native = native
     this.#arena = arena
-    this.#informationOffset = arena.reserve(INFORMATION_BYTES, 8)
-    this.#lingerOffset = arena.reserve(8, 8)
+    this.#informationOffset = arena.reserve(INFORMATION_BYTES, 8, "the sockets of Linux")
+    this.#lingerOffset = arena.reserve(8, 8, "the sockets of Linux")
     arena.view.setInt32(this.#lingerOffset, 1, true)
     arena.view.setInt32(this.#lingerOffset + 4, 0, true)
     this.#defaults = readKeepAlive(native)
@@ -121,7 +121,7 @@ export class TcpSockets {
     this.#peekStartV6 = hasV6 ? PEEK_UNSET : PEEK_UNSUPPORTED
     if (hasV4 && hasV6) return
     this.#skipping = new Vectors(arena, MAXIMUM_VECTORS)
-    this.#skippedOffset = arena.reserve(SKIPPED_BYTES)
+    this.#skippedOffset = arena.reserve(SKIPPED_BYTES, 64, "the sockets of Linux")
   }
 
   /** Sets a new socket up. */

@@ -208,7 +208,7 @@ const requests = new WeakMap<Arena, number>()
 function requestSpace(arena: Arena): number {
   const known = requests.get(arena)
   if (known !== undefined) return known
-  const offset = arena.reserve(REQUEST_BYTES, 8)
+  const offset = arena.reserve(REQUEST_BYTES, 8, "a tap device")
   requests.set(arena, offset)
   return offset
 }

@@ -39,7 +39,7 @@ export class FrameIo {
     this.#device = device
     this.#batchLimit = Math.max(1, Math.min(batchLimit, LARGEST_BATCH))
     this.#frames = arena.reserve(this.#batchLimit * FRAME_ROOM, 64, "batches of a TUN or TAP device")
-    this.#lengths = arena.reserve(this.#batchLimit * 4, 64)
+    this.#lengths = arena.reserve(this.#batchLimit * 4, 64, "a tap device")
     this.#vectors = new Vectors(arena, LARGEST_BATCH)
   }
 

@@ -17,7 +17,7 @@ const EIO = 5
 const freeSpaces = new WeakMap<Arena, number[]>()
 
 function takeSpace(arena: Arena): number {
-  return freeSpaces.get(arena)?.pop() ?? arena.reserve(SPACE, 64)
+  return freeSpaces.get(arena)?.pop() ?? arena.reserve(SPACE, 64, "a stream of frames")
 }
 
 function giveSpace(arena: Arena, offset: number): void {

@@ -35,7 +35,7 @@ export class ToHost {
     this.#drops = components.drops
     this.#reasons = reasons
     this.#errors = errors
-    this.#gathered = components.arena.reserve(GATHERED_BYTES)
+    this.#gathered = components.arena.reserve(GATHERED_BYTES, 64, "the handler of UDP")
     this.#end = this.#gathered
   }
 

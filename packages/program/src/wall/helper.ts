@@ -51,7 +51,7 @@ export class WallHelper {
     if (!this.#hasMounted) this.mountOnItself("")
     const isEmpty = this.#ask("\0")
     closeSync(this.#descriptor)
-    if (this.#process !== undefined) native.waitPid(this.#process, 0, arena.reserve(4, 4))
+    if (this.#process !== undefined) native.waitPid(this.#process, 0, arena.reserve(4, 4, "the sandbox"))
     return isEmpty
   }
 

@@ -122,7 +122,7 @@ function madeNamespaces({ helper }: WallDescriptors): boolean {
 function emptyRoot({ native, arena }: Machinery, helper: WallHelper | WallDescriptors): boolean {
   process.chdir("/")
   if (helper instanceof WallHelper) return helper.emptyRoot(native, arena)
-  const scratch = arena.reserve(4, 4)
+  const scratch = arena.reserve(4, 4, "the sandbox")
   const number = processBehind(helper.helper)
   native.write(helper.empty, scratch, 1)
   native.close(helper.empty)

@@ -7,8 +7,8 @@ const CALLS = 512
 
 /** Logs each system call that the filter refuses by a signal, once. Throws a `SystemError`. */
 export function reportRefusals({ native, arena, loop }: Machinery, log: Pick<Log, "warning">): void {
-  const counts = arena.reserve(4 * CALLS, 4)
-  const scratch = arena.reserve(8, 8)
+  const counts = arena.reserve(4 * CALLS, 4, "the sandbox")
+  const scratch = arena.reserve(8, 8, "the sandbox")
   const event = checkResult(native.createEvent(0), "make an event")
   checkResult(native.catchRefusals(event, counts), "catch what is refused")
   const reported = new Set<number>()

@@ -38,7 +38,7 @@ export function tryWall(
   changesIdentity: boolean,
   calls: readonly CallRule[],
 ): Findings {
-  const scratch = arena.reserve(8, 8)
+  const scratch = arena.reserve(8, 8, "the sandbox")
   const report = createPipe(native, arena, scratch)
   const empty = createPipe(native, arena, scratch)
   // The helper needn't wait: the steps after it open nothing.

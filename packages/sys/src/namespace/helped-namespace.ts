@@ -67,8 +67,8 @@ export class HelpedNamespace implements NetworkNamespace {
     this.#arena = arena
     this.descriptor = socket
     this.#process = process
-    this.#buffer = arena.reserve(BUFFER_BYTES, 8)
-    this.#control = arena.reserve(CONTROL_BYTES, 8)
+    this.#buffer = arena.reserve(BUFFER_BYTES, 8, "a helped namespace")
+    this.#control = arena.reserve(CONTROL_BYTES, 8, "a helped namespace")
     this.#table = new MessageTable(arena, 1)
     arena.view.setBigInt64(this.#buffer, BigInt(TIMEOUT_SECONDS), true)
     arena.view.setBigInt64(this.#buffer + 8, 0n, true)
@@ -270,7 +270,7 @@ function endWith(life: number): Step[] {
 
 /** The two ends of a helper's socket. Throws a `SystemError`. */
 export function createHelperSocket(native: Native, arena: Arena): { readonly ours: number; readonly theirs: number } {
-  const pair = arena.reserve(8, 8)
+  const pair = arena.reserve(8, 8, "a helped namespace")
   const type = SocketType.sequentialPacket
   checkResult(native.socketPair(AddressFamily.unix, type, 0, pair), "make a pair of sockets")
   const ends = { ours: arena.view.getInt32(pair, true), theirs: arena.view.getInt32(pair + 4, true) }

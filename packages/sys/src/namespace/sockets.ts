@@ -38,7 +38,7 @@ export class NamespaceSockets {
   constructor(native: Native, arena: Arena, namespace: NetworkNamespace) {
     this.#native = native
     this.#arena = arena
-    this.#made = arena.reserve(MOST_SOCKETS * 4, 8)
+    this.#made = arena.reserve(MOST_SOCKETS * 4, 8, "the sockets of a namespace")
     this.#namespace = namespace
   }
 
@@ -60,7 +60,7 @@ export class NamespaceSockets {
     const bytes = new TextEncoder().encode(name)
     const socket = bytes.length < NAME_BYTES ? this.open(AddressFamily.ipv4, SocketType.datagram, 0) : -1
     if (socket < 0) return 0
-    const request = this.#arena.reserve(INTERFACE_REQUEST_BYTES, 8)
+    const request = this.#arena.reserve(INTERFACE_REQUEST_BYTES, 8, "the sockets of a namespace")
     this.#arena.bytes.set(bytes, request)
     const result = this.#native.ioctl(socket, GET_INTERFACE_INDEX, request)
     this.#native.close(socket)

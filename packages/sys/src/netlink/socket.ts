@@ -54,8 +54,8 @@ export class NetlinkSocket {
     this.#namespace = namespace
     this.#view = arena.view
     this.#words = arena.words
-    this.#buffer = arena.reserve(BUFFER_BYTES, 16)
-    this.#vectors = arena.reserve(16, 8)
+    this.#buffer = arena.reserve(BUFFER_BYTES, 16, "a netlink socket")
+    this.#vectors = arena.reserve(16, 8, "a netlink socket")
     this.#writer = new MessageWriter(this.#view, this.#buffer, BUFFER_BYTES)
     this.#descriptor = checkResult(
       namespace.socket(AddressFamily.netlink, SocketType.raw, protocol),

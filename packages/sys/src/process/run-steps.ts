@@ -43,8 +43,8 @@ function write(
 } {
   const encoded = encodeSteps(steps)
   const { words, strings } = encoded
-  const wordsOffset = arena.reserve(words.byteLength, 4)
-  const stringsOffset = arena.reserve(strings.length, 1)
+  const wordsOffset = arena.reserve(words.byteLength, 4, "the steps of a process")
+  const stringsOffset = arena.reserve(strings.length, 1, "the steps of a process")
   arena.words.set(words, wordsOffset >> 2)
   arena.bytes.set(strings, stringsOffset)
   return { encoded, place: [wordsOffset, words.length, stringsOffset, strings.length] }

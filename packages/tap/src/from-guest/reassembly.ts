@@ -97,7 +97,7 @@ export class Reassembly {
     this.#clock = clock
     this.#drops = drops
     this.#slots = slots
-    this.#memory = arena.reserve(reassemblyBytes(slots))
+    this.#memory = arena.reserve(reassemblyBytes(slots), 64, "fragments")
     this.#keys = new Int32Array(slots * KEY_WORDS)
     this.#state = new Uint8Array(slots)
     this.#fragments = new Int32Array(slots)

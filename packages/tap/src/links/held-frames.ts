@@ -53,7 +53,7 @@ export class HeldFrames {
   /** @param bytes to reserve in the arena, for the frames of one batch */
   constructor(arena: Arena, bytes: number, headroom: number) {
     this.#arena = arena
-    this.#start = arena.reserve(bytes)
+    this.#start = arena.reserve(bytes, 64, "frames that a link holds")
     this.#end = this.#start + bytes
     this.#headroom = headroom
   }

@@ -28,7 +28,7 @@ export class FrameQueue {
     this.#link = link
     this.#drops = drops
     this.#linkFull = drops.reason("link: full")
-    this.#spareStart = arena.reserve(spareBytes, FRAME_ALIGNMENT)
+    this.#spareStart = arena.reserve(spareBytes, FRAME_ALIGNMENT, "frames to the guest")
     this.#spareEnd = this.#spareStart + spareBytes
     this.#spareNext = this.#spareStart
   }

@@ -136,7 +136,7 @@ export class PacketsToGuest {
     this.#cutsUdp = capabilities.udpSegmentation && capabilities.checksumOffload
     this.#lead = (NOTES_BYTES + capabilities.headroom + ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH + 15) & -16
     this.#smallestRoom = (capabilities.smallestFrame ?? SMALLEST_FRAME) - ETHERNET_HEADER_LENGTH
-    this.#start = arena.reserve(sizes.transmitBytes, FRAME_ALIGNMENT)
+    this.#start = arena.reserve(sizes.transmitBytes, FRAME_ALIGNMENT, "packets to the guest")
     this.#end = this.#start + sizes.transmitBytes
     this.#next = this.#start
     this.#tooLong = drops.reason("tap: longer than an IP packet or its room")

@@ -70,7 +70,7 @@ export class Connecting {
     this.#context = context
     this.#initialSequence = initialSequence
     this.#errors = new IcmpErrors(arena, guest)
-    this.#quote = arena.reserve(TCP_HEADER_LENGTH)
+    this.#quote = arena.reserve(TCP_HEADER_LENGTH, 64, "the handler of TCP")
     this.#connectErrors = new ConnectErrors(context.components)
     this.#noSocket = drops.reason("tcp: no socket")
     this.#noHopLimit = drops.reason("tcp: hop limit 0")

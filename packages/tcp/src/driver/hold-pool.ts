@@ -33,7 +33,7 @@ export class HoldPool {
   constructor(arena: Arena, size: number) {
     this.#arena = arena
     this.blocks = Math.floor(size / HOLD_BLOCK_SIZE)
-    this.#base = arena.reserve(this.blocks * HOLD_BLOCK_SIZE)
+    this.#base = arena.reserve(this.blocks * HOLD_BLOCK_SIZE, 64, "the handler of TCP")
     this.#freeBlocks = this.blocks
     this.#next = Int32Array.from({ length: this.blocks }, (_, block) => (block + 1 < this.blocks ? block + 1 : -1))
     if (this.blocks === 0) this.#firstFree = -1

@@ -30,7 +30,7 @@ export class Mover {
     this.#pipes = pipes
     this.#pool = pool
     this.#copied = new Vectors(arena, 1)
-    this.#copied.set(0, arena.reserve(COPIED_BYTES), COPIED_BYTES)
+    this.#copied.set(0, arena.reserve(COPIED_BYTES, 64, "the local path of TCP"), COPIED_BYTES)
   }
 
   /** Moves what can be moved now, within the budget. */

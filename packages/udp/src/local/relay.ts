@@ -61,7 +61,7 @@ export class Relay {
     this.#portErrors = errors
     this.#progress = progress
     this.#waiting = waiting
-    this.#space = components.arena.reserve(LARGEST_BURST * LARGEST_PAYLOAD)
+    this.#space = components.arena.reserve(LARGEST_BURST * LARGEST_PAYLOAD, 64, "the local path of UDP")
   }
 
   /** Delivers what the socket of a side holds, within its budget. */
