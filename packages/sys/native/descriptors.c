@@ -1,8 +1,8 @@
 /*
  * Descriptors of a worker thread. A thread may be terminated in the middle of its program, and then no line of it closes
  * what it has opened. So descriptors that calls of the addon have opened, and close() hasn't closed, are closed with the
- * thread's environment. For the main thread, whose process ends then, the kernel does it. Descriptors that a message has
- * brought (SCM_RIGHTS) aren't recorded.
+ * thread's environment, and so are those that a message has brought (SCM_RIGHTS). For the main thread, whose process ends
+ * then, the kernel does it.
  */
 #include "native.h"
 
@@ -50,6 +50,32 @@ napi_value descriptor_result(napi_env env, int32_t descriptor)
 	if (napi_get_instance_data(env, &state) == napi_ok && state)
 		record_descriptor(state, descriptor);
 	return integer_result(env, descriptor);
+}
+
+/* Control messages may lie anywhere in the arena, so their headers are copied. */
+void record_received_descriptors(struct native_state *state, const struct msghdr *message)
+{
+	const uint8_t *at = message->msg_control;
+	size_t left = message->msg_controllen;
+	struct cmsghdr header;
+
+	while (state->is_worker && left >= sizeof(header)) {
+		size_t length, space;
+
+		memcpy(&header, at, sizeof(header));
+		length = (size_t)header.cmsg_len;
+		if (length < sizeof(header) || length > left)
+			return;
+		if (header.cmsg_level == SOL_SOCKET && header.cmsg_type == SCM_RIGHTS) {
+			for (size_t place = sizeof(header); place + 4 <= length; place += 4)
+				record_descriptor(state, load_int32(at + place));
+		}
+		space = (length + 7) & ~(size_t)7;
+		if (space >= left)
+			return;
+		at += space;
+		left -= space;
+	}
 }
 
 void close_recorded_descriptors(struct native_state *state)

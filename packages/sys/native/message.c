@@ -171,6 +171,7 @@ static napi_value receive_messages(napi_env env, napi_callback_info info)
 		store_entry(entry, ENTRY_CONTROL_LENGTH, (int32_t)message->msg_hdr.msg_controllen);
 		store_entry(entry, ENTRY_FLAGS, message->msg_hdr.msg_flags);
 		store_entry(entry, ENTRY_RESULT_LENGTH, (int32_t)message->msg_len);
+		record_received_descriptors(state, &message->msg_hdr);
 	}
 	return integer_result(env, received);
 }

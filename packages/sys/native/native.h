@@ -89,6 +89,8 @@ napi_value integer_result(napi_env env, int32_t result);
 void note_thread(struct native_state *state);
 void record_descriptor(struct native_state *state, int32_t descriptor);
 void forget_descriptor(struct native_state *state, int32_t descriptor);
+/* Those that a received message has brought. */
+void record_received_descriptors(struct native_state *state, const struct msghdr *message);
 void close_recorded_descriptors(struct native_state *state);
 /* A descriptor that was just opened, or a negative errno, as a result. */
 napi_value descriptor_result(napi_env env, int32_t descriptor);

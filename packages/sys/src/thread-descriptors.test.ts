@@ -53,6 +53,38 @@ it("closes what a terminated thread has opened", () => {
   expect(printed).toBe("true true 0\n")
 })
 
+it("closes what a message has brought, and the thread hasn't taken", () => {
+  const printed = run(`
+    await (await start("const result = 0")).worker.terminate()
+    const before = count()
+    const { worker, result } = await start(\`
+      native.socketPair(1, 5, 0, 8)
+      const [from, to] = [arena.getInt32(8, true), arena.getInt32(12, true)]
+      /** One message: a byte at 16, its entry at 64, its control data at 128, with room for five descriptors. */
+      const entry = (controlBytes) => [16, 1, 0, 0, 128, controlBytes, 0, 0].forEach((word, index) => {
+        arena.setInt32(64 + 4 * index, word, true)
+      })
+      let result = 0
+      for (const number of [1, 2, 5]) {
+        const opened = Array.from({ length: number }, () => native.open("/dev/null", 0, 0))
+        arena.setBigUint64(128, BigInt(16 + 4 * number), true)
+        arena.setInt32(136, 1, true)
+        arena.setInt32(140, 1, true)
+        opened.forEach((descriptor, index) => arena.setInt32(144 + 4 * index, descriptor, true))
+        entry(16 + 4 * number)
+        native.sendMessages(from, 64, 1, 0)
+        for (const descriptor of opened) native.close(descriptor)
+        entry(40)
+        result += native.receiveMessages(to, 64, 1, 0)
+      }
+      native.close(from)
+      native.close(to)\`)
+    const during = count()
+    await worker.terminate()
+    console.log(result, during - before > 8, count() - before)`)
+  expect(printed).toBe("3 true 0\n")
+})
+
 it("leaves alone a number that somebody else has got since", () => {
   const printed = run(`
     const { worker, result } = await start(\`
