@@ -1,7 +1,9 @@
 /** The two ends of a gateway, and what they cost: a link, and sockets on its arena. */
 import { Arena, type OwnAddresses, type Sockets, silentLog } from "@demiflow/core"
 import { optionError } from "./gateway-error.ts"
+import type { Resolver } from "./name-servers.ts"
 import type { GatewayLink, GatewayLoop, GatewayOptions } from "./options.ts"
+import type { Settings } from "./settings.ts"
 import { acquireHost, loadNodeSockets, loadSys, releaseHost, type Sys } from "./thread-host.ts"
 
 const PART_UNIT = 64
@@ -28,7 +30,11 @@ export interface Ends {
  *
  * @param bytes of the arena for everything but the link
  */
-export async function openEnds(options: GatewayOptions, bytes: number, linkBytes: number): Promise<Ends> {
+export async function openEnds(
+  options: GatewayOptions,
+  bytes: number,
+  { linkBytes, nameService }: Pick<Settings, "linkBytes" | "nameService">,
+): Promise<Ends> {
   const { link, sockets, loop } = options
   if (sockets !== undefined && loop !== undefined) {
     const closedHost = chosenAddresses(options)
@@ -39,7 +45,9 @@ export async function openEnds(options: GatewayOptions, bytes: number, linkBytes
     return { kind: "given", link: place.link, sockets, loop, closedHost, close: () => place.close() }
   }
   const sys = await sysUnlessNode(options)
-  return sys === undefined ? nodeEnds(options, bytes + linkBytes) : sysEnds(sys, options, bytes + linkBytes)
+  const resolver = nameService.v6
+  const open = sys === undefined ? nodeEnds : sysEnds.bind(undefined, sys)
+  return open(options, bytes + linkBytes, resolver)
 }
 
 /** Undefined: the sockets are to be those of Node.js. */
@@ -70,18 +78,20 @@ function openAddresses(addresses: new () => OwnAddresses): OwnAddresses {
   }
 }
 
-async function nodeEnds(options: GatewayOptions, bytes: number): Promise<Ends> {
+async function nodeEnds(options: GatewayOptions, bytes: number, resolver: Resolver | undefined): Promise<Ends> {
   const { NodeLoop, NodeSockets, NodeOwnAddresses } = await loadNodeSockets()
   const closedHost = options.closedHost === true ? openAddresses(NodeOwnAddresses) : chosenAddresses(options)
   const { link } = options
   const arena = typeof link === "function" ? new Arena(ceilToPart(bytes + 2 * PART_UNIT)) : link.arena
   const place = new LinkPlace(link, arena, bytes)
   const loop = new NodeLoop()
-  const sockets = new NodeSockets(arena, loop)
+  const { address, zone } = resolver ?? {}
+  const zonedAddress = address !== undefined && zone !== undefined ? { address, zone: zone.name } : undefined
+  const sockets = new NodeSockets(arena, loop, { ...(zonedAddress && { zonedAddress }) })
   return { kind: "node", link: place.link, sockets, loop, closedHost, close: () => place.close() }
 }
 
-function sysEnds(sys: Sys, options: GatewayOptions, bytes: number): Ends {
+function sysEnds(sys: Sys, options: GatewayOptions, bytes: number, resolver: Resolver | undefined): Ends {
   const { link, log = silentLog } = options
   const isClosed = options.closedHost === true
   const host = acquireHost(sys, typeof link === "function" ? undefined : link.arena)
@@ -102,7 +112,12 @@ function sysEnds(sys: Sys, options: GatewayOptions, bytes: number): Ends {
     const { arena } = place.link
     const part = arena.part(ceilToPart(socketBytes), "the sockets of a gateway")
     cleanUp.push(() => arena.giveBack(part))
-    const linux = new sys.LinuxSockets(host.native, part, host.loop, { shares: host.shares })
+    const { address, zone } = resolver ?? {}
+    const scopedAddress = address !== undefined && zone !== undefined ? { address, scope: zone.index } : undefined
+    const linux = new sys.LinuxSockets(host.native, part, host.loop, {
+      shares: host.shares,
+      ...(scopedAddress && { scopedAddress }),
+    })
     let closedHost = chosenAddresses(options)
     if (isClosed) {
       const addresses = new sys.HostAddresses(host.native, part, { warn: (message) => log.warning(message) })

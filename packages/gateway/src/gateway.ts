@@ -57,7 +57,7 @@ export interface Gateway extends Disposable {
  */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const settings = resolveSettings(options)
-  const ends = await openEnds(options, stackBytes(settings), settings.linkBytes)
+  const ends = await openEnds(options, stackBytes(settings), settings)
   try {
     return new RunningGateway(options, { ...settings, mtu: mtuOn(ends.link, settings) }, ends)
   } catch (error) {

@@ -4,8 +4,12 @@ import { type NameServer, parseResolvConf } from "@demiflow/config"
 import { type Address, LOOPBACK_V4, LOOPBACK_V6 } from "@demiflow/core"
 import { optionError } from "./gateway-error.ts"
 import { type AddressLike, toAddress } from "./networks.ts"
+import { findZone, type Zone } from "./zones.ts"
 
-/** A name server of the host's network: its address, or with a port other than 53. */
+/**
+ * A name server of the host's network: its address, or with a port other than 53. The text of a link-local address needs
+ * the name of an interface: `fe80::53%eth0`.
+ */
 export type NameServerOption = AddressLike | { readonly address: AddressLike; readonly port?: number }
 
 /** Where questions of one version of IP go. */
@@ -13,6 +17,8 @@ export interface Resolver {
   readonly address: Address
   /** Absent: the port that the guest asks, which is 53 or, for DNS over TLS, 853. */
   readonly port: number | undefined
+  /** The interface of a link-local address. */
+  readonly zone?: Zone
 }
 
 /** Name servers and search domains. */
@@ -33,11 +39,18 @@ export function chosenNameService(servers: readonly NameServerOption[]): NameSer
   return { ...firstOfEach(resolvers), searchDomains: [] }
 }
 
-/** The host's name service, as it is now. A system without a `resolv.conf` asks itself (resolv.conf(5)). */
-export function hostNameService(text: string = readResolvConf()): NameService {
+/**
+ * The host's name service, as it is now. A system without a `resolv.conf` asks itself (resolv.conf(5)).
+ *
+ * @param reachesZones false if sockets can't be handed the interface of a link-local server: such servers are skipped
+ */
+export function hostNameService(reachesZones: boolean, text: string = readResolvConf()): NameService {
   const { nameServers, searchDomains } = parseResolvConf(text)
-  const usable = nameServers.filter(({ zone }: NameServer) => zone === undefined)
-  const resolvers = usable.map(({ address }) => ({ address, port: undefined }))
+  const resolvers = nameServers.flatMap(({ address, zone: name }: NameServer): Resolver[] => {
+    if (name === undefined) return [{ address, port: undefined }]
+    const zone = reachesZones ? findZone(name) : undefined
+    return zone === undefined ? [] : [{ address, port: undefined, zone }]
+  })
   const itself = [LOOPBACK_V4, LOOPBACK_V6].map((address) => ({ address: address.clone(), port: undefined }))
   return { ...firstOfEach(nameServers.length === 0 ? itself : resolvers), searchDomains }
 }
@@ -50,12 +63,22 @@ function toResolver(option: NameServerOption, index: number): Resolver {
   const name = `nameServers[${index}]`
   const isAlone = typeof option !== "object" || option === null || !("address" in option)
   const { address: text, port } = isAlone ? { address: option, port: undefined } : option
-  const address = toAddress(name, text)
+  const { address, zone } = toZoned(name, text)
   if (!address.isUnicast) throw optionError(`${name} is ${address}: it must be the address of one server`)
   if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= HIGHEST_PORT)) {
     throw optionError(`${name}.port is ${port}: it must be from 1 to ${HIGHEST_PORT}`)
   }
-  return { address, port }
+  return { address, port, ...(zone && { zone }) }
+}
+
+function toZoned(name: string, value: AddressLike): { address: Address; zone: Zone | undefined } {
+  const [text, zoneText]: readonly (string | undefined)[] = typeof value === "string" ? value.split("%", 2) : []
+  const address = toAddress(name, text ?? value)
+  if (zoneText === undefined) return { address, zone: undefined }
+  const zone = address.isV4 || !address.isLinkLocal ? undefined : findZone(zoneText)
+  if (zone === undefined)
+    throw optionError(`${name} is ${value}: the host must have an interface of that name, with IPv6`)
+  return { address, zone }
 }
 
 /** Empty where there is none. */

@@ -82,9 +82,9 @@ test("a link with a small MTU is refused with IPv6 only", async () => {
 
 test("name servers are those of the host that need no interface, or the host itself", () => {
   const names = ({ v4, v6 }: ReturnType<typeof hostNameService>) => [v4, v6].map((each) => each && `${each.address}`)
-  expect(names(hostNameService("nameserver fe80::1%eth0\nnameserver 192.0.2.7\nsearch example.org"))).toEqual([
+  expect(names(hostNameService(true, "nameserver fe80::1%nosuch0\nnameserver 192.0.2.7\nsearch example.org"))).toEqual([
     "192.0.2.7",
     undefined,
   ])
-  expect(names(hostNameService(""))).toEqual(["127.0.0.1", "::1"])
+  expect(names(hostNameService(true, ""))).toEqual(["127.0.0.1", "::1"])
 })

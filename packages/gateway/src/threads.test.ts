@@ -3,8 +3,8 @@ import { readdirSync } from "node:fs"
 import { mkdir, mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { Worker } from "node:worker_threads"
-import { build } from "tsup"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { bundleFixture } from "./bundle.fixture.ts"
 import { ask, TestGuest, webServer } from "./test-support.ts"
 import type { ThreadData } from "./thread.fixture.ts"
 
@@ -15,21 +15,7 @@ let folder: string
 beforeAll(async () => {
   await mkdir(cache, { recursive: true })
   folder = await mkdtemp(join(cache, "gateway-thread-"))
-  await build({
-    config: false,
-    entry: { thread: join(import.meta.dirname, "thread.fixture.ts") },
-    format: "esm",
-    platform: "node",
-    noExternal: [/./],
-    external: [/\.node$/],
-    splitting: false,
-    outDir: folder,
-    outExtension: () => ({ js: ".mjs" }),
-    silent: true,
-    esbuildOptions(settings) {
-      settings.conditions = ["@demiflow/source"]
-    },
-  })
+  await bundleFixture("thread", folder)
 }, 120_000)
 
 afterAll(() => rm(folder, { recursive: true }))
