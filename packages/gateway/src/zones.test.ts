@@ -33,7 +33,7 @@ test.skipIf(missing)(`a link-local name server answers the guest${missing}`, asy
   const resolver = `echo 'nameserver fe80::2%77' > ${folder}/resolv.conf`
   const mount = `mount --bind ${folder}/resolv.conf "$(readlink -f /etc/resolv.conf)"`
   const script = [...SETUP, resolver, mount, `exec ${process.execPath} ${program}`].join(" && ")
-  const options = { encoding: "utf8", timeout: 30_000 } as const
+  const options = { encoding: "utf8", timeout: 100_000 } as const
   const { stdout, stderr } = spawnSync("unshare", ["--net", "--mount", "sh", "-c", script], options)
   await rm(folder, { recursive: true })
   expect(stdout + stderr).toBe(EXPECTED)

@@ -60,7 +60,7 @@ test.skipIf(missing)(
     const program = `exec ${process.execPath} ${join(folder, "links.mjs")}`
     const { stdout, stderr } = spawnSync("unshare", ["--net", "sh", "-c", [...SETUP, program].join(" && ")], {
       encoding: "utf8",
-      timeout: 30_000,
+      timeout: 100_000,
     })
     rmSync(folder, { recursive: true })
     expect(stdout + stderr).toBe(EXPECTED)
