@@ -1,4 +1,4 @@
-// Inlines constants that are members of an object: `IpProtocol.tcp` becomes `6` in what is built. esbuild inlines single
+// Inlines constants that are members of an object: what is built has `6` for `IpProtocol.tcp`. esbuild inlines single
 // constants, but not these, which the data path would load for each packet, and a page with their names.
 import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -72,7 +72,7 @@ function literalOf({ expression, name, parent, questionDotToken }, constants) {
  * @returns {Constants}
  */
 function visibleConstants(path, file) {
-  const visible = new Map(constantsOf(file))
+  const visible = new Map(constantsOf(file, false))
   for (const statement of file.statements) {
     if (!ts.isImportDeclaration(statement) || !ts.isStringLiteral(statement.moduleSpecifier)) continue
     const bindings = statement.importClause?.namedBindings
@@ -97,12 +97,15 @@ function constantsFrom(path, specifier) {
   return name === undefined ? undefined : constantsOfPackage(name)
 }
 
-/** @param {string} path */
+/**
+ * Those that a file exports.
+ * @param {string} path
+ */
 function constantsIn(path) {
   let found = ofFiles.get(path)
   if (found === undefined) {
     const text = readFileSync(path, "utf8")
-    found = text.includes("as const") ? constantsOf(parse(path, text)) : new Map()
+    found = text.includes("as const") ? constantsOf(parse(path, text), true) : new Map()
     ofFiles.set(path, found)
   }
   return found
@@ -131,13 +134,15 @@ function constantsOfPackage(name) {
 /**
  * Objects of numbers that are declared `as const` at the top of a file.
  * @param {ts.SourceFile} file
+ * @param {boolean} onlyExported
  * @returns {Constants}
  */
-function constantsOf(file) {
+function constantsOf(file, onlyExported) {
   /** @type {Constants} */
   const constants = new Map()
   for (const statement of file.statements) {
     if (!ts.isVariableStatement(statement)) continue
+    if (onlyExported && !statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) continue
     for (const { name, initializer } of statement.declarationList.declarations) {
       if (!ts.isIdentifier(name) || initializer === undefined || !ts.isAsExpression(initializer)) continue
       if (initializer.type.getText(file) !== "const" || !ts.isObjectLiteralExpression(initializer.expression)) continue
@@ -148,7 +153,9 @@ function constantsOf(file) {
         const value = numberOf(property.initializer)
         if (value !== undefined) members.set(property.name.text, value)
       }
-      constants.set(name.text, members)
+      // What is spread, or has a computed name, may be any member.
+      const isListed = initializer.expression.properties.every(({ name }) => name && !ts.isComputedPropertyName(name))
+      constants.set(name.text, isListed ? members : new Map())
     }
   }
   return constants
@@ -172,6 +179,15 @@ function numberOf(expression) {
 }
 
 /**
+ * False for what a loop or a `catch` declares, at the top of a file as well.
+ * @param {ts.VariableDeclaration} declaration
+ * @param {ts.SourceFile} file
+ */
+function isOfFile({ parent }, file) {
+  return ts.isVariableStatement(parent.parent) && parent.parent.parent === file
+}
+
+/**
  * Removes names that something else in the file has as well.
  * @param {ts.SourceFile} file
  * @param {Constants} constants
@@ -180,7 +196,7 @@ function forgetShadowed(file, constants) {
   /** @param {ts.Node} node */
   const visit = (node) => {
     const isBinding = ts.isParameter(node) || ts.isBindingElement(node) || ts.isVariableDeclaration(node)
-    const isTop = ts.isVariableDeclaration(node) && node.parent.parent.parent === file
+    const isTop = ts.isVariableDeclaration(node) && isOfFile(node, file)
     if (isBinding && !isTop && ts.isIdentifier(node.name)) constants.delete(node.name.text)
     const isNamed = ts.isFunctionLike(node) || ts.isClassLike(node)
     if (isNamed && node.name !== undefined && ts.isIdentifier(node.name)) {

@@ -10,7 +10,10 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "demiflow-constants-"))
   writeFileSync(
     join(folder, "other.ts"),
-    "export const Kind = { plain: 1, least: -1, bit: 1 << 4, text: 'x' } as const",
+    `export const Kind = { plain: 1, least: -1, bit: 1 << 4, text: 'x' } as const
+    const Private = { plain: 2 } as const
+    const Public = Object.freeze({ plain: 3 })
+    export { Public as Private }`,
   )
 })
 
@@ -24,6 +27,7 @@ function inlined(text: string): string {
 }
 
 const IMPORT = 'import { Kind } from "./other.ts"; '
+const PRIVATE = 'import { Private } from "./other.ts"; f(Private.plain)'
 const RENAMED = 'import { Kind as Other } from "./other.ts"; '
 
 test.each([
@@ -49,6 +53,11 @@ test.each([
   ["a parameter of that name", `${IMPORT}function f(Kind) { return Kind.plain }`],
   ["a local variable of that name", `${IMPORT}function f() { const Kind = g(); return Kind.plain }`],
   ["a destructured variable of that name", `${IMPORT}function f({ Kind }) { return Kind.plain }`],
+  ["what another file exports under the name of its own object", PRIVATE],
+  ["a variable of a loop at the top", `${IMPORT}for (const Kind of list) f(Kind.plain)`],
+  ["an error that is caught at the top", `${IMPORT}try { f() } catch (Kind) { g(Kind.plain) }`],
+  ["an object with another spread into it", "const Own = { a: 7, ...base } as const; f(Own.a)"],
+  ["an object with a computed name", "const Own = { a: 7, [name]: 8 } as const; f(Own.a)"],
   ["another object's member of that name", `${IMPORT}f(this.Kind.plain)`],
   ["an object that may change", "const Own = { a: 7 }; f(Own.a)"],
   ["what is in a text", `${IMPORT}f("Kind.plain")`],

@@ -1,6 +1,6 @@
 /**
- * A gigabyte each way at once, by the sockets of `@demiflow/node-sockets` at both ends: two gateways face each other, each
- * the other's guest, so that the guest costs no more than the gateway.
+ * A gigabyte each way at once, by the sockets of `@demiflow/node-sockets` at both ends: two gateways face each other,
+ * each the other's guest, so that the guest costs no more than the gateway.
  */
 import { createHash, randomBytes } from "node:crypto"
 import { once } from "node:events"
@@ -57,9 +57,6 @@ test("a gigabyte goes each way at once, each byte in its place, to orderly ends"
   const ends = [send(client), receive(accepted), send(accepted), receive(client)]
   const [sentUp, receivedUp, sentDown, receivedDown] = await Promise.all(ends)
   expect([receivedUp, receivedDown]).toEqual([sentUp, sentDown])
-  for (const { flows } of gateways) {
-    expect([...flows]).toMatchObject([{ protocol: "tcp", bytesFromGuest: GIGABYTE, bytesToGuest: GIGABYTE }])
-  }
   for (const gateway of gateways) gateway.close()
   server.close()
 }, 300_000)
