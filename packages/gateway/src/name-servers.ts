@@ -8,7 +8,7 @@ import { findZone, type Zone } from "./zones.ts"
 
 /**
  * A name server of the host's network: its address, or with a port other than 53. The text of a link-local address needs
- * the name of an interface: `fe80::53%eth0`.
+ * the name of an interface: `fe80::53%eth0`. But sockets that are passed must know that interface by themselves.
  */
 export type NameServerOption = AddressLike | { readonly address: AddressLike; readonly port?: number }
 
@@ -32,10 +32,14 @@ export interface NameService {
 const RESOLV_CONF = "/etc/resolv.conf"
 const HIGHEST_PORT = 65_535
 
-/** The name service that options name; the first server of each version counts. */
-export function chosenNameService(servers: readonly NameServerOption[]): NameService {
+/**
+ * The name service that options name; the first server of each version counts.
+ *
+ * @param reachesZones false if sockets can't be handed the interface of a link-local server: a zone is refused
+ */
+export function chosenNameService(reachesZones: boolean, servers: readonly NameServerOption[]): NameService {
   if (!Array.isArray(servers)) throw optionError("nameServers must be a list")
-  const resolvers = servers.map(toResolver)
+  const resolvers = servers.map((server, index) => toResolver(reachesZones, server, index))
   return { ...firstOfEach(resolvers), searchDomains: [] }
 }
 
@@ -59,11 +63,11 @@ function firstOfEach(resolvers: readonly Resolver[]): Pick<NameService, "v4" | "
   return { v4: resolvers.find(({ address }) => address.isV4), v6: resolvers.find(({ address }) => !address.isV4) }
 }
 
-function toResolver(option: NameServerOption, index: number): Resolver {
+function toResolver(reachesZones: boolean, option: NameServerOption, index: number): Resolver {
   const name = `nameServers[${index}]`
   const isAlone = typeof option !== "object" || option === null || !("address" in option)
   const { address: text, port } = isAlone ? { address: option, port: undefined } : option
-  const { address, zone } = toZoned(name, text)
+  const { address, zone } = toZoned(reachesZones, name, text)
   if (!address.isUnicast) throw optionError(`${name} is ${address}: it must be the address of one server`)
   if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= HIGHEST_PORT)) {
     throw optionError(`${name}.port is ${port}: it must be from 1 to ${HIGHEST_PORT}`)
@@ -71,13 +75,20 @@ function toResolver(option: NameServerOption, index: number): Resolver {
   return { address, port, ...(zone && { zone }) }
 }
 
-function toZoned(name: string, value: AddressLike): { address: Address; zone: Zone | undefined } {
-  const [text, zoneText]: readonly (string | undefined)[] = typeof value === "string" ? value.split("%", 2) : []
-  const address = toAddress(name, text ?? value)
-  if (zoneText === undefined) return { address, zone: undefined }
-  const zone = address.isV4 || !address.isLinkLocal ? undefined : findZone(zoneText)
-  if (zone === undefined)
-    throw optionError(`${name} is ${value}: the host must have an interface of that name, with IPv6`)
+interface ZonedAddress {
+  readonly address: Address
+  readonly zone: Zone | undefined
+}
+
+function toZoned(reachesZones: boolean, name: string, value: AddressLike): ZonedAddress {
+  const end = typeof value === "string" ? value.indexOf("%") : -1
+  if (typeof value !== "string" || end < 0) return { address: toAddress(name, value), zone: undefined }
+  const address = toAddress(name, value.slice(0, end))
+  const refused = (reason: string) => optionError(`${name} is ${value}: ${reason}`)
+  if (address.isV4 || !address.isLinkLocal) throw refused("only link-local IPv6 addresses have a zone")
+  if (!reachesZones) throw refused("sockets that are passed must know the interface, so pass the address without it")
+  const zone = findZone(value.slice(end + 1))
+  if (zone === undefined) throw refused("the host must have an interface of that name, with IPv6")
   return { address, zone }
 }
 

@@ -1,4 +1,5 @@
 import { Arena } from "@demiflow/core"
+import { NodeLoop, NodeSockets } from "@demiflow/node-sockets"
 import { memoryLinkPair } from "@demiflow/tap"
 import { expect, test, vi } from "vitest"
 import { createGateway } from "./gateway.ts"
@@ -23,6 +24,12 @@ test.each<[TestOptions, string | RegExp]>([
   [{ nameServers: "192.0.2.1" as never }, "nameServers must be a list"],
   [{ nameServers: [null as never] }, "nameServers[0] is null: it must be an IP address"],
   [{ nameServers: ["ff02::1"] }, "nameServers[0] is ff02::1: it must be the address of one server"],
+  [{ nameServers: ["192.0.2.7%lo"] }, "nameServers[0] is 192.0.2.7%lo: only link-local IPv6 addresses have a zone"],
+  [{ nameServers: ["::1%lo"] }, "nameServers[0] is ::1%lo: only link-local IPv6 addresses have a zone"],
+  [
+    { nameServers: ["fe80::1%"] },
+    "nameServers[0] is fe80::1%: the host must have an interface of that name, with IPv6",
+  ],
   [{ nameServers: [{ address: "192.0.2.1", port: 0 }] }, "nameServers[0].port is 0: it must be from 1 to 65535"],
   [{ searchDomains: "example.org" as never }, "searchDomains must be a list"],
   [{ searchDomains: ["a", ""] }, 'searchDomains[1] is "": it must be a domain such as example.org'],
@@ -44,6 +51,18 @@ test.each<[TestOptions, string | RegExp]>([
       message: typeof message === "string" ? message : expect.stringMatching(message),
     }),
   )
+})
+
+test("a zone is refused where sockets are passed, which can't be handed an interface", async () => {
+  const arena = new Arena(16 << 20)
+  const loop = new NodeLoop()
+  const passed = { sockets: new NodeSockets(arena, loop), loop }
+  const [link] = memoryLinkPair(arena, arena, { queueBytes: 65_536 })
+  await expect(createGateway({ link, ...passed, nameServers: ["fe80::53%lo"] })).rejects.toThrow(
+    "nameServers[0] is fe80::53%lo: sockets that are passed must know the interface, so pass the address without it",
+  )
+  const gateway = await createGateway({ link, ...passed, nameServers: ["fe80::53"] })
+  gateway.close()
 })
 
 test("a link of another arena is refused, and a missing one", async () => {

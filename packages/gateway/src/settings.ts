@@ -67,8 +67,8 @@ export function resolveSettings(options: GatewayOptions): Settings {
     throw optionError(`mtu is ${mtu}: it must be from ${smallest} to ${LARGEST_MTU}`)
   }
   checkClosedHost(options.closedHost)
-  const names =
-    nameServers === undefined ? hostNameService(options.sockets === undefined) : chosenNameService(nameServers)
+  const reachesZones = options.sockets === undefined
+  const names = nameServers === undefined ? hostNameService(reachesZones) : chosenNameService(reachesZones, nameServers)
   checkDomains(searchDomains ?? [])
   return {
     ...resolveSizes(options),

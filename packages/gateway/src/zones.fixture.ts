@@ -23,6 +23,8 @@ for (const socketsKind of ["sys", "node"] as const) {
     guest.gateway.close()
   }
 }
-const failure = await TestGuest.open({ nameServers: ["fe80::2%nosuch0"] }).catch((error) => error)
-console.log(failure.code, failure.message)
+for (const zone of ["nosuch0", "one0%junk"]) {
+  const failure = await TestGuest.open({ nameServers: [`fe80::2%${zone}`] }).catch((error) => error)
+  console.log(failure.code, failure.message)
+}
 server.close()

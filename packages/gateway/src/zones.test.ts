@@ -22,6 +22,7 @@ sys, nameServers: answered from fd9a:559a:559a:2::3
 node, : answered from fd9a:559a:559a:2::3
 node, nameServers: answered from fd9a:559a:559a:2::3
 ERR_GATEWAY_OPTION nameServers[0] is fe80::2%nosuch0: the host must have an interface of that name, with IPv6
+ERR_GATEWAY_OPTION nameServers[0] is fe80::2%one0%junk: the host must have an interface of that name, with IPv6
 `
 
 const missing = process.getuid?.() === 0 || process.env.CI ? "" : " (skipped: needs root)"

@@ -20,6 +20,7 @@ import {
   IpProtocol,
   initiatingSide,
   isShortage,
+  NO_SOCKET,
   PlaceShare,
   Refusal,
   Ruling,
@@ -197,7 +198,8 @@ export class Connecting {
 
   /**
    * Connects once more, from any port, if the host has refused the wanted one only now. Sockets that report such errors
-   * at once have no others: from these, the same numbers come from the network.
+   * at once have no others: from these, the same numbers come from the network. Returns false if the connection has
+   * failed.
    */
   #connectsFromAnyPort(connection: TcpConnection, errno: number): boolean {
     const { sockets, flows } = this.#context.components
@@ -208,10 +210,17 @@ export class Connecting {
     flows.readSide(side, target)
     if (target.forwardingPort === 0 || !PORT_REFUSED.has(errno)) return false
     sockets.close(connection.socket)
+    connection.socket = NO_SOCKET
     connection.isFromAnyPort = true
     target.forwardingPort = 0
-    connection.socket = this.#openSocket(side, connection)
-    return connection.socket >= 0
+    this.#pace.begin()
+    const socket = this.#openSocket(side, connection)
+    this.#pace.end()
+    // The connection has given way itself.
+    if (connection.flow < 0) return true
+    if (socket < 0) return false
+    connection.socket = socket
+    return true
   }
 
   /** Takes the outcome of the host's connect. Does nothing if it is still in progress. */
