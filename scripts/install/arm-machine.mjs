@@ -1,5 +1,5 @@
-// A whole machine for arm64, emulated: Debian's kernel for it, busybox, Node.js and the installed packages. Namespaces and
-// devices, which an emulator of programs has not, are that kernel's.
+// A whole machine for arm64, emulated: Debian's kernel for it, busybox, Node.js and the installed packages. Namespaces
+// and devices, which an emulator of programs has not, are that kernel's.
 import { execFile } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"

@@ -35,9 +35,11 @@ async function hasReply(guest) {
   return false
 }
 
+/** @typedef {import("node:stream").Readable} Readable */
+
 /**
  * Whether a passt that is starting answers over its socket, and ends in good order then.
- * @param {import("node:child_process").ChildProcessByStdio<null, import("node:stream").Readable, import("node:stream").Readable>} child
+ * @param {import("node:child_process").ChildProcessByStdio<null, Readable, Readable>} child
  * @param {string} socket
  */
 export async function answersGuest(child, socket) {

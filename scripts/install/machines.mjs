@@ -1,4 +1,5 @@
-// Machines that this one isn't: musl by its own dynamic linker, and arm64 by qemu's emulator of processors for programs.
+// Machines that this one isn't: musl by its own dynamic linker, and arm64 by qemu's emulator of processors for
+// programs.
 import { execFile, execFileSync, spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"

@@ -1,6 +1,6 @@
-// npm run test:install: the packages as they are published, installed from a registry on loopback by an ordinary user who
-// has no compiler: by npm, pnpm, Yarn and Bun, each with its defaults. Then a program runs, as it is and bundled, and the
-// commands start; what is for other machines runs emulated. Build first.
+// npm run test:install: the packages as they are published, installed from a registry on loopback by an ordinary user
+// who has no compiler: by npm, pnpm, Yarn and Bun, each with its defaults. Then a program runs, as it is and bundled,
+// and the commands start; what is for other machines runs emulated. Build first.
 //
 //   node main.mjs [TITLE…]    only what has one of these words in its title
 import { execFile, execFileSync } from "node:child_process"
@@ -23,6 +23,7 @@ import { promisify } from "node:util"
 import { build } from "esbuild"
 import { packageName } from "../prebuilt/targets.mjs"
 import { publishArchives } from "../release/archives.mjs"
+import { runCases } from "../test/cases.mjs"
 import { bootArm } from "./arm-machine.mjs"
 import { copyExamples, dependenciesOfExamples, manifestOfExamples } from "./examples.mjs"
 import { answersOnArm, loadByMusl, runOnArm, withMusl } from "./machines.mjs"
@@ -260,20 +261,7 @@ cases["arm64, emulated programs"] = async () => {
   await answersOnArm(node, join(modules, "@demiflow/passt/bin/passt"), work)
 }
 
-const asked = process.argv.slice(2)
-for (const [title, run] of Object.entries(cases)) {
-  if (asked.length > 0 && !asked.some((word) => title.includes(word))) continue
-  const began = performance.now()
-  let outcome = "passed"
-  try {
-    await run()
-  } catch (error) {
-    outcome = "FAILED"
-    process.exitCode = 1
-    console.log(error instanceof Error ? error.message : error)
-  }
-  console.log(`${outcome}: ${title} (${((performance.now() - began) / 1000).toFixed(1)} s)`)
-}
+process.exitCode = (await runCases(cases, process.argv.slice(2))) ? 0 : 1
 if (registry.missing.size > 0) {
   console.log(`FAILED: the packages need others: ${[...registry.missing].join(", ")}`)
   process.exitCode = 1

@@ -27,9 +27,12 @@ export function fetchRuntime(cache) {
     mkdirSync(cache, { recursive: true })
     const unfinished = mkdtempSync(join(cache, "unfinished-"))
     const options = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--silent", "--prefix", unfinished]
-    execFileSync("npm", ["install", ...options, `${name}@${version}`], { cwd: unfinished, stdio: "inherit" })
-    renameSync(join(unfinished, "node_modules", name), folder)
-    rmSync(unfinished, { recursive: true })
+    try {
+      execFileSync("npm", ["install", ...options, `${name}@${version}`], { cwd: unfinished, stdio: "inherit" })
+      renameSync(join(unfinished, "node_modules", name), folder)
+    } finally {
+      rmSync(unfinished, { recursive: true })
+    }
   }
   const digest = createHash("sha256")
     .update(readFileSync(join(folder, "bin/node")))

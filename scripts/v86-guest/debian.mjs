@@ -1,12 +1,12 @@
-// Debian packages for one architecture, on a machine of any: fetched and unpacked in a folder. Nothing is installed, and
-// the machine's own lists of packages stay as they are.
+// Debian packages for one architecture, on a machine of any: fetched and unpacked in a folder. Nothing is installed,
+// and the machine's own lists of packages stay as they are.
 import { execFileSync, spawnSync } from "node:child_process"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 
 /**
- * Downloads packages for an architecture, as Debian names it, and unpacks them in `folder`. Of a package that only depends on the newest version of another, the
- * other one is named with `newest`.
+ * Downloads packages for an architecture, as Debian names it, and unpacks them in `folder`. Of a package that only
+ * depends on the newest version of another, the other one is named with `newest`.
  * @param {string} folder
  * @param {{ architecture: string, names: readonly string[], newest: readonly string[] }} packages
  */

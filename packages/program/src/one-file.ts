@@ -4,10 +4,12 @@
  */
 
 const ROLE_VARIABLE = "DEMIFLOW_ROLE"
+/** How the variable begins in an environment. */
+export const ROLE: string = `${ROLE_VARIABLE}=`
 const DATA_PATH = "data-path"
 
 /** What makes a process the data path, in its environment. */
-export const DATA_PATH_ROLE: string = `${ROLE_VARIABLE}=${DATA_PATH}`
+export const DATA_PATH_ROLE: string = `${ROLE}${DATA_PATH}`
 
 let isOne = false
 

@@ -1,7 +1,7 @@
 /** How the runtime of a data path is started. */
 import { fileURLToPath } from "node:url"
 import { SHUT_DEBUGGER } from "./debugger.ts"
-import { DATA_PATH_ROLE, isOneFile } from "./one-file.ts"
+import { DATA_PATH_ROLE, isOneFile, ROLE } from "./one-file.ts"
 
 /** Options for the runtime, separated by spaces. For profiling; NODE_OPTIONS isn't meant for it. */
 const NODE_OPTIONS_VARIABLE = "DEMIFLOW_NODE_OPTIONS"
@@ -50,6 +50,8 @@ export function runtimeCommand(name: string, bundle: URL): RuntimeCommand {
   const variables = Object.entries(process.env)
     .map(([variable, value]) => `${variable}=${value}`)
     .filter((text) => NEEDED_VARIABLES.some((beginning) => text.startsWith(beginning)))
+    // The caller doesn't choose the role: of two values, the runtime reads the first.
+    .filter((text) => !text.startsWith(ROLE))
   if (isOneFile()) {
     const options = process.env[NODE_OPTIONS_VARIABLE]
     const added = options === undefined ? [] : [`NODE_OPTIONS=${options}`]

@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import fs, { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { syncBuiltinESMExports } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -62,6 +63,30 @@ test.each(["cjs", "esm"] as const)("a bundle (%s) has a file made of contents, o
   expect(locateNativeFile("become")).toBe(path)
   releaseNativeFile("become")
   expect(() => readFileSync(path)).toThrow(/ENOENT/)
+})
+
+test.each(["cjs", "esm"] as const)("a bundle (%s) reports contents that are missing as that", async (format) => {
+  const { useNativeContents, requiredNativeFile } = await bundle(format)
+  useNativeContents((name) => {
+    throw new Error(`no asset ${name}`)
+  })
+  expect(() => requiredNativeFile("become")).toThrow(/^no asset become$/)
+})
+
+test("where no folder can have a file made of contents, the message has the reason", async () => {
+  const { useNativeContents, requiredNativeFile } = await bundle("esm")
+  useNativeContents(() => Buffer.from("contents"))
+  const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" })
+  const write = vi.spyOn(fs, "writeFileSync").mockImplementation(() => {
+    throw full
+  })
+  syncBuiltinESMExports()
+  try {
+    expect(() => requiredNativeFile("become")).toThrow(/^become can't be executed from any of .*ENOSPC: no space left/)
+  } finally {
+    write.mockRestore()
+    syncBuiltinESMExports()
+  }
 })
 
 test.each(["cjs", "esm"] as const)(

@@ -64,7 +64,10 @@ export function requireFromHere(): NodeJS.Require {
 
 /** Path of a file; undefined if there is none. */
 export function locateNativeFile(name: string): string | undefined {
-  if (contentsOf !== undefined) return make(name, contentsOf)
+  if (contentsOf !== undefined) {
+    const path = make(name, contentsOf)
+    return typeof path === "string" ? path : undefined
+  }
   if (named !== undefined) return firstThatExists([join(named, name)])
   const require = requireFromHere()
   const beside = fileURLToPath(new URL(`../build/${name}`, here()))
@@ -76,22 +79,27 @@ export function locateNativeFile(name: string): string | undefined {
 
 /** Path of a native file. Throws {@link NativeUnavailableError} if there is none. */
 export function requiredNativeFile(name: string): string {
-  const path = locateNativeFile(name)
-  if (path !== undefined) return path
   if (contentsOf !== undefined) {
+    const path = make(name, contentsOf)
+    if (typeof path === "string") return path
     throw new NativeUnavailableError(
-      `${name} can't be executed from any of the folders /dev/shm, /tmp and /var/tmp: one of them must allow it`,
+      `${name} can't be executed from any of the folders /dev/shm, /tmp and /var/tmp: ` +
+        `one of them must allow it, and have space. The last one: ${path.message}`,
+      { cause: path },
     )
   }
+  const path = locateNativeFile(name)
+  if (path !== undefined) return path
   throw new NativeUnavailableError(
     "The native part of @demiflow/sys isn't built: run `npm rebuild @demiflow/sys` (it needs a C compiler); " +
       `a bundled program calls useNativeFolder() with the folder of its copy of ${name}`,
   )
 }
 
-function make(name: string, contents: (name: string) => Uint8Array): string | undefined {
+/** Returns the file's path, or why it can't be made. */
+function make(name: string, contents: (name: string) => Uint8Array): string | Error {
   const descriptor = made.get(name) ?? createUnnamedFile(() => contents(name))
-  if (descriptor === undefined) return undefined
+  if (descriptor instanceof Error) return descriptor
   made.set(name, descriptor)
   return pathOfDescriptor(descriptor)
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { closeSync, fstatSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs"
+import { closeSync, fstatSync, mkdtempSync, readdirSync, readFileSync, rmdirSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, afterEach, expect, test } from "vitest"
@@ -14,9 +14,14 @@ afterEach(() => {
 afterAll(() => rmdirSync(folder))
 
 function create(contents: (descriptor: number) => Uint8Array, folders?: readonly string[]): number {
-  const descriptor = createUnnamedFile(contents, folders) ?? -1
+  const descriptor = createUnnamedFile(contents, folders)
+  if (descriptor instanceof Error) throw descriptor
   open.push(descriptor)
   return descriptor
+}
+
+function descriptorsOfThisProcess(): string[] {
+  return readdirSync("/proc/self/fd")
 }
 
 test("the file has the contents, no name, and is its owner's alone", () => {
@@ -47,5 +52,21 @@ test("it can't get a name", () => {
 test("a folder that can't have such a file is passed over", () => {
   const descriptor = create(() => Buffer.from(""), ["/proc", join(folder, "missing"), folder])
   expect(fstatSync(descriptor).dev).toBe(fstatSync(create(() => Buffer.from(""), [folder])).dev)
-  expect(createUnnamedFile(() => Buffer.from(""), ["/proc"])).toBeUndefined()
+})
+
+test("if no folder can have it, the last one's reason is returned", () => {
+  const before = descriptorsOfThisProcess()
+  const failure = createUnnamedFile(() => Buffer.from(""), ["/proc", join(folder, "missing")])
+  expect(failure).toMatchObject({ code: "ENOENT" })
+  expect(descriptorsOfThisProcess()).toEqual(before)
+})
+
+test("what the contents throw isn't taken for a folder's failure", () => {
+  const before = descriptorsOfThisProcess()
+  const missing = new Error("no such asset")
+  const contents = () => {
+    throw missing
+  }
+  expect(() => createUnnamedFile(contents, [folder])).toThrow(missing)
+  expect(descriptorsOfThisProcess()).toEqual(before)
 })

@@ -10,20 +10,22 @@ const FOLDERS: readonly string[] = ["/dev/shm", "/tmp", "/var/tmp"]
 const NAMELESS = 0o20000000 | constants.O_DIRECTORY | constants.O_EXCL
 
 /**
- * Creates an executable file. Returns a descriptor of it, for reading; undefined if none of the folders can have such a
- * file, or none allows its execution.
+ * Creates an executable file. Returns a descriptor of it, for reading. If none of the folders can have such a file, or
+ * none allows its execution, returns why the last one doesn't.
  *
- * @param contents returns its bytes, given that descriptor
+ * @param contents returns its bytes, given that descriptor. What it throws is thrown
  */
 export function createUnnamedFile(
   contents: (descriptor: number) => Uint8Array,
   folders: readonly string[] = FOLDERS,
-): number | undefined {
+): number | Error {
+  let reason = new Error("no folder is named")
   for (const folder of folders) {
     const file = createIn(folder, contents)
-    if (file !== undefined) return file
+    if (typeof file === "number") return file
+    reason = file
   }
-  return undefined
+  return reason
 }
 
 /** The path by which this process, and the children that inherit it, open a descriptor's file. */
@@ -31,9 +33,26 @@ export function pathOfDescriptor(descriptor: number): string {
   return `/proc/self/fd/${descriptor}`
 }
 
-function createIn(folder: string, contents: (descriptor: number) => Uint8Array): number | undefined {
+function createIn(folder: string, contents: (descriptor: number) => Uint8Array): number | Error {
+  const file = openIn(folder)
+  if (file instanceof Error) return file
+  const { written, read } = file
+  let isComplete = false
+  try {
+    const bytes = contents(read)
+    const failure = failureOf(() => writeFileSync(written, bytes))
+    isComplete = failure === undefined
+    return failure ?? read
+  } finally {
+    // A file that is open for writing can't be executed.
+    closeSync(written)
+    if (!isComplete) closeSync(read)
+  }
+}
+
+/** Opens an empty file, for writing and for reading. */
+function openIn(folder: string): { readonly written: number; readonly read: number } | Error {
   let written: number | undefined
-  let read: number | undefined
   try {
     written = openSync(folder, NAMELESS | constants.O_RDWR, 0o700)
     const path = pathOfDescriptor(written)
@@ -41,14 +60,18 @@ function createIn(folder: string, contents: (descriptor: number) => Uint8Array):
     fchmodSync(written, 0o500)
     // Not where execution is forbidden.
     accessSync(path, constants.X_OK)
-    read = openSync(path, constants.O_RDONLY)
-    writeFileSync(written, contents(read))
-    return read
-  } catch {
-    if (read !== undefined) closeSync(read)
-    return undefined
-  } finally {
-    // A file that is open for writing can't be executed.
+    return { written, read: openSync(path, constants.O_RDONLY) }
+  } catch (error) {
     if (written !== undefined) closeSync(written)
+    return error as Error
+  }
+}
+
+function failureOf(run: () => void): Error | undefined {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    return error as Error
   }
 }

@@ -1,6 +1,6 @@
-# inside.sh ROOT USER COMMAND…: runs a command as that user where ROOT is the root of the file system, not just a chroot:
-# a process in a chroot may not make user namespaces. FORBIDDEN names folders where nothing may be executed. To be run in
-# a mount namespace of its own.
+# inside.sh ROOT USER COMMAND…: runs a command as that user where ROOT is the root of the file system, not just a
+# chroot: a process in a chroot may not make user namespaces. FORBIDDEN names folders where nothing may be executed. To
+# be run in a mount namespace of its own.
 set -eu
 root=$1 user=$2
 shift 2

@@ -28,7 +28,8 @@ type Needs = "root" | "ports" | "nothing"
 /**
  * The list that `become` carries out. If the user only wants the possible parts printed, nothing is given up.
  *
- * @param runtime identity of the runtime that runs this process: only the same one gets its options; undefined: it has them
+ * @param runtime identity of the runtime that runs this process: only the same one gets its options; undefined: it has
+ *   them
  */
 export function birthSteps(native: Native, runtime: ExecutableIdentity | undefined): Step[] {
   const { setUser, bindPrivilegedPorts } = CAPABILITIES_OF_ROOT

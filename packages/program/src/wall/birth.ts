@@ -66,7 +66,7 @@ function tryAgainFromOneFile(kept: readonly number[]): void {
   const list = createUnnamedFile((descriptor) =>
     encodeStepsFile([{ kind: "close", descriptor }, ...birthSteps(native, undefined)]),
   )
-  if (become !== undefined && list !== undefined) executeAgain([...kept, list], [become, pathOfDescriptor(list)])
+  if (become !== undefined && typeof list === "number") executeAgain([...kept, list], [become, pathOfDescriptor(list)])
 }
 
 /** False also on a file system that forbids execution. */
