@@ -1,5 +1,6 @@
-// Two gateways that face each other, each the other's guest, in a process of their own. A port at an address of the host's
-// loopback leads to the same port at another one: through the near gateway, the far gateway, and sockets at both ends.
+// Two gateways that face each other, each the other's guest, in a process of their own. A port at an address of the
+// host's loopback leads to the same port at another one: through the near gateway, the far gateway, and sockets at both
+// ends.
 import { Arena } from "@demiflow/core"
 import { createGateway, gatewayArenaBytes } from "@demiflow/gateway"
 import { memoryLinkPair } from "@demiflow/tap"

@@ -88,7 +88,7 @@ class Launcher {
     this.#native = native
     this.#terminal = new ForegroundTerminal(this.#native)
     const command = chooseCommand(operands, process.env, argumentBytes(operands))
-    const scratch = this.#arena.reserve(8, 8)
+    const scratch = this.#arena.reserve(8, 8, "the start of the command")
     const mapped = createPipe(this.#native, this.#arena, scratch)
     const go = createPipe(this.#native, this.#arena, scratch)
     this.#go = go
@@ -144,7 +144,7 @@ class Launcher {
     if (init === undefined) throw new Quit("The data path has lost the first process of the namespace")
     passSignalsOn(this.#native, { init, isForeground: this.#terminal.isForeground })
     writePidFile(this.#options.pidPath, process.pid)
-    this.#native.write(this.#go.writeEnd, this.#arena.reserve(1, 1), 1)
+    this.#native.write(this.#go.writeEnd, this.#arena.reserve(1, 1, "the start of the command"), 1)
     this.#native.close(this.#go.writeEnd)
     this.#init = init
   }

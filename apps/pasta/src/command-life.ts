@@ -10,7 +10,7 @@ const WNOHANG = 1
  * @param onEnd called with its status, as shells report it
  */
 export function watchCommand({ native, arena, loop }: Machinery, init: number, onEnd: (status: number) => void): void {
-  const statusOffset = arena.reserve(4, 4)
+  const statusOffset = arena.reserve(4, 4, "the command's life")
   loop.watchDescriptor(DataPathDescriptor.process, EpollEvent.readable, () => {
     if (native.waitPid(init, WNOHANG, statusOffset) === 0) return
     loop.unwatch(DataPathDescriptor.process)

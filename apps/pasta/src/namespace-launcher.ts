@@ -57,8 +57,9 @@ class Launcher {
     this.#identity = requestedIdentity(options.runAs, facts)
     const { userNamespace: userNamespacePath } = target
     const native = this.#native
-    const empty = createPipe(native, this.#arena, this.#arena.reserve(8, 8))
-    const helperLife = createPipe(native, this.#arena, this.#arena.reserve(8, 8))
+    const scratch = this.#arena.reserve(8, 8, "the namespace")
+    const empty = createPipe(native, this.#arena, scratch)
+    const helperLife = createPipe(native, this.#arena, scratch)
     const namespace = createHelperSocket(native, this.#arena)
     const plan = {
       native,

@@ -105,7 +105,7 @@ function withoutAttributes({ attributes, ...route }: Route): Route | undefined {
  * addresses when the interface goes down, as it keeps IPv4 ones: nothing would set them up again.
  */
 function prepareIpv6(native: Native, arena: Arena, namespace: NetworkNamespace, tapName: string): void {
-  const value = arena.reserve(1, 1)
+  const value = arena.reserve(1, 1, "the set-up of the namespace")
   for (const [name, digit] of [
     ["accept_dad", "0"],
     ["keep_addr_on_down", "1"],

@@ -95,8 +95,8 @@ function compareRanges(one: AddressRange, other: AddressRange): number {
 
 /**
  * Addresses that don't lead to a host of the public internet: those of the registries of special-purpose addresses that
- * aren't globally reachable (RFC 6890), multicast groups, what is reserved (RFC 1112, section 4), and IPv6 addresses that
- * carry an IPv4 address by a method that is no longer in use.
+ * aren't globally reachable (RFC 6890), multicast groups, what is reserved (RFC 1112, section 4), and IPv6 addresses
+ * that carry an IPv4 address by a method that is no longer in use.
  *
  * 64:ff9b::/96 (RFC 6052) isn't among them: hosts without IPv4 reach the public internet by it. Where a translator of a
  * network also reaches private addresses, a policy has to exclude that range itself.

@@ -71,8 +71,8 @@ export class AddressRange {
   }
 
   /**
-   * Parses a prefix, or an address, which is a range of one. Throws `RangeError`, with what to write instead, if the text
-   * is neither, or if the address has bits beyond the prefix.
+   * Parses a prefix, or an address, which is a range of one. Throws `RangeError`, with what to write instead, if the
+   * text is neither, or if the address has bits beyond the prefix.
    */
   static parse(text: string): AddressRange {
     const [before, after, ...more] = text.split("/")
@@ -105,7 +105,9 @@ function refusal(text: string, remedy: string): RangeError {
   return new RangeError(`"${text}" is not a range of addresses: ${remedy}`)
 }
 
-/** The mask of a word of which the first `kept` bits are in the prefix; fewer than 0 or more than 32 mean none or all. */
+/**
+ * The mask of a word of which the first `kept` bits are in the prefix; fewer than 0 or more than 32 mean none or all.
+ */
 function maskOfWord(kept: number): number {
   if (kept <= 0) return 0
   return kept >= 32 ? -1 : -1 << (32 - kept)

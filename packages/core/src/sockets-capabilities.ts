@@ -10,8 +10,8 @@ export interface SocketsCapabilities {
   /** UDP sockets can be opened. Otherwise `udpOpen` and `udpBind` return `-EPROTONOSUPPORT`. */
   readonly datagrams: boolean
   /**
-   * Each direction of a TCP connection ends by itself. Otherwise the correspondent hears of our end only when the socket
-   * is closed, and its own end is that of both directions: `send` then returns `-EPIPE`.
+   * Each direction of a TCP connection ends by itself. Otherwise the correspondent hears of our end only when the
+   * socket is closed, and its own end is that of both directions: `send` then returns `-EPIPE`.
    */
   readonly halfClose: boolean
   /**

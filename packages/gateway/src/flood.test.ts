@@ -1,4 +1,6 @@
-/** One guest's flood, beside a guest that asks for little: what counts is how much of the flood comes before an answer. */
+/**
+ * One guest's flood, beside a guest that asks for little: what counts is how much of the flood comes before an answer.
+ */
 import { once } from "node:events"
 import { createServer } from "node:net"
 import { FrameBatch } from "@demiflow/core"

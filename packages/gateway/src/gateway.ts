@@ -1,8 +1,8 @@
 /**
  * A network for a guest behind any link: the protocols, their addresses and the policy, on sockets of the host.
  *
- * The assembly is `createStack`'s. What a gateway adds: defaults that belong together, sockets and a loop where none are
- * passed, and an end that gives everything back.
+ * The assembly is `createStack`'s. What a gateway adds: defaults that belong together, sockets and a loop where none
+ * are passed, and an end that gives everything back.
  */
 import { CryptoRandom, Drops, ETHERNET_MTU, type Observer, silentLog } from "@demiflow/core"
 import { FixedFlowTable } from "@demiflow/flow"

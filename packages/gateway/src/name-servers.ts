@@ -7,8 +7,8 @@ import { type AddressLike, toAddress } from "./networks.ts"
 import { findZone, type Zone } from "./zones.ts"
 
 /**
- * A name server of the host's network: its address, or with a port other than 53. The text of a link-local address needs
- * the name of an interface: `fe80::53%eth0`. But sockets that are passed must know that interface by themselves.
+ * A name server of the host's network: its address, or with a port other than 53. The text of a link-local address
+ * needs the name of an interface: `fe80::53%eth0`. But sockets that are passed must know that interface by themselves.
  */
 export type NameServerOption = AddressLike | { readonly address: AddressLike; readonly port?: number }
 

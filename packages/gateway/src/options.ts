@@ -23,8 +23,8 @@ export interface GatewayLoop extends Loop {
 export interface GatewayOptions extends GatewaySizes {
   /**
    * The guest's end: a link, or a function that makes one on the arena that it is passed. The gateway closes a link
-   * that it had made, and gives its memory back. A link that exists already has to be on the arena of the sockets, which
-   * for those of `@demiflow/sys` is the arena of the thread, with room for `gatewayArenaBytes`.
+   * that it had made, and gives its memory back. A link that exists already has to be on the arena of the sockets,
+   * which for those of `@demiflow/sys` is the arena of the thread, with room for `gatewayArenaBytes`.
    */
   readonly link: GatewayLink | ((arena: Arena) => GatewayLink)
   /** Addresses of IPv4: 10.0.2.0/24 if not given; false: no IPv4. */
@@ -38,14 +38,14 @@ export interface GatewayOptions extends GatewaySizes {
   /** Domains in which the guest searches names; the host's, or none with `nameServers`, if not given. */
   readonly searchDomains?: readonly string[]
   /**
-   * True to deny the guest the host: the host's loopback and all other addresses of the host's own, link-local addresses
-   * and groups. The resolver still answers at the guest's name server. Sockets that are passed need the host's addresses
-   * with them. False if not given.
+   * True to deny the guest the host: the host's loopback and all other addresses of the host's own, link-local
+   * addresses and groups. The resolver still answers at the guest's name server. Sockets that are passed need the
+   * host's addresses with them. False if not given.
    *
-   * The kernel decides what the host's own are; with the sockets of `@demiflow/node-sockets`, by its tables as they were
-   * up to a second ago. Where Linux hides these, true is an error. On other systems, the runtime lists only the addresses
-   * of interfaces that are up and connected: a guest may reach the host by those of others. Pass an object that knows
-   * them, if there are any.
+   * The kernel decides what the host's own are; with the sockets of `@demiflow/node-sockets`, by its tables as they
+   * were up to a second ago. Where Linux hides these, true is an error. On other systems, the runtime lists only the
+   * addresses of interfaces that are up and connected: a guest may reach the host by those of others. Pass an object
+   * that knows them, if there are any.
    */
   readonly closedHost?: boolean | OwnAddresses
   /** Ports of the host that lead to the guest from the start; see `Gateway.forward` for others. */

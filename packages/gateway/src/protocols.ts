@@ -24,7 +24,9 @@ export function gatewayPlugins(settings: Settings): ProtocolPlugin[] {
   ]
 }
 
-/** The policy: the gateway's address leads to the host's loopback unless that is closed, name service to the resolver. */
+/**
+ * The policy: the gateway's address leads to the host's loopback unless that is closed, name service to the resolver.
+ */
 export function gatewayPolicy(
   { v4, v6, nameService }: Settings,
   drops: Drops,

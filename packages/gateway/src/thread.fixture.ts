@@ -1,4 +1,6 @@
-/** A thread with gateways of its own: each of its guests asks a web server, and the answers go to the thread's parent. */
+/**
+ * A thread with gateways of its own: each of its guests asks a web server, and the answers go to the thread's parent.
+ */
 import { parentPort, workerData } from "node:worker_threads"
 import { ask, TestGuest } from "./test-support.ts"
 

@@ -8,7 +8,9 @@ import { bundleFixture } from "./bundle.fixture.ts"
 import { ask, TestGuest, webServer } from "./test-support.ts"
 import type { ThreadData } from "./thread.fixture.ts"
 
-/** A thread doesn't see the transforms of the test runner. In a folder below the repository, where the addon is found. */
+/**
+ * A thread doesn't see the transforms of the test runner. In a folder below the repository, where the addon is found.
+ */
 const cache = join(import.meta.dirname, "../../../node_modules/.cache")
 let folder: string
 

@@ -26,8 +26,9 @@ const SOLICITED_NODE_PREFIX = 0xff
 const REPLY_HOP_LIMIT = 64
 
 /**
- * Answers echo requests ourselves: those to groups that we are in as a node of the guest's link, from an address of ours
- * (RFC 4443, section 4.2; RFC 1122, section 3.2.2.6, allows it), and those that a host without ping sockets can't answer.
+ * Answers echo requests ourselves: those to groups that we are in as a node of the guest's link, from an address of
+ * ours (RFC 4443, section 4.2; RFC 1122, section 3.2.2.6, allows it), and those that a host without ping sockets can't
+ * answer.
  */
 export class OwnEcho {
   readonly #arena: Arena

@@ -1,6 +1,7 @@
 /**
- * A whole stack over `NodeSockets`, or other sockets, in real time: the guest of the testkit, at the other end of a link in memory, has a
- * turn of the same loop. The guest's gateway, 192.0.2.1 and 2001:db8::1, stands for the host's loopback.
+ * A whole stack over `NodeSockets`, or other sockets, in real time: the guest of the testkit, at the other end of a
+ * link in memory, has a turn of the same loop. The guest's gateway, 192.0.2.1 and 2001:db8::1, stands for the host's
+ * loopback.
  */
 import { once } from "node:events"
 import { createServer, type Socket as NodeSocket, type Server } from "node:net"

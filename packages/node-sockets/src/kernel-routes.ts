@@ -1,8 +1,8 @@
 /**
  * The addresses for which Linux delivers packets to the host itself, from the kernel's tables of routes.
  *
- * The addresses of interfaces would be too few: the kernel delivers by routes of the types "local" and "anycast", which an
- * interface without a carrier, or one that is down, has as well, and which may exist without an interface's address.
+ * The addresses of interfaces would be too few: the kernel delivers by routes of the types "local" and "anycast", which
+ * an interface without a carrier, or one that is down, has as well, and which may exist without an interface's address.
  */
 import { readFileSync } from "node:fs"
 import { Address, AddressRange } from "@demiflow/core"

@@ -54,14 +54,22 @@ function isConnected(socket: NodeSocket): boolean {
 
 let connectsAtOnceHere: boolean | undefined
 
-/** True if a connect to an address that can always be reached has succeeded when it returns. */
+/**
+ * True if a connect to an address that can always be reached has succeeded when it returns. False also if there is no
+ * descriptor to find it out, and then the next call tries again.
+ */
 function connectsAtOnce(): boolean {
   if (connectsAtOnceHere === undefined) {
-    const socket = createDatagrams(true).on("error", () => {})
+    let isBound = true
+    const socket = createDatagrams(true).on("error", () => {
+      isBound = false
+    })
     socket.bind({ port: 0, exclusive: true, address: LOOPBACK_V4.toString() })
-    socket.connect(DISCARD_PORT, LOOPBACK_V4.toString())
-    connectsAtOnceHere = isConnected(socket)
+    if (isBound) {
+      socket.connect(DISCARD_PORT, LOOPBACK_V4.toString())
+      connectsAtOnceHere = isConnected(socket)
+    }
     socket.close()
   }
-  return connectsAtOnceHere
+  return connectsAtOnceHere ?? false
 }

@@ -38,6 +38,20 @@ test("a hop limit is set when it changes, and the host's default is set again", 
   set.mockRestore()
 })
 
+test("a hop limit doesn't change while datagrams with another one wait: the next one isn't sent", () => {
+  const bound = sockets.udpBind(SIDE, towards("127.0.0.1", 9))
+  const waiting = vi.spyOn(NodeDatagrams.prototype, "getSendQueueCount").mockReturnValue(1)
+  const send = (hopLimit: number) => {
+    batch.marks = hopLimit
+    return sockets.sendDatagramsTo(bound, towards("127.0.0.1", 9), 0, datagram(), 0, 1)
+  }
+  expect([send(0), send(9), sockets.setHopLimit(bound, true, 9)]).toEqual([1, -Errno.EAGAIN, -Errno.EAGAIN])
+  waiting.mockRestore()
+  expect([send(9), sockets.setHopLimit(bound, true, 9)]).toEqual([1, 0])
+  batch.marks = 0
+  sockets.close(bound)
+})
+
 describe("what the runtime throws for", () => {
   test("a datagram to port 0 is refused", () => {
     const bound = sockets.udpBind(SIDE, towards("127.0.0.1", 0))

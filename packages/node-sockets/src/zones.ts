@@ -1,9 +1,12 @@
-/** The zones of link-local IPv6 addresses (RFC 4007): names of interfaces for the runtime, indices for `Sockets`. */
+/**
+ * The zones of link-local IPv6 addresses (RFC 4007): names of interfaces for the runtime, and on Windows their indices;
+ * indices for `Sockets`.
+ */
 import { networkInterfaces } from "node:os"
 import { Address } from "@demiflow/core"
 import { readAddress } from "./node-address.ts"
 
-/** How long the interfaces are taken to be as they were, milliseconds: a guest must not have them read for each flow. */
+/** How long the interfaces are taken to be as they were, milliseconds: not each flow of a guest has them read. */
 const KEPT_MILLISECONDS = 1_000
 
 /** A link-local address and the name of its interface. */
@@ -17,15 +20,24 @@ export function textOf(address: Readonly<Address>, zone: string | undefined): st
   return zone === undefined ? address.toString() : `${address}%${zone}`
 }
 
+/**
+ * A link-local address of the host, with the zone as the runtime writes it, and the name and index of the interface.
+ */
+interface OwnAddress extends ZonedAddress {
+  readonly name: string
+  readonly scope: number
+}
+
 export class Zones {
   readonly #usual: string | undefined
   readonly #exception: ZonedAddress | undefined
-  #own: readonly (ZonedAddress & { readonly scope: number })[] = []
+  #own: readonly OwnAddress[] = []
   #readAt = Number.NEGATIVE_INFINITY
 
   /**
-   * @param usual interface of link-local addresses without another zone; if absent, the only one that has any
-   * @param exception an address that is on another interface
+   * @param usual name of the interface of link-local addresses without another zone; if absent, the only one that has
+   *   any
+   * @param exception an address that is on another interface, with the name of that
    */
   constructor(usual?: string, exception?: ZonedAddress) {
     this.#usual = usual
@@ -36,7 +48,7 @@ export class Zones {
   of(address: Readonly<Address>, scope: number): string | undefined {
     if (address.isV4 || !address.isLinkLocal) return undefined
     if (scope !== 0) return this.#interfaces.find((each) => each.scope === scope)?.zone
-    if (this.#exception?.address.equals(address as Address)) return this.#exception.zone
+    if (this.#exception?.address.equals(address as Address)) return this.#zoneOf(this.#exception.zone)
     return this.#usualZone
   }
 
@@ -54,21 +66,27 @@ export class Zones {
   }
 
   get #usualZone(): string | undefined {
-    if (this.#usual !== undefined) return this.#usual
+    if (this.#usual !== undefined) return this.#zoneOf(this.#usual)
     const [first, ...others] = new Set(this.#interfaces.map(({ zone }) => zone))
     return others.length === 0 ? first : undefined
   }
 
+  #zoneOf(name: string): string {
+    return this.#interfaces.find((each) => each.name === name)?.zone ?? name
+  }
+
   /** Link-local addresses of the host. */
-  get #interfaces(): readonly (ZonedAddress & { readonly scope: number })[] {
+  get #interfaces(): readonly OwnAddress[] {
     const now = performance.now()
     if (now - this.#readAt < KEPT_MILLISECONDS) return this.#own
     this.#readAt = now
-    this.#own = Object.entries(networkInterfaces()).flatMap(([zone, list = []]) =>
+    this.#own = Object.entries(networkInterfaces()).flatMap(([name, list = []]) =>
       list.flatMap((entry) => {
         const address = new Address()
         const isZoned = entry.family === "IPv6" && readAddress(entry.address, address) && address.isLinkLocal
-        return isZoned ? [{ address, zone, scope: entry.scopeid }] : []
+        if (!isZoned) return []
+        const zone = process.platform === "win32" ? `${entry.scopeid}` : name
+        return [{ address, zone, name, scope: entry.scopeid }]
       }),
     )
     return this.#own

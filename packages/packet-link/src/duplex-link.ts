@@ -2,8 +2,8 @@
  * The link over a Duplex of Node.js: a socket, a pipe, or a stream of one's own. Frames stand behind their length, as
  * with QEMU's `-netdev stream`, or each chunk is one frame.
  *
- * Both directions wait for each other. The stream is paused while the queue has no room. Frames wait in the backlog from
- * the time that `write` returns false until the stream has drained.
+ * Both directions wait for each other. The stream is paused while the queue has no room. Frames wait in the backlog
+ * from the time that `write` returns false until the stream has drained.
  */
 import type { Arena } from "@demiflow/core"
 import { bytesOf } from "./event-data.ts"

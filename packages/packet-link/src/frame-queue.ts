@@ -96,7 +96,9 @@ export class FrameQueue {
     return true
   }
 
-  /** Begins at the start again, which keeps light traffic in few pages. Only for an empty queue whose frames are done. */
+  /**
+   * Begins at the start again, which keeps light traffic in few pages. Only for an empty queue whose frames are done.
+   */
   rewind(): void {
     this.#read = this.#start
     this.#write = this.#start

@@ -1,6 +1,6 @@
 /**
- * Calls back soon, when the runtime has its turn. By an immediate where there are any: the loop of `@demiflow/sys` waits
- * for no promise.
+ * Calls back soon, when the runtime has its turn. By an immediate where there are any: the loop of `@demiflow/sys`
+ * waits for no promise.
  */
 export function later(callback: () => void): void {
   const { setImmediate } = globalThis as { readonly setImmediate?: (callback: () => void) => unknown }

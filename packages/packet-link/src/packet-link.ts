@@ -5,8 +5,8 @@
  * place. A frame that has no room is a counted drop. A source that can wait asks {@link PacketLink.hasRoom} first, and
  * goes on at {@link OtherEnd.onRoom}.
  *
- * Towards the guest, a frame is handed over where it lies, if the other end has room. If not, it is copied to a backlog,
- * and the link is congested until the backlog is empty again. A full backlog refuses frames.
+ * Towards the guest, a frame is handed over where it lies, if the other end has room. If not, it is copied to a
+ * backlog, and the link is congested until the backlog is empty again. A full backlog refuses frames.
  *
  * Both queues have a fixed size, so the other end can't make the link grow. Whatever it sends is counted, or ends the
  * link with one reason; nothing is thrown.
@@ -39,7 +39,9 @@ const ALIGNMENT_BYTES = 256
 export interface PacketLinkSizes {
   /** Largest IP packet of one frame, 68–65,535 bytes; 1,500 if absent. */
   readonly mtu?: number
-  /** Most bytes of frames from the guest that wait for the stack; 256 KiB, or eight of the longest frames, if absent. */
+  /**
+   * Most bytes of frames from the guest that wait for the stack; 256 KiB, or eight of the longest frames, if absent.
+   */
   readonly queueBytes?: number
   /**
    * Most bytes of frames that wait for the other end, beyond those that it holds itself; 2 MiB if absent. Give the tap

@@ -4,8 +4,8 @@
  *
  * A WebSocket has no bound, and no event when it has sent what it holds: `bufferedAmount` has to be polled. So the link
  * gives the socket at most {@link WebSocketLinkOptions.socketBytes}, keeps what is above that in its backlog, and polls
- * while something is there. A browser's WebSocket can't be paused: if the stack is too slow, the queue overflows. One of
- * `ws` is paused before.
+ * while something is there. A browser's WebSocket can't be paused: if the stack is too slow, the queue overflows. One
+ * of `ws` is paused before.
  */
 import type { Arena } from "@demiflow/core"
 import { bytesOf, dataOf } from "./event-data.ts"

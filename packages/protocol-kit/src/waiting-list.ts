@@ -21,9 +21,9 @@ export interface WaitingSurroundings extends Pick<Components, "wakeAt"> {
  * here, and is called again in turn: the flow that has waited longest first, each once in a turn. While the guest is
  * congested, no flow that needs it is called, and no time is requested for one: `ProtocolHandler.resume` carries on.
  *
- * A handler calls {@link WaitingList.tick} in its `tick`, and {@link WaitingList.resume} in its `resume` and `start`. It
- * has one {@link Components.wakeAt}, so it has one list, or passes each of several a function that keeps the earliest
- * time.
+ * A handler calls {@link WaitingList.tick} in its `tick`, and {@link WaitingList.resume} in its `resume` and `start`.
+ * It has one {@link Components.wakeAt}, so it has one list, or passes each of several a function that keeps the
+ * earliest time.
  */
 export class WaitingList<Source extends Waiting> {
   readonly #components: WaitingSurroundings

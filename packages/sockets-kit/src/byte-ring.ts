@@ -1,5 +1,7 @@
 const SMALLEST_BYTES = 16 << 10
-/** A larger buffer is given back once it is empty, and replaced by a smaller one once a quarter or less of it is used. */
+/**
+ * A larger buffer is given back once it is empty, and replaced by a smaller one once a quarter or less of it is used.
+ */
 const KEPT_BYTES = 64 << 10
 const NOTHING = new Uint8Array(0)
 
@@ -16,7 +18,9 @@ export class ByteRing {
     return this.#length
   }
 
-  /** Bytes of memory for what the ring has; 0 if that is nothing, though up to 64 KiB may be kept for what comes next. */
+  /**
+   * Bytes of memory for what the ring has; 0 if that is nothing, though up to 64 KiB may be kept for what comes next.
+   */
   get heldBytes(): number {
     return this.#length === 0 ? 0 : this.#bytes.length
   }

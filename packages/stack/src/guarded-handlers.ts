@@ -50,8 +50,8 @@ export class GuardedHandlers {
   }
 
   /**
-   * Ends the flows that a handler has begun which isn't added after all. It is undefined if its plug-in has thrown. Only
-   * its own mistakes could be reported, and the caller has a better error.
+   * Ends the flows that a handler has begun which isn't added after all. It is undefined if its plug-in has thrown.
+   * Only its own mistakes could be reported, and the caller has a better error.
    */
   endFlowsOf(number: number, handler: ProtocolHandler | undefined): void {
     const { flows } = this.#parts

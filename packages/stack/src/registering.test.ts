@@ -18,7 +18,9 @@ import { Stack } from "./stack.ts"
 import { CountingRandom } from "./test-support.ts"
 
 describe("a plug-in that can't be registered", () => {
-  /** Registers a plug-in that reserves memory and asks to be woken, and that fails. Returns the function that wakes it. */
+  /**
+   * Registers a plug-in that reserves memory and asks to be woken, and that fails. Returns the function that wakes it.
+   */
   function refused(stack: Stack, claims: Claim[], message: string, failure?: Error): Components["wakeAt"] {
     let wakeAt: Components["wakeAt"] = () => {}
     const plugin = (components: Components): ProtocolHandler => {

@@ -115,8 +115,8 @@ export class Stack implements PacketReceiver, Listeners, SocketEvents {
 
   /**
    * Sets up a protocol on this stack. Throws {@link ClaimConflictError} if its claims can't be ordered among those of
-   * the protocols before, `ArenaExhaustedError`, and what the plug-in throws. The stack is as before then, and the arena
-   * as well.
+   * the protocols before, `ArenaExhaustedError`, and what the plug-in throws. The stack is as before then, and the
+   * arena as well.
    */
   register(plugin: ProtocolPlugin): ProtocolHandler {
     const handlerNumber = this.#guarded.handlers.length

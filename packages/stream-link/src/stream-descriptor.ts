@@ -23,8 +23,8 @@ export function checkStreamDescriptor(native: Native, descriptor: number): void 
 }
 
 /**
- * The id of the process at the other end of a connected socket, in this process's PID namespace; 0 if unknown, since the
- * socket isn't a UNIX socket, or the process is outside of that namespace.
+ * The id of the process at the other end of a connected socket, in this process's PID namespace; 0 if unknown, since
+ * the socket isn't a UNIX socket, or the process is outside of that namespace.
  */
 export function processAtOtherEnd(native: Native, arena: Arena, descriptor: number, scratchOffset: number): number {
   return Math.max(0, readPeerCredentials(native, arena, descriptor, scratchOffset).process)

@@ -102,7 +102,8 @@ static uint16_t fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-static int32_t checksum_of(const struct native_state *state, const int32_t *arguments, uint64_t (*sum)(const uint8_t *, size_t))
+static int32_t checksum_of(const struct native_state *state, const int32_t *arguments,
+			   uint64_t (*sum)(const uint8_t *, size_t))
 {
 	const uint8_t *memory = memory_at(state, arguments[0], arguments[1]);
 

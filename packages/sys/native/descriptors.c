@@ -1,8 +1,8 @@
 /*
- * Descriptors of a worker thread. A thread may be terminated in the middle of its program, and then no line of it closes
- * what it has opened. So descriptors that calls of the addon have opened, and close() hasn't closed, are closed with the
- * thread's environment, and so are those that a message has brought (SCM_RIGHTS). For the main thread, whose process ends
- * then, the kernel does it.
+ * Descriptors of a worker thread. A thread may be terminated in the middle of its program, and then no line of it
+ * closes what it has opened. So descriptors that calls of the addon have opened, and close() hasn't closed, are closed
+ * with the thread's environment, and so are those that a message has brought (SCM_RIGHTS). For the main thread, whose
+ * process ends then, the kernel does it.
  */
 #include "native.h"
 

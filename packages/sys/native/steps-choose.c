@@ -85,8 +85,8 @@ int add_options(struct program *program, int32_t index)
 	struct stat status;
 	size_t count = 0, next = 1;
 
-	if (!command || status_at(AT_FDCWD, program->executable, &status, 0) || status.st_size != double_word(program, index) ||
-	    status.st_mtime != double_word(program, index + 2))
+	if (!command || status_at(AT_FDCWD, program->executable, &status, 0) ||
+	    status.st_size != double_word(program, index) || status.st_mtime != double_word(program, index + 2))
 		return 0;
 	while (command[count])
 		count++;

@@ -246,8 +246,8 @@ static int end_with_pipe(int descriptor, int signal)
 	struct pollfd end = { .fd = descriptor };
 	const int flags = fcntl(descriptor, F_GETFL);
 
-	if (flags < 0 || fcntl(descriptor, F_SETOWN, getpid()) || fcntl(descriptor, F_SETSIG, signal ? signal : END_OF_PIPE) ||
-	    fcntl(descriptor, F_SETFL, flags | O_ASYNC))
+	if (flags < 0 || fcntl(descriptor, F_SETOWN, getpid()) ||
+	    fcntl(descriptor, F_SETSIG, signal ? signal : END_OF_PIPE) || fcntl(descriptor, F_SETFL, flags | O_ASYNC))
 		return errno;
 	/* The other end may have been closed before. */
 	if (poll(&end, 1, 0) > 0)

@@ -5,8 +5,8 @@
  * otherwise: `-EFAULT` for a range outside the arena, `-EINVAL` for a missing or non-numeric argument. None throws.
  * Offsets and lengths are bytes in the arena; tables in the arena are 32-bit integers in machine byte order, without
  * alignment. Descriptors that a call opens are non-blocking where that applies and always closed on exec. In a worker
- * thread they are also closed with the thread, unless `close` has done so: nothing else may close them there. Those that
- * a message has brought stay open.
+ * thread, these and those that a message has brought are also closed with the thread, unless `close` has done so:
+ * nothing else may close them there.
  */
 import { locateNativeFile, NativeUnavailableError, releaseNativeFile, requiredNativeFile } from "./native-files.ts"
 

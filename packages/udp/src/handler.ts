@@ -112,10 +112,10 @@ import { Timeouts, type UdpOptions } from "./timeouts.ts"
 import { ToGuest } from "./to-guest.ts"
 import { ToHost } from "./to-host.ts"
 
-/** UDP, set up on a stack. */
 /** Makes what handles flows of the local path. */
 export type Splice = (parts: SplicingParts) => Splicing
 
+/** UDP, set up on a stack. */
 export class UdpHandler implements ProtocolHandler {
   readonly name = "udp"
   readonly claims: readonly Claim[] = [{ ipProtocol: IpProtocol.udp, hasPorts: true }]

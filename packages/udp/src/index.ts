@@ -16,8 +16,8 @@ const ARENA_BYTES = 320 << 10
 const LOCAL_PATH_ARENA_BYTES = 2 << 20
 
 /**
- * The UDP plugin: forwards the guest's datagrams, and returns answers and errors. In a stack with a local path, it drops
- * datagrams that are local at both ends: see {@link udpWithLocalPath}.
+ * The UDP plugin: forwards the guest's datagrams, and returns answers and errors. In a stack with a local path, it
+ * drops datagrams that are local at both ends: see {@link udpWithLocalPath}.
  */
 export function udp(options: UdpOptions = {}): ProtocolPlugin {
   return reserving(ARENA_BYTES, (components) => new UdpHandler(components, options))

@@ -4,8 +4,8 @@ const FIRST = 49_152
 const COUNT = 16_384
 
 /**
- * Port numbers of UDP sockets. Nobody sees them, as the relay has ports of its own; they distinguish the flows of guests
- * that use the same port.
+ * Port numbers of UDP sockets. Nobody sees them, as the relay has ports of its own; they distinguish the flows of
+ * guests that use the same port.
  */
 export class PortNumbers {
   readonly #used = [new Set<number>(), new Set<number>()]

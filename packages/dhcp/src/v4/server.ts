@@ -79,7 +79,7 @@ export function answerDhcpv4(
       return answerRequest(request, lease, longest)
     case Type.inform:
       return answerInform(request, lease, longest)
-    // RFC 2131 4.3.4 SHOULD: the server keeps what the client was assigned, for the next time; nor is a release answered
+    // RFC 2131 4.3.4 SHOULD: the server keeps what the client was assigned, for the next time; no release is answered
     case Type.release:
       return { kind: "silent", description: "release" }
     // RFC 2131 4.3.3 SHOULD: a declined address is reported to the administrator

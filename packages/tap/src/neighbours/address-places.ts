@@ -65,8 +65,8 @@ export class AddressPlaces {
   }
 
   /**
-   * Doubles the number of places. Returns the new place of each, by its old one; -1 for one that is free. Data elsewhere
-   * is the caller's to move.
+   * Doubles the number of places. Returns the new place of each, by its old one; -1 for one that is free. Data
+   * elsewhere is the caller's to move.
    */
   grow(): Int32Array {
     const words = this.#words

@@ -16,9 +16,9 @@
  * section 7.3, require: after three requests without a reply the station is forgotten. Requests for one address are at
  * least a second apart, and all requests share a budget.
  *
- * Memory is a number of places, eight for each hash: 64, which double when one has no room, up to 1,024. Nothing else here
- * allocates. If there is no room then, an entry without a station is evicted; else one that isn't announced; else the one
- * confirmed longest ago.
+ * Memory is a number of places, eight for each hash: 64, which double when one has no room, up to 1,024. Nothing else
+ * here allocates. If there is no room then, an entry without a station is evicted; else one that isn't announced; else
+ * the one confirmed longest ago.
  */
 import {
   type Address,

@@ -3,8 +3,8 @@
  * RFC 8201).
  *
  * An entry lasts for ten minutes after the last report. A fixed number of places, four for each hash, from the first
- * report on; the entry closest to its end is evicted for a new one. While there is no entry, no packet has to be checked:
- * see {@link PathMtus.certain}.
+ * report on; the entry closest to its end is evicted for a new one. While there is no entry, no packet has to be
+ * checked: see {@link PathMtus.certain}.
  */
 import { type Address, type Clock, IPV6_MINIMUM_MTU, type Random } from "@demiflow/core"
 import { StationKey } from "../neighbours/station-key.ts"

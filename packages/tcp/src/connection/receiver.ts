@@ -116,8 +116,8 @@ export class Receiver {
     const window = this.room
     if (sequenceLength === 0) {
       // RFC 9293 3.10.7.4 MUST: acknowledgements are processed while the window is full.
-      // Payload that fills it may be lost, and acknowledgements are numbered behind that payload; or behind the byte that
-      // probed a window of 0.
+      // Payload that fills it may be lost, and acknowledgements are numbered behind that payload; or behind the byte
+      // that probed a window of 0.
       return start >= 0 && start <= Math.max(window, 1)
     }
     // RFC 9293 3.10.7.4 MUST: a segment is acceptable if its first or its last number is inside the window.

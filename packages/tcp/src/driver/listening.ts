@@ -45,8 +45,8 @@ export class Listening {
   readonly #noDescriptor: DropReason
   readonly #tooMany: DropReason
   /**
-   * Ports that continue by themselves, in the order in which they are polled. Not a `WaitingList`, as each has a time of
-   * its own, and another one comes first in each turn.
+   * Ports that continue by themselves, in the order in which they are polled. Not a `WaitingList`, as each has a time
+   * of its own, and another one comes first in each turn.
    */
   readonly #continuing = new Queue<Port>()
   readonly #shortage: ShortageWarning

@@ -1,7 +1,7 @@
 /**
- * A TCP connection by a runtime's `connect()`. It is read one piece at a time, and only while the guest keeps up, so that
- * the streams close the correspondent's window. It is written one piece at a time too: what the guest sends meanwhile,
- * in however small pieces, waits in a buffer, and leaves in larger ones.
+ * A TCP connection by a runtime's `connect()`. It is read one piece at a time, and only while the guest keeps up, so
+ * that the streams close the correspondent's window. It is written one piece at a time too: what the guest sends
+ * meanwhile, in however small pieces, waits in a buffer, and leaves in larger ones.
  */
 import { type Arena, type Demiflow, Errno, type Vectors } from "@demiflow/core"
 import { ByteRing, copyVectors, type EventList, errnoOf, pushVectors, StreamSocket } from "@demiflow/sockets-kit"

@@ -3,9 +3,9 @@
  * streams of a WebSocket that closes are broken. One whose relay stays silent is closed after {@link PATIENCE}.
  *
  * A WebSocket has no bound, and no event when it has sent what it holds. So streams give it nothing while it holds more
- * than {@link SOCKET_BYTES}, and it is polled while a stream waits: in each round of the loop, one of which a timer brings
- * soon. A hidden page's timers are late by a second, and later by a minute. There each round brings the next, at the cost of
- * the processor's time while the network is slower than the guest.
+ * than {@link SOCKET_BYTES}, and it is polled while a stream waits: in each round of the loop, one of which a timer
+ * brings soon. A hidden page's timers are late by a second, and later by a minute. There each round brings the next, at
+ * the cost of the processor's time while the network is slower than the guest.
  *
  * Version 1.2 of the protocol has credit in one direction only: a relay that reads faster than the guest takes would
  * have us keep everything. So there is a limit for all streams together, beyond which the stream with the most is

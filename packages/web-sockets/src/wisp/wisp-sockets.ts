@@ -25,8 +25,8 @@ export interface WispSocketsOptions {
   readonly mostSockets?: number
   /**
    * Bytes of memory for what waits for a slow guest, of all connections together: beyond, the connection with the most
-   * is reset. 64 MiB if not given. A connection by a relay with the extension comes to 2 MiB at most, if the relay sends
-   * packets of 64 KiB: more than 32 of them may exceed the limit.
+   * is reset. 64 MiB if not given. A connection by a relay with the extension comes to 2 MiB at most, if the relay
+   * sends packets of 64 KiB: more than 32 of them may exceed the limit.
    */
   readonly mostBufferedBytes?: number
   /**
@@ -34,7 +34,9 @@ export interface WispSocketsOptions {
    * 1,000 if not given. Less is faster, but a refusal after it shows as a reset.
    */
   readonly connectGrace?: number
-  /** Answers the guest's datagrams to port 53, of any address, by DNS over HTTPS. If not given, the relay takes them. */
+  /**
+   * Answers the guest's datagrams to port 53, of any address, by DNS over HTTPS. If not given, the relay takes them.
+   */
   readonly dnsOverHttps?: DnsOverHttpsOptions
 }
 

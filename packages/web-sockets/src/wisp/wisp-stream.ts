@@ -1,9 +1,9 @@
 /**
  * A TCP connection by a stream of a relay.
  *
- * To the correspondent: packets leave at once while there is credit and the WebSocket has room; what doesn't leave waits
- * in a buffer, from which it leaves in larger packets. From the correspondent: with the extension, the relay gets credit
- * only while the guest reads.
+ * To the correspondent: packets leave at once while there is credit and the WebSocket has room; what doesn't leave
+ * waits in a buffer, from which it leaves in larger packets. From the correspondent: with the extension, the relay gets
+ * credit only while the guest reads.
  *
  * The protocol doesn't have to report that a stream is connected. A relay that has ever done so is waited for; with
  * others, a stream that wasn't refused for a while counts as connected.
