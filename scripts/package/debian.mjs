@@ -1,6 +1,7 @@
 // Debian packages of the executables. They go beside Debian's own package `passt`, in whichever order.
 import { execFileSync } from "node:child_process"
 import {
+  chmodSync,
   copyFileSync,
   lutimesSync,
   mkdirSync,
@@ -19,12 +20,15 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /**
  * Debian's package and version of each library that a runtime needs, by the last of the versions that its functions may
- * have.
+ * have. The packages' versions are those in Debian's lists of symbols: `/var/lib/dpkg/info/*.symbols`.
  */
 const libraries = [
   { pattern: /^GLIBC_2\.(?:\d|1\d|2[0-8])(?:\.\d+)?$/, dependency: "libc6 (>= 2.28)" },
   { pattern: /^GCC_(?:3\.\d|4\.[0-2])(?:\.\d)?$/, dependency: "libgcc-s1 (>= 4.2)" },
-  { pattern: /^(?:GLIBCXX_3\.4(?:\.(?:\d|1\d|2[01]))?|CXXABI_1\.3(?:\.\d+)?)$/, dependency: "libstdc++6 (>= 5.2)" },
+  {
+    pattern: /^(?:GLIBCXX_3\.4(?:\.(?:\d|1\d|2[01]))?|CXXABI_1\.3(?:\.(?:\d|1[01]))?)$/,
+    dependency: "libstdc++6 (>= 10.2)",
+  },
   { pattern: /^LIBATOMIC_1\.[0-2]$/, dependency: "libatomic1 (>= 4.8)" },
 ]
 
@@ -52,8 +56,8 @@ function sourceDate() {
 
 /**
  * `/usr/local/bin/NAME`, which PATH has before `/usr/bin`, is an alternative: Debian's own command where that is
- * installed, else ours, unless the administrator chooses. What somebody else has put there stays. The trigger follows the
- * coming and going of Debian's.
+ * installed, else ours, unless the administrator chooses. What somebody else has put there stays, and so do others'
+ * alternatives. The trigger follows the coming and going of Debian's.
  * @param {string} name
  */
 function maintainerScripts(name) {
@@ -63,7 +67,8 @@ function maintainerScripts(name) {
   return {
     postinst: `#!/bin/sh
 set -e
-if [ "$(readlink ${link})" = ${alternative} ] || { [ -d /usr/local/bin ] && [ ! -e ${link} ] && [ ! -L ${link} ]; }; then
+if [ "$(readlink ${link})" = ${alternative} ] ||
+  { [ -d /usr/local/bin ] && [ ! -e ${link} ] && [ ! -L ${link} ]; }; then
   update-alternatives --quiet --install ${link} ${name} /usr/bin/demiflow-${name} 50
   if [ -e ${debians} ]; then
     update-alternatives --quiet --install ${link} ${name} ${debians} 100
@@ -74,8 +79,9 @@ fi
 `,
     prerm: `#!/bin/sh
 set -e
-if [ "$1" != upgrade ] && [ "$(readlink ${link})" = ${alternative} ]; then
-  update-alternatives --quiet --remove-all ${name}
+if [ "$1" = remove ] && [ "$(readlink ${link})" = ${alternative} ]; then
+  update-alternatives --quiet --remove ${name} ${debians}
+  update-alternatives --quiet --remove ${name} /usr/bin/demiflow-${name}
 fi
 `,
     triggers: `interest-noawait ${debians}\n`,
@@ -112,10 +118,21 @@ export function makeDebianPackage(name, executable, notice, work, output) {
     mkdirSync(dirname(join(tree, path)), { recursive: true, mode: 0o755 })
     return join(tree, path)
   }
-  copyFileSync(executable, place(`usr/lib/demiflow/${name}`))
+  /**
+   * The original has a mode that its owner has chosen.
+   * @param {string} original
+   * @param {string} path
+   * @param {number} mode
+   */
+  const copy = (original, path, mode) => {
+    const copied = place(path)
+    copyFileSync(original, copied)
+    chmodSync(copied, mode)
+  }
+  copy(executable, `usr/lib/demiflow/${name}`, 0o755)
   symlinkSync(`../lib/demiflow/${name}`, place(`usr/bin/${full}`))
   writeFileSync(place(`usr/share/doc/${full}/copyright`), notice)
-  copyFileSync(join(root, `apps/${name}/README.md`), place(`usr/share/doc/${full}/README.md`))
+  copy(join(root, `apps/${name}/README.md`), `usr/share/doc/${full}/README.md`, 0o644)
   const control = `Package: ${full}
 Version: ${version}
 Architecture: ${target?.debian}

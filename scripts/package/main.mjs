@@ -1,6 +1,6 @@
 // npm run package [-- FOLDER]: makes `pasta` and `passt` as single executables for this machine, with the licences of
-// what is in them, and Debian packages of both. By default in `dist`. Nothing has to be built before. Needs the compiler
-// and the tools of scripts/debian-packages.txt.
+// what is in them, and Debian packages of both. By default in `dist`. Nothing has to be built before. Needs the
+// compiler and the tools of scripts/debian-packages.txt.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -9,6 +9,8 @@ import { makeDebianPackage } from "./debian.mjs"
 import { makeExecutable, prepare } from "./executable.mjs"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
+// Everybody may read what is made.
+process.umask(0o022)
 const output = resolve(process.argv[2] ?? join(root, "dist"))
 mkdirSync(output, { recursive: true })
 const work = mkdtempSync(join(tmpdir(), "demiflow-package-"))
