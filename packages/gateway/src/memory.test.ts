@@ -3,7 +3,7 @@ import { attachedArena } from "@demiflow/sys"
 import { memoryLinkPair } from "@demiflow/tap"
 import { expect, test } from "vitest"
 import { createGateway, type Gateway } from "./gateway.ts"
-import { inUse } from "./test-support.ts"
+import { inUse } from "./memory-in-use.fixture.ts"
 
 const GATEWAYS = 100
 /** Gateways before the count, so that what is allocated only once is there already. */

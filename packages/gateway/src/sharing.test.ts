@@ -7,7 +7,8 @@ import { memoryLinkPair } from "@demiflow/tap"
 import { build } from "@demiflow/testkit"
 import { expect, test } from "vitest"
 import { createGateway } from "./gateway.ts"
-import { ask, GATEWAY, GUEST, inUse, TestGuest, webServer } from "./test-support.ts"
+import { inUse } from "./memory-in-use.fixture.ts"
+import { ask, GATEWAY, GUEST, TestGuest, webServer } from "./test-support.ts"
 
 const descriptors = () => readdirSync("/proc/self/fd").length
 const remaining = () => attachedArena()?.remaining

@@ -2,8 +2,6 @@
 import { once } from "node:events"
 import { createServer } from "node:http"
 import { type AddressInfo, createServer as createTcpServer } from "node:net"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { type MemoryLink, memoryLinkPair } from "@demiflow/tap"
 import { GuestTcp, type ReceivedFrame, ScriptedGuest, VirtualClock } from "@demiflow/testkit"
 import { createGateway, type Gateway } from "./gateway.ts"
@@ -93,14 +91,4 @@ export async function freePort(): Promise<number> {
   const { port } = server.address() as { port: number }
   await new Promise((resolve) => server.close(resolve))
   return port
-}
-
-setFlagsFromString("--expose-gc")
-const collect = runInNewContext("gc") as () => void
-
-/** Returns the bytes in use: objects, and arrays outside the heap. */
-export function inUse(): number {
-  collect()
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
 }
