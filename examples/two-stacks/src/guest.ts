@@ -16,6 +16,7 @@ export const plugins: readonly ProtocolPlugin[] = [arp({ guestAddress: GUEST, ou
 /** A guest with a stack of its own. Both guests have the same addresses, and use the same ports. */
 export class Guest {
   readonly stack: RunningStack
+  readonly #loop: EventLoop
   readonly #link: MemoryLink
   readonly #guestEnd: MemoryLink
   readonly #end: LinkEnd
@@ -33,6 +34,7 @@ export class Guest {
       plugins,
     })
     link.onReadable = () => this.stack.framesWait()
+    this.#loop = loop
     this.#link = link
     this.#guestEnd = guestEnd
     this.#end = new LinkEnd(guestEnd)
@@ -44,7 +46,10 @@ export class Guest {
       this.#guestEnd.onReadable = () => {
         const packets = this.#end.receive().map(({ bytes }) => parseFrame(bytes))
         const datagram = packets.find((packet) => packet.udp !== undefined)
-        if (datagram !== undefined) resolve(new TextDecoder().decode(datagram.payload))
+        if (datagram === undefined) return
+        resolve(new TextDecoder().decode(datagram.payload))
+        // The loop would block before the code that awaits this.
+        this.#loop.requestTurn()
       }
     })
     const bytes = buildPacket(

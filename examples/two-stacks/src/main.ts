@@ -18,6 +18,7 @@ await once(server, "listening")
 const { port } = server.address()
 server.on("message", (text, { address, port }) => server.send(`${text} to you`, port, address))
 
+console.log(`the server has port ${port}`)
 const descriptors = () => readdirSync("/proc/self/fd").length
 const before = descriptors()
 const running = loop.run()
