@@ -19,7 +19,10 @@ const libraries = [
   "libdl.so.2",
   "libgcc_s.so.1",
   "libm.so.6",
-].concat("libpthread.so.0", "librt.so.1", "libstdc++.so.6")
+  "libpthread.so.0",
+  "librt.so.1",
+  "libstdc++.so.6",
+]
 
 /** Downloads through pasta as root, and as somebody who may do nothing but that. */
 const init = `#!/bin/busybox sh

@@ -18,13 +18,9 @@ function examplesOf(root) {
  * @param {string} root the repository
  */
 export function manifestOfExamples(root) {
-  return { private: true, dependencies: Object.assign({}, ...examplesOf(root).map(dependenciesOf(root))) }
-}
-
-/** @param {string} root */
-function dependenciesOf(root) {
-  /** @param {{ folder: string }} example */
-  return ({ folder }) => JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8")).dependencies
+  const manifests = examplesOf(root).map(({ folder }) => readFileSync(join(root, folder, "package.json"), "utf8"))
+  const dependencies = Object.assign({}, ...manifests.map((text) => JSON.parse(text).dependencies))
+  return { private: true, dependencies }
 }
 
 /**

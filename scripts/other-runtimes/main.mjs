@@ -9,7 +9,7 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { build } from "tsup"
+import { bundle } from "../../packages/gateway/src/bundle.fixture.mjs"
 
 const BYTES = 64 << 20
 const PATIENCE = 300_000
@@ -25,26 +25,6 @@ const RUNTIMES = [
 ]
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-
-/** @param {string} folder */
-async function bundle(folder) {
-  await build({
-    config: false,
-    entry: { exercise: join(root, "packages/gateway/src/exercise.fixture.ts") },
-    format: "esm",
-    platform: "node",
-    noExternal: [/./],
-    external: [/\.node$/],
-    splitting: false,
-    outDir: folder,
-    outExtension: () => ({ js: ".mjs" }),
-    silent: true,
-    esbuildOptions(settings) {
-      settings.conditions = ["@demiflow/source"]
-    },
-  })
-  return join(folder, "exercise.mjs")
-}
 
 /** @param {string} folder @param {readonly string[]} packages */
 function install(folder, packages) {
@@ -107,7 +87,7 @@ async function succeeds([file, ...argv]) {
 
 const folder = mkdtempSync(join(tmpdir(), "demiflow-runtimes-"))
 try {
-  const program = await bundle(folder)
+  const program = await bundle("exercise", join(root, "packages/gateway/src/exercise.fixture.ts"), folder)
   const servers = JSON.stringify(await startServers())
   for (const { name, packages, command } of RUNTIMES) {
     console.log(`\n== ${[name, ...packages].join(": ")}`)

@@ -1,9 +1,9 @@
 /** What one client can have a relay keep, whatever it does. */
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { type AddressInfo, createServer, type NetConnectOpts, type Socket as NodeSocket, type Server } from "node:net"
+import type { NetConnectOpts, Socket as NodeSocket, Server } from "node:net"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
-import { Client, until } from "./client.fixture.ts"
+import { Client, silentServer, until } from "./client.fixture.ts"
 import { CloseReason, CREDIT, MOST_FROM_CLIENT, StreamType, WispType } from "./stream.ts"
 
 const LARGEST = 64 << 10
@@ -42,12 +42,9 @@ let connections: NodeSocket[]
 let client: Client
 
 beforeEach(async () => {
-  connections = []
   lookups.length = 0
   sockets.length = 0
-  server = createServer({ pauseOnConnect: true }, (socket) => connections.push(socket.on("error", () => {})))
-  await once(server.listen(0, LOOPBACK), "listening")
-  port = (server.address() as AddressInfo).port
+  ;({ server, port, connections } = await silentServer())
   client = new Client()
 })
 

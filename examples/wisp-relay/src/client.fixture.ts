@@ -1,4 +1,5 @@
-import { EventEmitter } from "node:events"
+import { EventEmitter, once } from "node:events"
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net"
 import { relay } from "./relay.ts"
 import { WispType } from "./stream.ts"
 import type { WebSocketOfWs } from "./ws.ts"
@@ -72,4 +73,19 @@ export function until(condition: () => boolean): Promise<void> {
     }
     check()
   })
+}
+
+/** A server that reads nothing by itself. */
+export interface SilentServer {
+  readonly server: Server
+  readonly port: number
+  /** All that it has accepted. */
+  readonly connections: Socket[]
+}
+
+export async function silentServer(): Promise<SilentServer> {
+  const connections: Socket[] = []
+  const server = createServer({ pauseOnConnect: true }, (socket) => connections.push(socket.on("error", () => {})))
+  await once(server.listen(0, "127.0.0.1"), "listening")
+  return { server, port: (server.address() as AddressInfo).port, connections }
 }

@@ -1,9 +1,8 @@
 /** What clients do that mean harm, or that are in a hurry. */
 import { once } from "node:events"
-import type { AddressInfo, Socket as NodeSocket, Server } from "node:net"
-import { createServer } from "node:net"
+import type { Socket as NodeSocket, Server } from "node:net"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
-import { Client, until } from "./client.fixture.ts"
+import { Client, silentServer, until } from "./client.fixture.ts"
 import { CloseReason, CREDIT, StreamType, WispType } from "./stream.ts"
 
 let server: Server
@@ -13,10 +12,7 @@ let connections: NodeSocket[]
 let client: Client
 
 beforeEach(async () => {
-  connections = []
-  server = createServer({ pauseOnConnect: true }, (socket) => connections.push(socket.on("error", () => {})))
-  await once(server.listen(0, "127.0.0.1"), "listening")
-  port = (server.address() as AddressInfo).port
+  ;({ server, port, connections } = await silentServer())
   client = new Client()
 })
 

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { memoryLinkPair } from "@demiflow/tap"
-import { build } from "tsup"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import { bundle } from "./bundle.fixture.mjs"
 import type { createGateway } from "./gateway.ts"
 
 /** What esbuild reports about a bundle, as far as it is used here. */
@@ -17,20 +17,10 @@ let folder: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "gateway-page-"))
-  await build({
-    config: false,
-    entry: { page: join(import.meta.dirname, "index.ts") },
-    format: "esm",
+  await bundle("page", join(import.meta.dirname, "index.ts"), folder, {
     platform: "browser",
-    noExternal: [/./],
-    splitting: false,
+    external: [],
     metafile: true,
-    outDir: folder,
-    outExtension: () => ({ js: ".mjs" }),
-    silent: true,
-    esbuildOptions(settings) {
-      settings.conditions = ["@demiflow/source"]
-    },
   })
 }, 120_000)
 

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { Worker } from "node:worker_threads"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { bundleFixture } from "./bundle.fixture.ts"
+import { bundle } from "./bundle.fixture.mjs"
 import { ask, TestGuest, webServer } from "./test-support.ts"
 import type { ThreadData } from "./thread.fixture.ts"
 
@@ -17,7 +17,7 @@ let folder: string
 beforeAll(async () => {
   await mkdir(cache, { recursive: true })
   folder = await mkdtemp(join(cache, "gateway-thread-"))
-  await bundleFixture("thread", folder)
+  await bundle("thread", join(import.meta.dirname, "thread.fixture.ts"), folder)
 }, 120_000)
 
 afterAll(() => rm(folder, { recursive: true }))

@@ -31,8 +31,8 @@ export interface NodeSocketsOptions {
    */
   readonly onListenError?: (end: ListeningEnd, errno: number) => void
   /**
-   * Name of the interface with the link-local IPv6 addresses. If absent, the one that has any; if several have,
-   * link-local correspondents are reached only where a datagram has come from.
+   * Name of the interface of link-local IPv6 correspondents. If absent, the only interface with such an address; with
+   * several, these correspondents are reached only where a datagram has come from.
    */
   readonly linkLocalInterface?: string
   /** A link-local IPv6 address on an interface of its own, and the name of that. */
