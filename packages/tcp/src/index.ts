@@ -12,7 +12,7 @@
  * - **Connecting** (driver/connecting.ts). The guest's SYN opens a flow and starts the host's connect: a few in a turn,
  *   the others in the next ones; while many are unanswered or wait, in a quarter of the time (driver/opening-pace.ts).
  *   We send a SYN with acknowledgement only once the connect succeeds; a refusal becomes a reset, an unreachable
- *   correspondent an ICMP error.
+ *   correspondent an ICMP error. Where the host can't give the wanted port, at once or later, any port does.
  * - **Half-open connections** (driver/half-open.ts) are limited in both directions, and so are connections to one
  *   destination and at one port (driver/crowds.ts). At the limit, the oldest one gives way.
  * - **Listening** (driver/listening.ts, driver/accepted.ts). A connection that a correspondent begins at a port of the
@@ -40,9 +40,9 @@
  *   until the host has taken none of it for a long time.
  *
  * - **Observers** hear the states of the guest's side, and what a connection has carried (driver/connection-totals.ts).
- * - **Local connections** (local/). Where both ends are sockets of this machine, one on the host and one inside the
- *   guest's namespace, bytes go from socket to socket inside the kernel, and none of the above applies:
- *   local/splicing.ts.
+ * - **Local connections** (local/), with `tcpWithLocalPath`. Where both ends are sockets of this machine, one on the
+ *   host and one inside the guest's namespace, bytes go from socket to socket inside the kernel, and none of the above
+ *   applies: local/splicing.ts.
  *
  * The state machine of the guest's side is a table in connection/state.ts, that of the host's side in
  * connection/host-side.ts. Segments are checked by RFC 9293 and RFC 5961 (connection/acceptance.ts,

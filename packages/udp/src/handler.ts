@@ -31,8 +31,8 @@
  *
  * Where the policy says so, a flow that begins at a listening socket goes to a socket at the other end of the local
  * path instead of the tap: from the host into the guest's namespace, or from a listener in the namespace to the host.
- * Such spliced flows have a socket at the other end and no packets (`local/splicing.ts`). The rest of this text is
- * about flows between host and tap; time-outs and limits are the same for both.
+ * Such spliced flows have a socket at the other end and no packets (`local/splicing.ts`, with `udpWithLocalPath`). The
+ * rest of this text is about flows between host and tap; time-outs and limits are the same for both.
  *
  * Two senders may be the same to the guest: they came to two ports that lead to one, or one address stands for both.
  * The later one then gets another port towards the guest, as netfilter does it. Anybody can forge senders: at a limit,
