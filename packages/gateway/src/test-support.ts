@@ -3,7 +3,7 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import { type AddressInfo, createServer as createTcpServer } from "node:net"
 import { type MemoryLink, memoryLinkPair } from "@demiflow/tap"
-import { GuestTcp, type ReceivedFrame, ScriptedGuest, VirtualClock } from "@demiflow/testkit"
+import { GuestTcp, type ReceivedFrame, ScriptedGuest, staticPorts, VirtualClock } from "@demiflow/testkit"
 import { createGateway, type Gateway } from "./gateway.ts"
 import type { GatewayOptions } from "./options.ts"
 
@@ -84,11 +84,18 @@ export async function webServer(): Promise<{ port: number; close: () => Promise<
   return { port, close: () => new Promise((resolve) => server.close(resolve)) }
 }
 
-/** A port that nobody uses at the moment. */
+const ports = staticPorts()
+
+/** A port that nobody uses. */
 export async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  for (;;) {
+    const port = ports.next().value
+    const server = createTcpServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false)).listen(port, () => resolve(true))
+    })
+    if (!isFree) continue
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  }
 }

@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { connect, createServer, type Socket as NodeSocket } from "node:net"
 import { Address, LOOPBACK_V4, LOOPBACK_V6 } from "@demiflow/core"
+import { staticPorts } from "@demiflow/testkit"
 import type {
   CorrespondentClient,
   CorrespondentConnection,
@@ -118,23 +119,28 @@ export async function openUdp(isV4: boolean): Promise<CorrespondentUdp> {
   }
 }
 
+const ports = staticPorts()
+
 /** Ports that nothing uses, for either protocol and version of IP. */
 export async function freePorts(count: number): Promise<number[]> {
   const held: { readonly port: number; readonly release: () => void }[] = []
   while (held.length < count) {
-    const server = createServer().listen(0)
-    await once(server, "listening")
-    const bound = server.address()
-    const port = typeof bound === "object" ? (bound?.port ?? 0) : 0
+    const port = ports.next().value
+    const server = createServer()
     const socket = createSocket("udp6")
-    const isFree = await new Promise<boolean>((resolve) => {
-      socket.once("error", () => resolve(false)).bind(port, () => resolve(true))
-    })
+    const bindings = await Promise.all([
+      new Promise<boolean>((resolve) => {
+        server.once("error", () => resolve(false)).listen(port, () => resolve(true))
+      }),
+      new Promise<boolean>((resolve) => {
+        socket.once("error", () => resolve(false)).bind(port, () => resolve(true))
+      }),
+    ])
     const release = () => {
       server.close()
       socket.close()
     }
-    if (isFree) held.push({ port, release })
+    if (bindings.every((isFree) => isFree)) held.push({ port, release })
     else release()
   }
   for (const { release } of held) release()

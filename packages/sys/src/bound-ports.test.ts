@@ -37,7 +37,7 @@ function take(isV4: boolean, type: 1 | 2): number {
 
 /** The port of a socket connected to another one on loopback, closed after the test. */
 function connected(isV4: boolean, type: 1 | 2, remotePort: number): number {
-  const local = unusedPort(isV4, type)
+  const local = unusedPort()
   const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
   const socket = native.socket(family, type, 0)
   opened.push(socket)
@@ -80,7 +80,7 @@ describe.each([
     expect(ports.connected(tcp)).not.toContain(stream)
     const silent = native.socket(isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6, SocketType.stream, 0)
     opened.push(silent)
-    const port = unusedPort(isV4, SocketType.stream)
+    const port = unusedPort()
     const address = arena.reserve(SOCKET_ADDRESS_BYTES)
     expect(native.bind(silent, address, writeSocketAddress(arena.view, address, loopback(isV4), port))).toBe(0)
     expect(ports.of(tcp)).not.toContain(port)
@@ -123,8 +123,8 @@ test.each([true, false])("ports of flows aren't among them, listening ones are (
   const events = new Events()
   const sockets = new LinuxSockets(native, arena, events.loop)
   const ports = new BoundPorts(native, arena)
-  const target = Object.assign(towards(isV4, 9), { forwardingPort: unusedPort(isV4, SocketType.datagram) })
-  const port = unusedPort(false, SocketType.datagram)
+  const target = Object.assign(towards(isV4, 9), { forwardingPort: unusedPort() })
+  const port = unusedPort()
   const opened = [
     sockets.udpBind(0 as SideRef, target),
     sockets.udpListen(0 as ListenerRef, { address: undefined, port, interfaceName: undefined, freebind: false }),

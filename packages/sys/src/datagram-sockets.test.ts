@@ -37,7 +37,7 @@ const error = emptySocketError()
 
 /** Two sockets of the host, connected to each other. */
 function pair(isV4: boolean): [Socket, Socket] {
-  const port = unusedPort(isV4, SocketType.datagram)
+  const port = unusedPort()
   const first = sockets.udpOpen(1 as SideRef, towards(isV4, port))
   const end = new Demiflow()
   sockets.boundEnd(first, end)
@@ -142,7 +142,7 @@ for (const isV4 of [true, false]) {
     })
 
     it("has the hop limit that was set last", () => {
-      const socket = sockets.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
+      const socket = sockets.udpOpen(side, towards(isV4, unusedPort()))
       const current = () =>
         isV4
           ? native.getOptionInteger(socket, SocketLevel.ip, IpOption.timeToLive)
@@ -243,7 +243,7 @@ for (const isV4 of [true, false]) {
       const answers = [-Errno.EINVAL, 64, 3, -Errno.EAGAIN, -Errno.EINVAL, 64, 64, 7]
       const scripted = { ...native, sendMessages: () => answers.shift() ?? -Errno.EIO } as Native
       const scriptedHost = new LinuxSockets(scripted, arena, events.loop)
-      const socket = scriptedHost.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
+      const socket = scriptedHost.udpOpen(side, towards(isV4, unusedPort()))
       put(0, 605, 3)
       const start = batch.offset[0]
       expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(-Errno.EAGAIN)
@@ -270,7 +270,7 @@ for (const isV4 of [true, false]) {
         },
       } as Native
       const scriptedHost = new LinuxSockets(scripted, arena, events.loop)
-      const socket = scriptedHost.udpOpen(side, towards(isV4, unusedPort(isV4, SocketType.datagram)))
+      const socket = scriptedHost.udpOpen(side, towards(isV4, unusedPort()))
       options.length = 0
       put(0, 100)
       expect(scriptedHost.sendDatagrams(socket, batch, 0, 1)).toBe(1)
@@ -307,7 +307,7 @@ for (const isV4 of [true, false]) {
     })
 
     it("reports a closed port with the datagram that it was about, and goes on", () => {
-      const port = unusedPort(isV4, SocketType.datagram)
+      const port = unusedPort()
       const socket = sockets.udpOpen(side, towards(isV4, port))
       put(0, 33)
       expect(sockets.sendDatagrams(socket, batch, 0, 1)).toBe(1)
@@ -364,7 +364,7 @@ describe("datagram sockets", () => {
 
   it("hears nobody who wrote before it was connected", () => {
     const from = bound(true, SocketType.datagram)
-    const port = unusedPort(true, SocketType.datagram)
+    const port = unusedPort()
     const demiflow = towards(true, from.port)
     demiflow.forwardingPort = port
     const stranger = sockets.udpOpen(side, towards(true, port))

@@ -9,7 +9,6 @@ import {
   type Socket,
 } from "@demiflow/core"
 import { afterAll, afterEach, describe, expect, it } from "vitest"
-import { SocketType } from "./constants.ts"
 import { DescriptorShare, DescriptorShares, descriptorLimit } from "./descriptor-shares.ts"
 import { LinuxSockets } from "./linux-sockets.ts"
 import type { Native } from "./native.ts"
@@ -157,11 +156,11 @@ describe("a host with few descriptors", () => {
 
   it("opens ports that follow others up to their share, and the rest in any case", () => {
     sockets = hostWith(autoPorts, 1)
-    const auto = () => ({ ...listeningEnd(unusedPort(true, SocketType.stream)), isAuto: true })
+    const auto = () => ({ ...listeningEnd(unusedPort()), isAuto: true })
     expect(keep(sockets.tcpListen(LISTENER, auto()))).toBe(next)
     expect(sockets.tcpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
     expect(sockets.udpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
-    expect(keep(sockets.tcpListen(LISTENER, listeningEnd(unusedPort(true, SocketType.stream))))).toBe(next + 1)
+    expect(keep(sockets.tcpListen(LISTENER, listeningEnd(unusedPort())))).toBe(next + 1)
   })
 
   it("leaves connections from outside in the queue beyond their share", () => {
@@ -214,16 +213,16 @@ describe("a host with few descriptors", () => {
   it("has its share of what the ports of other hosts of the process leave, too", () => {
     const shares = sharesWith(autoPorts, 0)
     sockets = hostOf(shares)
-    const auto = () => ({ ...listeningEnd(unusedPort(true, SocketType.stream)), isAuto: true })
+    const auto = () => ({ ...listeningEnd(unusedPort()), isAuto: true })
     expect(sockets.tcpListen(LISTENER, auto())).toBe(-Errno.EMFILE)
-    keep(hostOf(shares).tcpListen(LISTENER, listeningEnd(unusedPort(true, SocketType.stream))))
+    keep(hostOf(shares).tcpListen(LISTENER, listeningEnd(unusedPort())))
     expect(keep(sockets.tcpListen(LISTENER, auto()))).toBe(next + 1)
     expect(sockets.mostSockets).toBe(shares.limit)
   })
 
   /** A port on loopback, and connections that wait there. */
   function openPort(): { listening: Socket; connectFrom: (count: number) => Socket[] } {
-    const port = unusedPort(true, SocketType.stream)
+    const port = unusedPort()
     const listening = keep(sockets.tcpListen(LISTENER, { ...listeningEnd(port), address: Address.parse("127.0.0.1") }))
     const target = Demiflow.of(Interface.host, Address.parse("0.0.0.0"), 0, Address.parse("127.0.0.1"), port)
     const connectFrom = (count: number) => Array.from({ length: count }, () => keep(sockets.tcpConnect(SIDE, target)))

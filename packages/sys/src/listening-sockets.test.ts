@@ -99,7 +99,7 @@ describe("accepted sockets", () => {
   for (const address of [undefined, "127.0.0.1", "::1"]) {
     it(`have the options of the socket that listens, on ${address ?? "any address"}`, () => {
       const bound = address === undefined ? undefined : Address.parse(address)
-      const port = unusedPort(false, SocketType.stream)
+      const port = unusedPort()
       const listening = sockets.tcpListen(LISTENER, listeningEnd(port, { address: bound }))
       const client = correspondent(bound?.isV4 ?? true, SocketType.stream, port)
       const socket = accept(listening, new Demiflow())
@@ -117,7 +117,7 @@ describe("accepted sockets", () => {
   ] as const) {
     const name = `${isV4 ? "IPv4" : "IPv6"} connection of ${address ?? "any address"}`
     it(`report the traffic class of the SYN, and take marks of their own: an ${name}`, () => {
-      const port = unusedPort(false, SocketType.stream)
+      const port = unusedPort()
       const bound = address === undefined ? undefined : Address.parse(address)
       const listening = sockets.tcpListen(LISTENER, listeningEnd(port, { address: bound }))
       const client = sockets.tcpConnect(SIDE, towards(isV4, port), 7, 0xbb, true)
@@ -145,7 +145,7 @@ describe("accepted sockets", () => {
   }
 
   it("peek at any place, also where an IPv4 connection is one of a dual-stack socket", () => {
-    const port = unusedPort(false, SocketType.stream)
+    const port = unusedPort()
     const listening = sockets.tcpListen(LISTENER, listeningEnd(port))
     const client = correspondent(true, SocketType.stream, port)
     const demiflow = new Demiflow()
@@ -169,7 +169,7 @@ describe("accepted sockets", () => {
 
 describe("a UDP socket that listens", () => {
   it("notices another program's, and shares the port with no one, whatever that does", () => {
-    const port = unusedPort(false, SocketType.datagram)
+    const port = unusedPort()
     const bindShared = () => {
       const other = checkResult(native.socket(AddressFamily.ipv4, SocketType.datagram, 0), "make a socket")
       native.setOptionInteger(other, SocketLevel.socket, SocketOption.reuseAddress, 1)
@@ -193,7 +193,7 @@ describe("a UDP socket that listens", () => {
   })
 
   it("receives several datagrams of one sender together", () => {
-    const port = unusedPort(true, SocketType.datagram)
+    const port = unusedPort()
     const listening = sockets.udpListen(LISTENER, listeningEnd(port))
     const sender = sockets.udpOpen(SIDE, towards(true, port))
     batch.offset[0] = region
@@ -207,7 +207,7 @@ describe("a UDP socket that listens", () => {
 
   it("reports of broadcast datagrams the address of the host that would answer", () => {
     for (const address of [undefined, UNSPECIFIED_V4]) {
-      const port = unusedPort(true, SocketType.datagram)
+      const port = unusedPort()
       const listening = sockets.udpListen(LISTENER, listeningEnd(port, { address: address as Address | undefined }))
       const sender = checkResult(native.socket(AddressFamily.ipv4, SocketType.datagram, 0), "make a socket")
       native.setOptionInteger(sender, SocketLevel.socket, SocketOption.broadcast, 1)
@@ -322,7 +322,7 @@ describe("a host whose kernel", () => {
       socket: (domain, type, protocol) =>
         domain === AddressFamily.ipv6 ? -EAFNOSUPPORT : native.socket(domain, type, protocol),
     })
-    const port = unusedPort(true, SocketType.stream)
+    const port = unusedPort()
     const listening = withoutV6.tcpListen(LISTENER, listeningEnd(port))
     expect(listening).toBeGreaterThanOrEqual(0)
     const demiflow = new Demiflow()
@@ -348,7 +348,7 @@ describe("a host whose kernel", () => {
         return families.get(descriptor) === AddressFamily.ipv6 ? -95 : 0
       },
     })
-    const port = unusedPort(false, SocketType.stream)
+    const port = unusedPort()
     const listening = withoutV6Offset.tcpListen(LISTENER, listeningEnd(port))
     const client = correspondent(true, SocketType.stream, port)
     events.loop.round(1_000)
@@ -366,7 +366,7 @@ describe("a host whose kernel", () => {
     native.close(client)
   })
 
-  const port = unusedPort(false, SocketType.stream)
+  const port = unusedPort()
   const ways: [string, (sockets: LinuxSockets) => number][] = [
     ["tcpListen", (failing) => failing.tcpListen(LISTENER, listeningEnd(port))],
     [

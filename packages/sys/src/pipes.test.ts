@@ -40,7 +40,7 @@ let open: Connection[] = []
 let pipe: Pipe
 
 function connect(isV4: boolean): Connection {
-  const port = unusedPort(isV4, 1)
+  const port = unusedPort()
   const listener = sockets.tcpListen(1 as ListenerRef, {
     address: loopback(isV4),
     port,

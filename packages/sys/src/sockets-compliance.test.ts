@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { connect, createServer, type Socket as NodeSocket } from "node:net"
 import { setTimeout } from "node:timers/promises"
-import { Address, type ListenerRef } from "@demiflow/core"
+import { Address } from "@demiflow/core"
 import {
   type CorrespondentClient,
   type CorrespondentConnection,
@@ -13,15 +13,12 @@ import {
   socketsCompliance,
 } from "@demiflow/testkit/compliance"
 import { describe } from "vitest"
-import { SocketType } from "./constants.ts"
 import { LinuxSockets } from "./linux-sockets.ts"
 import { arena, Events, loopback, native, unusedPort } from "./test-support.ts"
 
 /** The suite that every host passes, run on the kernel: correspondents are Node's own sockets on loopback. */
 
 const events = new Events()
-const sockets = new LinuxSockets(native, arena, events.loop)
-const NOBODY = 999 as ListenerRef
 
 class Connection implements CorrespondentConnection {
   isEnded = false
@@ -91,17 +88,6 @@ class Client extends Connection implements CorrespondentClient {
 
 const clients: Connection[] = []
 
-/** A port that is free for both IP versions and both protocols, checked with dual-stack sockets. */
-function freePort(): number {
-  for (;;) {
-    const port = unusedPort(false, SocketType.stream)
-    const end = (address: Address | undefined) => ({ address, port, interfaceName: undefined, freebind: false })
-    const descriptors = [sockets.tcpListen(NOBODY, end(undefined)), sockets.udpListen(NOBODY, end(undefined))]
-    for (const descriptor of descriptors) if (descriptor >= 0) sockets.close(descriptor)
-    if (Math.min(...descriptors) >= 0) return port
-  }
-}
-
 async function listen(isV4: boolean): Promise<CorrespondentListener> {
   const connections: Connection[] = []
   const server = createServer({ allowHalfOpen: true }, (socket) => connections.push(new Connection(socket)))
@@ -153,8 +139,8 @@ function setup(usePeekOffset: boolean): SocketsUnderTest {
     },
     listen,
     openUdp,
-    unusedEnd: (isV4) => ({ address: loopback(isV4), port: unusedPort(isV4, 1) }),
-    ownEnd: (isV4) => ({ address: loopback(isV4), port: freePort() }),
+    unusedEnd: (isV4) => ({ address: loopback(isV4), port: unusedPort() }),
+    ownEnd: (isV4) => ({ address: loopback(isV4), port: unusedPort() }),
     connect: (end) => new Client(end),
     close() {
       for (const client of clients) client.destroy()

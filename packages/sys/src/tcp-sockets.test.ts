@@ -336,7 +336,7 @@ describe("connecting", () => {
   const { sockets } = hosts[0]
 
   it("reports a refusal by an event", () => {
-    const socket = sockets.tcpConnect(side, towards(true, unusedPort(true, SocketType.stream)))
+    const socket = sockets.tcpConnect(side, towards(true, unusedPort()))
     if (socket >= 0) {
       events.until(side, SocketEvent.error)
       expect(sockets.socketError(socket)).toBe(-Errno.ECONNREFUSED)
@@ -348,7 +348,7 @@ describe("connecting", () => {
     const { descriptor, port } = bound(true, SocketType.stream)
     const demiflow = towards(true, port)
     demiflow.forwardingAddress.word3 = 0x7f00_0142
-    demiflow.forwardingPort = unusedPort(true, SocketType.stream)
+    demiflow.forwardingPort = unusedPort()
     const socket = sockets.tcpConnect(side, demiflow)
     expect(socket).toBeGreaterThanOrEqual(0)
     const end = new Demiflow()
@@ -361,7 +361,7 @@ describe("connecting", () => {
 
   it.each([true, false])("comes from one port to several correspondents, and not twice to one (IPv4: %s)", (isV4) => {
     const listeners = [bound(isV4, SocketType.stream), bound(isV4, SocketType.stream)]
-    const forwardingPort = unusedPort(isV4, SocketType.stream)
+    const forwardingPort = unusedPort()
     const connect = (port: number) => {
       const demiflow = towards(isV4, port)
       demiflow.forwardingPort = forwardingPort

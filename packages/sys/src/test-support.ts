@@ -11,7 +11,9 @@ import {
   LOOPBACK_V6,
   type SideRef,
   type SocketEvents,
+  UNSPECIFIED_V6,
 } from "@demiflow/core"
+import { staticPorts } from "@demiflow/testkit"
 import { attachArena } from "./attach.ts"
 import { AddressFamily, OpenFlag, SocketType } from "./constants.ts"
 import { checkResult } from "./errno.ts"
@@ -40,7 +42,7 @@ export function towards(isV4: boolean, port: number): Demiflow {
   return demiflow
 }
 
-/** A bound socket on loopback and its port; listening, if it is a stream. */
+/** A socket on loopback, bound to a port that the kernel chose; listening, if it is a stream. */
 export function bound(isV4: boolean, type: 1 | 2): { descriptor: number; port: number } {
   const family = isV4 ? AddressFamily.ipv4 : AddressFamily.ipv6
   const descriptor = checkResult(native.socket(family, type, 0), "make a socket")
@@ -51,11 +53,26 @@ export function bound(isV4: boolean, type: 1 | 2): { descriptor: number; port: n
   return { descriptor, port: readSocketAddress(arena.view, addressOffset, loopback(isV4).clone()) }
 }
 
-/** A port without a listener. */
-export function unusedPort(isV4: boolean, type: 1 | 2): number {
-  const { descriptor, port } = bound(isV4, type)
+const ports = staticPorts()
+
+/** A port that nothing uses, for either protocol and version of IP. */
+export function unusedPort(): number {
+  for (;;) {
+    const port = ports.next().value
+    if (isUnused(port, SocketType.stream) && isUnused(port, SocketType.datagram)) return port
+  }
+}
+
+/** A socket for both versions of IP can be bound to the port. */
+function isUnused(port: number, type: 1 | 2): boolean {
+  const descriptor = checkResult(native.socket(AddressFamily.ipv6, type, 0), "make a socket")
+  const result = native.bind(
+    descriptor,
+    addressOffset,
+    writeSocketAddress(arena.view, addressOffset, UNSPECIFIED_V6, port),
+  )
   native.close(descriptor)
-  return port
+  return result === 0
 }
 
 /** Delivers the events of all sockets to one receiver. */
