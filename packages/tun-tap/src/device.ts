@@ -6,13 +6,13 @@ import {
   type Native,
   type NetworkNamespace,
   OpenFlag,
+  VIRTIO_HEADER_BYTES,
   VisitedNamespace,
 } from "@demiflow/sys"
 import { creationFlags } from "./creation-flags.ts"
 import type { DeviceParts } from "./device-parts.ts"
 import { createError, openError, systemError, TunTapError } from "./errors.ts"
 import { FrameStream } from "./frame-stream.ts"
-import { VIRTIO_HEADER_BYTES } from "./virtio-header.ts"
 
 const PATH = "/dev/net/tun"
 const NAME_BYTES = 16

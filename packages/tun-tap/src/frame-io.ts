@@ -7,9 +7,9 @@
  * with more frames stays readable.
  */
 import { Errno, type FrameBatch, Vectors } from "@demiflow/core"
+import { readVirtioHeader, writeVirtioHeader } from "@demiflow/sys"
 import type { DeviceParts } from "./device-parts.ts"
 import { isAboutOneFrame } from "./errors.ts"
-import { readVirtioHeader, writeVirtioHeader } from "./virtio-header.ts"
 
 /** Room for the longest frame: 65,535 bytes of IP, Ethernet header, VLAN tag, virtio header; and a multiple of 64. */
 export const FRAME_ROOM = 65_664

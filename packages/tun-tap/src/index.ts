@@ -13,10 +13,3 @@ export type { DeviceParts } from "./device-parts.ts"
 export { TunTapError, type TunTapErrorCode } from "./errors.ts"
 export { FRAME_ROOM, FrameIo } from "./frame-io.ts"
 export { TapLink, type TapLinkOptions } from "./tap-link.ts"
-export {
-  readVirtioHeader,
-  VIRTIO_HEADER_BYTES,
-  VirtioFlag,
-  VirtioSegmentation,
-  writeVirtioHeader,
-} from "./virtio-header.ts"

@@ -1,6 +1,7 @@
 /**
- * `struct virtio_net_hdr` of <linux/virtio_net.h>, which precedes each frame where offloads are in use. It is in the
- * machine's byte order (the "legacy" layout, TUN's default).
+ * `struct virtio_net_hdr` of <linux/virtio_net.h>, which precedes each frame where offloads are in use: of TUN and TAP
+ * devices, and of virtual network cards. It is in the machine's byte order, which is that of virtio 1 on all machines
+ * that demiflow runs on.
  *
  * | offset | bytes | field |
  * | --- | --- | --- |
@@ -10,11 +11,11 @@
  * | 4 | 2 | payload bytes of each segment, where there is a segmentation type |
  * | 6 | 2 | start of the checksummed bytes, from the start of the frame |
  * | 8 | 2 | offset of the checksum field, from there |
- * | 10 | 2 | number of buffers, in headers of 12 bytes: 0 |
+ * | 10 | 2 | number of buffers, in headers of 12 bytes: written as 0 |
  */
 import { type FrameBatch, Segmentation } from "@demiflow/core"
 
-/** The shorter form, and the kernel's default. */
+/** The shorter form, and the default of TUN and TAP devices. */
 export const VIRTIO_HEADER_BYTES = 10
 
 /** Bits of the flags: the checksum is still to be completed; it has been verified. */
