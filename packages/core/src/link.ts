@@ -6,7 +6,10 @@
  */
 import type { Arena } from "./arena.ts"
 
-/** The capabilities of a link. */
+/**
+ * The capabilities of a link: one object for the link's life. Those for offloads change where the other end negotiates
+ * them, as a virtual machine does with each start, and are read for each packet. The others are constant.
+ */
 export interface LinkCapabilities {
   /** Largest IP packet that one frame carries, bytes, except for frames with several segments. */
   readonly mtu: number

@@ -20,6 +20,7 @@ import {
   IPV6_PAYLOAD_LENGTH,
   IpProtocol,
   type Link,
+  type LinkCapabilities,
   type Random,
   UDP_CHECKSUM,
   UDP_HEADER_LENGTH,
@@ -43,7 +44,7 @@ export class Cutter {
   readonly #random: Random
   readonly #queue: FrameQueue
   readonly #headroom: number
-  readonly #checksumOffload: boolean
+  readonly #capabilities: LinkCapabilities
   #transport = 0
   #length = 0
   #isV4 = true
@@ -60,7 +61,7 @@ export class Cutter {
     this.#random = random
     this.#queue = queue
     this.#headroom = link.capabilities.headroom
-    this.#checksumOffload = link.capabilities.checksumOffload
+    this.#capabilities = link.capabilities
     this.#identification = random.int32() & 0xffff
   }
 
@@ -235,7 +236,7 @@ export class Cutter {
     const index = this.#queue.next()
     batch.setPlain(index, frame, this.#queue.pad(frame, transport - frame + length))
     if (checksumOffset === CHECKSUM_DONE) return
-    if (this.#checksumOffload) {
+    if (this.#capabilities.checksumOffload) {
       const pseudo = pseudoHeaderSum(this.#addressSum, this.#lifeAndProtocol & 0xff, length)
       this.#view.setUint16(transport + checksumOffset, pseudo)
       batch.checksumStart[index] = transport - frame

@@ -248,3 +248,19 @@ describe("IPv4 headers", () => {
     expect(parse(flushed(fixture)[0].bytes).hopLimit).toBe(255)
   })
 })
+
+test("offloads that change while the link is in use are obeyed from the next packet on", () => {
+  const fixture = new Fixture({ ...offloads, mtu: 1500 })
+  const segment = Uint8Array.from([...tcpHeader([53, 4000], 1, 0x10), ...pattern(3000)])
+  const sentWith = (areUsed: boolean) => {
+    Object.assign(fixture.tap.capabilities, { checksumOffload: areUsed, tcpSegmentation: areUsed })
+    send(fixture, four, 6, segment, { checksumOffset: 16, segmentSize: 1000, headerLength: 20 })
+    const frames = flushed(fixture)
+    for (const frame of frames) expect(isRightOrPartial(frame)).toBe(true)
+    return frames.map(({ segmentation, checksumStart }) => [segmentation, checksumStart])
+  }
+  const plain = [Segmentation.none, 0]
+  expect(sentWith(false)).toEqual([plain, plain, plain])
+  expect(sentWith(true)).toEqual([[Segmentation.tcp4, 34]])
+  expect(sentWith(false)).toEqual([plain, plain, plain])
+})

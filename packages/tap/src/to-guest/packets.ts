@@ -36,6 +36,7 @@ import {
   IPV6_TARGET,
   IpProtocol,
   type Link,
+  type LinkCapabilities,
   type MacAddress,
   type PacketReceiver,
   type Random,
@@ -89,9 +90,7 @@ export class PacketsToGuest {
   readonly #paths: PathMtus
   readonly #queue: FrameQueue
   readonly #cutter: Cutter
-  readonly #checksumOffload: boolean
-  readonly #cutsTcp: boolean
-  readonly #cutsUdp: boolean
+  readonly #capabilities: LinkCapabilities
   readonly #lead: number
   /** Room for padding behind an Ethernet header, in a slot of any kind. */
   readonly #smallestRoom: number
@@ -130,10 +129,7 @@ export class PacketsToGuest {
     this.#paths = guest.paths
     this.#queue = new FrameQueue(link, drops, batchSize, sizes.spareBytes, arena)
     this.#cutter = new Cutter(link, random, this.#queue)
-    this.#checksumOffload = capabilities.checksumOffload
-    // A link that cuts also computes the checksums of the pieces.
-    this.#cutsTcp = capabilities.tcpSegmentation && capabilities.checksumOffload
-    this.#cutsUdp = capabilities.udpSegmentation && capabilities.checksumOffload
+    this.#capabilities = capabilities
     this.#lead = (NOTES_BYTES + capabilities.headroom + ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH + 15) & -16
     this.#smallestRoom = (capabilities.smallestFrame ?? SMALLEST_FRAME) - ETHERNET_HEADER_LENGTH
     this.#start = arena.reserve(sizes.transmitBytes, FRAME_ALIGNMENT, "packets to the guest")
@@ -231,10 +227,7 @@ export class PacketsToGuest {
     // TCP may be cut smaller than requested. A datagram keeps its size, and becomes fragments if it doesn't fit.
     const size = protocol === IpProtocol.tcp && room > 0 ? Math.min(segmentSize, room) : segmentSize
     const isCut = size > 0 && length - headerLength > size
-    const linkCuts =
-      isCut &&
-      size <= room &&
-      (protocol === IpProtocol.tcp ? this.#cutsTcp : protocol === IpProtocol.udp && this.#cutsUdp)
+    const linkCuts = isCut && size <= room && this.#linkCuts(protocol)
     if (!linkCuts && (isCut || total > mtu)) {
       const cutter = this.#cutter
       cutter.take(transport, length, isV4, lifeAndProtocol, addressSum, trafficClass, mtu)
@@ -263,13 +256,20 @@ export class PacketsToGuest {
     }
     if (checksumOffset !== CHECKSUM_DONE) {
       const pseudo = pseudoHeaderSum(addressSum, protocol, length)
-      if (this.#checksumOffload) {
+      if (this.#capabilities.checksumOffload) {
         view.setUint16(transport + checksumOffset, pseudo)
         batch.checksumStart[index] = ETHERNET_HEADER_LENGTH + ipLength
         batch.checksumOffset[index] = checksumOffset
       } else completeChecksum(this.#arena, transport, length, checksumOffset, protocol, pseudo)
     }
     this.#keep(slot, frame + frameLength)
+  }
+
+  /** A link that cuts also computes the checksums of the pieces. */
+  #linkCuts(protocol: number): boolean {
+    const { checksumOffload, tcpSegmentation, udpSegmentation } = this.#capabilities
+    if (!checksumOffload) return false
+    return protocol === IpProtocol.tcp ? tcpSegmentation : protocol === IpProtocol.udp && udpSegmentation
   }
 
   /** See `Guest.abandon`. */

@@ -51,7 +51,6 @@ export class ToGuest {
   readonly #offsets = new Int32Array(MAXIMUM_VECTORS)
   /** Connections with more to send than there was time or room for. */
   readonly #waiting: WaitingList<TcpConnection>
-  readonly #flushBytes: number
   /** Bytes queued since the last flush. */
   #unflushed = 0
   /** When the guest was last known to be congested. */
@@ -64,8 +63,6 @@ export class ToGuest {
     this.#waiting = new WaitingList({ guest, wakeAt: (at) => context.wake(at) }, (connection) => {
       if (connection.flow >= 0) this.pump(connection)
     })
-    const { tcpSegmentation } = guest.capabilities
-    this.#flushBytes = tcpSegmentation ? FLUSH_BYTES : SEGMENTS_FLUSH_BYTES
   }
 
   /** Sends what has arrived, within window and budget. */
@@ -84,7 +81,7 @@ export class ToGuest {
       if (cost <= 0) return
       budget -= cost
       this.#unflushed += cost
-      if (this.#unflushed >= this.#flushBytes) {
+      if (this.#unflushed >= (guest.capabilities.tcpSegmentation ? FLUSH_BYTES : SEGMENTS_FLUSH_BYTES)) {
         guest.flush()
         this.#unflushed = 0
       }
