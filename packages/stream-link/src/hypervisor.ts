@@ -2,37 +2,26 @@
  * Hypervisors, one at a time: joins the socket at which they connect, the link that they are attached to, and the event
  * loop that reports events of both.
  *
- * A hypervisor that connects while another one is connected is closed at once. When the connected one goes, for
- * whatever reason, the link is detached before the owner is notified: whatever its flows still send is dropped by the
- * link.
+ * When the connected one goes, for whatever reason, the link is detached before the owner is notified: whatever its
+ * flows still send is dropped by the link.
  */
-import { type Arena, Errno } from "@demiflow/core"
 import { EpollEvent, type EventLoop, type Native } from "@demiflow/sys"
-import { checkStreamDescriptor, processAtOtherEnd } from "./stream-descriptor.ts"
+import { Entrance, type EntranceHooks } from "./entrance.ts"
 import type { StreamEnd } from "./stream-errors.ts"
 import type { StreamLink } from "./stream-link.ts"
 import type { StreamListener } from "./stream-listener.ts"
-
-/** `struct ucred`. */
-const CREDENTIALS_BYTES = 12
-/** How long to stop accepting hypervisors after one failed for lack of descriptors or memory, milliseconds. */
-const PAUSE = 1_000
 
 /** How long frames of one read are handed out before other descriptors have their turn, microseconds. */
 const TURN = 2_000
 
 /** Callbacks to the owner. */
-export interface HypervisorHooks {
+export interface HypervisorHooks extends Pick<EntranceHooks, "onRefused" | "onAcceptError"> {
   /**
    * A hypervisor is attached to the link.
    *
    * @param process its process id; 0 if unknown
    */
   onConnected?(process: number): void
-  /** Another hypervisor tried to connect while one is connected, and was closed. */
-  onRefused?(process: number): void
-  /** A hypervisor can't be accepted. The next attempt follows a second later. */
-  onAcceptError?(errno: number): void
   /** Frames wait on the link: pass them to the stack. Called again for as long as some wait. */
   onFrames(): void
   /**
@@ -49,13 +38,10 @@ export interface HypervisorHooks {
 /** The hypervisor that is connected to a link, if any. */
 export class Hypervisor {
   readonly #native: Native
-  readonly #arena: Arena
   readonly #loop: EventLoop
   readonly #link: StreamLink
   readonly #hooks: HypervisorHooks
-  readonly #scratch: number
-  #listener: StreamListener | undefined
-  #pause: NodeJS.Timeout | undefined
+  readonly #entrance: Entrance
   #nextTurn: NodeJS.Immediate | undefined
   #watchesWritable = false
   /** True once the hypervisor has hung up: what it sent before may still wait. */
@@ -63,11 +49,16 @@ export class Hypervisor {
 
   constructor(native: Native, loop: EventLoop, link: StreamLink, hooks: HypervisorHooks) {
     this.#native = native
-    this.#arena = link.arena
     this.#loop = loop
     this.#link = link
     this.#hooks = hooks
-    this.#scratch = link.arena.reserve(CREDENTIALS_BYTES, 8, "a link to a hypervisor")
+    this.#entrance = new Entrance(native, link.arena, loop, {
+      // The next one may have connected already, while the last one hasn't left yet.
+      room: () => (this.#isEnding ? "soon" : this.isConnected ? "full" : "free"),
+      onArrived: (descriptor, process) => this.#attach(descriptor, process),
+      onRefused: (process) => hooks.onRefused?.(process),
+      onAcceptError: (errno) => hooks.onAcceptError?.(errno),
+    })
     link.onWaiting = () => this.#watchWritable(true)
   }
 
@@ -78,8 +69,7 @@ export class Hypervisor {
 
   /** Accepts hypervisors from now on, until {@link Hypervisor.close}. */
   listen(listener: StreamListener): void {
-    this.#listener = listener
-    this.#loop.watchDescriptor(listener.descriptor, EpollEvent.readable, () => this.#accept(listener))
+    this.#entrance.listen(listener)
   }
 
   /**
@@ -87,8 +77,7 @@ export class Hypervisor {
    * lead to a hypervisor.
    */
   adopt(descriptor: number): void {
-    checkStreamDescriptor(this.#native, descriptor)
-    this.#attach(descriptor, processAtOtherEnd(this.#native, this.#arena, descriptor, this.#scratch))
+    this.#entrance.adopt(descriptor)
   }
 
   /** Detaches a hypervisor that is gone: for an owner that takes frames later. */
@@ -99,36 +88,7 @@ export class Hypervisor {
   /** Closes the hypervisor's connection, without a callback, and the listener. */
   close(): void {
     if (this.isConnected) this.#detach()
-    clearTimeout(this.#pause)
-    const listener = this.#listener
-    this.#listener = undefined
-    if (listener === undefined) return
-    this.#loop.unwatch(listener.descriptor)
-    listener.close()
-  }
-
-  #accept(listener: StreamListener): void {
-    // The next one may have connected already: its place is free in a moment, and the listener stays readable.
-    if (this.#isEnding) return
-    const descriptor = listener.accept()
-    if (descriptor < 0) {
-      if (descriptor !== -Errno.EAGAIN && descriptor !== -Errno.ECONNABORTED)
-        this.#pauseListening(listener, -descriptor)
-      return
-    }
-    const process = processAtOtherEnd(this.#native, this.#arena, descriptor, this.#scratch)
-    if (!this.isConnected) this.#attach(descriptor, process)
-    else {
-      this.#native.close(descriptor)
-      this.#hooks.onRefused?.(process)
-    }
-  }
-
-  /** The listener stays readable: without a pause, the loop would spin. */
-  #pauseListening(listener: StreamListener, errno: number): void {
-    this.#loop.modify(listener.descriptor, 0)
-    this.#pause = setTimeout(() => this.#loop.modify(listener.descriptor, EpollEvent.readable), PAUSE)
-    this.#hooks.onAcceptError?.(errno)
+    this.#entrance.close()
   }
 
   #attach(descriptor: number, process: number): void {

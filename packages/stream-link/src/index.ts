@@ -4,9 +4,11 @@
  *
  * {@link StreamLink} is the link, {@link StreamListener} the UNIX socket at which hypervisors connect, and
  * {@link Hypervisor} joins both with an event loop: one hypervisor at a time, any number of them one after the other.
+ * {@link Entrance} admits hypervisors for other protocols.
  *
  * @packageDocumentation
  */
+export * from "./entrance.ts"
 export * from "./frame-splitter.ts"
 export * from "./framing.ts"
 export * from "./hypervisor.ts"
