@@ -59,6 +59,7 @@ static void release_state(napi_env env, void *data, void *hint)
 	if (state->arena_reference)
 		napi_delete_reference(env, state->arena_reference);
 	close_recorded_descriptors(state);
+	release_rings(state);
 	free(state);
 }
 
@@ -86,6 +87,7 @@ static napi_value initialise(napi_env env, napi_value exports)
 	register_namespace(env, exports);
 	register_poll(env, exports);
 	register_refusals(env, exports);
+	register_rings(env, exports);
 	register_socket(env, exports);
 	register_spawn(env, exports);
 	register_splice(env, exports);

@@ -1,6 +1,7 @@
 // Compiles the native addon, and the native programs beside it, with the system's C compiler, without node-gyp and
 // without a download: the headers of the Node-API come from the npm package `node-api-headers`, and one addon serves
-// all versions of Node.js (NAPI_VERSION 9). A folder here with a `main.c` is a program.
+// all versions of Node.js (NAPI_VERSION 9). A folder here with a `main.c` is a program. The folder `rings` is a part of
+// the addon.
 //
 //   node build.mjs                 compiles what is older than one of its sources
 //   node build.mjs --if-missing    compiles only what isn't there, and nothing where an optional package has an addon that
@@ -43,7 +44,7 @@ const flags = "-std=gnu11 -O2 -Wall -Wextra"
 const products = [
   {
     output: addon,
-    sources: sourcesIn(folder),
+    sources: [...sourcesIn(folder), ...sourcesIn(join(folder, "rings"))],
     flags: `${flags} -fPIC -shared -fvisibility=hidden -pthread -DNAPI_VERSION=9`,
   },
   ...readdirSync(folder)

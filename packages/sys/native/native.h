@@ -39,6 +39,7 @@
 #define MAXIMUM_VECTORS 1024
 
 struct poll;
+struct ring_table;
 
 /* One per environment: a worker thread that loads the addon has its own arena. */
 struct native_state {
@@ -52,6 +53,8 @@ struct native_state {
 	uint64_t *descriptors;
 	size_t descriptor_words;
 	bool is_worker;
+	/* In rings/calls.c; NULL until there is one. */
+	struct ring_table *rings;
 	/* Scratch for translating vectors and message tables; too large for the stack. */
 	struct iovec vectors[MAXIMUM_VECTORS];
 	struct mmsghdr messages[MAXIMUM_VECTORS];
@@ -94,6 +97,9 @@ void record_received_descriptors(struct native_state *state, const struct msghdr
 void close_recorded_descriptors(struct native_state *state);
 /* A descriptor that was just opened, or a negative errno, as a result. */
 napi_value descriptor_result(napi_env env, int32_t descriptor);
+
+/* In rings/calls.c: unmaps all guest memory. */
+void release_rings(struct native_state *state);
 
 /* A system call's return value as a result: the value itself, or the negative errno. */
 static inline int32_t result_of(ssize_t value)
@@ -169,6 +175,7 @@ napi_value register_message(napi_env env, napi_value exports);
 napi_value register_namespace(napi_env env, napi_value exports);
 napi_value register_poll(napi_env env, napi_value exports);
 napi_value register_refusals(napi_env env, napi_value exports);
+napi_value register_rings(napi_env env, napi_value exports);
 napi_value register_socket(napi_env env, napi_value exports);
 napi_value register_spawn(napi_env env, napi_value exports);
 napi_value register_splice(napi_env env, napi_value exports);

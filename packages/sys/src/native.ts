@@ -65,6 +65,80 @@ export interface Native {
    */
   writeFrames(descriptor: number, vectorOffset: number, count: number): number
 
+  /**
+   * A new map of another program's memory: that of a virtual machine. Returns its number, or `-EMFILE` beyond 64. From
+   * the first one on, the process has a handler for SIGBUS, for memory that the other program truncates: see `RingFault`.
+   * What isn't about such memory goes to the handler that was there before.
+   */
+  memoryCreate(): number
+  /**
+   * Maps a region. The record has four unsigned 64-bit integers: address in the guest, bytes, address in the other
+   * program, offset in the file. The caller may close the descriptor then. `-EINVAL` for a region that is empty, beyond
+   * 2^64 or the end of its file, or overlaps another one by either address; `-ENOSPC` beyond 512 regions.
+   */
+  memoryAdd(memory: number, descriptor: number, recordOffset: number): number
+  /**
+   * Unmaps the region with exactly this record's addresses and bytes, or returns `-ENOENT`. A ring that was there is
+   * unusable.
+   */
+  memoryRemove(memory: number, recordOffset: number): number
+  /** Unmaps all, also the log. Rings on the memory are unusable. */
+  memoryClear(memory: number): number
+  /** The same, and frees the number. */
+  memoryClose(memory: number): number
+  /**
+   * Maps the log of written pages, or ends it (descriptor -1). The record has two unsigned 64-bit integers: bytes,
+   * offset in the file. The log has a bit for each 4,096 bytes of guest addresses, the lowest bit of a byte first; bits
+   * are set atomically, after the page is written. What the log is too short for isn't noted.
+   */
+  memoryLog(memory: number, descriptor: number, recordOffset: number): number
+
+  /**
+   * Opens a split virtqueue: virtio 1.3, section 2.7. The record has 48 bytes: descriptor table, available ring and used
+   * ring as addresses in the other program, the used ring's address in the guest for the log (unsigned 64-bit integers);
+   * entries (a power of two up to 32,768), the first available index, a `RingFlag` mask, and where in a frame the number
+   * of its chains is stored, as 16 bits, if chains are merged, otherwise -1. Returns the ring's number; `-EFAULT` for a
+   * part of the ring that isn't aligned or doesn't lie in one region, `-EMFILE` beyond 256 rings.
+   */
+  ringOpen(memory: number, recordOffset: number): number
+  /**
+   * Sets the descriptor to which 8 bytes, the number 1, are written when the other side wants to be notified; -1 for
+   * none. It must be non-blocking. Closing it is up to the caller.
+   */
+  ringNotify(ring: number, descriptor: number): number
+  /**
+   * Takes up to `maximum` frames from the guest: copies the readable buffers of each chain to `offset`, one frame after
+   * another at multiples of 64 bytes counted from `offset`, in at most `room` bytes. Their lengths go to `lengthsOffset`;
+   * 0 for a chain that has no readable buffer or is longer than `longest` (at most `room`), which takes no room. Gives all
+   * these chains back at once and notifies the other side if it wants that.
+   *
+   * Returns the count. Once a ring is unusable: `-EFAULT` if its memory is to blame, otherwise `-EPROTO`; see
+   * `ringFault`. Frames before a chain with a fault are returned first.
+   */
+  ringTake(ring: number, offset: number, room: number, longest: number, maximum: number, lengthsOffset: number): number
+  /**
+   * Copies frames, at most 1,024 (offset, length) pairs, to chains of writable buffers: each to one chain, or to as many
+   * as it needs where chains are merged, whose number is then stored in the frame here before it is copied. Gives the
+   * chains to the guest at once and notifies it if it wants that.
+   *
+   * Returns how many were taken: fewer if chains are missing. A frame that is too long for its chain, for all chains
+   * together or for its number of chains (too short) counts as taken, uses no chain, and its length becomes -1. Errors
+   * are as with `ringTake`.
+   */
+  ringGive(ring: number, vectorOffset: number, count: number): number
+  /**
+   * Asks (1) the other side for notifications of chains that it makes available, or asks for none (0). Returns 1 if
+   * there are some already that it may not announce, otherwise 0.
+   */
+  ringArm(ring: number, wanted: number): number
+  /** 1 if a chain is available, otherwise 0. */
+  ringHas(ring: number): number
+  /** Why the ring is unusable, a `RingFault`; 0 if it isn't. */
+  ringFault(ring: number): number
+  /** The next available index, from 0 to 65,535. */
+  ringBase(ring: number): number
+  ringClose(ring: number): number
+
   socket(domain: number, type: number, protocol: number): number
   /** Stores two descriptors as 32-bit integers at `offset`. */
   socketPair(domain: number, type: number, protocol: number, offset: number): number
