@@ -2,8 +2,13 @@
 import { parseArgs } from "node:util"
 
 /**
+ * What is measured: a program, and how its guest is connected.
+ * @typedef {"pasta" | "passt" | "vhost-user"} Measured
+ */
+
+/**
  * @typedef {object} Settings
- * @property {"pasta" | "passt"} program
+ * @property {Measured} program
  * @property {boolean} quick
  * @property {number} rounds Measurements of each case with each peer.
  * @property {number} measured Duration of one measurement, milliseconds.
@@ -20,18 +25,26 @@ import { parseArgs } from "node:util"
 export const usage = `usage: npm run bench -- [OPTION]...
 
   --quick            less than two minutes instead of half an hour, for a first look
-  --program NAME     pasta (the default), or passt with a guest behind its socket
+  --program NAME     pasta (the default), passt with a guest behind its socket, or vhost-user: passt with shared memory
   --only PATTERN     only the rows whose "group: case" matches this regular expression
   --rounds N         measure each case N times with each peer (5)
   --seconds S        let each measurement last S seconds (2)
   --peer NAME=PATH   also measure another program that takes the same command line; more than once if wanted
-  --without NAME     leave a peer out: pasta, passt, slirp4netns or direct; more than once if wanted
+  --without NAME     leave a peer out: pasta, passt, slirp4netns, stream or direct; more than once
   --json FILE        write everything that was measured
   --plots FOLDER     write a plot of each group
   --markdown FILE    write the tables, between the marks <!-- figures: NAME --> and <!-- /figures: NAME --> if FILE
                      has them for this program
   --from FILE        measure nothing, show what --json wrote
 `
+
+/**
+ * The command that is measured.
+ * @param {Measured} program
+ */
+export function commandOf(program) {
+  return program === "vhost-user" ? "passt" : program
+}
 
 /** An invalid command line. */
 export class UsageError extends Error {}
@@ -87,7 +100,9 @@ function read(words) {
 
 /** @param {string | undefined} name */
 function program(name = "pasta") {
-  if (name !== "pasta" && name !== "passt") throw new UsageError(`--program takes pasta or passt, not "${name}"`)
+  if (name !== "pasta" && name !== "passt" && name !== "vhost-user") {
+    throw new UsageError(`--program takes pasta, passt or vhost-user, not "${name}"`)
+  }
   return name
 }
 

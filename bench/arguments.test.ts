@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import { parseArguments, UsageError } from "./arguments.mjs"
+import { commandOf, parseArguments, UsageError } from "./arguments.mjs"
 
 it("measures five rounds of two seconds by default", () => {
   expect(parseArguments([])).toMatchObject({
@@ -33,6 +33,14 @@ it("takes several peers and leaves several out", () => {
     { name: "x", path: "y" },
   ])
   expect(settings?.without).toEqual(["direct", "a"])
+})
+
+it("measures pasta, passt, or passt by vhost-user", () => {
+  expect(parseArguments([])?.program).toBe("pasta")
+  expect(commandOf("pasta")).toBe("pasta")
+  expect(parseArguments(["--program", "vhost-user"])?.program).toBe("vhost-user")
+  expect(commandOf("vhost-user")).toBe("passt")
+  expect(() => parseArguments(["--program", "slirp4netns"])).toThrow(UsageError)
 })
 
 it("matches rows without regard to case", () => {

@@ -7,7 +7,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, delimiter, join } from "node:path"
-import { parseArguments, UsageError, usage } from "./arguments.mjs"
+import { commandOf, parseArguments, UsageError, usage } from "./arguments.mjs"
 import { allRows, isWanted } from "./cases.mjs"
 import { compile } from "./compile.mjs"
 import { folders, missing } from "./requirements.mjs"
@@ -50,8 +50,9 @@ if (settings === undefined) {
 const { only } = settings
 if (!allRows.some((row) => isWanted(only, row))) giveUp(`no row matches --only ${only?.source}`)
 const isMeasured = settings.from === undefined
+const measured = commandOf(settings.program)
 const problem = isMeasured
-  ? missing(settings, join(import.meta.dirname, "../apps", settings.program, "bin", settings.program))
+  ? missing(settings, join(import.meta.dirname, "../apps", measured, "bin", measured))
   : undefined
 if (problem !== undefined) giveUp(problem)
 
@@ -63,7 +64,7 @@ chmodSync(folder, 0o755)
 const namespaces = []
 if (isMeasured) {
   allowCubic()
-  for (const sources of ["traffic", "../e2e/stand-in"]) {
+  for (const sources of ["traffic", "../e2e/stand-in", "../e2e/vhost-stand-in"]) {
     const problem = compile(join(import.meta.dirname, sources), join(folder, basename(sources)))
     if (problem !== undefined) giveUp(problem)
   }

@@ -1,9 +1,9 @@
 // Measures in the namespaces that main.mjs made, and shows the results.
 import { readFileSync } from "node:fs"
-import { parseArguments } from "./arguments.mjs"
+import { commandOf, parseArguments } from "./arguments.mjs"
 import { DEFAULT_MTU, isWanted, processCases, trafficCases } from "./cases.mjs"
 import { describeMachine } from "./machine.mjs"
-import { choosePasstPeers, choosePastaPeers } from "./peers.mjs"
+import { choosePeers } from "./peers.mjs"
 import { raiseOpenFiles } from "./processes.mjs"
 import { makeReachable } from "./reachable.mjs"
 import { Report } from "./report/report.mjs"
@@ -38,9 +38,8 @@ process.exit(
  */
 async function measure(settings, folder) {
   const generator = `${folder}/traffic`
-  const ours = makeReachable(folder, settings.program)
-  const peers =
-    settings.program === "pasta" ? choosePastaPeers(settings, ours) : choosePasstPeers(settings, ours, folder)
+  const ours = makeReachable(folder, commandOf(settings.program))
+  const peers = choosePeers(settings, ours, folder)
   const { host, world: place } = await makeNetwork()
   const { rounds: count, measured, warm, only } = settings
   const report = new Report({

@@ -1,6 +1,6 @@
 // Programs that connect a virtual machine. A namespace stands in for the machine: e2e/stand-in carries frames between
-// its tap device and the program's socket, at native speed.
-import { existsSync, mkdirSync } from "node:fs"
+// its tap device and the program's socket, at native speed; e2e/vhost-stand-in shares memory with the program.
+import { mkdirSync, readFileSync } from "node:fs"
 import { asOrdinaryUser, makeNamespace } from "./ordinary-user.mjs"
 import { eventually, family, Program, run } from "./processes.mjs"
 import { networkOfProcess } from "./topology.mjs"
@@ -9,6 +9,8 @@ import { networkOfProcess } from "./topology.mjs"
 
 const DEFAULT_MTU = 65_520
 const DEVICE = "tap0"
+/** Flags of a socket in /proc/net/unix. */
+const LISTENING = "00010000"
 let socketNumber = 0
 
 /**
@@ -30,9 +32,12 @@ const configuration = (mtu) => [
  * @param {string} folder Where the stand-in is, and where sockets go.
  * @param {string} version
  * @param {import("./peers.mjs").Role} role
+ * @param {"stream" | "vhost-user"} [connection]
  * @returns {Peer}
  */
-export function passtPeer(name, path, folder, version, role) {
+export function passtPeer(name, path, folder, version, role, connection = "stream") {
+  const standIn = connection === "stream" ? "stand-in" : "vhost-stand-in"
+  const options = connection === "stream" ? [] : ["--vhost-user"]
   const sockets = `${folder}/sockets`
   mkdirSync(sockets, { recursive: true, mode: 0o777 })
   run(["chmod", "1777", sockets])
@@ -40,24 +45,27 @@ export function passtPeer(name, path, folder, version, role) {
   /** @param {number} mtu */
   async function connect(mtu) {
     const socket = `${sockets}/${++socketNumber}`
-    const program = new Program([...asOrdinaryUser, path, "-f", "-s", socket, "--mtu", String(mtu)])
+    const program = new Program([...asOrdinaryUser, path, ...options, "-f", "-s", socket, "--mtu", String(mtu)])
     await eventually(`${name} to start`, () => {
       if (program.hasEnded) throw new Error(`${name}: ${program.complaint}`)
-      return existsSync(socket) ? true : undefined
+      return isListening(socket) ? true : undefined
     })
-    const standIn = await makeNamespace([`${folder}/stand-in`, DEVICE, socket])
-    const place = networkOfProcess(standIn.pid)
+    const machine = await makeNamespace([`${folder}/${standIn}`, DEVICE, socket])
+    const place = networkOfProcess(machine.pid)
     // The device exists when the command has begun, but may take a moment more until it is visible.
-    await eventually("the stand-in's device", () => (hasDevice(place) ? true : undefined))
+    await eventually("the stand-in's device", () => {
+      if (machine.hasEnded) throw new Error(`the stand-in: ${machine.complaint}`)
+      return hasDevice(place) ? true : undefined
+    })
     run([...place, "ip", "-batch", "-"], `${configuration(mtu).join("\n")}\n`)
-    return { program, standIn, place }
+    return { program, machine, place }
   }
 
   /** @param {Awaited<ReturnType<typeof connect>>} guest */
-  async function disconnect({ program, standIn }) {
-    standIn.kill()
+  async function disconnect({ program, machine }) {
+    machine.kill()
     program.kill()
-    await Promise.all([standIn.ended, program.ended])
+    await Promise.all([machine.ended, program.ended])
   }
 
   return {
@@ -85,6 +93,15 @@ export function passtPeer(name, path, folder, version, role) {
       return { began, ended, results }
     },
   }
+}
+
+/**
+ * The file of a socket exists a moment before connections are taken.
+ * @param {string} path
+ */
+function isListening(path) {
+  const sockets = readFileSync("/proc/net/unix", "utf8").split("\n")
+  return sockets.some((line) => line.endsWith(` ${path}`) && line.split(" ")[3] === LISTENING)
 }
 
 /** @param {import("./topology.mjs").Place} place */

@@ -172,12 +172,25 @@ function guest(inside, program, stop) {
 }
 
 /**
+ * The requested peers, ours first.
+ * @param {import("./arguments.mjs").Settings} settings
+ * @param {string} ours Path of the executable that is measured.
+ * @param {string} folder Where the stand-ins for a virtual machine are.
+ * @returns {readonly Peer[]}
+ */
+export function choosePeers(settings, ours, folder) {
+  if (settings.program === "pasta") return choosePastaPeers(settings, ours)
+  if (settings.program === "passt") return choosePasstPeers(settings, ours, folder)
+  return chooseVhostPeers(settings, ours, folder)
+}
+
+/**
  * The requested peers of pasta, ours first.
  * @param {import("./arguments.mjs").Settings} settings
  * @param {string} ours Path of the executable that is measured.
  * @returns {readonly Peer[]}
  */
-export function choosePastaPeers({ more, without }, ours) {
+function choosePastaPeers({ more, without }, ours) {
   const pasta = findProgram("pasta")
   const slirp = findProgram("slirp4netns")
   const others = [
@@ -196,7 +209,7 @@ export function choosePastaPeers({ more, without }, ours) {
  * @param {string} folder Where the stand-in for a virtual machine is.
  * @returns {readonly Peer[]}
  */
-export function choosePasstPeers({ more, without }, ours, folder) {
+function choosePasstPeers({ more, without }, ours, folder) {
   const passt = findProgram("passt")
   const others = [
     ...more.map(({ name, path }) => passtPeer(name, path, folder, reportedVersion(path), roles.compared)),
@@ -204,6 +217,23 @@ export function choosePasstPeers({ more, without }, ours, folder) {
     directPath(),
   ]
   return [passtPeer("demiflow", ours, folder, reportedVersion(ours), roles.ours), ...leaveOut(others, without)]
+}
+
+/**
+ * For passt by vhost-user, which Debian 12's passt lacks. Ours is compared with its own stream socket too.
+ * @param {import("./arguments.mjs").Settings} settings
+ * @param {string} ours
+ * @param {string} folder
+ * @returns {readonly Peer[]}
+ */
+function chooseVhostPeers({ more, without }, ours, folder) {
+  const version = reportedVersion(ours)
+  const others = [
+    ...more.map(({ name, path }) => passtPeer(name, path, folder, reportedVersion(path), roles.compared, "vhost-user")),
+    passtPeer("stream", ours, folder, version, roles.compared),
+    directPath(),
+  ]
+  return [passtPeer("demiflow", ours, folder, version, roles.ours, "vhost-user"), ...leaveOut(others, without)]
 }
 
 /**

@@ -27,7 +27,7 @@ function show(folder, place) {
  * Mounts the repository and Node.js below `folder` if they are out of reach, in this mount namespace only. Returns the
  * path of the measured executable, and puts the folder of `node` first in PATH.
  * @param {string} folder
- * @param {"pasta" | "passt"} program
+ * @param {string} program
  */
 export function makeReachable(folder, program) {
   const node = realpathSync(process.execPath)

@@ -1,6 +1,7 @@
 // The requirements of the bench, and the Debian packages that provide them.
 import { accessSync, constants, existsSync, statSync } from "node:fs"
 import { delimiter, join, sep } from "node:path"
+import { commandOf } from "./arguments.mjs"
 
 /**
  * The folders that are searched for programs: those of administration included, those that npm puts first excluded,
@@ -23,7 +24,7 @@ const packages = {
 }
 const always = ["cc", "ip", "mount", "nsenter", "setpriv", "sysctl", "unshare"]
 /** Debian's programs that are measured beside each of ours. */
-const installedPeers = { pasta: ["pasta", "slirp4netns"], passt: ["passt"] }
+const installedPeers = { pasta: ["pasta", "slirp4netns"], passt: ["passt"], "vhost-user": [] }
 
 /** @param {string} path The value of PATH. */
 export function searched(path) {
@@ -56,7 +57,8 @@ export function missing({ program, without, more }, ours) {
     return `not installed: ${absent.join(", ")} (on Debian: apt-get install ${names}${hint})`
   }
   if (!existsSync("/dev/net/tun")) return "there is no /dev/net/tun: load the module with modprobe tun"
-  if (!existsSync(join(ours, "../../dist"))) return `${program} is not built yet: run npm ci && npm run build`
+  if (!existsSync(join(ours, "../../dist")))
+    return `${commandOf(program)} is not built yet: run npm ci && npm run build`
   const unusable = more.find(({ path }) => !isExecutable(path))
   return unusable && `${unusable.name}: ${unusable.path} is not a program`
 }

@@ -38,7 +38,7 @@ export function markdown(results, groups, plots) {
 
 /**
  * @param {string} document
- * @param {"pasta" | "passt"} program
+ * @param {import("../arguments.mjs").Measured} program
  * @param {string} text
  * @returns {string} The document with the text between its marks for the program, or the text alone if it has none.
  */

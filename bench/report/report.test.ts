@@ -74,6 +74,7 @@ describe("a peer", () => {
   it("is called by the month of its version, if it says one", () => {
     expect(titleOf("pasta", { name: "newer", version: "pasta 0.0~git20261002.cba3570-1" })).toBe("pasta 2026-10")
     expect(titleOf("passt", { name: "passt", version: "Debian 0.0~git20230309.7c7625d-1" })).toBe("passt 2023-03")
+    expect(titleOf("vhost-user", { name: "newer", version: "passt 0.0~git20261002.cba3570-1" })).toBe("passt 2026-10")
     expect(titleOf("pasta", { name: "slirp4netns", version: "Debian 1.2.0-1" })).toBe("slirp4netns")
   })
 })

@@ -1,11 +1,12 @@
 // The results, as stored in the JSON file.
+import { commandOf } from "../arguments.mjs"
 import { ratio, summarize } from "../statistics.mjs"
 
 /** @typedef {import("../cases.mjs").Row} Row */
 
 /**
  * @typedef {object} Results
- * @property {"pasta" | "passt"} program
+ * @property {import("../arguments.mjs").Measured} program
  * @property {import("../machine.mjs").Machine} machine
  * @property {{ rounds: number, measured: number, warm: number }} settings
  * @property {readonly PeerName[]} peers The first one is ours.
@@ -26,12 +27,12 @@ import { ratio, summarize } from "../statistics.mjs"
 
 /**
  * A peer's name in tables. A program that exists in several versions is named by the month of its version.
- * @param {"pasta" | "passt"} program
+ * @param {import("../arguments.mjs").Measured} program
  * @param {{ name: string, version: string }} peer
  */
 export function titleOf(program, { name, version }) {
   const [, year, month] = /\bgit(\d{4})(\d\d)\d\d\b/.exec(version) ?? []
-  return year === undefined ? name : `${program} ${year}-${month}`
+  return year === undefined ? name : `${commandOf(program)} ${year}-${month}`
 }
 
 /**

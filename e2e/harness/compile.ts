@@ -9,6 +9,7 @@ import { isInstalled, repository, sharedFolder } from "./machine.ts"
 const programs: Readonly<Record<string, readonly string[]>> = {
   wire: ["e2e/wire"],
   "stand-in": ["e2e/stand-in"],
+  "vhost-stand-in": ["e2e/vhost-stand-in"],
   traffic: ["e2e/traffic", "bench/traffic/util.c"],
 }
 
