@@ -1,9 +1,9 @@
 // Which packages may import which: imports point downwards only.
 //
 //   apps, examples, e2e → everything
-//   program, gateway → everything below except testkit, tun-tap, stream-link and packet-link
+//   program, gateway → everything below except testkit, tun-tap, stream-link, vhost-user and packet-link
 //   testkit → stack → tap
-//   tun-tap, stream-link → sys
+//   tun-tap, stream-link, vhost-user → sys
 //   packet-link → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap → protocol-kit → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap, sys, config → flow → core → nothing
@@ -45,6 +45,7 @@ export const layers = {
   config: { imports: foundation, portable: false },
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
   "stream-link": { imports: [...foundation, "sys"], portable: false },
+  "vhost-user": { imports: [...foundation, "sys"], portable: false },
   program: assembly,
   gateway: { ...assembly, imports: [...assembly.imports, "node-sockets"] },
   tap: protocol,
