@@ -128,7 +128,8 @@ export interface Native {
   ringGive(ring: number, vectorOffset: number, count: number): number
   /**
    * Asks (1) the other side for notifications of chains that it makes available, or asks for none (0). Returns 1 if
-   * there are some already that it may not announce, otherwise 0.
+   * there are some already that it may not announce, otherwise 0. Chains that `ringGive` found to be too few for a frame
+   * don't count.
    */
   ringArm(ring: number, wanted: number): number
   /** 1 if a chain is available, otherwise 0. */

@@ -153,4 +153,18 @@ describe("being notified by the driver", () => {
     take(driver.ring)
     expect(native.ringArm(driver.ring, 1)).toBe(0)
   })
+
+  it("is asked for beyond chains that are too few for a frame", () => {
+    const buffer = { address: 0x20000, length: 100, flags: 2 }
+    open({ flags: RingFlag.eventIndex, chainsAt: 10, first: 65_534 })
+    for (let chain = 0; chain < 3; chain++) driver.offer(buffer)
+    expect(give(driver.ring, Buffer.alloc(100), Buffer.alloc(300)).count).toBe(1)
+    expect(native.ringArm(driver.ring, 1)).toBe(0)
+    expect(driver.availableEvent).toBe(1)
+    driver.offer(buffer)
+    expect(native.ringArm(driver.ring, 1), "one more").toBe(1)
+    expect(give(driver.ring, Buffer.alloc(300)).count).toBe(1)
+    expect(native.ringArm(driver.ring, 1)).toBe(0)
+    expect(driver.availableEvent).toBe(2)
+  })
 })

@@ -292,6 +292,7 @@ int32_t ring_give(struct ring *ring, struct iovec *frames, int32_t count)
 	if (!begin(ring))
 		return error_of(ring->fault);
 	waiting = count_waiting(ring);
+	ring->too_few = 0;
 	for (; taken < count && !ring->memory->is_lost; taken++) {
 		uint8_t *const frame = frames[taken].iov_base;
 		const size_t length = frames[taken].iov_len;
@@ -300,6 +301,8 @@ int32_t ring_give(struct ring *ring, struct iovec *frames, int32_t count)
 
 		if (length > 0 && (chains_at < 0 || length >= (size_t)chains_at + 2))
 			gathered = gather_room(ring, length, used, waiting, &chains);
+		if (gathered == TOO_FEW)
+			ring->too_few = (uint16_t)(waiting - used);
 		if (gathered == TOO_FEW || gathered == FAULTY)
 			break;
 		if (gathered == TOO_LONG) {
@@ -321,6 +324,8 @@ int32_t ring_give(struct ring *ring, struct iovec *frames, int32_t count)
 int32_t ring_arm(struct ring *ring, bool wanted)
 {
 	const bool has_event_index = ring->record.flags & RING_EVENT_INDEX;
+	/* Chains that a frame needs more of are no news. */
+	const uint16_t known = (uint16_t)(ring->next_available + ring->too_few);
 	bool has_chains = false;
 
 	if (!begin(ring))
@@ -330,13 +335,13 @@ int32_t ring_arm(struct ring *ring, bool wanted)
 		store16(&ring->used->flags, wanted ? 0 : USED_NO_NOTIFICATION);
 		log_used(ring, 0, 2);
 	} else if (wanted) {
-		store16(available_event(ring), ring->next_available);
+		store16(available_event(ring), known);
 		log_used(ring, 4 + 8 * (uint64_t)ring->record.entries, 2);
 	}
 	if (wanted) {
 		/* The driver stores its index and then loads the above: one of both sees the other's. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		has_chains = load16(&ring->available->index) != ring->next_available;
+		has_chains = load16(&ring->available->index) != known;
 	}
 	return end(ring, has_chains);
 }

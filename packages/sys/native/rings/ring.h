@@ -40,6 +40,8 @@ struct ring {
 	uint32_t mask;
 	/* The next entries of both rings. */
 	uint16_t next_available, next_used;
+	/* Chains that were available and not enough for a frame, when frames were given last. */
+	uint16_t too_few;
 	bool has_notified;
 	enum ring_fault fault;
 	int notified;
