@@ -1,4 +1,7 @@
-/** The stand-in for a virtual machine behind passt: a network namespace behind `stand-in/stand-in.c`. */
+/**
+ * The stand-in for a virtual machine behind passt: a network namespace behind `stand-in/stand-in.c`, or by vhost-user
+ * behind `vhost-stand-in/main.c`.
+ */
 import { afterAll, beforeAll } from "vitest"
 import { compiled } from "./compile.ts"
 import { Passt, type PasstProcessOptions } from "./passt.ts"
@@ -14,6 +17,14 @@ export interface StandInCounts {
   readonly refused: number
   /** True if passt ended the connection. */
   readonly closed: boolean
+  /** Frames that use what was not negotiated. By vhost-user only, like all that follow. */
+  readonly unwanted?: number
+  /** Frames with segments, of both directions. */
+  readonly segments?: number
+  /** Written pages that the log lacks. */
+  readonly unlogged?: number
+  /** The features that were negotiated, in hexadecimal. */
+  readonly features?: string
 }
 
 export interface GuestOptions {
@@ -23,7 +34,11 @@ export interface GuestOptions {
   readonly mac?: string
   /** Leaves the interface as the kernel makes it: down, without addresses. */
   readonly unconfigured?: boolean
+  /** Connects the guest by vhost-user, with these words for `vhost-stand-in/main.c`. */
+  readonly vhostUser?: readonly string[]
 }
+
+const DEFAULT_MTU = 65_520
 
 /** The guest's interface. */
 export const DEVICE = "eth0"
@@ -49,8 +64,9 @@ export async function createGuest(): Promise<Namespace> {
 }
 
 /** The command line of a stand-in in a guest's namespace. `socket` is a path, or "fd:" and a number. */
-export function standInCommand(guest: Namespace, socket: string): readonly string[] {
-  return [...guest.prefix(), compiled("stand-in"), DEVICE, socket]
+export function standInCommand(guest: Namespace, socket: string, { mtu, vhostUser }: GuestOptions = {}): string[] {
+  if (vhostUser === undefined) return [...guest.prefix(), compiled("stand-in"), DEVICE, socket]
+  return [...guest.prefix(), compiled("vhost-stand-in"), DEVICE, socket, `mtu=${mtu ?? DEFAULT_MTU}`, ...vhostUser]
 }
 
 /** Configures the guest as passt would: with the host's own addresses and gateways. */
@@ -58,7 +74,7 @@ export async function configureGuest(guest: Namespace, options: GuestOptions = {
   await guest.configure([
     ...(options.mac === undefined ? [] : [`link set ${DEVICE} address ${options.mac}`]),
     // The queue is as long as a virtual machine's, where a full socket stops the sender.
-    `link set ${DEVICE} mtu ${options.mtu ?? 65520} txqueuelen 10000 up`,
+    `link set ${DEVICE} mtu ${options.mtu ?? DEFAULT_MTU} txqueuelen 10000 up`,
     ...families.flatMap(({ version, host, prefixLength, gateway }) => [
       `addr add ${host}/${prefixLength} dev ${DEVICE}${version === 6 ? " nodad" : ""}`,
       `route add default via ${gateway}`,
@@ -75,7 +91,7 @@ export class StandIn {
   }
 
   static async start(guest: Namespace, socket: string, options: GuestOptions = {}): Promise<StandIn> {
-    const program = new Program(standInCommand(guest, socket))
+    const program = new Program(standInCommand(guest, socket, options))
     await program.printed(/^connected$/m)
     if (options.unconfigured !== true) await configureGuest(guest, options)
     return new StandIn(program)
@@ -120,7 +136,8 @@ export class Connection {
 
   static async start(topology: Topology, options: PasstOptions = {}): Promise<Connection> {
     const mtu = options.mtu === undefined ? [] : ["-m", String(options.mtu)]
-    const passt = await Passt.start(topology, [...mtu, ...(options.options ?? [])], options.settings)
+    const mode = options.vhostUser === undefined ? [] : ["--vhost-user"]
+    const passt = await Passt.start(topology, [...mode, ...mtu, ...(options.options ?? [])], options.settings)
     const guest = await createGuest()
     return new Connection(passt, guest, await StandIn.start(guest, passt.socket, options), options)
   }
@@ -129,9 +146,9 @@ export class Connection {
     return this.#standIn
   }
 
-  /** Puts another hypervisor in the place of one that has ended. */
-  async reconnect(): Promise<void> {
-    this.#standIn = await StandIn.start(this.guest, this.passt.socket, this.#options)
+  /** Puts another hypervisor in the place of one that has ended, with some other options if there are any. */
+  async reconnect(options: GuestOptions = {}): Promise<void> {
+    this.#standIn = await StandIn.start(this.guest, this.passt.socket, { ...this.#options, ...options })
   }
 
   /** Ends everything. Returns passt's result. */

@@ -33,6 +33,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #ifndef TUN_F_USO4
@@ -42,11 +43,11 @@
 #define PROTOCOL_FEATURES 30
 #define HAS_SLOTS BIT(15)
 #define LOG_ALL 26
+#define WATCHED 5
 
 struct counts counts;
 static struct queue queues[QUEUES];
 static uint64_t features;
-static volatile sig_atomic_t ended, lost;
 
 void fail(const char *what) {
   fprintf(stderr, "vhost-stand-in: %s: %s\n", what, strerror(errno));
@@ -73,22 +74,17 @@ void closed(void) {
   exit(2);
 }
 
-static void end(int signal) {
-  if (signal == SIGUSR1) lost = 1;
-  else ended = 1;
-}
-
-// Signals are only delivered during the wait, so that none is lost between the check and the wait.
-static void catch_signals(void) {
-  const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
-  struct sigaction action = {.sa_handler = end};
-  sigset_t blocked;
-  sigemptyset(&blocked);
-  for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) {
-    sigaction(signals[i], &action, NULL);
-    sigaddset(&blocked, signals[i]);
-  }
-  sigprocmask(SIG_BLOCK, &blocked, NULL);
+// A descriptor that is readable when there is a signal.
+static int catch_signals(void) {
+  sigset_t caught;
+  sigemptyset(&caught);
+  sigaddset(&caught, SIGTERM);
+  sigaddset(&caught, SIGINT);
+  sigaddset(&caught, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &caught, NULL);
+  int signals = signalfd(-1, &caught, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (signals < 0) fail("signals");
+  return signals;
 }
 
 // What the device may leave to passt, as the kernel calls it.
@@ -128,20 +124,14 @@ static void take_memory_away(void) {
   }
 }
 
-static void run(int tap) {
+static void run(int tap, int signals) {
   int epoll = epoll_create1(EPOLL_CLOEXEC), fd = back_end_socket();
   if (epoll < 0) fail("epoll");
-  const int watched[] = {tap, fd, queues[RECEIVE].call, queues[TRANSMIT].call};
-  for (int i = 0; i < 4; i++) watch(epoll, watched[i]);
-  sigset_t none;
-  sigemptyset(&none);
-  int isTapReadable = 1, hasReceived = 1, isTruncated = 0;
-  while (!ended) {
+  const int watched[] = {tap, fd, queues[RECEIVE].call, queues[TRANSMIT].call, signals};
+  for (int i = 0; i < WATCHED; i++) watch(epoll, watched[i]);
+  int isTapReadable = 1, hasReceived = 1, isTruncated = 0, isEnded = 0;
+  while (!isEnded) {
     int busy = 0;
-    if (lost && !isTruncated) {
-      isTruncated = 1;
-      take_memory_away();
-    }
     if (!isTruncated) {
       if (isTapReadable && transmit_has_room(&queues[TRANSMIT])) {
         isTapReadable = transmit_frames(&queues[TRANSMIT], tap);
@@ -149,14 +139,21 @@ static void run(int tap) {
       }
       if (hasReceived) busy |= hasReceived = receive_frames(&queues[RECEIVE], tap);
     }
-    struct epoll_event events[4];
-    int count = epoll_pwait(epoll, events, 4, busy ? 0 : -1, &none);
+    struct epoll_event events[WATCHED];
+    int count = epoll_wait(epoll, events, WATCHED, busy ? 0 : -1);
     if (count < 0 && errno != EINTR) fail("epoll");
     for (int i = 0; i < count; i++) {
       if (events[i].data.fd == queues[RECEIVE].call) hasReceived = 1;
       if (events[i].data.fd == tap && events[i].events & EPOLLERR) fail("the tap device is gone");
       if (events[i].data.fd == tap) isTapReadable = 1;
       if (events[i].data.fd == fd) closed(); // Nothing was asked.
+      struct signalfd_siginfo signal;
+      if (events[i].data.fd != signals || read(signals, &signal, sizeof signal) != sizeof signal) continue;
+      if (signal.ssi_signo != SIGUSR1) isEnded = 1;
+      else if (!isTruncated) {
+        isTruncated = 1;
+        take_memory_away();
+      }
     }
   }
   if (isTruncated) return;
@@ -167,7 +164,7 @@ int main(int argc, char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL); // Tests that are killed leave no guest behind.
   struct options options = parse_options(argc, argv);
   uint64_t protocol = 0;
-  catch_signals();
+  int signals = catch_signals();
   memory_create(&options);
   connect_back_end(options.socket);
   features = negotiate(&options, &protocol);
@@ -186,7 +183,7 @@ int main(int argc, char **argv) {
   queue_publish(&queues[RECEIVE]);
   puts("connected");
   fflush(stdout);
-  run(tap);
+  run(tap, signals);
   print_counts(0);
   return 0;
 }
