@@ -82,12 +82,12 @@ static napi_value memory_add(napi_env env, napi_callback_info info)
 
 	if (!state)
 		return integer_result(env, -EINVAL);
-	memory = memory_slot(state, arguments[0]);
-	if (!memory)
-		return integer_result(env, -EBADF);
 	at = memory_at(state, arguments[2], sizeof(record));
 	if (!at)
 		return integer_result(env, -EFAULT);
+	memory = memory_slot(state, arguments[0]);
+	if (!memory)
+		return integer_result(env, -EBADF);
 	memcpy(&record, at, sizeof(record));
 	return integer_result(env, guest_memory_add(*memory, arguments[1], &record));
 }
@@ -103,12 +103,12 @@ static napi_value memory_remove(napi_env env, napi_callback_info info)
 
 	if (!state)
 		return integer_result(env, -EINVAL);
-	memory = memory_slot(state, arguments[0]);
-	if (!memory)
-		return integer_result(env, -EBADF);
 	at = memory_at(state, arguments[1], sizeof(record));
 	if (!at)
 		return integer_result(env, -EFAULT);
+	memory = memory_slot(state, arguments[0]);
+	if (!memory)
+		return integer_result(env, -EBADF);
 	memcpy(&record, at, sizeof(record));
 	result = guest_memory_remove(*memory, &record);
 	if (result == 0)
@@ -162,15 +162,15 @@ static napi_value memory_log(napi_env env, napi_callback_info info)
 
 	if (!state)
 		return integer_result(env, -EINVAL);
-	memory = memory_slot(state, arguments[0]);
-	if (!memory)
-		return integer_result(env, -EBADF);
 	if (arguments[1] >= 0) {
 		at = memory_at(state, arguments[2], sizeof(record));
 		if (!at)
 			return integer_result(env, -EFAULT);
 		memcpy(record, at, sizeof(record));
 	}
+	memory = memory_slot(state, arguments[0]);
+	if (!memory)
+		return integer_result(env, -EBADF);
 	return integer_result(env, guest_memory_set_log(*memory, arguments[1], record[0], record[1]));
 }
 
@@ -185,12 +185,12 @@ static napi_value open_ring(napi_env env, napi_callback_info info)
 
 	if (!state)
 		return integer_result(env, -EINVAL);
-	memory = memory_slot(state, arguments[0]);
-	if (!memory)
-		return integer_result(env, -EBADF);
 	at = memory_at(state, arguments[1], sizeof(record));
 	if (!at)
 		return integer_result(env, -EFAULT);
+	memory = memory_slot(state, arguments[0]);
+	if (!memory)
+		return integer_result(env, -EBADF);
 	memcpy(&record, at, sizeof(record));
 	while (number < MAXIMUM_RINGS && state->rings->rings[number])
 		number++;
@@ -231,13 +231,13 @@ static napi_value take(napi_env env, napi_callback_info info)
 	maximum = arguments[4];
 	if (longest <= 0 || longest > room || maximum <= 0)
 		return integer_result(env, -EINVAL);
-	ring = ring_slot(state, arguments[0]);
-	if (!ring)
-		return integer_result(env, -EBADF);
 	at = memory_at(state, arguments[1], room);
 	lengths = memory_at(state, arguments[5], (int64_t)maximum * 4);
 	if (!at || !lengths)
 		return integer_result(env, -EFAULT);
+	ring = ring_slot(state, arguments[0]);
+	if (!ring)
+		return integer_result(env, -EBADF);
 	return integer_result(env, ring_take(*ring, at, (size_t)room, (size_t)longest, maximum, lengths));
 }
 
@@ -250,12 +250,12 @@ static napi_value give(napi_env env, napi_callback_info info)
 
 	if (!state)
 		return integer_result(env, -EINVAL);
-	ring = ring_slot(state, arguments[0]);
-	if (!ring)
-		return integer_result(env, -EBADF);
 	result = translate_vectors(state, arguments[1], arguments[2]);
 	if (result)
 		return integer_result(env, result);
+	ring = ring_slot(state, arguments[0]);
+	if (!ring)
+		return integer_result(env, -EBADF);
 	result = ring_give(*ring, state->vectors, arguments[2]);
 	for (int32_t i = 0; i < result; i++) {
 		if (!state->vectors[i].iov_base)

@@ -9,6 +9,7 @@ import {
   useClosedDescriptors,
   useMemoryOutside,
 } from "./hostile.mjs"
+import { leaveRingsToThread, moveThroughRings } from "./rings.mjs"
 import { askForTerminals, carryOutSteps, carryOutStepsHere, refuseSteps } from "./steps.mjs"
 import { connect, moveFrames, openFiles, poll, sendDatagrams, splice, sumAndCopy, wait, work } from "./working.mjs"
 
@@ -18,6 +19,7 @@ useMemoryOutside()
 useClosedDescriptors()
 sumAndCopy()
 moveFrames()
+moveThroughRings()
 connect()
 sendDatagrams()
 splice()
@@ -30,6 +32,7 @@ refuseSteps(Number(process.argv[3] ?? 1))
 callWithNonsense(Number(process.argv[3] ?? 1))
 await poll()
 await work()
+await leaveRingsToThread()
 process.stdout.write("exercised\n")
 // A poll is still open, as may happen when a program ends.
 process.exit(0)

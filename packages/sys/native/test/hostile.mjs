@@ -26,6 +26,8 @@ const ranges = {
   getOption: (offset, length) => native.getOption(closed, 1, 17, offset, length),
   readFrames: (offset, length) => native.readFrames(closed, offset, 64, Math.ceil(length / 64), 0),
   readFramesLengths: (offset, length) => native.readFrames(closed, 0, 64, Math.ceil(length / 4), offset),
+  ringTake: (offset, length) => native.ringTake(closed, offset, length, 1, 1, 0),
+  ringTakeLengths: (offset, length) => native.ringTake(closed, 0, 64, 64, Math.ceil(length / 4), offset),
 }
 
 /** Offset and length, none of them inside the arena. */
@@ -51,6 +53,7 @@ const tables = {
   sendMessages: (offset, count) => native.sendMessages(closed, offset, count, 0),
   receiveMessages: (offset, count) => native.receiveMessages(closed, offset, count, 0),
   writeFrames: (offset, count) => native.writeFrames(closed, offset, count),
+  ringGive: (offset, count) => native.ringGive(closed, offset, count),
   epollWait: (offset, count) => native.epollWait(closed, offset, count, 0),
   epollWaitMicroseconds: (offset, count) => native.epollWaitMicroseconds(closed, offset, count, 1),
 }
@@ -64,6 +67,7 @@ const unchecked = new Set([
   "pollOpen",
   "monotonicMicroseconds",
   "monotonicWord",
+  "memoryCreate",
   "epollCreate",
   "loopDescriptor",
   "loopTimeout",
@@ -93,6 +97,8 @@ const checked = [
     "sendMessages",
     "sendVectors",
   ],
+  ...["memoryAdd", "memoryClear", "memoryClose", "memoryLog", "memoryRemove"],
+  ...["ringArm", "ringBase", "ringClose", "ringFault", "ringGive", "ringHas", "ringNotify", "ringOpen", "ringTake"],
   ...[
     "setOption",
     "setOptionInteger",
@@ -160,6 +166,12 @@ export function useMemoryOutside() {
     assert.equal(native.socketPair(1, 1, 0, offset), -EFAULT)
     assert.equal(native.createPipe(offset), -EFAULT)
   }
+  for (const offset of [-1, size - 31, largest]) {
+    assert.equal(native.memoryAdd(closed, closed, offset), -EFAULT)
+    assert.equal(native.memoryRemove(closed, offset), -EFAULT)
+  }
+  for (const offset of [-1, size - 15]) assert.equal(native.memoryLog(closed, closed, offset), -EFAULT)
+  for (const offset of [-1, size - 47]) assert.equal(native.ringOpen(closed, offset), -EFAULT)
   for (const offset of [-1, size - 3]) assert.equal(native.readAt(0, offset, 4, 0), -EFAULT)
   for (const offset of [-1, size - 3]) assert.equal(native.waitPid(process.pid, 1, offset), -EFAULT)
   for (const offset of [-1, size - 39, largest]) assert.equal(native.ioctl(closed, 0x8913, offset), -EFAULT)
@@ -200,6 +212,9 @@ export function useClosedDescriptors() {
     assert.equal(native.ioctlValue(descriptor, 0x400454d0, 1), -EBADF)
     assert.equal(native.fileControl(descriptor, 3, 0), -EBADF)
     assert.equal(native.epollControl(descriptor, 1, 0, 1, 1), -EBADF)
+    assert.equal(native.memoryAdd(descriptor, 0, 0), -EBADF)
+    assert.equal(native.ringTake(descriptor, 0, 64, 64, 1, 64), -EBADF)
+    assert.equal(native.ringGive(descriptor, 0, 0), -EBADF)
   }
   assert.equal(native.discard(closed, -1), -EINVAL)
   assert.equal(native.splice(0, 0, -1), -EINVAL)
@@ -220,7 +235,18 @@ export function callWithNonsense(seed) {
   const pool = [0, 1, -1, 2, 16, 64, size - 1, size, size - 16, largest, smallest, closed]
   const argument = () => ((next() & 3) > 0 ? pool[(next() >>> 1) % pool.length] : next())
   const onMemory = ["copy", "checksum", "checksumPortable", "getRandom"]
-  const onDescriptors = [...Object.keys(tables), "readFrames", "setOption", "getOption", "bind", "connect", "ioctl"]
+  const onDescriptors = [
+    ...Object.keys(tables),
+    "readFrames",
+    "ringTake",
+    "memoryAdd",
+    "ringOpen",
+    "setOption",
+    "getOption",
+    "bind",
+    "connect",
+    "ioctl",
+  ]
   const names = [...onMemory, ...onDescriptors]
   for (let round = 0; round < 20_000; round++) {
     const name = names[(next() >>> 1) % names.length]

@@ -1,5 +1,5 @@
-// Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer and runs exercise.mjs with it. Fails on any
-// report.
+// Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer and runs exercise.mjs with it; builds the
+// programs in `rings` with the same files as the addon, and runs them. Fails on any report.
 //
 // Why sanitizers and not valgrind: they take a third of a second instead of ten, notice an access one byte beyond an
 // ArrayBuffer, and know the system calls that valgrind doesn't (pidfd_open, epoll_pwait2). Node is not built with them,
@@ -34,3 +34,19 @@ run(process.execPath, [join(folder, "exercise.mjs"), addon, seed], {
   LD_PRELOAD: runtime,
   ASAN_OPTIONS: "detect_leaks=0",
 })
+
+/** Files of the addon that need nothing of Node.js. */
+const rings = ["chain", "guest-memory", "ring"].map((name) => join(folder, "..", "rings", `${name}.c`))
+
+/** Builds a program from sources in `rings`, and runs it. */
+function runProgram(name, sources, parameters) {
+  const program = join(dirname(addon), name)
+  const own = sources.map((source) => join(folder, "rings", source))
+  const flags = ["-std=gnu11", "-Wall", "-Wextra", "-pthread", ...sanitizers.split(" ")]
+  run(compiler, [...flags, ...own, ...rings, "-o", program])
+  run(program, parameters)
+}
+
+runProgram("faults", ["faults.c"], [])
+const seconds = process.env.FUZZ_SECONDS ?? "15"
+runProgram("fuzz", ["fuzz.c", "hostile-guest.c"], [join(folder, "rings", "seeds.txt"), seconds, seed])
