@@ -5,7 +5,7 @@ import { F, Machine, type MachineOptions, USUAL } from "./test-support/machine.t
 
 /** A guest that takes what comes, and sends as its ring allows. */
 function complianceSetup(features: bigint, options: MachineOptions, isSlow: boolean): FrontendUnderTest {
-  const machine = new Machine({ ...options, entries: 64, bufferBytes: isSlow ? 1024 : 2048 })
+  const machine = new Machine({ ...options, spare: 2 << 20, entries: 64, bufferBytes: isSlow ? 1024 : 2048 })
   const isMerged = (features & F.MRG_RXBUF) !== 0n
   machine.takesFrames = false
   machine.start(features)

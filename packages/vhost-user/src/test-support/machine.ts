@@ -1,9 +1,9 @@
 /** A virtual machine with a front end, joined to the back end under test. */
-import { Drops, FrameBatch } from "@demiflow/core"
+import { type Arena, Drops, FrameBatch } from "@demiflow/core"
 import { EventLoop } from "@demiflow/sys"
-import { VhostUserBackEnd, type VhostUserBackEndOptions } from "../back-end.ts"
+import { VHOST_USER_BACK_END_BYTES, VhostUserBackEnd, type VhostUserBackEndOptions } from "../back-end.ts"
 import { describeVhostUserEnd, type VhostUserEnd } from "../vhost-user-end.ts"
-import { VhostUserLink, type VhostUserLinkOptions } from "../vhost-user-link.ts"
+import { VhostUserLink, type VhostUserLinkOptions, vhostUserLinkArenaBytes } from "../vhost-user-link.ts"
 import { arena, FrontEndSocket, native, number64, numbers64, pair32, type Reply, socketPair } from "./front-end.ts"
 import { Driver, HIGH, LOW, Memory, MIB, type Region, regionBytes } from "./guest.ts"
 
@@ -79,6 +79,8 @@ export const USUAL: bigint = F.VERSION_1 | F.MRG_RXBUF | F.PROTOCOL_FEATURES
 export interface MachineOptions extends VhostUserBackEndOptions, VhostUserLinkOptions {
   readonly entries?: number
   readonly bufferBytes?: number
+  /** Arena bytes for others. */
+  readonly spare?: number
 }
 
 /** All of it. One after the other may use the same link. */
@@ -101,10 +103,14 @@ export class Machine {
   readonly descriptions: { segmentation: number; segmentSize: number; checksumStart: number; trusted: number }[] = []
   takesFrames = true
   readonly #batch = new FrameBatch(16)
+  readonly #part: Arena
 
   constructor(options: MachineOptions = {}) {
     const { entries = 64, bufferBytes = 2048 } = options
-    this.link = new VhostUserLink(native, arena, { backlogBytes: 256 << 10, drops: this.drops, ...options })
+    const linkOptions = { backlogBytes: 256 << 10, receiveBytes: 256 << 10, drops: this.drops, ...options }
+    const bytes = vhostUserLinkArenaBytes(linkOptions) + VHOST_USER_BACK_END_BYTES + (options.spare ?? 0)
+    this.#part = arena.part((bytes + 63) & -64)
+    this.link = new VhostUserLink(native, this.#part, linkOptions)
     const hooks = {
       onConnected: () => this.events.push("connected"),
       onReady: () => this.events.push("ready"),
@@ -261,6 +267,7 @@ export class Machine {
     this.toGuest.close()
     this.fromGuest.close()
     this.memory.close()
+    arena.giveBack(this.#part)
   }
 }
 
