@@ -14,5 +14,5 @@ export function announceReady(configuration: Configuration, socketPath: string |
   announce(configuration, isNobody)
   if (socketPath === undefined || !isPrinted) return
   print("")
-  for (const line of qemuHint(socketPath)) print(line)
+  for (const line of qemuHint(socketPath, configuration.hypervisor?.isVhostUser === true)) print(line)
 }

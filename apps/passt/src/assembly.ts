@@ -16,20 +16,17 @@ import {
   openForwardedPorts,
   openLog,
   type ProgramLog,
+  passtCalls,
   type WallHelper,
   watchHostNeighbours,
 } from "@demiflow/program/data-path"
 import { createStack, type RunningStack } from "@demiflow/stack"
-import {
-  describeStreamEnd,
-  Hypervisor,
-  listenAt,
-  listenAtFirstFree,
-  type StreamEnd,
-  StreamLink,
-  type StreamListener,
-} from "@demiflow/stream-link"
+import { listenAt, listenAtFirstFree, type StreamListener } from "@demiflow/stream-link"
+import type { CallRule } from "@demiflow/sys"
+import type { GuestPort } from "./guest-port.ts"
 import { StationLog } from "./station-log.ts"
+import { streamPort } from "./stream-port.ts"
+import { vhostUserPort } from "./vhost-user-port.ts"
 
 /** Bytes that a turn may queue for the guest: the link keeps twice as much while the hypervisor takes nothing. */
 const TRANSMIT_BYTES = 2 << 20
@@ -49,35 +46,38 @@ export class DataPath {
   /** For lines that guest and hypervisor cause. */
   readonly #events: BoundedLog
   readonly #stationLog: StationLog
-  readonly #link: StreamLink
-  readonly #hypervisor: Hypervisor
+  readonly #port: GuestPort
   #running: RunningStack | undefined
   #listener: StreamListener | undefined
   #sinks: readonly LogSink[] = []
   #statistics: NodeJS.Timeout | undefined
   #isStopping = false
-  #wasConnected = false
+  #wasReady = false
 
   /** Opens nothing yet. */
   constructor(machinery: Machinery, options: DataPathOptions, log: ProgramLog) {
-    const { native, arena, loop, drops } = machinery
     this.#machinery = machinery
     this.#options = options
     this.#configuration = options.configuration
     this.#log = log
-    this.#events = new BoundedLog(log, loop.clock)
+    this.#events = new BoundedLog(log, machinery.loop.clock)
     this.#stationLog = new StationLog(this.#events)
     const { mtu } = this.#configuration
-    this.#link = new StreamLink(native, arena, { drops, ...(mtu !== undefined && { mtu }) })
-    this.#hypervisor = new Hypervisor(native, loop, this.#link, {
-      onConnected: (process) => this.#onConnected(process),
+    const openPort = this.#isVhostUser ? vhostUserPort : streamPort
+    this.#port = openPort(machinery, mtu, {
+      onConnected: (process) => this.#events.info(`accepted connection${from(process)}`),
+      onReady: () => this.#onReady(),
       onRefused: (process) => this.#events.info(`refused a second connection${from(process)}`),
       onAcceptError: (errno) => this.#events.warning(`Can't accept the hypervisor's connection: error ${errno}`),
       onFrames: () => this.#running?.framesWait(),
-      takesFramesLater: true,
       onResume: () => this.#running?.stack.resume(),
-      onGone: (end) => this.#onGone(end),
+      onGone: (text, isFault) => this.#onGone(text, isFault),
     })
+  }
+
+  /** The system calls that the process needs once everything is open. */
+  get calls(): CallRule[] {
+    return passtCalls(process.pid, this.folders, this.#isVhostUser)
   }
 
   /** Where hypervisors connect; undefined if one was connected from the start. */
@@ -107,7 +107,7 @@ export class DataPath {
     const { native, arena, drops } = this.#machinery
     const { statisticsInterval } = this.#configuration
     this.#sinks = openLog(native, arena, this.#configuration)
-    const counting = statisticsInterval === undefined ? this.#link : new CountingLink(this.#link)
+    const counting = statisticsInterval === undefined ? this.#port.link : new CountingLink(this.#port.link)
     const link = this.#machinery.observe(counting, this.#configuration, this.#log)
     const parts = {
       link,
@@ -120,7 +120,7 @@ export class DataPath {
     this.#running = createStack({
       ...this.#machinery.stackOptions(this.#configuration, parts),
       isGuestLate: true,
-      onLinkError: () => this.#hypervisor.checkEnd(),
+      onLinkError: () => this.#port.checkEnd(),
     })
     watchHostNeighbours(this.#machinery, this.#configuration, this.#running.tap.hostNeighbours, this.#events)
     this.#openSocket()
@@ -151,7 +151,7 @@ export class DataPath {
     const { hypervisor } = this.#configuration
     if (this.#isStopping) return
     if (hypervisor?.descriptor !== undefined) {
-      this.#hypervisor.adopt(hypervisor.descriptor)
+      this.#port.adopt(hypervisor.descriptor)
       this.#running?.stack.endTurn()
     }
     await this.#machinery.run()
@@ -167,10 +167,14 @@ export class DataPath {
   close(): void {
     clearInterval(this.#statistics)
     this.#running?.close()
-    this.#hypervisor.close()
+    this.#port.close()
     this.#listener?.close()
     this.#events.finish()
     this.#machinery.logDrops(this.#log)
+  }
+
+  get #isVhostUser(): boolean {
+    return this.#configuration.hypervisor?.isVhostUser === true
   }
 
   #openSocket(): void {
@@ -181,7 +185,7 @@ export class DataPath {
     this.#options.helper?.mountOnItself(dirname(resolve(path ?? defaultSocketPaths()[0])))
     this.#listener =
       path === undefined ? listenAtFirstFree(native, arena, defaultSocketPaths()) : listenAt(native, arena, path)
-    this.#hypervisor.listen(this.#listener)
+    this.#port.listen(this.#listener)
   }
 
   #become(identity: Identity): void {
@@ -194,19 +198,16 @@ export class DataPath {
     changeIdentity(identity)
   }
 
-  #onConnected(process: number): void {
-    this.#events.info(`accepted connection${from(process)}`)
+  #onReady(): void {
     this.#stationLog.restart()
-    if (this.#wasConnected) this.#running?.tap.reconnected()
+    if (this.#wasReady) this.#running?.tap.reconnected()
     this.#running?.stack.start()
-    if (this.#wasConnected) this.#running?.stack.reconnected()
-    this.#wasConnected = true
+    if (this.#wasReady) this.#running?.stack.reconnected()
+    this.#wasReady = true
   }
 
-  #onGone(end: StreamEnd): void {
-    const text = describeStreamEnd(end)
-    // A hypervisor that is killed may end its connection in any way.
-    if (end.kind === "bad length") this.#events.warning(text)
+  #onGone(text: string, isFault: boolean): void {
+    if (isFault) this.#events.warning(text)
     else this.#events.info(text)
     if (this.#configuration.hypervisor?.oneOff) this.stop()
   }

@@ -13,7 +13,6 @@ import {
   type LogSink,
   Machinery,
   ProgramLog,
-  passtCalls,
   raiseWall,
   WallHelper,
 } from "@demiflow/program/data-path"
@@ -55,7 +54,7 @@ async function main(): Promise<void> {
     dataPath.open()
     closeHandedOver(configuration)
     closeSync(DataPathDescriptor.settings)
-    raiseWall(machinery, { helper, hasNamespaces }, passtCalls(process.pid, dataPath.folders), log, dataPath.folders)
+    raiseWall(machinery, { helper, hasNamespaces }, dataPath.calls, log, dataPath.folders)
     if (!report({ kind: "ready", socketPath: dataPath.socketPath })) return
     leaveLauncher()
     log.sinks = dataPath.logSinks

@@ -9,7 +9,6 @@ import {
   Machinery,
   type Outcome,
   ProgramLog,
-  passtCalls,
   raiseWall,
   standardError,
   WallHelper,
@@ -67,7 +66,7 @@ export async function runInForeground(options: Options, birth: Birth): Promise<O
     })
     closeHandedOver(configuration)
     runStepsHere(native, arena, keepStandardError)
-    raiseWall(machinery, { ...birth, helper }, passtCalls(process.pid, dataPath.folders), log, dataPath.folders)
+    raiseWall(machinery, { ...birth, helper }, dataPath.calls, log, dataPath.folders)
     opened.pidFile?.write(process.pid)
     announceReady(configuration, dataPath.socketPath, runAs === undefined && identity !== undefined)
     log.sinks = [...dataPath.logSinks, ...log.sinks]

@@ -117,6 +117,8 @@ export interface HypervisorConfiguration {
   readonly socketPath: string | undefined
   /** The inherited connection to the hypervisor; passt then doesn't listen. */
   readonly descriptor: number | undefined
+  /** True for vhost-user, false for frames in a stream. */
+  readonly isVhostUser: boolean
   /** True to end once the hypervisor has closed the connection; always with `descriptor`. */
   readonly oneOff: boolean
 }

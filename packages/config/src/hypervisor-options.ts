@@ -27,6 +27,24 @@ export const hypervisorOptions: readonly OptionRow[] = [
     }),
   },
   {
+    long: ["vhost-user"],
+    group: "Hypervisor",
+    only: "passt",
+    help: "The socket is for vhost-user: the hypervisor shares the guest's memory, and its offloads are used.",
+    apply: set((options) => {
+      options.vhostUser = true
+    }),
+  },
+  {
+    long: ["print-capabilities"],
+    group: "Hypervisor",
+    only: "passt",
+    help: "Print the back end's capabilities for vhost-user as JSON, then exit.",
+    apply: set((options) => {
+      options.printsCapabilities = true
+    }),
+  },
+  {
     long: ["one-off"],
     short: "1",
     group: "Hypervisor",
@@ -47,8 +65,6 @@ export const hypervisorOptions: readonly OptionRow[] = [
         ? undefined
         : `option '--repair-path' is implemented for 'none' only, not for '${argument}': there is no migration yet`,
   },
-  unimplemented("vhost-user", undefined, undefined, "passt"),
-  unimplemented("print-capabilities", undefined, undefined, "passt"),
   unimplemented("migrate-exit", undefined, undefined, "passt"),
   unimplemented("migrate-no-linger", undefined, undefined, "passt"),
 ]

@@ -100,6 +100,10 @@ export interface Options {
   keepLoopback: boolean
   /** `-s`: where the hypervisor connects. */
   socketPath: string | undefined
+  /** `--vhost-user`: how the hypervisor connects, instead of frames in a stream. */
+  vhostUser: boolean
+  /** `--print-capabilities`: print the capabilities of the back end for vhost-user, and end. */
+  printsCapabilities: boolean
   /** `-F`: the connection to the hypervisor, inherited. */
   descriptor: number | undefined
   /** `-1`, and implied by `-F`. */
@@ -137,6 +141,8 @@ export function defaultOptions(): Options {
     logSize: undefined,
     runAs: undefined,
     printsSandbox: false,
+    vhostUser: false,
+    printsCapabilities: false,
     statisticsInterval: undefined,
     ipv4Only: false,
     ipv6Only: false,

@@ -83,15 +83,21 @@ describe("forwarding", () => {
 describe("the hypervisor and the log", () => {
   test("are as asked for", () => {
     expect(resolve("")).toMatchObject({
-      hypervisor: { socketPath: undefined, descriptor: undefined, oneOff: false },
+      hypervisor: { socketPath: undefined, descriptor: undefined, isVhostUser: false, oneOff: false },
       namespace: undefined,
       logFile: undefined,
       statisticsInterval: undefined,
     })
     expect(resolve("-F 3 -l /x --stats 5")).toMatchObject({
-      hypervisor: { socketPath: undefined, descriptor: 3, oneOff: true },
+      hypervisor: { socketPath: undefined, descriptor: 3, isVhostUser: false, oneOff: true },
       logFile: { path: "/x", maximumSize: 1_048_576 },
       statisticsInterval: 5,
+    })
+    expect(resolve("--vhost-user -s /y -1").hypervisor).toEqual({
+      socketPath: "/y",
+      descriptor: undefined,
+      isVhostUser: true,
+      oneOff: true,
     })
     expect(resolve("-s /y -l /x --log-size 50000")).toMatchObject({
       hypervisor: { socketPath: "/y" },
@@ -102,10 +108,13 @@ describe("the hypervisor and the log", () => {
   test("the hint for QEMU names the socket, as QEMU reads it", () => {
     const paths = defaultSocketPaths()
     expect([paths.length, paths[0], paths[63]]).toEqual([64, "/tmp/passt_1.socket", "/tmp/passt_64.socket"])
-    expect(qemuHint("/tmp/passt_1.socket")[1]).toBe(
+    expect(qemuHint("/tmp/passt_1.socket", false)[1]).toBe(
       "    kvm ... -device virtio-net-pci,netdev=s -netdev stream,id=s,server=off,addr.type=unix,addr.path=/tmp/passt_1.socket",
     )
-    expect(qemuHint("/tmp/a,b")[1]).toMatch(/addr\.path=\/tmp\/a,,b$/)
+    expect(qemuHint("/tmp/a,b", false)[1]).toMatch(/addr\.path=\/tmp\/a,,b$/)
+    expect(qemuHint("/tmp/a,b", true)[2]).toBe(
+      "      -chardev socket,id=s,path=/tmp/a,,b -netdev vhost-user,id=n,chardev=s -device virtio-net-pci,netdev=n",
+    )
   })
 })
 

@@ -25,22 +25,19 @@ describe("every option of the manual", () => {
     ["-t", "22", "--tcp-ports", "23", "-u", "none", "--udp-ports", "none"],
     ["-s", "/x", "--socket", "/x", "--socket-path", "/x", "-1", "--one-off"],
     ["-F", "5", "--fd", "5", "--repair-path", "none"],
+    ["--vhost-user", "--print-capabilities"],
     // passt has no local path to leave out.
     ["--no-splice"],
   ])("is accepted: %s %s …", (...argv) => {
     expect(parseCommandLine(argv, "passt")).toMatchObject({ kind: "run" })
   })
 
-  test.each([
-    ["-c", "/x"],
-    ["--conf-path", "/x"],
-    ["--vhost-user"],
-    ["--print-capabilities"],
-    ["--migrate-exit"],
-    ["--migrate-no-linger"],
-  ])("or refused by name: %s", (...argv) => {
-    expect(problem(argv)).toMatch(/^option '--[a-z-]+' is not implemented yet$/)
-  })
+  test.each([["-c", "/x"], ["--conf-path", "/x"], ["--migrate-exit"], ["--migrate-no-linger"]])(
+    "or refused by name: %s",
+    (...argv) => {
+      expect(problem(argv)).toMatch(/^option '--[a-z-]+' is not implemented yet$/)
+    },
+  )
 
   test("or refused with a reason", () => {
     expect(problem(["--repair-path", "/x"])).toBe(

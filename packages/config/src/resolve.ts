@@ -281,8 +281,8 @@ function resolveLogFile({ logPath, logSize }: Options): LogFileConfiguration | u
   return logPath === undefined ? undefined : { path: logPath, maximumSize: logSize ?? DEFAULT_LOG_SIZE }
 }
 
-function resolveHypervisor({ socketPath, descriptor, oneOff }: Options): HypervisorConfiguration {
-  return { socketPath, descriptor, oneOff }
+function resolveHypervisor({ socketPath, descriptor, vhostUser, oneOff }: Options): HypervisorConfiguration {
+  return { socketPath, descriptor, isVhostUser: vhostUser, oneOff }
 }
 
 /** Informs the user if a guest that would be given name servers gets none. */

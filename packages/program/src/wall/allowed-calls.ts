@@ -98,9 +98,31 @@ const AT_EMPTY_PATH = 0x1000
 /** CLONE_THREAD of clone(2), alone and with all flags that create namespaces. */
 const CloneFlag = { thread: 0x10000, threadOrNamespace: 0x7e030080 } as const
 
+/** <sys/mman.h> */
+const PROT_EXEC = 0x4
+const MapFlag = { kind: 0xf, shared: 0x1, anonymous: 0x20 } as const
+
+/** Memory of the process's own: nothing is mapped from a file. */
+const OWN_MEMORY: CallRule = {
+  call: "mmap",
+  when: [[{ argument: 3, mask: MapFlag.anonymous, oneOf: [MapFlag.anonymous] }]],
+}
+
+/** Memory that a hypervisor shares, for vhost-user: `packages/sys/native/rings`. It is never executed. */
+const SHARED_MEMORY: CallRule = {
+  call: "mmap",
+  when: [
+    [
+      { argument: 2, mask: PROT_EXEC, oneOf: [0] },
+      { argument: 3, mask: MapFlag.kind, oneOf: [MapFlag.shared] },
+    ],
+  ],
+}
+
 /** Calls of the runtime itself: memory, threads, time, and its end. */
 const RUNTIME: readonly CallRule[] = [
-  ...always("futex", "madvise", "mmap", "munmap", "mprotect", "mremap", "brk"),
+  OWN_MEMORY,
+  ...always("futex", "madvise", "munmap", "mprotect", "mremap", "brk"),
   ...always("clock_gettime", "clock_nanosleep", "gettimeofday", "getpid", "gettid", "sched_yield"),
   ...always("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall"),
   ...always("exit", "exit_group"),
@@ -148,10 +170,12 @@ function removal(folders: readonly number[]): CallRule[] {
  * @param process its process id
  * @param folders descriptors of the folders from which a file is removed in the end: see `wallSteps` for where they
  * lead
+ * @param isVhostUser true if hypervisors share memory with it
  */
-export function passtCalls(process: number, folders: readonly number[]): CallRule[] {
+export function passtCalls(process: number, folders: readonly number[], isVhostUser: boolean): CallRule[] {
   return [
     ...PACKETS,
+    ...(isVhostUser ? [SHARED_MEMORY] : []),
     ...SOCKETS,
     ...OPEN_FILES,
     ...removal(folders),
