@@ -9,6 +9,7 @@ import type { Driven } from "@demiflow/core"
 import { EpollEvent, type EventLoop, type Native } from "@demiflow/sys"
 import { Device } from "./device.ts"
 import { SUPPORTED_FEATURES, SUPPORTED_PROTOCOL_FEATURES } from "./features.ts"
+import { GUEST_MEMORY_BYTES } from "./memory.ts"
 import { MESSAGE_SOCKET_BYTES, MessageSocket } from "./message-socket.ts"
 import { LAYOUTS, MessageBit, REGION_BYTES, Request, TABLE_REGIONS } from "./messages.ts"
 import { GUEST_RING_BYTES } from "./ring.ts"
@@ -19,7 +20,7 @@ import type { VhostUserLink } from "./vhost-user-link.ts"
 const MESSAGES_AT_ONCE = 64
 
 /** Arena bytes that a {@link VhostUserBackEnd} reserves at most. */
-export const VHOST_USER_BACK_END_BYTES: number = MESSAGE_SOCKET_BYTES + 2 * GUEST_RING_BYTES + 64
+export const VHOST_USER_BACK_END_BYTES: number = MESSAGE_SOCKET_BYTES + GUEST_MEMORY_BYTES + 2 * GUEST_RING_BYTES + 64
 
 /** Options of a {@link VhostUserBackEnd}. */
 export interface VhostUserBackEndOptions {

@@ -52,7 +52,7 @@ export class Device {
   readonly #offered: bigint
   readonly #offeredOfProtocol: bigint
   readonly #rings: readonly [GuestRing, GuestRing]
-  #memory: GuestMemory | undefined
+  readonly #memory: GuestMemory
   #features = 0n
   #protocolFeatures = 0n
   #status = 0
@@ -75,6 +75,7 @@ export class Device {
     this.#offered = offered
     this.#offeredOfProtocol = offeredOfProtocol
     this.#hooks = hooks
+    this.#memory = new GuestMemory(native, link.arena)
     this.#rings = [new GuestRing(native, link.arena, TO_GUEST), new GuestRing(native, link.arena, FROM_GUEST)]
   }
 
@@ -97,7 +98,7 @@ export class Device {
 
   /** Begins with a new front end. Throws a `SystemError` if there can't be another map of guest memory. */
   open(): void {
-    this.#memory = new GuestMemory(this.#native)
+    this.#memory.open()
   }
 
   /** Forgets the front end, and closes everything of it. */
@@ -108,8 +109,7 @@ export class Device {
       ring.setError(-1)
       ring.reset()
     }
-    this.#memory?.close()
-    this.#memory = undefined
+    this.#memory.close()
     this.#features = 0n
     this.#protocolFeatures = 0n
     this.#status = 0
@@ -195,7 +195,8 @@ export class Device {
         return 0
       case Request.setLogBase:
         this.#require(ProtocolFeature.logDescriptor)
-        this.#withDescriptors(1, ([descriptor]) => this.#changing((memory) => memory.log(payload, descriptor)))
+        this.#expectDescriptors(1)
+        this.#changing((memory) => memory.setLog(payload, this.#socket.takeDescriptor()))
         return this.#answer(0n)
       case Request.setLogDescriptor:
         // By it, the front end could be notified of writes to the log. It may stay unused.
@@ -397,8 +398,11 @@ export class Device {
       ring.close()
       this.#show(ring)
     }
-    if (this.#memory !== undefined) change(this.#memory)
-    this.#openComplete()
+    try {
+      change(this.#memory)
+    } finally {
+      this.#openComplete()
+    }
   }
 
   /** Opens the rings that can run and don't yet. */
@@ -409,7 +413,7 @@ export class Device {
     if (has(indirect)) flags |= RingFlag.indirect
     if (has(log)) flags |= RingFlag.log
     for (const ring of this.#rings) {
-      if (ring.isOpen || !ring.isComplete || this.#memory === undefined) continue
+      if (ring.isOpen || !ring.isComplete) continue
       const chainsAt = ring.index === TO_GUEST ? this.#link.chainsAt : -1
       ring.open(this.#memory.number, flags, has(log) ? RingFlag.logUsed : 0, chainsAt)
       this.#show(ring)
