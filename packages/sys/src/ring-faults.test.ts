@@ -45,7 +45,7 @@ const cases: readonly Case[] = [
   {
     title: "an available index that is further ahead than the ring is long",
     fault: RingFault.indexJump,
-    spoil: () => guest.store16(driver.available + 2, native.ringBase(driver.ring) + entries + 2),
+    spoil: () => guest.store16(driver.available + 2, native.ringBase(driver.ring) + entries + 1),
   },
   {
     title: "an available index that goes back",

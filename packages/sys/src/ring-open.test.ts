@@ -48,7 +48,15 @@ describe("opening a ring", () => {
 
   it("refuses parts that don't lie in one region or aren't aligned", () => {
     const end = USER + BigInt(MIB)
-    expect(openAt([end - 128n, ...places.slice(1)], [8, 0, 0, -1])).toBeGreaterThan(0)
+    // Each at the end of the region, and the least too far.
+    for (const [index, before, step] of [
+      [0, 128n, 16n],
+      [1, 22n, 2n],
+      [2, 72n, 4n],
+    ] as const) {
+      expect(openAt(Object.assign([...places], { [index]: end - before }), [8, 0, 0, -1])).toBeGreaterThan(0)
+      expect(openAt(Object.assign([...places], { [index]: end - before + step }), [8, 0, 0, -1])).toBe(-EFAULT)
+    }
     const outside = [0n, 0x4000n, USER - 16n, end + BigInt(MIB), end - 16n, 2n ** 64n - 16n]
     for (const [index, place] of places.entries()) {
       for (const bad of [...outside, place + 1n]) {

@@ -277,13 +277,30 @@ void *guest_memory_at_user(const struct guest_memory *memory, uint64_t user, uin
 	return NULL;
 }
 
+/* What was written before is visible before the bit is. */
+static void set_bit(uint8_t *byte, unsigned int bit)
+{
+#if defined(__aarch64__)
+	/* Compilers may call a function for it that not all C libraries can serve. */
+	uint32_t value, failed;
+
+	do
+		__asm__ __volatile__("ldxrb %w0, [%2]\n\torr %w0, %w0, %w3\n\tstlxrb %w1, %w0, [%2]"
+				     : "=&r"(value), "=&r"(failed)
+				     : "r"(byte), "r"(1U << bit)
+				     : "memory");
+	while (failed);
+#else
+	__atomic_fetch_or(byte, (uint8_t)(1U << bit), __ATOMIC_RELEASE);
+#endif
+}
+
 void guest_memory_log(struct guest_memory *memory, uint64_t address, uint64_t bytes)
 {
 	const uint64_t first = address / LOGGED_PAGE, last = (address + bytes - 1) / LOGGED_PAGE;
 
 	if (!memory->log || bytes == 0)
 		return;
-	/* What was written is visible before its bit is. */
 	for (uint64_t page = first; page <= last && page / 8 < memory->log_bytes; page++)
-		__atomic_fetch_or(&memory->log[page / 8], (uint8_t)(1 << page % 8), __ATOMIC_RELEASE);
+		set_bit(&memory->log[page / 8], page % 8);
 }

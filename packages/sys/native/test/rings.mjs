@@ -28,15 +28,14 @@ function openRing(file, chainsAt) {
   const memory = native.memoryCreate()
   put(0, 0, 0, PAGES, 0, 0, 0, 0, 0)
   assert.equal(native.memoryAdd(memory, file, 0), 0)
-  put(1, 0, 0, 4096, 0, 8192, 0, 8192, 0, 4, 0, 0, chainsAt)
+  // The flags are for the log: of buffers and of the used ring.
+  put(1, 0, 0, 4096, 0, 8192, 0, 8192, 0, 4, 0, 12, chainsAt)
   return { memory, ring: native.ringOpen(memory, 1) }
 }
 
 export function moveThroughRings() {
   const file = openFile()
   const { memory, ring } = openRing(file, -1)
-  put(65, 2, 0, PAGES - 2, 0)
-  assert.equal(native.memoryLog(memory, file, 65), 0)
   // Address, length, flags and next, of two descriptors that are a chain of 3,000 bytes.
   store(file, 0, 16_384, 0, 0, 0, 1000, 0, 1, 1, 32_768, 0, 0, 0, 2000, 0, 0, 0)
   writeSync(file, Buffer.alloc(3000, 5), 0, 3000, 16_384)
@@ -49,6 +48,8 @@ export function moveThroughRings() {
 
   // Now both descriptors are writable.
   const back = openRing(file, 0)
+  put(65, 2, 0, PAGES - 2, 0)
+  assert.equal(native.memoryLog(back.memory, file, 65), 0)
   store(file, 12, 3)
   store(file, 28, 2)
   store(file, 4096, 0, 1, 0)
@@ -61,10 +62,12 @@ export function moveThroughRings() {
   readSync(file, frame, 1000, 500, 32_768)
   assert.deepEqual([...frame.subarray(0, 2)], [1, 0])
   assert.ok(frame.subarray(2).every((byte) => byte === 9))
+  readSync(file, frame, 0, 2, PAGES - 2)
+  assert.deepEqual([...frame.subarray(0, 2)], [(1 << 2) | (1 << 4), 1 << 0])
 
   ftruncateSync(file, 0)
   assert.equal(native.ringHas(back.ring), -EFAULT)
-  assert.equal(native.memoryClose(memory), 0)
+  for (const each of [memory, back.memory]) assert.equal(native.memoryClose(each), 0)
   assert.equal(native.ringHas(back.ring), -EFAULT)
   closeSync(file)
 }
