@@ -121,8 +121,10 @@ export class VhostUserBackEnd implements Driven {
 
   /** See `Driven`. Called by the loop. */
   turn(): void {
-    if (this.#wasRunning && this.#link.isFrameWaiting) this.#hooks.onFrames()
-    const { faultyRing } = this.#link
+    const link = this.#link
+    if (link.isRoomWaiting) this.#onRoomToGuest()
+    if (this.#wasRunning && link.isFrameWaiting) this.#hooks.onFrames()
+    const { faultyRing } = link
     if (faultyRing === undefined || !this.isConnected) return
     const ring = faultyRing === "toGuest" ? 0 : 1
     const fault = this.#native.ringFault(this.#device.numberOf(ring))
@@ -132,8 +134,9 @@ export class VhostUserBackEnd implements Driven {
 
   /** See `Driven`. */
   nextDeadline(): number {
-    const isBusy = this.#wasRunning && this.#link.isFrameWaiting
-    return isBusy || this.#link.faultyRing !== undefined ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+    const { isRoomWaiting, isFrameWaiting, faultyRing } = this.#link
+    const isBusy = isRoomWaiting || (this.#wasRunning && isFrameWaiting) || faultyRing !== undefined
+    return isBusy ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
   }
 
   #onFramesFromGuest(): void {

@@ -13,6 +13,7 @@ beforeEach(() => {
 afterEach(() => {
   machine.close()
   vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 function send(...frames: readonly Buffer[]): void {
@@ -254,6 +255,22 @@ describe("a guest without buffers", () => {
     expect(all).toEqual([...frames, numberedFrame(10, 60)])
     expect(machine.events.filter((event) => event === "resume")).toHaveLength(1)
     if (features === 0n) expect(machine.toGuest.wantsKick).toBe(false)
+  })
+
+  it("that adds some whenever it is asked to report them gets all frames", () => {
+    machine.start(USUAL | F.EVENT_IDX)
+    const ringArm = native.ringArm.bind(native)
+    vi.spyOn(native, "ringArm").mockImplementation((ring, wanted) => {
+      if (wanted === 1 && machine.toGuest.free > 0) machine.toGuest.offerBuffer()
+      return ringArm(ring, wanted)
+    })
+    const frames = Array.from({ length: 12 }, (_, index) => numberedFrame(index, 1_000))
+    send(...frames)
+    expect(machine.backEnd.nextDeadline()).toBe(Number.NEGATIVE_INFINITY)
+    machine.turn(8)
+    expect(arrived()).toEqual(frames)
+    expect([machine.link.isCongested, machine.backEnd.nextDeadline()]).toEqual([false, Number.POSITIVE_INFINITY])
+    expect(machine.events.at(-1)).toBe("resume")
   })
 
   it("keeps frames waiting up to the size of the backlog", () => {

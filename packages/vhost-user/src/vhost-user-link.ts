@@ -84,6 +84,7 @@ export class VhostUserLink implements Link {
   #fromGuestArmed = true
   #toGuestArmed = true
   #isFrameWaiting = false
+  #isRoomWaiting = false
   #faulty: RingName | undefined
   #skipped = 0
 
@@ -122,6 +123,11 @@ export class VhostUserLink implements Link {
    */
   get isFrameWaiting(): boolean {
     return this.#isFrameWaiting
+  }
+
+  /** True if the guest has buffers that it doesn't report: {@link VhostUserLink.drain} is to be called. */
+  get isRoomWaiting(): boolean {
+    return this.#isRoomWaiting
   }
 
   /** The ring that turned out to be unusable; undefined if none did. */
@@ -166,6 +172,7 @@ export class VhostUserLink implements Link {
 
   /** Discards the frames that wait for the guest: another one comes. */
   forgetGuest(): void {
+    this.#isRoomWaiting = false
     this.#backlog.clear()
     this.#skipped = this.#backlog.skipped
   }
@@ -221,9 +228,19 @@ export class VhostUserLink implements Link {
     return index - first
   }
 
-  /** Gives waiting frames to the guest; to be called when it reports buffers. Returns true if none wait any longer. */
+  /**
+   * Gives waiting frames to the guest; to be called when it reports buffers, and for as long as
+   * {@link VhostUserLink.isRoomWaiting}.
+   * Returns true if none wait any longer.
+   */
   drain(): boolean {
-    for (let attempt = 0; attempt < ATTEMPTS && !this.#backlog.isEmpty && this.#toGuest >= 0; attempt++) {
+    this.#isRoomWaiting = false
+    for (let attempt = 0; !this.#backlog.isEmpty && this.#toGuest >= 0; attempt++) {
+      // The guest doesn't report the buffers that it has added meanwhile.
+      if (attempt === ATTEMPTS) {
+        this.#isRoomWaiting = true
+        return false
+      }
       if (this.#backlog.give(this.#native, this.#toGuest) < 0) this.#fail("toGuest")
       if (this.#backlog.skipped !== this.#skipped) this.#countSkipped()
       if (this.#backlog.isEmpty || this.#armToGuest(1) <= 0) break
