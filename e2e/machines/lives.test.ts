@@ -12,12 +12,15 @@ const test = testWith(...needed)
 const topology = useTopology()
 const guests = useGuestSystem(topology)
 
-describe("a guest", () => {
+describe.each([
+  ["the stream socket", false],
+  ["vhost-user", true],
+])("a guest by %s", (_, vhostUser) => {
   let passt: Passt
   let machine: VirtualMachine
   beforeAll(async () => {
-    passt = await Passt.start(topology, ["-t", "2280:80"])
-    machine = await VirtualMachine.start(guests.system, passt.socket)
+    passt = await Passt.start(topology, ["-t", "2280:80", ...(vhostUser ? ["--vhost-user"] : [])])
+    machine = await VirtualMachine.start(guests.system, { socket: passt.socket, vhostUser })
     await configure(machine)
   })
   afterAll(async () => {
@@ -50,7 +53,7 @@ describe("a guest", () => {
       return (await received()) - before > 50_000_000 ? true : undefined
     })
     await machine.kill()
-    machine = await VirtualMachine.start(guests.system, passt.socket)
+    machine = await VirtualMachine.start(guests.system, { socket: passt.socket, vhostUser })
     await configure(machine)
     const output = await machine.must(`wget -q -O - '${bytesUrl(ipv6.server, 1_000_000)}' | sha256sum`)
     expect(output.slice(0, 64)).toBe(hashOf(1, 1_000_000))
@@ -65,7 +68,9 @@ describe("two guests, each with its passt", () => {
     for (const number of [1, 2]) {
       const passt = await Passt.start(topology, ["-t", `300${number}:80`])
       passts.push(passt)
-      machines.push(await VirtualMachine.start(guests.system, passt.socket, `52:54:00:12:34:0${number}`))
+      machines.push(
+        await VirtualMachine.start(guests.system, { socket: passt.socket, mac: `52:54:00:12:34:0${number}` }),
+      )
     }
     await Promise.all(machines.map(configure))
     // An address that a guest has chosen itself is known once it was used; before that, connections go to the assigned

@@ -27,6 +27,38 @@ export interface System {
 
 const MEGABYTES = 384
 
+export interface MachineOptions {
+  /** passt's socket; without one, the machine has no network. */
+  readonly socket?: string
+  readonly mac?: string
+  /** The machine shares its memory with passt. */
+  readonly vhostUser?: boolean
+  /** Further properties of the network card. */
+  readonly card?: readonly string[]
+  /** Path of the socket for QMP, QEMU's own protocol. Memory can be plugged in then. */
+  readonly monitor?: string
+}
+
+/** The arguments for the machine's memory and network. */
+function memoryAndNetwork(megabytes: number, options: MachineOptions): readonly string[] {
+  const { socket, mac = "52:54:00:12:34:56", vhostUser = false, card = [], monitor } = options
+  const more = monitor === undefined ? "" : ",slots=4,maxmem=4G"
+  const memory = [
+    `-m ${megabytes}M${more}`,
+    ...(vhostUser ? [`-object memory-backend-memfd,id=m,size=${megabytes}M,share=on -machine memory-backend=m`] : []),
+    ...(monitor === undefined ? [] : [`-qmp unix:${monitor},server=on,wait=off`]),
+  ]
+  if (socket === undefined) return memory
+  return [
+    ...memory,
+    // Without KVM, QEMU 7.2 ends with SIGSEGV if a guest masks the control queue's vector beside vhost-user.
+    `-device ${["virtio-net-pci", "netdev=n", `mac=${mac}`, "romfile=", ...(vhostUser ? ["vectors=0"] : []), ...card]}`,
+    vhostUser
+      ? `-chardev socket,id=c,path=${socket} -netdev vhost-user,id=n,chardev=c`
+      : `-netdev stream,id=n,server=off,addr.type=unix,addr.path=${socket}`,
+  ]
+}
+
 /** @param more files besides those that every guest has */
 export async function makeSystem(more?: (kernel: Kernel) => Promise<readonly Entry[]>): Promise<System> {
   const folder = temporaryFolder("qemu")
@@ -49,26 +81,14 @@ export class VirtualMachine {
     this.program = program
   }
 
-  /**
-   * Boots the machine. Resolves once the guest accepts requests.
-   *
-   * @param socket passt's; undefined: the machine has no network
-   */
-  static async start(
-    { kernel, initramfs, megabytes }: System,
-    socket?: string,
-    mac = "52:54:00:12:34:56",
-  ): Promise<VirtualMachine> {
-    const network = [
-      `-device virtio-net-pci,netdev=s,mac=${mac},romfile=`,
-      `-netdev stream,id=s,server=off,addr.type=unix,addr.path=${socket}`,
-    ]
+  /** Boots the machine. Resolves once the guest accepts requests. */
+  static async start({ kernel, initramfs, megabytes }: System, options: MachineOptions = {}): Promise<VirtualMachine> {
     const argv = [
-      `qemu-system-x86_64 -accel tcg -machine q35 -cpu max -m ${megabytes}`,
+      "qemu-system-x86_64 -accel tcg -machine q35 -cpu max",
       "-smp 1 -nodefaults -no-user-config -display none",
       `-kernel ${kernel} -initrd ${initramfs}`,
       "-serial stdio -serial null",
-      ...(socket === undefined ? [] : network),
+      ...memoryAndNetwork(megabytes, options),
     ].flatMap((line) => line.split(" "))
     const append = ["-append", "console=ttyS1 quiet panic=-1 mitigations=off tsc=reliable"]
     const program = new Program([...ordinaryUser.prefix, ...argv, ...append], {

@@ -1,0 +1,61 @@
+/** Virtual machines over vhost-user whose network cards have fewer features, and whose memory grows. */
+import { join } from "node:path"
+import { afterAll, afterEach, beforeAll, describe, expect } from "vitest"
+import { temporaryFolder, testWith } from "../harness/machine.ts"
+import { Passt } from "../harness/passt.ts"
+import { families, inUrl, useTopology } from "../harness/topology.ts"
+import { hashOf } from "../programs/pattern.mjs"
+import { bytesUrl, configure, fetchHash, serve, useGuestSystem } from "../qemu/guest.ts"
+import { Monitor } from "../qemu/monitor.ts"
+import { needed, VirtualMachine } from "../qemu/virtual-machine.ts"
+
+const BYTES = 30 * 102_400
+
+const test = testWith(...needed)
+const topology = useTopology()
+const guests = useGuestSystem(topology)
+
+/** A download and a forwarded connection. */
+async function expectTraffic(machine: VirtualMachine): Promise<void> {
+  const hash = await serve(machine, BYTES)
+  for (const family of families) {
+    const output = await machine.must(`wget -q -O - '${bytesUrl(family.server, BYTES)}' | sha256sum`)
+    expect(output.slice(0, 64)).toBe(hashOf(1, BYTES))
+    expect(await fetchHash(topology.host, `http://${inUrl(family.loopback)}:2280/file`)).toBe(hash)
+  }
+  await machine.must("killall httpd")
+}
+
+describe("one passt", () => {
+  let passt: Passt
+  let machine: VirtualMachine | undefined
+  beforeAll(async () => {
+    passt = await Passt.start(topology, ["--vhost-user", "-t", "2280:80"])
+  })
+  afterEach(() => machine?.kill())
+  afterAll(() => passt?.stop())
+
+  test.each([
+    ["without offloads", ["csum=off", "guest_csum=off", "gso=off"]],
+    ["without merged buffers", ["mrg_rxbuf=off"]],
+    ["without event indices and indirect tables", ["event_idx=off", "indirect_desc=off"]],
+    ["with rings of 1024 entries", ["rx_queue_size=1024", "tx_queue_size=1024"]],
+  ])("a card %s is welcome", async (_, card) => {
+    machine = await VirtualMachine.start(guests.system, { socket: passt.socket, vhostUser: true, card })
+    await configure(machine)
+    await expectTraffic(machine)
+  })
+
+  test("memory may be plugged in and out while the machine runs", async () => {
+    const monitor = join(temporaryFolder("qemu"), "monitor")
+    machine = await VirtualMachine.start(guests.system, { socket: passt.socket, vhostUser: true, monitor })
+    await configure(machine)
+    const control = await Monitor.connect(monitor)
+    for (const id of ["one", "two"]) {
+      await control.execute("object-add", { "qom-type": "memory-backend-memfd", id, size: 2 ** 27, share: true })
+      await control.execute("device_add", { driver: "pc-dimm", id: `dimm-${id}`, memdev: id })
+      await expectTraffic(machine)
+    }
+    control.close()
+  })
+})
