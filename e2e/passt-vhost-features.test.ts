@@ -44,10 +44,9 @@ const refused: readonly string[] = [
 
 const others: readonly string[] = [
   "ring=32",
-  "ring=32 no=mrg",
-  "ring=32 no=mrg,indirect",
+  "ring=64 no=mrg",
   "ring=1024",
-  "ring=32768",
+  "ring=32768 memory=4",
   "parts=1",
   "parts=2 no=indirect",
   "verify",

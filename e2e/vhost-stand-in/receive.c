@@ -123,8 +123,8 @@ static void trust(struct virtio_net_hdr_v1 *header, const uint8_t *frame, size_t
 static void write_frame(int tap, const struct iovec *pieces, unsigned count) {
   ssize_t written = writev(tap, pieces, (int)count);
   if (written >= 0) counts.fromPasst++;
-  else if (errno == EIO || errno == EAGAIN || errno == ENOBUFS || errno == EINVAL) counts.refused++; // EIO: it is down.
-  else fail("writing to the tap device");
+  else if (errno == EAGAIN || errno == ENOBUFS || errno == EINVAL) counts.refused++;
+  else if (errno != EIO) fail("writing to the tap device"); // EIO: it is not up yet.
 }
 
 static void receive_frame(struct queue *queue, int tap, const struct buffer *first, uint32_t length) {

@@ -31,8 +31,11 @@ const LONGEST_FRAME = 65_664
 const HEADROOM = 12
 /** Offset in it of the number of chains. */
 const CHAINS_AT = 10
-/** Attempts to empty the backlog in one call, while the guest goes on adding buffers. */
-const ATTEMPTS = 4
+/**
+ * Attempts to empty the backlog in one call, while the guest goes on adding buffers. A guest that adds them one by one
+ * needs many for each frame. After the last one, nothing but its next notification would continue.
+ */
+const ATTEMPTS = 4096
 
 /** Options of a {@link VhostUserLink}. */
 export interface VhostUserLinkOptions {
