@@ -73,7 +73,7 @@ export interface Guest {
   begin(demiflow: Demiflow, protocol: number, room: number, hopLimit?: number, station?: MacAddress): number
   /**
    * True if {@link Guest.begin}, or {@link Guest.beginFrame}, would succeed now for a packet with this room, or for as
-   * many as `packets` says, one after another. Counts nothing.
+   * many as `packets` says, one after another. Counts nothing, and may flush.
    */
   hasRoom(room: number, packets?: number): boolean
   /**

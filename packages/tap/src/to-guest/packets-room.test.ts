@@ -59,6 +59,15 @@ describe("several packets at a time", () => {
     expect(fixture.tap.begin(four, 253, 100)).toBe(first)
   })
 
+  test("have room where that was promised, though others wait to be sent", () => {
+    const fixture = new Fixture({}, { transmitBytes: 1 << 15, reassemblySlots: 1 })
+    send(fixture, four, 253, pattern(1000))
+    let packets = 1
+    while (fixture.tap.hasRoom(1000, packets + 1)) packets++
+    const offsets = Array.from({ length: packets }, () => fixture.tap.begin(four, 253, 1000))
+    expect(Math.min(...offsets)).toBeGreaterThanOrEqual(0)
+  })
+
   test("are sent once, however often they are ended", () => {
     const fixture = new Fixture()
     const offset = send(fixture, four, 253, pattern(10))

@@ -361,7 +361,10 @@ export class PacketsToGuest {
   hasRoom(room: number, packets: number): boolean {
     const size = this.#lead + Math.max(room, this.#smallestRoom)
     const others = (packets - 1) * ((size + FRAME_ALIGNMENT - 1) & -FRAME_ALIGNMENT)
-    return (this.#open > 0 ? this.#next : this.#start) + others + size <= this.#end
+    const needed = others + size
+    // Once the first of them is open, what waits can no longer give its memory.
+    if (this.#next + needed > this.#end && this.#open === 0) this.flush()
+    return this.#next + needed <= this.#end
   }
 
   #take(room: number): number {
