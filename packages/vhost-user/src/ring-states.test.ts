@@ -264,7 +264,7 @@ describe("a guest without buffers", () => {
       if (wanted === 1 && machine.toGuest.free > 0) machine.toGuest.offerBuffer()
       return ringArm(ring, wanted)
     })
-    const frames = Array.from({ length: 12 }, (_, index) => numberedFrame(index, 1_000))
+    const frames = Array.from({ length: 40 }, (_, index) => numberedFrame(index, 1_000))
     send(...frames)
     expect(machine.backEnd.nextDeadline()).toBe(Number.NEGATIVE_INFINITY)
     machine.turn(8)

@@ -33,9 +33,9 @@ const HEADROOM = 12
 const CHAINS_AT = 10
 /**
  * Attempts to empty the backlog in one call, while the guest goes on adding buffers. A guest that adds them one by one
- * needs many for each frame. After the last one, nothing but its next notification would continue.
+ * needs many for each frame; the next turn continues.
  */
-const ATTEMPTS = 4096
+const ATTEMPTS = 16
 
 /** Options of a {@link VhostUserLink}. */
 export interface VhostUserLinkOptions {
