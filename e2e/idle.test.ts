@@ -48,4 +48,8 @@ describe("passt", () => {
   useServer("tcp-server", topology)
   useServer("udp-server", topology)
   testIdle(usePasst(topology))
+
+  describe("by vhost-user", () => {
+    testIdle(usePasst(topology, { vhostUser: [] }))
+  })
 })

@@ -13,7 +13,10 @@ if (!isRoot) {
 }
 
 const longest = [
+  "passt-vhost-traffic",
+  "passt-vhost-features",
   "passt-qemu",
+  "passt-vhost-qemu",
   "local-path",
   "auto-ports",
   "hostile-namespace",
