@@ -14,7 +14,6 @@ if (!isRoot) {
 
 const longest = [
   "passt-vhost-traffic",
-  "passt-vhost-features",
   "passt-qemu",
   "passt-vhost-qemu",
   "local-path",

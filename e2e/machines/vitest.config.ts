@@ -1,4 +1,4 @@
-/** `npm run test:machines`: tests with several virtual machines, or repeated boots. */
+/** `npm run test:machines`: tests with several virtual machines, repeated boots, and all features of vhost-user. */
 import { defineConfig, mergeConfig, type ViteUserConfig } from "vitest/config"
 import everyday, { files } from "../vitest.config.ts"
 

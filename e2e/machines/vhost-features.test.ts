@@ -1,9 +1,9 @@
 /** Every feature that a front end may refuse, other rings, and other memory: data is intact both ways. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import type { Namespace } from "./harness/places.ts"
-import { tcpClient, udpClient, useServer } from "./harness/servers.ts"
-import { Connection, type StandInCounts } from "./harness/stand-in.ts"
-import { families, useTopology } from "./harness/topology.ts"
+import type { Namespace } from "../harness/places.ts"
+import { tcpClient, udpClient, useServer } from "../harness/servers.ts"
+import { Connection, type StandInCounts } from "../harness/stand-in.ts"
+import { families, useTopology } from "../harness/topology.ts"
 
 const BYTES = 3_000_000
 const sizes = [0, 1, 1400, 1473, 9000, 65_507]
