@@ -24,8 +24,8 @@ it("twenty lines at once, then one a second, with how many were left out", () =>
   repeat(1)
   expect(written()).toEqual([])
   clock.now += 1
-  log.warning("something else")
-  expect(written()).toEqual(["warning: 1001 more lines were left out", "warning: something else"])
+  log.info("something else")
+  expect(written()).toEqual(["warning: 1001 more lines were left out", "info: something else"])
   clock.now += 3_600_000
   repeat(30)
   expect(written()).toHaveLength(20)
@@ -42,11 +42,22 @@ it("errors are always logged", () => {
   expect(written()).toEqual(["error: the end"])
 })
 
-it("what nobody sees leaves room for warnings", () => {
-  const { written, repeat, log } = setUp("normal", false)
+it.each([true, false])("other lines leave room for warnings, written: %s", (writesInfo) => {
+  const { written, repeat, log } = setUp("normal", writesInfo)
+  repeat(20)
+  written()
   repeat(1_000)
   log.warning("seen")
-  expect(written()).toEqual(["warning: seen"])
+  expect(written()).toContain("warning: seen")
+})
+
+it("warnings are limited as well", () => {
+  const { clock, written, log } = setUp()
+  for (let index = 0; index < 30; index++) log.warning("again")
+  expect(written()).toHaveLength(20)
+  clock.now += 1_000
+  log.warning("again")
+  expect(written()).toEqual(["warning: 10 more lines were left out", "warning: again"])
 })
 
 it("at debug, everything is logged", () => {

@@ -7,15 +7,17 @@ const LINES_AT_ONCE = 20
 
 /**
  * A log for lines that the guest or the hypervisor can cause at will: 20 at once, then one a second, so that they
- * neither fill a disk nor keep the process busy with writing. A line reports how many were suppressed. Errors bypass
- * the limit, since each occurs at most once, and so does everything while debugging.
+ * neither fill a disk nor keep the process busy with writing. Warnings are limited apart, so that no line of another kind
+ * takes their place. A line reports how many were suppressed. Errors bypass the limit, since each occurs at most once,
+ * and so does everything while debugging.
  */
 export class BoundedLog implements Log {
   readonly isDebug: boolean
   readonly isTrace: boolean
   readonly #log: ProgramLog
   readonly #clock: Clock
-  readonly #budget = new RateBudget(LINES_PER_SECOND, LINES_AT_ONCE)
+  readonly #warnings = new RateBudget(LINES_PER_SECOND, LINES_AT_ONCE)
+  readonly #others = new RateBudget(LINES_PER_SECOND, LINES_AT_ONCE)
   #left = 0
 
   constructor(log: ProgramLog, clock: Clock) {
@@ -30,12 +32,11 @@ export class BoundedLog implements Log {
   }
 
   warning(message: string): void {
-    if (this.#mayWrite()) this.#log.warning(message)
+    if (this.#mayWrite(this.#warnings)) this.#log.warning(message)
   }
 
   info(message: string): void {
-    // A line that isn't written must not use the budget of a warning.
-    if (this.#log.isInfo && this.#mayWrite()) this.#log.info(message)
+    if (this.#log.isInfo && this.#mayWrite(this.#others)) this.#log.info(message)
   }
 
   debug(message: string): void {
@@ -52,9 +53,9 @@ export class BoundedLog implements Log {
     this.#left = 0
   }
 
-  #mayWrite(): boolean {
+  #mayWrite(budget: RateBudget): boolean {
     if (this.isDebug) return true
-    if (!this.#budget.take(this.#clock.now)) {
+    if (!budget.take(this.#clock.now)) {
       this.#left++
       return false
     }

@@ -108,7 +108,7 @@ const OWN_MEMORY: CallRule = {
   when: [[{ argument: 3, mask: MapFlag.anonymous, oneOf: [MapFlag.anonymous] }]],
 }
 
-/** Memory that a hypervisor shares, for vhost-user: `packages/sys/native/rings`. It is never executed. */
+/** Memory that a hypervisor shares, for vhost-user: `packages/sys/native/rings`. */
 const SHARED_MEMORY: CallRule = {
   call: "mmap",
   when: [
