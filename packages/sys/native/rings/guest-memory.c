@@ -172,6 +172,9 @@ static int32_t map_file(int descriptor, uint64_t offset, uint64_t bytes, struct 
 		     (off_t)(offset - before));
 	if (start == MAP_FAILED)
 		return -errno;
+	/* Only huge pages are where their size says. Other file systems just prefer such lengths. */
+	if ((uintptr_t)start % block)
+		block = page;
 	*mapping = (struct mapping){ .start = start, .length = length, .block = block };
 	*host = (uint8_t *)start + before;
 	return 0;

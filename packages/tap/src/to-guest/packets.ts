@@ -362,6 +362,7 @@ export class PacketsToGuest {
     const size = this.#lead + Math.max(room, this.#smallestRoom)
     const others = (packets - 1) * ((size + FRAME_ALIGNMENT - 1) & -FRAME_ALIGNMENT)
     const needed = others + size
+    if (needed > this.#end - this.#start) return false
     // Once the first of them is open, what waits can no longer give its memory.
     if (this.#next + needed > this.#end && this.#open === 0) this.flush()
     return this.#next + needed <= this.#end
