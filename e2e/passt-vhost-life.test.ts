@@ -115,7 +115,7 @@ describe("front ends", () => {
 describe("memory that is taken away", () => {
   test("while data flows ends the connection with one line, and the next front end is welcome", async () => {
     const connection = await Connection.start(topology, { vhostUser })
-    for (const words of [[], ["regions=4", "high"]]) {
+    for (const words of [[], ["regions=4", "high"], ["no=mrg,indirect"]]) {
       await connection.standIn.stop()
       await connection.reconnect({ vhostUser: words })
       const seen = connection.passt.program.stderr.length
@@ -124,7 +124,7 @@ describe("memory that is taken away", () => {
       expect(await connection.standIn.unplugged()).toMatchObject({ closed: true })
       client.kill()
       await client.result
-      await eventually("the line", () => /memory/i.test(connection.passt.program.stderr.slice(seen)) || undefined)
+      await eventually("the line", () => /taken away/.test(connection.passt.program.stderr.slice(seen)) || undefined)
       await connection.reconnect()
       await expectTraffic(connection.guest)
     }

@@ -1,5 +1,6 @@
 import type { Machinery } from "@demiflow/program/data-path"
 import { Entrance } from "@demiflow/stream-link"
+import { SystemError } from "@demiflow/sys"
 import { describeVhostUserEnd, VhostUserBackEnd, VhostUserLink } from "@demiflow/vhost-user"
 import type { GuestPort, GuestPortHooks } from "./guest-port.ts"
 
@@ -14,13 +15,21 @@ export function vhostUserPort(
     onReady: () => hooks.onReady(),
     onFrames: () => hooks.onFrames(),
     onResume: () => hooks.onResume(),
-    onGone: (end) => hooks.onGone(describeVhostUserEnd(end), end.kind !== "closed"),
+    // A hypervisor that is killed may end its connection in any way.
+    onGone: (end) => hooks.onGone(describeVhostUserEnd(end), end.kind !== "closed" && end.kind !== "failed"),
   })
   const entrance = new Entrance(native, arena, loop, {
     room: () => (backEnd.isConnected ? "full" : "free"),
     onArrived(descriptor, process) {
+      try {
+        backEnd.attach(descriptor)
+      } catch (error) {
+        native.close(descriptor)
+        if (!(error instanceof SystemError)) throw error
+        hooks.onAcceptError(error.errno)
+        return
+      }
       hooks.onConnected(process)
-      backEnd.attach(descriptor)
     },
     onRefused: (process) => hooks.onRefused(process),
     onAcceptError: (errno) => hooks.onAcceptError(errno),

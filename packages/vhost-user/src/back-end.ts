@@ -61,6 +61,10 @@ export class VhostUserBackEnd implements Driven {
   readonly #device: Device
   readonly #scratch: number
   #wasRunning = false
+  /** True if frames that waited were discarded, and the owner doesn't know that the link is no longer congested. */
+  #owesResume = false
+  /** True if the owner has been resumed in a turn: what it sends then leaves with the next one. */
+  #hasResumed = false
 
   /** Reserves {@link VHOST_USER_BACK_END_BYTES} of the link's arena. */
   constructor(
@@ -96,13 +100,19 @@ export class VhostUserBackEnd implements Driven {
 
   /**
    * Takes over a connected stream socket. A front end that was attached before is detached. Throws a `SystemError` if
-   * there is no descriptor or memory left for another one.
+   * there is no descriptor or memory left for another one; the socket is then still the caller's.
    */
   attach(descriptor: number): void {
     this.detach()
     this.#device.open()
+    try {
+      this.#loop.watchDescriptor(descriptor, EpollEvent.readable, () => this.#onReadable())
+    } catch (error) {
+      this.#loop.forget(descriptor)
+      this.#device.close()
+      throw error
+    }
     this.#socket.attach(descriptor)
-    this.#loop.watchDescriptor(descriptor, EpollEvent.readable, () => this.#onReadable())
     this.#loop.attach(this)
     this.#hooks.onConnected?.()
   }
@@ -122,8 +132,12 @@ export class VhostUserBackEnd implements Driven {
   /** See `Driven`. Called by the loop. */
   turn(): void {
     const link = this.#link
+    this.#hasResumed = false
     if (link.isRoomWaiting) this.#onRoomToGuest()
-    if (this.#wasRunning && link.isFrameWaiting) this.#hooks.onFrames()
+    if (link.isFrameWaiting) {
+      if (this.#wasRunning) this.#hooks.onFrames()
+      else if (this.#device.discards) link.discard()
+    }
     const { faultyRing } = link
     if (faultyRing === undefined || !this.isConnected) return
     const ring = faultyRing === "toGuest" ? 0 : 1
@@ -135,7 +149,8 @@ export class VhostUserBackEnd implements Driven {
   /** See `Driven`. */
   nextDeadline(): number {
     const { isRoomWaiting, isFrameWaiting, faultyRing } = this.#link
-    const isBusy = isRoomWaiting || (this.#wasRunning && isFrameWaiting) || faultyRing !== undefined
+    const takesFrames = isFrameWaiting && (this.#wasRunning || this.#device.discards)
+    const isBusy = this.#hasResumed || isRoomWaiting || takesFrames || faultyRing !== undefined
     return isBusy ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
   }
 
@@ -145,16 +160,27 @@ export class VhostUserBackEnd implements Driven {
   }
 
   #onRoomToGuest(): void {
-    if (this.#link.isCongested && this.#link.drain() && this.#wasRunning) this.#hooks.onResume?.()
+    if (this.#link.isCongested && this.#link.drain()) this.#resume()
+  }
+
+  #resume(): void {
+    if (!this.#wasRunning) return
+    this.#owesResume = false
+    this.#hasResumed = true
+    this.#hooks.onResume?.()
   }
 
   #onReadable(): void {
     for (let count = 0; count < MESSAGES_AT_ONCE && this.isConnected; count++) {
       const status = this.#socket.read()
       if (status === false) return
+      const wasCongested = this.#link.isCongested
       const end = status === true ? this.#handle() : status
-      if (end === undefined) this.#notify()
-      else {
+      if (end === undefined) {
+        this.#notify()
+        this.#owesResume ||= wasCongested && !this.#link.isCongested
+        if (this.#owesResume) this.#resume()
+      } else {
         this.#leave(end)
         return
       }
@@ -206,10 +232,10 @@ export class VhostUserBackEnd implements Driven {
   /** Reports what the message has changed. */
   #notify(): void {
     const { isRunning } = this.#device
-    const had = this.#wasRunning
+    const wasRunning = this.#wasRunning
     this.#wasRunning = isRunning
     if (this.#device.takeCapabilitiesChanged()) this.#hooks.onCapabilities?.()
-    if (had === isRunning) return
+    if (wasRunning === isRunning) return
     if (isRunning) this.#hooks.onReady?.()
     else {
       this.#link.forgetGuest()

@@ -2,8 +2,8 @@
  * The device that a front end configures: features, memory, and one pair of rings.
  *
  * A ring runs once the front end has described it and set its kick: before that, and after the front end has asked for
- * its base, it is stopped. Whatever changes while rings run (memory, features, addresses) closes them, is done, and opens
- * them again at the index where they were. Each call of the addon finishes the chains that it takes, so nothing is ever
+ * its base, it is stopped. (The protocol starts it with the first kick, which a front end may have given before.) A change
+ * of memory, features or addresses closes running rings, and reopens them at the same index. Each call of the addon finishes the chains that it takes, so nothing is ever
  * in flight between calls.
  */
 import { Errno } from "@demiflow/core"
@@ -84,6 +84,12 @@ export class Device {
     return this.#rings.every((ring) => ring.isOpen && this.#isEnabled(ring))
   }
 
+  /** True if the guest's frames are to be discarded: virtio-net devices go on while their rings are disabled. */
+  get discards(): boolean {
+    const ring = this.#rings[FROM_GUEST]
+    return ring.isOpen && !this.#isEnabled(ring)
+  }
+
   /** True if replies were agreed on. */
   get repliesWhenAsked(): boolean {
     return hasFeature(this.#protocolFeatures, ProtocolFeature.replies)
@@ -110,7 +116,7 @@ export class Device {
       ring.reset()
     }
     this.#memory.close()
-    this.#features = 0n
+    this.#forgetFeatures()
     this.#protocolFeatures = 0n
     this.#status = 0
   }
@@ -291,7 +297,12 @@ export class Device {
       this.#stop(ring)
       ring.reset()
     }
+    this.#forgetFeatures()
+  }
+
+  #forgetFeatures(): void {
     this.#features = 0n
+    if (this.#link.agree(0n)) this.#capabilitiesChanged = true
   }
 
   #setMemoryTable(): void {
@@ -311,10 +322,10 @@ export class Device {
     this.#dropKick(ring)
     ring.isPolled = !hasDescriptor
     ring.isStarted = true
+    this.#updateTimer()
     try {
       this.#openComplete()
       if (hasDescriptor) this.#watchKick(ring, descriptor)
-      else this.#timer ??= setInterval(() => this.#poll(), POLL_MILLISECONDS)
     } catch (error) {
       if (descriptor >= 0 && ring.kick !== descriptor) this.#native.close(descriptor)
       throw error
@@ -339,7 +350,10 @@ export class Device {
     set(ring, descriptor)
   }
 
-  /** Makes sure that a write never blocks. What can't be watched, such as a file, would block in spite of the flag. */
+  /**
+   * Makes writes non-blocking, until the front end undoes that: the mode belongs to the open file, which it shares. What
+   * can't be watched, such as a file, would block in spite of it.
+   */
   #makeWritable(descriptor: number): void {
     this.#watch(descriptor, 0, () => {})
     this.#loop.unwatch(descriptor)
@@ -354,7 +368,7 @@ export class Device {
     } catch (error) {
       this.#loop.forget(descriptor)
       if (!(error instanceof SystemError)) throw error
-      if (error.errno === Errno.EPERM) throw new Refusal("a descriptor for events is none")
+      if (error.errno === Errno.EPERM) throw new Refusal("a descriptor for events can't be watched")
       throw new Refusal(error.message)
     }
   }
@@ -379,10 +393,17 @@ export class Device {
     ring.isPolled = false
     this.#dropKick(ring)
     this.#show(ring)
-    if (this.#timer !== undefined && !this.#rings.some(({ isPolled }) => isPolled)) {
-      clearInterval(this.#timer)
-      this.#timer = undefined
+    this.#updateTimer()
+  }
+
+  /** It runs while a ring is polled. */
+  #updateTimer(): void {
+    if (this.#rings.some(({ isPolled }) => isPolled)) {
+      this.#timer ??= setInterval(() => this.#poll(), POLL_MILLISECONDS)
+      return
     }
+    clearInterval(this.#timer)
+    this.#timer = undefined
   }
 
   #dropKick(ring: GuestRing): void {
@@ -400,8 +421,19 @@ export class Device {
     }
     try {
       change(this.#memory)
-    } finally {
+    } catch (error) {
+      this.#reopen()
+      throw error
+    }
+    this.#openComplete()
+  }
+
+  /** Opens rings again after a change that failed, whose error is the one to report. */
+  #reopen(): void {
+    try {
       this.#openComplete()
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
     }
   }
 

@@ -227,7 +227,9 @@ describe("descriptors", () => {
       for (const descriptor of [file, folder]) expect(machine.outcome(r, number64(0), [descriptor])).not.toBe(0n)
       machine.socket.send(r, number64(1), [file])
       machine.turn()
-      expect(machine.lastEnd).toBe("the front end asked for what can't be done: a descriptor for events is none")
+      expect(machine.lastEnd).toBe(
+        "the front end asked for what can't be done: a descriptor for events can't be watched",
+      )
       for (const descriptor of [file, folder]) closeSync(descriptor)
     },
   )

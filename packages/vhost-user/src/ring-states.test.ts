@@ -102,6 +102,8 @@ describe("rings", () => {
     machine.socket.send(R.SET_VRING_CALL, number64(1), [call])
     machine.socket.send(R.SET_VRING_KICK, number64(1), [kick])
     machine.turn()
+    // What came before may have been reported by the last one.
+    expect(eventCount(call)).toBe(1)
     machine.fromGuest.offerFrame(Buffer.concat([Buffer.alloc(12), numberedFrame(1, 60)]))
     machine.fromGuest.notify()
     machine.turn()
@@ -164,6 +166,14 @@ describe("a ring that is disabled", () => {
     machine.enable(0)
     send(numberedFrame(5, 60))
     expect(arrived()).toEqual([numberedFrame(5, 60)])
+  })
+
+  it("goes on discarding the guest's, with event indices as well", () => {
+    machine.start(USUAL | F.EVENT_IDX)
+    machine.enable(1, 0)
+    for (const number of [1, 2, 3]) machine.sendFromGuest(numberedFrame(number, 60))
+    expect(machine.drops.get("link: the guest's queue is disabled")).toBe(3)
+    expect(machine.backEnd.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
   })
 
   it("is one that nobody enabled, if features of the protocol were agreed on, and no other", () => {
@@ -428,4 +438,54 @@ describe("an owner", () => {
     expect([machine.events.at(-1), machine.link.receive(batchOf([]))]).toEqual(["ready", 0])
     expect(machine.socket.isAtEnd).toBe(true)
   })
+})
+
+describe("frames that wait for the guest", () => {
+  beforeEach(() => {
+    machine.start(USUAL | F.EVENT_IDX)
+    send(numberedFrame(1, 60), numberedFrame(2, 60))
+    expect(machine.link.isCongested).toBe(true)
+  })
+
+  it("are given once their ring is opened again, without a kick", () => {
+    machine.offerBuffers(2)
+    machine.socket.send(R.SET_VRING_ADDR, machine.addresses(0))
+    machine.turn()
+    expect(arrived()).toEqual([numberedFrame(1, 60), numberedFrame(2, 60)])
+    expect(machine.events.at(-1)).toBe("resume")
+    machine.turn()
+    expect(machine.backEnd.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it("are discarded with what was agreed on, and the owner goes on", () => {
+    // The guest has added buffers all the time, and the next turn is to continue.
+    const drain = vi.spyOn(native, "ringArm").mockReturnValue(1)
+    machine.link.drain()
+    drain.mockRestore()
+    machine.socket.send(R.SET_FEATURES, number64(USUAL))
+    machine.turn()
+    expect([machine.link.isCongested, machine.events.at(-1)]).toEqual([false, "resume"])
+    expect(machine.backEnd.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+    machine.offerBuffers(1)
+    send(numberedFrame(3, 60))
+    expect(arrived()).toEqual([numberedFrame(3, 60)])
+  })
+})
+
+it("a ring that gets a descriptor for kicks is no longer polled", () => {
+  vi.useFakeTimers()
+  machine.start()
+  machine.socket.send(R.SET_VRING_KICK, number64(1 | NO_DESCRIPTOR))
+  machine.turn()
+  expect(vi.getTimerCount()).toBe(1)
+  machine.socket.send(R.SET_VRING_KICK, number64(1), [machine.fromGuest.kick])
+  machine.turn()
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+it("a ring that fails while notifications are requested ends the connection", () => {
+  machine.start()
+  vi.spyOn(native, "ringArm").mockReturnValue(-14)
+  machine.sendFromGuest(numberedFrame(1, 60))
+  expect(machine.ends).toHaveLength(1)
 })

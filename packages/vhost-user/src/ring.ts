@@ -25,7 +25,7 @@ const MESSAGE_LOGGED_USED = 32
 const MOST_ENTRIES = 32_768
 
 /** Arena bytes that a {@link GuestRing} reserves at most. */
-export const GUEST_RING_BYTES: number = RECORD_BYTES + 64
+export const GUEST_RING_BYTES: number = RECORD_BYTES + 64 + 16
 
 /** A ring of the guest, in one of three states: stopped, disabled, and enabled. */
 export class GuestRing {
@@ -43,6 +43,8 @@ export class GuestRing {
   readonly #native: Native
   readonly #arena: Arena
   readonly #record: number
+  /** What notifies. */
+  readonly #one: number
   #number = -1
   #base = 0
   #logsUsed = false
@@ -54,6 +56,8 @@ export class GuestRing {
     this.#arena = arena
     this.#record = arena.reserve(RECORD_BYTES, 64, "a ring of a vhost-user guest")
     arena.bytes.fill(0, this.#record, this.#record + RECORD_BYTES)
+    this.#one = arena.reserve(8, 8, "a ring of a vhost-user guest")
+    arena.view.setBigUint64(this.#one, 1n, true)
   }
 
   /** The addon's number of it, -1 while it doesn't run. */
@@ -130,9 +134,15 @@ export class GuestRing {
     this.#number = -1
   }
 
-  /** Replaces the descriptor by which the guest is notified; -1: none. The one before is closed. */
+  /**
+   * Replaces the descriptor by which the guest is notified; -1: none. The one before is closed. What was given back
+   * before there was one is notified now.
+   */
   setCall(descriptor: number): void {
-    if (this.isOpen) this.#native.ringNotify(this.#number, descriptor)
+    if (this.isOpen) {
+      this.#native.ringNotify(this.#number, descriptor)
+      if (descriptor >= 0) this.#native.write(descriptor, this.#one, 8)
+    }
     if (this.call >= 0) this.#native.close(this.call)
     this.call = descriptor
   }

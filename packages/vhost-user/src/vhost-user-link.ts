@@ -3,7 +3,7 @@
  *
  * The addon copies them between guest memory and the arena, many in one call; nothing here touches guest memory. A frame
  * that the guest has no room for waits in a backlog of fixed size, and the link is congested until the backlog is empty
- * again. Only then are notifications of the guest's buffers asked for.
+ * again. Notifications of the guest's buffers are requested only while the link is congested.
  */
 import {
   type Arena,
@@ -36,6 +36,9 @@ const CHAINS_AT = 10
  * needs many for each frame; the next turn continues.
  */
 const ATTEMPTS = 16
+
+/** Frames don't depend on it. */
+const LOG = 1n << BigInt(VhostUserFeature.log)
 
 /** Options of a {@link VhostUserLink}. */
 export interface VhostUserLinkOptions {
@@ -150,18 +153,17 @@ export class VhostUserLink implements Link {
 
   /** Takes over what a front end has agreed to. Returns true if the capabilities have changed. */
   agree(features: bigint): boolean {
-    const headerBytes = headerBytesOf(features)
-    // Waiting frames have a header of the other size.
-    if (headerBytes !== this.#headerBytes) this.#backlog.clear()
+    // Waiting frames have the header and the offloads that were agreed on before.
+    if (((features ^ this.#features) & ~LOG) !== 0n) this.forgetGuest()
     this.#features = features
-    this.#headerBytes = headerBytes
+    this.#headerBytes = headerBytesOf(features)
     this.#offloads = new Offloads(features)
     return this.#updateCapabilities()
   }
 
   /** Uses a ring of the addon from now on, or none (-1). Frames that wait for the guest stay. */
   useRing(name: RingName, ring: number): void {
-    this.#faulty = undefined
+    if (this.#faulty === name) this.#faulty = undefined
     if (name === "fromGuest") {
       this.#fromGuest = ring
       this.#fromGuestArmed = true
@@ -169,6 +171,7 @@ export class VhostUserLink implements Link {
     } else {
       this.#toGuest = ring
       this.#toGuestArmed = true
+      this.#isRoomWaiting = ring >= 0 && !this.#backlog.isEmpty
       if (ring >= 0 && this.#backlog.isEmpty) this.#armToGuest(0)
     }
   }
@@ -212,8 +215,11 @@ export class VhostUserLink implements Link {
     if (ring < 0) return
     const room = this.#framesEnd - this.#frames
     const count = this.#native.ringTake(ring, this.#frames, room, LONGEST_FRAME, MOST_FRAMES, this.#lengths)
-    if (count < 0) this.#fail("fromGuest")
-    else this.#reasons.count(this.#reasons.disabled, count)
+    if (count < 0) {
+      this.#fail("fromGuest")
+      return
+    }
+    this.#reasons.count(this.#reasons.disabled, count)
     this.#isFrameWaiting = count > 0 || this.#armFromGuest(1) > 0
   }
 
@@ -253,7 +259,7 @@ export class VhostUserLink implements Link {
     return true
   }
 
-  /** Lets go of the rings. They are not closed, and others may be used later. */
+  /** Releases the rings. They are not closed, and others may be used later. */
   close(): void {
     this.useRing("fromGuest", -1)
     this.useRing("toGuest", -1)
@@ -368,12 +374,16 @@ export class VhostUserLink implements Link {
 
   #armFromGuest(wanted: number): number {
     this.#fromGuestArmed = wanted > 0
-    return this.#native.ringArm(this.#fromGuest, wanted)
+    const result = this.#native.ringArm(this.#fromGuest, wanted)
+    if (result < 0) this.#fail("fromGuest")
+    return result
   }
 
   #armToGuest(wanted: number): number {
     this.#toGuestArmed = wanted > 0
-    return this.#native.ringArm(this.#toGuest, wanted)
+    const result = this.#native.ringArm(this.#toGuest, wanted)
+    if (result < 0) this.#fail("toGuest")
+    return result
   }
 
   #fail(name: RingName): void {
