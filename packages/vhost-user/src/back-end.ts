@@ -136,20 +136,20 @@ export class VhostUserBackEnd implements Driven {
     if (link.isRoomWaiting) this.#onRoomToGuest()
     if (link.isFrameWaiting) {
       if (this.#wasRunning) this.#hooks.onFrames()
-      else if (this.#device.discards) link.discard()
+      else if (this.#device.rings.discards) link.discard()
     }
     const { faultyRing } = link
     if (faultyRing === undefined || !this.isConnected) return
     const ring = faultyRing === "toGuest" ? 0 : 1
-    const fault = this.#native.ringFault(this.#device.numberOf(ring))
-    this.#device.signalError(ring, this.#scratch)
+    const fault = this.#native.ringFault(this.#device.rings.numberOf(ring))
+    this.#device.rings.signalError(ring, this.#scratch)
     this.#leave({ kind: "ring", ring, fault })
   }
 
   /** See `Driven`. */
   nextDeadline(): number {
     const { isRoomWaiting, isFrameWaiting, faultyRing } = this.#link
-    const takesFrames = isFrameWaiting && (this.#wasRunning || this.#device.discards)
+    const takesFrames = isFrameWaiting && (this.#wasRunning || this.#device.rings.discards)
     const isBusy = this.#hasResumed || isRoomWaiting || takesFrames || faultyRing !== undefined
     return isBusy ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
   }
@@ -231,7 +231,7 @@ export class VhostUserBackEnd implements Driven {
 
   /** Reports what the message has changed. */
   #notify(): void {
-    const { isRunning } = this.#device
+    const { isRunning } = this.#device.rings
     const wasRunning = this.#wasRunning
     this.#wasRunning = isRunning
     if (this.#device.takeCapabilitiesChanged()) this.#hooks.onCapabilities?.()

@@ -1,14 +1,9 @@
 /**
- * The device that a front end configures: features, memory, and one pair of rings.
- *
- * A ring runs once the front end has described it and set its kick: before that, and after the front end has asked for
- * its base, it is stopped. (The protocol starts it with the first kick, which a front end may have given before.) A change
- * of memory, features or addresses closes running rings, and reopens them at the same index. Each call of the addon finishes the chains that it takes, so nothing is ever
- * in flight between calls.
+ * The device that a front end configures by messages: features, memory, and one pair of rings. It reads messages, checks
+ * them, and answers.
  */
-import { Errno } from "@demiflow/core"
-import { EpollEvent, type EventLoop, FileCommand, type Native, OpenFlag, RingFlag, SystemError } from "@demiflow/sys"
-import { hasFeature, ProtocolFeature, VhostUserFeature } from "./features.ts"
+import type { EventLoop, Native } from "@demiflow/sys"
+import { hasFeature, ProtocolFeature } from "./features.ts"
 import { GuestMemory } from "./memory.ts"
 import type { MessageSocket } from "./message-socket.ts"
 import {
@@ -21,42 +16,29 @@ import {
   TABLE_HEADER_BYTES,
   TABLE_REGIONS,
 } from "./messages.ts"
-import { GuestRing } from "./ring.ts"
+import type { GuestRing } from "./ring.ts"
+import { type RingHooks, RingPair } from "./ring-pair.ts"
 import { Refusal, Violation } from "./vhost-user-end.ts"
 import type { VhostUserLink } from "./vhost-user-link.ts"
 
-/** The numbers of the rings: virtio 1.3, section 5.1.2. The guest receives by the first. */
-const TO_GUEST = 0
-const FROM_GUEST = 1
 /** Pairs of rings. */
 const PAIRS = 1
 /** Regions that the addon maps. */
 const MEMORY_SLOTS = 512
 /** Smallest MTU of IPv4, RFC 791. */
 const SMALLEST_MTU = 68
-const POLL_MILLISECONDS = 1
-
-/** Called when a ring may have something: frames of the guest, or buffers for frames to it. */
-export interface DeviceHooks {
-  onFramesFromGuest(): void
-  onRoomToGuest(): void
-}
 
 /** The state that a front end has set up. */
 export class Device {
   readonly #native: Native
-  readonly #loop: EventLoop
   readonly #link: VhostUserLink
   readonly #socket: MessageSocket
-  readonly #hooks: DeviceHooks
   readonly #offered: bigint
   readonly #offeredOfProtocol: bigint
-  readonly #rings: readonly [GuestRing, GuestRing]
+  readonly #rings: RingPair
   readonly #memory: GuestMemory
-  #features = 0n
   #protocolFeatures = 0n
   #status = 0
-  #timer: NodeJS.Timeout | undefined
   #capabilitiesChanged = false
 
   constructor(
@@ -66,28 +48,20 @@ export class Device {
     socket: MessageSocket,
     offered: bigint,
     offeredOfProtocol: bigint,
-    hooks: DeviceHooks,
+    hooks: RingHooks,
   ) {
     this.#native = native
-    this.#loop = loop
     this.#link = link
     this.#socket = socket
     this.#offered = offered
     this.#offeredOfProtocol = offeredOfProtocol
-    this.#hooks = hooks
     this.#memory = new GuestMemory(native, link.arena)
-    this.#rings = [new GuestRing(native, link.arena, TO_GUEST), new GuestRing(native, link.arena, FROM_GUEST)]
+    this.#rings = new RingPair(native, loop, link, this.#memory, hooks)
   }
 
-  /** True if both rings run and are enabled. */
-  get isRunning(): boolean {
-    return this.#rings.every((ring) => ring.isOpen && this.#isEnabled(ring))
-  }
-
-  /** True if the guest's frames are to be discarded: virtio-net devices go on while their rings are disabled. */
-  get discards(): boolean {
-    const ring = this.#rings[FROM_GUEST]
-    return ring.isOpen && !this.#isEnabled(ring)
+  /** The rings that it has set up. */
+  get rings(): RingPair {
+    return this.#rings
   }
 
   /** True if replies were agreed on. */
@@ -109,29 +83,11 @@ export class Device {
 
   /** Forgets the front end, and closes everything of it. */
   close(): void {
-    for (const ring of this.#rings) {
-      this.#stop(ring)
-      ring.setCall(-1)
-      ring.setError(-1)
-      ring.reset()
-    }
+    this.#rings.close()
     this.#memory.close()
     this.#forgetFeatures()
     this.#protocolFeatures = 0n
     this.#status = 0
-  }
-
-  /** Reports to the front end that a ring is unusable. */
-  signalError(index: number, scratchOffset: number): void {
-    const { error } = this.#rings[index]
-    if (error < 0) return
-    this.#link.arena.view.setBigUint64(scratchOffset, 1n, true)
-    this.#native.write(error, scratchOffset, 8)
-  }
-
-  /** The number of the addon's ring by its index. */
-  numberOf(index: number): number {
-    return this.#rings[index].number
   }
 
   /**
@@ -154,9 +110,7 @@ export class Device {
         return 0
       case Request.resetOwner:
         // Deprecated: may disable the rings, and leaves the rest alone.
-        this.#changing(() => {
-          for (const ring of this.#rings) ring.isEnabled = false
-        })
+        this.#rings.disable()
         return 0
       case Request.resetDevice:
         this.#require(ProtocolFeature.reset)
@@ -193,16 +147,16 @@ export class Device {
         return this.#answer(BigInt(MEMORY_SLOTS))
       case Request.addMemoryRegion:
         this.#require(ProtocolFeature.memorySlots)
-        this.#withDescriptors(1, ([descriptor]) => this.#changing((memory) => memory.add(region, descriptor)))
+        this.#withDescriptors(1, ([descriptor]) => this.#rings.changing(() => this.#memory.add(region, descriptor)))
         return 0
       case Request.removeMemoryRegion:
         this.#require(ProtocolFeature.memorySlots)
-        this.#changing((memory) => memory.remove(region))
+        this.#rings.changing(() => this.#memory.remove(region))
         return 0
       case Request.setLogBase:
         this.#require(ProtocolFeature.logDescriptor)
         this.#expectDescriptors(1)
-        this.#changing((memory) => memory.setLog(payload, this.#socket.takeDescriptor()))
+        this.#rings.changing(() => this.#memory.setLog(payload, this.#socket.takeDescriptor()))
         return this.#answer(0n)
       case Request.setLogDescriptor:
         // By it, the front end could be notified of writes to the log. It may stay unused.
@@ -220,42 +174,48 @@ export class Device {
         const ring = this.#stoppedRing(request)
         const entries = view.getUint32(payload + 4, true)
         if (!ring.setEntries(entries)) throw new Violation(`a ring of ${entries} entries`)
-        this.#openComplete()
+        this.#rings.openComplete()
         return 0
       }
       case Request.setRingBase:
         this.#stoppedRing(request).base = this.#baseFrom(view.getUint32(payload + 4, true))
         return 0
       case Request.setRingAddresses: {
-        const ring = this.#ringOf(view.getUint32(payload, true))
-        this.#changing(() => ring.setAddresses(payload))
+        const ring = this.#rings.at(view.getUint32(payload, true))
+        this.#rings.changing(() => ring.setAddresses(payload))
         return 0
       }
       case Request.getRingBase: {
-        const ring = this.#ringOf(view.getUint32(payload, true))
-        this.#stop(ring)
+        const ring = this.#rings.at(view.getUint32(payload, true))
+        this.#rings.stopOne(ring)
         view.setUint32(this.#socket.replyPayload, ring.index, true)
         view.setUint32(this.#socket.replyPayload + 4, ring.base, true)
         return 8
       }
       case Request.setRingEnabled: {
-        const ring = this.#ringOf(view.getUint32(payload, true))
+        const ring = this.#rings.at(view.getUint32(payload, true))
         const value = view.getUint32(payload + 4, true)
         if (value > 1) throw new Violation(`SET_VRING_ENABLE with ${value}`)
-        this.#changing(() => {
+        this.#rings.changing(() => {
           ring.isEnabled = value === 1
         })
         return 0
       }
-      case Request.setRingKick:
-        this.#setKick()
+      case Request.setRingKick: {
+        const { ring, descriptor } = this.#ringAndDescriptor()
+        this.#rings.setKick(ring, descriptor)
         return 0
-      case Request.setRingCall:
-        this.#setEvent((ring, descriptor) => ring.setCall(descriptor))
+      }
+      case Request.setRingCall: {
+        const { ring, descriptor } = this.#ringAndDescriptor()
+        this.#rings.setCall(ring, descriptor)
         return 0
-      case Request.setRingError:
-        this.#setEvent((ring, descriptor) => ring.setError(descriptor))
+      }
+      case Request.setRingError: {
+        const { ring, descriptor } = this.#ringAndDescriptor()
+        this.#rings.setError(ring, descriptor)
         return 0
+      }
       default:
         throw new Refusal(`request ${request} is not supported`)
     }
@@ -264,8 +224,8 @@ export class Device {
   #setFeatures(features: bigint): void {
     const unknown = features & ~this.#offered
     if (unknown !== 0n) throw new Violation(`it acknowledged features that weren't offered: 0x${unknown.toString(16)}`)
-    this.#changing(() => {
-      this.#features = features
+    this.#rings.changing(() => {
+      this.#rings.features = features
       if (this.#link.agree(features)) this.#capabilitiesChanged = true
     })
   }
@@ -288,20 +248,17 @@ export class Device {
   #setStatus(status: number): void {
     this.#status = status
     // Virtio 1.3, 2.1: 0 resets the device. Memory stays: front ends don't send it again.
-    if (status === 0) for (const ring of this.#rings) this.#stop(ring)
+    if (status === 0) this.#rings.stop()
   }
 
   #reset(): void {
     this.#status = 0
-    for (const ring of this.#rings) {
-      this.#stop(ring)
-      ring.reset()
-    }
+    this.#rings.reset()
     this.#forgetFeatures()
   }
 
   #forgetFeatures(): void {
-    this.#features = 0n
+    this.#rings.features = 0n
     if (this.#link.agree(0n)) this.#capabilitiesChanged = true
   }
 
@@ -312,164 +269,12 @@ export class Device {
       throw new Violation(`a memory table of ${count} regions in ${payloadBytes} bytes`)
     }
     this.#withDescriptors(count, (descriptors) => {
-      this.#changing((memory) => memory.replace(payload + TABLE_HEADER_BYTES, descriptors))
+      this.#rings.changing(() => this.#memory.replace(payload + TABLE_HEADER_BYTES, descriptors))
     })
   }
 
-  #setKick(): void {
-    const { ring, hasDescriptor } = this.#ringOfEvent()
-    const descriptor = hasDescriptor ? this.#socket.takeDescriptor() : -1
-    this.#dropKick(ring)
-    ring.isPolled = !hasDescriptor
-    ring.isStarted = true
-    this.#updateTimer()
-    try {
-      this.#openComplete()
-      if (hasDescriptor) this.#watchKick(ring, descriptor)
-    } catch (error) {
-      if (descriptor >= 0 && ring.kick !== descriptor) this.#native.close(descriptor)
-      throw error
-    }
-  }
-
-  /** It is never read: each write to it is reported once, whatever its value. */
-  #watchKick(ring: GuestRing, descriptor: number): void {
-    this.#watch(descriptor, EpollEvent.readable | EpollEvent.edgeTriggered, () => this.#onKick(ring))
-    ring.kick = descriptor
-  }
-
-  #setEvent(set: (ring: GuestRing, descriptor: number) => void): void {
-    const { ring, hasDescriptor } = this.#ringOfEvent()
-    const descriptor = hasDescriptor ? this.#socket.takeDescriptor() : -1
-    try {
-      if (hasDescriptor) this.#makeWritable(descriptor)
-    } catch (error) {
-      this.#native.close(descriptor)
-      throw error
-    }
-    set(ring, descriptor)
-  }
-
-  /**
-   * Makes writes non-blocking, until the front end undoes that: the mode belongs to the open file, which it shares. What
-   * can't be watched, such as a file, would block in spite of it.
-   */
-  #makeWritable(descriptor: number): void {
-    this.#watch(descriptor, 0, () => {})
-    this.#loop.unwatch(descriptor)
-    const flags = this.#native.fileControl(descriptor, FileCommand.getStatusFlags, 0)
-    const result = this.#native.fileControl(descriptor, FileCommand.setStatusFlags, flags | OpenFlag.nonBlocking)
-    if (flags < 0 || result < 0) throw new Refusal(new SystemError("prepare a descriptor for events", result).message)
-  }
-
-  #watch(descriptor: number, events: number, callback: () => void): void {
-    try {
-      this.#loop.watchDescriptor(descriptor, events, callback)
-    } catch (error) {
-      this.#loop.forget(descriptor)
-      if (!(error instanceof SystemError)) throw error
-      if (error.errno === Errno.EPERM) throw new Refusal("a descriptor for events can't be watched")
-      throw new Refusal(error.message)
-    }
-  }
-
-  #onKick(ring: GuestRing): void {
-    if (!ring.isOpen) return
-    if (ring.index === TO_GUEST) this.#hooks.onRoomToGuest()
-    else if (this.#isEnabled(ring)) this.#hooks.onFramesFromGuest()
-    else this.#link.discard()
-  }
-
-  #poll(): void {
-    for (const ring of this.#rings) {
-      if (ring.isPolled && ring.isOpen && this.#native.ringHas(ring.number) !== 0) this.#onKick(ring)
-    }
-  }
-
-  /** Stops a ring: it starts again with another kick. */
-  #stop(ring: GuestRing): void {
-    ring.close()
-    ring.isStarted = false
-    ring.isPolled = false
-    this.#dropKick(ring)
-    this.#show(ring)
-    this.#updateTimer()
-  }
-
-  /** It runs while a ring is polled. */
-  #updateTimer(): void {
-    if (this.#rings.some(({ isPolled }) => isPolled)) {
-      this.#timer ??= setInterval(() => this.#poll(), POLL_MILLISECONDS)
-      return
-    }
-    clearInterval(this.#timer)
-    this.#timer = undefined
-  }
-
-  #dropKick(ring: GuestRing): void {
-    if (ring.kick < 0) return
-    this.#loop.unwatch(ring.kick)
-    this.#native.close(ring.kick)
-    ring.kick = -1
-  }
-
-  /** Does what open rings don't allow: closes them before, and opens them after. */
-  #changing(change: (memory: GuestMemory) => void): void {
-    for (const ring of this.#rings) {
-      ring.close()
-      this.#show(ring)
-    }
-    try {
-      change(this.#memory)
-    } catch (error) {
-      this.#reopen()
-      throw error
-    }
-    this.#openComplete()
-  }
-
-  /** Opens rings again after a change that failed, whose error is the one to report. */
-  #reopen(): void {
-    try {
-      this.#openComplete()
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-    }
-  }
-
-  /** Opens the rings that can run and don't yet. */
-  #openComplete(): void {
-    const { log, indirect, eventIndex } = VhostUserFeature
-    const has = (bit: number): boolean => hasFeature(this.#features, bit)
-    let flags = has(eventIndex) ? RingFlag.eventIndex : 0
-    if (has(indirect)) flags |= RingFlag.indirect
-    if (has(log)) flags |= RingFlag.log
-    for (const ring of this.#rings) {
-      if (ring.isOpen || !ring.isComplete) continue
-      const chainsAt = ring.index === TO_GUEST ? this.#link.chainsAt : -1
-      ring.open(this.#memory.number, flags, has(log) ? RingFlag.logUsed : 0, chainsAt)
-      this.#show(ring)
-    }
-  }
-
-  /** Gives the link the ring as it is now. One that is disabled takes no frames; the guest's are discarded. */
-  #show(ring: GuestRing): void {
-    if (ring.index === FROM_GUEST) this.#link.useRing("fromGuest", ring.number)
-    else this.#link.useRing("toGuest", this.#isEnabled(ring) ? ring.number : -1)
-  }
-
-  /** Without features of the protocol, a ring is enabled from its start. */
-  #isEnabled(ring: GuestRing): boolean {
-    return ring.isEnabled ?? !hasFeature(this.#features, VhostUserFeature.protocolFeatures)
-  }
-
-  #ringOf(index: number): GuestRing {
-    if (index >= this.#rings.length) throw new Violation(`ring ${index}, and there are ${this.#rings.length}`)
-    return this.#rings[index]
-  }
-
   #stoppedRing(request: number): GuestRing {
-    const ring = this.#ringOf(this.#link.arena.view.getUint32(this.#socket.payload, true))
+    const ring = this.#rings.at(this.#link.arena.view.getUint32(this.#socket.payload, true))
     if (ring.isOpen) throw new Refusal(`${LAYOUTS.get(request)?.name} of ring ${ring.index}, which is running`)
     return ring
   }
@@ -479,11 +284,13 @@ export class Device {
     return base
   }
 
-  #ringOfEvent(): { ring: GuestRing; hasDescriptor: boolean } {
+  /** The ring of a message about events, and the descriptor that came with it; -1 if none is meant to. */
+  #ringAndDescriptor(): { ring: GuestRing; descriptor: number } {
     const value = Number(this.#payloadNumber() & 0xffffffffn)
     const hasDescriptor = (value & NO_DESCRIPTOR) === 0
     this.#expectDescriptors(hasDescriptor ? 1 : 0)
-    return { ring: this.#ringOf(value & RING_MASK), hasDescriptor }
+    const ring = this.#rings.at(value & RING_MASK)
+    return { ring, descriptor: hasDescriptor ? this.#socket.takeDescriptor() : -1 }
   }
 
   /** Closes the descriptors of the message after the work. */
