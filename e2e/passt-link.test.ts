@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { testHypervisors } from "./cases/hypervisors.ts"
 import { expectTraffic } from "./cases/traffic.ts"
 import { throughHost } from "./harness/from-host.ts"
 import { arpRequest, framed, Hypervisor, waitingBytes } from "./harness/hypervisor.ts"
@@ -11,22 +12,19 @@ import { Passt, passtCommand } from "./harness/passt.ts"
 import { eventually, Program } from "./harness/processes.ts"
 import { lastLine, startTcpClient, TCP_PORT, useServer, useServerIn } from "./harness/servers.ts"
 import { Connection, configureGuest, createGuest, standInCommand, usePasst } from "./harness/stand-in.ts"
-import { ipv4, overBoth, useTopology } from "./harness/topology.ts"
+import { ipv4, useTopology } from "./harness/topology.ts"
 
 const topology = useTopology()
 useServer("tcp-server", topology)
 useServer("udp-server", topology)
 
-describe("who connects", () => {
-  test("a second hypervisor is refused while one is connected", async () => {
-    const connection = await Connection.start(topology)
-    const second = await Hypervisor.connect(connection.passt.socket)
-    await second.closed
-    await expectTraffic(connection.guest)
-    expect((await connection.standIn.stop()).closed).toBe(false)
-    await connection.stop()
-  })
+testHypervisors(topology, {
+  guest: {},
+  mode: [],
+  flood: Buffer.concat(Array.from({ length: 2000 }, () => framed(arpRequest(123)))),
+})
 
+describe("who connects", () => {
   test("one after the other is welcome", async () => {
     const connection = await Connection.start(topology)
     for (let time = 0; time < 3; time++) {
@@ -35,21 +33,6 @@ describe("who connects", () => {
       await connection.reconnect()
     }
     expect((await connection.stop()).status).toBe(0)
-  })
-
-  overBoth((family) => {
-    test("again, with the same guest, keeps the guest's connections", async () => {
-      const connection = await Connection.start(topology, { mac: "02:00:5e:10:00:42" })
-      const request = { scenario: "many", connections: 5, bytes: 200_000, seed: 3, pause: true }
-      const client = startTcpClient(connection.guest, family, request, { keepInputOpen: true })
-      await client.printed(/connected/)
-      await connection.standIn.stop()
-      client.write("now\n")
-      await connection.reconnect()
-      expect(lastLine((await client.result).stdout)).toEqual({ connected: 5, intact: 5 })
-      const { stderr } = await connection.stop()
-      expect(stderr).not.toMatch(/Another guest/)
-    })
   })
 
   testWith("ss")("again, with another guest, ends the connections of the one before", async () => {
@@ -68,27 +51,6 @@ describe("who connects", () => {
     await eventually("all have ended", async () => ((await established()) === 0 ? true : undefined))
     client.closeInput()
     await connection.stop()
-  })
-
-  test.each(["-1", "--one-off"])("%s ends with the first one", async (option) => {
-    const connection = await Connection.start(topology, { options: [option] })
-    await expectTraffic(connection.guest)
-    await connection.standIn.stop()
-    expect((await connection.passt.program.result).status).toBe(0)
-    await connection.guest.remove()
-  })
-
-  testWith("python3")("--fd takes a socket that is connected already, and ends with it", async () => {
-    const guest = await createGuest()
-    const passt = passtCommand(topology.host, ["-f", "--fd", "{fd}"])
-    const pair = reachable(join(import.meta.dirname, "programs/socket-pair.py"))
-    const commands = [passt, standInCommand(guest, "fd:{fd}")].map((command) => JSON.stringify(command))
-    const program = new Program(["/usr/bin/python3", pair, ...commands])
-    await program.printed(/^connected$/m)
-    await configureGuest(guest)
-    await expectTraffic(guest)
-    await guest.remove()
-    expect(lastLine<number[]>((await program.result).stdout)[0]).toBe(0)
   })
 
   testWith("python3")("--fd works in the background, and ends with that socket as well", async () => {

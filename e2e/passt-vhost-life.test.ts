@@ -1,17 +1,16 @@
-/** Front ends of vhost-user that come and go, and what they do to the memory that they share. */
-import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { testHypervisors } from "./cases/hypervisors.ts"
 import { expectTraffic } from "./cases/traffic.ts"
 import { throughHost } from "./harness/from-host.ts"
 import { Hypervisor } from "./harness/hypervisor.ts"
 import { residentMemory } from "./harness/inspection.ts"
-import { reachable, testWith } from "./harness/machine.ts"
-import { passtCommand, runPasst } from "./harness/passt.ts"
+import { testWith } from "./harness/machine.ts"
+import { runPasst } from "./harness/passt.ts"
 import type { Place } from "./harness/places.ts"
-import { eventually, Program } from "./harness/processes.ts"
+import { eventually, type Program } from "./harness/processes.ts"
 import { lastLine, startTcpClient, TCP_PORT, useServer, useServerIn } from "./harness/servers.ts"
-import { Connection, configureGuest, createGuest, standInCommand, usePasst } from "./harness/stand-in.ts"
-import { ipv4, overBoth, useTopology } from "./harness/topology.ts"
+import { Connection, usePasst } from "./harness/stand-in.ts"
+import { ipv4, useTopology } from "./harness/topology.ts"
 
 const vhostUser: readonly string[] = []
 const topology = useTopology()
@@ -26,6 +25,14 @@ async function startDownload(guest: Place): Promise<Program> {
   client.write("now\n")
   return client
 }
+
+/** Messages that need no answer. */
+const setOwner = Buffer.from(new Uint32Array([3, 1, 0]).buffer)
+testHypervisors(topology, {
+  guest: { vhostUser },
+  mode: ["--vhost-user"],
+  flood: Buffer.concat(Array.from({ length: 1000 }, () => setOwner)),
+})
 
 describe("front ends", () => {
   test("are welcome one after the other, also with other features", async () => {
@@ -51,51 +58,6 @@ describe("front ends", () => {
       await expectTraffic(connection.guest)
     }
     expect((await connection.stop()).status).toBe(0)
-  })
-
-  overBoth((family) => {
-    test("again, with the same guest, keep the guest's connections", async () => {
-      const connection = await Connection.start(topology, { mac: "02:00:5e:10:00:44", vhostUser })
-      const request = { scenario: "many", connections: 5, bytes: 200_000, seed: 3, pause: true }
-      const client = startTcpClient(connection.guest, family, request, { keepInputOpen: true })
-      await client.printed(/connected/)
-      await connection.standIn.stop()
-      client.write("now\n")
-      await connection.reconnect()
-      expect(lastLine((await client.result).stdout)).toEqual({ connected: 5, intact: 5 })
-      expect((await connection.stop()).stderr).not.toMatch(/Another guest/)
-    })
-  })
-
-  test("are refused while one is connected", async () => {
-    const connection = await Connection.start(topology, { vhostUser })
-    const second = await Hypervisor.connect(connection.passt.socket)
-    await second.closed
-    await expectTraffic(connection.guest)
-    expect((await connection.standIn.stop()).closed).toBe(false)
-    await connection.stop()
-  })
-
-  test("of which there is only one with --one-off", async () => {
-    const connection = await Connection.start(topology, { options: ["--one-off"], vhostUser })
-    await expectTraffic(connection.guest)
-    await connection.standIn.stop()
-    expect((await connection.passt.program.result).status).toBe(0)
-    await connection.guest.remove()
-  })
-
-  testWith("python3")("whose connected socket is handed over by --fd, as QEMU does", async () => {
-    const guest = await createGuest()
-    const passt = passtCommand(topology.host, ["--vhost-user", "-f", "--fd", "{fd}"])
-    const pair = reachable(join(import.meta.dirname, "programs/socket-pair.py"))
-    const standIn = standInCommand(guest, "fd:{fd}", { vhostUser })
-    const commands = [passt, standIn].map((command) => JSON.stringify(command))
-    const program = new Program(["/usr/bin/python3", pair, ...commands])
-    await program.printed(/^connected$/m)
-    await configureGuest(guest)
-    await expectTraffic(guest)
-    await guest.remove()
-    expect(lastLine<number[]>((await program.result).stdout)[0]).toBe(0)
   })
 
   test("that send nothing of the protocol are disconnected with one line, and the next one is welcome", async () => {

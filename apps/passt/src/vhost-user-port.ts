@@ -18,8 +18,7 @@ export function vhostUserPort(
     // A hypervisor that is killed may end its connection in any way.
     onGone: (end) => hooks.onGone(describeVhostUserEnd(end), end.kind !== "closed" && end.kind !== "failed"),
   })
-  const entrance = new Entrance(native, arena, loop, {
-    room: () => (backEnd.isConnected ? "full" : "free"),
+  const entrance = new Entrance(native, arena, loop, backEnd, {
     onArrived(descriptor, process) {
       try {
         backEnd.attach(descriptor)

@@ -1,6 +1,7 @@
 /**
  * Where hypervisors come in: a listening socket at which one at a time is admitted, or a connected socket that the
- * caller hands over. One that connects while another is connected is closed at once.
+ * caller hands over. One that connects while another is connected is closed at once; one that connects after the other
+ * has hung up is not, in whatever order the loop reports these events.
  */
 import { type Arena, Errno } from "@demiflow/core"
 import { EpollEvent, type EventLoop, type Native } from "@demiflow/sys"
@@ -12,12 +13,16 @@ const CREDENTIALS_BYTES = 12
 /** How long to stop accepting hypervisors after one failed for lack of descriptors or memory, milliseconds. */
 const PAUSE = 1_000
 
-/** Whether there is room for a hypervisor: `soon` leaves those that connect waiting, `full` closes their connections. */
-export type Room = "free" | "soon" | "full"
+/** The place that hypervisors come for: it holds one. */
+export interface HypervisorPlace {
+  /** True while a hypervisor is connected. */
+  readonly isConnected: boolean
+  /** True if that hypervisor has hung up: the place will be free soon, and those that connect wait for that. */
+  readonly isEnding: boolean
+}
 
 /** Callbacks to the owner. */
 export interface EntranceHooks {
-  room(): Room
   /**
    * A hypervisor has connected.
    *
@@ -36,15 +41,19 @@ export class Entrance {
   readonly #native: Native
   readonly #arena: Arena
   readonly #loop: EventLoop
+  readonly #place: HypervisorPlace
   readonly #hooks: EntranceHooks
   readonly #scratch: number
   #listener: StreamListener | undefined
   #pause: NodeJS.Timeout | undefined
+  /** True if somebody has been found waiting while the place was taken. */
+  #wasFull = false
 
-  constructor(native: Native, arena: Arena, loop: EventLoop, hooks: EntranceHooks) {
+  constructor(native: Native, arena: Arena, loop: EventLoop, place: HypervisorPlace, hooks: EntranceHooks) {
     this.#native = native
     this.#arena = arena
     this.#loop = loop
+    this.#place = place
     this.#hooks = hooks
     this.#scratch = arena.reserve(CREDENTIALS_BYTES, 8, "a link to a hypervisor")
   }
@@ -75,9 +84,9 @@ export class Entrance {
   }
 
   #accept(listener: StreamListener): void {
-    const room = this.#hooks.room()
+    const { isConnected, isEnding } = this.#place
     // The listener stays readable.
-    if (room === "soon") return
+    if (isEnding || this.#mayHaveHungUp(isConnected)) return
     const descriptor = listener.accept()
     if (descriptor < 0) {
       if (descriptor !== -Errno.EAGAIN && descriptor !== -Errno.ECONNABORTED)
@@ -85,11 +94,20 @@ export class Entrance {
       return
     }
     const process = this.#processAt(descriptor)
-    if (room === "free") this.#hooks.onArrived(descriptor, process)
+    if (!isConnected) this.#hooks.onArrived(descriptor, process)
     else {
       this.#native.close(descriptor)
       this.#hooks.onRefused?.(process)
     }
+  }
+
+  /**
+   * True when a connection is first found at a place that is taken. What epoll(7) reports and is still ready goes to the
+   * end of its list: before it reports the listener again, it reports a hypervisor that had hung up until now.
+   */
+  #mayHaveHungUp(isConnected: boolean): boolean {
+    this.#wasFull = isConnected && !this.#wasFull
+    return this.#wasFull
   }
 
   #processAt(descriptor: number): number {

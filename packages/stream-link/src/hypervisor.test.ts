@@ -141,6 +141,20 @@ describe("a hypervisor that connects", () => {
     }
   })
 
+  it("goes, and another one comes, reported before it", () => {
+    const first = new OtherEnd(connectTo(path))
+    turn(1)
+    // The listener is still on the kernel's list of what is ready, before the first one's socket.
+    first.close()
+    const second = new OtherEnd(connectTo(path))
+    const third = new OtherEnd(connectTo(path))
+    turn()
+    const own = process.pid
+    expect(reported).toEqual([`connected ${own}`, "gone closed", `connected ${own}`, `refused ${own}`])
+    second.close()
+    third.close()
+  })
+
   it("keeps others away: they are closed at once", () => {
     const first = connect()
     const second = connect()

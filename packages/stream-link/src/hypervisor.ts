@@ -6,7 +6,7 @@
  * flows still send is dropped by the link.
  */
 import { EpollEvent, type EventLoop, type Native } from "@demiflow/sys"
-import { Entrance, type EntranceHooks } from "./entrance.ts"
+import { Entrance, type EntranceHooks, type HypervisorPlace } from "./entrance.ts"
 import type { StreamEnd } from "./stream-errors.ts"
 import type { StreamLink } from "./stream-link.ts"
 import type { StreamListener } from "./stream-listener.ts"
@@ -36,7 +36,7 @@ export interface HypervisorHooks extends Pick<EntranceHooks, "onRefused" | "onAc
 }
 
 /** The hypervisor that is connected to a link, if any. */
-export class Hypervisor {
+export class Hypervisor implements HypervisorPlace {
   readonly #native: Native
   readonly #loop: EventLoop
   readonly #link: StreamLink
@@ -44,7 +44,6 @@ export class Hypervisor {
   readonly #entrance: Entrance
   #nextTurn: NodeJS.Immediate | undefined
   #watchesWritable = false
-  /** True once the hypervisor has hung up: what it sent before may still wait. */
   #isEnding = false
 
   constructor(native: Native, loop: EventLoop, link: StreamLink, hooks: HypervisorHooks) {
@@ -52,9 +51,7 @@ export class Hypervisor {
     this.#loop = loop
     this.#link = link
     this.#hooks = hooks
-    this.#entrance = new Entrance(native, link.arena, loop, {
-      // The next one may have connected already, while the last one hasn't left yet.
-      room: () => (this.#isEnding ? "soon" : this.isConnected ? "full" : "free"),
+    this.#entrance = new Entrance(native, link.arena, loop, this, {
       onArrived: (descriptor, process) => this.#attach(descriptor, process),
       onRefused: (process) => hooks.onRefused?.(process),
       onAcceptError: (errno) => hooks.onAcceptError?.(errno),
@@ -65,6 +62,11 @@ export class Hypervisor {
   /** True while a hypervisor is connected. */
   get isConnected(): boolean {
     return this.#link.descriptor >= 0
+  }
+
+  /** True once the hypervisor has hung up: what it sent before may still wait. */
+  get isEnding(): boolean {
+    return this.#isEnding
   }
 
   /** Accepts hypervisors from now on, until {@link Hypervisor.close}. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { isClosed } from "./test-support/front-end.ts"
+import { isClosed, messageOf } from "./test-support/front-end.ts"
 import { eventCount } from "./test-support/guest.ts"
 import { batchOf, Machine, numberedFrame, PROTOCOL, R, USUAL } from "./test-support/machine.ts"
 
@@ -44,6 +44,17 @@ describe("a front end", () => {
       expect(machine.received.at(-1)).toEqual(numberedFrame(round, 100))
     }
     machine.reconnect()
+  })
+
+  it("is seen to have hung up while messages of it still wait", () => {
+    machine.socket.write(Buffer.concat(Array.from({ length: 200 }, () => messageOf(R.SET_OWNER))))
+    machine.socket.close()
+    machine.turn(1)
+    expect([machine.backEnd.isConnected, machine.backEnd.isEnding]).toEqual([true, true])
+    machine.turn()
+    expect([machine.lastEnd, machine.backEnd.isEnding]).toEqual(["the front end closed the connection", false])
+    machine.reconnect()
+    expect(machine.backEnd.isEnding).toBe(false)
   })
 
   it("answers", () => {

@@ -61,6 +61,7 @@ export class VhostUserBackEnd implements Driven {
   readonly #device: Device
   readonly #scratch: number
   #wasRunning = false
+  #isEnding = false
   /** True if frames that waited were discarded, and the owner doesn't know that the link is no longer congested. */
   #owesResume = false
   /** True if the owner has been resumed in a turn: what it sends then leaves with the next one. */
@@ -93,6 +94,11 @@ export class VhostUserBackEnd implements Driven {
     return this.#socket.descriptor >= 0
   }
 
+  /** True once the front end has hung up: messages that it sent before may still wait. */
+  get isEnding(): boolean {
+    return this.#isEnding
+  }
+
   /** True while rings run in both directions. */
   get isReady(): boolean {
     return this.#wasRunning
@@ -106,7 +112,7 @@ export class VhostUserBackEnd implements Driven {
     this.detach()
     this.#device.open()
     try {
-      this.#loop.watchDescriptor(descriptor, EpollEvent.readable, () => this.#onReadable())
+      this.#loop.watchDescriptor(descriptor, EpollEvent.readable, (events) => this.#onEvents(events))
     } catch (error) {
       this.#loop.forget(descriptor)
       this.#device.close()
@@ -122,6 +128,7 @@ export class VhostUserBackEnd implements Driven {
     if (!this.isConnected) return
     this.#loop.detach(this)
     this.#wasRunning = false
+    this.#isEnding = false
     this.#device.close()
     this.#link.close()
     const descriptor = this.#socket.detach()
@@ -170,7 +177,8 @@ export class VhostUserBackEnd implements Driven {
     this.#hooks.onResume?.()
   }
 
-  #onReadable(): void {
+  #onEvents(events: number): void {
+    if ((events & EpollEvent.hangUp) !== 0) this.#isEnding = true
     for (let count = 0; count < MESSAGES_AT_ONCE && this.isConnected; count++) {
       const status = this.#socket.read()
       if (status === false) return
