@@ -1,14 +1,16 @@
 /** Without traffic nothing runs: no thread of the data path is woken up. */
 import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { describe, expect, test } from "vitest"
 import { expectTraffic } from "./cases/traffic.ts"
+import { reachable, testWith } from "./harness/machine.ts"
 import { usePasta } from "./harness/pasta.ts"
 import type { Place } from "./harness/places.ts"
 import { eventually } from "./harness/processes.ts"
-import { useServer } from "./harness/servers.ts"
+import { UDP_PORT, useServer } from "./harness/servers.ts"
 import { usePasst } from "./harness/stand-in.ts"
-import { useTopology } from "./harness/topology.ts"
+import { ipv4, useTopology } from "./harness/topology.ts"
 
 /** Longer than the period of any timer that might run without work; milliseconds. */
 const WHILE = 2500
@@ -24,15 +26,19 @@ function runTime(pid: number): number {
   return times.reduce((sum, time) => sum + time, 0)
 }
 
+/** Resolves after a while without a wake-up. */
+async function quiet(dataPath: number): Promise<void> {
+  await eventually("a while without a wake-up", async () => {
+    const before = runTime(dataPath)
+    await pause(WHILE)
+    return runTime(dataPath) === before ? true : undefined
+  })
+}
+
 function testIdle(running: { readonly guest: Place; readonly dataPath: number }): void {
   test("nothing is woken up once there is no more traffic", async () => {
     await expectTraffic(running.guest)
-    const quiet = await eventually("a while without a wake-up", async () => {
-      const before = runTime(running.dataPath)
-      await pause(WHILE)
-      return runTime(running.dataPath) === before ? true : undefined
-    })
-    expect(quiet).toBe(true)
+    await quiet(running.dataPath)
   })
 }
 
@@ -50,6 +56,33 @@ describe("passt", () => {
   testIdle(usePasst(topology))
 
   describe("by vhost-user", () => {
-    testIdle(usePasst(topology, { vhostUser: [] }))
+    const running = usePasst(topology, { vhostUser: [], options: ["-u", String(UDP_PORT)] })
+    testIdle(running)
+
+    testWith("python3", "ss")("nor while datagrams wait for a guest that is paused, and none is lost", async () => {
+      const words = ["/usr/bin/python3", reachable(join(import.meta.dirname, "programs/datagram-burst.py"))]
+      const { host } = ipv4
+      const receiver = running.guest.start([...words, "receive", host, String(UDP_PORT), "100", "alone"])
+      await receiver.printed(/^ready$/m)
+      const send = ["send", host, String(UDP_PORT), "100", "400", "1"]
+      const sender = topology.world.start([...words, ...send], { keepInputOpen: true })
+      await receiver.printed(/^begun$/m)
+      const standIn = running.connection.standIn.program
+      standIn.signal("SIGUSR2")
+      await standIn.printed(/^paused$/m)
+      // Its patience with a silent sender.
+      receiver.signal("SIGSTOP")
+      sender.write("\n")
+      await sender.printed(/^sent$/m)
+      await eventually("datagrams wait at passt's sockets", async () => {
+        const { stdout } = await topology.host.run(["ss", "-Huna", `sport = :${UDP_PORT}`])
+        return stdout.split("\n").some((line) => Number(line.trim().split(/\s+/)[1]) > 20_000) ? true : undefined
+      })
+      await quiet(running.dataPath)
+      standIn.signal("SIGUSR2")
+      await standIn.printed(/^continued$/m)
+      receiver.signal("SIGCONT")
+      expect(JSON.parse((await receiver.result).stdout.trim().split("\n").at(-1) ?? "")).toMatchObject({ good: 100 })
+    })
   })
 })

@@ -94,39 +94,45 @@ describe("memory that is taken away", () => {
   })
 })
 
-describe("a front end that does not answer", () => {
+describe("a guest that stands still", () => {
   const running = usePasst(topology, { options: ["-t", String(TCP_PORT)], vhostUser })
   useServerIn("tcp-server", () => running.guest)
 
-  testWith("ss")("stops who sends to it, and loses nothing", async () => {
-    await expectTraffic(running.guest)
-    const before = residentMemory(running.dataPath)
-    const { program } = running.connection.standIn
-    const request = { scenario: "many", connections: 20, bytes: 1_000_000, seed: 9, pause: true }
-    const clients = throughHost.map((family) =>
-      startTcpClient(topology.world, family, request, { keepInputOpen: true }),
-    )
-    await Promise.all(clients.map((client) => client.printed(/connected/)))
-    // The host's kernel has connected the clients before the guest has: nothing but SYNs would wait for the guest.
-    await eventually("the guest has all connections", async () => {
-      const { stdout } = await running.guest.run(["ss", "-Htn", "state", "established"])
-      return stdout.split("\n").length - 1 >= 20 * clients.length ? true : undefined
+  const ways = [
+    ["as its front end does not answer", "SIGSTOP", "SIGCONT"],
+    ["as it is paused", "SIGUSR2", "SIGUSR2"],
+  ] as const
+  for (const [why, pausing, continuing] of ways) {
+    testWith("ss")(`${why}, stops who sends to it, and loses nothing`, async () => {
+      await expectTraffic(running.guest)
+      const before = residentMemory(running.dataPath)
+      const { program } = running.connection.standIn
+      const request = { scenario: "many", connections: 20, bytes: 1_000_000, seed: 9, pause: true }
+      const clients = throughHost.map((family) =>
+        startTcpClient(topology.world, family, request, { keepInputOpen: true }),
+      )
+      await Promise.all(clients.map((client) => client.printed(/connected/)))
+      // The host's kernel has connected the clients before the guest has: nothing but SYNs would wait for the guest.
+      await eventually("the guest has all connections", async () => {
+        const { stdout } = await running.guest.run(["ss", "-Htn", "state", "established"])
+        return stdout.split("\n").length - 1 >= 20 * clients.length ? true : undefined
+      })
+      program.signal(pausing)
+      for (const client of clients) client.write("now\n")
+      await eventually("data waits at passt's sockets", async () => {
+        const { stdout } = await topology.host.run(["ss", "-Htn", "state", "established"])
+        const waiting = stdout.split("\n").map((line) => Number(line.trim().split(/\s+/)[0]))
+        return Math.max(0, ...waiting) > 50_000 ? true : undefined
+      })
+      expect(residentMemory(running.dataPath)).toBeLessThan(before + 64 * 1024)
+      program.signal(continuing)
+      for (const client of clients) {
+        expect(lastLine((await client.result).stdout)).toEqual({ connected: 20, intact: 20 })
+      }
     })
-    program.signal("SIGSTOP")
-    for (const client of clients) client.write("now\n")
-    await eventually("data waits at passt's sockets", async () => {
-      const { stdout } = await topology.host.run(["ss", "-Htn", "state", "established"])
-      const waiting = stdout.split("\n").map((line) => Number(line.trim().split(/\s+/)[0]))
-      return Math.max(0, ...waiting) > 50_000 ? true : undefined
-    })
-    expect(residentMemory(running.dataPath)).toBeLessThan(before + 64 * 1024)
-    program.signal("SIGCONT")
-    for (const client of clients) {
-      expect(lastLine((await client.result).stdout)).toEqual({ connected: 20, intact: 20 })
-    }
-  })
+  }
 
-  test("makes room once it is killed", async () => {
+  test("makes room once its front end is killed", async () => {
     const { connection } = running
     const client = await startDownload(running.guest)
     connection.standIn.program.signal("SIGSTOP")

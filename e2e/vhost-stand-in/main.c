@@ -18,8 +18,10 @@
 //
 // Frames are read from the tap device straight into ring buffers, and written to it from there. Buffers to the guest are
 // pages with merged buffers, as with Linux. SIGUSR1 truncates the memory; after that the rings are only kicked.
+// SIGUSR2 pauses the guest, as QEMU's "stop" does, and the next one lets it go on.
 //
-// Prints "connected" when the rings run, and as its last line, once a signal or passt has ended it, its counts as JSON.
+// Prints "connected" when the rings run, "paused" and "continued" by these, and as its last line, once a signal or passt
+// has ended it, its counts as JSON.
 // Exit status: 0 after SIGTERM or SIGINT, 2 when passt has closed the connection, 1 after an error.
 #include "vhost.h"
 #include <errno.h>
@@ -48,6 +50,7 @@
 struct counts counts;
 static struct queue queues[QUEUES];
 static uint64_t features;
+static int logs;
 
 void fail(const char *what) {
   fprintf(stderr, "vhost-stand-in: %s: %s\n", what, strerror(errno));
@@ -81,6 +84,7 @@ static int catch_signals(void) {
   sigaddset(&caught, SIGTERM);
   sigaddset(&caught, SIGINT);
   sigaddset(&caught, SIGUSR1);
+  sigaddset(&caught, SIGUSR2);
   sigprocmask(SIG_BLOCK, &caught, NULL);
   int signals = signalfd(-1, &caught, SFD_NONBLOCK | SFD_CLOEXEC);
   if (signals < 0) fail("signals");
@@ -124,15 +128,28 @@ static void take_memory_away(void) {
   }
 }
 
+static void say(const char *what) {
+  puts(what);
+  fflush(stdout);
+}
+
+static void start_queues(void) {
+  for (unsigned i = 0; i < QUEUES; i++) queue_start(&queues[i], (features & BIT(PROTOCOL_FEATURES)) != 0, logs);
+}
+
+static void stop_queues(void) {
+  if (queue_stop(&queues[TRANSMIT]) < 0 || queue_stop(&queues[RECEIVE]) < 0) blame("it doesn't stop the rings");
+}
+
 static void run(int tap, int signals) {
   int epoll = epoll_create1(EPOLL_CLOEXEC), fd = back_end_socket();
   if (epoll < 0) fail("epoll");
   const int watched[] = {tap, fd, queues[RECEIVE].call, queues[TRANSMIT].call, signals};
   for (int i = 0; i < WATCHED; i++) watch(epoll, watched[i]);
-  int isTapReadable = 1, hasReceived = 1, isTruncated = 0, isEnded = 0;
+  int isTapReadable = 1, hasReceived = 1, isTruncated = 0, isPaused = 0, isEnded = 0;
   while (!isEnded) {
     int busy = 0;
-    if (!isTruncated) {
+    if (!isTruncated && !isPaused) {
       if (isTapReadable && transmit_has_room(&queues[TRANSMIT])) {
         isTapReadable = transmit_frames(&queues[TRANSMIT], tap);
         busy |= isTapReadable && transmit_has_room(&queues[TRANSMIT]);
@@ -149,15 +166,19 @@ static void run(int tap, int signals) {
       if (events[i].data.fd == fd) closed(); // Nothing was asked.
       struct signalfd_siginfo signal;
       if (events[i].data.fd != signals || read(signals, &signal, sizeof signal) != sizeof signal) continue;
-      if (signal.ssi_signo != SIGUSR1) isEnded = 1;
+      if (signal.ssi_signo == SIGUSR2) {
+        isPaused = !isPaused;
+        if (isPaused) stop_queues();
+        else start_queues();
+        say(isPaused ? "paused" : "continued");
+      } else if (signal.ssi_signo != SIGUSR1) isEnded = 1;
       else if (!isTruncated) {
         isTruncated = 1;
         take_memory_away();
       }
     }
   }
-  if (isTruncated) return;
-  if (queue_stop(&queues[TRANSMIT]) < 0 || queue_stop(&queues[RECEIVE]) < 0) blame("it doesn't stop the rings");
+  if (!isTruncated) stop_queues();
 }
 
 int main(int argc, char **argv) {
@@ -170,7 +191,7 @@ int main(int argc, char **argv) {
   features = negotiate(&options, &protocol);
   if (options.mtu > 0) send_mtu(options.mtu);
   memory_announce((protocol & HAS_SLOTS) != 0);
-  int logs = options.log && (features & BIT(LOG_ALL));
+  logs = options.log && (features & BIT(LOG_ALL));
   if (options.log && !logs) blame("it has no log");
   if (logs) memory_log();
   for (unsigned i = 0; i < QUEUES; i++) {
@@ -179,10 +200,9 @@ int main(int argc, char **argv) {
   receive_create(&queues[RECEIVE], features, &options);
   transmit_create(&queues[TRANSMIT], features, &options);
   int tap = open_tap(options.tap);
-  for (unsigned i = 0; i < QUEUES; i++) queue_start(&queues[i], (features & BIT(PROTOCOL_FEATURES)) != 0, logs);
+  start_queues();
   queue_publish(&queues[RECEIVE]);
-  puts("connected");
-  fflush(stdout);
+  say("connected");
   run(tap, signals);
   print_counts(0);
   return 0;

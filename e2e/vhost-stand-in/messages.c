@@ -219,7 +219,7 @@ void queue_start(struct queue *queue, int enable, int log) {
                                         .used_user_addr = (uint64_t)queue->used,
                                         .log_guest_addr = log ? guest_address(queue->used) : 0}};
   set_state(SET_VRING_NUM, queue->index, queue->entries);
-  set_state(SET_VRING_BASE, queue->index, queue->published);
+  set_state(SET_VRING_BASE, queue->index, queue->base);
   set(SET_VRING_ADDR, &message, sizeof message.address, NULL, 0);
   message.number = queue->index;
   set(SET_VRING_KICK, &message, sizeof message.number, &queue->kick, 1);
@@ -238,5 +238,6 @@ int queue_stop(struct queue *queue) {
   struct pollfd answer = {.fd = back_end, .events = POLLIN};
   if (poll(&answer, 1, PATIENCE) != 1) return -1;
   receive_reply(GET_VRING_BASE, &message, sizeof message.state);
-  return (uint16_t)message.state.num;
+  queue->base = (uint16_t)message.state.num;
+  return queue->base;
 }

@@ -81,6 +81,7 @@ struct queue {
   uint16_t *usedEvent;               // The driver's: an interrupt is wanted past this index.
   const uint16_t *availableEvent;    // The device's: a kick is wanted past this index.
   uint16_t next, published, seen;    // Indices: the next available one, the published one, the next used one.
+  uint16_t base;                     // Where the back end starts, or has stopped.
   int usesEvents, kick, call;
   uint64_t kicks;
 };

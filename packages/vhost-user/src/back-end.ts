@@ -39,10 +39,11 @@ export interface VhostUserHooks {
    * `Stack.reconnected`.
    */
   onReady?(): void
-  /** Rings have stopped: the guest resets its network card, or the front end goes. */
+  /**
+   * Rings have stopped: the guest is paused, or resets its network card, or the front end goes. Until rings run again
+   * or the front end is gone, the link is congested.
+   */
   onStopped?(): void
-  /** Capabilities of the link have changed, before the rings run. */
-  onCapabilities?(): void
   /** Frames wait on the link: pass them to the stack. Called again for as long as some wait. */
   onFrames(): void
   /** The link is no longer congested: time for `Stack.resume`. */
@@ -62,7 +63,7 @@ export class VhostUserBackEnd implements Driven {
   readonly #scratch: number
   #wasRunning = false
   #isEnding = false
-  /** True if frames that waited were discarded, and the owner doesn't know that the link is no longer congested. */
+  /** True if the owner hasn't been notified yet that the link is no longer congested. */
   #owesResume = false
   /** True if the owner has been resumed in a turn: what it sends then leaves with the next one. */
   #hasResumed = false
@@ -171,6 +172,7 @@ export class VhostUserBackEnd implements Driven {
   }
 
   #resume(): void {
+    this.#owesResume = true
     if (!this.#wasRunning) return
     this.#owesResume = false
     this.#hasResumed = true
@@ -242,13 +244,10 @@ export class VhostUserBackEnd implements Driven {
     const { isRunning } = this.#device.rings
     const wasRunning = this.#wasRunning
     this.#wasRunning = isRunning
-    if (this.#device.takeCapabilitiesChanged()) this.#hooks.onCapabilities?.()
     if (wasRunning === isRunning) return
+    this.#link.isPaused = wasRunning
     if (isRunning) this.#hooks.onReady?.()
-    else {
-      this.#link.forgetGuest()
-      this.#hooks.onStopped?.()
-    }
+    else this.#hooks.onStopped?.()
   }
 
   #leave(end: VhostUserEnd): void {

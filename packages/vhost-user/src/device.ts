@@ -39,7 +39,6 @@ export class Device {
   readonly #memory: GuestMemory
   #protocolFeatures = 0n
   #status = 0
-  #capabilitiesChanged = false
 
   constructor(
     native: Native,
@@ -67,13 +66,6 @@ export class Device {
   /** True if replies were agreed on. */
   get repliesWhenAsked(): boolean {
     return hasFeature(this.#protocolFeatures, ProtocolFeature.replies)
-  }
-
-  /** Returns true once after the capabilities of the link have changed. */
-  takeCapabilitiesChanged(): boolean {
-    const changed = this.#capabilitiesChanged
-    this.#capabilitiesChanged = false
-    return changed
   }
 
   /** Begins with a new front end. Throws a `SystemError` if there can't be another map of guest memory. */
@@ -226,7 +218,7 @@ export class Device {
     if (unknown !== 0n) throw new Violation(`it acknowledged features that weren't offered: 0x${unknown.toString(16)}`)
     this.#rings.changing(() => {
       this.#rings.features = features
-      if (this.#link.agree(features)) this.#capabilitiesChanged = true
+      this.#link.agree(features)
     })
   }
 
@@ -259,7 +251,7 @@ export class Device {
 
   #forgetFeatures(): void {
     this.#rings.features = 0n
-    if (this.#link.agree(0n)) this.#capabilitiesChanged = true
+    this.#link.agree(0n)
   }
 
   #setMemoryTable(): void {

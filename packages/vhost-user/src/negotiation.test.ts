@@ -177,21 +177,6 @@ describe("frames pass as agreed on", () => {
     restart(features)
     for (const [index, offloads] of subsets(OFFLOADS).entries()) if (index % 73 === 0) check(features | offloads)
   })
-
-  it("and the owner is notified of what the link can do", () => {
-    restart(USUAL)
-    machine.events.length = 0
-    for (const [features, count] of [
-      [USUAL | F.CSUM, 0],
-      [USUAL | F.GUEST_CSUM, 1],
-      [USUAL | F.GUEST_CSUM | F.GUEST_TSO4, 1],
-      [USUAL | F.GUEST_CSUM | F.GUEST_TSO4 | F.GUEST_TSO6, 2],
-      [USUAL, 3],
-    ] as const) {
-      agreeOn(features)
-      expect(machine.events).toEqual(new Array(count).fill("capabilities"))
-    }
-  })
 })
 
 describe("frames that need more than was agreed on", () => {

@@ -45,10 +45,10 @@ describe("rings", () => {
       expect(machine.stop(order)).toEqual([round, round])
       expect(machine.events).toEqual(["stopped"])
       expect(machine.stop(order)).toEqual([round, round])
-      send(numberedFrame(9, 100))
-      expect(machine.drops.get("link: no guest")).toBe(round)
+      expect(machine.link.isCongested).toBe(true)
       for (const index of order) machine.startRing(index, round)
-      expect(machine.events).toEqual(["stopped", "ready"])
+      expect(machine.events).toEqual(["stopped", "ready", "resume"])
+      expect(machine.link.isCongested).toBe(false)
     }
   })
 
@@ -163,9 +163,9 @@ describe("a ring that is disabled", () => {
     machine.offerBuffers(1)
     send(numberedFrame(4, 60))
     expect(arrived()).toEqual([])
+    machine.offerBuffers(1)
     machine.enable(0)
-    send(numberedFrame(5, 60))
-    expect(arrived()).toEqual([numberedFrame(5, 60)])
+    expect(arrived()).toEqual([numberedFrame(4, 60)])
   })
 
   it("goes on discarding the guest's, with event indices as well", () => {
@@ -224,7 +224,7 @@ describe("a device", () => {
     machine.turn()
     expect([machine.events.at(-1), machine.askNumber(R.GET_STATUS)]).toEqual(["stopped", 0n])
     for (const index of [0, 1]) machine.startRing(index, 1)
-    expect(machine.events.at(-1)).toBe("ready")
+    expect(machine.events.slice(-2)).toEqual(["ready", "resume"])
   })
 
   it("whose owner is reset has its rings disabled", () => {
@@ -294,15 +294,16 @@ describe("a guest without buffers", () => {
   it("that goes leaves nothing behind for the next one", () => {
     machine.start()
     send(numberedFrame(1, 60))
-    machine.stop()
+    machine.backEnd.detach()
+    machine.socket.close()
     expect(machine.link.isCongested).toBe(false)
-    for (const index of [0, 1]) machine.startRing(index)
+    send(numberedFrame(2, 60))
+    expect(machine.drops.get("link: no guest")).toBe(1)
+    machine.reconnect()
+    machine.start()
     machine.offerBuffers(4)
-    machine.toGuest.notify()
     machine.turn()
     expect(arrived()).toEqual([])
-    send(numberedFrame(2, 60))
-    expect(arrived()).toEqual([numberedFrame(2, 60)])
   })
 
   it("that are large enough loses the frame", () => {
@@ -315,6 +316,65 @@ describe("a guest without buffers", () => {
     machine.toGuest.notify()
     machine.turn()
     expect(machine.drops.get("link: longer than the guest's buffers")).toBe(2)
+  })
+})
+
+describe("a guest that is paused", () => {
+  const frames = [1, 2, 3, 4].map((number) => numberedFrame(number, 60))
+
+  it.each([
+    [0, 1],
+    [1, 0],
+  ])("has frames wait, and gets them when it goes on: %i, %i", (...order) => {
+    machine.start(USUAL | F.EVENT_IDX)
+    machine.offerBuffers(1)
+    send(frames[0], frames[1])
+    const bases = machine.stop(order)
+    send(frames[2], frames[3])
+    expect(machine.link.isCongested).toBe(true)
+    machine.turn()
+    expect(machine.backEnd.nextDeadline(), "nothing is done meanwhile").toBe(Number.POSITIVE_INFINITY)
+    machine.offerBuffers(3)
+    machine.turn()
+    expect(machine.events.at(-1)).toBe("stopped")
+    machine.socket.send(R.SET_FEATURES, number64(USUAL | F.EVENT_IDX))
+    for (const [at, index] of order.entries()) machine.startRing(index, bases[at])
+    machine.turn()
+    expect(arrived()).toEqual(frames)
+    expect(machine.events.slice(-3)).toEqual(["stopped", "ready", "resume"])
+    expect([machine.link.isCongested, machine.backEnd.nextDeadline()]).toEqual([false, Number.POSITIVE_INFINITY])
+    expect(machine.drops.entries()).toEqual([])
+    expectTraffic(5)
+  })
+
+  it("has no more frames wait than one that has no buffers", () => {
+    machine.start()
+    machine.stop()
+    const large = Array.from({ length: 20 }, (_, index) => numberedFrame(index, 20_000))
+    expect(machine.link.send(batchOf(large), 0, 20)).toBe(13)
+    expect(machine.link.send(batchOf(large), 0, 1)).toBe(0)
+  })
+
+  it("and comes back with other features gets none of them", () => {
+    machine.start()
+    machine.stop()
+    send(frames[0])
+    machine.start(USUAL | F.GUEST_CSUM)
+    machine.offerBuffers(1)
+    machine.turn()
+    expect(arrived()).toEqual([])
+    expect(machine.events.slice(-2)).toEqual(["ready", "resume"])
+    send(frames[1])
+    expect(arrived()).toEqual([frames[1]])
+  })
+
+  it("may go meanwhile", () => {
+    machine.start()
+    machine.stop()
+    send(frames[0])
+    machine.socket.close()
+    machine.turn()
+    expect([machine.events.at(-1), machine.link.isCongested]).toEqual(["gone", false])
   })
 })
 

@@ -72,6 +72,11 @@ export type RingName = "fromGuest" | "toGuest"
 export class VhostUserLink implements Link {
   readonly arena: Arena
   readonly capabilities: LinkCapabilities
+  /**
+   * True while the guest's rings have stopped, presumably for some time: frames to the guest wait, and the link is
+   * congested, until they run again. Set by the back end.
+   */
+  isPaused = false
   readonly #own: { -readonly [Field in keyof LinkCapabilities]: LinkCapabilities[Field] }
   readonly #native: Native
   readonly #frames: number
@@ -118,9 +123,9 @@ export class VhostUserLink implements Link {
     this.#reasons = new Reasons(options.drops)
   }
 
-  /** True while frames wait for the guest to have room. */
+  /** True while frames wait for the guest to have room, and while they would. */
   get isCongested(): boolean {
-    return !this.#backlog.isEmpty
+    return !this.#backlog.isEmpty || (this.isPaused && this.#toGuest < 0)
   }
 
   /**
@@ -151,14 +156,16 @@ export class VhostUserLink implements Link {
     return hasFeature(this.#features, VhostUserFeature.mergedChains) ? CHAINS_AT : -1
   }
 
-  /** Takes over what a front end has agreed to. Returns true if the capabilities have changed. */
-  agree(features: bigint): boolean {
+  /** Takes over what a front end has agreed to. */
+  agree(features: bigint): void {
     // Waiting frames have the header and the offloads that were agreed on before.
     if (((features ^ this.#features) & ~LOG) !== 0n) this.forgetGuest()
     this.#features = features
     this.#headerBytes = headerBytesOf(features)
     this.#offloads = new Offloads(features)
-    return this.#updateCapabilities()
+    this.#own.checksumOffload = this.#offloads.checksumToGuest
+    this.#own.tcpSegmentation = this.#offloads.tcpToGuest
+    this.#own.udpSegmentation = this.#offloads.udpToGuest
   }
 
   /** Uses a ring of the addon from now on, or none (-1). Frames that wait for the guest stay. */
@@ -223,12 +230,12 @@ export class VhostUserLink implements Link {
     this.#isFrameWaiting = count > 0 || this.#armFromGuest(1) > 0
   }
 
-  /** See `Link.send`. Without a guest, frames count as taken, and as dropped. */
+  /** See `Link.send`. Without a guest, frames count as taken, and as dropped; those for one that is paused wait. */
   send(batch: FrameBatch, first: number, count: number): number {
     const last = first + count
     let index = first
     if (this.#backlog.isEmpty && this.#toGuest >= 0) index = this.#give(batch, first, last)
-    if (this.#toGuest < 0) {
+    if (this.#toGuest < 0 && !this.isPaused) {
       this.#reasons.count(this.#reasons.noGuest, last - index)
       return count
     }
@@ -240,7 +247,7 @@ export class VhostUserLink implements Link {
   /**
    * Gives waiting frames to the guest; to be called when it reports buffers, and for as long as
    * {@link VhostUserLink.isRoomWaiting}.
-   * Returns true if none wait any longer.
+   * Returns true if the link is no longer congested.
    */
   drain(): boolean {
     this.#isRoomWaiting = false
@@ -254,13 +261,14 @@ export class VhostUserLink implements Link {
       if (this.#backlog.skipped !== this.#skipped) this.#countSkipped()
       if (this.#backlog.isEmpty || this.#armToGuest(1) <= 0) break
     }
-    if (!this.#backlog.isEmpty) return false
+    if (this.isCongested) return false
     if (this.#toGuestArmed && this.#toGuest >= 0) this.#armToGuest(0)
     return true
   }
 
   /** Releases the rings. They are not closed, and others may be used later. */
   close(): void {
+    this.isPaused = false
     this.useRing("fromGuest", -1)
     this.useRing("toGuest", -1)
     this.forgetGuest()
@@ -395,16 +403,6 @@ export class VhostUserLink implements Link {
   #countSkipped(): void {
     this.#reasons.count(this.#reasons.noBuffer, this.#backlog.skipped - this.#skipped)
     this.#skipped = this.#backlog.skipped
-  }
-
-  #updateCapabilities(): boolean {
-    const own = this.#own
-    const { checksumOffload, tcpSegmentation, udpSegmentation } = own
-    const { checksumToGuest, tcpToGuest, udpToGuest } = this.#offloads
-    own.checksumOffload = checksumToGuest
-    own.tcpSegmentation = tcpToGuest
-    own.udpSegmentation = udpToGuest
-    return checksumToGuest !== checksumOffload || tcpToGuest !== tcpSegmentation || udpToGuest !== udpSegmentation
   }
 }
 

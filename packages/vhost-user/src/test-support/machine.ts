@@ -115,7 +115,6 @@ export class Machine {
       onConnected: () => this.events.push("connected"),
       onReady: () => this.events.push("ready"),
       onStopped: () => this.events.push("stopped"),
-      onCapabilities: () => this.events.push("capabilities"),
       onResume: () => this.events.push("resume"),
       onFrames: () => this.takesFrames && this.take(),
       onGone: (end: VhostUserEnd) => {
