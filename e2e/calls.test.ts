@@ -168,24 +168,36 @@ function descriptorOf(pid: number, folder: string): number {
   return Number(found)
 }
 
-testWith("strace", "ping")("passt needs what is on its list", async () => {
-  const files = new Files()
-  const options = ["-t", `${TCP_PORT}`, "-u", `${UDP_PORT}`, ...files.options]
-  const connection = await Connection.start(topology, { options })
-  const { guest, passt } = connection
-  const rules = passtCalls(passt.pid, [descriptorOf(passt.pid, "/")], false)
-  const trace = await CallTrace.of(passt.pid)
-  await exercise(guest)
-  await exerciseFromHost(guest, topology.world, throughHost)
-  await connection.standIn.stop()
-  await connection.reconnect()
-  await expectTraffic(guest)
-  await files.expectWritten()
-  await connection.stop()
-  const { unneeded, unlisted } = compareCalls(rules, await trace.calls())
-  expect(unlisted).toEqual([])
-  expectNeeded(withoutNumber(unneeded, passt.pid))
-})
+/** How guests are connected. */
+const kinds = [
+  ["passt", {}],
+  ["passt --vhost-user", { vhostUser: [] }],
+] as const
+
+for (const [name, kind] of kinds)
+  testWith("strace", "ping")(`${name} needs what is on its list`, async () => {
+    const isVhostUser = "vhostUser" in kind
+    const files = new Files()
+    const options = ["-t", `${TCP_PORT}`, "-u", `${UDP_PORT}`, ...files.options]
+    const connection = await Connection.start(topology, { options, ...kind })
+    const { guest, passt } = connection
+    const rules = passtCalls(passt.pid, [descriptorOf(passt.pid, "/")], isVhostUser)
+    const trace = await CallTrace.of(passt.pid)
+    await exercise(guest)
+    await exerciseFromHost(guest, topology.world, throughHost)
+    if (isVhostUser) {
+      // Memory that is taken away while it is in use.
+      connection.standIn.program.signal("SIGUSR1")
+      await connection.standIn.unplugged()
+    } else await connection.standIn.stop()
+    await connection.reconnect()
+    await expectTraffic(guest)
+    await files.expectWritten()
+    await connection.stop()
+    const { unneeded, unlisted } = compareCalls(rules, await trace.calls())
+    expect(unlisted).toEqual([])
+    expectNeeded(withoutNumber(unneeded, passt.pid))
+  })
 
 /** A port that takes a privilege to be bound in the namespace. */
 const LOW_PORT = 620
