@@ -41,11 +41,13 @@ const shared = {
 
 const addon = resolve(options.output)
 const flags = "-std=gnu11 -O2 -Wall -Wextra"
+/** Not unloaded with the last thread that used it: signals' handlers lie in it. */
+const stays = "-Wl,-z,nodelete"
 const products = [
   {
     output: addon,
     sources: [...sourcesIn(folder), ...sourcesIn(join(folder, "rings"))],
-    flags: `${flags} -fPIC -shared -fvisibility=hidden -pthread -DNAPI_VERSION=9`,
+    flags: `${flags} -fPIC -shared -fvisibility=hidden -pthread -DNAPI_VERSION=9 ${stays}`,
   },
   ...readdirSync(folder)
     .filter((name) => existsSync(join(folder, name, "main.c")))
