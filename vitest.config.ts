@@ -31,6 +31,7 @@ const together = [
   "stack",
   "testkit",
   "config",
+  "pesto-protocol",
   "bench",
   "scripts",
 ]

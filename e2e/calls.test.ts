@@ -10,8 +10,9 @@ import { type Call, CallTrace, compareCalls, partsOf } from "./harness/calls.ts"
 import { throughHost, throughLoopback } from "./harness/from-host.ts"
 import { Holder } from "./harness/holders.ts"
 import { helperOf, parentOf, statusOf } from "./harness/inspection.ts"
-import { temporaryFolder, testWith } from "./harness/machine.ts"
+import { fileFor, temporaryFolder, testWith } from "./harness/machine.ts"
 import { Pasta } from "./harness/pasta.ts"
+import { pesto } from "./harness/pesto.ts"
 import { Namespace, type Place } from "./harness/places.ts"
 import { eventually, mustRun } from "./harness/processes.ts"
 import { type Protocol, protocols } from "./harness/protocols.ts"
@@ -178,13 +179,15 @@ for (const [name, kind] of kinds)
   testWith("strace", "ping")(`${name} needs what is on its list`, async () => {
     const isVhostUser = "vhostUser" in kind
     const files = new Files()
-    const options = ["-t", `${TCP_PORT}`, "-u", `${UDP_PORT}`, ...files.options]
+    const socket = fileFor("pesto")
+    const options = ["-t", `${TCP_PORT}`, "-u", `${UDP_PORT}`, "-c", socket, ...files.options]
     const connection = await Connection.start(topology, { options, ...kind })
     const { guest, passt } = connection
-    const rules = passtCalls(passt.pid, [descriptorOf(passt.pid, "/")], isVhostUser)
+    const rules = passtCalls(passt.pid, [descriptorOf(passt.pid, "/")], { isVhostUser, changesPorts: true })
     const trace = await CallTrace.of(passt.pid)
     await exercise(guest)
     await exerciseFromHost(guest, topology.world, throughHost)
+    expect(await pesto(topology.host, ["-A", "-t", `${TCP_PORT + 1}`, socket])).toMatchObject({ status: 0 })
     if (isVhostUser) {
       // Memory that is taken away while it is in use.
       connection.standIn.program.signal("SIGUSR1")
@@ -304,7 +307,7 @@ testWith("strace")("the processes that wait need what is on their lists", async 
 test("what is needed elsewhere alone is on a list", () => {
   const parts = withoutNumber(
     [
-      ...passtCalls(1, [], true),
+      ...passtCalls(1, [], { isVhostUser: true }),
       ...pastaCalls(1, true),
       ...namespaceHelperCalls(true, true),
       ...launcherCalls(1, 1, false),

@@ -5,6 +5,7 @@
 //   testkit → stack → tap
 //   tun-tap, stream-link, vhost-user → sys
 //   packet-link → core
+//   pesto-protocol → flow
 //   tcp, udp, icmp, arp, ndp, dhcp, tap → protocol-kit → core
 //   tcp, udp, icmp, arp, ndp, dhcp, tap, sys, config → flow → core → nothing
 //   node-sockets, web-sockets → sockets-kit → core
@@ -43,10 +44,11 @@ export const layers = {
   "node-sockets": { imports: ["core", "sockets-kit"], portable: false },
   "web-sockets": { imports: ["core", "sockets-kit"], portable: true },
   config: { imports: foundation, portable: false },
+  "pesto-protocol": { imports: foundation, portable: true },
   "tun-tap": { imports: [...foundation, "sys"], portable: false },
   "stream-link": { imports: [...foundation, "sys"], portable: false },
   "vhost-user": { imports: [...foundation, "sys"], portable: false },
-  program: assembly,
+  program: { ...assembly, imports: [...assembly.imports, "pesto-protocol"] },
   gateway: { ...assembly, imports: [...assembly.imports, "node-sockets"] },
   tap: protocol,
   "packet-link": { imports: ["core"], portable: true },

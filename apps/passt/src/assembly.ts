@@ -15,6 +15,8 @@ import {
   type Machinery,
   openForwardedPorts,
   openLog,
+  openPesto,
+  type PestoSocket,
   type ProgramLog,
   passtCalls,
   type WallHelper,
@@ -49,6 +51,7 @@ export class DataPath {
   readonly #port: GuestPort
   #running: RunningStack | undefined
   #listener: StreamListener | undefined
+  #pesto: PestoSocket | undefined
   #sinks: readonly LogSink[] = []
   #statistics: NodeJS.Timeout | undefined
   #isStopping = false
@@ -77,7 +80,8 @@ export class DataPath {
 
   /** The system calls that the process needs once everything is open. */
   get calls(): CallRule[] {
-    return passtCalls(process.pid, this.folders, this.#isVhostUser)
+    const changesPorts = this.#pesto !== undefined
+    return passtCalls(process.pid, this.folders, { isVhostUser: this.#isVhostUser, changesPorts })
   }
 
   /** Where hypervisors connect; undefined if one was connected from the start. */
@@ -124,8 +128,10 @@ export class DataPath {
     })
     watchHostNeighbours(this.#machinery, this.#configuration, this.#running.tap.hostNeighbours, this.#events)
     this.#openSocket()
-    openForwardedPorts(new PortForwarding(this.#running.stack), this.#configuration.forwarding)
+    const forwarding = new PortForwarding(this.#running.stack)
+    openForwardedPorts(forwarding, this.#configuration.forwarding)
     checkSpareDescriptors(native)
+    this.#pesto = openPesto(this.#machinery, this.#configuration, forwarding, this.#events, listenAt)
     openMore()
     if (identity !== undefined) this.#become(identity)
     if (statisticsInterval === undefined || !(counting instanceof CountingLink)) return
@@ -169,6 +175,7 @@ export class DataPath {
     this.#running?.close()
     this.#port.close()
     this.#listener?.close()
+    this.#pesto?.close()
     this.#events.finish()
     this.#machinery.logDrops(this.#log)
   }

@@ -9,7 +9,8 @@ runProgram("passt", manifest, async (options) => {
     return 0
   }
   const { beBorn, passtCalls, printSandbox } = await import("@demiflow/program/launch")
-  if (options.printsSandbox) return printSandbox(options.runAs, passtCalls(process.pid, [], options.vhostUser))
+  if (options.printsSandbox)
+    return printSandbox(options.runAs, passtCalls(process.pid, [], { isVhostUser: options.vhostUser }))
   const { foreground, descriptor } = options
   const birth = beBorn(new URL("./become", import.meta.url), descriptor, foreground)
   if (foreground) {

@@ -144,7 +144,7 @@ export class DataPath {
       onLinkError: (errno) => this.#loseTap(device, errno),
     })
     watchHostNeighbours(this.#machinery, configuration, tap.hostNeighbours, this.#events)
-    openPorts(this.#machinery, stack, configuration, this.#namespace, this.#log)
+    openPorts(this.#machinery, stack, configuration, this.#namespace, this.#events)
     stack.start()
     stack.endTurn()
     return tap

@@ -1,8 +1,15 @@
 /** The ports of a namespace: forwarded into it, and out of it. */
 import type { Configuration } from "@demiflow/config"
 import type { Listeners, Log } from "@demiflow/core"
-import { PortForwarding } from "@demiflow/flow"
-import { AutoPorts, checkSpareDescriptors, type Machinery, openForwardedPorts } from "@demiflow/program/data-path"
+import { type ForwardingRule, PortForwarding } from "@demiflow/flow"
+import {
+  AutoPorts,
+  checkSpareDescriptors,
+  type Machinery,
+  openForwardedPorts,
+  openPesto,
+} from "@demiflow/program/data-path"
+import { listenAt } from "@demiflow/stream-link"
 import { BoundPorts, LinuxLocalPath, type NetworkNamespace } from "@demiflow/sys"
 
 /**
@@ -13,29 +20,40 @@ import { BoundPorts, LinuxLocalPath, type NetworkNamespace } from "@demiflow/sys
  */
 export function openLocalPath(
   { native, arena, loop, shares }: Machinery,
-  { forwarding, splicing }: Configuration,
+  { forwarding, splicing, confPath }: Configuration,
   namespace: NetworkNamespace,
   tapName: string | undefined,
 ): LinuxLocalPath | undefined {
-  if (splicing === undefined || forwarding.length === 0) return undefined
+  if (splicing === undefined || (forwarding.length === 0 && confPath === undefined)) return undefined
   return new LinuxLocalPath(native, arena, loop, shares, namespace, tapName)
 }
 
 /**
- * Opens all ports, and starts following the ports that are bound, for rules that follow them. Throws `Quit` for a port
- * that can't be opened.
+ * Opens all ports, and starts following the ports that are bound, for rules that follow them; and opens the socket at
+ * which the rules change. Throws `Quit` for a port that can't be opened.
  */
 export function openPorts(
-  { native, arena }: Machinery,
+  machinery: Machinery,
   stack: Listeners,
-  { forwarding: rules }: Configuration,
+  configuration: Configuration,
   namespace: NetworkNamespace,
-  log: Pick<Log, "warning">,
+  log: Log,
 ): void {
+  const { native, arena } = machinery
+  const { forwarding: rules, confPath } = configuration
   const forwarding = new PortForwarding(stack)
   openForwardedPorts(forwarding, rules)
   checkSpareDescriptors(native)
-  if (!rules.some(({ isAuto }) => isAuto)) return
+  if (confPath === undefined && !hasAuto(rules)) return
   const outside = new BoundPorts(native, arena)
-  new AutoPorts(forwarding, outside, new BoundPorts(native, arena, namespace), log).start()
+  const auto = new AutoPorts(forwarding, outside, new BoundPorts(native, arena, namespace), log)
+  if (hasAuto(rules)) auto.start()
+  openPesto(machinery, configuration, forwarding, log, listenAt, (changed) => {
+    auto.stop()
+    if (hasAuto(changed)) auto.start()
+  })
+}
+
+function hasAuto(rules: readonly ForwardingRule[]): boolean {
+  return rules.some(({ isAuto }) => isAuto)
 }

@@ -170,6 +170,10 @@ export interface Configuration {
    * they were asked for. No two overlap.
    */
   readonly forwarding: readonly ConfiguredRule[]
+  /** True if ports of the host may be at addresses that it doesn't have, or not yet. */
+  readonly freebind: boolean
+  /** Path of the socket at which pesto changes forwarded ports; undefined: there is none. */
+  readonly confPath: string | undefined
   /** Only for pasta. There is no tap interface if `isOnly`. */
   readonly splicing: SplicingRules | undefined
   /** Only for pasta. */

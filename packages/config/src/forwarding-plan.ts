@@ -129,7 +129,7 @@ function part(range: MappedRange, first: number, last: number): MappedRange[] {
 }
 
 /** True if both rules would have to listen at a common port. */
-function overlaps(one: ForwardingRule, other: ForwardingRule): boolean {
+export function overlaps(one: ForwardingRule, other: ForwardingRule): boolean {
   return (
     one.interface === other.interface &&
     one.protocol === other.protocol &&

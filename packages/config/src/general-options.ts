@@ -1,5 +1,5 @@
 /** Options for the program's execution and output. */
-import { type OptionRow, parsePath, set, unimplemented, value } from "./option-row.ts"
+import { type OptionRow, parsePath, set, value } from "./option-row.ts"
 import { parseInterval, parseLogSize } from "./option-values.ts"
 import { parseRunAs } from "./run-as.ts"
 
@@ -111,7 +111,16 @@ export const generalOptions: readonly OptionRow[] = [
       options.printsSandbox = true
     }),
   },
-  unimplemented("conf-path", "PATH", "c"),
+  {
+    long: ["conf-path"],
+    short: "c",
+    argument: "PATH",
+    group: "General",
+    help: "Create a UNIX socket at PATH, at which pesto changes the forwarded ports.",
+    apply: value("Invalid path of a socket for pesto", parsePath, (options, path) => {
+      options.confPath = path
+    }),
+  },
   {
     long: ["chroot-fallback"],
     group: "General",

@@ -65,6 +65,6 @@ export const hypervisorOptions: readonly OptionRow[] = [
         ? undefined
         : `option '--repair-path' is implemented for 'none' only, not for '${argument}': there is no migration yet`,
   },
-  unimplemented("migrate-exit", undefined, undefined, "passt"),
-  unimplemented("migrate-no-linger", undefined, undefined, "passt"),
+  unimplemented("migrate-exit", "passt"),
+  unimplemented("migrate-no-linger", "passt"),
 ]

@@ -12,8 +12,17 @@
 export * from "./command-line.ts"
 export * from "./configuration.ts"
 export * from "./encode.ts"
-export { type ConfiguredRule, formatRule } from "./forwarding-plan.ts"
+export {
+  type ConfiguredRule,
+  type ForwardingFacts,
+  type ForwardingPlan,
+  type ForwardingRequest,
+  formatRule,
+  overlaps,
+  planForwarding,
+} from "./forwarding-plan.ts"
 export * from "./forwarding-rules.ts"
+export { type OptionShape, type ScannedOption, type ScannedOptions, scanOptions } from "./getopt.ts"
 export * from "./help.ts"
 export * from "./hypervisor.ts"
 export * from "./namespace-target.ts"
@@ -29,6 +38,7 @@ export {
 } from "./port-specification.ts"
 export * from "./resolv-conf.ts"
 export * from "./resolve.ts"
+export { ephemeralPorts } from "./resolve-forwarding.ts"
 export { type Account, type AccountResolution, type RunAs, resolveRunAs } from "./run-as.ts"
 export * from "./running.ts"
 export * from "./summary.ts"

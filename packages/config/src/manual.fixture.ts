@@ -2,7 +2,7 @@
 export const OPTIONS_OF_BOTH: readonly string[][] = [
   ["-d", "--debug", "--trace", "-q", "--quiet", "-f", "--foreground", "-e", "--stderr"],
   ["--stats", "5", "-l", "/x", "--log-file", "x", "--log-size", "65536", "--runas", "nobody:nogroup"],
-  ["-p", "x", "--pcap", "x", "-P", "x", "--pid", "x", "-m", "1500", "--mtu", "0"],
+  ["-c", "x", "--conf-path", "x", "-p", "x", "--pcap", "x", "-P", "x", "--pid", "x", "-m", "1500", "--mtu", "0"],
   ["-a", "192.0.2.1/24", "--address", "2001:db8::1/64"],
   ["-n", "24", "--netmask", "255.255.255.0"],
   ["-M", "9a:55:9a:55:9a:56", "--mac-addr", "9a:55:9a:55:9a:56", "-g", "192.0.2.1", "--gateway", "fe80::1"],

@@ -77,11 +77,9 @@ export function parseSearchList(text: string): readonly string[] | undefined {
 }
 
 /** An option of the existing programs that is recognised here, and refused. */
-export function unimplemented(long: string, argument?: string, short?: string, only?: Program): OptionRow {
+export function unimplemented(long: string, only?: Program): OptionRow {
   return {
     long: [long],
-    ...(argument && { argument }),
-    ...(short && { short }),
     ...(only && { only }),
     group: "General",
     help: "",

@@ -26,6 +26,8 @@ export interface Options {
   foreground: boolean
   /** `-p`: where to write a capture. */
   pcapPath: string | undefined
+  /** `-c`: path of the socket for pesto. */
+  confPath: string | undefined
   /** `-P`: where to write the process number. */
   pidPath: string | undefined
   /** `-l`: where to write the log. */
@@ -136,6 +138,7 @@ export function defaultOptions(): Options {
     verbosity: "normal",
     foreground: false,
     pcapPath: undefined,
+    confPath: undefined,
     pidPath: undefined,
     logPath: undefined,
     logSize: undefined,

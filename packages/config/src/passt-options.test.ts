@@ -32,12 +32,9 @@ describe("every option of the manual", () => {
     expect(parseCommandLine(argv, "passt")).toMatchObject({ kind: "run" })
   })
 
-  test.each([["-c", "/x"], ["--conf-path", "/x"], ["--migrate-exit"], ["--migrate-no-linger"]])(
-    "or refused by name: %s",
-    (...argv) => {
-      expect(problem(argv)).toMatch(/^option '--[a-z-]+' is not implemented yet$/)
-    },
-  )
+  test.each([["--migrate-exit"], ["--migrate-no-linger"]])("or refused by name: %s", (...argv) => {
+    expect(problem(argv)).toMatch(/^option '--[a-z-]+' is not implemented yet$/)
+  })
 
   test("or refused with a reason", () => {
     expect(problem(["--repair-path", "/x"])).toBe(

@@ -35,13 +35,6 @@ describe("every option of the manual", () => {
   })
 
   test.each([
-    ["-c", "/x"],
-    ["--conf-path", "/x"],
-  ])("or refused by name: %s", (...argv) => {
-    expect(problem(...argv)).toBe("option '--conf-path' is not implemented yet")
-  })
-
-  test.each([
     ["--socket", "/x"],
     ["--fd", "3"],
     ["--one-off"],

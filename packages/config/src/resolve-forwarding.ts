@@ -55,8 +55,8 @@ export function resolveForwarding(
     const message = findUnreachable(request, options)
     if (message !== undefined) return { kind: "error", message }
   }
-  const ephemeralPorts = parseLocalPortRange(localPortRange) ?? DEFAULT_EPHEMERAL_PORTS
-  return planForwarding(requests, { ...versions, ephemeralPorts, freebind: options.freebind })
+  const facts = { ...versions, ephemeralPorts: ephemeralPorts(localPortRange), freebind: options.freebind }
+  return planForwarding(requests, facts)
 }
 
 /** Options without effect, because their protocol is off: one sentence each. */
@@ -106,10 +106,13 @@ function findUnreachable(request: ForwardingRequest, { noSplice, spliceOnly }: O
   return undefined
 }
 
-/** Parses `ip_local_port_range`, see ip(7): two numbers. */
-function parseLocalPortRange(text: string): PortRange | undefined {
-  const match = /^(\d{1,5})\s+(\d{1,5})\s*$/.exec(text)
-  if (match === null) return undefined
+/**
+ * The ports that the kernel assigns to outgoing connections: the two numbers of `ip_local_port_range`, see ip(7); the
+ * default of Linux for any other text.
+ */
+export function ephemeralPorts(localPortRange: string): PortRange {
+  const match = /^(\d{1,5})\s+(\d{1,5})\s*$/.exec(localPortRange)
+  if (match === null) return DEFAULT_EPHEMERAL_PORTS
   const [first, last] = [Number(match[1]), Number(match[2])]
-  return first <= last ? { first, last } : undefined
+  return first <= last ? { first, last } : DEFAULT_EPHEMERAL_PORTS
 }

@@ -101,6 +101,8 @@ export function resolveConfiguration(options: Options, facts: HostFacts, program
     verbosity: options.verbosity,
     foreground: options.foreground,
     pcapPath: options.pcapPath,
+    confPath: options.confPath,
+    freebind: options.freebind,
     pidPath: options.pidPath,
     logFile: resolveLogFile(options),
     statisticsInterval: options.statisticsInterval,

@@ -1,6 +1,7 @@
 import { Errno, Interface, type InterfaceId, IpProtocol, type ListenerRef, type ListeningEnd } from "@demiflow/core"
 import { describe, expect, it } from "vitest"
-import { type ForwardingRule, PortForwarding } from "./port-forwarding.ts"
+import type { ForwardingRule } from "./forwarding-rule.ts"
+import { PortForwarding } from "./port-forwarding.ts"
 
 /** A stack that listens on every port except those in use, and records where each leads. */
 function setUp(...inUse: number[]) {

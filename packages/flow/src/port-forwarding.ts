@@ -4,44 +4,9 @@
  *
  * A port becomes a socket by `Listeners.listen`: the stack finds the protocol's handler, whose `listen` opens it.
  */
-import {
-  type Address,
-  Interface,
-  type InterfaceId,
-  IpProtocol,
-  isShortage,
-  type ListenerRef,
-  type Listeners,
-} from "@demiflow/core"
-
-/** A range of ports at one end, and the range of the same size that it leads to at the other end. */
-export interface ForwardingRule {
-  /**
-   * Where the ports are: `host` for ports that lead to the guest, `splice` for ports of its namespace that lead to the
-   * host.
-   */
-  readonly interface: InterfaceId
-  /** IP protocol number: TCP or UDP. */
-  readonly protocol: number
-  /** As in a `ListeningEnd`: absent for any address of both IP versions. */
-  readonly address: Readonly<Address> | undefined
-  /** Accept only what arrives on this interface of the host. */
-  readonly interfaceName: string | undefined
-  /** 1–65535. */
-  readonly firstPort: number
-  /** `firstPort` to 65535. */
-  readonly lastPort: number
-  /** Absent: the address that the guest last used. */
-  readonly targetAddress: Readonly<Address> | undefined
-  /** 1–65535; the others follow in order. */
-  readonly firstTargetPort: number
-  /** True if ports that can't be opened are skipped. */
-  readonly isBestEffort: boolean
-  /** True if a port is open only while its target port is bound at the other end. */
-  readonly isAuto: boolean
-  /** True to bind to an address that the host doesn't have, or not yet. */
-  readonly freebind: boolean
-}
+import { Interface, type InterfaceId, IpProtocol, isShortage, type ListenerRef, type Listeners } from "@demiflow/core"
+import type { ForwardingRule } from "./forwarding-rule.ts"
+import { type OpenPorts, PortChange } from "./port-change.ts"
 
 /** The result of adding a rule. */
 export interface ForwardingOutcome {
@@ -57,8 +22,8 @@ export type BoundPorts = (protocol: number) => Iterable<number>
 /** The table. */
 export class PortForwarding {
   readonly #stack: Listeners
-  /** Rules in the order in which they were added, with their listeners by port. */
-  readonly #listeners = new Map<ForwardingRule, Map<number, ListenerRef>>()
+  #listeners: OpenPorts = new Map()
+  #change: PortChange | undefined
 
   constructor(stack: Listeners) {
     this.#stack = stack
@@ -102,6 +67,26 @@ export class PortForwarding {
   }
 
   /**
+   * Begins to replace all rules, all or nothing: ports that both tables have, with the same target, stay open. Call
+   * `advance` of the result until it is done; until then the rules are the old ones, and {@link PortForwarding.follow}
+   * does nothing. Throws if a change is under way.
+   */
+  replace(rules: readonly ForwardingRule[]): PortChange {
+    if (this.#change !== undefined) throw new Error("The ports are being changed already")
+    this.#change = new PortChange(
+      rules,
+      this.#listeners,
+      (rule, port) => this.#listen(rule, port),
+      (ref) => this.#stack.unlisten(ref),
+      (listeners) => {
+        this.#change = undefined
+        this.#listeners = listeners
+      },
+    )
+    return this.#change
+  }
+
+  /**
    * Adapts the automatic rules with ports at `end`: a port is opened if its target port is bound at the other end, else
    * closed. What this table itself has bound there doesn't count, or two rules would lead to each other.
    *
@@ -115,6 +100,7 @@ export class PortForwarding {
    *   its client keeps the port that was open for it
    */
   follow(end: InterfaceId, bound: BoundPorts, connected: BoundPorts = () => []): boolean {
+    if (this.#change !== undefined) return false
     const { tcp, udp } = IpProtocol
     const tcpTargets = this.#boundByOthers(end, tcp, bound)
     const isShort = this.#adaptAll(end, tcp, tcpTargets, tcpTargets)

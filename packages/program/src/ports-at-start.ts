@@ -1,8 +1,8 @@
 import type { ConfiguredRule } from "@demiflow/config"
-import { IpProtocol, interfaceName as nameOf } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"
-import { errnoSentence, type Native } from "@demiflow/sys"
+import type { Native } from "@demiflow/sys"
 import { Quit } from "./messages.ts"
+import { describeError, describePort } from "./port-names.ts"
 
 /**
  * Opens the ports of all rules. Throws {@link Quit} for a port that can't be opened, and for a best-effort rule without
@@ -45,20 +45,4 @@ export function checkSpareDescriptors(native: Native): void {
   if (last < 0) {
     throw new Quit("The limit of open files allows for no more than the forwarded ports: raise it (ulimit -n)")
   }
-}
-
-/** The error in the form that users know, with a capital letter. */
-function describeError(errno: number): string {
-  const sentence = errnoSentence(errno)
-  return sentence.charAt(0).toUpperCase() + sentence.slice(1)
-}
-
-/**
- * The port in the form that users know: `HOST TCP port 192.0.2.1%eth0/22`; inside the guest's namespace: `SPLICE TCP
- * port *%lo/22`.
- */
-function describePort({ interface: place, protocol, address, interfaceName }: ConfiguredRule, port: number): string {
-  const name = protocol === IpProtocol.tcp ? "TCP" : "UDP"
-  const where = `${address ?? "*"}${interfaceName === undefined ? "" : `%${interfaceName}`}`
-  return `${nameOf(place).toUpperCase()} ${name} port ${where}/${port}`
 }

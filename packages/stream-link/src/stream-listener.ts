@@ -31,7 +31,7 @@ import { StreamError } from "./stream-errors.ts"
 const QUEUE = 128
 const NO_SUCH_FILE = 2 // ENOENT
 const PROTOCOL_TYPE = 91 // EPROTOTYPE
-/** Mode of a socket's file, before the umask. */
+/** Mode of a hypervisor socket's file, before the umask. */
 const MODE = 0o770
 /** `O_PATH`: a descriptor that stands for a file, whatever it is, without opening it. */
 const PATH_ONLY = 0o10000000
@@ -110,12 +110,21 @@ export class StreamListener {
   }
 }
 
+/** How a path is listened at. */
+export interface ListenOptions {
+  /** Mode of the file, before the umask: 0770 if absent. */
+  readonly mode?: number
+  /** True to leave the file in the end: the next listener replaces it. */
+  readonly leavesFile?: boolean
+}
+
 /**
  * Listens at a path. Throws {@link StreamError} if it is in use or can't be used, and `UnixSocketPathError` if it is
  * too long.
  */
-export function listenAt(native: Native, arena: Arena, path: string): StreamListener {
-  return listen(native, arena, arena.reserve(UNIX_SOCKET_ADDRESS_BYTES, 64, "a listening Unix socket"), path)
+export function listenAt(native: Native, arena: Arena, path: string, options: ListenOptions = {}): StreamListener {
+  const scratch = arena.reserve(UNIX_SOCKET_ADDRESS_BYTES, 64, "a listening Unix socket")
+  return listen(native, arena, scratch, path, options)
 }
 
 /**
@@ -140,19 +149,25 @@ export function listenAtFirstFree(
   throw new StreamError("ERR_STREAM_NO_FREE_PATH", `No path from ${range} can be used: give one yourself`, { cause })
 }
 
-function listen(native: Native, arena: Arena, scratch: number, path: string): StreamListener {
+function listen(
+  native: Native,
+  arena: Arena,
+  scratch: number,
+  path: string,
+  { mode = MODE, leavesFile = false }: ListenOptions = {},
+): StreamListener {
   const address = unixSocketAddress(path)
   arena.bytes.set(address, scratch)
   removeLeftover(native, scratch, address.length, path)
   const descriptor = openSocket(native, SocketType.stream)
   // Before the file exists: the kernel gives the file the socket's mode (unix(7) mentions the umask only).
-  fchmodSync(descriptor, MODE)
+  fchmodSync(descriptor, mode)
   const result = native.bind(descriptor, scratch, address.length)
   if (result < 0) {
     native.close(descriptor)
     throw result === -Errno.EADDRINUSE ? inUse(path) : unusable(path, result)
   }
-  const identity = fileAt(path)?.identity
+  const identity = leavesFile ? undefined : fileAt(path)?.identity
   const listening = native.listen(descriptor, QUEUE)
   const listener = new StreamListener(native, descriptor, path, identity)
   if (listening >= 0) return listener

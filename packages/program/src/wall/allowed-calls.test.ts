@@ -6,8 +6,8 @@ import { BEFORE_RUNTIME, passtCalls, pastaCalls } from "./allowed-calls.ts"
 const native = attachArena(new Arena(1 << 16))
 
 it.each([
-  ["passt", passtCalls(1, [3], false)],
-  ["passt with vhost-user", passtCalls(1, [3], true)],
+  ["passt", passtCalls(1, [3])],
+  ["passt with vhost-user", passtCalls(1, [3], { isVhostUser: true, changesPorts: true })],
   ["pasta", pastaCalls(1, true)],
   ["a runtime", BEFORE_RUNTIME],
 ] as const)("every call on the list of %s is known, and the list fits into a filter", (_whose, rules) => {

@@ -164,18 +164,30 @@ function removal(folders: readonly number[]): CallRule[] {
   ]
 }
 
+/** What makes passt's data path need more calls. */
+export interface PasstFeatures {
+  /** True if hypervisors share memory with it. */
+  readonly isVhostUser?: boolean
+  /** True if it opens forwarded ports while it runs. */
+  readonly changesPorts?: boolean
+}
+
 /**
  * The calls that passt's data path needs.
  *
  * @param process its process id
  * @param folders descriptors of the folders from which a file is removed in the end: see `wallSteps` for where they
  * lead
- * @param isVhostUser true if hypervisors share memory with it
  */
-export function passtCalls(process: number, folders: readonly number[], isVhostUser: boolean): CallRule[] {
+export function passtCalls(
+  process: number,
+  folders: readonly number[],
+  { isVhostUser = false, changesPorts = false }: PasstFeatures = {},
+): CallRule[] {
   return [
     ...PACKETS,
     ...(isVhostUser ? [SHARED_MEMORY] : []),
+    ...(changesPorts ? always("listen") : []),
     ...SOCKETS,
     ...OPEN_FILES,
     ...removal(folders),

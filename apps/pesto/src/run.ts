@@ -1,0 +1,46 @@
+import type { PortRange } from "@demiflow/config"
+import type { PestoTable } from "@demiflow/pesto-protocol"
+import type { ParsedCommandLine } from "./command-line.ts"
+import { Conversation } from "./conversation.ts"
+import { carryOut, formatTables } from "./tables.ts"
+
+const FAILED = 1
+
+/** What a run needs of its surroundings. */
+export interface Surroundings {
+  /** Ports that the kernel assigns to outgoing connections. */
+  readonly ephemeral: PortRange
+  readonly print: (text: string) => void
+  /** Takes lines for standard error. */
+  readonly complain: (text: string) => void
+}
+
+/** Shows or changes the ports. Returns the status to end with. Throws an error whose message is for the user. */
+export async function run(
+  { path, commands, shows, isDebug }: Extract<ParsedCommandLine, { kind: "run" }>,
+  { ephemeral, print, complain }: Surroundings,
+): Promise<number> {
+  const conversation = await Conversation.begin(path)
+  try {
+    const before = await conversation.hello()
+    if (isDebug) for (const table of before) complain(describe(table))
+    const show = (title: string, tables: readonly PestoTable[]) => print(`${title} (${path})\n${formatTables(tables)}`)
+    if (commands.length === 0) {
+      show("passt/pasta configuration", before)
+      return 0
+    }
+    if (shows) show("Previous configuration", before)
+    const after = carryOut(commands, before, ephemeral)
+    const answer = await conversation.update(after)
+    if (answer !== undefined && answer.message !== "") complain(answer.message)
+    if (answer?.isDone === false) return FAILED
+    if (shows) show("Updated configuration", after)
+    return 0
+  } finally {
+    conversation.end()
+  }
+}
+
+function describe({ id, name, capabilities, rules }: PestoTable): string {
+  return `table ${id}: ${name}, ${rules.length} rules, capabilities 0x${capabilities.toString(16)}`
+}

@@ -1,0 +1,19 @@
+/**
+ * The protocol by which pesto(1) changes the forwarded ports of a running passt or pasta, version 2: messages written
+ * and read, without I/O. A UNIX stream socket carries it.
+ *
+ * @packageDocumentation
+ */
+export {
+  encodeAnswer,
+  encodeHello,
+  encodeUpdate,
+  MOST_RULES,
+  PESTO_VERSION,
+  type PestoAnswer,
+  PestoCapability,
+  PestoPlace,
+  type PestoTable,
+} from "./messages.ts"
+export { PestoProtocolError, PestoReader, type PestoUpdate } from "./reader.ts"
+export type { PestoRule } from "./rule.ts"

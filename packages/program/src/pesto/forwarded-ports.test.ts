@@ -1,0 +1,161 @@
+import { Address, Errno, Interface, IpProtocol, type ListenerRef, type ListeningEnd } from "@demiflow/core"
+import { PortForwarding } from "@demiflow/flow"
+import { type PestoAnswer, PestoCapability, type PestoRule, type PestoUpdate } from "@demiflow/pesto-protocol"
+import { describe, expect, test } from "vitest"
+import { ForwardedPorts } from "./forwarded-ports.ts"
+import { ownUsers } from "./pesto-socket.ts"
+
+const family = {} as never
+const PASTA = {
+  program: "pasta" as const,
+  protocols: { tcp: true, udp: true } as never,
+  v4: family,
+  v6: family,
+  splicing: { isOnly: false } as never,
+  freebind: true,
+}
+const RULE: PestoRule = {
+  protocol: IpProtocol.tcp,
+  address: undefined,
+  interfaceName: undefined,
+  firstPort: 80,
+  lastPort: 81,
+  targetAddress: undefined,
+  firstTargetPort: 8080,
+  isBestEffort: false,
+  isAuto: false,
+}
+
+type Settings = ConstructorParameters<typeof ForwardedPorts>[1]
+
+function setUp(settings: Partial<Settings> = {}, taken: readonly number[] = []) {
+  const open: string[] = []
+  const forwarding = new PortForwarding({
+    listen(_protocol: number, { port, freebind }: ListeningEnd, _to: unknown, _port: number, place?: number) {
+      if (taken.includes(port)) return -Errno.EADDRINUSE as ListenerRef
+      return (open.push(`${place === Interface.splice ? "inside " : ""}${port}${freebind ? " free" : ""}`) -
+        1) as ListenerRef
+    },
+    unlisten: () => {},
+    portsInUse: () => [],
+  })
+  const changed: number[] = []
+  const ports = new ForwardedPorts(forwarding, { ...PASTA, ...settings }, (rules) => changed.push(rules.length))
+  const change = (update: PestoUpdate) => new Promise<PestoAnswer>((resolve) => ports.change(update, resolve))
+  return { ports, change, open, changed }
+}
+
+describe("the tables", () => {
+  test("say what the program can do", () => {
+    const { ports } = setUp()
+    const { ipv4, ipv6, tcp, udp, auto, interfaceNames, answers } = PestoCapability
+    const all = ipv4 | ipv6 | tcp | udp | auto | interfaceNames | answers
+    expect(ports.tables).toEqual([
+      { id: 1, name: "HOST", capabilities: all, rules: [] },
+      { id: 3, name: "SPLICE", capabilities: all, rules: [] },
+    ])
+    const limited: Partial<Settings> = {
+      program: "passt",
+      v6: undefined,
+      splicing: undefined,
+      protocols: { tcp: false, udp: true } as never,
+    }
+    expect(setUp(limited).ports.tables).toEqual([
+      { id: 1, name: "HOST", capabilities: ipv4 | udp | interfaceNames | answers, rules: [] },
+    ])
+  })
+})
+
+describe("an update", () => {
+  test("opens the ports where they are to be, in pieces", async () => {
+    const { change, open, changed, ports } = setUp()
+    const update = [
+      { id: 1, rules: [{ ...RULE, firstPort: 1000, lastPort: 1999 }] },
+      { id: 3, rules: [RULE] },
+    ]
+    expect(await change(update)).toEqual({ isDone: true, message: "" })
+    expect([open.length, open[0], open[1001]]).toEqual([1002, "1000 free", "inside 81"])
+    expect(changed).toEqual([2])
+    expect(ports.tables.map(({ rules }) => rules.length)).toEqual([1, 1])
+  })
+
+  test("that fails names the port", async () => {
+    const { change, changed } = setUp({}, [81])
+    expect(await change([{ id: 1, rules: [RULE] }])).toEqual({
+      isDone: false,
+      message: "Listen failed for HOST TCP port */81: Address already in use",
+    })
+    expect(changed).toEqual([])
+  })
+
+  test("with ports that may be missing is done, and names them", async () => {
+    const { change } = setUp({}, [81])
+    expect(await change([{ id: 1, rules: [{ ...RULE, isBestEffort: true }] }])).toEqual({
+      isDone: true,
+      message: "Listen failed for HOST TCP port */81: Address already in use",
+    })
+  })
+
+  test("waits for those before", async () => {
+    const { change, ports } = setUp()
+    const many = { ...RULE, firstPort: 1000, lastPort: 1999 }
+    const answers = await Promise.all([
+      change([{ id: 1, rules: [many] }]),
+      change([{ id: 1, rules: [RULE] }]),
+      change([{ id: 3, rules: [RULE] }]),
+    ])
+    expect(answers.map(({ isDone }) => isDone)).toEqual([true, true, true])
+    expect(ports.tables.map(({ rules }) => rules.length)).toEqual([0, 1])
+  })
+
+  const loopback = Address.parse("127.0.0.1")
+  test.each<[string, PestoUpdate, Partial<Settings>, string]>([
+    ["an unknown table", [{ id: 2, rules: [] }], {}, "There is no table 2"],
+    ["a table of namespaces", [{ id: 3, rules: [] }], { splicing: undefined }, "There is no table 3"],
+    [
+      "a protocol that is off",
+      [{ id: 1, rules: [RULE] }],
+      { protocols: { udp: true } as never },
+      "the protocol is off",
+    ],
+    [
+      "an IP version that is off",
+      [{ id: 1, rules: [{ ...RULE, address: loopback }] }],
+      { v4: undefined },
+      "IPv4 is off",
+    ],
+    ["auto of passt", [{ id: 1, rules: [{ ...RULE, isAuto: true }] }], { program: "passt" }, "auto is for namespaces"],
+    [
+      "a loopback target without a local path",
+      [{ id: 1, rules: [{ ...RULE, targetAddress: loopback }] }],
+      { splicing: undefined },
+      "127.0.0.1 can't be reached",
+    ],
+    [
+      "a target without a tap interface",
+      [{ id: 1, rules: [{ ...RULE, targetAddress: Address.parse("192.0.2.1") }] }],
+      { splicing: { isOnly: true } as never },
+      "192.0.2.1 can't be reached",
+    ],
+    ["ports given twice", [{ id: 1, rules: [RULE, { ...RULE, address: loopback }] }], {}, "has these ports already"],
+  ])("with %s is refused", async (_, update, settings, message) => {
+    const { change, open } = setUp(settings)
+    expect(await change(update)).toEqual({ isDone: false, message: expect.stringContaining(message) })
+    expect(open).toEqual([])
+  })
+})
+
+describe("users who may change ports", () => {
+  test.each([
+    ["root, with all users known", 0, "         0          0 4294967295\n", [0]],
+    ["a user, with all users known", 1000, "         0          0 4294967295\n", [1000, 0]],
+    [
+      "a user alone in a namespace: root has no number there",
+      1000,
+      "      1000       1000          1\n",
+      [1000, 0, 65_534],
+    ],
+  ])("%s", (_, user, map, expected) => {
+    expect([...ownUsers(user, map)].sort()).toEqual([...expected].sort())
+  })
+})
