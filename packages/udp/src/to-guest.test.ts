@@ -86,6 +86,15 @@ describe.each(Object.entries(families))("from the host over %s", (name, { guest,
     expect(bench.guest.openPackets).toBe(0)
   })
 
+  test("many datagrams take few calls, though the link's memory has room for few of the largest", () => {
+    const bench = connected({ room: 20 * 66_000 })
+    const many = Array.from({ length: 120 }, (_, index) => pattern(10, index))
+    bench.fromHost(bench.socket, ...many)
+    expect(bench.socket.receivingCalls.slice(0, 4)).toEqual([2, 4, 8, 16])
+    expect(Math.min(...bench.socket.receivingCalls.slice(4))).toBeGreaterThan(10)
+    expect(payloads(bench)).toEqual(many)
+  })
+
   test("a flood gives way to others after each budget, and is carried on with", () => {
     const bench = connected()
     const many = Array.from({ length: 1000 }, (_, index) => pattern(10, index))

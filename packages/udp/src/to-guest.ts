@@ -160,10 +160,12 @@ export class ToGuest {
   #reserve(port: SharedPort, wanted: number): number {
     const { guest, flows } = this.#components
     const batch = this.#batch
+    const room = UDP_HEADER_LENGTH + LARGEST_PAYLOAD
     if (port.heardLast >= 0) flows.readSide(port.heardLast, this.#tap)
+    // However small the datagrams of a call were, they lie as far apart as the largest ones would: the rest of the region
+    // is soon enough for one more only. They leave first, so that this call can receive as many.
+    if (!guest.hasRoom(room, wanted)) guest.flush()
     for (let count = 0; count < wanted; count++) {
-      const room = UDP_HEADER_LENGTH + LARGEST_PAYLOAD
-      if (count === 0 && !guest.hasRoom(room)) guest.flush()
       if (!guest.hasRoom(room)) return count
       const offset = guest.begin(this.#tap, IpProtocol.udp, room)
       batch.offset[count] = offset + UDP_HEADER_LENGTH

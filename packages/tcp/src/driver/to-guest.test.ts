@@ -134,6 +134,24 @@ describe("payload to the guest", () => {
     expect(sameBytes(concatenate(received), content)).toBe(true)
   })
 
+  test.each([
+    ["large", { link: { mtu: 65_520 }, syn: { mss: 65_480, windowScale: 14 } }, 900 << 10, 1 << 20],
+    ["small", { syn: { mss: 1_460, windowScale: 14 } }, 100 << 10, 128 << 10],
+  ] as const)("is read from the socket many frames at a time, if %s", (_, options, atLeast, atMost) => {
+    const { memory, world } = connected({ ...options, sockets: { receiveBuffer: 8 << 20 } })
+    let most = 0
+    const { peek } = memory.sockets
+    memory.sockets.peek = (...parameters) => {
+      const got = peek.apply(memory.sockets, parameters)
+      most = Math.max(most, got)
+      return got
+    }
+    world.write(new Uint8Array(7 << 20))
+    memory.run()
+    expect(most).toBeGreaterThan(atLeast)
+    expect(most).toBeLessThanOrEqual(atMost)
+  })
+
   test("of one connection leaves the others their turns, also with the smallest segments", () => {
     const { memory, world } = connected({
       syn: { mss: 48, windowScale: 14 },

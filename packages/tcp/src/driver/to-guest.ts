@@ -23,21 +23,21 @@ import type { ToHost } from "./to-host.ts"
 import { TCP_HEADER_LENGTH } from "./wire.ts"
 
 /** Maximum payload of one frame, where the link splits it: 64 KiB less headers with room for options. */
-const LARGE_FRAME_PAYLOAD = 65_535 - 40 - 60
+const MOST_FRAME_PAYLOAD = 65_535 - 40 - 60
 /** Bytes of one connection in one turn, so that no flow starves the others. */
 const TURN_BUDGET = 2 << 20
 /** A frame with fewer bytes than this counts as this many: the cost of sending one. */
 const FRAME_COST = 1024
-/** Maximum bytes of one peek. */
+/** Frames of at least this payload are large: a few of them carry what is worth a system call. */
+const LARGE_FRAME = 16 << 10
+/** Maximum bytes of one peek into large frames. The kernel finds the place in its queue anew for each peek. */
 const PEEK_BYTES = 1 << 20
-/**
- * The same where they are split into segments here, so that the kernel's copy is still in the cache for the checksums.
- */
-const SEGMENTS_PEEK_BYTES = 128 << 10
+/** The same for small ones: the kernel's copy is still in the cache when headers are written and checksums computed. */
+const SMALL_FRAMES_PEEK_BYTES = 128 << 10
 /** Bytes after which the link is flushed, so that it can report congestion before too much is queued. */
 const FLUSH_BYTES = 1 << 20
-/** The same where they are split into segments here. */
-const SEGMENTS_FLUSH_BYTES = 256 << 10
+/** The same for small frames: the queue of the guest's device holds a number of frames, whatever their size. */
+const SMALL_FRAMES_FLUSH_BYTES = 256 << 10
 /** Consecutive time-outs without an answer of the guest after which the connection is over (Linux: tcp_retries2). */
 const RETRY_LIMIT = 12
 /** The same for our SYN with acknowledgement (Linux: tcp_synack_retries). */
@@ -69,6 +69,7 @@ export class ToGuest {
   pump(connection: TcpConnection): void {
     if (!this.#maySend(connection)) return
     const { guest } = this.#context.components
+    const flushBytes = this.#frameSize(connection) >= LARGE_FRAME ? FLUSH_BYTES : SMALL_FRAMES_FLUSH_BYTES
     let budget = TURN_BUDGET
     while (budget > 0) {
       if (guest.isCongested) break
@@ -81,7 +82,7 @@ export class ToGuest {
       if (cost <= 0) return
       budget -= cost
       this.#unflushed += cost
-      if (this.#unflushed >= (guest.capabilities.tcpSegmentation ? FLUSH_BYTES : SEGMENTS_FLUSH_BYTES)) {
+      if (this.#unflushed >= flushBytes) {
         guest.flush()
         this.#unflushed = 0
       }
@@ -223,17 +224,20 @@ export class ToGuest {
     return isReadable(fromHost) || sender.isBehind
   }
 
+  /** Returns the maximum payload of a frame to the guest: several segments where the link splits them. */
+  #frameSize({ sender }: TcpConnection): number {
+    const { mssToGuest } = sender
+    const isCut = this.#context.components.guest.capabilities.tcpSegmentation
+    if (!isCut || mssToGuest * 2 > MOST_FRAME_PAYLOAD) return mssToGuest
+    return MOST_FRAME_PAYLOAD - (MOST_FRAME_PAYLOAD % mssToGuest)
+  }
+
   /** Peeks once, and sends the frames. Returns the cost in bytes; 0 if there is nothing to continue with. */
   #sendOnce(connection: TcpConnection, room: number, budget: number): number {
     const { components, output, vectors } = this.#context
     const { sender } = connection
-    const { mssToGuest } = sender
-    const isCut = components.guest.capabilities.tcpSegmentation
-    const frameSize =
-      isCut && mssToGuest * 2 <= LARGE_FRAME_PAYLOAD
-        ? LARGE_FRAME_PAYLOAD - (LARGE_FRAME_PAYLOAD % mssToGuest)
-        : mssToGuest
-    const peekBytes = frameSize > mssToGuest ? PEEK_BYTES : SEGMENTS_PEEK_BYTES
+    const frameSize = this.#frameSize(connection)
+    const peekBytes = frameSize >= LARGE_FRAME ? PEEK_BYTES : SMALL_FRAMES_PEEK_BYTES
     const most = Math.min(Math.max(Math.floor(peekBytes / frameSize), 1), MAXIMUM_VECTORS)
     const affordable = Math.ceil(budget / Math.max(frameSize, FRAME_COST))
     const limit = Math.min(connection.peekFrames, most, affordable)
