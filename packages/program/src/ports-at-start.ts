@@ -3,6 +3,7 @@ import type { PortForwarding } from "@demiflow/flow"
 import type { Native } from "@demiflow/sys"
 import { Quit } from "./messages.ts"
 import { describeError, describePort } from "./port-names.ts"
+import { SpareDescriptors } from "./spare-descriptors.ts"
 
 /**
  * Opens the ports of all rules. Throws {@link Quit} for a port that can't be opened, and for a best-effort rule without
@@ -27,22 +28,15 @@ export function openForwardedPorts(forwarding: PortForwarding, rules: readonly C
   }
 }
 
-/** Descriptors that must be left for connections. */
-const SPARE_DESCRIPTORS = 64
-
 /**
  * Checks that the forwarded ports have left descriptors for the connections to them: each port takes one, and so does
  * each connection. Throws {@link Quit}.
  */
 export function checkSpareDescriptors(native: Native): void {
-  const spare: number[] = []
-  let last = 0
-  while (last >= 0 && spare.length < SPARE_DESCRIPTORS) {
-    last = native.createEvent(0)
-    if (last >= 0) spare.push(last)
-  }
-  for (const descriptor of spare) native.close(descriptor)
-  if (last < 0) {
+  const spare = new SpareDescriptors(native)
+  const isComplete = spare.hold()
+  spare.release()
+  if (!isComplete) {
     throw new Quit("The limit of open files allows for no more than the forwarded ports: raise it (ulimit -n)")
   }
 }

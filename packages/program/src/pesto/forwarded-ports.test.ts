@@ -40,9 +40,11 @@ function setUp(settings: Partial<Settings> = {}, taken: readonly number[] = []) 
     portsInUse: () => [],
   })
   const changed: number[] = []
-  const ports = new ForwardedPorts(forwarding, { ...PASTA, ...settings }, (rules) => changed.push(rules.length))
+  const held: boolean[] = []
+  const spare = { hold: () => held.push(true) > 0, release: () => void held.push(false) }
+  const ports = new ForwardedPorts(forwarding, { ...PASTA, ...settings }, spare, (rules) => changed.push(rules.length))
   const change = (update: PestoUpdate) => new Promise<PestoAnswer>((resolve) => ports.change(update, resolve))
-  return { ports, change, open, changed }
+  return { ports, change, open, changed, held }
 }
 
 describe("the tables", () => {
@@ -68,7 +70,7 @@ describe("the tables", () => {
 
 describe("an update", () => {
   test("opens the ports where they are to be, in pieces", async () => {
-    const { change, open, changed, ports } = setUp()
+    const { change, open, changed, ports, held } = setUp()
     const update = [
       { id: 1, rules: [{ ...RULE, firstPort: 1000, lastPort: 1999 }] },
       { id: 3, rules: [RULE] },
@@ -76,6 +78,7 @@ describe("an update", () => {
     expect(await change(update)).toEqual({ isDone: true, message: "" })
     expect([open.length, open[0], open[1001]]).toEqual([1002, "1000 free", "inside 81"])
     expect(changed).toEqual([2])
+    expect(held).toEqual([true, false])
     expect(ports.tables.map(({ rules }) => rules.length)).toEqual([1, 1])
   })
 

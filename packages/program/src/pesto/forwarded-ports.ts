@@ -11,6 +11,7 @@ import {
   type PestoUpdate,
 } from "@demiflow/pesto-protocol"
 import { describeError, describePort } from "../port-names.ts"
+import type { SpareDescriptors } from "../spare-descriptors.ts"
 
 /** Ports that are opened or closed in one turn: a few milliseconds. */
 const PORTS_IN_A_TURN = 128
@@ -29,13 +30,21 @@ export type OnChanged = (rules: readonly ForwardingRule[]) => void
 export class ForwardedPorts {
   readonly #forwarding: PortForwarding
   readonly #settings: Settings
+  readonly #spare: Pick<SpareDescriptors, "hold" | "release">
   readonly #onChanged: OnChanged
   readonly #waiting: Waiting[] = []
   #current: PortChange | undefined
 
-  constructor(forwarding: PortForwarding, settings: Settings, onChanged: OnChanged) {
+  /** @param spare what a change must leave for connections */
+  constructor(
+    forwarding: PortForwarding,
+    settings: Settings,
+    spare: Pick<SpareDescriptors, "hold" | "release">,
+    onChanged: OnChanged,
+  ) {
     this.#forwarding = forwarding
     this.#settings = settings
+    this.#spare = spare
     this.#onChanged = onChanged
   }
 
@@ -111,6 +120,8 @@ export class ForwardedPorts {
   #begin(): void {
     const next = this.#waiting[0]
     if (next === undefined) return
+    // With few left, ports can still be closed.
+    this.#spare.hold()
     this.#current = this.#forwarding.replace(next.rules)
     this.#advance()
   }
@@ -122,6 +133,7 @@ export class ForwardedPorts {
       return
     }
     this.#current = undefined
+    this.#spare.release()
     const { done } = this.#waiting.shift() as Waiting
     if (outcome.isDone) this.#onChanged(this.#forwarding.rules)
     done(describe(outcome))

@@ -4,6 +4,7 @@ import type { Arena, Log } from "@demiflow/core"
 import type { PortForwarding } from "@demiflow/flow"
 import type { Native } from "@demiflow/sys"
 import type { Machinery } from "../machinery.ts"
+import { SpareDescriptors } from "../spare-descriptors.ts"
 import { ForwardedPorts, type OnChanged } from "./forwarded-ports.ts"
 import { ownUsers, type PestoListener, PestoSocket } from "./pesto-socket.ts"
 
@@ -33,7 +34,7 @@ export function openPesto(
 ): PestoSocket | undefined {
   const { confPath } = configuration
   if (confPath === undefined) return undefined
-  const ports = new ForwardedPorts(forwarding, configuration, onChanged)
+  const ports = new ForwardedPorts(forwarding, configuration, new SpareDescriptors(native), onChanged)
   const users = ownUsers(process.geteuid?.() ?? 0, readFileSync("/proc/self/uid_map", "utf8"))
   const listener = listenAt(native, arena, confPath, { mode: MODE, leavesFile: true })
   return new PestoSocket({ native, arena, loop, log, users }, listener, ports)
