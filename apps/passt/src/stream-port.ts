@@ -2,13 +2,16 @@ import type { Machinery } from "@demiflow/program/data-path"
 import { describeStreamEnd, Hypervisor, StreamLink } from "@demiflow/stream-link"
 import type { GuestPort, GuestPortHooks } from "./guest-port.ts"
 
+/** Most bytes of one read from a hypervisor: many frames of one flow are one call to the host's socket. */
+const RECEIVE_BYTES = 2 << 20
+
 /** A port for hypervisors that send frames in a stream. */
 export function streamPort(
   { native, arena, loop, drops }: Machinery,
   mtu: number | undefined,
   hooks: GuestPortHooks,
 ): GuestPort {
-  const link = new StreamLink(native, arena, { drops, ...(mtu !== undefined && { mtu }) })
+  const link = new StreamLink(native, arena, { drops, receiveBytes: RECEIVE_BYTES, ...(mtu !== undefined && { mtu }) })
   const hypervisor = new Hypervisor(native, loop, link, {
     onConnected(process) {
       hooks.onConnected(process)
