@@ -10,9 +10,14 @@ import { Program, type Result } from "./processes.ts"
 
 const executable = process.env.DEMIFLOW_PESTO ?? join(repository, "apps/pesto/bin/pesto")
 
-/** Runs pesto to its end. */
-export function pesto(host: Namespace, argv: readonly string[], as: Identity = "ordinary"): Promise<Result> {
-  const command = [...identity(host, as), reachable(executable), ...argv]
+/** Runs pesto to its end. `before`: words in front, a wrapper. */
+export function pesto(
+  host: Namespace,
+  argv: readonly string[],
+  as: Identity = "ordinary",
+  before: readonly string[] = [],
+): Promise<Result> {
+  const command = [...identity(host, as, before), reachable(executable), ...argv]
   return new Program(command, { environment: environmentOf(as), timeout: timeLeft() }).result
 }
 

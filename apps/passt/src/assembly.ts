@@ -172,10 +172,10 @@ export class DataPath {
   /** Ends all flows, and removes the socket's file. */
   close(): void {
     clearInterval(this.#statistics)
+    this.#pesto?.close()
     this.#running?.close()
     this.#port.close()
     this.#listener?.close()
-    this.#pesto?.close()
     this.#events.finish()
     this.#machinery.logDrops(this.#log)
   }

@@ -10,7 +10,10 @@ runProgram("passt", manifest, async (options) => {
   }
   const { beBorn, passtCalls, printSandbox } = await import("@demiflow/program/launch")
   if (options.printsSandbox)
-    return printSandbox(options.runAs, passtCalls(process.pid, [], { isVhostUser: options.vhostUser }))
+    return printSandbox(
+      options.runAs,
+      passtCalls(process.pid, [], { isVhostUser: options.vhostUser, changesPorts: options.confPath !== undefined }),
+    )
   const { foreground, descriptor } = options
   const birth = beBorn(new URL("./become", import.meta.url), descriptor, foreground)
   if (foreground) {

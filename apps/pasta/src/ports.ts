@@ -49,8 +49,8 @@ export function openPorts(
   const auto = new AutoPorts(forwarding, outside, new BoundPorts(native, arena, namespace), log)
   if (hasAuto(rules)) auto.start()
   openPesto(machinery, configuration, forwarding, log, listenAt, (changed) => {
-    auto.stop()
-    if (hasAuto(changed)) auto.start()
+    if (!hasAuto(changed)) auto.stop()
+    else if (!auto.isRunning) auto.start()
   })
 }
 

@@ -1,14 +1,7 @@
 /** The conversation with a running program. */
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
-import {
-  encodeUpdate,
-  type PestoAnswer,
-  PestoCapability,
-  PestoReader,
-  type PestoTable,
-  type PestoUpdate,
-} from "@demiflow/pesto-protocol"
+import { encodeUpdate, type PestoAnswer, PestoCapability, PestoReader, type PestoTable } from "@demiflow/pesto-protocol"
 
 /** How long the program may take for each message, milliseconds: opening all ports takes seconds. */
 const TIME_LIMIT = 60_000
@@ -21,11 +14,16 @@ export class ConversationError extends Error {
 /** A connection to a running program. */
 export class Conversation {
   readonly #socket: Socket
+  readonly #chunks: AsyncIterator<Uint8Array>
   readonly #path: string
 
   private constructor(socket: Socket, path: string) {
     this.#socket = socket
+    this.#chunks = socket[Symbol.asyncIterator]()
     this.#path = path
+    socket.setTimeout(TIME_LIMIT, () => socket.destroy(new Error(`nothing came within ${TIME_LIMIT / 1000} s`)))
+    // Reading and writing report it.
+    socket.on("error", () => {})
   }
 
   /** Connects. Throws {@link ConversationError}. */
@@ -36,7 +34,6 @@ export class Conversation {
     } catch (cause) {
       throw new ConversationError(`"${path}" can't be connected to: ${reasonOf(cause)}`, { cause })
     }
-    socket.setTimeout(TIME_LIMIT, () => socket.destroy(new Error(`no answer within ${TIME_LIMIT / 1000} s`)))
     return new Conversation(socket, path)
   }
 
@@ -47,28 +44,28 @@ export class Conversation {
 
   /** Sends the tables as they are to be. Returns how that ended, if the program says. */
   async update(tables: readonly PestoTable[]): Promise<PestoAnswer | undefined> {
-    const update: PestoUpdate = tables
-    await new Promise<void>((resolve, reject) => {
-      this.#socket.write(encodeUpdate(update), (error) => (error ? reject(this.#failure(error)) : resolve()))
-    })
+    // Other programs don't know conditions.
     const answers = tables.some(({ capabilities }) => (capabilities & PestoCapability.answers) !== 0)
+    await new Promise<void>((resolve, reject) => {
+      this.#socket.write(encodeUpdate({ tables, isConditional: answers }), (error) =>
+        error ? reject(this.#failure(error)) : resolve(),
+      )
+    })
     return answers ? this.#read(PestoReader.answer()) : undefined
   }
 
+  /** Sends what is left, and closes the connection. */
   end(): void {
-    this.#socket.end()
     this.#socket.destroySoon()
   }
 
   async #read<Message>(reader: PestoReader<Message>): Promise<Message> {
     try {
       for (;;) {
-        const bytes: Uint8Array | null = this.#socket.read()
-        if (bytes !== null) {
-          const message = reader.push(bytes)
-          if (message !== undefined) return message
-        } else if (this.#socket.readableEnded || this.#socket.destroyed) throw new Error("the connection has ended")
-        else await Promise.race([once(this.#socket, "readable"), once(this.#socket, "close")])
+        const { done, value } = await this.#chunks.next()
+        if (done) throw new Error("it has closed the connection")
+        const message = reader.push(value)
+        if (message !== undefined) return message
       }
     } catch (error) {
       throw this.#failure(error)

@@ -5,6 +5,10 @@ import { Conversation } from "./conversation.ts"
 import { carryOut, formatTables } from "./tables.ts"
 
 const FAILED = 1
+/** Each other client makes at most one attempt fail. */
+const MOST_ATTEMPTS = 100
+
+type Wanted = Extract<ParsedCommandLine, { kind: "run" }>
 
 /** What a run needs of its surroundings. */
 export interface Surroundings {
@@ -16,10 +20,19 @@ export interface Surroundings {
 }
 
 /** Shows or changes the ports. Returns the status to end with. Throws an error whose message is for the user. */
-export async function run(
-  { path, commands, shows, isDebug }: Extract<ParsedCommandLine, { kind: "run" }>,
+export async function run(wanted: Wanted, surroundings: Surroundings): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    const status = await converse(wanted, surroundings, attempt < MOST_ATTEMPTS)
+    if (status !== undefined) return status
+  }
+}
+
+/** Returns undefined if another client has changed the ports meanwhile, and `retries`. */
+async function converse(
+  { path, commands, shows, isDebug }: Wanted,
   { ephemeral, print, complain }: Surroundings,
-): Promise<number> {
+  retries: boolean,
+): Promise<number | undefined> {
   const conversation = await Conversation.begin(path)
   try {
     const before = await conversation.hello()
@@ -32,8 +45,9 @@ export async function run(
     if (shows) show("Previous configuration", before)
     const after = carryOut(commands, before, ephemeral)
     const answer = await conversation.update(after)
+    if (answer?.result === "outdated" && retries) return undefined
     if (answer !== undefined && answer.message !== "") complain(answer.message)
-    if (answer?.isDone === false) return FAILED
+    if (answer !== undefined && answer.result !== "done") return FAILED
     if (shows) show("Updated configuration", after)
     return 0
   } finally {

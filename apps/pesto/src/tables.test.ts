@@ -85,7 +85,7 @@ describe("a program that can do less", () => {
 
 test("a table with more rules than the protocol has is refused", () => {
   const line = Array.from({ length: 256 }, (_unused, index) => `-t ${2 * index + 1}`).join(" ")
-  expect(() => after(line)).toThrow("HOST would have 256 rules: 255 are possible")
+  expect(() => after(line)).toThrow("HOST would have 256 rules, and 255 are possible")
 })
 
 describe("a command line", () => {

@@ -28,12 +28,12 @@ export function carryOut(
   before: readonly PestoTable[],
   ephemeral: PortRange,
 ): PestoTable[] {
-  const tables = new Map(before.map((table) => [table.name, { ...table, rules: [...table.rules] }]))
+  const tables = before.map((table) => ({ ...table, rules: [...table.rules] }))
   const replaced = new Set<string>()
   const find = (name: string) => {
-    const table = tables.get(name)
+    const table = tables.find((each) => each.name === name)
     if (table !== undefined) return table
-    throw new CommandError(`There is no table ${name}, only ${[...tables.keys()].join(" and ")}`)
+    throw new CommandError(`There is no table ${name}, only ${tables.map((each) => each.name).join(" and ")}`)
   }
   for (const command of commands) {
     const name = command.kind === "clear" ? command.table : placeOf(command.of).name
@@ -47,11 +47,14 @@ export function carryOut(
       if (command.kind === "delete") remove(table.rules, rule)
       else add(table.rules, rule)
     }
-    if (table.rules.length > MOST_RULES) {
-      throw new CommandError(`${name} would have ${table.rules.length} rules: ${MOST_RULES} are possible`)
-    }
   }
-  return [...tables.values()]
+  for (const { name, rules } of tables) {
+    if (rules.length <= MOST_RULES) continue
+    throw new CommandError(
+      `${name} would have ${rules.length} rules, and ${MOST_RULES} are possible: clear it first (-C)`,
+    )
+  }
+  return tables
 }
 
 /** The tables as users read them. */

@@ -107,7 +107,10 @@ function planRequest(request: ForwardingRequest, option: string, facts: Forwardi
 }
 
 /** Where a rule without address listens: for both versions of IP, unless only one can be forwarded. */
-function anyAddress(target: Address | undefined, { hasV4, hasV6 }: ForwardingFacts): Readonly<Address> | undefined {
+export function anyAddress(
+  target: Readonly<Address> | undefined,
+  { hasV4, hasV6 }: Pick<ForwardingFacts, "hasV4" | "hasV6">,
+): Readonly<Address> | undefined {
   if (target === undefined && hasV4 && hasV6) return undefined
   return (target?.isV4 ?? hasV4) ? UNSPECIFIED_V4 : UNSPECIFIED_V6
 }

@@ -13,6 +13,7 @@ export * from "./command-line.ts"
 export * from "./configuration.ts"
 export * from "./encode.ts"
 export {
+  anyAddress,
   type ConfiguredRule,
   type ForwardingFacts,
   type ForwardingPlan,

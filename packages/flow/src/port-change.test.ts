@@ -129,12 +129,20 @@ describe("replacing the rules", () => {
     expect(finish(forwarding.replace([]))).toEqual(DONE)
   })
 
-  it("passes over ports of best-effort rules, names some, and has them the next time", () => {
+  it("names the first port of a best-effort rule that gets none", () => {
+    const { stack, forwarding } = setUp()
+    for (let port = 100; port < 200; port++) stack.taken.set(port, Errno.EADDRINUSE)
+    const empty = ports(110, 120, { isBestEffort: true })
+    const outcome = finish(forwarding.replace([ports(199, 200, { isBestEffort: true }), empty]))
+    expect(outcome).toEqual({ ...DONE, unavailable: [{ rule: empty, port: 110, errno: Errno.EADDRINUSE }] })
+    expect(stack.listening).toEqual(["6 *:200 → 200"])
+  })
+
+  it("passes over ports of best-effort rules, and has them the next time", () => {
     const { stack, forwarding } = setUp()
     for (let port = 100; port < 200; port++) stack.taken.set(port, Errno.EADDRINUSE)
     const rules = [ports(99, 200, { isBestEffort: true })]
-    const outcome = finish(forwarding.replace(rules))
-    expect([outcome.isDone, outcome.unavailable.length]).toEqual([true, 16])
+    expect(finish(forwarding.replace(rules))).toEqual(DONE)
     expect(stack.listening).toEqual(["6 *:200 → 200", "6 *:99 → 99"])
     stack.taken.clear()
     finish(forwarding.replace(rules))
@@ -157,6 +165,23 @@ describe("replacing the rules", () => {
     expect(stack.listening).toEqual(["6 *:500 → 500"])
     forwarding.follow(Interface.host, (protocol) => (protocol === IpProtocol.tcp ? [10, 200] : []))
     expect(stack.listening).toEqual(["6 *:200 → 200"])
+  })
+
+  it("keeps ports that are automatic no more", () => {
+    const { stack, forwarding } = setUp(ports(1, 1000, { isAuto: true, isBestEffort: true }))
+    forwarding.follow(Interface.host, (protocol) => (protocol === IpProtocol.tcp ? [80, 500] : []))
+    stack.calls.length = 0
+    expect(finish(forwarding.replace([ports(80)]))).toEqual(DONE)
+    expect(stack.calls).toEqual(["close 6 *:500 → 500"])
+  })
+
+  it("takes a step for each port that leaves, whether it is in the way or not", () => {
+    const { forwarding } = setUp(ports(1000, 1999))
+    const change = forwarding.replace([ports(1000, 1499, { address: Address.parse("127.0.0.1") })])
+    let steps = 0
+    while (change.advance(1) === undefined) steps++
+    // Considered, looked up, and closed or opened.
+    expect(steps).toBe(1000 + 1000 + 500 + 500)
   })
 
   it("takes as many steps as it has ports, with the old rules until the last one", () => {

@@ -5,7 +5,7 @@
  * has (the same number at another address): old ports with the number of a new one are closed first, and opened again
  * if the change fails. A table may have tens of thousands of ports, so the change is made in pieces.
  */
-import { type Address, isShortage, type ListenerRef } from "@demiflow/core"
+import { isShortage, type ListenerRef } from "@demiflow/core"
 import type { ForwardingRule } from "./forwarding-rule.ts"
 
 /** Rules in the order in which they were added, with their listeners by port. */
@@ -21,39 +21,34 @@ export interface UnavailablePort {
 
 /** How a change ended. */
 export interface ChangeOutcome {
-  /** False if nothing was changed. */
+  /** False if the rules are the old ones. UDP flows of ports that had to be closed meanwhile have ended even so. */
   readonly isDone: boolean
-  /** Ports that could not be opened: those of best-effort rules, or the one that made the change fail. */
+  /**
+   * The port that made the change fail. If it didn't fail, the first port of each best-effort rule that got none;
+   * automatic rules need none.
+   */
   readonly unavailable: readonly UnavailablePort[]
   /** Ports that were open before a failed change, and aren't any more: another program has taken them meanwhile. */
   readonly lost: readonly UnavailablePort[]
 }
 
-/** Failures of best-effort rules that an outcome names at most. */
-const MOST_NAMED = 16
-
-interface Port {
+interface OpenPort {
   readonly rule: ForwardingRule
   readonly port: number
-}
-
-interface OpenPort extends Port {
   readonly ref: ListenerRef
 }
 
 /** Opens a port. Returns a negated error number on failure. */
 type Open = (rule: ForwardingRule, port: number) => ListenerRef
 
-/** A change under way. */
+/** A change under way. Each `yield` is one port considered, opened or closed. */
 export class PortChange {
   readonly #open: Open
   readonly #close: (ref: ListenerRef) => void
   readonly #finish: (listeners: OpenPorts) => void
   readonly #before: OpenPorts
   readonly #after: OpenPorts
-  /** Calls to {@link PortChange.advance} work on this. */
   readonly #work: Generator<undefined, ChangeOutcome>
-  readonly #unavailable: UnavailablePort[] = []
   #outcome: ChangeOutcome | undefined
 
   constructor(
@@ -85,61 +80,77 @@ export class PortChange {
   }
 
   *#change(): Generator<undefined, ChangeOutcome> {
-    const open = new Map<string, OpenPort>()
-    for (const [rule, listeners] of this.#before) {
-      for (const [port, ref] of listeners) {
-        open.set(keyOf(rule, port), { rule, port, ref })
-        yield
-      }
+    const closed: OpenPort[] = []
+    const leaving: OpenPort[] = []
+    for (const each of yield* this.#keep()) {
+      if (this.#isWanted(each)) {
+        this.#close(each.ref)
+        closed.push(each)
+      } else leaving.push(each)
+      yield
     }
-    const wanted: Port[] = []
-    const places = new Set<string>()
+    const opened: ListenerRef[] = []
+    const unavailable: UnavailablePort[] = []
     for (const [rule, listeners] of this.#after) {
-      for (let port = rule.firstPort; port <= rule.lastPort; port++) {
-        const key = keyOf(rule, port)
-        const staying = open.get(key)
-        if (staying !== undefined && open.delete(key)) listeners.set(port, staying.ref)
-        else if (!rule.isAuto) {
-          wanted.push({ rule, port })
-          places.add(placeOf(rule, port))
+      let failure: UnavailablePort | undefined
+      for (let port = rule.firstPort; port <= rule.lastPort && !rule.isAuto; port++) {
+        if (listeners.has(port)) continue
+        const ref = this.#open(rule, port)
+        if (ref >= 0) {
+          opened.push(ref)
+          listeners.set(port, ref)
+        } else {
+          failure ??= { rule, port, errno: -ref }
+          if (!rule.isBestEffort || isShortage(-ref))
+            return yield* this.#undo({ rule, port, errno: -ref }, opened, closed)
         }
         yield
       }
+      if (failure !== undefined && listeners.size === 0) unavailable.push(failure)
     }
-    const leaving = [...open.values()]
-    const inTheWay = leaving.filter(({ rule, port }) => places.has(placeOf(rule, port)))
-    for (const { ref } of inTheWay) {
-      this.#close(ref)
-      yield
-    }
-    const opened: OpenPort[] = []
-    for (const { rule, port } of wanted) {
-      const ref = this.#open(rule, port)
-      yield
-      if (ref >= 0) {
-        opened.push({ rule, port, ref })
-        this.#after.get(rule)?.set(port, ref)
-        continue
-      }
-      const failure = { rule, port, errno: -ref }
-      if (!rule.isBestEffort || isShortage(-ref)) return yield* this.#undo(failure, opened, inTheWay)
-      if (this.#unavailable.length < MOST_NAMED) this.#unavailable.push(failure)
-    }
-    for (const { rule, port, ref } of leaving) {
-      if (places.has(placeOf(rule, port))) continue
+    for (const { ref } of leaving) {
       this.#close(ref)
       yield
     }
     this.#finish(this.#after)
-    return { isDone: true, unavailable: this.#unavailable, lost: [] }
+    return { isDone: true, unavailable, lost: [] }
+  }
+
+  /** Hands the listeners that stay to the new rules. Returns the others. */
+  *#keep(): Generator<undefined, OpenPort[]> {
+    const heirs = new Map<string, ForwardingRule[]>()
+    for (const rule of this.#after.keys()) {
+      const kind = kindOf(rule)
+      heirs.set(kind, [...(heirs.get(kind) ?? []), rule])
+    }
+    const leaving: OpenPort[] = []
+    for (const [rule, listeners] of this.#before) {
+      const candidates = heirs.get(kindOf(rule)) ?? []
+      for (const [port, ref] of listeners) {
+        const heir = candidates.find((candidate) => hasPort(candidate, port))
+        if (heir === undefined) leaving.push({ rule, port, ref })
+        else this.#after.get(heir)?.set(port, ref)
+        yield
+      }
+    }
+    return leaving
+  }
+
+  /** True if a new rule opens a port with this number, which may exclude this one. */
+  #isWanted({ rule, port }: OpenPort): boolean {
+    for (const other of this.#after.keys()) {
+      const isAlike = other.interface === rule.interface && other.protocol === rule.protocol
+      if (isAlike && !other.isAuto && hasPort(other, port)) return true
+    }
+    return false
   }
 
   *#undo(
     failure: UnavailablePort,
-    opened: readonly OpenPort[],
+    opened: readonly ListenerRef[],
     closed: readonly OpenPort[],
   ): Generator<undefined, ChangeOutcome> {
-    for (const { ref } of opened) {
+    for (const ref of opened) {
       this.#close(ref)
       yield
     }
@@ -158,19 +169,13 @@ export class PortChange {
   }
 }
 
-/** What makes a port another one. */
-function keyOf(rule: ForwardingRule, port: number): string {
-  const { address, interfaceName, freebind, isAuto, targetAddress } = rule
-  const target = rule.firstTargetPort + port - rule.firstPort
-  const end = [textOf(address), interfaceName ?? "", freebind, isAuto].join("|")
-  return `${placeOf(rule, port)} ${end} ${textOf(targetAddress)} ${target}`
+/** Two rules of one kind listen alike at a port that both have, and lead to the same target. */
+function kindOf(rule: ForwardingRule): string {
+  const { interface: place, protocol, address, interfaceName, freebind, targetAddress } = rule
+  const shift = rule.firstTargetPort - rule.firstPort
+  return [place, protocol, address ?? "*", interfaceName ?? "", freebind, targetAddress ?? "*", shift].join(" ")
 }
 
-/** Ports at the same place may exclude each other. */
-function placeOf(rule: ForwardingRule, port: number): string {
-  return `${rule.interface} ${rule.protocol} ${port}`
-}
-
-function textOf(address: Readonly<Address> | undefined): string {
-  return address === undefined ? "*" : address.toString()
+function hasPort({ firstPort, lastPort }: ForwardingRule, port: number): boolean {
+  return firstPort <= port && port <= lastPort
 }

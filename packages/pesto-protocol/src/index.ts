@@ -14,6 +14,7 @@ export {
   PestoCapability,
   PestoPlace,
   type PestoTable,
+  type PestoUpdate,
 } from "./messages.ts"
-export { PestoProtocolError, PestoReader, type PestoUpdate } from "./reader.ts"
+export { PestoProtocolError, PestoReader } from "./reader.ts"
 export type { PestoRule } from "./rule.ts"

@@ -45,10 +45,20 @@ export interface PestoTable {
   readonly rules: readonly PestoRule[]
 }
 
+/** What a client wants: the rules of all tables as they are to be. A table that is left out gets none. */
+export interface PestoUpdate {
+  readonly tables: readonly Pick<PestoTable, "id" | "rules">[]
+  /** True to change nothing if the tables aren't those of the hello any more. demiflow's own. */
+  readonly isConditional: boolean
+}
+
 /** How an update ended. */
 export interface PestoAnswer {
-  /** False if nothing was changed. */
-  readonly isDone: boolean
+  /**
+   * `done`: the tables are as wanted. `failed`: they are as before. `outdated`: they were changed since the hello, so a
+   * conditional update changed nothing.
+   */
+  readonly result: "done" | "failed" | "outdated"
   /** What the user should know, in lines: why nothing was changed, or which ports are missing. May be empty. */
   readonly message: string
 }
@@ -60,6 +70,10 @@ export const INTERFACE_NAME_BYTES = 16
 export const HELLO_BYTES: number = MAGIC.length + 12
 /** Rules of a table in an update, at most. */
 export const MOST_RULES = 255
+/** The number of a table without rules that makes an update conditional. */
+export const CONDITION_ID = 255
+/** Results in the order of their numbers. */
+export const RESULTS = ["done", "failed", "outdated"] as const
 /** Bytes of an answer's text, at most. */
 export const MOST_TEXT_BYTES = 4_096
 
@@ -83,11 +97,9 @@ export function encodeHello(tables: readonly PestoTable[]): Uint8Array {
   return bytes
 }
 
-/**
- * The rules as they are to be. A table that is left out gets none. Throws `RangeError` for more than
- * {@link MOST_RULES} in a table.
- */
-export function encodeUpdate(tables: readonly Pick<PestoTable, "id" | "rules">[]): Uint8Array {
+/** Throws `RangeError` for more than {@link MOST_RULES} in a table. */
+export function encodeUpdate({ tables: wanted, isConditional }: PestoUpdate): Uint8Array {
+  const tables = isConditional ? [{ id: CONDITION_ID, rules: [] }, ...wanted] : wanted
   const bytes = new Uint8Array(1 + tables.reduce((sum, { rules }) => sum + 5 + rules.length * RULE_BYTES, 0))
   let offset = 0
   for (const { id, rules } of tables) {
@@ -98,12 +110,14 @@ export function encodeUpdate(tables: readonly Pick<PestoTable, "id" | "rules">[]
   return bytes
 }
 
-/** How an update ended: 0 if it was done, otherwise 1; the bytes of a text; the text. */
-export function encodeAnswer({ isDone, message }: PestoAnswer): Uint8Array {
-  const text = encodeText(message).subarray(0, MOST_TEXT_BYTES)
+/** The number of the result; the bytes of a text; the text. */
+export function encodeAnswer({ result, message }: PestoAnswer): Uint8Array {
+  const whole = encodeText(message)
+  // A character has at most 3 bytes for each unit of the text.
+  const text = whole.length <= MOST_TEXT_BYTES ? whole : encodeText(message.slice(0, MOST_TEXT_BYTES / 3))
   const bytes = new Uint8Array(8 + text.length)
   const view = new DataView(bytes.buffer)
-  view.setUint32(0, isDone ? 0 : 1)
+  view.setUint32(0, RESULTS.indexOf(result))
   view.setUint32(4, text.length)
   bytes.set(text, 8)
   return bytes

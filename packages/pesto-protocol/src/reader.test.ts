@@ -35,7 +35,9 @@ describe("what the C programs said", () => {
       [3, "SPLICE", 63],
     ])
     expect(encodeHello(tables ?? [])).toEqual(hello)
-    if (update.length > 0) expect(encodeUpdate(PestoReader.update().push(update) ?? [])).toEqual(update)
+    if (update.length === 0) return
+    const read = PestoReader.update([1, 3]).push(update)
+    expect(read && encodeUpdate(read)).toEqual(update)
   })
 
   it("has the meaning that users gave it", () => {
@@ -46,9 +48,10 @@ describe("what the C programs said", () => {
       { ...RULE, protocol: udp, firstPort: 7000, lastPort: 7000, firstTargetPort: 7000 },
     ])
     expect(splice.rules).toEqual([])
-    const update = PestoReader.update().push(second.update) ?? []
-    expect(update[0].rules[1]).toEqual({ ...RULE, firstPort: 8080, lastPort: 8080, firstTargetPort: 80 })
-    const ranges = PestoReader.update().push(all.update)?.[0].rules
+    const update = PestoReader.update([1, 3]).push(second.update)
+    expect(update?.isConditional).toBe(false)
+    expect(update?.tables[0].rules[1]).toEqual({ ...RULE, firstPort: 8080, lastPort: 8080, firstTargetPort: 80 })
+    const ranges = PestoReader.update([1, 3]).push(all.update)?.tables[0].rules
     expect(ranges?.map(({ firstPort, isBestEffort }) => [firstPort, isBestEffort])).toEqual([
       [1, true],
       [61_000, true],
@@ -65,35 +68,40 @@ describe("own messages", () => {
   it("arrive as they were, in pieces of any size", () => {
     for (const size of [1, 3, 57, 1_000]) {
       expect(inPieces(PestoReader.hello(), encodeHello(tables), size)).toEqual(tables)
-      const update = tables.map(({ id, rules }) => ({ id, rules }))
-      expect(inPieces(PestoReader.update(), encodeUpdate(update), size)).toEqual(update)
-      for (const message of ["", "port 80 is in use", "…"]) {
-        const answer = { isDone: message === "", message }
+      for (const isConditional of [false, true]) {
+        const update = { tables: tables.map(({ id, rules }) => ({ id, rules })), isConditional }
+        expect(inPieces(PestoReader.update([1, 3]), encodeUpdate(update), size)).toEqual(update)
+      }
+      for (const result of ["done", "failed", "outdated"] as const) {
+        const answer = { result, message: result === "done" ? "" : "port 80 is in use\n…" }
         expect(inPieces(PestoReader.answer(), encodeAnswer(answer), size)).toEqual(answer)
       }
     }
   })
 
   it("end with nothing before their last byte", () => {
-    const bytes = encodeUpdate(tables)
+    const bytes = encodeUpdate({ tables, isConditional: true })
     for (let length = 0; length < bytes.length; length++) {
-      expect(PestoReader.update().push(bytes.subarray(0, length))).toBeUndefined()
+      expect(PestoReader.update([1, 3]).push(bytes.subarray(0, length))).toBeUndefined()
     }
   })
 
   it("leave out what follows", () => {
-    const bytes = Uint8Array.of(...encodeUpdate([]), 1, 2, 3)
-    expect(PestoReader.update().push(bytes)).toEqual([])
+    const nothing = { tables: [], isConditional: false }
+    const bytes = Uint8Array.of(...encodeUpdate(nothing), 1, 2, 3)
+    expect(PestoReader.update([]).push(bytes)).toEqual(nothing)
   })
 
   it("cut a text that is too long", () => {
-    const answer = encodeAnswer({ isDone: false, message: "x".repeat(10_000) })
-    expect(PestoReader.answer().push(answer)?.message).toHaveLength(4_096)
+    const answer = encodeAnswer({ result: "failed", message: "…".repeat(10_000) })
+    expect(PestoReader.answer().push(answer)?.message).toMatch(/^…{1365}$/)
   })
 
   it("have no more rules than a table can", () => {
     const rules = Array.from({ length: MOST_RULES + 1 }, () => RULE)
-    expect(() => encodeUpdate([{ id: 1, rules }])).toThrow("A table has at most 255 rules, not 256")
+    expect(() => encodeUpdate({ tables: [{ id: 1, rules }], isConditional: false })).toThrow(
+      "A table has at most 255 rules, not 256",
+    )
   })
 })
 
@@ -172,17 +180,37 @@ describe("a message that can't be right", () => {
     ],
     ["a table that is too large", [[3, 1]], "a table with 257 rules is too large"],
   ])("update with %s", (_, changes, message) => {
-    const bytes = encodeUpdate([{ id: 1, rules: [RULE] }])
+    const bytes = encodeUpdate({ tables: [{ id: 1, rules: [RULE] }], isConditional: false })
     for (const [offset, byte] of changes) bytes[offset] = byte
-    expect(() => PestoReader.update().push(bytes)).toThrow(message)
+    expect(() => PestoReader.update([1, 3]).push(bytes)).toThrow(message)
   })
 
   it("update with a table that comes twice", () => {
-    const bytes = encodeUpdate([
+    const tables = [
       { id: 3, rules: [] },
       { id: 3, rules: [] },
-    ])
-    expect(() => PestoReader.update().push(bytes)).toThrow("table 3 comes twice")
+    ]
+    const bytes = encodeUpdate({ tables, isConditional: false })
+    expect(() => PestoReader.update([1, 3]).push(bytes)).toThrow("table 3 comes twice")
+  })
+
+  it("update of a table that isn't there, before its rules are read", () => {
+    expect(() => PestoReader.update([1, 3]).push(Uint8Array.of(2))).toThrow("there is no table 2")
+    expect(() => PestoReader.update([1]).push(Uint8Array.of(255, 0, 0, 0, 1))).toThrow("with 1 rules is too large")
+    const twice = Uint8Array.of(255, 0, 0, 0, 0, 255)
+    expect(() => PestoReader.update([1]).push(twice)).toThrow("there is no table 255")
+  })
+
+  it("answer with another result", () => {
+    expect(() => PestoReader.answer().push(Uint8Array.of(0, 0, 0, 3, 0, 0, 0, 0))).toThrow("there is no result 3")
+  })
+
+  it("nothing that is shown has control characters", () => {
+    const name = "\u001b]0;x\u0007\n"
+    const [table] = PestoReader.hello().push(encodeHello([{ id: 1, name, capabilities: 0, rules: [] }])) ?? []
+    expect(table.name).toBe("?]0;x??")
+    const answer = PestoReader.answer().push(encodeAnswer({ result: "failed", message: "a\u009b\nb" }))
+    expect(answer?.message).toBe("a?\nb")
   })
 
   it("random bytes end in a message, or in an error for users", () => {
@@ -192,10 +220,10 @@ describe("a message that can't be right", () => {
       return state >>> 16
     }
     for (let run = 0; run < 2_000; run++) {
-      const bytes = encodeUpdate([{ id: 1, rules: [RULE, FULL] }])
+      const bytes = encodeUpdate({ tables: [{ id: 1, rules: [RULE, FULL] }], isConditional: true })
       for (let changes = random() % 4; changes >= 0; changes--) bytes[random() % bytes.length] = random()
       try {
-        PestoReader.update().push(bytes)
+        PestoReader.update([1, 3]).push(bytes)
       } catch (error) {
         expect(error).toMatchObject({ code: "ERR_PESTO_PROTOCOL" })
       }

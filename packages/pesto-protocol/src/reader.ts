@@ -3,6 +3,7 @@
  * what was read of it; a message that can't be right ends with one sentence.
  */
 import {
+  CONDITION_ID,
   HELLO_BYTES,
   INTERFACE_NAME_BYTES,
   MAGIC,
@@ -12,6 +13,8 @@ import {
   PESTO_VERSION,
   type PestoAnswer,
   type PestoTable,
+  type PestoUpdate,
+  RESULTS,
 } from "./messages.ts"
 import { type PestoRule, RULE_BYTES, readRule } from "./rule.ts"
 import { decodeText } from "./text.ts"
@@ -23,9 +26,6 @@ const MOST_RULES_SHOWN = 65_536
 export class PestoProtocolError extends Error {
   readonly code = "ERR_PESTO_PROTOCOL"
 }
-
-/** The tables of an update. */
-export type PestoUpdate = readonly Pick<PestoTable, "id" | "rules">[]
 
 /** Asks for a number of bytes, and gets them. */
 type Reading<Message> = Generator<number, Message, Uint8Array>
@@ -49,9 +49,9 @@ export class PestoReader<Message> {
     return new PestoReader(readHello())
   }
 
-  /** Reads what a client wants. */
-  static update(): PestoReader<PestoUpdate> {
-    return new PestoReader(readUpdate())
+  /** Reads what a client wants of the tables with these numbers. */
+  static update(ids: readonly number[]): PestoReader<PestoUpdate> {
+    return new PestoReader(readUpdate(ids))
   }
 
   /** Reads how an update ended. */
@@ -103,7 +103,7 @@ function* readHello(): Reading<PestoTable[]> {
     const rules = yield* readRules(MOST_RULES_SHOWN)
     tables.push({
       id,
-      name: decodeText(name.subarray(0, end < 0 ? NAME_BYTES : end)),
+      name: withoutControls(decodeText(name.subarray(0, end < 0 ? NAME_BYTES : end))),
       capabilities,
       rules,
     })
@@ -111,20 +111,27 @@ function* readHello(): Reading<PestoTable[]> {
   return tables
 }
 
-function* readUpdate(): Reading<PestoUpdate> {
+function* readUpdate(ids: readonly number[]): Reading<PestoUpdate> {
   const tables: { id: number; rules: PestoRule[] }[] = []
+  let isConditional = false
   for (let id = yield* readId(tables); id !== 0; id = yield* readId(tables)) {
-    tables.push({ id, rules: yield* readRules(MOST_RULES) })
+    if (id === CONDITION_ID && !isConditional) {
+      isConditional = true
+      yield* readRules(0)
+    } else if (ids.includes(id)) tables.push({ id, rules: yield* readRules(MOST_RULES) })
+    else throw new PestoProtocolError(`there is no table ${id}`)
   }
-  return tables
+  return { tables, isConditional }
 }
 
 function* readAnswer(): Reading<PestoAnswer> {
   const view = viewOf(yield 8)
+  const result = RESULTS.at(view.getUint32(0))
   const textBytes = view.getUint32(4)
+  if (result === undefined) throw new PestoProtocolError(`there is no result ${view.getUint32(0)}`)
   if (textBytes > MOST_TEXT_BYTES) throw new PestoProtocolError(`a text of ${textBytes} bytes is too long`)
-  const isDone = view.getUint32(0) === 0
-  return { isDone, message: decodeText(yield textBytes) }
+  const lines = decodeText(yield textBytes).split("\n")
+  return { result, message: lines.map(withoutControls).join("\n") }
 }
 
 /** Each table comes once, so that a message has an end. */
@@ -144,6 +151,11 @@ function* readRules(most: number): Reading<PestoRule[]> {
     rules.push(rule)
   }
   return rules
+}
+
+/** Nothing that a terminal would act on. */
+function withoutControls(text: string): string {
+  return text.replace(/\p{Control}/gu, "?")
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -41,6 +41,11 @@ export class AutoPorts {
     this.#log = log
   }
 
+  /** True if it scans at intervals. */
+  get isRunning(): boolean {
+    return this.#timer !== undefined
+  }
+
   /** Scans for the first time, and then at intervals. */
   start(): void {
     this.#pollAndContinue()
@@ -48,6 +53,7 @@ export class AutoPorts {
 
   stop(): void {
     clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 
   #pollAndContinue(): void {

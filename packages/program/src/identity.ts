@@ -26,7 +26,7 @@ export interface IdentityFacts {
 /** `nobody` by convention, where the system's list of users has none. */
 const NOBODY = 65534
 /** The map of the initial user namespace, or of one that numbers all users as it does: see user_namespaces(7). */
-const EVERYBODY = /^\s*0\s+0\s+4294967295\s*$/
+export const EVERYBODY: RegExp = /^\s*0\s+0\s+4294967295\s*$/
 
 /** Reads the facts about this process. */
 export function readIdentityFacts(): IdentityFacts {

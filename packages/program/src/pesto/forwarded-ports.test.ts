@@ -43,7 +43,10 @@ function setUp(settings: Partial<Settings> = {}, taken: readonly number[] = []) 
   const held: boolean[] = []
   const spare = { hold: () => held.push(true) > 0, release: () => void held.push(false) }
   const ports = new ForwardedPorts(forwarding, { ...PASTA, ...settings }, spare, (rules) => changed.push(rules.length))
-  const change = (update: PestoUpdate) => new Promise<PestoAnswer>((resolve) => ports.change(update, resolve))
+  const change = (tables: PestoUpdate["tables"], seen?: number) =>
+    new Promise<PestoAnswer>((resolve) =>
+      ports.change({ tables, isConditional: seen !== undefined }, seen ?? 0, resolve),
+    )
   return { ports, change, open, changed, held }
 }
 
@@ -75,28 +78,55 @@ describe("an update", () => {
       { id: 1, rules: [{ ...RULE, firstPort: 1000, lastPort: 1999 }] },
       { id: 3, rules: [RULE] },
     ]
-    expect(await change(update)).toEqual({ isDone: true, message: "" })
+    expect(await change(update)).toEqual({ result: "done", message: "" })
     expect([open.length, open[0], open[1001]]).toEqual([1002, "1000 free", "inside 81"])
     expect(changed).toEqual([2])
-    expect(held).toEqual([true, false])
+    expect(held.slice(0, 4)).toEqual([true, false, true, false])
     expect(ports.tables.map(({ rules }) => rules.length)).toEqual([1, 1])
   })
 
   test("that fails names the port", async () => {
     const { change, changed } = setUp({}, [81])
     expect(await change([{ id: 1, rules: [RULE] }])).toEqual({
-      isDone: false,
+      result: "failed",
       message: "Listen failed for HOST TCP port */81: Address already in use",
     })
     expect(changed).toEqual([])
   })
 
-  test("with ports that may be missing is done, and names them", async () => {
-    const { change } = setUp({}, [81])
-    expect(await change([{ id: 1, rules: [{ ...RULE, isBestEffort: true }] }])).toEqual({
-      isDone: true,
-      message: "Listen failed for HOST TCP port */81: Address already in use",
+  test("with ports that may be missing is done, and says nothing while one is there", async () => {
+    const { change } = setUp({}, [81, 90])
+    expect(await change([{ id: 1, rules: [{ ...RULE, isBestEffort: true }] }])).toEqual({ result: "done", message: "" })
+    const empty = { ...RULE, firstPort: 90, lastPort: 90, isBestEffort: true }
+    expect(await change([{ id: 1, rules: [empty] }])).toEqual({
+      result: "done",
+      message: "No port could be forwarded for TCP [*]:90  =>  8080  (best effort): Address already in use",
     })
+  })
+
+  test("that is conditional changes nothing once another client has changed the ports", async () => {
+    const { change, ports } = setUp()
+    const first = change([{ id: 1, rules: [RULE] }], 0)
+    const second = change([{ id: 3, rules: [RULE] }], 0)
+    expect((await first).result).toBe("done")
+    expect(await second).toEqual({ result: "outdated", message: "Another client has changed the ports meanwhile" })
+    expect(ports.tables.map(({ rules }) => rules.length)).toEqual([1, 0])
+    expect((await change([{ id: 3, rules: [RULE] }], ports.version)).result).toBe("done")
+  })
+
+  test("for any address opens what the program can forward", async () => {
+    const { change, ports } = setUp({ v6: undefined })
+    await change([{ id: 1, rules: [RULE] }])
+    expect(ports.tables[0].rules.map(({ address }) => address?.toString())).toEqual(["0.0.0.0"])
+  })
+
+  test("ends where it is once the program ends", async () => {
+    const { ports, open, changed } = setUp()
+    ports.change({ tables: [{ id: 1, rules: [{ ...RULE, lastPort: 9_000 }] }], isConditional: false }, 0, () => {})
+    ports.close()
+    const before = open.length
+    await new Promise(setImmediate)
+    expect([open.length, changed]).toEqual([before, []])
   })
 
   test("waits for those before", async () => {
@@ -107,14 +137,23 @@ describe("an update", () => {
       change([{ id: 1, rules: [RULE] }]),
       change([{ id: 3, rules: [RULE] }]),
     ])
-    expect(answers.map(({ isDone }) => isDone)).toEqual([true, true, true])
+    expect(answers.map(({ result }) => result)).toEqual(["done", "done", "done"])
     expect(ports.tables.map(({ rules }) => rules.length)).toEqual([0, 1])
   })
 
   const loopback = Address.parse("127.0.0.1")
-  test.each<[string, PestoUpdate, Partial<Settings>, string]>([
-    ["an unknown table", [{ id: 2, rules: [] }], {}, "There is no table 2"],
-    ["a table of namespaces", [{ id: 3, rules: [] }], { splicing: undefined }, "There is no table 3"],
+  test.each<[string, PestoUpdate["tables"], Partial<Settings>, string]>([
+    [
+      "too many ports",
+      [
+        {
+          id: 1,
+          rules: ["a", "b", "c"].map((interfaceName) => ({ ...RULE, interfaceName, firstPort: 1, lastPort: 65_535 })),
+        },
+      ],
+      {},
+      "196605 ports are more than the 131070 that are possible",
+    ],
     [
       "a protocol that is off",
       [{ id: 1, rules: [RULE] }],
@@ -143,7 +182,7 @@ describe("an update", () => {
     ["ports given twice", [{ id: 1, rules: [RULE, { ...RULE, address: loopback }] }], {}, "has these ports already"],
   ])("with %s is refused", async (_, update, settings, message) => {
     const { change, open } = setUp(settings)
-    expect(await change(update)).toEqual({ isDone: false, message: expect.stringContaining(message) })
+    expect(await change(update)).toEqual({ result: "failed", message: expect.stringContaining(message) })
     expect(open).toEqual([])
   })
 })

@@ -1,25 +1,28 @@
 /** The forwarded ports of a running program, as pesto sees and changes them. */
-import { type Configuration, formatRule, overlaps } from "@demiflow/config"
+import { anyAddress, type Configuration, formatRule, overlaps } from "@demiflow/config"
 import { Interface, type InterfaceId, IpProtocol } from "@demiflow/core"
-import type { ChangeOutcome, ForwardingRule, PortChange, PortForwarding, UnavailablePort } from "@demiflow/flow"
+import type { ChangeOutcome, ForwardingRule, PortChange, PortForwarding } from "@demiflow/flow"
 import {
   type PestoAnswer,
   PestoCapability,
   PestoPlace,
-  type PestoRule,
   type PestoTable,
   type PestoUpdate,
 } from "@demiflow/pesto-protocol"
 import { describeError, describePort } from "../port-names.ts"
 import type { SpareDescriptors } from "../spare-descriptors.ts"
 
-/** Ports that are opened or closed in one turn: a few milliseconds. */
+/** Ports that are considered, opened or closed in one turn: some 10 µs each. */
 const PORTS_IN_A_TURN = 128
+/** Ports of all rules together, at most: all of both protocols. */
+const MOST_PORTS = 2 * 65_535
 
 type Settings = Pick<Configuration, "program" | "protocols" | "v4" | "v6" | "splicing" | "freebind">
 
 interface Waiting {
   readonly rules: readonly ForwardingRule[]
+  /** The only version of the tables that may be changed; undefined: any. */
+  readonly version: number | undefined
   readonly done: (answer: PestoAnswer) => void
 }
 
@@ -34,6 +37,8 @@ export class ForwardedPorts {
   readonly #onChanged: OnChanged
   readonly #waiting: Waiting[] = []
   #current: PortChange | undefined
+  #next: NodeJS.Immediate | undefined
+  #version = 0
 
   /** @param spare what a change must leave for connections */
   constructor(
@@ -48,25 +53,49 @@ export class ForwardedPorts {
     this.#onChanged = onChanged
   }
 
+  /** Counts the changes. */
+  get version(): number {
+    return this.#version
+  }
+
   /** The tables as they are. */
   get tables(): PestoTable[] {
-    const { host, splice } = Interface
-    const places: InterfaceId[] = this.#settings.splicing === undefined ? [host] : [host, splice]
-    return places.map((place) => ({
-      ...(place === host ? PestoPlace.host : PestoPlace.splice),
-      capabilities: this.#capabilities,
-      rules: this.#forwarding.rules.filter((rule) => rule.interface === place),
+    const { rules } = this.#forwarding
+    const capabilities = this.#capabilities
+    return this.#places.map((place) => ({
+      ...(place === Interface.host ? PestoPlace.host : PestoPlace.splice),
+      capabilities,
+      rules: rules.filter((rule) => rule.interface === place),
     }))
   }
 
-  /** Changes the tables to these, after all changes before. `done` is called once. */
-  change(update: PestoUpdate, done: (answer: PestoAnswer) => void): void {
-    const rules = this.#rulesOf(update)
-    if (typeof rules === "string") done({ isDone: false, message: rules })
+  /** The numbers of the tables. */
+  get ids(): number[] {
+    return this.#places.map((place) => (place === Interface.host ? PestoPlace.host.id : PestoPlace.splice.id))
+  }
+
+  /**
+   * Changes the tables to these, after all changes before. `done` is called once.
+   *
+   * @param seen the version that the client has seen: the one that a conditional update is for
+   */
+  change({ tables, isConditional }: PestoUpdate, seen: number, done: (answer: PestoAnswer) => void): void {
+    const rules = this.#rulesOf(tables)
+    if (typeof rules === "string") done({ result: "failed", message: rules })
     else {
-      this.#waiting.push({ rules, done })
+      this.#waiting.push({ rules, version: isConditional ? seen : undefined, done })
       if (this.#current === undefined) this.#begin()
     }
+  }
+
+  /** Ends the change under way where it is; the listeners are closed with the stack. */
+  close(): void {
+    this.#waiting.length = 0
+    clearImmediate(this.#next)
+  }
+
+  get #places(): InterfaceId[] {
+    return this.#settings.splicing === undefined ? [Interface.host] : [Interface.host, Interface.splice]
   }
 
   get #capabilities(): number {
@@ -84,24 +113,28 @@ export class ForwardedPorts {
   }
 
   /** The rules that an update asks for, or one sentence on why they can't be. */
-  #rulesOf(update: PestoUpdate): ForwardingRule[] | string {
+  #rulesOf(tables: PestoUpdate["tables"]): ForwardingRule[] | string {
+    const { v4, v6, freebind } = this.#settings
     const rules: ForwardingRule[] = []
-    for (const { id, rules: wanted } of update) {
+    let count = 0
+    for (const { id, rules: wanted } of tables) {
       const place = id === PestoPlace.host.id ? Interface.host : Interface.splice
-      if (!this.tables.some((table) => table.id === id)) return `There is no table ${id}`
       for (const rule of wanted) {
-        const converted = { ...rule, interface: place, freebind: place === Interface.host && this.#settings.freebind }
-        const problem = this.#findProblem(rule) ?? this.#findUnreachable(converted)
+        const address =
+          rule.address ?? anyAddress(rule.targetAddress, { hasV4: v4 !== undefined, hasV6: v6 !== undefined })
+        const converted = { ...rule, address, interface: place, freebind: place === Interface.host && freebind }
+        const problem = this.#findProblem(converted) ?? this.#findUnreachable(converted)
         if (problem !== undefined) return `${formatRule(converted)}: ${problem}`
         const other = rules.find((known) => overlaps(known, converted))
         if (other !== undefined) return `${formatRule(converted)}: ${formatRule(other)} has these ports already`
         rules.push(converted)
+        count += rule.lastPort - rule.firstPort + 1
       }
     }
-    return rules
+    return count > MOST_PORTS ? `${count} ports are more than the ${MOST_PORTS} that are possible` : rules
   }
 
-  #findProblem({ protocol, address, targetAddress, isAuto }: PestoRule): string | undefined {
+  #findProblem({ protocol, address, targetAddress, isAuto }: ForwardingRule): string | undefined {
     const { program, protocols, v4, v6 } = this.#settings
     if (!(protocol === IpProtocol.tcp ? protocols.tcp : protocols.udp)) return "the protocol is off"
     const isV4 = targetAddress?.isV4 ?? address?.isV4
@@ -118,37 +151,43 @@ export class ForwardedPorts {
   }
 
   #begin(): void {
-    const next = this.#waiting[0]
+    let next = this.#waiting[0]
+    while (next?.version !== undefined && next.version !== this.#version) {
+      this.#waiting.shift()
+      next.done({ result: "outdated", message: "Another client has changed the ports meanwhile" })
+      next = this.#waiting[0]
+    }
     if (next === undefined) return
-    // With few left, ports can still be closed.
-    this.#spare.hold()
     this.#current = this.#forwarding.replace(next.rules)
     this.#advance()
   }
 
   #advance(): void {
+    // Only while ports are opened: connections may need every descriptor. With few left, ports can still be closed.
+    this.#spare.hold()
     const outcome = this.#current?.advance(PORTS_IN_A_TURN)
+    this.#spare.release()
     if (outcome === undefined) {
-      setImmediate(() => this.#advance())
+      this.#next = setImmediate(() => this.#advance())
       return
     }
     this.#current = undefined
-    this.#spare.release()
-    const { done } = this.#waiting.shift() as Waiting
+    const finished = this.#waiting.shift()
+    if (outcome.isDone || outcome.lost.length > 0) this.#version++
     if (outcome.isDone) this.#onChanged(this.#forwarding.rules)
-    done(describe(outcome))
+    finished?.done(describe(outcome))
     this.#begin()
   }
 }
 
 function describe({ isDone, unavailable, lost }: ChangeOutcome): PestoAnswer {
   const lines = [
-    ...unavailable.map((port) => `Listen failed for ${describeUnavailable(port)}`),
-    ...lost.map((port) => `Couldn't restore ${describeUnavailable(port)}`),
+    ...unavailable.map((port) =>
+      isDone
+        ? `No port could be forwarded for ${formatRule(port.rule)}: ${describeError(port.errno)}`
+        : `Listen failed for ${describePort(port.rule, port.port)}: ${describeError(port.errno)}`,
+    ),
+    ...lost.map(({ rule, port, errno }) => `Couldn't restore ${describePort(rule, port)}: ${describeError(errno)}`),
   ]
-  return { isDone, message: lines.join("\n") }
-}
-
-function describeUnavailable({ rule, port, errno }: UnavailablePort): string {
-  return `${describePort(rule, port)}: ${describeError(errno)}`
+  return { result: isDone ? "done" : "failed", message: lines.join("\n") }
 }

@@ -1,11 +1,19 @@
 import { type Arena, Errno, type Log, Vectors } from "@demiflow/core"
-import { encodeAnswer, encodeHello, type PestoAnswer, PestoProtocolError, PestoReader } from "@demiflow/pesto-protocol"
+import {
+  encodeAnswer,
+  encodeHello,
+  type PestoAnswer,
+  PestoProtocolError,
+  PestoReader,
+  type PestoUpdate,
+} from "@demiflow/pesto-protocol"
 import { EpollEvent, type EventLoop, MessageFlag, type Native } from "@demiflow/sys"
 import type { ForwardedPorts } from "./forwarded-ports.ts"
 
 /** How long a client may take for its part, milliseconds. */
 const TIME_LIMIT = 10_000
 const CHUNK_BYTES = 8_192
+const EPIPE = 32
 
 /** Reads and writes by way of the arena. One at a time uses it. */
 export class PestoIo {
@@ -44,11 +52,13 @@ export class PestoClient {
   readonly #ports: ForwardedPorts
   readonly #log: Log
   readonly #onClosed: () => void
-  readonly #update = PestoReader.update()
+  readonly #update: PestoReader<PestoUpdate>
   /** What is still to be sent. */
   #pending: Uint8Array = new Uint8Array()
   #state: "asking" | "changing" | "answered" | "closed" = "asking"
   #deadline: NodeJS.Timeout | undefined
+  /** The version of the tables in the hello. */
+  #seen = 0
 
   /** @param descriptor owned from now on */
   constructor(io: PestoIo, loop: EventLoop, descriptor: number, ports: ForwardedPorts, log: Log, onClosed: () => void) {
@@ -58,11 +68,14 @@ export class PestoClient {
     this.#ports = ports
     this.#log = log
     this.#onClosed = onClosed
+    this.#update = PestoReader.update(ports.ids)
   }
 
+  /** Throws a `SystemError` if the connection can't be watched. */
   start(): void {
     this.#loop.watchDescriptor(this.#descriptor, EpollEvent.readable, (events) => this.#onEvents(events))
     this.#limitTime()
+    this.#seen = this.#ports.version
     this.#send(encodeHello(this.#ports.tables))
   }
 
@@ -102,11 +115,11 @@ export class PestoClient {
       const update = this.#update.push(bytes)
       if (update === undefined) return
       this.#await()
-      this.#ports.change(update, (answer) => this.#answer(answer))
+      this.#ports.change(update, this.#seen, (answer) => this.#answer(answer))
     } catch (error) {
       if (!(error instanceof PestoProtocolError)) throw error
       this.#await()
-      this.#answer({ isDone: false, message: `Not understood: ${error.message}` })
+      this.#answer({ result: "failed", message: `Not understood: ${error.message}` })
     }
   }
 
@@ -118,8 +131,8 @@ export class PestoClient {
   }
 
   #answer(answer: PestoAnswer): void {
-    const { isDone, message } = answer
-    if (!isDone) this.#log.warning(`The forwarded ports stay as they were: ${message}`)
+    const { result, message } = answer
+    if (result !== "done") this.#log.warning(`The forwarded ports stay as they were: ${message}`)
     else this.#log.info(`The forwarded ports were changed${message === "" ? "" : `, but: ${message}`}`)
     if (this.#state === "closed") return
     this.#state = "answered"
@@ -139,7 +152,11 @@ export class PestoClient {
     while (this.#pending.length > 0) {
       const sent = this.#io.write(this.#descriptor, this.#pending)
       if (sent === -Errno.EAGAIN) break
-      // The client has closed its end. What it asked for may still have to be read.
+      if (sent < 0 && sent !== -EPIPE && sent !== -Errno.ECONNRESET) {
+        this.close()
+        return
+      }
+      // If the client has closed its end, what it asked for may still have to be read.
       this.#pending = sent < 0 ? new Uint8Array() : this.#pending.subarray(sent)
     }
     if (this.#pending.length === 0 && this.#state === "answered") this.close()

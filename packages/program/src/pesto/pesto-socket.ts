@@ -7,6 +7,7 @@
 import type { Arena, Log } from "@demiflow/core"
 import { Errno } from "@demiflow/core"
 import { EpollEvent, type EventLoop, type Native, readPeerCredentials, SystemError } from "@demiflow/sys"
+import { EVERYBODY } from "../identity.ts"
 import type { ForwardedPorts } from "./forwarded-ports.ts"
 import { PestoClient, PestoIo } from "./pesto-client.ts"
 
@@ -37,10 +38,12 @@ export interface PestoParts {
   readonly users: ReadonlySet<number>
 }
 
-/** The users who may change ports of this process: its own, and root, also if that one is outside of the namespace. */
+/**
+ * The users who may change ports: the process's own, and root. In a user namespace that doesn't number all users as the
+ * host does, root and many others are one number. Then the mode of the socket's file alone keeps others away.
+ */
 export function ownUsers(user: number, userMap: string): ReadonlySet<number> {
-  const isRootKnown = userMap.split("\n").some((line) => /^\s*0\s/.test(line))
-  return new Set([user, 0, ...(isRootKnown ? [] : [OVERFLOW_USER])])
+  return new Set([user, 0, ...(EVERYBODY.test(userMap) ? [] : [OVERFLOW_USER])])
 }
 
 /** Serves clients from its creation on, until it is closed. */
@@ -63,7 +66,9 @@ export class PestoSocket {
     parts.loop.watchDescriptor(listener.descriptor, EpollEvent.readable, () => this.#accept())
   }
 
+  /** Call this before the stack is closed. */
   close(): void {
+    this.#ports.close()
     clearTimeout(this.#pause)
     this.#parts.loop.unwatch(this.#listener.descriptor)
     this.#listener.close()
@@ -90,7 +95,13 @@ export class PestoSocket {
       if (this.#pause === undefined) loop.modify(this.#listener.descriptor, EpollEvent.readable)
     })
     this.#clients.add(client)
-    client.start()
+    try {
+      client.start()
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error
+      client.close()
+      this.#rest(error.errno)
+    }
   }
 
   #isAllowed(descriptor: number): boolean {
@@ -112,6 +123,7 @@ export class PestoSocket {
 
   #rest(errno: number): void {
     this.#stopAccepting()
+    clearTimeout(this.#pause)
     this.#parts.log.warning(`Can't accept a client at ${this.#listener.path}: error ${errno}`)
     this.#pause = setTimeout(() => {
       this.#pause = undefined
