@@ -20,7 +20,7 @@ function closure(all, name) {
 }
 
 /**
- * Installs the package `name`, which needs the native addon. Returns the output of one of its commands.
+ * Installs the package `name`. Returns the output of one of its commands.
  * @param {string} root
  * @param {string} name
  * @param {readonly string[]} command
@@ -35,15 +35,24 @@ export function runInstalled(root, name, [file = "", ...parameters]) {
     const packed = closure(workspaces(root), name).map((folder) => npm([...packing, join(root, folder)]).trim())
     writeFileSync(join(project, "package.json"), '{ "private": true }\n')
     npm(["install", "--no-fund", "--no-audit", ...packed.map((archive) => `./${archive}`)])
-    // The installation has compiled the addon. It must load, which the command may not reach.
-    execFileSync(process.execPath, ["-e", 'require("@demiflow/sys/demiflow.node")'], { cwd: project, stdio: "pipe" })
-    // The installation has also made the code from which commands start.
-    if (!existsSync(join(project, "node_modules", name, "dist", "main.cjs.kept"))) throw new Error("it kept no code")
-    // It has also made the program and the list with which passt's sandbox begins.
-    const become = join(project, "node_modules", name, "dist", "become")
-    if (file === "passt" && !existsSync(become)) throw new Error("nothing makes its namespaces")
+    if (existsSync(join(project, "node_modules", "@demiflow", "sys"))) checkDataPath(project, name)
     return execFileSync(join(project, "node_modules", ".bin", file), parameters, { encoding: "utf8", stdio: "pipe" })
   } finally {
     rmSync(project, { recursive: true, force: true })
   }
+}
+
+/**
+ * Checks what the installation makes for a program with a data path.
+ * @param {string} project
+ * @param {string} name
+ */
+function checkDataPath(project, name) {
+  // It has compiled the addon, which must load: the command may not reach that.
+  execFileSync(process.execPath, ["-e", 'require("@demiflow/sys/demiflow.node")'], { cwd: project, stdio: "pipe" })
+  const dist = join(project, "node_modules", name, "dist")
+  // The code from which the program starts.
+  if (!existsSync(join(dist, "main.cjs.kept"))) throw new Error("it kept no code")
+  // The program and the list with which passt's sandbox begins.
+  if (name === "@demiflow/passt" && !existsSync(join(dist, "become"))) throw new Error("nothing makes its namespaces")
 }
