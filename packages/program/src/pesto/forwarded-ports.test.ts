@@ -120,6 +120,18 @@ describe("an update", () => {
     expect(ports.tables[0].rules.map(({ address }) => address?.toString())).toEqual(["0.0.0.0"])
   })
 
+  test("is seen by clients that come after it, however long it takes", async () => {
+    const { ports, change } = setUp()
+    const seen: number[] = []
+    const see = () => seen.push(ports.tables[0].rules.length)
+    ports.whenSettled(see)
+    const changes = [9_000, 9_001].map((lastPort) => change([{ id: 1, rules: [{ ...RULE, lastPort }] }]))
+    ports.whenSettled(see)
+    expect(seen).toEqual([0])
+    await Promise.all(changes)
+    expect(seen).toEqual([0, 1])
+  })
+
   test("ends where it is once the program ends", async () => {
     const { ports, open, changed } = setUp()
     ports.change({ tables: [{ id: 1, rules: [{ ...RULE, lastPort: 9_000 }] }], isConditional: false }, 0, () => {})

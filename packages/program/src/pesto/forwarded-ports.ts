@@ -36,6 +36,7 @@ export class ForwardedPorts {
   readonly #spare: Pick<SpareDescriptors, "hold" | "release">
   readonly #onChanged: OnChanged
   readonly #waiting: Waiting[] = []
+  readonly #settled: (() => void)[] = []
   #current: PortChange | undefined
   #next: NodeJS.Immediate | undefined
   #version = 0
@@ -86,6 +87,15 @@ export class ForwardedPorts {
       this.#waiting.push({ rules, version: isConditional ? seen : undefined, done })
       if (this.#current === undefined) this.#begin()
     }
+  }
+
+  /**
+   * Calls back once no change is under way, or waits: at once if there is none. Clients of the C project don't wait for
+   * their change, and the next one has to see it.
+   */
+  whenSettled(callback: () => void): void {
+    if (this.#current === undefined) callback()
+    else this.#settled.push(callback)
   }
 
   /** Ends the change under way where it is; the listeners are closed with the stack. */
@@ -157,7 +167,10 @@ export class ForwardedPorts {
       next.done({ result: "outdated", message: "Another client has changed the ports meanwhile" })
       next = this.#waiting[0]
     }
-    if (next === undefined) return
+    if (next === undefined) {
+      for (const callback of this.#settled.splice(0)) callback()
+      return
+    }
     this.#current = this.#forwarding.replace(next.rules)
     this.#advance()
   }

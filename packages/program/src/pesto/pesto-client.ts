@@ -73,10 +73,9 @@ export class PestoClient {
 
   /** Throws a `SystemError` if the connection can't be watched. */
   start(): void {
-    this.#loop.watchDescriptor(this.#descriptor, EpollEvent.readable, (events) => this.#onEvents(events))
-    this.#limitTime()
-    this.#seen = this.#ports.version
-    this.#send(encodeHello(this.#ports.tables))
+    // Nothing is read before the hello. The kernel reports the client's end anyway.
+    this.#loop.watchDescriptor(this.#descriptor, 0, (events) => this.#onEvents(events))
+    this.#ports.whenSettled(() => this.#greet())
   }
 
   close(): void {
@@ -86,6 +85,13 @@ export class PestoClient {
     this.#loop.unwatch(this.#descriptor)
     this.#io.native.close(this.#descriptor)
     this.#onClosed()
+  }
+
+  #greet(): void {
+    if (this.#state !== "asking") return
+    this.#limitTime()
+    this.#seen = this.#ports.version
+    this.#send(encodeHello(this.#ports.tables))
   }
 
   #limitTime(): void {
