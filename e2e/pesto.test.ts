@@ -174,8 +174,7 @@ describe.each(["pasta", "passt"] as const)("%s", (program) => {
       expect((await readToEnd(client)).toString("latin1")).toMatch(/Not understood/)
     }
     expect(await rules()).toEqual(tables)
-    // Given up after a while.
-    await once(half.resume(), "close")
+    half.destroy()
   })
 })
 
@@ -203,6 +202,12 @@ describe("pasta", () => {
     await server.stop()
     await arrives(world, family.host, 7110, false)
     expect(await change("-t", "none")).toMatchObject(DONE)
+  })
+
+  test("gives up a client that stops halfway", async () => {
+    const half = await connectTo(path)
+    half.write(Buffer.of(1, 0, 0))
+    await once(half.resume(), "close")
   })
 
   test("shows the ports before and after a change", async () => {

@@ -1,10 +1,13 @@
 /** The conversation with a running program. */
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
+import { setTimeout } from "node:timers/promises"
 import { encodeUpdate, type PestoAnswer, PestoCapability, PestoReader, type PestoTable } from "@demiflow/pesto-protocol"
 
 /** How long the program may take for each message, milliseconds: opening all ports takes seconds. */
 const TIME_LIMIT = 60_000
+/** Between attempts to connect, milliseconds. */
+const PAUSE = 50
 
 /** Thrown for a program that doesn't answer; `message` is one sentence for the user. */
 export class ConversationError extends Error {
@@ -26,15 +29,20 @@ export class Conversation {
     socket.on("error", () => {})
   }
 
-  /** Connects. Throws {@link ConversationError}. */
+  /** Connects, once the program's queue has room. Throws {@link ConversationError}. */
   static async begin(path: string): Promise<Conversation> {
-    const socket = connect({ path })
-    try {
-      await once(socket, "connect")
-    } catch (cause) {
-      throw new ConversationError(`"${path}" can't be connected to: ${reasonOf(cause)}`, { cause })
+    const limit = performance.now() + TIME_LIMIT
+    for (;;) {
+      const socket = connect({ path })
+      try {
+        await once(socket, "connect")
+        return new Conversation(socket, path)
+      } catch (cause) {
+        const isFull = cause instanceof Error && "code" in cause && cause.code === "EAGAIN"
+        if (isFull && performance.now() < limit) await setTimeout(PAUSE)
+        else throw new ConversationError(`"${path}" can't be connected to: ${reasonOf(cause)}`, { cause })
+      }
     }
-    return new Conversation(socket, path)
   }
 
   /** The tables as they are: the first message. */

@@ -8,6 +8,9 @@ import { run } from "./run.ts"
 const LOCAL_PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 const FAILED = 1
 
+// A reader of the output may end first. The change goes on.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+
 main().then(
   (status) => {
     process.exitCode = status

@@ -42,10 +42,16 @@ async function converse(
       show("passt/pasta configuration", before)
       return 0
     }
-    if (shows) show("Previous configuration", before)
-    const after = carryOut(commands, before, ephemeral)
+    let after: PestoTable[]
+    try {
+      after = carryOut(commands, before, ephemeral)
+    } catch (error) {
+      if (shows) show("Previous configuration", before)
+      throw error
+    }
     const answer = await conversation.update(after)
     if (answer?.result === "outdated" && retries) return undefined
+    if (shows) show("Previous configuration", before)
     if (answer !== undefined && answer.message !== "") complain(answer.message)
     if (answer !== undefined && answer.result !== "done") return FAILED
     if (shows) show("Updated configuration", after)

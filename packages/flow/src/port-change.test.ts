@@ -70,7 +70,8 @@ function setUp(...rules: ForwardingRule[]) {
 }
 
 function finish(change: PortChange): ChangeOutcome {
-  const outcome = change.advance(Number.POSITIVE_INFINITY)
+  // The second time for what has failed.
+  const outcome = change.advance(Number.POSITIVE_INFINITY) ?? change.advance(Number.POSITIVE_INFINITY)
   if (outcome === undefined) throw new Error("The change doesn't end")
   return outcome
 }
@@ -182,6 +183,25 @@ describe("replacing the rules", () => {
     while (change.advance(1) === undefined) steps++
     // Considered, looked up, and closed or opened.
     expect(steps).toBe(1000 + 1000 + 500 + 500)
+  })
+
+  it("takes a step for each port that stays", () => {
+    const { forwarding } = setUp(ports(1000, 1999))
+    const change = forwarding.replace([ports(1000, 1999)])
+    let steps = 0
+    while (change.advance(1) === undefined) steps++
+    expect(steps).toBe(1000 + 1000)
+  })
+
+  it("stops before it is undone, so that descriptors held back can be released", () => {
+    const { stack, forwarding } = setUp(ports(80))
+    stack.taken.set(92, Errno.EMFILE)
+    const change = forwarding.replace([ports(80, 80, { firstTargetPort: 81 }), ports(92)])
+    expect(change.isUndoing).toBe(false)
+    expect(change.advance(Number.POSITIVE_INFINITY)).toBeUndefined()
+    expect(change.isUndoing).toBe(true)
+    expect(finish(change)).toMatchObject({ isDone: false, lost: [] })
+    expect(stack.listening).toEqual(["6 *:80 → 80"])
   })
 
   it("takes as many steps as it has ports, with the old rules until the last one", () => {

@@ -50,6 +50,7 @@ export class PortChange {
   readonly #after: OpenPorts
   readonly #work: Generator<undefined, ChangeOutcome>
   #outcome: ChangeOutcome | undefined
+  #isUndoing = false
 
   constructor(
     rules: readonly ForwardingRule[],
@@ -66,15 +67,22 @@ export class PortChange {
     this.#work = this.#change()
   }
 
+  /** True once the change has failed, and the ports that it closed are opened again. */
+  get isUndoing(): boolean {
+    return this.#isUndoing
+  }
+
   /**
-   * Goes on. Returns how the change ended, once it has.
+   * Goes on. Returns how the change ended, once it has. Also returns when the change has failed, before it is undone.
    *
    * @param most ports to consider, open or close now
    */
   advance(most: number): ChangeOutcome | undefined {
+    const wasUndoing = this.#isUndoing
     for (let count = 0; count < most && this.#outcome === undefined; count++) {
       const { done, value } = this.#work.next()
       if (done) this.#outcome = value
+      if (this.#isUndoing !== wasUndoing) break
     }
     return this.#outcome
   }
@@ -94,17 +102,18 @@ export class PortChange {
     for (const [rule, listeners] of this.#after) {
       let failure: UnavailablePort | undefined
       for (let port = rule.firstPort; port <= rule.lastPort && !rule.isAuto; port++) {
+        yield
         if (listeners.has(port)) continue
         const ref = this.#open(rule, port)
         if (ref >= 0) {
           opened.push(ref)
           listeners.set(port, ref)
-        } else {
-          failure ??= { rule, port, errno: -ref }
-          if (!rule.isBestEffort || isShortage(-ref))
-            return yield* this.#undo({ rule, port, errno: -ref }, opened, closed)
+          continue
         }
-        yield
+        failure ??= { rule, port, errno: -ref }
+        if (!rule.isBestEffort || isShortage(-ref)) {
+          return yield* this.#undo({ rule, port, errno: -ref }, opened, closed)
+        }
       }
       if (failure !== undefined && listeners.size === 0) unavailable.push(failure)
     }
@@ -150,6 +159,8 @@ export class PortChange {
     opened: readonly ListenerRef[],
     closed: readonly OpenPort[],
   ): Generator<undefined, ChangeOutcome> {
+    this.#isUndoing = true
+    yield
     for (const ref of opened) {
       this.#close(ref)
       yield

@@ -177,7 +177,7 @@ export class ForwardedPorts {
 
   #advance(): void {
     // Only while ports are opened: connections may need every descriptor. With few left, ports can still be closed.
-    this.#spare.hold()
+    if (this.#current?.isUndoing === false) this.#spare.hold()
     const outcome = this.#current?.advance(PORTS_IN_A_TURN)
     this.#spare.release()
     if (outcome === undefined) {

@@ -111,12 +111,19 @@ export class PestoClient {
     else this.close()
   }
 
+  /** Reads all that has come: the next client has to see what this one asked for. */
   #read(): void {
-    const bytes = this.#io.read(this.#descriptor)
-    if (typeof bytes === "number") {
-      if (bytes !== -Errno.EAGAIN && bytes !== -Errno.EINTR) this.close()
-      return
+    while (this.#state === "asking") {
+      const bytes = this.#io.read(this.#descriptor)
+      if (typeof bytes === "number") {
+        if (bytes !== -Errno.EAGAIN && bytes !== -Errno.EINTR) this.close()
+        return
+      }
+      this.#take(bytes)
     }
+  }
+
+  #take(bytes: Uint8Array): void {
     try {
       const update = this.#update.push(bytes)
       if (update === undefined) return
