@@ -144,8 +144,10 @@ export class PestoClient {
   }
 
   #answer(answer: PestoAnswer): void {
-    const { result, message } = answer
-    if (result !== "done") this.#log.warning(`The forwarded ports stay as they were: ${message}`)
+    const { result } = answer
+    const message = answer.message.replaceAll("\n", "; ")
+    if (result === "outdated") this.#log.debug(message)
+    else if (result === "failed") this.#log.warning(`The forwarded ports stay as they were: ${message}`)
     else this.#log.info(`The forwarded ports were changed${message === "" ? "" : `, but: ${message}`}`)
     if (this.#state === "closed") return
     this.#state = "answered"
