@@ -16,23 +16,6 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-function send(...frames: readonly Buffer[]): void {
-  expect(machine.link.send(batchOf(frames), 0, frames.length)).toBe(frames.length)
-}
-
-function arrived(): Buffer[] {
-  return machine.toGuest.collectFrames(true).map((frame) => frame.subarray(12))
-}
-
-function expectTraffic(number: number): void {
-  machine.received.length = 0
-  machine.sendFromGuest(numberedFrame(number, 100))
-  expect(machine.received).toEqual([numberedFrame(number, 100)])
-  machine.offerBuffers(1)
-  send(numberedFrame(number, 200))
-  expect(arrived()).toEqual([numberedFrame(number, 200)])
-}
-
 describe("rings", () => {
   it.each([
     [0, 1],
@@ -40,7 +23,7 @@ describe("rings", () => {
   ])("stop in any order, and start again where they were: %i, %i", (...order) => {
     machine.start()
     for (let round = 1; round < 4; round++) {
-      expectTraffic(round)
+      machine.expectTraffic(round)
       machine.events.length = 0
       expect(machine.stop(order)).toEqual([round, round])
       expect(machine.events).toEqual(["stopped"])
@@ -62,8 +45,8 @@ describe("rings", () => {
     machine.startRing(0)
     machine.startRing(1, 65_535)
     for (const index of [0, 1]) machine.enable(index)
-    expectTraffic(1)
-    expectTraffic(2)
+    machine.expectTraffic(1)
+    machine.expectTraffic(2)
     expect(machine.stop()).toEqual([2, 1])
   })
 
@@ -71,7 +54,7 @@ describe("rings", () => {
     machine.start()
     expect(machine.outcome(R.SET_VRING_NUM, pair32(0, 128))).not.toBe(0n)
     expect(machine.outcome(R.SET_VRING_BASE, pair32(1, 5))).not.toBe(0n)
-    expectTraffic(1)
+    machine.expectTraffic(1)
   })
 
   it("outside of memory don't start", () => {
@@ -136,11 +119,11 @@ describe("rings", () => {
     }
     expect(machine.events.at(-1)).toBe("ready")
     machine.fromGuest.offerFrame(Buffer.concat([Buffer.alloc(12), numberedFrame(1, 60)]))
-    send(numberedFrame(2, 60))
+    machine.sendToGuest(numberedFrame(2, 60))
     machine.offerBuffers(1)
     vi.advanceTimersByTime(1)
     machine.turn()
-    expect([machine.received, arrived()]).toEqual([[numberedFrame(1, 60)], [numberedFrame(2, 60)]])
+    expect([machine.received, machine.arrived()]).toEqual([[numberedFrame(1, 60)], [numberedFrame(2, 60)]])
     expect(machine.events.at(-1)).toBe("resume")
     machine.stop([0])
     expect(vi.getTimerCount()).toBe(1)
@@ -158,14 +141,14 @@ describe("a ring that is disabled", () => {
     expect(machine.received).toEqual([])
     expect(machine.drops.get("link: the guest's queue is disabled")).toBe(2)
     machine.enable(1)
-    expectTraffic(3)
+    machine.expectTraffic(3)
     machine.enable(0, 0)
     machine.offerBuffers(1)
-    send(numberedFrame(4, 60))
-    expect(arrived()).toEqual([])
+    machine.sendToGuest(numberedFrame(4, 60))
+    expect(machine.arrived()).toEqual([])
     machine.offerBuffers(1)
     machine.enable(0)
-    expect(arrived()).toEqual([numberedFrame(4, 60)])
+    expect(machine.arrived()).toEqual([numberedFrame(4, 60)])
   })
 
   it("goes on discarding the guest's, with event indices as well", () => {
@@ -178,7 +161,7 @@ describe("a ring that is disabled", () => {
 
   it("is one that nobody enabled, if features of the protocol were agreed on, and no other", () => {
     machine.start(USUAL & ~F.PROTOCOL_FEATURES)
-    expectTraffic(1)
+    machine.expectTraffic(1)
     machine.backEnd.detach()
     machine.socket.close()
     machine.reconnect()
@@ -195,14 +178,14 @@ describe("a ring that is disabled", () => {
     machine.toGuest.reset()
     machine.fromGuest.reset()
     for (const index of [0, 1]) machine.startRing(index)
-    expectTraffic(1)
+    machine.expectTraffic(1)
   })
 })
 
 describe("a device", () => {
   it("is reset, and keeps its memory", () => {
     machine.start()
-    expectTraffic(1)
+    machine.expectTraffic(1)
     expect(machine.outcome(R.RESET_DEVICE)).toBe(0n)
     expect(machine.events.at(-1)).toBe("stopped")
     expect(machine.stop()).toEqual([0, 0])
@@ -211,7 +194,7 @@ describe("a device", () => {
     for (const index of [0, 1]) machine.startRing(index)
     expect(machine.backEnd.isReady).toBe(false)
     for (const index of [0, 1]) machine.enable(index)
-    expectTraffic(2)
+    machine.expectTraffic(2)
   })
 
   it("has a status, by which the guest resets it", () => {
@@ -219,7 +202,7 @@ describe("a device", () => {
     expect(machine.askNumber(R.GET_STATUS)).toBe(0n)
     expect(machine.outcome(R.SET_STATUS, number64(15))).toBe(0n)
     expect(machine.askNumber(R.GET_STATUS)).toBe(15n)
-    expectTraffic(1)
+    machine.expectTraffic(1)
     machine.socket.send(R.SET_STATUS, number64(0))
     machine.turn()
     expect([machine.events.at(-1), machine.askNumber(R.GET_STATUS)]).toEqual(["stopped", 0n])
@@ -233,148 +216,13 @@ describe("a device", () => {
     machine.turn()
     expect(machine.events.at(-1)).toBe("stopped")
     for (const index of [0, 1]) machine.enable(index)
-    expectTraffic(1)
+    machine.expectTraffic(1)
   })
 
   it("takes an MTU that its link has room for", () => {
     machine.agree()
     for (const mtu of [68, 1_500, 65_520]) expect(machine.outcome(R.NET_SET_MTU, number64(mtu))).toBe(0n)
     for (const mtu of [0, 67, 65_521, 2 ** 40]) expect(machine.outcome(R.NET_SET_MTU, number64(mtu))).not.toBe(0n)
-  })
-})
-
-describe("a guest without buffers", () => {
-  it.each([0n, F.EVENT_IDX])("has frames wait, and gets them in order when it has some again", (features) => {
-    machine.start(USUAL | features)
-    machine.offerBuffers(3)
-    const frames = Array.from({ length: 10 }, (_, index) => numberedFrame(index, 2_000 + index * 500))
-    send(...frames)
-    expect(machine.link.isCongested).toBe(true)
-    send(numberedFrame(10, 60))
-    const all: Buffer[] = arrived()
-    const event = (): number => machine.memory.load16(machine.toGuest.used + 4 + 8 * 64)
-    for (let round = 0; machine.link.isCongested && round < 50; round++) {
-      const before = machine.toGuest.availableIndex
-      if (features !== 0n) expect(event(), "asks to be notified of the next buffer").toBe(before)
-      else expect(machine.toGuest.wantsKick).toBe(true)
-      machine.offerBuffers(1)
-      machine.toGuest.notify()
-      machine.turn(1)
-      all.push(...arrived())
-    }
-    expect(all).toEqual([...frames, numberedFrame(10, 60)])
-    expect(machine.events.filter((event) => event === "resume")).toHaveLength(1)
-    if (features === 0n) expect(machine.toGuest.wantsKick).toBe(false)
-  })
-
-  it("that adds some whenever it is asked to report them gets all frames", () => {
-    machine.start(USUAL | F.EVENT_IDX)
-    const ringArm = native.ringArm.bind(native)
-    vi.spyOn(native, "ringArm").mockImplementation((ring, wanted) => {
-      if (wanted === 1 && machine.toGuest.free > 0) machine.toGuest.offerBuffer()
-      return ringArm(ring, wanted)
-    })
-    const frames = Array.from({ length: 40 }, (_, index) => numberedFrame(index, 1_000))
-    send(...frames)
-    expect(machine.backEnd.nextDeadline()).toBe(Number.NEGATIVE_INFINITY)
-    machine.turn(8)
-    expect(arrived()).toEqual(frames)
-    expect([machine.link.isCongested, machine.backEnd.nextDeadline()]).toEqual([false, Number.POSITIVE_INFINITY])
-    expect(machine.events.at(-1)).toBe("resume")
-  })
-
-  it("keeps frames waiting up to the size of the backlog", () => {
-    machine.start()
-    const frames = Array.from({ length: 20 }, (_, index) => numberedFrame(index, 20_000))
-    const taken = machine.link.send(batchOf(frames), 0, 20)
-    expect(taken).toBe(13)
-    expect(machine.link.send(batchOf(frames), 0, 1)).toBe(0)
-  })
-
-  it("that goes leaves nothing behind for the next one", () => {
-    machine.start()
-    send(numberedFrame(1, 60))
-    machine.backEnd.detach()
-    machine.socket.close()
-    expect(machine.link.isCongested).toBe(false)
-    send(numberedFrame(2, 60))
-    expect(machine.drops.get("link: no guest")).toBe(1)
-    machine.reconnect()
-    machine.start()
-    machine.offerBuffers(4)
-    machine.turn()
-    expect(arrived()).toEqual([])
-  })
-
-  it("that are large enough loses the frame", () => {
-    machine.start(USUAL & ~F.MRG_RXBUF)
-    machine.offerBuffers(2)
-    send(numberedFrame(1, 3_000), numberedFrame(2, 60))
-    expect(machine.toGuest.collectFrames(false).map((frame) => frame.subarray(12))).toEqual([numberedFrame(2, 60)])
-    send(numberedFrame(3, 60), numberedFrame(4, 3_000), numberedFrame(5, 60))
-    machine.offerBuffers(2)
-    machine.toGuest.notify()
-    machine.turn()
-    expect(machine.drops.get("link: longer than the guest's buffers")).toBe(2)
-  })
-})
-
-describe("a guest that is paused", () => {
-  const frames = [1, 2, 3, 4].map((number) => numberedFrame(number, 60))
-
-  it.each([
-    [0, 1],
-    [1, 0],
-  ])("has frames wait, and gets them when it goes on: %i, %i", (...order) => {
-    machine.start(USUAL | F.EVENT_IDX)
-    machine.offerBuffers(1)
-    send(frames[0], frames[1])
-    const bases = machine.stop(order)
-    send(frames[2], frames[3])
-    expect(machine.link.isCongested).toBe(true)
-    machine.turn()
-    expect(machine.backEnd.nextDeadline(), "nothing is done meanwhile").toBe(Number.POSITIVE_INFINITY)
-    machine.offerBuffers(3)
-    machine.turn()
-    expect(machine.events.at(-1)).toBe("stopped")
-    machine.socket.send(R.SET_FEATURES, number64(USUAL | F.EVENT_IDX))
-    for (const [at, index] of order.entries()) machine.startRing(index, bases[at])
-    machine.turn()
-    expect(arrived()).toEqual(frames)
-    expect(machine.events.slice(-3)).toEqual(["stopped", "ready", "resume"])
-    expect([machine.link.isCongested, machine.backEnd.nextDeadline()]).toEqual([false, Number.POSITIVE_INFINITY])
-    expect(machine.drops.entries()).toEqual([])
-    expectTraffic(5)
-  })
-
-  it("has no more frames wait than one that has no buffers", () => {
-    machine.start()
-    machine.stop()
-    const large = Array.from({ length: 20 }, (_, index) => numberedFrame(index, 20_000))
-    expect(machine.link.send(batchOf(large), 0, 20)).toBe(13)
-    expect(machine.link.send(batchOf(large), 0, 1)).toBe(0)
-  })
-
-  it("and comes back with other features gets none of them", () => {
-    machine.start()
-    machine.stop()
-    send(frames[0])
-    machine.start(USUAL | F.GUEST_CSUM)
-    machine.offerBuffers(1)
-    machine.turn()
-    expect(arrived()).toEqual([])
-    expect(machine.events.slice(-2)).toEqual(["ready", "resume"])
-    send(frames[1])
-    expect(arrived()).toEqual([frames[1]])
-  })
-
-  it("may go meanwhile", () => {
-    machine.start()
-    machine.stop()
-    send(frames[0])
-    machine.socket.close()
-    machine.turn()
-    expect([machine.events.at(-1), machine.link.isCongested]).toEqual(["gone", false])
   })
 })
 
@@ -472,17 +320,17 @@ describe("an impossible ring", () => {
     expect([eventCount(machine.fromGuest.error), eventCount(machine.toGuest.error)]).toEqual([1, 0])
     machine.reconnect()
     machine.start()
-    expectTraffic(2)
+    machine.expectTraffic(2)
   })
 
   it("to the guest ends it too, and what waits is lost", () => {
     machine.start()
     machine.toGuest.makeAvailable(99)
-    send(numberedFrame(1, 60))
+    machine.sendToGuest(numberedFrame(1, 60))
     machine.turn()
     expect(machine.lastEnd).toBe("ring 0 of the guest can't be used: it names a descriptor outside of its table")
     expect([eventCount(machine.toGuest.error), machine.link.isCongested]).toEqual([1, false])
-    send(numberedFrame(2, 60))
+    machine.sendToGuest(numberedFrame(2, 60))
     expect(machine.drops.get("link: no guest")).toBeGreaterThan(0)
   })
 })
@@ -497,38 +345,6 @@ describe("an owner", () => {
     machine.turn()
     expect([machine.events.at(-1), machine.link.receive(batchOf([]))]).toEqual(["ready", 0])
     expect(machine.socket.isAtEnd).toBe(true)
-  })
-})
-
-describe("frames that wait for the guest", () => {
-  beforeEach(() => {
-    machine.start(USUAL | F.EVENT_IDX)
-    send(numberedFrame(1, 60), numberedFrame(2, 60))
-    expect(machine.link.isCongested).toBe(true)
-  })
-
-  it("are given once their ring is opened again, without a kick", () => {
-    machine.offerBuffers(2)
-    machine.socket.send(R.SET_VRING_ADDR, machine.addresses(0))
-    machine.turn()
-    expect(arrived()).toEqual([numberedFrame(1, 60), numberedFrame(2, 60)])
-    expect(machine.events.at(-1)).toBe("resume")
-    machine.turn()
-    expect(machine.backEnd.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
-  })
-
-  it("are discarded with what was agreed on, and the owner goes on", () => {
-    // The guest has added buffers all the time, and the next turn is to continue.
-    const drain = vi.spyOn(native, "ringArm").mockReturnValue(1)
-    machine.link.drain()
-    drain.mockRestore()
-    machine.socket.send(R.SET_FEATURES, number64(USUAL))
-    machine.turn()
-    expect([machine.link.isCongested, machine.events.at(-1)]).toEqual([false, "resume"])
-    expect(machine.backEnd.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
-    machine.offerBuffers(1)
-    send(numberedFrame(3, 60))
-    expect(arrived()).toEqual([numberedFrame(3, 60)])
   })
 })
 

@@ -1,6 +1,8 @@
 /** A virtual machine with a front end, joined to the back end under test. */
+
 import { type Arena, Drops, FrameBatch } from "@demiflow/core"
 import { EventLoop } from "@demiflow/sys"
+import { expect } from "vitest"
 import { VHOST_USER_BACK_END_BYTES, VhostUserBackEnd, type VhostUserBackEndOptions } from "../back-end.ts"
 import { describeVhostUserEnd, type VhostUserEnd } from "../vhost-user-end.ts"
 import { VhostUserLink, type VhostUserLinkOptions, vhostUserLinkArenaBytes } from "../vhost-user-link.ts"
@@ -267,6 +269,26 @@ export class Machine {
     this.fromGuest.close()
     this.memory.close()
     arena.giveBack(this.#part)
+  }
+
+  /** Sends frames to the guest: the link takes all. */
+  sendToGuest(...frames: readonly Buffer[]): void {
+    expect(this.link.send(batchOf(frames), 0, frames.length)).toBe(frames.length)
+  }
+
+  /** Returns the frames that the guest has received, without their headers. */
+  arrived(): Buffer[] {
+    return this.toGuest.collectFrames(true).map((frame) => frame.subarray(12))
+  }
+
+  /** Expects a frame each way. */
+  expectTraffic(number: number): void {
+    this.received.length = 0
+    this.sendFromGuest(numberedFrame(number, 100))
+    expect(this.received).toEqual([numberedFrame(number, 100)])
+    this.offerBuffers(1)
+    this.sendToGuest(numberedFrame(number, 200))
+    expect(this.arrived()).toEqual([numberedFrame(number, 200)])
   }
 }
 
